@@ -1,0 +1,92 @@
+"""The machine's floor, measured with all cores busy at once: what no design on this machine can beat.
+
+Three rates in one run: Ed25519 verifications on all cores, durable appends (fdatasync) while the other
+cores verify, and one replica's `apply` with ticket rows. Ratios against these, not absolute numbers, are
+what the bench reports (shared, noisy cores).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nacl import bindings
+
+MESSAGE = b"m" * 200
+SECONDS = 2.0
+
+
+def measure(folder: Path | None = None) -> dict[str, float]:
+    """verifications_per_second (all cores), fsync_p50_ms and fsync_p99_ms (others busy), cores."""
+    cores = os.cpu_count() or 1
+    context = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        verify = _together(context, [(_verifications, ())] * cores)
+        mixed = _together(
+            context, [(_fsyncs, (Path(scratch) / "log",)), *[(_verifications, ())] * max(1, cores - 1)]
+        )
+    fsyncs = mixed[0]
+    return {
+        "cores": float(cores),
+        "verifications_per_second": sum(verify),
+        "fsync_p50_ms": fsyncs[0],
+        "fsync_p99_ms": fsyncs[1],
+    }
+
+
+def _together(context: Any, jobs: list[tuple[Callable[..., Any], tuple[Any, ...]]]) -> list[Any]:
+    """Run all jobs at the same time, one process each; return their results in order."""
+    barrier = context.Barrier(len(jobs))
+    results = context.SimpleQueue()
+    processes = [
+        context.Process(target=_job, args=(number, job, arguments, barrier, results))
+        for number, (job, arguments) in enumerate(jobs)
+    ]
+    for process in processes:
+        process.start()
+    collected = dict(results.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return [collected[number] for number in range(len(jobs))]
+
+
+def _job(
+    number: int, job: Callable[..., Any], arguments: tuple[Any, ...], barrier: Any, results: Any
+) -> None:
+    barrier.wait()
+    results.put((number, job(*arguments)))
+
+
+def _verifications() -> float:
+    public, secret = bindings.crypto_sign_keypair()
+    signed = bindings.crypto_sign(MESSAGE, secret)
+    done = 0
+    start = time.perf_counter()
+    while (spent := time.perf_counter() - start) < SECONDS:
+        for _ in range(100):
+            bindings.crypto_sign_open(signed, public)
+        done += 100
+    return done / spent
+
+
+def _fsyncs(path: Path) -> tuple[float, float]:
+    times = []
+    start = time.perf_counter()
+    with path.open("wb", buffering=0) as log:
+        while time.perf_counter() - start < SECONDS:
+            log.write(os.urandom(300))
+            before = time.perf_counter()
+            os.fdatasync(log.fileno())
+            times.append((time.perf_counter() - before) * 1000)
+    return statistics.median(times), statistics.quantiles(times, n=100)[98]
+
+
+if __name__ == "__main__":
+    for name, value in measure().items():
+        print(f"{name:28} {value:12.3f}")

@@ -1,0 +1,106 @@
+"""Drives one gateway and measures: a lone client, many singles at once, bundles of a hundred."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from tickets.machine.commands import Admit, Issue, build
+from validators.consensus.messages import Operation
+from validators.gateway.client import Gateway, valid_until
+
+__all__ = ["Rates", "admits", "drive", "issues", "lone"]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of one run: operations a second and the latency of a call, milliseconds."""
+
+    operations_per_second: float
+    p50_ms: float
+    p99_ms: float
+    operations: int
+
+
+def issues(names: Iterable[str]) -> list[Operation]:
+    """One `issue` for each ticket name."""
+    until = valid_until(60.0)
+    return [build(Issue(), ticket=name, actor="bench", entry="node0", valid_until=until) for name in names]
+
+
+def admits(names: Iterable[str]) -> list[Operation]:
+    """One `admit` for each ticket name, with a nonce as gates send it."""
+    until = valid_until(60.0)
+    return [
+        build(
+            Admit(gate="G1", device="d1"),
+            ticket=name,
+            actor="bench",
+            entry="node0",
+            valid_until=until,
+            nonce=name.encode(),
+        )
+        for name in names
+    ]
+
+
+def drive(gateway: Gateway, calls: Sequence[Sequence[Operation]], outstanding: int) -> Rates:
+    """Submit all calls, `outstanding` at a time; every outcome must be ok."""
+    room = threading.Semaphore(outstanding)
+    latencies: list[float] = []
+    failures: list[str] = []
+
+    def finished(started: float) -> Callable[[Future[Any]], None]:
+        def note(future: Future[Any]) -> None:
+            latencies.append((time.perf_counter() - started) * 1000)
+            error = future.exception()
+            if error is not None:
+                failures.append(repr(error))
+            else:
+                failures.extend(result.code for result in future.result() if result.code != "ok")
+            room.release()
+
+        return note
+
+    begin = time.perf_counter()
+    for call in calls:
+        room.acquire()
+        future = gateway.submit(call, wait=30.0)
+        future.add_done_callback(finished(time.perf_counter()))
+    for _ in range(outstanding):
+        room.acquire()
+    spent = time.perf_counter() - begin
+    if failures:
+        raise RuntimeError(f"{len(failures)} operations failed, first: {failures[0]}")
+    return rates(sum(len(call) for call in calls), spent, latencies)
+
+
+def lone(gateway: Gateway, operations: Sequence[Operation]) -> Rates:
+    """One client that waits for each outcome before it asks the next."""
+    return drive(gateway, [[operation] for operation in operations], outstanding=1)
+
+
+def rates(operations: int, spent: float, latencies: list[float]) -> Rates:
+    """Sum up a run."""
+    return Rates(
+        operations_per_second=operations / spent,
+        p50_ms=statistics.median(latencies),
+        p99_ms=statistics.quantiles(latencies, n=100)[98] if len(latencies) > 1 else latencies[0],
+        operations=operations,
+    )
+
+
+def chunks(operations: Sequence[Operation], size: int) -> list[Sequence[Operation]]:
+    """Calls of `size` operations."""
+    return [operations[i : i + size] for i in range(0, len(operations), size)]
+
+
+def names(prefix: str, count: int) -> list[str]:
+    """Ticket ids."""
+    return [f"{prefix}-{number:07}" for number in itertools.islice(itertools.count(), count)]

@@ -1,0 +1,113 @@
+"""`make bench`: what the network does on this machine, beside what the machine could do at best.
+
+Real processes, sockets, CURVE, signatures, fsync and ticket rows; one gateway, one learner. Numbers of a
+shared two-core machine wander, so every rate stands beside the floor of the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import floor, load
+from benchmarks.cluster import running_cluster
+from validators.gateway.client import Gateway
+from validators.genesis import Genesis
+from validators.link import read_seed
+from validators.node.layout import ClusterFolder
+
+__all__ = ["run"]
+
+LEARNERS = 1
+LONE = 400
+SINGLES = 6_000
+BUNDLED = 60_000
+BUNDLE = 100
+
+
+def run(sizes: tuple[int, ...], *, scale: float = 1.0) -> dict[str, Any]:
+    """Measure clusters of the given sizes; `scale` shortens every run (for tests)."""
+    print("measuring the machine's floor ...", file=sys.stderr)
+    base = floor.measure()
+    report: dict[str, Any] = {"floor": base, "clusters": {}}
+    for nodes in sizes:
+        print(f"measuring {nodes} nodes ...", file=sys.stderr)
+        with tempfile.TemporaryDirectory(prefix="dtvn-bench-") as folder:
+            report["clusters"][nodes] = _cluster(Path(folder), nodes, scale)
+    for nodes, rows in report["clusters"].items():
+        bound = base["verifications_per_second"] / (nodes + LEARNERS)
+        rows["singles"]["ratio_to_verification_bound"] = rows["singles"]["operations_per_second"] / bound
+    return report
+
+
+def _cluster(folder: Path, nodes: int, scale: float) -> dict[str, Any]:
+    with running_cluster(folder, nodes) as genesis:
+        rows: dict[str, Any] = {}
+        with _gateway(folder, genesis) as gateway:
+            _wait_for_commit(gateway)
+            tickets = load.names("L", int(LONE * scale))
+            load.drive(gateway, load.chunks(load.issues(tickets), BUNDLE), outstanding=4)
+            rows["lone_client"] = asdict(load.lone(gateway, load.admits(tickets)))
+        with _gateway(folder, genesis) as gateway:
+            tickets = load.names("B", int(BUNDLED * scale))
+            issued = load.drive(gateway, load.chunks(load.issues(tickets), BUNDLE), outstanding=32)
+            rows["bundles_issue"] = asdict(issued)
+            admitted = load.drive(gateway, load.chunks(load.admits(tickets), BUNDLE), outstanding=32)
+            rows["bundles_admit"] = asdict(admitted)
+            singles = load.names("S", int(SINGLES * scale))
+            load.drive(gateway, load.chunks(load.issues(singles), BUNDLE), outstanding=32)
+        with _gateway(folder, genesis, bundle_operations_max=1, in_flight_max=128) as gateway:
+            rows["singles"] = asdict(
+                load.drive(gateway, load.chunks(load.admits(singles), 1), outstanding=128)
+            )
+        return rows
+
+
+def _gateway(folder: Path, genesis: Genesis, **limits: Any) -> Gateway:
+    seed = read_seed(ClusterFolder(folder).gateway_key)
+    return Gateway(genesis, seed, principal="gateway", **limits)
+
+
+def _wait_for_commit(gateway: Gateway) -> None:
+    """The cluster commits (or the bench fails after a minute)."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            load.drive(gateway, [load.issues([f"warm-{time.monotonic_ns()}"])], outstanding=1)
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+            continue
+        return
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report for people."""
+    base = report["floor"]
+    lines = [
+        f"floor: {base['verifications_per_second']:,.0f} verifications/s on {base['cores']:.0f} busy cores, "
+        f"fsync p50 {base['fsync_p50_ms']:.2f} ms",
+        f"{'n':>3}  {'run':<14} {'operations/s':>12} {'p50 ms':>8} {'p99 ms':>8}  ratio",
+    ]
+    for nodes, rows in report["clusters"].items():
+        for name, row in rows.items():
+            ratio = row.get("ratio_to_verification_bound")
+            beside = "" if ratio is None else f"{ratio:.2f} of verifications/(n+learners)"
+            lines.append(
+                f"{nodes:>3}  {name:<14} {row['operations_per_second']:>12,.0f} {row['p50_ms']:>8.2f} "
+                f"{row['p99_ms']:>8.2f}  {beside}"
+            )
+    return "\n".join(lines)
+
+
+def main(output: Path, sizes: tuple[int, ...], scale: float) -> None:
+    """Measure, print the table, write the JSON."""
+    report = run(sizes, scale=scale)
+    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(table(report))
+    print(f"written: {output}")

@@ -1,0 +1,94 @@
+"""Addresses and forms of the admin's lists that name what there is not: a sentence, never a 500.
+
+Django hands any lookup of the address and any text of a ticked box to the database, which fails on a
+regular expression that is none, or on a number beyond 64 bits. Lists are asked only for what they
+offer, and actions only for keys that a row could have; whoever asks for more is led back and told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IS_FACETS_VAR, IS_POPUP_VAR, TO_FIELD_VAR
+from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
+from django.core.exceptions import ValidationError
+from django.db.models.constants import LOOKUP_SEP
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import Truncator
+
+__all__ = ["AdminAddresses"]
+
+OWN_WORDS = frozenset(
+    {ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR, IS_POPUP_VAR, TO_FIELD_VAR, IS_FACETS_VAR, "after"}
+)
+"""What a list's address may hold besides filters; "after" is validators.dashboard.keyset's."""
+OFFERED_LOOKUPS = frozenset({"exact", "isnull", "isempty", "gte", "lt"})
+"""What Django's filters put into their links."""
+SHOWN_MAX = 40
+
+
+class AdminAddresses:
+    """Middleware; after those of sessions, users and messages."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Any, arguments: Any, named: Any
+    ) -> HttpResponse | None:
+        """Look at requests for lists of people who may see them; the rest is Django's."""
+        shown = getattr(view, "model_admin", None)
+        match = request.resolver_match
+        is_list = match is not None and (match.url_name or "").endswith("_changelist")
+        if shown is None or not is_list or not shown.admin_site.has_permission(request):
+            return None
+        unknown = [name for name in request.GET if not _offered(shown, request, name)]
+        wrong = [key for key in request.POST.getlist(ACTION_CHECKBOX_NAME) if not _possible(shown, key)]
+        if unknown:
+            sentence = f"This list has no such filter: {_shortened(unknown[0])}. All rows are shown."
+        elif wrong:
+            sentence = f"Nothing was done: there is no row with the key {_shortened(wrong[0])}."
+        else:
+            return None
+        messages.error(request, sentence)
+        return HttpResponseRedirect(request.path if unknown else request.get_full_path())
+
+
+def _offered(shown: ModelAdmin[Any], request: HttpRequest, name: str) -> bool:
+    """A word of the list itself, or the parameter of one of its filters."""
+    if name in OWN_WORDS:
+        return True
+    for offered in shown.get_list_filter(request):
+        if (parameter := getattr(offered, "parameter_name", None)) is not None:
+            if name == parameter:
+                return True
+            continue
+        field: Any = offered[0] if isinstance(offered, list | tuple) else offered
+        if name == field:
+            return True
+        if name.startswith(field + LOOKUP_SEP) and name.rpartition(LOOKUP_SEP)[2] in OFFERED_LOOKUPS:
+            return True
+    return False
+
+
+def _possible(shown: ModelAdmin[Any], key: str) -> bool:
+    """Whether a row could have this primary key: of its type, in its range."""
+    try:
+        shown.model._meta.pk.clean(key, None)
+    except ValidationError:
+        return False
+    return True
+
+
+def _shortened(text: str) -> str:
+    return Truncator(text).chars(SHOWN_MAX)

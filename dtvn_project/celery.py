@@ -1,0 +1,11 @@
+"""The Celery application: `celery -A dtvn_project.celery worker -Q nodes`."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
+
+app = Celery("dtvn")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

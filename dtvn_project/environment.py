@@ -1,0 +1,208 @@
+"""What the environment says, turned into settings values.
+
+Everything a deployment may change arrives here as an environment variable; the defaults run
+embedded: SQLite files, a file broker and an in-memory channel layer under one data folder.
+"""
+
+import fcntl
+import logging
+import os
+import secrets
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name
+SIOCGIFADDR = 0x8915
+"""Linux: the IPv4 address of a named interface (netdevice(7))."""
+WILDCARD_HOSTS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised here, never a default
+
+
+def data_folder() -> Path:
+    """The folder with everything this network keeps (`DTVN_DATA`, default `./data`)."""
+    return Path(os.environ.get("DTVN_DATA") or REPOSITORY / "data").expanduser().absolute()
+
+
+def read_secret_key(data: Path) -> str:
+    """Django's signing key: `DTVN_SECRET_KEY`, else the file in the data folder.
+
+    Without either (a command that needs no sessions, like `manage.py validator`) the key is
+    random and lives as long as the process, so there is never a known default.
+    """
+    if from_environment := os.environ.get("DTVN_SECRET_KEY"):
+        return from_environment
+    try:
+        if key := (data / SECRET_KEY_FILE).read_text(encoding="ascii").strip():
+            return key
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return secrets.token_urlsafe(64)
+    return secrets.token_urlsafe(64)
+
+
+def ensure_secret_key(data: Path) -> None:
+    """Create the signing key file once, readable by its owner only from its first byte."""
+    path = data / SECRET_KEY_FILE
+    temporary = data / f".{SECRET_KEY_FILE}.{os.getpid()}"
+    if path.exists():
+        return
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(64))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)  # fails when another process was first: theirs stands
+    except FileExistsError:
+        return
+    finally:
+        temporary.unlink()
+
+
+SQLITE_PATIENCE = 5
+"""Seconds a statement waits for another writer; then the answer is 503, never 500."""
+
+
+def platform_sqlite(path: Path) -> dict[str, Any]:
+    """The platform's file: WAL, and writers take their lock at BEGIN."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": path,
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": SQLITE_PATIENCE,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }
+
+
+def learner_sqlite(path: Path) -> dict[str, Any]:
+    """The learner's file, which its own process makes and writes: here for reading only.
+
+    mode=rw never creates an empty file in its place, query_only refuses every write (R28).
+    """
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": f"{path.as_uri()}?mode=rw",
+        "OPTIONS": {
+            "uri": True,
+            "timeout": SQLITE_PATIENCE,
+            "init_command": "PRAGMA query_only=ON;",
+        },
+    }
+
+
+def postgresql(url: str, *, schema: str, read_only: bool = False) -> dict[str, Any]:
+    """A PostgreSQL alias confined to one schema by its search path."""
+    parts = urlsplit(url)
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    options["options"] = f"-c search_path={schema}"
+    if read_only:
+        options["options"] += " -c default_transaction_read_only=on"
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", None) or unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "OPTIONS": options,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+def databases(data: Path) -> dict[str, dict[str, Any]]:
+    """`default` holds the platform's tables, `learner` the verified copy of the log (R28).
+
+    Each node process adds an alias of its own for its ledger at run time; see validators.ledger.
+    """
+    url = os.environ.get("DATABASE_URL", "")
+    if not url:
+        return {
+            "default": platform_sqlite(data / "platform" / "platform.sqlite3"),
+            "learner": learner_sqlite(data / "learner" / "ledger.sqlite3"),
+        }
+    if urlsplit(url).scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured("DATABASE_URL must start with postgresql:// (or be unset for SQLite)")
+    return {
+        "default": postgresql(url, schema="public"),
+        "learner": postgresql(url, schema="learner", read_only=True),
+    }
+
+
+def channel_layers() -> dict[str, dict[str, Any]]:
+    """In memory for one web process; Redis as soon as there are several."""
+    if url := os.environ.get("REDIS_URL", ""):
+        return {
+            "default": {
+                "BACKEND": "channels_redis.core.RedisChannelLayer",
+                "CONFIG": {"hosts": [url]},
+            }
+        }
+    return {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+def broker(data: Path) -> tuple[str, dict[str, Any]]:
+    """Celery's broker URL and transport options; files in the data folder unless told otherwise.
+
+    With the file transport producer and worker must name the same folder twice, and without a
+    control folder the workers' mailboxes land in the current directory.
+    """
+    url = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
+    if not url.startswith("filesystem:"):
+        return url, {}
+    queue = str(data / "celery" / "queue")
+    return url, {
+        "data_folder_in": queue,
+        "data_folder_out": queue,
+        "control_folder": str(data / "celery" / "control"),
+        "polling_interval": 0.2,
+    }
+
+
+def allowed_hosts() -> list[str]:
+    """Names this platform answers to: a Host header check is what stops DNS rebinding."""
+    hosts = ["localhost", "127.0.0.1", "[::1]"]
+    bound = os.environ.get("HOST", "")
+    if bound and bound in WILDCARD_HOSTS:
+        hosts += sorted({socket.gethostname(), *_own_addresses()})
+    elif bound:
+        hosts.append(f"[{bound}]" if ":" in bound else bound)
+    hosts += [name.strip() for name in os.environ.get("DTVN_ALLOWED_HOSTS", "").split(",") if name.strip()]
+    return list(dict.fromkeys(hosts))
+
+
+def _own_addresses() -> set[str]:
+    """IPv4 addresses of this machine's interfaces, and what its name resolves to."""
+    found = set()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        for _, name in socket.if_nameindex():
+            request = struct.pack("256s", name.encode()[:15])
+            try:
+                answer = fcntl.ioctl(asker.fileno(), SIOCGIFADDR, request)
+            except OSError:
+                continue  # an interface without an IPv4 address
+            found.add(socket.inet_ntoa(answer[20:24]))
+    try:
+        resolved = socket.getaddrinfo(socket.gethostname(), None)
+    except OSError:
+        return found
+    return found | {f"[{entry[4][0]}]" if ":" in str(entry[4][0]) else str(entry[4][0]) for entry in resolved}
+
+
+def cookie_name(base: str) -> str:
+    """`base` with the platform's port, because browsers share cookies between ports of a host."""
+    port = os.environ.get("PORT", "")
+    return f"{base}_{port}" if port.isdigit() else base
+
+
+class ExpectedAnswers(logging.Filter):
+    """Keep answers out of the log of faults: refusals (4xx), and "no quorum now" (503, 504)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        status = getattr(record, "status_code", 500)
+        return status >= 500 and status not in {503, 504}

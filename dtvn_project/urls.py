@@ -1,0 +1,14 @@
+"""Every address of the platform; each room brings its own list."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+handler400 = "validators.api.http.bad_request"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("tickets.api.urls")),
+    path("", include("validators.api.urls")),
+    path("", include("validators.dashboard.urls")),
+    path("", include("django_prometheus.urls")),
+]

@@ -1,0 +1,20 @@
+#!/usr/bin/env python3
+"""Django's command line for this project: `manage.py help` lists the commands."""
+
+import os
+import sys
+
+
+def main() -> None:
+    if sys.version_info < (3, 11):  # noqa: UP036 - a clear line for whoever runs it with an old Python
+        sys.exit(f"DTVN needs Python 3.11 or newer, this is {sys.version.split()[0]}.")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
+    try:
+        from django.core.management import execute_from_command_line
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error.name} is not installed: run `make install`, then .venv/bin/python manage.py")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

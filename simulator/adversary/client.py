@@ -1,0 +1,144 @@
+"""A client that lies: one number for several bodies, jumps, replays, other people's words (rows 9, 14).
+
+It has a principal and a key of its own and all a gateway's rights, so what it signs well is executed;
+what it may not do is harm others.
+"""
+
+from __future__ import annotations
+
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND
+from simulator.network import kind_of_frame
+from simulator.scheme import Keyring
+from simulator.world import World
+from tickets.machine import commands
+from validators import canonical
+from validators.consensus import messages as m
+from validators.wire import Envelope, FrameSigner
+from validators.wire.door import Keys
+
+__all__ = ["RogueClient"]
+
+PAUSE_MAX = 100 * MILLISECOND
+REMEMBERED = 200
+SECONDS_VALID = 30
+
+
+class RogueClient:
+    """An endpoint; speaks at random moments until stopped."""
+
+    def __init__(
+        self, world: World, name: str, principal: str, *, keyring: Keyring, keys: Keys, dice: Dice
+    ) -> None:
+        self.name = name
+        self.world = world
+        self.principal = principal
+        self._dice = dice
+        secret = keyring.pair(principal)[1]
+        self._signer = FrameSigner(world.cluster, secret, keys, scheme=keyring.scheme)
+        self._sessions: list[tuple[int, int]] = [(1, 0)]
+        self._sent: list[bytes] = []
+        self._openings: set[bytes] = set()
+        self._running = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._running = True
+        self._speak()
+
+    def stop(self) -> None:
+        """Be silent from now on."""
+        self._running = False
+
+    def links(self, members: frozenset[int]) -> None:
+        """See Endpoint."""
+
+    def deliver(self, sender: str, frame: bytes) -> None:
+        """See Endpoint: learn the sessions that were opened."""
+        if kind_of_frame(frame) is m.Reply:
+            try:
+                reply = canonical.decode(m.Reply, canonical.decode(Envelope, frame).body)
+            except canonical.CanonicalError:
+                return  # from a vandal
+            place = (reply.entry.sequence, reply.first_index)
+            if reply.request in self._openings and place not in self._sessions:
+                self._sessions.append(place)
+                del self._sessions[:-4]
+
+    def _speak(self) -> None:
+        if not self._running:
+            return
+        dice = self._dice
+        receivers = dice.sample(self.world.member_names, 1 + dice.below(self.world.members))
+        match dice.below(6):
+            case 0:
+                self._say(receivers, self._opening())
+            case 1 if self._sent:
+                for receiver in receivers:
+                    self._say([receiver], dice.pick(self._sent))
+            case 2:
+                session, number = dice.pick(self._sessions), dice.below(8)
+                for receiver in receivers:
+                    self._say([receiver], self._bundle(session, number))
+            case 3:
+                far = dice.pick((1_023, 1_024, 2**31, 2**63 - 1, 2**63, 2**64 - 1))
+                self._say(receivers, self._bundle(dice.pick(self._sessions), far))
+            case _:
+                self._say(receivers, self._bundle(dice.pick(self._sessions), dice.below(40)))
+        self.world.after(1 + dice.below(PAUSE_MAX), self._speak)
+
+    def _say(self, receivers: list[str], frame: bytes) -> None:
+        self._sent.append(frame)
+        del self._sent[:-REMEMBERED]
+        for receiver in receivers:
+            self.world.transmit(self.name, receiver, frame, self.world.time)
+
+    def _operation(self) -> m.Operation:
+        dice = self._dice
+        wall = 1_700_000_000_000_000 + self.world.time // 1_000
+        valid = dice.pick((wall + SECONDS_VALID * 1_000_000, wall, 0, 2**63 - 1, 2**64 - 1, -1))
+        return m.Operation(
+            kind=dice.pick(("admit", "consume", "validate", "issue", "nonsense", "open_session")),
+            event="default",
+            ticket=f"T-{dice.below(30)}",
+            actor=f"gate-{dice.below(4)}",
+            entry=dice.pick((*self.world.member_names, "nobody")),
+            valid_until=valid,
+            nonce=dice.pick((b"", dice.bytes(1), dice.bytes(64))),
+        )
+
+    def _bundle(self, session: tuple[int, int], number: int) -> bytes:
+        operations = tuple(self._operation() for _ in range(self._dice.below(4)))
+        done_below = self._dice.pick((0, 0, number, 2**64 - 1))
+        return self._sign(session, number, done_below, operations)
+
+    def _opening(self) -> bytes:
+        wall = 1_700_000_000_000_000 + self.world.time // 1_000
+        operation = m.Operation(
+            kind="open_session",
+            event="",
+            ticket="",
+            actor=self.principal,
+            entry="",
+            valid_until=wall + SECONDS_VALID * 1_000_000,
+            nonce=self._dice.bytes(8),
+            payload=b"" if self._dice.hit(0.8) else canonical.encode(commands.OpenSession()),
+        )
+        frame = self._sign((0, 0), 0, 0, (operation,))
+        self._openings.add(m.bundle_digest(canonical.decode(Envelope, frame).body))
+        return frame
+
+    def _sign(
+        self, session: tuple[int, int], number: int, done_below: int, operations: tuple[m.Operation, ...]
+    ) -> bytes:
+        return self._signer.sign(
+            m.Bundle(
+                epoch=0,
+                principal=self.principal,
+                client=self.name.encode(),
+                session=session,
+                number=number,
+                done_below=done_below,
+                operations=operations,
+            )
+        )

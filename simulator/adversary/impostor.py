@@ -1,0 +1,34 @@
+"""Equivocates as primary and forges the votes of everybody for both batches (row 2).
+
+It can sign with its own key only, so an honest door lets none of the forged votes in.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from simulator.adversary.base import Words
+from simulator.adversary.equivocator import Equivocator
+from simulator.node import Node
+from validators.consensus import messages as m
+
+__all__ = ["Impostor"]
+
+
+class Impostor(Equivocator):
+    """Each proposal brings a whole forged quorum along, signed with the wrong key."""
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+        """See Liar."""
+        words = list(super().utter(node, receiver, frame))
+        proposal = self.mine(words[0][1]) if words else None
+        if isinstance(proposal, m.PrePrepare):
+            for index in range(self.world.members):
+                place = (proposal.view, proposal.sequence, proposal.digest)
+                for vote in (m.Prepare(0, index, *place), m.Commit(0, index, *place)):
+                    if index != self.index:
+                        words.append((receiver, self.signer.sign(vote)))
+        elif isinstance(proposal, (m.Checkpoint, m.Suspect, m.ViewChange)) and self.dice.hit(0.3):
+            other = self.dice.below(self.world.members)
+            words.append((receiver, self.signer.sign(msgspec.structs.replace(proposal, sender=other))))
+        return words

@@ -1,0 +1,51 @@
+"""Small-scope mutations of its own statements, freshly signed (ByzzFuzz, OOPSLA 2023)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.adversary.base import Liar, Words
+from simulator.node import Node
+
+__all__ = ["Mutator"]
+
+SHARE = 0.2
+REMEMBERED = 32
+
+
+class Mutator(Liar):
+    """View and sequence one up or down, or a hash of an earlier statement; each receiver its own lie."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._digests: list[bytes] = []
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+        """See Liar."""
+        message = self.mine(frame)
+        if message is None:
+            return ((receiver, frame),)
+        for field in ("digest", "state_root", "entry_hash"):
+            value = getattr(message, field, None)
+            if value is not None and value not in self._digests:
+                self._digests.append(value)
+                del self._digests[:-REMEMBERED]
+        if not self.dice.hit(SHARE):
+            return ((receiver, frame),)
+        fields = self._mutation(message)
+        return ((receiver, self.changed(frame, message, **fields)),)
+
+    def _mutation(self, message: Any) -> dict[str, Any]:
+        field = self.dice.pick([f for f in message.__struct_fields__ if f not in ("epoch", "sender")])
+        value = getattr(message, field)
+        match value:
+            case bool():
+                return {field: not value}
+            case int():
+                return {field: max(0, value + self.dice.pick((-1, 1, 1, 10)))}
+            case bytes() if self._digests:
+                return {field: self.dice.pick(self._digests)}
+            case tuple() if value:
+                place = self.dice.below(len(value))
+                return {field: value[:place] + value[place + 1 :]}
+        return {}

@@ -1,0 +1,33 @@
+"""Says nothing of some kinds, or nothing to some members: the half-dead (rows 13, 14)."""
+
+from __future__ import annotations
+
+from simulator.adversary.base import Liar, Words
+from simulator.clock import SECOND
+from simulator.network import kind_of_frame
+from simulator.node import Node
+from validators.consensus import messages as m
+
+__all__ = ["Mute"]
+
+
+class Mute(Liar):
+    """Changes what it withholds, and from whom, every few seconds."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._until = 0
+        self._kinds: list[type[object]] = []
+        self._deprived: list[str] = []
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+        """See Liar."""
+        if self.world.time >= self._until:
+            self._until = self.world.time + self.dice.between(1, 5) * SECOND
+            kinds = sorted(m.STATEMENTS, key=lambda kind: kind.__name__)
+            self._kinds = self.dice.sample(kinds, self.dice.below(4))
+            everybody = [*self.others(), *self.world.endpoints]
+            self._deprived = self.dice.sample(everybody, self.dice.below(len(everybody) + 1))
+        if receiver in self._deprived or kind_of_frame(frame) in self._kinds:
+            return ()
+        return ((receiver, frame),)

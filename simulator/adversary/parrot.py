@@ -1,0 +1,68 @@
+"""Repeats old frames, its own and those of others, and says everything twice (rows 3, 9, 10, 11)."""
+
+from __future__ import annotations
+
+from simulator.adversary.base import Liar, Words
+from simulator.network import kind_of_frame
+from simulator.node import Node
+from validators.consensus import messages as m
+
+__all__ = ["Parrot"]
+
+REMEMBERED = 300
+SHARE = 0.3
+
+
+class Parrot(Liar):
+    """What it heard reaches it through its own node's relays and the world's ears."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._heard: list[bytes] = []
+        self.world.observers.append(_Ear(self))
+
+    def hear(self, frame: bytes) -> None:
+        """Keep a frame of another member or a client."""
+        if len(self._heard) < REMEMBERED:
+            self._heard.append(frame)
+        else:
+            self._heard[self.dice.below(REMEMBERED)] = frame
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+        """See Liar."""
+        words = [(receiver, frame)]
+        if kind_of_frame(frame) in m.STATEMENTS:
+            words.append((receiver, frame))
+        if self._heard and self.dice.hit(SHARE):
+            words.append((self.dice.pick(self.others()), self.dice.pick(self._heard)))
+        return words
+
+
+class _Ear:
+    """An observer: what arrives at the liar's node."""
+
+    def __init__(self, parrot: Parrot) -> None:
+        self._parrot = parrot
+
+    def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
+        """See Observer."""
+        if receiver == self._parrot.node.name:
+            self._parrot.hear(frame)
+
+    def turning(self, node: Node) -> None:
+        """See Observer."""
+
+    def persisted(self, node: Node, records: object) -> None:
+        """See Observer."""
+
+    def noticed(self, node: Node, note: object) -> None:
+        """See Observer."""
+
+    def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
+        """See Observer."""
+
+    def started(self, node: Node) -> None:
+        """See Observer."""
+
+    def stopped(self, node: Node) -> None:
+        """See Observer."""

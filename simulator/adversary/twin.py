@@ -1,0 +1,46 @@
+"""Two correct nodes with one key and two disks (Twins, OPODIS 2021): equivocation without a special code.
+
+Which of the others each twin can talk to changes at random, so both get their share of the votes.
+"""
+
+from __future__ import annotations
+
+from simulator.adversary.base import Liar, Words
+from simulator.chance import Dice
+from simulator.clock import SECOND
+from simulator.node import Node
+
+__all__ = ["Twin"]
+
+
+class Split:
+    """Shared by both: who hears which of them."""
+
+    def __init__(self, dice: Dice, others: list[str]) -> None:
+        self._dice = dice
+        self._others = others
+        self._until = -1
+        self._first: set[str] = set()
+
+    def hears(self, name: str, twin: str, time: int) -> bool:
+        """True when `name` hears this twin now. Clients and learners hear both."""
+        if time >= self._until:
+            self._until = time + self._dice.between(1, 4) * SECOND
+            self._first = set(self._dice.sample(self._others, self._dice.below(len(self._others) + 1)))
+        if name not in self._others:
+            return True
+        return (name in self._first) is not twin.endswith("~twin")
+
+
+class Twin(Liar):
+    """Each of the two says the truth as it knows it, to its half of the world."""
+
+    def __init__(self, *arguments: object, split: Split) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._split = split
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+        """See Liar."""
+        if self._split.hears(receiver, node.name, self.world.time):
+            return ((receiver, frame),)
+        return ()

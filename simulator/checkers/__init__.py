@@ -1,0 +1,33 @@
+"""One question a file; all are asked after each event, incrementally (R39)."""
+
+from __future__ import annotations
+
+from simulator.checkers.admission import Admission
+from simulator.checkers.agreement import Agreement
+from simulator.checkers.base import Checker
+from simulator.checkers.durability import Durability
+from simulator.checkers.franchise import Franchise
+from simulator.checkers.history import History
+from simulator.checkers.learner import Learners
+from simulator.checkers.low_mark import LowMark
+from simulator.checkers.roots import StateRoots
+from simulator.checkers.speech import Speech
+from simulator.world import World
+from validators.wire.door import Keys
+
+__all__ = ["Checker", "Durability", "History", "all_checkers"]
+
+
+def all_checkers(world: World, keys: Keys, history: History, durability: Durability) -> list[Checker]:
+    """Every checker; the history that others read comes first."""
+    return [
+        history,
+        Agreement(world),
+        Admission(world, history),
+        durability,
+        Speech(world),
+        Franchise(world),
+        LowMark(world, keys),
+        StateRoots(world, history),
+        Learners(world),
+    ]

@@ -1,0 +1,72 @@
+"""Is each ticket admitted at most once, and each request executed at most once? (R12, R13, R19)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.checkers.base import Checker
+from simulator.checkers.history import History
+from simulator.gateway import Gateway, Request
+from simulator.node import Node
+from simulator.world import World
+from validators.consensus import messages as m
+from validators.consensus.effects import Record
+
+__all__ = ["Admission"]
+
+ADMITTING = frozenset({"consume", "admit"})
+
+
+class Admission(Checker):
+    """Reads the history as it grows; and what clients were told, apart from it."""
+
+    name = "admission"
+
+    def __init__(self, world: World, history: History) -> None:
+        super().__init__(world)
+        self._history = history
+        self._read = 0
+        self._admitted: dict[tuple[str, str], m.Operation] = {}
+        self._executed: dict[tuple[tuple[int, int], int], int] = {}
+        self._nonces: dict[tuple[str, str, bytes], tuple[m.Operation, str]] = {}
+        self._told: dict[tuple[str, str], tuple[str, bytes | tuple[int, int]]] = {}
+
+    def persisted(self, node: Node, records: Sequence[Record]) -> None:
+        """See Checker."""
+        bundles = self._history.bundles
+        while self._read < len(bundles):
+            sequence, bundle, outcomes = bundles[self._read]
+            self._read += 1
+            if bundle.session != (0, 0):
+                self._once(sequence, bundle)
+            for operation, outcome in zip(bundle.operations, outcomes, strict=True):
+                self._operation(sequence, bundle.principal, operation, outcome)
+
+    def _once(self, sequence: int, bundle: m.Bundle) -> None:
+        before = self._executed.setdefault((bundle.session, bundle.number), sequence)
+        if before != sequence:
+            self.fail(f"bundle {bundle.number} of session {bundle.session} at {before} and {sequence}")
+
+    def _operation(self, sequence: int, principal: str, operation: m.Operation, outcome: m.Outcome) -> None:
+        first = True
+        if operation.nonce:
+            key = (principal, operation.actor, operation.nonce)
+            known = self._nonces.setdefault(key, (operation, outcome.code))
+            first = known[0] is operation
+            same = known[0].kind == operation.kind and known[0].ticket == operation.ticket
+            if not first and same and outcome.code not in (known[1], "expired"):
+                self.fail(f"nonce repeated at {sequence}: first {known[1]}, now {outcome.code}")
+        if first and operation.kind in ADMITTING and outcome.code == "ok":
+            ticket = (operation.event, operation.ticket)
+            if ticket in self._admitted:
+                self.fail(f"{operation.ticket} admitted again at {sequence}")
+            self._admitted[ticket] = operation
+
+    def answered(self, gateway: Gateway, request: Request) -> None:
+        """A client's own view: two different admissions of one ticket never both say ok."""
+        for operation, result in zip(request.operations, request.results or (), strict=True):
+            if operation.kind in ADMITTING and result.code == "ok":
+                word = (operation.actor, operation.nonce or (result.sequence, result.index))
+                before = self._told.setdefault((operation.event, operation.ticket), word)
+                if before != word:
+                    self.fail(f"{operation.ticket}: {before} and {word} were both told ok")

@@ -1,0 +1,93 @@
+"""Does what a client was told stand in the log, for ever, also after all nodes died? (R6, R16)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.checkers.base import Checker
+from simulator.checkers.history import History
+from simulator.gateway import Gateway, Request
+from simulator.node import Node
+from simulator.world import World
+from validators import quorum
+from validators.consensus.effects import EntryRecord, Record, SlotRecord
+
+__all__ = ["Durability"]
+
+PROVING = frozenset({"prepared"})
+
+
+class Durability(Checker):
+    """An answer is final the moment it is given: enough disks hold it then, and its log never loses it."""
+
+    name = "durability"
+
+    def __init__(self, world: World, history: History) -> None:
+        super().__init__(world)
+        self._history = history
+        self._chain: dict[int, bytes] = {}
+        self._acknowledged = 0
+        """Highest sequence of which a client was told."""
+        self.outcomes = 0
+        """Operations whose outcome a client was told."""
+
+    def persisted(self, node: Node, records: Sequence[Record]) -> None:
+        """See Checker."""
+        if node.honest:
+            for record in records:
+                if isinstance(record, EntryRecord):
+                    self._chain.setdefault(record.entry.sequence, record.entry_hash)
+
+    def answered(self, gateway: Gateway, request: Request) -> None:
+        """See Checker."""
+        for operation, result in zip(request.operations, request.results or (), strict=True):
+            if not result.sequence:
+                continue
+            self.outcomes += 1
+            place = (result.sequence, result.index)
+            known = self._history.outcomes.get(place)
+            if known is None:
+                self.fail(f"{gateway.name} was told {place}, where nothing stands")
+            if known[0] != operation and not operation.nonce:
+                self.fail(f"{gateway.name} was told {place}, where another operation stands")
+            if known[1].code != result.code:
+                self.fail(f"{gateway.name} was told {result.code} of {place}: it is {known[1].code}")
+            if result.sequence > self._acknowledged:
+                self._acknowledged = result.sequence
+                self._survives(result.sequence)
+
+    def _survives(self, sequence: int) -> None:
+        """At least q - (liars and lost disks) honest disks hold the entry or the certificate that demands
+        it: q members were prepared, and only these may have forgotten it."""
+        entry_hash = self._chain[sequence]
+        members = self.world.honest_members()
+        faulty = self.world.members - sum(node.disk.voting for node in members)
+        digest = next(
+            n.disk.log[sequence - 1].entry.batch_digest for n in members if len(n.disk.log) >= sequence
+        )
+        holding = 0
+        for node in members:
+            log = node.disk.log
+            if len(log) >= sequence:
+                holding += log[sequence - 1].entry_hash == entry_hash
+            else:
+                holding += any(
+                    record.sequence == sequence and record.phase in PROVING and _proves(record, digest)
+                    for record in node.disk.slots.values()
+                )
+        needed = max(1, quorum.quorum(self.world.members) - faulty)
+        if holding < needed:
+            self.fail(f"{sequence} was acknowledged, but only {holding} of {needed} disks hold it")
+
+    def finish(self) -> None:
+        """See Checker."""
+        for node in self.world.honest_members():
+            if node.up and len(node.disk.log) < self._acknowledged:
+                self.fail(f"{node.name} ends at {len(node.disk.log)}, {self._acknowledged} was acknowledged")
+        if self._history.highest < self._acknowledged:
+            self.fail("an acknowledged sequence is in nobody's log")
+
+
+def _proves(record: SlotRecord, digest: bytes) -> bool:
+    """Whether the certificate's PRE-PREPARE names this digest (its bytes stand in the frame)."""
+    return bool(record.frames) and digest in record.frames[0]

@@ -1,0 +1,35 @@
+"""Does every honest member keep its vote unless its disk was lost, and nobody else's? (R11)"""
+
+from __future__ import annotations
+
+from simulator.checkers.base import Checker
+from simulator.network import kind_of_frame
+from simulator.node import Node
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.effects import Executed, Note
+from validators.wire import Envelope
+
+__all__ = ["Franchise"]
+
+VOTES = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.ViewChange, m.NewView})
+
+
+class Franchise(Checker):
+    """No liar can talk a member out of its vote, and a member that lost its ledger has none."""
+
+    name = "franchise"
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Checker."""
+        if isinstance(note, Note) and note.kind == "follower" and node.honest and node.disk.voting:
+            self.fail(f"{node.name} gave up its vote: {note.fields}")
+
+    def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
+        """See Checker."""
+        if not node.honest or node.disk.voting or kind_of_frame(frame) not in VOTES:
+            return
+        envelope = canonical.decode(Envelope, frame)
+        message = canonical.decode(m.KINDS[envelope.kind], envelope.body)
+        if message.sender == node.index:
+            self.fail(f"{node.name} lost its ledger and says {type(message).__name__}")

@@ -1,0 +1,89 @@
+"""What should have happened: the agreed log, executed once more by one application that never fails.
+
+Every entry that becomes durable anywhere is executed here, in order, when it is first seen; its results
+must be the ones that the replicas put their names to. Other checkers read the outcomes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.checkers.base import Checker
+from simulator.node import Node
+from simulator.world import World
+from tickets.machine import TicketApplication
+from validators.consensus import messages as m
+from validators.consensus.effects import EntryRecord, Executed, Note, Record
+from validators.consensus.executor import open_body
+from validators.consensus.messages import NULL_BATCH_DIGEST
+from validators.wire import FrameSigner
+from validators.wire.door import Keys
+
+__all__ = ["History"]
+
+Place = tuple[int, int]
+"""(sequence, index of the operation in its batch)."""
+
+
+class History(Checker):
+    """A sequential model of the service (Castro & Liskov 1999, section 2: a state machine)."""
+
+    name = "history"
+
+    def __init__(self, world: World, keys: Keys) -> None:
+        super().__init__(world)
+        self.outcomes: dict[Place, tuple[m.Operation, m.Outcome]] = {}
+        self.bundles: list[tuple[int, m.Bundle, tuple[m.Outcome, ...]]] = []
+        """In order: (sequence, bundle, outcomes)."""
+        self.highest = 0
+        """Sequence of the newest entry that is durable anywhere honest."""
+        self.view = 0
+        """Highest view in which anything committed on an honest node."""
+        self.roots: dict[int, bytes] = {}
+        """State root after each sequence that checkpoints are taken at."""
+        self._application = TicketApplication(world.genesis, world.cluster)
+        self._opener = FrameSigner(world.cluster, b"", keys)
+        self._timestamp = 0
+
+    def persisted(self, node: Node, records: Sequence[Record]) -> None:
+        """See Checker."""
+        if node.honest:
+            for record in records:
+                if isinstance(record, EntryRecord) and record.entry.sequence == self.highest + 1:
+                    self._execute(record)
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Checker."""
+        if node.honest and isinstance(note, Executed):
+            self.view = max(self.view, note.view)
+
+    def _execute(self, record: EntryRecord) -> None:
+        entry = record.entry
+        sequence = self.highest = entry.sequence
+        if entry.batch_digest == NULL_BATCH_DIGEST:
+            if entry.timestamp != self._timestamp:
+                self.fail(f"the null request at {sequence} moved the time (R3)")
+        else:
+            self._execute_batch(record)
+        if sequence % self.world.settings.parameters.checkpoint_interval == 0:
+            self.roots[sequence] = self._application.root()
+
+    def _execute_batch(self, record: EntryRecord) -> None:
+        entry = record.entry
+        sequence = entry.sequence
+        batch = open_body(record.body, self._opener)
+        if batch.digest != entry.batch_digest:
+            self.fail(f"the body kept for {sequence} is another batch")
+        if entry.timestamp != max(batch.batch.proposed, self._timestamp + 1):
+            self.fail(f"the effective timestamp of {sequence} is wrong (R3)")
+        self._timestamp = entry.timestamp
+        execution = self._application.execute(batch.bundles, sequence=sequence, timestamp=entry.timestamp)
+        if execution.results_root != entry.results_root:
+            self.fail(f"the results of {sequence} are others")
+        for bundle, result in zip(batch.bundles, execution.results, strict=True):
+            if result is None:
+                continue
+            self.bundles.append((sequence, bundle.bundle, result.outcomes))
+            pairs = zip(bundle.bundle.operations, result.outcomes, strict=True)
+            for offset, pair in enumerate(pairs):
+                self.outcomes[sequence, result.first_index + offset] = pair

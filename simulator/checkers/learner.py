@@ -1,0 +1,27 @@
+"""Does each learner follow the log that the members agreed on, without an alarm? (R28)"""
+
+from __future__ import annotations
+
+from simulator.checkers.base import Checker
+from simulator.node import Node
+from validators.consensus.effects import Executed, Note
+
+__all__ = ["Learners"]
+
+
+class Learners(Checker):
+    """Agreement holds learners to the same entries; this one asks that they arrive and raise no alarm."""
+
+    name = "learner"
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Checker."""
+        if node.index is None and isinstance(note, Note) and note.kind == "alarm":
+            self.fail(f"{node.name}: {note.fields}")
+
+    def finish(self) -> None:
+        """See Checker."""
+        ends = {node.name: len(node.disk.log) for node in self.world.honest_members() if node.up}
+        for node in self.world.learners():
+            if node.up and len(node.disk.log) < max(ends.values()):
+                self.fail(f"{node.name} ends at {len(node.disk.log)}, members at {ends}")

@@ -1,0 +1,56 @@
+"""Can each correct replica prove its low mark, and was nothing above it forgotten? (R24, row 7)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.checkers.base import Checker
+from simulator.node import Node
+from simulator.world import World
+from validators import quorum
+from validators.consensus import messages as m
+from validators.consensus.effects import CheckpointRecord, Prune, Record
+from validators.wire import Door, PeerError
+from validators.wire.door import Keys
+
+__all__ = ["LowMark"]
+
+
+class LowMark(Checker):
+    """Verifies every stable checkpoint that becomes durable with a door of its own."""
+
+    name = "low mark"
+
+    def __init__(self, world: World, keys: Keys) -> None:
+        super().__init__(world)
+        self._door = Door(world.cluster, keys, scheme=world.keyring.scheme)
+        self._roots: dict[int, tuple[bytes, bytes, int]] = {}
+
+    def persisted(self, node: Node, records: Sequence[Record]) -> None:
+        """See Checker."""
+        if not node.honest:
+            return
+        for record in records:
+            if isinstance(record, CheckpointRecord):
+                self._certificate(node, record)
+            elif isinstance(record, Prune) and record.sequence > node.disk.stable:
+                self.fail(f"{node.name} forgets up to {record.sequence}, proven is {node.disk.stable}")
+
+    def _certificate(self, node: Node, record: CheckpointRecord) -> None:
+        signers = set()
+        claim = (record.state_root, record.log_root, record.timestamp)
+        for frame in record.frames:
+            try:
+                message = self._door.statement(self.world.peer(node.name), frame).message
+            except PeerError as error:
+                self.fail(f"{node.name}: a certificate of {record.sequence} holds a bad frame: {error}")
+            if not isinstance(message, m.Checkpoint) or (
+                message.sequence != record.sequence
+                or (message.state_root, message.log_root, message.timestamp) != claim
+            ):
+                self.fail(f"{node.name}: a certificate of {record.sequence} holds another statement")
+            signers.add(message.sender)
+        if len(signers) < quorum.quorum(self.world.members):
+            self.fail(f"{node.name}: the certificate of {record.sequence} has {len(signers)} signers")
+        if self._roots.setdefault(record.sequence, claim) != claim:
+            self.fail(f"two stable checkpoints at {record.sequence}")

@@ -1,0 +1,58 @@
+"""Virtual time: one true clock of the world, and for each node a clock that may be wrong about it.
+
+All times are integer nanoseconds.
+"""
+
+from __future__ import annotations
+
+from validators.consensus.effects import Now
+
+__all__ = ["MICROSECOND", "MILLISECOND", "SECOND", "NodeClock", "TrueClock"]
+
+MICROSECOND = 1_000
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+WALL_START = 1_700_000_000 * SECOND
+"""What a right wall clock shows when the world begins."""
+
+
+class TrueClock:
+    """The time of the world."""
+
+    def __init__(self) -> None:
+        self.time = 0
+
+
+class NodeClock:
+    """ports.Clock of one node: a skewed wall clock, and a monotonic one that runs at `rate`.
+
+    The monotonic clock starts anywhere at each boot: nothing of it may be stored (R2).
+    """
+
+    def __init__(self, true: TrueClock, *, skew: int = 0, rate_ppm: int = 0) -> None:
+        self._true = true
+        self.skew = skew
+        """Nanoseconds that the wall clock is ahead."""
+        self._rate_ppm = rate_ppm
+        """Millionths by which the monotonic clock runs fast."""
+        self._booted = 0
+        self._start = 0
+
+    def boot(self, start: int) -> None:
+        """Begin a new monotonic clock at `start` now."""
+        self._booted = self._true.time
+        self._start = start
+
+    def now(self) -> Now:
+        """See ports.Clock."""
+        time = self._true.time
+        passed = time - self._booted
+        monotonic = self._start + passed + passed * self._rate_ppm // 1_000_000
+        return Now(monotonic, WALL_START + time + self.skew)
+
+    def true_time(self, monotonic: int) -> int:
+        """The earliest time of the world at which the monotonic clock shows at least `monotonic`."""
+        passed = monotonic - self._start
+        exact = -(-passed * 1_000_000 // (1_000_000 + self._rate_ppm))
+        return self._booted + exact

@@ -1,0 +1,219 @@
+"""A virtual disk: ports.Journal in memory, with the faults that real disks and power cuts have.
+
+What `append` returned from is durable. State rows (`materialise`) are written without a sync of their
+own, as in the real ledger: they become durable with the next `append` and may be lost by a crash
+before it, always as a whole. What the contract allows to forget is forgotten at once or kept, as
+chance wills, so that nobody relies on either.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+from simulator.chance import Dice
+from validators.consensus import messages as m
+from validators.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    EntryRecord,
+    Prune,
+    Record,
+    SlotRecord,
+    StateRecord,
+)
+from validators.consensus.log_tree import Frontier, append
+from validators.ports import JournalError, JournalFull, Recovery
+
+__all__ = ["Contradiction", "CrashPoint", "PowerCut", "VirtualDisk"]
+
+SlotKey = tuple[int, int, int, str]
+
+PRUNED_PHASES = frozenset({"pre_prepare", "prepare", "commit", "prepared", "checkpoint"})
+"""Phases that belong to one sequence; those of views are kept."""
+
+SPARE_ENTRIES_MAX = 256
+"""Newest entries that a load hands over besides those to replay."""
+
+
+class CrashPoint(enum.Enum):
+    """Where in a turn the power goes (PITFALLS row 11)."""
+
+    BEFORE_PERSIST = "before persist"
+    AFTER_PERSIST = "after persist, nothing sent"
+    WHILE_SENDING = "after some of the sends"
+
+
+class PowerCut(JournalError):
+    """The crash that was asked for."""
+
+
+class Contradiction(Exception):
+    """A record that the real ledger would refuse: a second vote, a gap in the log (R7)."""
+
+
+class VirtualDisk:
+    """The durable memory of one node; survives `crash`, unlike the node."""
+
+    def __init__(self, dice: Dice, *, voting: bool = True) -> None:
+        self._dice = dice
+        self.voting = voting
+        """False: it replaces a ledger that was lost, so its node follows without a vote (R11)."""
+        self.slots: dict[SlotKey, SlotRecord] = {}
+        self.log: list[EntryRecord] = []
+        self.checkpoints: list[CheckpointRecord] = []
+        self.states: dict[str, StateRecord] = {}
+        self.full = False
+        self.crash_at: CrashPoint | None = None
+        self._rows: dict[tuple[Any, ...], ApplicationChange] = {}
+        self._applied = 0
+        self._unsynced: list[tuple[tuple[ApplicationChange, ...], int]] = []
+        self._without_commits = 0
+        self._forgetful = dice.hit(0.5)
+
+    # --- ports.Journal ---------------------------------------------------------------------------
+
+    def append(self, records: Sequence[Record]) -> None:
+        """See ports.Journal."""
+        if self.full:
+            raise JournalFull("the virtual disk is full")
+        if self.crash_at is CrashPoint.BEFORE_PERSIST:
+            raise PowerCut("before the write")
+        self._check(records)
+        for record in records:
+            self._write(record)
+        self._sync_rows()
+
+    def after_write(self) -> None:
+        """Raise PowerCut when the power goes between the write and the first word."""
+        if self.crash_at is CrashPoint.AFTER_PERSIST:
+            raise PowerCut("after the write")
+
+    def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
+        """See ports.Journal; durable with the next `append` only."""
+        if self.full:
+            raise JournalFull("the virtual disk is full")
+        if sequence > len(self.log):
+            raise Contradiction(f"rows of {sequence}, but the log ends at {len(self.log)}")
+        self._unsynced.append((tuple(changes), sequence))
+
+    def load(self) -> Recovery:
+        """See ports.Journal."""
+        self._sync_rows()
+        frontier = Frontier()
+        previous = bytes(32)
+        for number, record in enumerate(self.log, 1):
+            if record.entry.sequence != number or record.entry.previous != previous:
+                raise JournalError(f"entry {number} does not continue the log")
+            previous = record.entry_hash
+            frontier = append(frontier, record.entry_hash)
+        spare = 1 + self._dice.below(SPARE_ENTRIES_MAX)
+        return Recovery(
+            frontier=frontier,
+            applied_sequence=self._applied,
+            rows=tuple(self._rows.values()),
+            entries=tuple(self._stripped(r) for r in self.log[max(0, self._applied - spare) :]),
+            slots=tuple(self.slots.values()),
+            checkpoint=self.checkpoints[-1] if self.checkpoints else None,
+            states=tuple(self.states.values()),
+        )
+
+    def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
+        """See ports.Journal."""
+        found: list[EntryRecord] = []
+        for record in self.log[first - 1 : last]:
+            bytes_max -= len(record.body)
+            if found and bytes_max < 0:
+                break
+            found.append(self._stripped(record))
+        return found
+
+    def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
+        """See ports.Journal."""
+        return next((c for c in self.checkpoints if c.sequence >= sequence), None)
+
+    # --- the world's side ------------------------------------------------------------------------
+
+    @property
+    def stable(self) -> int:
+        """Sequence of the newest stable checkpoint, 0 for none."""
+        return self.checkpoints[-1].sequence if self.checkpoints else 0
+
+    def crash(self) -> None:
+        """The power is gone: rows that were not synced are lost, all of them or from some point on."""
+        self.crash_at = None
+        del self._unsynced[self._dice.below(len(self._unsynced) + 1) :]
+
+    def slot(self, epoch: int, view: int, sequence: int, phase: str) -> SlotRecord | None:
+        """The durable record of this key."""
+        return self.slots.get((epoch, view, sequence, phase))
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def _check(self, records: Sequence[Record]) -> None:
+        """Refuse what the real ledger refuses, before anything is written: a turn is all or nothing."""
+        fresh: dict[SlotKey, SlotRecord] = {}
+        ends_at = len(self.log)
+        previous = self.log[-1].entry_hash if self.log else bytes(32)
+        for record in records:
+            if isinstance(record, SlotRecord):
+                key = _key(record)
+                known = fresh.get(key) or self.slots.get(key)
+                if known is not None and known != record:
+                    raise Contradiction(f"a second record for {key}")
+                fresh[key] = record
+            elif isinstance(record, EntryRecord):
+                sequence = record.entry.sequence
+                if sequence <= ends_at:
+                    if sequence <= len(self.log) and self.log[sequence - 1].entry_hash != record.entry_hash:
+                        raise Contradiction(f"a second entry for {sequence}")
+                    continue
+                if sequence != ends_at + 1 or record.entry.previous != previous:
+                    raise Contradiction(f"entry {sequence} does not continue the log at {ends_at}")
+                if m.entry_hash(record.entry) != record.entry_hash:
+                    raise Contradiction(f"entry {sequence} has another hash")
+                ends_at, previous = sequence, record.entry_hash
+
+    def _write(self, record: Record) -> None:
+        if isinstance(record, SlotRecord):
+            self.slots[_key(record)] = record
+        elif isinstance(record, EntryRecord):
+            if record.entry.sequence > len(self.log):
+                self.log.append(record)
+        elif isinstance(record, CheckpointRecord):
+            if record.sequence > self.stable:
+                self.checkpoints.append(record)
+        elif isinstance(record, StateRecord):
+            self.states[record.name] = record
+        else:
+            self._prune(record)
+
+    def _prune(self, record: Prune) -> None:
+        if not self._forgetful and self._dice.hit(0.5):
+            return
+        for key in [k for k in self.slots if k[3] in PRUNED_PHASES and k[2] <= record.sequence]:
+            del self.slots[key]
+        if self._forgetful or self._dice.hit(0.5):
+            self._without_commits = max(self._without_commits, min(record.sequence, self.stable))
+
+    def _stripped(self, record: EntryRecord) -> EntryRecord:
+        """Without its COMMITs where the ledger may have dropped them."""
+        if record.entry.sequence > self._without_commits or not record.commits:
+            return record
+        return EntryRecord(record.entry, record.entry_hash, record.body, ())
+
+    def _sync_rows(self) -> None:
+        for changes, sequence in self._unsynced:
+            for change in changes:
+                key = (change.table, *change.key)
+                if change.row is None:
+                    self._rows.pop(key, None)
+                else:
+                    self._rows[key] = change
+            self._applied = sequence
+        self._unsynced.clear()
+
+
+def _key(record: SlotRecord) -> SlotKey:
+    return (record.epoch, record.view, record.sequence, record.phase)

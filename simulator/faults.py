@@ -1,0 +1,234 @@
+"""What goes wrong, drawn from chance: crashes at every point of a turn, cuts, pauses, full disks.
+
+Swarm testing (Groce et al., ISSTA 2012): each run switches on some kinds of faults and leaves others
+out, because faults of all kinds at once hide each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND, SECOND
+from simulator.disk import CrashPoint
+from simulator.gateway import Gateway
+from simulator.node import Node
+from simulator.world import World
+from validators import quorum
+from validators.consensus import messages as m
+
+__all__ = ["Plan", "Trouble", "draw_plan"]
+
+
+PRIMARY_SHARE = 0.4
+LOSABLE = (
+    m.PrePrepare,
+    m.Prepare,
+    m.Commit,
+    m.Checkpoint,
+    m.ViewChange,
+    m.NewView,
+    m.SupplyFrames,
+    m.Status,
+    m.Entries,
+)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Weights of the kinds of faults (0: never), and how often one happens."""
+
+    pause_max: int = 2 * SECOND
+    """Longest time between two faults, nanoseconds."""
+    crash: int = 0
+    crash_in_turn: int = 0
+    crash_all: int = 0
+    suspend: int = 0
+    disk_full: int = 0
+    part: int = 0
+    one_way: int = 0
+    slow_link: int = 0
+    lose_kind: int = 0
+    heal: int = 2
+    wall_jump: int = 0
+    client_restart: int = 0
+    disk_lost: int = 0
+    away_max: int = 4 * SECOND
+    """Longest time that a crashed or suspended node is away."""
+
+
+def draw_plan(dice: Dice) -> Plan:
+    """A random selection of faults."""
+    weights = {
+        name: dice.between(1, 4) if dice.hit(0.5) else 0
+        for name in (
+            "crash",
+            "crash_in_turn",
+            "suspend",
+            "disk_full",
+            "part",
+            "one_way",
+            "slow_link",
+            "lose_kind",
+            "wall_jump",
+            "client_restart",
+        )
+    }
+    weights["crash_all"] = 1 if dice.hit(0.3) else 0
+    weights["disk_lost"] = 1 if dice.hit(0.2) else 0
+    return Plan(
+        pause_max=dice.pick((300 * MILLISECOND, SECOND, 3 * SECOND)),
+        away_max=dice.pick((300 * MILLISECOND, 2 * SECOND, 8 * SECOND)),
+        **weights,
+    )
+
+
+class Trouble:
+    """Injects faults until told to stop."""
+
+    def __init__(
+        self, world: World, gateways: Sequence[Gateway], dice: Dice, plan: Plan, *, spare: int
+    ) -> None:
+        """`spare`: how many members may lose their disks; those follow without a vote ever after."""
+        self.world = world
+        self.plan = plan
+        self.lost = 0
+        """Members that lost their disks."""
+        self._gateways = gateways
+        self._spare = spare
+        self._dice = dice
+        self._running = False
+        kinds: dict[str, Callable[[], None]] = {
+            "crash": self._crash,
+            "crash_in_turn": self._crash_in_turn,
+            "crash_all": self._crash_all,
+            "suspend": self._suspend,
+            "disk_full": self._disk_full,
+            "part": self._part,
+            "one_way": self._one_way,
+            "slow_link": self._slow_link,
+            "lose_kind": self._lose_kind,
+            "heal": self._heal,
+            "wall_jump": self._wall_jump,
+            "client_restart": self._client_restart,
+            "disk_lost": self._disk_lost,
+        }
+        self._bag = [action for name, action in kinds.items() for _ in range(getattr(plan, name))]
+
+    def start(self) -> None:
+        """Begin."""
+        self._running = True
+        self._next()
+
+    def stop(self) -> None:
+        """No further faults; the world stays as it is."""
+        self._running = False
+
+    def _next(self) -> None:
+        self.world.after(1 + self._dice.below(self.plan.pause_max), self._happen)
+
+    def _happen(self) -> None:
+        if self._running:
+            self._dice.pick(self._bag)()
+            self._next()
+
+    def _anyone(self) -> Node:
+        """Mostly by chance, often the primary: that is where it hurts."""
+        nodes = list(self.world.nodes.values())
+        if not self._dice.hit(PRIMARY_SHARE):
+            return self._dice.pick(nodes)
+        view = max(node.view() for node in nodes if node.index is not None)
+        return self.world.nodes[self.world.member_names[quorum.primary(view, self.world.members)]]
+
+    def _back_later(self, node: Node) -> None:
+        self.world.after(1 + self._dice.below(self.plan.away_max), self._back, node)
+
+    def _back(self, node: Node) -> None:
+        if node.up and node.armed and self._running:
+            self._back_later(node)
+        else:
+            self.world.start(node)
+
+    # --- kinds -----------------------------------------------------------------------------------
+
+    def _crash(self) -> None:
+        node = self._anyone()
+        if node.up:
+            node.crash()
+        self._back_later(node)
+
+    def _crash_in_turn(self) -> None:
+        node = self._anyone()
+        if node.up:
+            node.crash_in_next_write(self._dice.pick(tuple(CrashPoint)))
+        self._back_later(node)
+
+    def _crash_all(self) -> None:
+        for node in self.world.nodes.values():
+            if node.up:
+                node.crash()
+            self._back_later(node)
+
+    def _suspend(self) -> None:
+        node = self._anyone()
+        node.pause()
+        self.world.after(1 + self._dice.below(self.plan.away_max), node.resume)
+
+    def _disk_full(self) -> None:
+        node = self._anyone()
+        node.disk.full = True
+        self.world.after(1 + self._dice.below(self.plan.away_max), self._free, node)
+
+    def _free(self, node: Node) -> None:
+        node.disk.full = False
+
+    def _part(self) -> None:
+        names = [*self.world.nodes, *self.world.endpoints]
+        here = self._dice.sample(names, self._dice.below(len(names)))
+        self.world.network.part(here, [name for name in names if name not in here])
+
+    def _one_way(self) -> None:
+        names = [*self.world.nodes, *self.world.endpoints]
+        sender, receiver = self._dice.sample(names, 2)
+        self.world.network.cut(sender, receiver)
+
+    def _slow_link(self) -> None:
+        """One direction of one link holds everything back for a while, then it all arrives, late."""
+        names = [*self.world.nodes, *self.world.endpoints]
+        sender, receiver = self._dice.sample(names, 2)
+        rule = self.world.network.when(sender=sender, receiver=receiver)
+        rule.delay(1 + self._dice.below(self.plan.away_max))
+        self.world.after(1 + self._dice.below(self.plan.away_max), self.world.network.forget, rule)
+
+    def _lose_kind(self) -> None:
+        """Messages of some kinds do not get through for a while, from somebody, to somebody or at all:
+        the small scope of ByzzFuzz (OOPSLA 2023), where one lost phase matters more than much noise."""
+        dice, network = self._dice, self.world.network
+        members: list[str | None] = [None, *self.world.member_names]
+        for _ in range(1 + dice.below(4)):
+            kind = dice.pick(LOSABLE)
+            rule = network.when(kind=kind, sender=dice.pick(members), receiver=dice.pick(members)).drop()
+            self.world.after(1 + dice.below(self.plan.away_max), network.forget, rule)
+
+    def _heal(self) -> None:
+        self.world.network.cuts.clear()
+
+    def _wall_jump(self) -> None:
+        """Mostly within the drift bound, sometimes far beyond it (PITFALLS row 16)."""
+        node = self._anyone()
+        far = self._dice.pick((SECOND, SECOND, SECOND, 3_600 * SECOND))
+        node.clock.skew = self._dice.between(-far, far)
+
+    def _client_restart(self) -> None:
+        self._dice.pick(self._gateways).restart()
+
+    def _disk_lost(self) -> None:
+        node = self._anyone()
+        if node.index is None or not node.honest or not node.disk.voting or self.lost >= self._spare:
+            return
+        self.lost += 1
+        if node.up:
+            node.crash()
+        node.lose_disk()
+        self._back_later(node)

@@ -1,0 +1,156 @@
+"""A virtual gateway process: the product's own collector over the virtual network.
+
+It keeps a record of what it asked and what it was told, which the checkers hold against the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from simulator.clock import MICROSECOND, SECOND, NodeClock
+from simulator.scheme import Keyring
+from simulator.world import World, client_name, principal_of
+from validators.consensus import messages as m
+from validators.consensus.effects import Now
+from validators.gateway.collector import Collector, Completed, Overloaded, Result
+from validators.wire import Door, FrameSigner
+from validators.wire.door import Keys
+
+__all__ = ["ClientObserver", "Gateway", "Request"]
+
+WAIT = 10 * SECOND
+"""A caller's patience, as in the API (issue: an answer within 10 s)."""
+
+TURN = 50 * MICROSECOND
+"""What a gateway takes to react."""
+
+
+class Request(msgspec.Struct):
+    """One call of a caller and what it came to."""
+
+    number: int
+    operations: tuple[m.Operation, ...]
+    asked_at: int
+    """World time."""
+    results: tuple[Result, ...] | None = None
+    """None: not over yet."""
+    ended_at: int = 0
+
+    @property
+    def over(self) -> bool:
+        """True when the caller was told."""
+        return self.results is not None
+
+
+class ClientObserver(Protocol):
+    """Told of every call that ends."""
+
+    def answered(self, gateway: Gateway, request: Request) -> None: ...
+
+
+class Gateway:
+    """One gateway process, and those that take its place when it is restarted. `name` is endpoint name
+    and client id (8 bytes); each life has another one."""
+
+    def __init__(self, world: World, number: int, *, keyring: Keyring, keys: Keys, clock: NodeClock) -> None:
+        self.world = world
+        self.number = number
+        self.principal = principal_of(number)
+        self.clock = clock
+        self.requests: list[Request] = []
+        self.open: dict[int, Request] = {}
+        """By call number: not over yet."""
+        self.observers: list[ClientObserver] = []
+        self.overloaded = 0
+        self._keyring = keyring
+        self._keys = keys
+        self._lives = 0
+        self._wake: int | None = None
+        clock.boot(0)
+        self.name, self.collector = self._begin()
+        world.dial(self)
+
+    def _begin(self) -> tuple[str, Collector]:
+        world, scheme = self.world, self._keyring.scheme
+        name = client_name(self.number, self._lives)
+        secret = self._keyring.pair(self.principal)[1]
+        collector = Collector(
+            world.genesis,
+            principal=self.principal,
+            client=name.encode(),
+            signer=FrameSigner(world.cluster, secret, self._keys, scheme=scheme),
+            door=Door(world.cluster, self._keys, scheme=scheme),
+        )
+        return name, collector
+
+    def restart(self) -> None:
+        """The process dies and another one takes its place: it knows nothing of the calls under way."""
+        del self.world.endpoints[self.name]
+        self.open.clear()
+        self._wake = None
+        self._lives += 1
+        self.name, self.collector = self._begin()
+        self.world.dial(self)
+
+    # --- callers ---------------------------------------------------------------------------------
+
+    def ask(self, operations: Sequence[m.Operation], *, wait: int = WAIT) -> Request | None:
+        """Hand operations in, as one call; None when the gateway is overloaded."""
+        now = self.clock.now()
+        try:
+            number = self.collector.submit(tuple(operations), now, wait=wait)
+        except Overloaded:
+            self.overloaded += 1
+            return None
+        request = Request(number, tuple(operations), self.world.time)
+        self.requests.append(request)
+        self.open[number] = request
+        self._act(now)
+        return request
+
+    # --- world -----------------------------------------------------------------------------------
+
+    def deliver(self, sender: str, frame: bytes) -> None:
+        """See Endpoint."""
+        member = self.world.peer(sender).member
+        if member is not None:
+            now = self.clock.now()
+            self.collector.receive(member, frame, now)
+            self._act(now)
+
+    def links(self, members: frozenset[int]) -> None:
+        """See Endpoint."""
+        now = self.clock.now()
+        self.collector.connected(members, now)
+        self._act(now)
+
+    def _awake(self, time: int) -> None:
+        if self._wake != time:
+            return
+        self._wake = None
+        now = self.clock.now()
+        if now.monotonic >= self.collector.deadline():
+            self.collector.tick(now)
+        self._act(now)
+
+    def _act(self, now: Now) -> None:
+        world = self.world
+        actions = self.collector.take(now)
+        for member, frame in actions.send:
+            world.transmit(self.name, world.member_names[member], frame, world.time + TURN)
+        for completed in actions.completed:
+            self._completed(completed)
+        wake = max(self.clock.true_time(self.collector.deadline()), world.time + TURN)
+        if self._wake is None or wake < self._wake:
+            self._wake = wake
+            world.at(wake, self._awake, wake)
+
+    def _completed(self, completed: Completed) -> None:
+        request = self.open.pop(completed.call)
+        request.results = completed.results
+        request.ended_at = self.world.time
+        for observer in self.observers:
+            observer.answered(self, request)

@@ -1,0 +1,184 @@
+"""The virtual network: when, how often and whether a frame arrives. Nothing is ever altered here.
+
+Endpoints are names. A frame's kind is read from its envelope, so rules can be written as
+`network.when(kind=Checkpoint, sender="r0").drop(0.3)`. Links keep their order, as TCP does, but for
+the share given by `reorder`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND
+from validators import canonical
+from validators.consensus.messages import KINDS
+from validators.wire import Envelope
+
+__all__ = ["LinkQuality", "Network", "Rule", "kind_of_frame"]
+
+
+def kind_of_frame(frame: bytes) -> type[Any] | None:
+    """Message type of an encoded envelope (its second byte), None when it is none."""
+    return KINDS.get(frame[1]) if len(frame) > 1 else None
+
+
+def view_of_frame(kind: type[Any] | None, frame: bytes) -> int | None:
+    """The view that a statement names, None for other messages."""
+    if kind is None:
+        return None
+    view = getattr(canonical.decode(kind, canonical.decode(Envelope, frame).body), "view", None)
+    return view if isinstance(view, int) else None
+
+
+class LinkQuality(msgspec.Struct, frozen=True):
+    """How all links behave. Times in nanoseconds, shares between 0 and 1."""
+
+    latency_min: int = MILLISECOND // 5
+    latency_max: int = MILLISECOND
+    slow_share: float = 0.0
+    """Frames that take up to `slow_max` instead."""
+    slow_max: int = 200 * MILLISECOND
+    loss: float = 0.0
+    duplication: float = 0.0
+    reorder: float = 0.0
+
+
+PERFECT = LinkQuality(latency_min=MILLISECOND, latency_max=MILLISECOND)
+"""Every frame takes a millisecond: golden scenarios."""
+
+
+class Rule:
+    """What happens to frames that match; made by `Network.when`. Later rules are asked first."""
+
+    def __init__(
+        self, kind: type[Any] | None, sender: str | None, receiver: str | None, view: int | None
+    ) -> None:
+        self.kind = kind
+        self.view = view
+        self.sender = sender
+        self.receiver = receiver
+        self.times: int | None = None
+        self.loss = 0.0
+        self.extra_delay = 0
+        self.copies = 0
+        self.matched = 0
+
+    def drop(self, share: float = 1.0, *, times: int | None = None) -> Rule:
+        """Lose this share of matching frames, the first `times` of them only (None: for ever)."""
+        self.loss, self.times = share, times
+        return self
+
+    def delay(self, nanoseconds: int, *, times: int | None = None) -> Rule:
+        """Let matching frames take longer."""
+        self.extra_delay, self.times = nanoseconds, times
+        return self
+
+    def duplicate(self, copies: int = 1, *, times: int | None = None) -> Rule:
+        """Deliver matching frames again, `copies` times."""
+        self.copies, self.times = copies, times
+        return self
+
+    def matches(self, sender: str, receiver: str, kind: type[Any] | None, frame: bytes) -> bool:
+        """True when the rule speaks about this frame (and has not run out)."""
+        return (
+            (self.times is None or self.matched < self.times)
+            and (self.kind is None or self.kind is kind)
+            and (self.sender is None or self.sender == sender)
+            and (self.receiver is None or self.receiver == receiver)
+            and (self.view is None or self.view == view_of_frame(kind, frame))
+        )
+
+
+class Network:
+    """Decides the fate of each frame from its own stream of chance."""
+
+    def __init__(self, dice: Dice, quality: LinkQuality = PERFECT) -> None:
+        self._dice = dice
+        self.quality = quality
+        self.rules: list[Rule] = []
+        self.cuts: set[tuple[str, str]] = set()
+        """Links (sender, receiver) that carry nothing now; one direction each."""
+        self._last_arrival: dict[tuple[str, str], int] = {}
+        self.lost = 0
+
+    def when(
+        self,
+        *,
+        kind: type[Any] | None = None,
+        sender: str | None = None,
+        receiver: str | None = None,
+        view: int | None = None,
+    ) -> Rule:
+        """A new rule about frames that match all that is given; say what happens on the result."""
+        rule = Rule(kind, sender, receiver, view)
+        self.rules.append(rule)
+        return rule
+
+    def forget(self, rule: Rule) -> None:
+        """The rule no longer holds."""
+        if rule in self.rules:
+            self.rules.remove(rule)
+
+    def cut(self, sender: str, receiver: str) -> None:
+        """Cut one direction of a link."""
+        self.cuts.add((sender, receiver))
+
+    def part(self, *groups: list[str]) -> None:
+        """Cut every link between different groups, both ways; links inside a group stay as they are."""
+        for here in groups:
+            for there in groups:
+                if here is not there:
+                    self.cuts.update((a, b) for a in here for b in there)
+
+    def heal(self) -> None:
+        """All links carry again, rules and faults are gone; latency stays."""
+        self.cuts.clear()
+        self.rules.clear()
+        self.quality = msgspec.structs.replace(
+            self.quality, loss=0.0, duplication=0.0, reorder=0.0, slow_share=0.0
+        )
+
+    def carries(self, sender: str, receiver: str) -> bool:
+        """Asked once more on arrival: what is on its way when a link is cut is lost."""
+        return (sender, receiver) not in self.cuts
+
+    def arrivals(self, sender: str, receiver: str, frame: bytes, departs: int) -> list[int]:
+        """World times at which the frame arrives: none when lost, several when duplicated."""
+        link = (sender, receiver)
+        if link in self.cuts:
+            self.lost += 1
+            return []
+        dice, quality = self._dice, self.quality
+        extra, copies = 0, 1
+        if self.rules:
+            kind = kind_of_frame(frame)
+            for rule in reversed(self.rules):
+                if rule.matches(sender, receiver, kind, frame):
+                    rule.matched += 1
+                    if rule.loss and dice.hit(rule.loss):
+                        self.lost += 1
+                        return []
+                    extra += rule.extra_delay
+                    copies += rule.copies
+                    break
+        if quality.loss and dice.hit(quality.loss):
+            self.lost += 1
+            return []
+        if quality.duplication and dice.hit(quality.duplication):
+            copies += 1
+        return [self._arrival(link, departs + extra) for _ in range(copies)]
+
+    def _arrival(self, link: tuple[str, str], departs: int) -> int:
+        dice, quality = self._dice, self.quality
+        high = quality.latency_max
+        if quality.slow_share and dice.hit(quality.slow_share):
+            high = quality.slow_max
+        arrival = departs + dice.between(quality.latency_min, max(high, quality.latency_min))
+        if quality.reorder and dice.hit(quality.reorder):
+            return arrival
+        arrival = max(arrival, self._last_arrival.get(link, 0))
+        self._last_arrival[link] = arrival
+        return arrival

@@ -1,0 +1,258 @@
+"""One virtual node: the real host and core over virtual ports, with its power switch.
+
+A turn happens at one instant of the world, but takes time: what it sends departs when the node's
+processor and disk would be done, and the next turn starts no sooner. Whatever arrives meanwhile waits
+in the inbox, so turns grow under load as they do in a real node.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from simulator.chance import Dice
+from simulator.clock import MICROSECOND, NodeClock
+from simulator.disk import CrashPoint, PowerCut, VirtualDisk
+from simulator.violation import Violation
+from validators.consensus.effects import ALL, Executed, Note, Record, ReplyTo, Send
+from validators.consensus.snapshot import ReplicaSnapshot
+from validators.consensus.verified import Inbound, Peer
+from validators.host import Host, TurnLost
+from validators.ports import JournalFull
+
+if TYPE_CHECKING:
+    from simulator.world import World
+
+__all__ = ["Build", "Costs", "Node", "Speech"]
+
+INBOX_MAX = 20_000
+"""Frames waiting at a node; further ones are lost, as in a transport whose buffers are full."""
+
+
+class Costs(msgspec.Struct, frozen=True):
+    """What a turn takes, nanoseconds."""
+
+    turn: int = 20 * MICROSECOND
+    frame: int = 20 * MICROSECOND
+    sync_min: int = 100 * MICROSECOND
+    sync_max: int = 1_000 * MICROSECOND
+
+
+FREE = Costs(turn=0, frame=0, sync_min=0, sync_max=0)
+"""A node that needs no time: golden scenarios."""
+
+
+class Speech(Protocol):
+    """What an adversary is asked about everything its node would say (simulator.adversary)."""
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Iterable[tuple[str, bytes]]:
+        """What is really sent instead of `frame` to `receiver`: (receiver, frame) of each word."""
+
+
+Build = Callable[["Node"], Host]
+"""Puts a host together over this node's ports (world.py)."""
+
+
+class Node:
+    """A member or a learner. `index` is None for a learner."""
+
+    def __init__(
+        self, world: World, name: str, index: int | None, *, dice: Dice, clock: NodeClock, costs: Costs
+    ) -> None:
+        self.world = world
+        self.name = name
+        """Endpoint name; a twin has another one than its member id."""
+        self.index = index
+        self.clock = clock
+        self.costs = costs
+        self.disk = VirtualDisk(dice.fork("disk"))
+        self.build: Build | None = None
+        self.host: Host | None = None
+        self.look: Callable[[], ReplicaSnapshot] | None = None
+        """How to look at the core; made with the host."""
+        self.honest = True
+        self.speech: Speech | None = None
+        self.losses = 0
+        """Disks lost so far."""
+        self.paused = False
+        self.inbox: deque[Inbound] = deque()
+        self._dice = dice
+        self._ready_at = 0
+        self._spent = 0
+        self._wake: int | None = None
+        self._sends_left: int | None = None
+
+    # --- power -----------------------------------------------------------------------------------
+
+    @property
+    def up(self) -> bool:
+        """True while the node runs (a paused one does)."""
+        return self.host is not None
+
+    def view(self) -> int:
+        """The view it is in, 0 while it is down."""
+        return 0 if self.look is None or self.host is None else self.look().view
+
+    def start(self) -> None:
+        """Boot: a new host over the same disk."""
+        if self.host is not None or self.build is None:
+            return
+        self.clock.boot(self._dice.below(1 << 40))
+        self._ready_at = self.world.time
+        self._spent = 0
+        self._wake = None
+        host = self.build(self)
+        self.host = host
+        self._guard(host.start)
+        self._rest()
+
+    def crash(self) -> None:
+        """Power off, now: what is in memory and in the inbox is gone."""
+        self.host = None
+        self.paused = False
+        self.inbox.clear()
+        self._sends_left = None
+        self.disk.crash()
+        self.world.stopped(self)
+
+    def crash_in_next_write(self, point: CrashPoint) -> None:
+        """Arm a crash: it happens when the node next writes or, WHILE_SENDING, next speaks."""
+        if point is CrashPoint.WHILE_SENDING:
+            self._sends_left = self._dice.below(max(2, self.world.members))
+        else:
+            self.disk.crash_at = point
+
+    def lose_disk(self) -> None:
+        """The data folder is gone; the key is not (R11). Only while the node is down."""
+        self.losses += 1
+        self.disk = VirtualDisk(self._dice.fork(f"disk {self.losses}"), voting=False)
+
+    @property
+    def armed(self) -> bool:
+        """True while a crash waits for its moment."""
+        return self.disk.crash_at is not None or self._sends_left is not None
+
+    def disarm(self) -> None:
+        """Call an armed crash off."""
+        self.disk.crash_at = self._sends_left = None
+
+    def pause(self) -> None:
+        """As SIGSTOP: nothing runs, clocks go on, links stay up."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """As SIGCONT."""
+        if self.paused:
+            self.paused = False
+            self.wake(self.world.time)
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def deliver(self, inbound: Inbound) -> None:
+        """A frame arrived."""
+        if self.host is None or len(self.inbox) >= INBOX_MAX:
+            return
+        self.inbox.append(inbound)
+        self.wake(self.world.time)
+
+    def wake(self, time: int) -> None:
+        """Ask for a turn at `time` of the world, or as soon after it as the node is free."""
+        time = max(time, self._ready_at, self.world.time)
+        if self._wake is None or time < self._wake:
+            self._wake = time
+            self.world.at(time, self._awake, time)
+
+    def _awake(self, time: int) -> None:
+        if self._wake != time:
+            return
+        self._wake = None
+        host = self.host
+        if host is None or self.paused:
+            return
+        self._spent = self.costs.turn
+        self.world.turning(self)
+        self._guard(host.turn)
+        self._ready_at = self.world.time + self._spent
+        self._rest()
+
+    def _rest(self) -> None:
+        if self.host is None:
+            return
+        if self.inbox:
+            self.wake(self._ready_at)
+            return
+        wake_at = self.host.wake_at()
+        if wake_at is not None:
+            self.wake(self.clock.true_time(wake_at))
+
+    def _guard(self, step: Callable[[], object]) -> None:
+        """Run a step of the host; deal with the end of the host as a node's process does (R8)."""
+        try:
+            step()
+        except PowerCut:
+            self.crash()
+        except TurnLost as lost:
+            cause = lost.__cause__
+            if isinstance(cause, PowerCut):
+                self.crash()
+            elif isinstance(cause, Violation):
+                raise cause from None
+            elif isinstance(cause, JournalFull):
+                self.world.disk_full(self)
+            else:
+                self.world.broken(self, lost)
+
+    # --- ports.Transport -------------------------------------------------------------------------
+
+    def receive(self, limit: int) -> Sequence[Inbound]:
+        """See ports.Transport."""
+        taken = [self.inbox.popleft() for _ in range(min(limit, len(self.inbox)))]
+        self._spent += self.costs.frame * len(taken)
+        return taken
+
+    def send(self, send: Send) -> None:
+        """See ports.Transport."""
+        if self._sends_left is not None:
+            if self._sends_left == 0:
+                raise PowerCut("while sending")
+            self._sends_left -= 1
+        if send.peer:
+            self._say(send.peer, send.frame)
+        elif send.to == ALL:
+            for index, name in enumerate(self.world.member_names):
+                if index != self.index:
+                    self._say(name, send.frame)
+        elif send.to != self.index:
+            self._say(self.world.member_names[send.to], send.frame)
+
+    def reply(self, reply: ReplyTo) -> None:
+        """See ports.Transport."""
+        self._say(reply.client.decode(errors="replace"), reply.frame)
+
+    def answer(self, peer: Peer, frame: bytes) -> None:
+        """See ports.Transport."""
+        self._say(peer.route.decode(), frame)
+
+    def _say(self, receiver: str, frame: bytes) -> None:
+        departs = self.world.time + self._spent
+        if self.speech is None:
+            self.world.transmit(self.name, receiver, frame, departs)
+        else:
+            for other, words in self.speech.utter(self, receiver, frame):
+                self.world.transmit(self.name, other, words, departs)
+
+    # --- ports.Journal, watched -------------------------------------------------------------------
+
+    def wrote(self, records: Sequence[Record]) -> None:
+        """The disk took a turn's records: it cost a sync."""
+        self._spent += self._dice.between(self.costs.sync_min, self.costs.sync_max)
+        self.world.persisted(self, records)
+
+    # --- ports.Watcher ---------------------------------------------------------------------------
+
+    def notice(self, note: Executed | Note) -> None:
+        """See ports.Watcher."""
+        self.world.noticed(self, note)

@@ -1,0 +1,134 @@
+"""What people at the gates do: tickets are issued, scanned, scanned again, raced for, disputed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND, SECOND
+from simulator.gateway import Gateway, Request
+from simulator.world import World
+from tickets.machine import commands
+from validators.consensus.messages import Operation
+
+__all__ = ["Crowd", "Traffic", "UNDECIDED"]
+
+UNDECIDED = frozenset({"outcome_unknown", "unavailable"})
+"""Codes that say nothing about the log."""
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """How busy the gates are."""
+
+    tickets: int = 30
+    pause_max: int = 60 * MILLISECOND
+    """Longest time between two calls, nanoseconds."""
+    operations_max: int = 4
+    """Operations of one call."""
+    repeats: float = 0.15
+    """Share of scans that repeat an earlier one with its nonce: the gate did not hear the answer."""
+    without_nonce: float = 0.1
+    valid_min: int = 2 * SECOND
+    valid_max: int = 20 * SECOND
+
+
+KINDS = ("admit",) * 6 + ("validate", "validate", "consume", "dispute", "resolve", "issue")
+
+
+class Crowd:
+    """Callers of all gateways, driven by one stream of chance."""
+
+    def __init__(self, world: World, gateways: Sequence[Gateway], dice: Dice, traffic: Traffic) -> None:
+        self.world = world
+        self.gateways = gateways
+        self.traffic = traffic
+        self._dice = dice
+        self._running = False
+        self._scanned: list[tuple[Gateway, Operation]] = []
+        self._nonces = 0
+
+    def start(self) -> None:
+        """Issue the tickets and open the gates."""
+        self._running = True
+        gateway = self.gateways[0]
+        for first in range(0, self.traffic.tickets, 10):
+            numbers = range(first, min(first + 10, self.traffic.tickets))
+            gateway.ask([self.operation("issue", f"T-{n}", gateway) for n in numbers])
+        self._next()
+
+    def stop(self) -> None:
+        """Close the gates; calls under way go on."""
+        self._running = False
+
+    def _next(self) -> None:
+        if self._running:
+            self.world.after(1 + self._dice.below(self.traffic.pause_max), self._call)
+
+    def _call(self) -> None:
+        if not self._running:
+            return
+        dice = self._dice
+        if self._scanned and dice.hit(self.traffic.repeats):
+            gateway, operation = dice.pick(self._scanned)
+            gateway.ask([operation])
+        else:
+            gateway = dice.pick(self.gateways)
+            count = 1 + dice.below(self.traffic.operations_max)
+            operations = [self._scan(gateway) for _ in range(count)]
+            gateway.ask(operations)
+        self._next()
+
+    def _scan(self, gateway: Gateway) -> Operation:
+        dice = self._dice
+        operation = self.operation(
+            dice.pick(KINDS),
+            f"T-{dice.below(self.traffic.tickets)}",
+            gateway,
+            nonce=not dice.hit(self.traffic.without_nonce),
+        )
+        if operation.nonce:
+            self._scanned.append((gateway, operation))
+            del self._scanned[:-200]
+        return operation
+
+    def operation(self, kind: str, ticket: str, gateway: Gateway, *, nonce: bool = True) -> Operation:
+        """One operation as a gate would ask for it."""
+        dice = self._dice
+        self._nonces += 1
+        if kind == "resolve":
+            command: commands.Command = commands.Resolve(verdict=dice.pick(("clear", "clear", "uphold")))
+        elif kind in ("admit", "consume"):
+            command = commands.COMMANDS[kind](gate="north", device=f"scanner-{dice.below(3)}")
+        else:
+            command = commands.COMMANDS[kind]()
+        wall = gateway.clock.now().wall
+        patience = dice.between(self.traffic.valid_min, self.traffic.valid_max)
+        return commands.build(
+            command,
+            ticket=ticket,
+            actor=f"gate-{dice.below(4)}",
+            entry=dice.pick(self.world.member_names),
+            valid_until=(wall + patience) // 1_000,
+            nonce=self._nonces.to_bytes(8, "big") if nonce else b"",
+        )
+
+    def probe(self) -> list[Request]:
+        """One scan at each gateway that must be decided: the liveness phase."""
+        requests = []
+        for gateway in self.gateways:
+            wall = gateway.clock.now().wall
+            self._nonces += 1
+            operation = commands.build(
+                commands.Admit(gate="north", device="probe"),
+                ticket=f"T-{self._dice.below(self.traffic.tickets)}",
+                actor="probe",
+                entry=self.world.member_names[0],
+                valid_until=(wall + 300 * SECOND) // 1_000,
+                nonce=self._nonces.to_bytes(8, "big"),
+            )
+            request = gateway.ask([operation], wait=250 * SECOND)
+            if request is not None:
+                requests.append(request)
+        return requests

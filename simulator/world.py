@@ -1,0 +1,308 @@
+"""The world: one queue of events in virtual time, and everything that lives in it.
+
+An event is one delivery or one turn (R39). Who wants to know what happens registers an observer:
+checkers raise `Violation`, the report writes a transcript. The object graph of a simulated cluster is
+built here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND, SECOND, NodeClock, TrueClock
+from simulator.network import LinkQuality, Network
+from simulator.node import Costs, Node
+from simulator.scheme import Keyring
+from simulator.violation import Violation
+from validators import genesis as g
+from validators.consensus.effects import Executed, Note, Record
+from validators.consensus.verified import Inbound, Peer
+from validators.host import TurnLost
+
+__all__ = ["Endpoint", "Observer", "Settings", "World"]
+
+DISK_FREED_AFTER = 500 * MILLISECOND
+"""A full disk is looked at again after so long."""
+
+NOTICED_AFTER = 10 * MILLISECOND
+"""A dead process's connections break after so long."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a world is made of."""
+
+    members: int = 4
+    learners: int = 1
+    gateways: int = 2
+    real_signatures: bool = False
+    quality: LinkQuality = LinkQuality()
+    costs: Costs = Costs()
+    skew_max: int = 200 * MILLISECOND
+    """Nanoseconds a wall clock may be wrong, either way; below half the drift bound."""
+    rate_ppm_max: int = 100
+    parameters: g.Parameters = g.Parameters()
+
+
+class Endpoint(Protocol):
+    """A client process at the edge of the network."""
+
+    name: str
+    principal: str
+
+    def deliver(self, sender: str, frame: bytes) -> None:
+        """A frame of a member arrived."""
+
+    def links(self, members: frozenset[int]) -> None:
+        """The members with which a connection stands have changed."""
+
+
+class Observer(Protocol):
+    """Told of everything, after it happened and before anything else does."""
+
+    def turning(self, node: Node) -> None: ...
+    def persisted(self, node: Node, records: Sequence[Record]) -> None: ...
+    def noticed(self, node: Node, note: Executed | Note) -> None: ...
+    def spoke(self, node: Node, receiver: str, frame: bytes) -> None: ...
+    def delivered(self, sender: str, receiver: str, frame: bytes) -> None: ...
+    def started(self, node: Node) -> None: ...
+    def stopped(self, node: Node) -> None: ...
+
+
+class World:
+    """Time, network, nodes and clients of one run; everything follows from `seed` and `settings`."""
+
+    def __init__(self, seed: int | str, settings: Settings) -> None:
+        self.settings = settings
+        self.dice = Dice(seed)
+        self.clock = TrueClock()
+        self.network = Network(self.dice.fork("network"), settings.quality)
+        self.keyring = Keyring(real=settings.real_signatures)
+        self.genesis = make_genesis(settings, self.keyring)
+        self.cluster = g.cluster_id(self.genesis)
+        self.members = settings.members
+        self.member_names = [member.id for member in self.genesis.members]
+        self.nodes: dict[str, Node] = {}
+        self.twins: dict[str, str] = {}
+        """Member name to the name of its twin, which hears what the member hears."""
+        self.endpoints: dict[str, Endpoint] = {}
+        self.observers: list[Observer] = []
+        self.events = 0
+        self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._order = 0
+        self._peers: dict[str, Peer] = {}
+        self._principals: dict[str, str] = {}
+        """By endpoint name; those that are gone too, since their frames may be under way."""
+
+    # --- time ------------------------------------------------------------------------------------
+
+    @property
+    def time(self) -> int:
+        """True time, nanoseconds since the world began."""
+        return self.clock.time
+
+    def at(self, time: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Do something at a time; equal times keep the order in which they were asked for."""
+        self._order += 1
+        heapq.heappush(self._queue, (time, self._order, action, arguments))
+
+    def after(self, delay: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Do something later."""
+        self.at(self.clock.time + delay, action, *arguments)
+
+    def step(self, until: int) -> bool:
+        """Let the next thing happen, unless it lies beyond `until`; False when nothing did."""
+        if not self._queue or self._queue[0][0] > until:
+            return False
+        time, _order, action, arguments = heapq.heappop(self._queue)
+        self.clock.time = time
+        action(*arguments)
+        return True
+
+    def run(self, until: int, *, done: Callable[[], bool] | None = None) -> bool:
+        """Run to a time, or until `done` says so; True when it did."""
+        while self.step(until):
+            if done is not None and done():
+                return True
+        self.clock.time = max(self.clock.time, until)
+        return done is not None and done()
+
+    def run_for(self, duration: int, *, done: Callable[[], bool] | None = None) -> bool:
+        """See run."""
+        return self.run(self.clock.time + duration, done=done)
+
+    # --- population ------------------------------------------------------------------------------
+
+    def add_node(self, name: str, index: int | None) -> Node:
+        """A new node, switched off; it has no build yet."""
+        dice = self.dice.fork(f"node {name}")
+        settings = self.settings
+        clock = NodeClock(
+            self.clock,
+            skew=dice.between(-settings.skew_max, settings.skew_max),
+            rate_ppm=dice.between(-settings.rate_ppm_max, settings.rate_ppm_max),
+        )
+        node = Node(self, name, index, dice=dice, clock=clock, costs=settings.costs)
+        self.nodes[name] = node
+        return node
+
+    def honest_members(self) -> list[Node]:
+        """Members that are not adversaries, up or down."""
+        return [node for node in self.nodes.values() if node.honest and node.index is not None]
+
+    def learners(self) -> list[Node]:
+        """Nodes without a vote."""
+        return [node for node in self.nodes.values() if node.index is None]
+
+    def peer(self, name: str) -> Peer:
+        """Whom the links authenticate an endpoint as; `route` is its endpoint name."""
+        peer = self._peers.get(name)
+        if peer is None:
+            node = self.nodes.get(name)
+            if node is not None and node.index is not None:
+                peer = Peer(self.member_names[node.index], node.index, name.encode())
+            else:
+                principal = "learner" if node is not None else self._principals[name]
+                peer = Peer(principal, None, name.encode())
+            self._peers[name] = peer
+        return peer
+
+    def dial(self, endpoint: Endpoint) -> None:
+        """A client process begins: its connections stand a little later."""
+        self.endpoints[endpoint.name] = endpoint
+        self._principals[endpoint.name] = endpoint.principal
+        self.after(NOTICED_AFTER, self._links_changed)
+
+    # --- network ---------------------------------------------------------------------------------
+
+    def transmit(self, sender: str, receiver: str, frame: bytes, departs: int) -> None:
+        """Hand a frame to the network."""
+        node = self.nodes.get(sender)
+        if node is not None:
+            for observer in self.observers:
+                observer.spoke(node, receiver, frame)
+        self._carry(sender, receiver, frame, departs)
+        twin = self.twins.get(receiver)
+        if twin is not None and twin != sender:
+            self._carry(sender, twin, frame, departs)
+
+    def _carry(self, sender: str, receiver: str, frame: bytes, departs: int) -> None:
+        for arrival in self.network.arrivals(sender, receiver, frame, departs):
+            self.at(arrival, self._deliver, sender, receiver, frame)
+
+    def _deliver(self, sender: str, receiver: str, frame: bytes) -> None:
+        if not self.network.carries(sender, receiver):
+            self.network.lost += 1
+            return
+        self.events += 1
+        for observer in self.observers:
+            observer.delivered(sender, receiver, frame)
+        node = self.nodes.get(receiver)
+        if node is not None:
+            node.deliver(Inbound(self.peer(sender), frame))
+        elif receiver in self.endpoints:
+            self.endpoints[receiver].deliver(sender, frame)
+
+    # --- what nodes tell the world ---------------------------------------------------------------
+
+    def turning(self, node: Node) -> None:
+        """A node begins a turn."""
+        self.events += 1
+        for observer in self.observers:
+            observer.turning(node)
+
+    def persisted(self, node: Node, records: Sequence[Record]) -> None:
+        """A turn's records are durable."""
+        for observer in self.observers:
+            observer.persisted(node, records)
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """A node tells something."""
+        for observer in self.observers:
+            observer.noticed(node, note)
+
+    def start(self, node: Node) -> None:
+        """Switch a node on."""
+        if node.up:
+            return
+        node.start()
+        if node.up:
+            for observer in self.observers:
+                observer.started(node)
+            self.after(NOTICED_AFTER, self._links_changed)
+
+    def stopped(self, node: Node) -> None:
+        """A node lost power or its process ended."""
+        for observer in self.observers:
+            observer.stopped(node)
+        self.after(NOTICED_AFTER, self._links_changed)
+
+    def disk_full(self, node: Node) -> None:
+        """The host is gone; the process waits for space and rebuilds it (R8)."""
+        node.crash()
+        self.after(DISK_FREED_AFTER, self._look_at_disk, node)
+
+    def _look_at_disk(self, node: Node) -> None:
+        if node.disk.full:
+            self.after(DISK_FREED_AFTER, self._look_at_disk, node)
+        else:
+            self.start(node)
+
+    def broken(self, node: Node, lost: TurnLost) -> None:
+        """A host died of something that was not asked for: no input of a peer may do that."""
+        node.crash()
+        if node.honest:
+            cause = lost.__cause__
+            raise Violation("pump", f"{node.name}: {lost}: {type(cause).__name__}: {cause}") from lost
+        self.after(SECOND, self.start, node)
+
+    def _links_changed(self) -> None:
+        up = frozenset(
+            node.index
+            for node in self.nodes.values()
+            if node.up and node.index is not None and node.name == self.member_names[node.index]
+        )
+        for endpoint in self.endpoints.values():
+            endpoint.links(up)
+
+
+# --- genesis -------------------------------------------------------------------------------------
+
+
+def client_name(number: int, life: int = 0) -> str:
+    """Endpoint name of a gateway process: 8 bytes, since it is its client id on the wire. A restarted
+    process (another `life`) has another one."""
+    return f"client-{number}" if life == 0 else f"cli{life:03}-{number}"
+
+
+def principal_of(number: int) -> str:
+    """Principal under which a gateway signs."""
+    return f"gateway-{number}"
+
+
+def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
+    """A demonstration cluster whose gateways may do everything everywhere."""
+    grants = tuple(g.Grant(g.ANY_EVENT, capability) for capability in g.CAPABILITIES)
+    principals = [
+        g.Principal(name, keyring.pair(name)[0], grants)
+        for name in map(principal_of, range(settings.gateways))
+    ]
+    principals.append(g.Principal("rogue", keyring.pair("rogue")[0], grants))
+    principals.append(g.Principal("learner", keyring.pair("learner")[0], ()))
+    genesis = g.Genesis(
+        name="world",
+        created_at=1_700_000_000_000_000,
+        members=tuple(
+            g.Member(f"r{index}", keyring.pair(f"r{index}")[0], "world", 1 + index)
+            for index in range(settings.members)
+        ),
+        principals=tuple(sorted(principals, key=lambda principal: principal.name)),
+        parameters=settings.parameters,
+        demo=True,
+    )
+    g.check(genesis)
+    return genesis

@@ -1,0 +1,356 @@
+/* The live page: what the model knows, on the screen. Text only ever goes in as text. */
+(function () {
+  "use strict";
+
+  const SVG = "http://www.w3.org/2000/svg";
+  const SPARK_SECONDS = 60;
+  const FRESH_MAX = 3; // more at once than this are not highlighted: everything would flash
+  const ASK_EVERY = 3000; // milliseconds between two questions to the nodes, once they were asked
+  const STATES = ["ISSUED", "VALIDATED", "CONSUMED", "DISPUTED"];
+  const VERBS = {
+    issue: "issued",
+    seed: "seeded",
+    validate: "validated",
+    consume: "consumed",
+    admit: "admitted",
+    dispute: "disputed",
+    resolve: "resolved",
+  };
+  const STATUS_TONE = {
+    running: "ok",
+    starting: "accent",
+    stopping: "accent",
+    unresponsive: "bad",
+    error: "bad",
+    stopped: "",
+  };
+  const CONNECTION = {
+    connecting: ["Connecting", "accent"],
+    live: ["Live", "ok"],
+    lost: ["Connection lost, trying again", "bad"],
+  };
+
+  const root = document.querySelector("[data-dashboard]");
+  const urls = root.dataset;
+  const grouped = new Intl.NumberFormat("en");
+  let state = null;
+  let nodes = [];
+  let nodesAsOf = 0; // seconds of the server's clock
+  let connection = "connecting";
+  let clock = 0; // seconds that the server's clock is ahead of this one
+  let asking = false; // the nodes are asked again and again
+  let unanswered = false;
+
+  const at = (name) => root.querySelector(`[data-at="${name}"]`);
+
+  function make(tag, className, text) {
+    const element = document.createElement(tag);
+    if (className) {
+      element.className = className;
+    }
+    if (text !== undefined) {
+      element.textContent = text;
+    }
+    return element;
+  }
+
+  function put(name, text) {
+    const element = at(name);
+    if (element.textContent !== String(text)) {
+      element.textContent = text;
+    }
+  }
+
+  function pill(tone, text) {
+    return make("span", `pill ${tone}`.trim(), text);
+  }
+
+  // --- the log -----------------------------------------------------------------------------------
+
+  function drawLog(fresh) {
+    put("sequence", grouped.format(state.sequence));
+    const total = STATES.reduce((sum, name) => sum + state.counts[name], 0);
+    put("tickets", grouped.format(total));
+    for (const name of STATES) {
+      put(`count-${name}`, grouped.format(state.counts[name]));
+    }
+    drawStack(total);
+    put("applied", grouped.format(state.counts.applied));
+    put("refused", grouped.format(state.counts.refused));
+    drawOutcomes(fresh);
+    at("nothing").hidden = state.latest.length > 0;
+    drawRate();
+  }
+
+  function drawStack(total) {
+    let left = 0;
+    for (const name of STATES) {
+      const bar = at(`bar-${name}`);
+      const width = total ? (100 * state.counts[name]) / total : 0;
+      bar.setAttribute("x", `${left}%`);
+      bar.setAttribute("width", `${width}%`);
+      left += width;
+    }
+  }
+
+  function drawRate() {
+    const now = Math.floor(Date.now() / 1000 + clock);
+    const values = dtvn.model.series(state.rates, now, SPARK_SECONDS);
+    const recent = values.slice(-6, -1); // the running second is not complete
+    const rate = recent.reduce((sum, value) => sum + value, 0) / recent.length;
+    put("rate", rate >= 10 || rate === 0 ? grouped.format(Math.round(rate)) : rate.toFixed(1));
+    const peak = Math.max(...values);
+    put("peak", peak ? `peak ${grouped.format(peak)} in the last minute` : "quiet for a minute");
+    const points = values.slice(0, -1).map((value, index) => {
+      const x = (100 * index) / (SPARK_SECONDS - 2);
+      return `${x.toFixed(2)},${(38 - (peak ? (34 * value) / peak : 0)).toFixed(2)}`;
+    });
+    at("spark-line").setAttribute("points", points.join(" "));
+    at("spark-area").setAttribute("points", `0,40 ${points.join(" ")} 100,40`);
+  }
+
+  function drawOutcomes(fresh) {
+    const list = at("outcomes");
+    if (fresh === null) {
+      list.replaceChildren(...state.latest.map((event) => outcome(event, false)));
+      return;
+    }
+    const highlight = fresh <= FRESH_MAX;
+    list.prepend(...state.latest.slice(0, fresh).map((event) => outcome(event, highlight)));
+    while (list.children.length > state.latest.length) {
+      list.lastElementChild.remove();
+    }
+  }
+
+  function outcome(event, fresh) {
+    const item = make("li", fresh ? "fresh" : "");
+    const time = make("time", "", new Date(event.timestamp * 1000).toLocaleTimeString("en-GB"));
+    time.dateTime = new Date(event.timestamp * 1000).toISOString();
+    const what = make("span", "what");
+    what.append(make("span", "mono", event.ticket_id || "demo tickets"));
+    const ok = event.code === "ok";
+    const word = ok ? VERBS[event.operation] || event.operation : event.code.replaceAll("_", " ");
+    const count = event.count === undefined ? "" : ` ${event.count}`;
+    const where = make("span", "where");
+    const asked = ok ? "" : `${event.operation} refused, `;
+    where.textContent = `${asked}via ${event.node_id} by ${event.actor}, at ${event.sequence}.${event.index}`;
+    if (event.event && event.event !== "default") {
+      where.textContent += ` in ${event.event}`;
+    }
+    item.append(time, what, pill(ok ? "plain ok" : "plain bad", word + count), where);
+    return item;
+  }
+
+  // --- the nodes ---------------------------------------------------------------------------------
+
+  function drawNodes() {
+    const members = nodes.filter((node) => node.role === "validator");
+    const newest = Math.max(0, ...members.map((node) => node.sequence || 0));
+    at("nodes").replaceChildren(...nodes.map((node) => nodeRow(node, newest)));
+    at("no-nodes").hidden = nodes.length > 0;
+    const running = members.filter((node) => node.status === "running");
+    put("running", `${running.length} of ${members.length} running`);
+    const views = running.map((node) => node.view || 0);
+    put("view", views.length ? Math.max(...views) : "–");
+    const primary = members.find((node) => node.is_primary);
+    put("primary", primary ? `primary ${primary.id}` : "no primary known");
+    const trouble = members.some((node) => node.status !== "running" && node.desired === "running");
+    const needed = dtvn.model.quorum(members.length);
+    const few = members.length > 0 && running.length < needed;
+    at("trouble").hidden = !trouble || few;
+    at("few").hidden = !few;
+    put("few", `Nothing can be decided: ${running.length} of ${members.length} nodes run, and ${needed} are needed.`);
+    drawLearner(newest);
+    if ((trouble || few || standing()) && !asking) {
+      startAsking();
+    }
+  }
+
+  /* The log on this page is the learner's: while it does not run, the page stands still, and says so. */
+  function drawLearner(newest) {
+    const learner = standing();
+    at("standing").hidden = learner === undefined;
+    if (learner !== undefined) {
+      const since = learner.heard_at ? ` since ${moment(learner.heard_at)}` : "";
+      const behind = Math.max(0, newest - state.sequence);
+      const missing = behind ? `; the nodes have agreed on ${grouped.format(behind)} more since` : "";
+      const shown = `Tickets, log and outcomes are as of sequence ${grouped.format(state.sequence)}${missing}.`;
+      put("standing", `This page stands still: the learner, which reads the log for it, is ${learner.status}${since}. ${shown}`);
+    }
+    drawConnection();
+  }
+
+  function standing() {
+    return nodes.find((node) => node.role === "learner" && node.status !== "running");
+  }
+
+  function moment(seconds) {
+    const then = new Date(seconds * 1000);
+    const today = then.toDateString() === new Date().toDateString();
+    return (today ? "" : `${then.toLocaleDateString("en-GB")} `) + then.toLocaleTimeString("en-GB");
+  }
+
+  function drawConnection() {
+    const [text, tone] = connection === "live" && standing() ? ["Standing still", "bad"] : CONNECTION[connection];
+    at("connection").className = `pill ${tone}`;
+    put("connection", text);
+  }
+
+  function nodeRow(node, newest) {
+    const row = make("tr");
+    const name = make("td", "whole");
+    name.append(make("b", "", node.id));
+    if (node.is_primary) {
+      name.append(" ", pill("plain accent", "primary"));
+    }
+    const status = cell("whole", "");
+    status.append(pill(STATUS_TONE[node.status] ?? "", node.status));
+    if (node.error) {
+      status.append(make("span", "reason", node.error));
+    }
+    const behind = node.sequence === undefined ? "–" : Math.max(0, newest - node.sequence);
+    row.append(
+      name,
+      status,
+      cell("number", node.view ?? "–", "View"),
+      cell("number", node.sequence === undefined ? "–" : grouped.format(node.sequence), "Sequence"),
+      cell("number", behind, "Behind"),
+      cell("", votes(node), "Votes"),
+      cell("number mono", node.pid ?? "–", "Process"),
+      cell("number", node.restarts, "Restarts"),
+    );
+    return row;
+  }
+
+  function votes(node) {
+    if (node.role === "learner") {
+      return "follows";
+    }
+    return node.status !== "running" || node.voting === null ? "–" : node.voting ? "yes" : "no";
+  }
+
+  function cell(className, text, label) {
+    const td = make("td", className, text);
+    if (label) {
+      td.dataset.label = label;
+    }
+    return td;
+  }
+
+  // --- why is it stuck ---------------------------------------------------------------------------
+
+  function startAsking() {
+    asking = true;
+    at("ask").hidden = true;
+    askWhy();
+    setInterval(() => document.hidden || askWhy(), ASK_EVERY);
+  }
+
+  async function askWhy() {
+    if (unanswered) {
+      return;
+    }
+    unanswered = true;
+    try {
+      drawWhy(await fetchJson(urls.stuckUrl));
+    } catch (error) {
+      put("verdict", "The nodes could not be asked: the platform does not answer.");
+    } finally {
+      unanswered = false;
+    }
+  }
+
+  function drawWhy(found) {
+    put("verdict", found.verdict);
+    put("asked", `as of ${new Date().toLocaleTimeString("en-GB")}`);
+    const level = at("verdict-level");
+    level.className = `pill ${{ ok: "ok", slow: "warn", stuck: "bad" }[found.level]}`;
+    level.textContent = { ok: "moving", slow: "degraded", stuck: "stuck" }[found.level];
+    level.hidden = false;
+    at("why").replaceChildren(...found.nodes.map((node) => whyRow(node, found.nodes, found.quorum)));
+    at("why-table").hidden = found.nodes.length === 0;
+  }
+
+  function whyRow(node, all, quorum) {
+    const row = make("tr");
+    const name = make("td", "whole");
+    name.append(make("b", "", node.id));
+    if (node.problem) {
+      name.append(" ", pill("bad", node.problem));
+      row.append(name);
+      return row;
+    }
+    const slot = node.slot;
+    const held = (votes) => `${votes.length} of ${quorum}` + lacking(votes, all);
+    row.append(
+      name,
+      cell("", node.changing ? `changing to ${node.view}` : node.view, "View"),
+      cell("", slot ? `${slot.sequence}, ${slot.phase.replaceAll("_", " ")}` : "none", "Undecided"),
+      cell("", slot ? held(slot.prepares.concat(node.primary)) : "–", "Prepares"),
+      cell("", slot ? held(slot.commits) : "–", "Commits"),
+      cell("", node.pending, "Waiting"),
+      cell("", node.suspicion || slot?.withheld || "nothing", "Suspects"),
+    );
+    return row;
+  }
+
+  function lacking(votes, all) {
+    const missing = all.map((node) => node.id).filter((id) => !votes.includes(id));
+    return missing.length ? `, without ${missing.join(", ")}` : "";
+  }
+
+  // --- what comes in -----------------------------------------------------------------------------
+
+  async function fetchJson(url) {
+    const response = await fetch(url, { credentials: "same-origin", headers: { Accept: "application/json" } });
+    if (response.status === 401) {
+      location.reload(); // logged out elsewhere: the page itself leads to the login form
+    }
+    if (!response.ok) {
+      throw new Error(`${url} answered ${response.status}`);
+    }
+    return response.json();
+  }
+
+  function takeNodes(found, asOf) {
+    if (!dtvn.model.overtaken(nodesAsOf, asOf)) {
+      nodes = found;
+      nodesAsOf = asOf;
+    }
+  }
+
+  const feed = dtvn.feed({
+    fetchSnapshot: () => fetchJson(urls.snapshotUrl),
+    onSnapshot: function (snapshot) {
+      clock = snapshot.now - Date.now() / 1000;
+      state = snapshot.log;
+      takeNodes(snapshot.nodes, snapshot.nodes_as_of);
+      drawLog(null);
+      drawNodes();
+      root.removeAttribute("aria-busy");
+    },
+    onFrame: function (frame) {
+      const relation = dtvn.model.relation(state, frame);
+      if (relation === "next") {
+        state = dtvn.model.apply(state, frame);
+        drawLog(Math.min(frame.events.length, dtvn.model.LATEST_MAX));
+      }
+      return relation;
+    },
+    onNodes: function (found, asOf) {
+      takeNodes(found, asOf);
+      drawNodes();
+    },
+    onState: function (name) {
+      connection = name;
+      drawConnection();
+      at("stale").hidden = name !== "lost";
+    },
+  });
+
+  at("ask").addEventListener("click", startAsking);
+  setInterval(() => state && drawRate(), 1000);
+
+  // For the tests: the page's own idea of the log, to be held against a fresh snapshot.
+  dtvn.page = { state: () => state, position: feed.position };
+})();

@@ -1,0 +1,141 @@
+/*
+ * The connection: a snapshot, then every frame after it, for ever. It reconnects by itself, resumes
+ * where it was, and takes a fresh snapshot when the server says that too much was missed.
+ *
+ * dtvn.feed({fetchSnapshot, onSnapshot, onFrame, onNodes, onState}) -> {position()}
+ */
+dtvn.feed = function (page) {
+  "use strict";
+
+  const RETRY_FIRST = 400;
+  const RETRY_MAX = 8000;
+  const SILENCE_MAX = 15000; // milliseconds without any word: the connection is dead, whatever TCP says
+  const PING_EVERY = 5000;
+
+  const CLOSED_NO_ACCESS = 4401; // logged out, as validators.dashboard.consumers.CLOSED_NO_ACCESS
+
+  let socket = null;
+  let position = null; // sequence up to which the page is complete
+  let retry = RETRY_FIRST;
+  let heard = 0;
+  let greeted = false; // the server has let us in
+  let renewing = false; // a snapshot is on its way: frames meanwhile are covered by it, or asked for again
+
+  function address() {
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    return scheme + "//" + location.host + "/ws";
+  }
+
+  async function start() {
+    page.onState("connecting");
+    try {
+      await renew();
+    } catch (error) {
+      later();
+      return;
+    }
+    connect();
+  }
+
+  async function renew() {
+    renewing = true;
+    try {
+      const snapshot = await page.fetchSnapshot();
+      position = snapshot.log.sequence;
+      page.onSnapshot(snapshot);
+    } finally {
+      renewing = false;
+    }
+  }
+
+  function connect() {
+    const mine = new WebSocket(address());
+    socket = mine;
+    greeted = false;
+    heard = Date.now();
+    mine.onmessage = (message) => mine === socket && receive(JSON.parse(message.data));
+    mine.onclose = (closed) => mine === socket && lost(closed.code);
+  }
+
+  function lost(code) {
+    socket = null;
+    greeted = greeted && code !== CLOSED_NO_ACCESS;
+    page.onState("lost");
+    later();
+  }
+
+  function later() {
+    const wait = retry * (0.75 + Math.random() / 2);
+    retry = Math.min(retry * 2, RETRY_MAX);
+    // Not let in: the snapshot tells why (logged out, server gone), which a failed handshake does not.
+    setTimeout(greeted ? connect : start, wait);
+    greeted = false;
+  }
+
+  function resume() {
+    say({ type: "resume", after: position, batch: true });
+  }
+
+  function say(message) {
+    if (socket && socket.readyState === WebSocket.OPEN) {
+      socket.send(JSON.stringify(message));
+    }
+  }
+
+  async function receive(message) {
+    heard = Date.now();
+    if (message.type === "connected") {
+      retry = RETRY_FIRST;
+      greeted = true;
+      page.onState("live");
+      page.onNodes(message.nodes, message.nodes_as_of);
+      resume();
+    } else if (message.type === "events") {
+      take(message);
+    } else if (message.type === "nodes") {
+      page.onNodes(message.nodes, message.as_of);
+    } else if (message.type === "reset") {
+      await reload();
+    }
+  }
+
+  function take(frame) {
+    if (renewing) {
+      return;
+    }
+    const relation = page.onFrame(frame);
+    if (relation === "gap") {
+      resume();
+      return;
+    }
+    position = Math.max(position, frame.to);
+    say({ type: "ack", sequence: frame.to });
+  }
+
+  async function reload() {
+    try {
+      await renew();
+      resume();
+    } catch (error) {
+      if (socket) {
+        socket.close();
+      }
+    }
+  }
+
+  setInterval(function () {
+    if (!socket) {
+      return;
+    }
+    if (Date.now() - heard > SILENCE_MAX) {
+      const dead = socket;
+      lost();
+      dead.close();
+    } else {
+      say({ type: "ping" });
+    }
+  }, PING_EVERY);
+
+  start();
+  return { position: () => position };
+};

@@ -1,0 +1,123 @@
+"""POST /tickets/batch: in order, not atomic, each operation with the status of its single call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.conftest import Api, read
+from validators.gateway.fake import FakeGateway
+from validators.services import api_keys
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+
+def op(kind: str, ticket: str, **fields: Any) -> dict[str, Any]:
+    return {"op": kind, "ticket_id": ticket} | fields
+
+
+def statuses(api: Api, *operations: Any) -> list[int]:
+    response = api.post("tickets/batch", {"operations": list(operations)})
+    assert response.status_code == 200
+    return [result["status"] for result in read(response)["data"]["results"]]
+
+
+def test_a_batch_runs_in_order_and_refusals_stop_nothing(api: Api) -> None:
+    response = api.post(
+        "tickets/batch",
+        {
+            "operations": [
+                op("issue", "A"),
+                op("validate", "A"),
+                op("validate", "A"),
+                op("consume", "A"),
+                op("consume", "B"),
+                op("issue", "B"),
+                op("admit", "B", nonce="n"),
+                op("admit", "B", nonce="n"),
+            ]
+        },
+    )
+    body = read(response)
+    assert (response.status_code, body["success"]) == (200, True)
+    results = body["data"]["results"]
+    assert [result["status"] for result in results] == [200, 200, 409, 200, 404, 200, 200, 200]
+    assert results[0] == {"ticket_id": "A", "status": 200}
+    assert list(results[2]) == ["ticket_id", "status", "code", "error"]
+    assert results[2]["code"] == "already_validated"
+    assert body["data"]["counts"] == {"200": 6, "409": 1, "404": 1}
+    assert read(api.get("tickets/A"))["data"]["State"] == "CONSUMED"
+
+
+def test_a_malformed_item_is_its_own_400_and_the_rest_goes_on(api: Api) -> None:
+    items = [
+        op("issue", "A"),
+        op("fly", "A"),
+        op("validate", ""),
+        op("validate", "a b"),
+        op("validate", "A", data="%%%"),
+        op("validate", "A", nonce="n" * 65),
+        op("resolve", "A"),
+        "text",
+        None,
+        {"ticket_id": 5, "op": "validate"},
+        op("validate", "A"),
+    ]
+    assert statuses(api, *items) == [200, 400, 400, 400, 400, 400, 400, 400, 400, 400, 200]
+
+
+def test_a_batch_of_nothing_is_answered_with_nothing(api: Api) -> None:
+    assert read(api.post("tickets/batch", {"operations": []}))["data"] == {"results": [], "counts": {}}
+
+
+@pytest.mark.parametrize("body", [{}, {"operations": None}, {"operations": {}}, {"operations": "x"}, [], 5])
+def test_a_batch_without_a_list_is_400(api: Api, body: Any) -> None:
+    response = api.post("tickets/batch", msgspec.json.encode(body))
+    assert (response.status_code, read(response)["success"]) == (400, False)
+
+
+def test_ten_thousand_operations_are_taken_and_one_more_is_not(api: Api, fake: FakeGateway) -> None:
+    many = [op("validate", f"T-{i}") for i in range(10_001)]
+    assert api.post("tickets/batch", {"operations": many}).status_code == 400
+    assert fake.acknowledged == 0
+    response = api.post("tickets/batch", {"operations": many[:10_000]})
+    assert read(response)["data"]["counts"] == {"404": 10_000}
+
+
+def test_a_batch_may_be_16_mib_and_no_larger(api: Api) -> None:
+    padding = b'{"operations":[],"x":"' + b"x" * (16 * 1024 * 1024)
+    assert api.post("tickets/batch", padding[: 16 * 1024 * 1024 - 2] + b'"}').status_code == 200
+    assert api.post("tickets/batch", padding + b'"}').status_code == 413
+
+
+def test_r14_where_nothing_was_sent_the_whole_batch_is_503(api: Api, fake: FakeGateway) -> None:
+    fake.quorum = False
+    response = api.post("tickets/batch", {"operations": [op("validate", "A")]})
+    assert (response.status_code, read(response)["code"]) == (503, "unavailable")
+
+
+def test_r14_unknown_outcomes_are_told_one_by_one(api: Api, fake: FakeGateway) -> None:
+    fake.mute = True
+    response = api.post("tickets/batch", {"operations": [op("issue", "A"), op("fly", "A")]})
+    results = read(response)["data"]["results"]
+    assert [(result["status"], result["code"]) for result in results] == [
+        (504, "outcome_unknown"),
+        (400, "bad_request"),
+    ]
+
+
+def test_a_key_for_the_whole_batch_is_refused_since_it_would_protect_nothing(api: Api) -> None:
+    body = {"operations": [op("issue", "A")]}
+    assert api.post("tickets/batch", body, Idempotency_Key="k").status_code == 400
+
+
+def test_each_operation_needs_its_own_scope(api: Api) -> None:
+    api_keys.store_api_key("dtvn_gate_key", label="gate", scopes=["gate"])
+    api.post("tickets", {"ticket_id": "A"})
+    assert statuses(Api("dtvn_gate_key"), op("validate", "A"), op("admit", "A"), op("issue", "B")) == [
+        403,
+        200,
+        403,
+    ]

@@ -1,0 +1,318 @@
+"""Routes about the cluster and its nodes: spec section 3, on the platform's port."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.conftest import Api, read
+from validators.gateway.collector import Answered
+from validators.gateway.fake import FakeGateway
+from validators.models import DesiredState, ManagedNode, NodeStatus
+from validators.node.keys import peer_id
+from validators.services import nodes
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+STATS_KEYS = [
+    "node_id",
+    "peer_count",
+    "is_primary",
+    "current_view",
+    "sequence",
+    "cache_size",
+    "storage_stats",
+]
+NODE_KEYS = {
+    "id",
+    "port",
+    "api_port",
+    "status",
+    "peer_id",
+    "is_primary",
+    "is_bootstrap",
+    "started_at",
+    "pid",
+    "host",
+    "sequence",
+    "view",
+    "external",
+}
+
+
+class Answers:
+    """Puts words into the mouths of members."""
+
+    def __init__(self, fake: FakeGateway) -> None:
+        self.fake = fake
+        self.words: dict[tuple[int, str], tuple[str, Any]] = {}
+        self.asked: list[tuple[int, str, tuple[str, ...]]] = []
+        fake.query = self.query  # type: ignore[method-assign]
+
+    def query(
+        self, member: int, what: str, arguments: tuple[str, ...] = (), *, wait: float = 2.0
+    ) -> Future[Answered]:
+        self.asked.append((member, what, tuple(arguments)))
+        code, value = self.words.get((member, what), ("timeout", None))
+        future: Future[Answered] = Future()
+        future.set_result(Answered(0, code, "" if code else msgspec.json.encode(value).decode()))
+        return future
+
+
+@pytest.fixture
+def answers(fake: FakeGateway) -> Answers:
+    given = Answers(fake)
+    for member in range(4):
+        stats: dict[str, Any] = dict.fromkeys(STATS_KEYS, 0)
+        given.words[member, "stats"] = "", stats | {"node_id": f"r{member}", "sequence": 40 + member}
+    return given
+
+
+def test_c1_health_is_exact_and_needs_no_key() -> None:
+    response = Api(None).get("/health")
+    assert (response.status_code, response.content) == (200, b'{"status":"healthy"}')
+    assert response.headers["Content-Type"] == "application/json"
+
+
+def test_ready_commits_an_operation_and_needs_no_key(fake: FakeGateway) -> None:
+    before = fake.acknowledged
+    response = Api(None).get("/ready")
+    assert response.status_code == 200
+    assert read(response)["sequence"] > before
+
+
+def test_ready_asks_the_cluster_once_a_second_for_everybody(fake: FakeGateway) -> None:
+    first = read(Api(None).get("/ready"))["sequence"]
+    assert [read(Api(None).get("/ready"))["sequence"] for _ in range(5)] == [first] * 5
+
+
+def test_ready_tells_why_not(fake: FakeGateway) -> None:
+    fake.quorum = False
+    response = Api(None).get("/ready")
+    assert response.status_code == 503
+    assert read(response)["error"] == "The validators cannot be reached."
+    assert "Retry-After" in response.headers
+
+
+def test_nodes_are_listed_bare_in_their_order(api: Api, fake: FakeGateway) -> None:
+    listed = read(api.get("nodes"))
+    assert [node["id"] for node in listed] == ["r0", "r1", "r2", "r3"]
+    assert all(set(node) == NODE_KEYS for node in listed)
+    assert [node["is_primary"] for node in listed] == [True, False, False, False]
+    assert [node["is_bootstrap"] for node in listed] == [True, False, False, False]
+    assert listed[1]["peer_id"] == peer_id(fake.genesis.members[1].public_key)
+    assert (listed[1]["port"], listed[1]["pid"], listed[1]["external"]) == (7001, None, False)
+    assert listed[0]["sequence"] == fake._sequence
+
+
+def test_a_node_shows_its_error_only_when_there_is_one(api: Api) -> None:
+    ManagedNode.objects.filter(pk="r2").update(status=NodeStatus.ERROR, error="its disk is gone")
+    node = read(api.get("nodes/r2"))
+    assert (node["status"], node["error"]) == ("error", "its disk is gone")
+
+
+def test_a_member_nobody_here_runs_is_external(api: Api, fake: FakeGateway) -> None:
+    nodes.register_nodes(["r0", "r1", "r2"])
+    node = read(api.get("nodes/r3"))
+    assert (node["external"], node["status"]) == (True, "running")
+    assert api.post("nodes/r3/restart").status_code == 409
+    fake.down = frozenset({3})
+    assert read(api.get("nodes/r3"))["status"] == "unresponsive"
+
+
+def test_the_learner_is_no_node(api: Api) -> None:
+    assert api.get("nodes/learner").status_code == 404
+    assert api.call("DELETE", "nodes/learner").status_code == 404
+
+
+def test_unknown_nodes_are_404_in_the_platforms_form(api: Api) -> None:
+    for response in (
+        api.get("nodes/nope"),
+        api.post("nodes/nope/restart"),
+        api.call("DELETE", "nodes/nope"),
+    ):
+        assert response.status_code == 404
+        assert read(response) == {"error": "no node is named 'nope'", "code": "node_not_found"}
+
+
+def test_a_nodes_own_stats_come_from_that_node(api: Api, answers: Answers) -> None:
+    response = api.get("nodes/r2/stats")
+    assert list(read(response)["data"]) == STATS_KEYS
+    assert read(response)["data"]["node_id"] == "r2"
+    assert response.headers["X-DTVN-Sequence"] == "42"
+    assert answers.asked == [(2, "stats", ())]
+
+
+def test_a_nodes_own_ticket_comes_from_that_node(api: Api, answers: Answers) -> None:
+    ticket = {"ID": "T-1", "State": "VALIDATED"}
+    answers.words[1, "ticket"] = "", {"node_id": "r1", "sequence": 9, "ticket": ticket}
+    response = api.get("nodes/r1/tickets/T-1?event=derby")
+    assert read(response) == {"success": True, "data": ticket}
+    assert response.headers["X-DTVN-Sequence"] == "9"
+    assert answers.asked == [(1, "ticket", ("derby", "T-1"))]
+
+
+def test_a_node_that_does_not_know_a_ticket_says_404_and_one_that_is_down_503(
+    api: Api, fake: FakeGateway, answers: Answers
+) -> None:
+    answers.words[1, "ticket"] = "ticket_not_found", None
+    assert api.get("nodes/r1/tickets/T-1").status_code == 404
+    assert api.get("nodes/r1/tickets/a%20b").status_code == 404
+    assert api.get("nodes/r2/tickets/T-1").status_code == 503, "it does not answer in time"
+    fake.down = frozenset({3})
+    response = api.get("nodes/r3/stats")
+    assert (response.status_code, read(response)["success"]) == (503, False)
+
+
+def test_stats_are_the_primarys_with_the_supervisors_mark(api: Api, answers: Answers) -> None:
+    data = read(api.get("stats"))["data"]
+    assert (data["node_id"], data["mode"]) == ("r0", "supervisor")
+
+
+def test_stats_without_the_primary_are_anybody_elses(api: Api, fake: FakeGateway, answers: Answers) -> None:
+    fake.down = frozenset({0})
+    assert read(api.get("stats"))["data"]["node_id"] == "r1"
+
+
+def test_without_any_node_the_platform_answers_for_itself(api: Api, fake: FakeGateway) -> None:
+    fake.quorum = False
+    assert read(api.get("stats")) == {
+        "node_id": "supervisor",
+        "peer_count": 0,
+        "is_primary": False,
+        "current_view": 0,
+        "sequence": 0,
+        "mode": "supervisor",
+        "nodes_count": 4,
+    }
+    assert read(api.get("peers"))["data"] == {"peers": []}
+    assert read(api.get("config"))["data"] == {"mode": "supervisor", "nodes_count": 4}
+
+
+def test_config_and_peers_are_a_nodes(api: Api, answers: Answers) -> None:
+    answers.words[0, "status"] = "", {"members": 4, "is_primary": True, "view": 3, "sequence": 8}
+    answers.words[0, "peers"] = (
+        "",
+        {"peers": [{"id": "12D", "addrs": ["/ip4/127.0.0.1/tcp/1"], "connected": True}]},
+    )
+    config = read(api.get("config"))["data"]
+    assert config == {
+        "node_id": "r0",
+        "total_nodes": 4,
+        "is_primary": True,
+        "current_view": 3,
+        "mode": "supervisor",
+    }
+    assert [peer["id"] for peer in read(api.get("peers"))["data"]["peers"]] == ["12D"]
+
+
+def test_status_is_bare(api: Api) -> None:
+    status = read(api.get("status"))
+    assert list(status) == ["supervisor", "nodes_count", "nodes", "simulator_status"]
+    assert (status["supervisor"], status["nodes_count"], status["simulator_status"]) == ("running", 4, "idle")
+    assert status["nodes"] == read(api.get("nodes"))
+
+
+def wish(node: str) -> str:
+    return ManagedNode.objects.get(pk=node).desired
+
+
+def test_stop_start_and_restart_write_wishes(api: Api) -> None:
+    ManagedNode.objects.update(status=NodeStatus.RUNNING)
+    response = api.call("DELETE", "nodes/r3")
+    assert (response.status_code, read(response)) == (200, {"status": "stopping", "node_id": "r3"})
+    assert wish("r3") == DesiredState.STOPPED
+    ManagedNode.objects.filter(pk="r3").update(status=NodeStatus.STOPPED)
+    assert api.call("DELETE", "nodes/r3").status_code == 409
+    assert read(api.post("nodes", {"node_id": "r3"})) == {"status": "starting", "node_id": "r3"}
+    assert wish("r3") == DesiredState.RUNNING
+    assert api.post("nodes/r0/start").status_code == 409, "it runs"
+    generation = ManagedNode.objects.get(pk="r1").generation
+    assert read(api.post("nodes/r1/restart"))["status"] == "restarting"
+    assert ManagedNode.objects.get(pk="r1").generation == generation + 1
+    assert api.post("nodes/r1/stop").status_code == 200
+
+
+@pytest.mark.parametrize("node_id", ["../../evil", "a b", "x" * 65, "-x", "é"])
+def test_x30_a_name_no_node_can_have_is_400(api: Api, node_id: str) -> None:
+    response = api.post("nodes", {"node_id": node_id})
+    assert (response.status_code, "node_id" in read(response)["error"]) == (400, True)
+
+
+def test_c40_the_missing_node_id_is_said_exactly(api: Api) -> None:
+    response = api.post("nodes", {})
+    assert (response.status_code, read(response)["error"]) == (400, "node_id is required")
+    assert api.post("nodes", {"node_id": "r9"}).status_code == 404
+
+
+def test_x7_the_log_lists_what_was_applied_in_order(api: Api) -> None:
+    api.post("tickets/seed")
+    for verb, ticket in (("validate", "TICKET-001"), ("validate", "NOPE"), ("consume", "TICKET-001")):
+        api.post(f"tickets/{verb}", {"ticket_id": ticket})
+    response = api.get("consensus/logs")
+    records = read(response)["data"]
+    assert [record["operation"] for record in records] == ["VALIDATE", "CONSUME"]
+    assert list(records[0])[:7] == [
+        "sequence",
+        "view",
+        "request_id",
+        "ticket_id",
+        "operation",
+        "digest",
+        "timestamp",
+    ]
+    assert len(records[0]["digest"]) == 64
+    assert response.headers["X-Total-Count"] == "2"
+    everything = api.get("consensus/logs?outcome=all&kind=all")
+    assert [(r["operation"], r["code"]) for r in read(everything)["data"]] == [
+        ("SEED", "ok"),
+        ("VALIDATE", "ok"),
+        ("VALIDATE", "ticket_not_found"),
+        ("CONSUME", "ok"),
+    ]
+    assert everything.headers["X-Total-Count"] == "4"
+
+
+def test_the_log_pages_by_sequence_and_index(api: Api) -> None:
+    batch = [{"op": kind, "ticket_id": t} for t in "ABC" for kind in ("issue", "validate", "consume")]
+    api.post("tickets/batch", {"operations": batch})
+    path, seen = "/api/v1/consensus/logs?limit=2", []
+    while path:
+        response = api.get(path)
+        seen += [(record["ticket_id"], record["operation"]) for record in read(response)["data"]]
+        path = response.headers.get("Link", "").partition("<")[2].partition(">")[0]
+    assert seen == [(t, kind) for t in "ABC" for kind in ("VALIDATE", "CONSUME")]
+    last = read(api.get("consensus/logs"))["data"][-1]["sequence"]
+    assert read(api.get(f"consensus/logs?after={last}"))["data"] == []
+
+
+@pytest.mark.parametrize("query", ["limit=0", "after=x", "after=1.", "after=-1", "outcome=ok", "kind="])
+def test_bad_log_queries_are_400(api: Api, query: str) -> None:
+    response = api.get(f"consensus/logs?{query}")
+    assert (response.status_code, query.split("=")[0] in read(response)["error"]) == (400, True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "nonsense", "{" * 5_000])
+def test_a_node_that_talks_nonsense_breaks_nothing(api: Api, answers: Answers, text: str) -> None:
+    def query(member: int, what: str, arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
+        future: Future[Answered] = Future()
+        future.set_result(Answered(0, "", text))
+        return future
+
+    answers.fake.query = query  # type: ignore[method-assign]
+    for path in ("nodes/r1/stats", "nodes/r1/tickets/T"):
+        response = api.get(path)
+        assert (response.status_code, read(response)["code"]) == (503, "node_down")
+    assert api.get("stats").status_code == 200
+    assert api.get("peers").status_code == 200
+
+
+def test_an_answer_of_wrong_types_breaks_nothing(api: Api, answers: Answers) -> None:
+    for member in range(4):
+        answers.words[member, "peers"] = "", {"peers": [5, {"id": 7}], "sequence": "x"}
+        answers.words[member, "stats"] = "", {"sequence": {"a": 1}}
+    assert read(api.get("peers"))["data"]["peers"] == [{"id": 7}]
+    assert api.get("stats").status_code == 200

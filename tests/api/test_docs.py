@@ -1,0 +1,28 @@
+"""docs/api.md says what the API does: every code with its status, every route, an example that compiles."""
+
+import re
+from pathlib import Path
+
+from tests.api.test_permissions import ROUTES
+from tickets.machine import REASONS
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+def test_every_code_stands_in_the_row_of_its_status() -> None:
+    rows = {int(status): text for status, text in re.findall(r"^\| (\d{3}) \|(.*)$", PAGE, re.MULTILINE)}
+    for reason in REASONS.values():
+        if reason.status != 200:
+            assert f"`{reason.code}`" in rows[reason.status], reason.code
+
+
+def test_every_route_is_named() -> None:
+    text = PAGE.replace("{id}", "T").replace("{ticket_id}", "T")
+    for _method, path, _scope in ROUTES:
+        tail = path.removeprefix("/api/v1").replace("/r0", "/T")
+        assert tail in text or tail.rsplit("/", 1)[-1] in text, path
+
+
+def test_the_example_in_python_compiles() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    compile(block, "docs/api.md", "exec")

@@ -1,0 +1,186 @@
+"""Who may do what: one table of method, path and scope, run for every kind of caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from tests.api.conftest import Api, read
+from validators.api import keys
+from validators.gateway.fake import FakeGateway
+from validators.genesis import CAPABILITIES
+from validators.models import ApiKey
+from validators.services import api_keys
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+ROUTES: list[tuple[str, str, str | None]] = [
+    ("GET", "/api/v1/tickets", None),
+    ("GET", "/api/v1/tickets/T", None),
+    ("POST", "/api/v1/tickets", "issue"),
+    ("POST", "/api/v1/tickets/seed", "admin"),
+    ("POST", "/api/v1/tickets/validate", "operate"),
+    ("POST", "/api/v1/tickets/dispute", "operate"),
+    ("POST", "/api/v1/tickets/resolve", "operate"),
+    ("POST", "/api/v1/tickets/consume", "gate"),
+    ("POST", "/api/v1/tickets/admit", "gate"),
+    ("POST", "/api/v1/tickets/batch", None),
+    ("GET", "/api/v1/stats", None),
+    ("GET", "/api/v1/status", None),
+    ("GET", "/api/v1/peers", None),
+    ("GET", "/api/v1/config", None),
+    ("GET", "/api/v1/consensus/logs", None),
+    ("GET", "/api/v1/nodes", None),
+    ("POST", "/api/v1/nodes", "admin"),
+    ("GET", "/api/v1/nodes/r0", None),
+    ("DELETE", "/api/v1/nodes/r0", "admin"),
+    ("POST", "/api/v1/nodes/r0/start", "admin"),
+    ("POST", "/api/v1/nodes/r0/stop", "admin"),
+    ("POST", "/api/v1/nodes/r0/restart", "admin"),
+    ("GET", "/api/v1/nodes/r0/stats", None),
+    ("GET", "/api/v1/nodes/r0/tickets/T", None),
+]
+IDS = [f"{method} {path}" for method, path, _scope in ROUTES]
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+TOKEN = "a" * 32
+UNAUTHORIZED = "Invalid or missing API key"
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), ROUTES, ids=IDS)
+def test_each_route_needs_a_key_and_its_scope(api: Api, method: str, path: str, scope: str | None) -> None:
+    without = Api(None).call(method, path)
+    assert (without.status_code, read(without)["error"]) == (401, UNAUTHORIZED)
+    assert without.headers["WWW-Authenticate"] == "Bearer"
+    for granted in CAPABILITIES:
+        key = f"dtvn_key_for_{granted}"
+        api_keys.store_api_key(key, label=granted, scopes=[granted])
+        status = Api(key).call(method, path).status_code
+        assert (status == 403) == (scope is not None and granted != scope), granted
+        assert status not in (401, 500)
+
+
+@pytest.mark.parametrize("path", sorted({path for _method, path, _scope in ROUTES}))
+def test_x16_a_wrong_method_is_405_with_allow(api: Api, path: str) -> None:
+    allowed = {method for method, known, _scope in ROUTES if known == path}
+    for method in METHODS:
+        if method in allowed:
+            continue
+        response = api.call(method, path)
+        assert response.status_code == 405, method
+        assert set(response.headers["Allow"].split(", ")) - {"HEAD"} == allowed
+        assert "error" in read(response)
+
+
+UNKNOWN = [
+    "/api",
+    "/api/",
+    "/api/v1",
+    "/api/v1/",
+    "/api/v1/nope",
+    "/api/v1/tickets/",
+    "/api//v1/tickets",
+    "/api/v1/tickets/T/",
+    "/api/v2/tickets",
+    "/api/v1/nodes/",
+    "/api/v1/simulator",
+    "/api/v1/nodes/r0/fly",
+]
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_x16_an_unknown_path_is_404_json_whoever_asks(api: Api, path: str, method: str) -> None:
+    for caller in (api, Api(None)):
+        response = caller.call(method, path)
+        assert (response.status_code, read(response)["success"]) == (404, False)
+
+
+def test_two_slashes_at_the_start_are_404(api: Api) -> None:
+    assert api.client.generic("GET", "//api/v1/tickets", headers=api.headers).status_code in (301, 404)
+
+
+def test_c19_how_a_key_is_shown(api: Api) -> None:
+    right = api.headers["X-API-Key"]
+
+    def status(**headers: str) -> int:
+        return Api(None).get("status", **headers).status_code
+
+    assert status(X_API_Key=right) == 200
+    assert status(Authorization=f"Bearer {right}") == 200
+    assert status(X_API_Key="", Authorization=f"Bearer {right}") == 200
+    assert status(X_API_Key="wrong", Authorization=f"Bearer {right}") == 401
+    assert status(Authorization=f"bearer {right}") == 401
+    assert status(Authorization=f"Basic {right}") == 401
+    assert status(X_API_Key="x" * 100_000) == 401
+    assert status(X_API_Key="\xff\xfe") == 401
+
+
+def test_c43_the_platforms_401_is_exact_where_there_is_no_envelope(fake: FakeGateway) -> None:
+    assert read(Api(None).get("nodes")) == {"error": UNAUTHORIZED}
+    body = read(Api(None).post("tickets/validate", {"ticket_id": "T"}))
+    assert body == {"success": False, "error": UNAUTHORIZED, "code": "unauthorized"}
+
+
+def test_a_revoked_key_ends(api: Api) -> None:
+    assert api.get("status").status_code == 200
+    api_keys.revoke_api_key(ApiKey.objects.get(label="suite"))
+    keys.forget()
+    assert api.get("status").status_code == 401
+
+
+@pytest.fixture
+def person(db: Any) -> User:
+    return User.objects.create_user("ada", password="x")
+
+
+def browser(user: User) -> Client:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    return client
+
+
+def test_a_cookie_alone_reads_but_writes_only_with_its_token(fake: FakeGateway, person: User) -> None:
+    person.is_superuser = True
+    person.save()
+    client = browser(person)
+    assert client.get("/api/v1/status").status_code == 200
+    for content_type in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
+        refused = client.post("/api/v1/tickets/seed", b"", content_type=content_type)
+        assert (refused.status_code, read(refused)["success"]) == (403, False)
+    client.cookies["csrftoken"] = TOKEN
+    allowed = client.post(
+        "/api/v1/tickets/seed", b"", content_type="text/plain", headers={"X-CSRFToken": TOKEN}
+    )
+    assert allowed.status_code == 200
+
+
+def test_a_wrong_key_is_not_rescued_by_a_session(fake: FakeGateway, person: User) -> None:
+    response = browser(person).get("/api/v1/status", headers={"X-API-Key": "wrong"})
+    assert response.status_code == 401
+
+
+def test_a_person_may_what_their_groups_name(fake: FakeGateway, person: User) -> None:
+    person.groups.add(Group.objects.create(name="gate"))
+    client = browser(person)
+    client.cookies["csrftoken"] = TOKEN
+
+    def status(verb: str) -> int:
+        return client.post(
+            f"/api/v1/tickets/{verb}",
+            b'{"ticket_id":"NOPE"}',
+            content_type="application/json",
+            headers={"X-CSRFToken": TOKEN},
+        ).status_code
+
+    assert (status("admit"), status("validate"), status("seed")) == (404, 403, 403)
+
+
+def test_the_log_names_who_asked(api: Api) -> None:
+    from validators.ledger.models import OperationRecord
+
+    api.post("tickets/validate", {"ticket_id": "NOPE"})
+    actor = OperationRecord.objects.filter(operation="validate").values_list("actor", flat=True).get()
+    assert actor == f"key:{ApiKey.objects.get(label='suite').pk}"

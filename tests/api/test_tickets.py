@@ -1,0 +1,387 @@
+"""Ticket routes over the real machine: contract cases C1 to C18 and X1 to X12 that one node decides."""
+
+from __future__ import annotations
+
+import base64
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.conftest import Api, read
+from tests.api.learner import TableWriter
+from validators.gateway.collector import Result
+from validators.gateway.fake import FakeGateway
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+TICKET_KEYS = ["ID", "State", "Data", "ValidatorID", "Timestamp", "VectorClock", "Metadata"]
+
+
+@pytest.fixture
+def seeded(api: Api) -> Api:
+    assert api.post("tickets/seed").status_code == 200
+    return api
+
+
+def state(api: Api, ticket: str) -> str:
+    return str(read(api.get(f"tickets/{ticket}"))["data"]["State"])
+
+
+def test_c2_a_fresh_network_has_no_tickets(api: Api) -> None:
+    response = api.get("tickets")
+    assert (response.status_code, read(response)) == (200, {"success": True, "data": []})
+    assert response.headers["X-Total-Count"] == "0"
+
+
+def test_c3_seeding_creates_500_once(api: Api) -> None:
+    first, second = read(api.post("tickets/seed")), read(api.post("tickets/seed"))
+    assert (first["success"], first["data"]["seeded"], first["data"]["unique"]) == (True, 500, 500)
+    assert first["data"]["total_seeded"] == 2_000
+    assert first["data"]["nodes"] == [{"node_id": f"r{i}", "seeded": 500} for i in range(4)]
+    assert (second["data"]["seeded"], second["data"]["total_seeded"]) == (0, 0)
+
+
+def test_c4_the_list_shows_all_tickets_in_order_with_the_exact_names(seeded: Api) -> None:
+    listed = read(seeded.get("tickets"))["data"]
+    assert [ticket["ID"] for ticket in listed] == [f"TICKET-{i:03d}" for i in range(1, 501)]
+    assert all(list(ticket) == TICKET_KEYS for ticket in listed)
+    assert {ticket["State"] for ticket in listed} == {"ISSUED"}
+    assert {ticket["Metadata"]["source"] for ticket in listed} == {"seed"}
+    assert all(abs(ticket["Timestamp"] - time.time()) < 60 for ticket in listed)
+
+
+def test_c5_the_data_is_that_of_the_contract(seeded: Api) -> None:
+    ticket = read(seeded.get("tickets/TICKET-001"))["data"]
+    assert base64.b64decode(ticket["Data"]) == (
+        b'{"event":"Summer Music Festival 2026","venue":"Grand Arena","section":"VIP","seat":"A1",'
+        b'"price":"150.00","buyer":"buyer_001@email.com"}'
+    )
+
+
+def test_c6_an_unknown_ticket_is_404(api: Api) -> None:
+    response = api.get("tickets/NOPE")
+    assert response.status_code == 404
+    assert read(response)["success"] is False
+    assert read(response)["code"] == "ticket_not_found"
+
+
+def test_c7_validate_answers_without_data_and_names_its_validator(seeded: Api) -> None:
+    response = seeded.post("tickets/validate", {"ticket_id": "TICKET-001", "data": None})
+    assert response.status_code == 200
+    assert read(response)["success"] is True
+    assert "data" not in read(response)
+    ticket = read(seeded.get("tickets/TICKET-001"))["data"]
+    assert ticket["State"] == "VALIDATED"
+    assert ticket["ValidatorID"] in {"r0", "r1", "r2", "r3"}
+    assert ticket["VectorClock"][ticket["ValidatorID"]] >= 1, "X15"
+
+
+def test_c8_shown_data_never_overwrites_the_issued_data(seeded: Api) -> None:
+    before = read(seeded.get("tickets/TICKET-001"))["data"]["Data"]
+    shown = base64.b64encode(b"something else").decode()
+    body = {"ticket_id": "TICKET-001", "data": shown}
+    assert seeded.post("tickets/validate", body).status_code == 200
+    assert read(seeded.get("tickets/TICKET-001"))["data"]["Data"] == before
+    response = seeded.post("tickets/validate", {"ticket_id": "TICKET-002", "data": "%%%"})
+    assert response.status_code == 400
+    assert "data" in read(response)["error"]
+
+
+def test_c9_a_second_validation_is_refused_in_the_agreed_words(seeded: Api) -> None:
+    body = {"ticket_id": "TICKET-001"}
+    assert seeded.codes("tickets/validate", body, body) == [200, 409]
+    refusal = read(seeded.post("tickets/validate", body))
+    assert "already validated" in refusal["error"]
+    assert (refusal["success"], refusal["code"]) == (False, "already_validated")
+
+
+def test_c10_consume_needs_a_validated_ticket(seeded: Api) -> None:
+    assert seeded.codes("tickets/consume", {"ticket_id": "TICKET-002"}) == [409]
+    assert state(seeded, "TICKET-002") == "ISSUED"
+    body = {"ticket_id": "TICKET-001", "gate": "north", "device": "scanner-7"}
+    seeded.post("tickets/validate", body)
+    assert seeded.codes("tickets/consume", body, body) == [200, 409]
+    assert state(seeded, "TICKET-001") == "CONSUMED"
+
+
+def test_a_second_admission_tells_when_and_where_the_first_was(seeded: Api) -> None:
+    body = {"ticket_id": "TICKET-001", "gate": "north", "device": "scanner-7"}
+    assert seeded.codes("tickets/admit", body) == [200]
+    refusal = read(seeded.post("tickets/admit", body))
+    assert refusal["code"] == "already_consumed"
+    assert f"{time.gmtime().tm_year}-" in refusal["error"]
+    assert "at gate north, device scanner-7" in refusal["error"]
+
+
+def test_c11_dispute_and_resolve(seeded: Api) -> None:
+    body = {"ticket_id": "TICKET-003", "reason": "shown twice"}
+    assert seeded.codes("tickets/dispute", body) == [409], "X11: ISSUED"
+    seeded.post("tickets/validate", body)
+    assert seeded.codes("tickets/dispute", body, body) == [200, 409]
+    assert state(seeded, "TICKET-003") == "DISPUTED"
+    assert seeded.codes("tickets/resolve", body | {"verdict": "clear"}) == [200]
+    assert state(seeded, "TICKET-003") == "VALIDATED"
+    assert seeded.codes("tickets/resolve", body | {"verdict": "perhaps"}, body) == [400, 400]
+
+
+@pytest.mark.parametrize("verb", ["validate", "consume", "admit", "dispute"])
+@pytest.mark.parametrize("body", [b"{}", b'{"ticket_id":""}', b"null", b'{"ticket_id":null}'])
+def test_c12_a_missing_ticket_id_is_said_in_the_agreed_words(api: Api, verb: str, body: bytes) -> None:
+    response = api.post(f"tickets/{verb}", body)
+    assert response.status_code == 400
+    assert "ticket_id is required" in read(response)["error"]
+
+
+BAD_BODIES = [
+    b"",
+    b"[]",
+    b"{",
+    b'{"ticket_id":5}',
+    b'{"ticket_id":"T"} junk',
+    b"\xff\xfe",
+    b'"text"',
+    b"[" * 100_000,
+    b'{"ticket_id":"a b"}',
+    b'{"ticket_id":"<script>"}',
+    b'{"ticket_id":"../x"}',
+    b'{"ticket_id":"' + b"x" * 10_000 + b'"}',
+    b'{"ticket_id":"\\u0000"}',
+    b'{"ticket_id":"\\ud800"}',
+    b'{"ticket_id":"T","event":"no event"}',
+    b'{"ticket_id":"T","event":7}',
+    b'{"ticket_id":"T","nonce":""}',
+    b'{"ticket_id":"T","nonce":7}',
+    b'{"ticket_id":"T","nonce":"' + b"n" * 65 + b'"}',
+]
+
+
+@pytest.mark.parametrize("body", BAD_BODIES, ids=range(len(BAD_BODIES)))
+def test_x12_a_malformed_request_is_400_and_reaches_nobody(api: Api, fake: FakeGateway, body: bytes) -> None:
+    before = fake.acknowledged
+    response = api.post("tickets/validate", body)
+    assert response.status_code == 400
+    assert read(response)["success"] is False
+    assert fake.acknowledged == before
+
+
+def test_a_wrong_type_is_named(api: Api) -> None:
+    for field in ("gate", "device", "event", "nonce"):
+        response = api.post("tickets/consume", {"ticket_id": "T", field: [1]})
+        assert (response.status_code, field in read(response)["error"]) == (400, True)
+
+
+def test_any_content_type_will_do(seeded: Api) -> None:
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    assert seeded.post("tickets/validate", {"ticket_id": "TICKET-001"}, **form).status_code == 200
+
+
+def test_x12_bodies_over_a_mebibyte_are_413(api: Api) -> None:
+    big = b'{"ticket_id":"T","x":"' + b"x" * 1_100_000 + b'"}'
+    response = api.post("tickets/validate", big)
+    assert response.status_code == 413
+    assert read(response)["code"] == "too_large"
+
+
+def test_x3_x4_refusals_are_ordered_outcomes(seeded: Api, fake: FakeGateway) -> None:
+    before = fake.acknowledged
+    for verb in ("validate", "consume", "dispute"):
+        response = seeded.post(f"tickets/{verb}", {"ticket_id": "NOPE"})
+        assert (response.status_code, read(response)["code"]) == (404, "ticket_not_found")
+        assert int(response.headers["X-DTVN-Sequence"]) > before
+    seeded.post("tickets/admit", {"ticket_id": "TICKET-001"})
+    assert seeded.codes("tickets/validate", {"ticket_id": "TICKET-001"}) == [409]
+
+
+def test_issue_answers_with_the_ticket(api: Api) -> None:
+    body = {
+        "ticket_id": "A-1",
+        "product": "Day pass",
+        "seat": "B7",
+        "data": base64.b64encode(b"shown at the gate").decode(),
+        "metadata": {"source": "box office"},
+    }
+    response = api.post("tickets", body)
+    assert response.status_code == 200
+    issued = read(response)["data"]
+    assert list(issued) == TICKET_KEYS
+    assert issued == read(api.get("tickets/A-1"))["data"]
+    assert api.codes("tickets", body) == [409]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"not_before": -1},
+        {"not_before": 1.5},
+        {"not_before": True},
+        {"not_before": 2**70},
+        {"not_before": 10, "not_after": 5},
+        {"metadata": {"a": 1}},
+        {"metadata": []},
+        {"metadata": {str(i): "" for i in range(40)}},
+        {"commitment": "xyz"},
+        {"commitment": "00"},
+        {"data": base64.b64encode(bytes(5_000)).decode()},
+        {"product": "x" * 500},
+        {"seat": "\x00"},
+    ],
+    ids=str,
+)
+def test_issue_refuses_what_is_out_of_bounds(api: Api, field: dict[str, object]) -> None:
+    response = api.post("tickets", {"ticket_id": "A-1"} | field)
+    assert (response.status_code, read(response)["success"]) == (400, False)
+
+
+def test_r13_a_nonce_gives_the_first_outcome_again(seeded: Api) -> None:
+    body = {"ticket_id": "TICKET-001", "nonce": "scan-1"}
+    assert seeded.codes("tickets/admit", body, body, {"ticket_id": "TICKET-001"}) == [200, 200, 409]
+    response = seeded.post("tickets/admit", {"ticket_id": "TICKET-002", "nonce": "scan-1"})
+    assert (response.status_code, read(response)["code"]) == (422, "nonce_reused")
+
+
+def test_r13_the_header_is_a_nonce_too_and_may_not_contradict_the_body(seeded: Api) -> None:
+    body = {"ticket_id": "TICKET-001"}
+    assert seeded.post("tickets/admit", body, Idempotency_Key="k").status_code == 200
+    assert seeded.post("tickets/admit", body, Idempotency_Key="k").status_code == 200
+    assert seeded.post("tickets/admit", body | {"nonce": "k"}).status_code == 200
+    assert seeded.post("tickets/admit", body | {"nonce": "j"}, Idempotency_Key="k").status_code == 400
+    assert seeded.post("tickets/admit", body, Idempotency_Key="k" * 65).status_code == 400
+
+
+def test_r13_nonces_of_two_callers_do_not_meet(seeded: Api) -> None:
+    from validators.services import api_keys
+
+    api_keys.store_api_key("dtvn_another_key", label="another")
+    body = {"ticket_id": "TICKET-001", "nonce": "same"}
+    assert seeded.post("tickets/admit", body).status_code == 200
+    assert Api("dtvn_another_key").post("tickets/admit", body).status_code == 409
+
+
+def test_r14_without_a_quorum_nothing_is_sent_and_that_is_503(seeded: Api, fake: FakeGateway) -> None:
+    fake.quorum = False
+    response = seeded.post("tickets/validate", {"ticket_id": "TICKET-001"})
+    assert (response.status_code, read(response)["code"]) == (503, "unavailable")
+    assert int(response.headers["Retry-After"]) >= 1
+    fake.quorum = True
+    assert state(seeded, "TICKET-001") == "ISSUED"
+
+
+def test_r14_an_unknown_outcome_is_504_and_its_nonce_tells_it(seeded: Api, fake: FakeGateway) -> None:
+    body = {"ticket_id": "TICKET-001", "nonce": "scan-1"}
+    fake.mute = True
+    response = seeded.post("tickets/admit", body)
+    assert (response.status_code, read(response)["code"]) == (504, "outcome_unknown")
+    assert int(response.headers["Retry-After"]) >= 1
+    fake.mute = False
+    assert seeded.post("tickets/admit", body).status_code == 200
+
+
+def test_too_much_under_way_is_503_at_once(seeded: Api, fake: FakeGateway) -> None:
+    fake.full = True
+    response = seeded.post("tickets/validate", {"ticket_id": "TICKET-001"})
+    assert (response.status_code, read(response)["code"]) == (503, "busy")
+    assert "Retry-After" in response.headers
+
+
+def test_r17_a_read_sees_what_this_platform_acknowledged(
+    seeded: Api, fake: FakeGateway, tables: TableWriter
+) -> None:
+    response = seeded.post("tickets/validate", {"ticket_id": "TICKET-001"})
+    written = int(response.headers["X-DTVN-Sequence"])
+    assert written == fake.acknowledged
+    response = seeded.get("tickets/TICKET-001")
+    assert read(response)["data"]["State"] == "VALIDATED"
+    assert int(response.headers["X-DTVN-Sequence"]) >= written
+
+
+def test_r17_a_read_waits_a_second_at_most_and_tells_how_far_it_saw(
+    seeded: Api, fake: FakeGateway, tables: TableWriter
+) -> None:
+    before = fake.acknowledged
+    tables.lagging = True
+    seeded.post("tickets/validate", {"ticket_id": "TICKET-001"})
+    started = time.monotonic()
+    response = seeded.get("tickets/TICKET-001")
+    assert 0.9 < time.monotonic() - started < 5
+    assert read(response)["data"]["State"] == "ISSUED"
+    assert int(response.headers["X-DTVN-Sequence"]) == before
+    tables.catch_up()
+    assert state(seeded, "TICKET-001") == "VALIDATED"
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 40, "²"])
+def test_r17_a_bad_min_sequence_is_400(api: Api, value: str) -> None:
+    assert api.get("tickets", X_DTVN_Min_Sequence=value).status_code == 400
+
+
+def test_paging_walks_the_whole_list(seeded: Api) -> None:
+    seen: list[str] = []
+    path = "/api/v1/tickets?limit=120&state=ISSUED"
+    while path:
+        response = seeded.get(path)
+        assert response.headers["X-Total-Count"] == "500"
+        seen += [ticket["ID"] for ticket in read(response)["data"]]
+        link = response.headers.get("Link", "")
+        path = link.partition("<")[2].partition(">")[0]
+        assert not path or link.endswith('; rel="next"')
+    assert seen == [f"TICKET-{i:03d}" for i in range(1, 501)]
+
+
+def test_the_list_filters_by_state_and_event(seeded: Api) -> None:
+    seeded.post("tickets/validate", {"ticket_id": "TICKET-007"})
+    seeded.post("tickets", {"ticket_id": "X-1", "event": "derby"})
+    response = seeded.get("tickets?state=VALIDATED")
+    assert [ticket["ID"] for ticket in read(response)["data"]] == ["TICKET-007"]
+    assert response.headers["X-Total-Count"] == "1"
+    assert [t["ID"] for t in read(seeded.get("tickets?event=derby"))["data"]] == ["X-1"]
+    assert read(seeded.get("tickets/X-1?event=derby"))["data"]["ID"] == "X-1"
+    assert seeded.get("tickets/X-1").status_code == 404
+    assert read(seeded.get("tickets?state=PENDING"))["data"] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=-1", "limit=x", "limit=10001", "limit=", "state=issued", "after=a b", "event=%00"],
+)
+def test_bad_query_values_are_400(api: Api, query: str) -> None:
+    response = api.get(f"tickets?{query}")
+    assert response.status_code == 400
+    assert query.split("=")[0] in read(response)["error"]
+
+
+@pytest.mark.parametrize("ticket", ["validate%00", "a%20b", "%3Cscript%3E", "x" * 200, "%FF", "..%2Fx"])
+def test_a_name_no_ticket_can_have_is_404(api: Api, ticket: str) -> None:
+    response = api.get(f"tickets/{ticket}")
+    assert (response.status_code, read(response)["success"]) == (404, False)
+
+
+def test_an_outcome_told_by_code_alone_is_looked_up(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Repeats know the code only (R16): what was issued and how many were seeded is then read."""
+    submit = fake.submit
+
+    def forgetful(*arguments: Any, **options: Any) -> Future[tuple[Result, ...]]:
+        future: Future[tuple[Result, ...]] = Future()
+        results = submit(*arguments, **options).result()
+        future.set_result(tuple(msgspec.structs.replace(r, state=b"", timestamp=0) for r in results))
+        return future
+
+    monkeypatch.setattr(fake, "submit", forgetful)
+    assert read(api.post("tickets/seed"))["data"]["seeded"] == 500
+    issued = read(api.post("tickets", {"ticket_id": "A-1", "product": "Day pass"}))["data"]
+    assert (list(issued), issued["State"]) == (TICKET_KEYS, "ISSUED")
+
+
+def test_reading_costs_few_queries(seeded: Api, django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(3, using="learner"):
+        seeded.get("tickets?state=ISSUED")
+    with django_assert_max_num_queries(2, using="learner"):
+        seeded.get("tickets/TICKET-001")
+    with django_assert_max_num_queries(3, using="learner"):
+        seeded.get("consensus/logs?limit=100")
+    with django_assert_max_num_queries(1, using="default"):
+        seeded.post("tickets/validate", {"ticket_id": "TICKET-001"})

@@ -1,0 +1,171 @@
+"""Attacks that once worked, each as the liar (or the bad luck) did it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tests.consensus.helpers import MILLISECOND, Cluster
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.effects import Reason
+from validators.consensus.messages import batch_digest
+
+
+def views(cluster: Cluster, members: tuple[int, ...]) -> list[int]:
+    return [cluster[i].core.snapshot().view for i in members]
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_r21_a_prepared_batch_of_an_old_view_is_no_fork(late: bool) -> None:
+    """No liar: m3 holds (or completes) a certificate of view 0 for a sequence that view 1 decided anew."""
+    cluster = Cluster(4)
+    cluster.advance(300)
+
+    def lost(source: int, target: int, message: object) -> bool:
+        kind = type(message)
+        if kind is m.Prepare and message.view == 0:  # type: ignore[attr-defined]
+            return late or target != 3
+        if kind is m.SupplyFrames:
+            return True
+        if target == 3 and kind in (m.Suspect, m.ViewChange, m.NewView):
+            return True
+        return source == 3 and kind in (m.Commit, m.Suspect, m.ViewChange)
+
+    cluster.drop(lost)
+    cluster.request("T-1", to=[0, 1, 2, 3])
+    cluster.stabilize()
+    prepares = [x for x in cluster.messages(m.Prepare) if x.sender == 1 and x.view == 0]
+    for _ in range(60):
+        cluster.advance(100)
+        if cluster[3].core.executed:
+            break
+    assert cluster[3].core.executed == 1, "caught up while still in view 0"
+    if late:
+        cluster[3].hear(cluster[1], cluster.sign(prepares[0]))
+    cluster.advance(2_000)
+    cluster[3].restart()
+    cluster.advance(2_000)
+    cluster.heal()
+    cluster.request("T-2", to=[0, 1, 2, 3])
+    cluster.advance(3_000)
+    assert len(set(cluster.executed())) == 1
+
+
+def test_row_13_votes_alone_are_no_waiting_work() -> None:
+    """f = 1 backup sends one PREPARE for nothing on an idle cluster: the primary stays."""
+    cluster = Cluster(4)
+    cluster.advance(1_000)
+    cluster[3].crash()
+    vote = cluster.sign(m.Prepare(0, 3, 0, cluster[0].core.executed + 1, b"z" * 32))
+    for index in range(3):
+        cluster[index].hear(cluster[3], vote)
+    cluster.advance(10_000)
+    assert views(cluster, (0, 1, 2)) == [0, 0, 0]
+
+
+def test_row_13_a_vote_long_before_its_proposal_does_not_age_it() -> None:
+    cluster = Cluster(4)
+    cluster.advance(1_000)
+    cluster[3].crash()
+    vote = cluster.sign(m.Prepare(0, 3, 0, cluster[0].core.executed + 1, b"z" * 32))
+    for index in range(3):
+        cluster[index].hear(cluster[3], vote)
+    cluster.advance(10_000)
+    cluster.request("T-1", to=[0])
+    cluster.advance(100)
+    assert views(cluster, (0, 1, 2)) == [0, 0, 0]
+    assert cluster.executed()[:3] == [1, 1, 1]
+
+
+def test_row_14_a_request_that_no_batch_can_hold_does_not_wait_after_a_view_change() -> None:
+    """A liar proposes a bundle over the batch limit; the correct members must not depose each other."""
+    cluster = Cluster(4)
+    cluster.advance(300)
+    big = cluster.bundle("T-big", value=b"x" * 600_000)
+    bundle = cluster.verified(big, 0).bundle
+    assert bundle is not None
+    batch = m.Batch(0, cluster[0].core.now.wall // 1000, (big,))
+    digest = batch_digest(0, batch.proposed, (bundle.digest,))
+    frame = cluster.sign(m.PrePrepare(0, 0, 0, 1, digest), canonical.encode(batch))
+    cluster[0].crash()
+    for index in (1, 2, 3):
+        cluster[index].hear(cluster[0], frame)
+    cluster.advance(3_000)
+    cluster.request("T-1", to=[1, 2, 3])
+    cluster.advance(15_000)
+    assert cluster.executed()[1:] == [1, 1, 1]
+    assert views(cluster, (1, 2, 3)) == [1, 1, 1]
+
+
+def test_row_15_an_oversize_batch_is_refused_before_its_signature() -> None:
+    """It would fill the room for bodies, and no honest replica votes for it."""
+    cluster = Cluster(4)
+    body = b"x" * (cluster[1].core.config.batch_bytes_max + 1)
+    proposal = cluster.sign(m.PrePrepare(0, 0, 0, 1, b"d" * 32), body)
+    assert cluster[1].core.wants(cluster.header(proposal, 0)) is Reason.TOO_LARGE
+    supplied = cluster[0].signer.link(m.SupplyBatch(body))
+    assert cluster[1].core.wants(cluster.header(supplied, 0)) is Reason.TOO_LARGE
+
+
+def test_row_15_bodies_of_a_left_view_make_room() -> None:
+    """What only a deposed primary named is forgotten; what may be carried is kept."""
+    cluster = Cluster(4)
+    cluster.advance(300)
+    frame = cluster.bundle("T-liar", value=b"x" * 100_000)
+    bundle = cluster.verified(frame, 0).bundle
+    assert bundle is not None
+    base = cluster[0].core.now.wall // 1000
+    cluster[0].crash()
+    for sequence in range(2, 12):
+        digest = batch_digest(0, base + sequence, (bundle.digest,))
+        body = canonical.encode(m.Batch(0, base + sequence, (frame,)))
+        for index in (1, 2, 3):
+            proposal = cluster.sign(m.PrePrepare(0, 0, 0, sequence, digest), body)
+            cluster[index].hear(cluster[0], proposal)
+    assert cluster[1].core.bodies._bytes > 1_000_000
+    cluster.request("T-1", to=[1, 2, 3])
+    cluster.advance(5_000)
+    assert min(cluster.executed()[1:]) >= 1
+    assert cluster[1].core.bodies._bytes < 300_000
+
+
+@pytest.mark.parametrize("turn", [390, 410, 700])
+def test_r31_slow_turns_do_not_put_off_suspicion_for_ever(turn: int) -> None:
+    """Turns just over T / 2 apart are a slow machine, not a pause each time."""
+    cluster = Cluster(4)
+    cluster.advance(300)
+    cluster[0].crash()
+    cluster.request("T-1", to=[1, 2, 3])
+    cluster.stabilize()
+    for _ in range(30_000 // turn):
+        cluster.time += turn * MILLISECOND
+        for index in (1, 2, 3):
+            cluster[index].tick()
+        cluster.stabilize()
+    assert cluster.executed()[1:] == [1, 1, 1]
+    assert min(views(cluster, (1, 2, 3))) >= 1
+
+
+def test_row_17_the_source_changes_with_every_answer() -> None:
+    """A source that drips one entry at a time slows only its own share of the questions."""
+    cluster = Cluster(4)
+    cluster.advance(300)
+    cluster.drop(lambda source, target, message: 3 in (source, target))
+    for number in range(150):
+        cluster.request(f"T-{number}")
+        cluster.advance(20)
+    cluster.heal()
+    asked: list[int] = []
+
+    def spy(source: int, target: int, message: object) -> bool:
+        if source == 3 and type(message) is m.FetchEntries:
+            asked.append(target)
+        return False
+
+    cluster.drop(spy)
+    cluster.advance(5_000)
+    assert len(set(cluster.executed())) == 1
+    assert len(asked) >= 3
+    assert all(first != then for first, then in itertools.pairwise(asked))

@@ -1,0 +1,304 @@
+"""What was lost comes again, verified (R23, R30; PITFALLS rows 6, 7, 17)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.consensus.helpers import Cluster, Node, is_kind
+from validators.consensus import InvariantBreach
+from validators.consensus import messages as m
+from validators.consensus.entries import read_range
+
+
+def busy(cluster: Cluster, count: int) -> None:
+    for number in range(count):
+        cluster.request(f"T-{cluster.executed()[0]}-{number}")
+        cluster.stabilize()
+
+
+@pytest.mark.parametrize("kind", [m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint])
+def test_a_kind_of_message_lost_once_is_said_again(kind: type) -> None:
+    """Every frame of a kind is lost for a while, then nothing more: all catch up by Status."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(kind))
+    for number in range(11):
+        cluster.request(f"T-{number}")
+        cluster.stabilize()
+        cluster.advance(2)
+    cluster.heal()
+    cluster.advance(2_500)
+    assert len(set(cluster.executed())) == 1
+    assert all(f"T-{number}" in cluster[3].application.values for number in range(11))
+    assert {node.core.snapshot().stable for node in cluster.nodes} == {10 * (cluster.executed()[0] // 10)}
+    cluster.agree()
+
+
+def test_row_6_all_checkpoints_lost_once_do_not_stall_the_window() -> None:
+    """The window is full, the primary waits, nobody changes the view; then it goes on."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
+    for number in range(60):
+        cluster.request(f"T-{number}", to=[0, 1, 2, 3])
+        cluster.stabilize()
+    assert cluster.executed() == [32] * 4
+    cluster.advance(3_000)
+    assert {node.core.snapshot().view for node in cluster.nodes} == {0}
+    cluster.heal()
+    cluster.advance(1_000)
+    # The 28 waiting requests are few batches now.
+    assert all("T-59" in node.application.values for node in cluster.nodes)
+    assert {node.core.snapshot().view for node in cluster.nodes} == {0}
+
+
+def test_row_6_f_frozen_replicas_for_ten_windows() -> None:
+    cluster = Cluster(4)
+    cluster[3].crash()
+    for _ in range(10):
+        busy(cluster, 32)
+    assert cluster.executed()[:3] == [320] * 3
+    core = cluster[0].core
+    assert len(core.log.slots) <= 32
+    assert len(cluster[0].journal.slots) < 200
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_replica_that_missed_many_windows_fetches_the_log(forgotten: bool) -> None:
+    """With COMMITs of each entry, or (where they were dropped) up to a certified log root."""
+    cluster = Cluster(4)
+    cluster[3].crash()
+    busy(cluster, 105)
+    if forgotten:
+        for node in cluster.nodes:
+            node.journal.forget_commits()
+    cluster.waiting.clear()
+    cluster[3].restart()
+    cluster.advance(3_000)
+    assert cluster.executed() == [105] * 4
+    assert cluster[3].core.snapshot().stable == 100
+    assert cluster[3].application.root() == cluster[0].application.root()
+    busy(cluster, 1)
+    assert cluster.executed() == [106] * 4
+    assert cluster.messages(m.Commit, source=3)[-1].sequence == 106, "and it votes again"
+
+
+def test_one_that_lags_suspects_nobody_while_it_catches_up() -> None:
+    """R30."""
+    cluster = Cluster(4)
+    cluster.cut(3)
+    busy(cluster, 200)
+    cluster.heal()
+    cluster.advance(2_000)
+    assert cluster.executed() == [200] * 4
+    assert not [s for s in cluster[3].told("suspected") if s["reason"] != "silent_primary"]
+    assert {node.core.snapshot().view for node in cluster.nodes} == {0}
+
+
+def test_a_lie_about_the_height_of_the_log_makes_nobody_wait() -> None:
+    """Row 17: the target is what f + 1 members say, never one peer's word."""
+    cluster = Cluster(4)
+    status = m.Status(0, 3, 0, False, 10**15, 10**15, 10**15, (), True)
+    for index in range(3):
+        cluster[index].hear(cluster[3], cluster.sign(status))
+    assert cluster[0].core.snapshot().catching_up_to == 0
+    cluster.drop(lambda source, _t, _m: source == 3)
+    busy(cluster, 3)
+    cluster.advance(3_000)
+    assert cluster.executed()[:3] == [3] * 3
+
+
+class Source:
+    """Answers of a member to a replica that lacks everything, to be spoiled."""
+
+    def __init__(self, *, forgotten: bool) -> None:
+        self.cluster = Cluster(4)
+        self.cluster[3].crash()
+        busy(self.cluster, 10)
+        if forgotten:
+            self.cluster[0].journal.forget_commits()
+        self.cluster.waiting.clear()
+        self.node: Node = self.cluster[3]
+        self.node.restart()
+        entries = self.cluster[0].journal.range(1, 10)
+        assert entries is not None
+        self.entries = entries
+
+    def read(self, entries: m.Entries):  # type: ignore[no-untyped-def]
+        verified = self.cluster.verified(self.cluster[0].signer.link(entries), 0)
+        core = self.node.core
+        return read_range(verified, core.execution.executor, core.config)
+
+    def spoil(self, at: int, **changes: object) -> m.Entries:
+        """The range with one entry changed."""
+        rows = list(self.entries.entries)
+        entry, body, commits = rows[at]
+        rows[at] = (msgspec.structs.replace(entry, **changes), body, commits)
+        return m.Entries(tuple(rows), self.entries.checkpoint)
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_r23_a_true_range_is_taken_whole(forgotten: bool) -> None:
+    source = Source(forgotten=forgotten)
+    found = source.read(source.entries)
+    assert found.honest
+    assert len(found.links) == 10
+    assert (found.checkpoint is not None) is forgotten
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"results_root": b"x" * 32},
+        {"timestamp": 5},
+        {"previous": b"x" * 32},
+        {"batch_digest": b"x" * 32},
+        {"sequence": 77},
+        {"epoch": 3},
+    ],
+)
+@pytest.mark.parametrize("at", [0, 4, 9])
+def test_r23_a_certified_range_with_any_field_changed_is_refused(changes: dict[str, object], at: int) -> None:
+    """Nothing of it is executed: the log root is compared first."""
+    source = Source(forgotten=True)
+    found = source.read(source.spoil(at, **changes))
+    assert not found.links
+
+
+def test_r23_a_range_without_proof_is_refused() -> None:
+    source = Source(forgotten=True)
+    bare = m.Entries(source.entries.entries, ())
+    assert not source.read(bare).honest
+    shorter = m.Entries(source.entries.entries[:9], source.entries.checkpoint)
+    assert not source.read(shorter).honest
+    two = m.Entries(source.entries.entries, source.entries.checkpoint[:2])
+    assert not source.read(two).honest
+
+
+def test_r23_commits_of_two_views_or_too_few_prove_nothing() -> None:
+    source = Source(forgotten=False)
+    entry, body, commits = source.entries.entries[0]
+    few = m.Entries(((entry, body, commits[:2]),), ())
+    assert not source.read(few).honest
+    digest = entry.batch_digest
+    mixed = tuple(
+        source.cluster.sign(m.Commit(0, i, view, 1, digest)) for i, view in ((0, 0), (1, 0), (2, 1))
+    )
+    assert not source.read(m.Entries(((entry, body, mixed),), ())).honest
+    twice = (commits[0], commits[0], commits[1])
+    assert not source.read(m.Entries(((entry, body, twice),), ())).honest
+
+
+def test_r23_commits_of_another_entry_prove_nothing() -> None:
+    source = Source(forgotten=False)
+    (first, body, _commits), (_entry, _body, others) = source.entries.entries[:2]
+    assert not source.read(m.Entries(((first, body, others),), ())).honest
+
+
+def test_row_17_a_lying_source_is_left_for_another() -> None:
+    """Member 1 answers every fetch with rubbish."""
+    source = Source(forgotten=False)
+    cluster = source.cluster
+    cluster[1].journal.log = []
+    cluster[1].journal.range = lambda first, last: m.Entries(  # type: ignore[method-assign]
+        ((m.Entry(0, first, b"d" * 32, b"r" * 32, 1, bytes(32)), b"", ()),), ()
+    )
+    cluster.advance(3_000)
+    assert cluster.executed()[3] == 10
+
+
+def test_an_answer_that_was_not_asked_for_is_refused_unread() -> None:
+    source = Source(forgotten=False)
+    frame = source.cluster[0].signer.link(source.entries)
+    assert source.node.core.wants(source.cluster.header(frame, 0)) == "not_asked"
+
+
+def test_a_replica_whose_state_differs_from_the_certified_one_stops() -> None:
+    """Its application went wrong: q members signed another state (STYLE C11)."""
+    cluster = Cluster(4)
+    busy(cluster, 9)
+    cluster[3].application.values["T-wrong"] = b"w"
+    cluster.request("T-last")
+    with pytest.raises(InvariantBreach, match="another state"):
+        cluster.stabilize()
+
+
+def test_row_7_every_replica_can_prove_its_low_mark() -> None:
+    """After each delivery: stable 0, or a certificate of q CHECKPOINTs for it."""
+    cluster = Cluster(4)
+    for number in range(25):
+        cluster.request(f"T-{number}")
+        while cluster.deliver():
+            for node in cluster.nodes:
+                stable = node.core.log.stable
+                assert len(node.core.checkpoints.frames) == (3 if stable else 0)
+                for frame in node.core.checkpoints.frames:
+                    assert cluster.verified(frame, 0).message.sequence == stable
+
+
+def test_row_7_a_polluted_replica_takes_what_was_decided_not_what_it_was_told() -> None:
+    """hyperledger/fabric dc5fc64: r3 holds another PRE-PREPARE for a sequence that a checkpoint covers."""
+    cluster = Cluster(4)
+    busy(cluster, 5)
+    from tests.consensus.test_voting import make_proposal
+
+    cluster[3].hear(cluster[0], make_proposal(cluster, "T-polluted", sequence=6))
+    cluster.cut(3)
+    busy(cluster, 8)
+    cluster.heal()
+    cluster.advance(3_000)
+    assert len(set(cluster.executed())) == 1
+    assert "T-polluted" not in cluster[3].application.values
+    cluster.agree()
+
+
+def test_r11_a_replica_that_lost_its_disk_follows_and_says_so() -> None:
+    """Started without a vote: executes and answers, gives no vote."""
+    cluster = Cluster(4)
+    busy(cluster, 12)
+    cluster[3].crash()
+    cluster[3].journal.__init__()  # type: ignore[misc]
+    cluster.waiting.clear()
+    cluster.sent.clear()
+    cluster[3].restart(voting=False)
+    cluster.advance(2_000)
+    busy(cluster, 12)
+    cluster.advance(2_000)
+    assert len(set(cluster.executed())) == 1
+    assert cluster[3].told("follower")
+    for kind in (m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.Suspect, m.ViewChange):
+        assert not cluster.messages(kind, source=3)
+    assert not cluster.messages(m.Status, source=3)[-1].voting
+    cluster[3].crash()
+    cluster[3].restart(voting=True)
+    assert not cluster[3].core.voting, "its ledger remembers (R11)"
+
+
+def test_r11_a_replica_with_an_older_disk_stops_voting_when_shown_its_own_word() -> None:
+    """A disk image from before its newest votes: a member that remembers them reminds it."""
+    cluster = Cluster(4)
+    busy(cluster, 3)
+    old_log = list(cluster[3].journal.log)
+    busy(cluster, 3)
+    cluster[3].crash()
+    cluster[3].journal.__init__()  # type: ignore[misc]
+    cluster[3].journal.log = old_log
+    cluster.waiting.clear()
+    cluster[3].restart()
+    assert cluster[3].core.voting
+    cluster.advance(500)
+    assert not cluster[3].core.voting
+    assert "not in its ledger" in cluster[3].core.voting_reason
+    cluster.advance(2_000)
+    assert cluster.executed() == [6] * 4
+
+
+def test_a_follower_as_primary_is_replaced() -> None:
+    """It sends no heartbeat that counts: R30 deposes it."""
+    cluster = Cluster(4)
+    cluster[0].crash()
+    cluster[0].restart(voting=False)
+    cluster.advance(2_500)
+    cluster.request("T-1", to=[1, 2, 3])
+    cluster.advance(500)
+    assert {node.core.snapshot().view for node in cluster.nodes} == {1}
+    assert cluster.executed() == [1] * 4

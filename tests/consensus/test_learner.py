@@ -1,0 +1,165 @@
+"""The learner follows, verifies, and stops when its state is not the certified one (R28)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.consensus.helpers import Cluster, Node, open_frame
+from validators.consensus import messages as m
+
+
+class Following(Cluster):
+    """A cluster with one learner; members push new entries as a host's log server does."""
+
+    def __init__(self, members: int = 4) -> None:
+        self.follows: dict[int, int] = {}
+        super().__init__(members, learners=1)
+        self.learner = self.learners[0]
+
+    def push(self) -> None:
+        """What the followed member executed since, and its newest certificate."""
+        for index, following in list(self.follows.items()):
+            node = self.nodes[index]
+            if not node.up:
+                continue
+            entries = node.journal.range(following, following + 63)
+            if entries is not None:
+                self.post(node, self.learner, node.signer.link(entries))
+                self.follows[index] = entries.entries[-1][0].sequence + 1
+            if node.journal.checkpoints:
+                frames = node.journal.checkpoints[-1].frames
+                self.post(node, self.learner, node.signer.link(m.Entries((), frames)))
+        self.stabilize()
+
+    def post(self, source: Node, target: Node, frame: bytes) -> None:
+        message = open_frame(frame)
+        if isinstance(message, m.Follow):
+            self.follows = {target.index or 0: message.first}
+        super().post(source, target, frame)
+
+    def work(self, count: int, to: list[int] | None = None) -> None:
+        for number in range(count):
+            self.request(f"T-{self.time}-{number}", to=to)
+            self.advance(5)
+            self.push()
+
+
+def test_it_follows_the_log_and_its_checkpoints() -> None:
+    cluster = Following()
+    cluster.work(23)
+    assert cluster.learner.log == cluster[0].log
+    assert cluster.learner.core.snapshot().stable == 20
+    assert cluster.learner.application.root() == cluster[0].application.root()
+
+
+def test_it_restarts_where_it_was() -> None:
+    cluster = Following()
+    cluster.work(12)
+    cluster.learner.crash()
+    cluster.learner.restart()
+    cluster.work(3)
+    assert cluster.learner.log == cluster[0].log
+
+
+def test_it_leaves_a_silent_source() -> None:
+    cluster = Following()
+    cluster.work(2)
+    assert cluster.learner.core.source == 0
+    cluster.advance(300)
+    cluster[0].crash()
+    cluster.advance(2_000)
+    cluster.work(3, to=[1, 2, 3])
+    cluster.advance(1_500)
+    cluster.push()
+    assert cluster.learner.core.source != 0
+    assert cluster.learner.log == cluster[1].log
+
+
+def test_a_gap_is_asked_for_at_once() -> None:
+    """A push was lost; the next one shows it, and the learner follows again from where it is."""
+    cluster = Following()
+    cluster.work(2)
+    cluster.advance(300)
+    cluster.request("T-lost")
+    cluster.advance(5)
+    cluster.follows[0] += 1
+    asked = len(cluster.messages(m.Follow))
+    cluster.work(1)
+    assert len(cluster.messages(m.Follow)) == asked + 1
+    assert cluster.learner.log == cluster[0].log
+
+
+def test_it_takes_nothing_from_a_stranger() -> None:
+    cluster = Following()
+    cluster.work(2)
+    entries = cluster[2].journal.range(1, 2)
+    core = cluster.learner.core
+    core.source, core._probed = 0, 1
+    frame = cluster[2].signer.link(entries)
+    assert core.wants(cluster.header(frame, 2)) == "not_asked"
+    assert core.wants(cluster.header(cluster.sign(m.Commit(0, 0, 0, 9, b"d" * 32)), 0)) == "wrong_kind"
+
+
+def test_r28_it_stops_with_an_alarm_when_its_state_differs_at_a_checkpoint() -> None:
+    cluster = Following()
+    cluster.work(9)
+    cluster.learner.application.values["T-wrong"] = b"w"
+    cluster.work(1)
+    alarms = cluster.learner.told("alarm")
+    assert len(alarms) == 1
+    assert "another state" in alarms[0]["reason"]
+    length = len(cluster.learner.log)
+    cluster.work(3)
+    assert len(cluster.learner.log) == length, "it executes no more"
+    assert cluster.learner.core.deadline() is None
+
+
+def test_r28_it_stops_when_f_plus_one_members_claim_other_results() -> None:
+    """One may lie about what COMMITs do not cover; two of four cannot both."""
+    cluster = Following()
+    cluster.work(3)
+    wrong = cluster.learner.application.execute
+
+    def execute(bundles: Any, *, sequence: int, timestamp: int) -> Any:
+        return wrong(bundles, sequence=sequence, timestamp=timestamp + 1)
+
+    cluster.learner.application.execute = execute
+    for _ in range(8):
+        cluster.work(1)
+        cluster.advance(400)
+        cluster.push()
+    assert cluster.learner.told("alarm")
+
+
+def test_r28_one_lying_source_does_not_stop_it() -> None:
+    """Member 0 lies about results; the learner notes it, changes the source and goes on."""
+    cluster = Following()
+    honest = cluster[0].journal.range
+
+    def lie(first: int, last: int) -> m.Entries | None:
+        found = honest(first, last)
+        if found is None:
+            return None
+        rows = tuple(
+            (m.Entry(e.epoch, e.sequence, e.batch_digest, b"l" * 32, e.timestamp, e.previous), body, commits)
+            for e, body, commits in found.entries
+        )
+        return m.Entries(rows, found.checkpoint)
+
+    cluster[0].journal.range = lie  # type: ignore[method-assign]
+    cluster.work(5)
+    cluster.advance(1_000)
+    cluster.work(20)
+    cluster.advance(1_000)
+    cluster.push()
+    assert cluster.learner.told("entry_differs")
+    assert not cluster.learner.told("alarm")
+    assert cluster.learner.log == cluster[1].log
+
+
+def test_it_sends_no_statement() -> None:
+    cluster = Following()
+    cluster.work(12)
+    cluster.advance(400)
+    kinds = {type(message) for source, _t, message in cluster.sent if source is None}
+    assert kinds == {m.Follow, m.FetchEntries}

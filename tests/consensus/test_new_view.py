@@ -1,0 +1,248 @@
+"""The new view's content is a function that every replica computes (R33, PITFALLS rows 4, 5 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.consensus.helpers import Cluster
+from validators import quorum
+from validators.consensus import messages as m
+from validators.consensus.new_view import plan, proposals, read_claim
+
+A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
+
+
+class Forge:
+    """Signs as everybody: proofs of any shape."""
+
+    def __init__(self, members: int = 4) -> None:
+        self.cluster = Cluster(members)
+        self.members = members
+        self.quorum = quorum.quorum(members)
+
+    def checkpoint(self, sequence: int, *, voters: list[int] | None = None) -> tuple[bytes, ...]:
+        if not sequence:
+            return ()
+        voters = voters if voters is not None else list(range(self.quorum))
+        return tuple(self.cluster.sign(m.Checkpoint(0, i, sequence, b"s" * 32, b"l" * 32, 7)) for i in voters)
+
+    def proof(
+        self,
+        view: int,
+        sequence: int,
+        digest: bytes,
+        *,
+        voters: list[int] | None = None,
+        primary: int | None = None,
+        voted: bytes | None = None,
+        voted_view: int | None = None,
+        voted_sequence: int | None = None,
+    ) -> m.PreparedProof:
+        lead = view % self.members if primary is None else primary
+        if voters is None:
+            voters = [i for i in range(self.members) if i != view % self.members][: self.quorum - 1]
+        return m.PreparedProof(
+            self.cluster.sign(m.PrePrepare(0, lead, view, sequence, digest)),
+            tuple(
+                self.cluster.sign(
+                    m.Prepare(
+                        0,
+                        i,
+                        view if voted_view is None else voted_view,
+                        sequence if voted_sequence is None else voted_sequence,
+                        digest if voted is None else voted,
+                    )
+                )
+                for i in voters
+            ),
+        )
+
+    def change(self, sender: int, view: int, stable: int, *proofs: m.PreparedProof) -> bytes:
+        return self.cluster.sign(m.ViewChange(0, sender, view, self.checkpoint(stable), proofs))
+
+    def claim(self, frame: bytes):  # type: ignore[no-untyped-def]
+        return read_claim(self.cluster.verified(frame, 0), self.cluster[0].core.config)
+
+
+def test_the_worked_example_of_the_module() -> None:
+    forge = Forge()
+    claims = [
+        forge.claim(forge.change(0, 5, 10, forge.proof(0, 11, A), forge.proof(0, 13, A))),
+        forge.claim(forge.change(1, 5, 10, forge.proof(2, 13, B))),
+        forge.claim(forge.change(2, 5, 0)),
+    ]
+    found = plan(claims)
+    assert found.base == 10
+    assert found.digests == ((11, A), (12, m.NULL_BATCH_DIGEST), (13, B))
+    assert plan(reversed(claims)) == found, "the order of VIEW-CHANGEs does not matter"
+    carried = proposals(found, epoch=0, view=5, members=4)
+    assert [(p.sender, p.view, p.sequence) for p in carried] == [(1, 5, 11), (1, 5, 12), (1, 5, 13)]
+
+
+def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> None:
+    """indy-plenum #1506: stable checkpoints 20, 10 and 0 among q VIEW-CHANGEs; the proof decides."""
+    forge = Forge()
+    claims = [
+        forge.claim(forge.change(0, 1, 20)),
+        forge.claim(forge.change(1, 1, 10, forge.proof(0, 11, A), forge.proof(0, 21, C))),
+        forge.claim(forge.change(2, 1, 0, forge.proof(0, 3, B))),
+    ]
+    found = plan(claims)
+    assert found.base == 20
+    assert found.digests == ((21, C),)
+
+
+def test_a_prepared_batch_in_any_one_view_change_is_carried() -> None:
+    """It may have been committed by somebody: q - 1 others prepared it."""
+    forge = Forge()
+    claims = [forge.claim(forge.change(i, 1, 0)) for i in (0, 1)]
+    claims.append(forge.claim(forge.change(2, 1, 0, forge.proof(0, 1, A))))
+    assert plan(claims).digests == ((1, A),)
+    assert plan(claims).holders == ((A, (2,)),)
+
+
+BAD_PROOFS: dict[str, Callable[[Forge], bytes]] = {
+    "one PREPARE too few": lambda f: f.change(1, 3, 0, f.proof(0, 1, A, voters=[1])),
+    "one PREPARE too many": lambda f: f.change(1, 3, 0, f.proof(0, 1, A, voters=[1, 2, 3])),
+    "a sender twice": lambda f: f.change(1, 3, 0, f.proof(0, 1, A, voters=[2, 2])),
+    "a PREPARE of the primary": lambda f: f.change(1, 3, 0, f.proof(0, 1, A, voters=[0, 2])),
+    "a proposal of a backup": lambda f: f.change(1, 3, 0, f.proof(0, 1, A, primary=2)),
+    "PREPAREs of another view": lambda f: f.change(1, 3, 0, f.proof(1, 1, A, voted_view=0)),
+    "PREPAREs of another sequence": lambda f: f.change(1, 3, 0, f.proof(0, 1, A, voted_sequence=2)),
+    "PREPAREs of another digest": lambda f: f.change(1, 3, 0, f.proof(0, 1, A, voted=B)),
+    "a certificate of the new view itself": lambda f: f.change(1, 3, 0, f.proof(3, 1, A)),
+    "sequences out of order": lambda f: f.change(1, 3, 0, f.proof(0, 2, A), f.proof(0, 1, B)),
+    "a sequence twice": lambda f: f.change(1, 3, 0, f.proof(0, 1, A), f.proof(1, 1, B)),
+    "a sequence below the checkpoint": lambda f: f.change(1, 3, 10, f.proof(0, 10, A)),
+    "a sequence beyond the window": lambda f: f.change(1, 3, 0, f.proof(0, 43, A)),
+    "a checkpoint without a quorum": lambda f: f.cluster.sign(
+        m.ViewChange(0, 1, 3, f.checkpoint(10, voters=[0, 1]), ())
+    ),
+    "a checkpoint with a sender twice": lambda f: f.cluster.sign(
+        m.ViewChange(0, 1, 3, f.checkpoint(10, voters=[0, 1, 1]), ())
+    ),
+    "a checkpoint between intervals": lambda f: f.change(1, 3, 15),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PROOFS)
+def test_row_4_a_view_change_whose_proofs_prove_nothing_is_refused(name: str) -> None:
+    forge = Forge()
+    frame = BAD_PROOFS[name](forge)
+    assert forge.claim(frame) is None
+    target = forge.cluster[0]
+    target.hear(forge.cluster[1], frame)
+    assert [e["code"] for e in target.told("evidence")] == ["bad_view_change"]
+    assert target.core.views.claims == {}
+
+
+class Usurper(Forge):
+    """Member 1 as a lying primary of view 1: q true VIEW-CHANGEs, a NEW-VIEW of any shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Sequence 1 is prepared by r3, as far as the VIEW-CHANGEs tell.
+        self.changes = {
+            1: self.change(1, 1, 0),
+            2: self.change(2, 1, 0),
+            3: self.change(3, 1, 0, self.proof(0, 1, A)),
+        }
+
+    def digest(self, sender: int) -> bytes:
+        return self.cluster.verified(self.changes[sender], sender).body_digest
+
+    def new_view(
+        self, *, named: list[tuple[int, bytes]] | None = None, carried: list[m.PrePrepare] | None = None
+    ) -> bytes:
+        if named is None:
+            named = [(sender, self.digest(sender)) for sender in (1, 2, 3)]
+        if carried is None:
+            carried = [m.PrePrepare(0, 1, 1, 1, A)]
+        frames = tuple(self.cluster.sign(message) for message in carried)
+        return self.cluster.sign(m.NewView(0, 1, 1, tuple(named), frames))
+
+    def tell(self, frame: bytes, target: int = 0) -> None:
+        for sender, change in self.changes.items():
+            if sender != target:
+                self.cluster[target].hear(self.cluster[sender], change)
+        self.cluster[target].hear(self.cluster[1], frame)
+
+
+def test_a_true_new_view_is_entered() -> None:
+    usurper = Usurper()
+    usurper.tell(usurper.new_view())
+    assert usurper.cluster[0].core.snapshot().view == 1
+    assert not usurper.cluster[0].core.snapshot().changing
+
+
+BAD_NEW_VIEWS: dict[str, Callable[[Usurper], bytes]] = {
+    "(a) omits a prepared batch": lambda u: u.new_view(carried=[]),
+    "(b) swaps the digest": lambda u: u.new_view(carried=[m.PrePrepare(0, 1, 1, 1, B)]),
+    "(b) fills it with null": lambda u: u.new_view(carried=[m.PrePrepare(0, 1, 1, 1, m.NULL_BATCH_DIGEST)]),
+    "(c) carries it in another view": lambda u: u.new_view(carried=[m.PrePrepare(0, 1, 5, 1, A)]),
+    "(c) carries it at another sequence": lambda u: u.new_view(carried=[m.PrePrepare(0, 1, 1, 2, A)]),
+    "adds a sequence": lambda u: u.new_view(
+        carried=[m.PrePrepare(0, 1, 1, 1, A), m.PrePrepare(0, 1, 1, 2, B)]
+    ),
+    "a proposal of somebody else": lambda u: u.new_view(carried=[m.PrePrepare(0, 2, 1, 1, A)]),
+    "(e) one sender twice": lambda u: u.new_view(
+        named=[(1, u.digest(1)), (2, u.digest(2)), (2, u.digest(2))]
+    ),
+    "too few VIEW-CHANGEs": lambda u: u.new_view(named=[(1, u.digest(1)), (2, u.digest(2))]),
+    "names in no order": lambda u: u.new_view(named=[(2, u.digest(2)), (1, u.digest(1)), (3, u.digest(3))]),
+    "one VIEW-CHANGE under another's name": lambda u: u.new_view(
+        named=[(0, u.digest(1)), (2, u.digest(2)), (3, u.digest(3))]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_NEW_VIEWS)
+def test_row_4_a_new_view_that_does_not_follow_is_refused(name: str) -> None:
+    """Every replica recomputes the list and compares (PITFALLS row 4 a to e)."""
+    usurper = Usurper()
+    usurper.tell(BAD_NEW_VIEWS[name](usurper))
+    snapshot = usurper.cluster[0].core.snapshot()
+    assert snapshot.view == 0 or snapshot.changing
+    if not name.startswith("one VIEW-CHANGE"):  # that one waits for a VIEW-CHANGE of r0's digest
+        assert [e["code"] for e in usurper.cluster[0].told("evidence")] == ["bad_new_view"]
+
+
+def test_row_4_d_view_changes_for_different_views_do_not_mix() -> None:
+    usurper = Usurper()
+    usurper.changes[3] = usurper.change(3, 2, 0)
+    usurper.tell(usurper.new_view(carried=[]))
+    snapshot = usurper.cluster[0].core.snapshot()
+    assert snapshot.view == 0 or snapshot.changing
+
+
+def test_a_waiting_replica_suspects_at_once_after_a_wrong_new_view() -> None:
+    """No need to sit out the timer when the new primary is caught lying."""
+    usurper = Usurper()
+    cluster = usurper.cluster
+    for sender in (2, 3):
+        cluster[0].hear(cluster[sender], usurper.changes[sender])
+    assert cluster[0].core.snapshot().changing
+    usurper.tell(usurper.new_view(carried=[]))
+    assert cluster[0].core.snapshot().suspicion == "bad_new_view"
+
+
+def test_a_later_primary_cannot_stir_suspicion_with_a_wrong_new_view() -> None:
+    """Only the NEW-VIEW that is being waited for is a ground."""
+    usurper = Usurper()
+    usurper.changes = {1: usurper.changes[1]}
+    usurper.tell(usurper.new_view(named=[(1, A), (2, B)], carried=[]))
+    assert usurper.cluster[0].told("evidence")
+    assert usurper.cluster[0].core.snapshot().suspicion == ""
+
+
+def test_a_new_view_with_unknown_view_changes_piles_nothing_up() -> None:
+    """A liar names ever new digests; the wishes of its last NEW-VIEW are all that is kept."""
+    forge = Forge()
+    target = forge.cluster[0]
+    for round_number in range(50):
+        view = 1 + 4 * round_number
+        named = tuple((i, bytes([round_number, i]) * 16) for i in (1, 2, 3))
+        target.hear(forge.cluster[1], forge.cluster.sign(m.NewView(0, 1, view, named, ())))
+    assert len(target.core.view_changes) == 3

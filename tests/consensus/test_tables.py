@@ -1,0 +1,253 @@
+"""The core's bounded tables, against plain models (STYLE C8, PITFALLS row 15)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.bodies import NULL_BATCH, Bodies
+from validators.consensus.evidence import KNOWN_MAX, Evidence
+from validators.consensus.executor import subtree_paths
+from validators.consensus.fetching import Fetching
+from validators.consensus.log import LateCommits, Log, Tally, Vote
+from validators.consensus.outbox import Outbox
+from validators.consensus.pool import Pool, key_of
+from validators.consensus.throttle import REMEMBERED_MAX, Throttle
+from validators.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle
+
+OPERATION = m.Operation("seed", "default", "T", "a", "m0", 1, b"", b"")
+
+
+def verified_bundle(session: int, number: int, operations: int = 1, size: int = 100) -> VerifiedBundle:
+    bundle = m.Bundle(0, "gateway", b"c", (session, 0), number, 0, (OPERATION,) * operations)
+    return VerifiedBundle(bundle, bytes([session, number % 256]) * 16, b"f" * size)
+
+
+def batch(number: int, size: int) -> VerifiedBatch:
+    return VerifiedBatch(m.Batch(0, number, ()), number.to_bytes(32, "big"), b"b" * size, ())
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.integers(1, 4), st.integers(0, 9), st.integers(1, 6)),
+        st.tuples(st.just("remove"), st.integers(1, 4), st.integers(0, 9), st.just(0)),
+        st.tuples(st.just("take"), st.integers(1, 12), st.integers(100, 900), st.just(0)),
+        st.tuples(st.just("lead"), st.just(0), st.just(0), st.just(0)),
+        st.tuples(st.just("follow"), st.just(0), st.just(0), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps)
+def test_the_pool_counts_what_it_holds(moves: list[tuple[str, int, int, int]]) -> None:
+    """Sums, shares and what waits agree with a dictionary; nothing is given out twice."""
+    pool = Pool(operations_max=40, bytes_max=4_000, client_share=2)
+    model: dict[Any, VerifiedBundle] = {}
+    proposed: set[Any] = set()
+    for move, first, second, third in moves:
+        if move == "add":
+            bundle = verified_bundle(first, second, third)
+            key = key_of(bundle.bundle, bundle.digest)
+            if key not in model and pool.refuse(bundle) is None:
+                pool.add(bundle, key, now=len(model))
+                model[key] = bundle
+        elif move == "remove":
+            key = (first, 0, second)
+            pool.remove(key)
+            model.pop(key, None)
+            proposed.discard(key)
+        elif move == "take" and pool.leading:
+            taken = pool.take(first, second)
+            keys = [item.key for item in taken]
+            assert not set(keys) & proposed
+            assert set(keys) <= set(model)
+            if len(taken) > 1:
+                assert sum(item.operations for item in taken) <= first
+                assert sum(item.size for item in taken) <= second
+            proposed |= set(keys)
+        elif move == "lead":
+            pool.lead()
+            proposed.clear()
+        elif move == "follow":
+            pool.follow()
+            proposed.clear()
+        assert [item.key for item in pool] == list(model), "in order of arrival"
+        assert pool.operations == sum(len(b.bundle.operations) for b in model.values()) <= 40
+        assert pool.bytes <= 4_000
+        waiting = [b for key, b in model.items() if key not in proposed] if pool.leading else []
+        assert pool.waiting_operations == sum(len(b.bundle.operations) for b in waiting)
+
+
+def test_each_session_is_served_in_its_own_order() -> None:
+    pool = Pool(operations_max=100, bytes_max=10**6, client_share=1)
+    pool.lead()
+    for session, number in [(1, 0), (1, 1), (2, 0), (1, 2), (3, 0), (2, 1)]:
+        bundle = verified_bundle(session, number)
+        pool.add(bundle, key_of(bundle.bundle, bundle.digest), 0)
+    order = []
+    while taken := pool.take(2, 10**6):
+        order += [item.key[::2] for item in taken if isinstance(item.key, tuple)]
+    assert order == [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (1, 2)]
+
+
+def test_opening_bundles_are_told_apart_by_their_nonce() -> None:
+    """They share session (0, 0) and number 0; one nonce opens one session, whatever else differs."""
+
+    def opening(principal: str, nonce: bytes, client: bytes = b"c") -> m.Bundle:
+        operation = msgspec.structs.replace(OPERATION, nonce=nonce)
+        return m.Bundle(0, principal, client, (0, 0), 0, 0, (operation,))
+
+    digest = b"d" * 32
+    first = key_of(opening("gateway", b"1"), digest)
+    assert first == key_of(opening("gateway", b"1", client=b"other"), b"e" * 32)
+    assert first != key_of(opening("gateway", b"2"), digest)
+    assert first != key_of(opening("gate", b"1"), digest)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40))
+def test_every_subtree_has_a_path_to_the_results_root(leaves: list[bytes]) -> None:
+    """Climbing as a client does, from each bundle of a batch of any size (R16)."""
+    root = canonical.merkle_root(leaves)
+    for leaf, path in zip(leaves, subtree_paths(leaves), strict=True):
+        node = leaf
+        for on_the_left, sibling in path:
+            node = canonical.node_hash(sibling, node) if on_the_left else canonical.node_hash(node, sibling)
+        assert node == root
+
+
+def test_bodies_are_bounded_and_executed_ones_go_first() -> None:
+    bodies = Bodies(bytes_max=300)
+    for number in (1, 2, 3):
+        assert bodies.add(batch(number, 100), number, executed=0)
+    assert not bodies.add(batch(4, 100), 4, executed=0), "no room: asked for again later"
+    assert bodies.add(batch(4, 100), 4, executed=2)
+    kept = [number for number in (1, 2, 3, 4) if number.to_bytes(32, "big") in bodies]
+    assert kept == [3, 4]
+    bodies.prune(3)
+    assert bodies.add(batch(5, 200), 5, executed=3)
+    assert bodies.get(m.NULL_BATCH_DIGEST) is NULL_BATCH
+
+
+def test_bodies_of_left_views_make_room_oldest_first() -> None:
+    """What was PREPAREd is kept while there is room; what only a primary named is forgotten."""
+    bodies = Bodies(bytes_max=400)
+    for number in (1, 2, 3, 4):
+        bodies.add(batch(number, 100), number, executed=0)
+    digests = {number: number.to_bytes(32, "big") for number in range(1, 7)}
+    bodies.leave_view({digests[1]}, {digests[2], digests[3]})
+    assert [n for n, digest in digests.items() if digest in bodies] == [1, 2, 3]
+    assert bodies.add(batch(5, 100), 5, executed=0)
+    assert bodies.add(batch(6, 100), 6, executed=0)
+    assert [n for n, digest in digests.items() if digest in bodies] == [1, 3, 5, 6]
+
+
+def test_one_body_under_two_sequences_stays_for_the_higher() -> None:
+    bodies = Bodies(bytes_max=300)
+    bodies.add(batch(1, 100), 1, executed=0)
+    bodies.add(batch(1, 100), 6, executed=0)
+    bodies.prune(3)
+    assert (1).to_bytes(32, "big") in bodies
+
+
+def core(**fields: Any) -> Any:
+    """The little of a replica that a table asks for."""
+    now = SimpleNamespace(monotonic=0)
+    return SimpleNamespace(now=now, outbox=Outbox(alone=False), index=0, others=[1, 2, 3], **fields)
+
+
+def test_wishes_are_bounded_and_members_asked_in_turn() -> None:
+    replica = core()
+    fetching = Fetching(replica, lambda digest: digest, wishes_max=2, delay=20, retry=100)
+    fetching.ask(b"a", 1)
+    fetching.ask(b"b", 2, holders=(2,))
+    fetching.ask(b"c", 3)
+    assert len(fetching) == 2
+    asked = []
+    for time in range(0, 700, 10):
+        replica.now.monotonic = time
+        fetching.tick()
+        asked += [(send.frame, send.to, time) for send in replica.outbox.take().send]
+    assert [(to, time) for frame, to, time in asked if frame == b"a"][:4] == [
+        (1, 20),
+        (2, 120),
+        (3, 220),
+        (1, 320),
+    ]
+    assert [(to, time) for frame, to, time in asked if frame == b"b"][:2] == [(2, 0), (1, 100)]
+    fetching.prune(1)
+    assert b"a" not in fetching
+
+
+def test_a_throttle_remembers_a_bounded_number() -> None:
+    replica = core()
+    throttle = Throttle(replica, 100)
+    assert throttle.allow(1, b"x")
+    assert not throttle.allow(1, b"x")
+    assert throttle.allow(2, b"x")
+    replica.now.monotonic = 100
+    assert throttle.allow(1, b"x")
+    assert not throttle.allow(1, b"x", parts=3)
+    replica.now.monotonic = 400
+    assert not throttle.allow(1, b"x", parts=3), "a large thing waits four intervals"
+    replica.now.monotonic = 500
+    assert throttle.allow(1, b"x", parts=3)
+    for number in range(2 * REMEMBERED_MAX):
+        throttle.allow(1, number.to_bytes(4, "big"))
+    assert len(throttle._last) == REMEMBERED_MAX
+
+
+def test_evidence_is_remembered_in_bounds() -> None:
+    replica = core()
+    evidence = Evidence(replica)
+    for sequence in range(KNOWN_MAX + 10):
+        message = m.Commit(0, 1, 0, sequence, b"d")
+        verified = Verified(Peer("m1", 1), message, b"frame", b"digest")
+        evidence.note_double("commit", verified, b"other")
+        evidence.note_double("commit", verified, b"other")
+    assert len(replica.outbox.take().notes) == KNOWN_MAX + 10
+    assert not evidence.known("commit", m.Commit(0, 1, 0, 0, b"d"))
+    assert evidence.known("commit", m.Commit(0, 1, 0, KNOWN_MAX, b"d"))
+
+
+def test_late_commits_count_one_view_and_digest_at_a_time() -> None:
+    """R21: q COMMITs of one view; a sender's newest view counts."""
+    late = LateCommits()
+    assert late.add(1, 0, Vote(b"a", b"f1")) == 1
+    assert late.add(2, 0, Vote(b"b", b"f2")) == 1
+    assert late.add(3, 0, Vote(b"a", b"f3")) == 2
+    assert late.add(1, 2, Vote(b"a", b"f4")) == 1
+    assert late.add(1, 1, Vote(b"a", b"f5")) == 0, "older than its newest: not counted"
+    assert late.frames(0, b"a") == (b"f3",)
+
+
+def test_a_tally_counts_per_digest() -> None:
+    tally = Tally()
+    assert tally.add(1, b"a", b"f1") == 1
+    assert tally.add(2, b"b", b"f2") == 1
+    assert tally.add(3, b"a", b"f3") == 2
+    assert tally.frames(b"a", 5) == (b"f1", b"f3")
+
+
+def test_the_log_forgets_what_a_checkpoint_covers() -> None:
+    log = Log(window=32, reach=42)
+    for sequence in range(1, 30):
+        log.open(sequence, 0, 0)
+        log.remember(sequence, b"d")
+        log.late[sequence] = LateCommits()
+    log.prune(20)
+    assert min(log.slots) == min(log.digests) == min(log.late) == 21
+    assert not log.inside(20)
+    assert log.inside(62)
+    assert not log.inside(63)
+    for sequence in range(30, 1_000):
+        log.remember(sequence, b"d")
+    assert len(log.digests) == 4 * 32

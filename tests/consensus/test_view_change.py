@@ -1,0 +1,398 @@
+"""A primary that fails is replaced, and nothing that could have been committed is lost (R29, R31, R33)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.consensus.helpers import Cluster, is_kind
+from validators.consensus import messages as m
+
+
+def killed_primary(members: int = 4) -> Cluster:
+    cluster = Cluster(members)
+    cluster.request("T-before")
+    cluster.stabilize()
+    cluster.advance(300)
+    cluster[0].crash()
+    return cluster
+
+
+@pytest.mark.parametrize("members", [3, 4, 5, 7, 10])
+def test_a_killed_primary_is_replaced_within_two_seconds(members: int) -> None:
+    """R34 and the issue: a killed primary costs about two seconds with T = 800 ms."""
+    cluster = killed_primary(members)
+    cluster.request("T-after", to=list(range(1, members)))
+    cluster.advance(2_000)
+    assert [len(node.journal.log) for node in cluster.up()] == [2] * (members - 1)
+    assert {node.core.snapshot().view for node in cluster.up()} == {1}
+    cluster.agree()
+
+
+def test_an_idle_cluster_notices_a_silent_primary_too() -> None:
+    """R30: the primary's heartbeat is awaited even when no request waits."""
+    cluster = killed_primary()
+    cluster.advance(1_500)
+    assert {node.core.snapshot().view for node in cluster.up()} == {1}
+
+
+def test_a_dead_second_primary_is_passed_over() -> None:
+    """Escalation to v + 2 when the new primary is dead too: the timer runs from q VIEW-CHANGEs."""
+    cluster = Cluster(7)
+    cluster.advance(300)
+    cluster[0].crash()
+    cluster[1].crash()
+    cluster.request("T-1", to=list(range(2, 7)))
+    cluster.advance(3_000)
+    assert {node.core.snapshot().view for node in cluster.up()} == {2}
+    assert [len(node.journal.log) for node in cluster.up()] == [1] * 5
+
+
+def test_two_members_cannot_go_on_alone_but_resume_together() -> None:
+    """n = 2 tolerates no crash (R37), and comes back by itself."""
+    cluster = Cluster(2)
+    cluster[0].crash()
+    cluster.request("T-1", to=[1])
+    cluster.advance(3_000)
+    assert cluster.executed() == [0, 0]
+    cluster[0].restart()
+    cluster.advance(2_000)
+    assert cluster.executed() == [1, 1]
+
+
+def test_the_returned_primary_follows_the_new_view() -> None:
+    """It missed the NEW-VIEW and gets it on status, with the VIEW-CHANGEs it names."""
+    cluster = killed_primary()
+    cluster.request("T-after", to=[1, 2, 3])
+    cluster.advance(2_000)
+    cluster[0].restart()
+    cluster.advance(2_000)
+    assert cluster[0].core.snapshot().view == 1
+    assert cluster.executed() == [2] * 4
+
+
+def test_a_request_known_to_one_backup_alone_is_ordered_by_the_new_primary() -> None:
+    """R33: requests known to any replica are taken over."""
+    cluster = killed_primary()
+    cluster.request("T-after", to=[3])
+    cluster.advance(2_500)
+    assert [len(node.journal.log) for node in cluster.up()] == [2, 2, 2]
+
+
+def test_a_proposal_that_was_not_prepared_is_proposed_again() -> None:
+    """Its PRE-PREPARE reached one backup, nothing else did; the client said it to nobody else."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Prepare, m.Commit, m.SupplyFrames))
+    cluster.drop(lambda _s, target, message: type(message) is m.PrePrepare and target != 3)
+    cluster.request("T-1", to=[0])
+    cluster.stabilize()
+    cluster[0].crash()
+    cluster.advance(1_500)
+    assert {node.core.snapshot().view for node in cluster.up()} == {1}
+    cluster.heal()
+    cluster.advance(1_000)
+    assert all("T-1" in node.application.values for node in cluster.up())
+    cluster.agree()
+
+
+def test_a_carried_request_is_not_proposed_again() -> None:
+    """It waits in the new primary's pool and stands in a carried batch: first that is executed."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Commit))
+    cluster.request("T-1", to=[0, 1, 2, 3])
+    cluster.stabilize()
+    cluster[0].crash()
+    cluster.heal()
+    cluster.drop(lambda _s, _t, message: type(message) is m.Commit and message.view == 0)
+    cluster.drop(lambda _s, _t, message: type(message) is m.SupplyFrames)
+    cluster.advance(2_500)
+    assert {node.core.snapshot().view for node in cluster.up()} == {1}
+    assert [len(node.journal.log) for node in cluster.up()] == [1, 1, 1]
+    proposed = {p.sequence for p in cluster.messages(m.PrePrepare, source=1) if p.view == 1}
+    assert proposed <= {1}
+
+
+def test_commits_of_a_left_view_still_decide() -> None:
+    """R21: two came before r3 left the view, the third comes after it entered the next."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Commit))
+    cluster.request("T-1")
+    cluster.stabilize()
+    digest = cluster.messages(m.PrePrepare)[0].digest
+    for sender in (1, 2):
+        vote = cluster.sign(m.Commit(0, sender, 0, 1, digest))
+        cluster[0].hear(cluster[sender], vote)
+    assert cluster.executed()[0] == 1, "with its own"
+    late = cluster[3]
+    late.hear(cluster[1], cluster.sign(m.Commit(0, 1, 0, 1, digest)))
+    changes = {s: cluster.sign(m.ViewChange(0, s, 1, (), ())) for s in (0, 1, 2)}
+    for sender, frame in changes.items():
+        late.hear(cluster[sender], frame)
+    named = tuple((s, cluster.verified(frame, s).body_digest) for s, frame in changes.items())
+    late.hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, named, ())))
+    assert late.core.snapshot().view == 1
+    assert not late.core.snapshot().changing
+    assert not late.journal.log
+    late.hear(cluster[0], cluster.sign(m.Commit(0, 0, 0, 1, digest)))
+    assert len(late.journal.log) == 1, "its own, and those of r1 and r0"
+
+
+def test_r33_what_one_replica_committed_survives_the_view_change() -> None:
+    """r0 executes with q COMMITs that nobody else receives; then it is gone."""
+    cluster = Cluster(4)
+    cluster.drop(lambda _s, target, message: type(message) is m.Commit and target != 0)
+    cluster.request("T-1")
+    cluster.stabilize()
+    assert cluster.executed() == [1, 0, 0, 0]
+    cluster[0].crash()
+    cluster.heal()
+    cluster.advance(3_000)
+    assert cluster.executed() == [1, 1, 1, 1]
+    cluster.agree()
+
+
+def test_row_5_holes_become_null_requests() -> None:
+    """Sequence 2 is lost to all, 3 to 5 are prepared; the new view fills the hole and all executes.
+
+    Its client says it again and it is executed once.
+    """
+    cluster = Cluster(4)
+    cluster.request("T-1")
+    cluster.stabilize()
+    lost = lambda _s, _t, message: (  # noqa: E731
+        type(message) is m.Commit or (type(message) is m.PrePrepare and message.sequence == 2)
+    )
+    cluster.drop(lost)
+    frames = []
+    for number in range(2, 6):
+        frames.append(cluster.request(f"T-{number}"))
+        cluster.stabilize()
+        cluster.time += 2_000_000
+        cluster[0].tick()
+    cluster.stabilize()
+    cluster[0].crash()
+    cluster.heal()
+    for node in cluster.up():
+        node.hear(None, frames[0])
+    cluster.advance(3_000)
+    log = cluster[1].journal.log
+    assert log[1].entry.batch_digest == m.NULL_BATCH_DIGEST
+    assert log[1].entry.timestamp == log[0].entry.timestamp, "R3: a null request leaves the time alone"
+    assert all(f"T-{number}" in cluster[1].application.values for number in range(1, 6))
+    assert [key[2] for key in cluster[1].application.order].count(1) == 1
+    cluster.agree()
+
+
+def test_r29_a_suspect_binds_nobody() -> None:
+    """One replica that hears nothing suspects, and goes on voting in the view."""
+    cluster = Cluster(4)
+    cluster.drop(lambda source, target, _m: source == 0 and target == 3)
+    cluster.advance(3_000)
+    assert cluster[3].told("suspected")
+    assert {node.core.snapshot().view for node in cluster.nodes} == {0}
+    assert not cluster.messages(m.ViewChange)
+    cluster.request("T-1")
+    cluster.advance(1_000)
+    assert cluster.messages(m.Commit, source=3), "r3 votes on what others relay"
+    assert cluster.executed() == [1] * 4
+
+
+def test_r29_a_suspicion_lapses_when_the_primary_is_back() -> None:
+    cluster = Cluster(4)
+    cluster.drop(lambda source, target, _m: source == 0 and target == 3)
+    cluster.advance(1_500)
+    assert cluster[3].core.snapshot().suspicion == "silent_primary"
+    cluster.heal()
+    cluster.advance(1_500)
+    assert cluster[3].core.snapshot().suspicion == ""
+    assert all(3 not in node.core.snapshot().suspects for node in cluster.nodes)
+
+
+def test_row_13_f_liars_do_not_move_the_view() -> None:
+    """f members cry SUSPECT and VIEW-CHANGE for ever; the others stay and commit."""
+    cluster = Cluster(7)
+    for view in range(1, 60):
+        for sender in (5, 6):
+            suspect = cluster.sign(m.Suspect(0, sender, view, "no reason"))
+            change = cluster.sign(m.ViewChange(0, sender, view, (), ()))
+            for target in range(5):
+                cluster[target].hear(cluster[sender], suspect)
+                cluster[target].hear(cluster[sender], change)
+        cluster.advance(50)
+    cluster.request("T-1")
+    cluster.advance(100)
+    assert {cluster[i].core.snapshot().view for i in range(5)} == {0}
+    assert cluster.executed()[:5] == [1] * 5
+
+
+def test_row_13_a_member_that_cannot_hear_does_not_cause_endless_view_changes() -> None:
+    """One-way link: r3 sends and receives nothing (TigerBeetle, 2023-07-06)."""
+    cluster = Cluster(4)
+    cluster.drop(lambda _source, target, _m: target == 3)
+    cluster.advance(20_000)
+    assert {node.core.snapshot().view for node in cluster.nodes} == {0}
+
+
+def test_f_plus_one_view_changes_are_joined() -> None:
+    """Castro & Liskov 4.5.2: a replica that sees f + 1 VIEW-CHANGEs moves though its timer runs."""
+    cluster = Cluster(4)
+    for sender in (2, 3):
+        change = cluster.sign(m.ViewChange(0, sender, 1, (), ()))
+        cluster[1].hear(cluster[sender], change)
+    assert cluster[1].core.snapshot().view == 1
+    assert cluster.messages(m.ViewChange, source=1)
+
+
+def test_r29_never_a_vote_below_the_own_view_change_restarts_included() -> None:
+    cluster = Cluster(4)
+    for sender in (2, 3):
+        change = cluster.sign(m.ViewChange(0, sender, 2, (), ()))
+        cluster[1].hear(cluster[sender], change)
+    cluster.waiting.clear()
+    cluster[1].crash()
+    cluster[1].restart()
+    assert cluster[1].core.snapshot().view == 2
+    assert cluster[1].core.snapshot().changing
+    cluster.sent.clear()
+    cluster.drop(is_kind(m.ViewChange, m.NewView))
+    cluster.request("T-1")
+    cluster.advance(100)
+    assert not cluster.messages(m.Prepare, source=1)
+    assert not cluster.messages(m.Commit, source=1)
+    assert cluster.executed() == [1] * 4, "the others decide without it, and it follows (R21)"
+
+
+def test_r31_the_timeout_doubles_and_returns_to_base() -> None:
+    """Doubled per failed view change, at most 8 s; base again when a member returns."""
+    cluster = Cluster(4)
+    cluster.advance(300)
+    for index in (0, 1):
+        cluster[index].crash()
+    cluster.advance(4_000)
+    survivor = cluster[2].core
+    for _ in range(6):
+        survivor.suspicion.on_left()
+    assert survivor.snapshot().timeout == 8_000_000_000
+    cluster[0].restart()
+    cluster.advance(9_000)
+    cluster.request("T-1", to=[0, 2, 3])
+    cluster.advance(10_000)
+    assert [len(node.journal.log) for node in cluster.up()] == [1, 1, 1]
+    assert survivor.snapshot().timeout <= 1_600_000_000
+
+
+def test_r31_a_pause_is_nobodys_silence() -> None:
+    """A process stopped for ten seconds moves its deadlines before it looks at them."""
+    cluster = Cluster(4)
+    cluster.advance(500)
+    cluster.time += 10_000_000_000
+    for node in cluster.nodes:
+        node.tick()
+    assert not any(node.told("suspected") for node in cluster.nodes)
+    assert cluster[1].told("paused")
+    cluster.advance(500)
+    assert {node.core.snapshot().view for node in cluster.nodes} == {0}
+
+
+def test_row_14_a_primary_that_ignores_a_client_is_deposed() -> None:
+    """The request reaches backups only, which forward it to a primary that drops it."""
+    cluster = Cluster(4)
+    cluster.drop(lambda _s, target, message: type(message) is m.Bundle and target == 0)
+    cluster.request("T-1", to=[1, 2, 3])
+    cluster.advance(2_500)
+    assert {node.core.snapshot().view for node in cluster.nodes} == {1}
+    assert cluster.executed() == [1] * 4
+
+
+def test_row_14_a_request_that_the_state_refuses_is_no_ground() -> None:
+    """It waits in the pools, then its session is evicted; nobody suspects the primary for it."""
+    cluster = Cluster(4)
+    cluster.request("T-1")
+    cluster.stabilize()
+    cluster.drop(lambda _s, target, message: type(message) is m.Bundle and target == 0)
+    cluster.request("T-2", to=[1, 2, 3], session=(1, 7))
+    for node in cluster.nodes:
+        node.application.refusing.add((1, 7))
+    cluster.advance(3_000)
+    assert {node.core.snapshot().view for node in cluster.nodes} == {0}
+    assert all(node.core.snapshot().pending == 0 for node in cluster.nodes)
+
+
+def test_members_in_different_views_come_together() -> None:
+    """All VIEW-CHANGEs and NEW-VIEWs are lost for a while; then they converge."""
+    cluster = killed_primary()
+    cluster.drop(is_kind(m.ViewChange, m.NewView))
+    cluster.request("T-after", to=[1, 2, 3])
+    cluster.advance(6_000)
+    cluster.heal()
+    cluster.advance(8_000)
+    assert len({node.core.snapshot().view for node in cluster.up()}) == 1
+    assert [len(node.journal.log) for node in cluster.up()] == [2, 2, 2]
+
+
+def test_r33_missing_view_changes_are_fetched_by_digest() -> None:
+    """r3 gets the NEW-VIEW but none of the VIEW-CHANGEs it names."""
+    cluster = killed_primary()
+    cluster.drop(lambda _s, target, message: type(message) is m.ViewChange and target == 3)
+    asked = False
+    for _ in range(40):
+        cluster.advance(50)
+        if cluster.messages(m.FetchViewChange, source=3):
+            asked = True
+            cluster.heal()
+    assert asked
+    assert cluster[3].core.snapshot().view == 1
+
+
+@pytest.mark.parametrize("pair", [(1, 2), (1, 3), (2, 3)])
+def test_a_dead_primary_and_a_cut_between_two_backups(pair: tuple[int, int]) -> None:
+    """SUSPECTs, VIEW-CHANGEs and votes reach the other through the third."""
+    cluster = Cluster(4)
+    cluster.advance(300)
+    cluster[0].crash()
+    cluster.drop(lambda source, target, _m: {source, target} == set(pair))
+    cluster.request("T-1", to=[1, 2, 3])
+    cluster.advance(6_000)
+    assert [len(node.journal.log) for node in cluster.up()] == [1, 1, 1]
+
+
+def test_old_suspicions_shown_again_move_nobody_without_a_ground() -> None:
+    """A liar relays the SUSPECTs of two honest members, which lapsed long ago."""
+    cluster = Cluster(4)
+    old = tuple(cluster.sign(m.Suspect(0, sender, 1, "once")) for sender in (1, 2))
+    frame = cluster[3].signer.link(m.SupplyFrames(old))
+    for _ in range(20):
+        for target in (0, 1, 2):
+            cluster[target].hear(cluster[3], frame)
+            cluster[target].hear(cluster[3], cluster.sign(m.Suspect(0, 3, 1, "now")))
+        cluster.advance(100)
+    assert {node.core.snapshot().view for node in cluster.nodes} == {0}
+    assert not any(node.told("suspected") for node in cluster.nodes)
+
+
+def test_r31_the_timeout_follows_late_turns_within_bounds() -> None:
+    """A processor shared with others: every tick comes 200 ms late, so T becomes 1.6 s."""
+    cluster = Cluster(4)
+    core = cluster[1].core
+    for _ in range(40):
+        cluster.time = core.deadline() + 200_000_000
+        cluster[1].tick()
+        cluster.waiting.clear()
+    assert core.snapshot().timeout == 1_600_000_000
+    core.measured(10_000_000_000)
+    assert core.snapshot().timeout == 5_000_000_000
+    core.measured(0)
+    for _ in range(300):
+        cluster.time = core.deadline()
+        cluster[1].tick()
+        cluster.waiting.clear()
+    assert core.snapshot().timeout == 800_000_000
+
+
+def test_r31_one_late_turn_in_a_hundred_changes_nothing() -> None:
+    cluster = Cluster(4)
+    core = cluster[1].core
+    for number in range(250):
+        cluster.time = core.deadline() + (300_000_000 if number % 125 == 100 else 0)
+        cluster[1].tick()
+        cluster.waiting.clear()
+    assert core.snapshot().timeout == 800_000_000

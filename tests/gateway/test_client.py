@@ -1,0 +1,128 @@
+"""The gateway's thread by itself, with nobody at the other end: it refuses, ends and says so."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from hashlib import sha256
+
+import pytest
+
+from tests.gateway.support import operation
+from tests.hostcore.support import make_genesis
+from validators.gateway.client import Gateway, GatewayClosed
+from validators.gateway.collector import Overloaded
+
+SEED = sha256(b"gateway").digest()
+
+
+@pytest.fixture
+def lonely() -> Iterator[Gateway]:
+    """Its members' addresses are nobody's."""
+    nobody = dict.fromkeys(range(4), ("127.0.0.1", 1))
+    with Gateway(make_genesis(4), SEED, principal="gateway", addresses=nobody) as gateway:
+        yield gateway
+
+
+def codes(future: Future) -> list[str]:
+    return [result.code for result in future.result(10)]
+
+
+def test_r14_with_nobody_there_a_call_is_refused_with_nothing_sent(lonely: Gateway) -> None:
+    assert codes(lonely.submit([operation(), operation()])) == ["unavailable", "unavailable"]
+    assert codes(lonely.submit([operation()])) == ["unavailable"]
+
+
+def test_a_question_to_a_member_that_is_not_there_ends_at_once(lonely: Gateway) -> None:
+    assert lonely.query(2, "status").result(10).code == "down"
+    with pytest.raises(ValueError, match="index 4"):
+        lonely.query(4, "status")
+
+
+def test_members_are_seen_as_not_connected(lonely: Gateway) -> None:
+    assert [(member.id, member.connected, member.heard) for member in lonely.members()] == [
+        (f"r{index}", False, None) for index in range(4)
+    ]
+
+
+def test_a_call_without_operations_is_a_mistake_of_the_caller(lonely: Gateway) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        lonely.submit([]).result(10)
+    assert codes(lonely.submit([operation()])) == ["unavailable"], "the thread goes on"
+
+
+def test_calls_under_way_are_bounded(lonely: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lonely, "_calls_max", 8)
+    for _ in range(8):
+        lonely.submit([operation()])
+    with pytest.raises(Overloaded):
+        lonely.submit([operation()])
+
+
+def test_calls_from_many_threads_all_end(lonely: Gateway) -> None:
+    futures: list[Future] = []
+
+    def submit() -> None:
+        futures.extend(lonely.submit([operation()]) for _ in range(20))
+
+    threads = [threading.Thread(target=submit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wait(futures, timeout=10).not_done
+    assert lonely._calls_open == 0
+
+
+def test_closing_ends_what_is_under_way_and_refuses_what_comes_after(lonely: Gateway) -> None:
+    future = lonely.submit([operation()])
+    lonely.close()
+    assert not lonely.alive
+    error = future.exception(10)
+    assert error is None or isinstance(error, GatewayClosed)
+    with pytest.raises(GatewayClosed):
+        lonely.submit([operation()])
+    lonely.close()
+
+
+def test_a_cancelled_call_is_not_sent(lonely: Gateway) -> None:
+    future = lonely.submit([operation()])
+    future.cancel()
+    assert codes(lonely.submit([operation()])) == ["unavailable"]
+    assert lonely._calls_open == 0
+
+
+def test_a_thread_that_dies_takes_its_calls_with_it_and_says_why(
+    lonely: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise RuntimeError("a fault in the program")
+
+    monkeypatch.setattr(lonely._collector, "tick", broken)
+    future = lonely.submit([operation()])
+    with pytest.raises(GatewayClosed):
+        future.result(10)
+    lonely._thread.join(10)
+    assert not lonely.alive
+    assert "a fault in the program" in caplog.text
+    with pytest.raises(GatewayClosed):
+        lonely.submit([operation()])
+
+
+def test_a_key_that_is_not_the_principals_is_refused() -> None:
+    with pytest.raises(ValueError, match="principal 'gateway'"):
+        Gateway(make_genesis(4), bytes(32), principal="gateway")
+
+
+def test_a_forked_copy_refuses_to_work(lonely: Gateway) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            lonely.submit([operation()])
+        except GatewayClosed:
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert lonely.alive

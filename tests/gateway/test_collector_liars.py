@@ -1,0 +1,212 @@
+"""Up to f members may lie, in whatever way: no forged outcome is ever taken, and truth gets through."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.gateway.support import SECOND, Desk, Executed, operation
+from tickets.machine.leaf import subtree
+from validators import quorum
+from validators.consensus import messages as m
+from validators.wire import link_frame
+
+BITS = 1 << 63
+
+
+def changed(item: Executed, **fields: Any) -> m.Entry:
+    return msgspec.structs.replace(item.entry, **fields)
+
+
+LIES: dict[str, Any] = {
+    "another outcome in an entry of its own": lambda w, i, x: w.forged(i, x, "not_validated"),
+    "another outcome under the true entry": lambda w, i, x: w.reply(
+        i, x, outcomes=tuple(m.Outcome("not_validated", o.state) for o in x.outcomes)
+    ),
+    "another state": lambda w, i, x: w.reply(
+        i, x, outcomes=tuple(m.Outcome(o.code, b"lie") for o in x.outcomes)
+    ),
+    "no outcomes": lambda w, i, x: w.reply(i, x, outcomes=()),
+    "one outcome too many": lambda w, i, x: w.reply(i, x, outcomes=(*x.outcomes, m.Outcome("ok", b""))),
+    "another position": lambda w, i, x: w.reply(i, x, first_index=x.first_index + 1),
+    "a position below zero": lambda w, i, x: w.reply(i, x, first_index=-1),
+    "a position out of this world": lambda w, i, x: w.reply(i, x, first_index=2**63),
+    "another timestamp": lambda w, i, x: w.reply(i, x, entry=changed(x, timestamp=1)),
+    "a timestamp below zero": lambda w, i, x: w.reply(i, x, entry=changed(x, timestamp=-1)),
+    "another sequence": lambda w, i, x: w.reply(i, x, entry=changed(x, sequence=2**64 - 1)),
+    "another epoch": lambda w, i, x: w.reply(i, x, entry=changed(x, epoch=1)),
+    "a path that leads elsewhere": lambda w, i, x: w.reply(i, x, path=((True, bytes(32)),)),
+    "a path without end": lambda w, i, x: w.reply(i, x, path=((True, bytes(32)),) * 5_000),
+    "a receipt of another member": lambda w, i, x: w.reply(
+        i, x, receipt=w.receipt((i + 1) % w.count, x.entry)
+    ),
+    "a receipt in another's name": lambda w, i, x: w.reply(
+        i, x, receipt=w.receipt((i + 1) % w.count, x.entry, key_of=i)
+    ),
+    "a receipt that is no frame": lambda w, i, x: w.reply(i, x, receipt=b"receipt"),
+    "a vote as receipt": lambda w, i, x: w.reply(
+        i, x, receipt=w.paper.signer(f"r{i}").sign(m.Commit(0, i, 0, x.entry.sequence, bytes(32)))
+    ),
+    "other codes in a repeat": lambda w, i, x: w.repeat(i, x, codes=("not_validated",) * len(x.outcomes)),
+    "too few codes in a repeat": lambda w, i, x: w.repeat(i, x, codes=()),
+    "a repeat in another's name": lambda w, i, x: w.repeat(i, x, sender=(i + 1) % w.count),
+    "expired": lambda w, i, x: link_frame(m.Busy((0, 0), 0, x.request, "expired", -5)),
+    "unknown session": lambda w, i, x: link_frame(m.Busy((0, 0), 0, x.request, "unknown_session", 2**62)),
+    "a long receipt": lambda w, i, x: w.reply(
+        i,
+        x,
+        receipt=w.paper.signer(f"r{i}").sign(m.Repeat(0, i, (1, 0), 0, x.request, 1, 0, ("x" * 200,) * 9)),
+    ),
+    "a state without end": lambda w, i, x: w.reply(
+        i, x, outcomes=tuple(m.Outcome(o.code, bytes(9_999)) for o in x.outcomes)
+    ),
+    "long codes in a repeat": lambda w, i, x: w.repeat(i, x, codes=("x" * 200,) * len(x.outcomes)),
+    "a long word": lambda w, i, x: link_frame(m.Busy((0, 0), 0, x.request, "x" * 256, 0)),
+    "bytes": lambda w, i, x: b"\x94\x46\xc4\x03abc\xc4\x00\xc4\x00",
+    "nothing": lambda w, i, x: b"",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("count", [4, 7])
+def test_f_liars_are_never_believed_and_never_in_the_way(count: int, lie: str) -> None:
+    desk = Desk(count)
+    call = desk.submit(operation("A"), operation("A"))
+    (item,) = desk.members.execute(*desk.bundles())
+    liars = range(quorum.faults(count))
+    for member in liars:
+        desk.receive(member, LIES[lie](desk.members, member, item))
+    assert desk.codes(call) is None
+    for member in range(len(liars), count):
+        desk.receive(member, desk.members.reply(member, item))
+    assert desk.codes(call) == ("ok", "already_validated")
+    assert [result.state for result in desk.completed[call].results] == [b"state of A"] * 2
+
+
+def test_one_liar_cannot_pass_off_the_outcome_of_an_identical_operation() -> None:
+    """Two bundles with equal operations in one batch: only their positions tell them apart."""
+    desk = Desk()
+    first = desk.submit(operation("A"))
+    second = desk.submit(operation("A"))
+    one, two = desk.members.execute(*desk.bundles())
+    swapped = {"first_index": one.first_index, "outcomes": one.outcomes, "path": one.path}
+    desk.receive(3, desk.members.reply(3, two, **swapped))
+    desk.receive(1, desk.members.reply(1, two))
+    assert desk.codes(second) is None
+    desk.receive(2, desk.members.reply(2, two))
+    assert desk.codes(second) == ("already_validated",)
+    for member in (1, 2):
+        desk.receive(member, desk.members.reply(member, one))
+    assert desk.codes(first) == ("ok",)
+
+
+def test_a_liar_that_changes_its_story_keeps_one_claim() -> None:
+    desk = Desk()
+    call = desk.submit(operation("A"))
+    (item,) = desk.members.execute(*desk.bundles())
+    for code in ("not_validated", "disputed", "ticket_not_found"):
+        desk.receive(0, desk.members.forged(0, item, code))
+    desk.receive(0, desk.members.reply(0, item))
+    assert desk.codes(call) is None
+    desk.receive(1, desk.members.reply(1, item))
+    assert desk.codes(call) == ("ok",)
+
+
+def held(desk: Desk) -> int:
+    """Bytes of its members' frames that the collector keeps, measured as a copy of all it holds."""
+    verifier = desk.collector._verifier
+    flights = list(desk.collector._flights.values())
+    kept = [frame for _member, frame in verifier._receipts]
+    for flight in flights:
+        tally = flight.tally
+        kept += [frame for candidate in tally._candidates.values() for frame in candidate.receipts.values()]
+        kept += [outcome.state for candidate in tally._candidates.values() for outcome in candidate.outcomes]
+        kept += [code.encode() for repeat in tally._repeats.values() for code in repeat.codes]
+        kept += [code.encode() for code in tally._hints.values()]
+    return sum(map(len, kept))
+
+
+@pytest.mark.parametrize("length", [2_000, 100_000])
+def test_pitfall_15_signed_answers_of_any_length_are_not_kept(length: int) -> None:
+    """Its signature is good, and each of its answers differs: what they leave behind is bounded."""
+    desk = Desk()
+    call = desk.submit(operation("A"), operation("A"))
+    (item,) = desk.members.execute(*desk.bundles())
+    for number in range(40):
+        long = "x" * 250
+        codes = (*[long] * (length // 250), str(number))
+        desk.receive(3, desk.members.repeat(3, item, codes=codes))
+        desk.receive(3, desk.members.repeat(3, item, codes=(long, str(number))))
+        desk.receive(3, desk.members.reply(3, item, receipt=bytes(length) + bytes([number])))
+        fat = tuple(m.Outcome(outcome.code, bytes(length)) for outcome in item.outcomes)
+        root = subtree(item.first_index, item.bundle.operations, fat, item.entry.timestamp)
+        entry = changed(item, results_root=root)
+        own = desk.members.receipt(3, entry)
+        desk.receive(3, desk.members.reply(3, item, entry=entry, outcomes=fat, path=(), receipt=own))
+        desk.receive(3, link_frame(m.Busy((0, 0), 0, item.request, f"{number} {long}"[:256], 0)))
+    assert held(desk) < 8_000
+    assert desk.collector.refused()[3] >= 120
+    for member in (0, 1):
+        desk.receive(member, desk.members.reply(member, item))
+    assert desk.codes(call) == ("ok", "already_validated")
+    assert held(desk) < 2_000
+
+
+def test_refused_answers_are_counted_by_member() -> None:
+    desk = Desk()
+    desk.submit(operation("A"))
+    (item,) = desk.members.execute(*desk.bundles())
+    desk.receive(2, desk.members.reply(2, item, outcomes=()))
+    assert desk.collector.refused() == (0, 0, 1, 0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_f_liars_say_each_result_is_what_the_log_says(data: st.DataObject) -> None:
+    """Random clusters, calls, batches, losses, repetitions, orders and lies."""
+    count = data.draw(st.sampled_from([1, 2, 3, 4, 5, 6, 7]), label="members")
+    liars = frozenset(range(quorum.faults(count)))
+    desk = Desk(count)
+    tickets = st.sampled_from(["A", "B", "C"])
+    calls = [
+        desk.submit(*map(operation, data.draw(st.lists(tickets, min_size=1, max_size=4), label="call")))
+        for _ in range(data.draw(st.integers(1, 6), label="calls"))
+    ]
+    truth: dict[tuple[int, int], str] = {}
+    while frames := desk.bundles():
+        cut = data.draw(st.integers(0, len(frames)), label="cut")
+        for batch in (frames[:cut], frames[cut:]):
+            done = desk.members.execute(*batch)
+            for item in done:
+                for index, outcome in enumerate(item.outcomes, item.first_index):
+                    truth[item.entry.sequence, index] = outcome.code
+            answers = [
+                (member, item, kind)
+                for item in done
+                for member in range(count)
+                for kind in data.draw(st.lists(st.sampled_from(["reply", "repeat"]), min_size=1, max_size=2))
+            ]
+            for member, item, kind in data.draw(st.permutations(answers), label="order"):
+                if member in liars:
+                    lie = data.draw(st.sampled_from(sorted(LIES)), label="lie")
+                    desk.receive(member, LIES[lie](desk.members, member, item))
+                else:
+                    desk.receive(member, getattr(desk.members, kind)(member, item))
+    for call in calls:
+        for result in desk.completed[call].results:
+            assert result.code == truth[result.sequence, result.index]
+    assert len({(r.sequence, r.index) for call in calls for r in desk.completed[call].results}) == sum(
+        len(desk.completed[call].results) for call in calls
+    ), "no two operations share one place in the log"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 3), st.binary(max_size=300), st.integers(0, 127))
+def test_no_frame_of_a_member_raises(member: int, noise: bytes, kind: int) -> None:
+    desk = Desk(session=False)
+    desk.submit(operation())
+    desk.receive(member, noise)
+    desk.receive(member, msgspec.msgpack.encode((kind, noise, b"", b"")))
+    desk.pass_time(SECOND)

@@ -1,0 +1,154 @@
+"""A session that rests or is evicted: what moves to another one, and what is still listened to (R12-R14)."""
+
+from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
+
+
+def test_a_session_that_rested_is_replaced_before_use() -> None:
+    desk = Desk()
+    desk.pass_time(31 * SECOND)
+    call = desk.submit(operation("T-1", valid=60))
+    (frame,) = desk.bundles()
+    assert desk.members.read(frame)[0].operations[0].kind == "open_session"
+    desk.answer(frame)
+    desk.answer(*desk.bundles())
+    assert desk.codes(call) == ("ok",)
+
+
+def test_an_evicted_session_moves_only_what_nonces_protect() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    bare = desk.submit(operation("T-1"), wait=9 * SECOND)
+    safe = desk.submit(operation("T-2", nonce=b"n"), wait=9 * SECOND)
+    frames = desk.bundles()
+    for member in (1, 2):
+        for frame in frames:
+            desk.receive(member, desk.members.busy(frame, "unknown_session"))
+    (opening,) = desk.bundles()
+    assert desk.members.read(opening)[0].operations[0].kind == "open_session"
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    assert [op.ticket for op in desk.members.read(moved)[0].operations] == ["T-2"]
+    desk.answer(moved)
+    assert desk.codes(safe) == ("ok",)
+    assert desk.codes(bare) is None
+    desk.pass_time(9 * SECOND)
+    assert desk.codes(bare) == ("outcome_unknown",)
+
+
+def test_an_evicted_session_moves_a_call_with_nonces_out_of_a_bundle_it_shares() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    for number in range(8):
+        desk.submit(operation(f"F-{number}"))
+    in_flight = desk.bundles()
+    bare = desk.submit(operation("T-1"), wait=9 * SECOND)
+    safe = desk.submit(operation("T-2", nonce=b"n"), wait=9 * SECOND)
+    desk.answer(*in_flight)
+    (shared,) = desk.bundles()
+    assert [op.ticket for op in desk.members.read(shared)[0].operations][-2:] == ["T-1", "T-2"]
+    for member in (1, 2):
+        desk.receive(member, desk.members.busy(shared, "unknown_session"))
+    (opening,) = desk.bundles()
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    assert [op.ticket for op in desk.members.read(moved)[0].operations] == ["T-2"]
+    desk.answer(moved)
+    assert desk.codes(safe) == ("ok",)
+    assert desk.codes(bare) is None
+    desk.pass_time(9 * SECOND)
+    assert desk.codes(bare) == ("outcome_unknown",)
+
+
+def evicted(desk: Desk, frame: bytes) -> None:
+    """A liar, and an honest member that lags behind the session's opening, name it unknown."""
+    for member in (3, 2):
+        desk.receive(member, desk.members.busy(frame, "unknown_session"))
+
+
+def test_r14_what_was_sent_never_becomes_unavailable_by_losing_its_session() -> None:
+    desk = Desk()
+    call = desk.submit(operation("T-1", nonce=b"n"), wait=5 * SECOND)
+    (frame,) = desk.bundles()
+    desk.members.execute(frame)
+    desk.pass_time(900 * MILLISECOND)
+    evicted(desk, frame)
+    fresh = desk.submit(operation("T-2", nonce=b"o"), wait=5 * SECOND)
+    desk.collector.connected(frozenset({2, 3}), desk.now)
+    desk.pass_time(2 * SECOND)
+    assert desk.codes(fresh) == ("unavailable",)
+    assert desk.codes(call) is None, "answers to what was sent may still come"
+    desk.collector.tick(desk.now)
+    assert desk.collector.deadline() > desk.now.monotonic, "it waits without turning"
+    desk.pass_time(3 * SECOND)
+    assert desk.codes(call) == ("outcome_unknown",)
+
+
+def test_r16_receipts_for_a_bundle_that_was_left_behind_still_count() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = desk.submit(operation("T-1", nonce=b"n"), operation("T-2", nonce=b"o"))
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    (opening,) = desk.bundles()
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    (done,) = desk.answer(frame, members=(0, 1))
+    (first, second) = desk.completed[call].results
+    assert (first.code, first.sequence, second.code) == ("ok", done.entry.sequence, "ok")
+    desk.completed.clear()
+    desk.answer(moved)
+    assert desk.completed == {}, "one call, one answer"
+    again = desk.submit(operation("T-3"))
+    desk.answer(*desk.bundles())
+    assert desk.codes(again) == ("ok",)
+
+
+def test_r13_a_passing_refusal_of_one_copy_says_nothing_of_the_other() -> None:
+    """`busy` of the bundle left behind is not the outcome; `busy` of the later one leaves it unknown."""
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = desk.submit(operation("T-1", nonce=b"n"))
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    (opening,) = desk.bundles()
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    for answered, codes in ((frame, None), (moved, ("outcome_unknown",))):
+        (done,) = desk.members.execute(answered)
+        for member in (0, 1):
+            desk.receive(member, desk.members.repeat(member, done, codes=("busy",)))
+        assert desk.codes(call) == codes
+
+
+def test_r20_a_long_call_that_changes_its_session_gets_each_outcome_once_and_in_order() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = desk.submit(*(operation(f"T-{i}", nonce=b"%d" % i) for i in range(1_500)))
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    (opening,) = desk.bundles()
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    (done,) = desk.answer(frame)
+    assert desk.codes(call) is None
+    assert desk.bundles() == [], "one bundle at a time"
+    desk.answer(moved)
+    (rest,) = desk.bundles()
+    desk.answer(rest)
+    results = desk.completed[call].results
+    assert [result.code for result in results] == ["ok"] * 1_500
+    assert {result.sequence for result in results[:1_000]} == {done.entry.sequence}
+    assert len(desk.members.read(rest)[0].operations) == 500
+
+
+def test_bundles_left_behind_are_listened_to_until_they_expire_and_sent_no_more() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    desk.submit(operation("T-1", nonce=b"n"), wait=3 * SECOND)
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    desk.pass_time(8 * SECOND)
+    assert frame not in desk.bundles()
+    assert len(desk.collector._flights) == 2, "the bundle, and one that opens a session"
+    desk.pass_time(20 * SECOND)
+    assert desk.collector._flights == {}

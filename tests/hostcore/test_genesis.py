@@ -1,0 +1,106 @@
+"""Genesis: the name of a cluster, and what no cluster may start from (PROTOCOL R1, R15, R37)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tests.hostcore.support import key_pair, make_genesis
+from validators import canonical, genesis
+from validators.consensus.config import ConfigError, build, check
+
+
+def test_it_survives_its_bytes() -> None:
+    value = make_genesis(7)
+    assert genesis.decode(genesis.encode(value)) == value
+
+
+def test_row_10_every_field_is_in_the_cluster_id() -> None:
+    base = make_genesis(4)
+    grant = genesis.Grant("other", "gate")
+    changed = [
+        replace(base, name="other"),
+        replace(base, created_at=base.created_at + 1),
+        replace(base, members=base.members[:3]),
+        replace(base, members=base.members[::-1]),
+        replace(base, principals=()),
+        replace(base, principals=(replace(base.principals[0], grants=(grant,)),)),
+        replace(base, parameters=replace(base.parameters, drift_bound=1_000_000)),
+        replace(base, demo=False),
+        replace(base, protocol_version=2),
+    ]
+    assert len({genesis.cluster_id(value) for value in [base, *changed]}) == 1 + len(changed)
+
+
+def member(index: int, **fields: Any) -> genesis.Member:
+    return replace(make_genesis(4).members[index], **fields)
+
+
+def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
+    base = make_genesis(4)
+    first = base.principals[0]
+    return {
+        "no member": (replace(base, members=()), "members"),
+        "32 members": (make_genesis(32), "members"),
+        "a name twice": (replace(base, members=(base.members[0], member(1, id="r0"))), "twice"),
+        "an empty name": (replace(base, members=(member(0, id=""),)), "1 to 64"),
+        "a key twice": (
+            replace(base, members=(base.members[0], member(1, public_key=key_pair("r0")[0]))),
+            "share a key",
+        ),
+        "a member's key for a gateway": (
+            replace(base, principals=(replace(first, public_key=key_pair("r0")[0]),)),
+            "share a key",
+        ),
+        "a short key": (replace(base, members=(member(0, public_key=b"k" * 31),)), "32 bytes"),
+        "principals unsorted": (
+            replace(base, principals=(first, genesis.Principal("a", key_pair("a")[0], ()))),
+            "sorted",
+        ),
+        "an unknown capability": (
+            replace(base, principals=(replace(first, grants=(genesis.Grant("*", "everything"),)),)),
+            "everything",
+        ),
+        "interval 0": (replace(base, parameters=replace(base.parameters, checkpoint_interval=0)), "interval"),
+        "no drift": (replace(base, parameters=replace(base.parameters, drift_bound=0)), "drift_bound"),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(bad_values()))
+def test_a_genesis_no_node_may_start_from(name: str) -> None:
+    value, words = bad_values()[name]
+    with pytest.raises(genesis.GenesisError, match=words):
+        genesis.decode(genesis.encode(value))
+
+
+def test_malformed_bytes_are_a_genesis_error() -> None:
+    data = genesis.encode(make_genesis(4))
+    for broken in (b"", data[:-1], data + b"\0", b"\xc1", canonical.encode(("no", "genesis"))):
+        with pytest.raises(genesis.GenesisError):
+            genesis.decode(broken)
+
+
+@pytest.mark.parametrize("n", range(1, 32))
+def test_a_configuration_builds_for_every_size(n: int) -> None:
+    value = make_genesis(n)
+    config = build(value, genesis.cluster_id(value), f"r{n - 1}")
+    assert (config.n, config.index) == (n, n - 1)
+    assert config.window >= 2 * config.checkpoint_interval, "row 6: L >= 2 K"
+
+
+def test_r20_a_window_whose_view_change_exceeds_the_frame_is_refused() -> None:
+    value = make_genesis(31)
+    config = build(value, genesis.cluster_id(value), None)
+    assert config.index is None
+    with pytest.raises(ConfigError, match="window"):
+        check(type(config)(**{f: getattr(config, f) for f in config.__struct_fields__} | {"window": 4_000}))
+
+
+def test_a_stranger_gets_no_configuration() -> None:
+    value = make_genesis(4)
+    with pytest.raises(ConfigError, match="'r9'"):
+        build(value, genesis.cluster_id(value), "r9")
+    with pytest.raises(KeyError):
+        value.index_of("r9")

@@ -1,0 +1,296 @@
+"""The pump: durable before spoken, and a lost turn says nothing (PROTOCOL R6, R8, R9; STYLE C4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hostcore.doubles import EMPTY, Bench, entry_record
+from validators.canonical import decode
+from validators.consensus import messages as m
+from validators.consensus.effects import ALL, Effects, Note, Reason, ReplyTo, Send, StateRecord
+from validators.host import INBOUND_MAX, TurnLost
+from validators.ports import JournalError, JournalFenced, JournalFull
+from validators.wire import Envelope
+
+RECORD = StateRecord("vote", b"yes")
+
+
+def full_effects() -> Effects:
+    return Effects(
+        persist=[RECORD],
+        send=[Send(ALL, b"frame")],
+        reply=[ReplyTo("gateway", b"12345678", b"reply")],
+        notes=[Note("voted", {})],
+    )
+
+
+def spoken(bench: Bench) -> list[str]:
+    return [word for word in bench.tape.words() if word in {"send", "reply", "answer", "note"}]
+
+
+def test_a_turn_persists_then_sends_then_replies_then_shows() -> None:
+    bench = Bench()
+    bench.core.on_receive = lambda verified: full_effects()
+    bench.hear(bench.vote())
+    assert bench.host.turn() == 1
+    assert bench.tape.words() == ["receive", "persist", "send", "reply", "note"]
+
+
+def test_r6_one_turn_is_one_write_however_much_was_heard() -> None:
+    bench = Bench()
+    bench.core.on_receive = lambda verified: full_effects()
+    bench.hear(*(bench.vote(sequence) for sequence in range(1, 11)))
+    assert bench.host.turn() == 10
+    assert [value for what, value in bench.tape.said if what == "persist"] == [(RECORD,) * 10]
+    first_send = bench.tape.words().index("send")
+    assert "receive" not in bench.tape.words()[first_send:], "nobody hears us before all is durable"
+
+
+@pytest.mark.parametrize("error", [JournalError("io"), JournalFull("full"), JournalFenced("other")])
+def test_r8_when_the_write_fails_nothing_of_the_turn_is_said(error: JournalError) -> None:
+    bench = Bench()
+    bench.core.on_receive = lambda verified: full_effects()
+    bench.journal.failing = error
+    bench.hear(bench.vote())
+    with pytest.raises(TurnLost) as caught:
+        bench.host.turn()
+    assert caught.value.__cause__ is error, "the runner tells a full disk from a broken one"
+    assert spoken(bench) == []
+    bench.journal.failing = None
+    with pytest.raises(TurnLost):
+        bench.host.turn()
+    assert spoken(bench) == [], "the core object is never used again"
+
+
+def test_r8_a_step_that_raises_drops_the_whole_turn() -> None:
+    """Also what an earlier message of the same turn had caused: a half-made turn is never persisted."""
+    bench = Bench()
+    steps = iter([full_effects()])
+    bench.core.on_receive = lambda verified: next(steps)
+    bench.hear(bench.vote(1), bench.vote(2))
+    with pytest.raises(TurnLost):
+        bench.host.turn()
+    assert "persist" not in bench.tape.words()
+    assert spoken(bench) == []
+    with pytest.raises(TurnLost):
+        bench.host.flush_rows()
+
+
+def test_a_broken_invariant_stops_the_node() -> None:
+    bench = Bench()
+
+    def breaks(verified: object) -> Effects:
+        bench.core.broken = True
+        return full_effects()
+
+    bench.core.on_receive = breaks
+    bench.hear(bench.vote())
+    with pytest.raises(TurnLost) as caught:
+        bench.host.turn()
+    assert "invariant" in str(caught.value.__cause__)
+    assert spoken(bench) == []
+
+
+def test_r8_a_tick_that_raises_drops_the_turn() -> None:
+    bench = Bench()
+    bench.core.due = 0
+
+    def raises() -> Effects:
+        raise ZeroDivisionError
+
+    bench.core.on_tick = raises
+    with pytest.raises(TurnLost):
+        bench.host.turn()
+    assert spoken(bench) == []
+
+
+# --- the door in the pump ------------------------------------------------------------------------
+
+
+def test_r5_what_the_core_does_not_want_costs_no_signature() -> None:
+    bench = Bench()
+    bench.core.refusing = Reason.OUTSIDE_WINDOW
+    bench.hear(bench.vote())
+    bench.host.turn()
+    assert bench.paper.door.verifications == 0
+    assert bench.tape.words() == ["note"]
+    note = bench.tape.said[0][1]
+    assert (note.kind, note.fields["reason"], note.fields["peer"]) == ("refused", "outside_window", "r1")
+
+
+def test_a_bad_frame_is_counted_and_the_rest_of_the_turn_goes_on() -> None:
+    bench = Bench()
+    forged = bench.paper.signer("r2").sign(m.Prepare(0, 1, 0, 1, b"d" * 32))
+    bench.hear(b"\xc1", forged, bench.vote())
+    assert bench.host.turn() == 3
+    assert bench.tape.words() == ["receive", "note", "note"]
+    reasons = [value.fields["reason"] for what, value in bench.tape.said if what == "note"]
+    assert reasons == ["malformed", "bad_signature"]
+
+
+def test_row_15_a_turn_takes_a_bounded_number_of_frames() -> None:
+    bench = Bench()
+    bench.hear(*[bench.vote()] * (INBOUND_MAX + 1))
+    assert bench.host.turn() == INBOUND_MAX
+    assert bench.host.turn() == 1
+
+
+def test_a_query_is_answered_by_the_host_and_never_reaches_the_core() -> None:
+    bench = Bench()
+    bench.hear(bench.paper.signer("r1").link(m.Query(7, "status", ())))
+    bench.hear(bench.paper.signer("r1").link(m.Hello(b"12345678")))
+    bench.host.turn()
+    assert bench.tape.words() == ["answer"]
+    _peer, frame = bench.tape.said[0][1]
+    assert decode(m.Answer, decode(Envelope, frame).body) == m.Answer(7, "ok", "status")
+
+
+def test_r8_a_query_is_answered_only_when_its_turn_is_durable() -> None:
+    """What a node says of itself must not be lost with the turn in which it was asked."""
+    bench = Bench()
+    bench.core.on_receive = lambda verified: full_effects()
+    bench.journal.failing = JournalError("io")
+    bench.hear(bench.vote(), bench.paper.signer("r1").link(m.Query(7, "status", ())))
+    with pytest.raises(TurnLost):
+        bench.host.turn()
+    assert spoken(bench) == []
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+def test_the_tick_comes_at_the_deadline_and_not_before() -> None:
+    bench = Bench()
+    bench.core.due = 2_000
+    bench.host.turn()
+    assert bench.tape.words() == []
+    assert bench.host.wake_at() == 2_000
+    bench.clock.monotonic = 2_000
+    bench.host.turn()
+    assert bench.tape.words() == ["tick"]
+    assert bench.host.wake_at() is None
+
+
+# --- start and rows ------------------------------------------------------------------------------
+
+
+def test_r7_a_restart_loads_rows_restores_the_core_and_says_again_what_it_says() -> None:
+    bench = Bench()
+    bench.core.on_restore = lambda: Effects(send=[Send(ALL, b"same bytes")])
+    bench.host.start()
+    assert bench.tape.words() == ["load", "load rows", "restore", "send"]
+
+
+def test_a_restore_that_raises_leaves_a_dead_host() -> None:
+    bench = Bench()
+
+    def raises() -> Effects:
+        raise ValueError("damaged")
+
+    bench.core.on_restore = raises
+    with pytest.raises(TurnLost):
+        bench.host.start()
+    with pytest.raises(TurnLost):
+        bench.host.turn()
+
+
+def test_r9_rows_follow_the_log_in_a_write_of_their_own_when_idle() -> None:
+    bench = Bench()
+    bench.core.on_receive = lambda verified: Effects(persist=[entry_record(1)])
+    bench.hear(bench.vote())
+    bench.host.turn()
+    assert bench.tape.words() == ["receive", "persist"], "not in the turn that serves a peer"
+    assert bench.host.wake_at() == bench.clock.monotonic, "but a turn is wanted at once"
+    bench.host.turn()
+    assert bench.tape.said[-1] == ("rows", (1, 1_001))
+    assert bench.host.wake_at() is None
+
+
+def test_r9_rows_lag_at_most_100_ms_while_traffic_flows() -> None:
+    bench = Bench()
+    sequence = iter(range(1, 1_000))
+    bench.core.on_receive = lambda verified: Effects(persist=[entry_record(next(sequence))])
+    written: list[int] = []
+    for millisecond in range(300):
+        bench.clock.monotonic = millisecond * 1_000_000
+        bench.hear(bench.vote())
+        bench.host.turn()
+        if bench.tape.words()[-1] == "rows":
+            written.append(millisecond)
+    assert written
+    gaps = [b - a for a, b in zip([0, *written], [*written, 299], strict=True)]
+    assert max(gaps) <= 100
+
+
+def test_r9_rows_that_cannot_be_written_end_the_host() -> None:
+    bench = Bench()
+    bench.core.on_receive = lambda verified: Effects(persist=[entry_record(1)])
+    bench.hear(bench.vote())
+    bench.host.turn()
+    bench.journal.failing = JournalFull("full")
+    with pytest.raises(TurnLost):
+        bench.host.turn()
+
+
+def test_r17_flush_brings_the_rows_up_at_once_and_close_does_too() -> None:
+    bench = Bench()
+    sequence = iter((1, 2))
+    bench.core.on_receive = lambda verified: Effects(persist=[entry_record(next(sequence))])
+    bench.hear(bench.vote())
+    bench.host.turn()
+    bench.host.flush_rows()
+    assert bench.tape.said[-1] == ("rows", (1, 1_001))
+    bench.host.flush_rows()
+    assert bench.tape.words().count("rows") == 1, "nothing new, no write"
+    bench.hear(bench.vote())
+    bench.host.turn()
+    bench.host.close()
+    assert bench.tape.said[-1] == ("rows", (2, 1_002))
+    with pytest.raises(TurnLost):
+        bench.host.turn()
+
+
+def test_r9_rows_behind_the_log_at_start_are_brought_up() -> None:
+    recovery = type(EMPTY)(
+        frontier=EMPTY.frontier,
+        applied_sequence=3,
+        rows=(),
+        entries=(entry_record(4), entry_record(5)),
+        slots=(),
+        checkpoint=None,
+        states=(),
+    )
+    bench = Bench(recovery)
+    bench.host.start()
+    assert bench.host.executed == 5
+    bench.host.turn()
+    assert bench.tape.said[-1] == ("rows", (5, 1_005))
+
+
+# --- a peer cannot end the host ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [0, -(2**63), 2**63, 2**64 - 1])
+def test_row_15_impossible_ranges_never_reach_the_journal(first: int) -> None:
+    """SQLite's integers end at 2^63 - 1: an honest-looking request must not become an overflow."""
+    bench = Bench()
+    bench.host.start()
+    signer = bench.paper.signer("r1")
+    bench.hear(signer.link(m.FetchEntries(0, first, 2**64 - 1)))
+    bench.hear(signer.link(m.Follow(0, first)))
+    bench.host.turn()
+    asked = [value for what, value in bench.tape.said if what == "entries"]
+    assert all(1 <= low <= 1 for low, _high in asked)
+
+
+def test_r8_a_ledger_that_cannot_be_read_while_serving_ends_the_host() -> None:
+    bench = Bench()
+    bench.core.on_receive = lambda verified: Effects(persist=[entry_record(1)])
+    bench.hear(bench.vote())
+    bench.host.turn()
+    bench.journal.failing = JournalError("io")
+    bench.hear(bench.paper.signer("r2").link(m.FetchEntries(0, 1, 5)), index=2)
+    with pytest.raises(TurnLost):
+        bench.host.turn()
+    with pytest.raises(TurnLost):
+        bench.host.turn()

@@ -1,0 +1,216 @@
+"""The log is served from what is durable, in bounded pieces, with its proof (PROTOCOL R23, R28)."""
+
+from __future__ import annotations
+
+from tests.hostcore.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
+from tests.hostcore.support import Paper
+from validators import log_server
+from validators.canonical import decode
+from validators.consensus import messages as m
+from validators.consensus.effects import CheckpointRecord
+from validators.consensus.verified import Peer
+from validators.log_server import LogServer
+from validators.wire import Envelope
+
+
+class Shop:
+    """A log server with `count` entries behind it, certified by COMMITs from `commits_from` on."""
+
+    def __init__(self, count: int = 0, *, commits_from: int = 1, body: bytes = b"") -> None:
+        self.tape = Tape()
+        self.journal = TapeJournal(self.tape)
+        self.clock = SetClock()
+        for sequence in range(1, count + 1):
+            self.journal.log[sequence] = entry_record(sequence, body=body, certified=sequence >= commits_from)
+        self.server = LogServer(self.journal, TapeTransport(self.tape), Paper().signer("r0"))
+        self.server.begin(count)
+
+    def ask(self, message: m.FetchEntries | m.Follow, peer: Peer | None = None) -> None:
+        self.server.on_request(peer or Peer("r1", 1), message, self.clock.now())
+
+    def execute(self, sequence: int) -> None:
+        record = entry_record(sequence)
+        self.journal.log[sequence] = record
+        self.server.on_entry(record)
+
+    def push(self) -> list[tuple[str, list[int], int]]:
+        """(peer, sequences, frames of the certificate) of each answer of this turn."""
+        self.tape.said.clear()
+        self.server.push(self.clock.now())
+        answers = []
+        for what, value in self.tape.said:
+            if what == "answer":
+                peer, frame = value
+                message = decode(m.Entries, decode(Envelope, frame).body)
+                sequences = [entry.sequence for entry, _body, _commits in message.entries]
+                answers.append((peer.name, sequences, len(message.checkpoint)))
+        return answers
+
+
+def checkpoint(sequence: int) -> CheckpointRecord:
+    return CheckpointRecord(0, sequence, b"s" * 32, b"l" * 32, 1, (b"c1", b"c2", b"c3"))
+
+
+def test_a_range_is_answered_once_with_its_commits() -> None:
+    shop = Shop(10)
+    shop.ask(m.FetchEntries(0, 4, 6))
+    assert shop.push() == [("r1", [4, 5, 6], 0)]
+    assert shop.push() == []
+
+
+def test_nothing_is_said_of_what_is_not_there() -> None:
+    shop = Shop(3)
+    for first, last in ((4, 9), (0, 2), (3, 2), (2**63, 2**64 - 1)):
+        shop.ask(m.FetchEntries(0, first, last))
+    assert shop.push() == []
+
+
+def test_a_long_range_is_cut_by_number_and_by_bytes() -> None:
+    shop = Shop(300)
+    shop.ask(m.FetchEntries(0, 1, 300))
+    assert shop.push()[0][1] == list(range(1, log_server.RANGE_ENTRIES_MAX + 1))
+    shop = Shop(10, body=b"b" * (log_server.RANGE_BYTES_MAX // 3))
+    shop.ask(m.FetchEntries(0, 1, 10))
+    assert shop.push()[0][1] == [1, 2, 3]
+
+
+def test_r23_entries_below_a_checkpoint_travel_up_to_it_with_its_certificate() -> None:
+    shop = Shop(25, commits_from=21)
+    shop.journal.checkpoints = [checkpoint(10), checkpoint(20)]
+    shop.ask(m.FetchEntries(0, 3, 5))
+    assert shop.push() == [("r1", list(range(3, 11)), 3)], "the chain is verified backwards from it"
+    shop.ask(m.FetchEntries(0, 15, 25))
+    assert shop.push() == [("r1", list(range(15, 21)), 3)]
+    shop.ask(m.FetchEntries(0, 21, 25))
+    assert shop.push() == [("r1", list(range(21, 26)), 0)]
+
+
+def test_r23_what_nothing_proves_is_not_sent() -> None:
+    shop = Shop(5, commits_from=6)
+    shop.ask(m.FetchEntries(0, 1, 5))
+    assert shop.push() == []
+
+
+def test_r28_a_follower_gets_what_it_lacks_and_then_each_new_entry() -> None:
+    shop = Shop(2)
+    shop.ask(m.Follow(0, 1))
+    assert shop.push() == [("r1", [1, 2], 0)]
+    shop.execute(3)
+    shop.execute(4)
+    assert shop.push() == [("r1", [3, 4], 0)]
+    assert shop.push() == []
+
+
+def test_new_entries_are_encoded_once_for_all_followers() -> None:
+    shop = Shop(0)
+    for index in range(3):
+        shop.ask(m.Follow(0, 1), Peer(f"r{index}", index))
+    shop.execute(1)
+    shop.push()
+    frames = [value[1] for what, value in shop.tape.said if what == "answer"]
+    assert len(frames) == 3
+    assert frames[0] is frames[1] is frames[2]
+
+
+def test_a_burst_of_large_entries_is_cut_as_a_range_is() -> None:
+    """A hole that fills executes a whole window at once: more than one frame may hold."""
+    shop = Shop(0)
+    shop.ask(m.Follow(0, 1))
+    seen: list[list[int]] = []
+    for sequence in range(1, 7):
+        record = entry_record(sequence, body=b"b" * (log_server.RANGE_BYTES_MAX // 3))
+        shop.journal.log[sequence] = record
+        shop.server.on_entry(record)
+    while answers := shop.push():
+        seen.append(answers[0][1])
+    assert seen == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_follower_far_behind_is_brought_up_over_several_turns_at_once() -> None:
+    shop = Shop(600)
+    shop.ask(m.Follow(0, 1))
+    seen: list[int] = []
+    for _turn in range(3):
+        seen += shop.push()[0][1]
+        assert shop.server.deadline() == (0 if len(seen) < 600 else None)
+    assert seen == list(range(1, 601))
+
+
+def test_a_follower_that_does_not_renew_is_forgotten() -> None:
+    shop = Shop(0)
+    shop.ask(m.Follow(0, 1))
+    shop.clock.monotonic += log_server.FOLLOW_TIME + 1
+    shop.execute(1)
+    assert shop.push() == []
+
+
+def test_a_follower_of_an_idle_log_costs_no_reads() -> None:
+    shop = Shop(5)
+    shop.ask(m.Follow(0, 6))
+    shop.push()
+    assert "entries" not in shop.tape.words()
+
+
+def served(shop: Shop) -> list[str]:
+    """Names served until nobody waits any more, a bounded number in each turn."""
+    names: list[str] = []
+    while True:
+        pushed = shop.push()
+        assert len(pushed) <= log_server.RANGES_PER_TURN
+        names += [name for name, _sequences, _certificate in pushed]
+        if shop.server.deadline() is None:
+            return names
+
+
+def test_row_15_followers_and_requests_are_bounded() -> None:
+    shop = Shop(1)
+    for index in range(log_server.FOLLOWERS_MAX + 10):
+        shop.ask(m.Follow(0, 1), Peer(f"learner-{index}", None))
+    assert served(shop) == [f"learner-{index}" for index in range(log_server.FOLLOWERS_MAX)]
+    for index in range(log_server.REQUESTS_MAX + 10):
+        shop.ask(m.FetchEntries(0, 1, 1), Peer(f"learner-{index}", None))
+    assert served(shop) == [f"learner-{index}" for index in range(log_server.REQUESTS_MAX)]
+
+
+def test_row_15_one_key_with_many_connections_has_one_share() -> None:
+    """A client that opens a hundred connections makes nobody else wait for the log."""
+    shop = Shop(1)
+    for index in range(100):
+        shop.ask(m.FetchEntries(0, 1, 1), Peer("greedy", None, index.to_bytes(2, "big")))
+        shop.ask(m.Follow(0, 1), Peer("greedy", None, index.to_bytes(2, "big")))
+    shop.ask(m.FetchEntries(0, 1, 1), Peer("learner", None))
+    names = served(shop)
+    assert names.count("greedy") == 2 * log_server.CONNECTIONS_MAX
+    assert names.index("learner") <= log_server.CONNECTIONS_MAX
+
+
+def test_row_15_one_peer_has_one_request_waiting() -> None:
+    shop = Shop(9)
+    for first in range(1, 9):
+        shop.ask(m.FetchEntries(0, first, 9))
+    assert shop.push() == [("r1", [8, 9], 0)]
+
+
+def test_two_connections_of_one_name_are_two_followers() -> None:
+    shop = Shop(1)
+    shop.ask(m.Follow(0, 1), Peer("learner", None, b"a"))
+    shop.ask(m.Follow(0, 1), Peer("learner", None, b"b"))
+    assert len(shop.push()) == 2
+
+
+def test_r28_a_follower_that_is_up_to_date_gets_each_checkpoint_certificate() -> None:
+    """Its entries came with COMMITs, which do not bind the state; the certificate does."""
+    shop = Shop(9)
+    shop.ask(m.Follow(0, 1), Peer("learner", None))
+    shop.push()
+    shop.execute(10)
+    shop.server.on_checkpoint(checkpoint(10))
+    assert shop.push() == [("learner", [10], 0), ("learner", [], 3)]
+    assert shop.push() == []
+
+
+def test_r28_a_follower_that_is_behind_gets_no_certificate_it_cannot_use() -> None:
+    shop = Shop(log_server.RANGE_ENTRIES_MAX + 10)
+    shop.ask(m.Follow(0, 1), Peer("learner", None))
+    shop.server.on_checkpoint(checkpoint(log_server.RANGE_ENTRIES_MAX + 10))
+    assert [frames for _peer, _sequences, frames in shop.push()] == [0]

@@ -1,0 +1,71 @@
+"""Thresholds against a brute-force twin (PROTOCOL notation, PITFALLS row 1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from validators import quorum
+
+
+def slow_faults(n: int) -> int:
+    """The most liars f with 3f + 1 <= n."""
+    return max(f for f in range(n) if 3 * f + 1 <= n)
+
+
+def slow_quorum(n: int, f: int) -> int:
+    """The least q of which any two share at least f + 1 members: |A & B| >= 2q - n."""
+    return min(q for q in range(1, n + 1) if 2 * q - n >= f + 1)
+
+
+@pytest.fixture
+def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The formulas hold beyond the size that a cluster may have."""
+    monkeypatch.setattr(quorum, "MEMBERS_MAX", 100)
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("n", range(1, 101))
+def test_row_1_quorum_against_brute_force(n: int) -> None:
+    f, q = quorum.faults(n), quorum.quorum(n)
+    assert f == slow_faults(n)
+    assert q == slow_quorum(n, f) == -(-(n + f + 1) // 2)
+    assert 2 * q - n >= f + 1, "two quorums share an honest member"
+    assert q <= n - f, "a quorum is reachable without the liars"
+    assert quorum.weak_quorum(n) == f + 1
+    assert quorum.crashes_tolerated(n) == n - q
+
+
+def test_row_1_the_table_for_small_clusters() -> None:
+    """R37: n = 5 survives one liar and one crash, n = 6 one liar and two crashes."""
+    table = {n: (quorum.faults(n), quorum.quorum(n), quorum.crashes_tolerated(n)) for n in range(1, 8)}
+    assert table == {
+        1: (0, 1, 0),
+        2: (0, 2, 0),
+        3: (0, 2, 1),
+        4: (1, 3, 1),
+        5: (1, 4, 1),
+        6: (1, 4, 2),
+        7: (2, 5, 2),
+    }
+
+
+def test_row_1_two_f_plus_one_would_be_wrong() -> None:
+    """What the mutant would do: at n = 5 and 6 two sets of 2f + 1 need not share an honest member."""
+    for n in (5, 6):
+        f = quorum.faults(n)
+        assert 2 * (2 * f + 1) - n < f + 1
+        assert quorum.quorum(n) > 2 * f + 1
+
+
+def test_r29_how_many_suspects_pull_the_others_along() -> None:
+    assert [quorum.join(n) for n in (1, 2, 3, 4, 6, 7, 31)] == [1, 2, 2, 2, 2, 3, 11]
+
+
+def test_the_office_goes_round() -> None:
+    assert [quorum.primary(view, 4) for view in range(6)] == [0, 1, 2, 3, 0, 1]
+
+
+@pytest.mark.parametrize("n", [0, -1, 32])
+def test_other_sizes_are_refused(n: int) -> None:
+    with pytest.raises(ValueError, match="1 to 31"):
+        quorum.quorum(n)

@@ -1,0 +1,197 @@
+"""A whole network as a person starts it, for tests: real processes, sockets and disks.
+
+Everything is found by what the system itself says (process lists, the API, files), and everything
+that was started is ended, whatever the test did to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.waiting import wait_until
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+START_PATIENCE = 60.0
+"""Seconds for a first start on a busy machine."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Network:
+    """One `up` over one data folder."""
+
+    def __init__(self, data: Path, *, port: int | None = None, environment: Mapping[str, str] = {}) -> None:
+        self.data = data
+        self.port = port or free_port()
+        self._environment = dict(environment)
+        self.process: subprocess.Popen[str] | None = None
+        self.log = data.parent / f"{data.name}.log"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name
+            not in {"HOST", "PORT", "NODES", "DATA", "DJANGO_SETTINGS_MODULE", "MAKELEVEL", "MAKEFLAGS"}
+        }
+        return kept | {"DTVN_DATA": str(self.data), "PORT": str(self.port)} | self._environment
+
+    def launch(self, *, through_make: bool = False) -> None:
+        """Start without waiting."""
+        if self.process is not None:
+            self.process.wait(30)
+        command = [sys.executable, "manage.py", "up"]
+        if through_make:
+            command = ["make", "up", f"DATA={self.data}", f"PORT={self.port}"]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=REPOSITORY,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                text=True,
+            )
+
+    def launch_unread(self) -> None:
+        """Start with an output that nobody reads and that is closed at once."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up"],
+            cwd=REPOSITORY,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            start_new_session=True,
+            text=True,
+        )
+        os.close(writing)
+
+    def start(self, *, through_make: bool = False) -> None:
+        """Start, and return when the credentials appear."""
+        self.launch(through_make=through_make)
+        wait_until(self.is_ready, timeout=START_PATIENCE, what=f"ready; see {self.log}")
+
+    def is_ready(self) -> bool:
+        assert self.process is not None
+        said = self.log.read_text()[-2000:] if self.log.exists() else ""
+        assert self.process.poll() is None, f"up ended: {said}"
+        return self.credentials_file.exists()
+
+    @property
+    def credentials_file(self) -> Path:
+        return self.data / "credentials.json"
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        return json.loads(self.credentials_file.read_text())
+
+    def client(self, **options: Any) -> httpx.Client:
+        headers = {"X-API-Key": self.credentials["api_key"]}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=15, trust_env=False, **options)
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        with self.client() as client:
+            return {node["id"]: node for node in client.get("/api/v1/nodes").json()}
+
+    def processes(self) -> list[psutil.Process]:
+        """`up` (or make) and everything below it."""
+        assert self.process is not None
+        try:
+            top = psutil.Process(self.process.pid)
+            return [top, *top.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def titled(self, text: str) -> psutil.Process | None:
+        """The one living process of this network whose title contains `text`."""
+        for process in self.processes():
+            try:
+                if process.status() != psutil.STATUS_ZOMBIE and text in " ".join(process.cmdline()):
+                    return process
+            except psutil.NoSuchProcess:
+                continue
+        return None
+
+    def wait_for_title(self, text: str, *, besides: int = 0, timeout: float = 15) -> psutil.Process:
+        def look() -> psutil.Process | None:
+            found = self.titled(text)
+            return found if found is not None and found.pid != besides else None
+
+        found = wait_until(look, timeout=timeout, what=f"a process titled {text!r}")
+        assert found is not None
+        return found
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(20)
+
+    def end_whatever_is_left(self) -> None:
+        left = self.processes()
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(left, timeout=15)
+        if self.process is not None:
+            self.process.wait(5)
+
+
+def living(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run; the dead whose parent has not looked yet do not."""
+    return [
+        process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def wait_until_gone(processes: list[psutil.Process], *, timeout: float) -> None:
+    def gone() -> bool:
+        try:
+            return not living(processes)
+        except psutil.NoSuchProcess:
+            return False
+
+    wait_until(gone, timeout=timeout, what=f"the end of {len(processes)} processes")
+
+
+@contextmanager
+def network(data: Path, **options: Any) -> Iterator[Network]:
+    """A network that is ended in the end, by force where it must be."""
+    made = Network(data, **options)
+    try:
+        yield made
+    finally:
+        try:
+            made.stop()
+        except subprocess.TimeoutExpired:
+            made.end_whatever_is_left()
+            raise
+        finally:
+            made.end_whatever_is_left()

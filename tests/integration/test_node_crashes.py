@@ -1,0 +1,98 @@
+"""kill -9 at random moments, one node or all at once: what was acknowledged stands (R6, R7, R9)."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
+from tests.waiting import wait_until
+from tickets.machine import Admit, Issue
+from validators.gateway.client import Gateway
+
+pytestmark = pytest.mark.integration
+
+TICKETS = 400
+ROUNDS = 5
+
+
+class Gate(threading.Thread):
+    """Admits ticket after ticket; an unknown outcome is asked again with the same nonce (R13)."""
+
+    def __init__(self, gateway: Gateway, tickets: list[str]) -> None:
+        super().__init__(daemon=True)
+        self._gateway = gateway
+        self._tickets = tickets
+        self.admitted: dict[str, int] = {}
+        self.surprises: list[str] = []
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        for ticket in self._tickets:
+            while not self.stop.is_set():
+                [result] = submit(
+                    self._gateway, [operation(Admit(), ticket, nonce=ticket.encode())], wait=3.0
+                )
+                if result.code == "ok":
+                    self.admitted[ticket] = result.sequence
+                    break
+                if result.code not in ("outcome_unknown", "unavailable", "busy", "expired"):
+                    self.surprises.append(f"{ticket}: {result.code}")
+                    break
+
+
+@pytest.mark.parametrize("all_at_once", [False, True])
+def test_r6_what_was_acknowledged_survives_kill_9_at_random_moments(
+    tmp_path: Path, all_at_once: bool
+) -> None:
+    seed = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+    print(f"SEED={seed}")  # noqa: T201 - a failure is replayed with it
+    dice = random.Random(seed)
+    tickets = [f"T-{number}" for number in range(TICKETS)]
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        issued = submit(gateway, [operation(Issue(), ticket) for ticket in tickets])
+        assert {result.code for result in issued} == {"ok"}
+        gates = [Gate(cluster.gateway(), tickets[part::4]) for part in range(4)]
+        for gate in gates:
+            gate.start()
+        for _ in range(ROUNDS):
+            crash(cluster, dice, gates, all_at_once=all_at_once)
+            if not any(gate.is_alive() for gate in gates):
+                break
+        for gate in gates:
+            gate.join(60)
+            gate.stop.set()
+        cluster.settled(gateway)
+        check(cluster, gateway, gates)
+
+
+def crash(cluster: Cluster, dice: random.Random, gates: list[Gate], *, all_at_once: bool) -> None:
+    """After some more admissions, kill one node or all, and start them again."""
+    goal = sum(len(gate.admitted) for gate in gates) + dice.randrange(5, 40)
+    wait_until(
+        lambda: sum(len(gate.admitted) for gate in gates) >= goal or not any(g.is_alive() for g in gates),
+        timeout=60,
+        what=f"{goal} admissions\n{cluster.outputs()}",
+        pause=dice.random() * 0.01,
+    )
+    victims = list(range(4)) if all_at_once else [dice.randrange(4)]
+    cluster.kill(*victims)
+    cluster.start(*victims)
+
+
+def check(cluster: Cluster, gateway: Gateway, gates: list[Gate]) -> None:
+    """Every acknowledged admission stands on every node, in the sequence that was acknowledged."""
+    assert [surprise for gate in gates for surprise in gate.surprises] == []
+    admitted = {ticket: sequence for gate in gates for ticket, sequence in gate.admitted.items()}
+    assert len(admitted) == TICKETS, cluster.outputs()
+    for ticket in admitted:
+        states = [cluster.ticket(gateway, index, ticket)["ticket"] for index in range(4)]
+        assert states == [states[0]] * 4
+        assert states[0]["State"] == "CONSUMED"
+    for index in range(4):
+        assert "evidence" not in cluster.output(index), cluster.output(index)
+        assert "turn_lost" not in cluster.output(index), cluster.output(index)

@@ -1,0 +1,188 @@
+"""Real validator processes: alone, four together, stopped, killed, started twice."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.node_cluster import (
+    ROOT,
+    Cluster,
+    environment,
+    free_ports,
+    operation,
+    running_cluster,
+    submit,
+    validator,
+)
+from tests.waiting import wait_until
+from tickets.machine import Admit, Consume, Issue, Validate
+from validators.gateway.client import Gateway
+from validators.genesis import decode
+from validators.node.keys import dev_seed
+
+pytestmark = pytest.mark.integration
+
+
+def test_one_node_with_development_keys_commits_alone(tmp_path: Path) -> None:
+    """Right after `make install`: no broker, no migrate, no environment, no cluster made before."""
+    [port] = free_ports(1)
+    with (tmp_path / "out").open("ab") as log:
+        process = validator(
+            "-dev-keys", "-total-nodes", "1", "-port", str(port), "-data-dir", str(tmp_path / "data"), log=log
+        )
+    try:
+        path = tmp_path / "data/nodes/node0/identity/genesis.bin"
+        wait_until(path.exists, timeout=20, what="the node made its genesis")
+        gateway = Gateway(
+            decode(path.read_bytes()),
+            dev_seed("gateway"),
+            principal="gateway",
+            addresses={0: ("127.0.0.1", port)},
+        )
+        with gateway:
+            [issued] = submit(gateway, [operation(Issue(), "T-1")])
+            [admitted] = submit(gateway, [operation(Admit(), "T-1")])
+            [again] = submit(gateway, [operation(Admit(), "T-1")])
+        assert (issued.code, admitted.code, again.code) == ("ok", "ok", "already_consumed")
+        process.terminate()
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait(10)
+    printed = (tmp_path / "out").read_text(encoding="utf-8")
+    assert "WARNING: -dev-keys: anybody can derive every key" in printed
+    assert f"/ip4/127.0.0.1/tcp/{port}/p2p/12D3KooWLtBkKrip2jyaRzhUphqYyVXGUPMMbmpBWHZMYXaueb9C" in printed
+    assert "crash-only, no liar tolerated" in printed
+
+
+def test_four_nodes_agree_and_keep_what_they_agreed_on(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        for number in range(30):
+            [issued] = submit(gateway, [operation(Issue(), f"T-{number}", entry=f"node{number % 4}")])
+            assert issued.code == "ok"
+        futures = [gateway.submit([operation(Validate(), "T-7", entry="node2")]) for _ in range(20)]
+        codes = [future.result(20)[0].code for future in futures]
+        assert sorted(codes) == ["already_validated"] * 19 + ["ok"]
+        cluster.settled(gateway)
+        tickets = [cluster.ticket(gateway, index, "T-7")["ticket"] for index in range(4)]
+        assert tickets == [tickets[0]] * 4
+        assert (tickets[0]["State"], tickets[0]["ValidatorID"]) == ("VALIDATED", "node2")
+        assert cluster.stop() == [0, 0, 0, 0]
+        cluster.start()
+        cluster.ready(gateway)
+        assert cluster.ticket(gateway, 3, "T-7")["ticket"] == tickets[0]
+        [consumed] = submit(gateway, [operation(Consume(), "T-7")])
+        assert consumed.code == "ok"
+
+
+def test_a_killed_primary_costs_about_two_seconds(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        submit(gateway, [operation(Issue(), "T-1")])
+        cluster.kill(0)
+        [issued] = submit(gateway, [operation(Issue(), "T-2")])
+        assert issued.code == "ok", cluster.outputs()
+        views = {cluster.status(gateway, index)["view"] for index in (1, 2, 3)}
+        assert views == {1}
+        cluster.start(0)
+        cluster.settled(gateway)
+        assert cluster.ticket(gateway, 0, "T-2")["ticket"]["State"] == "ISSUED"
+
+
+def test_r10_a_second_process_of_a_node_ends_and_the_first_runs_on(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, 1) as (cluster, gateway):
+        with (tmp_path / "second").open("ab") as log:
+            second = validator("-id", "node0", "-data-dir", str(tmp_path), log=log)
+            assert second.wait(20) == 3
+        assert "in use by another process" in (tmp_path / "second").read_text(encoding="utf-8")
+        [issued] = submit(gateway, [operation(Issue(), "T-1")])
+        assert issued.code == "ok"
+        assert cluster.processes[0].poll() is None
+
+
+def run(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "validator", *flags],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_teaches_and_ends_with_0() -> None:
+    ended = run("--help")
+    assert ended.returncode == 0
+    for word in ("-dev-keys", "-genesis", "-bootstrap", "-total-nodes", "examples:", "exit:"):
+        assert word in ended.stdout
+
+
+def test_wrong_usage_is_one_line_and_2(tmp_path: Path) -> None:
+    unknown = run("-nonsense")
+    assert unknown.returncode == 2
+    assert "usage:" in unknown.stderr
+    nothing = run("-data-dir", str(tmp_path))
+    assert nothing.returncode == 2
+    assert nothing.stderr.count("\n") == 1
+    assert "-genesis" in nothing.stderr
+    assert "-dev-keys" in nothing.stderr
+
+
+def test_a_port_in_use_is_one_line_and_1(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 1) as cluster:
+        cluster.start()
+        gateway = cluster.gateway()
+        cluster.ready(gateway)
+        port = str(cluster.genesis.members[0].port)
+        ended = run("-dev-keys", "-total-nodes", "1", "-port", port, "-data-dir", str(tmp_path / "other"))
+        assert ended.returncode == 1
+        [line] = [text for text in ended.stdout.splitlines() if "cannot_start" in text]
+        assert f"127.0.0.1:{port}" in line
+        assert "Address already in use" in line
+
+
+def test_an_unwritable_folder_is_one_line_and_1(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    ended = run("-dev-keys", "-total-nodes", "1", "-data-dir", str(tmp_path / "file"))
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+
+
+def test_ctrl_c_ends_it_in_order_and_ps_names_the_node(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, 1) as (cluster, _gateway):
+        process = cluster.processes[0]
+        assert "dtvn validator node0" in " ".join(psutil.Process(process.pid).cmdline())
+        process.send_signal(2)
+        process.send_signal(2)
+        assert process.wait(15) == 0
+    assert "stopped sequence=" in cluster.output(0)
+
+
+def test_r31_a_paused_primary_is_replaced_and_follows_when_it_wakes(tmp_path: Path) -> None:
+    """Paused is not dead: nobody starts a rival, and what it wakes up with moves nothing."""
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        submit(gateway, [operation(Issue(), "T-1")])
+        cluster.processes[0].send_signal(signal.SIGSTOP)
+        wait_until(lambda: not gateway.members()[0].connected, timeout=10, what="heartbeats notice the pause")
+        [issued] = submit(gateway, [operation(Issue(), "T-2")])
+        assert issued.code == "ok", cluster.outputs()
+        cluster.processes[0].send_signal(signal.SIGCONT)
+        cluster.settled(gateway)
+        wait_until(
+            lambda: len({cluster.status(gateway, index).get("view") for index in range(4)}) == 1,
+            timeout=20,
+            what=f"all in one view\n{cluster.outputs()}",
+        )
+        view = cluster.status(gateway, 0)["view"]
+        for number in range(10):
+            [issued] = submit(gateway, [operation(Issue(), f"T-after-{number}")])
+            assert issued.code == "ok"
+        assert cluster.status(gateway, 0)["view"] == view
+        assert cluster.ticket(gateway, 0, "T-2")["ticket"]["State"] == "ISSUED"

@@ -1,0 +1,143 @@
+"""The API of a whole running network, as a stranger with curl and a key meets it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.network import Network, network
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+NODES = ("node0", "node1", "node2", "node3")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    with network(tmp_path_factory.mktemp("rest") / "data") as started:
+        started.start()
+        with started.client() as client:
+            assert client.post("/api/v1/tickets/seed").json()["data"]["seeded"] == 500
+        yield started
+
+
+@pytest.fixture
+def client(running: Network) -> Iterator[httpx.Client]:
+    with running.client() as made:
+        yield made
+
+
+def post(client: httpx.Client, verb: str, ticket: str, **fields: Any) -> httpx.Response:
+    return client.post(f"/api/v1/tickets/{verb}", json={"ticket_id": ticket} | fields)
+
+
+def own_states(client: httpx.Client, ticket: str) -> dict[str, str]:
+    """What each node itself says of a ticket."""
+    return {
+        node: client.get(f"/api/v1/nodes/{node}/tickets/{ticket}").json()["data"]["State"] for node in NODES
+    }
+
+
+def test_the_tour(client: httpx.Client) -> None:
+    assert client.get("/health").json() == {"status": "healthy"}
+    assert client.get("/ready").status_code == 200
+    answers = [post(client, verb, "TICKET-001") for verb in ("validate", "consume", "consume")]
+    assert [answer.status_code for answer in answers] == [200, 200, 409]
+    assert answers[2].json()["code"] == "already_consumed"
+    assert len(client.get("/api/v1/tickets").json()["data"]) == 500
+    wait_until(
+        lambda: set(own_states(client, "TICKET-001").values()) == {"CONSUMED"},
+        timeout=10,
+        what="the same on every node",
+    )
+    stats = client.get("/api/v1/stats").json()["data"]
+    assert (stats["mode"], stats["peer_count"]) == ("supervisor", 3)
+    records = client.get("/api/v1/consensus/logs").json()["data"]
+    assert [(r["operation"], r["ticket_id"]) for r in records[:2]] == [
+        ("VALIDATE", "TICKET-001"),
+        ("CONSUME", "TICKET-001"),
+    ]
+    assert [node["status"] for node in client.get("/api/v1/nodes").json()] == ["running"] * 4
+    assert client.get("/api/v1/config").json()["data"]["total_nodes"] == 4
+    assert len(client.get("/api/v1/peers").json()["data"]["peers"]) == 3
+
+
+def test_x2_of_parallel_validations_exactly_one_succeeds(running: Network) -> None:
+    def validate(_number: int) -> int:
+        with running.client() as own:
+            return post(own, "validate", "TICKET-020").status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sorted(pool.map(validate, range(20))) == [200] + [409] * 19
+
+
+def test_r13_a_repeated_scan_gets_its_first_answer(client: httpx.Client) -> None:
+    headers = {"Idempotency-Key": "scan-77"}
+    body = {"ticket_id": "TICKET-030"}
+    statuses = [client.post("/api/v1/tickets/admit", json=body, headers=headers).status_code for _ in "abc"]
+    assert statuses == [200, 200, 200]
+    assert post(client, "admit", "TICKET-030").status_code == 409
+    other = client.post("/api/v1/tickets/admit", json={"ticket_id": "TICKET-031"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "nonce_reused")
+
+
+def test_r17_what_was_acknowledged_is_read_at_once(client: httpx.Client) -> None:
+    for number in range(100, 120):
+        ticket = f"TICKET-{number}"
+        written = int(post(client, "validate", ticket).headers["X-DTVN-Sequence"])
+        answer = client.get(f"/api/v1/tickets/{ticket}")
+        assert answer.json()["data"]["State"] == "VALIDATED"
+        assert int(answer.headers["X-DTVN-Sequence"]) >= written
+
+
+def test_a_large_batch_is_in_order_and_can_be_read_at_once(client: httpx.Client) -> None:
+    operations = [
+        {"op": kind, "ticket_id": f"B-{number:04d}"}
+        for number in range(1_000)
+        for kind in ("issue", "validate", "validate", "consume")
+    ]
+    answer = client.post("/api/v1/tickets/batch", json={"operations": operations}, timeout=40)
+    assert answer.json()["data"]["counts"] == {"200": 3_000, "409": 1_000}
+    listed = client.get("/api/v1/tickets", params={"after": "B", "limit": 1_000, "state": "CONSUMED"})
+    assert [ticket["ID"] for ticket in listed.json()["data"]][:1_000] == [
+        f"B-{number:04d}" for number in range(1_000)
+    ]
+
+
+def test_c28_x13_without_a_quorum_503_or_504_in_time_and_afterwards_all_goes_on(client: httpx.Client) -> None:
+    for node in ("node2", "node3"):
+        assert client.delete(f"/api/v1/nodes/{node}").json()["status"] == "stopping"
+
+    def stopped() -> int:
+        nodes = client.get("/api/v1/nodes").json()
+        return sum(node["status"] == "stopped" and node["pid"] is None for node in nodes)
+
+    wait_until(lambda: stopped() == 2, timeout=20, what="two nodes are stopped")
+    started = time.monotonic()
+    refused = post(client, "validate", "TICKET-040")
+    assert refused.status_code in (503, 504)
+    assert time.monotonic() - started < 11
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert refused.json()["code"] in ("unavailable", "outcome_unknown")
+    assert client.get("/ready").status_code == 503
+    assert client.get("/api/v1/tickets/TICKET-041").status_code == 200, "reading goes on"
+    assert client.get("/api/v1/nodes/node3/stats").status_code == 503
+    for node in ("node2", "node3"):
+        assert client.post("/api/v1/nodes", json={"node_id": node}).status_code == 200
+    wait_until(lambda: client.get("/ready").status_code == 200, timeout=30, what="the cluster commits again")
+    assert post(client, "validate", "TICKET-042").status_code == 200
+
+
+def test_bodies_over_the_limits_are_answered_over_a_real_connection(client: httpx.Client) -> None:
+    big = b'{"ticket_id":"T","x":"' + b"x" * 1_100_000 + b'"}'
+    assert client.post("/api/v1/tickets/validate", content=big).status_code == 413
+    chunks = (big[start : start + 65_536] for start in range(0, len(big), 65_536))
+    assert client.post("/api/v1/tickets/validate", content=chunks).status_code == 413, "no Content-Length"
+    assert client.get("//api/v1/tickets").status_code in (301, 404)
+    assert client.request("BREW", "/api/v1/tickets").status_code == 405

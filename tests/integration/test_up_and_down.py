@@ -1,0 +1,237 @@
+"""Starting and ending a network: signals, ports, folders, second starts. Real processes throughout."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.network import REPOSITORY, Network, free_port, network, wait_until_gone
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+STOP = 15.0
+KILLED = 10.0
+AGAIN = 15.0
+MARGIN = 1.5
+"""Tests run beside other programs on few cores: the times of the issue, times this."""
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Network]:
+    with network(tmp_path / "my data") as started:
+        yield started
+
+
+def seed_and_consume(started: Network, ticket_id: str) -> None:
+    with started.client() as client:
+        assert client.post("/api/v1/tickets/seed").status_code == 200
+        for verb in ("validate", "consume"):
+            answer = client.post(f"/api/v1/tickets/{verb}", json={"ticket_id": ticket_id})
+            assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("who", ["make alone", "all of them", "all of them, twice"])
+def test_a_signal_ends_everything(fresh: Network, number: int, who: str) -> None:
+    fresh.start(through_make=True)
+    processes = fresh.processes()
+    assert len(processes) > 8
+    assert fresh.process is not None
+    if who == "make alone":
+        fresh.process.send_signal(number)
+    for _ in range(who.count("all") + who.count("twice")):
+        for process in processes:
+            if process.is_running():
+                process.send_signal(number)
+        if who.endswith("twice"):
+            wait_until(lambda: not fresh.credentials_file.exists(), timeout=5, what="the end has begun")
+    wait_until_gone(processes, timeout=STOP * MARGIN)
+    assert not fresh.credentials_file.exists(), "a network that is gone is not ready"
+
+
+def test_when_up_is_killed_its_children_end_by_themselves_and_it_can_start_again(fresh: Network) -> None:
+    fresh.start()
+    seed_and_consume(fresh, "TICKET-001")
+    first = fresh.credentials
+    processes = fresh.processes()
+    processes[0].kill()
+    wait_until_gone(processes, timeout=KILLED * MARGIN)
+    assert not fresh.credentials_file.exists()
+    fresh.start()
+    assert fresh.credentials == first
+    with fresh.client() as client:
+        ticket = client.get("/api/v1/tickets/TICKET-001").json()
+    assert ticket["data"]["State"] == "CONSUMED"
+
+
+def test_a_start_right_after_a_kill_waits_for_what_the_killed_one_left(fresh: Network) -> None:
+    fresh.start()
+    left = fresh.processes()
+    left[0].kill()
+    wait_until(lambda: not fresh.credentials_file.exists(), timeout=5, what="the old credentials are gone")
+    since = time.monotonic()
+    fresh.start()
+    assert time.monotonic() - since < (KILLED + AGAIN) * MARGIN
+    wait_until_gone(left, timeout=1)
+
+
+def test_a_node_that_cannot_start_says_why_and_holds_nobody_up(fresh: Network) -> None:
+    fresh.start()
+    fresh.stop()
+    (fresh.data / "nodes" / "node3" / "identity" / "node.key").write_bytes(b"not a key")
+    fresh.start()
+    seed_and_consume(fresh, "TICKET-001")
+    wait_until(
+        lambda: fresh.nodes()["node3"]["status"] == "error" and "key" in fresh.nodes()["node3"]["error"],
+        timeout=30,
+        what="the reason is shown",
+    )
+
+
+def test_a_second_start_on_another_port_goes_on_with_the_same_data(fresh: Network) -> None:
+    fresh.start()
+    seed_and_consume(fresh, "TICKET-001")
+    first = fresh.credentials
+    nodes = {node_id: node["port"] for node_id, node in fresh.nodes().items()}
+    fresh.stop()
+    fresh.port = free_port()
+    since = time.monotonic()
+    fresh.start()
+    assert time.monotonic() - since < AGAIN * MARGIN
+    assert fresh.credentials == first | {"url": fresh.url}
+    assert {node_id: node["port"] for node_id, node in fresh.nodes().items()} == nodes
+    with fresh.client() as client:
+        again = client.post("/api/v1/tickets/consume", json={"ticket_id": "TICKET-001"})
+    assert again.status_code == 409
+
+
+def test_two_networks_run_side_by_side(fresh: Network, tmp_path: Path) -> None:
+    deep = tmp_path / ("a long name " * 10) / "données"
+    deep.parent.mkdir()
+    with network(deep, environment={"NODES": "1"}) as other:
+        fresh.launch()
+        other.start()
+        wait_until(fresh.is_ready, timeout=60, what="the first is ready too")
+        assert len(fresh.nodes()) == 4
+        assert len(other.nodes()) == 1
+        assert fresh.credentials["api_key"] != other.credentials["api_key"]
+        with httpx.Client(trust_env=False) as client:
+            foreign = client.get(
+                f"{fresh.url}/api/v1/nodes", headers={"X-API-Key": other.credentials["api_key"]}
+            )
+        assert foreign.status_code == 401
+
+
+def test_make_down_stops_one_that_was_left_behind(fresh: Network) -> None:
+    fresh.start()
+    processes = fresh.processes()
+    assert run_down(fresh).returncode == 0
+    wait_until_gone(processes, timeout=STOP * MARGIN)
+    again = run_down(fresh)
+    assert again.returncode == 0
+    assert "no network runs" in again.stdout
+
+
+def run_down(started: Network) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "down", f"DATA={started.data}"],
+        cwd=REPOSITORY,
+        env=started.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_nobody_reading_the_output_stops_nothing(fresh: Network) -> None:
+    """`make up | head -1`."""
+    fresh.launch_unread()
+    wait_until(fresh.is_ready, timeout=60, what="ready")
+    assert len(fresh.nodes()) == 4
+
+
+def refused(data: Path, **environment: str) -> str:
+    """The one line with which `up` refuses to start."""
+    started = Network(data, environment=environment)
+    answer = subprocess.run(
+        [sys.executable, "manage.py", "up"],
+        cwd=REPOSITORY,
+        env=started.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert answer.returncode != 0
+    lines = answer.stderr.strip().splitlines()
+    assert len(lines) == 1, answer.stderr
+    return lines[0]
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        line = refused(tmp_path / "data", PORT=port)
+    assert port in line
+    assert "in use" in line
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot write" in refused(tmp_path / "file" / "data", DTVN_DATA=str(tmp_path / "file" / "data"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("NODES", "many"), ("NODES", "0"), ("NODES", "32"), ("PORT", "70000"), ("PORT", "x")]
+)
+def test_a_number_that_makes_no_sense_is_one_clear_line(tmp_path: Path, name: str, value: str) -> None:
+    line = refused(tmp_path / "data", **{name: value})
+    assert f"{name}={value}" in line
+
+
+def test_an_address_that_is_not_ours_is_one_clear_line(tmp_path: Path) -> None:
+    assert "203.0.113.7" in refused(tmp_path / "data", HOST="203.0.113.7")
+
+
+def test_a_kept_node_port_that_is_taken_is_one_clear_line(fresh: Network) -> None:
+    fresh.start()
+    port = fresh.nodes()["node2"]["port"]
+    fresh.stop()
+    with socket.create_server(("127.0.0.1", port)):
+        line = refused(fresh.data)
+    assert str(port) in line
+    assert "node2" in line
+
+
+def test_another_number_of_nodes_later_is_said_and_changes_nothing(fresh: Network) -> None:
+    fresh.start()
+    fresh.stop()
+    fresh._environment["NODES"] = "7"
+    fresh.start()
+    assert len(fresh.nodes()) == 4
+    assert "NODES counts only at the first start" in fresh.log.read_text()
+
+
+def test_an_early_interrupt_leaves_nothing(fresh: Network) -> None:
+    """Ctrl-C while the network is still being made."""
+    fresh.launch(through_make=True)
+    wait_until(lambda: (fresh.data / "up.lock").exists(), timeout=30, what="up has begun")
+    processes = fresh.processes()
+    assert fresh.process is not None
+    os.killpg(fresh.process.pid, signal.SIGINT)
+    wait_until_gone(processes, timeout=STOP * MARGIN)
+    fresh.start()
+    assert json.loads(fresh.credentials_file.read_text())["url"] == fresh.url

@@ -1,0 +1,174 @@
+"""What a turn wrote is what the next process reads (PROTOCOL R6, R7, R9)."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.samples import CLUSTER, LogWriter, slot
+from validators.consensus import log_tree
+from validators.consensus.effects import Prune, StateRecord
+from validators.ledger import Ledger, open_ledger
+from validators.ports import JournalError, Recovery
+
+
+def reopened(ledger: Ledger) -> tuple[Ledger, Recovery]:
+    """Close and open again, as a restart does."""
+    ledger.close()
+    again = open_ledger(ledger.location, cluster_id=CLUSTER, alias=ledger.alias)
+    return again, again.load()
+
+
+def test_an_empty_ledger_recovers_nothing(ledger: Ledger) -> None:
+    recovery = ledger.load()
+    assert recovery.frontier == log_tree.Frontier()
+    assert recovery.applied_sequence == 0
+    assert (recovery.entries, recovery.slots, recovery.states) == ((), (), ())
+    assert recovery.checkpoint is None
+    assert ledger.created
+    assert ledger.voting
+
+
+def test_a_turn_survives_a_restart(ledger: Ledger) -> None:
+    writer = LogWriter()
+    entries = writer.entries(3)
+    slots = [slot("pre_prepare", 4, body=b"batch four"), slot("prepare", 4), slot("commit", 4)]
+    ledger.append([*entries, *slots, writer.checkpoint(), StateRecord("view", b"\x02")])
+    again, recovery = reopened(ledger)
+    try:
+        assert recovery.entries == tuple(entries)
+        assert recovery.slots == tuple(slots)
+        assert recovery.checkpoint == writer.checkpoint()
+        assert recovery.states == (StateRecord("view", b"\x02"),)
+        assert recovery.frontier == writer.frontier
+        assert not again.created
+        assert again.incarnation == ledger.incarnation + 1
+    finally:
+        again.close()
+
+
+def test_a_null_request_has_no_batch(ledger: Ledger) -> None:
+    record = LogWriter().entry(operations=0)
+    ledger.append([record])
+    assert ledger.entries(1, 1, 1_000) == [record]
+
+
+def test_r7_the_same_vote_again_is_no_second_row(ledger: Ledger) -> None:
+    vote = slot("prepare", 1)
+    ledger.append([vote])
+    ledger.append([vote, slot("commit", 1)])
+    ledger.append([slot("prepare", 2), slot("prepare", 2)])
+    assert ledger.load().slots == (vote, slot("commit", 1), slot("prepare", 2))
+
+
+@pytest.mark.parametrize("phase", ["prepare", "commit", "pre_prepare", "view_change"])
+def test_r7_a_second_vote_for_the_same_slot_cannot_be_made(ledger: Ledger, phase: str) -> None:
+    ledger.append([slot(phase, 1)])
+    with pytest.raises(JournalError, match=f"A second {phase} for sequence 1"):
+        ledger.append([slot("prepare", 2), slot(phase, 1, text=b"another digest")])
+    assert ledger.load().slots == (slot(phase, 1),)
+
+
+def test_nothing_of_a_failed_turn_stays(ledger: Ledger) -> None:
+    writer = LogWriter()
+    ledger.append([writer.entry()])
+    writer.entry()
+    skipping = writer.entry()
+    with pytest.raises(JournalError, match="does not continue the log, which ends at 1"):
+        ledger.append([slot("commit", 9), skipping])
+    with pytest.raises(JournalError):
+        ledger.append([slot("commit", 10)])
+    recovery = ledger.load()
+    assert recovery.slots == ()
+    assert len(recovery.entries) == 1
+
+
+def test_an_entry_of_another_history_is_refused(ledger: Ledger) -> None:
+    writer = LogWriter()
+    ledger.append(writer.entries(2))
+    other = LogWriter()
+    other.entry(operations=1)
+    with pytest.raises(JournalError, match="does not continue"):
+        ledger.append([*other.entries(2)[1:]])
+    ledger.load()
+    with pytest.raises(JournalError, match="another entry for sequence 2"):
+        ledger.append([other.records[1]])
+
+
+def test_a_batch_is_written_once(ledger: Ledger) -> None:
+    """With its PRE-PREPARE, carried into a later view, and executed: one row."""
+    writer = LogWriter()
+    entry = writer.entry(operations=50)
+    ledger.append([slot("pre_prepare", 1, body=entry.body)])
+    ledger.append([slot("pre_prepare", 1, view=1, body=entry.body)])
+    ledger.append([entry])
+    assert count(ledger, "ledger_batchbody") == 1
+    ledger.append([writer.checkpoint(), Prune(1)])
+    assert count(ledger, "ledger_batchbody") == 1
+    assert ledger.load().entries == (entry,)
+
+
+def test_pruning_drops_slots_and_batches_that_nothing_executed(ledger: Ledger) -> None:
+    writer = LogWriter()
+    entries = writer.entries(2)
+    kept = slot("pre_prepare", 3, body=b"still open")
+    ledger.append(
+        [
+            slot("pre_prepare", 1, body=entries[0].body),
+            slot("prepared", 1),
+            slot("pre_prepare", 2, body=b"lost the view change"),
+            slot("pre_prepare", 2, view=1, body=entries[1].body),
+            kept,
+        ]
+    )
+    ledger.append(entries)
+    ledger.append([writer.checkpoint(), Prune(2)])
+    assert ledger.load().slots == (kept,)
+    assert count(ledger, "ledger_batchbody") == 3
+
+
+def test_r29_what_binds_a_replica_to_a_view_outlives_checkpoints(ledger: Ledger) -> None:
+    binding = [slot("view_change", 0, view=1), slot("new_view", 0, view=1), slot("view", 0, view=1)]
+    ledger.append(binding)
+    ledger.append([Prune(100)])
+    assert ledger.load().slots == tuple(binding)
+
+
+def test_entries_are_cut_by_bytes_but_never_to_nothing(ledger: Ledger) -> None:
+    records = LogWriter().entries(5)
+    ledger.append(records)
+    assert ledger.entries(2, 4, 1 << 20) == records[1:4]
+    assert ledger.entries(2, 9, 1 << 20) == records[1:]
+    assert ledger.entries(2, 5, 1) == records[1:2]
+    assert ledger.entries(6, 9, 1 << 20) == []
+
+
+def test_the_lowest_checkpoint_at_or_above(ledger: Ledger) -> None:
+    writer = LogWriter()
+    checkpoints = []
+    for _ in range(3):
+        ledger.append(writer.entries(2))
+        checkpoints.append(writer.checkpoint())
+        ledger.append([checkpoints[-1]])
+    assert ledger.checkpoint_from(1) == checkpoints[0]
+    assert ledger.checkpoint_from(4) == checkpoints[1]
+    assert ledger.checkpoint_from(5) == checkpoints[2]
+    assert ledger.checkpoint_from(7) is None
+
+
+def test_files_are_for_their_owner_only(sqlite_ledger: Ledger) -> None:
+    sqlite_ledger.append([slot("prepare", 1)])
+    folder: Path = sqlite_ledger.location.folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    modes = {name: stat.S_IMODE((folder / name).stat().st_mode) for name in os.listdir(folder)}
+    assert len(modes) >= 5
+    assert set(modes.values()) == {0o600}, modes
+
+
+def count(ledger: Ledger, table: str) -> int:
+    from django.db import connections
+
+    with connections[ledger.alias].cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,172 @@
+"""Killed with -9 anywhere: what was acknowledged is there, what was not is there whole or not at all."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.ledger.children import end_now, reopen_when_free, run_in_child, script
+from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
+from tests.ledger.test_materialise import change
+from validators.consensus.effects import Prune, Record, StateRecord
+from validators.ledger import Ledger, Location, open_ledger
+from validators.ports import Recovery
+
+ALIAS = "ledger-in-child"
+
+
+def first_turns(ledger: Ledger, writer: LogWriter) -> None:
+    ledger.append([*writer.entries(2), slot("pre_prepare", 2), slot("prepare", 2), slot("commit", 2)])
+    ledger.materialise([change(ticket("T-1"))], 1, START)
+
+
+def last_turn(writer: LogWriter) -> list[Record]:
+    """One record of each kind, so that the transaction touches every table of the log."""
+    entry = writer.entry()
+    return [
+        slot("pre_prepare", 3, body=entry.body),
+        slot("prepared", 3),
+        slot("commit", 3),
+        entry,
+        writer.checkpoint(),
+        StateRecord("voting", b"1"),
+        slot("view", 0, view=1),
+        Prune(2),
+    ]
+
+
+def statements_before_the_end(ledger: Ledger, count: int) -> None:
+    """From now on, the process dies when SQLite is about to run its `count`-th statement."""
+    left = [count]
+
+    def on_statement(_text: str) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            end_now()
+
+    ledger._store._connection.set_trace_callback(on_statement)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("count", range(1, 18))
+def test_r6_a_turn_killed_at_any_statement_is_whole_or_absent(sqlite_place: Location, count: int) -> None:
+    def work() -> None:
+        ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+        ledger.load()
+        writer = LogWriter()
+        first_turns(ledger, writer)
+        statements_before_the_end(ledger, count)
+        ledger.append(last_turn(writer))
+
+    status = run_in_child(work)
+    recovery, voting = recovered(sqlite_place)
+    assert voting, "a crash is no loss"
+    writer = LogWriter()
+    before = writer.entries(2)
+    whole = status == 0
+    if not whole:
+        assert recovery.entries == tuple(before)
+        assert [record.phase for record in recovery.slots] == ["pre_prepare", "prepare", "commit"]
+        assert (recovery.checkpoint, recovery.states) == (None, ())
+        return
+    turn = last_turn(writer)
+    assert recovery.entries == tuple(writer.records)
+    assert recovery.checkpoint == turn[4]
+    assert recovery.states == (turn[5],)
+    assert recovery.slots == (turn[0], turn[1], turn[2], turn[6])
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_r9_rows_killed_at_any_statement_are_never_half_of_it(sqlite_place: Location, count: int) -> None:
+    def work() -> None:
+        ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+        ledger.load()
+        writer = LogWriter()
+        first_turns(ledger, writer)
+        ledger.notice(executed(writer.records[1], ["ok", "ok"]))
+        statements_before_the_end(ledger, count)
+        changes = [change(ticket("T-1", state="VALIDATED")), change(ticket("T-2"))]
+        ledger.materialise(changes, 2, START + 1)
+
+    status = run_in_child(work)
+    ledger = reopen_when_free(sqlite_place)
+    try:
+        recovery = ledger.load()
+        states = {found.row.ticket: found.row.state for found in recovery.rows}
+        counters = dict(ledger._store.rows("SELECT name, value FROM ledger_counter WHERE value <> 0"))
+        if status:
+            assert recovery.applied_sequence == 1
+            assert states == {"T-1": "ISSUED"}
+            assert counters == {"ticket/ISSUED/default": 1}
+        else:
+            assert recovery.applied_sequence == 2
+            assert states == {"T-1": "VALIDATED", "T-2": "ISSUED"}
+            assert counters == {
+                "operation/validate/ok": 2,
+                "ticket/ISSUED/default": 1,
+                "ticket/VALIDATED/default": 1,
+            }
+    finally:
+        ledger.close()
+
+
+WRITER = """
+    import sys
+    from pathlib import Path
+    from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
+    from validators.consensus.effects import ApplicationChange, Prune
+    from validators.ledger import Location, open_ledger
+
+    ledger = open_ledger(Location(Path(sys.argv[1]), sys.argv[2], sys.argv[3]), cluster_id=CLUSTER)
+    recovery = ledger.load()
+    writer = LogWriter()
+    for record in recovery.entries:
+        writer.entry()
+    while True:
+        entry = writer.entry()
+        number = entry.entry.sequence
+        ledger.append([slot("pre_prepare", number, body=entry.body), slot("prepare", number)])
+        print(number, "voted", flush=True)
+        ledger.append([entry, slot("commit", number), Prune(number - 8)])
+        ledger.notice(executed(entry, ["ok", "ok"]))
+        print(number, "logged", flush=True)
+        row = ticket(f"T-{number % 50}", sequence=number)
+        ledger.materialise([ApplicationChange("ticket", (row.event, row.ticket), row)], number, START)
+"""
+
+
+def test_killed_at_random_moments_it_keeps_every_acknowledged_turn(place: Location) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")  # noqa: T201 - shown when the test fails
+    dice = random.Random(seed)
+    logged = 0
+    for _life in range(3):
+        with script(WRITER, str(place.folder), place.url, place.schema) as child:
+            assert child.stdout is not None
+            voted = 0
+            for _line in range(dice.randrange(1, 60)):
+                number, what = child.stdout.readline().split()
+                logged = int(number) if what == "logged" else logged
+                voted = int(number) if what == "voted" else voted
+            child.kill()
+            child.wait()
+        ledger = reopen_when_free(place)
+        try:
+            assert ledger.voting
+            recovery = ledger.load()
+            assert recovery.frontier.size >= logged
+            assert recovery.applied_sequence <= recovery.frontier.size
+            prepared = [one.sequence for one in recovery.slots if one.phase == "prepare"]
+            assert max(prepared, default=0) >= voted
+            list(recovery.rows)
+            logged = recovery.frontier.size
+        finally:
+            ledger.close()
+
+
+def recovered(place: Location) -> tuple[Recovery, bool]:
+    ledger = reopen_when_free(place)
+    try:
+        return ledger.load(), ledger.voting
+    finally:
+        ledger.close()

@@ -1,0 +1,206 @@
+"""A flipped byte is noticed at start, whichever it is (DESIGN section 6, PROTOCOL R9, R11)."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ledger.children import end_now, run_in_child
+from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
+from tests.ledger.test_materialise import OTHERS, change
+from validators.consensus.effects import StateRecord
+from validators.ledger import (
+    Ledger,
+    LedgerDamaged,
+    LedgerError,
+    Location,
+    encoding,
+    open_ledger,
+    statements,
+)
+from validators.ledger.meta import count_turn
+from validators.ledger.store import Write
+from validators.ports import JournalError
+
+ALIAS = "ledger-under-test"
+FLIPS = 80
+
+
+def fill(ledger: Ledger) -> None:
+    """Something in every table."""
+    writer = LogWriter()
+    ledger.append([*writer.entries(12), writer.checkpoint()])
+    ledger.append([*writer.entries(3), slot("pre_prepare", 16, body=b"open batch"), slot("prepare", 16)])
+    ledger.append([slot("commit", 16), StateRecord("voting", b"1"), slot("view", 0, view=1)])
+    for record in writer.records:
+        ledger.notice(executed(record, ["ok", "ticket_not_found"]))
+    tickets = [change(ticket(f"T-{number}", metadata={"k": "v"})) for number in range(30)]
+    ledger.materialise([*tickets, *OTHERS], 14, START)
+
+
+def contents(ledger: Ledger) -> Any:
+    """All that a replica restores itself from."""
+    recovery = ledger.load()
+    rows = sorted(map(repr, recovery.rows))
+    return [getattr(recovery, name) for name in recovery.__struct_fields__ if name != "rows"] + [rows]
+
+
+@pytest.fixture
+def filled(place: Location) -> Location:
+    ledger = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
+    ledger.load()
+    fill(ledger)
+    ledger.close()
+    return place
+
+
+DAMAGES = {
+    "entry": ("consensusentry", "entry", "sequence = 7", "Entry 7 is damaged: it differs from its checksum"),
+    "hash": ("consensusentry", "entry_hash", "sequence = 7", "Entry 7 is damaged"),
+    "timestamp": ("consensusentry", "timestamp", "sequence = 7", "Entry 7 is damaged"),
+    "batch": ("batchbody", "content", "sequence = 7", "Entry 7 is damaged: its batch"),
+    "commits": ("commitcertificate", "frames", "sequence = 7", "Entry 7 is damaged: its COMMITs"),
+    "outcomes": ("entryoutcomes", "outcomes", "sequence = 7", "Entry 7 is damaged: its outcomes"),
+    "vote": ("protocolrecord", "frames", "phase = 'commit'", "the commit record of sequence 16 in view 0"),
+    "proposal": ("batchbody", "content", "sequence = 16", "the batch proposed for sequence 16 in view 0"),
+    "checkpoint": ("checkpoint", "frames", "sequence = 12", "the checkpoint at sequence 12"),
+    "log root": ("checkpoint", "log_root", "sequence = 12", "the checkpoint at sequence 12"),
+    "value": ("statevalue", "value", "name = 'voting'", "the value 'voting'"),
+    "row": ("ticket", "row", "ticket_id = 'T-3'", "the row of ticket 'T-3'"),
+    "state row": ("staterow", "row", "true", "the state row"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_damage_is_named(filled: Location, what: str) -> None:
+    table, column, where, sentence = DAMAGES[what]
+    ledger = open_ledger(filled, cluster_id=CLUSTER, alias=ALIAS)
+    try:
+        number = column == "timestamp"
+        other = f"{column} + 1" if number else "'x'" if not filled.url else "cast('x' AS bytea)"
+        ledger._store.define(f"UPDATE ledger_{table} SET {column} = {other} WHERE {where}")  # noqa: S608
+        with pytest.raises(LedgerDamaged, match=sentence):
+            contents(ledger)
+    finally:
+        ledger.close()
+
+
+@pytest.mark.parametrize("sequence", [1, 8, 15])
+def test_a_missing_entry_is_noticed(filled: Location, sequence: int) -> None:
+    ledger = open_ledger(filled, cluster_id=CLUSTER, alias=ALIAS)
+    try:
+        ledger._store.define(f"DELETE FROM ledger_consensusentry WHERE sequence = {sequence}")  # noqa: S608
+        if sequence == 15:
+            # Nothing but a vote or a peer knows of a missing last entry: consensus asks for it (R11, R23).
+            assert ledger.load().frontier.size == 14
+            return
+        with pytest.raises(LedgerDamaged, match=f"Entry {sequence + 1} is damaged: it follows"):
+            contents(ledger)
+    finally:
+        ledger.close()
+
+
+def test_an_entry_changed_with_its_checksum_breaks_the_chain(filled: Location) -> None:
+    """What a checksum cannot see (an edit with care) the chain of hashes and the signed root do."""
+    ledger = open_ledger(filled, cluster_id=CLUSTER, alias=ALIAS)
+    writer = LogWriter()
+    writer.entries(11)
+    forged = writer.entry(operations=1)
+    try:
+        row = encoding.entry_row(forged, 12)
+        ledger._store.define("DELETE FROM ledger_batchbody WHERE id = 12")
+        ledger._store.define("DELETE FROM ledger_consensusentry WHERE sequence = 12")
+        ledger._store.commit(
+            count_turn(99, held_by=ledger.incarnation),
+            [
+                Write(statements.INSERT_BODY, [encoding.body_row(12, 12, forged.body)]),
+                Write(statements.INSERT_ENTRY, [row]),
+            ],
+            durable=True,
+        )
+        with pytest.raises(LedgerDamaged, match="Entry 12 is damaged: the log up to it has root"):
+            contents(ledger)
+    finally:
+        ledger.close()
+
+
+def test_any_flipped_byte_of_the_file_is_noticed_or_harmless(sqlite_place: Location, tmp_path: Path) -> None:
+    """Harmless: in unused space, or in an index entry that nothing reads; what is recovered is equal."""
+    ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+    ledger.load()
+    fill(ledger)
+    whole = contents(ledger)
+    ledger.close()
+    good = tmp_path / "good"
+    shutil.copytree(sqlite_place.folder, good)
+    size = (good / "ledger.sqlite3").stat().st_size
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")  # noqa: T201 - shown when the test fails
+    dice = random.Random(seed)
+    noticed = 0
+    for _ in range(FLIPS):
+        place = dice.randrange(size)
+        shutil.copytree(good, sqlite_place.folder, dirs_exist_ok=True)
+        flip(sqlite_place.database_file, place, 1 << dice.randrange(8))
+        found = recovered(sqlite_place)
+        noticed += found is None
+        assert found is None or found == whole, f"byte {place}"
+    assert noticed > FLIPS // 4
+
+
+def test_r11_a_flipped_byte_in_the_write_ahead_log_is_noticed(sqlite_place: Location) -> None:
+    """SQLite ends its log there in silence: a shorter, healthy ledger that would vote again."""
+
+    def work() -> None:
+        ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+        ledger.load()
+        for number in range(1, 30):
+            ledger.append([slot("prepare", number)])
+        end_now()
+
+    run_in_child(work)
+    log = Path(f"{sqlite_place.database_file}-wal")
+    flip(log, log.stat().st_size * 3 // 4, 16)
+    ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+    try:
+        assert len(ledger.load().slots) < 29
+        assert not ledger.voting
+        assert "cut off" in ledger.voting_reason
+    finally:
+        ledger.close()
+
+
+def test_a_torn_witness_says_nothing(sqlite_place: Location) -> None:
+    """A power cut may leave it half written; the ledger itself is whole then."""
+    open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS).close()
+    flip(sqlite_place.folder / "ledger.turns", 20, 1)
+    ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+    assert ledger.voting
+    ledger.close()
+
+
+def recovered(place: Location) -> Any:
+    """Contents, or None when opening or loading said that something is wrong."""
+    try:
+        ledger = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
+    except (JournalError, LedgerError):
+        return None
+    try:
+        found = contents(ledger)
+        return found if ledger.voting else None
+    except JournalError:
+        return None
+    finally:
+        ledger.close()
+
+
+def flip(path: Path, place: int, mask: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ mask]))

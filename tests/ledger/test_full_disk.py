@@ -1,0 +1,131 @@
+"""A full disk ends a turn, not the ledger: it goes on by itself once there is room (PROTOCOL R8)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
+from tests.ledger.test_materialise import change
+from validators.ledger import Ledger, LedgerError, Location, open_ledger
+from validators.ports import JournalError, JournalFull
+
+ALIAS = "ledger-under-test"
+DISK_BYTES = 4 * 1024 * 1024
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Leave no byte free."""
+    filler = folder / "filler"
+    descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(descriptor, bytes(4096))
+    except OSError:
+        return filler
+    finally:
+        os.close(descriptor)
+
+
+def test_r8_a_real_full_disk_and_room_again(small_disk: Path) -> None:
+    ledger = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
+    writer = LogWriter()
+    ledger.load()
+    ledger.append([*writer.entries(3), slot("prepare", 4)])
+    ledger.materialise([change(ticket("T-1"))], 2, START)
+    filler = fill(small_disk)
+    lost = writer.entry(operations=1_000)
+    with pytest.raises(JournalFull):
+        ledger.append([lost])
+    with pytest.raises(JournalError):
+        ledger.append([slot("prepare", 5)])
+    assert not ledger.takes_writes()
+    assert ledger.load().frontier.size == 3, "it can still be read"
+    with pytest.raises(JournalFull):
+        ledger.materialise([change(ticket(f"T-{number}")) for number in range(3_000)], 3, START)
+    filler.unlink()
+    assert ledger.takes_writes()
+    recovery = ledger.load()
+    assert (recovery.frontier.size, recovery.applied_sequence) == (3, 2)
+    assert recovery.slots == (slot("prepare", 4),)
+    ledger.append([lost])
+    ledger.materialise([change(ticket("T-2"))], 4, START)
+    ledger.close()
+    again = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
+    recovery = again.load()
+    assert again.voting
+    assert (recovery.frontier.size, recovery.applied_sequence) == (4, 4)
+    again.close()
+
+
+def test_a_ledger_on_a_full_disk_does_not_open_half(small_disk: Path) -> None:
+    filler = fill(small_disk)
+    with pytest.raises((JournalError, LedgerError)):
+        open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
+    filler.unlink()
+    ledger = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
+    assert ledger.voting
+    ledger.close()
+
+
+def test_r8_a_file_that_may_not_grow(sqlite_ledger: Ledger) -> None:
+    """SQLite's own limit gives the same error (SQLITE_FULL) without a file system of ours."""
+    connection = sqlite_ledger._store._connection  # type: ignore[attr-defined]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count={pages + 2}")
+    writer = LogWriter()
+    record = writer.entry(operations=500)
+    with pytest.raises(JournalFull):
+        sqlite_ledger.append([slot("prepare", 1), record])
+    connection.execute("PRAGMA max_page_count=1000000")
+    assert sqlite_ledger.takes_writes()
+    assert sqlite_ledger.load().slots == ()
+    sqlite_ledger.append([slot("prepare", 1), record])
+    assert sqlite_ledger.load().entries == (record,)
+
+
+def test_r8_a_full_server(postgres_place: Location) -> None:
+    """PostgreSQL's own error for a full disk (53100), raised by a trigger as the server would."""
+    ledger = open_ledger(postgres_place, cluster_id=CLUSTER, alias=ALIAS)
+    try:
+        ledger.load()
+        ledger._store.define(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
+        )
+        for table in ("protocolrecord", "ledgermeta"):
+            ledger._store.define(
+                f"CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON ledger_{table}"
+                " FOR EACH ROW EXECUTE FUNCTION no_room()"
+            )
+        with pytest.raises(JournalFull, match="could not extend file"):
+            ledger.append([slot("prepare", 1)])
+        assert not ledger.takes_writes()
+        ledger._store.define("DROP FUNCTION no_room() CASCADE")
+        assert ledger.takes_writes()
+        assert ledger.load().slots == ()
+        ledger.append([slot("prepare", 1)])
+        assert ledger.load().slots == (slot("prepare", 1),)
+    finally:
+        ledger.close()

@@ -1,0 +1,128 @@
+"""Rows follow the log, all together or not at all (PROTOCOL R9)."""
+
+import msgspec
+import pytest
+
+from tests.ledger.samples import LogWriter, executed, ticket
+from tests.ledger.test_append import count, reopened
+from tickets.machine.rows import ROW_TYPES, BundlePage, ClockRow, NonceGroup, SessionRow, TicketRow
+from validators.consensus.effects import ApplicationChange
+from validators.ledger import Ledger, LedgerDamaged, state_rows
+
+
+def change(row: TicketRow) -> ApplicationChange:
+    return ApplicationChange(table="ticket", key=(row.event, row.ticket), row=row)
+
+
+OTHERS = [
+    ApplicationChange("session", (3, 0), SessionRow("gateway", 4, 7, 1)),
+    ApplicationChange("bundle", (3, 0, 4), BundlePage(())),
+    ApplicationChange("nonce", (7,), NonceGroup(keep_until=99, entries=())),
+    ApplicationChange("clock", (), ClockRow((3, 0, 0, 1))),
+]
+
+
+def test_every_kind_of_row_comes_back_equal(ledger: Ledger) -> None:
+    ledger.append(LogWriter().entries(3))
+    rows = [change(ticket("T-1", metadata={"a": "1", "b": "é"})), change(ticket("T-2")), *OTHERS]
+    ledger.materialise(rows, 2, 17)
+    again, recovery = reopened(ledger)
+    try:
+        assert recovery.applied_sequence == 2
+        assert sorted(map(repr, recovery.rows)) == sorted(map(repr, rows))
+        assert sorted(map(repr, recovery.rows)) == sorted(map(repr, rows)), "can be read twice"
+    finally:
+        again.close()
+
+
+def test_every_table_of_the_machine_is_stored() -> None:
+    assert {*state_rows.TABLE_NUMBER, "ticket"} == set(ROW_TYPES)
+
+
+def test_every_field_of_a_ticket_is_stored() -> None:
+    row = ticket("T-1", metadata={"k": "v"})
+    assert state_rows.unpack_ticket(state_rows.pack_ticket(row)) == row
+    assert len(msgspec.structs.astuple(row)) == len(msgspec.structs.fields(TicketRow))
+
+
+def test_a_row_of_none_deletes(ledger: Ledger) -> None:
+    ledger.append(LogWriter().entries(2))
+    ledger.materialise(OTHERS, 1, 1)
+    gone = [ApplicationChange(one.table, one.key, None) for one in OTHERS[:2]]
+    ledger.materialise(gone, 2, 2)
+    assert sorted(map(repr, ledger.load().rows)) == sorted(map(repr, OTHERS[2:]))
+
+
+def test_counters_follow_the_tickets(ledger: Ledger) -> None:
+    """Also when one transaction changes a ticket that it creates, and across events."""
+    ledger.append(LogWriter().entries(3))
+    first = [change(ticket(f"T-{number}")) for number in range(10)]
+    ledger.materialise([*first, change(ticket("T-1", event="other"))], 1, 1)
+    assert counters(ledger) == {"ticket/ISSUED/default": 10, "ticket/ISSUED/other": 1}
+    ledger.materialise(
+        [
+            change(ticket("T-1", state="VALIDATED")),
+            change(ticket("T-2", state="CONSUMED")),
+            change(ticket("T-99", state="VALIDATED")),
+            change(ticket("T-3")),
+        ],
+        2,
+        2,
+    )
+    expected = {
+        "ticket/CONSUMED/default": 1,
+        "ticket/ISSUED/default": 8,
+        "ticket/ISSUED/other": 1,
+        "ticket/VALIDATED/default": 2,
+    }
+    assert counters(ledger) == expected
+    ledger.materialise([], 3, 3)
+    assert counters(ledger) == expected
+
+
+def test_outcomes_wait_for_their_rows(ledger: Ledger) -> None:
+    """An entry noted but not yet covered by a materialisation is written with a later one."""
+    writer = LogWriter()
+    ledger.append(writer.entries(2))
+    for record in writer.records:
+        ledger.notice(executed(record, ["ok", "ticket_not_found"]))
+    ledger.materialise([], 1, 1)
+    assert count(ledger, "ledger_entryoutcomes") == 1
+    ledger.materialise([], 2, 2)
+    assert count(ledger, "ledger_entryoutcomes") == 2
+    assert counters(ledger) == {"operation/validate/ok": 2, "operation/validate/refused": 2}
+
+
+def test_a_replay_counts_nothing_twice(ledger: Ledger) -> None:
+    """At start entries above applied_sequence are executed and noted again (R9)."""
+    writer = LogWriter()
+    ledger.append(writer.entries(2))
+    for record in writer.records:
+        ledger.notice(executed(record, ["ok", "ok"]))
+    ledger.materialise([], 1, 1)
+    again, recovery = reopened(ledger)
+    try:
+        assert recovery.applied_sequence == 1
+        for record in writer.records:
+            again.notice(executed(record, ["ok", "ok"]))
+        again.materialise([], 2, 2)
+        assert counters(again) == {"operation/validate/ok": 4}
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize("column", ["state", "gate", "row", "seat", "checksum"])
+def test_a_changed_ticket_row_is_noticed_at_start(ledger: Ledger, column: str) -> None:
+    ledger.append(LogWriter().entries(1))
+    ledger.materialise([change(ticket("T-1"))], 1, 1)
+    changed = {
+        "row": "cast('x' AS bytea)" if ledger.location.url else "zeroblob(20)",
+        "checksum": "checksum + 1",
+    }.get(column, "'x'")
+    ledger._store.define(f"UPDATE ledger_ticket SET {column} = {changed}")  # noqa: S608
+    with pytest.raises(LedgerDamaged, match="T-1"):
+        list(ledger.load().rows)
+
+
+def counters(ledger: Ledger) -> dict[str, int]:
+    return dict(ledger._store.rows("SELECT name, value FROM ledger_counter WHERE value <> 0"))  # type: ignore[arg-type]

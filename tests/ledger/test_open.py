@@ -1,0 +1,255 @@
+"""Who may open a ledger, and what opening finds out (PROTOCOL R10, R11)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import psycopg
+import pytest
+from django.db import connections
+
+from tests.ledger.children import ROOT, reopen_when_free, script
+from tests.ledger.samples import CLUSTER, LogWriter, slot
+from validators import canonical
+from validators.ledger import (
+    Ledger,
+    LedgerBusy,
+    LedgerForeign,
+    LedgerTooNew,
+    LedgerUnreachable,
+    LedgerUnsafe,
+    Location,
+    is_locked,
+    open_ledger,
+    postgresql,
+)
+from validators.ledger.meta import replace_meta
+from validators.ports import JournalError, JournalFenced
+
+ALIAS = "ledger-under-test"
+
+
+def opened(place: Location, alias: str = ALIAS, **options: bool) -> Ledger:
+    return open_ledger(place, cluster_id=CLUSTER, alias=alias, **options)
+
+
+def test_r10_a_second_opener_is_refused_and_changes_nothing(place: Location) -> None:
+    first = opened(place)
+    first.load()
+    try:
+        with pytest.raises(LedgerBusy, match="in use by another process"):
+            opened(place, alias="rival")
+        assert "rival" not in connections.databases
+        assert is_locked(place.folder)
+        first.append([slot("prepare", 1)])
+    finally:
+        first.close()
+    assert not is_locked(place.folder)
+
+
+def test_r10_postgresql_has_a_lock_beside_the_file(postgres_place: Location, tmp_path: Path) -> None:
+    """Two hosts share a schema, never a folder."""
+    first = opened(postgres_place)
+    elsewhere = Location(tmp_path / "other-host", postgres_place.url, postgres_place.schema)
+    try:
+        with pytest.raises(LedgerBusy, match=postgres_place.schema):
+            opened(elsewhere, alias="rival")
+    finally:
+        first.close()
+
+
+def test_the_lock_ends_with_its_process(sqlite_place: Location) -> None:
+    """No lapsed lease, no guess: a free lock is the proof that the node is dead."""
+    holder = """
+        import sys
+        from validators.ledger import open_ledger
+        ledger = open_ledger(sys.argv[1], cluster_id=bytes.fromhex(sys.argv[2]))
+        print("open", flush=True)
+        sys.stdin.read()
+    """
+    with script(holder, str(sqlite_place.folder), CLUSTER.hex()) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n", "works without Django settings and environment"
+        assert is_locked(sqlite_place.folder)
+        with pytest.raises(LedgerBusy, match=f"process {child.pid}"):
+            opened(sqlite_place)
+        child.kill()
+        child.wait()
+        assert not is_locked(sqlite_place.folder)
+    opened(sqlite_place).close()
+
+
+def test_it_opens_right_after_installation(tmp_path: Path) -> None:
+    """With the platform's settings, nothing migrated and no data folder."""
+    source = (
+        "import django, sys; django.setup(); from validators.ledger import open_ledger\n"
+        "ledger = open_ledger(sys.argv[1], cluster_id=bytes(32)); ledger.load(); print(ledger.alias)"
+    )
+    environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "dtvn_project.settings"}
+    environment["DTVN_DATA"] = str(tmp_path / "absent")
+    done = subprocess.run(
+        [sys.executable, "-c", source, str(tmp_path / "l")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("ledger\n", "")
+    assert not (tmp_path / "absent").exists()
+
+
+def test_another_clusters_ledger_is_refused(place: Location) -> None:
+    opened(place).close()
+    with pytest.raises(LedgerForeign, match="belongs to cluster"):
+        open_ledger(place, cluster_id=canonical.digest(b"another"), alias=ALIAS)
+    opened(place).close()
+
+
+def test_a_newer_schema_is_refused(place: Location) -> None:
+    ledger = opened(place)
+    newer = msgspec.structs.replace(ledger._meta, schema=99)
+    ledger._store.commit(replace_meta(newer, held_by=1), [], durable=True)
+    ledger.close()
+    with pytest.raises(LedgerTooNew, match="schema 99"):
+        opened(place)
+    assert not is_locked(place.folder)
+
+
+def test_r10_a_writer_that_lost_the_ledger_writes_nothing_more(place: Location) -> None:
+    ledger = opened(place)
+    ledger.load()
+    ledger.append([slot("prepare", 1)])
+    ledger._store.define("UPDATE ledger_ledgermeta SET incarnation = incarnation + 1")
+    with pytest.raises(JournalFenced):
+        ledger.append([slot("prepare", 2)])
+    assert len(ledger.load().slots) == 1
+    with pytest.raises(JournalFenced):
+        ledger.materialise([], 0, 0)
+    ledger.close()
+
+
+def test_r10_a_lost_connection_is_a_failed_persist(postgres_place: Location) -> None:
+    ledger = opened(postgres_place)
+    ledger.load()
+    ledger.append([slot("prepare", 1)])
+    backend = ledger._store.rows("SELECT pg_backend_pid()")[0][0]
+    with psycopg.connect(postgres_place.url, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s)", (backend,))
+    with pytest.raises(JournalError, match="PostgreSQL could not write"):
+        ledger.append([slot("prepare", 2)])
+    with pytest.raises(JournalError):
+        ledger.append([slot("prepare", 3)])
+    ledger.close()
+    again = reopen_when_free(postgres_place)
+    try:
+        assert again.load().slots == (slot("prepare", 1),)
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize("setting", sorted(postgresql.SAFE_SETTINGS))
+def test_r10_a_server_that_could_forget_is_refused(
+    postgres_place: Location, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    """The server here is a safe one, so the test turns round what safe means."""
+    monkeypatch.setitem(postgresql.SAFE_SETTINGS, setting, "off")
+    with pytest.raises(LedgerUnsafe, match=f"{setting} = on"):
+        opened(postgres_place)
+    assert not is_locked(postgres_place.folder)
+
+
+def test_r10_commits_are_synchronous_whatever_the_database_says(postgres_place: Location) -> None:
+    with psycopg.connect(postgres_place.url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET synchronous_commit = off".encode())
+    ledger = opened(postgres_place)
+    try:
+        ledger.load()
+        ledger.materialise([], 0, 0)
+        assert ledger._store.rows("SHOW synchronous_commit") == [("on",)]
+    finally:
+        ledger.close()
+        with psycopg.connect(postgres_place.url, autocommit=True) as admin:
+            admin.execute(f"ALTER DATABASE {admin.info.dbname} RESET synchronous_commit".encode())
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"postgresql://postgres:geheim@127.0.0.1:{unused.getsockname()[1]}/x"
+        with pytest.raises(LedgerUnreachable, match="does not answer for schema gone") as caught:
+            opened(Location(tmp_path / "l", url, "gone"))
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(LedgerUnreachable, match="cannot be used"):
+        opened(Location(tmp_path / "file"))
+    with pytest.raises(LedgerUnreachable, match="not 'Bad Name'"):
+        Location(tmp_path, "postgresql://h/d", "Bad Name")
+
+
+def test_r11_a_new_replica_votes(place: Location) -> None:
+    ledger = opened(place)
+    assert (ledger.created, ledger.voting, ledger.voting_reason) == (True, True, "")
+    ledger.close()
+    again = opened(place, expect_existing=True)
+    assert (again.created, again.voting, again.incarnation) == (False, True, 2)
+    again.close()
+
+
+def test_r11_an_empty_ledger_of_a_replica_that_had_one_follows(place: Location) -> None:
+    ledger = opened(place, expect_existing=True)
+    assert not ledger.voting
+    assert "lost" in ledger.voting_reason
+    ledger.close()
+    again = opened(place)
+    assert not again.voting, "the flag stays"
+    again.close()
+
+
+def test_r11_a_deleted_database_is_noticed_by_what_lies_beside_it(sqlite_place: Location) -> None:
+    opened(sqlite_place).close()
+    sqlite_place.database_file.unlink()
+    ledger = opened(sqlite_place)
+    assert ledger.created
+    assert not ledger.voting
+    ledger.close()
+
+
+def test_r11_an_old_copy_put_back_follows(sqlite_place: Location, tmp_path: Path) -> None:
+    """A twin from an old disk image would vote again where it voted before."""
+    ledger = opened(sqlite_place)
+    ledger.load()
+    ledger.append([slot("prepare", 1)])
+    ledger.close()
+    shutil.copy(sqlite_place.database_file, tmp_path / "copy")
+    ledger = opened(sqlite_place)
+    ledger.load()
+    ledger.append([slot("prepare", 2)])
+    ledger.close()
+    shutil.copy(tmp_path / "copy", sqlite_place.database_file)
+    again = opened(sqlite_place)
+    assert not again.voting
+    assert "holds 1 turns of 2" in again.voting_reason
+    again.close()
+
+
+def test_r11_stopping_to_vote_is_durable(place: Location) -> None:
+    ledger = opened(place)
+    ledger.load()
+    ledger.stop_voting("Members show a statement of mine that my log lacks.")
+    ledger.append(LogWriter().entries(1))
+    ledger.close()
+    again = opened(place)
+    assert not again.voting
+    assert again.voting_reason.startswith("Members show")
+    assert len(again.load().entries) == 1
+    again.close()

@@ -1,0 +1,174 @@
+"""Rows plus a replay give the same rows, from wherever the replay starts (PROTOCOL R9, PITFALLS 8, 20).
+
+The real ticket machine and the real executor run a random life; the ledger is cut off at each point
+between its two transactions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.ledger.samples import CLUSTER
+from tests.tickets_machine.support import genesis
+from tickets.machine import Admit, Consume, Dispute, Issue, OpenSession, TicketApplication, Validate, build
+from validators import canonical
+from validators.consensus.executor import Executor, Step
+from validators.consensus.messages import Batch, Bundle, Operation, batch_digest, bundle_digest
+from validators.consensus.verified import VerifiedBatch, VerifiedBundle
+from validators.genesis import cluster_id
+from validators.ledger import Ledger, Location, open_ledger
+from validators.ledger.statements import TICKET_COLUMNS
+from validators.wire import FrameSigner
+from validators.wire.envelope import encode_envelope, kind_of
+
+ALIAS = "ledger-under-test"
+START = 1_700_000_000_000_000
+BATCHES = 40
+FOUNDED = genesis()
+TABLES = {
+    "ticket": TICKET_COLUMNS,
+    "staterow": "key, row, checksum",
+    "entryoutcomes": "sequence, operations, listed, outcomes, checksum",
+    "counter": "name, value",
+    "consensusentry": "sequence, epoch, timestamp, entry, entry_hash, checksum",
+    "batchbody": "sequence, content",
+}
+
+
+class Life:
+    """Batches of random operations on few tickets, so that most are refused or contradict."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.number = 0
+
+    def batches(self) -> list[VerifiedBatch]:
+        opening = self.bundle([self.operation(OpenSession(), "", nonce=b"open")], session=(0, 0))
+        self.number = 0
+        return [self.batch([opening])] + [
+            self.batch(
+                [
+                    self.bundle([self.random() for _ in range(self.dice.randrange(1, 6))], session=(1, 0))
+                    for _ in range(self.dice.randrange(3))
+                ]
+            )
+            for _ in range(BATCHES - 1)
+        ]
+
+    def random(self) -> Operation:
+        command = self.dice.choice(
+            [Issue(seat="A1", metadata=(("k", "v"),)), Validate(), Consume(gate="n"), Admit(), Dispute()]
+        )
+        nonce = self.dice.choice([b"", b"n%d" % self.dice.randrange(20)])
+        return self.operation(command, f"T-{self.dice.randrange(12)}", nonce=nonce)
+
+    def operation(self, command: Any, ticket: str, nonce: bytes = b"") -> Operation:
+        entry = f"node{self.dice.randrange(4)}"
+        return build(
+            command, ticket=ticket, actor="anna", entry=entry, valid_until=START + 60_000_000, nonce=nonce
+        )
+
+    def bundle(self, operations: Sequence[Operation], *, session: tuple[int, int]) -> VerifiedBundle:
+        done = max(0, self.number - 3)
+        bundle = Bundle(0, "gateway", b"client00", session, self.number, done, tuple(operations))
+        self.number += 1
+        body = canonical.encode(bundle)
+        frame = encode_envelope(kind_of(bundle), body, b"s" * 64)
+        return VerifiedBundle(canonical.decode(Bundle, body), bundle_digest(body), frame)
+
+    def batch(self, bundles: list[VerifiedBundle]) -> VerifiedBatch:
+        proposed = START + self.dice.randrange(1_000_000)
+        digest = batch_digest(0, proposed, tuple(bundle.digest for bundle in bundles))
+        batch = Batch(0, proposed, tuple(bundle.frame for bundle in bundles))
+        return VerifiedBatch(batch, digest, canonical.encode(batch), tuple(bundles))
+
+
+class Replica:
+    """Executor, application and ledger, as a host drives them."""
+
+    def __init__(self, place: Location) -> None:
+        self.ledger = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
+        self.application = TicketApplication(FOUNDED, cluster_id(FOUNDED))
+        self.executor = Executor(0, self.application)
+        recovery = self.ledger.load()
+        self.application.load(recovery.rows)
+        signer = FrameSigner(CLUSTER, b"", self)
+        for note in self.executor.restore(recovery, signer):
+            self.ledger.notice(note)
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        return None
+
+    def principal_key(self, name: str) -> bytes | None:
+        return self.application.principal_key(name)
+
+    def execute(self, batch: VerifiedBatch) -> Step:
+        step = self.executor.execute(batch)
+        self.ledger.append([step.record(())])
+        self.ledger.notice(step.note(0))
+        return step
+
+    def materialise(self) -> None:
+        changes = self.application.changes()
+        self.ledger.materialise(changes, self.executor.executed, self.executor.timestamp)
+
+
+def tables(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        name: sorted(
+            ledger._store.rows(f"SELECT {columns} FROM ledger_{name}"),  # noqa: S608
+            key=repr,
+        )
+        for name, columns in TABLES.items()
+    }
+
+
+def live(place: Location, batches: list[VerifiedBatch], *, seed: int) -> tuple[bytes, Any]:
+    """Execute all, materialising and restarting wherever the dice say; (state root, tables)."""
+    dice = random.Random(seed)
+    replica = Replica(place)
+    try:
+        for batch in batches:
+            replica.execute(batch)
+            if dice.random() < 0.3:
+                replica.materialise()
+            if dice.random() < 0.3:
+                replica.ledger.close()
+                replica = Replica(place)
+        replica.materialise()
+        return replica.application.root(), tables(replica.ledger)
+    finally:
+        replica.ledger.close()
+
+
+@pytest.fixture
+def seed() -> int:
+    chosen = random.randrange(1 << 32)
+    print(f"seed {chosen}")  # noqa: T201 - shown when the test fails
+    return chosen
+
+
+def test_r9_any_lag_and_any_restart_give_the_same_rows(place: Location, seed: int) -> None:
+    batches = Life(seed).batches()
+    first = live(place, batches, seed=seed)
+    elsewhere = Location(place.folder.with_name("other"), place.url, f"{place.schema}_b" if place.url else "")
+    second = live(elsewhere, batches, seed=seed + 1)
+    assert first[0] == second[0]
+    for name in TABLES:
+        assert first[1][name] == second[1][name], name
+
+
+def test_the_same_log_gives_the_same_rows_on_both_databases(
+    sqlite_place: Location, postgres_place: Location, seed: int
+) -> None:
+    """PITFALLS 8: nothing the state depends on may come from the database."""
+    batches = Life(seed).batches()
+    on_sqlite = live(sqlite_place, batches, seed=seed)
+    on_postgresql = live(postgres_place, batches, seed=seed + 1)
+    assert on_sqlite[0] == on_postgresql[0]
+    for name in TABLES:
+        assert on_sqlite[1][name] == on_postgresql[1][name], name

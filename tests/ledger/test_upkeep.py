@@ -1,0 +1,84 @@
+"""SQLite's write-ahead log is copied outside the turn and stays bounded (PROTOCOL R25)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.samples import START, slot
+from tests.waiting import wait_until
+from validators.ledger import Ledger
+from validators.ledger.checkpointer import Checkpointer
+from validators.ledger.sqlite import CHECKPOINT_EVERY, SqliteStore
+from validators.ports import JournalError
+
+BODY = 1024 * 1024
+
+
+def write_until_copied(ledger: Ledger, first: int) -> int:
+    """Append slots until a copy in the background has ended; the next free sequence."""
+    store = ledger._store
+    assert isinstance(store, SqliteStore)
+    checkpointer = store._checkpointer
+    sequence = first
+    for _ in range(CHECKPOINT_EVERY // BODY + 2):
+        ledger.append([slot("pre_prepare", sequence, body=os.urandom(BODY))])
+        sequence += 1
+    wait_until(lambda: checkpointer._done, timeout=30, what="the log is copied")
+    ledger.materialise([], 0, START)
+    return sequence
+
+
+def log_size(ledger: Ledger) -> int:
+    return Path(f"{ledger.location.database_file}-wal").stat().st_size
+
+
+def test_r25_the_log_is_filled_from_its_beginning_again(sqlite_ledger: Ledger) -> None:
+    sequence = write_until_copied(sqlite_ledger, 1)
+    size = log_size(sqlite_ledger)
+    for _ in range(3):
+        sequence = write_until_copied(sqlite_ledger, sequence)
+    assert log_size(sqlite_ledger) <= size + 2 * BODY
+
+
+def test_r25_a_reader_holds_up_no_turn(sqlite_ledger: Ledger) -> None:
+    """Somebody's open transaction makes the log grow, never wait; afterwards it shrinks to its place."""
+    sequence = write_until_copied(sqlite_ledger, 1)
+    reader = sqlite3.connect(sqlite_ledger.location.database_file, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM ledger_protocolrecord").fetchone()
+    sequence = write_until_copied(sqlite_ledger, sequence)
+    grown = log_size(sqlite_ledger)
+    reader.execute("COMMIT")
+    reader.close()
+    for _ in range(3):
+        sequence = write_until_copied(sqlite_ledger, sequence)
+    assert log_size(sqlite_ledger) <= grown + (CHECKPOINT_EVERY + 4 * BODY)
+    assert len(sqlite_ledger.load().slots) == sequence - 1
+
+
+def test_maintain_copies_what_little_there_is(sqlite_ledger: Ledger) -> None:
+    store = sqlite_ledger._store
+    assert isinstance(store, SqliteStore)
+    sqlite_ledger.append([slot("prepare", 1)])
+    sqlite_ledger.maintain()
+    wait_until(lambda: store._checkpointer._done, timeout=30, what="the log is copied")
+    store._checkpointer.take_done()
+    sqlite_ledger.maintain()
+    assert not store._checkpointer._wanted.is_set(), "nothing written, nothing to do"
+
+
+def test_r8_a_disk_that_failed_under_a_copy_ends_the_ledger(sqlite_ledger: Ledger, tmp_path: Path) -> None:
+    """A second attempt would look like success, though the pages may be gone."""
+    store = sqlite_ledger._store
+    assert isinstance(store, SqliteStore)
+    store._checkpointer.close()
+    store._checkpointer = Checkpointer(tmp_path / "gone" / "ledger.sqlite3")
+    sqlite_ledger.append([slot("prepare", 1)])
+    sqlite_ledger.maintain()
+    wait_until(lambda: store._checkpointer._failure, timeout=30, what="the copy fails")
+    with pytest.raises(JournalError, match="could not copy the ledger's log"):
+        sqlite_ledger.append([slot("prepare", 2)])

@@ -1,0 +1,54 @@
+"""The outbound lanes of one peer: bounded, votes first, oldest dropped (PITFALLS row 15)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from validators.consensus import messages as m
+from validators.link import Lane, Outbound, lane_of
+from validators.wire.envelope import encode_envelope
+
+
+@pytest.mark.parametrize("kind", sorted(m.KINDS))
+def test_the_lane_follows_from_the_kind_of_the_envelope(kind: int) -> None:
+    frame = encode_envelope(kind, b"body", b"")
+    expected = Lane.CONSENSUS if m.KINDS[kind] in m.STATEMENTS else Lane.BULK
+    assert lane_of(frame) is expected
+
+
+@given(st.binary(max_size=8))
+def test_any_bytes_have_a_lane(frame: bytes) -> None:
+    assert lane_of(frame) in Lane
+
+
+def test_votes_overtake_bulk() -> None:
+    outbound = Outbound()
+    outbound.put(Lane.BULK, b"entries")
+    outbound.put(Lane.CONSENSUS, b"vote")
+    order = []
+    while (frame := outbound.first()) is not None:
+        order.append(frame)
+        outbound.sent()
+    assert order == [b"vote", b"entries"]
+
+
+def test_pitfall_15_a_full_lane_drops_its_oldest_and_counts_it() -> None:
+    outbound = Outbound(frames_max=3)
+    for number in range(5):
+        outbound.put(Lane.CONSENSUS, bytes([number]))
+    outbound.put(Lane.BULK, b"bulk")
+    assert outbound.dropped == 2
+    assert outbound.first() == b"\x02"
+    assert len(outbound) == 4
+
+
+def test_pitfall_15_bytes_are_bounded_but_one_frame_always_fits() -> None:
+    outbound = Outbound(bytes_max=10)
+    outbound.put(Lane.BULK, b"x" * 100)
+    assert len(outbound) == 1
+    outbound.put(Lane.BULK, b"y" * 6)
+    assert outbound.bytes_waiting == 6
+    assert outbound.clear() == 1
+    assert outbound.bytes_waiting == 0

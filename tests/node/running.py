@@ -1,0 +1,89 @@
+"""A real one-member node whose loop turns in a thread of the test, so that a test can break its ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.waiting import wait_until
+from tickets.machine import Barrier, build
+from validators.gateway.client import Gateway, valid_until
+from validators.link import read_seed
+from validators.node.build import Node, build_node
+from validators.node.layout import ClusterFolder
+from validators.node.logs import node_logger
+from validators.node.options import NodeOptions
+from validators.node.provision import create_demo_cluster
+from validators.node.run import Loop
+
+
+class Running:
+    """A one-member cluster whose loop turns in a thread, so that a test can break its ledger."""
+
+    def __init__(self, data: Path) -> None:
+        create_demo_cluster(data, nodes=1, host="127.0.0.1", ports=[1])
+        self.folder = ClusterFolder(data)
+        self.root = self.folder.node("node0").root
+        self.beats: list[Mapping[str, Any]] = []
+        self.code: int | None = None
+        self.breaks: BaseException | None = None
+        self.asked = threading.Event()
+        self.node: Node
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._live, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._ready.wait(20)
+
+    def _live(self) -> None:
+        logger = node_logger(self.root)
+        self.node = build_node(self.root, logger, NodeOptions(bind=("127.0.0.1", 0)))
+        self._break_when_told(self.node)
+        self._ready.set()
+        self.code = Loop(self.node, self.asked.is_set, self.beats.append).run()
+        with contextlib.suppress(Exception):
+            self.node.close()
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+            handler.close()
+
+    def _break_when_told(self, node: Node) -> None:
+        real = node.ledger.append
+
+        def append(records: Any) -> None:
+            if self.breaks is not None:
+                raise self.breaks
+            real(records)
+
+        node.ledger.append = append  # type: ignore[method-assign]
+        node.ledger.takes_writes = lambda: self.breaks is None  # type: ignore[method-assign]
+
+    def gateway(self) -> Gateway:
+        host, port = self.node.transport.endpoint.removeprefix("tcp://").split(":")
+        genesis = self.node.genesis
+        return Gateway(
+            genesis,
+            read_seed(self.folder.gateway_key),
+            principal="gateway",
+            addresses={0: (host, int(port))},
+        )
+
+    def end(self) -> int | None:
+        self.asked.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.code
+
+
+def commits(gateway: Gateway, *, wait: float = 5.0) -> str:
+    operation = build(Barrier(), actor="tester", entry="node0", valid_until=valid_until())
+    [result] = gateway.submit([operation], wait=wait).result(wait + 5)
+    return result.code
+
+
+def until_commits(gateway: Gateway) -> None:
+    wait_until(lambda: commits(gateway, wait=1.0) == "ok", timeout=20, what="the node commits")

@@ -1,0 +1,176 @@
+"""`manage.py validator`: flags as Go reads them, and what is settled before a node runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from validators import genesis as g
+from validators.link import public_key_of
+from validators.node.alone import UsageError, prepare
+from validators.node.flags import GoFlags
+from validators.node.keys import dev_seed, peer_id
+from validators.node.layout import NodeFolder
+from validators.node.options import NodeOptions, StartError
+from validators.node.provision import create_demo_cluster
+
+
+def parser() -> GoFlags:
+    flags = GoFlags(prog="program", description="what it does")
+    flags.flag("id", default="node0", help="name")
+    flags.flag("port", kind=int, help="number")
+    flags.switch("dev-keys", help="on or off")
+    return flags
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ("node0", None, False)),
+        (["-id", "a", "-port=7", "-dev-keys"], ("a", 7, True)),
+        (["--id=a", "--port", "7", "--dev-keys=true"], ("a", 7, True)),
+        (["-dev-keys=false", "-id", "b"], ("b", None, False)),
+        (["-dev-keys", "-id", "b"], ("b", None, True)),
+        (["-dev-keys=T"], ("node0", None, True)),
+    ],
+)
+def test_flags_take_one_or_two_dashes_and_both_forms(arguments: list[str], expected: tuple[Any, ...]) -> None:
+    options = parser().parse(arguments)
+    assert (options.id, options.port, options.dev_keys) == expected
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-nonsense"], ["-port", "many"], ["-dev-keys=maybe"], ["-i", "x"], ["x"]]
+)
+def test_a_mistake_ends_with_2_and_usage_on_stderr(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parser().parse(arguments)
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "usage: program" in captured.err
+    assert captured.err.index("\n") < captured.err.index("usage:")
+
+
+@pytest.mark.parametrize("flag", ["-h", "-help", "--help"])
+def test_help_ends_with_0_on_stdout(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parser().parse([flag])
+    assert ended.value.code == 0
+    assert "what it does" in capsys.readouterr().out
+
+
+class Told:
+    """Calls `prepare` with defaults, and keeps what it warned of."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.told: list[str] = []
+        self.warnings: list[str] = []
+
+    def prepare(self, **changes: Any) -> tuple[NodeFolder, NodeOptions]:
+        options: dict[str, Any] = {
+            "data_dir": self.data_dir,
+            "node_id": "node0",
+            "port": None,
+            "host": None,
+            "genesis_file": None,
+            "dev_keys": False,
+            "total_nodes": 4,
+            "bootstrap": "",
+            "tell": self.told.append,
+            "warn": self.warnings.append,
+        }
+        return prepare(**(options | changes))
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
+    monkeypatch.delenv("DTVN_KEY_SEED", raising=False)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    return Told(tmp_path / "data")
+
+
+def test_development_keys_come_with_a_warning_and_stay_on_loopback(told: Told) -> None:
+    folder, options = told.prepare(dev_keys=True, node_id="node2")
+    assert "anybody can derive every key" in told.warnings[0]
+    assert options.bind == ("127.0.0.1", 4003)
+    genesis = g.decode(folder.genesis.read_bytes())
+    assert genesis.members[2].public_key == public_key_of(dev_seed("node2"))
+    again, _ = told.prepare(dev_keys=True, node_id="node2")
+    assert again.root == folder.root
+
+
+def test_the_salt_of_development_keys_comes_from_the_environment(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DTVN_KEY_SEED", "secret")
+    folder, _ = told.prepare(dev_keys=True)
+    genesis = g.decode(folder.genesis.read_bytes())
+    assert peer_id(genesis.members[0].public_key) == "12D3KooWJYd11GLqmTjdw9wE96ocpZkd3WASz5PxivHLCxNMrc2h"
+    monkeypatch.delenv("DTVN_KEY_SEED")
+    with pytest.raises(StartError, match="another key"):
+        told.prepare(dev_keys=True)
+
+
+def test_with_nothing_to_start_from_the_sentence_names_both_ways(told: Told) -> None:
+    with pytest.raises(UsageError, match=r"-genesis FILE, or -dev-keys"):
+        told.prepare()
+
+
+def test_a_provisioned_node_needs_only_its_name(told: Told) -> None:
+    create_demo_cluster(told.data_dir, nodes=2, host="127.0.0.1", ports=[41001, 41002])
+    folder, options = told.prepare(node_id="node1")
+    assert options.bind == ("127.0.0.1", 41002)
+    assert folder.id == "node1"
+    name = peer_id(g.decode(folder.genesis.read_bytes()).members[1].public_key)
+    assert told.told == [f"node1 listens at /ip4/127.0.0.1/tcp/41002/p2p/{name}"]
+    assert told.warnings == []
+
+
+def test_a_genesis_file_is_kept_and_another_one_is_refused(told: Told, tmp_path: Path) -> None:
+    create_demo_cluster(told.data_dir, nodes=2, host="127.0.0.1", ports=[41001, 41002])
+    create_demo_cluster(tmp_path / "other", nodes=2, host="127.0.0.1", ports=[41001, 41002])
+    told.prepare(node_id="node1", genesis_file=told.data_dir / "cluster/genesis.bin")
+    with pytest.raises(StartError, match="another cluster"):
+        told.prepare(node_id="node1", genesis_file=tmp_path / "other/cluster/genesis.bin")
+    with pytest.raises(StartError, match="cannot be read"):
+        told.prepare(node_id="node1", genesis_file=tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"node_id": "../x"},
+        {"port": 0, "dev_keys": True},
+        {"total_nodes": 0, "dev_keys": True},
+        {"total_nodes": 32, "dev_keys": True},
+        {"node_id": "alice", "dev_keys": True},
+        {"dev_keys": True, "genesis_file": Path("x")},
+    ],
+)
+def test_a_wrong_flag_is_one_line(told: Told, changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        told.prepare(**changes)
+    assert str(caught.value).startswith("-")
+    assert "\n" not in str(caught.value)
+
+
+def test_bootstrap_addresses_are_found_by_their_key_and_the_rest_is_warned_of(told: Told) -> None:
+    peers = [peer_id(public_key_of(dev_seed(f"node{index}"))) for index in range(3)]
+    items = [
+        f"/ip4/10.0.0.2/tcp/7002/p2p/{peers[2]}",
+        f" /ip4/10.0.0.1/tcp/7001/p2p/{peers[1]} ",
+        "",
+        f"/ip4/10.0.0.9/tcp/7000/p2p/{peers[0]}",
+        "/ip4/10.0.0.3/tcp/7003",
+        "/ip4/10.0.0.4/tcp/7004/p2p/12D3KooWJYd11GLqmTjdw9wE96ocpZkd3WASz5PxivHLCxNMrc2h",
+        "nonsense",
+    ]
+    _, options = told.prepare(dev_keys=True, bootstrap=",".join(items))
+    assert options.addresses == {1: ("10.0.0.1", 7001), 2: ("10.0.0.2", 7002)}
+    assert sum("passed over" in warning for warning in told.warnings) == 3

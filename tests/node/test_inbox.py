@@ -1,0 +1,125 @@
+"""Inbound queues per peer: bounded, served in turn, and a forger is muted (PITFALLS row 15)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from validators.consensus.verified import Peer
+from validators.node import inbox as inbox_module
+from validators.node.inbox import Inbox
+from validators.wire.envelope import encode_envelope
+
+SECOND = 1_000_000_000
+VOTE = encode_envelope(17, b"", b"")
+BULK = encode_envelope(1, b"", b"")
+NOISY = Peer(name="noisy", member=1)
+QUIET = Peer(name="quiet", member=2)
+
+
+def test_pitfall_15_a_flood_takes_its_own_turns_only() -> None:
+    inbox = Inbox()
+    for _ in range(3_000):
+        inbox.put(NOISY, VOTE, 0)
+    for _ in range(20):
+        inbox.put(QUIET, VOTE, 0)
+    taken = inbox.drain(64)
+    assert Counter(item.peer.name for item in taken) == {"noisy": 44, "quiet": 20}
+
+
+def test_bulk_keeps_a_share_of_every_turn() -> None:
+    inbox = Inbox()
+    for _ in range(1_000):
+        inbox.put(NOISY, VOTE, 0)
+        inbox.put(QUIET, BULK, 0)
+    taken = inbox.drain(256)
+    assert Counter(item.frame for item in taken) == {VOTE: 192, BULK: 64}
+
+
+def test_a_turn_without_bulk_is_all_votes() -> None:
+    inbox = Inbox()
+    for _ in range(1_000):
+        inbox.put(NOISY, VOTE, 0)
+    assert len(inbox.drain(256)) == 256
+
+
+def test_pitfall_15_a_queue_is_bounded_in_frames_and_bytes() -> None:
+    inbox = Inbox()
+    for _ in range(inbox_module.FRAMES_MAX + 10):
+        inbox.put(NOISY, VOTE, 0)
+    assert len(inbox) == inbox_module.FRAMES_MAX
+    assert inbox.counters("noisy").dropped_inbound == 10
+    big = b"\x94\x01" + bytes(10 * 1024 * 1024)
+    for _ in range(5):
+        inbox.put(QUIET, big, 0)
+    assert inbox.counters("quiet").dropped_inbound == 2
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.booleans()), max_size=200),
+    st.integers(min_value=1, max_value=50),
+)
+def test_every_frame_comes_out_once_and_in_its_senders_order(
+    arrivals: list[tuple[str, bool]], limit: int
+) -> None:
+    inbox = Inbox()
+    sent: dict[tuple[str, int], list[bytes]] = {}
+    for number, (name, is_vote) in enumerate(arrivals):
+        frame = encode_envelope(17 if is_vote else 1, b"%d" % number, b"")
+        sent.setdefault((name, frame[1]), []).append(frame)
+        inbox.put(Peer(name=name, member=None), frame, 0)
+    received: dict[tuple[str, int], list[bytes]] = {}
+    while not inbox.empty:
+        taken = inbox.drain(limit)
+        assert 0 < len(taken) <= limit
+        for item in taken:
+            received.setdefault((item.peer.name, item.frame[1]), []).append(item.frame)
+    assert received == sent
+    assert len(inbox) == 0
+
+
+def test_a_mute_doubles_while_the_forger_goes_on_and_is_forgiven_after_a_quiet_minute() -> None:
+    inbox = Inbox()
+    now = 0
+    mutes = []
+    for _ in range(7):
+        mute = 0
+        while not mute:
+            mute = inbox.bad_frame("noisy", now)
+        mutes.append(mute // SECOND)
+        inbox.put(NOISY, VOTE, now)
+        assert inbox.empty
+        now += mute
+        inbox.put(NOISY, VOTE, now)
+        assert len(inbox.drain(9)) == 1
+    assert mutes == [1, 2, 4, 8, 16, 30, 30]
+    now += 61 * SECOND
+    assert [inbox.bad_frame("noisy", now) for _ in range(16)][-1] == SECOND
+
+
+def test_what_a_forger_had_waiting_is_thrown_away() -> None:
+    inbox = Inbox()
+    for _ in range(5):
+        inbox.put(NOISY, VOTE, 0)
+    inbox.put(QUIET, VOTE, 0)
+    for _ in range(16):
+        inbox.bad_frame("noisy", 0)
+    assert [item.peer.name for item in inbox.drain(9)] == ["quiet"]
+    assert inbox.counters("noisy").dropped_inbound == 5
+
+
+def test_who_forged_lately_gets_few_frames_a_turn() -> None:
+    """Or a turn full of its next forgeries would cost as much as the first."""
+    inbox = Inbox()
+    inbox.bad_frame("noisy", 0)
+    for _ in range(100):
+        inbox.put(NOISY, VOTE, 0)
+        inbox.put(NOISY, BULK, 0)
+        inbox.put(QUIET, VOTE, 0)
+    sizes = []
+    while not inbox.empty:
+        taken = inbox.drain(256)
+        sizes.append(sum(item.peer.name == "noisy" for item in taken))
+    assert sizes == [16] * 12 + [8]

@@ -1,0 +1,117 @@
+"""What a node answers when asked: the contract's keys, its own sequence, and codes instead of errors."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.node.running import Running, until_commits
+from tickets.machine import Issue, Validate, build
+from validators.gateway.client import Gateway, valid_until
+from validators.ledger.read import STORAGE_KEYS
+from validators.node.inspect import _note
+
+
+def told(gateway: Gateway, what: str, *arguments: str) -> Any:
+    answer = gateway.query(0, what, arguments).result(10)
+    assert answer.code == ""
+    return msgspec.json.decode(answer.text)
+
+
+def do(gateway: Gateway, command: Any, ticket: str) -> str:
+    operation = build(command, ticket=ticket, actor="tester", entry="node0", valid_until=valid_until())
+    return gateway.submit([operation]).result(20)[0].code
+
+
+def test_stats_have_exactly_the_keys_of_the_contract(running: Running) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        stats = told(gateway, "stats")
+    assert list(stats) == [
+        "node_id",
+        "peer_count",
+        "is_primary",
+        "current_view",
+        "sequence",
+        "cache_size",
+        "storage_stats",
+    ]
+    assert tuple(stats["storage_stats"]) == STORAGE_KEYS
+    assert all(type(value) is int for value in stats["storage_stats"].values())
+    assert stats["storage_stats"]["write"] > 0
+    assert stats["storage_stats"]["page_count"] > 0
+    assert (stats["node_id"], stats["is_primary"], stats["current_view"]) == ("node0", True, 0)
+
+
+def test_a_ticket_is_shown_as_in_the_rest_api_at_the_nodes_own_sequence(running: Running) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        assert do(gateway, Issue(data=b"row A", metadata=(("source", "test"),)), "T-1") == "ok"
+        assert do(gateway, Validate(), "T-1") == "ok"
+        sequence = gateway.acknowledged
+        answer = told(gateway, "ticket", "default", "T-1")
+        assert told(gateway, "ticket", "T-1") == answer
+    assert (answer["node_id"], answer["sequence"]) == ("node0", sequence)
+    ticket = answer["ticket"]
+    assert list(ticket) == ["ID", "State", "Data", "ValidatorID", "Timestamp", "VectorClock", "Metadata"]
+    assert base64.b64decode(ticket["Data"]) == b"row A"
+    assert (ticket["State"], ticket["ValidatorID"]) == ("VALIDATED", "node0")
+    assert ticket["VectorClock"] == {"node0": 2}
+    assert ticket["Metadata"] == {"source": "test"}
+
+
+def test_status_says_who_and_where_and_what_it_tolerates(running: Running) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        status = told(gateway, "status")
+    assert (status["view"], status["state"], status["voting"]) == (0, "voting", True)
+    assert (status["liars_tolerated"], status["note"]) == (0, "crash-only, no liar tolerated")
+    assert status["sequence"] == running.node.executed
+    assert status["outcomes"]["ok"] >= 1
+    assert status["peer_id"].startswith("12D3KooW")
+
+
+def test_peers_list_principals_with_their_counters(running: Running) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        peers = told(gateway, "peers")
+    assert peers["peers"] == []
+    [gateway_peer] = [p for p in peers["principals"] if p["name"] == "gateway"]
+    assert gateway_peer["counters"]["frames_received"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments", "code"),
+    [
+        ("ticket", ("default", "T-none"), "ticket_not_found"),
+        ("ticket", (), "bad_arguments"),
+        ("ticket", ("a", "b", "c"), "bad_arguments"),
+        ("ticket", ("x" * 300,), "bad_arguments"),
+        ("secrets", (), "unknown_query"),
+        ("", (), "unknown_query"),
+    ],
+)
+def test_what_cannot_be_answered_is_a_code(
+    running: Running, what: str, arguments: tuple[str, ...], code: str
+) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        answer = gateway.query(0, what, arguments).result(10)
+    assert (answer.code, answer.text) == (code, "")
+
+
+@pytest.mark.parametrize(
+    ("members", "note"),
+    [
+        (1, "crash-only, no liar tolerated"),
+        (2, "crash-only, no liar tolerated; one crash stops it"),
+        (3, "crash-only, no liar tolerated"),
+        (4, ""),
+        (31, ""),
+    ],
+)
+def test_r37_small_clusters_say_what_they_do_not_tolerate(members: int, note: str) -> None:
+    assert _note(members) == note

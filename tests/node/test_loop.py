@@ -1,0 +1,164 @@
+"""The main loop around a real node in this process: stop, beat, full disk, lost turns, fencing (R8, R10)."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node.running import Running, commits, until_commits
+from tests.waiting import wait_until
+from validators.node import build as build_module
+from validators.node.build import Node, build_node
+from validators.node.layout import ClusterFolder
+from validators.node.logs import node_logger
+from validators.node.options import NodeOptions
+from validators.node.provision import create_demo_cluster
+from validators.node.run import EXIT_FAILED, EXIT_FENCED, EXIT_STOPPED, run_node
+from validators.ports import JournalError, JournalFenced, JournalFull
+
+
+def test_it_beats_and_stops_when_told(running: Running) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        wait_until(lambda: running.beats, timeout=5, what="a heartbeat")
+    assert running.end() == EXIT_STOPPED
+    beat = running.beats[-1]
+    assert (beat["node_id"], beat["state"], beat["voting"], beat["view"]) == ("node0", "voting", True, 0)
+    assert gc.isenabled(), "the loop gives the collector back as it found it"
+
+
+def test_r8_on_a_full_disk_it_stops_voting_loudly_and_resumes_by_itself(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        running.breaks = JournalFull("No space left on device.")
+        assert commits(gateway, wait=0.5) == "outcome_unknown"
+        wait_until(
+            lambda: running.beats[-1]["state"] == "disk_full", timeout=10, what="the heartbeat says so"
+        )
+        assert running.beats[-1]["voting"] is False
+        sequence = running.node.executed
+        running.breaks = None
+        until_commits(gateway)
+        assert running.node.executed > sequence
+    assert running.end() == EXIT_STOPPED
+    messages = [record.getMessage() for record in caplog.records]
+    assert any(message.startswith("disk_full") for message in messages)
+    assert any(message.startswith("rebuilt") for message in messages)
+
+
+def test_r8_any_other_failed_write_ends_the_process(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        running.breaks = JournalError("The disk answered with an error.")
+        assert commits(gateway, wait=0.5) == "outcome_unknown"
+        wait_until(lambda: running.code is not None, timeout=10, what="the loop ends")
+    assert running.code == EXIT_FAILED
+    assert "The disk answered with an error." in caplog.text
+
+
+def test_r10_a_fenced_process_ends_without_sending(running: Running) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        running.breaks = JournalFenced("Another process owns this ledger now.")
+        assert commits(gateway, wait=0.5) == "outcome_unknown"
+        wait_until(lambda: running.code is not None, timeout=10, what="the loop ends")
+    assert running.code == EXIT_FENCED
+
+
+def raise_in_steps(node: Node, error: Exception, times: int) -> Callable[[], int]:
+    """Make the next `times` rebuilt cores raise at their first message; returns how many did."""
+    raised = 0
+
+    def poison() -> None:
+        real = node.core.receive
+
+        def receive(verified: Any, now: Any) -> Any:
+            nonlocal raised
+            if raised < times:
+                raised += 1
+                raise error
+            return real(verified, now)
+
+        node.core.receive = receive  # type: ignore[method-assign]
+
+    real_make = node._make_host
+
+    def make() -> None:
+        real_make()
+        poison()
+
+    node._make_host = make  # type: ignore[method-assign]
+    poison()
+    return lambda: raised
+
+
+def test_r8_a_step_that_raises_loses_its_turn_and_the_core_is_rebuilt(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        raised = raise_in_steps(running.node, RuntimeError("a bug"), times=2)
+        until_commits(gateway)
+        assert raised() == 2
+    assert running.end() == EXIT_STOPPED
+    assert "a bug" in caplog.text
+
+
+def test_r8_a_step_that_raises_again_and_again_ends_the_process(running: Running) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        raise_in_steps(running.node, RuntimeError("a bug"), times=1_000)
+        deadline = time.monotonic() + 20
+        while running.code is None and time.monotonic() < deadline:
+            commits(gateway, wait=0.2)
+    assert running.code == EXIT_FAILED
+
+
+def test_an_invariant_breach_ends_the_process_at_once(running: Running) -> None:
+    from validators.consensus import InvariantBreach
+
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        raised = raise_in_steps(running.node, InvariantBreach("votes contradict"), times=1_000)
+        assert commits(gateway, wait=0.5) == "outcome_unknown"
+        wait_until(lambda: running.code is not None, timeout=10, what="the loop ends")
+        assert raised() == 1
+    assert running.code == EXIT_FAILED
+
+
+def test_a_node_that_cannot_start_says_why_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_demo_cluster(tmp_path, nodes=1, host="127.0.0.1", ports=[1])
+    node = ClusterFolder(tmp_path).node("node0")
+    node.genesis.write_bytes(b"nonsense")
+    assert run_node(node.root, lambda: True) == EXIT_FAILED
+    [record] = [record for record in caplog.records if record.name.startswith("dtvn.node")]
+    assert record.getMessage().startswith("cannot_start reason=")
+    assert record.exc_info is None
+    logger = node_logger(node.root)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def test_the_key_of_nobody_is_refused(tmp_path: Path) -> None:
+    create_demo_cluster(tmp_path / "a", nodes=1, host="127.0.0.1", ports=[1])
+    create_demo_cluster(tmp_path / "b", nodes=1, host="127.0.0.1", ports=[1])
+    ours, theirs = ClusterFolder(tmp_path / "a").node("node0"), ClusterFolder(tmp_path / "b").node("node0")
+    ours.genesis.write_bytes(theirs.genesis.read_bytes())
+    with pytest.raises(build_module.StartError, match="no member"):
+        build_node(ours.root, node_logger(ours.root), NodeOptions(bind=("127.0.0.1", 0)))
+    logger = node_logger(ours.root)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()

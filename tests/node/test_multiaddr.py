@@ -1,0 +1,42 @@
+"""Multiaddrs in both directions, and one sentence for what is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from validators.node.multiaddr import format_multiaddr, parse_multiaddr
+
+
+@pytest.mark.parametrize(
+    ("host", "protocol"), [("127.0.0.1", "ip4"), ("::1", "ip6"), ("node0.example.org", "dns")]
+)
+def test_what_is_written_is_read_back(host: str, protocol: str) -> None:
+    text = format_multiaddr(host, 4001, "12D3KooWpeer")
+    assert text == f"/{protocol}/{host}/tcp/4001/p2p/12D3KooWpeer"
+    assert parse_multiaddr(f" {text} ") == (host, 4001, "12D3KooWpeer")
+
+
+def test_the_peer_id_may_be_absent() -> None:
+    assert parse_multiaddr("/ip4/10.0.0.1/tcp/1") == ("10.0.0.1", 1, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "127.0.0.1:4001",
+        "/ip4/127.0.0.1/udp/4001",
+        "/ip4/127.0.0.1/tcp/0",
+        "/ip4/127.0.0.1/tcp/65536",
+        "/ip4/127.0.0.1/tcp/４００１",
+        "/ip4/999.0.0.1/tcp/1",
+        "/ip6/127.0.0.1/tcp/1",
+        "/unix/x/tcp/1",
+        "/dns//tcp/1",
+        "/ip4/127.0.0.1/tcp/1/p2p",
+        "/ip4/127.0.0.1/tcp/1/quic/x",
+    ],
+)
+def test_anything_else_is_refused_naming_it(text: str) -> None:
+    with pytest.raises(ValueError, match="is no"):
+        parse_multiaddr(text)

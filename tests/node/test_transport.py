@@ -1,0 +1,299 @@
+"""Links between members and principals over real sockets: who is heard, as whom, and how fairly."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import pytest
+import zmq
+
+from tests.node.net import MILLISECOND, Net, collect, net
+from validators.consensus.effects import ALL, ReplyTo, Send
+from validators.consensus.verified import Inbound, Peer
+from validators.link import curve_keys, curve_public
+from validators.node.keys import dev_seed
+from validators.node.provision import dev_genesis
+from validators.node.transport import allowed_users
+from validators.wire.envelope import encode_envelope
+
+SLOW_FRAMES = 1_500
+
+
+def vote(text: bytes) -> bytes:
+    """Frame of the consensus lane whose content nobody looks at here."""
+    return encode_envelope(17, text, b"")
+
+
+def bulk(text: bytes) -> bytes:
+    return encode_envelope(1, text, b"")
+
+
+def test_each_pair_has_one_link_and_each_frame_the_right_name() -> None:
+    with net(4) as four:
+        for index, node in four.nodes.items():
+            node.send(Send(to=ALL, frame=vote(b"from %d" % index)))
+        for index, node in four.nodes.items():
+            received = collect(node, 3)
+            assert {(item.peer.member, item.frame) for item in received} == {
+                (other, vote(b"from %d" % other)) for other in range(4) if other != index
+            }
+            assert all(item.peer.name == f"node{item.peer.member}" for item in received)
+
+
+def test_a_principal_is_heard_by_name_and_answered_at_its_own_connection() -> None:
+    with net(1) as one:
+        first = one.dial(client=b"client-1")
+        second = one.dial(client=b"client-2")
+        one.until(lambda: first.connected() and second.connected())
+        first.send(0, bulk(b"mine"))
+        [item] = collect(one.nodes[0], 1)
+        assert (item.peer.name, item.peer.member) == ("gateway", None)
+        second.send(0, bulk(b"its Hello came before this"))
+        collect(one.nodes[0], 1)
+        one.nodes[0].answer(item.peer, bulk(b"answer"))
+        one.nodes[0].reply(ReplyTo(principal="gateway", client=b"client-2", frame=bulk(b"reply")))
+        one.nodes[0].reply(ReplyTo(principal="gateway", client=b"nobody--", frame=bulk(b"lost")))
+        assert arrivals(first, 1) == [(0, bulk(b"answer"))]
+        assert arrivals(second, 1) == [(0, bulk(b"reply"))]
+
+
+def test_a_client_that_connects_again_is_answered_at_its_newest_connection() -> None:
+    with net(1) as one:
+        old = one.dial(client=b"client-1")
+        one.until(old.connected)
+        new = one.dial(client=b"client-1")
+        one.until(new.connected)
+        new.send(0, bulk(b"heard"))
+        collect(one.nodes[0], 1)
+        one.nodes[0].reply(ReplyTo(principal="gateway", client=b"client-1", frame=bulk(b"reply")))
+        assert arrivals(new, 1) == [(0, bulk(b"reply"))]
+        assert old.poll(50) == []
+
+
+def test_a_member_that_restarts_is_connected_again() -> None:
+    with net(2) as two:
+        two.nodes.pop(1).close()
+        two.until(lambda: not two.nodes[0].connected())
+        two.start(1)
+        two.until(two.meshed)
+        two.nodes[1].send(Send(to=0, frame=vote(b"back")))
+        assert [item.frame for item in collect(two.nodes[0], 1)] == [vote(b"back")]
+
+
+def test_the_dialling_side_may_restart_too() -> None:
+    with net(2) as two:
+        two.nodes.pop(0).close()
+        two.until(lambda: not two.nodes[1].connected())
+        two.start(0)
+        two.until(two.meshed)
+        two.nodes[1].send(Send(to=0, frame=vote(b"hello again")))
+        assert [item.frame for item in collect(two.nodes[0], 1)] == [vote(b"hello again")]
+
+
+def test_nothing_is_queued_for_a_member_that_is_away() -> None:
+    """Statements that waited through an outage are stale; consensus says again what still matters."""
+    with net(2) as two:
+        two.nodes.pop(1).close()
+        two.until(lambda: not two.nodes[0].connected())
+        for _ in range(10):
+            two.nodes[0].send(Send(to=1, frame=vote(b"stale")))
+        two.start(1)
+        two.until(two.meshed)
+        two.nodes[0].send(Send(to=1, frame=vote(b"fresh")))
+        assert [item.frame for item in collect(two.nodes[1], 1)] == [vote(b"fresh")]
+        assert two.nodes[0].counters()["node1"].dropped_outbound == 10
+
+
+# --- who is not heard ----------------------------------------------------------------------------
+
+
+def test_a_plain_client_gets_nothing_and_is_not_heard() -> None:
+    with net(1) as one:
+        client = one.context().socket(zmq.DEALER)
+        client.linger = 0
+        client.connect(one.nodes[0].endpoint)
+        client.send(vote(b"plain"))
+        assert collect(one.nodes[0], 1, seconds=0.7) == []
+        assert not client.poll(0)
+
+
+@pytest.mark.parametrize("key_is", ["foreign", "removed member"])
+def test_a_curve_client_with_a_foreign_key_gets_nothing_and_is_counted(key_is: str) -> None:
+    with net(1) as one:
+        seed = dev_seed("a stranger") if key_is == "foreign" else dev_seed("node9")
+        dialler = one.dial(seed=seed)
+        one.until(lambda: one.nodes[0].strangers >= 1)
+        assert dialler.connected() == frozenset()
+        assert dialler.send(0, vote(b"let me in")) is False
+
+
+def test_a_dialler_does_not_talk_to_a_server_with_another_key() -> None:
+    """Who answers on the port of node0 without node0's key is nobody."""
+    with net(2) as two:
+        wrong = dev_genesis(3, "127.0.0.1", lambda index: 1 + index)
+        two.genesis = wrong
+        two.ports[2] = two.ports[1]
+        dialler = two.dial()
+        two.until(lambda: dialler.connected() == {0, 1})
+        assert dialler.send(2, vote(b"for node2's eyes")) is False
+
+
+def raw_dealer(four: Net, name: str, routing_id: bytes) -> zmq.Socket[bytes]:
+    keys = curve_keys(dev_seed(name))
+    socket = four.context().socket(zmq.DEALER)
+    socket.linger = 0
+    socket.routing_id = routing_id
+    socket.curve_publickey = keys.public
+    socket.curve_secretkey = keys.secret
+    socket.curve_serverkey = curve_public(four.genesis.members[0].public_key)
+    socket.connect(four.nodes[0].endpoint)
+    return socket
+
+
+def test_identity_never_comes_from_the_routing_id() -> None:
+    """ROUTER identity games: a principal that calls itself node1 is the principal."""
+    with net(2) as two:
+        liar = raw_dealer(two, "learner", b"node1")
+        liar.send(vote(b"I am node1"))
+        [item] = collect(two.nodes[0], 1)
+        assert (item.peer.name, item.peer.member) == ("learner", None)
+        two.nodes[0].send(Send(to=1, frame=vote(b"secret of members")))
+        assert [i.frame for i in collect(two.nodes[1], 1)] == [vote(b"secret of members")]
+        assert not liar.poll(50)
+
+
+def test_a_routing_id_that_comes_back_under_another_owner_gets_no_foreign_answer() -> None:
+    with net(1) as one:
+        first = raw_dealer(one, "gateway", b"same")
+        first.send(bulk(b"question"))
+        [asked] = collect(one.nodes[0], 1)
+        first.close(0)
+        one.until(lambda: one.nodes[0]._acceptor.route_of("gateway") is None)
+        second = raw_dealer(one, "learner", b"same")
+        second.send(bulk(b"mine now"))
+        [claimed] = collect(one.nodes[0], 1)
+        assert (claimed.peer.name, claimed.peer.route) == ("learner", asked.peer.route)
+        one.nodes[0].answer(asked.peer, bulk(b"for the gateway"))
+        assert not second.poll(50)
+
+
+def test_a_message_of_several_frames_is_dropped_and_counted() -> None:
+    with net(1) as one:
+        socket = raw_dealer(one, "gateway", b"x")
+        socket.send_multipart([vote(b"a"), vote(b"b"), vote(b"c")])
+        socket.send(vote(b"single"))
+        assert [item.frame for item in collect(one.nodes[0], 1)] == [vote(b"single")]
+        assert one.nodes[0].malformed == 1
+
+
+def test_a_frame_over_the_limit_ends_its_connection_before_it_is_decoded() -> None:
+    with net(1) as one:
+        socket = raw_dealer(one, "gateway", b"x")
+        socket.send(b"\x94" + b"x" * (10 * 1024 * 1024))
+        assert collect(one.nodes[0], 1, seconds=0.5) == []
+
+
+def test_a_malformed_hello_registers_nobody() -> None:
+    with net(1) as one:
+        socket = raw_dealer(one, "gateway", b"x")
+        socket.send(encode_envelope(73, b"\x91\xc4\x03abc", b""))
+        one.until(lambda: one.nodes[0].malformed == 1)
+
+
+def test_a_member_and_a_principal_may_not_share_a_name() -> None:
+    genesis = dev_genesis(1, "127.0.0.1", lambda index: 1)
+    namesake = msgspec.structs.replace(genesis.principals[0], name="node0")
+    renamed = msgspec.structs.replace(genesis, principals=(namesake,))
+    with pytest.raises(ValueError, match="names a member and a principal"):
+        allowed_users(renamed, 0)
+
+
+# --- load ----------------------------------------------------------------------------------------
+
+
+def test_pitfall_15_a_flooding_member_does_not_delay_the_others() -> None:
+    with net(3) as three:
+        for _ in range(3_000):
+            three.nodes[1].send(Send(to=0, frame=vote(b"flood" * 20)))
+        three.nodes[2].send(Send(to=0, frame=vote(b"quiet")))
+        turns = 0
+        seen: list[bytes] = []
+        while vote(b"quiet") not in seen:
+            three.nodes[1].receive(0)
+            three.nodes[0].wait(10 * MILLISECOND)
+            batch = three.nodes[0].receive(64)
+            seen += [item.frame for item in batch]
+            turns += bool(batch)
+            assert turns < 30, "the quiet member waits behind the flood"
+
+
+def test_a_slow_reader_costs_bounded_memory_and_nobody_elses_time() -> None:
+    """The reader's queue drops its oldest; the other member gets every frame meanwhile."""
+    with net(3) as three:
+        # More than both ends of ZeroMQ (512 frames), the kernel and the bounded queue hold together.
+        big = vote(b"x" * 100_000)
+        for number in range(SLOW_FRAMES):
+            three.nodes[0].send(Send(to=1, frame=big))
+            three.nodes[0].send(Send(to=2, frame=vote(b"%d" % number)))
+        received: list[Inbound] = []
+        deadline = time.monotonic() + 20
+        while len(received) < SLOW_FRAMES and time.monotonic() < deadline:
+            three.nodes[0].wait(MILLISECOND)
+            three.nodes[0].receive(0)
+            received += collect(three.nodes[2], 1, seconds=0.1)
+        assert [item.frame for item in received] == [vote(b"%d" % number) for number in range(SLOW_FRAMES)]
+        assert three.nodes[0].counters()["node1"].dropped_outbound > 0
+
+
+def test_votes_overtake_bulk_that_waits() -> None:
+    with net(2) as two:
+        for _ in range(SLOW_FRAMES):
+            two.nodes[0].send(Send(to=1, frame=bulk(b"x" * 20_000)))
+        two.nodes[0].send(Send(to=1, frame=vote(b"urgent")))
+        seen = 0
+        while True:
+            two.nodes[0].receive(0)
+            two.nodes[0].wait(MILLISECOND)
+            frames = [item.frame for item in collect(two.nodes[1], 1)]
+            if vote(b"urgent") in frames:
+                break
+            seen += len(frames)
+        assert seen < SLOW_FRAMES
+
+
+def test_a_peer_with_bad_frames_is_muted_for_a_while_and_then_heard_again() -> None:
+    with net(2) as two:
+        node = two.nodes[0]
+        mutes = [node.bad_frame("node1") for _ in range(16)]
+        assert mutes[:15] == [0] * 15
+        assert mutes[15] == 1_000 * MILLISECOND
+        two.nodes[1].send(Send(to=0, frame=vote(b"while muted")))
+        assert collect(node, 1, seconds=0.3) == []
+        assert node.counters()["node1"].dropped_inbound >= 1
+        deadline = time.monotonic() + 20
+        heard: list[object] = []
+        while not heard and time.monotonic() < deadline:
+            two.nodes[1].send(Send(to=0, frame=vote(b"after it")))
+            two.nodes[1].receive(0)
+            heard = list(collect(node, 1, seconds=0.1))
+        assert heard
+
+
+def test_the_address_in_use_is_an_error_at_start() -> None:
+    with net(1) as one, pytest.raises(zmq.ZMQError, match="in use"):
+        one.start(0)
+
+
+def arrivals(dialler: object, count: int) -> list[tuple[int, bytes]]:
+    deadline = time.monotonic() + 20
+    frames: list[tuple[int, bytes]] = []
+    while len(frames) < count and time.monotonic() < deadline:
+        frames += dialler.poll(20)  # type: ignore[attr-defined]
+    return frames
+
+
+def test_an_answer_to_an_unknown_route_is_dropped() -> None:
+    with net(1) as one:
+        one.nodes[0].answer(Peer(name="gateway", member=None, route=b"nowhere"), bulk(b"x"))
+        one.nodes[0].send(Send(to=0, frame=bulk(b"x"), peer="gateway"))

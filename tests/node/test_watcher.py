@@ -1,0 +1,111 @@
+"""What a node tells about itself: counted always, logged seldom, never forged by a peer's text."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from validators.consensus.effects import Executed, Note, Reason
+from validators.consensus.messages import Entry, Outcome
+from validators.node.logs import node_logger
+from validators.node.watcher import NodeWatcher, line
+
+ENTRY = Entry(epoch=0, sequence=7, batch_digest=b"", results_root=b"", timestamp=1, previous=bytes(32))
+
+
+def refusal(reason: Reason, peer: str = "node1") -> Note:
+    return Note(kind="refused", fields={"peer": peer, "reason": reason.value, "text": "x", "frame": "ab"})
+
+
+@pytest.fixture
+def logger(request: pytest.FixtureRequest) -> logging.Logger:
+    logger = logging.getLogger(f"test.{request.node.name}")
+    logger.setLevel(logging.DEBUG)
+    return logger
+
+
+def test_outcomes_and_refusals_are_counted(logger: logging.Logger) -> None:
+    watcher = NodeWatcher(logger, lambda peer: 0)
+    outcomes = (Outcome("ok", b""), Outcome("already_consumed", b""))
+    watcher.notice(Executed(ENTRY, b"", ((None, 0, outcomes),), view=3))
+    watcher.notice(refusal(Reason.OLD_VIEW))
+    watcher.notice(refusal(Reason.OLD_VIEW))
+    assert (watcher.batches, watcher.operations, watcher.commit_view) == (1, 2, 3)
+    assert watcher.outcomes == {"ok": 1, "already_consumed": 1}
+    assert watcher.refused == {("node1", "old_view"): 2}
+
+
+def test_only_forgeries_lead_to_a_mute(logger: logging.Logger) -> None:
+    asked: list[str] = []
+
+    def mute(peer: str) -> int:
+        asked.append(peer)
+        return 2_000_000_000
+
+    watcher = NodeWatcher(logger, mute)
+    for reason in Reason:
+        watcher.notice(refusal(reason, peer=reason.value))
+    assert asked == ["malformed", "too_large", "bad_signature"]
+    assert watcher.events["muted"] == 3
+
+
+def test_a_refusal_at_will_is_logged_once_in_a_while(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    watcher = NodeWatcher(logger, lambda peer: 0)
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(1_000):
+            watcher.notice(refusal(Reason.BAD_SIGNATURE))
+    assert [record.getMessage() for record in caplog.records] == [
+        "refused peer=node1 reason=bad_signature text=x frame=ab count=1"
+    ]
+
+
+def test_what_matters_is_loud(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+    watcher = NodeWatcher(logger, lambda peer: 0)
+    with caplog.at_level(logging.DEBUG):
+        watcher.notice(Note(kind="entered_view", fields={"view": 2}))
+        watcher.notice(Note(kind="evidence", fields={"against": 1}))
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "entered_view view=2"),
+        ("ERROR", "evidence against=1"),
+    ]
+    assert watcher.latest["entered_view"] == {"view": 2}
+
+
+def test_others_may_watch_too(logger: logging.Logger) -> None:
+    seen: list[Executed | Note] = []
+    watcher = NodeWatcher(logger, lambda peer: 0, also=seen.append)
+    note = Note(kind="caught_up", fields={})
+    watcher.notice(note)
+    assert seen == [note]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"\xab", "ab"),
+        (7, "7"),
+        ("", '""'),
+        ("two words", '"two words"'),
+        ("fake\nstopped sequence=9", '"fake\\nstopped sequence=9"'),
+        ("\x1b[31m", '"\\u001b[31m"'),
+    ],
+)
+def test_no_value_can_begin_a_line_of_its_own(value: object, text: str) -> None:
+    assert line("event", {"key": value}) == f"event key={text}"
+
+
+def test_the_log_is_kept_in_the_nodes_folder(tmp_path: Path) -> None:
+    first = node_logger(tmp_path / "node7")
+    again = node_logger(tmp_path / "node7")
+    assert first is again
+    assert len(first.handlers) == 1
+    first.info("%s", line("started", {"node": "node7"}))
+    [handler] = first.handlers
+    handler.flush()
+    assert "started node=node7" in (tmp_path / "node7/log/node.log").read_text(encoding="utf-8")
+    first.removeHandler(handler)
+    handler.close()

@@ -1,0 +1,82 @@
+"""The platform's pages over a real ledger, without processes."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostcore.support import make_genesis
+from tests.pages.learner import RealLearner
+from tickets.machine import Admit, Command, Consume, Dispute, Issue, Resolve, Seed, Validate, build
+from tickets.services import network
+from validators.feed import feed_address, progress
+from validators.gateway.collector import Result
+from validators.genesis import cluster_id
+from validators.ledger import open_ledger
+from validators.services import nodes
+
+COMMANDS: dict[str, Callable[[], Command]] = {
+    "issue": Issue,
+    "seed": Seed,
+    "validate": Validate,
+    "consume": Consume,
+    "admit": lambda: Admit(gate="north"),
+    "dispute": Dispute,
+    "clear": lambda: Resolve(verdict="clear"),
+    "uphold": lambda: Resolve(verdict="uphold"),
+}
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Path:
+    """A folder with a ledger that nothing was written to: migrating one costs half a second."""
+    folder = tmp_path_factory.mktemp("empty-ledger")
+    with django_db_blocker.unblock():
+        cluster = cluster_id(make_genesis(4))
+        open_ledger(folder, cluster_id=cluster, alias="empty_ledger", indexed=True).close()
+    return folder
+
+
+@pytest.fixture
+def learner(
+    tmp_path: Path, empty_ledger: Path, monkeypatch: pytest.MonkeyPatch, settings: Any, db: None
+) -> Iterator[RealLearner]:
+    """Rows that pages and feed read, and the gateway that this process uses."""
+    shutil.copytree(empty_ledger, tmp_path / "learner")
+    settings.DATA = tmp_path / "data"
+    monkeypatch.setattr(progress, "_listener", None)
+    found = RealLearner(tmp_path / "learner", make_genesis(4), feed_address(settings.DATA))
+    network.use(found.gateway)
+    nodes.register_nodes([member.id for member in found.gateway.genesis.members])
+    yield found
+    network.use(None)
+    if progress._listener is not None:
+        progress._listener.close()
+    found.close()
+
+
+@pytest.fixture
+def operate(learner: RealLearner) -> Callable[..., tuple[Result, ...]]:
+    """operate("validate T-1", "consume T-1"): one batch; each with its outcome."""
+
+    def run(*lines: str, event: str = "default") -> tuple[Result, ...]:
+        until = time.time_ns() // 1_000 + 60_000_000
+        operations = [
+            build(
+                COMMANDS[(line + " ").split(" ")[0]](),
+                ticket=(line + " ").split(" ")[1],
+                event=event,
+                actor="desk",
+                entry="r0",
+                valid_until=until,
+            )
+            for line in lines
+        ]
+        return learner.gateway.submit(operations).result()
+
+    return run

@@ -1,0 +1,117 @@
+"""A learner without a network: the real ticket machine and a real, indexed ledger, announced as in life.
+
+Agreement alone is missing. What FakeGateway executes is appended to a ledger as the learner would
+append it, materialised, and announced; pages and feed read it as they read the learner's database.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from asgiref.sync import SyncToAsync
+from django.db import connections
+
+from validators import canonical
+from validators import genesis as g
+from validators.consensus import messages as m
+from validators.consensus.effects import ApplicationChange, EntryRecord, Executed
+from validators.consensus.verified import VerifiedBundle
+from validators.feed import AnnouncingJournal, FeedPublisher
+from validators.gateway.fake import FakeGateway
+from validators.ledger import open_ledger
+from validators.wire.envelope import encode_envelope, kind_of
+
+ALIAS = "learner"
+
+
+class RealLearner:
+    """A ledger in `folder` in place of the alias `learner`, and a gateway that fills it."""
+
+    def __init__(self, folder: Path, genesis: g.Genesis, address: str) -> None:
+        self._alias = _Replaced()
+        self.ledger = open_ledger(folder, cluster_id=g.cluster_id(genesis), alias=ALIAS, indexed=True)
+        self._alias.share()
+        self.publisher = FeedPublisher(address)
+        self.journal = AnnouncingJournal(self.ledger, self.publisher)
+        self.journal.load()
+        self.lagging = False
+        """True: entries are appended and no rows are written, as in the 100 ms of R9."""
+        self._lock = threading.Lock()
+        self._previous = bytes(32)
+        self._changes: list[ApplicationChange] = []
+        self.gateway = FakeGateway(genesis, principal="gateway", on_executed=self._on_executed)
+
+    def close(self) -> None:
+        self.publisher.close()
+        self.ledger.close()
+        self._alias.restore()
+
+    def catch_up(self) -> None:
+        """Write and announce the rows of everything appended."""
+        with self._lock:
+            self.lagging = False
+            self._materialise()
+
+    def _on_executed(
+        self,
+        sequence: int,
+        timestamp: int,
+        bundle: VerifiedBundle,
+        outcomes: tuple[m.Outcome, ...],
+        changes: list[ApplicationChange],
+    ) -> None:
+        with self._lock:
+            frame = encode_envelope(kind_of(bundle.bundle), canonical.encode(bundle.bundle), bytes(64))
+            body = canonical.encode(m.Batch(origin_view=0, proposed=timestamp, requests=(frame,)))
+            entry = m.Entry(
+                epoch=0,
+                sequence=sequence,
+                batch_digest=m.batch_digest(0, timestamp, (bundle.digest,)),
+                results_root=canonical.EMPTY_ROOT,
+                timestamp=timestamp,
+                previous=self._previous,
+            )
+            self._previous = m.entry_hash(entry)
+            self.journal.append([EntryRecord(entry, self._previous, body, (b"commit",) * 3)])
+            note = Executed(entry, self._previous, ((bundle.bundle, 0, outcomes),), 0)
+            self.ledger.notice(note)
+            self._changes += changes
+            self._at = sequence, timestamp
+            if not self.lagging:
+                self._materialise()
+
+    def _materialise(self) -> None:
+        changes, self._changes = self._changes, []
+        self.journal.materialise(changes, *self._at)
+
+
+class _Replaced:
+    """The alias `learner` of the test run, put aside while a ledger has its name.
+
+    Threads that outlive a test keep their connection objects, which keep the *dictionary* of
+    settings: so the ledger's settings are put into that very dictionary. The one such thread is
+    asgiref's; what it has open is closed, or it would go on reading an earlier test's file.
+    """
+
+    def __init__(self) -> None:
+        self._connection = connections[ALIAS]
+        self._settings = connections.databases.pop(ALIAS)
+        self._content = dict(self._settings)
+        del connections[ALIAS]
+
+    def share(self) -> None:
+        self._settings.update(connections.databases[ALIAS])
+        connections.databases[ALIAS] = self._settings
+        _close_elsewhere()
+
+    def restore(self) -> None:
+        self._settings.clear()
+        self._settings.update(self._content)
+        connections.databases[ALIAS] = self._settings
+        connections[ALIAS] = self._connection
+        _close_elsewhere()
+
+
+def _close_elsewhere() -> None:
+    SyncToAsync.single_thread_executor.submit(lambda: connections[ALIAS].close()).result()

@@ -1,0 +1,317 @@
+"""The admin: reads the learner's rows by key, changes tickets through consensus only, tells each outcome."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.db import connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from tests.pages.learner import RealLearner
+from tickets.models import TicketHolder
+from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
+from validators.models import ApiKey, DesiredState, ManagedNode
+from validators.services.api_keys import find_api_key
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+Operate = Callable[..., Any]
+TICKETS = "/admin/ledger/ticket/"
+NODES = "/admin/validators/managednode/"
+LOG = "/admin/ledger/operationrecord/"
+
+
+@pytest.fixture
+def admin(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("operator", password="x"))
+    return client
+
+
+def text(response: Any) -> str:
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def listed(response: Any) -> list[str]:
+    return re.findall(r"field-ticket_id[^>]*><a [^>]*>([^<]+)</a>", text(response))
+
+
+def act(admin: Client, action: str, *ticket_ids: str, **fields: str) -> list[str]:
+    """Run an action on tickets and return what the next page says, tag by tag."""
+    keys = [str(ticket.pk) for ticket in Ticket.objects.filter(ticket_id__in=ticket_ids)]
+    sent = {"action": action, "_selected_action": keys, **fields}
+    page = text(admin.post(TICKETS, sent, follow=True))
+    found = re.search(r'<ul class="messagelist">(.*?)</ul>\s*(?:<!--|<div|</div>)', page, re.DOTALL)
+    assert found is not None
+    plain = re.sub(r"<[^>]+>", "\n", found.group(1))
+    return [html.unescape(line).strip() for line in plain.splitlines() if line.strip()]
+
+
+def states() -> dict[str, str]:
+    return dict(Ticket.objects.values_list("ticket_id", "state"))
+
+
+# --- lists -----------------------------------------------------------------------------------------
+
+
+def test_pages_follow_each_other_by_key(learner: RealLearner, operate: Operate, admin: Client) -> None:
+    operate(*(f"issue T-{number:03}" for number in range(150)))
+    operate(*(f"issue U-{number:03}" for number in range(60)), event="other")
+    seen: list[str] = []
+    address = TICKETS
+    while address:
+        response = admin.get(address)
+        seen += listed(response)
+        following = re.search(r'<a href="([^"]+)" rel="next">', text(response))
+        address = TICKETS + html.unescape(following.group(1)) if following else ""
+    assert seen == [f"T-{number:03}" for number in range(150)] + [f"U-{number:03}" for number in range(60)]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        TICKETS,
+        f"{TICKETS}?after=default/T-1",
+        f"{TICKETS}?q=T-1",
+        f"{TICKETS}?state=ISSUED",
+        LOG,
+        f"{LOG}?outcome=refused",
+    ],
+)
+def test_no_list_counts_or_walks_a_table(
+    learner: RealLearner, operate: Operate, admin: Client, address: str
+) -> None:
+    """A million rows: each COUNT(*) is seconds, each OFFSET walks what it skips."""
+    operate("issue T-1", "issue T-2", "validate T-1")
+    with CaptureQueriesContext(connections["learner"]) as queries:
+        text(admin.get(address))
+    statements = [query["sql"].upper() for query in queries.captured_queries]
+    assert statements
+    assert not [sql for sql in statements if "COUNT(" in sql or "OFFSET" in sql]
+    big = [sql for sql in statements if '"LEDGER_TICKET"' in sql or '"LEDGER_OPERATIONRECORD"' in sql]
+    assert all("LIMIT" in sql for sql in big)
+
+
+@pytest.mark.parametrize("after", ["default/T-100", "default/T-1499"])
+def test_a_page_of_many_tickets_is_found_in_the_index(
+    learner: RealLearner, operate: Operate, admin: Client, after: str
+) -> None:
+    with CaptureQueriesContext(connections["learner"]) as queries:
+        text(admin.get(f"{TICKETS}?after={after}"))
+    pages = [q["sql"] for q in queries.captured_queries if 'FROM "ledger_ticket"' in q["sql"]]
+    with connections["learner"].cursor() as cursor:
+        for sql in pages:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            plan = " ".join(str(row[-1]) for row in cursor.fetchall())
+            assert "USING INDEX" in plan
+            assert "TEMP B-TREE" not in plan
+
+
+def test_search_finds_ids_that_begin_so_in_every_event(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue AB-1", "issue AB-2", "issue AC-1")
+    operate("issue AB-3", event="other")
+    assert listed(admin.get(f"{TICKETS}?q=AB")) == ["AB-1", "AB-2", "AB-3"]
+
+
+def test_filters_by_state_and_event(learner: RealLearner, operate: Operate, admin: Client) -> None:
+    operate("issue T-1", "issue T-2", "validate T-2")
+    operate("issue T-3", event="other")
+    assert listed(admin.get(f"{TICKETS}?state=VALIDATED")) == ["T-2"]
+    assert listed(admin.get(f"{TICKETS}?state=DISPUTED")) == []
+    assert listed(admin.get(f"{TICKETS}?event=other")) == ["T-3"]
+
+
+def test_a_key_of_nonsense_leads_back_to_the_list(learner: RealLearner, admin: Client) -> None:
+    assert admin.get(f"{TICKETS}?after=a/b/c").status_code == 302
+    assert admin.get(f"{LOG}?after=nonsense").status_code == 302
+
+
+def test_the_log_shows_newest_first_with_outcomes(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue T-1", "consume T-1")
+    page = text(admin.get(LOG))
+    assert page.index("not_validated") < page.index("issue")
+    assert "not_validated" not in text(admin.get(f"{LOG}?outcome=applied"))
+    assert len(re.findall("field-hash", text(admin.get("/admin/ledger/consensusentry/")))) == 2
+
+
+def test_a_ticket_shows_its_history_with_refusals(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue T-1", "validate T-1", "validate T-1", "admit T-1")
+    TicketHolder.objects.create(event="default", ticket="T-1", name="Ada Lovelace", salt=b"s")
+    page = text(admin.get(f"{TICKETS}{Ticket.objects.get().pk}/change/"))
+    history = page[page.index("Entry node") :]
+    assert [word in history for word in ("admit", "already_validated", "validate", "issue")] == [True] * 4
+    assert "Ada Lovelace" in page
+    assert "north" in page
+
+
+@pytest.mark.parametrize("model", [Ticket, OperationRecord, ConsensusEntry])
+def test_r28_nothing_in_the_admin_writes_the_learners_tables(
+    learner: RealLearner, operate: Operate, admin: Client, model: Any
+) -> None:
+    operate("issue T-1")
+    name = f"admin:ledger_{model._meta.model_name}"
+    row = model.objects.first()
+    assert admin.get(reverse(f"{name}_add")).status_code == 403
+    assert admin.post(reverse(f"{name}_change", args=[row.pk]), {"state": "CONSUMED"}).status_code == 403
+    assert admin.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert model.objects.filter(pk=row.pk).exists()
+
+
+# --- actions ---------------------------------------------------------------------------------------
+
+
+def test_an_action_goes_through_consensus_and_tells_each_outcome(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue T-1", "issue T-2", "validate T-2")
+    told = act(admin, "validate", "T-1", "T-2")
+    assert told == [
+        "1 validated:",
+        "T-1",
+        "validated, at sequence 3",
+        "1 not validated:",
+        "T-2",
+        "The ticket is already validated, at sequence 3",
+    ]
+    record = OperationRecord.objects.filter(sequence=3).first()
+    assert record is not None
+    assert record.actor == "user:operator"
+
+
+def test_the_list_after_an_action_shows_what_it_did(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue T-1", "validate T-1", "issue T-2", "validate T-2")
+    act(admin, "consume", "T-1")
+    act(admin, "dispute", "T-2", reason="copied")
+    assert states() == {"T-1": "CONSUMED", "T-2": "DISPUTED"}
+    assert Ticket.objects.get(ticket_id="T-2").whole.note == "copied"
+    act(admin, "clear_dispute", "T-2")
+    assert states()["T-2"] == "VALIDATED"
+    act(admin, "dispute", "T-2")
+    act(admin, "uphold_dispute", "T-2")
+    assert "final" in act(admin, "clear_dispute", "T-2")[-1]
+
+
+def test_without_a_quorum_an_action_says_so_and_nothing_is_done(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue T-1")
+    learner.gateway.quorum = False
+    told = act(admin, "validate", "T-1")
+    assert told[0] == "1 not validated:"
+    assert "cannot be reached" in told[2]
+    learner.gateway.quorum, learner.gateway.full = True, True
+    assert act(admin, "validate", "T-1")[0].startswith("Nothing was done:")
+    assert states() == {"T-1": "ISSUED"}
+
+
+def test_people_see_only_the_actions_they_may_take(
+    learner: RealLearner, operate: Operate, client: Client
+) -> None:
+    operate("issue T-1", "validate T-1")
+    person = User.objects.create_user("gatekeeper", password="x", is_staff=True)
+    person.groups.add(Group.objects.create(name="gate"))
+    person.user_permissions.add(
+        Permission.objects.get(codename="view_ticket", content_type__app_label="ledger")
+    )
+    client.force_login(person)
+    page = text(client.get(TICKETS))
+    assert 'value="consume"' in page
+    assert 'value="dispute"' not in page
+    key = Ticket.objects.get().pk
+    client.post(TICKETS, {"action": "dispute", "_selected_action": [str(key)]})
+    assert states() == {"T-1": "VALIDATED"}
+
+
+def test_html_in_names_is_inert(learner: RealLearner, operate: Operate, admin: Client) -> None:
+    """Ticket ids cannot hold markup, but reasons, holders and actors can."""
+    operate("issue T-1", "validate T-1")
+    act(admin, "dispute", "T-1", reason="<script>alert(1)</script>")
+    TicketHolder.objects.create(event="default", ticket="T-1", name="<img src=x onerror=alert(2)>", salt=b"s")
+    page = text(admin.get(f"{TICKETS}{Ticket.objects.get().pk}/change/"))
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<img src=x" not in text(admin.get("/admin/tickets/ticketholder/"))
+
+
+def test_erasing_a_holder_leaves_no_person_and_no_salt(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue T-1")
+    TicketHolder.objects.create(
+        event="default", ticket="T-1", name="Ada", email="a@example.org", salt=b"s" * 32
+    )
+    assert act(admin, "erase_holder", "T-1")[0].startswith("Holders erased: 1.")
+    holder = TicketHolder.objects.get()
+    assert (holder.name, holder.email, bytes(holder.salt)) == ("", "", b"")
+    assert holder.erased_at is not None
+
+
+# --- nodes and keys --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nodes(learner: RealLearner) -> Callable[[], dict[str, str]]:
+    return lambda: dict(ManagedNode.objects.values_list("node_id", "desired"))
+
+
+def test_nodes_are_started_and_stopped_by_wish(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
+    ManagedNode.objects.update(status="running")
+    text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1", "r2"]}, follow=True))
+    assert [name for name, wish in nodes().items() if wish == DesiredState.STOPPED] == ["r1", "r2"]
+    generation = ManagedNode.objects.get(node_id="r3").generation
+    told = text(admin.post(NODES, {"action": "restart", "_selected_action": ["r3"]}, follow=True))
+    assert "r3 gets a new process" in told
+    assert ManagedNode.objects.get(node_id="r3").generation > generation
+    text(admin.post(NODES, {"action": "start", "_selected_action": ["r1"]}, follow=True))
+    assert nodes()["r1"] == DesiredState.RUNNING
+
+
+def test_a_wish_that_cannot_be_is_told(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
+    ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.STOPPED, status="stopped")
+    told = text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1"]}, follow=True))
+    assert "Not done: r1 is not running." in told
+
+
+def test_a_new_key_is_shown_once_and_kept_as_a_hash(admin: Client) -> None:
+    sent = {"label": "north gate", "scopes": ["gate"], "expires_at_0": "", "expires_at_1": ""}
+    response = admin.post("/admin/validators/apikey/add/", sent)
+    shown = re.search(r"dtvn_[\w-]{43}", text(response))
+    assert shown is not None
+    assert "no-store" in response.headers["Cache-Control"]
+    key = find_api_key(shown.group())
+    assert key is not None
+    assert (key.label, key.scopes) == ("north gate", ["gate"])
+    assert shown.group() not in text(admin.get("/admin/validators/apikey/"))
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_revoked_key_stays_listed(admin: Client) -> None:
+    sent = {"label": "old", "expires_at_0": "", "expires_at_1": ""}
+    response = admin.post("/admin/validators/apikey/add/", sent)
+    plain = re.search(r"dtvn_[\w-]{43}", text(response))
+    assert plain is not None
+    revoke = {"action": "revoke", "_selected_action": [str(ApiKey.objects.get().pk)]}
+    assert "is revoked" in text(admin.post("/admin/validators/apikey/", revoke, follow=True))
+    assert find_api_key(plain.group()) is None
+
+
+def test_the_index_says_where_to_begin(admin: Client) -> None:
+    page = text(admin.get("/admin/"))
+    for word in ("Live", "Tickets", "Nodes", "Log", "API keys", "Holders"):
+        assert f"<b>{word}</b>" in page

@@ -1,0 +1,293 @@
+"""The pages in a real browser over a real network; skipped, with a word why, where there is no browser."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.integration.network import Network, network
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE = 20_000
+"""Milliseconds: the machine is busy with a whole network."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def running(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """One network for all these tests: each leaves it running and uses tickets of its own."""
+    with network(tmp_path_factory.mktemp("pages") / "data") as made:
+        made.start()
+        with made.client() as client:
+            client.post("/api/v1/tickets/seed").raise_for_status()
+        yield made
+
+
+@pytest.fixture
+def api(running: Network) -> Iterator[httpx.Client]:
+    with running.client() as client:
+        yield client
+
+
+class Complaints(list[str]):
+    """What a browser said that it should not have: errors, refusals, requests to elsewhere."""
+
+    def listen(self, page: Page, url: str) -> None:
+        page.on("console", lambda message: message.type == "error" and self.append(message.text))
+        page.on("pageerror", lambda error: self.append(str(error)))
+        page.on("request", lambda request: request.url.startswith(url) or self.append(request.url))
+
+
+@pytest.fixture
+def complaints() -> Complaints:
+    return Complaints()
+
+
+@pytest.fixture
+def page(running: Network, browser: Browser, complaints: Complaints) -> Iterator[Page]:
+    """The live page, logged in."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    found = context.new_page()
+    complaints.listen(found, running.url)
+    found.goto(f"{running.url}/")
+    found.get_by_label("User name").fill(running.credentials["admin_user"])
+    found.get_by_label("Password").fill(running.credentials["admin_password"])
+    found.get_by_role("button", name="Log in").click()
+    expect(shown(found, "connection")).to_have_text("Live", timeout=PATIENCE)
+    yield found
+    context.close()
+
+
+def shown(page: Page, name: str) -> Any:
+    return page.locator(f'[data-at="{name}"]')
+
+
+def model(page: Page) -> Any:
+    return page.evaluate("dtvn.page.state()")
+
+
+def fresh(page: Page) -> Any:
+    return page.evaluate(
+        "fetch('/dashboard/snapshot').then((answer) => answer.json()).then((all) => all.log)"
+    )
+
+
+def expect_outcome(page: Page, ticket: str, word: str) -> None:
+    item = page.locator(".outcomes li", has_text=ticket).filter(has_text=word)
+    expect(item.first).to_be_visible(timeout=PATIENCE)
+
+
+def expect_model_equals_snapshot(page: Page) -> None:
+    """The page's own count of things, kept up by frames, is what a reload would show."""
+    wait_until(lambda: model(page) == fresh(page), timeout=20, what="the page's model equal to a snapshot")
+
+
+def test_what_happens_is_seen_at_once_and_adds_up(
+    page: Page, api: httpx.Client, complaints: Complaints
+) -> None:
+    expect(page.locator("table.matrix tbody tr").first).to_contain_text("node0")
+    expect(shown(page, "running")).to_have_text("4 of 4 running", timeout=PATIENCE)
+    for path, ticket in (("validate", "101"), ("consume", "101"), ("validate", "102"), ("dispute", "102")):
+        api.post(f"/api/v1/tickets/{path}", json={"ticket_id": f"TICKET-{ticket}"}).raise_for_status()
+    assert api.post("/api/v1/tickets/consume", json={"ticket_id": "TICKET-101"}).status_code == 409
+    for ticket, word in (("101", "consumed"), ("102", "disputed"), ("101", "already consumed")):
+        expect_outcome(page, f"TICKET-{ticket}", word)
+    expect_model_equals_snapshot(page)
+    assert complaints == []
+
+
+def test_nothing_is_missed_while_the_web_process_is_replaced(
+    page: Page, running: Network, api: httpx.Client
+) -> None:
+    """kill -9 of the web process: the page says so, comes back by itself, and has no gap."""
+    before = model(page)["sequence"]
+    web = running.wait_for_title("dtvn web")
+    web.send_signal(signal.SIGKILL)
+    expect(shown(page, "stale")).to_be_visible(timeout=PATIENCE)
+    wait_until(lambda: _posted(api, "TICKET-110"), timeout=30, what="the API answering again")
+    expect(shown(page, "connection")).to_have_text("Live", timeout=PATIENCE)
+    expect_outcome(page, "TICKET-110", "admitted")
+    expect(shown(page, "stale")).to_be_hidden()
+    expect_model_equals_snapshot(page)
+    assert model(page)["sequence"] > before
+
+
+def _posted(api: httpx.Client, ticket: str) -> bool:
+    sent = {"ticket_id": ticket, "nonce": f"browser-{ticket}"}
+    try:
+        return api.post("/api/v1/tickets/admit", json=sent).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_flood_of_events_is_followed_to_its_end(page: Page, api: httpx.Client) -> None:
+    operations = [{"op": "issue", "ticket_id": f"FLOOD-{number}"} for number in range(6_000)]
+    for start in range(0, 6_000, 2_000):
+        sent = {"operations": operations[start : start + 2_000]}
+        api.post("/api/v1/tickets/batch", json=sent, timeout=60).raise_for_status()
+    expect_outcome(page, "FLOOD-5999", "issued")
+    expect_model_equals_snapshot(page)
+
+
+RUNS_OUT = """() => {
+  const all = document.querySelectorAll(".card, .card header, .card .scroll, main, .topbar");
+  const wide = [...all].filter((one) => one.scrollWidth > one.clientWidth + 1);
+  return wide.map((one) => `${one.tagName} ${one.className} ${one.scrollWidth} > ${one.clientWidth}`);
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 360, 781, 1100, 1201, 1280])
+def test_everything_is_shown_without_scrolling_sideways(page: Page, width: int) -> None:
+    """Nothing runs out of its card, with numbers of a long life."""
+    page.set_viewport_size({"width": width, "height": 740})
+    expect(shown(page, "sequence")).not_to_have_text("–")
+    page.evaluate(
+        """() => {
+          for (const name of ["applied", "refused"]) {
+            document.querySelector(`[data-at="${name}"]`).textContent = "10,036,017";
+          }
+        }"""
+    )
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.evaluate(RUNS_OUT) == []
+
+
+def test_a_learner_that_stopped_is_told_with_since_when(page: Page, running: Network) -> None:
+    """The log on the page is the learner's: it may not look alive while that stands still."""
+    other = page.context.new_page()
+
+    def wish(act: str) -> None:
+        other.goto(f"{running.url}/admin/validators/managednode/")
+        other.get_by_label("Select this object for an action - learner").check()
+        other.get_by_label("Action:").select_option(act)
+        other.get_by_role("button", name="Go", exact=True).click()
+        expect(other.locator(".messagelist")).to_contain_text("learner is to")
+
+    wish("stop")
+    expect(shown(page, "standing")).to_contain_text("is stopped since ", timeout=PATIENCE)
+    expect(shown(page, "connection")).to_have_text("Standing still")
+    expect(shown(page, "verdict")).to_contain_text("pages and lists stand still: the learner is stopped")
+    wish("start")
+    expect(shown(page, "standing")).to_be_hidden(timeout=60_000)
+    expect(shown(page, "connection")).to_have_text("Live")
+    expect(shown(page, "verdict")).to_contain_text("Nothing is stuck", timeout=PATIENCE)
+    expect_model_equals_snapshot(page)
+
+
+def test_everything_is_reached_by_keyboard(page: Page) -> None:
+    reached: list[str] = []
+    page.locator("body").press("Tab")
+    for _ in range(14):
+        reached.append(
+            page.evaluate("(document.activeElement.ariaLabel || document.activeElement.innerText).trim()")
+        )
+        page.keyboard.press("Tab")
+    for name in ("Skip to content", "Live", "Tickets", "Nodes", "Log", "Log out", "Ask every node"):
+        assert name in map(str.strip, reached)
+    assert any("Latest outcomes" in name for name in reached)
+
+
+def test_light_and_dark_are_remembered(page: Page) -> None:
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Switch between light and dark").click()
+    after = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert after != before
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == after
+
+
+def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Network) -> None:
+    page.goto(f"{running.url}/admin/validators/managednode/")
+    page.get_by_label("Select this object for an action - node3").check()
+    page.get_by_label("Action:").select_option("stop")
+    page.get_by_role("button", name="Go", exact=True).click()
+    expect(page.locator(".messagelist")).to_contain_text("node3 is to stop")
+    page.goto(f"{running.url}/")
+    expect(shown(page, "running")).to_have_text("3 of 4 running", timeout=PATIENCE)
+    shown(page, "ask").click()
+    expect(shown(page, "verdict")).to_contain_text("node3 (not connected) is missing, and is not needed")
+    page.goto(f"{running.url}/admin/validators/managednode/")
+    page.get_by_label("Select this object for an action - node3").check()
+    page.get_by_label("Action:").select_option("start")
+    page.get_by_role("button", name="Go", exact=True).click()
+    page.goto(f"{running.url}/")
+    expect(shown(page, "running")).to_have_text("4 of 4 running", timeout=60_000)
+
+
+def test_nodes_that_all_stopped_while_nobody_watched_are_shown_so(page: Page, running: Network) -> None:
+    """The page that comes next shows neither who ran when the last one left, nor that all is well."""
+    members = [f"node{number}" for number in range(4)]
+
+    def wish(act: str) -> None:
+        page.goto(f"{running.url}/admin/validators/managednode/")
+        for name in members:
+            page.get_by_label(f"Select this object for an action - {name}").check()
+        page.get_by_label("Action:").select_option(act)
+        page.get_by_role("button", name="Go", exact=True).click()
+        expect(page.locator(".messagelist")).to_contain_text("node3 is to")
+
+    def all_are(status: str) -> bool:
+        found = page.request.get(f"{running.url}/dashboard/snapshot").json()["nodes"]
+        return all(node["status"] == status for node in found if node["id"] in members)
+
+    wish("stop")
+    wait_until(lambda: all_are("stopped"), timeout=30, what="four nodes stopped")
+    page.goto(f"{running.url}/")
+    expect(shown(page, "connection")).to_have_text("Live", timeout=PATIENCE)
+    expect(shown(page, "running")).to_have_text("0 of 4 running", timeout=1_000)
+    expect(shown(page, "few")).to_have_text("Nothing can be decided: 0 of 4 nodes run, and 3 are needed.")
+    wish("start")
+    page.goto(f"{running.url}/")
+    expect(shown(page, "running")).to_have_text("4 of 4 running", timeout=60_000)
+    expect(shown(page, "few")).to_be_hidden()
+
+
+def test_tickets_are_changed_from_the_admin_through_consensus(
+    page: Page, running: Network, complaints: Complaints
+) -> None:
+    page.goto(f"{running.url}/admin/ledger/ticket/?q=TICKET-12")
+    for ticket in ("TICKET-120", "TICKET-121"):
+        page.get_by_label(f"Select this object for an action - {ticket}").check()
+    page.get_by_label("Action:").select_option("validate")
+    page.get_by_role("button", name="Go", exact=True).click()
+    message = page.locator(".messagelist")
+    expect(message).to_contain_text("2 validated:")
+    expect(page.locator("tr", has_text="TICKET-120")).to_contain_text("VALIDATED")
+    page.get_by_role("link", name="TICKET-120").click()
+    expect(page.locator("#content")).to_contain_text("user:admin")
+    assert complaints == []
+
+
+def test_whoever_logs_out_elsewhere_is_led_to_the_form(page: Page, running: Network) -> None:
+    page.context.clear_cookies()
+    running.wait_for_title("dtvn web").send_signal(signal.SIGKILL)
+    expect(page.get_by_label("Password")).to_be_visible(timeout=30_000)

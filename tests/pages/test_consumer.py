@@ -1,0 +1,379 @@
+"""`/ws`: who may listen, what a client is told, and how it gets on after losing its connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+
+from dtvn_project.asgi import application
+from tests.pages.learner import RealLearner
+from validators.dashboard import consumers, live
+from validators.feed.rows import read_frame
+from validators.services.api_keys import generate_api_key, store_api_key
+from validators.services.nodes import stop_node
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.django_db(transaction=True, databases=["default", "learner"]),
+]
+
+Operate = Callable[..., object]
+HOST = "localhost:8080"
+
+
+class Socket:
+    """One client: sends and receives JSON."""
+
+    def __init__(self, **headers: str) -> None:
+        named = {"Host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        raw = [(name.lower().encode(), value.encode()) for name, value in named.items()]
+        self.channel = WebsocketCommunicator(application, "/ws", headers=raw)
+
+    async def connect(self) -> bool:
+        accepted, _ = await self.channel.connect(timeout=5)
+        return bool(accepted)
+
+    async def send(self, message: Any) -> None:
+        await self.channel.send_to(text_data=msgspec.json.encode(message).decode())
+
+    async def receive(self) -> Any:
+        return msgspec.json.decode(await self.channel.receive_from(timeout=5))
+
+    async def until(self, kind: str) -> Any:
+        """The next message of a kind; others are passed over."""
+        while (message := await self.receive())["type"] != kind:
+            pass
+        return message
+
+
+@pytest_asyncio.fixture
+async def open_socket(learner: RealLearner) -> AsyncIterator[Callable[..., Any]]:
+    """Open sockets with a fresh API key, or with whatever headers are given."""
+    key = generate_api_key()
+    await sync_to_async(store_api_key)(key, label="suite")
+    opened: list[Socket] = []
+
+    async def connect(**headers: str) -> Socket:
+        socket = Socket(**(headers or {"X_API_Key": key}))
+        opened.append(socket)
+        assert await socket.connect()
+        return socket
+
+    yield connect
+    for socket in opened:
+        await socket.channel.disconnect()
+    await live.live_of_this_loop().close()
+
+
+async def session_cookie() -> str:
+    def log_in() -> str:
+        client = Client()
+        client.force_login(User.objects.create_superuser("operator", password="x"))
+        return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+    return await sync_to_async(log_in)()
+
+
+# --- who may listen --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (None, True),
+        (f"http://{HOST}", True),
+        ("http://localhost:3000", False),
+        ("https://evil.example", False),
+        ("null", False),
+    ],
+)
+async def test_a_session_counts_only_on_our_own_pages(
+    learner: RealLearner, origin: str | None, allowed: bool
+) -> None:
+    """A browser attaches the cookie to a foreign page's socket too."""
+    headers = {"Cookie": await session_cookie()} | ({"Origin": origin} if origin else {})
+    socket = Socket(**headers)
+    assert await socket.connect() is allowed
+    if allowed:
+        await socket.channel.disconnect()
+        await live.live_of_this_loop().close()
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (None, True),
+        (f"http://{HOST}", True),
+        ("http://127.0.0.1:3000", True),
+        ("https://scanner.example", True),
+        ("https://evil.example", False),
+        ("null", False),
+        ("http://[broken", False),
+    ],
+)
+async def test_a_key_may_come_from_where_the_contract_says(
+    learner: RealLearner, monkeypatch: pytest.MonkeyPatch, origin: str | None, allowed: bool
+) -> None:
+    monkeypatch.setenv("DTVN_WS_ORIGINS", " https://Scanner.example ,")
+    key = generate_api_key()
+    await sync_to_async(store_api_key)(key, label="suite")
+    socket = Socket(Authorization=f"Bearer {key}", **({"Origin": origin} if origin else {}))
+    assert await socket.connect() is allowed
+    if allowed:
+        await socket.channel.disconnect()
+        await live.live_of_this_loop().close()
+
+
+async def test_nobody_unknown_listens(learner: RealLearner) -> None:
+    assert not await Socket().connect()
+    assert not await Socket(X_API_Key="dtvn_wrong").connect()
+    assert not await Socket(X_API_Key="dtvn_wrong", Cookie=await session_cookie()).connect()
+
+
+async def test_a_foreign_host_name_is_refused(learner: RealLearner) -> None:
+    """DNS rebinding: the browser believes that evil.example is us."""
+    socket = Socket(Host="evil.example", Cookie=await session_cookie(), Origin="http://evil.example")
+    assert not await socket.connect()
+
+
+# --- what a client is told -------------------------------------------------------------------------
+
+
+async def test_the_first_frame_says_how_things_stand(open_socket: Any) -> None:
+    first = await (await open_socket()).receive()
+    assert first["type"] == "connected"
+    assert [node["id"] for node in first["nodes"]] == ["r0", "r1", "r2", "r3", "learner"]
+    assert first["cluster_status"] == "starting"
+    assert first["simulator_status"] == "idle"
+    assert first["sequence"] == 1
+
+
+async def test_each_applied_operation_is_told_once_and_refusals_are_not(
+    open_socket: Any, operate: Operate
+) -> None:
+    socket = await open_socket()
+    await socket.until("connected")
+    operate("issue T-1", "validate T-1", "validate T-1", "admit T-1", "consume T-1")
+    operate("issue T-2", "validate T-2", "dispute T-2", "clear T-2")
+    told = [(await socket.receive())["type"] for _ in range(7)]
+    assert told == [
+        "ticket_issued",
+        "ticket_validated",
+        "ticket_consumed",
+        "ticket_issued",
+        "ticket_validated",
+        "ticket_disputed",
+        "ticket_resolved",
+    ]
+
+
+async def test_an_event_carries_what_the_contract_names(open_socket: Any, operate: Operate) -> None:
+    socket = await open_socket()
+    await socket.until("connected")
+    operate("issue T-1", "validate T-1")
+    event = await socket.until("ticket_validated")
+    assert event["ticket_id"] == "T-1"
+    assert event["node_id"] == "r0"
+    assert event["sequence"] == 2
+    assert event["index"] == 1
+    assert isinstance(event["timestamp"], int)
+
+
+async def test_a_seed_counts_over_the_nodes_and_a_second_one_is_silent(
+    open_socket: Any, operate: Operate
+) -> None:
+    socket = await open_socket()
+    await socket.until("connected")
+    operate("seed")
+    operate("seed")
+    operate("validate TICKET-001")
+    seeded = await socket.receive()
+    assert (seeded["type"], seeded["count"], seeded["unique"], seeded["nodes"]) == (
+        "tickets_seeded",
+        2000,
+        500,
+        4,
+    )
+    assert (await socket.receive())["type"] == "ticket_validated"
+
+
+async def test_pings_are_answered_and_nonsense_is_ignored(open_socket: Any) -> None:
+    socket = await open_socket()
+    await socket.until("connected")
+    for nonsense in (
+        "no json",
+        "[1]",
+        '{"type": "resume", "after": "x"}',
+        '{"type": "resume", "after": true}',
+    ):
+        await socket.channel.send_to(text_data=nonsense)
+    await socket.channel.send_to(bytes_data=b"\xff\x00")
+    await socket.send({"type": "ping"})
+    assert await socket.receive() == {"type": "pong"}
+
+
+async def test_a_node_that_changes_is_told(open_socket: Any) -> None:
+    socket = await open_socket()
+    await socket.until("connected")
+    await socket.send({"type": "resume", "after": 1, "batch": True})
+    await sync_to_async(stop_node)("r3")
+    told = await socket.until("nodes")
+    assert [node["desired"] for node in told["nodes"]][3] == "stopped"
+
+
+# --- in the client's pace --------------------------------------------------------------------------
+
+
+async def test_who_resumes_gets_what_it_missed(open_socket: Any, operate: Operate) -> None:
+    first = await open_socket()
+    sequence = (await first.until("connected"))["sequence"]
+    await first.channel.disconnect()
+    operate("issue T-1")
+    operate("validate T-1", "validate T-1")
+    again = await open_socket()
+    await again.until("connected")
+    await again.send({"type": "resume", "after": sequence, "batch": True})
+    frame = await again.until("events")
+    assert (frame["after"], frame["to"]) == (sequence, sequence + 2)
+    assert [event["code"] for event in frame["events"]] == ["ok", "ok", "already_validated"]
+
+
+async def test_frames_go_on_from_where_a_client_resumed(open_socket: Any, operate: Operate) -> None:
+    """A snapshot is often newer than the relay: what it covers is not sent again."""
+    socket = await open_socket()
+    await socket.until("connected")
+    live.live_of_this_loop().relay.position = 0
+    operate("issue T-1")
+    await socket.send({"type": "resume", "after": 2, "batch": True})
+    await socket.send({"type": "ping"})
+    await socket.until("pong")
+    operate("issue T-2")
+    frame = await socket.until("events")
+    assert (frame["after"], frame["to"], len(frame["events"])) == (2, 3, 1)
+
+
+async def test_who_missed_too_much_is_told_to_reload(
+    open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "CATCH_UP_FRAMES", 2)
+    for batch in range(4):
+        operate(*(f"issue T-{batch}-{number}" for number in range(500)))
+    socket = await open_socket()
+    await socket.until("connected")
+    await socket.send({"type": "resume", "after": 1, "batch": True})
+    assert (await socket.until("reset"))["sequence"] == 5
+
+
+async def test_a_frame_that_the_channel_layer_dropped_is_read_again(
+    open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = await open_socket()
+    await socket.until("connected")
+    await socket.send({"type": "resume", "after": 1, "batch": True})
+    await socket.send({"type": "ping"})
+    await socket.until("pong")
+    feed = live.live_of_this_loop()
+    dropped = asyncio.Event()
+
+    async def drop(frame: Any) -> None:
+        dropped.set()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feed.relay, "_publish", drop)
+        operate("issue T-1")
+        await asyncio.wait_for(dropped.wait(), 5)
+    operate("issue T-2")
+    frames = [await socket.until("events")]
+    while frames[-1]["to"] < 3:
+        frames.append(await socket.until("events"))
+    assert [event["ticket_id"] for frame in frames for event in frame["events"]] == ["T-1", "T-2"]
+
+
+async def test_a_client_that_does_not_acknowledge_is_not_sent_more_and_loses_nothing(
+    open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "UNACKNOWLEDGED_MAX", 1_000)
+    slow, quick = await open_socket(), await open_socket()
+    for socket in (slow, quick):
+        await socket.until("connected")
+        await socket.send({"type": "resume", "after": 1, "batch": True})
+    got: list[Any] = []
+    for number in range(2, 12):
+        operate(*(f"issue T-{number}-{index}" for index in range(8)))
+        while not got or got[-1]["to"] < number:
+            got.append(await quick.until("events"))
+            await quick.send({"type": "ack", "sequence": got[-1]["to"]})
+    held = await slow.until("events")
+    await slow.send({"type": "ping"})
+    await slow.until("pong")
+    assert held["to"] < 11
+    late = [held]
+    while late[-1]["to"] < 11:
+        await slow.send({"type": "ack", "sequence": late[-1]["to"]})
+        late.append(await slow.until("events"))
+    assert [frame["after"] for frame in late] == [1, *(frame["to"] for frame in late[:-1])]
+    assert sum(len(frame["events"]) for frame in late) == 80
+
+
+async def test_fifty_clients_get_every_event(open_socket: Any, operate: Operate) -> None:
+    sockets = [await open_socket() for _ in range(50)]
+    for socket in sockets:
+        await socket.until("connected")
+        await socket.send({"type": "resume", "after": 1, "batch": True})
+    for batch in range(10):
+        operate(*(f"issue T-{batch}-{number}" for number in range(500)))
+
+    async def drain(socket: Socket) -> int:
+        events, to = 0, 1
+        while to < 11:
+            frame = await socket.until("events")
+            assert frame["after"] == to
+            to, events = frame["to"], events + len(frame["events"])
+            await socket.send({"type": "ack", "sequence": to})
+        return events
+
+    assert await asyncio.gather(*map(drain, sockets)) == [5_000] * 50
+
+
+async def test_clients_that_lag_at_one_place_cost_one_read(
+    open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were each to read for itself, the slow ones would slow down everybody."""
+    for batch in range(6):
+        operate(*(f"issue T-{batch}-{number}" for number in range(500)))
+    reads: list[int] = []
+
+    def counted(after: int) -> Any:
+        reads.append(after)
+        return read_frame(after)
+
+    monkeypatch.setattr(live, "read_frame", counted)
+    sockets = [await open_socket() for _ in range(20)]
+    for socket in sockets:
+        await socket.until("connected")
+    for socket in sockets:
+        await socket.send({"type": "resume", "after": 1, "batch": True})
+    for socket in sockets:
+        while (await socket.until("events"))["to"] < 7:
+            pass
+    assert sorted(after for after in reads if after < 7) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_recent_frames_are_bounded_and_the_oldest_go_first() -> None:
+    recent = live.Recent(characters_max=100)
+    for after in range(10):
+        recent.add(live.Sendable(after=after, to=after + 1, text="x" * 30))
+    assert [after for after in range(10) if recent.get(after)] == [7, 8, 9]
+    recent.add(live.Sendable(after=10, to=11, text="x" * 500))
+    assert recent.get(10) is not None
+    assert recent.get(9) is None

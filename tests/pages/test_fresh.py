@@ -1,0 +1,160 @@
+"""What a page is told is so now: nodes that changed while nobody looked, and access that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import Client
+from django.utils import timezone
+
+from tests.pages.learner import RealLearner
+from tests.pages.test_consumer import Socket, open_socket, session_cookie
+from validators.dashboard import live
+from validators.dashboard.consumers import CLOSED_NO_ACCESS
+from validators.models import ApiKey, ManagedNode
+from validators.services.nodes import stop_node
+
+__all__ = ["open_socket"]
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.django_db(transaction=True, databases=["default", "learner"]),
+]
+
+
+def wishes(frame: Any) -> list[str]:
+    return [node["desired"] for node in frame["nodes"]]
+
+
+# --- nodes -----------------------------------------------------------------------------------------
+
+
+async def test_who_comes_after_a_pause_sees_the_nodes_as_they_are(open_socket: Any) -> None:
+    """Nobody watched in between, so nobody looked: what was known then is not told as if it were so."""
+    first = await open_socket()
+    before = await first.until("connected")
+    await first.channel.disconnect()
+    await sync_to_async(stop_node)("r3")
+    second = await open_socket()
+    after = await second.until("connected")
+    assert wishes(after)[3] == "stopped"
+    assert after["nodes_as_of"] > before["nodes_as_of"]
+
+
+async def test_a_change_between_the_first_frame_and_resume_is_told(open_socket: Any) -> None:
+    socket = await open_socket()
+    await socket.until("connected")
+    await sync_to_async(stop_node)("r2")
+    await live.live_of_this_loop().look_at_nodes()
+    await socket.send({"type": "resume", "after": 1, "batch": True})
+    assert wishes(await socket.until("nodes"))[2] == "stopped"
+
+
+async def test_a_frame_about_nodes_that_was_dropped_is_made_up_for(
+    open_socket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = await open_socket()
+    await socket.until("connected")
+    await socket.send({"type": "resume", "after": 1, "batch": True})
+    feed = live.live_of_this_loop()
+
+    async def drop(group: str, message: Any) -> None:
+        pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feed._layer, "group_send", drop)
+        await sync_to_async(stop_node)("r1")
+        await feed.look_at_nodes()
+    await socket.send({"type": "ping"})
+    assert wishes(await socket.until("nodes"))[1] == "stopped"
+
+
+async def test_a_page_that_took_a_new_snapshot_is_told_the_nodes_again(open_socket: Any) -> None:
+    """Snapshot and frames come by different ways, so either may be the older one: a look decides."""
+    socket = await open_socket()
+    as_of = (await socket.until("connected"))["nodes_as_of"]
+    for _ in range(2):
+        await socket.send({"type": "resume", "after": 1, "batch": True})
+    assert (await socket.until("nodes"))["as_of"] > as_of
+
+
+async def test_a_learner_that_does_not_run_says_since_when(open_socket: Any) -> None:
+    heard = datetime(2026, 11, 20, 9, 17, tzinfo=UTC)
+    await ManagedNode.objects.filter(node_id="learner").aupdate(status="stopped", heartbeat_at=heard)
+    learner = (await (await open_socket()).until("connected"))["nodes"][-1]
+    assert (learner["status"], learner["heard_at"]) == ("stopped", heard.timestamp())
+
+
+# --- access ----------------------------------------------------------------------------------------
+
+
+async def closed(socket: Socket) -> int:
+    """The code with which the server closes."""
+    while (output := await socket.channel.receive_output(timeout=5))["type"] != "websocket.close":
+        pass
+    code: int = output["code"]
+    return code
+
+
+def revoke() -> None:
+    ApiKey.objects.update(revoked_at=timezone.now())
+
+
+def expire() -> None:
+    ApiKey.objects.update(expires_at=timezone.now())
+
+
+@pytest.mark.parametrize("end", [revoke, expire])
+async def test_a_socket_closes_soon_after_its_key_ends(
+    open_socket: Any, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]
+) -> None:
+    monkeypatch.setattr(live, "ACCESS_INTERVAL", 0.1)
+    socket = await open_socket()
+    await socket.until("connected")
+    await sync_to_async(end)()
+    assert await closed(socket) == CLOSED_NO_ACCESS
+
+
+def log_out(cookie: str) -> None:
+    client = Client()
+    name, _, value = cookie.partition("=")
+    client.cookies[name] = value
+    client.logout()
+
+
+async def test_a_socket_closes_soon_after_its_session_ends(
+    open_socket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "ACCESS_INTERVAL", 0.1)
+    cookie = await session_cookie()
+    leaving, staying = await open_socket(Cookie=cookie), await open_socket()
+    await leaving.until("connected")
+    await sync_to_async(log_out)(cookie)
+    assert await closed(leaving) == CLOSED_NO_ACCESS
+    await staying.until("connected")
+    await staying.send({"type": "ping"})
+    assert await staying.receive() == {"type": "pong"}
+
+
+async def test_who_may_watch_stays(
+    open_socket: Any, learner: RealLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "ACCESS_INTERVAL", 0.01)
+    asked = 0
+    original = live.live_of_this_loop()._layer.group_send
+
+    async def counted(group: str, message: Any) -> None:
+        nonlocal asked
+        asked += message["type"] == "feed.access"
+        await original(group, message)
+
+    monkeypatch.setattr(live.live_of_this_loop()._layer, "group_send", counted)
+    socket = await open_socket(Cookie=await session_cookie())
+    await socket.until("connected")
+    while asked < 5:
+        await socket.send({"type": "ping"})
+        assert (await socket.receive())["type"] == "pong"

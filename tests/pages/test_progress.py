@@ -1,0 +1,135 @@
+"""Announcements: what was announced can be read, waiting costs no polling, nothing depends on luck."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+import zmq
+
+from tests.waiting import wait_until
+from validators.feed import FeedPublisher, ProgressListener, feed_address
+from validators.feed.address import SOCKET_PATH_MAX, FeedFolderError
+
+
+class Rows:
+    """Stands for the learner's tables: how far they are, and how often somebody looked."""
+
+    def __init__(self) -> None:
+        self.applied = 0
+        self.looks = 0
+
+    def read(self) -> int:
+        self.looks += 1
+        return self.applied
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return Rows()
+
+
+def test_an_announcement_ends_the_wait_without_a_look_at_the_rows(tmp_path: Path, rows: Rows) -> None:
+    address = feed_address(tmp_path)
+    publisher = FeedPublisher(address)
+    listener = ProgressListener(address, rows.read)
+    try:
+        wait_until(lambda: (publisher.announce(4), listener.applied)[1] == 4, timeout=5, what="subscribed")
+        threading.Timer(0.05, publisher.announce, [7]).start()
+        assert listener.wait_for(7, timeout=5) == 7
+        assert rows.looks <= 2
+    finally:
+        listener.close()
+        publisher.close()
+
+
+def test_r17_a_lost_announcement_is_repaired_from_the_rows(tmp_path: Path, rows: Rows) -> None:
+    """No learner announces anything: the rows alone tell."""
+    listener = ProgressListener(feed_address(tmp_path), rows.read)
+    try:
+        rows.applied = 9
+        assert listener.wait_for(9, timeout=5) == 9
+    finally:
+        listener.close()
+
+
+def test_r17_a_wait_ends_after_its_time_and_says_how_far_the_rows_are(tmp_path: Path, rows: Rows) -> None:
+    rows.applied = 3
+    listener = ProgressListener(feed_address(tmp_path), rows.read)
+    try:
+        assert listener.wait_for(8, timeout=0.2) == 3
+    finally:
+        listener.close()
+
+
+def test_a_learner_that_comes_back_is_heard_again(tmp_path: Path, rows: Rows) -> None:
+    address = feed_address(tmp_path)
+    first = FeedPublisher(address)
+    listener = ProgressListener(address, rows.read)
+    try:
+        wait_until(lambda: (first.announce(5), listener.applied)[1] == 5, timeout=5, what="first life")
+        first.close()
+        second = FeedPublisher(address)
+        wait_until(lambda: (second.announce(2), listener.applied)[1] == 2, timeout=5, what="rebuilt learner")
+        second.close()
+    finally:
+        listener.close()
+
+
+def test_subscribers_are_woken_until_they_leave(tmp_path: Path, rows: Rows) -> None:
+    address = feed_address(tmp_path)
+    publisher = FeedPublisher(address)
+    listener = ProgressListener(address, rows.read)
+    woken: list[int] = []
+    leave = listener.subscribe(lambda: woken.append(listener.applied))
+    try:
+        wait_until(lambda: (publisher.announce(1), woken)[1], timeout=5, what="woken")
+        leave()
+        heard = len(woken)
+        wait_until(lambda: (publisher.announce(6), listener.applied)[1] == 6, timeout=5, what="heard 6")
+        assert len(woken) == heard
+    finally:
+        listener.close()
+        publisher.close()
+
+
+def test_announcing_never_waits_for_a_subscriber_that_does_not_read(tmp_path: Path) -> None:
+    address = feed_address(tmp_path)
+    publisher = FeedPublisher(address)
+    context = zmq.Context()
+    deaf = context.socket(zmq.SUB)
+    deaf.setsockopt(zmq.RCVHWM, 1)
+    deaf.subscribe(b"")
+    deaf.connect(address)
+    try:
+        for sequence in range(20_000):
+            publisher.announce(sequence)
+    finally:
+        deaf.close(linger=0)
+        context.term()
+        publisher.close()
+
+
+def test_the_socket_lies_in_a_folder_of_its_owner_alone(tmp_path: Path) -> None:
+    path = Path(feed_address(tmp_path).removeprefix("ipc://"))
+    assert path.parent == tmp_path / "run"
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_data_folder_with_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
+    """Socket paths end at 108 bytes."""
+    data = tmp_path / ("long" * 30)
+    path = Path(feed_address(data).removeprefix("ipc://"))
+    assert len(str(path)) <= SOCKET_PATH_MAX
+    assert feed_address(data) == f"ipc://{path}"
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    path.parent.rmdir()
+
+
+def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FeedFolderError):
+        feed_address(tmp_path)

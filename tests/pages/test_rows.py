@@ -1,0 +1,110 @@
+"""Rows as events: frames hold whole sequences, and frames after a snapshot make the next snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+
+from tests.pages.learner import RealLearner
+from validators.feed.rows import read_applied, read_frame, read_snapshot
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+Operate = Callable[..., object]
+
+
+def test_a_frame_tells_each_applied_operation_and_each_refusal(
+    learner: RealLearner, operate: Operate
+) -> None:
+    start = read_applied()
+    operate("issue T-1", "validate T-1", "validate T-1", "consume T-1", "admit T-2")
+    frame = read_frame(start)
+    told = [(event["type"], event["ticket_id"], event["code"], event.get("state")) for event in frame.events]
+    assert told == [
+        ("ticket_issued", "T-1", "ok", "ISSUED"),
+        ("ticket_validated", "T-1", "ok", "VALIDATED"),
+        ("operation_refused", "T-1", "already_validated", None),
+        ("ticket_consumed", "T-1", "ok", "CONSUMED"),
+        ("operation_refused", "T-2", "ticket_not_found", None),
+    ]
+    assert (frame.after, frame.to) == (start, start + 1)
+    assert frame.counts == {
+        "ISSUED": 0, "VALIDATED": 0, "CONSUMED": 1, "DISPUTED": 0, "applied": 3, "refused": 2,
+    }  # fmt: skip
+    assert [event["index"] for event in frame.events] == [0, 1, 2, 3, 4]
+
+
+def test_sessions_and_barriers_move_the_sequence_without_an_event(learner: RealLearner) -> None:
+    frame = read_frame(0)
+    assert (frame.to, frame.events) == (1, ())
+
+
+def test_a_seed_tells_how_many_tickets_it_created(learner: RealLearner, operate: Operate) -> None:
+    operate("issue TICKET-007", "issue TICKET-008", "issue OTHER-1")
+    operate("seed")
+    operate("seed")
+    counts = [event["count"] for event in read_frame(0).events if event["type"] == "tickets_seeded"]
+    assert counts == [498, 0]
+
+
+def test_a_dispute_that_was_upheld_leaves_the_ticket_disputed(learner: RealLearner, operate: Operate) -> None:
+    operate("issue T-1", "validate T-1", "dispute T-1", "clear T-1", "dispute T-1", "uphold T-1")
+    states = [event["state"] for event in read_frame(0).events if event["type"] == "ticket_resolved"]
+    assert states == ["VALIDATED", "DISPUTED"]
+
+
+def test_a_long_log_comes_in_frames_of_whole_sequences(learner: RealLearner, operate: Operate) -> None:
+    for batch in range(4):
+        operate(*(f"issue T-{batch}-{number}" for number in range(5)))
+    after, frames = 1, []
+    while (frame := read_frame(after, events_max=12)).to > after:
+        frames.append(frame)
+        after = frame.to
+    assert [(frame.after, frame.to, len(frame.events)) for frame in frames] == [(1, 3, 10), (3, 5, 10)]
+
+
+def test_a_sequence_longer_than_a_frame_is_not_cut(learner: RealLearner, operate: Operate) -> None:
+    operate(*(f"issue T-{number}" for number in range(30)))
+    operate("issue LAST")
+    frame = read_frame(1, events_max=10)
+    assert (frame.to, len(frame.events)) == (2, 30)
+
+
+def test_r17_rows_not_yet_written_are_in_no_frame(learner: RealLearner, operate: Operate) -> None:
+    learner.lagging = True
+    operate("issue T-1")
+    assert read_frame(1).to == 1
+    learner.catch_up()
+    assert read_frame(1).to == 2
+
+
+def test_a_snapshot_shows_the_newest_outcomes_first(learner: RealLearner, operate: Operate) -> None:
+    operate(*(f"issue T-{number}" for number in range(60)))
+    snapshot = read_snapshot()
+    assert snapshot["sequence"] == 2
+    assert [event["ticket_id"] for event in snapshot["latest"]] == [f"T-{n}" for n in range(59, 19, -1)]
+    assert sum(operations for _, operations in snapshot["rates"]) == 61
+
+
+def test_an_empty_learner_has_an_empty_snapshot(learner: RealLearner) -> None:
+    snapshot = read_snapshot()
+    assert snapshot["latest"] == []
+    assert snapshot["counts"]["ISSUED"] == 0
+
+
+def test_every_read_of_the_feed_is_found_in_an_index(learner: RealLearner, operate: Operate) -> None:
+    """A million operations: walking them costs a second, for each frame of each 50 milliseconds."""
+    operate("issue T-1", "validate T-1")
+    with CaptureQueriesContext(connections["learner"]) as queries:
+        read_frame(1)
+        read_snapshot()
+    statements = [query["sql"] for query in queries.captured_queries if query["sql"].startswith("SELECT")]
+    with connections["learner"].cursor() as cursor:
+        for sql in statements:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            plan = [row[-1] for row in cursor.fetchall()]
+            walked = [step for step in plan if step.startswith("SCAN")]
+            assert all("counter" in step or "ledgermeta" in step for step in walked), (sql, plan)

@@ -1,0 +1,125 @@
+"""The page and its data: who sees them, and that nothing on them comes from anywhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError
+from django.test import Client
+
+from tests.pages.learner import RealLearner
+from validators.dashboard import views
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+ROOT = Path(__file__).parents[2]
+OWN_FILES = [
+    path
+    for folder in ("templates", "static/css", "static/js")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".html", ".css", ".js"}
+]
+
+
+@pytest.fixture
+def person(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("operator", password="x"))
+    return client
+
+
+def test_the_page_asks_strangers_to_log_in(client: Client) -> None:
+    response = client.get("/")
+    assert response.status_code == 302
+    assert response.headers["Location"] == "/admin/login/?next=/"
+
+
+def test_the_login_form_leads_back_to_the_page(client: Client) -> None:
+    User.objects.create_superuser("operator", password="open sesame")
+    form = client.get("/admin/login/?next=/").content.decode()
+    assert 'name="next" value="/"' in form
+    sent = {"username": "operator", "password": "open sesame", "next": "/"}
+    assert client.post("/admin/login/?next=/", sent).headers["Location"] == "/"
+
+
+def test_a_wrong_password_is_told(client: Client) -> None:
+    sent = {"username": "nobody", "password": "x", "next": "/"}
+    assert "correct username and password" in client.post("/admin/login/", sent).content.decode()
+
+
+def test_the_page_works_before_there_is_a_cluster(person: Client) -> None:
+    """`make up` may still be starting: an empty page, no error."""
+    assert person.get("/").status_code == 200
+    content = person.get("/dashboard/snapshot").json()
+    assert (content["nodes"], content["log"]["sequence"]) == ([], 0)
+
+
+def test_a_snapshot_holds_log_nodes_and_clock(
+    learner: RealLearner, operate: Callable[..., Any], person: Client
+) -> None:
+    operate("issue T-1", "validate T-1")
+    content = person.get("/dashboard/snapshot").json()
+    assert content["log"]["sequence"] == 2
+    assert content["log"]["counts"]["VALIDATED"] == 1
+    assert len(content["nodes"]) == 5
+    assert content["cluster"]["nodes_total"] == 4
+
+
+@pytest.mark.parametrize("path", ["/dashboard/snapshot", "/dashboard/stuck"])
+def test_data_of_the_page_is_for_people_who_are_logged_in(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/dashboard/snapshot", "/dashboard/stuck"])
+def test_data_of_the_page_is_never_kept_by_a_cache(learner: RealLearner, person: Client, path: str) -> None:
+    assert person.get(path).headers["Cache-Control"] == "no-store"
+
+
+def test_a_locked_database_is_a_503(person: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked() -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(views, "read_snapshot", locked)
+    monkeypatch.setattr(views, "describe_nodes", list)
+    response = person.get("/dashboard/snapshot")
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_a_plain_request_to_the_socket_is_a_400(client: Client) -> None:
+    assert client.get("/ws").status_code == 400
+
+
+def test_the_page_is_under_a_policy_that_allows_only_ourselves(person: Client) -> None:
+    response = person.get("/")
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    page = response.content.decode()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon[a-z]+=|javascript:", page)
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", OWN_FILES, ids=named)
+def test_our_files_name_no_other_host(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert [
+        url for url in re.findall(r"(?:https?:)?//[\w.-]+\.[a-z]+[^\s\"')]*", text) if "w3.org" not in url
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in OWN_FILES if path.suffix == ".html"],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_our_templates_hold_no_inline_script_or_style(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", text)

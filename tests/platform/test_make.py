@@ -1,0 +1,68 @@
+"""The first minutes on a fresh machine: make explains itself and says what is missing."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BASH = "/bin/bash"
+
+
+def run_make_venv(programs: dict[str, str], tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run deploy/make-venv on a machine that has only `programs` (name -> shell text)."""
+    path = tmp_path / "bin"
+    path.mkdir()
+    for name, text in programs.items():
+        program = path / name
+        program.write_text(f"#!{BASH}\n{text}\n")
+        program.chmod(0o755)
+    return subprocess.run(
+        [BASH, str(ROOT / "deploy/make-venv"), str(tmp_path / "venv")],
+        env={"PATH": str(path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_bare_make_lists_the_commands() -> None:
+    listed = subprocess.run(
+        ["make"], cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True
+    ).stdout
+    for command in ("install", "up", "down", "test", "test-integration", "lint", "types", "bench"):
+        assert f"make {command}" in listed
+
+
+def test_a_machine_without_python_is_told_the_debian_package(tmp_path: Path) -> None:
+    refused = run_make_venv({}, tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "apt install python3.11 python3.11-venv" in refused.stderr
+
+
+def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
+    old = 'case "$1" in --version) echo "Python 3.9.2";; *) exit 1;; esac'
+    refused = run_make_venv({"python3": old}, tmp_path)
+    assert refused.returncode == 1
+    assert "Python 3.9.2" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_python_without_venv_is_told_the_debian_package(tmp_path: Path) -> None:
+    bare = 'case "$2" in *ensurepip*) exit 1;; *%d.%d*) echo 3.11;; esac'
+    refused = run_make_venv({"python3.11": bare}, tmp_path)
+    assert refused.returncode == 1
+    assert "apt install python3.11-venv" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("present", ["python3.11", "python3"])
+def test_python_311_is_found_first(present: str, tmp_path: Path) -> None:
+    says = 'case "$1" in -m) echo made by $0 >&2; exit 1;; esac; case "$2" in *%d.%d*) echo 3.11;; esac'
+    other = says.replace("3.11", "3.12")
+    programs = {present: says} | ({"python3": other} if present != "python3" else {})
+    refused = run_make_venv(programs | {"rm": "exit 0"}, tmp_path)
+    assert f"bin/{present}" in refused.stderr

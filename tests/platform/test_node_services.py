@@ -1,0 +1,61 @@
+"""Starting and stopping nodes is writing a wish; only these services write it."""
+
+import pytest
+
+from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
+from validators.services import nodes
+from validators.services.errors import NodeNotRunning, NodeUnknown
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def registered() -> None:
+    nodes.register_nodes(["node0", "node1"])
+
+
+def test_members_and_the_learner_are_registered_in_order() -> None:
+    assert [(node.node_id, node.role) for node in ManagedNode.objects.all()] == [
+        ("node0", NodeRole.VALIDATOR),
+        ("node1", NodeRole.VALIDATOR),
+        ("learner", NodeRole.LEARNER),
+    ]
+
+
+def test_registering_again_keeps_what_people_wanted_and_forgets_old_processes() -> None:
+    nodes.stop_node("node1")
+    ManagedNode.objects.update(pid=1, status=NodeStatus.RUNNING, start_token="old")
+    nodes.register_nodes(["node0", "node1"])
+    assert ManagedNode.objects.get(pk="node1").desired == DesiredState.STOPPED
+    assert set(ManagedNode.objects.values_list("pid", "status", "start_token")) == {
+        (None, NodeStatus.STOPPED, "")
+    }
+
+
+def test_stop_then_start_changes_the_wish_and_the_generation() -> None:
+    stopped = nodes.stop_node("node0")
+    started = nodes.start_node("node0")
+    assert (stopped.desired, started.desired) == (DesiredState.STOPPED, DesiredState.RUNNING)
+    assert started.generation == stopped.generation + 1
+
+
+def test_starting_a_running_node_changes_nothing() -> None:
+    ManagedNode.objects.update(status=NodeStatus.RUNNING)
+    assert nodes.start_node("node0").generation == 1
+
+
+def test_starting_a_failed_node_is_a_new_generation() -> None:
+    ManagedNode.objects.update(status=NodeStatus.ERROR)
+    assert nodes.start_node("node0").generation == 2
+
+
+def test_stopping_a_stopped_node_is_refused() -> None:
+    nodes.stop_node("node0")
+    with pytest.raises(NodeNotRunning):
+        nodes.stop_node("node0")
+
+
+@pytest.mark.parametrize("verb", [nodes.start_node, nodes.stop_node, nodes.restart_node])
+def test_an_unknown_node_is_refused_by_name(verb) -> None:
+    with pytest.raises(NodeUnknown, match="node9"):
+        verb("node9")

@@ -1,0 +1,122 @@
+"""Reconcile acts on what it observes: rows, slot locks and real processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from tests.waiting import wait_until
+from validators.models import ManagedNode, NodeStatus
+from validators.processes.folder import DataFolder
+from validators.processes.reconcile import Reconciler
+from validators.services import nodes
+
+pytestmark = pytest.mark.django_db
+
+HOLD = (
+    "import sys; from pathlib import Path; from validators.processes.facts import SlotLock; "
+    "print(SlotLock(Path(sys.argv[1])).take(), flush=True); sys.stdin.read()"
+)
+
+
+class Desk:
+    """A reconciler, the start requests it sent, and processes that hold slots."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = DataFolder(root)
+        self.folder.create()
+        self.sent: list[tuple[str, str]] = []
+        self.broker_is_down = False
+        self.reconciler = Reconciler(self.folder, self.send)
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def send(self, node: ManagedNode, token: str) -> None:
+        if self.broker_is_down:
+            raise ConnectionError("no broker")
+        self.sent.append((node.node_id, token))
+
+    def run(self, node_id: str) -> subprocess.Popen[str]:
+        """A process that holds the node's slot and has claimed the last start request."""
+        lock = self.folder.slot_lock(node_id)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "True"
+        self.processes.append(process)
+        node = ManagedNode.objects.get(pk=node_id)
+        ManagedNode.objects.filter(pk=node_id).update(
+            claimed_token=node.start_token,
+            running_generation=node.generation,
+            pid=process.pid,
+            heartbeat_at=timezone.now(),
+            report={"sequence": 1},
+        )
+        return process
+
+    def status(self, node_id: str) -> tuple[str, str, int | None]:
+        node = ManagedNode.objects.get(pk=node_id)
+        return node.status, node.error, node.pid
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    nodes.register_nodes(["node0"])
+    made = Desk(tmp_path)
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.communicate()
+
+
+def test_everyone_wanted_is_asked_for_once(desk: Desk) -> None:
+    desk.reconciler.turn()
+    desk.reconciler.turn()
+    assert sorted(node_id for node_id, _ in desk.sent) == ["learner", "node0"]
+    assert ManagedNode.objects.get(pk="node0").start_token == dict(desk.sent)["node0"]
+
+
+def test_a_living_process_is_shown_with_its_id(desk: Desk) -> None:
+    desk.reconciler.turn()
+    process = desk.run("node0")
+    desk.reconciler.turn()
+    assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
+
+
+def test_a_dead_process_is_no_longer_shown_and_its_node_asked_for_again(desk: Desk) -> None:
+    desk.reconciler.turn()
+    process = desk.run("node0")
+    desk.reconciler.turn()
+    process.kill()
+    process.wait()
+    desk.reconciler.turn()
+    desk.reconciler.turn()
+    assert desk.status("node0")[2] is None
+    assert [node_id for node_id, _ in desk.sent].count("node0") == 2
+    assert ManagedNode.objects.get(pk="node0").restarts == 1
+
+
+def test_requests_the_broker_refused_are_sent_at_the_next_look(desk: Desk) -> None:
+    desk.broker_is_down = True
+    with pytest.raises(ConnectionError):
+        desk.reconciler.turn()
+    desk.broker_is_down = False
+    desk.reconciler.turn()
+    assert set(dict(desk.sent)) == {"node0", "learner"}
+
+
+def test_a_node_that_does_not_stop_is_killed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("validators.processes.watch.STOP_PATIENCE", 0.0)
+    desk.reconciler.turn()
+    process = desk.run("node0")
+    nodes.stop_node("node0")
+    wait_until(
+        lambda: desk.reconciler.turn() or process.poll() is not None, timeout=10, what="the process is killed"
+    )
+    desk.reconciler.turn()
+    assert desk.status("node0") == (NodeStatus.STOPPED, "", None)

@@ -1,0 +1,112 @@
+"""Settings follow the environment; the defaults are embedded and closed."""
+
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import DisallowedHost, ImproperlyConfigured
+from django.test import Client, RequestFactory, override_settings
+
+from dtvn_project import environment
+from dtvn_project.routers import LedgerRouter
+from validators.ledger import models as ledger_models
+from validators.models import ManagedNode
+
+NAMES = ("DATABASE_URL", "CELERY_BROKER_URL", "REDIS_URL", "HOST", "PORT", "DTVN_ALLOWED_HOSTS")
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_default_needs_no_server(tmp_path: Path) -> None:
+    databases = environment.databases(tmp_path)
+    url, options = environment.broker(tmp_path)
+    assert {entry["ENGINE"] for entry in databases.values()} == {"django.db.backends.sqlite3"}
+    assert url.startswith("filesystem:")
+    assert options["data_folder_in"] == options["data_folder_out"]
+    assert "InMemory" in environment.channel_layers()["default"]["BACKEND"]
+
+
+def test_postgresql_keeps_platform_and_learner_in_schemas_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:p%40ss@db.example:5433/tickets?sslmode=require")
+    databases = environment.databases(tmp_path)
+    assert databases["default"]["PASSWORD"] == "p@ss"
+    assert databases["default"]["PORT"] == "5433"
+    assert databases["default"]["OPTIONS"]["sslmode"] == "require"
+    assert "search_path=public" in databases["default"]["OPTIONS"]["options"]
+    assert "search_path=learner" in databases["learner"]["OPTIONS"]["options"]
+
+
+def test_another_database_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://x/y")
+    with pytest.raises(ImproperlyConfigured, match="postgresql://"):
+        environment.databases(tmp_path)
+
+
+def test_redis_and_another_broker_are_taken_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://r:6379/1")
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://r:6379/2")
+    assert environment.channel_layers()["default"]["CONFIG"] == {"hosts": ["redis://r:6379/1"]}
+    assert environment.broker(tmp_path) == ("redis://r:6379/2", {})
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("", "127.0.0.1"), ("192.0.2.7", "192.0.2.7"), ("::1", "[::1]"), ("tickets.example", "tickets.example")],
+)
+def test_it_answers_to_the_name_it_is_bound_to(
+    host: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST", host)
+    assert expected in environment.allowed_hosts()
+    assert "*" not in environment.allowed_hosts()
+
+
+def test_a_foreign_name_is_never_answered() -> None:
+    """DNS rebinding: a page on evil.example that resolves to this machine."""
+    request = RequestFactory().get("/", headers={"host": "evil.example"})
+    with override_settings(ALLOWED_HOSTS=environment.allowed_hosts()), pytest.raises(DisallowedHost):
+        request.get_host()
+
+
+def test_a_foreign_name_gets_one_line_and_fills_no_log(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with override_settings(ALLOWED_HOSTS=["127.0.0.1"]):
+        page = client.get("/admin/", headers={"host": "evil.example"})
+        api = client.get("/api/v1/tickets", headers={"host": "evil.example"})
+    assert (page.status_code, api.status_code) == (400, 400)
+    assert page.content.count(b"\n") == 1
+    assert api.json()["code"] == "bad_host"
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_two_networks_on_one_host_have_cookies_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "8080")
+    first = environment.cookie_name("sessionid")
+    monkeypatch.setenv("PORT", "8081")
+    assert environment.cookie_name("sessionid") != first
+
+
+def test_the_ledgers_tables_are_never_in_the_platforms_database() -> None:
+    router = LedgerRouter()
+    assert router.allow_migrate("default", "ledger") is False
+    assert router.allow_migrate("learner", "ledger") is True
+    assert router.allow_migrate("learner", "auth") is False
+    assert router.db_for_read(ledger_models.ConsensusEntry) == "learner"
+    assert router.db_for_read(ManagedNode) is None
+
+
+@pytest.mark.django_db
+def test_pages_carry_a_policy_that_allows_only_our_own_scripts() -> None:
+    response = Client().get("/admin/login/")
+    assert response.status_code == 200
+    assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+    assert "unsafe" not in response.headers["Content-Security-Policy"]
+    assert response.headers["X-Frame-Options"] == "DENY"

@@ -1,0 +1,25 @@
+"""The project's settings over a data folder that lives as long as this test process."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_folder = tempfile.mkdtemp(prefix="dtvn-tests-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+(Path(_folder) / "static").mkdir()
+os.environ["DTVN_DATA"] = _folder
+for _name in ("DATABASE_URL", "CELERY_BROKER_URL", "REDIS_URL", "HOST", "PORT"):
+    os.environ.pop(_name, None)
+
+from dtvn_project import environment  # noqa: E402
+from dtvn_project.settings import *  # noqa: E402, F403
+
+# Tests make the learner's tables and rows themselves.
+DATABASES["learner"] = environment.platform_sqlite(Path(_folder) / "learner.sqlite3")  # noqa: F405
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}

@@ -1,0 +1,129 @@
+"""Golden vectors: the bytes that replicas of every version and seed must agree on (R1; row 8)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.tickets_machine.story import GOLDEN
+from tests.tickets_machine.support import Machine
+from tickets.machine import Admit, Issue
+from tickets.machine.leaf import operation_leaf, results_root, subtree
+from tickets.machine.ticket import TicketState, read_state
+from tickets.machine.transitions import State
+from validators import canonical
+from validators.consensus.messages import Operation, Outcome
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ADMITTED = TicketState(
+    event="default",
+    ticket="T-1",
+    state=State.CONSUMED,
+    validator="node2",
+    timestamp=1_700_000_000_000_000,
+    sequence=7,
+    index=3,
+    operation="admit",
+    principal="gateway",
+    actor="gina",
+    nonce=b"n",
+    gate="north",
+    device="d1",
+    note="",
+    clock=(4, 0, 1),
+)
+ADMIT = Operation(
+    kind="admit",
+    event="default",
+    ticket="T-1",
+    actor="gina",
+    entry="node2",
+    valid_until=1_700_000_030_000_000,
+    nonce=b"n",
+    payload=canonical.encode(Admit(gate="north", device="d1")),
+)
+
+
+@pytest.mark.parametrize("seed", ["0", "4711"])
+def test_row_8_the_story_has_one_transcript_whatever_the_hash_seed(seed: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.tickets_machine.story"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert told.stdout.splitlines() == GOLDEN.read_text(encoding="utf-8").splitlines()
+
+
+def test_golden_ticket_state() -> None:
+    assert canonical.encode(ADMITTED).hex() == (
+        "9fa764656661756c74a3542d3103a56e6f646532cf00060a24181e40000703a561646d6974a76761"
+        "7465776179a467696e61c4016ea56e6f727468a26431a093040001"
+    )
+    assert read_state(canonical.encode(ADMITTED)) == ADMITTED
+
+
+def test_golden_leaf_and_subtree() -> None:
+    state = canonical.encode(ADMITTED)
+    leaf = operation_leaf(3, ADMIT, "ok", 1_700_000_000_000_000, state)
+    assert leaf.hex() == ("3575aab8e577b2fc09c727c26e9c410684fd9a3ac2893efcdcaede10df806971")
+    other = operation_leaf(4, ADMIT, "already_consumed", 1_700_000_000_000_000, state)
+    outcomes = [Outcome("ok", state), Outcome("already_consumed", state)]
+    root = subtree(3, [ADMIT, ADMIT], outcomes, 1_700_000_000_000_000)
+    assert root == sha256(b"\x01" + leaf + other).digest()
+    assert root.hex() == ("ec2207a0067f5e52bfb2a4845ad5af983c3752d18cecf9b6e6ddefca5ab7d179")
+    assert results_root([]) == canonical.EMPTY_ROOT
+    assert results_root([root]) == root
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"index": 4},
+        {"operation": "other gate"},
+        {"code": "already_consumed"},
+        {"timestamp": 1_700_000_000_000_001},
+        {"state": b""},
+    ],
+)
+def test_r1_a_leaf_covers_index_operation_code_time_and_state(changed: dict[str, object]) -> None:
+    fields: dict[str, object] = {
+        "index": 3,
+        "operation": ADMIT,
+        "code": "ok",
+        "timestamp": 1_700_000_000_000_000,
+        "state": canonical.encode(ADMITTED),
+    }
+    if "operation" in changed:
+        machine = Machine()
+        changed = {"operation": machine.operation(Admit(gate="south"), "T-1")}
+    assert operation_leaf(**fields) != operation_leaf(**{**fields, **changed})  # type: ignore[arg-type]
+
+
+def test_execution_uses_the_leaves_that_a_verifier_computes() -> None:
+    machine = Machine()
+    bundle = machine.bundle([machine.operation(Issue(), "T-1"), machine.operation(Admit(), "T-1")])
+    execution = machine.execute([bundle])
+    (result,) = execution.results
+    assert result is not None
+    assert result.subtree == subtree(0, bundle.bundle.operations, result.outcomes, machine.now)
+    assert execution.results_root == results_root([result.subtree])
+
+
+def test_two_logs_that_differ_in_one_field_have_two_roots() -> None:
+    roots = set()
+    for gate in ("north", "south"):
+        machine = Machine()
+        machine.do(Issue(), "T-1")
+        machine.do(Admit(gate=gate), "T-1")
+        roots.add(machine.application.root())
+    assert len(roots) == 2

@@ -1,0 +1,295 @@
+"""Nonces and `valid_until`: one operation, one outcome, however often it is asked for (R13, R14)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, genesis, shown
+from tickets.machine import (
+    Admit,
+    Barrier,
+    Consume,
+    Dispute,
+    Issue,
+    Resolve,
+    Seed,
+    Validate,
+    nonces,
+    seeded_count,
+)
+from validators.consensus.effects import Reason
+from validators.consensus.messages import Operation
+
+
+@pytest.fixture
+def machine() -> Machine:
+    made = Machine()
+    made.do(Issue(), "T-1")
+    return made
+
+
+def test_r13_a_repetition_gets_the_first_outcome_and_changes_nothing(machine: Machine) -> None:
+    assert machine.do(Admit(gate="n"), "T-1", nonce=b"k") == "ok"
+    first = machine.show("T-1")
+    assert machine.do(Admit(gate="n"), "T-1", nonce=b"k", entry="node3") == "ok"
+    assert machine.show("T-1") == first
+    assert machine.do(Admit(gate="n"), "T-1", nonce=b"other") == "already_consumed"
+
+
+def test_r13_a_repetition_inside_one_bundle_and_one_batch_counts_once(machine: Machine) -> None:
+    operation = machine.operation(Admit(), "T-1", nonce=b"k")
+    one = machine.bundle([operation, operation])
+    two = machine.bundle([operation])
+    results = machine.execute([one, two]).results
+    codes = [outcome.code for result in results if result for outcome in result.outcomes]
+    assert codes == ["ok", "ok", "ok"]
+    state = machine.show("T-1")
+    assert state is not None
+    assert sum(state.clock) == 2  # issue and one admission
+
+
+def test_r13_a_refusal_is_remembered_too(machine: Machine) -> None:
+    assert machine.do(Consume(), "T-1", nonce=b"k") == "not_validated"
+    machine.do(Validate(), "T-1")
+    assert machine.do(Consume(), "T-1", nonce=b"k") == "not_validated"
+    assert machine.state("T-1") == "VALIDATED"
+
+
+def test_r13_a_repeated_outcome_shows_the_ticket_as_it_is_now(machine: Machine) -> None:
+    machine.do(Validate(), "T-1", nonce=b"k")
+    machine.do(Dispute(), "T-1")
+    (outcome,) = machine.order(machine.operation(Validate(), "T-1", nonce=b"k"))
+    assert outcome.code == "ok"
+    assert shown(outcome).state.name == "DISPUTED"
+
+
+@pytest.mark.parametrize(
+    ("ticket", "command"),
+    [("T-2", Admit(gate="n")), ("T-1", Admit(gate="s")), ("T-1", Consume(gate="n"))],
+)
+def test_r13_another_body_under_the_same_nonce_is_refused(
+    machine: Machine, ticket: str, command: Admit | Consume
+) -> None:
+    machine.do(Issue(), "T-2")
+    machine.do(Admit(gate="n"), "T-1", nonce=b"k")
+    before = machine.show("T-2")
+    assert machine.do(command, ticket, nonce=b"k") == "nonce_reused"
+    assert machine.show("T-2") == before
+
+
+def test_r13_transport_fields_are_no_part_of_the_body(machine: Machine) -> None:
+    machine.do(Validate(), "T-1", nonce=b"k", entry="node0", valid_for=SECOND)
+    assert machine.do(Validate(), "T-1", nonce=b"k", entry="node3", valid_for=MINUTE) == "ok"
+
+
+def test_r13_nonces_belong_to_principal_and_actor(machine: Machine) -> None:
+    machine.do(Issue(), "T-2")
+    machine.do(Issue(), "T-3")
+    assert machine.do(Admit(), "T-1", nonce=b"k", actor="anna") == "ok"
+    assert machine.do(Admit(), "T-2", nonce=b"k", actor="bert") == "ok"
+    assert machine.do(Admit(), "T-3", nonce=b"k", actor="anna", principal="scanner") == "ok"
+    assert machine.do(Admit(), "T-1", nonce=b"k", principal="scanner") == "nonce_reused"
+
+
+def test_without_a_nonce_every_operation_is_its_own(machine: Machine) -> None:
+    assert machine.do(Admit(), "T-1") == "ok"
+    assert machine.do(Admit(), "T-1") == "already_consumed"
+
+
+def test_r13_a_nonce_is_kept_until_an_hour_after_valid_until() -> None:
+    machine = Machine()
+    machine.session()
+    machine.now += 2 * HOUR  # the session's own nonce is forgotten by now
+    machine.do(Barrier(), nonce=b"k", valid_for=MINUTE)
+    machine.save()
+    group = ("nonce", (machine.sequence,))
+    keep_until = machine.rows[group].row.keep_until
+    assert keep_until == machine.now - 1 + MINUTE + HOUR
+    machine.now = keep_until - 1
+    machine.do(Barrier())
+    machine.save()
+    assert group in machine.rows
+    machine.do(Barrier())
+    machine.save()
+    assert group not in machine.rows
+    assert machine.reload().root() == machine.application.root()
+
+
+def test_r13_the_latest_member_of_a_group_keeps_it() -> None:
+    """Nonces of one sequence are forgotten together, the earliest not before its time."""
+    machine = Machine()
+    machine.session()
+    machine.now += 2 * HOUR
+    short = machine.operation(Barrier(), nonce=b"short", valid_for=SECOND)
+    long = machine.operation(Barrier(), nonce=b"long", valid_for=9 * MINUTE)
+    machine.order(short, long)
+    group = ("nonce", (machine.sequence,))
+    for now, kept in ((short.valid_until + HOUR + 1, True), (long.valid_until + HOUR + 1, False)):
+        machine.now = now
+        machine.do(Barrier())
+        machine.save()
+        assert (group in machine.rows) is kept
+        assert machine.reload().root() == machine.application.root()
+
+
+@pytest.mark.parametrize("command", [Admit(gate="n", device="d"), Validate(), Issue(seat="A1")])
+def test_r13_a_late_retry_of_the_change_that_stands_is_recognised_for_ever(
+    command: Admit | Validate | Issue,
+) -> None:
+    machine = Machine()
+    if not isinstance(command, Issue):
+        machine.do(Issue(), "T-1")
+    assert machine.do(command, "T-1", nonce=b"k") == "ok"
+    stands = machine.show("T-1")
+    machine.now += 30 * 24 * HOUR
+    assert machine.do(command, "T-1", nonce=b"k") == "ok"
+    assert machine.show("T-1") == stands
+
+
+def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
+    machine = Machine()
+    machine.do(Issue(), "T-1")
+    machine.do(Validate(), "T-1")
+    assert machine.do(Dispute(reason="r"), "T-1", nonce=b"d") == "ok"
+    machine.now += 2 * HOUR
+    assert machine.do(Dispute(reason="r"), "T-1", nonce=b"d") == "ok"
+    assert machine.do(Resolve(verdict="clear"), "T-1", nonce=b"r") == "ok"
+    machine.now += 2 * HOUR
+    assert machine.do(Resolve(verdict="uphold"), "T-1", nonce=b"r") == "nonce_reused"
+    machine.now += 2 * HOUR
+    assert machine.do(Resolve(verdict="clear"), "T-1", nonce=b"r") == "ok"
+
+
+def test_r13_a_late_stranger_with_the_same_nonce_is_not_taken_for_the_first() -> None:
+    """The nonce of an admission is public in the log: another principal must not pass with it."""
+    machine = Machine()
+    machine.do(Issue(), "T-1")
+    machine.do(Admit(), "T-1", nonce=b"k", actor="anna")
+    machine.now += 2 * HOUR
+    assert machine.do(Admit(), "T-1", nonce=b"k", actor="anna", principal="scanner") == ("already_consumed")
+    assert machine.do(Admit(), "T-1", nonce=b"k", actor="bert") == "already_consumed"
+    assert machine.do(Admit(gate="z"), "T-1", nonce=b"k", actor="anna") == "nonce_reused"
+
+
+def test_r13_a_principal_holds_a_bounded_number_of_nonces() -> None:
+    machine = Machine(genesis(nonces_max=100))
+    codes = [machine.do(Barrier(), nonce=bytes([number, 1])) for number in range(120)]
+    assert codes == ["ok"] * 99 + ["busy"] * 21  # the session's own nonce is one of the hundred
+    assert machine.do(Barrier(), nonce=b"k", principal="scanner") == "ok"
+    assert machine.do(Barrier()) == "ok"
+    machine.now += 2 * HOUR
+    assert machine.do(Barrier(), nonce=bytes([110, 1])) == "ok"  # busy bound nothing
+
+
+def test_r13_a_full_quota_of_nonces_leaves_room_to_open_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a principal whose session rested would stand still for an hour, nonces or not."""
+    monkeypatch.setattr(nonces, "OPENINGS_RESERVED", 3)
+    machine = Machine(genesis(nonces_max=100))
+    codes = [machine.do(Barrier(), nonce=bytes([number, 1])) for number in range(100)]
+    assert codes[-1] == "busy"
+
+    def opened(nonce: bytes) -> str:
+        result = machine.execute([machine.opening(nonce=nonce)]).results[0]
+        assert result is not None
+        return result.outcomes[0].code
+
+    assert [opened(b"second"), opened(b"third")] == ["ok", "ok"]
+    machine.save()
+    machine.application = machine.reload()
+    assert [opened(b"fourth"), opened(b"fifth")] == ["ok", "busy"], "their room is bounded too"
+    machine.sessions["gateway"] = (machine.sequence - 1, 0)
+    machine.numbers["gateway"] = 0
+    assert machine.do(Barrier(), nonce=b"one more") == "busy"
+    assert machine.do(Barrier()) == "ok"
+
+
+def test_r14_ordered_after_valid_until_is_expired_and_may_be_asked_again(machine: Machine) -> None:
+    late = machine.operation(Admit(), "T-1", nonce=b"k", valid_for=SECOND)
+    machine.now += 2 * SECOND
+    assert machine.order(late)[0].code == "expired"
+    assert machine.state("T-1") == "ISSUED"
+    assert machine.do(Admit(), "T-1", nonce=b"k") == "ok"
+    assert machine.order(late)[0].code == "ok"  # the same nonce: told what became of it
+
+
+def test_r13_a_retry_that_waited_past_valid_until_is_no_expired_one(machine: Machine) -> None:
+    """f + 1 such hints would tell its client that the admission did not happen."""
+    refuse = machine.application.refuse
+    assert machine.do(Admit(gate="n"), "T-1", nonce=b"k") == "ok"
+    retry = machine.operation(Admit(gate="n"), "T-1", nonce=b"k", valid_for=SECOND)
+    fresh = machine.operation(Validate(), "T-1", nonce=b"l", valid_for=SECOND)
+    bare = machine.operation(Validate(), "T-1", valid_for=SECOND)
+    both = machine.bundle([fresh, retry])
+    lone = machine.bundle([fresh, bare])
+    machine.execute([], after=2 * SECOND)
+    assert refuse(both.bundle, machine.now) is None
+    assert refuse(lone.bundle, machine.now) is Reason.EXPIRED
+    assert refuse(machine.bundle([altered(retry, ticket="T-2")]).bundle, machine.now) is Reason.EXPIRED
+    (result,) = machine.execute([both]).results
+    assert result is not None
+    assert [outcome.code for outcome in result.outcomes] == ["expired", "ok"]
+
+
+def test_r14_valid_until_itself_is_still_in_time(machine: Machine) -> None:
+    machine.session()
+    operation = machine.operation(Admit(), "T-1", valid_for=1)
+    assert machine.order(operation)[0].code == "ok"
+
+
+def test_r14_valid_until_reaches_ten_minutes_at_most(machine: Machine) -> None:
+    machine.session()
+    assert machine.do(Validate(), "T-1", valid_for=10 * MINUTE + 2) == "too_far_ahead"
+    assert machine.do(Validate(), "T-1", valid_for=10 * MINUTE + 1) == "ok"
+
+
+def test_a_repeated_seed_creates_nothing(machine: Machine) -> None:
+    (first,) = machine.order(machine.operation(Seed(), nonce=b"k"))
+    (again,) = machine.order(machine.operation(Seed(), nonce=b"k"))
+    assert (first.code, seeded_count(first.state)) == ("ok", 500)
+    assert (again.code, seeded_count(again.state)) == ("ok", 0)
+
+
+def altered(operation: Operation, **fields: object) -> Operation:
+    return msgspec.structs.replace(operation, **fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"nonce": b"n" * 65},
+        {"kind": "explode"},
+        {"kind": "open_session"},
+        {"ticket": ""},
+        {"ticket": "../x"},
+        {"ticket": "T" * 129},
+        {"ticket": "T-1\n"},
+        {"event": "a b"},
+        {"event": ""},
+        {"event": "e" * 65},
+        {"actor": "nul\0"},
+        {"actor": "a" * 129},
+        {"entry": "node9"},
+        {"entry": ""},
+        {"payload": b"\x92\xa1a"},
+        {"payload": b"\x92\xa1a\xa0\x00"},
+        {"payload": b"\x92\xd9\x01a\xa0"},
+    ],
+)
+def test_a_malformed_operation_is_an_outcome_and_changes_nothing(
+    machine: Machine, fields: dict[str, object]
+) -> None:
+    machine.session()
+    operation = altered(machine.operation(Admit(), "T-1"), **fields)
+    before = machine.show("T-1")
+    machine.application.root()
+    assert machine.order(operation)[0].code == "malformed"
+    assert machine.show("T-1") == before
+
+
+def test_a_ticket_id_named_by_a_kind_that_has_none_is_malformed(machine: Machine) -> None:
+    """Also when such a ticket exists and the payload has been seen before."""
+    machine.do(Seed())
+    machine.do(Validate(), "T-1")
+    seed = altered(machine.operation(Seed()), ticket="T-1")
+    assert machine.order(seed)[0].code == "malformed"

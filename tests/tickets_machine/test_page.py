@@ -1,0 +1,77 @@
+"""docs/protocol/tickets.md says what the code says; run as a module it writes the tables anew."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tickets.machine import REASONS, State
+from tickets.machine.commands import COMMANDS
+from tickets.machine.transitions import CAPABILITY, TRANSITIONS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "tickets.md"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def operations() -> str:
+    return table(
+        ["kind", "fields", "capability"],
+        [
+            [kind, ", ".join(command.__struct_fields__) or "-", CAPABILITY.get(kind, "-")]
+            for kind, command in COMMANDS.items()
+        ],
+    )
+
+
+def transitions() -> str:
+    return table(
+        ["", *(state.name for state in State)],
+        [
+            [action, *(t.name if isinstance(t, State) else f"`{t}`" for t in row.values())]
+            for action, row in TRANSITIONS.items()
+        ],
+    )
+
+
+def reasons() -> str:
+    return table(
+        ["code", "number", "status", "sentence", "pretix"],
+        [
+            [
+                f"`{reason.code}`",
+                "-" if reason.number is None else str(reason.number),
+                str(reason.status),
+                reason.sentence,
+                reason.pretix or "-",
+            ]
+            for reason in REASONS.values()
+        ],
+    )
+
+
+TABLES = {"operations": operations, "transitions": transitions, "reasons": reasons}
+
+
+def written_anew(page: str) -> str:
+    for name, make in TABLES.items():
+        page, found = re.subn(
+            f"<!-- {name} -->.*?<!-- /{name} -->",
+            lambda _, name=name, make=make: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->",
+            page,
+            flags=re.DOTALL,
+        )
+        assert found == 1, name
+    return page
+
+
+def test_the_page_shows_the_tables_of_the_code() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == written_anew(page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written_anew(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,79 @@
+"""Principals and capabilities, checked by the log and by nothing else (R15)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tickets_machine.support import Machine, genesis
+from tickets.machine import Admit, Barrier, Command, Consume, Dispute, Issue, Resolve, Seed, Validate
+from validators.genesis import CAPABILITIES, Grant, Principal
+
+NEEDS: list[tuple[Command, str, str]] = [
+    (Issue(), "T-9", "issue"),
+    (Seed(), "", "admin"),
+    (Validate(), "T-1", "operate"),
+    (Dispute(), "T-1", "operate"),
+    (Resolve(verdict="clear"), "T-1", "operate"),
+    (Consume(), "T-1", "gate"),
+    (Admit(), "T-1", "gate"),
+]
+
+
+def machine_where_someone_holds(*grants: Grant) -> Machine:
+    everything = tuple(Grant("*", capability) for capability in CAPABILITIES)
+    return Machine(
+        genesis(
+            principals=[
+                Principal("gateway", b"g" * 32, everything),
+                Principal("someone", b"s" * 32, grants),
+            ]
+        )
+    )
+
+
+@pytest.mark.parametrize(("command", "ticket", "capability"), NEEDS)
+def test_r15_each_kind_takes_its_capability_in_its_event(
+    command: Command, ticket: str, capability: str
+) -> None:
+    others = [Grant("*", other) for other in CAPABILITIES if other != capability]
+    elsewhere = Grant("elsewhere", capability)
+    without = machine_where_someone_holds(*others, elsewhere)
+    without.do(Issue(), "T-1")
+    before = without.show("T-1")
+    assert without.do(command, ticket, principal="someone") == "not_permitted"
+    assert without.show("T-1") == before
+
+    for event in ("default", "*"):
+        holder = machine_where_someone_holds(Grant(event, capability))
+        holder.do(Issue(), "T-1")
+        assert holder.do(command, ticket, principal="someone") != "not_permitted"
+
+
+def test_r15_any_principal_may_open_a_session_and_wait_for_a_barrier() -> None:
+    assert machine_where_someone_holds().do(Barrier(), principal="someone") == "ok"
+
+
+def test_r15_permission_comes_before_existence() -> None:
+    """Who may not ask learns nothing from the code."""
+    machine = machine_where_someone_holds()
+    assert machine.do(Admit(), "nowhere", principal="someone") == "not_permitted"
+
+
+def test_the_key_of_a_principal_is_the_one_in_genesis() -> None:
+    application = machine_where_someone_holds().application
+    assert application.principal_key("someone") == b"s" * 32
+    assert application.principal_key("nobody") is None
+
+
+def test_r24_the_root_covers_principals_parameters_and_demo() -> None:
+    """Also where tickets and sessions are equal. The cluster id is held fixed, for it differs too."""
+    machines = [
+        machine_where_someone_holds(),
+        machine_where_someone_holds(Grant("default", "gate")),
+        Machine(genesis(demo=False)),
+        Machine(genesis(nonces_max=101)),
+        Machine(genesis(members=5)),
+    ]
+    fixed = b"c" * 32
+    roots = {type(m.application)(m.genesis, fixed).root() for m in machines}
+    assert len(roots) == len(machines)

@@ -1,0 +1,87 @@
+"""The demonstration tickets, byte for byte (spec 5, acceptance case C5)."""
+
+from __future__ import annotations
+
+import json
+
+from tests.tickets_machine.support import Machine, genesis
+from tickets.machine import Seed, Validate, seeded_count
+from tickets.machine.rows import TicketRow
+from tickets.machine.seed import SEED_TICKETS, seed_data
+from validators import canonical
+
+
+def seeded() -> tuple[Machine, dict[str, TicketRow]]:
+    machine = Machine()
+    machine.do(Seed(), entry="node2")
+    machine.save()
+    rows = {change.row.ticket: change.row for (table, _), change in machine.rows.items() if table == "ticket"}
+    return machine, rows
+
+
+def test_spec_5_check_values() -> None:
+    assert seed_data(1) == (
+        b'{"event":"Summer Music Festival 2026","venue":"Grand Arena","section":"VIP","seat":"A1",'
+        b'"price":"150.00","buyer":"buyer_001@email.com"}'
+    )
+    assert json.loads(seed_data(11)) == {
+        "event": "Summer Music Festival 2026",
+        "venue": "Grand Arena",
+        "section": "Balcony",
+        "seat": "B1",
+        "price": "65.00",
+        "buyer": "buyer_011@email.com",
+    }
+    last = json.loads(seed_data(500))
+    assert (last["section"], last["seat"], last["price"]) == ("General", "X10", "40.00")
+    seats = {number: json.loads(seed_data(number))["seat"] for number in (1, 10, 11, 260, 261)}
+    assert seats == {1: "A1", 10: "A10", 11: "B1", 260: "Z10", 261: "A1"}
+
+
+def test_spec_5_all_bytes_together() -> None:
+    """SHA-256 over the 500 `Data` values one after the other."""
+    everything = b"".join(seed_data(number) for number in range(1, 501))
+    assert canonical.digest(everything).hex() == (
+        "8aebe9a69b2b32ba4d7afee96cd377b26da3919ca4401e4ed04a66da46772c34"
+    )
+
+
+def test_spec_5_a_seeded_ticket() -> None:
+    machine, rows = seeded()
+    assert sorted(rows) == [f"TICKET-{number:03d}" for number in range(1, 501)]
+    row = rows["TICKET-001"]
+    assert (row.state, row.validator, row.metadata, row.data) == (
+        "ISSUED",
+        "",
+        {"source": "seed"},
+        seed_data(1),
+    )
+    assert (row.timestamp, row.seat, row.product) == (machine.now, "A1", "VIP")
+    assert row.clock == {"node2": 1}
+
+
+def test_spec_5_existing_tickets_are_not_touched_and_not_counted() -> None:
+    machine, _ = seeded()
+    machine.do(Validate(), "TICKET-001")
+    before = machine.show("TICKET-001")
+    (outcome,) = machine.order(machine.operation(Seed()))
+    assert (outcome.code, seeded_count(outcome.state)) == ("ok", 0)
+    assert machine.show("TICKET-001") == before
+    machine.save()
+    assert len(machine.application) == 500
+
+
+def test_a_seed_fills_what_is_missing() -> None:
+    machine = Machine()
+    (outcome,) = machine.order(machine.operation(Seed(), event="second"))
+    assert seeded_count(outcome.state) == 500
+    name, _ = SEED_TICKETS[0]
+    assert machine.show(name, event="second") is not None
+    assert machine.show(name) is None
+
+
+def test_r15_a_seed_takes_a_demonstration_genesis() -> None:
+    machine = Machine(genesis(demo=False))
+    (outcome,) = machine.order(machine.operation(Seed()))
+    assert (outcome.code, seeded_count(outcome.state)) == ("demo_only", 0)
+    assert len(machine.application) == 0

@@ -1,0 +1,287 @@
+"""The life of a ticket: every action in every state, and every reason there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, shown
+from tickets.machine import (
+    REASONS,
+    Admit,
+    Barrier,
+    Command,
+    Consume,
+    Dispute,
+    Issue,
+    OpenSession,
+    Resolve,
+    Seed,
+    State,
+    Validate,
+    commands,
+    reasons,
+)
+from tickets.machine.transitions import ACTIONS, CAPABILITY, TRANSITIONS
+
+ROADS: dict[State, tuple[Command, ...]] = {
+    State.ISSUED: (),
+    State.VALIDATED: (Validate(),),
+    State.CONSUMED: (Validate(), Consume(gate="north", device="d1")),
+    State.DISPUTED: (Validate(), Dispute(reason="copied")),
+    State.UPHELD: (Validate(), Dispute(reason="copied"), Resolve(verdict="uphold")),
+}
+"""How a new ticket gets into each state."""
+COMMANDS: dict[str, Command] = {
+    "validate": Validate(),
+    "consume": Consume(gate="south"),
+    "admit": Admit(gate="south"),
+    "dispute": Dispute(reason="seen twice"),
+    "clear": Resolve(verdict="clear"),
+    "uphold": Resolve(verdict="uphold"),
+}
+
+
+def ticket_in(state: State) -> Machine:
+    machine = Machine()
+    assert machine.do(Issue(product="Standing"), "T-1") == "ok"
+    for command in ROADS[state]:
+        assert machine.do(command, "T-1") == "ok"
+    assert machine.state("T-1") == state.name
+    return machine
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_in_every_state_does_what_the_table_says(action: str, state: State) -> None:
+    machine = ticket_in(state)
+    before = machine.show("T-1")
+    (outcome,) = machine.order(machine.operation(COMMANDS[action], "T-1", entry="node2"))
+    target = TRANSITIONS[action][state]
+    if isinstance(target, State):
+        assert outcome.code == "ok"
+        assert shown(outcome).state is target
+    else:
+        assert outcome.code == target
+        assert shown(outcome) == before
+    assert machine.show("T-1") == shown(outcome)
+
+
+def test_spec_7_only_the_arrows_of_the_contract_exist() -> None:
+    arrows = {
+        (action, state.name, target.name)
+        for action, row in TRANSITIONS.items()
+        for state, target in row.items()
+        if isinstance(target, State)
+    }
+    assert arrows == {
+        ("validate", "ISSUED", "VALIDATED"),
+        ("consume", "VALIDATED", "CONSUMED"),
+        ("admit", "ISSUED", "CONSUMED"),
+        ("admit", "VALIDATED", "CONSUMED"),
+        ("dispute", "VALIDATED", "DISPUTED"),
+        ("clear", "DISPUTED", "VALIDATED"),
+        ("uphold", "DISPUTED", "UPHELD"),
+    }
+
+
+def test_no_action_leads_out_of_an_admission_so_at_most_one_can_stand() -> None:
+    assert not any(isinstance(row[State.CONSUMED], State) for row in TRANSITIONS.values())
+
+
+def test_every_action_of_the_table_takes_a_capability() -> None:
+    kinds = {"resolve" if action in ("clear", "uphold") else action for action in ACTIONS}
+    assert kinds | {"issue", "seed"} == set(CAPABILITY)
+
+
+def test_an_admission_is_both_steps_at_once() -> None:
+    machine = ticket_in(State.ISSUED)
+    operation = machine.operation(Admit(gate="north", device="d1"), "T-1", actor="gina", entry="node3")
+    (outcome,) = machine.order(operation)
+    state = shown(outcome)
+    assert (state.state, state.validator, state.gate, state.device, state.actor) == (
+        State.CONSUMED,
+        "node3",
+        "north",
+        "d1",
+        "gina",
+    )
+    assert (state.timestamp, state.sequence, state.index) == (machine.now, machine.sequence, 0)
+
+
+def test_a_second_admission_learns_when_and_where_the_first_one_was() -> None:
+    machine = ticket_in(State.ISSUED)
+    machine.do(Admit(gate="north", device="d1"), "T-1", actor="gina")
+    when = machine.now
+    (outcome,) = machine.order(machine.operation(Admit(gate="south", device="d9"), "T-1"))
+    assert outcome.code == "already_consumed"
+    state = shown(outcome)
+    assert (state.gate, state.device, state.actor, state.timestamp) == (
+        "north",
+        "d1",
+        "gina",
+        when,
+    )
+
+
+def test_validator_is_the_entry_node_of_the_validation_and_stays_it() -> None:
+    """Spec 1.3: ValidatorID = entry node of the validating operation; consume and dispute keep it."""
+    machine = Machine()
+    machine.do(Issue(), "T-1", entry="node1")
+    assert shown_validator(machine) == ""
+    machine.do(Validate(), "T-1", entry="node2")
+    machine.do(Consume(), "T-1", entry="node3")
+    assert shown_validator(machine) == "node2"
+
+
+def shown_validator(machine: Machine) -> str:
+    state = machine.show("T-1")
+    assert state is not None
+    return state.validator
+
+
+def test_the_vector_clock_counts_applied_operations_by_entry_node() -> None:
+    """Spec 1.3: it rises by 1 per applied operation of that entry node; a ticket keeps its copy."""
+    machine = Machine()
+    machine.do(Issue(), "T-1", entry="node0")
+    machine.do(Issue(), "T-2", entry="node1")
+    machine.do(Validate(), "T-1", entry="node1")
+    machine.do(Validate(), "T-1", entry="node1")  # refused: counts for nothing
+    machine.do(Barrier())
+    machine.do(Validate(), "T-2", entry="node3")
+    clocks = [state.clock for name in ("T-1", "T-2") if (state := machine.show(name))]
+    assert clocks == [(1, 2, 0, 0), (1, 2, 0, 1)]
+
+
+def test_a_cleared_dispute_leaves_no_note_and_an_upheld_one_keeps_it() -> None:
+    machine = ticket_in(State.DISPUTED)
+    machine.do(Resolve(verdict="clear"), "T-1")
+    state = machine.show("T-1")
+    assert state is not None
+    assert (state.state, state.note) == (State.VALIDATED, "")
+    state = ticket_in(State.UPHELD).show("T-1")
+    assert state is not None
+    assert state.note == "copied"
+
+
+def test_issued_data_is_never_overwritten_by_a_validation() -> None:
+    """Spec 1.4."""
+    machine = Machine()
+    machine.do(Issue(data=b"issued"), "T-1")
+    machine.do(Validate(data=b"other"), "T-1")
+    machine.save()
+    assert machine.rows[("ticket", ("default", "T-1"))].row.data == b"issued"
+
+
+def test_tickets_of_two_events_are_strangers() -> None:
+    machine = Machine()
+    machine.do(Issue(), "T-1", event="monday")
+    machine.do(Issue(), "T-1", event="tuesday")
+    machine.do(Admit(), "T-1", event="monday")
+    monday, tuesday = machine.show("T-1", event="monday"), machine.show("T-1", event="tuesday")
+    assert monday is not None
+    assert tuesday is not None
+    assert (monday.state, tuesday.state) == (State.CONSUMED, State.ISSUED)
+    assert machine.do(Admit(), "T-1") == "ticket_not_found"
+
+
+def admit_within(*, not_before: int = 0, not_after: int = 0) -> str:
+    machine = Machine()
+    assert machine.do(Issue(not_before=not_before, not_after=not_after), "T-1") == "ok"
+    return machine.do(Admit(), "T-1")
+
+
+def test_row_16_a_validity_window_is_judged_by_batch_time_with_both_ends_inside() -> None:
+    admitted_at = START + 3  # session, issue, admit: a microsecond each
+    assert admit_within(not_before=admitted_at, not_after=admitted_at) == "ok"
+    assert admit_within(not_before=admitted_at + 1) == "not_yet_valid"
+    assert admit_within(not_after=admitted_at - 1) == "no_longer_valid"
+
+
+# --- Every reason ------------------------------------------------------------------------------------
+
+
+def nonce_reused() -> str:
+    machine = ticket_in(State.ISSUED)
+    machine.do(Validate(), "T-1", nonce=b"n")
+    return machine.do(Validate(data=b"x"), "T-1", nonce=b"n")
+
+
+def busy() -> str:
+    machine = Machine(genesis(nonces_max=100))
+    for number in range(99):  # the session's own nonce is the first
+        assert machine.do(Barrier(), nonce=bytes([number + 1])) == "ok"
+    return machine.do(Barrier(), nonce=b"one too many")
+
+
+def malformed() -> str:
+    machine = ticket_in(State.ISSUED)
+    operation = machine.operation(Admit(), "T-1")
+    return machine.order(type(operation)(**{**fields_of(operation), "payload": b"\xff"}))[0].code
+
+
+def fields_of(operation: object) -> dict[str, object]:
+    return {name: getattr(operation, name) for name in operation.__struct_fields__}  # type: ignore[attr-defined]
+
+
+def full(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("tickets.machine.operations.TICKETS_MAX", 1)
+    return ticket_in(State.ISSUED).do(Issue(), "T-2")
+
+
+def test_every_ordered_reason_can_be_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vocabulary holds nothing that the machine cannot say, and the machine says nothing else."""
+    met = {
+        "ok": Machine().do(Barrier()),
+        "malformed": malformed(),
+        "expired": ticket_in(State.ISSUED).do(Validate(), "T-1", valid_for=0),
+        "too_far_ahead": ticket_in(State.ISSUED).do(Validate(), "T-1", valid_for=11 * MINUTE),
+        "nonce_reused": nonce_reused(),
+        "busy": busy(),
+        "not_permitted": Machine().do(Issue(), "T-1", principal="scanner"),
+        "demo_only": Machine(genesis(demo=False)).do(Seed()),
+        "ticket_not_found": Machine().do(Admit(), "T-1"),
+        "ticket_exists": ticket_in(State.ISSUED).do(Issue(), "T-1"),
+        "not_validated": ticket_in(State.ISSUED).do(Consume(), "T-1"),
+        "already_validated": ticket_in(State.VALIDATED).do(Validate(), "T-1"),
+        "already_consumed": ticket_in(State.CONSUMED).do(Admit(), "T-1"),
+        "disputed": ticket_in(State.DISPUTED).do(Admit(), "T-1"),
+        "already_disputed": ticket_in(State.DISPUTED).do(Dispute(), "T-1"),
+        "not_disputed": ticket_in(State.VALIDATED).do(Resolve(verdict="clear"), "T-1"),
+        "already_upheld": ticket_in(State.UPHELD).do(Resolve(verdict="clear"), "T-1"),
+        "not_yet_valid": admit_within(not_before=START + HOUR),
+        "no_longer_valid": admit_within(not_after=START),
+        "full": full(monkeypatch),
+    }
+    assert met == {code: code for code in reasons.NUMBER_OF}
+
+
+def test_reasons_have_the_statuses_and_words_of_the_contract() -> None:
+    """Spec 1.5."""
+    assert REASONS["already_validated"].status == 409
+    assert "already validated" in REASONS["already_validated"].sentence
+    assert REASONS["ticket_id_required"].sentence == "ticket_id is required"
+    assert REASONS["ticket_not_found"].status == 404
+    assert REASONS["nonce_reused"].status == 422
+    assert REASONS["outcome_unknown"].status == 504
+    assert sorted(reasons.CODE_OF) == list(range(len(reasons.CODE_OF)))
+
+
+def test_codes_survive_packing() -> None:
+    codes = ("ok", "malformed", "ok", "no_longer_valid", "ok", "ok")
+    packed = reasons.pack(codes)
+    assert packed == bytes([0, 1, 0, 19])
+    assert reasons.unpack(packed, len(codes)) == codes
+    assert reasons.pack(("ok",) * 100) == b""
+
+
+def test_every_kind_is_built_and_read_the_same() -> None:
+    machine = Machine()
+    for kind, command in {
+        **{kind: made() for kind, made in commands.COMMANDS.items() if kind != "resolve"},
+        "resolve": Resolve(verdict="uphold"),
+    }.items():
+        ticket = "" if kind in commands.TICKETLESS else "T-1"
+        operation = machine.operation(command, ticket)
+        assert operation.kind == kind
+        assert commands.check(operation) == command
+    assert machine.do(OpenSession(), nonce=b"x") == "malformed"  # not inside a session

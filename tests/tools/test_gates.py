@@ -1,0 +1,91 @@
+"""Gates over the real API: each ticket admitted once, whatever is lost on the way."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.pages.learner import RealLearner
+from tests.tools.conftest import Trouble
+from tests.tools.test_sending import many, send
+from tickets.importing import platform as platform_module
+from tickets.importing.platform import Refused
+from tickets.scanning import Outcome, Plan, make_plan, play, prove
+from validators.ledger.models import OperationRecord
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.django_db(transaction=True, databases=["default", "learner"]),
+]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform_module, "PAUSE_FIRST", 0.001)
+    monkeypatch.setattr(platform_module, "PAUSE_MAX", 0.002)
+
+
+async def planned(client: httpx.AsyncClient, count: int, duplicates: float = 0.4) -> Plan:
+    await send(client, many(count))
+    ids = [f"T-{number}" for number in range(count)]
+    return make_plan(ids, gates=4, duplicates=duplicates, seed=3, run="suite")
+
+
+async def run(client: httpx.AsyncClient, plan: Plan, patience: float = 20.0) -> list[Outcome]:
+    return await play(client, plan, event="default", patience=patience, told=lambda _: None)
+
+
+async def test_each_ticket_is_admitted_once_and_a_second_scan_refused(client: httpx.AsyncClient) -> None:
+    plan = await planned(client, 40)
+    record = await run(client, plan)
+    verdict = prove(plan.scans, record)
+    assert (verdict.faults, verdict.admitted, verdict.refused) == ((), 40, 16)
+    assert all(outcome.sequence for outcome in record)
+
+
+async def test_r13_lost_requests_and_answers_admit_nobody_twice(
+    client: httpx.AsyncClient, trouble: Trouble
+) -> None:
+    """An answer that was lost after the admission: the repetition, with its nonce, is told `ok` again."""
+    plan = await planned(client, 60)
+    trouble.share = 0.15
+    record = await run(client, plan)
+    assert trouble.lost > 10
+    assert sum(outcome.attempts - 1 for outcome in record) >= trouble.lost
+    assert prove(plan.scans, record).faults == ()
+    admitted = OperationRecord.objects.filter(operation="admit", code="ok").values_list(
+        "ticket_id", flat=True
+    )
+    assert len({ticket async for ticket in admitted}) == 60
+
+
+async def test_r14_a_network_that_executes_and_never_answers_is_never_taken_for_a_no(
+    client: httpx.AsyncClient, learner: RealLearner
+) -> None:
+    plan = await planned(client, 4, duplicates=0)
+    learner.gateway.mute = True
+    record = await run(client, plan, patience=0.02)
+    verdict = prove(plan.scans, record)
+    assert [outcome.code for outcome in record] == [""] * 4
+    assert "never decided (status 504)" in verdict.faults[0]
+
+
+async def test_tickets_consumed_before_are_not_proved(client: httpx.AsyncClient) -> None:
+    plan = await planned(client, 5, duplicates=0)
+    await run(client, plan)
+    again = make_plan([f"T-{number}" for number in range(5)], gates=2, duplicates=0, seed=1, run="again")
+    assert len(prove(again.scans, await run(client, again)).faults) == 5
+
+
+async def test_an_unknown_ticket_is_a_fault_not_a_stop(client: httpx.AsyncClient) -> None:
+    plan = make_plan(["NOBODY-1"], gates=1, duplicates=0, seed=1, run="suite")
+    (fault,) = prove(plan.scans, await run(client, plan)).faults
+    assert fault == "NOBODY-1: refused with ticket_not_found at gate-1"
+
+
+async def test_a_wrong_key_stops_the_rehearsal(client: httpx.AsyncClient) -> None:
+    await send(client, many(3))
+    plan = make_plan(["T-0", "T-1", "T-2"], gates=1, duplicates=0, seed=1, run="suite")
+    client.headers["X-API-Key"] = "dtvn_wrong"
+    with pytest.raises(Refused, match="401"):
+        await run(client, plan)

@@ -1,0 +1,83 @@
+"""Persons stay out of the log: a salted commitment there, an erasable row here."""
+
+from __future__ import annotations
+
+import pytest
+
+from tickets.importing import Holder, ImportedTicket, WrongRow
+from tickets.importing.holders import commitment, erase_holders, remember_holders
+from tickets.models import TicketHolder
+
+pytestmark = pytest.mark.django_db
+
+ADA = Holder("Ada Lovelace", "ada@example.org")
+
+
+def ticket(number: int, holder: Holder = ADA, secret: bytes = b"") -> ImportedTicket:
+    return ImportedTicket(
+        row=number + 1,
+        ticket_id=f"T-{number}",
+        event="default",
+        product="",
+        seat="",
+        not_before=0,
+        not_after=0,
+        holder=holder,
+        secret_digest=secret,
+    )
+
+
+def test_the_commitment_says_nothing_without_its_salt() -> None:
+    commitments, wrong = remember_holders([ticket(1), ticket(2)])
+    assert wrong == []
+    assert commitments["T-1"] != commitments["T-2"], "two tickets of one person cannot be linked"
+    salt = bytes(TicketHolder.objects.get(ticket="T-1").salt)
+    assert len(salt) == 32
+    assert commitments["T-1"] == commitment(ADA, salt)
+    assert commitments["T-1"] != commitment(ADA, bytes(32))
+
+
+def test_a_repeated_import_takes_up_the_same_salt() -> None:
+    first, _ = remember_holders([ticket(1)])
+    again, wrong = remember_holders([ticket(1)])
+    assert (again, wrong) == (first, [])
+    assert TicketHolder.objects.count() == 1
+
+
+def test_a_ticket_without_a_person_has_no_row() -> None:
+    assert remember_holders([ticket(1, Holder())]) == ({}, [])
+    assert not TicketHolder.objects.exists()
+
+
+def test_other_data_for_a_known_ticket_is_refused_with_its_row() -> None:
+    remember_holders([ticket(1)])
+    commitments, wrong = remember_holders([ticket(1, Holder("Mallory"))])
+    assert commitments == {}
+    (refused,) = wrong
+    assert isinstance(refused, WrongRow)
+    assert refused.row == 2
+    assert TicketHolder.objects.get().name == "Ada Lovelace"
+
+
+def test_erasing_forgets_the_person_the_salt_and_the_secret() -> None:
+    remember_holders([ticket(1, secret=b"x" * 32), ticket(2)])
+    assert erase_holders("default", ["T-1", "T-9"]) == 1
+    row = TicketHolder.objects.get(ticket="T-1")
+    assert (row.name, row.email, bytes(row.salt), row.secret_digest) == ("", "", b"", "")
+    assert TicketHolder.objects.get(ticket="T-2").name == "Ada Lovelace"
+    assert erase_holders("default", ["T-1"]) == 0
+
+
+def test_who_was_erased_does_not_come_back_with_the_next_import() -> None:
+    remember_holders([ticket(1)])
+    erase_holders("default", ["T-1"])
+    commitments, wrong = remember_holders([ticket(1)])
+    assert commitments == {}
+    assert "erased" in wrong[0].reason
+    assert TicketHolder.objects.get().name == ""
+
+
+def test_many_tickets_cost_few_queries(django_assert_max_num_queries: object) -> None:
+    with django_assert_max_num_queries(40):  # type: ignore[operator]
+        commitments, _ = remember_holders([ticket(number) for number in range(2_000)])
+    assert len(commitments) == 2_000

@@ -1,0 +1,288 @@
+"""Tickets in the admin: the platform's verified copy, read-only; every change goes through consensus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from dtvn_project.routers import LEARNER_ALIAS
+from tickets.importing.holders import erase_holders
+from tickets.machine import Command, Consume, Dispute, Resolve, Validate
+from tickets.machine.transitions import CAPABILITY
+from tickets.models import TicketHolder
+from tickets.services import Decision, Request, TicketError, batch
+from validators.dashboard.keyset import KeysetAdmin
+from validators.dashboard.shown import moment, outcome_pill
+from validators.feed import wait_for
+from validators.ledger.models import OperationRecord, Ticket
+from validators.ledger.read import STATES, count_tickets, list_events, starting_with
+
+__all__ = ["TicketAdmin", "TicketHolderAdmin"]
+
+OWN_WRITES_WAIT = 1.0
+"""Seconds that the list waits for the rows of what an action did (R17)."""
+HISTORY_MAX = 50
+
+
+class StateFilter(admin.SimpleListFilter):
+    """By state; a state that no ticket is in is not searched for."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name.capitalize()) for name in STATES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> QuerySet[Ticket]:
+        state = self.value()
+        if not state:
+            return queryset
+        return queryset.filter(state=state) if count_tickets(LEARNER_ALIAS).get(state) else queryset.none()
+
+
+class EventFilter(admin.SimpleListFilter):
+    """By event, as the counters know them."""
+
+    title = "event"
+    parameter_name = "event"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in list_events(LEARNER_ALIAS)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> QuerySet[Ticket]:
+        return queryset.filter(event=self.value()) if self.value() else queryset
+
+
+class TicketActionForm(ActionForm):
+    """The actions' menu, with a reason for those that take one."""
+
+    reason = forms.CharField(
+        max_length=256, required=False, label="Reason", help_text="of a dispute; stays in the log"
+    )
+
+
+@admin.register(Ticket)
+class TicketAdmin(KeysetAdmin):
+    """Search finds ids that begin so."""
+
+    keyset = ("event", "ticket_id")
+    list_display = ("ticket_id", "event", "state_pill", "product", "seat", "validator", "gate", "changed")
+    list_display_links = ("ticket_id",)
+    list_filter = (StateFilter, EventFilter)
+    search_fields = ("ticket_id",)
+    search_help_text = "Ticket ids that begin so"
+    action_form = TicketActionForm
+    actions = ["validate", "consume", "dispute", "clear_dispute", "uphold_dispute", "erase_holder"]
+    fieldsets = (
+        (None, {"fields": ("ticket_id", "event", "state_pill", "changed", "last_change")}),
+        ("Issued as", {"fields": ("product", "seat", "window", "metadata", "data", "commitment")}),
+        ("Admission", {"fields": ("validator", "gate", "device", "note", "vector_clock")}),
+        ("Holder", {"fields": ("holder",)}),
+        ("History", {"fields": ("history",)}),
+    )
+    readonly_fields = (
+        "state_pill",
+        "changed",
+        "last_change",
+        "window",
+        "metadata",
+        "data",
+        "commitment",
+        "note",
+        "vector_clock",
+        "holder",
+        "history",
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Ticket], search_term: str
+    ) -> tuple[QuerySet[Ticket], bool]:
+        """By the index over (event, ticket id), one range per event."""
+        term = search_term.strip()
+        if term:
+            queryset = starting_with(queryset, "ticket_id", term).filter(event__in=list_events(LEARNER_ALIAS))
+        return queryset, False
+
+    # --- columns -----------------------------------------------------------------------------------
+
+    @admin.display(description="state")
+    def state_pill(self, ticket: Ticket) -> SafeString:
+        return format_html('<span class="pill state-{}">{}</span>', ticket.state.lower(), ticket.state)
+
+    @admin.display(description="changed")
+    def changed(self, ticket: Ticket) -> str:
+        return moment(ticket.timestamp)
+
+    @admin.display(description="last change")
+    def last_change(self, ticket: Ticket) -> str:
+        row = ticket.whole
+        return f"{row.operation} at {row.sequence}.{row.index}, by {row.actor} through {row.principal}"
+
+    @admin.display(description="valid")
+    def window(self, ticket: Ticket) -> str:
+        row = ticket.whole
+        if not (row.not_before or row.not_after):
+            return "at any time"
+        return f"{moment(row.not_before) or 'always'} to {moment(row.not_after) or 'for ever'}"
+
+    def metadata(self, ticket: Ticket) -> str:
+        return ", ".join(f"{key}: {value}" for key, value in ticket.whole.metadata.items()) or "none"
+
+    def data(self, ticket: Ticket) -> str:
+        return ticket.whole.data.decode("utf-8", "replace") or "none"
+
+    def commitment(self, ticket: Ticket) -> str:
+        return ticket.whole.commitment.hex() or "none"
+
+    def note(self, ticket: Ticket) -> str:
+        return ticket.whole.note or "none"
+
+    @admin.display(description="vector clock")
+    def vector_clock(self, ticket: Ticket) -> str:
+        return ", ".join(f"{node} {count}" for node, count in sorted(ticket.whole.clock.items())) or "empty"
+
+    def holder(self, ticket: Ticket) -> str:
+        """Kept beside the log, erasable."""
+        found = TicketHolder.objects.filter(event=ticket.event, ticket=ticket.ticket_id).first()
+        if found is None:
+            return "nobody is known"
+        if found.erased_at:
+            return f"erased on {found.erased_at:%Y-%m-%d %H:%M}"
+        return ", ".join(filter(None, (found.name, found.company, found.email, found.phone, found.address)))
+
+    def history(self, ticket: Ticket) -> SafeString:
+        """What was asked of this ticket, newest first, refusals included."""
+        records = OperationRecord.objects.filter(event=ticket.event, ticket_id=ticket.ticket_id)
+        rows = format_html_join(
+            "",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            (_history_row(record) for record in records.order_by("-id")[:HISTORY_MAX]),
+        )
+        return format_html(
+            "<table><thead><tr><th>Time</th><th>Operation</th><th>Outcome</th><th>Entry node</th><th>By</th>"
+            "<th>At</th></tr></thead><tbody>{}</tbody></table>",
+            rows,
+        )
+
+    # --- actions -----------------------------------------------------------------------------------
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return _may(request, CAPABILITY["validate"])
+
+    def has_gate_permission(self, request: HttpRequest) -> bool:
+        return _may(request, CAPABILITY["consume"])
+
+    @admin.action(description="Validate", permissions=["operate"])
+    def validate(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
+        self._decide(request, queryset, Validate(), "validated")
+
+    @admin.action(description="Consume", permissions=["gate"])
+    def consume(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
+        self._decide(request, queryset, Consume(), "consumed")
+
+    @admin.action(description="Dispute", permissions=["operate"])
+    def dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
+        self._decide(request, queryset, Dispute(reason=request.POST.get("reason", "")[:256]), "disputed")
+
+    @admin.action(description="Resolve dispute: clear it", permissions=["operate"])
+    def clear_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
+        self._decide(request, queryset, Resolve(verdict="clear"), "cleared")
+
+    @admin.action(description="Resolve dispute: uphold it for good", permissions=["operate"])
+    def uphold_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
+        self._decide(request, queryset, Resolve(verdict="uphold"), "upheld")
+
+    @admin.action(description="Erase personal data of the holder", permissions=["operate"])
+    def erase_holder(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
+        by_event: dict[str, list[str]] = {}
+        for ticket in queryset:
+            by_event.setdefault(ticket.event, []).append(ticket.ticket_id)
+        erased = sum(erase_holders(event, ids) for event, ids in by_event.items())
+        self.message_user(request, f"Holders erased: {erased}. The log holds nothing about them.")
+
+    def _decide(self, request: HttpRequest, queryset: QuerySet[Ticket], command: Command, done: str) -> None:
+        """Have one operation ordered per chosen ticket, and tell what became of each."""
+        requests = [Request(command, ticket=ticket.ticket_id, event=ticket.event) for ticket in queryset]
+        actor = f"user:{request.user.get_username()}"[:128]
+        try:
+            decisions = batch(requests, actor=actor)
+        except TicketError as error:
+            self.message_user(request, f"Nothing was done: {error}", messages.ERROR)
+            return
+        wait_for(max(decision.result.sequence for decision in decisions), OWN_WRITES_WAIT)
+        _report(request, done, [one for one in decisions if one.code == "ok"], messages.SUCCESS)
+        _report(request, "not " + done, [one for one in decisions if one.code != "ok"], messages.WARNING)
+
+
+@admin.register(TicketHolder)
+class TicketHolderAdmin(admin.ModelAdmin):
+    """Who holds which ticket: searched by the people at the help desk, erased on request."""
+
+    list_display = ("ticket", "event", "name", "email", "company", "erased_at")
+    search_fields = ("=ticket", "name__istartswith", "email__istartswith")
+    search_help_text = "A ticket id, or how a name or e-mail address begins"
+    show_full_result_count = False
+    list_filter = (("erased_at", admin.EmptyFieldListFilter),)
+    actions = ["erase"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return _may(request, "operate")
+
+    @admin.action(description="Erase personal data", permissions=["operate"])
+    def erase(self, request: HttpRequest, queryset: QuerySet[TicketHolder]) -> None:
+        erased = sum(erase_holders(holder.event, [holder.ticket]) for holder in queryset)
+        self.message_user(request, f"Holders erased: {erased}. The log holds nothing about them.")
+
+
+def _history_row(record: OperationRecord) -> tuple[Any, ...]:
+    at = f"{record.sequence}.{record.batch_index}"
+    return (
+        moment(record.timestamp),
+        record.operation,
+        outcome_pill(record.code),
+        record.entry,
+        record.actor,
+        at,
+    )
+
+
+def _may(request: HttpRequest, capability: str) -> bool:
+    """As for the API: superusers everything, others what their groups are named after."""
+    user = request.user
+    return user.is_superuser or user.groups.filter(name=capability).exists()
+
+
+def _report(request: HttpRequest, word: str, decisions: Sequence[Decision], level: int) -> None:
+    if not decisions:
+        return
+    lines = format_html_join(
+        "",
+        "<li><b>{}</b> {}{}</li>",
+        (
+            (
+                decision.request.ticket,
+                word if decision.code == "ok" else decision.sentence.removesuffix("."),
+                f", at sequence {decision.result.sequence}" if decision.result.sequence else "",
+            )
+            for decision in decisions
+        ),
+    )
+    text = format_html("{} {}:<ul>{}</ul>", len(decisions), word, lines)
+    messages.add_message(request, level, text)

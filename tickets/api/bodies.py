@@ -1,0 +1,170 @@
+"""Reading requests: JSON bodies field by field, with an error that names the field (spec 1.4, 1.5)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+from rest_framework.request import Request as HttpRequest
+
+from tickets.machine import Admit, Command, Consume, Dispute, Issue, Resolve, Seed, Validate, reasons
+from tickets.machine.commands import DATA_BYTES_MAX, DEFAULT_EVENT, NONCE_BYTES_MAX, VALIDATION_DATA_BYTES_MAX
+from tickets.services import InvalidRequest, Request
+
+__all__ = ["KINDS", "Fields", "read_fields", "request_of"]
+
+MICROSECONDS = 1_000_000
+SECONDS_MAX = 2**63 // MICROSECONDS - 1
+
+_decoder = msgspec.json.Decoder()
+
+
+class Fields:
+    """The members of a JSON object; unknown ones are never looked at."""
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        self._members = members
+
+    def text(self, name: str, default: str = "") -> str:
+        """A string; null counts as absent."""
+        value = self._members.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise InvalidRequest(f"{name} must be a string")
+        return value
+
+    def ticket_id(self) -> str:
+        """The one field that every operation on a ticket needs."""
+        ticket = self.text("ticket_id")
+        if not ticket:
+            raise InvalidRequest("ticket_id is required", reasons.TICKET_ID_REQUIRED)
+        return ticket
+
+    def nonce(self) -> bytes:
+        """`nonce`: 1 to 64 bytes of UTF-8, or none (R13)."""
+        value = self._members.get("nonce")
+        if value is None:
+            return b""
+        return check_nonce("nonce", self.text("nonce").encode("utf-8", "surrogatepass"))
+
+    def base64(self, name: str, *, limit: int) -> bytes:
+        """Standard base64; null or absent is none."""
+        text = self.text(name)
+        try:
+            data = base64.b64decode(text.encode("ascii"), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidRequest(f"{name} must be standard base64") from error
+        if len(data) > limit:
+            raise InvalidRequest(f"{name} must be at most {limit} bytes")
+        return data
+
+    def moment(self, name: str) -> int:
+        """Unix seconds, turned into microseconds; 0 and absent are none."""
+        value = self._members.get(name)
+        if value is None:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= SECONDS_MAX:
+            raise InvalidRequest(f"{name} must be a number of Unix seconds")
+        return value * MICROSECONDS
+
+    def texts(self, name: str) -> tuple[tuple[str, str], ...]:
+        """An object of strings, as pairs in order of their keys."""
+        value = self._members.get(name)
+        if value is None:
+            return ()
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            raise InvalidRequest(f"{name} must be an object of strings")
+        return tuple(sorted(value.items()))
+
+    def objects(self, name: str, *, most: int) -> list[Any]:
+        """A list of at most `most` items."""
+        value = self._members.get(name)
+        if not isinstance(value, list):
+            raise InvalidRequest(f"{name} must be a list")
+        if len(value) > most:
+            raise InvalidRequest(f"{name} must hold at most {most} items")
+        return value
+
+
+def read_fields(body: bytes, *, may_be_empty: bool = False) -> Fields:
+    """The object in a body; `null` is an object without members, as clients of the seed send it."""
+    if may_be_empty and not body.strip():
+        return Fields({})
+    try:
+        value = _decoder.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InvalidRequest("Invalid request body") from error
+    if value is None:
+        return Fields({})
+    if not isinstance(value, dict):
+        raise InvalidRequest("Invalid request body: an object is needed")
+    return Fields(value)
+
+
+def check_nonce(name: str, nonce: bytes) -> bytes:
+    """A nonce's length (R13)."""
+    if not 1 <= len(nonce) <= NONCE_BYTES_MAX:
+        raise InvalidRequest(f"{name} must have 1 to {NONCE_BYTES_MAX} bytes")
+    return nonce
+
+
+def nonce_of(http: HttpRequest, fields: Fields) -> bytes:
+    """The nonce of a single call: header Idempotency-Key or field `nonce`; both must agree."""
+    header = http._request.META.get("HTTP_IDEMPOTENCY_KEY")
+    named = fields.nonce()
+    if header is None:
+        return named
+    # The server decodes header bytes as Latin-1: this gives them back as they were sent.
+    given = check_nonce("Idempotency-Key", header.encode("latin-1", "replace"))
+    if named and named != given:
+        raise InvalidRequest("nonce and Idempotency-Key differ")
+    return given
+
+
+def _issue(fields: Fields) -> Command:
+    commitment = fields.text("commitment")
+    try:
+        hashed = bytes.fromhex(commitment)
+    except ValueError as error:
+        raise InvalidRequest("commitment must be 64 hex digits") from error
+    return Issue(
+        not_before=fields.moment("not_before"),
+        not_after=fields.moment("not_after"),
+        product=fields.text("product"),
+        seat=fields.text("seat"),
+        commitment=hashed,
+        data=fields.base64("data", limit=DATA_BYTES_MAX),
+        metadata=fields.texts("metadata"),
+    )
+
+
+def _gate(kind: type[Consume | Admit]) -> Any:
+    return lambda fields: kind(gate=fields.text("gate"), device=fields.text("device"))
+
+
+def _resolve(fields: Fields) -> Command:
+    verdict = fields.text("verdict")
+    if verdict not in ("clear", "uphold"):
+        raise InvalidRequest('verdict must be "clear" or "uphold"')
+    return Resolve(verdict=verdict)
+
+
+KINDS: dict[str, Any] = {
+    "issue": _issue,
+    "seed": lambda _fields: Seed(),
+    "validate": lambda fields: Validate(data=fields.base64("data", limit=VALIDATION_DATA_BYTES_MAX)),
+    "consume": _gate(Consume),
+    "admit": _gate(Admit),
+    "dispute": lambda fields: Dispute(reason=fields.text("reason")),
+    "resolve": _resolve,
+}
+"""Kind of operation to the reader of its own fields."""
+
+
+def request_of(kind: str, fields: Fields, nonce: bytes) -> Request:
+    """What a body asks for; raise InvalidRequest naming the field that is wrong."""
+    ticket = "" if kind == "seed" else fields.ticket_id()
+    return Request(KINDS[kind](fields), ticket=ticket, event=fields.text("event", DEFAULT_EVENT), nonce=nonce)

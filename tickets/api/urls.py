@@ -1,0 +1,24 @@
+"""Addresses of the ticket API. What is named in full stands before `{ticket_id}`."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from tickets.api.operations import BatchView, OperationView, operation_view
+from tickets.api.reads import TicketListView, TicketView
+from tickets.machine.transitions import CAPABILITY
+
+
+class TicketsView(TicketListView, OperationView):
+    """GET lists, POST issues."""
+
+    kind = "issue"
+    scopes = {"POST": CAPABILITY["issue"]}
+
+
+VERBS = ("seed", "validate", "consume", "admit", "dispute", "resolve")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/tickets", TicketsView.as_view()),
+    path("api/v1/tickets/batch", BatchView.as_view()),
+    *(path(f"api/v1/tickets/{verb}", operation_view(verb)) for verb in VERBS),
+    path("api/v1/tickets/<str:ticket_id>", TicketView.as_view()),
+]

@@ -1,0 +1,256 @@
+"""What the columns of a file mean: a Record becomes a ticket, or the reason why it does not.
+
+Known are pretix's export of order positions as it is, and plain files with a column named like
+`ticket_id`. Only id, event, product, seat and validity leave this module for the
+log; names and addresses go to `Holder`; every other column (answers to questions, comments, invoice
+addresses) is read by nobody.
+
+A pretix ticket's id is order code and position, `ABC12-1`, as pretix itself prints it. Its secret is
+the code a gate scans: who knows it can enter, so it never enters the log, only its hash is kept here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
+
+import msgspec
+
+from tickets.importing.record import Record, normalised
+from tickets.machine.commands import DEFAULT_EVENT, is_name, is_text
+
+__all__ = ["ALIASES", "Columns", "Holder", "ImportedTicket", "LeftOut", "WrongRow"]
+
+PLAIN_ID = "ticket id"
+"""The column that names tickets whatever else a file holds."""
+ALIASES: dict[str, tuple[str, ...]] = {
+    "ticket_id": (PLAIN_ID, "ticketid", "ticket code", "ticket number", "ticket", "barcode", "id", "code"),
+    "order": ("order code", "order"),
+    "position": ("position id", "positionid", "position"),
+    "slug": ("event slug",),
+    "status": ("status",),
+    "blocked": ("blocked",),
+    "product": ("product", "item", "ticket type", "type", "category"),
+    "variation": ("variation",),
+    "seat": ("seat name", "seat", "seat id"),
+    "not_before": ("valid from", "not before"),
+    "not_after": ("valid until", "valid to", "not after"),
+    "secret": ("ticket secret", "secret"),
+    "name": ("attendee name", "holder", "name", "full name"),
+    "email": ("attendee email", "email", "e mail"),
+    "phone": ("phone number", "phone"),
+    "company": ("company",),
+    "street": ("address", "street"),
+    "zip": ("zip code", "zipcode", "zip"),
+    "city": ("city",),
+    "country": ("country",),
+}
+"""Field to normalised column names, the better one first."""
+PAID = frozenset({"paid", "confirmed", ""})
+LEFT_OUT = frozenset({"pending", "canceled", "cancelled", "expired", "approval pending", "overpaid"})
+YES = frozenset({"yes", "true", "1"})
+MOMENT_FORMATS = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y")
+LABEL_LENGTH_MAX = 128
+"""Characters of product and seat in the log."""
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A row that is in order and is no valid ticket: cancelled, unpaid."""
+
+    row: int
+    reason: str
+
+
+class WrongRow(msgspec.Struct, frozen=True):
+    """A row that cannot be imported, and why."""
+
+    row: int
+    reason: str
+
+
+class Holder(msgspec.Struct, frozen=True, array_like=True):
+    """Personal data of one ticket: never in the log, erasable."""
+
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+    company: str = ""
+    address: str = ""
+
+    def __bool__(self) -> bool:
+        return any((self.name, self.email, self.phone, self.company, self.address))
+
+
+class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """What one row says. Times are Unix microseconds, 0: no bound."""
+
+    row: int
+    ticket_id: str
+    event: str
+    product: str
+    seat: str
+    not_before: int
+    not_after: int
+    holder: Holder
+    secret_digest: bytes
+    """SHA-256 of what a gate scans; b"" where it scans the id."""
+
+
+class _Refused(Exception):
+    """Why this row is no ticket."""
+
+
+class Columns:
+    """How to read the rows of one file."""
+
+    def __init__(
+        self,
+        *,
+        event: str = DEFAULT_EVENT,
+        zone: tzinfo = UTC,
+        chosen: Mapping[str, str] | None = None,
+        include_pending: bool = False,
+    ) -> None:
+        """`chosen` maps fields of ALIASES to the file's own column names; `zone` is what times
+        without an offset mean."""
+        self._event = event
+        self._zone = zone
+        self._names = dict(ALIASES)
+        for field, name in (chosen or {}).items():
+            self._names[field] = (normalised(name),)
+        self._id_chosen = "ticket_id" in (chosen or {})
+        self._include_pending = include_pending
+
+    def knows(self, fields: Mapping[str, str]) -> bool:
+        """Whether these columns name tickets at all."""
+        return self._has("ticket_id", fields) or self._by_position(fields)
+
+    def slug(self, record: Record) -> str:
+        """The event of pretix that a row belongs to, or ""."""
+        return self._value("slug", record.fields)
+
+    def ticket(self, record: Record) -> ImportedTicket | LeftOut | WrongRow:
+        """What a row says."""
+        if record.problem:
+            return WrongRow(record.number, record.problem)
+        try:
+            ticket_id = self._ticket_id(record.fields)
+            if reason := self._reason_to_leave_out(record.fields):
+                return LeftOut(record.number, f"{ticket_id} {reason}")
+            return self._imported(record, ticket_id)
+        except _Refused as refused:
+            return WrongRow(record.number, str(refused))
+
+    def _imported(self, record: Record, ticket_id: str) -> ImportedTicket:
+        fields = record.fields
+        product = self._label("product", fields)
+        if variation := self._value("variation", fields):
+            product = _label("product", f"{product} – {variation}" if product else variation)
+        not_before, not_after = (self._moment(field, fields) for field in ("not_before", "not_after"))
+        if not_after and not_after < not_before:
+            raise _Refused("is valid until a time before it becomes valid")
+        secret = self._value("secret", fields)
+        return ImportedTicket(
+            row=record.number,
+            ticket_id=ticket_id,
+            event=self._event,
+            product=product,
+            seat=self._label("seat", fields),
+            not_before=not_before,
+            not_after=not_after,
+            holder=self._holder(fields),
+            secret_digest=hashlib.sha256(secret.encode()).digest() if secret else b"",
+        )
+
+    def _by_position(self, fields: Mapping[str, str]) -> bool:
+        """Whether order and position name the ticket: nothing else does so more plainly."""
+        both = self._has("order", fields) and self._has("position", fields)
+        return both and not self._id_chosen and PLAIN_ID not in fields
+
+    def _ticket_id(self, fields: Mapping[str, str]) -> str:
+        if self._by_position(fields):
+            order, position = self._value("order", fields), self._value("position", fields)
+            if not (order and position):
+                raise _Refused("has no order code" if not order else "has no position id")
+            ticket_id = f"{order}-{position}"
+        else:
+            ticket_id = self._value("ticket_id", fields)
+        if not ticket_id:
+            raise _Refused("has no ticket id")
+        if not is_name(ticket_id):
+            raise _Refused(
+                f"ticket id {ticket_id[:140]!r} is not 1 to 128 of A-Z a-z 0-9 . _ : -"
+                " with a letter or digit first"
+            )
+        return ticket_id
+
+    def _reason_to_leave_out(self, fields: Mapping[str, str]) -> str:
+        if not self._by_position(fields):
+            return ""
+        if self._value("blocked", fields).lower() in YES:
+            return "is blocked"
+        status = self._value("status", fields).lower()
+        if status in PAID or (status == "pending" and self._include_pending):
+            return ""
+        if status in LEFT_OUT:
+            return f"is {status}"
+        raise _Refused(f"has an unknown status {status[:40]!r}")
+
+    def _holder(self, fields: Mapping[str, str]) -> Holder:
+        street, zip_code, city, country = (
+            self._value(field, fields) for field in ("street", "zip", "city", "country")
+        )
+        place = " ".join(filter(None, (zip_code, city)))
+        return Holder(
+            name=self._value("name", fields),
+            email=self._value("email", fields),
+            phone=self._value("phone", fields),
+            company=self._value("company", fields),
+            address=", ".join(filter(None, (street, place, country))),
+        )
+
+    def _moment(self, field: str, fields: Mapping[str, str]) -> int:
+        text = self._value(field, fields)
+        if not text:
+            return 0
+        moment = _moment(text)
+        if moment is None:
+            raise _Refused(f"{field} {text[:40]!r} is not a time such as 2026-07-31 18:00")
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=self._zone)
+        seconds = int(moment.timestamp())
+        if seconds <= 0:
+            raise _Refused(f"{field} {text[:40]!r} lies before 1970")
+        return seconds * 1_000_000
+
+    def _label(self, field: str, fields: Mapping[str, str]) -> str:
+        return _label(field, self._value(field, fields))
+
+    def _value(self, field: str, fields: Mapping[str, str]) -> str:
+        """The first column of a field that says something."""
+        return next((value for name in self._names[field] if (value := fields.get(name))), "")
+
+    def _has(self, field: str, fields: Mapping[str, str]) -> bool:
+        return any(name in fields for name in self._names[field])
+
+
+def _label(field: str, text: str) -> str:
+    if len(text) > LABEL_LENGTH_MAX:
+        raise _Refused(f"{field} is longer than {LABEL_LENGTH_MAX} characters")
+    if not is_text(text):
+        raise _Refused(f"{field} holds a control character")
+    return text
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    for form in MOMENT_FORMATS:
+        try:
+            return datetime.strptime(text, form)  # noqa: DTZ007 - the caller knows the zone
+        except ValueError:
+            continue
+    return None

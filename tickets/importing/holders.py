@@ -1,0 +1,89 @@
+"""Keep persons out of the log: an erasable row here, a salted commitment there (DESIGN section 5).
+
+commitment = H("dtvn/v1/holder", salt, canonical bytes of Holder), with 32 random bytes of salt per
+ticket: without the salt nobody can test a guess against the log, and erasing destroys the salt.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from django.utils import timezone
+
+from tickets.importing.columns import Holder, ImportedTicket, WrongRow
+from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
+from validators import canonical
+
+__all__ = ["commitment", "erase_holders", "remember_holders"]
+
+ROWS_AT_ONCE = 500
+"""Tickets of one query; SQLite takes at most 32,766 parameters, a row has nine."""
+
+
+def commitment(holder: Holder, salt: bytes) -> bytes:
+    """32 bytes that say nothing without the salt."""
+    return canonical.tagged_digest("dtvn/v1/holder", salt, canonical.encode(holder))
+
+
+def remember_holders(tickets: Sequence[ImportedTicket]) -> tuple[dict[str, bytes], list[WrongRow]]:
+    """Store the holders of tickets of one event; answer with commitments by ticket id, and the rows
+    that contradict what is stored.
+
+    Stored before the tickets are sent, so no ticket is ever without its holder; what a repeated
+    import finds stored it takes up again with the same salt, so it sends the same bytes (R13).
+    """
+    commitments: dict[str, bytes] = {}
+    wrong: list[WrongRow] = []
+    with_data = [ticket for ticket in tickets if ticket.holder or ticket.secret_digest]
+    for start in range(0, len(with_data), ROWS_AT_ONCE):
+        part = with_data[start : start + ROWS_AT_ONCE]
+        TicketHolder.objects.bulk_create(map(_row, part), ignore_conflicts=True)
+        stored = TicketHolder.objects.filter(
+            event=part[0].event, ticket__in=[ticket.ticket_id for ticket in part]
+        )
+        rows = {row.ticket: row for row in stored}
+        for ticket in part:
+            row = rows[ticket.ticket_id]
+            if problem := _contradiction(row, ticket):
+                wrong.append(WrongRow(ticket.row, f"{ticket.ticket_id} {problem}"))
+            else:
+                commitments[ticket.ticket_id] = commitment(ticket.holder, bytes(row.salt))
+    return commitments, wrong
+
+
+def erase_holders(event: str, tickets: Sequence[str]) -> int:
+    """Forget the persons behind these tickets for good; answer how many were known."""
+    return TicketHolder.objects.filter(event=event, ticket__in=tickets, erased_at=None).update(
+        name="",
+        email="",
+        phone="",
+        company="",
+        address="",
+        salt=b"",
+        secret_digest="",
+        erased_at=timezone.now(),
+    )
+
+
+def _row(ticket: ImportedTicket) -> TicketHolder:
+    return TicketHolder(
+        event=ticket.event,
+        ticket=ticket.ticket_id,
+        name=ticket.holder.name,
+        email=ticket.holder.email,
+        phone=ticket.holder.phone,
+        company=ticket.holder.company,
+        address=ticket.holder.address,
+        salt=secrets.token_bytes(COMMITMENT_SALT_BYTES),
+        secret_digest=ticket.secret_digest.hex(),
+    )
+
+
+def _contradiction(row: TicketHolder, ticket: ImportedTicket) -> str:
+    if row.erased_at is not None:
+        return f"was imported before and its holder erased on {row.erased_at:%Y-%m-%d}: not imported again"
+    stored = Holder(row.name, row.email, row.phone, row.company, row.address)
+    if stored != ticket.holder or row.secret_digest != ticket.secret_digest.hex():
+        return "was imported before with other personal data or another secret: the first ones stand"
+    return ""

@@ -1,0 +1,78 @@
+"""Reach a platform's REST API from a command: its address, its key, and when to try again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import msgspec
+
+__all__ = [
+    "TRY_AGAIN",
+    "Platform",
+    "PlatformUnknown",
+    "Refused",
+    "open_client",
+    "pause_before",
+    "platform_of",
+]
+
+TRY_AGAIN = frozenset({429, 502, 503, 504})
+"""Statuses after which the same request, with the same nonce, is to be sent again (R13, R14)."""
+PAUSE_FIRST = 0.1
+PAUSE_MAX = 2.0
+"""Seconds; the pause doubles from the first to this, unless the platform asks for longer."""
+RETRY_AFTER_MAX = 10.0
+
+
+class PlatformUnknown(ValueError):
+    """No address or no key is known; the text says how to give them."""
+
+
+class Refused(Exception):
+    """The platform answers, and will not do it however often it is asked."""
+
+
+class Platform(msgspec.Struct, frozen=True):
+    """Where the API is, and the key for it."""
+
+    url: str
+    api_key: str
+
+
+def platform_of(data: Path, *, url: str = "", api_key: str = "") -> Platform:
+    """The platform named by `url` and `api_key`; what is not given comes from the credentials file."""
+    path = data / "credentials.json"
+    found: dict[str, str] = {}
+    if not (url and api_key):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise PlatformUnknown(
+                f"There is no {path}: start a network with `make up`, or give --url and --api-key."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise PlatformUnknown(f"{path} cannot be read: {error}.") from error
+    try:
+        return Platform(url=(url or found["url"]).rstrip("/"), api_key=api_key or found["api_key"])
+    except KeyError as error:
+        raise PlatformUnknown(f"{path} holds no {error}: start the network again.") from error
+
+
+def open_client(platform: Platform, *, connections: int, patience: float) -> httpx.AsyncClient:
+    """A client that keeps `connections` open and waits at most `patience` seconds for one answer."""
+    return httpx.AsyncClient(
+        base_url=platform.url,
+        headers={"X-API-Key": platform.api_key},
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        timeout=httpx.Timeout(patience, connect=5.0),
+        trust_env=False,
+    )
+
+
+def pause_before(attempt: int, response: httpx.Response | None) -> float:
+    """Seconds to wait before attempt 2, 3, ...: what the platform asks for, else doubling."""
+    pause = min(PAUSE_MAX, PAUSE_FIRST * 2 ** min(attempt - 2, 10))
+    asked = response.headers.get("Retry-After", "") if response is not None else ""
+    return min(max(pause, float(asked)), RETRY_AFTER_MAX) if asked.isdigit() else pause

@@ -1,0 +1,133 @@
+"""The JSON shapes that people have: pretix's, and a plain list of objects.
+
+* pretix "Order data (JSON)": {"event": {"slug", "items", "orders": [{"code", "positions": [...]}]}}
+* pretix REST lists of orders or order positions: {"results": [...]}, or the bare list
+* any list of flat objects, or one object per line (JSON Lines)
+
+Each becomes Records with the column names of pretix's spreadsheet export, so that only one place
+knows what a column means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from tickets.importing.record import FileRefused, Record, normalised
+
+__all__ = ["records_of_json"]
+
+STATUS_WORDS = {"n": "pending", "p": "paid", "e": "expired", "c": "canceled"}
+"""Order states of pretix's API (doc/api/resources/orders)."""
+NOTHING = frozenset({"", "None"})
+"""pretix's JSON export writes "None" for an order without a phone number."""
+
+
+def records_of_json(text: str) -> Iterator[Record]:
+    """Records of a JSON text; raises FileRefused where no list of tickets is found in it."""
+    content = _parsed(text)
+    if isinstance(content, dict) and isinstance(event := content.get("event"), dict):
+        names = _Names(event)
+        positions = _positions_of_orders(event.get("orders") or [], names)
+    else:
+        items = _items(content)
+        names = _Names({})
+        if any(isinstance(item, dict) and "positions" in item for item in items):
+            positions = _positions_of_orders(items, names)
+        else:
+            positions = ((item, {}) for item in items)
+    for number, (item, order) in enumerate(positions, 1):
+        if not isinstance(item, dict):
+            yield Record(number, {}, "is not an object")
+        else:
+            yield Record(number, _fields(item, order, names))
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        lines = [line for line in text.splitlines() if line.strip()]
+        try:
+            return [msgspec.json.decode(line) for line in lines]
+        except (msgspec.DecodeError, RecursionError):
+            raise FileRefused(f"The file is not JSON: {error}.") from error
+
+
+def _items(content: Any) -> list[Any]:
+    if isinstance(content, list):
+        if len(content) == 1 and isinstance(content[0], dict) and "results" in content[0]:
+            return _items(content[0])
+        return content
+    for key in ("results", "tickets", "orders", "positions"):
+        if isinstance(content.get(key), list):
+            found: list[Any] = content[key]
+            return found
+    raise FileRefused(
+        "No list of tickets was found in this JSON: a list of objects,"
+        ' {"tickets": [...]} or an export of pretix.'
+    )
+
+
+class _Names:
+    """Names of products and variations by pretix's numbers, and the event's slug."""
+
+    def __init__(self, event: dict[str, Any]) -> None:
+        self.slug = str(event.get("slug") or "")
+        self.items: dict[Any, str] = {}
+        self.variations: dict[Any, str] = {}
+        for item in event.get("items") or []:
+            self.items[item.get("id")] = _text(item.get("name"))
+            for variation in item.get("variations") or []:
+                self.variations[variation.get("id")] = _text(variation.get("name") or variation.get("value"))
+
+
+def _positions_of_orders(orders: Iterable[Any], names: _Names) -> Iterator[tuple[Any, dict[str, Any]]]:
+    for order in orders:
+        if not isinstance(order, dict):
+            yield order, {}
+            continue
+        for position in order.get("positions") or []:
+            yield position, order
+
+
+def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[str, str]:
+    """A position (or flat object) under the column names of the spreadsheet export."""
+    fields = {normalised(key): _text(value) for key, value in item.items() if not isinstance(value, list)}
+    if "positionid" not in item:
+        return fields
+    fields.pop("id", None)  # pretix's row number, no ticket id
+    fields["event slug"] = names.slug or _text(order.get("event") or item.get("event"))
+    fields["order code"] = _text(order.get("code") or item.get("order"))
+    fields["position id"] = _text(item["positionid"])
+    fields["product"] = names.items.get(item.get("item"), "") or fields.pop("item", "")
+    fields["variation"] = names.variations.get(item.get("variation"), "") or fields.pop("variation", "")
+    fields["ticket secret"] = fields.pop("secret", "")
+    status = "canceled" if item.get("canceled") else _text(order.get("status") or item.get("order status"))
+    fields["status"] = STATUS_WORDS.get(status, status)
+    for name in ("email", "phone"):
+        text = _text(order.get(name))
+        fields[name] = fields.get(name, "") if text in NOTHING else text
+    seat = item.get("seat")
+    if isinstance(seat, dict):
+        fields["seat id"] = _text(seat.get("seat_guid"))
+        fields["seat name"] = _text(seat.get("name"))
+    elif seat:
+        fields["seat id"] = _text(seat)
+    fields.pop("seat", None)
+    return fields
+
+
+def _text(value: Any) -> str:
+    """A JSON value as a cell: "" for none, the first language of a translated text."""
+    match value:
+        case None | False:
+            return ""
+        case True:
+            return "yes"
+        case dict():
+            return _text(next(iter(value.values()), ""))
+        case _:
+            return str(value).strip()

@@ -1,0 +1,164 @@
+"""Issue imported tickets through the REST API: batches, several in flight, repeated until answered.
+
+No nonces: a ticket can be issued once, so sending it again is harmless, and the answer "exists" is as
+good as "issued" to an import. The cluster remembers a bounded number of nonces per gateway (R13), and
+an import that used them up would leave none to the gates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+import msgspec
+
+from tickets.importing.columns import ImportedTicket, WrongRow
+from tickets.importing.platform import TRY_AGAIN, Refused, pause_before
+from tickets.machine import reasons
+
+__all__ = ["BATCH_SIZE", "IN_FLIGHT", "Delivery", "NetworkSilent", "operation_of", "send_tickets", "settled"]
+
+BATCH_PATH = "/api/v1/tickets/batch"
+BATCH_SIZE = 1_000
+"""Tickets of one request; about 300 KB, and one bundle of the gateway."""
+MICROSECONDS = 1_000_000
+IN_FLIGHT = 4
+"""Requests at once: enough to keep the validators busy while answers travel."""
+
+
+class NetworkSilent(Exception):
+    """No answer for as long as we were told to wait; what was sent may or may not have been done."""
+
+
+class Delivery(msgspec.Struct):
+    """What became of the tickets of one import."""
+
+    issued: int = 0
+    existed: int = 0
+    """Issued by an earlier import, or by somebody else: left as they are."""
+    wrong: list[WrongRow] = []
+
+
+def operation_of(ticket: ImportedTicket, commitment: bytes) -> dict[str, Any]:
+    """One element of a batch request."""
+    operation: dict[str, Any] = {"op": "issue", "ticket_id": ticket.ticket_id, "event": ticket.event}
+    for field in ("product", "seat"):
+        if text := getattr(ticket, field):
+            operation[field] = text
+    for field in ("not_before", "not_after"):
+        if moment := getattr(ticket, field):
+            operation[field] = moment // MICROSECONDS
+    if commitment:
+        operation["commitment"] = commitment.hex()
+    return operation
+
+
+async def send_tickets(
+    client: httpx.AsyncClient,
+    tickets: Sequence[ImportedTicket],
+    commitments: Mapping[str, bytes],
+    *,
+    patience: float,
+    told: Callable[[int], None],
+    batch_size: int = BATCH_SIZE,
+    in_flight: int = IN_FLIGHT,
+) -> Delivery:
+    """Issue all tickets; `told(n)` hears of each n more that are done.
+
+    Raises NetworkSilent when a batch got no final answer for `patience` seconds, and Refused when
+    the platform will not take any (a wrong key, for instance).
+    """
+    delivery = Delivery()
+    starts = iter(range(0, len(tickets), batch_size))
+
+    async def work() -> None:
+        for start in starts:
+            part = tickets[start : start + batch_size]
+            pairs = [
+                (ticket, operation_of(ticket, commitments.get(ticket.ticket_id, b""))) for ticket in part
+            ]
+            await _send_batch(client, pairs, delivery, patience=patience, told=told)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(in_flight):
+                group.create_task(work())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return delivery
+
+
+async def _send_batch(
+    client: httpx.AsyncClient,
+    pending: list[tuple[ImportedTicket, dict[str, Any]]],
+    delivery: Delivery,
+    *,
+    patience: float,
+    told: Callable[[int], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + patience
+    attempt = 1
+    while pending:
+        response, results = await _post(client, [operation for _, operation in pending])
+        undecided = [
+            pair
+            for pair, result in zip(pending, results, strict=True)
+            if not settled(pair[0], result, delivery)
+        ]
+        if done := len(pending) - len(undecided):
+            told(done)
+            give_up_at, attempt = loop.time() + patience, 1
+        pending = undecided
+        if pending and loop.time() >= give_up_at:
+            raise NetworkSilent(f"no final answer for {patience:.0f} s")
+        if pending:
+            attempt += 1
+            await asyncio.sleep(pause_before(attempt, response))
+
+
+async def _post(
+    client: httpx.AsyncClient, operations: list[dict[str, Any]]
+) -> tuple[httpx.Response | None, list[dict[str, Any]]]:
+    """The response and one result per operation; `{}` stands for "not known yet, ask again"."""
+    unknown: list[dict[str, Any]] = [{}] * len(operations)
+    try:
+        response = await client.post(BATCH_PATH, json={"operations": operations})
+    except httpx.TransportError:
+        return None, unknown
+    if response.status_code in TRY_AGAIN:
+        return response, unknown
+    if response.status_code != httpx.codes.OK:
+        raise Refused(_sentence(response))
+    results = response.json()["data"]["results"]
+    if len(results) != len(operations):
+        raise Refused(f"the platform answered {len(results)} of {len(operations)} operations")
+    return response, results
+
+
+def settled(ticket: ImportedTicket, result: Mapping[str, Any], delivery: Delivery) -> bool:
+    """Count a final result; False where the same operation has to be sent again."""
+    status = result.get("status")
+    if status is None or status in TRY_AGAIN:
+        return False
+    code = result.get("code", "")
+    if 200 <= status < 300:
+        delivery.issued += 1
+    elif code == reasons.TICKET_EXISTS:
+        delivery.existed += 1
+    else:
+        text = result.get("error") or code or f"status {status}"
+        delivery.wrong.append(WrongRow(ticket.row, f"{ticket.ticket_id} was refused: {text}"))
+    return True
+
+
+def _sentence(response: httpx.Response) -> str:
+    if response.status_code in {401, 403}:
+        return "the API key was refused; see the credentials file, or give --api-key"
+    try:
+        error = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        error = response.text[:200]
+    return f"the platform answered {response.status_code}: {error}"

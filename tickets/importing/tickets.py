@@ -1,0 +1,73 @@
+"""A whole file: its tickets, what was left out, what is wrong; shared by import and gate player."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from tickets.importing.columns import Columns, ImportedTicket, LeftOut, WrongRow
+from tickets.importing.reading import read_records
+from tickets.importing.record import FileRefused
+
+__all__ = ["TicketFile", "read_tickets"]
+
+
+class TicketFile(msgspec.Struct):
+    """What was found in a file; each row is in exactly one of the lists."""
+
+    tickets: list[ImportedTicket] = []
+    left_out: list[LeftOut] = []
+    wrong: list[WrongRow] = []
+
+    @property
+    def rows(self) -> int:
+        """Rows read, blank ones and the header apart."""
+        return len(self.tickets) + len(self.left_out) + len(self.wrong)
+
+
+def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
+    """Read a file to its end; raise FileRefused when it is none of ours.
+
+    An export over several events of pretix would put strangers behind one gate: it is refused unless
+    `slug` chooses one event, and rows of others are then left out.
+    """
+    found = TicketFile()
+    first_row: dict[str, int] = {}
+    slugs: set[str] = set()
+    for record in read_records(path):
+        if not record.problem and not columns.knows(record.fields):
+            if found.rows == 0:
+                raise FileRefused(_no_column(record.fields))
+            found.wrong.append(WrongRow(record.number, "names no ticket"))
+            continue
+        row_slug = columns.slug(record)
+        if slug and row_slug != slug:
+            found.left_out.append(LeftOut(record.number, f"belongs to event {row_slug!r}"))
+            continue
+        slugs.add(row_slug)
+        match columns.ticket(record):
+            case ImportedTicket() as ticket if ticket.ticket_id in first_row:
+                reason = f"ticket {ticket.ticket_id} stands in row {first_row[ticket.ticket_id]} already"
+                found.wrong.append(WrongRow(record.number, reason))
+            case ImportedTicket() as ticket:
+                first_row[ticket.ticket_id] = record.number
+                found.tickets.append(ticket)
+            case LeftOut() as left_out:
+                found.left_out.append(left_out)
+            case wrong:
+                found.wrong.append(wrong)
+    if len(slugs - {""}) > 1:
+        names = ", ".join(sorted(slugs - {""}))
+        raise FileRefused(f"The file holds tickets of several events ({names}): choose one with --slug.")
+    if found.rows == 0:
+        raise FileRefused("The file holds no rows below its header.")
+    return found
+
+
+def _no_column(fields: dict[str, str]) -> str:
+    names = ", ".join(list(fields)[:12]) or "none"
+    return (
+        "No column names the tickets: ticket_id, or order code and position id. "
+        f"Columns found: {names}. Name the right one with --column ticket_id=NAME."
+    )

@@ -1,0 +1,45 @@
+"""The ticket machine: what a cluster of validators agrees on (pure; docs/protocol/tickets.md)."""
+
+from tickets.machine.application import TicketApplication
+from tickets.machine.commands import (
+    Admit,
+    Barrier,
+    Command,
+    CommandError,
+    Consume,
+    Dispute,
+    Issue,
+    OpenSession,
+    Resolve,
+    Seed,
+    Validate,
+    build,
+    operation_digest,
+)
+from tickets.machine.reasons import REASONS, OutcomeReason
+from tickets.machine.ticket import TicketState, read_state, seeded_count
+from tickets.machine.transitions import NAMES, State
+
+__all__ = [
+    "NAMES",
+    "REASONS",
+    "Admit",
+    "Barrier",
+    "Command",
+    "CommandError",
+    "Consume",
+    "Dispute",
+    "Issue",
+    "OpenSession",
+    "OutcomeReason",
+    "Resolve",
+    "Seed",
+    "State",
+    "TicketApplication",
+    "TicketState",
+    "Validate",
+    "build",
+    "operation_digest",
+    "read_state",
+    "seeded_count",
+]

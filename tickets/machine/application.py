@@ -1,0 +1,199 @@
+"""The ticket machine as consensus sees it: execute batches, name the state, give and take rows.
+
+Execution reads nothing but the state under the root, the batch, its sequence and its effective timestamp
+(R22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tickets.machine import leaf, reasons
+from tickets.machine.rows import TicketRow
+from tickets.machine.state import MachineState
+from tickets.machine.ticket import TicketState, read_state, row_of
+from validators import canonical
+from validators.consensus.application import BundleResult, Execution, Repeated
+from validators.consensus.effects import ApplicationChange, Reason
+from validators.consensus.messages import Bundle, Outcome, bundle_digest
+from validators.consensus.sessions import ExecutedBundle
+from validators.consensus.verified import VerifiedBundle
+from validators.genesis import Genesis
+
+__all__ = ["TicketApplication"]
+
+UNOPENED = (0, 0)
+"""Session of a bundle that opens one (R12)."""
+
+EPOCH = 0
+"""Epoch of the members that genesis names. No ordered operation begins another one."""
+
+
+class TicketApplication:
+    """The replicated state of one cluster (implements validators.consensus.application.Application)."""
+
+    def __init__(self, genesis: Genesis, cluster_id: bytes) -> None:
+        self._genesis = genesis
+        self._cluster_id = cluster_id
+        self._state = MachineState(genesis, cluster_id)
+
+    def __len__(self) -> int:
+        """Number of tickets."""
+        return len(self._state.registry)
+
+    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> Execution:
+        """Apply a batch in order; duplicates, unknown sessions and later epochs are skipped (R12,
+        R19)."""
+        self._state.begin(sequence, timestamp)
+        results: list[BundleResult | None] = []
+        index = 0
+        for verified in bundles:
+            if self._skips(verified.bundle):
+                results.append(None)
+            else:
+                results.append(self._execute(verified, sequence, timestamp, index))
+            index += len(verified.bundle.operations)
+        self._state.end()
+        return Execution(
+            results=tuple(results),
+            results_root=leaf.results_root(r.subtree for r in results if r is not None),
+        )
+
+    def refuse(self, bundle: Bundle, timestamp: int) -> Reason | None:
+        """Why this bundle need not be ordered; None too when it was executed (ask `repeated`)."""
+        if bundle.principal not in self._state.principals:
+            return Reason.UNKNOWN_SENDER
+        if bundle.epoch > EPOCH:
+            return Reason.WRONG_EPOCH
+        if not bundle.operations:
+            return Reason.MALFORMED
+        if len(bundle.operations) > self._genesis.parameters.batch_operations_max:
+            return Reason.TOO_LARGE
+        if self.repeated(bundle) is not None:
+            return None
+        if bundle.session == UNOPENED:
+            if not _opens(bundle):
+                return Reason.MALFORMED
+        elif (reason := self._refuse_session(bundle)) is not None:
+            return reason
+        # A retry of what was executed has its first outcome, however late it comes (R13): f + 1 hints
+        # `expired` tell a client that nothing happened.
+        first = self._state.operations.first
+        if all(
+            operation.valid_until < timestamp and first(operation, bundle.principal) is None
+            for operation in bundle.operations
+        ):
+            return Reason.EXPIRED
+        return None
+
+    def repeated(self, bundle: Bundle) -> Repeated | None:
+        """Where this (session, number) was executed; for a bundle that opens a session, where its
+        nonce was first used for the same (R13, R16)."""
+        if bundle.session == UNOPENED:
+            return self._opened(bundle) if _opens(bundle) else None
+        executed = self._state.sessions.executed(
+            bundle.session, principal=bundle.principal, number=bundle.number
+        )
+        if executed is None:
+            return None
+        return Repeated(
+            digest=executed.digest,
+            sequence=executed.sequence,
+            first_index=executed.first_index,
+            codes=reasons.unpack(executed.codes, executed.count),
+        )
+
+    def root(self) -> bytes:
+        """State root after the last execution (R24, R25)."""
+        return self._state.root()
+
+    def principal_key(self, name: str) -> bytes | None:
+        """Public key of a principal now, or None (R15)."""
+        return self._state.principals.key(name)
+
+    def ticket(self, event: str, ticket: str) -> TicketState | None:
+        """A ticket as of the last execution, for a node's own answers."""
+        found = self._state.registry.get(event, ticket)
+        return None if found is None else read_state(found.state)
+
+    def row(self, event: str, ticket: str) -> TicketRow | None:
+        """A ticket with all its columns, as of the last execution."""
+        found = self._state.registry.get(event, ticket)
+        members = tuple(member.id for member in self._genesis.members)
+        return None if found is None else row_of(found, members)
+
+    def changes(self) -> list[ApplicationChange]:
+        """Rows changed since the last call, the last value per key; clears the list (R9)."""
+        return self._state.drain()
+
+    def load(self, rows: Iterable[ApplicationChange]) -> None:
+        """Replace the whole state by materialised rows, in whatever order they come (R9)."""
+        state = MachineState(self._genesis, self._cluster_id)
+        state.load(rows)
+        self._state = state
+
+    def _skips(self, bundle: Bundle) -> bool:
+        """Whether execution passes this bundle over. What was signed for a later epoch counts in none
+        before it, whoever proposes it (R1, PITFALLS row 10)."""
+        if bundle.epoch > EPOCH or not bundle.operations or bundle.principal not in self._state.principals:
+            return True
+        if bundle.session == UNOPENED:
+            return not _opens(bundle) or self._opened(bundle) is not None
+        return self._refuse_session(bundle) is not None
+
+    def _execute(
+        self, verified: VerifiedBundle, sequence: int, timestamp: int, first_index: int
+    ) -> BundleResult:
+        bundle = verified.bundle
+        principal = bundle.principal
+        opening = bundle.session == UNOPENED
+        apply = self._state.operations.apply
+        outcomes = tuple(
+            [
+                Outcome(*apply(operation, principal, index, opening=opening))
+                for index, operation in enumerate(bundle.operations, first_index)
+            ]
+        )
+        if not opening:
+            executed = ExecutedBundle(
+                number=bundle.number,
+                digest=verified.digest,
+                sequence=sequence,
+                first_index=first_index,
+                count=len(outcomes),
+                codes=reasons.pack(tuple([outcome.code for outcome in outcomes])),
+            )
+            self._state.sessions.record(bundle.session, executed, done_below=bundle.done_below)
+        return BundleResult(
+            first_index=first_index,
+            outcomes=outcomes,
+            subtree=leaf.subtree(first_index, bundle.operations, outcomes, timestamp),
+        )
+
+    def _refuse_session(self, bundle: Bundle) -> Reason | None:
+        return self._state.sessions.refuse(
+            bundle.session,
+            principal=bundle.principal,
+            number=bundle.number,
+            done_below=bundle.done_below,
+        )
+
+    def _opened(self, bundle: Bundle) -> Repeated | None:
+        """Where a session was opened with this very operation, whichever bundle it came in."""
+        first = self._state.operations.first(bundle.operations[0], bundle.principal)
+        if first is None:
+            return None
+        return Repeated(
+            digest=bundle_digest(canonical.encode(bundle)),
+            sequence=first.sequence,
+            first_index=first.index,
+            codes=(reasons.CODE_OF[first.code],),
+        )
+
+
+def _opens(bundle: Bundle) -> bool:
+    """Whether a bundle without a session has the one form allowed: one `open_session`, with a nonce."""
+    if len(bundle.operations) != 1:
+        return False
+    operation = bundle.operations[0]
+    return operation.kind == "open_session" and bool(operation.nonce)

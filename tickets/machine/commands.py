@@ -1,0 +1,298 @@
+"""What can be asked of the ticket machine: one frozen class per kind of operation, and its bytes.
+
+`build` makes the Operation that a client signs, `read` is the machine's way back. Both apply the same
+rules, so what was built is never `malformed`. A command whose fields all have their default may travel
+as b"" ("none").
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from hashlib import sha256
+from typing import Annotated
+
+import msgspec
+
+from validators import canonical
+from validators.consensus.messages import Operation
+
+__all__ = [
+    "COMMANDS",
+    "DATA_BYTES_MAX",
+    "DEFAULT_EVENT",
+    "NONCE_BYTES_MAX",
+    "TICKETLESS",
+    "Admit",
+    "Barrier",
+    "Command",
+    "CommandError",
+    "Consume",
+    "Dispute",
+    "Issue",
+    "OpenSession",
+    "Resolve",
+    "Seed",
+    "Validate",
+    "build",
+    "is_name",
+    "is_text",
+    "operation_digest",
+    "read",
+    "request_digest",
+]
+
+DEFAULT_EVENT = "default"
+NONCE_BYTES_MAX = 64
+DATA_BYTES_MAX = 4_096
+"""Bytes of an issued ticket's data; the state keeps them for ever."""
+VALIDATION_DATA_BYTES_MAX = 64 * 1024
+"""Bytes handed in with a validation; the log keeps them, the state does not."""
+ACTOR_LENGTH_MAX = 128
+METADATA_MAX = 16
+
+Name = Annotated[str, msgspec.Meta(max_length=64)]
+Label = Annotated[str, msgspec.Meta(max_length=128)]
+Moment = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""Unix microseconds; 0 means no bound."""
+Pair = tuple[
+    Annotated[str, msgspec.Meta(min_length=1, max_length=64)],
+    Annotated[str, msgspec.Meta(max_length=256)],
+]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class CommandError(ValueError):
+    """A command that breaks a rule; the text names field and rule."""
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base of all commands."""
+
+
+class OpenSession(Command, frozen=True):
+    """Open a session (R12); names no ticket."""
+
+
+class Barrier(Command, frozen=True):
+    """Do nothing, in order: a reader that waits for it reads what was acknowledged before (R18)."""
+
+
+class Issue(Command, frozen=True):
+    """A new ticket. Its bytes are kept as they are, as the part of the ticket that never changes."""
+
+    not_before: Moment = 0
+    """The window in which it opens a gate, Unix microseconds, both ends included; 0: no bound."""
+    not_after: Moment = 0
+    product: Label = ""
+    seat: Label = ""
+    commitment: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
+    """Salted hash of what is kept out of the log: 32 bytes, or b"" for none."""
+    data: Annotated[bytes, msgspec.Meta(max_length=DATA_BYTES_MAX)] = b""
+    metadata: Annotated[tuple[Pair, ...], msgspec.Meta(max_length=METADATA_MAX)] = ()
+    """Pairs of key and value, ascending by key, each key once."""
+
+
+class Seed(Command, frozen=True):
+    """The 500 demonstration tickets, existing ones left alone; names no ticket (spec 5)."""
+
+
+class Validate(Command, frozen=True):
+    """ISSUED to VALIDATED."""
+
+    data: Annotated[bytes, msgspec.Meta(max_length=VALIDATION_DATA_BYTES_MAX)] = b""
+    """Shown by the client and kept in the log; the issued data is never overwritten (spec 1.4)."""
+
+
+class Consume(Command, frozen=True):
+    """VALIDATED to CONSUMED at a gate."""
+
+    gate: Name = ""
+    device: Name = ""
+
+
+class Admit(Command, frozen=True):
+    """ISSUED or VALIDATED to CONSUMED in one step: what a gate does with one scan."""
+
+    gate: Name = ""
+    device: Name = ""
+
+
+class Dispute(Command, frozen=True):
+    """VALIDATED to DISPUTED."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    """For operators; the log keeps it for ever, so no personal data belongs here."""
+
+
+class Resolve(Command, frozen=True):
+    """End a dispute: `clear` it (back to VALIDATED) or `uphold` it (DISPUTED for good)."""
+
+    verdict: Annotated[str, msgspec.Meta(pattern="^(clear|uphold)$")]
+
+
+COMMANDS: dict[str, type[Command]] = {
+    "open_session": OpenSession,
+    "barrier": Barrier,
+    "issue": Issue,
+    "seed": Seed,
+    "validate": Validate,
+    "consume": Consume,
+    "admit": Admit,
+    "dispute": Dispute,
+    "resolve": Resolve,
+}
+KIND_OF: dict[type[Command], str] = {command: kind for kind, command in COMMANDS.items()}
+TICKETLESS = frozenset({"open_session", "barrier", "seed"})
+"""Kinds whose `ticket` is ""."""
+EVENTLESS = frozenset({"open_session", "barrier"})
+"""Kinds whose `event` is "" too."""
+_EMPTY: dict[str, bytes] = {
+    kind: canonical.encode(command()) for kind, command in COMMANDS.items() if command is not Resolve
+}
+
+
+def build(
+    command: Command,
+    *,
+    ticket: str = "",
+    event: str = DEFAULT_EVENT,
+    actor: str,
+    entry: str,
+    valid_until: int,
+    nonce: bytes = b"",
+) -> Operation:
+    """The operation that asks for `command`; raise CommandError when it would be malformed.
+
+    Texts are brought to Unicode's normal form C, so equal looks are equal bytes (PITFALLS row 8).
+    `valid_until` is Unix microseconds of batch time (R14), `nonce` at most 64 bytes (R13).
+    """
+    kind = KIND_OF[type(command)]
+    try:
+        payload = canonical.encode(_composed_fields(command))
+    except (UnicodeEncodeError, OverflowError, TypeError) as error:
+        raise CommandError(f"{kind}: {error}") from error
+    operation = Operation(
+        kind=kind,
+        event="" if kind in EVENTLESS else event,
+        ticket=ticket,
+        actor=_composed(actor),
+        entry=entry,
+        valid_until=valid_until,
+        nonce=nonce,
+        payload=payload,
+    )
+    check(operation)
+    return operation
+
+
+def check(operation: Operation) -> Command:
+    """The command inside an operation; raise CommandError naming the rule that it breaks.
+
+    Which node may be the entry is the cluster's affair and not checked here.
+    """
+    kind = operation.kind
+    if kind not in COMMANDS:
+        raise CommandError(f"kind: {kind[:32]!r} is none of {', '.join(COMMANDS)}")
+    if kind in TICKETLESS:
+        if operation.ticket:
+            raise CommandError(f"ticket: {kind} names none")
+    elif not is_name(operation.ticket):
+        raise CommandError("ticket: 1 to 128 characters of A-Z a-z 0-9 . _ : -, no sign first")
+    if kind in EVENTLESS:
+        if operation.event:
+            raise CommandError(f"event: {kind} names none")
+    elif len(operation.event) > 64 or not is_name(operation.event):
+        raise CommandError("event: 1 to 64 characters of A-Z a-z 0-9 . _ : -, no sign first")
+    if len(operation.actor) > ACTOR_LENGTH_MAX or not is_text(operation.actor):
+        raise CommandError(f"actor: at most {ACTOR_LENGTH_MAX} characters, none of control")
+    if len(operation.nonce) > NONCE_BYTES_MAX:
+        raise CommandError(f"nonce: at most {NONCE_BYTES_MAX} bytes")
+    return read(kind, operation.payload)
+
+
+def read(kind: str, payload: bytes) -> Command:
+    """Decode the fields of a known kind; raise CommandError unless they are canonical and allowed."""
+    try:
+        command = canonical.decode(COMMANDS[kind], payload or _EMPTY.get(kind, b""))
+    except canonical.CanonicalError as error:
+        raise CommandError(_named(COMMANDS[kind], str(error))) from error
+    if isinstance(command, Issue):
+        _check_issue(command)
+    for field in command.__struct_fields__:
+        value = getattr(command, field)
+        if isinstance(value, str) and not is_text(value):
+            raise CommandError(f"{field}: holds a control character")
+    return command
+
+
+def _named(kind: type[Command], text: str) -> str:
+    """A decoder's complaint with the name of the field it is about, and no word about our arrays."""
+    place = re.search(r" - at `\$\[(\d+)\]", text)
+    if place is None or int(place[1]) >= len(kind.__struct_fields__):
+        return f"payload: {text}"
+    complaint = text[: place.start()].rpartition(": ")[2].replace("Expected ", "expected ").replace("`", "")
+    return f"{kind.__struct_fields__[int(place[1])]}: {complaint}"
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name a ticket or an event: 1 to 128 of A-Z a-z 0-9 . _ : - (spec 1.4)."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_text(text: str) -> bool:
+    """Whether `text` is free of control characters (no NUL reaches a database, no line feed a log)
+    and of lone surrogates, which have no bytes."""
+    return _UNFIT.search(text) is None
+
+
+def request_digest(operation: Operation) -> bytes:
+    """What a nonce is bound to: the operation without its transport fields, 32 bytes (R13)."""
+    body = canonical.encode(
+        (
+            operation.kind,
+            operation.event,
+            operation.ticket,
+            operation.actor,
+            operation.nonce,
+            operation.payload,
+        )
+    )
+    return sha256(b"dtvn/v1/request\0" + body).digest()
+
+
+def operation_digest(operation: Operation) -> bytes:
+    """The `digest` of a consensus record: hash of the whole operation (spec 1.3)."""
+    return canonical.tagged_digest("dtvn/v1/operation", canonical.encode(operation))
+
+
+def _check_issue(issue: Issue) -> None:
+    if issue.commitment and len(issue.commitment) != 32:
+        raise CommandError("commitment: 32 bytes or none")
+    if issue.not_after and issue.not_after < issue.not_before:
+        raise CommandError("not_after: lies before not_before")
+    keys = [key for key, _ in issue.metadata]
+    if any(left >= right for left, right in itertools.pairwise(keys)):
+        raise CommandError("metadata: keys must ascend, each once")
+    if not all(is_text(text) for pair in issue.metadata for text in pair):
+        raise CommandError("metadata: holds a control character")
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _composed_fields(command: Command) -> Command:
+    """The command with its texts in normal form C and its metadata in order."""
+    changed: dict[str, object] = {
+        field: _composed(value)
+        for field in command.__struct_fields__
+        if isinstance(value := getattr(command, field), str)
+    }
+    if isinstance(command, Issue):
+        pairs = ((_composed(key), _composed(value)) for key, value in command.metadata)
+        changed["metadata"] = tuple(sorted(pairs))
+    return msgspec.structs.replace(command, **changed)

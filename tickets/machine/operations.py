@@ -1,0 +1,338 @@
+"""What one ordered operation does: the checks that every kind shares, then the kind's own rule.
+
+The order of the checks is part of the protocol: form, nonce, time, room for the nonce, permission, and
+only then the ticket. A refusal is an outcome like any other and changes no ticket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tickets.machine import commands, reasons
+from tickets.machine.commands import Command
+from tickets.machine.nonces import NonceTable, Remembered
+from tickets.machine.principals import Principals
+from tickets.machine.registry import TICKETS_MAX, TicketRegistry
+from tickets.machine.seed import SEED_COUNT, SEED_TICKETS
+from tickets.machine.ticket import Seeded, Ticket, TicketState, read_head, read_state, read_window
+from tickets.machine.transitions import CAPABILITY, TRANSITIONS, State
+from validators import canonical
+from validators.consensus.messages import Operation
+
+__all__ = ["VALID_FOR_MAX", "Operations", "Result"]
+
+VALID_FOR_MAX = 600_000_000
+"""Microseconds by which `valid_until` may lie ahead of batch time (R14)."""
+MEMO_MAX = 4_096
+"""Decoded commands and checked actors kept for the next operation; when full, all are dropped."""
+
+Result = tuple[str, bytes]
+"""(outcome code, canonical state of the operation's ticket afterwards)."""
+Rule = Callable[[Operation, Any, str, int, Ticket | None], Result]
+
+
+class Operations:
+    """Applies operations to tickets, one at a time, in the order of the log."""
+
+    def __init__(
+        self,
+        *,
+        members: Sequence[str],
+        demo: bool,
+        principals: Principals,
+        nonces: NonceTable,
+        registry: TicketRegistry,
+        open_session: Callable[[tuple[int, int], str], None],
+    ) -> None:
+        self._demo = demo
+        self._principals = principals
+        self._nonces = nonces
+        self._registry = registry
+        self._open_session = open_session
+        self._member_index = {member: index for index, member in enumerate(members)}
+        self.counts = [0] * len(members)
+        """Applied operations by entry node: the newest vector clock (spec 1.3)."""
+        self._sequence = 0
+        self._timestamp = 0
+        self._opening = False
+        # Memos of pure functions: they change no result, only its cost.
+        self._commands: dict[tuple[str, bytes], Command] = {}
+        self._actors: set[str] = set()
+        self._rules: dict[str, tuple[Rule, str | None]] = {
+            kind: (rule, CAPABILITY.get(kind))
+            for kind, rule in (
+                ("open_session", self._open),
+                ("barrier", self._barrier),
+                ("issue", self._issue),
+                ("seed", self._seed),
+                ("validate", self._change),
+                ("consume", self._change),
+                ("admit", self._change),
+                ("dispute", self._change),
+                ("resolve", self._change),
+            )
+        }
+
+    def begin(self, sequence: int, timestamp: int) -> None:
+        """The operations to come stand at `sequence`, at this effective timestamp."""
+        self._sequence = sequence
+        self._timestamp = timestamp
+
+    def apply(self, operation: Operation, principal: str, index: int, *, opening: bool = False) -> Result:
+        """Apply one operation at `index` of the batch; never raises on content.
+
+        `opening`: it is the one operation of a bundle that opens a session.
+        """
+        ticket = self._registry.get(operation.event, operation.ticket)
+        shown = b"" if ticket is None else ticket.state
+        command = self._read(operation, ticket, opening)
+        if command is None:
+            return reasons.MALFORMED, shown
+        nonce = operation.nonce
+        request = b""
+        if nonce:
+            request = commands.request_digest(operation)
+            first = self._nonces.get(principal, operation.actor, nonce)
+            if first is not None:
+                return self._repeat(operation, first, request, shown)
+        if operation.valid_until < self._timestamp:
+            return reasons.EXPIRED, shown
+        if operation.valid_until > self._timestamp + VALID_FOR_MAX:
+            return reasons.TOO_FAR_AHEAD, shown
+        if nonce and self._nonces.full(principal, opening=opening):
+            return reasons.BUSY, shown
+        rule, capability = self._rules[operation.kind]
+        if capability and not self._principals.may(principal, capability, operation.event):
+            result: Result = reasons.NOT_PERMITTED, shown
+        else:
+            result = rule(operation, command, principal, index, ticket)
+        if nonce and result[0] not in reasons.UNREMEMBERED:
+            self._remember(operation, principal, request, result[0], index)
+        return result
+
+    def first(self, operation: Operation, principal: str) -> Remembered | None:
+        """What this operation's nonce stands for, when it stands for this very operation."""
+        if not operation.nonce:
+            return None
+        first = self._nonces.get(principal, operation.actor, operation.nonce)
+        if first is None or first.request != commands.request_digest(operation):
+            return None
+        return first
+
+    def _read(self, operation: Operation, ticket: Ticket | None, opening: bool) -> Command | None:
+        """The command inside, None when malformed.
+
+        The memo serves only kinds that change an existing ticket: a ticket that exists has a
+        well-formed name, so nothing is left to check but what the memo holds.
+        """
+        kind = operation.kind
+        if (kind == "open_session") is not opening:
+            return None
+        if operation.entry not in self._member_index and kind not in commands.EVENTLESS:
+            return None
+        known = self._commands.get((kind, operation.payload))
+        if (
+            known is not None
+            and ticket is not None
+            and operation.actor in self._actors
+            and len(operation.nonce) <= commands.NONCE_BYTES_MAX
+        ):
+            return known
+        try:
+            command = commands.check(operation)
+        except commands.CommandError:
+            return None
+        if len(self._commands) >= MEMO_MAX:
+            self._commands.clear()
+        if len(self._actors) >= MEMO_MAX:
+            self._actors.clear()
+        self._actors.add(operation.actor)
+        if len(operation.payload) <= 256 and self._rules[kind][0] == self._change:
+            self._commands[(kind, operation.payload)] = command
+        return command
+
+    def _repeat(self, operation: Operation, first: Remembered, request: bytes, shown: bytes) -> Result:
+        """The first outcome of this operation, or `nonce_reused` when it is another one (R13)."""
+        if first.request != request:
+            return reasons.NONCE_REUSED, shown
+        if operation.kind == "seed":
+            shown = canonical.encode(Seeded(created=0))
+        return reasons.CODE_OF[first.code], shown
+
+    def _remember(self, operation: Operation, principal: str, request: bytes, code: str, index: int) -> None:
+        self._nonces.remember(
+            principal=principal,
+            actor=operation.actor,
+            nonce=operation.nonce,
+            remembered=Remembered(
+                request=request,
+                code=reasons.NUMBER_OF[code],
+                sequence=self._sequence,
+                index=index,
+            ),
+            valid_until=operation.valid_until,
+        )
+
+    def _open(
+        self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None
+    ) -> Result:
+        self._open_session((self._sequence, index), principal)
+        return reasons.OK, b""
+
+    def _barrier(
+        self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None
+    ) -> Result:
+        return reasons.OK, b""
+
+    def _issue(
+        self,
+        operation: Operation,
+        command: commands.Issue,
+        principal: str,
+        index: int,
+        ticket: Ticket | None,
+    ) -> Result:
+        issued = operation.payload or canonical.encode(command)
+        if ticket is not None:
+            if self._stands(operation, principal, ticket) and ticket.issued == issued:
+                return reasons.OK, ticket.state
+            return reasons.TICKET_EXISTS, ticket.state
+        if len(self._registry) >= TICKETS_MAX:
+            return reasons.FULL, b""
+        self._count(operation)
+        state = self._state(operation, principal, index, operation.ticket, State.ISSUED, validator="")
+        self._registry.create(operation.event, operation.ticket, state, issued)
+        return reasons.OK, state
+
+    def _seed(
+        self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None
+    ) -> Result:
+        """Create the demonstration tickets that do not exist; the others are not touched (spec 5)."""
+        if not self._demo:
+            return reasons.DEMO_ONLY, canonical.encode(Seeded(created=0))
+        if len(self._registry) > TICKETS_MAX - SEED_COUNT:
+            return reasons.FULL, canonical.encode(Seeded(created=0))
+        event = operation.event
+        missing = [item for item in SEED_TICKETS if self._registry.get(event, item[0]) is None]
+        if missing:
+            self._count(operation)
+        for name, issued in missing:
+            state = self._state(operation, principal, index, ticket=name, state=State.ISSUED, validator="")
+            self._registry.create(event, name, state, issued)
+        return reasons.OK, canonical.encode(Seeded(created=len(missing)))
+
+    def _change(
+        self,
+        operation: Operation,
+        command: Any,
+        principal: str,
+        index: int,
+        ticket: Ticket | None,
+    ) -> Result:
+        """Move an existing ticket along the table of transitions."""
+        if ticket is None:
+            return reasons.TICKET_NOT_FOUND, b""
+        kind = operation.kind
+        head = read_head(ticket.state)
+        target = TRANSITIONS[command.verdict if kind == "resolve" else kind][head.state]
+        if isinstance(target, str):
+            return self._late(operation, command, principal, ticket, target), ticket.state
+        validator = operation.entry if head.state is State.ISSUED else head.validator
+        gate = device = note = ""
+        if target is State.CONSUMED:
+            window = read_window(ticket.issued)
+            if self._timestamp < window.not_before:
+                return reasons.NOT_YET_VALID, ticket.state
+            if 0 < window.not_after < self._timestamp:
+                return reasons.NO_LONGER_VALID, ticket.state
+            gate, device = command.gate, command.device
+        elif target is State.DISPUTED:
+            note = command.reason
+        elif target is State.UPHELD:
+            note = self._standing(ticket).note
+        self._count(operation)
+        state = self._state(
+            operation,
+            principal,
+            index,
+            operation.ticket,
+            target,
+            validator,
+            gate,
+            device,
+            note,
+        )
+        self._registry.change(ticket, state)
+        return reasons.OK, state
+
+    def _late(self, operation: Operation, command: Any, principal: str, ticket: Ticket, refusal: str) -> str:
+        """A refusal, unless the very change that stands is asked for again after its nonce was
+        forgotten (R13): then it is `ok`, as it was then."""
+        if not operation.nonce or not self._stands(operation, principal, ticket):
+            return refusal
+        standing = self._standing(ticket)
+        same = standing.operation == operation.kind
+        if operation.kind == "resolve":
+            goal = State.VALIDATED if command.verdict == "clear" else State.UPHELD
+            same = same and standing.state is goal
+        elif operation.kind == "dispute":
+            same = same and standing.note == command.reason
+        elif operation.kind != "validate":
+            same = same and (standing.gate, standing.device) == (command.gate, command.device)
+        return reasons.OK if same else reasons.NONCE_REUSED
+
+    def _stands(self, operation: Operation, principal: str, ticket: Ticket) -> bool:
+        """Whether the ticket's last change bears this principal, actor and nonce."""
+        if not operation.nonce:
+            return False
+        standing = self._standing(ticket)
+        return (standing.principal, standing.actor, standing.nonce) == (
+            principal,
+            operation.actor,
+            operation.nonce,
+        )
+
+    @staticmethod
+    def _standing(ticket: Ticket) -> TicketState:
+        standing = read_state(ticket.state)
+        if standing is None:
+            raise RuntimeError("a ticket without a state")
+        return standing
+
+    def _count(self, operation: Operation) -> None:
+        """One more applied operation of this entry node (VectorClock, spec 1.3)."""
+        self.counts[self._member_index[operation.entry]] += 1
+
+    def _state(
+        self,
+        operation: Operation,
+        principal: str,
+        index: int,
+        ticket: str,
+        state: State,
+        validator: str,
+        gate: str = "",
+        device: str = "",
+        note: str = "",
+    ) -> bytes:
+        """The bytes of a ticket's new state."""
+        return canonical.encode(
+            TicketState(
+                operation.event,
+                ticket,
+                state,
+                validator,
+                self._timestamp,
+                self._sequence,
+                index,
+                operation.kind,
+                principal,
+                operation.actor,
+                operation.nonce,
+                gate,
+                device,
+                note,
+                tuple(self.counts),
+            )
+        )

@@ -1,0 +1,139 @@
+"""What an operation can come to: one vocabulary for core, API, admin, gates and tests.
+
+A code is for ever: clients, certificates and translations rely on it. Numbers stand for codes in the
+replicated state (sessions and nonces keep one byte per outcome), so they are never reused either.
+`pretix` is the word that people at gates know from pretix's check-in reasons.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = [
+    "ALREADY_CONSUMED",
+    "ALREADY_DISPUTED",
+    "ALREADY_UPHELD",
+    "ALREADY_VALIDATED",
+    "BAD_REQUEST",
+    "BUSY",
+    "CODE_OF",
+    "DEMO_ONLY",
+    "DISPUTED",
+    "EXPIRED",
+    "FULL",
+    "MALFORMED",
+    "NONCE_REUSED",
+    "NOT_DISPUTED",
+    "NOT_PERMITTED",
+    "NOT_VALIDATED",
+    "NOT_YET_VALID",
+    "NO_LONGER_VALID",
+    "NUMBER_OF",
+    "OK",
+    "OUTCOME_UNKNOWN",
+    "REASONS",
+    "TICKET_EXISTS",
+    "TICKET_ID_REQUIRED",
+    "TICKET_NOT_FOUND",
+    "TOO_FAR_AHEAD",
+    "TOO_LARGE",
+    "UNAVAILABLE",
+    "UNREMEMBERED",
+    "OutcomeReason",
+    "pack",
+    "unpack",
+]
+
+
+class OutcomeReason(msgspec.Struct, frozen=True):
+    """One code and what to tell whom."""
+
+    code: str
+    number: int | None
+    """Its byte in the replicated state; None: never an ordered outcome, only an answer of the API."""
+    status: int
+    """HTTP status (spec 1.5)."""
+    sentence: str
+    pretix: str
+    """The nearest reason of pretix's check-in, "" where it has none."""
+
+
+OK = "ok"
+MALFORMED = "malformed"
+EXPIRED = "expired"
+TOO_FAR_AHEAD = "too_far_ahead"
+NONCE_REUSED = "nonce_reused"
+BUSY = "busy"
+NOT_PERMITTED = "not_permitted"
+DEMO_ONLY = "demo_only"
+FULL = "full"
+TICKET_NOT_FOUND = "ticket_not_found"
+TICKET_EXISTS = "ticket_exists"
+NOT_VALIDATED = "not_validated"
+ALREADY_VALIDATED = "already_validated"
+ALREADY_CONSUMED = "already_consumed"
+DISPUTED = "disputed"
+ALREADY_DISPUTED = "already_disputed"
+NOT_DISPUTED = "not_disputed"
+ALREADY_UPHELD = "already_upheld"
+NOT_YET_VALID = "not_yet_valid"
+NO_LONGER_VALID = "no_longer_valid"
+
+UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED})
+"""Outcomes that do not bind a nonce: the same operation may still come in time (R13)."""
+
+BAD_REQUEST = "bad_request"
+TICKET_ID_REQUIRED = "ticket_id_required"
+TOO_LARGE = "too_large"
+UNAVAILABLE = "unavailable"
+OUTCOME_UNKNOWN = "outcome_unknown"
+
+_ALL = (
+    OutcomeReason(OK, 0, 200, "Done.", ""),
+    OutcomeReason(MALFORMED, 1, 400, "The operation is not well formed.", "error"),
+    OutcomeReason(EXPIRED, 2, 504, "The operation was ordered too late and did nothing; ask again.", "error"),
+    OutcomeReason(
+        TOO_FAR_AHEAD, 3, 400, "The operation asks to stay valid for more than 10 minutes.", "error"
+    ),
+    OutcomeReason(NONCE_REUSED, 4, 422, "This nonce was used before, for another operation.", "error"),
+    OutcomeReason(BUSY, 5, 503, "Too many operations are remembered; ask again later.", "error"),
+    OutcomeReason(NOT_PERMITTED, 6, 403, "The signer may not do this in this event.", "error"),
+    OutcomeReason(DEMO_ONLY, 7, 403, "Only a demonstration cluster can be seeded.", "error"),
+    OutcomeReason(FULL, 8, 507, "The cluster holds as many tickets as it may.", "error"),
+    OutcomeReason(TICKET_NOT_FOUND, 9, 404, "There is no such ticket.", "invalid"),
+    OutcomeReason(TICKET_EXISTS, 10, 409, "The ticket has been issued before.", "error"),
+    OutcomeReason(NOT_VALIDATED, 11, 409, "The ticket is not validated.", "unpaid"),
+    OutcomeReason(ALREADY_VALIDATED, 12, 409, "The ticket is already validated.", "error"),
+    OutcomeReason(ALREADY_CONSUMED, 13, 409, "The ticket is already consumed.", "already_redeemed"),
+    OutcomeReason(DISPUTED, 14, 409, "The ticket is disputed.", "blocked"),
+    OutcomeReason(ALREADY_DISPUTED, 15, 409, "The ticket is already disputed.", "blocked"),
+    OutcomeReason(NOT_DISPUTED, 16, 409, "The ticket is not disputed.", "error"),
+    OutcomeReason(ALREADY_UPHELD, 17, 409, "The dispute has been upheld, and that is final.", "revoked"),
+    OutcomeReason(NOT_YET_VALID, 18, 409, "The ticket is not valid yet.", "invalid_time"),
+    OutcomeReason(NO_LONGER_VALID, 19, 409, "The ticket is no longer valid.", "invalid_time"),
+    OutcomeReason(BAD_REQUEST, None, 400, "The request could not be read.", "error"),
+    OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
+    OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),
+    OutcomeReason(UNAVAILABLE, None, 503, "The validators cannot be reached.", "network_error"),
+    OutcomeReason(
+        OUTCOME_UNKNOWN,
+        None,
+        504,
+        "The outcome is unknown; repeat with the same nonce to learn it.",
+        "network_error",
+    ),
+)
+
+REASONS: dict[str, OutcomeReason] = {reason.code: reason for reason in _ALL}
+NUMBER_OF: dict[str, int] = {r.code: r.number for r in _ALL if r.number is not None}
+CODE_OF: dict[int, str] = {number: code for code, number in NUMBER_OF.items()}
+
+
+def pack(codes: tuple[str, ...]) -> bytes:
+    """One byte per code, trailing zeros (ok) cut off: a bundle that went well costs nothing."""
+    return bytes(map(NUMBER_OF.__getitem__, codes)).rstrip(b"\0")
+
+
+def unpack(packed: bytes, count: int) -> tuple[str, ...]:
+    """The `count` codes that `pack` packed."""
+    return tuple(map(CODE_OF.__getitem__, packed.ljust(count, b"\0")))

@@ -1,0 +1,124 @@
+"""The whole replicated state of one cluster: its tables, the tree over them, and their rows.
+
+Everything that execution reads is here and under the root: tickets, sessions, nonces, the vector clock,
+and what genesis fixes (parameters, members, demo, principals).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+from tickets.machine.blobs import BlobTable
+from tickets.machine.nonces import NonceTable
+from tickets.machine.operations import Operations
+from tickets.machine.principals import Principals
+from tickets.machine.registry import TicketRegistry
+from tickets.machine.rows import ClockRow
+from tickets.machine.tree import StateTree
+from validators import canonical
+from validators.consensus.effects import ApplicationChange
+from validators.consensus.sessions import SessionTable
+from validators.genesis import Genesis
+
+__all__ = ["MachineState"]
+
+Key = tuple[Any, ...]
+
+
+class MachineState:
+    """The state that genesis begins with; `load` gives it stored rows once, before anything else."""
+
+    def __init__(self, genesis: Genesis, cluster_id: bytes) -> None:
+        members = tuple(member.id for member in genesis.members)
+        parameters = genesis.parameters
+        self._tree = StateTree(cluster_id)
+        self._tables = {
+            "session": BlobTable("session", self._tree, self._session_row),
+            "bundle": BlobTable("bundle", self._tree, self._session_row),
+            "nonce": BlobTable("nonce", self._tree, self._nonce_row),
+            "clock": BlobTable("clock", self._tree, self._clock_row),
+        }
+        self.principals = Principals(genesis.principals)
+        self.sessions = SessionTable(parameters.sessions_max, self._touch_session)
+        self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
+        self.registry = TicketRegistry(members, self._tree)
+        self.operations = Operations(
+            members=members,
+            demo=genesis.demo,
+            principals=self.principals,
+            nonces=self.nonces,
+            registry=self.registry,
+            open_session=self.sessions.open,
+        )
+        self._counts = tuple(self.operations.counts)
+        self._tables["clock"].adopt(())
+        self._plant("parameters", (), parameters)
+        self._plant("members", (), (genesis.members, genesis.demo))
+        for principal in genesis.principals:
+            self._plant("principal", (principal.name,), principal)
+
+    def begin(self, sequence: int, timestamp: int) -> None:
+        """A batch begins at this sequence and effective timestamp."""
+        self.nonces.forget(timestamp)
+        self.operations.begin(sequence, timestamp)
+
+    def end(self) -> None:
+        """The batch is done."""
+        counts = tuple(self.operations.counts)
+        if counts != self._counts:
+            self._counts = counts
+            self._tables["clock"].touch(())
+
+    def root(self) -> bytes:
+        """The root over everything."""
+        for table in self._tables.values():
+            table.settle()
+        return self._tree.root()
+
+    def drain(self) -> list[ApplicationChange]:
+        """Rows changed since the last call, the last value per key."""
+        changes = self.registry.drain()
+        for table in self._tables.values():
+            changes += table.drain()
+        return changes
+
+    def load(self, rows: Iterable[ApplicationChange]) -> None:
+        """Add stored rows, in whatever order they come, to a state that holds none."""
+        stored: dict[str, dict[Key, Any]] = {name: {} for name in self._tables}
+        for change in rows:
+            if change.table == "ticket":
+                self.registry.load(change.row)
+            else:
+                stored[change.table][tuple(change.key)] = change.row
+        self.sessions.load(
+            (((key[0], key[1]), row) for key, row in stored["session"].items()),
+            (((key[0], key[1]), row) for key, row in stored["bundle"].items()),
+        )
+        self.nonces.load((key[0], row) for key, row in stored["nonce"].items())
+        for row in stored["clock"].values():
+            self.operations.counts[:] = row.counts
+        self._counts = tuple(self.operations.counts)
+        for name, items in stored.items():
+            for key in items:
+                self._tables[name].adopt(key)
+
+    def _session_row(self, key: Key) -> Any:
+        return self.sessions.row(key)
+
+    def _nonce_row(self, key: Key) -> Any:
+        return self.nonces.row(key)
+
+    def _clock_row(self, key: Key) -> Any:
+        return ClockRow(self._counts)
+
+    def _touch_session(self, key: tuple[int, ...]) -> None:
+        self._tables["session" if len(key) == 2 else "bundle"].touch(key)
+
+    def _plant(self, table: str, key: Key, row: Any) -> None:
+        """A leaf that never changes."""
+        self._tree.insert(
+            canonical.encode((table, key)),
+            sha256(b"\x00" + canonical.encode((table, key, row))).digest(),
+        )

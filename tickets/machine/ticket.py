@@ -1,0 +1,182 @@
+"""One ticket: the bytes of its changing state, and the compact form in which a million are kept.
+
+`TicketState` is at once what an outcome shows of the ticket, what its leaf in the state tree covers
+and what memory holds: it is encoded once per change. What never changes stays as the bytes of its
+`Issue` command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import msgspec
+
+from tickets.machine.commands import Issue
+from tickets.machine.rows import TicketRow
+from tickets.machine.transitions import NAMES, State, state_of
+from validators import canonical
+
+__all__ = [
+    "Seeded",
+    "Ticket",
+    "TicketHead",
+    "TicketState",
+    "Window",
+    "parse_row",
+    "read_head",
+    "read_state",
+    "read_window",
+    "row_of",
+    "seeded_count",
+    "ticket_leaf",
+]
+
+
+class TicketHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of a TicketState: all that most transitions need to read."""
+
+    event: str
+    ticket: str
+    state: State
+    validator: str
+    """Member id of the entry node of the validation, "" until validated."""
+
+
+class TicketState(TicketHead, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """State of a ticket after its last change; `Outcome.state` is its canonical bytes."""
+
+    timestamp: int
+    """Effective timestamp of the last change, Unix microseconds."""
+    sequence: int
+    index: int
+    """(sequence, index) of the operation that made it."""
+    operation: str
+    """Kind of that operation."""
+    principal: str
+    actor: str
+    nonce: bytes
+    """(principal, actor, nonce): a late retry of the change that stands is recognised (R13)."""
+    gate: str
+    device: str
+    """Where it was admitted; "" unless CONSUMED."""
+    note: str
+    """Reason given with a dispute."""
+    clock: tuple[int, ...]
+    """Vector clock of the last change: applied operations by entry node, in genesis member order."""
+
+
+class Seeded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """`Outcome.state` of a seed: how many tickets it created."""
+
+    created: int
+
+
+class Window(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of an Issue: when the ticket opens a gate, 0 meaning no bound."""
+
+    not_before: int = 0
+    not_after: int = 0
+
+
+class Ticket(msgspec.Struct, eq=False, gc=False):
+    """A ticket in memory, about 500 bytes in all; the two byte strings are canonical."""
+
+    state: bytes
+    """Of a TicketState."""
+    issued: bytes
+    """Of the Issue command."""
+    leaf: bytes
+    """Its leaf in the state tree."""
+    place: int
+    """Its bucket in the state tree."""
+
+
+read_head = msgspec.msgpack.Decoder(TicketHead).decode
+read_window = msgspec.msgpack.Decoder(Window).decode
+
+
+def read_state(state: bytes) -> TicketState | None:
+    """The ticket state inside `Outcome.state` of a ticket operation, None for b"" (no such ticket)."""
+    return canonical.decode(TicketState, state) if state else None
+
+
+def seeded_count(state: bytes) -> int:
+    """Tickets created, from `Outcome.state` of a seed; 0 for the repetition of an earlier one."""
+    return canonical.decode(Seeded, state).created if state else 0
+
+
+def ticket_leaf(state: bytes, issued: bytes) -> bytes:
+    """Leaf of a ticket in the state tree: H(0x00, "ticket", state, issued), both self-delimiting."""
+    return sha256(b"\x00ticket" + state + issued).digest()
+
+
+def row_of(ticket: Ticket, members: Sequence[str]) -> TicketRow:
+    """The ticket as the ledger stores it. Runs for every changed ticket: fields go by position."""
+    state = _states.decode(ticket.state)
+    issued = _issues.decode(ticket.issued)
+    counts = state.clock
+    if 0 in counts:
+        clock = {member: count for member, count in zip(members, counts, strict=True) if count}
+    else:
+        clock = dict(zip(members, counts, strict=True))
+    return TicketRow(
+        state.event,
+        state.ticket,
+        NAMES[state.state],
+        state.validator,
+        state.timestamp,
+        state.sequence,
+        state.index,
+        state.operation,
+        state.principal,
+        state.actor,
+        state.nonce,
+        state.gate,
+        state.device,
+        state.note,
+        state.state is State.UPHELD,
+        clock,
+        issued.product,
+        issued.seat,
+        issued.not_before,
+        issued.not_after,
+        issued.commitment,
+        issued.data,
+        dict(issued.metadata),
+    )
+
+
+def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
+    """The (state, issued) bytes from which `row_of` made the row."""
+    state = TicketState(
+        event=row.event,
+        ticket=row.ticket,
+        state=state_of(row.state, upheld=row.upheld),
+        validator=row.validator,
+        timestamp=row.timestamp,
+        sequence=row.sequence,
+        index=row.index,
+        operation=row.operation,
+        principal=row.principal,
+        actor=row.actor,
+        nonce=row.nonce,
+        gate=row.gate,
+        device=row.device,
+        note=row.note,
+        clock=tuple(row.clock.get(member, 0) for member in members),
+    )
+    issued = Issue(
+        not_before=row.not_before,
+        not_after=row.not_after,
+        product=row.product,
+        seat=row.seat,
+        commitment=row.commitment,
+        data=row.data,
+        metadata=tuple(sorted(row.metadata.items())),
+    )
+    return canonical.encode(state), canonical.encode(issued)
+
+
+_states = msgspec.msgpack.Decoder(TicketState)
+_issues = msgspec.msgpack.Decoder(Issue)

@@ -1,0 +1,110 @@
+"""The life of a ticket as one table: everything that decides a transition is in this file.
+
+    ISSUED -> VALIDATED -> CONSUMED
+                 |  ^
+                 v  | clear
+              DISPUTED -> UPHELD (shown as DISPUTED)
+
+An admission is both steps at once. Every pair of action and state is in TRANSITIONS: it leads to a
+state, or to the reason why nothing changes (spec 7, DESIGN 5). At most one admission can stand,
+because no action leads out of CONSUMED.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from tickets.machine import reasons
+
+__all__ = ["ACTIONS", "CAPABILITY", "NAMES", "TRANSITIONS", "State", "state_of"]
+
+
+class State(enum.IntEnum):
+    """State of a ticket as it stands in the replicated bytes."""
+
+    ISSUED = 1
+    VALIDATED = 2
+    CONSUMED = 3
+    DISPUTED = 4
+    UPHELD = 5
+
+
+NAMES: dict[State, str] = {
+    State.ISSUED: "ISSUED",
+    State.VALIDATED: "VALIDATED",
+    State.CONSUMED: "CONSUMED",
+    State.DISPUTED: "DISPUTED",
+    State.UPHELD: "DISPUTED",
+}
+"""What people and the API call a state."""
+
+ACTIONS = ("validate", "consume", "admit", "dispute", "clear", "uphold")
+"""Kinds of operations on an existing ticket; `resolve` is its verdict: clear or uphold."""
+
+_ROWS: dict[str, tuple[State | str, State | str, State | str, State | str, State | str]] = {
+    # action: from ISSUED, VALIDATED, CONSUMED, DISPUTED, UPHELD
+    "validate": (
+        State.VALIDATED,
+        reasons.ALREADY_VALIDATED,
+        reasons.ALREADY_CONSUMED,
+        reasons.DISPUTED,
+        reasons.DISPUTED,
+    ),
+    "consume": (
+        reasons.NOT_VALIDATED,
+        State.CONSUMED,
+        reasons.ALREADY_CONSUMED,
+        reasons.DISPUTED,
+        reasons.DISPUTED,
+    ),
+    "admit": (
+        State.CONSUMED,
+        State.CONSUMED,
+        reasons.ALREADY_CONSUMED,
+        reasons.DISPUTED,
+        reasons.DISPUTED,
+    ),
+    "dispute": (
+        reasons.NOT_VALIDATED,
+        State.DISPUTED,
+        reasons.ALREADY_CONSUMED,
+        reasons.ALREADY_DISPUTED,
+        reasons.ALREADY_DISPUTED,
+    ),
+    "clear": (
+        reasons.NOT_DISPUTED,
+        reasons.NOT_DISPUTED,
+        reasons.NOT_DISPUTED,
+        State.VALIDATED,
+        reasons.ALREADY_UPHELD,
+    ),
+    "uphold": (
+        reasons.NOT_DISPUTED,
+        reasons.NOT_DISPUTED,
+        reasons.NOT_DISPUTED,
+        State.UPHELD,
+        reasons.ALREADY_UPHELD,
+    ),
+}
+
+TRANSITIONS: dict[str, dict[State, State | str]] = {
+    action: dict(zip(State, row, strict=True)) for action, row in _ROWS.items()
+}
+"""Action, then state, to the state after it or to the reason of its refusal. Total."""
+
+CAPABILITY: dict[str, str] = {
+    "issue": "issue",
+    "seed": "admin",
+    "validate": "operate",
+    "dispute": "operate",
+    "resolve": "operate",
+    "consume": "gate",
+    "admit": "gate",
+}
+"""Kind to the capability it takes in the ticket's event (R15); other kinds take none."""
+
+
+def state_of(name: str, *, upheld: bool) -> State:
+    """The state that a row or page calls `name`."""
+    state = State[name]
+    return State.UPHELD if upheld and state is State.DISPUTED else state

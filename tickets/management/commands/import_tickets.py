@@ -1,0 +1,178 @@
+"""`manage.py import_tickets FILE`: bring the tickets of a CSV or JSON file into the network."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tickets.importing import Columns, FileRefused, LeftOut, TicketFile, WrongRow, read_tickets
+from tickets.importing.columns import ALIASES
+from tickets.importing.holders import remember_holders
+from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
+from tickets.importing.sending import IN_FLIGHT, Delivery, NetworkSilent, send_tickets
+from tickets.machine.commands import DEFAULT_EVENT, is_name
+
+EXIT_SOME_WRONG = 1
+EXIT_NOTHING_DONE = 2
+EXIT_UNFINISHED = 3
+REPORTED_MAX = 200
+"""Wrong rows printed one by one; --report writes all of them."""
+ANSWER_PATIENCE = 60.0
+
+
+class Command(BaseCommand):
+    help = (
+        "Issue the tickets of a CSV or JSON file. Exports of order positions from pretix are understood as "
+        "they are (ticket id: order code and position, as in ABC12-1); other files need a column ticket_id. "
+        "Names and addresses stay in this platform's database; the log gets a salted commitment. "
+        "Running it again is safe. Exit codes: 0 all in, 1 some rows wrong and the rest in, "
+        "2 nothing done, 3 the network went silent (run it again to finish)."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="CSV (any common delimiter and encoding) or JSON")
+        parser.add_argument(
+            "--event", default=DEFAULT_EVENT, help="the network's event (default: %(default)s)"
+        )
+        parser.add_argument("--slug", default="", help="of an export over several events: take only this one")
+        parser.add_argument("--dry-run", action="store_true", help="read and report, change nothing")
+        parser.add_argument(
+            "--column",
+            action="append",
+            default=[],
+            metavar="FIELD=NAME",
+            help=f"a column of another name; fields: {', '.join(ALIASES)}",
+        )
+        parser.add_argument(
+            "--timezone", default="UTC", help="of times without offset (default: %(default)s)"
+        )
+        parser.add_argument("--include-pending", action="store_true", help="take unpaid orders too")
+        parser.add_argument("--url", default="", help="of the platform (default: from DATA/credentials.json)")
+        parser.add_argument("--api-key", default="", help="default: from DATA/credentials.json")
+        parser.add_argument("--in-flight", type=int, default=IN_FLIGHT, help="requests at once (%(default)s)")
+        parser.add_argument(
+            "--patience", type=float, default=120.0, help="seconds to bear a silent network (%(default)s)"
+        )
+        parser.add_argument("--report", type=Path, help="write all rows that did not go in to this file")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            found = read_tickets(options["file"], _columns(options), slug=options["slug"])
+            if options["dry_run"]:
+                self._summarise(found, None, options["report"])
+                return
+            platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
+        except (FileRefused, PlatformUnknown) as error:
+            raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
+        delivery = self._deliver(found, platform, options)
+        self._summarise(found, delivery, options["report"])
+
+    def _deliver(self, found: TicketFile, platform: Platform, options: dict[str, Any]) -> Delivery:
+        try:
+            commitments, contradictions = remember_holders(found.tickets)
+        except OperationalError as error:
+            raise CommandError(
+                f"The platform's database cannot be used, so holders could not be kept: {error}.",
+                returncode=EXIT_NOTHING_DONE,
+            ) from error
+        refused = {wrong.row for wrong in contradictions}
+        tickets = [ticket for ticket in found.tickets if ticket.row not in refused]
+        with _progress() as progress:
+            task = progress.add_task("Issuing tickets", total=len(tickets))
+
+            async def send() -> Delivery:
+                in_flight = max(1, options["in_flight"])
+                async with open_client(platform, connections=in_flight, patience=ANSWER_PATIENCE) as client:
+                    return await send_tickets(
+                        client,
+                        tickets,
+                        commitments,
+                        patience=options["patience"],
+                        told=lambda count: progress.advance(task, count),
+                        in_flight=in_flight,
+                    )
+
+            try:
+                delivery = asyncio.run(send())
+            except Refused as error:
+                raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
+            except NetworkSilent as error:
+                raise CommandError(
+                    f"Stopped: {error} from {platform.url}. Run the same command again to finish.",
+                    returncode=EXIT_UNFINISHED,
+                ) from error
+        delivery.wrong += contradictions
+        return delivery
+
+    def _summarise(self, found: TicketFile, delivery: Delivery | None, report: Path | None) -> None:
+        wrong = sorted(found.wrong + (delivery.wrong if delivery else []), key=lambda one: one.row)
+        if delivery is None:
+            self.stdout.write(
+                f"{_count(found.rows, 'row')} read: {_count(len(found.tickets), 'ticket')} would go in."
+            )
+        else:
+            before = f" ({delivery.existed:,} had been there before)" if delivery.existed else ""
+            total = delivery.issued + delivery.existed
+            self.stdout.write(
+                f"{_count(found.rows, 'row')} read: {_count(total, 'ticket')} in the network{before}."
+            )
+        if found.left_out:
+            self.stdout.write(f"{_count(len(found.left_out), 'row')} left out:")
+            self._rows([f"row {one.row}: {one.reason}" for one in found.left_out])
+        if wrong:
+            self.stdout.write(f"{_count(len(wrong), 'row')} wrong:")
+            self._rows([f"row {one.row}: {one.reason}" for one in wrong])
+        if report is not None:
+            rows: list[LeftOut | WrongRow] = [*found.left_out, *wrong]
+            report.write_text("".join(f"row {one.row}: {one.reason}\n" for one in rows), encoding="utf-8")
+        if wrong:
+            sys.exit(EXIT_SOME_WRONG)
+
+    def _rows(self, lines: list[str]) -> None:
+        for line in lines[:REPORTED_MAX]:
+            self.stdout.write(f"  {line}")
+        if len(lines) > REPORTED_MAX:
+            self.stdout.write(f"  and {len(lines) - REPORTED_MAX:,} more (--report FILE writes all)")
+
+
+def _columns(options: dict[str, Any]) -> Columns:
+    chosen: dict[str, str] = {}
+    for pair in options["column"]:
+        field, equals, name = pair.partition("=")
+        if not equals or field not in ALIASES:
+            raise FileRefused(f"--column {pair!r} is not FIELD=NAME with FIELD one of {', '.join(ALIASES)}.")
+        chosen[field] = name
+    if not is_name(options["event"]) or len(options["event"]) > 64:
+        raise FileRefused(f"--event {options['event']!r} is not 1 to 64 of A-Z a-z 0-9 . _ : -")
+    try:
+        zone = ZoneInfo(options["timezone"])
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise FileRefused(f"--timezone {options['timezone']!r} is not known, say Europe/Berlin.") from error
+    return Columns(
+        event=options["event"], zone=zone, chosen=chosen, include_pending=options["include_pending"]
+    )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,186 @@
+"""`manage.py scan FILE`: gates scan the tickets of a file, and the command proves what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tickets.importing import Columns, FileRefused, read_tickets
+from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
+from tickets.machine.commands import DEFAULT_EVENT
+from tickets.scanning import Outcome, Plan, Verdict, make_plan, play, prove
+from tickets.scanning.proof import percentile
+
+EXIT_NOT_PROVED = 1
+EXIT_NOTHING_DONE = 2
+FAULTS_SHOWN_MAX = 20
+ANSWER_PATIENCE = 15.0
+"""Seconds for one answer: the platform answers within ten, or not at all."""
+
+
+class Command(BaseCommand):
+    help = (
+        "Play the gates of an event: scan every ticket of a file that import_tickets understands, "
+        "concurrently, with tickets shown twice and at two gates at once, over REST, repeating each scan "
+        "with its nonce until it is decided. Then prove from the record that each ticket was admitted "
+        "exactly once. Exit codes: 0 proved, 1 not proved, 2 nothing done."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="the file that was imported")
+        parser.add_argument("--gates", type=int, default=8, help="scanning at once (default: %(default)s)")
+        parser.add_argument(
+            "--duplicates",
+            type=float,
+            default=0.2,
+            help="share of tickets shown twice (default: %(default)s)",
+        )
+        parser.add_argument("--limit", type=int, default=0, help="scan only the first so many tickets")
+        parser.add_argument("--pace", type=float, default=0.0, help="seconds a gate rests between two scans")
+        parser.add_argument(
+            "--patience", type=float, default=60.0, help="seconds one scan is repeated (default: %(default)s)"
+        )
+        parser.add_argument("--seed", type=int, default=None, help="of the plan: repeat a run with its seed")
+        parser.add_argument("--event", default=DEFAULT_EVENT, help="default: %(default)s")
+        parser.add_argument("--slug", default="", help="as for import_tickets")
+        parser.add_argument("--include-pending", action="store_true", help="as for import_tickets")
+        parser.add_argument("--url", default="", help="of the platform (default: from DATA/credentials.json)")
+        parser.add_argument("--api-key", default="", help="default: from DATA/credentials.json")
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+        parser.add_argument("--record", type=Path, help="write every scan and its outcome here, a line each")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["gates"] < 1 or not 0 <= options["duplicates"] <= 1:
+            raise CommandError(
+                "--gates is at least 1, --duplicates from 0 to 1.", returncode=EXIT_NOTHING_DONE
+            )
+        try:
+            columns = Columns(event=options["event"], include_pending=options["include_pending"])
+            tickets = read_tickets(options["file"], columns, slug=options["slug"]).tickets
+            platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
+        except (FileRefused, PlatformUnknown) as error:
+            raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
+        ids = [ticket.ticket_id for ticket in tickets][: options["limit"] or None]
+        if not ids:
+            raise CommandError("The file holds no valid ticket.", returncode=EXIT_NOTHING_DONE)
+        seed = secrets.randbelow(2**32) if options["seed"] is None else options["seed"]
+        plan = make_plan(
+            ids, gates=options["gates"], duplicates=options["duplicates"], seed=seed, run=secrets.token_hex(6)
+        )
+        began = time.monotonic()
+        record = self._play(platform, plan, options)
+        elapsed = time.monotonic() - began
+        if options["record"] is not None:
+            options["record"].write_text("".join(map(_line, record)), encoding="utf-8")
+        self._tell(prove(plan.scans, record), record, elapsed, seed, options)
+
+    def _play(self, platform: Platform, plan: Plan, options: dict[str, Any]) -> list[Outcome]:
+        with _progress() as progress:
+            task = progress.add_task("Scanning", total=len(plan.scans), admitted=0, refused=0)
+            counted = {"admitted": 0, "refused": 0}
+
+            def told(outcome: Outcome) -> None:
+                counted["admitted" if outcome.code == "ok" else "refused"] += 1
+                admitted, refused = counted["admitted"], counted["refused"]
+                progress.update(task, advance=1, admitted=admitted, refused=refused)
+
+            async def run() -> list[Outcome]:
+                gates = len(plan.by_gate)
+                async with open_client(platform, connections=gates, patience=ANSWER_PATIENCE) as client:
+                    return await play(
+                        client,
+                        plan,
+                        event=options["event"],
+                        patience=options["patience"],
+                        pace=options["pace"],
+                        told=told,
+                    )
+
+            try:
+                return asyncio.run(run())
+            except Refused as error:
+                raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
+
+    def _tell(
+        self, verdict: Verdict, record: list[Outcome], elapsed: float, seed: int, options: dict[str, Any]
+    ) -> None:
+        latencies = [outcome.latency * 1_000 for outcome in record]
+        result = {
+            "proved": not verdict.faults,
+            "tickets": verdict.tickets,
+            "scans": verdict.scans,
+            "admitted_once": verdict.admitted,
+            "refused_again": verdict.refused,
+            "sent_again": sum(outcome.attempts - 1 for outcome in record),
+            "seconds": round(elapsed, 3),
+            "scans_per_second": round(len(record) / elapsed, 1),
+            "latency_ms": {f"p{p}": round(percentile(latencies, p / 100), 1) for p in (50, 95, 99)}
+            | {"max": round(max(latencies, default=0.0), 1)},
+            "gates": options["gates"],
+            "seed": seed,
+            "faults": list(verdict.faults),
+        }
+        if options["json"]:
+            self.stdout.write(json.dumps(result))
+        else:
+            self._tell_people(result)
+        if verdict.faults:
+            sys.exit(EXIT_NOT_PROVED)
+
+    def _tell_people(self, result: dict[str, Any]) -> None:
+        latency = result["latency_ms"]
+        self.stdout.write(
+            f"{result['scans']:,} scans of {result['tickets']:,} tickets at {result['gates']} gates in "
+            f"{result['seconds']:.1f} s: {result['scans_per_second']:,.0f} a second.\n"
+            f"Scan to answer: p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms, "
+            f"p99 {latency['p99']:.0f} ms, slowest {latency['max']:.0f} ms.\n"
+            f"{result['admitted_once']:,} admitted once, {result['refused_again']:,} refused when shown "
+            f"again; {result['sent_again']:,} scans sent again after trouble (seed {result['seed']})."
+        )
+        faults = result["faults"]
+        if not faults:
+            self.stdout.write("Proved: each ticket was admitted exactly once.")
+            return
+        self.stdout.write(f"NOT proved for {len(faults):,} tickets:")
+        for fault in faults[:FAULTS_SHOWN_MAX]:
+            self.stdout.write(f"  {fault}")
+        if len(faults) > FAULTS_SHOWN_MAX:
+            self.stdout.write(f"  and {len(faults) - FAULTS_SHOWN_MAX:,} more (--json shows all)")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[admitted]} admitted, {task.fields[refused]} refused"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _line(outcome: Outcome) -> str:
+    scan = outcome.scan
+    line = {
+        "ticket_id": scan.ticket_id,
+        "gate": scan.gate,
+        "nonce": scan.nonce,
+        "code": outcome.code,
+        "sequence": outcome.sequence,
+        "attempts": outcome.attempts,
+        "latency_ms": round(outcome.latency * 1_000, 2),
+        "remark": outcome.remark,
+    }
+    return json.dumps(line) + "\n"

@@ -1,0 +1,48 @@
+"""What the platform keeps about tickets besides the log: who holds them, erasably.
+
+Tickets themselves are rows of the learner (validators.ledger); nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+COMMITMENT_SALT_BYTES = 32
+
+
+class TicketHolder(models.Model):
+    """Personal data of one ticket. The log holds only a commitment, salted with `salt`.
+
+    Erasing blanks the person and the salt: the commitment then says nothing about anybody any more.
+    The row stays, so that a later import of the same file does not bring the person back.
+    """
+
+    event = models.CharField(max_length=64)
+    ticket = models.CharField(max_length=128)
+    name = models.TextField(blank=True, default="")
+    email = models.TextField(blank=True, default="")
+    phone = models.TextField(blank=True, default="")
+    company = models.TextField(blank=True, default="")
+    address = models.TextField(blank=True, default="")
+    salt = models.BinaryField(max_length=COMMITMENT_SALT_BYTES, editable=False)
+    secret_digest = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_index=True,
+        editable=False,
+        help_text="SHA-256 in hex of the code that a gate scans, where that is not the ticket id.",
+    )
+    imported_at = models.DateTimeField(auto_now_add=True)
+    erased_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["event", "ticket"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event", "ticket"], name="one_holder_per_ticket")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event}/{self.ticket}"

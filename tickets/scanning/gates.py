@@ -1,0 +1,120 @@
+"""Gates at work: each scans one ticket after the other, and asks until the network has decided.
+
+What a gate does when the answer does not come is the whole point of the nonce (R13, R14): it sends the
+same scan again. A 504, a 503, a broken connection or a web process that is just being replaced all
+mean "not known yet", never "no".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import httpx
+import msgspec
+
+from tickets.importing.platform import TRY_AGAIN, Refused, pause_before
+from tickets.machine.reasons import OK
+from tickets.scanning.plan import Plan, Scan
+from tickets.scanning.proof import Outcome
+
+__all__ = ["play"]
+
+ADMIT_PATH = "/api/v1/tickets/admit"
+RACE_PATIENCE = 0.25
+"""Seconds that a gate waits for the other one of a race, so that both scans leave together."""
+
+
+async def play(
+    client: httpx.AsyncClient,
+    plan: Plan,
+    *,
+    event: str,
+    patience: float,
+    told: Callable[[Outcome], None],
+    pace: float = 0.0,
+) -> list[Outcome]:
+    """Scan the whole plan, all gates at once; return the record in the order of decisions.
+
+    `patience`: seconds for which one scan is sent again; `pace`: seconds a gate rests between scans.
+    Raises Refused when the platform will not talk to us at all.
+    """
+    record: list[Outcome] = []
+    meetings: dict[str, asyncio.Event] = {}
+
+    async def work(scans: tuple[Scan, ...]) -> None:
+        for scan in scans:
+            if scan.races:
+                await _meet(meetings, scan.ticket_id)
+            outcome = await _decided(client, scan, event=event, patience=patience)
+            record.append(outcome)
+            told(outcome)
+            if pace:
+                await asyncio.sleep(pace)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for scans in plan.by_gate:
+                group.create_task(work(scans))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return record
+
+
+async def _meet(meetings: dict[str, asyncio.Event], ticket_id: str) -> None:
+    """Return when the other gate of the race stands here too; who waits too long goes alone."""
+    if (other := meetings.get(ticket_id)) is not None:
+        other.set()
+        return
+    arrived = meetings[ticket_id] = asyncio.Event()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(arrived.wait(), RACE_PATIENCE)
+
+
+async def _decided(client: httpx.AsyncClient, scan: Scan, *, event: str, patience: float) -> Outcome:
+    """Send one scan until it is decided, with the same nonce each time."""
+    body = {
+        "ticket_id": scan.ticket_id,
+        "event": event,
+        "gate": scan.gate,
+        "device": f"{scan.gate}-scanner",
+        "nonce": scan.nonce,
+    }
+    began = time.monotonic()
+    attempt, code, sequence, remark = 0, "", 0, ""
+    response: httpx.Response | None = None
+    while not code and time.monotonic() - began <= patience:
+        if attempt:
+            await asyncio.sleep(pause_before(attempt + 1, response))
+        attempt, response = attempt + 1, None
+        try:
+            response = await client.post(ADMIT_PATH, json=body)
+        except httpx.TransportError as error:
+            remark = f"{type(error).__name__} {error}".strip()
+        else:
+            remark = f"status {response.status_code}"
+            if response.status_code not in TRY_AGAIN:
+                code, sequence = _answer(response)
+    return Outcome(
+        scan=scan,
+        code=code,
+        sequence=sequence,
+        attempts=attempt,
+        latency=time.monotonic() - began,
+        remark="" if code else remark,
+    )
+
+
+def _answer(response: httpx.Response) -> tuple[str, int]:
+    """(code, sequence) of a final answer; raise Refused when it is none about a ticket."""
+    try:
+        answer = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        answer = {}
+    code = OK if response.is_success else answer.get("code", "") if isinstance(answer, dict) else ""
+    if not code or response.status_code in {401, 405}:
+        raise Refused(f"the platform answered {response.status_code}: {response.text[:200]}")
+    sequence = response.headers.get("X-DTVN-Sequence", "0")
+    return code, int(sequence) if sequence.isdigit() else 0

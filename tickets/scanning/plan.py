@@ -1,0 +1,65 @@
+"""Who scans what: people come in any order, some show their ticket twice, some try it at two gates."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+__all__ = ["Plan", "Scan", "make_plan"]
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """One presentation of a ticket at a gate. Its nonce makes it one, however often it is sent."""
+
+    number: int
+    ticket_id: str
+    gate: str
+    nonce: str
+    races: bool = False
+    """Meant to reach the network together with another scan of this ticket."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """For each gate the scans in its order; a racing pair stands at the same place of two gates."""
+
+    by_gate: tuple[tuple[Scan, ...], ...]
+
+    @property
+    def scans(self) -> list[Scan]:
+        """All of them, by number."""
+        return sorted((scan for gate in self.by_gate for scan in gate), key=lambda scan: scan.number)
+
+
+def make_plan(ticket_ids: Sequence[str], *, gates: int, duplicates: float, seed: int, run: str) -> Plan:
+    """A plan in which every ticket is scanned once and a share `duplicates` of them once more.
+
+    Half of the second scans race the first one at another gate, the other half come later at a gate
+    of their own choice. `run` makes the nonces of this run differ from those of any other.
+    """
+    chance = random.Random(seed)  # noqa: S311 - a rehearsal, no secret
+    order = list(ticket_ids)
+    chance.shuffle(order)
+    again = order[: round(len(order) * duplicates)]
+    racing = set(again[::2]) if gates > 1 else set()
+    queues: list[list[tuple[str, bool]]] = [[] for _ in range(gates)]
+    for ticket_id in order:
+        shortest = sorted(range(gates), key=lambda gate: (len(queues[gate]), gate))
+        queues[shortest[0]].append((ticket_id, ticket_id in racing))
+        if ticket_id in racing:
+            queues[shortest[1]].append((ticket_id, True))
+    for ticket_id in again:
+        if ticket_id not in racing:
+            queue = queues[chance.randrange(gates)]
+            queue.insert(chance.randint(len(queue) // 2, len(queue)), (ticket_id, False))
+    numbers = iter(range(sum(map(len, queues))))
+    return Plan(
+        tuple(
+            tuple(
+                Scan(number := next(numbers), ticket_id, f"gate-{gate + 1}", f"scan-{run}-{number}", races)
+                for ticket_id, races in queue
+            )
+            for gate, queue in enumerate(queues)
+        )
+    )

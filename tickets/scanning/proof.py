@@ -1,0 +1,101 @@
+"""The proof, from the gates' own record and nothing else: each ticket let in exactly one person.
+
+A gate opens when a scan is answered 200. So over all scans of a ticket (a scan is one nonce, however
+often it had to be sent) exactly one must have been answered 200, and every other one 409 "already
+consumed". Anything else fails the proof: two open gates, none, a scan that was never decided, an
+answer that a first scan cannot have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from tickets.machine.reasons import ALREADY_CONSUMED, OK
+from tickets.scanning.plan import Scan
+
+__all__ = ["Outcome", "Verdict", "percentile", "prove"]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the record says of one scan."""
+
+    scan: Scan
+    code: str
+    """"ok", the reason of the refusal, or "" when it was never decided."""
+    sequence: int
+    """Where the log says so; 0 when unknown."""
+    attempts: int
+    """How often it was sent."""
+    latency: float
+    """Seconds from the first sending to the decision."""
+    remark: str = ""
+    """The last trouble, when it was never decided."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from the record. `faults` empty means: proved."""
+
+    tickets: int
+    scans: int
+    admitted: int
+    """Tickets admitted exactly once."""
+    refused: int
+    """Scans refused because the ticket had been consumed."""
+    faults: tuple[str, ...]
+    """One sentence per ticket for which the proof fails."""
+
+
+def prove(planned: Sequence[Scan], record: Iterable[Outcome]) -> Verdict:
+    """Judge the record of a run against what was planned. Pure."""
+    by_ticket: dict[str, list[Outcome]] = {scan.ticket_id: [] for scan in planned}
+    due = {scan.nonce for scan in planned}
+    faults: list[str] = []
+    refused = 0
+    for outcome in record:
+        if outcome.scan.nonce not in due:
+            faults.append(
+                f"{outcome.scan.ticket_id}: scan {outcome.scan.nonce} was not planned, or stands twice"
+            )
+        due.discard(outcome.scan.nonce)
+        by_ticket.setdefault(outcome.scan.ticket_id, []).append(outcome)
+        refused += outcome.code == ALREADY_CONSUMED
+    missing = {scan.ticket_id for scan in planned if scan.nonce in due}
+    admitted = 0
+    for ticket_id, outcomes in by_ticket.items():
+        fault = _fault(outcomes, scan_missing=ticket_id in missing)
+        if fault:
+            faults.append(f"{ticket_id}: {fault}")
+        else:
+            admitted += 1
+    return Verdict(
+        tickets=len(by_ticket), scans=len(planned), admitted=admitted, refused=refused, faults=tuple(faults)
+    )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that `share` of all do not exceed (nearest rank); 0.0 of nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return 0.0
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _fault(outcomes: Sequence[Outcome], *, scan_missing: bool) -> str:
+    """Why these outcomes do not prove one admission, "" when they do."""
+    opened = [outcome for outcome in outcomes if outcome.code == OK]
+    if len(opened) > 1:
+        gates = ", ".join(f"{outcome.scan.gate} at sequence {outcome.sequence}" for outcome in opened)
+        return f"admitted {len(opened)} times ({gates})"
+    if undecided := [outcome for outcome in outcomes if not outcome.code]:
+        first = undecided[0]
+        return f"a scan at {first.scan.gate} was never decided ({first.remark or 'no answer'})"
+    if scan_missing:
+        return "a planned scan is not in the record"
+    if strange := [outcome for outcome in outcomes if outcome.code not in (OK, ALREADY_CONSUMED)]:
+        return f"refused with {strange[0].code} at {strange[0].scan.gate}"
+    if not opened:
+        return "never admitted: it had been consumed before this run"
+    return ""

@@ -1,0 +1,20 @@
+"""Admit the holder of a ticket: ISSUED or VALIDATED to CONSUMED, with one scan."""
+
+from tickets.machine import Admit
+from tickets.machine.commands import DEFAULT_EVENT
+from tickets.services.decide import Decision, Request, decide_one
+
+
+def admit(
+    ticket: str,
+    *,
+    actor: str,
+    event: str = DEFAULT_EVENT,
+    gate: str = "",
+    device: str = "",
+    nonce: bytes = b"",
+    entry: str | None = None,
+) -> Decision:
+    """`gate` and `device` say where; both are shown to whoever comes second."""
+    request = Request(Admit(gate=gate, device=device), ticket=ticket, event=event, nonce=nonce)
+    return decide_one(request, actor=actor, entry=entry)

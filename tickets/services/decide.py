@@ -1,0 +1,165 @@
+"""The way of every ticket operation: build it, have it ordered, tell what the cluster decided.
+
+Nothing here looks at a ticket: existence and state are decided by the log (R15), so a platform that
+lags behind never gives a false answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from datetime import UTC, datetime
+
+import msgspec
+
+from tickets.machine import Command, CommandError, build, read_state, reasons
+from tickets.machine.commands import DEFAULT_EVENT
+from tickets.services.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
+from tickets.services.network import gateway
+from validators.consensus.messages import Operation
+from validators.gateway.client import valid_until
+from validators.gateway.collector import OperationTooLarge, Overloaded, Result
+from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
+
+__all__ = ["Decision", "Request", "decide", "decide_one"]
+
+ANSWER_SLACK = 2.0
+"""Seconds beyond its wait for which a gateway is given time to answer: it always does."""
+
+OVERLOADED = "Too much is under way here; ask again later."
+
+_turns = itertools.count()
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One operation that somebody asks for."""
+
+    command: Command
+    ticket: str = ""
+    event: str = DEFAULT_EVENT
+    nonce: bytes = b""
+    """Repeating a request with its nonce gives the first outcome (R13)."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What the cluster decided about one request, or why that is not known."""
+
+    request: Request
+    result: Result
+    remark: str = ""
+    """Replaces the sentence of the code: which rule a malformed request breaks."""
+
+    @property
+    def code(self) -> str:
+        """ "ok", or a code of tickets.machine.reasons."""
+        return self.result.code
+
+    @property
+    def status(self) -> int:
+        """HTTP status (spec 1.5)."""
+        return reasons.REASONS[self.result.code].status
+
+    @property
+    def sentence(self) -> str:
+        """The outcome for people."""
+        sentence = self.remark or reasons.REASONS[self.result.code].sentence
+        if self.result.code == reasons.ALREADY_CONSUMED:
+            return _admitted(self.result, sentence)
+        return sentence
+
+    def check(self) -> Decision:
+        """This decision, when it did what was asked; else raise what stands for its code."""
+        match self.result.code:
+            case reasons.OK:
+                return self
+            case reasons.OUTCOME_UNKNOWN:
+                raise OutcomeUnknown
+            case reasons.UNAVAILABLE:
+                raise Unavailable
+            case reasons.BAD_REQUEST:
+                raise InvalidRequest(self.sentence)
+            case code:
+                raise Refused(code, self.sentence, sequence=self.result.sequence)
+
+
+def decide(
+    requests: Sequence[Request], *, actor: str, entry: str | None = None, wait: float = DEFAULT_WAIT
+) -> list[Decision]:
+    """Have requests ordered as they stand; one decision each, after at most `wait` seconds.
+
+    `actor`: who asks, as the log will name it. `entry`: the member that was addressed; None: one in
+    turn of those that are connected. A malformed request is not sent and is decided `bad_request`.
+    Raises Unavailable when too much is under way to send anything.
+    """
+    network = gateway()
+    entry = entry or _next_entry(network)
+    until = valid_until(wait)
+    decisions: list[Decision | None] = []
+    operations: list[Operation] = []
+    for request in requests:
+        try:
+            operations.append(_operation(request, actor, entry, until))
+            decisions.append(None)
+        except CommandError as error:
+            decisions.append(Decision(request, Result(reasons.BAD_REQUEST), str(error)))
+    results = iter(_outcomes(network, operations, wait) if operations else ())
+    return [
+        decision or Decision(request, next(results))
+        for request, decision in zip(requests, decisions, strict=True)
+    ]
+
+
+def decide_one(
+    request: Request, *, actor: str, entry: str | None = None, wait: float = DEFAULT_WAIT
+) -> Decision:
+    """Have one request ordered; raise TicketError unless it did what was asked."""
+    return decide([request], actor=actor, entry=entry, wait=wait)[0].check()
+
+
+def _operation(request: Request, actor: str, entry: str, until: int) -> Operation:
+    return build(
+        request.command,
+        ticket=request.ticket,
+        event=request.event,
+        actor=actor,
+        entry=entry,
+        valid_until=until,
+        nonce=request.nonce,
+    )
+
+
+def _outcomes(network: GatewayFace, operations: list[Operation], wait: float) -> tuple[Result, ...]:
+    try:
+        future = network.submit(operations, wait=wait)
+    except Overloaded as error:
+        raise Unavailable(OVERLOADED, reasons.BUSY) from error
+    except GatewayClosed as error:
+        raise Unavailable from error
+    try:
+        return future.result(wait + ANSWER_SLACK)
+    except Overloaded as error:
+        raise Unavailable(OVERLOADED, reasons.BUSY) from error
+    except OperationTooLarge as error:
+        raise InvalidRequest(str(error), reasons.TOO_LARGE) from error
+    except (GatewayClosed, CancelledError, TimeoutError) as error:
+        # The gateway's thread ended or hangs: what it had sent, nobody can tell any more.
+        raise OutcomeUnknown from error
+
+
+def _next_entry(network: GatewayFace) -> str:
+    """Members that are connected take turns as entry node; while none is, any name will do."""
+    members = network.members()
+    connected = [member for member in members if member.connected] or list(members)
+    return connected[next(_turns) % len(connected)].id
+
+
+def _admitted(result: Result, sentence: str) -> str:
+    """When and where the admission that stands was made."""
+    state = read_state(result.state)
+    if state is None:
+        return sentence
+    when = datetime.fromtimestamp(state.timestamp / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    gate = f" at gate {state.gate}" if state.gate else ""
+    device = f", device {state.device}" if state.device else ""
+    return f"{sentence.removesuffix('.')}: {when}{gate}{device}."

@@ -1,0 +1,301 @@
+"""Nodes, log and keys in the admin. Nodes are started and stopped by wish; the log is only read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from tickets.machine.reasons import OK
+from validators.dashboard.keyset import KeysetAdmin
+from validators.dashboard.shown import moment, outcome_pill
+from validators.genesis import CAPABILITIES
+from validators.ledger.models import ConsensusEntry, OperationRecord
+from validators.ledger.read import starting_with
+from validators.models import ApiKey, ManagedNode, NodeStatus
+from validators.services import nodes
+from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
+from validators.services.errors import ServiceError
+
+__all__ = ["ApiKeyAdmin", "ConsensusEntryAdmin", "ManagedNodeAdmin", "OperationAdmin"]
+
+admin.site.site_header = "DTVN"
+admin.site.site_title = "DTVN"
+admin.site.index_title = "Operate the network"
+admin.site.enable_nav_sidebar = False
+
+TONES = {
+    NodeStatus.RUNNING: "ok",
+    NodeStatus.STARTING: "accent",
+    NodeStatus.STOPPING: "accent",
+    NodeStatus.UNRESPONSIVE: "bad",
+    NodeStatus.ERROR: "bad",
+}
+
+
+@admin.register(ManagedNode)
+class ManagedNodeAdmin(admin.ModelAdmin):
+    """What this platform keeps running: the wish, the process, and the node's own word."""
+
+    list_display = (
+        "node_id",
+        "role",
+        "status_pill",
+        "desired",
+        "view",
+        "sequence",
+        "pid",
+        "restarts",
+        "error",
+    )
+    actions = ["start", "stop", "restart"]
+    sortable_by = ()
+    list_filter = ("role", "status")
+    fields = (
+        "node_id",
+        "role",
+        "status_pill",
+        "error",
+        "desired",
+        "generation",
+        "restarts",
+        "host",
+        "pid",
+        "started_at",
+        "heartbeat_at",
+        "report",
+    )
+    readonly_fields = ("status_pill",)
+
+    @admin.display(description="state")
+    def status_pill(self, node: ManagedNode) -> SafeString:
+        tone = TONES.get(NodeStatus(node.status), "")
+        return format_html('<span class="pill {}">{}</span>', tone, node.get_status_display())
+
+    def view(self, node: ManagedNode) -> Any:
+        return node.report.get("view", "–")
+
+    def sequence(self, node: ManagedNode) -> Any:
+        return node.report.get("sequence", "–")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_admin_permission(self, request: HttpRequest) -> bool:
+        user = request.user
+        return user.is_superuser or user.groups.filter(name="admin").exists()
+
+    @admin.action(description="Start", permissions=["admin"])
+    def start(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
+        self._wish(request, queryset, nodes.start_node, "is to run")
+
+    @admin.action(description="Stop", permissions=["admin"])
+    def stop(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
+        self._wish(request, queryset, nodes.stop_node, "is to stop")
+
+    @admin.action(description="Restart", permissions=["admin"])
+    def restart(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
+        self._wish(request, queryset, nodes.restart_node, "gets a new process")
+
+    def _wish(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[ManagedNode],
+        service: Callable[[str], ManagedNode],
+        told: str,
+    ) -> None:
+        """Write the wish for each node, and tell what became of each."""
+        for node in queryset:
+            try:
+                service(node.node_id)
+            except ServiceError as error:
+                self.message_user(request, f"Not done: {error}.", messages.WARNING)
+            else:
+                sentence = f"Wish written: {node.node_id} {told}; its state follows within seconds."
+                self.message_user(request, sentence)
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    """Applied or refused."""
+
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("applied", "Applied"), ("refused", "Refused")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[OperationRecord]
+    ) -> QuerySet[OperationRecord]:
+        match self.value():
+            case "applied":
+                return queryset.filter(code=OK)
+            case "refused":
+                return queryset.exclude(code=OK)
+            case _:
+                return queryset
+
+
+class KindFilter(admin.SimpleListFilter):
+    """By operation."""
+
+    title = "operation"
+    parameter_name = "operation"
+    KINDS = ("issue", "seed", "validate", "consume", "admit", "dispute", "resolve", "open_session", "barrier")
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, kind.replace("_", " ").capitalize()) for kind in self.KINDS]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[OperationRecord]
+    ) -> QuerySet[OperationRecord]:
+        return queryset.filter(operation=self.value()) if self.value() else queryset
+
+
+@admin.register(OperationRecord)
+class OperationAdmin(KeysetAdmin):
+    """The ordered log, newest first, one line per operation."""
+
+    keyset = ("id",)
+    descending = True
+    list_display = ("at", "time", "operation", "ticket_id", "outcome", "entry", "actor", "view", "event")
+    list_filter = (OutcomeFilter, KindFilter)
+    search_fields = ("ticket_id",)
+    search_help_text = "Ticket ids that begin so"
+    fields = (
+        "at",
+        "time",
+        "operation",
+        "event",
+        "ticket_id",
+        "outcome",
+        "principal",
+        "actor",
+        "entry",
+        "view",
+        "hash",
+    )
+    readonly_fields = ("at", "time", "outcome", "hash")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[OperationRecord], search_term: str
+    ) -> tuple[QuerySet[OperationRecord], bool]:
+        term = search_term.strip()
+        return (starting_with(queryset, "ticket_id", term) if term else queryset), False
+
+    @admin.display(description="sequence")
+    def at(self, record: OperationRecord) -> str:
+        return f"{record.sequence}.{record.batch_index}"
+
+    def time(self, record: OperationRecord) -> str:
+        return moment(record.timestamp)
+
+    def outcome(self, record: OperationRecord) -> SafeString:
+        return outcome_pill(record.code)
+
+    def hash(self, record: OperationRecord) -> str:
+        return bytes(record.digest).hex()
+
+
+@admin.register(ConsensusEntry)
+class ConsensusEntryAdmin(KeysetAdmin):
+    """The batches that were agreed on, newest first, chained by their hashes."""
+
+    keyset = ("sequence",)
+    descending = True
+    list_display = ("sequence", "time", "epoch", "hash")
+    list_per_page = 50
+    fields = ("sequence", "time", "epoch", "hash")
+    readonly_fields = ("time", "hash")
+
+    def time(self, entry: ConsensusEntry) -> str:
+        return moment(entry.timestamp)
+
+    @admin.display(description="entry hash")
+    def hash(self, entry: ConsensusEntry) -> str:
+        return bytes(entry.entry_hash).hex()
+
+
+class ApiKeyForm(forms.ModelForm):
+    """Label, scopes, end."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(name, name) for name in CAPABILITIES],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text="Reading is always in.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("label", "scopes", "expires_at")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):
+    """Keys of programs and gates. A key is shown once, when it is made; only its hash is kept."""
+
+    form = ApiKeyForm
+    list_display = ("label", "prefix", "scope_list", "created_at", "expires_at", "revoked_at")
+    readonly_fields = ("prefix", "scope_list", "created_at", "revoked_at")
+    actions = ["revoke"]
+    sortable_by = ()
+
+    @admin.display(description="scopes")
+    def scope_list(self, key: ApiKey) -> str:
+        return ", ".join(key.scopes) or "read"
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ("label", "scopes", "expires_at")
+        return ("label", "prefix", "scope_list", "created_at", "expires_at", "revoked_at")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_admin_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Made by the service, which keeps only the hash; the key itself goes into the answer."""
+        plain = generate_api_key()
+        stored = store_api_key(plain, label=obj.label, scopes=obj.scopes, expires_at=obj.expires_at)
+        obj.pk = stored.pk
+        request.new_api_key = plain  # type: ignore[attr-defined]
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the key, this once; not as a message, since messages are kept in cookies."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "A new API key",
+            "opts": self.opts,
+            "label": obj.label,
+            "key": request.new_api_key,  # type: ignore[attr-defined]
+        }
+        response = TemplateResponse(request, "admin/new_api_key.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @admin.action(description="Revoke", permissions=["admin"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset:
+            revoke_api_key(key)
+            self.message_user(request, f"{key} is revoked; it stays listed.")

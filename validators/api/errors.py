@@ -1,0 +1,74 @@
+"""Every way in which the API says no, as one table from exception to answer. Nothing becomes a 500."""
+
+from __future__ import annotations
+
+import logging
+
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.db import DatabaseError
+from django.http import Http404, UnreadablePostError
+from rest_framework import exceptions
+
+from tickets.machine import reasons
+from tickets.services.errors import TicketError
+from validators.services.errors import NodeNotRunning, NodeUnknown, ServiceError
+
+__all__ = ["ApiError", "describe"]
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = {503: "1", 504: "1"}
+"""Seconds, as the header says it: both go over by themselves."""
+
+UNAUTHORIZED = "Invalid or missing API key"
+
+
+class ApiError(Exception):
+    """An answer that is not 200: status, stable code, sentence, further headers."""
+
+    def __init__(
+        self, status: int, code: str, sentence: str, *, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+        self.sentence = sentence
+        self.headers = (headers or {}) | (
+            {"Retry-After": RETRY_AFTER[status]} if status in RETRY_AFTER else {}
+        )
+
+
+def describe(error: Exception) -> ApiError:
+    """What to answer. What nobody foresaw is logged with its traceback and told as 503."""
+    match error:
+        case ApiError():
+            return error
+        case TicketError():
+            return ApiError(error.status, error.code, str(error), headers=_sequence(error.sequence))
+        case NodeUnknown():
+            return ApiError(404, error.code, str(error))
+        case NodeNotRunning():
+            return ApiError(409, error.code, str(error))
+        case ServiceError():
+            return ApiError(409, error.code, str(error))
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return ApiError(401, "unauthorized", UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
+        case exceptions.PermissionDenied():
+            return ApiError(403, reasons.NOT_PERMITTED, str(error.detail))
+        case exceptions.MethodNotAllowed():
+            return ApiError(405, "method_not_allowed", str(error.detail))
+        case Http404():
+            return ApiError(404, "not_found", "There is nothing at this path.")
+        case RequestDataTooBig():
+            return ApiError(413, reasons.TOO_LARGE, "The request is too large.")
+        case BadRequest() | SuspiciousOperation() | UnreadablePostError() | exceptions.ParseError():
+            return ApiError(400, reasons.BAD_REQUEST, "The request could not be read.")
+        case DatabaseError():
+            logger.warning("the database did not answer: %s", error)
+            return ApiError(503, "database_busy", "The platform's database is busy; ask again.")
+    logger.error("an answer failed", exc_info=error)
+    return ApiError(503, "internal_error", "The platform failed to answer; its log says why.")
+
+
+def _sequence(sequence: int) -> dict[str, str]:
+    return {"X-DTVN-Sequence": str(sequence)} if sequence else {}

@@ -1,0 +1,99 @@
+"""/health: this process lives. /ready: the cluster commits, as of at most a second ago."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from tickets.machine import Barrier
+from tickets.services import Request, decide_one
+from tickets.services.network import PRINCIPAL
+from validators.api.errors import describe
+from validators.api.http import SEQUENCE_HEADER, json_response
+
+__all__ = ["Readiness", "health", "ready"]
+
+GOOD_FOR = 1.0
+"""Seconds for which one look is everybody's answer."""
+
+BARRIER_WAIT = 5.0
+"""Seconds: a view change fits in."""
+
+METHODS = ("GET", "HEAD")
+
+
+@csrf_exempt
+def health(request: HttpRequest) -> HttpResponse:
+    """Exactly {"status": "healthy"} while this process answers at all (spec 3.2)."""
+    if request.method not in METHODS:
+        return _not_allowed()
+    return json_response({"status": "healthy"})
+
+
+@csrf_exempt
+def ready(request: HttpRequest) -> HttpResponse:
+    """200 when an operation was committed just now, else 503 with the reason."""
+    if request.method not in METHODS:
+        return _not_allowed()
+    found = readiness.look()
+    headers = {SEQUENCE_HEADER: str(found.sequence)}
+    if found.error:
+        body: dict[str, Any] = {"status": "not ready", "error": found.error, "code": found.code}
+        return json_response(body, status=503, headers=headers | {"Retry-After": "1"})
+    return json_response({"status": "ready", "sequence": found.sequence}, headers=headers)
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What one look found; `error` is "" when the cluster commits."""
+
+    taken_at: float
+    sequence: int
+    code: str
+    error: str
+
+
+class Readiness:
+    """Commits a barrier (an ordered operation without effect) when asked, once for all who ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: Look | None = None
+
+    def look(self) -> Look:
+        """The newest look, or a new one when that is too old; concurrent askers share it."""
+        known = self._last
+        if known is not None and time.monotonic() - known.taken_at < GOOD_FOR:
+            return known
+        with self._lock:
+            if self._last is known:
+                self._last = self._take()
+            found = self._last
+        if found is None:
+            raise RuntimeError("a look that was not taken")
+        return found
+
+    def forget(self) -> None:
+        """Look anew at the next question."""
+        self._last = None
+
+    @staticmethod
+    def _take() -> Look:
+        try:
+            decision = decide_one(Request(Barrier()), actor=PRINCIPAL, wait=BARRIER_WAIT)
+        except Exception as error:  # noqa: BLE001 - described, and logged where unforeseen
+            described = describe(error)
+            return Look(time.monotonic(), 0, described.code, described.sentence)
+        return Look(time.monotonic(), decision.result.sequence, "ok", "")
+
+
+readiness = Readiness()
+
+
+def _not_allowed() -> HttpResponse:
+    body = {"error": "Method not allowed.", "code": "method_not_allowed"}
+    return json_response(body, status=405, headers={"Allow": ", ".join(METHODS)})

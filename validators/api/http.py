@@ -1,0 +1,163 @@
+"""The base of every API view: who may, what may come in, what goes out.
+
+DRF brings dispatch, authentication and CSRF; parsing and rendering are msgspec, because they are
+most of the cost of a small answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from tickets.services import network
+from validators import feed
+from validators.api.errors import ApiError, describe
+from validators.api.keys import Caller, KeyAuthentication, PersonAuthentication, require
+
+__all__ = [
+    "ApiView",
+    "bad_request",
+    "error_response",
+    "json_response",
+    "not_found",
+    "own_writes",
+    "read_body",
+    "success",
+]
+
+BODY_BYTES_MAX = 1024 * 1024
+"""Largest body of a single operation (spec 1.4)."""
+
+OWN_WRITES_WAIT = 1.0
+"""Seconds that a read waits for this platform's own writes (R17)."""
+
+SEQUENCE_HEADER = "X-DTVN-Sequence"
+SEQUENCE_MAX = 2**63 - 1
+
+_encoder = msgspec.json.Encoder()
+
+
+class ApiView(APIView):
+    """`scopes`: what each method needs beside a key; methods left out only need a key."""
+
+    authentication_classes = (KeyAuthentication, PersonAuthentication)
+    permission_classes = ()
+    parser_classes = ()
+    scopes: ClassVar[Mapping[str, str]] = {}
+    enveloped: ClassVar[bool] = True
+    """Errors carry "success": false; the platform's own routes leave it out (spec 3)."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Before the handler: who asks, and may they? (No content negotiation: all is JSON.)"""
+        if not self._allows(request.method or ""):
+            self.http_method_not_allowed(request, *args, **kwargs)
+        require(request.user, self.scopes.get(request.method or ""))
+
+    def handle_exception(self, error: Exception) -> HttpResponseBase:  # type: ignore[override]
+        """Whatever was raised becomes a JSON answer."""
+        described = describe(error)
+        if described.status == 405:
+            described.headers["Allow"] = ", ".join(self.allowed_methods)
+        exact = described.status == 401 and not self.enveloped
+        return error_response(described, enveloped=self.enveloped, code=not exact)
+
+    def finalize_response(  # type: ignore[override]
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Every answer says how far it saw (R17)."""
+        if SEQUENCE_HEADER not in response.headers:
+            response.headers[SEQUENCE_HEADER] = str(network.acknowledged())
+        return response
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        """Methods with a handler of ours; OPTIONS is none of them."""
+        return [name for name in super().allowed_methods if name != "OPTIONS"]
+
+    def caller(self) -> Caller:
+        """Who asks; known to exist once `initial` has passed."""
+        caller = self.request.user
+        if not isinstance(caller, Caller):
+            raise TypeError("a handler ran without a caller")
+        return caller
+
+    def _allows(self, method: str) -> bool:
+        return method in self.allowed_methods or (method == "HEAD" and "GET" in self.allowed_methods)
+
+
+def read_body(request: Request, *, limit: int = BODY_BYTES_MAX) -> bytes:
+    """The body; raise 413 when it is longer than `limit`. The server has read it whole by then, so
+    the client sees the answer instead of a broken connection."""
+    raw: HttpRequest = request._request
+    announced = raw.META.get("CONTENT_LENGTH") or "0"
+    if announced.isascii() and announced.isdigit() and int(announced) > limit:
+        raise ApiError(413, "too_large", f"The body is over {limit} bytes.")
+    body = raw.read(limit + 1)
+    if len(body) > limit:
+        raise ApiError(413, "too_large", f"The body is over {limit} bytes.")
+    return body
+
+
+def own_writes(request: Request) -> int:
+    """Wait, at most a second, until the platform's copy shows what this process acknowledged and what
+    the request names; return how far the copy is (R17)."""
+    named = request._request.META.get("HTTP_X_DTVN_MIN_SEQUENCE", "0")
+    if not (named.isascii() and named.isdigit() and int(named) <= SEQUENCE_MAX):
+        raise ApiError(400, "bad_request", "X-DTVN-Min-Sequence: a number is needed.")
+    return feed.wait_for(max(network.acknowledged(), int(named)), OWN_WRITES_WAIT)
+
+
+def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Any value as it stands."""
+    return HttpResponse(
+        _encoder.encode(value), status=status, content_type="application/json", headers=dict(headers or {})
+    )
+
+
+def success(
+    message: str = "", data: Any = msgspec.UNSET, *, sequence: int | None = None, **headers: str
+) -> HttpResponse:
+    """The envelope of spec 1.1; `data` is left out when there is none, `headers` have _ for -."""
+    body: dict[str, Any] = {"success": True}
+    if message:
+        body["message"] = message
+    if data is not msgspec.UNSET:
+        body["data"] = data
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if sequence is not None:
+        named[SEQUENCE_HEADER] = str(sequence)
+    return json_response(body, headers=named)
+
+
+def error_response(error: ApiError, *, enveloped: bool, code: bool = True) -> HttpResponse:
+    """The error forms of spec 1.1 and 3."""
+    body: dict[str, Any] = {"success": False} if enveloped else {}
+    body["error"] = error.sentence
+    if code:
+        body["code"] = error.code
+    return json_response(body, status=error.status, headers=error.headers)
+
+
+@csrf_exempt
+def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Any path below /api/ that nobody serves, whatever the method."""
+    return error_response(ApiError(404, "not_found", "There is nothing at this path."), enveloped=True)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400 of Django itself (a foreign Host header, a broken upload): JSON below /api/, one line elsewhere."""
+    if isinstance(exception, DisallowedHost):
+        error = ApiError(400, "bad_host", "This server does not go by that name (Host header).")
+    else:
+        error = ApiError(400, "bad_request", "The request cannot be read.")
+    if request.path.startswith("/api/"):
+        return error_response(error, enveloped=True)
+    return HttpResponse(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")

@@ -1,0 +1,136 @@
+"""Who calls: an API key (header) or a person's session (cookie), in this order (spec 1.6, DESIGN 10).
+
+A key is looked for in `X-API-Key`, and only where that is absent or empty in `Authorization: Bearer`.
+A wrong key is never rescued by the other header or by a cookie. Keys come in headers only, which no
+foreign page can set, so they need no CSRF token; a session always does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import msgspec
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
+from rest_framework.request import Request
+
+from validators.genesis import CAPABILITIES
+from validators.models import ApiKey
+from validators.services import api_keys
+
+__all__ = ["Caller", "KeyAuthentication", "PersonAuthentication", "authenticate_key", "ensure_key", "forget"]
+
+REMEMBERED_FOR = 2.0
+"""Seconds for which a key that was found is not looked up again: so long a revocation may take."""
+
+REMEMBERED_MAX = 1_024
+KEY_LENGTH_MAX = 512
+BEARER = "Bearer "
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks, and what they may do besides reading."""
+
+    actor: str
+    """As the ordered log will name it; at most 128 characters."""
+    scopes: frozenset[str]
+    """Of issue, operate, gate, admin."""
+
+    is_authenticated = True
+    is_active = True
+
+
+_found: dict[str, tuple[Caller, float]] = {}
+_lock = threading.Lock()
+
+
+def ensure_key(plain: str, *, label: str = "first key") -> ApiKey:
+    """Make a key known; the same one twice is one row."""
+    return api_keys.store_api_key(plain, label=label)
+
+
+def authenticate_key(plain: str) -> Caller | None:
+    """The caller with this key, or None. Hashes are compared, so timing tells nothing about keys."""
+    if not plain or len(plain) > KEY_LENGTH_MAX:
+        return None
+    digest = api_keys.api_key_digest(plain)
+    now = time.monotonic()
+    remembered = _found.get(digest)
+    if remembered is not None and now < remembered[1]:
+        return remembered[0]
+    key = api_keys.find_api_key(plain)
+    if key is None:
+        return None
+    caller = Caller(actor=f"key:{key.pk}", scopes=frozenset(key.scopes) & frozenset(CAPABILITIES))
+    with _lock:
+        while len(_found) >= REMEMBERED_MAX:
+            del _found[next(iter(_found))]
+        _found[digest] = (caller, now + REMEMBERED_FOR)
+    return caller
+
+
+def forget() -> None:
+    """Forget every key that was found: the next request looks it up."""
+    with _lock:
+        _found.clear()
+
+
+def key_of(request: HttpRequest) -> str | None:
+    """The key that a request shows, "" for an empty one, None where it shows none."""
+    headers = request.META
+    plain = headers.get("HTTP_X_API_KEY", "")
+    if plain:
+        return str(plain)
+    authorization = headers.get("HTTP_AUTHORIZATION", "")
+    if authorization.startswith(BEARER):
+        return str(authorization[len(BEARER) :])
+    return None
+
+
+class KeyAuthentication(BaseAuthentication):
+    """By API key."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, str] | None:
+        """The caller; None leaves it to the next way, a wrong key does not."""
+        plain = key_of(request._request)
+        if plain is None:
+            return None
+        caller = authenticate_key(plain)
+        if caller is None:
+            raise AuthenticationFailed
+        return caller, "key"
+
+    def authenticate_header(self, request: Request) -> str:
+        """Says that this API answers 401, not 403."""
+        return "Bearer"
+
+
+class PersonAuthentication(SessionAuthentication):
+    """By session cookie; every unsafe method needs the CSRF token as well."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, str] | None:  # type: ignore[override]
+        """The person of this session as a caller."""
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        user = found[0]
+        if user.is_superuser:
+            scopes = frozenset(CAPABILITIES)
+        else:
+            groups = user.groups.filter(name__in=CAPABILITIES).values_list("name", flat=True)
+            scopes = frozenset(groups)
+        return Caller(actor=f"user:{user.get_username()}"[:128], scopes=scopes), "session"
+
+    def enforce_csrf(self, request: Request) -> None:
+        """Look for the token in the plain request: our views have no parsers that DRF could use."""
+        super().enforce_csrf(request._request)  # type: ignore[arg-type]
+
+
+def require(caller: object, scope: str | None) -> None:
+    """Raise unless somebody asks, and may do what needs `scope` (None: reading)."""
+    if not isinstance(caller, Caller):
+        raise NotAuthenticated
+    if scope is not None and scope not in caller.scopes:
+        raise PermissionDenied(f"This needs the scope {scope!r}.")

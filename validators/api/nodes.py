@@ -1,0 +1,194 @@
+"""/nodes: the members, their processes, and what each of them answers itself (spec 3.1, 3.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any, ClassVar
+
+import msgspec
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from tickets.api.bodies import read_fields
+from tickets.api.reads import read_event
+from tickets.machine import reasons
+from tickets.machine.commands import is_name
+from tickets.services import InvalidRequest, Unavailable
+from tickets.services.network import gateway
+from validators.api.errors import ApiError
+from validators.api.http import ApiView, json_response, read_body, success
+from validators.models import NodeStatus
+from validators.services import nodes
+from validators.services.roster import MemberNode, find_member, list_members
+
+__all__ = ["OwnView", "ask_node", "node_object", "node_objects", "own_sequence"]
+
+NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+ASK_WAIT = 2.0
+"""Seconds for a node's own answer."""
+
+RUNNING = frozenset({NodeStatus.RUNNING, NodeStatus.STARTING, NodeStatus.UNRESPONSIVE})
+
+
+def node_object(member: MemberNode) -> dict[str, Any]:
+    """The Node object of the contract."""
+    managed = member.managed
+    started = managed.started_at if managed is not None else None
+    node: dict[str, Any] = {
+        "id": member.id,
+        "port": member.port,
+        "api_port": 0,
+        "status": str(member.status),
+        "peer_id": member.peer_id,
+        "is_primary": member.view is not None and member.view.connected and member.view.primary,
+        "is_bootstrap": member.index == 0,
+        "started_at": None if started is None else started.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "pid": member.pid,
+        "host": member.host,
+        "sequence": member.sequence,
+        "view": member.view_number,
+        "external": managed is None,
+    }
+    if managed is not None and managed.error:
+        node["error"] = managed.error
+    return node
+
+
+def node_objects() -> list[dict[str, Any]]:
+    """All of them; none while no cluster has been made."""
+    try:
+        members = list_members()
+    except Unavailable:
+        return []
+    return [node_object(member) for member in members]
+
+
+def ask_node(member: MemberNode, what: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
+    """A node's own answer now; raise 503 when it is down, with its own code where it refuses."""
+    if member.up:
+        answered = gateway().query(member.index, what, arguments, wait=ASK_WAIT).result(ASK_WAIT + 1)
+        if not answered.code:
+            return _read_answer(member, answered.text)
+        if answered.code == reasons.TICKET_NOT_FOUND:
+            raise ApiError(404, answered.code, reasons.REASONS[answered.code].sentence)
+    raise ApiError(503, "node_down", f"{member.id} does not answer.")
+
+
+def _read_answer(member: MemberNode, text: str) -> dict[str, Any]:
+    """What a node says may be anything: it is passed on only if it can be."""
+    try:
+        told = msgspec.json.decode(text, type=dict[str, Any])
+        msgspec.json.encode(told)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise ApiError(503, "node_down", f"{member.id} gives no sensible answer.") from error
+    return told
+
+
+def own_sequence(told: dict[str, Any]) -> int | None:
+    """The sequence at which a node answered, when it says one."""
+    sequence = told.get("sequence")
+    return sequence if isinstance(sequence, int) else None
+
+
+class OwnView(ApiView):
+    """The platform's own routes: bare values, errors without "success" (spec 3)."""
+
+    enveloped = False
+
+
+class NodesView(OwnView):
+    """GET lists; POST starts one that is not running."""
+
+    scopes: ClassVar = {"POST": "admin"}
+
+    def get(self, http: Request) -> HttpResponse:
+        """All members in the order of their numbers."""
+        return json_response(node_objects())
+
+    def post(self, http: Request) -> HttpResponse:
+        """Start a member of this cluster that this platform runs."""
+        node_id = read_fields(read_body(http)).text("node_id")
+        if not node_id:
+            raise InvalidRequest("node_id is required")
+        if not NODE_ID.fullmatch(node_id):
+            raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 _ -")
+        return start(node_id)
+
+
+class NodeView(OwnView):
+    """GET shows one node, DELETE stops it; it stays listed."""
+
+    scopes: ClassVar = {"DELETE": "admin"}
+
+    def get(self, http: Request, node_id: str) -> HttpResponse:
+        """The Node object."""
+        return json_response(node_object(find_member(node_id)))
+
+    def delete(self, http: Request, node_id: str) -> HttpResponse:
+        """Stop it, and keep it stopped."""
+        return stop(node_id)
+
+
+class NodeVerbView(OwnView):
+    """POST start, stop or restart."""
+
+    scopes: ClassVar = {"POST": "admin"}
+
+    def post(self, http: Request, node_id: str, verb: str) -> HttpResponse:
+        """Say what is wanted; `status` of the node tells when it is so."""
+        return {"start": start, "stop": stop, "restart": restart}[verb](node_id)
+
+
+class NodeStatsView(ApiView):
+    """GET /nodes/{id}/stats: the node's own Stats, in the validator's envelope."""
+
+    def get(self, http: Request, node_id: str) -> HttpResponse:
+        """503 when that node is down."""
+        stats = ask_node(find_member(node_id), "stats")
+        return success(data=stats, sequence=own_sequence(stats))
+
+
+class NodeTicketView(ApiView):
+    """GET /nodes/{id}/tickets/{ticket_id}: the ticket as that node has it."""
+
+    def get(self, http: Request, node_id: str, ticket_id: str) -> HttpResponse:
+        """503 when that node is down, 404 when it knows no such ticket."""
+        event = read_event(http._request.GET)
+        member = find_member(node_id)
+        if not is_name(ticket_id):
+            raise ApiError(404, reasons.TICKET_NOT_FOUND, reasons.REASONS[reasons.TICKET_NOT_FOUND].sentence)
+        told = ask_node(member, "ticket", (event, ticket_id))
+        return success(data=told.get("ticket"), sequence=own_sequence(told))
+
+
+def start(node_id: str) -> HttpResponse:
+    """Want it running; 409 when it runs."""
+    member = _managed(node_id)
+    if member.status in RUNNING:
+        raise ApiError(409, "node_running", f"{node_id} is running already.")
+    nodes.start_node(node_id)
+    return json_response({"status": "starting", "node_id": node_id})
+
+
+def stop(node_id: str) -> HttpResponse:
+    """Want it stopped; 409 when it is."""
+    _managed(node_id)
+    nodes.stop_node(node_id)
+    return json_response({"status": "stopping", "node_id": node_id})
+
+
+def restart(node_id: str) -> HttpResponse:
+    """Want a new process for it."""
+    _managed(node_id)
+    nodes.restart_node(node_id)
+    return json_response({"status": "restarting", "node_id": node_id})
+
+
+def _managed(node_id: str) -> MemberNode:
+    """A member that this platform runs; others are not ours to start or stop."""
+    member = find_member(node_id)
+    if member.managed is None:
+        raise ApiError(409, "node_external", f"{node_id} is run by somebody else.")
+    return member

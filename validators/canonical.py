@@ -1,0 +1,106 @@
+"""Canonical bytes and hashes: the one encoding that everything signed or hashed goes through.
+
+Values are `msgspec.Struct` classes encoded as MessagePack arrays: no field names, integers in their
+shortest form, no floats, no maps with free order. `decode` accepts only what `encode` would have
+produced, so a value has exactly one byte form and a hash of bytes is an identity (PROTOCOL R1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import TypeVar
+
+import msgspec
+
+__all__ = [
+    "EMPTY_ROOT",
+    "HASH_SIZE",
+    "CanonicalError",
+    "decode",
+    "digest",
+    "encode",
+    "merkle_root",
+    "node_hash",
+    "strict",
+    "tagged_digest",
+]
+
+HASH_SIZE = 32
+Value = TypeVar("Value")
+
+_encoder = msgspec.msgpack.Encoder(order="sorted")
+_decoders: dict[object, msgspec.msgpack.Decoder[object]] = {}
+
+
+class CanonicalError(ValueError):
+    """Bytes that are not the canonical form of the expected type (a peer's or disk's fault)."""
+
+
+def encode(value: object) -> bytes:
+    """Return the canonical bytes of a Struct, tuple, int, str, bytes, bool or None."""
+    return _encoder.encode(value)
+
+
+def decode(kind: type[Value], data: bytes) -> Value:
+    """Decode `data` as `kind`; raise CanonicalError unless `encode` would give the same bytes.
+
+    The comparison costs about a microsecond for a small message and refuses every second spelling
+    (long integers, str for bytes, trailing bytes), so digests of received bytes are identities.
+    """
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders.setdefault(kind, msgspec.msgpack.Decoder(kind))
+    try:
+        value = decoder.decode(data)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, ValueError) as error:
+        raise CanonicalError(f"not a {kind.__name__}: {error}") from error
+    if _encoder.encode(value) != data:
+        raise CanonicalError(f"not the canonical form of a {kind.__name__}")
+    return value  # type: ignore[return-value]
+
+
+def strict(kind: type[Value], data: bytes) -> bool:
+    """Tell whether `data` is the canonical form of a `kind`."""
+    try:
+        decode(kind, data)
+    except CanonicalError:
+        return False
+    return True
+
+
+def digest(data: bytes) -> bytes:
+    """SHA-256 of raw bytes, 32 bytes."""
+    return sha256(data).digest()
+
+
+def tagged_digest(tag: str, *parts: bytes) -> bytes:
+    """H(tag, parts): SHA-256 over a domain tag and parts of which all but the last have fixed length.
+
+    The tag ends with a NUL, so no tag is a prefix of another (R1: domain separation).
+    """
+    state = sha256(tag.encode("ascii") + b"\0")
+    for part in parts:
+        state.update(part)
+    return state.digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Inner node of every Merkle tree here: H(0x01, left, right) (R1; RFC 6962 section 2.1)."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+EMPTY_ROOT = sha256(b"").digest()
+
+
+def merkle_root(hashes: Iterable[bytes]) -> bytes:
+    """Root over already hashed leaves; RFC 6962's shape (the left subtree is the largest full one)."""
+    level = list(hashes)
+    if not level:
+        return EMPTY_ROOT
+    while len(level) > 1:
+        paired = [sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+        if len(level) % 2:
+            paired.append(level[-1])
+        level = paired
+    return level[0]

@@ -1,0 +1,71 @@
+"""The face of the replicated application towards consensus (tickets.machine implements it).
+
+Execution reads nothing but its own state, the batch, sequence and effective timestamp (R22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from validators.consensus.effects import ApplicationChange, Reason
+from validators.consensus.messages import Bundle, Outcome
+from validators.consensus.verified import VerifiedBundle
+
+__all__ = ["Application", "BundleResult", "Execution", "Repeated"]
+
+
+class BundleResult(msgspec.Struct, frozen=True, gc=False):
+    """Outcomes of one executed bundle; `subtree` is the Merkle root over its operations' leaves."""
+
+    first_index: int
+    """Index in the batch of its first operation."""
+    outcomes: tuple[Outcome, ...]
+    subtree: bytes
+
+
+class Execution(msgspec.Struct, frozen=True, gc=False):
+    """Results of one batch, one per request; None: skipped (duplicate, unknown session; R12, R19).
+
+    `results_root` = canonical.merkle_root of the subtrees of executed bundles (EMPTY_ROOT: none).
+    """
+
+    results: tuple[BundleResult | None, ...]
+    results_root: bytes
+
+
+class Repeated(msgspec.Struct, frozen=True, gc=False):
+    """Where an executed bundle stands (R13: code, sequence, index; never reply bodies)."""
+
+    digest: bytes
+    sequence: int
+    first_index: int
+    codes: tuple[str, ...]
+
+
+class Application(Protocol):
+    """A deterministic state machine with sessions, nonces, principals and tickets."""
+
+    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> Execution:
+        """Apply a batch in order; never raises on content. `timestamp` is effective, microseconds."""
+
+    def refuse(self, bundle: Bundle, timestamp: int) -> Reason | None:
+        """Door check against the executed state: unknown session, number outside the window, expired.
+        None also for a bundle that was executed (ask `repeated`)."""
+
+    def repeated(self, bundle: Bundle) -> Repeated | None:
+        """Where this (session, number) was executed, if it was."""
+
+    def root(self) -> bytes:
+        """State root after the last execution (R24, R25)."""
+
+    def principal_key(self, name: str) -> bytes | None:
+        """Public key of a principal now, or None (R15)."""
+
+    def changes(self) -> list[ApplicationChange]:
+        """Rows changed since the last call (the last value per key); clears the list (R9)."""
+
+    def load(self, rows: Iterable[ApplicationChange]) -> None:
+        """Replace the whole state by materialised rows (R9)."""

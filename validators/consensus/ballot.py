@@ -1,0 +1,47 @@
+"""Own votes: one digest per (view, sequence, phase), for as long as the sequence is open (R7)."""
+
+from __future__ import annotations
+
+from validators.consensus.errors import InvariantBreach
+
+__all__ = ["Ballot"]
+
+
+class Ballot:
+    """Asked before every signature of a vote; also filled from the ledger at restart."""
+
+    __slots__ = ("_cast", "newest")
+
+    def __init__(self) -> None:
+        self._cast: dict[int, dict[tuple[int, str], bytes]] = {}
+        self.newest = (0, 0)
+        """(view, sequence) of the highest vote."""
+
+    def cast(self, *, view: int, sequence: int, phase: str, digest: bytes) -> None:
+        """Note a vote; raise InvariantBreach when the same slot has a vote for another digest."""
+        votes = self._cast.setdefault(sequence, {})
+        known = votes.setdefault((view, phase), digest)
+        if known != digest:
+            raise InvariantBreach(
+                f"own {phase} of view {view} sequence {sequence} would contradict an earlier one"
+            )
+        if (view, sequence) > self.newest:
+            self.newest = (view, sequence)
+
+    def find(self, *, view: int, sequence: int, phase: str) -> bytes | None:
+        """The digest this replica voted for, or None."""
+        return self._cast.get(sequence, {}).get((view, phase))
+
+    def digests(self, phase: str) -> set[bytes]:
+        """Everything this replica voted for in a phase, in open sequences."""
+        return {
+            digest
+            for votes in self._cast.values()
+            for (_view, voted), digest in votes.items()
+            if voted == phase
+        }
+
+    def prune(self, stable: int) -> None:
+        """A stable checkpoint covers these sequences."""
+        for sequence in [sequence for sequence in self._cast if sequence <= stable]:
+            del self._cast[sequence]

@@ -1,0 +1,119 @@
+"""Sets of signed statements that prove something, read strictly (PITFALLS row 4).
+
+Each function takes frames whose signatures the door has checked (`nested`) and returns what they
+prove, or None. An absent, double or differing vote is never skipped over: it spoils the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from validators import quorum
+from validators.consensus.config import Config
+from validators.consensus.messages import Checkpoint, Commit, Prepare, PreparedProof, PrePrepare
+from validators.consensus.verified import Verified
+
+__all__ = [
+    "CheckpointCertificate",
+    "CommitCertificate",
+    "Prepared",
+    "read_checkpoint",
+    "read_commits",
+    "read_prepared",
+]
+
+Nested = Mapping[bytes, Verified[Any]]
+
+
+class CheckpointCertificate(msgspec.Struct, frozen=True):
+    """q equal CHECKPOINTs (R24)."""
+
+    sequence: int
+    state_root: bytes
+    log_root: bytes
+    timestamp: int
+    frames: tuple[bytes, ...]
+
+
+class CommitCertificate(msgspec.Struct, frozen=True):
+    """q COMMITs of one view: `sequence` is the batch with `digest`, for ever."""
+
+    view: int
+    sequence: int
+    digest: bytes
+    frames: tuple[bytes, ...]
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A prepared certificate: no other batch can be prepared at `sequence` in `view`."""
+
+    view: int
+    sequence: int
+    digest: bytes
+    proof: PreparedProof
+
+
+def read_checkpoint(frames: Sequence[bytes], nested: Nested, config: Config) -> CheckpointCertificate | None:
+    """The stable checkpoint that `frames` prove: exactly q equal CHECKPOINTs of distinct members."""
+    votes = _votes(frames, nested, Checkpoint, config)
+    if votes is None or len(votes) != config.q:
+        return None
+    first: Checkpoint = votes[0]
+    content = (first.sequence, first.state_root, first.log_root, first.timestamp)
+    if first.sequence < 1 or any(
+        (vote.sequence, vote.state_root, vote.log_root, vote.timestamp) != content for vote in votes
+    ):
+        return None
+    return CheckpointCertificate(*content, frames=tuple(frames))
+
+
+def read_commits(frames: Sequence[bytes], nested: Nested, config: Config) -> CommitCertificate | None:
+    """What q COMMITs of distinct members decided: one view, one sequence, one digest."""
+    votes = _votes(frames, nested, Commit, config)
+    if votes is None or len(votes) < config.q:
+        return None
+    first: Commit = votes[0]
+    content = (first.view, first.sequence, first.digest)
+    if any((vote.view, vote.sequence, vote.digest) != content for vote in votes):
+        return None
+    return CommitCertificate(*content, frames=tuple(frames))
+
+
+def read_prepared(proof: PreparedProof, nested: Nested, config: Config) -> Prepared | None:
+    """A PRE-PREPARE of its view's primary and PREPAREs of exactly q - 1 distinct backups for it."""
+    proposal = nested.get(proof.pre_prepare)
+    if proposal is None or not isinstance(proposal.message, PrePrepare):
+        return None
+    message = proposal.message
+    if message.epoch != config.epoch or message.view < 0:
+        return None
+    primary = quorum.primary(message.view, config.n)
+    votes = _votes(proof.prepares, nested, Prepare, config)
+    if message.sender != primary or votes is None or len(votes) != config.q - 1:
+        return None
+    content = (message.view, message.sequence, message.digest)
+    for vote in votes:
+        if vote.sender == primary or (vote.view, vote.sequence, vote.digest) != content:
+            return None
+    return Prepared(*content, proof=proof)
+
+
+def _votes(frames: Sequence[bytes], nested: Nested, kind: type[Any], config: Config) -> list[Any] | None:
+    """The messages of `frames`: all of one kind and this epoch, no sender twice; else None."""
+    senders: set[int] = set()
+    votes: list[Any] = []
+    for frame in frames:
+        found = nested.get(frame)
+        if found is None or type(found.message) is not kind:
+            return None
+        message = found.message
+        if message.epoch != config.epoch or not 0 <= message.sender < config.n:
+            return None
+        if message.sender in senders:
+            return None
+        senders.add(message.sender)
+        votes.append(message)
+    return votes

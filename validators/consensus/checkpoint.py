@@ -1,0 +1,180 @@
+"""Phase: checkpoints every K sequences, stable with q equal CHECKPOINTs (R24, PITFALLS rows 6 and 7).
+
+A checkpoint is adopted only where this replica executed its sequence itself and reached the same
+state; so stable <= executed always, and what it forgets is what q members signed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validators.consensus.certificate import CheckpointCertificate
+from validators.consensus.effects import CheckpointRecord, Prune, Reason, SlotRecord
+from validators.consensus.errors import InvariantBreach
+from validators.consensus.messages import Checkpoint
+from validators.consensus.verified import Verified
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["Checkpoints"]
+
+Content = tuple[bytes, bytes, int]
+
+UNSTABLE_MAX = 256
+"""Checkpoints executed here that are not stable: more than a window holds only while catching up; the
+oldest is forgotten first, a later one becomes stable instead."""
+
+
+class Checkpoints:
+    """Owns CHECKPOINT votes above the stable one, and its certificate."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.certificate: CheckpointCertificate | None = None
+        """Of `log.stable`; None at sequence 0."""
+        self.mine: dict[int, bytes] = {}
+        """Own CHECKPOINT frames above the stable one."""
+        self._contents: dict[int, Content] = {}
+        """What this replica reached itself."""
+        self._votes: dict[int, dict[int, tuple[Content, bytes]]] = {}
+
+    @property
+    def frames(self) -> tuple[bytes, ...]:
+        """The q CHECKPOINT frames of the stable checkpoint, () at sequence 0."""
+        return self.certificate.frames if self.certificate is not None else ()
+
+    def is_due(self) -> bool:
+        """Whether a checkpoint was executed here that is not stable yet."""
+        return bool(self._contents)
+
+    def refuse(self, message: Checkpoint) -> Reason | None:
+        """Cheap refusal (R5)."""
+        core = self.core
+        if not core.log.stable < message.sequence <= core.executed + core.log.reach:
+            return Reason.OUTSIDE_WINDOW
+        if message.sequence % core.config.checkpoint_interval:
+            return Reason.MALFORMED
+        known = self._votes.get(message.sequence, {}).get(message.sender)
+        if known is None:
+            return None
+        if known[0] == _content(message) or core.evidence.known("checkpoint", message):
+            return Reason.SECOND_MESSAGE
+        return None
+
+    def on_checkpoint(self, verified: Verified[Checkpoint]) -> None:
+        """A member's state after a sequence."""
+        message = verified.message
+        if (reason := self.refuse(message)) is not None:
+            self.core.outbox.refused(reason, verified)
+            return
+        votes = self._votes.setdefault(message.sequence, {})
+        known = votes.get(message.sender)
+        if known is not None:
+            self.core.evidence.note_double("checkpoint", verified, known[1])
+            return
+        votes[message.sender] = (_content(message), verified.frame)
+        self._count(message.sequence)
+
+    def on_executed(self, sequence: int) -> None:
+        """Sign the state where a checkpoint is due."""
+        core = self.core
+        if sequence % core.config.checkpoint_interval or sequence <= core.log.stable:
+            return
+        executor = core.execution.executor
+        content = (core.application.root(), executor.log_root(), executor.timestamp)
+        self._contents[sequence] = content
+        if len(self._contents) > UNSTABLE_MAX:
+            self._drop(next(iter(self._contents)))
+        if core.voting and sequence + core.log.window > core.catch_up.target():
+            epoch = core.config.epoch
+            frame = core.signer.sign(Checkpoint(epoch, core.index, sequence, *content))
+            core.outbox.persist(SlotRecord(epoch, 0, sequence, "checkpoint", (frame,)))
+            core.outbox.broadcast(frame)
+            self.mine[sequence] = frame
+            self._votes.setdefault(sequence, {})[core.index] = (content, frame)
+        self._count(sequence)
+
+    def remember(self, message: Checkpoint, frame: bytes) -> None:
+        """An own CHECKPOINT out of the ledger (R7)."""
+        content = _content(message)
+        self._contents[message.sequence] = content
+        self.mine[message.sequence] = frame
+        self._votes.setdefault(message.sequence, {})[message.sender] = (content, frame)
+
+    def adopt(self, certificate: CheckpointCertificate) -> None:
+        """A proved checkpoint came inside another message; the low mark moves by it (PITFALLS row 6).
+
+        One above what was executed here is a target for catching up.
+        """
+        core = self.core
+        if certificate.sequence <= core.log.stable:
+            return
+        if certificate.sequence > core.executed:
+            core.catch_up.on_certified(certificate.sequence)
+            return
+        content = self._contents.get(certificate.sequence)
+        if content is None and certificate.sequence == core.executed:
+            executor = core.execution.executor
+            content = (core.application.root(), executor.log_root(), executor.timestamp)
+        if content is not None:
+            self._become_stable(certificate, content)
+
+    def _count(self, sequence: int) -> None:
+        core = self.core
+        mine = self._contents.get(sequence)
+        counts: dict[Content, list[bytes]] = {}
+        for content, frame in self._votes.get(sequence, {}).values():
+            counts.setdefault(content, []).append(frame)
+        for content, frames in counts.items():
+            if len(frames) >= core.q:
+                certificate = CheckpointCertificate(sequence, *content, frames=tuple(frames[: core.q]))
+                if mine is None:
+                    core.catch_up.on_certified(sequence)
+                else:
+                    self._become_stable(certificate, mine)
+                return
+
+    def _become_stable(self, certificate: CheckpointCertificate, mine: Content) -> None:
+        core = self.core
+        sequence = certificate.sequence
+        if (certificate.state_root, certificate.log_root, certificate.timestamp) != mine:
+            raise InvariantBreach(f"state: {core.q} members signed another state after sequence {sequence}")
+        self.certificate = certificate
+        core.outbox.persist(
+            CheckpointRecord(
+                epoch=core.config.epoch,
+                sequence=sequence,
+                state_root=certificate.state_root,
+                log_root=certificate.log_root,
+                timestamp=certificate.timestamp,
+                frames=certificate.frames,
+            )
+        )
+        core.outbox.persist(Prune(sequence))
+        core.outbox.note("checkpoint_stable", sequence=sequence)
+        self.forget(sequence)
+        core.on_stable(sequence)
+
+    def forget(self, stable: int) -> None:
+        """Drop what the stable checkpoint covers."""
+        for sequence in {*self.mine, *self._contents, *self._votes}:
+            if sequence <= stable:
+                self._drop(sequence)
+
+    def _drop(self, sequence: int) -> None:
+        self.mine.pop(sequence, None)
+        self._contents.pop(sequence, None)
+        self._votes.pop(sequence, None)
+
+    def said_by(self, member: int) -> list[bytes]:
+        """CHECKPOINT frames of a member: those not stable yet, or its part of the stable one."""
+        frames = [votes[member][1] for votes in self._votes.values() if member in votes]
+        for frame in self.frames:
+            if self.core.signer.open(frame).message.sender == member:
+                frames.append(frame)
+        return frames
+
+
+def _content(message: Checkpoint) -> Content:
+    return (message.state_root, message.log_root, message.timestamp)

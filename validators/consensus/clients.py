@@ -1,0 +1,184 @@
+"""Phase: requests of clients, straight or forwarded by members (R12, R16, R19; PITFALLS rows 9 and 14)."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from validators.consensus.application import Repeated
+from validators.consensus.effects import Reason
+from validators.consensus.messages import Bundle, Busy, Repeat
+from validators.consensus.pool import BATCH_HEADER, FRAMING, Pending, key_of
+from validators.consensus.verified import Verified, VerifiedBundle
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["Clients"]
+
+RETRY_AFTER_MS = 100
+SETTLED_MAX = 64
+"""Waiting requests compared with the state at once, oldest first."""
+FORWARDED_MAX = 1_024
+FORWARDED_BYTES_MAX = 1024 * 1024
+"""Waiting requests forwarded at once, and their bytes; the others follow on the next tick."""
+
+
+class Clients:
+    """Takes requests into the pool, answers repeated and refused ones.
+
+    Answers to clients that are not connected here are dropped by the host, so a forwarded request may
+    be answered like a straight one.
+    """
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self._repeats: dict[bytes, bytes] = {}
+        """Request digest -> signed Repeat, so that a storm of retries costs one signature."""
+
+    def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
+        """Cheap refusal (R5): what cannot be ordered at all, or waits here already."""
+        core = self.core
+        if not message.operations:
+            return Reason.MALFORMED
+        if len(message.operations) > core.config.batch_operations_max:
+            return Reason.TOO_LARGE
+        if message.epoch > core.config.epoch:
+            return Reason.WRONG_EPOCH
+        if message.session != (0, 0):
+            known = core.pool.get((*message.session, message.number))
+            if known is not None and known.bundle.bundle == message:
+                return Reason.SECOND_MESSAGE
+        if member is not None and core.application.repeated(message) is not None:
+            return Reason.DECIDED  # the member that passed it on answers its client itself
+        return None
+
+    def on_bundle(self, verified: Verified[Bundle]) -> None:
+        """A signed request."""
+        core = self.core
+        bundle = verified.bundle
+        if bundle is None:
+            core.outbox.refused(Reason.MALFORMED, verified)
+            return
+        message = bundle.bundle
+        if (reason := self.refuse_bundle(message, verified.peer.member)) is not None:
+            core.outbox.refused(reason, verified)
+            return
+        if self.answer_if_settled(bundle):
+            return
+        key = key_of(message, bundle.digest)
+        known = core.pool.get(key)
+        if known is not None:
+            if known.bundle.digest != bundle.digest:
+                self._busy(bundle, Reason.DUPLICATE_REQUEST)
+            return
+        full = core.pool.refuse(bundle) if self._fits_a_batch(bundle) else Reason.TOO_LARGE
+        if full is not None:
+            self._busy(bundle, full)
+            return
+        item = core.pool.add(bundle, key, core.now.monotonic)
+        if not core.is_primary:
+            self._forward(item)
+
+    def answer_if_settled(self, bundle: VerifiedBundle) -> bool:
+        """Answer a request that was executed or that the state refuses; False: it may be ordered."""
+        core = self.core
+        message = bundle.bundle
+        repeated = core.application.repeated(message)
+        if repeated is not None:
+            if repeated.digest == bundle.digest:
+                self._repeat(bundle, repeated)
+            else:
+                self._busy(bundle, Reason.DUPLICATE_REQUEST)
+        else:
+            reason = core.application.refuse(message, core.execution.executor.timestamp)
+            if reason is None or self._opens_soon(message, reason):
+                return False
+            self._busy(bundle, reason)
+        core.pool.remove(key_of(message, bundle.digest))
+        return True
+
+    def _opens_soon(self, message: Bundle, reason: Reason) -> bool:
+        """Its session is opened by a sequence that others executed and this replica will."""
+        ahead = message.session[0] - self.core.executed
+        return reason is Reason.UNKNOWN_SESSION and 0 < ahead <= self.core.config.window
+
+    def drop_settled(self) -> None:
+        """Requests that the state meanwhile refuses are no ground for suspicion (PITFALLS row 14), and
+        must not fill the pool. The oldest are looked at, those that wait for longer than T / 2."""
+        core = self.core
+        before = core.now.monotonic - core.suspicion.timeout // 2
+        for item in list(islice(core.pool, SETTLED_MAX)):
+            if item.arrived > before:
+                return
+            if not item.proposed:
+                self.answer_if_settled(item.bundle)
+
+    def forward_waiting(self, interval: int) -> None:
+        """Hand the oldest waiting requests to the primary, each at most once per interval."""
+        core = self.core
+        if core.is_primary or core.views.changing:
+            return
+        before = core.now.monotonic - interval
+        due = (item for item in core.pool if item.forwarded == 0 or item.forwarded <= before)
+        room = FORWARDED_BYTES_MAX
+        for item in islice(due, FORWARDED_MAX):
+            self._forward(item)
+            room -= item.size
+            if room <= 0:
+                return
+
+    def requeue(self, bundles: list[VerifiedBundle]) -> None:
+        """Requests of slots that a view change dropped wait again: known to any, lost to none (R33)."""
+        core = self.core
+        for bundle in bundles:
+            key = key_of(bundle.bundle, bundle.digest)
+            settled = core.application.repeated(bundle.bundle) is not None
+            if settled or core.pool.get(key) is not None or not self._fits_a_batch(bundle):
+                continue
+            if self.refuse_bundle(bundle.bundle, None) is None and core.pool.refuse(bundle) is None:
+                core.pool.add(bundle, key, core.now.monotonic)
+
+    def _fits_a_batch(self, bundle: VerifiedBundle) -> bool:
+        """Whether an honest primary could propose it: one that came in a liar's batch may be larger."""
+        return len(bundle.frame) + BATCH_HEADER + FRAMING <= self.core.config.batch_bytes_max
+
+    def _forward(self, item: Pending) -> None:
+        core = self.core
+        if core.views.changing:
+            return
+        item.forwarded = core.now.monotonic
+        core.outbox.send(core.views.primary, item.bundle.frame)
+
+    def _repeat(self, bundle: VerifiedBundle, repeated: Repeated) -> None:
+        core = self.core
+        frame = self._repeats.get(bundle.digest)
+        if frame is None:
+            message = bundle.bundle
+            frame = core.signer.sign(
+                Repeat(
+                    epoch=core.config.epoch,
+                    sender=core.index,
+                    session=message.session,
+                    number=message.number,
+                    request=bundle.digest,
+                    sequence=repeated.sequence,
+                    first_index=repeated.first_index,
+                    codes=repeated.codes,
+                )
+            )
+            if len(self._repeats) >= core.config.replies_kept:
+                del self._repeats[next(iter(self._repeats))]
+            self._repeats[bundle.digest] = frame
+        core.outbox.reply(bundle.bundle.principal, bundle.bundle.client, frame)
+
+    def _busy(self, bundle: VerifiedBundle, reason: Reason) -> None:
+        message = bundle.bundle
+        busy = Busy(
+            session=message.session,
+            number=message.number,
+            request=bundle.digest,
+            code=reason.value,
+            retry_after_ms=RETRY_AFTER_MS,
+        )
+        self.core.outbox.reply(message.principal, message.client, self.core.signer.link(busy))

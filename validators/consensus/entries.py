@@ -1,0 +1,106 @@
+"""Reading a fetched range of the log: what of it is proved, and how (R23, R28; decision 0004).
+
+Shared by replica and learner. Either every entry brings q COMMITs of one view for its batch, or one
+checkpoint certificate covers the range: then the entries' hashes, appended to the own frontier, must
+give the log root that q members signed, before anything of it is executed.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from validators.consensus import log_tree
+from validators.consensus.bodies import NULL_BATCH
+from validators.consensus.certificate import (
+    CheckpointCertificate,
+    CommitCertificate,
+    read_checkpoint,
+    read_commits,
+)
+from validators.consensus.config import Config
+from validators.consensus.executor import Executor
+from validators.consensus.messages import NULL_BATCH_DIGEST, Entries, Entry, entry_hash
+from validators.consensus.verified import Verified, VerifiedBatch
+
+__all__ = ["Link", "Range", "read_range"]
+
+
+class Link(msgspec.Struct, frozen=True):
+    """One proved entry above the own log."""
+
+    entry: Entry
+    batch: VerifiedBatch
+    commits: CommitCertificate | None
+    """None: covered by the range's checkpoint, results included."""
+
+
+class Range(msgspec.Struct, frozen=True):
+    """The proved part, contiguous from the own log's head on; empty when nothing is proved."""
+
+    links: tuple[Link, ...]
+    checkpoint: CheckpointCertificate | None
+    honest: bool
+    """False: the source sent something that proves nothing; ask another."""
+
+
+NOTHING = Range(links=(), checkpoint=None, honest=True)
+LIE = Range(links=(), checkpoint=None, honest=False)
+
+
+def read_range(verified: Verified[Entries], executor: Executor, config: Config) -> Range:
+    """Check an answer against the own log's head; executes nothing."""
+    message = verified.message
+    if len(message.entries) != len(verified.batches):
+        return LIE
+    links: list[Link] = []
+    expected = executor.executed + 1
+    for (entry, body, commits), found in zip(message.entries, verified.batches, strict=True):
+        if entry.sequence < expected and not links:
+            continue  # executed meanwhile
+        if entry.sequence > expected and not links:
+            return NOTHING  # the part before it was lost on the way
+        batch = NULL_BATCH if found is None and not body else found
+        if batch is None or entry.sequence != expected or entry.epoch != config.epoch:
+            return LIE
+        if batch.digest != entry.batch_digest:
+            return LIE
+        if (entry.batch_digest == NULL_BATCH_DIGEST) != (not body):
+            return LIE
+        certificate = read_commits(commits, verified.nested, config) if commits else None
+        if commits and not _fits(certificate, entry):
+            return LIE
+        links.append(Link(entry, batch, certificate))
+        expected += 1
+    if not links:
+        return NOTHING
+    if message.checkpoint:
+        return _certified(verified, links, executor, config)
+    if any(link.commits is None for link in links):
+        return LIE
+    return Range(links=tuple(links), checkpoint=None, honest=True)
+
+
+def _fits(certificate: CommitCertificate | None, entry: Entry) -> bool:
+    return (
+        certificate is not None
+        and certificate.sequence == entry.sequence
+        and certificate.digest == entry.batch_digest
+    )
+
+
+def _certified(verified: Verified[Entries], links: list[Link], executor: Executor, config: Config) -> Range:
+    """The forward check: the own frontier grown by these entries has the root that q members signed."""
+    certificate = read_checkpoint(verified.message.checkpoint, verified.nested, config)
+    if certificate is None or certificate.sequence != links[-1].entry.sequence:
+        return LIE
+    frontier = executor.frontier
+    previous = executor.head
+    for link in links:
+        if link.entry.previous != previous:
+            return LIE
+        previous = entry_hash(link.entry)
+        frontier = log_tree.append(frontier, previous)
+    if log_tree.root(frontier) != certificate.log_root:
+        return LIE
+    covered = tuple(Link(link.entry, link.batch, None) for link in links)
+    return Range(links=covered, checkpoint=certificate, honest=True)

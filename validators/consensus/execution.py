@@ -1,0 +1,96 @@
+"""Phase: execute what is decided, in order, and answer the clients of it (R16, R21, R22)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validators.consensus.effects import EntryRecord, Reason
+from validators.consensus.errors import InvariantBreach
+from validators.consensus.executor import Executor, Step, subtree_paths
+from validators.consensus.messages import Receipt, Reply
+from validators.consensus.pool import key_of
+from validators.consensus.verified import VerifiedBatch
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["Execution"]
+
+
+class Execution:
+    """Owns the executed log's head; everything that moves it is here."""
+
+    def __init__(self, core: Replica, executor: Executor) -> None:
+        self.core = core
+        self.executor = executor
+
+    def run(self) -> None:
+        """Execute every decided sequence whose turn has come and whose body is here."""
+        core = self.core
+        executor = self.executor
+        decisions = core.log.decisions
+        while (decision := decisions.get(executor.executed + 1)) is not None:
+            batch = core.bodies.get(decision.digest)
+            if batch is None:
+                core.batches.ask(decision.digest, decision.sequence)
+                return
+            del decisions[decision.sequence]
+            step = self.perform(batch, commits=decision.frames, view=decision.view)
+            core.checkpoints.on_executed(step.entry.sequence)
+
+    def perform(
+        self, batch: VerifiedBatch, *, commits: tuple[bytes, ...], view: int, answer: bool = True
+    ) -> Step:
+        """Execute the next sequence; durable in this turn with what proves it (R6, R9)."""
+        core = self.core
+        step = self.executor.execute(batch)
+        sequence = step.entry.sequence
+        core.log.decisions.pop(sequence, None)
+        core.log.late.pop(sequence, None)
+        core.log.remember(sequence, batch.digest)
+        core.outbox.persist(EntryRecord(step.entry, step.entry_hash, batch.body, commits))
+        core.outbox.executed(step.note(view))
+        for bundle in batch.bundles:
+            core.pool.remove(key_of(bundle.bundle, bundle.digest))
+        if answer:
+            self._reply(step)
+        core.suspicion.on_executed()
+        return step
+
+    def _reply(self, step: Step) -> None:
+        """One receipt for the sequence, one reply per executed request."""
+        done = step.done()
+        if not done:
+            return
+        core = self.core
+        receipt = core.signer.sign(
+            Receipt(core.config.epoch, core.index, step.entry.sequence, step.entry_hash)
+        )
+        paths = subtree_paths([result.subtree for _bundle, result in done])
+        for (bundle, result), path in zip(done, paths, strict=True):
+            inner = bundle.bundle
+            reply = Reply(
+                session=inner.session,
+                number=inner.number,
+                request=bundle.digest,
+                entry=step.entry,
+                first_index=result.first_index,
+                outcomes=result.outcomes,
+                path=path,
+                receipt=receipt,
+            )
+            core.outbox.reply(inner.principal, inner.client, core.signer.link(reply))
+
+    def check_agrees(self, sequence: int, digest: bytes) -> None:
+        """Raise when `digest` was decided for a sequence that was executed with another: a fork."""
+        known = self.core.log.digests.get(sequence)
+        if known is not None and known != digest:
+            raise InvariantBreach(
+                f"fork: sequence {sequence} was executed as {known.hex()[:16]}, "
+                f"now {digest.hex()[:16]} is decided"
+            )
+
+    def refuse_digest(self, sequence: int, digest: bytes) -> Reason | None:
+        """EQUIVOCATION for another batch at an executed sequence."""
+        known = self.core.log.digests.get(sequence)
+        return None if known is None or known == digest else Reason.EQUIVOCATION

@@ -1,0 +1,174 @@
+"""Executing batches in sequence order, and the chain and tree that grow with it (R1, R3, R22, R26).
+
+Shared by replica and learner. Reads nothing but the application, the batch and the log's head.
+"""
+
+from __future__ import annotations
+
+from validators import canonical
+from validators.consensus import log_tree
+from validators.consensus.application import Application, BundleResult, Execution
+from validators.consensus.effects import EntryRecord, Executed
+from validators.consensus.errors import InvariantBreach
+from validators.consensus.log_tree import Frontier
+from validators.consensus.messages import (
+    NULL_BATCH_DIGEST,
+    Batch,
+    Entry,
+    batch_digest,
+    entry_hash,
+)
+from validators.consensus.needs import Recovery, Signer
+from validators.consensus.verified import VerifiedBatch, VerifiedBundle
+
+__all__ = ["NO_PREDECESSOR", "Executor", "Step", "open_body", "subtree_paths"]
+
+NO_PREDECESSOR = bytes(32)
+"""`previous` of sequence 1."""
+
+Path = tuple[tuple[bool, bytes], ...]
+
+
+class Step:
+    """One executed sequence: the entry, its hash, what became of each request."""
+
+    __slots__ = ("batch", "entry", "entry_hash", "execution")
+
+    def __init__(
+        self, *, batch: VerifiedBatch, entry: Entry, entry_hash: bytes, execution: Execution
+    ) -> None:
+        self.batch = batch
+        self.entry = entry
+        self.entry_hash = entry_hash
+        self.execution = execution
+
+    def done(self) -> list[tuple[VerifiedBundle, BundleResult]]:
+        """The requests that were executed, with their results; skipped ones left out."""
+        pairs = zip(self.batch.bundles, self.execution.results, strict=True)
+        return [(bundle, result) for bundle, result in pairs if result is not None]
+
+    def record(self, commits: tuple[bytes, ...]) -> EntryRecord:
+        """What the ledger keeps."""
+        return EntryRecord(self.entry, self.entry_hash, self.batch.body, commits)
+
+    def note(self, view: int) -> Executed:
+        """What watchers hear; `view`: where it committed here."""
+        bundles = tuple((b.bundle, r.first_index, r.outcomes) for b, r in self.done())
+        return Executed(self.entry, self.entry_hash, bundles, view)
+
+
+class Executor:
+    """Head of the executed log and the application behind it."""
+
+    __slots__ = ("application", "epoch", "executed", "frontier", "head", "timestamp")
+
+    def __init__(self, epoch: int, application: Application) -> None:
+        self.epoch = epoch
+        self.application = application
+        self.executed = 0
+        """Last executed sequence, 0 for none."""
+        self.head = NO_PREDECESSOR
+        """Entry hash of `executed`."""
+        self.frontier = Frontier()
+        self.timestamp = 0
+        """Last effective timestamp, Unix microseconds."""
+
+    def execute(self, batch: VerifiedBatch) -> Step:
+        """Execute the next sequence. A null request leaves state and timestamp unchanged (R3)."""
+        sequence = self.executed + 1
+        timestamp = self.effective(batch)
+        if batch.digest == NULL_BATCH_DIGEST:
+            execution = Execution(results=(), results_root=canonical.EMPTY_ROOT)
+        else:
+            execution = self.application.execute(batch.bundles, sequence=sequence, timestamp=timestamp)
+        entry = Entry(
+            epoch=self.epoch,
+            sequence=sequence,
+            batch_digest=batch.digest,
+            results_root=execution.results_root,
+            timestamp=timestamp,
+            previous=self.head,
+        )
+        hashed = entry_hash(entry)
+        self.executed = sequence
+        self.timestamp = timestamp
+        self.head = hashed
+        self.frontier = log_tree.append(self.frontier, hashed)
+        return Step(batch=batch, entry=entry, entry_hash=hashed, execution=execution)
+
+    def effective(self, batch: VerifiedBatch) -> int:
+        """R3: max(proposed, last effective + 1)."""
+        if batch.digest == NULL_BATCH_DIGEST:
+            return self.timestamp
+        return max(batch.batch.proposed, self.timestamp + 1)
+
+    def log_root(self) -> bytes:
+        """Root of the tree over all entry hashes (R26)."""
+        return log_tree.root(self.frontier)
+
+    def restore(self, recovery: Recovery, signer: Signer) -> list[Executed]:
+        """Take the log's head and replay what the rows lack (R9); the rows are loaded already.
+
+        Returns the notes of what was replayed: their readers lack it as the rows do.
+        """
+        size = recovery.frontier.size
+        entries = recovery.entries
+        if size and (not entries or entries[-1].entry.sequence != size):
+            raise InvariantBreach(f"restore: the log has {size} entries, the newest is not here")
+        replay = [record for record in entries if record.entry.sequence > recovery.applied_sequence]
+        if len(replay) != size - recovery.applied_sequence:
+            raise InvariantBreach(
+                f"restore: {len(replay)} entries to replay after {recovery.applied_sequence}"
+            )
+        notes = [note for record in replay if (note := self._replay(record, signer)) is not None]
+        self.frontier = recovery.frontier
+        self.executed = size
+        if entries:
+            self.head = entries[-1].entry_hash
+            self.timestamp = entries[-1].entry.timestamp
+        return notes
+
+    def _replay(self, record: EntryRecord, signer: Signer) -> Executed | None:
+        """The view in which it committed is forgotten; its first proposal's stands in the note."""
+        entry = record.entry
+        if entry.batch_digest == NULL_BATCH_DIGEST:
+            return None
+        batch = open_body(record.body, signer)
+        execution = self.application.execute(
+            batch.bundles, sequence=entry.sequence, timestamp=entry.timestamp
+        )
+        if execution.results_root != entry.results_root or batch.digest != entry.batch_digest:
+            raise InvariantBreach(f"restore: replay of {entry.sequence} gives other results")
+        step = Step(batch=batch, entry=entry, entry_hash=record.entry_hash, execution=execution)
+        return step.note(batch.batch.origin_view)
+
+
+def open_body(body: bytes, signer: Signer) -> VerifiedBatch:
+    """A batch body of the own ledger; its signatures were checked before it came there."""
+    batch = canonical.decode(Batch, body)
+    bundles: list[VerifiedBundle] = []
+    for frame in batch.requests:
+        opened = signer.open(frame).bundle
+        if opened is None:
+            raise InvariantBreach("restore: a batch of the own ledger holds what is no request")
+        bundles.append(opened)
+    digest = batch_digest(batch.origin_view, batch.proposed, tuple(b.digest for b in bundles))
+    return VerifiedBatch(batch=batch, digest=digest, body=body, bundles=tuple(bundles))
+
+
+def subtree_paths(subtrees: list[bytes]) -> list[Path]:
+    """For each leaf of canonical.merkle_root's tree its siblings from below: (is left, hash)."""
+    paths: list[list[tuple[bool, bytes]]] = [[] for _ in subtrees]
+    level = list(subtrees)
+    places = list(range(len(subtrees)))
+    while len(level) > 1:
+        for leaf, place in enumerate(places):
+            sibling = place ^ 1
+            if sibling < len(level):
+                paths[leaf].append((sibling < place, level[sibling]))
+            places[leaf] = place // 2
+        paired = [canonical.node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        if len(level) % 2:
+            paired.append(level[-1])
+        level = paired
+    return [tuple(path) for path in paths]

@@ -1,0 +1,42 @@
+"""What must hold after every step, whatever peers sent (STYLE C11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validators.consensus.log import Slot
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["check"]
+
+
+def check(core: Replica, *, deep: bool) -> None:
+    """Raise InvariantBreach when the replica contradicts itself; `deep` walks over all open slots."""
+    executor = core.execution.executor
+    if executor.frontier.size != executor.executed:
+        raise core.breach("the log's tree and its last sequence differ")
+    if core.log.stable > executor.executed:
+        raise core.breach("a checkpoint is stable that was not executed")
+    if core.views.promised > core.views.view:
+        raise core.breach("in a view below an own VIEW-CHANGE")
+    if deep:
+        for slot in core.log.slots.values():
+            _check_slot(core, slot)
+
+
+def _check_slot(core: Replica, slot: Slot) -> None:
+    """The votes counted as own are those that were cast, and a COMMIT has its certificate."""
+    for phase, frame, tally in (
+        ("prepare", slot.my_prepare, slot.prepares),
+        ("commit", slot.my_commit, slot.commits),
+    ):
+        if frame is None:
+            continue
+        vote = tally.votes.get(core.index)
+        cast = core.ballot.find(view=slot.view, sequence=slot.sequence, phase=phase)
+        if vote is None or vote.frame != frame or vote.digest != cast:
+            raise core.breach(f"the {phase} counted at {slot.sequence} is not the one cast")
+    if slot.my_commit is not None and slot.sequence not in core.log.certificates:
+        raise core.breach(f"a COMMIT at {slot.sequence} without its certificate")

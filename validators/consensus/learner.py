@@ -1,0 +1,274 @@
+"""A replica without a vote or a place among the members: it follows the log and verifies it (R28).
+
+It asks one member to be told each new entry (Follow, renewed), executes every batch itself, and takes
+nothing that q COMMITs of one view or a checkpoint certificate do not cover. Now and then it asks
+another member for the next entry: if that one has it and the source did not send it, the source is
+changed. Where the certified log or state is not what it reached itself, it stops and raises an alarm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from validators.consensus import log_tree
+from validators.consensus.application import Application
+from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
+from validators.consensus.config import Config
+from validators.consensus.effects import CheckpointRecord, Effects, Now, Prune, Reason
+from validators.consensus.entries import Link, read_range
+from validators.consensus.errors import InvariantBreach
+from validators.consensus.executor import Executor
+from validators.consensus.messages import Entries, FetchEntries, Follow
+from validators.consensus.needs import Recovery, Signer
+from validators.consensus.outbox import Outbox
+from validators.consensus.snapshot import ReplicaSnapshot
+from validators.consensus.verified import Header, Verified
+
+__all__ = ["Learner"]
+
+RENEW = 1_000_000_000
+"""Nanoseconds between two Follows; one is good for three seconds."""
+PROBE = 300_000_000
+"""Nanoseconds between two questions to members other than the source."""
+UNSTABLE_MAX = 256
+"""Own states at checkpoints kept until their certificate comes; the oldest is forgotten first."""
+
+
+class Learner:
+    """Same face as Replica; `config.index` is None."""
+
+    def __init__(self, config: Config, signer: Signer, application: Application) -> None:
+        self.config = config
+        self.signer = signer
+        self.application = application
+        self.now = Now(0, 0)
+        self.outbox = Outbox(alone=False)
+        self.executor = Executor(config.epoch, application)
+        self.stable = 0
+        self.view = 0
+        """View in which the newest entry committed, as far as its COMMITs tell."""
+        self.source = 0
+        """Member that is followed."""
+        self.alarm = ""
+        """Why this learner stopped, "" while it runs."""
+        self._probed = 0
+        self._renew_at = 0
+        self._probe_at = 0
+        self._contents: dict[int, tuple[bytes, bytes, int]] = {}
+        self._contradicted_by: set[int] = set()
+
+    # --- the face -----------------------------------------------------------------------------------
+
+    def restore(self, recovery: Recovery, now: Now) -> Effects:
+        """Take up where the ledger ends; the application's rows are loaded already."""
+        self.now = now
+        for note in self.executor.restore(recovery, self.signer):
+            self.outbox.executed(note)
+        checkpoint = recovery.checkpoint
+        if checkpoint is not None:
+            self.stable = checkpoint.sequence
+            mine = (self.application.root(), self.executor.log_root())
+            if checkpoint.sequence == self.executor.executed and mine != (
+                checkpoint.state_root,
+                checkpoint.log_root,
+            ):
+                raise InvariantBreach(f"restore: not the state of checkpoint {self.stable}")
+        self._follow()
+        self._probe_at = now.monotonic + PROBE
+        return self.outbox.take()
+
+    def wants(self, header: Header) -> Reason | None:
+        """Only ranges of the log, from the member followed or the one just asked."""
+        if self.alarm:
+            return Reason.NOT_ASKED
+        if type(header.message) is not Entries:
+            return Reason.WRONG_KIND
+        return None if header.peer.member in (self.source, self._probed) else Reason.NOT_ASKED
+
+    def receive(self, verified: Verified[Any], now: Now) -> Effects:
+        """Execute what is proved of a range."""
+        self.now = now
+        message = verified.message
+        source = verified.peer.member
+        if self.alarm or source is None or source not in (self.source, self._probed):
+            self.outbox.refused(Reason.NOT_ASKED, verified)
+        elif type(message) is Entries:
+            self._on_entries(verified, source)
+        else:
+            self.outbox.refused(Reason.WRONG_KIND, verified)
+        return self.outbox.take()
+
+    def tick(self, now: Now) -> Effects:
+        """Renew, and look whether others have more."""
+        self.now = now
+        if not self.alarm:
+            if now.monotonic >= self._renew_at:
+                self._follow()
+            if now.monotonic >= self._probe_at:
+                self._probe()
+        return self.outbox.take()
+
+    def deadline(self) -> int | None:
+        """Monotonic nanoseconds of the next question; None once stopped."""
+        return None if self.alarm else min(self._renew_at, self._probe_at)
+
+    def invariants(self) -> None:
+        """Raise InvariantBreach when this learner contradicts itself."""
+        if self.executor.frontier.size != self.executor.executed:
+            raise InvariantBreach("learner: the log's tree and its last sequence differ")
+        if self.stable > self.executor.executed:
+            raise InvariantBreach("learner: a checkpoint is stable that was not executed")
+
+    def snapshot(self) -> ReplicaSnapshot:
+        """What status pages show; fields about voting are empty."""
+        executor = self.executor
+        return ReplicaSnapshot(
+            index=None,
+            epoch=self.config.epoch,
+            view=self.view,
+            changing=False,
+            primary=self.view % self.config.n,
+            voting=False,
+            voting_reason=self.alarm or f"follows member {self.source}",
+            executed=executor.executed,
+            stable=self.stable,
+            log_root=executor.log_root(),
+            timestamp=executor.timestamp,
+            head=executor.head,
+            pending=0,
+            pending_operations=0,
+            catching_up_to=0,
+            suspicion="",
+            suspects=(),
+            last_heartbeat=0,
+            timeout=0,
+            taken_at=self.now.monotonic,
+            slots=(),
+            members=(),
+        )
+
+    # --- following ----------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        message = Follow(self.config.epoch, self.executor.executed + 1)
+        self.outbox.send(self.source, self.signer.link(message))
+        self._renew_at = self.now.monotonic + RENEW
+
+    def _probe(self) -> None:
+        """Ask the next other member for the next entry; who has it while the source is silent wins."""
+        members = self.config.n
+        self._probe_at = self.now.monotonic + PROBE
+        if members == 1:
+            return
+        self._probed = (self._probed + 1) % members
+        if self._probed == self.source:
+            self._probed = (self._probed + 1) % members
+        following = self.executor.executed + 1
+        message = FetchEntries(self.config.epoch, following, following)
+        self.outbox.send(self._probed, self.signer.link(message))
+
+    def _switch(self, member: int, reason: str) -> None:
+        if member != self.source:
+            self.outbox.note("source_changed", source=member, reason=reason)
+        self.source = member
+        self._follow()
+
+    def _on_entries(self, verified: Verified[Entries], source: int) -> None:
+        found = read_range(verified, self.executor, self.config)
+        entries = verified.message.entries
+        if entries and entries[0][0].sequence > self.executor.executed + 1:
+            self._on_gap()
+            return
+        if not found.honest:
+            self.outbox.refused(Reason.BAD_PROOF, verified)
+            if source == self.source:
+                self._switch((source + 1) % self.config.n, "sent what proves nothing")
+            return
+        for link in found.links:
+            self._execute(link, source)
+            if self.alarm:
+                return
+        if found.checkpoint is not None:
+            self._check_state(found.checkpoint)
+        elif not found.links and verified.message.checkpoint:
+            self._on_certificate(verified)
+        if found.links and source != self.source and source not in self._contradicted_by:
+            self._switch(source, "had more than the source")
+
+    def _on_gap(self) -> None:
+        """Entries were lost on the way: follow again from where this log ends, now and then."""
+        since = self._renew_at - RENEW
+        if self.now.monotonic >= since + self.config.fetch_retry:
+            self._follow()
+
+    def _execute(self, link: Link, source: int) -> None:
+        step = self.executor.execute(link.batch)
+        sequence = step.entry.sequence
+        commits: tuple[bytes, ...] = ()
+        if link.commits is not None:
+            self.view = link.commits.view
+            commits = link.commits.frames
+        self.outbox.persist(step.record(commits))
+        self.outbox.executed(step.note(self.view))
+        if sequence % self.config.checkpoint_interval == 0:
+            self._contents[sequence] = self._content()
+            if len(self._contents) > UNSTABLE_MAX:
+                del self._contents[next(iter(self._contents))]
+        if step.entry == link.entry:
+            return
+        if link.commits is None:
+            self._stop(f"q members certified another entry {sequence} than was executed here")
+            return
+        # COMMITs bind the batch; its results are this one member's word until f + 1 say the same.
+        self._contradicted_by.add(source)
+        self.outbox.note("entry_differs", sequence=sequence, source=source)
+        if len(self._contradicted_by) > self.config.f:
+            self._stop(f"f + 1 members say that entry {sequence} has other results")
+        elif source == self.source:
+            self._switch((source + 1) % self.config.n, "claims other results")
+
+    # --- checkpoints --------------------------------------------------------------------------------
+
+    def _on_certificate(self, verified: Verified[Entries]) -> None:
+        """A checkpoint certificate by itself, for what was executed before."""
+        certificate = read_checkpoint(verified.message.checkpoint, verified.nested, self.config)
+        if certificate is None:
+            self.outbox.refused(Reason.BAD_PROOF, verified)
+        elif certificate.sequence <= self.executor.executed:
+            self._check_state(certificate)
+
+    def _content(self) -> tuple[bytes, bytes, int]:
+        root = log_tree.root(self.executor.frontier)
+        return (self.application.root(), root, self.executor.timestamp)
+
+    def _check_state(self, certificate: CheckpointCertificate) -> None:
+        """Compare log root, state root and timestamp with what q members signed."""
+        sequence = certificate.sequence
+        if sequence <= self.stable:
+            return
+        mine = self._contents.get(sequence)
+        if mine is None and sequence == self.executor.executed:
+            mine = self._content()
+        if mine is None:
+            return
+        if mine != (certificate.state_root, certificate.log_root, certificate.timestamp):
+            self._stop(f"q members signed another state after sequence {sequence}")
+            return
+        self.stable = sequence
+        self._contents = {s: content for s, content in self._contents.items() if s > sequence}
+        self._contradicted_by.clear()
+        record = CheckpointRecord(
+            epoch=self.config.epoch,
+            sequence=sequence,
+            state_root=certificate.state_root,
+            log_root=certificate.log_root,
+            timestamp=certificate.timestamp,
+            frames=certificate.frames,
+        )
+        self.outbox.persist(record)
+        self.outbox.persist(Prune(sequence))
+        self.outbox.note("checkpoint_stable", sequence=sequence)
+
+    def _stop(self, reason: str) -> None:
+        self.alarm = reason
+        self.outbox.note("alarm", reason=reason, sequence=self.executor.executed)

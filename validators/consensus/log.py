@@ -1,0 +1,193 @@
+"""The open part of the log: slots between the stable checkpoint and the window's end.
+
+Only data and counting live here; what to do about it is in `ordering`, `execution`, `checkpoint`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from validators.consensus.certificate import CommitCertificate, Prepared
+from validators.consensus.effects import Reason
+
+__all__ = ["LateCommits", "Log", "Slot", "Tally", "Vote"]
+
+
+class Vote(msgspec.Struct, frozen=True, gc=False):
+    """One sender's vote: what for, and the signed frame."""
+
+    digest: bytes
+    frame: bytes
+
+
+class Tally:
+    """Votes of one phase of one slot: the first of each sender counts (PITFALLS row 3)."""
+
+    __slots__ = ("counts", "votes")
+
+    def __init__(self) -> None:
+        self.votes: dict[int, Vote] = {}
+        self.counts: dict[bytes, int] = {}
+
+    def add(self, sender: int, digest: bytes, frame: bytes) -> int:
+        """Count a vote of a sender that has none yet; return how many its digest has now."""
+        self.votes[sender] = Vote(digest, frame)
+        count = self.counts.get(digest, 0) + 1
+        self.counts[digest] = count
+        return count
+
+    def frames(self, digest: bytes, limit: int) -> tuple[bytes, ...]:
+        """The first `limit` frames for `digest`, in order of arrival."""
+        found = [vote.frame for vote in self.votes.values() if vote.digest == digest]
+        return tuple(found[:limit])
+
+
+class Slot:
+    """One sequence in the view this replica is in (or was in, while a view change is under way)."""
+
+    __slots__ = (
+        "carried",
+        "commits",
+        "digest",
+        "durable",
+        "my_commit",
+        "my_prepare",
+        "opened",
+        "prepared",
+        "prepares",
+        "proposals",
+        "sequence",
+        "view",
+        "withheld",
+    )
+
+    def __init__(self, *, view: int, sequence: int, opened: int) -> None:
+        self.view = view
+        self.sequence = sequence
+        self.opened = opened
+        """Monotonic nanoseconds of its first proposal (of its first vote, while it has none)."""
+        self.proposals: dict[bytes, bytes] = {}
+        """Digest -> PRE-PREPARE frame; more than one only from a lying primary."""
+        self.digest: bytes | None = None
+        """The first proposal's: the only one this replica may PREPARE."""
+        self.carried = False
+        """Demanded by the NEW-VIEW: content and timestamp are no ground to withhold (R3, R19)."""
+        self.withheld: Reason | None = None
+        """Why the own PREPARE is not given."""
+        self.prepares = Tally()
+        self.commits = Tally()
+        self.prepared: bytes | None = None
+        """Digest of the prepared certificate of this view."""
+        self.durable: bytes | None = None
+        """Digest whose PRE-PREPARE and body are in the ledger."""
+        self.my_prepare: bytes | None = None
+        self.my_commit: bytes | None = None
+
+    @property
+    def phase(self) -> str:
+        """For people: how far it got here."""
+        if self.my_commit is not None or self.prepared is not None:
+            return "prepared"
+        return "pre_prepared" if self.proposals else "waiting"
+
+
+class LateCommits:
+    """COMMITs for a sequence in views this replica is not in: they may still decide (R21)."""
+
+    __slots__ = ("votes",)
+
+    def __init__(self) -> None:
+        self.votes: dict[int, tuple[int, Vote]] = {}
+
+    def add(self, sender: int, view: int, vote: Vote) -> int:
+        """Keep a sender's vote of its highest view; return how many equal ones there are."""
+        known = self.votes.get(sender)
+        if known is None or known[0] < view:
+            self.votes[sender] = (view, vote)
+        return sum(v == view and x.digest == vote.digest for v, x in self.votes.values())
+
+    def frames(self, view: int, digest: bytes) -> tuple[bytes, ...]:
+        """Frames of the equal ones."""
+        return tuple(x.frame for v, x in self.votes.values() if v == view and x.digest == digest)
+
+
+class Log:
+    """Slots, certificates and decisions of the sequences (stable, stable + reach]."""
+
+    __slots__ = (
+        "certificates",
+        "decisions",
+        "digests",
+        "highest",
+        "late",
+        "reach",
+        "slots",
+        "stable",
+        "window",
+    )
+
+    def __init__(self, *, window: int, reach: int) -> None:
+        self.window = window
+        """Sequences above the stable checkpoint in which a primary proposes."""
+        self.reach = reach
+        """Sequences above it that are taken in (Config.reach)."""
+        self.stable = 0
+        """Low mark h: the newest stable checkpoint that was executed here."""
+        self.highest = 0
+        """Highest sequence with a slot."""
+        self.slots: dict[int, Slot] = {}
+        self.certificates: dict[int, Prepared] = {}
+        """Newest prepared certificate of each open sequence (R33)."""
+        self.decisions: dict[int, CommitCertificate] = {}
+        """Decided, not yet executed."""
+        self.late: dict[int, LateCommits] = {}
+        self.digests: dict[int, bytes] = {}
+        """What was executed above the stable checkpoint."""
+
+    def inside(self, sequence: int) -> bool:
+        """Whether messages for the sequence are taken in."""
+        return self.stable < sequence <= self.stable + self.reach
+
+    def open(self, sequence: int, view: int, now: int) -> Slot:
+        """The slot of an open sequence."""
+        slot = self.slots.get(sequence)
+        if slot is None:
+            slot = self.slots[sequence] = Slot(view=view, sequence=sequence, opened=now)
+            self.highest = max(self.highest, sequence)
+        return slot
+
+    def remember(self, sequence: int, digest: bytes) -> None:
+        """What was executed; only a replica that fetches far ahead of its checkpoints forgets any."""
+        self.digests[sequence] = digest
+        if len(self.digests) > 4 * self.window:
+            del self.digests[next(iter(self.digests))]
+
+    def unexecuted(self, executed: int) -> Iterator[Slot]:
+        """Slots above `executed`, ascending."""
+        for sequence in range(executed + 1, self.highest + 1):
+            slot = self.slots.get(sequence)
+            if slot is not None:
+                yield slot
+
+    def leave_view(self) -> list[Slot]:
+        """Drop the slots of a view that is left; their COMMITs may still decide. Returns them."""
+        left = [self.slots[sequence] for sequence in sorted(self.slots)]
+        for slot in left:
+            if slot.sequence in self.digests or slot.sequence in self.decisions:
+                continue
+            late = self.late.setdefault(slot.sequence, LateCommits())
+            for sender, vote in slot.commits.votes.items():
+                late.add(sender, slot.view, vote)
+        self.slots.clear()
+        self.highest = self.stable
+        return left
+
+    def prune(self, stable: int) -> None:
+        """Forget what a stable checkpoint covers (R24)."""
+        self.stable = stable
+        self.highest = max(self.highest, stable)
+        for table in (self.slots, self.certificates, self.decisions, self.late, self.digests):
+            for sequence in [sequence for sequence in table if sequence <= stable]:
+                del table[sequence]

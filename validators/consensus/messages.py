@@ -1,0 +1,434 @@
+"""Every message of the protocol, one frozen class each, after Castro & Liskov 1999 section 4.
+
+Three families, and a kind number for each class (`KINDS`):
+
+* **Requests** are signed by a principal (gateway): `Bundle`.
+* **Statements** are signed by a replica, may be stored, relayed and shown as evidence. The signature
+  covers tag, cluster id, kind and body; the body begins with epoch and sender (R1). Statements carry
+  other signed statements as *frames* (`bytes` of an encoded envelope), verified at the door.
+* **Link messages** are unsigned: they mean something only on the authenticated link they came over
+  (fetching, supplying self-certifying data, replies to clients). Nobody relays them.
+
+`sender` of a statement is the replica's index in the epoch's member list; sequences start at 1;
+timestamps are Unix microseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from validators import canonical
+
+__all__ = [
+    "Answer",
+    "Follow",
+    "Hello",
+    "KINDS",
+    "KIND_OF",
+    "LINK",
+    "NULL_BATCH_DIGEST",
+    "REQUESTS",
+    "STATEMENTS",
+    "Batch",
+    "Bundle",
+    "Busy",
+    "Checkpoint",
+    "Commit",
+    "Entry",
+    "Entries",
+    "FetchBatch",
+    "FetchEntries",
+    "FetchViewChange",
+    "NewView",
+    "Operation",
+    "Outcome",
+    "PrePrepare",
+    "Prepare",
+    "PreparedProof",
+    "Query",
+    "Receipt",
+    "Repeat",
+    "Reply",
+    "Status",
+    "SupplyBatch",
+    "SupplyFrames",
+    "Suspect",
+    "ViewChange",
+    "batch_digest",
+    "bundle_digest",
+    "entry_hash",
+]
+
+NULL_BATCH_DIGEST = canonical.tagged_digest("dtvn/v1/batch/null")
+"""Digest of the null request that fills a hole after a view change (PITFALLS row 5)."""
+
+
+Hash = Annotated[bytes, msgspec.Meta(min_length=canonical.HASH_SIZE, max_length=canonical.HASH_SIZE)]
+"""32 bytes, checked when decoded: a longer one would be a cheap way to fill tables and links."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""A view, sequence, index or time; fits every database's 64-bit integer with room to add."""
+
+Word = Annotated[str, msgspec.Meta(max_length=256)]
+Text = Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base of everything on the wire: a MessagePack array without field names."""
+
+
+# --- Requests ------------------------------------------------------------------------------------
+
+
+class Operation(Wire, frozen=True):
+    """One operation on one ticket (or on a session). Every field is inside the bundle's signature."""
+
+    kind: str
+    """open_session, barrier, issue, seed, validate, consume, admit, dispute, resolve."""
+    event: str
+    ticket: str
+    """Ticket id; "" where the kind names no ticket."""
+    actor: str
+    """Who asked: user, device or key as named by the principal (R15)."""
+    entry: str
+    """Member id of the node that was addressed; becomes ValidatorID of a validation."""
+    valid_until: Count
+    """Batch time after which the outcome is `expired` (R14)."""
+    nonce: bytes = b""
+    """0 to 64 bytes; b"" means none (R13)."""
+    payload: bytes = b""
+    """Canonical bytes of the kind's own fields (see tickets.machine.commands); b"" means none."""
+
+
+class Bundle(Wire, frozen=True):
+    """Operations of one client, signed once (R12). A session is opened by a bundle with session (0, 0)
+    that holds exactly one `open_session` operation, with a nonce."""
+
+    epoch: Count
+    """The newest epoch the client knows."""
+    principal: str
+    client: Annotated[bytes, msgspec.Meta(max_length=32)]
+    """8 random bytes of the client's process: where replies go; no part of any identity."""
+    session: tuple[Count, Count]
+    """(sequence, index) of the operation that opened the session."""
+    number: Count
+    """Number of the bundle in its session, from 0."""
+    done_below: Count
+    """The client needs no answer any more for numbers below this."""
+    operations: tuple[Operation, ...]
+
+
+# --- Statements of replicas ----------------------------------------------------------------------
+
+
+class PrePrepare(Wire, frozen=True):
+    """Primary to all: sequence `sequence` of `view` is the batch with this digest. The batch travels as
+    the envelope's attachment when first proposed, apart (by digest) when carried into a new view."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    sequence: Count
+    digest: Hash
+
+
+class Prepare(Wire, frozen=True):
+    """Backup to all: I hold the batch and the PRE-PREPARE, durably (R6)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    sequence: Count
+    digest: Hash
+
+
+class Commit(Wire, frozen=True):
+    """Replica to all: I hold a prepared certificate, durably (R6)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    sequence: Count
+    digest: Hash
+
+
+class Checkpoint(Wire, frozen=True):
+    """Replica to all: my state after `sequence` (R24). Equal ones of q members make it stable."""
+
+    epoch: Count
+    sender: Count
+    sequence: Count
+    state_root: Hash
+    log_root: Hash
+    """Root of the Merkle tree over entry hashes 1..sequence (R26)."""
+    timestamp: Count
+    """Last effective timestamp."""
+
+
+class Suspect(Wire, frozen=True):
+    """Not binding: I would move to `view` (R29)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    reason: Word
+
+
+class PreparedProof(Wire, frozen=True):
+    """A prepared certificate: the PRE-PREPARE and q - 1 PREPAREs of distinct backups, as frames without
+    the batch."""
+
+    pre_prepare: bytes
+    prepares: tuple[bytes, ...]
+
+
+class ViewChange(Wire, frozen=True):
+    """Binding: I left every view below `view` (R29, R33). `checkpoint` holds the q CHECKPOINT frames of
+    my stable checkpoint (empty: sequence 0); `prepared` one proof per sequence above it, ascending."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    checkpoint: tuple[bytes, ...]
+    prepared: tuple[PreparedProof, ...]
+
+
+class NewView(Wire, frozen=True):
+    """Primary of `view` to all: the VIEW-CHANGEs it used, as (sender, digest of the frame's signed body)
+    ascending by sender, and its signed PRE-PREPARE frames for every sequence they leave open,
+    ascending. Every replica recomputes the list (R33)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    view_changes: tuple[tuple[Count, Hash], ...]
+    proposals: tuple[bytes, ...]
+
+
+class Status(Wire, frozen=True):
+    """Where I am; peers answer with what I lack. From the primary it is the heartbeat too (R30)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    """The view I am in, or, while `changing`, the one I want to enter."""
+    changing: bool
+    executed: Count
+    stable: Count
+    proposed: Count
+    """Highest sequence I hold a PRE-PREPARE for in `view`."""
+    missing: Annotated[tuple[Count, ...], msgspec.Meta(max_length=64)]
+    """Sequences above `executed` for which I lack a PRE-PREPARE or votes; at most 32."""
+    voting: bool
+    """False: I follow without a vote (R11)."""
+
+
+class Receipt(Wire, frozen=True):
+    """I executed `sequence`, and this is its entry hash (R26). f + 1 equal ones answer a client."""
+
+    epoch: Count
+    sender: Count
+    sequence: Count
+    entry_hash: Hash
+
+
+class Repeat(Wire, frozen=True):
+    """Answer to a retry of an executed bundle (R16): where it stands and the outcome code of each
+    operation. f + 1 equal ones answer the client."""
+
+    epoch: Count
+    sender: Count
+    session: tuple[Count, Count]
+    number: Count
+    request: Hash
+    """Digest of the bundle."""
+    sequence: Count
+    first_index: Count
+    codes: tuple[Word, ...]
+
+
+# --- Log -----------------------------------------------------------------------------------------
+
+
+class Batch(Wire, frozen=True):
+    """What a sequence executes: bundle frames with their signatures (R1, R3)."""
+
+    origin_view: Count
+    proposed: Count
+    """Proposed timestamp, Unix microseconds."""
+    requests: tuple[bytes, ...]
+
+
+class Entry(Wire, frozen=True):
+    """One executed sequence; chained by hash (R1). A null request has batch b"" and no results."""
+
+    epoch: Count
+    sequence: Count
+    batch_digest: Hash
+    results_root: Hash
+    timestamp: Count
+    """Effective timestamp."""
+    previous: Hash
+    """Entry hash of sequence - 1; 32 zero bytes for sequence 1."""
+
+
+class Outcome(Wire, frozen=True):
+    """What one operation did. `state` is the canonical state of its ticket afterwards (b"": none)."""
+
+    code: Word
+    """"ok" or a reason of tickets.machine.reasons."""
+    state: bytes
+
+
+# --- Link messages -------------------------------------------------------------------------------
+
+
+class FetchBatch(Wire, frozen=True):
+    """Give me the body of this batch digest (R21)."""
+
+    digest: Hash
+
+
+class SupplyBatch(Wire, frozen=True):
+    """The body; the receiver checks the digest and the request signatures."""
+
+    body: bytes
+
+
+class FetchEntries(Wire, frozen=True):
+    """Give me log entries from `first` on, up to a size bound (R23)."""
+
+    epoch: Count
+    first: Count
+    last: Count
+
+
+class Entries(Wire, frozen=True):
+    """A contiguous range: (entry, batch body, COMMIT frames) each. The frames are q COMMITs of one view,
+    or () where `checkpoint` (q CHECKPOINT frames for the last sequence of the range) covers them."""
+
+    entries: tuple[tuple[Entry, bytes, tuple[bytes, ...]], ...]
+    checkpoint: tuple[bytes, ...]
+
+
+class FetchViewChange(Wire, frozen=True):
+    """Give me the VIEW-CHANGE frame with this digest (R33)."""
+
+    digest: Hash
+
+
+class SupplyFrames(Wire, frozen=True):
+    """Signed frames that the receiver lacked (retransmission); each is verified by itself."""
+
+    frames: tuple[bytes, ...]
+
+
+class Reply(Wire, frozen=True):
+    """To a client: its bundle stands in `entry` from `first_index` on. The client recomputes the
+    bundle's subtree from its operations and `outcomes`, climbs `path` to the results root, hashes
+    the entry and compares it with `receipt` (a Receipt frame)."""
+
+    session: tuple[Count, Count]
+    number: Count
+    request: Hash
+    """Digest of the bundle."""
+    entry: Entry
+    first_index: Count
+    outcomes: tuple[Outcome, ...]
+    path: tuple[tuple[bool, Hash], ...]
+    """Siblings from the bundle's subtree up: (True: sibling is on the left, hash)."""
+    receipt: bytes
+
+
+class Busy(Wire, frozen=True):
+    """To a client: not ordered, and why (`busy`, `unknown_session`, `outside_window`, ...). A single
+    replica's word: a hint, never an outcome."""
+
+    session: tuple[Count, Count]
+    number: Count
+    request: Hash
+    code: Word
+    retry_after_ms: Count
+
+
+class Follow(Wire, frozen=True):
+    """A learner or lagging replica to one member: send me entries from `first` on, and each new one as
+    you execute it, for the next three seconds (renewed by repeating it)."""
+
+    epoch: Count
+    first: Count
+
+
+class Hello(Wire, frozen=True):
+    """First frame of a dialler. `client`: 8 random bytes of a client process, b"" for a member or learner.
+    Replies for (authenticated principal, client) go to this connection from now on."""
+
+    client: Annotated[bytes, msgspec.Meta(max_length=32)]
+
+
+class Query(Wire, frozen=True):
+    """To a node, outside consensus: `what` is status, ticket or stats; answered at its own sequence."""
+
+    number: Count
+    what: Word
+    arguments: Annotated[tuple[Text, ...], msgspec.Meta(max_length=16)]
+
+
+class Answer(Wire, frozen=True):
+    """To a Query: JSON text, or an error code and no text."""
+
+    number: Count
+    code: Word
+    text: str
+
+
+KINDS: dict[int, type[Any]] = {
+    1: Bundle,
+    16: PrePrepare,
+    17: Prepare,
+    18: Commit,
+    19: Checkpoint,
+    20: Suspect,
+    21: ViewChange,
+    22: NewView,
+    23: Status,
+    24: Receipt,
+    25: Repeat,
+    64: FetchBatch,
+    65: SupplyBatch,
+    66: FetchEntries,
+    67: Entries,
+    68: FetchViewChange,
+    69: SupplyFrames,
+    70: Reply,
+    71: Busy,
+    72: Follow,
+    73: Hello,
+    74: Query,
+    75: Answer,
+}
+KIND_OF: dict[type[Any], int] = {message: kind for kind, message in KINDS.items()}
+REQUESTS = frozenset({Bundle})
+STATEMENTS = frozenset(message for kind, message in KINDS.items() if 16 <= kind < 64)
+LINK = frozenset(message for kind, message in KINDS.items() if kind >= 64)
+
+
+def bundle_digest(body: bytes) -> bytes:
+    """Identity of a request: hash of its signed body, never of a signature (PITFALLS row 12)."""
+    return canonical.tagged_digest("dtvn/v1/bundle", body)
+
+
+def batch_digest(origin_view: int, proposed: int, requests: tuple[bytes, ...]) -> bytes:
+    """R1: H(tag, origin view, proposed timestamp, request digests); neither view, primary nor sequence.
+
+    `requests` are bundle digests in order.
+    """
+    header = origin_view.to_bytes(8, "big") + proposed.to_bytes(8, "big")
+    return canonical.tagged_digest("dtvn/v1/batch", header, *requests)
+
+
+def entry_hash(entry: Entry) -> bytes:
+    """R1: H(tag, epoch, s, batch digest, results root, effective timestamp, previous): no view."""
+    return canonical.tagged_digest("dtvn/v1/entry", canonical.encode(entry))

@@ -1,0 +1,52 @@
+"""What the core itself needs from its host: a signer, and what to restore from (also in ports)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from validators.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    EntryRecord,
+    SlotRecord,
+    StateRecord,
+)
+from validators.consensus.log_tree import Frontier
+from validators.consensus.verified import Verified
+
+__all__ = ["Recovery", "Signer"]
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    """All that a replica restores itself from."""
+
+    frontier: Frontier
+    """Merkle frontier over all entry hashes of the log."""
+    applied_sequence: int
+    """The materialised rows are those after this sequence."""
+    rows: Iterable[ApplicationChange]
+    entries: tuple[EntryRecord, ...]
+    """Ascending: at least those above `applied_sequence`, and the newest few for peers that lag."""
+    slots: tuple[SlotRecord, ...]
+    checkpoint: CheckpointRecord | None
+    """The newest stable one."""
+    states: tuple[StateRecord, ...]
+
+
+class Signer(Protocol):
+    """Seals messages into frames; deterministic (R4)."""
+
+    def sign(self, message: Any, attachment: bytes = b"") -> bytes:
+        """Encoded envelope of a statement (or request) signed with the own key."""
+
+    def link(self, message: Any) -> bytes:
+        """Encoded envelope of an unsigned link message."""
+
+    def attach(self, frame: bytes, attachment: bytes) -> bytes:
+        """The same signed frame with another attachment (the batch body)."""
+
+    def open(self, frame: bytes, body: bytes = b"") -> Verified[Any]:
+        """Decode a frame out of the own ledger (signature not checked again); `body`: its batch."""

@@ -1,0 +1,349 @@
+"""Phase: PRE-PREPARE, PREPARE, COMMIT of the view this replica is in (Castro & Liskov 1999, 4.2).
+
+What leads to a vote is in `consider` (own PREPARE) and `enter_prepared` (own COMMIT), nowhere else.
+Counting goes on where an own vote is withheld: a decided slot is never blocked by this replica (R21).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from validators import quorum
+from validators.consensus.certificate import CommitCertificate, Prepared
+from validators.consensus.effects import Reason, SlotRecord
+from validators.consensus.log import LateCommits, Slot, Vote
+from validators.consensus.messages import (
+    NULL_BATCH_DIGEST,
+    Commit,
+    Prepare,
+    PreparedProof,
+    PrePrepare,
+)
+from validators.consensus.pool import key_of
+from validators.consensus.verified import Verified, VerifiedBatch
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["Ordering"]
+
+PROPOSALS_MAX = 4
+"""Digests kept per slot; an honest primary sends one. Further ones can still win by COMMITs."""
+
+
+class Ordering:
+    """The three-phase protocol of one view."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self._prepares_needed = core.q - 1
+        self._commits_needed = core.q
+
+    # --- PRE-PREPARE -------------------------------------------------------------------------------
+
+    def refuse_pre_prepare(self, message: PrePrepare) -> Reason | None:
+        """Cheap refusal (R5)."""
+        core = self.core
+        reason = self._refuse_place(message)
+        if reason is not None:
+            return reason
+        if message.sender != quorum.primary(message.view, core.n):
+            return Reason.NOT_PRIMARY
+        if core.views.is_ahead(message.view):
+            return None
+        if message.sequence <= core.views.start:
+            # What the NEW-VIEW demands is all that may stand there in this view (R33).
+            demanded = core.views.demanded.get(message.sequence)
+            if demanded is None:
+                return Reason.OUTSIDE_WINDOW
+            if demanded[0] != message.digest and core.evidence.known("double_proposal", message):
+                return Reason.EQUIVOCATION
+        elif message.digest == NULL_BATCH_DIGEST:
+            return Reason.BAD_BATCH
+        slot = core.log.slots.get(message.sequence)
+        if slot is None:
+            return None
+        if message.digest in slot.proposals:
+            settled = message.digest in core.bodies and slot.withheld is None
+            return Reason.SECOND_MESSAGE if settled else None
+        if len(slot.proposals) >= PROPOSALS_MAX:
+            return Reason.EQUIVOCATION
+        return None
+
+    def on_pre_prepare(self, verified: Verified[PrePrepare]) -> None:
+        """A proposal of a view's primary, straight from it or relayed."""
+        message = verified.message
+        core = self.core
+        if (reason := self.refuse_pre_prepare(message)) is not None:
+            core.outbox.refused(reason, verified)
+            return
+        if core.views.is_ahead(message.view):
+            self._keep_for_later(verified)
+            return
+        demanded = core.views.demanded.get(message.sequence)
+        if demanded is not None and demanded[0] != message.digest:
+            core.evidence.note_double("double_proposal", verified, demanded[1])
+            return
+        slot = core.log.open(message.sequence, message.view, core.now.monotonic)
+        if message.digest not in slot.proposals:
+            if slot.digest is not None:
+                core.evidence.note_double("double_proposal", verified, slot.proposals[slot.digest])
+            self._place(slot, message.digest, verified.frame)
+            if verified.peer.member == message.sender:
+                core.suspicion.on_primary_heard()
+        if verified.batch is not None:
+            self.keep_body(verified.batch, message.sequence)
+        self.consider(slot)
+        self.advance(slot)
+
+    def keep_body(self, batch: VerifiedBatch, sequence: int) -> None:
+        """Keep a body and stop asking for it."""
+        core = self.core
+        if core.bodies.add(batch, sequence, core.executed):
+            core.batches.got(batch.digest)
+        else:
+            core.outbox.note("bodies_full", sequence=sequence)
+
+    def demand(self, sequence: int, digest: bytes, frame: bytes) -> Slot:
+        """Install a PRE-PREPARE of the NEW-VIEW: voted for whatever its content (R19)."""
+        core = self.core
+        slot = core.log.open(sequence, core.views.view, core.now.monotonic)
+        slot.carried = True
+        if digest not in slot.proposals:
+            self._place(slot, digest, frame)
+        return slot
+
+    def consider(self, slot: Slot) -> None:
+        """Give the own PREPARE for the first proposal, unless something speaks against it."""
+        core = self.core
+        digest = slot.digest
+        if digest is None or slot.my_prepare is not None or not core.may_vote(slot.view):
+            return
+        batch = core.bodies.get(digest)
+        if batch is None and core.log.digests.get(slot.sequence) != digest:
+            core.batches.ask(digest, slot.sequence)
+            return
+        if core.is_primary:
+            return  # its PRE-PREPARE is its vote
+        reason = core.execution.refuse_digest(slot.sequence, digest)
+        if slot.durable not in (None, digest):
+            reason = Reason.EQUIVOCATION  # the other proposal is prepared here already
+        if reason is None and not slot.carried and batch is not None:
+            reason = self.refuse_content(batch, slot.view)
+        if reason is not slot.withheld:
+            slot.withheld = reason
+            if reason is not None:
+                core.outbox.note("withheld", sequence=slot.sequence, reason=reason.value)
+        if reason is not None:
+            return
+        core.ballot.cast(view=slot.view, sequence=slot.sequence, phase="prepare", digest=digest)
+        vote = Prepare(core.config.epoch, core.index, slot.view, slot.sequence, digest)
+        frame = core.signer.sign(vote)
+        if slot.durable is None:
+            self._persist_proposal(slot, digest)
+        self._persist(slot, "prepare", (frame,))
+        slot.my_prepare = frame
+        slot.prepares.add(core.index, digest, frame)
+        core.outbox.broadcast(frame)
+
+    def refuse_content(self, batch: VerifiedBatch, view: int) -> Reason | None:
+        """Grounds to withhold the own PREPARE from a fresh proposal (R3, R19, R20)."""
+        core = self.core
+        config = core.config
+        if batch.batch.origin_view != view or not batch.bundles:
+            return Reason.BAD_BATCH
+        if len(batch.body) > config.batch_bytes_max:
+            return Reason.BAD_BATCH
+        if abs(batch.batch.proposed - core.now.wall // 1_000) > config.drift_bound:
+            return Reason.BAD_TIMESTAMP
+        operations = 0
+        keys = set()
+        for bundle in batch.bundles:
+            operations += len(bundle.bundle.operations)
+            keys.add(key_of(bundle.bundle, bundle.digest))
+            if core.application.repeated(bundle.bundle) is not None:
+                return Reason.DUPLICATE_REQUEST
+        if operations > config.batch_operations_max:
+            return Reason.BAD_BATCH
+        return None if len(keys) == len(batch.bundles) else Reason.DUPLICATE_REQUEST
+
+    # --- PREPARE -----------------------------------------------------------------------------------
+
+    def refuse_prepare(self, message: Prepare) -> Reason | None:
+        """Cheap refusal (R5); a second vote for another digest passes once, as evidence."""
+        core = self.core
+        reason = self._refuse_place(message)
+        if reason is not None:
+            return reason
+        if message.sender == quorum.primary(message.view, core.n):
+            return Reason.FROM_PRIMARY
+        slot = core.log.slots.get(message.sequence)
+        if slot is None or core.views.is_ahead(message.view):
+            return None
+        vote = slot.prepares.votes.get(message.sender)
+        if vote is not None:
+            if vote.digest == message.digest or core.evidence.known("prepare", message):
+                return Reason.SECOND_MESSAGE
+        elif slot.prepared is not None:
+            return Reason.DECIDED
+        return None
+
+    def on_prepare(self, verified: Verified[Prepare]) -> None:
+        """A backup holds batch and proposal."""
+        message = verified.message
+        core = self.core
+        if (reason := self.refuse_prepare(message)) is not None:
+            core.outbox.refused(reason, verified)
+            return
+        if core.views.is_ahead(message.view):
+            self._keep_for_later(verified)
+            return
+        slot = core.log.open(message.sequence, message.view, core.now.monotonic)
+        vote = slot.prepares.votes.get(message.sender)
+        if vote is not None:
+            core.evidence.note_double("prepare", verified, vote.frame)
+            return
+        count = slot.prepares.add(message.sender, message.digest, verified.frame)
+        if count >= self._prepares_needed:
+            self.advance(slot)
+
+    def advance(self, slot: Slot) -> None:
+        """Become prepared where a proposal, its body and q - 1 PREPAREs of backups are here."""
+        core = self.core
+        if slot.prepared is not None or not core.views.is_active(slot.view):
+            return
+        counts = slot.prepares.counts
+        for digest in slot.proposals:
+            if counts.get(digest, 0) < self._prepares_needed:
+                continue
+            if digest in core.bodies or core.log.digests.get(slot.sequence) == digest:
+                self.enter_prepared(slot, digest)
+                return
+            core.batches.ask(digest, slot.sequence)
+
+    def enter_prepared(self, slot: Slot, digest: bytes) -> None:
+        """The certificate exists; make it durable, then COMMIT (R6)."""
+        core = self.core
+        if core.execution.refuse_digest(slot.sequence, digest) is not None:
+            # Prepared here in an old view, while a later view committed another batch: no fork, as q
+            # COMMITs for this one cannot exist, and no reason to vote for it any more.
+            slot.withheld = Reason.DECIDED
+            return
+        slot.prepared = digest
+        prepares = slot.prepares.frames(digest, self._prepares_needed)
+        proof = PreparedProof(slot.proposals[digest], prepares)
+        core.log.certificates[slot.sequence] = Prepared(slot.view, slot.sequence, digest, proof)
+        if not core.may_vote(slot.view):
+            return
+        if slot.durable is None:
+            self._persist_proposal(slot, digest)
+        batch = core.bodies.get(digest)
+        body = batch.body if batch is not None and slot.durable != digest else b""
+        self._persist(slot, "prepared", (proof.pre_prepare, *prepares), body)
+        core.ballot.cast(view=slot.view, sequence=slot.sequence, phase="commit", digest=digest)
+        vote = Commit(core.config.epoch, core.index, slot.view, slot.sequence, digest)
+        frame = core.signer.sign(vote)
+        self._persist(slot, "commit", (frame,))
+        slot.my_commit = frame
+        core.outbox.broadcast(frame)
+        self._count_commit(slot, core.index, digest, frame)
+
+    # --- COMMIT ------------------------------------------------------------------------------------
+
+    def refuse_commit(self, message: Commit) -> Reason | None:
+        """Cheap refusal (R5). COMMITs of lower views may still decide and are let in (R21)."""
+        core = self.core
+        if not core.log.inside(message.sequence):
+            return Reason.OUTSIDE_WINDOW
+        if message.sequence <= core.executed or message.sequence in core.log.decisions:
+            return Reason.DECIDED
+        if core.views.is_ahead(message.view):
+            return Reason.FUTURE_VIEW if core.future.full(message.sender) else None
+        slot = core.log.slots.get(message.sequence)
+        if slot is None or slot.view != message.view:
+            return None
+        vote = slot.commits.votes.get(message.sender)
+        if vote is not None and (vote.digest == message.digest or core.evidence.known("commit", message)):
+            return Reason.SECOND_MESSAGE
+        return None
+
+    def on_commit(self, verified: Verified[Commit]) -> None:
+        """A replica holds a prepared certificate."""
+        message = verified.message
+        core = self.core
+        if (reason := self.refuse_commit(message)) is not None:
+            core.outbox.refused(reason, verified)
+            return
+        if core.views.is_ahead(message.view):
+            self._keep_for_later(verified)
+            return
+        slot = core.log.slots.get(message.sequence)
+        if slot is None and core.views.is_active(message.view):
+            slot = core.log.open(message.sequence, message.view, core.now.monotonic)
+        if slot is None or slot.view != message.view:
+            self._count_late(verified)
+            return
+        vote = slot.commits.votes.get(message.sender)
+        if vote is not None:
+            core.evidence.note_double("commit", verified, vote.frame)
+            return
+        self._count_commit(slot, message.sender, message.digest, verified.frame)
+
+    def _count_commit(self, slot: Slot, sender: int, digest: bytes, frame: bytes) -> None:
+        count = slot.commits.add(sender, digest, frame)
+        if count >= self._commits_needed:
+            frames = slot.commits.frames(digest, self._commits_needed)
+            self.decide(CommitCertificate(slot.view, slot.sequence, digest, frames))
+
+    def _count_late(self, verified: Verified[Commit]) -> None:
+        message = verified.message
+        late = self.core.log.late.setdefault(message.sequence, LateCommits())
+        vote = Vote(message.digest, verified.frame)
+        if late.add(message.sender, message.view, vote) >= self._commits_needed:
+            frames = late.frames(message.view, message.digest)[: self._commits_needed]
+            self.decide(CommitCertificate(message.view, message.sequence, message.digest, frames))
+
+    def decide(self, certificate: CommitCertificate) -> None:
+        """q COMMITs of one view: executed as soon as its turn comes and its body is here (R21)."""
+        core = self.core
+        sequence = certificate.sequence
+        if sequence <= core.executed:
+            core.execution.check_agrees(sequence, certificate.digest)
+            return
+        core.log.decisions.setdefault(sequence, certificate)
+        if certificate.digest not in core.bodies:
+            core.batches.ask(certificate.digest, sequence)
+
+    # --- shared ------------------------------------------------------------------------------------
+
+    def _refuse_place(self, message: PrePrepare | Prepare) -> Reason | None:
+        core = self.core
+        if not core.log.inside(message.sequence):
+            return Reason.OUTSIDE_WINDOW
+        views = core.views
+        if message.view < views.view:
+            return Reason.OLD_VIEW
+        if views.is_ahead(message.view) and core.future.full(message.sender):
+            return Reason.FUTURE_VIEW
+        return None
+
+    def _keep_for_later(self, verified: Verified[Any]) -> None:
+        if not self.core.future.add(verified):
+            self.core.outbox.refused(Reason.FUTURE_VIEW, verified)
+
+    def _place(self, slot: Slot, digest: bytes, frame: bytes) -> None:
+        if not slot.proposals:
+            slot.opened = self.core.now.monotonic
+        slot.proposals[digest] = frame
+        if slot.digest is None:
+            slot.digest = digest
+
+    def _persist_proposal(self, slot: Slot, digest: bytes) -> None:
+        batch = self.core.bodies.get(digest)
+        body = batch.body if batch is not None else b""
+        self._persist(slot, "pre_prepare", (slot.proposals[digest],), body)
+        slot.durable = digest
+
+    def _persist(self, slot: Slot, phase: str, frames: tuple[bytes, ...], body: bytes = b"") -> None:
+        epoch = self.core.config.epoch
+        self.core.outbox.persist(SlotRecord(epoch, slot.view, slot.sequence, phase, frames, body))

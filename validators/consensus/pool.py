@@ -1,0 +1,191 @@
+"""Requests known and not yet executed, in order of arrival, shared fairly by sessions (R20, R30).
+
+Every replica keeps them: the primary to propose, a backup to notice when the primary does not. A
+request leaves the pool when its session number was executed, or when the state refuses it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+
+from validators import canonical
+from validators.consensus.effects import Reason
+from validators.consensus.messages import Bundle
+from validators.consensus.verified import VerifiedBundle
+
+__all__ = ["BATCH_HEADER", "FRAMING", "Key", "Pending", "Pool", "key_of"]
+
+Key = tuple[int, int, int] | bytes
+Share = tuple[int, int] | str
+FRAMING = 8
+"""Bytes that one request costs in a batch besides its frame (MessagePack header of `bin`)."""
+BATCH_HEADER = 32
+"""Bytes of a batch besides its requests."""
+
+
+def key_of(bundle: Bundle, digest: bytes) -> Key:
+    """What may be executed only once: a session's number, or a session's opening (R12)."""
+    if bundle.session == (0, 0):
+        # Two openings with one nonce open one session; a client that signs both must not make a correct
+        # primary's proposal look like a repetition.
+        nonce = bundle.operations[0].nonce if bundle.operations else b""
+        return canonical.tagged_digest("dtvn/v1/opening", bundle.principal.encode(), b"\0", nonce)
+    return (*bundle.session, bundle.number)
+
+
+class Pending:
+    """One waiting request."""
+
+    __slots__ = ("arrived", "bundle", "forwarded", "gone", "key", "operations", "proposed", "share", "size")
+
+    def __init__(self, bundle: VerifiedBundle, key: Key, arrived: int) -> None:
+        inner = bundle.bundle
+        self.bundle = bundle
+        self.key = key
+        self.share: Share = inner.session if inner.session != (0, 0) else inner.principal
+        self.arrived = arrived
+        self.operations = len(inner.operations)
+        self.size = len(bundle.frame) + FRAMING
+        self.forwarded = 0
+        """Monotonic nanoseconds of the last forward to a primary."""
+        self.proposed = False
+        self.gone = False
+
+
+class Pool:
+    """Bounded by operations, bytes, and a share of both per session; over it clients hear `busy`."""
+
+    def __init__(self, *, operations_max: int, bytes_max: int, client_share: int) -> None:
+        self._operations_max = operations_max
+        self._bytes_max = bytes_max
+        self._client_share = client_share
+        self._pending: OrderedDict[Key, Pending] = OrderedDict()
+        self._held: dict[Share, tuple[int, int]] = {}
+        self.operations = 0
+        self.bytes = 0
+        self.leading = False
+        """Only a primary keeps queues to propose from."""
+        self._queues: dict[Share, deque[Pending]] = {}
+        self._rotation: deque[Share] = deque()
+        self.waiting_operations = 0
+        """Operations not yet proposed (only while leading)."""
+        self.waiting_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def get(self, key: Key) -> Pending | None:
+        """The waiting request of a key."""
+        return self._pending.get(key)
+
+    def oldest(self) -> Pending | None:
+        """The request that waits longest."""
+        return next(iter(self._pending.values()), None)
+
+    def __iter__(self) -> Iterator[Pending]:
+        return iter(self._pending.values())
+
+    def refuse(self, bundle: VerifiedBundle) -> Reason | None:
+        """BUSY when the pool, or this session's share of it, is full."""
+        inner = bundle.bundle
+        operations, size = len(inner.operations), len(bundle.frame) + FRAMING
+        if self.operations + operations > self._operations_max:
+            return Reason.BUSY
+        if self.bytes + size > self._bytes_max:
+            return Reason.BUSY
+        share: Share = inner.session if inner.session != (0, 0) else inner.principal
+        held_operations, held_bytes = self._held.get(share, (0, 0))
+        if (held_operations + operations) * self._client_share > self._operations_max:
+            return Reason.BUSY
+        if (held_bytes + size) * self._client_share > self._bytes_max:
+            return Reason.BUSY
+        return None
+
+    def add(self, bundle: VerifiedBundle, key: Key, now: int) -> Pending:
+        """Take in a request that `refuse` let pass and whose key is not here."""
+        item = Pending(bundle, key, now)
+        self._pending[key] = item
+        held_operations, held_bytes = self._held.get(item.share, (0, 0))
+        self._held[item.share] = (held_operations + item.operations, held_bytes + item.size)
+        self.operations += item.operations
+        self.bytes += item.size
+        if self.leading:
+            self._enqueue(item)
+        return item
+
+    def remove(self, key: Key) -> None:
+        """The key was executed or is refused for good."""
+        item = self._pending.pop(key, None)
+        if item is None:
+            return
+        self.operations -= item.operations
+        self.bytes -= item.size
+        held_operations, held_bytes = self._held[item.share]
+        if held_operations == item.operations:
+            del self._held[item.share]
+        else:
+            self._held[item.share] = (held_operations - item.operations, held_bytes - item.size)
+        if self.leading and not item.proposed:
+            self.waiting_operations -= item.operations
+            self.waiting_bytes -= item.size
+        item.gone = True
+
+    def lead(self) -> None:
+        """Become the primary's pool: everything waits to be proposed, in order of arrival."""
+        self.follow()
+        self.leading = True
+        for item in self._pending.values():
+            self._enqueue(item)
+
+    def follow(self) -> None:
+        """Become a backup's pool."""
+        self.leading = False
+        self._queues.clear()
+        self._rotation.clear()
+        self.waiting_operations = self.waiting_bytes = 0
+        for item in self._pending.values():
+            item.proposed = False
+
+    def take(self, operations_max: int, bytes_max: int) -> list[Pending]:
+        """Requests for one batch: one of each session in turn, in each session the oldest first."""
+        taken: list[Pending] = []
+        operations, size = 0, BATCH_HEADER
+        while self._rotation:
+            share = self._rotation[0]
+            queue = self._queues[share]
+            while queue and queue[0].gone:
+                queue.popleft()
+            if not queue:
+                self._rotation.popleft()
+                del self._queues[share]
+                continue
+            item = queue[0]
+            if taken and (operations + item.operations > operations_max or size + item.size > bytes_max):
+                break
+            queue.popleft()
+            self._rotation.rotate(-1)
+            item.proposed = True
+            self.waiting_operations -= item.operations
+            self.waiting_bytes -= item.size
+            operations += item.operations
+            size += item.size
+            taken.append(item)
+        return taken
+
+    def oldest_waiting(self) -> int | None:
+        """When the head of the next session's queue arrived: the start of the batch delay."""
+        for share in self._rotation:
+            for item in self._queues[share]:
+                if not item.gone:
+                    return item.arrived
+        return None
+
+    def _enqueue(self, item: Pending) -> None:
+        queue = self._queues.get(item.share)
+        if queue is None:
+            queue = self._queues[item.share] = deque()
+            self._rotation.append(item.share)
+        queue.append(item)
+        self.waiting_operations += item.operations
+        self.waiting_bytes += item.size

@@ -1,0 +1,102 @@
+"""Phase: the primary turns waiting requests into proposals (R2, R3, R20).
+
+At once when nothing is in flight, else when a batch is full or has waited `batch_delay`; within the
+pipeline bound and the window, which is all the backpressure there is (PITFALLS row 6).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validators import canonical
+from validators.consensus.effects import SlotRecord
+from validators.consensus.messages import Batch, PrePrepare, batch_digest
+from validators.consensus.pool import Pending
+from validators.consensus.verified import VerifiedBatch, VerifiedBundle
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["Proposing"]
+
+
+class Proposing:
+    """Owns the next sequence to propose."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.next_sequence = 1
+        self.hold_until = 0
+        """Nothing fresh is proposed before this sequence was executed: requests in slots up to it may
+        be waiting here too, and would be proposed twice."""
+
+    def begin(self, highest: int) -> None:
+        """This replica leads the view; slots up to `highest` are taken."""
+        self.next_sequence = highest + 1
+        self.hold_until = highest
+
+    def ready_at(self) -> int | None:
+        """Monotonic time when the next proposal may go out, or None: nothing may or need go."""
+        core = self.core
+        pool = core.pool
+        if not pool.waiting_operations or not core.may_vote(core.views.view) or not core.is_primary:
+            return None
+        executed = core.executed
+        if executed < self.hold_until:
+            return None
+        following = max(self.next_sequence, executed + 1)
+        in_flight = following - 1 - executed
+        if in_flight >= core.config.pipeline or following > core.log.stable + core.log.window:
+            return None
+        arrived = pool.oldest_waiting()
+        if arrived is None:
+            return None
+        if (
+            in_flight == 0
+            or pool.waiting_operations >= core.config.batch_operations_max
+            or pool.waiting_bytes >= core.config.batch_bytes_max
+        ):
+            return core.now.monotonic
+        return arrived + core.config.batch_delay
+
+    def run(self) -> None:
+        """Propose as long as something may go out now."""
+        core = self.core
+        while (ready_at := self.ready_at()) is not None and ready_at <= core.now.monotonic:
+            bundles = self._collect()
+            if bundles:
+                self._propose(bundles)
+                core.execution.run()
+
+    def _collect(self) -> list[VerifiedBundle]:
+        config = self.core.config
+        taken = self.core.pool.take(config.batch_operations_max, config.batch_bytes_max)
+        return [item.bundle for item in taken if self._still_wanted(item)]
+
+    def _still_wanted(self, item: Pending) -> bool:
+        """State may have moved on while it waited."""
+        return self.core.clients.answer_if_settled(item.bundle) is False
+
+    def _propose(self, bundles: list[VerifiedBundle]) -> None:
+        core = self.core
+        sequence = max(self.next_sequence, core.executed + 1)
+        view = core.views.view
+        batch = Batch(
+            origin_view=view,
+            proposed=core.now.wall // 1_000,
+            requests=tuple(bundle.frame for bundle in bundles),
+        )
+        digest = batch_digest(view, batch.proposed, tuple(bundle.digest for bundle in bundles))
+        body = canonical.encode(batch)
+        core.ballot.cast(view=view, sequence=sequence, phase="pre_prepare", digest=digest)
+        epoch = core.config.epoch
+        frame = core.signer.sign(PrePrepare(epoch, core.index, view, sequence, digest))
+        core.outbox.persist(SlotRecord(epoch, view, sequence, "pre_prepare", (frame,), body))
+        slot = core.log.open(sequence, view, core.now.monotonic)
+        slot.proposals[digest] = frame
+        slot.digest = slot.durable = digest
+        verified = VerifiedBatch(batch=batch, digest=digest, body=body, bundles=tuple(bundles))
+        core.ordering.keep_body(verified, sequence)
+        core.outbox.broadcast(core.signer.attach(frame, body))
+        self.next_sequence = sequence + 1
+        core.ordering.advance(slot)

@@ -1,0 +1,425 @@
+"""One validator's PBFT, pure: verified messages and time in, effects out (DESIGN section 3).
+
+`receive` dispatches to the phases; each phase owns its state in its own file and calls the others
+directly. Reading order: ordering (the three phases), proposing, execution, checkpoint, clients,
+reporting and catch_up (what was lost), suspicion and view_change (a primary that fails), restore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from validators.consensus import invariants
+from validators.consensus import restore as restoring
+from validators.consensus import snapshot as snapshots
+from validators.consensus.application import Application
+from validators.consensus.ballot import Ballot
+from validators.consensus.bodies import Bodies
+from validators.consensus.catch_up import CatchUp
+from validators.consensus.checkpoint import Checkpoints
+from validators.consensus.clients import Clients
+from validators.consensus.config import Config
+from validators.consensus.effects import Effects, Now, Reason, StateRecord
+from validators.consensus.errors import InvariantBreach
+from validators.consensus.evidence import Evidence
+from validators.consensus.execution import Execution
+from validators.consensus.executor import Executor
+from validators.consensus.fetching import Fetching
+from validators.consensus.future import Future
+from validators.consensus.log import Log, Slot
+from validators.consensus.messages import (
+    STATEMENTS,
+    Bundle,
+    Checkpoint,
+    Commit,
+    Entries,
+    FetchBatch,
+    FetchViewChange,
+    NewView,
+    Prepare,
+    PrePrepare,
+    Status,
+    SupplyBatch,
+    SupplyFrames,
+    Suspect,
+    ViewChange,
+)
+from validators.consensus.needs import Recovery, Signer
+from validators.consensus.ordering import Ordering
+from validators.consensus.outbox import Outbox
+from validators.consensus.own import Own
+from validators.consensus.pool import Pool
+from validators.consensus.proposing import Proposing
+from validators.consensus.reporting import SUPPLIED_MAX, Reporting
+from validators.consensus.snapshot import ReplicaSnapshot
+from validators.consensus.suspicion import Suspicion
+from validators.consensus.throttle import Throttle
+from validators.consensus.verified import Header, Verified, VerifiedBundle
+from validators.consensus.view_change import Views
+
+__all__ = ["Replica"]
+
+SHORT_PAUSE_EVERY = 5_000_000_000
+"""Nanoseconds between two gaps under 2 T that count as pauses (R31)."""
+
+DEEP_CHECK_EVERY = 64
+"""Steps between two walks over all open slots in `invariants`."""
+
+
+class Replica:
+    """See validators.consensus. `voting` False: follows the log without a vote (R11)."""
+
+    def __init__(self, config: Config, signer: Signer, application: Application, voting: bool) -> None:
+        if config.index is None:
+            raise ValueError("a replica is a member; a learner has no index")
+        self.config = config
+        self.index = config.index
+        self.n = config.n
+        self.q = config.q
+        self.others = [(config.index + k) % config.n for k in range(1, config.n)]
+        self.signer = signer
+        self.application = application
+        self.voting = voting
+        self.voting_reason = "" if voting else "started without a vote"
+        self.now = Now(0, 0)
+        self.outbox = Outbox(alone=config.n == 1)
+        self.log = Log(window=config.window, reach=config.reach)
+        self.bodies = Bodies(config.bodies_bytes_max)
+        self.ballot = Ballot()
+        self.pool = Pool(
+            operations_max=config.pool_operations_max,
+            bytes_max=config.pool_bytes_max,
+            client_share=config.pool_client_share,
+        )
+        self.future = Future(
+            members=config.n,
+            frames_max=config.future_frames_max,
+            bytes_max=config.future_bytes_max,
+        )
+        self.throttle = Throttle(self, config.resend_after)
+        self.evidence = Evidence(self)
+        self.own = Own(self)
+        self.batches = self._fetching(lambda digest: signer.link(FetchBatch(digest)), 4 * config.reach)
+        self.view_changes = self._fetching(
+            lambda digest: signer.link(FetchViewChange(digest)), config.n * config.q
+        )
+        self.views = Views(self)
+        self.ordering = Ordering(self)
+        self.proposing = Proposing(self)
+        self.execution = Execution(self, Executor(config.epoch, application))
+        self.checkpoints = Checkpoints(self)
+        self.clients = Clients(self)
+        self.catch_up = CatchUp(self)
+        self.reporting = Reporting(self)
+        self.suspicion = Suspicion(self)
+        self._last_turn = 0
+        self._paused_at = -SHORT_PAUSE_EVERY
+        self._steps = 0
+        self._deadline: int | None = None
+        self._deadline_known = False
+        self._handlers, self._refusals = self._tables()
+
+    # --- the face -----------------------------------------------------------------------------------
+
+    def restore(self, recovery: Recovery, now: Now) -> Effects:
+        """Take up where the ledger ends and say again what was said, byte for byte (R7)."""
+        self.now = now
+        self._last_turn = now.monotonic
+        asked = self.voting
+        restoring.restore(self, recovery)
+        if not self.voting:
+            self.stop_voting(self.voting_reason or ("its ledger says so" if asked else "no vote"))
+        highest = max(self.log.highest, self.views.start, self.executed)
+        self.suspicion.begin()
+        self.views.install_demanded()
+        if self.is_primary and self.views.is_active(self.views.view):
+            self.pool.lead()
+            self.proposing.begin(highest)
+        restoring.say_again(self)
+        for slot in list(self.log.unexecuted(self.executed)):
+            self.ordering.consider(slot)
+            self.ordering.advance(slot)
+        self._settle()
+        if self.n > 1:
+            self.reporting.say()
+        return self.outbox.take()
+
+    def wants(self, header: Header) -> Reason | None:
+        """Cheap refusal before any signature is checked (R5). Reads only."""
+        message = header.message
+        kind = type(message)
+        refuse = self._refusals.get(kind)
+        if refuse is None:
+            return Reason.WRONG_KIND
+        if header.peer.member is None and kind is not Bundle:
+            return Reason.NOT_MEMBER
+        body = message.body if kind is SupplyBatch else header.attachment
+        if len(body) > self.config.batch_bytes_max:
+            return Reason.TOO_LARGE  # no honest replica votes for it, so nobody needs it
+        if kind in STATEMENTS:
+            reason = self._refuse_sender(message)
+            if reason is not None:
+                return reason
+            if message.sender == self.index:
+                return self.own.refuse(message)
+        return refuse(message, header.peer.member)
+
+    def receive(self, verified: Verified[Any], now: Now) -> Effects:
+        """Handle one verified message."""
+        self._begin(now)
+        self._dispatch(verified)
+        self._settle()
+        return self.outbox.take()
+
+    def tick(self, now: Now) -> Effects:
+        """The deadline passed: look at every clock."""
+        due = self._deadline
+        if due is not None and self._deadline_known and now.monotonic <= due + self.config.timeout_base // 2:
+            self.suspicion.on_late(max(0, now.monotonic - due))
+        self._begin(now)
+        self.batches.tick()
+        self.view_changes.tick()
+        self.catch_up.tick()
+        self.suspicion.tick()
+        self.reporting.tick()
+        self._settle()
+        return self.outbox.take()
+
+    def deadline(self) -> int | None:
+        """Monotonic nanoseconds when `tick` is wanted next, or None: nothing to wait for."""
+        if not self._deadline_known:
+            self._deadline = self._next_deadline()
+            self._deadline_known = True
+        return self._deadline
+
+    def measured(self, round_trip: int) -> None:
+        """A host that measures its links tells the peers' round trip, nanoseconds (R31)."""
+        self.suspicion.on_round_trip(round_trip)
+
+    def snapshot(self) -> ReplicaSnapshot:
+        """What status pages show; a frozen value."""
+        return snapshots.take(self)
+
+    def invariants(self) -> None:
+        """Raise InvariantBreach when this replica contradicts itself. Called after each input."""
+        self._steps += 1
+        invariants.check(self, deep=self._steps % DEEP_CHECK_EVERY == 0)
+
+    # --- what phases ask ----------------------------------------------------------------------------
+
+    @property
+    def executed(self) -> int:
+        """Last executed sequence."""
+        return self.execution.executor.executed
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this replica is the primary of its view."""
+        return self.views.view % self.n == self.index
+
+    def may_vote(self, view: int) -> bool:
+        """Whether an own vote in `view` is allowed now."""
+        return self.voting and view == self.views.view and not self.views.changing
+
+    def waiting_since(self) -> int | None:
+        """Monotonic time since when a request or a proposal waits, or None. Votes alone are no work:
+        any backup could send one and depose a correct primary (PITFALLS row 13)."""
+        oldest = self.pool.oldest()
+        slot = next((slot for slot in self.log.unexecuted(self.executed) if slot.proposals), None)
+        if oldest is None:
+            return slot.opened if slot is not None else None
+        return oldest.arrived if slot is None else min(oldest.arrived, slot.opened)
+
+    def stop_voting(self, reason: str) -> None:
+        """Follow from now on, restarts included, and say so (R11)."""
+        self.voting = False
+        self.voting_reason = reason
+        self.pool.follow()
+        self.outbox.persist(StateRecord("voting", b"0"))
+        self.outbox.note("follower", reason=reason)
+
+    def breach(self, text: str) -> InvariantBreach:
+        """An InvariantBreach that says where."""
+        return InvariantBreach(f"member {self.index} view {self.views.view} sequence {self.executed}: {text}")
+
+    def on_stable(self, sequence: int) -> None:
+        """A stable checkpoint covers everything up to `sequence` (R24)."""
+        self.log.prune(sequence)
+        self.bodies.prune(sequence)
+        self.ballot.prune(sequence)
+        self.batches.prune(sequence)
+        self.suspicion.on_stable()
+        self.views.install_demanded()
+
+    def on_entered(self, left: list[Slot]) -> None:
+        """A new view is entered; `left`: the slots of the old one."""
+        demanded = {digest for digest, _frame in self.views.demanded.values()}
+        decided = {certificate.digest for certificate in self.log.decisions.values()}
+        self.batches.keep_only(demanded | decided)
+        bundles: list[VerifiedBundle] = []
+        for slot in left:
+            for digest in slot.proposals:
+                batch = self.bodies.get(digest)
+                if batch is not None and digest not in demanded and slot.sequence > self.executed:
+                    bundles += batch.bundles
+        certified = {certificate.digest for certificate in self.log.certificates.values()}
+        needed = demanded | decided | certified | set(self.log.digests.values())
+        self.bodies.leave_view(needed, self.ballot.digests("prepare"))
+        self.clients.requeue(bundles)
+        self.suspicion.on_entered()
+        if self.is_primary and self.voting:
+            self.pool.lead()
+            self.proposing.begin(max(self.views.start, self.executed))
+        else:
+            self.pool.follow()
+        self.views.install_demanded()
+        self.clients.forward_waiting(0)
+        for verified in self.future.take(self.views.view):
+            self._dispatch(verified)
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _next_deadline(self) -> int | None:
+        times = [
+            self.proposing.ready_at(),
+            self.batches.deadline(),
+            self.view_changes.deadline(),
+            self.catch_up.deadline(),
+            self.suspicion.deadline(),
+            self.reporting.deadline(),
+        ]
+        if self.n > 1:
+            times.append(self._last_turn + self.config.timeout_base // 4)
+        known = [time for time in times if time is not None]
+        return min(known) if known else None
+
+    def _begin(self, now: Now) -> None:
+        """Start a step. Two turns far apart mean that this process was paused: move all deadlines by
+        the gap before looking at them (R31)."""
+        gap = now.monotonic - self._last_turn
+        if gap > self.config.timeout_base // 2 and self._was_paused(gap, now):
+            for phase in (
+                self.suspicion,
+                self.catch_up,
+                self.reporting,
+                self.batches,
+                self.view_changes,
+            ):
+                phase.shift(gap)
+            if self.n > 1:
+                self.outbox.note("paused", nanoseconds=gap)
+        self._last_turn = now.monotonic
+        self._deadline_known = False
+        self.now = now
+
+    def _was_paused(self, gap: int, now: Now) -> bool:
+        """A long gap is a pause; short ones one after another are a slow machine (or a liar that keeps it
+        busy), and must not put off every suspicion for ever."""
+        short = gap <= 2 * self.config.timeout_base
+        if short and now.monotonic - self._paused_at < SHORT_PAUSE_EVERY:
+            return False
+        self._paused_at = now.monotonic
+        return True
+
+    def _settle(self) -> None:
+        """End a step: execute what is decided, propose what waits."""
+        self.execution.run()
+        self.proposing.run()
+
+    def _dispatch(self, verified: Verified[Any]) -> None:
+        message = verified.message
+        kind = type(message)
+        handler = self._handlers.get(kind)
+        reason: Reason | None = None
+        if handler is None:
+            reason = Reason.WRONG_KIND
+        elif kind in STATEMENTS:
+            reason = self._refuse_sender(message)
+            if reason is None and message.sender == self.index:
+                self.own.on_own(verified)
+                return
+        if handler is None or reason is not None:
+            self.outbox.refused(reason or Reason.WRONG_KIND, verified)
+            return
+        handler(verified)
+
+    def _refuse_sender(self, message: Any) -> Reason | None:
+        if message.epoch != self.config.epoch:
+            return Reason.WRONG_EPOCH
+        return None if 0 <= message.sender < self.n else Reason.UNKNOWN_SENDER
+
+    def _on_supply_frames(self, verified: Verified[SupplyFrames]) -> None:
+        for frame in verified.message.frames[:SUPPLIED_MAX]:
+            found = verified.nested.get(frame)
+            if found is not None and type(found.message) in STATEMENTS:
+                self._dispatch(found)
+
+    def _on_fetch_batch(self, verified: Verified[FetchBatch]) -> None:
+        member = verified.peer.member
+        digest = verified.message.digest
+        batch = self.bodies.get(digest)
+        if member is None or batch is None or not batch.body:
+            return
+        if self.throttle.allow(member, digest):
+            self.outbox.send(member, self.signer.link(SupplyBatch(batch.body)))
+
+    def _on_supply_batch(self, verified: Verified[SupplyBatch]) -> None:
+        batch = verified.batch
+        if batch is None or batch.digest not in self.batches:
+            self.outbox.refused(Reason.NOT_ASKED, verified)
+            return
+        self.ordering.keep_body(batch, self.batches.sequence_of(batch.digest))
+        for slot in list(self.log.slots.values()):
+            if batch.digest in slot.proposals:
+                self.ordering.consider(slot)
+                self.ordering.advance(slot)
+
+    def _fetching(self, make: Callable[[bytes], bytes], wishes_max: int) -> Fetching:
+        config = self.config
+        return Fetching(
+            self, make, wishes_max=wishes_max, delay=config.fetch_delay, retry=config.resend_after
+        )
+
+    def _tables(
+        self,
+    ) -> tuple[
+        dict[type[Any], Callable[[Verified[Any]], None]],
+        dict[type[Any], Callable[[Any, int | None], Reason | None]],
+    ]:
+        """Kind of message -> its handler, and its cheap refusal."""
+        ordering, views = self.ordering, self.views
+        rows: list[tuple[type[Any], Any, Callable[[Any, int | None], Reason | None]]] = [
+            (Bundle, self.clients.on_bundle, self.clients.refuse_bundle),
+            (PrePrepare, ordering.on_pre_prepare, lambda m, _p: ordering.refuse_pre_prepare(m)),
+            (Prepare, ordering.on_prepare, lambda m, _p: ordering.refuse_prepare(m)),
+            (Commit, ordering.on_commit, lambda m, _p: ordering.refuse_commit(m)),
+            (
+                Checkpoint,
+                self.checkpoints.on_checkpoint,
+                lambda m, _p: self.checkpoints.refuse(m),
+            ),
+            (Suspect, self.suspicion.on_suspect, self.suspicion.refuse_suspect),
+            (ViewChange, views.on_view_change, lambda m, _p: views.refuse_view_change(m, None)),
+            (NewView, views.on_new_view, lambda m, _p: views.refuse_new_view(m)),
+            (Status, self.reporting.on_status, self.reporting.refuse_status),
+            (FetchBatch, self._on_fetch_batch, _never),
+            (
+                SupplyBatch,
+                self._on_supply_batch,
+                lambda _m, _p: None if len(self.batches) else Reason.NOT_ASKED,
+            ),
+            (FetchViewChange, views.on_fetch, _never),
+            (
+                SupplyFrames,
+                self._on_supply_frames,
+                lambda m, _p: Reason.TOO_LARGE if len(m.frames) > SUPPLIED_MAX else None,
+            ),
+            (Entries, self.catch_up.on_entries, lambda _m, p: self.catch_up.refuse_entries(p)),
+        ]
+        handlers = {kind: handler for kind, handler, _refuse in rows}
+        return handlers, {kind: refuse for kind, _handler, refuse in rows}
+
+
+def _never(_message: Any, _member: int | None) -> Reason | None:
+    return None

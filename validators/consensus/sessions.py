@@ -1,0 +1,165 @@
+"""Sessions: which bundles of which client were executed, so that none is executed twice (R12, R19).
+
+A session is opened by an ordered operation and named by its (sequence, index). Executed bundle
+numbers live in a window [low, low + WINDOW); `low` rises only by `done_below` in the client's own
+bundles, and what lies below it is forgotten: it can neither be executed nor answered again. So memory
+is bounded (sessions_max * WINDOW bundles) and a replay of anything old is refused for ever.
+
+The table is part of the replicated state. It holds plain values and tells by `touch(key)` which rows
+changed: a session's own row under (sequence, index), a page of executed bundles under (sequence,
+index, page). Bundles are paged, 64 numbers each, because their owner hashes and stores what changed:
+a row per bundle would cost as much as the tickets, one row per session up to 50 KB at each change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from validators.consensus.effects import Reason
+
+__all__ = [
+    "PAGE",
+    "WINDOW",
+    "BundlePage",
+    "ExecutedBundle",
+    "SessionKey",
+    "SessionRow",
+    "SessionTable",
+]
+
+WINDOW = 1_024
+"""Bundle numbers of a session that may be open at once (R12)."""
+PAGE = 64
+"""Bundle numbers in one row."""
+
+SessionKey = tuple[int, int]
+
+
+class SessionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A client's session; its key is the (sequence, index) of the operation that opened it."""
+
+    principal: str
+    low: int
+    """Bundle numbers below it are forgotten and refused."""
+    last_sequence: int
+    """Where its newest bundle was executed: the least recent one is evicted first."""
+    last_index: int
+
+
+class ExecutedBundle(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a bundle stands and what became of it; never the replies themselves (R13)."""
+
+    number: int
+    digest: bytes
+    """messages.bundle_digest of its signed body."""
+    sequence: int
+    first_index: int
+    count: int
+    """Operations in it."""
+    codes: bytes
+    """One byte per operation, the number of its outcome code; trailing zeros (ok) cut off."""
+
+
+class BundlePage(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Executed bundles with number // PAGE equal, ascending by number."""
+
+    bundles: tuple[ExecutedBundle, ...]
+
+
+class SessionTable:
+    """All open sessions, at most `capacity`; beyond it the least recently executed one goes."""
+
+    def __init__(self, capacity: int, touch: Callable[[tuple[int, ...]], None]) -> None:
+        self._capacity = capacity
+        self._touch = touch
+        # Least recently executed first: a session moves to the end with each executed bundle.
+        self._sessions: dict[SessionKey, SessionRow] = {}
+        self._executed: dict[SessionKey, dict[int, ExecutedBundle]] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def open(self, key: SessionKey, principal: str) -> None:
+        """Open the session that the operation at `key` asks for, and evict one if there is no room."""
+        if len(self._sessions) >= self._capacity:
+            self._evict(next(iter(self._sessions)))
+        self._sessions[key] = SessionRow(principal=principal, low=0, last_sequence=key[0], last_index=key[1])
+        self._executed[key] = {}
+        self._touch(key)
+
+    def refuse(self, key: SessionKey, *, principal: str, number: int, done_below: int) -> Reason | None:
+        """Why this bundle may not be executed: unknown session, outside the window, already executed.
+
+        The window is the one after `done_below`, so a client whose window is full moves it by the
+        next bundle it sends.
+        """
+        session = self._sessions.get(key)
+        if session is None or session.principal != principal:
+            return Reason.UNKNOWN_SESSION
+        low = max(session.low, done_below)
+        if not low <= number < low + WINDOW:
+            return Reason.OUTSIDE_SESSION_WINDOW
+        if number in self._executed[key]:
+            return Reason.DECIDED
+        return None
+
+    def executed(self, key: SessionKey, *, principal: str, number: int) -> ExecutedBundle | None:
+        """The executed bundle with this number, while it is above the client's `done_below`."""
+        session = self._sessions.get(key)
+        if session is None or session.principal != principal or number < session.low:
+            return None
+        return self._executed[key].get(number)
+
+    def record(self, key: SessionKey, bundle: ExecutedBundle, *, done_below: int) -> None:
+        """Note an executed bundle that `refuse` let through, and forget what its client is done with."""
+        session = self._sessions.pop(key)
+        executed = self._executed[key]
+        low = max(session.low, done_below)
+        self._sessions[key] = SessionRow(
+            principal=session.principal,
+            low=low,
+            last_sequence=bundle.sequence,
+            last_index=bundle.first_index,
+        )
+        executed[bundle.number] = bundle
+        self._touch(key)
+        self._touch((*key, bundle.number // PAGE))
+        if low > session.low:
+            self._forget(key, executed, session.low, low)
+
+    def row(self, key: tuple[int, ...]) -> SessionRow | BundlePage | None:
+        """The present row under a touched key, None when it is gone."""
+        session = self._sessions.get((key[0], key[1]))
+        if session is None or len(key) == 2:
+            return session
+        executed = self._executed[(key[0], key[1])]
+        first = key[2] * PAGE
+        bundles = tuple(executed[n] for n in range(first, first + PAGE) if n in executed)
+        return BundlePage(bundles) if bundles else None
+
+    def load(
+        self,
+        sessions: Iterable[tuple[SessionKey, SessionRow]],
+        pages: Iterable[tuple[SessionKey, BundlePage]],
+    ) -> None:
+        """Replace everything by stored rows, in whatever order they come."""
+        ordered = sorted(sessions, key=lambda item: (item[1].last_sequence, item[1].last_index))
+        self._sessions = dict(ordered)
+        self._executed = {key: {} for key in self._sessions}
+        for key, page in pages:
+            self._executed[key].update((bundle.number, bundle) for bundle in page.bundles)
+
+    def _forget(self, key: SessionKey, executed: dict[int, ExecutedBundle], low: int, high: int) -> None:
+        """Drop executed numbers in [low, high); only the window below `low + WINDOW` can hold any."""
+        for number in range(low, min(high, low + WINDOW)):
+            if executed.pop(number, None) is not None:
+                self._touch((*key, number // PAGE))
+
+    def _evict(self, key: SessionKey) -> None:
+        for page in sorted({number // PAGE for number in self._executed[key]}):
+            self._touch((*key, page))
+        self._touch(key)
+        del self._sessions[key]
+        del self._executed[key]

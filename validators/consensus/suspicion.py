@@ -1,0 +1,338 @@
+"""Phase: is the primary doing its work? (R29, R30, R31; PITFALLS rows 13 and 14)
+
+A replica with a ground of its own says SUSPECT, again every heartbeat while the ground lasts, and goes
+on voting. `join(n)` suspects make others say it too; q of them make a replica leave the view, and only
+that binds. A VIEW-CHANGE counts as its sender's lasting suspicion. f liars reach neither number.
+
+A SUSPECT has no date: an old one could be shown again. So it counts in full only on its sender's own
+link; relayed by another (links between two members may be down) it counts only towards leaving, and
+only for a replica that has a ground of its own.
+
+Grounds: the primary is silent, waiting work does not progress, a NEW-VIEW is wrong, or (while a view
+change is under way and q members are bound to it) its NEW-VIEW does not come.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from validators import quorum
+from validators.consensus.effects import Reason
+from validators.consensus.messages import SupplyFrames, Suspect
+from validators.consensus.pool import Key
+from validators.consensus.verified import Verified
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["Suspicion"]
+
+REASON_LENGTH_MAX = 64
+LATENESS_KEPT = 256
+"""Ticks whose lateness is remembered: about a minute at five a second."""
+ADAPT_EVERY = 16
+LIFETIME_HEARTBEATS = 5
+"""A SUSPECT not renewed for so many heartbeats has lapsed: four may be lost in a row."""
+
+
+class Suspicion:
+    """Owns all deadlines about primaries."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.ground: str | None = None
+        """Why this replica suspects the view, or None."""
+        self.failures = 0
+        """View changes begun since the last stable checkpoint: the timeout doubles with each after the
+        first."""
+        self.suspects: dict[int, tuple[int, int]] = {}
+        """Member -> (view it would move to, monotonic time heard)."""
+        self._frames: dict[int, bytes] = {}
+        """The newest SUSPECT of each of them, to be relayed."""
+        self._relayed: dict[int, tuple[int, int]] = {}
+        """As `suspects`, told by somebody else."""
+        self._key: Key | None = None
+        """The waiting request that the ground is about: it lapses when that one progresses (R29)."""
+        self._mark = 0
+        """`executed` when the ground arose."""
+        self.primary_heard = 0
+        self._progressed = 0
+        self._bad_new_view = -1
+        self._quorum_bound_at: int | None = None
+        """When q members were seen bound to the view being entered: the timer's start (row 13)."""
+        self._say_again = 0
+        self._base = core.config.timeout_base
+        self._round_trip = 0
+        self._lateness: deque[int] = deque(maxlen=LATENESS_KEPT)
+
+    # --- events -------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start all clocks now (start, new view)."""
+        now = self.core.now.monotonic
+        self.primary_heard = self._progressed = now
+        self._clear()
+
+    def on_primary_heard(self) -> None:
+        """A proposal or heartbeat of the current view came straight from its primary."""
+        self.primary_heard = self.core.now.monotonic
+
+    def on_executed(self) -> None:
+        """A sequence was executed."""
+        self._progressed = self.core.now.monotonic
+
+    def on_stable(self) -> None:
+        """A stable checkpoint: the view works (R31)."""
+        self.failures = 0
+
+    def on_member_returned(self) -> None:
+        """A silent member speaks again: do not make it wait for a doubled timeout (R31)."""
+        self.failures = 0
+
+    def on_left(self) -> None:
+        """This replica sent a VIEW-CHANGE."""
+        self.failures += 1
+        self._quorum_bound_at = None
+        self._clear()
+
+    def on_entered(self) -> None:
+        """This replica entered a view."""
+        self._quorum_bound_at = None
+        self.begin()
+
+    def on_bad_new_view(self, view: int) -> None:
+        """The primary of `view` sent a NEW-VIEW that does not follow from its VIEW-CHANGEs: no need to
+        wait for it, if this is the view being entered. A liar who leads a later one changes nothing."""
+        self._bad_new_view = view
+        self.evaluate()
+
+    def on_view_change(self) -> None:
+        """A VIEW-CHANGE was counted."""
+        core = self.core
+        views = core.views
+        bound = views.changing and views.supporters(views.view) >= core.q
+        if bound and self._quorum_bound_at is None:
+            self._quorum_bound_at = core.now.monotonic
+        joined = views.joined_view()
+        if joined is not None and core.voting:
+            views.leave(joined, "f + 1 members left")
+        else:
+            self.evaluate()
+
+    def refuse_suspect(self, message: Suspect, _member: int | None) -> Reason | None:
+        """Cheap refusal (R5)."""
+        return Reason.OLD_VIEW if message.view <= self.core.views.view else None
+
+    def on_suspect(self, verified: Verified[Suspect]) -> None:
+        """A member would move to a higher view."""
+        message = verified.message
+        core = self.core
+        if (reason := self.refuse_suspect(message, verified.peer.member)) is not None:
+            core.outbox.refused(reason, verified)
+            return
+        if verified.peer.member != message.sender:
+            self._relayed[message.sender] = (message.view, core.now.monotonic)
+            self.evaluate()
+            return
+        if message.sender not in self.suspects:
+            text = message.reason[:REASON_LENGTH_MAX]
+            core.outbox.note("suspect_heard", sender=message.sender, view=message.view, reason=text)
+        self.suspects[message.sender] = (message.view, core.now.monotonic)
+        self._frames[message.sender] = verified.frame
+        self.evaluate()
+
+    def heard_for(self, view: int) -> tuple[bytes, ...]:
+        """SUSPECT frames that wanted `view` or a higher one, for members whose links are down."""
+        return tuple(
+            self._frames[member]
+            for member, (wanted, _heard) in self.suspects.items()
+            if wanted >= view and member in self._frames
+        )
+
+    # --- decisions ----------------------------------------------------------------------------------
+
+    def evaluate(self) -> None:
+        """Suspect, stop suspecting, or leave the view."""
+        core = self.core
+        if core.n == 1 or not core.voting:
+            return
+        others = self._others()
+        if self.ground is not None and self._lapsed(len(others)):
+            core.outbox.note("suspicion_lapsed", view=core.views.view, reason=self.ground)
+            self._clear()
+        if self.ground is None:
+            ground = self._own_ground()
+            if ground is None and len(others) >= quorum.join(core.n):
+                ground = "joined"
+            if ground is not None:
+                self._suspect(ground)
+        if self.ground is None:
+            return
+        if self.ground != "joined":
+            others = {**self._alive(self._relayed), **others}
+        views = sorted([*others.values(), core.views.view + 1], reverse=True)
+        if len(views) >= core.q:
+            core.views.leave(views[core.q - 1], self.ground)
+
+    def suspecting(self) -> tuple[int, ...]:
+        """Members that would leave the current view, this one included."""
+        members = set(self._others())
+        if self.ground is not None:
+            members.add(self.core.index)
+        return tuple(sorted(members))
+
+    def _others(self) -> dict[int, int]:
+        """Members that would move (or are bound) to a higher view than mine -> that view."""
+        core = self.core
+        view = core.views.view
+        found = self._alive(self.suspects)
+        for member, claim in core.views.claims.items():
+            if claim.view > view and member != core.index:
+                found[member] = max(claim.view, found.get(member, 0))
+        return found
+
+    def _alive(self, table: dict[int, tuple[int, int]]) -> dict[int, int]:
+        """Suspicions of the current view that have not lapsed: member -> view wanted."""
+        core = self.core
+        since = core.now.monotonic - LIFETIME_HEARTBEATS * core.config.heartbeat
+        return {
+            member: wanted
+            for member, (wanted, heard) in table.items()
+            if wanted > core.views.view and heard >= since
+        }
+
+    def _own_ground(self) -> str | None:
+        core = self.core
+        now = core.now.monotonic
+        views = core.views
+        if views.changing:
+            if self._bad_new_view == views.view:
+                return "bad_new_view"
+            due = self._new_view_due()
+            return "no_new_view" if due is not None and now >= due else None
+        if core.catch_up.is_holding():
+            return None
+        if not core.is_primary and now >= self.primary_heard + self.timeout:
+            return "silent_primary"
+        due = self._progress_due()
+        return "no_progress" if due is not None and now >= due else None
+
+    def _lapsed(self, others: int) -> bool:
+        core = self.core
+        if self.ground == "joined":
+            return others < quorum.join(core.n) and self._own_ground() is None
+        if self.ground == "silent_primary":
+            return core.now.monotonic < self.primary_heard + self.timeout
+        if self.ground == "no_progress":
+            if self._key is not None:
+                return core.pool.get(self._key) is None
+            return core.executed > self._mark
+        return False
+
+    def _suspect(self, ground: str) -> None:
+        core = self.core
+        oldest = core.pool.oldest()
+        self.ground = ground
+        self._key = oldest.key if oldest is not None else None
+        self._mark = core.executed
+        core.outbox.note("suspected", view=core.views.view, reason=ground)
+        self._say()
+
+    def _say(self) -> None:
+        core = self.core
+        message = Suspect(core.config.epoch, core.index, core.views.view + 1, self.ground or "")
+        core.outbox.broadcast(core.signer.sign(message))
+        relay = tuple(self._frames[member] for member in self._alive(self.suspects))
+        if relay:
+            core.outbox.broadcast(core.signer.link(SupplyFrames(relay)))
+        self._say_again = core.now.monotonic + core.config.heartbeat
+
+    def _clear(self) -> None:
+        self.ground = None
+        self._key = None
+
+    # --- time ---------------------------------------------------------------------------------------
+
+    @property
+    def timeout(self) -> int:
+        """T in nanoseconds: doubled for each failed view change, capped (R31)."""
+        doubled = self._base << min(max(0, self.failures - 1), 8)
+        return min(doubled, max(self.core.config.timeout_max, self._base))
+
+    def on_round_trip(self, nanoseconds: int) -> None:
+        """A host that measures its links tells the peers' round trip (R31)."""
+        self._round_trip = nanoseconds
+        self._adapt()
+
+    def on_late(self, nanoseconds: int) -> None:
+        """A tick came so long after it was due: as long as turns take here, or the processor is shared."""
+        self._lateness.append(nanoseconds)
+        if len(self._lateness) % ADAPT_EVERY == 0 or nanoseconds * 8 > self._base:
+            self._adapt()
+
+    def _adapt(self) -> None:
+        """T = clamp(base, 8 x (round trip + own p99 turn time), 5 s); never the primary's speed (R31)."""
+        config = self.core.config
+        late = sorted(self._lateness)
+        turn = late[(len(late) - 1) * 99 // 100] if late else 0
+        wanted = 8 * (self._round_trip + turn)
+        self._base = max(config.timeout_base, min(wanted, config.timeout_adapted_max))
+
+    def _new_view_due(self) -> int | None:
+        return None if self._quorum_bound_at is None else self._quorum_bound_at + self.timeout
+
+    def _progress_due(self) -> int | None:
+        """When waiting work without progress becomes a ground, or None: nothing waits."""
+        core = self.core
+        if core.executed >= core.log.stable + core.log.window:
+            return None  # the window waits for a checkpoint: no primary could go on (PITFALLS row 6)
+        since = core.waiting_since()
+        return None if since is None else max(since, self._progressed) + self.timeout
+
+    def tick(self) -> None:
+        """Deadlines may have passed."""
+        core = self.core
+        core.clients.drop_settled()
+        self._forward_again()
+        self.evaluate()
+        if self.ground is not None and core.now.monotonic >= self._say_again:
+            self._say()
+
+    def _forward_again(self) -> None:
+        """Half way to suspicion the primary gets what waits here once more: a forward may be lost."""
+        core = self.core
+        oldest = core.pool.oldest()
+        if oldest is not None and core.now.monotonic >= oldest.arrived + self.timeout // 2:
+            core.clients.forward_waiting(self.timeout // 2)
+
+    def deadline(self) -> int | None:
+        """Monotonic time of the next look, or None."""
+        core = self.core
+        if core.n == 1 or not core.voting:
+            return None
+        if self.ground is not None:
+            return self._say_again
+        if core.views.changing:
+            return self._new_view_due()
+        times = []
+        if not core.is_primary:
+            times.append(self.primary_heard + self.timeout)
+        due = self._progress_due()
+        if due is not None:
+            half = due - self.timeout // 2
+            times.append(due if core.now.monotonic >= half else half)
+        if core.catch_up.is_holding():
+            held = core.catch_up.held_until
+            times = [max(time, held) for time in times]
+        return min(times, default=None)
+
+    def shift(self, gap: int) -> None:
+        """This process was paused: nobody was silent meanwhile (R31)."""
+        self.primary_heard += gap
+        self._progressed += gap
+        if self._quorum_bound_at is not None:
+            self._quorum_bound_at += gap
+        for table in (self.suspects, self._relayed):
+            for member, (view, heard) in table.items():
+                table[member] = (view, heard + gap)

@@ -1,0 +1,213 @@
+"""`/ws`: the live feed to one client (spec 3.4), in the client's own pace.
+
+Two forms. Without asking, a client gets one frame per applied operation, as the contract has it. A
+client that sends `{"type": "resume", "after": N, "batch": true}` gets all that followed sequence N,
+several events a frame, refusals included; it acknowledges frames (`{"type": "ack", "sequence": to}`),
+and when it lags it is not sent more than it can hold, but catches up from the rows later.
+
+A frame that does not continue where this client is (dropped by the channel layer, or never sent) is
+not passed on: what is missing is taken from the recent frames, or read from the rows. So no client
+sees a gap, and none waits for another.
+
+The state of the nodes goes to pages whole and by its version, so a frame that was dropped, or came
+too early for the client, is made up for at its next word. Who may no longer watch is told so (4401).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Any
+
+import msgspec
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
+
+from validators.dashboard.access import may_watch, may_watch_still
+from validators.dashboard.live import Live, encoded, live_of_this_loop
+from validators.dashboard.nodes import cluster_status
+from validators.feed.rows import REFUSED_TYPE, read_applied
+
+__all__ = ["FeedConsumer", "NoSuchSocket"]
+
+CATCH_UP_FRAMES = 40
+"""Frames (20,000 events) a client is sent one after another; who missed more takes a fresh snapshot."""
+UNACKNOWLEDGED_MAX = 1_000_000
+"""Characters on their way to a client that acknowledges; beyond it, it gets nothing until it does."""
+CLOSED_NO_ACCESS = 4401
+"""Close code when the key was revoked or has expired, or the session has ended."""
+UNSPOKEN = frozenset({"tickets_seeded"})
+"""Events that are not told where they changed nothing (spec 3.3)."""
+
+logger = logging.getLogger("dtvn.feed")
+
+
+class NoSuchSocket(AsyncWebsocketConsumer):
+    """Any other WebSocket address."""
+
+    async def connect(self) -> None:
+        await self.close()
+
+
+class FeedConsumer(AsyncWebsocketConsumer):
+    """One client of the feed."""
+
+    live: Live | None = None
+    position = 0
+    """Everything up to this sequence was sent, or is known to the client."""
+    batch = False
+    nodes_version = 0
+    """Of the nodes' state that the client was told last."""
+
+    async def connect(self) -> None:
+        """Refused handshakes get 403; the first frame says how things stand."""
+        if not await may_watch(self.scope):
+            await self.close()
+            return
+        self._on_the_way: deque[tuple[int, int]] = deque()
+        """(to, characters) of frames not yet acknowledged."""
+        live = live_of_this_loop()
+        await self.channel_layer.group_add(live.group, self.channel_name)
+        self.live = live
+        self.position = await live.join()
+        await self.accept()
+        cluster = cluster_status(live.nodes)
+        self.nodes_version = live.nodes_version
+        await self._send(
+            {
+                "type": "connected",
+                "nodes": live.nodes,
+                "nodes_as_of": live.nodes_as_of,
+                "simulator_status": "idle",
+                "cluster_status": cluster["status"],
+                "sequence": self.position,
+            }
+        )
+
+    async def disconnect(self, code: int) -> None:
+        await self._leave()
+
+    async def _leave(self) -> None:
+        if self.live is not None:
+            live, self.live = self.live, None
+            live.leave()
+            await self.channel_layer.group_discard(live.group, self.channel_name)
+
+    # --- from the client ---------------------------------------------------------------------------
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer pings, take wishes; whatever else comes is ignored (spec 3.4)."""
+        try:
+            message = msgspec.json.decode(text_data or bytes_data or b"")
+        except (msgspec.DecodeError, RecursionError):
+            return
+        if self.live is None:
+            return
+        match message:
+            case {"type": "ping"}:
+                await self._send({"type": "pong"})
+                await self._tell_nodes()
+            case {"type": "resume", "after": int(after)} if not isinstance(after, bool) and after >= 0:
+                again, self.batch = self.batch, message.get("batch") is True
+                self._on_the_way.clear()
+                await self._resume(after)
+                await self._tell_nodes(again=again)
+            case {"type": "ack", "sequence": int(sequence)}:
+                await self._acknowledged(sequence)
+
+    async def _resume(self, after: int) -> None:
+        upto, self.position = self.position, after
+        await self._catch_up(upto)
+
+    async def _acknowledged(self, sequence: int) -> None:
+        held = self._full()
+        while self._on_the_way and self._on_the_way[0][0] <= sequence:
+            self._on_the_way.popleft()
+        if held and not self._full():
+            await self._catch_up(await database_sync_to_async(read_applied)())
+
+    # --- from the relay ----------------------------------------------------------------------------
+
+    async def feed_events(self, message: dict[str, Any]) -> None:
+        """A frame of the relay."""
+        if self.live is None or message["to"] <= self.position or self._full():
+            return
+        if message["after"] != self.position:
+            await self._catch_up(message["to"])
+        else:
+            await self._pass_on(message["text"], message["to"])
+
+    async def feed_nodes(self, message: dict[str, Any]) -> None:
+        """What changed about the nodes."""
+        if self.live is None:
+            return
+        for text in message["texts"]:
+            await self.send(text_data=text)
+        await self._tell_nodes()
+
+    async def feed_access(self, message: dict[str, Any]) -> None:
+        """Time to ask whether this client may still watch."""
+        try:
+            if self.live is None or await may_watch_still(self.scope):
+                return
+        except DatabaseError as error:
+            logger.warning("a client's access could not be read, it is asked for again: %s", error)
+            return
+        await self._leave()
+        await self.close(code=CLOSED_NO_ACCESS)
+
+    # --- to the client -----------------------------------------------------------------------------
+
+    async def _catch_up(self, upto: int) -> None:
+        """Send what lies between the client's position and `upto`, or tell it to reload."""
+        if self.live is None:
+            return
+        for _ in range(CATCH_UP_FRAMES):
+            if self.position >= upto or self._full():
+                return
+            frame = await self.live.frame_after(self.position)
+            if frame.to <= self.position:
+                return
+            await self._pass_on(frame.text, frame.to)
+        if self.position >= upto:
+            return
+        self.position = await database_sync_to_async(read_applied)()
+        await self._send({"type": "reset", "sequence": self.position})
+
+    async def _tell_nodes(self, *, again: bool = False) -> None:
+        """The nodes as they are, to a page that was not told; `again`: to one that holds a snapshot
+        which may be older or newer than what it was told, from a look that is surely newer."""
+        live = self.live
+        if live is None or not self.batch:
+            return
+        if again:
+            await live.look_at_nodes()
+        elif self.nodes_version == live.nodes_version:
+            return
+        self.nodes_version = live.nodes_version
+        await self._send({"type": "nodes", "nodes": live.nodes, "as_of": live.nodes_as_of})
+
+    async def _pass_on(self, text: str, to: int) -> None:
+        self.position = to
+        if self.batch:
+            self._on_the_way.append((to, len(text)))
+            await self.send(text_data=text)
+            return
+        for event in msgspec.json.decode(text)["events"]:
+            if event["type"] == REFUSED_TYPE or (event["type"] in UNSPOKEN and not event["count"]):
+                continue
+            await self._send(self._contract_form(event))
+
+    def _contract_form(self, event: dict[str, Any]) -> dict[str, Any]:
+        """A seed's count is the sum over the nodes' ledgers (spec 3.4)."""
+        if event["type"] != "tickets_seeded" or self.live is None:
+            return event
+        nodes = sum(node["role"] == "validator" for node in self.live.nodes)
+        return {**event, "unique": event["count"], "count": event["count"] * nodes, "nodes": nodes}
+
+    def _full(self) -> bool:
+        return sum(characters for _, characters in self._on_the_way) > UNACKNOWLEDGED_MAX
+
+    async def _send(self, content: dict[str, Any]) -> None:
+        await self.send(text_data=encoded(content).decode())

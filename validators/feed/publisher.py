@@ -1,0 +1,68 @@
+"""The learner's side of the feed: announce how far the rows are, and nothing else.
+
+Runs inside the learner's main loop, so it never blocks: a PUB socket drops for a subscriber that
+does not read, and a later announcement says all that an earlier one said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import zmq
+
+from validators.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Record
+from validators.feed.progress import SEQUENCE_BYTES
+from validators.ports import Journal, Recovery
+
+__all__ = ["AnnouncingJournal", "FeedPublisher"]
+
+SEND_QUEUE_MAX = 64
+"""Announcements kept for a subscriber that is slow; the newest one is enough for it anyway."""
+
+
+class FeedPublisher:
+    """Binds the feed's socket; there is one per network, in the process that holds the learner's lock."""
+
+    def __init__(self, address: str) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.SNDHWM, SEND_QUEUE_MAX)
+        self._socket.bind(address)
+
+    def announce(self, sequence: int) -> None:
+        """Every row up to `sequence` can be read now: say so."""
+        self._socket.send(sequence.to_bytes(SEQUENCE_BYTES, "big"), zmq.NOBLOCK)
+
+    def close(self) -> None:
+        """Release the socket; harmless when done twice."""
+        self._context.destroy(linger=0)
+
+
+class AnnouncingJournal:
+    """The learner's Journal: announces after each write of rows, so what is announced is readable (R17).
+
+    Compose it around the ledger: `AnnouncingJournal(ledger, FeedPublisher(feed_address(data)))`.
+    """
+
+    def __init__(self, journal: Journal, publisher: FeedPublisher) -> None:
+        self._journal = journal
+        self._publisher = publisher
+
+    def append(self, records: Sequence[Record]) -> None:
+        self._journal.append(records)
+
+    def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
+        self._journal.materialise(changes, sequence, timestamp)
+        self._publisher.announce(sequence)
+
+    def load(self) -> Recovery:
+        recovery = self._journal.load()
+        self._publisher.announce(recovery.applied_sequence)
+        return recovery
+
+    def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
+        return self._journal.entries(first, last, bytes_max)
+
+    def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
+        return self._journal.checkpoint_from(sequence)

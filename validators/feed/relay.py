@@ -1,0 +1,114 @@
+"""The web process's side of the feed: announcements in, one frame of events for all browsers out.
+
+Coalescing is what makes it scale: one message per event to 50 browsers saturates the server at 160
+events a second (measured), one frame per 50 ms carries 5,000 events a second without loss. A frame
+holds whole sequences, so its `to` is a place from which a client can resume.
+
+The relay reads rows and never queues them: what it cannot send yet stays in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+__all__ = ["FRAME_EVENTS", "FRAME_INTERVAL", "Frame", "Relay"]
+
+FRAME_INTERVAL = 0.05
+"""Seconds between two frames while events flow; the first one after a silence goes at once."""
+FRAME_EVENTS = 500
+"""Events of a frame; a longer sequence is not cut."""
+LOOK_INTERVAL = 1.0
+"""Seconds after which the rows are looked at though nothing was announced: where the learner runs on
+another host, or an announcement was lost."""
+RETRY_AFTER = 1.0
+"""Seconds after a failed read of the rows."""
+BEHIND_MAX = 2_000
+"""Sequences that the relay publishes one by one when it lags; beyond it jumps to the newest ones, and
+each client catches up for itself, or is told to take a fresh snapshot."""
+
+logger = logging.getLogger("dtvn.feed")
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """All events of the sequences after < s <= to, in the order of the log."""
+
+    after: int
+    to: int
+    second: int
+    """Log time of `to`: its effective timestamp in Unix seconds."""
+    counts: dict[str, int]
+    """Tickets by state, and operations `applied` and `refused` since the beginning, as of now: at
+    least `to`. The newest frame's are those of its `to`."""
+    rates: tuple[tuple[int, int], ...]
+    """(second of log time, operations executed in it by these sequences), ascending."""
+    events: tuple[dict[str, Any], ...]
+
+
+class Relay:
+    """Publishes a frame for what was applied, at most one per interval, while somebody watches.
+
+    `read(after)` gives the next frame of about FRAME_EVENTS events, `publish` hands it to all clients,
+    `applied` tells how far the rows are.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: Callable[[int], Awaitable[Frame]],
+        publish: Callable[[Frame], Awaitable[None]],
+        applied: Callable[[], Awaitable[int]],
+    ) -> None:
+        self._read = read
+        self._publish = publish
+        self._applied = applied
+        self._woken = asyncio.Event()
+        self._watchers = 0
+        self.position = 0
+        """The last sequence that was published, or passed by because nobody watched."""
+
+    def wake(self) -> None:
+        """Something was applied; call it in the relay's event loop."""
+        self._woken.set()
+
+    async def join(self) -> int:
+        """One more client; return the sequence after which it will be sent everything."""
+        self._watchers += 1
+        if self._watchers == 1:
+            self.position = max(self.position, await self._applied())
+        return self.position
+
+    def leave(self) -> None:
+        """One client less."""
+        self._watchers -= 1
+
+    async def run(self) -> None:
+        """Publish until cancelled; a failing database delays frames and loses none."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), LOOK_INTERVAL if self._watchers else None)
+            self._woken.clear()
+            try:
+                await self._drain()
+            except Exception:
+                logger.exception("the feed could not read the learner's rows; trying again")
+                await asyncio.sleep(RETRY_AFTER)
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._watchers:
+            started = loop.time()
+            frame = await self._read(self.position)
+            if frame.to <= self.position:
+                return
+            self.position = frame.to
+            await self._publish(frame)
+            if len(frame.events) < FRAME_EVENTS:
+                await asyncio.sleep(max(0.0, started + FRAME_INTERVAL - loop.time()))
+            elif (applied := await self._applied()) > self.position + BEHIND_MAX:
+                self.position = applied - 1

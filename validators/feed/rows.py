@@ -1,0 +1,213 @@
+"""The learner's rows as events: what the feed shows, read from what is durable.
+
+Everything here is read at one state of the rows, so a snapshot's parts belong together, and
+*snapshot + the frames after it == a later snapshot* holds exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections, router
+from django.db.models import QuerySet
+
+from tickets.machine.reasons import OK
+from tickets.machine.seed import SEED_COUNT, SEED_TICKETS
+from validators.feed.relay import FRAME_EVENTS, Frame
+from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
+from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
+from validators.ledger.read import SILENT, applied_sequence, count_operations, count_tickets
+
+__all__ = ["LATEST_MAX", "RATE_SECONDS", "read_applied", "read_frame", "read_snapshot"]
+
+LATEST_MAX = 40
+"""Outcomes that a snapshot lists, newest first."""
+RATE_SECONDS = 120
+"""Seconds of log time for which the rate is kept."""
+EVENT_TYPES = {
+    "issue": "ticket_issued",
+    "seed": "tickets_seeded",
+    "validate": "ticket_validated",
+    "consume": "ticket_consumed",
+    "admit": "ticket_consumed",
+    "dispute": "ticket_disputed",
+    "resolve": "ticket_resolved",
+}
+REFUSED_TYPE = "operation_refused"
+STATES = {
+    "issue": "ISSUED",
+    "seed": "ISSUED",
+    "validate": "VALIDATED",
+    "consume": "CONSUMED",
+    "admit": "CONSUMED",
+    "dispute": "DISPUTED",
+}
+MICROSECONDS = 1_000_000
+
+
+def read_applied() -> int:
+    """The sequence up to which rows can be read; 0 before there are any."""
+    return applied_sequence(_alias())
+
+
+def read_frame(after: int, *, events_max: int = FRAME_EVENTS) -> Frame:
+    """What happened after sequence `after`: whole sequences, as many as hold `events_max` events."""
+    with _one_state():
+        applied = read_applied()
+        if applied <= after:
+            return Frame(after=after, to=after, second=0, counts={}, rates=(), events=())
+        records = list(_shown(after, applied).order_by("id")[: events_max + 1])
+        to = applied
+        if len(records) > events_max:
+            cut = records[-1].sequence
+            records, to = _whole_sequences(records, cut)
+        return Frame(
+            after=after,
+            to=to,
+            second=_second(to),
+            counts=_counts(),
+            rates=_rates(after, to),
+            events=tuple(_event(record) for record in records),
+        )
+
+
+def read_snapshot() -> dict[str, Any]:
+    """All that the page shows of the log, as of `sequence`."""
+    with _one_state():
+        applied = read_applied()
+        second = _second(applied)
+        since = _first_since((second - RATE_SECONDS + 1) * MICROSECONDS, applied)
+        latest = _shown(0, applied).order_by("-id")[:LATEST_MAX]
+        return {
+            "sequence": applied,
+            "second": second,
+            "counts": _counts(),
+            "rates": _rates(since - 1, applied),
+            "latest": [_event(record) for record in latest],
+        }
+
+
+def _alias() -> str:
+    """The database that pages read the log from."""
+    return router.db_for_read(OperationRecord)
+
+
+@contextmanager
+def _one_state() -> Iterator[None]:
+    """All queries inside see the rows of one moment, without holding up the learner's writes.
+
+    Not `atomic`: the platform's SQLite connections begin transactions by taking the write lock.
+    """
+    connection = connections[_alias()]
+    if connection.in_atomic_block:
+        yield
+        return
+    isolation = "" if connection.vendor == "sqlite" else " ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    with connection.cursor() as cursor:
+        cursor.execute(f"BEGIN{isolation}")
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+def _shown(after: int, to: int) -> QuerySet[OperationRecord]:
+    """Operations that make an event, of the sequences after < s <= to: found by their numbers, which
+    are in the order of the log and the only index over it."""
+    return OperationRecord.objects.filter(
+        id__gte=(after + 1) * ORDERED_OPERATION_SLOTS, id__lt=(to + 1) * ORDERED_OPERATION_SLOTS
+    ).exclude(operation__in=SILENT)
+
+
+def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[OperationRecord], int]:
+    """The records below sequence `cut`; when there are none, all of `cut`."""
+    below = [record for record in records if record.sequence < cut]
+    if below:
+        return below, cut - 1
+    return list(_shown(cut - 1, cut).order_by("id")), cut
+
+
+def _event(record: OperationRecord) -> dict[str, Any]:
+    ok = record.code == OK
+    event: dict[str, Any] = {
+        "type": EVENT_TYPES.get(record.operation, REFUSED_TYPE) if ok else REFUSED_TYPE,
+        "sequence": record.sequence,
+        "index": record.batch_index,
+        "timestamp": record.timestamp // MICROSECONDS,
+        "operation": record.operation,
+        "event": record.event,
+        "ticket_id": record.ticket_id,
+        "node_id": record.entry,
+        "actor": record.actor,
+        "code": record.code,
+    }
+    if not ok:
+        return event
+    if record.operation == "seed":
+        event["count"] = _created_by_seed(record)
+    elif record.operation == "resolve":
+        event["state"] = _state_after_resolve(record)
+    else:
+        event["state"] = STATES[record.operation]
+    return event
+
+
+def _created_by_seed(record: OperationRecord) -> int:
+    """How many tickets a seed created: the first in its event all that nobody had issued before."""
+    before = OperationRecord.objects.filter(event=record.event, code=OK, id__lt=record.id)
+    if before.filter(operation="seed").exists():
+        return 0
+    seeded = [ticket_id for ticket_id, _ in SEED_TICKETS]
+    return SEED_COUNT - before.filter(operation="issue", ticket_id__in=seeded).count()
+
+
+def _state_after_resolve(record: OperationRecord) -> str:
+    """VALIDATED when the dispute was cleared. An upheld one is final, so its ticket still says so."""
+    ticket = Ticket.objects.filter(
+        event=record.event, ticket_id=record.ticket_id, sequence=record.sequence, state="DISPUTED"
+    ).first()
+    upheld = ticket is not None and ticket.whole.upheld and ticket.whole.index == record.batch_index
+    return "DISPUTED" if upheld else "VALIDATED"
+
+
+def _counts() -> dict[str, int]:
+    """Tickets by state, and how many operations were applied and refused since the beginning."""
+    alias = _alias()
+    applied = count_operations(alias, all_kinds=True)
+    refused = count_operations(alias, all_kinds=True, refused=True) - applied
+    return {**count_tickets(alias), "applied": applied, "refused": refused}
+
+
+def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:
+    """(second, operations) of the sequences after < s <= to; seconds without any are left out."""
+    with connections[_alias()].cursor() as cursor:
+        cursor.execute(
+            "SELECT entry.timestamp / 1000000 AS second, SUM(outcomes.operations)"
+            " FROM ledger_consensusentry AS entry"
+            " JOIN ledger_entryoutcomes AS outcomes ON outcomes.sequence = entry.sequence"
+            " WHERE entry.sequence > %s AND entry.sequence <= %s"
+            " GROUP BY entry.timestamp / 1000000 ORDER BY second",
+            [after, to],
+        )
+        return tuple((second, int(operations)) for second, operations in cursor.fetchall() if operations)
+
+
+def _second(sequence: int) -> int:
+    """Log time at a sequence, Unix seconds; 0 at the beginning."""
+    found = ConsensusEntry.objects.filter(sequence=sequence).values_list("timestamp", flat=True).first()
+    return (found or 0) // MICROSECONDS
+
+
+def _first_since(timestamp: int, applied: int) -> int:
+    """The lowest sequence with an effective timestamp of at least `timestamp`.
+
+    Timestamps ascend with sequences, so it is found by halving: no index, twenty lookups.
+    """
+    low, high = 1, applied
+    while low < high:
+        middle = (low + high) // 2
+        found = ConsensusEntry.objects.values_list("timestamp", flat=True).get(sequence=middle)
+        low, high = (low, middle) if found >= timestamp else (middle + 1, high)
+    return low

@@ -1,0 +1,258 @@
+"""What callers handed in: calls, queued until their operations fit a bundle, and their results. Pure.
+
+A call's operations stay in order: at most one bundle at a time carries a part of it. Calls among
+each other are concurrent and may share a bundle.
+
+A part whose bundle lost its session is sent again in another one, while the first may yet be executed
+(its nonces make that one operation). So both are listened to, and whatever was ever sent never counts
+as not having happened (R14).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+
+import msgspec
+
+from tickets.machine.reasons import BUSY, OUTCOME_UNKNOWN, TOO_FAR_AHEAD, UNAVAILABLE, UNREMEMBERED
+from validators import canonical
+from validators.consensus import messages as m
+
+__all__ = [
+    "Call",
+    "Completed",
+    "OperationTooLarge",
+    "Overloaded",
+    "Part",
+    "Queue",
+    "Result",
+]
+
+
+PASSING = frozenset({BUSY, TOO_FAR_AHEAD})
+"""Refusals of one bundle that say nothing of an earlier one with the same operation, which may still be
+executed; `expired` does, since batch time only rises."""
+
+DEADLINES_SLACK = 64
+"""Deadlines of ended calls kept before the heap is cleared of them."""
+
+
+class Overloaded(Exception):
+    """The queue is full; nothing of this call was taken."""
+
+
+class OperationTooLarge(ValueError):
+    """One operation alone is over a bundle's size."""
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """What one operation did, as f + 1 members say (or why that is not known)."""
+
+    code: str
+    """"ok", a reason of tickets.machine.reasons; UNAVAILABLE: nothing was sent, it did not happen;
+    OUTCOME_UNKNOWN: sent, and no f + 1 answers in time (R14)."""
+    state: bytes = b""
+    """Canonical state of the ticket afterwards; b"" where not known."""
+    sequence: int = 0
+    """Where it stands in the log; 0: nowhere that is known."""
+    index: int = 0
+    timestamp: int = 0
+    """Effective, microseconds; 0: not known."""
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """A call is over: one result for each of its operations, in order."""
+
+    call: int
+    results: tuple[Result, ...]
+
+
+class Call:
+    """One submission. `done` operations have results, from there on they are in flight or wait."""
+
+    __slots__ = (
+        "carrier",
+        "deadline",
+        "done",
+        "number",
+        "operations",
+        "over",
+        "results",
+        "sent",
+        "size",
+        "sizes",
+    )
+
+    def __init__(self, number: int, operations: tuple[m.Operation, ...], size: int, deadline: int) -> None:
+        self.number = number
+        self.operations = operations
+        self.size = size
+        self.deadline = deadline
+        """Monotonic nanoseconds when the caller stops waiting."""
+        self.results: list[Result] = []
+        self.done = 0
+        self.sent = 0
+        """Operations from the first on that some bundle carries or carried."""
+        self.carrier: Part | None = None
+        """The part that a bundle carries now."""
+        self.over = False
+        self.sizes: list[int] | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """`count` operations of a call inside a bundle, from `start` on."""
+
+    call: Call
+    start: int
+    count: int
+    sent: int
+    """Operations of the call that an earlier bundle carried."""
+
+
+class Queue:
+    """Calls that wait for a bundle, first come first served, with a bound on what waits."""
+
+    def __init__(self, *, operations_max: int, bytes_max: int, part_bytes_max: int) -> None:
+        self._operations_max = operations_max
+        self._bytes_max = bytes_max
+        self._part_bytes_max = part_bytes_max
+        self._ready: deque[Call] = deque()
+        self._deadlines: list[tuple[int, int, Call]] = []
+        self._next = 1
+        self._operations = 0
+        self._bytes = 0
+        self.open: dict[int, Call] = {}
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def add(self, operations: tuple[m.Operation, ...], deadline: int) -> Call:
+        """Take a call in; raise Overloaded, or OperationTooLarge, with nothing taken."""
+        if not operations:
+            raise ValueError("a call needs at least one operation")
+        size = len(canonical.encode(operations))
+        if self._operations + len(operations) > self._operations_max or self._bytes + size > self._bytes_max:
+            raise Overloaded(f"{self._operations} operations wait already")
+        call = Call(self._next, operations, size, deadline)
+        if size > self._part_bytes_max:
+            call.sizes = [len(canonical.encode(operation)) for operation in operations]
+            if max(call.sizes) > self._part_bytes_max:
+                raise OperationTooLarge(f"an operation of {max(call.sizes)} bytes")
+        self._next += 1
+        self._operations += len(operations)
+        self._bytes += size
+        self.open[call.number] = call
+        self._ready.append(call)
+        heapq.heappush(self._deadlines, (deadline, call.number, call))
+        return call
+
+    def gather(self, operations_max: int) -> tuple[list[Part], tuple[m.Operation, ...]]:
+        """Take what fits one bundle from the front of the queue."""
+        parts: list[Part] = []
+        operations: list[m.Operation] = []
+        room = self._part_bytes_max
+        while self._ready and len(operations) < operations_max:
+            call = self._ready[0]
+            if call.over:
+                self._ready.popleft()
+                continue
+            count, size = _fit(call, operations_max - len(operations), room)
+            if count == 0:
+                break
+            self._ready.popleft()
+            part = Part(call, call.done, count, call.sent)
+            call.carrier = part
+            call.sent = max(call.sent, call.done + count)
+            parts.append(part)
+            operations += call.operations[call.done : call.done + count]
+            room -= size
+        return parts, tuple(operations)
+
+    def settle(self, part: Part, results: list[Result]) -> Completed | None:
+        """Results of a part: the call is completed, or its next part queues at the front.
+
+        A part that was put back counts too, unless its results leave open what became of its copy.
+        """
+        call = part.call
+        if call.over:
+            return None
+        carried = call.carrier is part
+        if carried:
+            call.carrier = None
+            results = [
+                Result(OUTCOME_UNKNOWN) if place < part.sent and result.code in PASSING else result
+                for place, result in enumerate(results, part.start)
+            ]
+        elif any(result.code in UNREMEMBERED for result in results):
+            return None
+        call.results += results[call.done - part.start :]
+        call.done = len(call.results)
+        if call.done == len(call.operations):
+            return self._close(call)
+        if carried:
+            self._ready.appendleft(call)
+        return None
+
+    def put_back(self, part: Part) -> None:
+        """A part whose bundle was sent, but will probably not be executed, waits at the front again."""
+        if not part.call.over:
+            part.call.carrier = None
+            self._ready.appendleft(part.call)
+
+    def give_up(self, call: Call) -> Completed | None:
+        """End a call now: what was ever sent is unknown, what never was did not happen (R14)."""
+        if call.over:
+            return None
+        call.results += [Result(OUTCOME_UNKNOWN)] * (call.sent - call.done)
+        call.results += [Result(UNAVAILABLE)] * (len(call.operations) - len(call.results))
+        return self._close(call)
+
+    def overdue(self, now: int) -> list[Completed]:
+        """Give up every call whose caller no longer waits."""
+        ended = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            completed = self.give_up(heapq.heappop(self._deadlines)[2])
+            if completed is not None:
+                ended.append(completed)
+        if ended:  # nobody waits for these: they are no reason to open a session
+            self._ready = deque(call for call in self._ready if not call.over)
+        return ended
+
+    def unsent(self) -> list[Call]:
+        """Open calls whose next operations wait and were never sent."""
+        self._ready = deque(call for call in self._ready if not call.over)
+        return [call for call in self._ready if call.sent == call.done]
+
+    def deadline(self) -> int | None:
+        """When the next open call gives up, monotonic nanoseconds."""
+        while self._deadlines and self._deadlines[0][2].over:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def _close(self, call: Call) -> Completed:
+        call.over = True
+        del self.open[call.number]
+        self._operations -= len(call.operations)
+        self._bytes -= call.size
+        if len(self._deadlines) > 2 * len(self.open) + DEADLINES_SLACK:
+            self._deadlines = [entry for entry in self._deadlines if not entry[2].over]
+            heapq.heapify(self._deadlines)
+        return Completed(call.number, tuple(call.results))
+
+
+def _fit(call: Call, operations_max: int, bytes_max: int) -> tuple[int, int]:
+    """How many of a call's next operations fit, and their bytes."""
+    remaining = len(call.operations) - call.done
+    if call.sizes is None:
+        if call.size > bytes_max:
+            return 0, 0
+        count = min(remaining, operations_max)
+        return count, call.size
+    count = size = 0
+    for offset in range(call.done, call.done + min(remaining, operations_max)):
+        if size + call.sizes[offset] > bytes_max:
+            break
+        size += call.sizes[offset]
+        count += 1
+    return count, size

@@ -1,0 +1,292 @@
+"""The gateway: one thread that owns the links to all members and drives the collector. I/O.
+
+    gateway = Gateway.open("cluster/genesis.bin", "keys/gateway.key", principal="gateway")
+    with gateway:
+        operation = build(Validate(), ticket="TICKET-001", actor="desk-1", entry="node0",
+                          valid_until=valid_until())
+        (result,) = gateway.submit([operation]).result()
+        print(result.code, result.sequence)
+
+Any thread may call it. A process that forks afterwards must make a gateway of its own: sockets and
+thread do not survive a fork, and a forked copy refuses to work.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+from nacl import bindings
+
+from validators.consensus.effects import Now
+from validators.consensus.messages import Hello, Operation
+from validators.gateway.collector import Actions, Answered, Collector, Overloaded, Result
+from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
+from validators.genesis import Genesis, cluster_id, decode
+from validators.link import Dialler, public_key_of, read_seed
+from validators.wire import Door, FrameSigner
+
+__all__ = ["Gateway", "GatewayClosed", "GenesisKeys", "valid_until"]
+
+logger = logging.getLogger(__name__)
+
+CALLS_MAX = 1_024
+"""Calls under way at once; a further one is told to come back (DESIGN section 10)."""
+
+VALID_AFTER_WAIT = 5.0
+"""Seconds for which an operation stays valid after its caller stopped waiting (R14)."""
+
+CLOSE_TIMEOUT = 5.0
+
+
+def valid_until(wait: float = DEFAULT_WAIT) -> int:
+    """`valid_until` of an operation submitted now: Unix microseconds (R14)."""
+    return time.time_ns() // 1_000 + int((wait + VALID_AFTER_WAIT) * 1_000_000)
+
+
+class GenesisKeys:
+    """Keys of members and principals as genesis lists them (wire.Keys)."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._members = tuple(member.public_key for member in genesis.members)
+        self._principals = {p.name: p.public_key for p in genesis.principals}
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        """See wire.Keys."""
+        return self._members[index] if epoch == 0 and 0 <= index < len(self._members) else None
+
+    def principal_key(self, name: str) -> bytes | None:
+        """See wire.Keys."""
+        return self._principals.get(name)
+
+
+class Gateway:
+    """See face.GatewayFace. `seed`: 32-byte Ed25519 seed of the principal. `addresses`: (host, port) by
+    member index, where they are not those of genesis. `calls_max`: calls and questions under way at
+    once. `limits`: the collector's, for measuring."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        seed: bytes,
+        *,
+        principal: str,
+        addresses: Mapping[int, tuple[str, int]] | None = None,
+        calls_max: int = CALLS_MAX,
+        **limits: int,
+    ) -> None:
+        keys = GenesisKeys(genesis)
+        if keys.principal_key(principal) != public_key_of(seed):
+            raise ValueError(f"the key is not that of principal {principal!r} in this genesis")
+        self.genesis = genesis
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._inbox: deque[tuple[Any, ...]] = deque()
+        self._calls_max = calls_max
+        self._calls_open = 0
+        self._closing = False
+        self._dead: BaseException | None = None
+        self._futures: dict[int, Future[tuple[Result, ...]]] = {}
+        self._questions: dict[int, Future[Answered]] = {}
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        client = os.urandom(8)
+        cluster = cluster_id(genesis)
+        secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        self._collector = Collector(
+            genesis,
+            principal=principal,
+            client=client,
+            signer=FrameSigner(cluster, secret, keys),
+            door=Door(cluster, keys),
+            **limits,
+        )
+        self._dialler = Dialler(self._context, genesis, seed, hello=Hello(client=client), addresses=addresses)
+        self._members: tuple[MemberView, ...] = ()
+        self._connected: frozenset[int] = frozenset()
+        self._view_members()
+        self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(
+        cls, genesis: str | Path, key: str | Path, *, principal: str, calls_max: int = CALLS_MAX
+    ) -> Self:
+        """A gateway from a genesis file and a key file (hex seed, mode 0600)."""
+        founded = decode(Path(genesis).read_bytes())
+        return cls(founded, read_seed(Path(key)), principal=principal, calls_max=calls_max)
+
+    # --- any thread ------------------------------------------------------------------------------
+
+    @property
+    def acknowledged(self) -> int:
+        """See GatewayFace."""
+        return self._collector.acknowledged
+
+    @property
+    def alive(self) -> bool:
+        """False once it was closed, its thread has ended, or this process is a fork of its owner."""
+        return self._dead is None and not self._closing and self._pid == os.getpid()
+
+    def submit(
+        self, operations: Sequence[Operation], *, wait: float = DEFAULT_WAIT
+    ) -> Future[tuple[Result, ...]]:
+        """See GatewayFace."""
+        future: Future[tuple[Result, ...]] = Future()
+        self._hand_over((self._submit, future, tuple(operations), int(wait * 1_000_000_000)))
+        return future
+
+    def query(
+        self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
+    ) -> Future[Answered]:
+        """See GatewayFace."""
+        if not 0 <= member < len(self.genesis.members):
+            raise ValueError(f"no member has index {member}")
+        future: Future[Answered] = Future()
+        self._hand_over((self._ask, future, member, what, tuple(arguments), int(wait * 1_000_000_000)))
+        return future
+
+    def members(self) -> tuple[MemberView, ...]:
+        """See GatewayFace."""
+        return self._members
+
+    def close(self) -> None:
+        """End the thread and its links; what is under way raises GatewayClosed."""
+        if self._pid != os.getpid():
+            return
+        with self._lock:
+            self._closing = True
+            if self._dead is None:
+                self._dialler.wake()
+        self._thread.join(CLOSE_TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _hand_over(self, item: tuple[Any, ...]) -> None:
+        if self._pid != os.getpid():
+            raise GatewayClosed("a forked process needs a gateway of its own")
+        with self._lock:
+            if self._closing or self._dead is not None:
+                raise GatewayClosed("the gateway is closed") from self._dead
+            if self._calls_open >= self._calls_max:
+                raise Overloaded(f"{self._calls_max} calls are under way already")
+            self._calls_open += 1
+            self._inbox.append(item)
+            if len(self._inbox) == 1:
+                self._dialler.wake()
+
+    # --- the gateway's own thread ----------------------------------------------------------------
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            while not self._closing:
+                self._turn()
+        except Exception as failure:
+            logger.exception("the gateway's thread ended")
+            error = failure
+        with self._lock:
+            self._dead = error or GatewayClosed("the gateway is closed")
+            left = [item[1] for item in self._inbox]
+            self._inbox.clear()
+            self._dialler.close()
+        self._context.destroy(linger=0)
+        for future in [*left, *self._futures.values(), *self._questions.values()]:
+            if not future.done():
+                future.set_exception(GatewayClosed("the gateway was closed meanwhile"))
+
+    def _turn(self) -> None:
+        collector = self._collector
+        pause = collector.deadline() - time.monotonic_ns()
+        frames = self._dialler.poll(max(0, -(-pause // 1_000_000)))
+        now = Now(monotonic=time.monotonic_ns(), wall=time.time_ns())
+        connected = self._dialler.connected()
+        if connected != self._connected:
+            self._connected = connected
+            collector.connected(connected, now)
+        for member, frame in frames:
+            collector.receive(member, frame, now)
+        with self._lock:
+            arrived, self._inbox = self._inbox, deque()
+        for take, future, *arguments in arrived:
+            if future.set_running_or_notify_cancel():
+                take(future, now, *arguments)
+            else:
+                self._closed_calls(1)
+        if collector.deadline() <= now.monotonic:
+            collector.tick(now)
+        self._carry_out(collector.take(now))
+        self._view_members()
+
+    def _submit(
+        self, future: Future[tuple[Result, ...]], now: Now, operations: tuple[Operation, ...], wait: int
+    ) -> None:
+        try:
+            call = self._collector.submit(operations, now, wait=wait)
+        except (Overloaded, ValueError) as error:
+            self._closed_calls(1)
+            future.set_exception(error)
+            return
+        self._futures[call] = future
+
+    def _ask(
+        self,
+        future: Future[Answered],
+        now: Now,
+        member: int,
+        what: str,
+        arguments: tuple[str, ...],
+        wait: int,
+    ) -> None:
+        if member not in self._connected:
+            self._closed_calls(1)
+            future.set_result(Answered(0, "down", ""))
+            return
+        self._questions[self._collector.ask(member, what, arguments, now, wait=wait)] = future
+
+    def _carry_out(self, actions: Actions) -> None:
+        for member, frame in actions.send:
+            self._dialler.send(member, frame)
+        if actions.completed or actions.answered:
+            self._closed_calls(len(actions.completed) + len(actions.answered))
+        for completed in actions.completed:
+            self._futures.pop(completed.call).set_result(completed.results)
+        for answered in actions.answered:
+            self._questions.pop(answered.question).set_result(answered)
+
+    def _closed_calls(self, count: int) -> None:
+        with self._lock:
+            self._calls_open -= count
+
+    def _view_members(self) -> None:
+        now = time.monotonic_ns()
+        primary = self._collector.primary()
+        self._members = tuple(
+            MemberView(
+                id=member.id,
+                index=index,
+                connected=index in self._connected,
+                primary=index == primary,
+                view=status.view,
+                sequence=status.sequence,
+                heard=None if status.heard_at is None else (now - status.heard_at) / 1e9,
+                status=status.fields,
+            )
+            for index, (member, status) in enumerate(
+                zip(self.genesis.members, self._collector.questions.statuses, strict=True)
+            )
+        )

@@ -1,0 +1,442 @@
+"""The client side of the protocol: bundles out, outcomes that f + 1 members agree on in. Pure.
+
+Theory of operation. Operations wait in a queue while bundles are in flight; what has gathered forms
+the next bundle (natural batching: alone when idle, hundreds under load), signed once. It goes to the
+believed primary, after the first timeout to all members, and again until its operations can no
+longer be valid (R14, R34). Bundles live in a *session* (R12) that an ordered operation opens; its
+numbers make a bundle that was sent ten times execute once.
+
+Nothing is believed from one member (answers.py). What one member says alone steers only when and
+where bytes go: its view, `busy`, `unknown_session`.
+
+A bundle that met `unknown_session` may have executed before its session was evicted, or execute yet, so
+it is never simply sent again in another one: a call's part moves only if each of its operations has a
+nonce, and otherwise its outcome stays unknown. Answers to the bundle that was left behind still count.
+That it does not come so far is the care of sessions.py.
+
+The caller (client.py, or the simulator) feeds `submit`, `ask`, `connected`, `receive`, `tick` and after
+each round of them calls `take` for what to send and what is completed.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tickets.machine.reasons import OK
+from validators import canonical, quorum
+from validators.consensus import messages as m
+from validators.consensus.effects import Now, Reason
+from validators.gateway.answers import ReplyHead, Tally, Verdict, Verifier
+from validators.gateway.calls import (
+    Completed,
+    OperationTooLarge,
+    Overloaded,
+    Part,
+    Queue,
+    Result,
+)
+from validators.gateway.pace import Latencies, Views
+from validators.gateway.questions import Answered, MemberStatus, Questions
+from validators.gateway.sessions import UNOPENED, Sessions
+from validators.genesis import Genesis
+from validators.ports import Signer
+from validators.wire import Door, Envelope
+
+__all__ = [
+    "Actions",
+    "Answered",
+    "Collector",
+    "Completed",
+    "MemberStatus",
+    "OperationTooLarge",
+    "Overloaded",
+    "Result",
+]
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+IN_FLIGHT_MAX = 4
+"""Young bundles in flight at once: enough to keep a pipeline busy, few enough that bundles grow."""
+
+YOUNG = 1 * SECOND
+"""A bundle older than this no longer holds back others: it may never be answered."""
+
+FLIGHTS_MAX = 256
+"""Bundles in flight in all; a quarter of a session's window of numbers (R12)."""
+
+OPERATIONS_WAITING_MAX = 50_000
+BYTES_WAITING_MAX = 64 * 1024 * 1024
+"""Beyond either, callers are told to come back: two seconds of work at full speed."""
+
+BUNDLE_OPERATIONS_MAX = 1_000
+BUNDLE_FRAMING = 4_096
+"""Bytes of a bundle that are not operations, generously (R20 bounds the whole)."""
+
+RETRY_MAX = 1 * SECOND
+QUORUM_GRACE = 1 * SECOND
+"""So long a call waits for members to be connected before it is refused with nothing sent."""
+
+
+class Actions(msgspec.Struct):
+    """What to do now: `send` (member index, frame), then tell callers."""
+
+    send: list[tuple[int, bytes]] = []
+    completed: list[Completed] = []
+    answered: list[Answered] = []
+
+
+class _Flight(msgspec.Struct):
+    session: tuple[int, int]
+    number: int
+    frame: bytes
+    tally: Tally
+    parts: list[Part]
+    first_sent: int
+    retry_at: int
+    pause: int
+    """Time between the last two sendings."""
+    give_up_at: int
+    to_all: bool = False
+    moved: set[int] = set()
+    """Places in `parts` of what went on in another session; when all did, it is only listened to."""
+
+    @property
+    def left(self) -> bool:
+        """Whether all of it went on in another session: then it is only listened to."""
+        return bool(self.parts) and len(self.moved) == len(self.parts)
+
+    def due(self) -> int:
+        """When `tick` has something to do with it, monotonic nanoseconds."""
+        return self.give_up_at if self.left else min(self.retry_at, self.give_up_at)
+
+
+class Collector:
+    """Collects for one principal on one cluster. `client`: 8 bytes that name this process to the
+    members, never reused. Times are monotonic nanoseconds where nothing else is said.
+    """
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        *,
+        principal: str,
+        client: bytes,
+        signer: Signer,
+        door: Door,
+        in_flight_max: int = IN_FLIGHT_MAX,
+        bundle_operations_max: int = BUNDLE_OPERATIONS_MAX,
+    ) -> None:
+        self._members = tuple(member.id for member in genesis.members)
+        self._epoch = 0
+        self._principal = principal
+        self._client = client
+        self._signer = signer
+        self._sessions = Sessions(principal, client)
+        count = len(self._members)
+        self._quorum = quorum.quorum(count)
+        self._weak = quorum.weak_quorum(count)
+        self._verifier = Verifier(door, self._members, self._epoch)
+        self._envelopes = msgspec.msgpack.Decoder(Envelope)
+        parameters = genesis.parameters
+        self._bundle_operations_max = min(bundle_operations_max, parameters.batch_operations_max)
+        self._in_flight_max = in_flight_max
+        self._queue = Queue(
+            operations_max=OPERATIONS_WAITING_MAX,
+            bytes_max=BYTES_WAITING_MAX,
+            part_bytes_max=parameters.batch_bytes_max - BUNDLE_FRAMING,
+        )
+        self._flights: dict[bytes, _Flight] = {}
+        self._latencies = Latencies()
+        self._views = Views(count)
+        self.questions = Questions(count)
+        self._connected: frozenset[int] = frozenset()
+        self._quorum_lost_at: int | None = None
+        self._actions = Actions()
+        self.acknowledged = 0
+        """Highest sequence in which an outcome of ours stands (R17)."""
+
+    # --- in --------------------------------------------------------------------------------------
+
+    def submit(self, operations: tuple[m.Operation, ...], now: Now, *, wait: int) -> int:
+        """Take operations to be ordered as they stand; return the call's number, which `take` names
+        when all outcomes are there or `wait` nanoseconds are over.
+
+        Raises Overloaded or OperationTooLarge with nothing taken.
+        """
+        return self._queue.add(operations, now.monotonic + wait).number
+
+    def ask(self, member: int, what: str, arguments: tuple[str, ...], now: Now, *, wait: int) -> int:
+        """Put a question to one member (`Query`); return its number, which `take` names when it is
+        answered or `wait` nanoseconds are over."""
+        number, frame = self.questions.ask(member, what, arguments, now.monotonic + wait)
+        self._actions.send.append((member, frame))
+        return number
+
+    def connected(self, members: frozenset[int], now: Now) -> None:
+        """Which members have an authenticated connection now."""
+        lost = self._connected - members
+        self._connected = members
+        if len(members) >= self._quorum:
+            self._quorum_lost_at = None
+        elif self._quorum_lost_at is None:
+            self._quorum_lost_at = now.monotonic
+        self._actions.answered += self.questions.lost(lost)
+
+    def receive(self, member: int, frame: bytes, now: Now) -> None:
+        """A frame that came over the authenticated link of `member`; whatever it holds, it cannot
+        raise."""
+        try:
+            envelope = self._envelopes.decode(frame)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self._verifier.refused[member] += 1
+            return
+        if envelope.kind == _REPLY:
+            self._on_reply(member, envelope, now)
+        elif envelope.kind == _REPEAT:
+            self._on_repeat(member, envelope, frame, now)
+        elif envelope.kind == _BUSY:
+            self._on_busy(member, envelope, now)
+        elif envelope.kind == _ANSWER:
+            answered = self.questions.on_answer(member, envelope.body, now.monotonic)
+            if answered is not None:
+                self._actions.answered.append(answered)
+            self._views.says(member, self.questions.statuses[member].view)
+
+    def tick(self, now: Now) -> None:
+        """Time has passed: send again, give up, ask how the members are."""
+        for request, flight in list(self._flights.items()):
+            if flight.give_up_at <= now.monotonic:
+                self._give_up(request, flight)
+            elif not flight.left and flight.retry_at <= now.monotonic:
+                self._send_again(flight, now)
+        self._actions.completed += self._queue.overdue(now.monotonic)
+        if self._without_quorum(now):
+            for call in self._queue.unsent():
+                self._complete(self._queue.give_up(call))
+        self._actions.answered += self.questions.overdue(now.monotonic)
+        self._actions.send += self.questions.poll(self._connected, now.monotonic)
+
+    # --- out -------------------------------------------------------------------------------------
+
+    def take(self, now: Now) -> Actions:
+        """Form bundles out of what waits, and hand over all that is to be done."""
+        self._launch(now)
+        actions, self._actions = self._actions, Actions()
+        return actions
+
+    def deadline(self) -> int:
+        """Monotonic nanoseconds when `tick` is wanted next."""
+        times = [self.questions.deadline()]
+        times += [flight.due() for flight in self._flights.values()]
+        overdue = self._queue.deadline()
+        if overdue is not None:
+            times.append(overdue)
+        if len(self._queue):
+            if self._quorum_lost_at is not None and self._queue.unsent():
+                times.append(self._quorum_lost_at + QUORUM_GRACE)
+            elif self._quorum_lost_at is None and (opening := self._sessions.deadline()) is not None:
+                times.append(opening)
+        return min(times)
+
+    def primary(self) -> int:
+        """Index of the believed primary."""
+        return self._views.primary()
+
+    def refused(self) -> tuple[int, ...]:
+        """By member: answers that did not hold what they promised."""
+        return tuple(self._verifier.refused)
+
+    # --- answers ---------------------------------------------------------------------------------
+
+    def _on_reply(self, member: int, envelope: Envelope, now: Now) -> None:
+        head: ReplyHead | None = self._verifier.head(envelope.body)
+        if head is None:
+            self._verifier.refused[member] += 1
+            return
+        flight = self._flights.get(head.request)
+        if flight is not None:
+            self._settle(head.request, flight.tally.reply(member, head, self._verifier), now)
+
+    def _on_repeat(self, member: int, envelope: Envelope, frame: bytes, now: Now) -> None:
+        try:
+            said = canonical.decode(m.Repeat, envelope.body)
+        except canonical.CanonicalError:
+            self._verifier.refused[member] += 1
+            return
+        flight = self._flights.get(said.request)
+        if flight is not None:
+            self._settle(said.request, flight.tally.repeat(member, frame, said, self._verifier), now)
+
+    def _on_busy(self, member: int, envelope: Envelope, now: Now) -> None:
+        try:
+            busy = canonical.decode(m.Busy, envelope.body)
+        except canonical.CanonicalError:
+            self._verifier.refused[member] += 1
+            return
+        flight = self._flights.get(busy.request)
+        if flight is None or not flight.tally.hint(member, busy.code):
+            return
+        if busy.code == Reason.EXPIRED:
+            # An honest member has executed past valid_until and never saw it: it can only expire.
+            self._end(busy.request, [Result(Reason.EXPIRED.value)] * len(flight.tally.operations))
+        elif busy.code in (Reason.UNKNOWN_SESSION, Reason.OUTSIDE_SESSION_WINDOW):
+            self._session_is_gone(flight, now)
+        elif busy.code == Reason.BUSY:
+            pause = min(max(busy.retry_after_ms, 0) * MILLISECOND, RETRY_MAX)
+            flight.retry_at = max(flight.retry_at, now.monotonic + pause)
+
+    def _settle(self, request: bytes, verdict: Verdict | None, now: Now) -> None:
+        if verdict is None:
+            return
+        flight = self._flights[request]
+        self._latencies.add(now.monotonic - flight.first_sent)
+        self.acknowledged = max(self.acknowledged, verdict.sequence)
+        if flight.session != UNOPENED:
+            self._sessions.executed(flight.session, now)
+        elif verdict.outcomes[0].code == OK:
+            self._sessions.opened(request, (verdict.sequence, verdict.first_index), now)
+        results = [
+            Result(
+                outcome.code, outcome.state, verdict.sequence, verdict.first_index + offset, verdict.timestamp
+            )
+            for offset, outcome in enumerate(verdict.outcomes)
+        ]
+        self._end(request, results)
+
+    def _end(self, request: bytes, results: list[Result]) -> None:
+        """A bundle is over: its number is done, its calls have their results."""
+        flight = self._flights.pop(request)
+        self._sessions.ended(request, flight.session, flight.number)
+        start = 0
+        for part in flight.parts:
+            self._complete(self._queue.settle(part, results[start : start + part.count]))
+            start += part.count
+
+    def _give_up(self, request: bytes, flight: _Flight) -> None:
+        """No operation of it can be valid any more; what it did stays unknown, and its calls end."""
+        for place, part in enumerate(flight.parts):
+            if place not in flight.moved:
+                self._complete(self._queue.give_up(part.call))
+        del self._flights[request]
+        self._sessions.ended(request, flight.session, flight.number)
+
+    def _complete(self, completed: Completed | None) -> None:
+        if completed is not None:
+            self._actions.completed.append(completed)
+
+    def _session_is_gone(self, flight: _Flight, now: Now) -> None:
+        """f + 1 members do not know the session: leave it, and move what nonces protect, call by call: who
+        shares a bundle with others must not wait for what they left out."""
+        self._sessions.leave(flight.session)
+        start = 0
+        back: list[Part] = []
+        for place, part in enumerate(flight.parts):
+            operations = flight.tally.operations[start : start + part.count]
+            start += part.count
+            if place not in flight.moved and all(operation.nonce for operation in operations):
+                flight.moved.add(place)
+                back.append(part)
+        for part in reversed(back):
+            self._queue.put_back(part)
+        left = [request for request, other in self._flights.items() if other.left]
+        for request in left[:-FLIGHTS_MAX]:
+            del self._flights[request]
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    def _launch(self, now: Now) -> None:
+        if not len(self._queue):
+            return
+        if len(self._connected) < self._quorum:
+            if self._without_quorum(now):
+                for call in self._queue.unsent():
+                    self._complete(self._queue.give_up(call))
+            return
+        session = self._sessions.usable(now)
+        if session is None:
+            self._open_session(now)
+            return
+        flying = [flight for flight in self._flights.values() if not flight.left]
+        if len(flying) >= FLIGHTS_MAX:
+            return
+        young = sum(now.monotonic - flight.first_sent < YOUNG for flight in flying)
+        while young < self._in_flight_max:
+            parts, operations = self._queue.gather(self._bundle_operations_max)
+            if not operations:
+                return
+            number, done_below = session.take_number()
+            self._fly(session.key, number, done_below, operations, parts, now)
+            young += 1
+
+    def _open_session(self, now: Now) -> None:
+        operation = self._sessions.to_open(now)
+        if operation is not None:
+            self._sessions.opening(self._fly(UNOPENED, 0, 0, (operation,), [], now))
+
+    def _fly(
+        self,
+        session: tuple[int, int],
+        number: int,
+        done_below: int,
+        operations: tuple[m.Operation, ...],
+        parts: list[Part],
+        now: Now,
+    ) -> bytes:
+        """Sign a bundle, send it for the first time, return its digest."""
+        bundle = m.Bundle(
+            epoch=self._epoch,
+            principal=self._principal,
+            client=self._client,
+            session=session,
+            number=number,
+            done_below=done_below,
+            operations=operations,
+        )
+        frame = self._signer.sign(bundle)
+        request = m.bundle_digest(self._envelopes.decode(frame).body)
+        valid_until = max(operation.valid_until for operation in operations) * 1_000
+        pause = self._latencies.first_timeout()
+        flight = _Flight(
+            session=session,
+            number=number,
+            frame=frame,
+            tally=Tally(request, operations, self._weak),
+            parts=parts,
+            first_sent=now.monotonic,
+            retry_at=now.monotonic + pause,
+            pause=pause,
+            give_up_at=now.monotonic + max(valid_until - now.wall, 0),
+        )
+        self._flights[request] = flight
+        primary = self._views.primary()
+        if primary in self._connected:
+            self._actions.send.append((primary, frame))
+        else:
+            self._send_to_all(flight)
+        return request
+
+    def _send_again(self, flight: _Flight, now: Now) -> None:
+        """The word goes to everybody: a silent primary is what backups must learn about (R34)."""
+        if not flight.to_all:
+            self._actions.send += self.questions.poll(self._connected, now.monotonic, urgent=True)
+        self._send_to_all(flight)
+        flight.retry_at = now.monotonic + flight.pause
+        flight.pause = min(2 * flight.pause, RETRY_MAX)
+
+    def _send_to_all(self, flight: _Flight) -> None:
+        flight.to_all = True
+        self._actions.send += [(member, flight.frame) for member in sorted(self._connected)]
+
+    def _without_quorum(self, now: Now) -> bool:
+        if len(self._connected) >= self._quorum:
+            return False
+        if self._quorum_lost_at is None:
+            self._quorum_lost_at = now.monotonic  # nobody was connected from the beginning
+        return now.monotonic - self._quorum_lost_at >= QUORUM_GRACE
+
+
+_REPLY = m.KIND_OF[m.Reply]
+_REPEAT = m.KIND_OF[m.Repeat]
+_BUSY = m.KIND_OF[m.Busy]
+_ANSWER = m.KIND_OF[m.Answer]

@@ -1,0 +1,140 @@
+"""Questions to single members, outside consensus: how are you, what do you have. Pure.
+
+An answer is one member's word. It is shown to people as just that, and steers where bundles are sent
+(pace.Views); it never decides an outcome.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from validators import canonical
+from validators.consensus import messages as m
+from validators.wire import link_frame
+
+__all__ = ["Answered", "MemberStatus", "Questions"]
+
+STATUS_EVERY = 1_000_000_000
+"""Nanoseconds between two looks at every member."""
+
+STATUS_URGENT = 100_000_000
+"""Nanoseconds between two looks when a bundle was not answered in time."""
+
+STATUS_LENGTH_MAX = 64 * 1024
+"""Characters of a status answer; an honest one has a few thousand at the largest cluster."""
+
+QUESTIONS_MAX = 1_024
+"""Questions under way; beyond it they time out at once."""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The end of a question: JSON text and code "", or a code ("timeout", "down", or the member's own)."""
+
+    question: int
+    code: str
+    text: str
+
+
+class MemberStatus(msgspec.Struct):
+    """What a member last said of itself."""
+
+    view: int = 0
+    sequence: int = 0
+    heard_at: int | None = None
+    """Monotonic nanoseconds of its newest status answer; None: never."""
+    fields: dict[str, Any] = {}
+    """Its whole status answer."""
+
+
+class _Question(msgspec.Struct):
+    member: int
+    deadline: int
+    status: bool
+
+
+class Questions:
+    """Numbers questions, matches answers, and looks at every member once a second."""
+
+    def __init__(self, members: int) -> None:
+        self.statuses = [MemberStatus() for _ in range(members)]
+        self._open: dict[int, _Question] = {}
+        self._next = 1
+        self._poll_at = 0
+        self._polled_at = -STATUS_EVERY
+
+    def ask(self, member: int, what: str, arguments: tuple[str, ...], deadline: int) -> tuple[int, bytes]:
+        """Number and frame of a question."""
+        return self._ask(member, what, arguments, deadline, status=False)
+
+    def on_answer(self, member: int, body: bytes, now: int) -> Answered | None:
+        """An Answer frame's body; None when nobody but us asked, or nobody at all."""
+        try:
+            answer = canonical.decode(m.Answer, body)
+        except canonical.CanonicalError:
+            return None
+        question = self._open.get(answer.number)
+        if question is None or question.member != member:
+            return None
+        del self._open[answer.number]
+        if not question.status:
+            return Answered(answer.number, answer.code, answer.text)
+        self._note(member, answer, now)
+        return None
+
+    def lost(self, members: frozenset[int]) -> list[Answered]:
+        """These members are no longer connected: their answers will not come."""
+        if not members:
+            return []
+        return self._end([n for n, question in self._open.items() if question.member in members], "down")
+
+    def overdue(self, now: int) -> list[Answered]:
+        """Questions whose time is up."""
+        return self._end([n for n, question in self._open.items() if question.deadline <= now], "timeout")
+
+    def poll(self, members: frozenset[int], now: int, *, urgent: bool = False) -> list[tuple[int, bytes]]:
+        """Status questions to all, when it is time again."""
+        if now < (self._polled_at + STATUS_URGENT if urgent else self._poll_at):
+            return []
+        self._polled_at, self._poll_at = now, now + STATUS_EVERY
+        return [
+            (member, self._ask(member, "status", (), now + STATUS_EVERY, status=True)[1])
+            for member in sorted(members)
+        ]
+
+    def deadline(self) -> int:
+        """When `overdue` or `poll` has something to do, monotonic nanoseconds."""
+        return min([self._poll_at, *(question.deadline for question in self._open.values())])
+
+    def _ask(
+        self, member: int, what: str, arguments: tuple[str, ...], deadline: int, *, status: bool
+    ) -> tuple[int, bytes]:
+        number = self._next
+        self._next += 1
+        if len(self._open) >= QUESTIONS_MAX:
+            deadline = 0
+        self._open[number] = _Question(member, deadline, status)
+        return number, link_frame(m.Query(number=number, what=what, arguments=arguments))
+
+    def _end(self, numbers: list[int], code: str) -> list[Answered]:
+        ended = [(number, self._open.pop(number)) for number in numbers]
+        return [Answered(number, code, "") for number, question in ended if not question.status]
+
+    def _note(self, member: int, answer: m.Answer, now: int) -> None:
+        if answer.code or len(answer.text) > STATUS_LENGTH_MAX:
+            return
+        try:
+            fields = msgspec.json.decode(answer.text, type=dict[str, Any])
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return
+        status = self.statuses[member]
+        status.heard_at = now
+        status.fields = fields
+        status.view = _number(fields.get("view"), status.view)
+        status.sequence = _number(fields.get("sequence"), status.sequence)
+
+
+def _number(value: object, otherwise: int) -> int:
+    """A count as a member says it, when it can be one."""
+    return value if type(value) is int and 0 <= value < 1 << 63 else otherwise

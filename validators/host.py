@@ -1,0 +1,242 @@
+"""The pump: feed all that waits, persist once, then speak (DESIGN section 3).
+
+It knows only `ports`, so node and simulator run this very file. A turn is all or nothing: when
+persisting fails or a step raises, nothing of the turn is said and the core is gone (R8); the runner
+builds a new host from the ledger or ends the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.application import Application
+from validators.consensus.effects import CheckpointRecord, Effects, EntryRecord, Note, Now, Reason
+from validators.consensus.verified import Header, Inbound, Peer, Verified
+from validators.log_server import LogServer
+from validators.ports import Clock, Journal, Recovery, Signer, Transport, Watcher
+from validators.wire import Door, PeerError
+
+__all__ = ["Core", "Host", "TurnLost"]
+
+MATERIALISE_AFTER = 50_000_000
+"""Nanoseconds that state rows may lag behind the log while traffic flows (R9 allows 100 ms)."""
+
+QUERIES_MAX = 64
+"""Questions answered in one turn; further ones are dropped and asked again."""
+
+INBOUND_MAX = 256
+"""Frames of one turn: bounds the turn's time and its transaction."""
+
+
+class Core(Protocol):
+    """The face of every protocol (Replica, Learner)."""
+
+    def restore(self, recovery: Recovery, now: Now) -> Effects: ...
+    def wants(self, header: Header) -> Reason | None: ...
+    def receive(self, verified: Verified[Any], now: Now) -> Effects: ...
+    def tick(self, now: Now) -> Effects: ...
+    def deadline(self) -> int | None: ...
+    def invariants(self) -> None: ...
+
+
+class TurnLost(Exception):
+    """A turn could not be made durable or broke an invariant: this host is dead. See __cause__."""
+
+
+class Host:
+    """Runs one core over ports. `answer_query` tells what `Query` asks, outside consensus. `rows_lag`:
+    nanoseconds that state rows wait for more even when nothing else is to do; 0 where people read them."""
+
+    def __init__(
+        self,
+        *,
+        core: Core,
+        application: Application,
+        door: Door,
+        journal: Journal,
+        transport: Transport,
+        clock: Clock,
+        signer: Signer,
+        watcher: Watcher,
+        answer_query: Callable[[m.Query], m.Answer],
+        rows_lag: int = 0,
+    ) -> None:
+        self.core = core
+        self.application = application
+        self.door = door
+        self.journal = journal
+        self.transport = transport
+        self.clock = clock
+        self.signer = signer
+        self.watcher = watcher
+        self.answer_query = answer_query
+        self.rows_lag = rows_lag
+        self.log_server = LogServer(journal, transport, signer)
+        self.executed = 0
+        self._queries: list[tuple[Peer, m.Query]] = []
+        self._timestamp = 0
+        self._dirty_since: int | None = None
+        self._materialised = 0
+        self._dead = False
+
+    def start(self) -> None:
+        """Load the ledger, rebuild application and core, say again what was said (R7)."""
+        now = self.clock.now()
+        recovery = self.journal.load()
+        try:
+            self.application.load(recovery.rows)
+            self._materialised = self.executed = recovery.applied_sequence
+            effects = self.core.restore(recovery, now)
+            if recovery.entries:
+                self._seen(recovery.entries[-1], now)
+            self.log_server.begin(self.executed)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("restore failed") from error
+        self._finish(effects, now)
+
+    def turn(self) -> int:
+        """One turn; return how many frames were taken. Raise TurnLost when the host is dead."""
+        if self._dead:
+            raise TurnLost("this host lost a turn before")
+        now = self.clock.now()
+        inbound = self.transport.receive(INBOUND_MAX)
+        effects = Effects()
+        try:
+            for item in inbound:
+                self._take(item, now, effects)
+            deadline = self.core.deadline()
+            if deadline is not None and now.monotonic >= deadline:
+                effects.merge(self.core.tick(now))
+                self.core.invariants()
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("a step raised") from error
+        self._finish(effects, now)
+        self._materialise(now, idle=not inbound)
+        return len(inbound)
+
+    def wake_at(self) -> int | None:
+        """Monotonic nanoseconds when a turn is wanted though nothing arrives, or None."""
+        times = [self.core.deadline(), self.log_server.deadline()]
+        if self._dirty_since is not None:
+            times.append(self._dirty_since + self.rows_lag)
+        known = [time for time in times if time is not None]
+        return min(known) if known else None
+
+    def close(self) -> None:
+        """Write what is only in memory but safe to lose (state rows); the host is dead afterwards."""
+        if not self._dead:
+            self._write_rows()
+            self._dead = True
+
+    def flush_rows(self) -> None:
+        """Bring the state rows up to the log now (a node's own API does so before answering, R17)."""
+        if self._dead:
+            raise TurnLost("this host lost a turn before")
+        self._write_rows()
+
+    # --- one step each ---------------------------------------------------------------------------
+
+    def _take(self, item: Inbound, now: Now, effects: Effects) -> None:
+        try:
+            header = self.door.peek(item)
+            if self._serve(header, now, effects):
+                return
+            reason = self.core.wants(header)
+            if reason is not None:
+                effects.notes.append(_refused(item, reason, type(header.message).__name__))
+                return
+            verified = self.door.verify(header)
+        except PeerError as error:
+            effects.notes.append(_refused(item, error.reason, str(error)))
+            return
+        effects.merge(self.core.receive(verified, now))
+        self.core.invariants()
+
+    def _serve(self, header: Header, now: Now, effects: Effects) -> bool:
+        """Requests for what is durable already are answered by the host, not by the core."""
+        message = header.message
+        if isinstance(message, (m.FetchEntries, m.Follow)):
+            self.log_server.on_request(header.peer, message, now)
+        elif isinstance(message, m.Query):
+            if len(self._queries) < QUERIES_MAX:
+                self._queries.append((header.peer, message))
+        elif not isinstance(message, m.Hello):
+            return False
+        return True
+
+    def _finish(self, effects: Effects, now: Now) -> None:
+        if effects.persist:
+            try:
+                self.journal.append(effects.persist)
+            except Exception as error:
+                self._dead = True
+                raise TurnLost("the turn did not become durable") from error
+            for record in effects.persist:
+                if isinstance(record, EntryRecord):
+                    self._seen(record, now)
+                    self.log_server.on_entry(record)
+                elif isinstance(record, CheckpointRecord):
+                    self.log_server.on_checkpoint(record)
+        for send in effects.send:
+            self.transport.send(send)
+        for reply in effects.reply:
+            self.transport.reply(reply)
+        self._answer_queries()
+        self._serve_log(now)
+        for note in effects.notes:
+            self.watcher.notice(note)
+
+    def _answer_queries(self) -> None:
+        """After the turn is durable: nobody hears of what could still be lost (R8)."""
+        queries, self._queries = self._queries, []
+        for peer, query in queries:
+            self.transport.answer(peer, self.signer.link(self.answer_query(query)))
+
+    def _serve_log(self, now: Now) -> None:
+        try:
+            self.log_server.push(now)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("the ledger could not be read") from error
+
+    def _seen(self, record: EntryRecord, now: Now) -> None:
+        self.executed = record.entry.sequence
+        self._timestamp = record.entry.timestamp
+        if self.executed > self._materialised and self._dirty_since is None:
+            self._dirty_since = now.monotonic
+
+    def _materialise(self, now: Now, *, idle: bool) -> None:
+        if self._dirty_since is None:
+            return
+        lag = now.monotonic - self._dirty_since
+        if (idle and lag >= self.rows_lag) or lag >= MATERIALISE_AFTER:
+            self._write_rows()
+
+    def _write_rows(self) -> None:
+        if self.executed == self._materialised:
+            self._dirty_since = None
+            return
+        try:
+            self.journal.materialise(self.application.changes(), self.executed, self._timestamp)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("state rows could not be written") from error
+        self._materialised = self.executed
+        self._dirty_since = None
+
+
+def _refused(item: Inbound, reason: Reason, text: str) -> Note:
+    return Note(
+        kind="refused",
+        fields={
+            "peer": item.peer.name,
+            "reason": reason.value,
+            "text": text,
+            "frame": canonical.digest(item.frame[:1024]).hex()[:16],
+        },
+    )

@@ -1,0 +1,165 @@
+"""Records as rows, and back, each row with its checksum."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from validators import canonical
+from validators.consensus.effects import CheckpointRecord, EntryRecord, SlotRecord, StateRecord
+from validators.consensus.messages import Entry
+from validators.ledger.errors import LedgerDamaged
+
+__all__ = [
+    "CHECKPOINT_COLUMNS",
+    "SLOT_COLUMNS",
+    "body_row",
+    "checkpoint_from_row",
+    "checkpoint_row",
+    "checksum",
+    "commits_row",
+    "decode_entry",
+    "decode_frames",
+    "entry_row",
+    "slot_from_row",
+    "slot_row",
+    "state_from_row",
+    "state_row",
+]
+
+Row = tuple[Any, ...]
+
+SLOT_COLUMNS = "id, sequence, epoch, view, phase, frames, body, checksum"
+CHECKPOINT_COLUMNS = "sequence, epoch, state_root, log_root, timestamp, frames, checksum"
+
+_entry_decoder = msgspec.msgpack.Decoder(Entry)
+_frames_decoder = msgspec.msgpack.Decoder(tuple[bytes, ...])
+
+
+def checksum(columns: Sequence[Any], content: bytes = b"") -> int:
+    """CRC-32 over small columns and one large one; finds every flipped byte, proves nothing.
+
+    -1, which no row holds, for values of a wrong type: on SQLite one flipped bit turns bytes into text.
+    """
+    try:
+        return zlib.crc32(content, zlib.crc32(canonical.encode(columns)))
+    except (TypeError, OverflowError):
+        return -1
+
+
+def body_row(number: int, sequence: int, content: bytes) -> Row:
+    """A BatchBody."""
+    return (number, sequence, content, checksum((number, sequence), content))
+
+
+def entry_row(record: EntryRecord, body: int | None) -> Row:
+    """A ConsensusEntry."""
+    entry = record.entry
+    columns = (
+        entry.sequence,
+        entry.epoch,
+        entry.timestamp,
+        canonical.encode(entry),
+        record.entry_hash,
+        body,
+    )
+    return (*columns, checksum(columns))
+
+
+def commits_row(record: EntryRecord) -> Row:
+    """A CommitCertificate."""
+    columns = (record.entry.sequence, canonical.encode(record.commits))
+    return (*columns, checksum(columns))
+
+
+def slot_row(number: int, record: SlotRecord, body: int | None) -> Row:
+    """A ProtocolRecord."""
+    columns = (
+        number,
+        record.sequence,
+        record.epoch,
+        record.view,
+        record.phase,
+        canonical.encode(record.frames),
+        body,
+    )
+    return (*columns, checksum(columns))
+
+
+def checkpoint_row(record: CheckpointRecord) -> Row:
+    """A Checkpoint."""
+    columns = (
+        record.sequence,
+        record.epoch,
+        record.state_root,
+        record.log_root,
+        record.timestamp,
+        canonical.encode(record.frames),
+    )
+    return (*columns, checksum(columns))
+
+
+def state_row(record: StateRecord) -> Row:
+    """A StateValue."""
+    columns = (record.name, record.value)
+    return (*columns, checksum(columns))
+
+
+def decode_entry(data: bytes, sequence: int) -> Entry:
+    """Raise LedgerDamaged unless `data` is an entry."""
+    try:
+        return _entry_decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise LedgerDamaged(f"its bytes are no entry: {error}", sequence=sequence) from error
+
+
+def decode_frames(data: bytes, what: str) -> tuple[bytes, ...]:
+    """Raise LedgerDamaged unless `data` is a list of frames."""
+    try:
+        return _frames_decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise LedgerDamaged(f"{what}: its frames cannot be decoded: {error}") from error
+
+
+def slot_from_row(row: Row, body: bytes) -> SlotRecord:
+    """Back from SLOT_COLUMNS; raise LedgerDamaged when the checksum differs."""
+    _number, sequence, epoch, view, phase, frames, _body, _checksum = row
+    what = f"the {phase} record of sequence {sequence} in view {view}"
+    _require(row, what)
+    return SlotRecord(
+        epoch=epoch,
+        view=view,
+        sequence=sequence,
+        phase=phase,
+        frames=decode_frames(frames, what),
+        body=body,
+    )
+
+
+def checkpoint_from_row(row: Row) -> CheckpointRecord:
+    """Back from CHECKPOINT_COLUMNS; raise LedgerDamaged when the checksum differs."""
+    sequence, epoch, state_root, log_root, timestamp, frames, _checksum = row
+    what = f"the checkpoint at sequence {sequence}"
+    _require(row, what)
+    return CheckpointRecord(
+        epoch=epoch,
+        sequence=sequence,
+        state_root=state_root,
+        log_root=log_root,
+        timestamp=timestamp,
+        frames=decode_frames(frames, what),
+    )
+
+
+def state_from_row(row: Row) -> StateRecord:
+    """Back from (name, value, checksum); raise LedgerDamaged when the checksum differs."""
+    _require(row, f"the value {row[0]!r}")
+    return StateRecord(name=row[0], value=row[1])
+
+
+def _require(row: Row, what: str) -> None:
+    if checksum(row[:-1]) != row[-1]:
+        raise LedgerDamaged(f"{what} differs from its checksum")

@@ -1,0 +1,248 @@
+"""The ledger itself: a node's durable memory behind `ports.Journal`.
+
+Two transactions, never mixed (R9). `append` is the turn's: log entries, certificates and votes, one
+fsync, fenced by the incarnation. `materialise` is the rows': everything pages read, behind the log,
+without a sync of its own, because at start the log is replayed from `applied_sequence + 1`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from validators.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    EntryRecord,
+    Executed,
+    Note,
+    Record,
+)
+from validators.ledger import encoding, recovery
+from validators.ledger.bodies import Bodies
+from validators.ledger.location import Location, drop_alias
+from validators.ledger.materialise import RowWrites
+from validators.ledger.meta import Meta, count_turn, replace_meta
+from validators.ledger.outcomes import Noted, batch_view, note_executed
+from validators.ledger.state_rows import MaterialisedRows
+from validators.ledger.store import DuplicateKeyError, Store
+from validators.ledger.turn import Head, TurnPlan, without_repeats
+from validators.ports import JournalError, JournalFull, Recovery
+
+if TYPE_CHECKING:
+    from validators.ledger.lock import FileLock
+    from validators.ledger.witness import Witness
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """One open ledger; implements `ports.Journal`. Used from one thread. Made by `open_ledger`."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        lock: FileLock,
+        witness: Witness,
+        location: Location,
+        alias: str,
+        meta: Meta,
+        turn: int,
+        created: bool,
+        indexed: bool,
+    ) -> None:
+        self.location = location
+        self.alias = alias
+        """Django database alias of this ledger in this process."""
+        self.created = created
+        """True: there was no ledger here before."""
+        self.indexed = indexed
+        """True: every operation gets a row of its own, to be searched (the learner)."""
+        self._store = store
+        self._lock = lock
+        self._witness = witness
+        self._meta = meta
+        self._turn = turn
+        self._head = Head(0, b"", 0)
+        self._bodies: Bodies | None = None
+        """None: `load` was not called since the ledger was opened."""
+        self._broken = ""
+        self._noted: list[Noted] = []
+        """Executed entries whose rows are not written yet: those of the last 100 ms (R9)."""
+        self._batches: dict[int, bytes] = {}
+        """Batches of entries appended in this turn, until their note comes."""
+
+    @property
+    def incarnation(self) -> int:
+        """How often this ledger was opened; a process with an older number is fenced (R10)."""
+        return self._meta.incarnation
+
+    @property
+    def voting(self) -> bool:
+        """False: this replica must follow without a vote (R11)."""
+        return self._meta.voting
+
+    @property
+    def voting_reason(self) -> str:
+        """A sentence for the operator; "" while voting."""
+        return self._meta.voting_reason
+
+    # --- the turn's transaction -------------------------------------------------------------------
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Make all records durable in one transaction with one fsync (R6, R9).
+
+        A record that is already there with the same bytes is left as it is; with other bytes it is a
+        second vote and refused (R7). Raises JournalFull, JournalFenced, JournalError; after any of
+        them nothing of the turn is durable and the ledger must be loaded again or left.
+        """
+        if not records:
+            return
+        try:
+            self._write_turn(records)
+        except DuplicateKeyError:
+            self._retry_without_known(records)
+        except JournalError as error:
+            self._fail(error)
+            raise
+
+    def _write_turn(self, records: Sequence[Record]) -> None:
+        if self._bodies is None:
+            raise JournalError(self._broken or "The ledger must be loaded before it is written.")
+        plan = TurnPlan(self._head, self._bodies)
+        for record in records:
+            plan.add(record)
+        fence = count_turn(self._turn + 1, held_by=self.incarnation)
+        self._store.commit(fence, plan.writes(), durable=True, body_bytes=plan.body_bytes)
+        self._turn += 1
+        self._head = plan.head
+        if self.indexed:
+            self._batches = {
+                record.entry.sequence: record.body for record in records if isinstance(record, EntryRecord)
+            }
+        try:
+            self._witness.note(self._meta.identity, self._turn)
+        except OSError as error:
+            raise JournalError(f"The ledger's witness file cannot be written: {error}.") from error
+
+    def _retry_without_known(self, records: Sequence[Record]) -> None:
+        """Drop what the ledger holds already, byte for byte; refuse what contradicts it (R7)."""
+        try:
+            fresh = [
+                record for record in without_repeats(records) if not recovery.is_known(self._store, record)
+            ]
+            # The failed plan numbered batches that were never written: read them again.
+            self._bodies = recovery.read_bodies(self._store)
+            if fresh:
+                self._write_turn(fresh)
+        except JournalError as error:
+            self._fail(error)
+            raise
+
+    def _fail(self, error: JournalError) -> None:
+        self._bodies = None
+        self._broken = str(error)
+
+    # --- the rows' transaction --------------------------------------------------------------------
+
+    def notice(self, note: Executed | Note) -> None:
+        """Take the outcomes of an executed entry; they are written with the rows (ports.Watcher).
+
+        The host must show the ledger the notes of each turn, those of a replay at start included:
+        outcomes are in no entry, and the list of operations is made of both.
+        """
+        if not isinstance(note, Executed):
+            return
+        sequence = note.entry.sequence
+        body = self._batches.pop(sequence, None)
+        if sequence <= self._meta.applied_sequence:
+            return
+        view = 0
+        if self.indexed:
+            if body is None:
+                body = next((found.body for found in self.entries(sequence, sequence, 0)), b"")
+            view = batch_view(body)
+        self._noted.append(note_executed(note, origin_view=view, with_operations=self.indexed))
+
+    def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
+        """Write state rows as of `sequence` in one transaction of their own (R9).
+
+        Not synced by itself: the next turn's sync covers it, and a power cut before that only makes
+        the replay at start longer. Raises like `append`.
+        """
+        if self._bodies is None:
+            raise JournalError(self._broken or "The ledger must be loaded before it is written.")
+        noted = [one for one in self._noted if one.sequence <= sequence]
+        meta = msgspec.structs.replace(self._meta, applied_sequence=sequence, applied_timestamp=timestamp)
+        try:
+            rows = RowWrites(self._store, changes, noted)
+            fence = replace_meta(meta, held_by=self.incarnation)
+            self._store.commit(fence, rows.writes, durable=False, finish=rows.counters)
+        except JournalError as error:
+            self._fail(error)
+            raise
+        self._meta = meta
+        self._noted = [one for one in self._noted if one.sequence > sequence]
+
+    # --- reading back -----------------------------------------------------------------------------
+
+    def load(self) -> Recovery:
+        """Read everything back, every row checked against its checksum and the chain of hashes.
+
+        Raises LedgerDamaged naming the sequence and what differs. `rows` is read while it is iterated,
+        and checked then.
+        """
+        applied = self._meta.applied_sequence
+        found = recovery.load(self._store, MaterialisedRows(self._store), applied)
+        self._head = found.head
+        self._noted = []
+        self._bodies = found.bodies
+        self._broken = ""
+        return found.recovery
+
+    def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
+        """Entries first..last, ascending, cut after `bytes_max` of batches (at least one, if any)."""
+        return recovery.read_entries(self._store, first, last, bytes_max)
+
+    def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
+        """The lowest stable checkpoint at or above `sequence`, or None."""
+        rows = self._store.rows(
+            f"SELECT {encoding.CHECKPOINT_COLUMNS} FROM ledger_checkpoint"  # noqa: S608
+            " WHERE sequence >= ? ORDER BY sequence LIMIT 1",
+            (sequence,),
+        )
+        return encoding.checkpoint_from_row(rows[0]) if rows else None
+
+    # --- life -------------------------------------------------------------------------------------
+
+    def stop_voting(self, reason: str) -> None:
+        """Set the flag of R11, durably: this replica follows from now on; `reason` is a sentence."""
+        if not self.voting:
+            return
+        meta = msgspec.structs.replace(self._meta, voting=False, voting_reason=reason)
+        self._store.commit(replace_meta(meta, held_by=self.incarnation), [], durable=True)
+        self._meta = meta
+
+    def takes_writes(self) -> bool:
+        """Tell whether a full disk has room again; try this before rebuilding the core (R8)."""
+        try:
+            self._store.probe()
+        except JournalFull:
+            return False
+        return True
+
+    def maintain(self) -> None:
+        """Let the database do its own housekeeping, outside the turn (R25). Call it when idle."""
+        self._store.maintain()
+
+    def close(self) -> None:
+        """Give lock and alias back; harmless when done twice."""
+        self._bodies = None
+        self._broken = "The ledger is closed."
+        self._store.close()
+        drop_alias(self.alias)
+        self._witness.close()
+        self._lock.close()

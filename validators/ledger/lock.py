@@ -1,0 +1,78 @@
+"""One writer per ledger: an advisory lock on a file in its folder (PROTOCOL R10).
+
+The lock belongs to the open file and ends with its last holder, however that dies, so a free lock is
+the proof on this host that a node is dead; a lapsed lease would only be a guess (DESIGN section 9).
+A process that forks must close the copy in its child (`FileLock.close`), or the child holds it too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from validators.ledger.errors import LedgerBusy, LedgerUnreachable
+from validators.ledger.location import LOCK_FILE
+
+__all__ = ["FileLock", "is_locked", "make_private_folder"]
+
+
+class FileLock:
+    """An exclusive, non-blocking flock; released by `close` or by the end of the process."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / LOCK_FILE
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LedgerUnreachable(f"The lock file {path} cannot be used: {error}.") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = _holder(self._descriptor)
+            os.close(self._descriptor)
+            raise LedgerBusy(
+                f"The ledger in {folder} is in use by another process{holder}; "
+                "it runs or is paused, and is not started a second time."
+            ) from error
+        # Who holds it is a help to readers only; the lock itself counts, also on a full disk.
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Release; harmless when done twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether some process on this host holds the ledger in `folder` (False: none, or no ledger)."""
+    try:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create the ledger's folder, open to its owner only, and its parents as the umask says."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise LedgerUnreachable(f"The folder {folder} cannot be used: {error}.") from error
+
+
+def _holder(descriptor: int) -> str:
+    text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    return f" (process {text})" if text.isdigit() else ""

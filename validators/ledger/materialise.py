@@ -1,0 +1,62 @@
+"""The rows' transaction: what changed since the last one, upserted in bulk, counters included (R9)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from validators.consensus.effects import ApplicationChange
+from validators.ledger import state_rows, statements
+from validators.ledger.outcomes import INSERT_OPERATION, INSERT_OUTCOMES, Noted
+from validators.ledger.store import Store, Write
+
+__all__ = ["RowWrites", "ticket_counter"]
+
+
+class RowWrites:
+    """One materialisation: what changed, as statements for `Store.commit`."""
+
+    def __init__(self, store: Store, changes: Sequence[ApplicationChange], noted: Iterable[Noted]) -> None:
+        self._store = store
+        self._counts: Counter[str] = Counter()
+        tickets: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        others: list[tuple[Any, ...]] = []
+        dropped: list[tuple[bytes]] = []
+        for change in changes:
+            if change.table == "ticket":
+                tickets[change.key] = state_rows.ticket_row(change.row)
+            elif change.row is None:
+                dropped.append((state_rows.state_key(change),))
+            else:
+                others.append(state_rows.state_row(change))
+        self._counts.update(ticket_counter(row[2], row[0]) for row in tickets.values())
+        outcomes: list[tuple[Any, ...]] = []
+        operations: list[tuple[Any, ...]] = []
+        for entry in noted:
+            outcomes.append(entry.outcomes)
+            operations += entry.operations
+            self._counts.update(entry.counts)
+        store.expect_tickets([(row[0], row[1]) for row in tickets.values()])
+        self.writes = _written(
+            Write(store.upsert_ticket, list(tickets.values())),
+            Write(statements.UPSERT_STATE_ROW, others),
+            Write(statements.DROP_STATE_ROW, dropped),
+            Write(INSERT_OUTCOMES, outcomes),
+            Write(INSERT_OPERATION, operations),
+        )
+
+    def counters(self) -> list[Write]:
+        """The last statements of the transaction: counters, by what was there before."""
+        self._counts.subtract(self._store.replaced())
+        changed = sorted((name, value) for name, value in self._counts.items() if value)
+        return _written(Write(statements.ADD_TO_COUNTER, changed))
+
+
+def ticket_counter(state: str, event: str) -> str:
+    """Name of the counter of tickets in a state."""
+    return f"ticket/{state}/{event}"
+
+
+def _written(*writes: Write) -> list[Write]:
+    return [write for write in writes if write.rows]

@@ -1,0 +1,270 @@
+"""Tables of one replica: its log, what it said, its checkpoints and the rows that follow the log.
+
+The same models serve each node's ledger and the learner's database, every one behind a database
+alias of its own. Rows are written by `Ledger` with bulk SQL, never through these classes (the ORM's
+row-by-row path is five to ten times slower); pages and the admin read them.
+
+Written in the turn's own transaction, durable before anything is said (R6, R9): BatchBody,
+ConsensusEntry, CommitCertificate, ProtocolRecord, Checkpoint, StateValue, LedgerMeta.turn.
+Written later, at most 100 ms behind, all together (R9): the rest, and LedgerMeta.applied_sequence.
+
+OperationRecord is filled only where operations are searched (the learner): elsewhere a list of them
+is read out of the batches and EntryOutcomes, which costs a row per entry instead of one per operation.
+
+Timestamps are Unix microseconds. `checksum` is a CRC-32 over the row's other columns: hashes and
+signatures say who meant what, the checksum finds every flipped byte, also one that no hash covers.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.functional import cached_property
+
+from tickets.machine.rows import TicketRow
+from validators.ledger.fields import KeyField, RowNumberField, SequenceField
+from validators.ledger.state_rows import unpack_ticket
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "BatchBody",
+    "Checkpoint",
+    "CommitCertificate",
+    "ConsensusEntry",
+    "Counter",
+    "EntryOutcomes",
+    "Evidence",
+    "LedgerMeta",
+    "OperationRecord",
+    "ProtocolRecord",
+    "StateRow",
+    "StateValue",
+    "Ticket",
+]
+
+SCHEMA_VERSION = 1
+"""Number of the newest migration; a ledger that names a higher one is refused."""
+
+
+class LedgerMeta(models.Model):
+    """One row: whose ledger this is, who may write it, and how far its rows are."""
+
+    id = SequenceField(primary_key=True)
+    """Always 1."""
+    cluster = models.BinaryField()
+    """Cluster id, 32 bytes."""
+    identity = models.BinaryField()
+    """16 random bytes of this ledger: a new one under an old name is recognised."""
+    schema = models.IntegerField()
+    incarnation = models.BigIntegerField()
+    """Raised at each start; a writer that holds an older one is fenced (R10)."""
+    turn = models.BigIntegerField()
+    """Turns made durable so far; the witness file beside the ledger must never be ahead of it."""
+    applied_sequence = models.BigIntegerField()
+    applied_timestamp = models.BigIntegerField()
+    """Last effective timestamp at `applied_sequence`."""
+    voting = models.BooleanField()
+    """False: this replica follows without a vote (R11)."""
+    voting_reason = models.TextField()
+    """A sentence for the operator; "" while voting."""
+    created_at = models.BigIntegerField()
+    checksum = models.BigIntegerField()
+    """Over all columns but `turn`, which changes with every turn."""
+
+
+class BatchBody(models.Model):
+    """A batch, written once with its PRE-PREPARE and shared by the entry that executed it."""
+
+    id = SequenceField(primary_key=True)
+    sequence = models.BigIntegerField(db_index=True)
+    content = models.BinaryField()
+    checksum = models.BigIntegerField()
+
+
+class ConsensusEntry(models.Model):
+    """One executed sequence of the log; never changed, never deleted."""
+
+    sequence = SequenceField(primary_key=True)
+    epoch = models.BigIntegerField()
+    timestamp = models.BigIntegerField()
+    """Effective timestamp."""
+    entry = models.BinaryField()
+    """Canonical bytes of messages.Entry."""
+    entry_hash = models.BinaryField()
+    body = models.BigIntegerField(null=True)
+    """BatchBody.id; null for a null request."""
+    checksum = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = "log entry"
+        verbose_name_plural = "log entries"
+
+
+class CommitCertificate(models.Model):
+    """The q COMMIT frames that decided a sequence; kept until well below a checkpoint (R23)."""
+
+    sequence = SequenceField(primary_key=True)
+    frames = models.BinaryField()
+    checksum = models.BigIntegerField()
+
+
+class ProtocolRecord(models.Model):
+    """A frame that must be said again byte for byte after a restart (R6, R7)."""
+
+    id = SequenceField(primary_key=True)
+    sequence = models.BigIntegerField()
+    epoch = models.BigIntegerField()
+    view = models.BigIntegerField()
+    phase = models.CharField(max_length=16)
+    frames = models.BinaryField()
+    body = models.BigIntegerField(null=True)
+    """BatchBody.id, with a PRE-PREPARE."""
+    checksum = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["sequence", "epoch", "view", "phase"], name="one_record_per_slot")
+        ]
+
+
+class Checkpoint(models.Model):
+    """A stable checkpoint with its q CHECKPOINT frames; never forgotten (R24)."""
+
+    sequence = SequenceField(primary_key=True)
+    epoch = models.BigIntegerField()
+    state_root = models.BinaryField()
+    log_root = models.BinaryField()
+    timestamp = models.BigIntegerField()
+    frames = models.BinaryField()
+    checksum = models.BigIntegerField()
+
+
+class StateValue(models.Model):
+    """A named value of the replica, for example the active view."""
+
+    name = KeyField(primary_key=True, max_length=64)
+    value = models.BinaryField()
+    checksum = models.BigIntegerField()
+
+
+# --- Rows that follow the log ---------------------------------------------------------------------
+
+
+class Ticket(models.Model):
+    """One ticket as of `LedgerMeta.applied_sequence`: what is searched in columns, the whole in `row`.
+
+    Half the cost of a column for every field, for each change and for each ticket loaded at start.
+    """
+
+    id = RowNumberField(primary_key=True)
+    event = KeyField(max_length=64)
+    ticket_id = KeyField(max_length=128)
+    state = models.CharField(max_length=16)
+    validator = models.TextField()
+    """Entry node of the validating operation; "" until validated."""
+    timestamp = models.BigIntegerField()
+    """Effective timestamp of the last change."""
+    sequence = models.BigIntegerField()
+    """Sequence of the last change."""
+    gate = models.CharField(max_length=128)
+    """Gate of the standing admission; "" unless CONSUMED."""
+    device = models.CharField(max_length=128)
+    product = models.CharField(max_length=256)
+    seat = models.CharField(max_length=256)
+    row = models.BinaryField()
+    """Every field of machine.rows.TicketRow, as state_rows.pack_ticket writes them."""
+    checksum = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["event", "ticket_id"]
+        constraints = [models.UniqueConstraint(fields=["event", "ticket_id"], name="one_row_per_ticket")]
+
+    def __str__(self) -> str:
+        return self.ticket_id
+
+    @cached_property
+    def whole(self) -> TicketRow:
+        """All fields: data, metadata, vector clock, actor, nonce, note and the rest."""
+        return unpack_ticket(bytes(self.row))
+
+
+class StateRow(models.Model):
+    """A row of the replicated state that no page searches: sessions, bundles, nonces, the clock."""
+
+    key = models.BinaryField(primary_key=True)
+    """Number of its table (one byte), then the canonical bytes of its key."""
+    row = models.BinaryField()
+    checksum = models.BigIntegerField()
+
+
+class EntryOutcomes(models.Model):
+    """What each operation of an entry came to; with the entry's batch this is the list of operations."""
+
+    sequence = SequenceField(primary_key=True)
+    operations = models.IntegerField()
+    """Executed operations in the entry."""
+    listed = models.IntegerField()
+    """Of these, how many the plain consensus log shows (spec 1.3)."""
+    outcomes = models.BinaryField()
+    """Canonical ((first index, packed codes), ...), one per executed bundle (machine.reasons.pack)."""
+    checksum = models.BigIntegerField()
+
+
+class OperationRecord(models.Model):
+    """One ordered operation and its outcome, to be searched; filled where it is wanted."""
+
+    id = SequenceField(primary_key=True)
+    """sequence * 16,384 + batch_index: the order of the log."""
+    sequence = models.BigIntegerField()
+    batch_index = models.IntegerField()
+    view = models.BigIntegerField()
+    """View of the batch's first proposal (R1)."""
+    timestamp = models.BigIntegerField()
+    """Effective timestamp."""
+    event = KeyField(max_length=64)
+    ticket_id = KeyField(max_length=128)
+    operation = models.CharField(max_length=32)
+    code = models.CharField(max_length=32)
+    """"ok" or the reason of the refusal."""
+    principal = models.CharField(max_length=128)
+    actor = models.CharField(max_length=128)
+    entry = models.CharField(max_length=128)
+    """Member id of the entry node."""
+    digest = models.BinaryField()
+    """Hash of the operation."""
+    request = models.BinaryField()
+    """Digest of the bundle that it came in."""
+
+    class Meta:
+        verbose_name = "operation"
+        verbose_name_plural = "operations"
+        ordering = ["id"]
+        indexes = [models.Index(fields=["ticket_id", "event"], name="operations_by_ticket")]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.ticket_id} at {self.sequence}.{self.batch_index}"
+
+
+class Counter(models.Model):
+    """A number kept up to date with the rows, so that no page counts a million of them."""
+
+    name = KeyField(primary_key=True, max_length=255)
+    """`ticket/<state>/<event>` or `operation/<kind>/<ok or refused>`."""
+    value = models.BigIntegerField()
+
+
+class Evidence(models.Model):
+    """Two signed frames that convict a member (PITFALLS row 22)."""
+
+    id = SequenceField(primary_key=True)
+    code = models.CharField(max_length=64)
+    epoch = models.BigIntegerField()
+    member = models.IntegerField()
+    """Index of the accused in the epoch's member list."""
+    sequence = models.BigIntegerField()
+    first_frame = models.BinaryField()
+    second_frame = models.BinaryField()
+    timestamp = models.BigIntegerField()
+    checksum = models.BigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "evidence"

@@ -1,0 +1,197 @@
+"""Opening a ledger: alias, lock, schema, identity, incarnation, in this order (PROTOCOL R10).
+
+Works in any process right after installation: no migrate before it, no settings, no environment.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from validators.ledger import statements
+from validators.ledger.errors import (
+    LedgerForeign,
+    LedgerTooNew,
+    LedgerUnreachable,
+)
+from validators.ledger.journal import Ledger
+from validators.ledger.location import Location, add_alias, drop_alias
+from validators.ledger.lock import FileLock, make_private_folder
+from validators.ledger.meta import Meta, create_meta, read_meta, replace_meta
+from validators.ledger.sqlite import SqliteStore, create_database_file
+from validators.ledger.store import Store
+from validators.ledger.witness import IDENTITY_SIZE, Witness
+from validators.ports import JournalError, JournalFull
+
+__all__ = ["open_ledger"]
+
+
+def open_ledger(
+    location: Location | Path | str,
+    *,
+    cluster_id: bytes,
+    alias: str = "ledger",
+    expect_existing: bool = False,
+    indexed: bool = False,
+) -> Ledger:
+    """Open, or create, the ledger at `location` for this process alone, and raise its incarnation.
+
+    `location`: a folder (SQLite file inside), or a `Location`. `cluster_id`: 32 bytes. `alias`: the
+    Django database alias it gets in this process. `expect_existing`: this replica had a ledger before,
+    so an empty one follows without voting (R11). `indexed`: give every operation a row to be searched
+    (the learner's ledger). Raises LedgerBusy, LedgerForeign, LedgerTooNew,
+    LedgerUnsafe, LedgerUnreachable, JournalFull or JournalError, each with a sentence, and then
+    leaves nothing locked or open.
+    """
+    place = Location.of(location)
+    make_private_folder(place.folder)
+    lock = FileLock(place.folder)
+    witness: Witness | None = None
+    store: Store | None = None
+    try:
+        witness = Witness(place.folder)
+        store = _connect(place, alias)
+        existing = _prepare(store, alias, place, cluster_id)
+        meta, turn = _enter(store, existing, witness, cluster_id, expect_existing=expect_existing)
+        store.define(statements.INDEX_STATES if indexed else statements.UNINDEX_STATES)
+        return Ledger(
+            store=store,
+            lock=lock,
+            witness=witness,
+            location=place,
+            alias=alias,
+            meta=meta,
+            turn=turn,
+            created=existing is None,
+            indexed=indexed,
+        )
+    except BaseException:
+        if store is not None:
+            store.close()
+        drop_alias(alias)
+        if witness is not None:
+            witness.close()
+        lock.close()
+        raise
+
+
+def _connect(place: Location, alias: str) -> Store:
+    if place.url:
+        from validators.ledger.postgresql import connect
+
+        return connect(place, add_alias(alias, place))
+    try:
+        create_database_file(place.database_file)
+    except OSError as error:
+        raise LedgerUnreachable(f"{place.database_file} cannot be made: {error}.") from error
+    wrapper = add_alias(alias, place)
+    from django.db import Error
+
+    try:
+        wrapper.ensure_connection()
+    except Error as error:
+        raise LedgerUnreachable(f"{place.database_file} cannot be opened: {error}.") from error
+    return SqliteStore(wrapper.connection, place.database_file)
+
+
+def _prepare(store: Store, alias: str, place: Location, cluster_id: bytes) -> tuple[Meta, int] | None:
+    """Refuse what is not ours, then bring the schema up to date. None: there was no ledger."""
+    from validators.ledger.models import SCHEMA_VERSION
+
+    found = read_meta(store)
+    if found is not None:
+        existing = found[0]
+        if existing.cluster != cluster_id:
+            raise LedgerForeign(
+                f"The ledger in {place.name} belongs to cluster {existing.cluster.hex()[:16]}, "
+                f"not to {cluster_id.hex()[:16]}."
+            )
+        if existing.schema > SCHEMA_VERSION:
+            raise LedgerTooNew(
+                f"The ledger in {place.name} has schema {existing.schema}; this program knows up to "
+                f"{SCHEMA_VERSION}. Start the newer program."
+            )
+    if found is None or found[0].schema < SCHEMA_VERSION:
+        _migrate(alias)
+    return found
+
+
+def _migrate(alias: str) -> None:
+    """Apply this app's migrations, and only them, under the ledger's lock."""
+    from django.db import Error, connections
+    from django.db.migrations.executor import MigrationExecutor
+
+    try:
+        executor = MigrationExecutor(connections[alias])
+        targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "ledger"]
+        executor.migrate(targets)
+    except Error as error:
+        raise JournalError(f"The ledger's schema could not be made: {error}.") from error
+
+
+def _enter(
+    store: Store,
+    existing: tuple[Meta, int] | None,
+    witness: Witness,
+    cluster_id: bytes,
+    *,
+    expect_existing: bool,
+) -> tuple[Meta, int]:
+    """Create the one row, or raise the incarnation; decide whether this ledger may vote (R11)."""
+    from validators.ledger.models import SCHEMA_VERSION
+
+    if existing is None:
+        lost = expect_existing or witness.seen is not None
+        meta, turn = _founded(cluster_id, SCHEMA_VERSION, lost=lost), 0
+        store.commit(create_meta(meta), [], durable=True)
+    else:
+        before, turn = existing
+        doubt = _doubt(before.identity, turn, witness)
+        meta = msgspec.structs.replace(
+            before,
+            schema=SCHEMA_VERSION,
+            incarnation=before.incarnation + 1,
+            voting=before.voting and not doubt,
+            voting_reason=before.voting_reason or doubt,
+        )
+        store.commit(replace_meta(meta, held_by=before.incarnation), [], durable=True)
+    try:
+        witness.note(meta.identity, turn)
+    except OSError as error:
+        text = f"The ledger's folder cannot be written: {error}."
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (JournalFull(text) if full else LedgerUnreachable(text)) from error
+    return meta, turn
+
+
+def _founded(cluster_id: bytes, schema: int, *, lost: bool) -> Meta:
+    reason = "its ledger was lost and is empty now; what it voted before is not known" if lost else ""
+    return Meta(
+        cluster=cluster_id,
+        identity=os.urandom(IDENTITY_SIZE),
+        schema=schema,
+        incarnation=1,
+        applied_sequence=0,
+        applied_timestamp=0,
+        voting=not lost,
+        voting_reason=reason,
+        created_at=time.time_ns() // 1_000,
+    )
+
+
+def _doubt(identity: bytes, turn: int, witness: Witness) -> str:
+    """Why this ledger is not the one that voted last, or ""."""
+    if witness.seen is None:
+        return ""
+    seen_identity, seen_turn = witness.seen
+    if seen_identity != identity:
+        return "its ledger was replaced by another one; what it voted before is not known"
+    if seen_turn > turn:
+        return (
+            f"its ledger was cut off: it holds {turn} turns of {seen_turn}; what it voted before is not known"
+        )
+    return ""

@@ -1,0 +1,186 @@
+"""What the operations of an entry came to, from the notes of execution to rows and back.
+
+A node keeps one small row per entry: positions and outcome codes. Everything else of an operation is
+in the entry's batch, so the list of operations is read out of the two. Where operations are searched
+(the learner) each of them gets a row besides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from tickets.machine.commands import operation_digest
+from tickets.machine.reasons import MALFORMED, OK, pack, unpack
+from validators import canonical
+from validators.consensus.effects import Executed
+from validators.consensus.messages import Batch, Bundle, Operation, bundle_digest
+from validators.ledger.encoding import checksum
+from validators.wire import Envelope
+
+__all__ = [
+    "INSERT_OPERATION",
+    "INSERT_OUTCOMES",
+    "ORDERED_OPERATION_SLOTS",
+    "UNLISTED",
+    "Listed",
+    "Noted",
+    "batch_view",
+    "note_executed",
+    "operations_of",
+]
+
+ORDERED_OPERATION_SLOTS = 1 << 14
+"""Places per sequence in OperationRecord.id; genesis allows 10,000 operations in a batch."""
+UNLISTED = frozenset({"issue", "seed", "open_session", "barrier"})
+"""Kinds that the plain consensus log leaves out (spec 1.3)."""
+
+INSERT_OUTCOMES = (
+    "INSERT INTO ledger_entryoutcomes (sequence, operations, listed, outcomes, checksum)"
+    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (sequence) DO NOTHING"
+)
+INSERT_OPERATION = (
+    "INSERT INTO ledger_operationrecord (id, sequence, batch_index, view, timestamp, event,"
+    " ticket_id, operation, code, principal, actor, entry, digest, request)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+
+_batch_decoder = msgspec.msgpack.Decoder(Batch)
+_envelope_decoder = msgspec.msgpack.Decoder(Envelope)
+_bundle_decoder = msgspec.msgpack.Decoder(Bundle)
+_outcomes_decoder = msgspec.msgpack.Decoder(tuple[tuple[int, bytes], ...])
+
+
+class Noted(msgspec.Struct, frozen=True, gc=False):
+    """An executed entry as rows."""
+
+    sequence: int
+    outcomes: tuple[Any, ...]
+    """Parameters of INSERT_OUTCOMES."""
+    operations: list[tuple[Any, ...]]
+    """Parameters of INSERT_OPERATION; empty where operations are not searched."""
+    counts: dict[str, int]
+    """What it adds to the counters."""
+
+
+class Listed(msgspec.Struct, frozen=True, gc=False):
+    """One ordered operation with its outcome."""
+
+    sequence: int
+    index: int
+    view: int
+    """View of the batch's first proposal."""
+    timestamp: int
+    """Effective, Unix microseconds."""
+    code: str
+    principal: str
+    request: bytes
+    """Digest of its bundle."""
+    operation: Operation
+
+    @property
+    def digest(self) -> bytes:
+        """Hash of the operation."""
+        return operation_digest(self.operation)
+
+    @property
+    def plain(self) -> bool:
+        """True when the plain consensus log shows it."""
+        return self.code == OK and self.operation.kind not in UNLISTED
+
+
+def note_executed(executed: Executed, *, origin_view: int, with_operations: bool) -> Noted:
+    """Rows of one executed entry. `origin_view` is that of its batch."""
+    sequence, timestamp = executed.entry.sequence, executed.entry.timestamp
+    packed: list[tuple[int, bytes]] = []
+    kinds: Counter[tuple[str, bool]] = Counter()
+    rows: list[tuple[Any, ...]] = []
+    for bundle, first_index, outcomes in executed.bundles:
+        codes = tuple(outcome.code for outcome in outcomes)
+        if codes:
+            packed.append((first_index, pack(codes)))
+        for operation, code in zip(bundle.operations, codes, strict=True):
+            # The kind of a malformed operation is whatever its sender wrote.
+            kinds["malformed" if code == MALFORMED else operation.kind, code == OK] += 1
+        if with_operations:
+            rows += _operation_rows(bundle, first_index, codes, sequence, timestamp, origin_view)
+    listed = sum(number for (kind, ok), number in kinds.items() if ok and kind not in UNLISTED)
+    columns = (sequence, kinds.total(), listed, canonical.encode(tuple(packed)))
+    return Noted(
+        sequence=sequence,
+        outcomes=(*columns, checksum(columns)),
+        operations=rows,
+        counts={
+            f"operation/{kind}/{'ok' if ok else 'refused'}": number for (kind, ok), number in kinds.items()
+        },
+    )
+
+
+def batch_view(body: bytes) -> int:
+    """Origin view of an encoded batch (R1); 0 for a null request."""
+    return _batch_decoder.decode(body).origin_view if body else 0
+
+
+def operations_of(body: bytes, outcomes: bytes, *, sequence: int, timestamp: int) -> Iterator[Listed]:
+    """The executed operations of an entry, in order, out of its batch and its EntryOutcomes."""
+    batch = _batch_decoder.decode(body)
+    codes_at = dict(_outcomes_decoder.decode(outcomes))
+    index = 0
+    for frame in batch.requests:
+        envelope = _envelope_decoder.decode(frame)
+        bundle = _bundle_decoder.decode(envelope.body)
+        count = len(bundle.operations)
+        packed = codes_at.get(index)
+        if packed is not None:
+            request = bundle_digest(envelope.body)
+            for offset, code in enumerate(unpack(packed, count)):
+                yield Listed(
+                    sequence=sequence,
+                    index=index + offset,
+                    view=batch.origin_view,
+                    timestamp=timestamp,
+                    code=code,
+                    principal=bundle.principal,
+                    request=request,
+                    operation=bundle.operations[offset],
+                )
+        index += count
+
+
+def _operation_rows(
+    bundle: Bundle,
+    first_index: int,
+    codes: tuple[str, ...],
+    sequence: int,
+    timestamp: int,
+    view: int,
+) -> Iterator[tuple[Any, ...]]:
+    request = bundle_digest(canonical.encode(bundle))
+    for index, (operation, code) in enumerate(zip(bundle.operations, codes, strict=True), first_index):
+        fits = code != MALFORMED
+        yield (
+            sequence * ORDERED_OPERATION_SLOTS + index,
+            sequence,
+            index,
+            view,
+            timestamp,
+            operation.event if fits else _fitting(operation.event, 64),
+            operation.ticket if fits else _fitting(operation.ticket, 128),
+            operation.kind if fits else _fitting(operation.kind, 32),
+            code,
+            bundle.principal,
+            operation.actor if fits else _fitting(operation.actor, 128),
+            _fitting(operation.entry, 128),
+            operation_digest(operation),
+            request,
+        )
+
+
+def _fitting(text: str, length: int) -> str:
+    """A malformed operation may hold anything; a column holds printable text of bounded length."""
+    if len(text) <= length and text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:length])

@@ -1,0 +1,278 @@
+"""Reading a ledger's rows: tickets, counts, the list of operations, storage figures.
+
+For any database alias: a node's own ledger or the learner's copy. Every list is read in pages by
+key, never by offset, and no page counts rows: counters are kept with them (R9). What is read belongs to
+`applied_sequence`, which follows the log by at most 100 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from django.db import connections
+from django.db.models import QuerySet
+
+from tickets.machine.reasons import OK
+from tickets.machine.rows import TicketRow
+from validators.ledger.models import Checkpoint, Counter, LedgerMeta, Ticket
+from validators.ledger.outcomes import UNLISTED, Listed, operations_of
+from validators.ledger.state_rows import unpack_ticket
+
+__all__ = [
+    "STATES",
+    "STORAGE_KEYS",
+    "applied_sequence",
+    "count_operations",
+    "count_tickets",
+    "entry_operations",
+    "list_events",
+    "list_operations",
+    "list_tickets",
+    "newest_checkpoint",
+    "read_ticket",
+    "starting_with",
+    "storage_stats",
+]
+
+STATES = ("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED")
+SILENT = frozenset({"open_session", "barrier"})
+"""Kinds that concern no ticket; they are in no list of operations."""
+STORAGE_KEYS = (
+    "tx_count",
+    "open_tx_count",
+    "page_count",
+    "page_alloc",
+    "cursor_count",
+    "node_count",
+    "node_deref",
+    "rebalance",
+    "rebalance_time",
+    "split",
+    "spill",
+    "spill_time",
+    "write",
+    "write_time",
+)
+"""The keys of `storage_stats` in the contract (spec 1.3)."""
+LAST_CHARACTER = "\U0010ffff"
+
+
+class StoredCheckpoint(msgspec.Struct, frozen=True):
+    """A stable checkpoint, without its frames."""
+
+    sequence: int
+    state_root: bytes
+    log_root: bytes
+    timestamp: int
+    """Last effective timestamp, Unix microseconds."""
+
+
+def applied_sequence(using: str) -> int:
+    """The sequence whose rows are readable; 0 before there are any."""
+    found = LedgerMeta.objects.using(using).values_list("applied_sequence", flat=True).first()
+    return found or 0
+
+
+# --- tickets --------------------------------------------------------------------------------------
+
+
+def read_ticket(using: str, event: str, ticket_id: str) -> TicketRow | None:
+    """One ticket, or None."""
+    rows = Ticket.objects.using(using).filter(event=event, ticket_id=ticket_id)
+    packed = rows.values_list("row", flat=True).first()
+    return None if packed is None else unpack_ticket(bytes(packed))
+
+
+def list_tickets(
+    using: str,
+    *,
+    limit: int,
+    event: str | None = None,
+    state: str | None = None,
+    prefix: str = "",
+    after: tuple[str, str] = ("", ""),
+) -> list[TicketRow]:
+    """At most `limit` tickets behind (event, ticket id) `after`, ascending.
+
+    `event`, `state`: only these. `prefix`: only ids that begin with it. One index range per event, so a
+    page in the middle of a million costs what the first one does.
+    """
+    found: list[TicketRow] = []
+    for name in list_events(using) if event is None else [event]:
+        if name < after[0]:
+            continue
+        behind = after[1] if name == after[0] else ""
+        rest = limit - len(found)
+        found += _list_event(using, name, limit=rest, state=state, prefix=prefix, after=behind)
+        if len(found) == limit:
+            break
+    return found
+
+
+def list_events(using: str) -> list[str]:
+    """Events that have tickets, ascending."""
+    counters = Counter.objects.using(using).filter(name__gte="ticket/", name__lt="ticket0", value__gt=0)
+    return sorted({name.split("/", 2)[2] for name in counters.values_list("name", flat=True)})
+
+
+def _list_event(
+    using: str, event: str, *, limit: int, state: str | None, prefix: str, after: str
+) -> list[TicketRow]:
+    # One lower bound only: a planner that is given two takes either.
+    lower, comparison = (prefix, ">=") if prefix > after else (after, ">")
+    conditions = ["event = %s", f"ticket_id {comparison} %s"]
+    parameters: list[Any] = [event, lower]
+    if state is not None:
+        conditions.append("state = %s")
+        parameters.append(state)
+    if prefix:
+        conditions.append("ticket_id < %s")
+        parameters.append(prefix + LAST_CHARACTER)
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT row FROM ledger_ticket WHERE "  # noqa: S608 - constants only
+            + " AND ".join(conditions)
+            + " ORDER BY ticket_id LIMIT %s",
+            [*parameters, limit],
+        )
+        return [unpack_ticket(bytes(packed)) for (packed,) in cursor.fetchall()]
+
+
+def count_tickets(using: str, event: str | None = None) -> dict[str, int]:
+    """Tickets by state, all four states present; of one event, or of all."""
+    counts = dict.fromkeys(STATES, 0)
+    counters = Counter.objects.using(using).filter(name__gte="ticket/", name__lt="ticket0")
+    for name, value in counters.values_list("name", "value"):
+        _, state, of_event = name.split("/", 2)
+        if event is None or of_event == event:
+            counts[state] = counts.get(state, 0) + value
+    return counts
+
+
+def starting_with(queryset: QuerySet[Any], field: str, text: str) -> QuerySet[Any]:
+    """Rows whose `field` begins with `text`, by a range that an index serves on both databases."""
+    return queryset.filter(**{f"{field}__gte": text, f"{field}__lt": text + LAST_CHARACTER})
+
+
+# --- operations -----------------------------------------------------------------------------------
+
+
+def list_operations(
+    using: str,
+    *,
+    limit: int,
+    after: tuple[int, int] = (0, -1),
+    refused: bool = False,
+    all_kinds: bool = False,
+) -> list[Listed]:
+    """At most `limit` ordered operations behind (sequence, index) `after`, ascending (spec 1.3).
+
+    Plainly: applied ones that concern a ticket, seed and issue left out. `refused`: refusals too.
+    `all_kinds`: seed and issue too.
+    """
+    found: list[Listed] = []
+    plain = not refused and not all_kinds
+    for sequence, timestamp, content, outcomes in _entries_from(using, after[0], plain=plain):
+        for listed in operations_of(content, outcomes, sequence=sequence, timestamp=timestamp):
+            kind = listed.operation.kind
+            if (sequence, listed.index) <= after or kind in SILENT:
+                continue
+            if (listed.code != OK and not refused) or (kind in UNLISTED and not all_kinds):
+                continue
+            found.append(listed)
+            if len(found) == limit:
+                return found
+    return found
+
+
+def count_operations(using: str, *, refused: bool = False, all_kinds: bool = False) -> int:
+    """How many `list_operations` would give in all, from the counters."""
+    total = 0
+    counters = Counter.objects.using(using).filter(name__gte="operation/", name__lt="operation0")
+    for name, value in counters.values_list("name", "value"):
+        _, kind, outcome = name.split("/", 2)
+        if kind in SILENT or (outcome != OK and not refused) or (kind in UNLISTED and not all_kinds):
+            continue
+        total += value
+    return total
+
+
+def _entries_from(using: str, sequence: int, *, plain: bool) -> Iterator[tuple[int, int, bytes, bytes]]:
+    """(sequence, timestamp, batch, outcomes) of entries with operations, from `sequence` on."""
+    chunk = 16
+    sql = (
+        "SELECT o.sequence, e.timestamp, b.content, o.outcomes FROM ledger_entryoutcomes o"
+        " JOIN ledger_consensusentry e ON e.sequence = o.sequence"
+        " JOIN ledger_batchbody b ON b.id = e.body"
+        " WHERE o.sequence >= %s AND CASE WHEN %s THEN o.listed ELSE o.operations END > 0"
+        " ORDER BY o.sequence LIMIT %s"
+    )
+    while True:
+        with connections[using].cursor() as cursor:
+            cursor.execute(sql, [sequence, plain, chunk])
+            rows = cursor.fetchall()
+        for number, timestamp, content, outcomes in rows:
+            yield number, timestamp, bytes(content), bytes(outcomes)
+        if len(rows) < chunk:
+            return
+        sequence = rows[-1][0] + 1
+
+
+def entry_operations(using: str, sequence: int) -> list[Listed]:
+    """All executed operations of one entry, silent and refused ones too."""
+    rows = _entries_from(using, sequence, plain=False)
+    for number, timestamp, content, outcomes in rows:
+        if number == sequence:
+            return list(operations_of(content, outcomes, sequence=sequence, timestamp=timestamp))
+        break
+    return []
+
+
+# --- the ledger itself ----------------------------------------------------------------------------
+
+
+def newest_checkpoint(using: str) -> StoredCheckpoint | None:
+    """The newest stable checkpoint, or None."""
+    found = Checkpoint.objects.using(using).order_by("-sequence").first()
+    if found is None:
+        return None
+    return StoredCheckpoint(
+        sequence=found.sequence,
+        state_root=bytes(found.state_root),
+        log_root=bytes(found.log_root),
+        timestamp=found.timestamp,
+    )
+
+
+def storage_stats(using: str) -> dict[str, int]:
+    """The 14 figures of the contract; 0 where this store has no such notion.
+
+    `tx_count` and `write` count the turns this ledger ever made durable; `page_count` its pages,
+    `page_alloc` the bytes of those in use.
+    """
+    stats = dict.fromkeys(STORAGE_KEYS, 0)
+    turns = LedgerMeta.objects.using(using).values_list("turn", flat=True).first() or 0
+    stats["tx_count"] = stats["write"] = turns
+    stats["page_count"], stats["page_alloc"] = _pages(using)
+    return stats
+
+
+def _pages(using: str) -> tuple[int, int]:
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            found = []
+            for name in ("page_count", "freelist_count", "page_size"):
+                cursor.execute(f"PRAGMA {name}")
+                found.append(cursor.fetchone()[0])
+            pages, free, size = found
+            return pages, (pages - free) * size
+        cursor.execute(
+            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0),"
+            " current_setting('block_size')::int FROM pg_class c"
+            " WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'"
+        )
+        size, block = cursor.fetchone()
+        return int(size) // block, int(size)

@@ -1,0 +1,129 @@
+"""Rows of the materialised state as database rows, and back (R9; tickets.machine.rows)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from tickets.machine.rows import TicketRow, change_from, key_bytes, row_bytes
+from validators import canonical
+from validators.consensus.effects import ApplicationChange
+from validators.ledger.encoding import checksum
+from validators.ledger.errors import LedgerDamaged
+from validators.ledger.statements import TICKET_COLUMNS
+from validators.ledger.store import Store
+
+__all__ = [
+    "TABLE_NUMBER",
+    "MaterialisedRows",
+    "pack_ticket",
+    "state_key",
+    "state_row",
+    "ticket_from_columns",
+    "ticket_row",
+    "unpack_ticket",
+]
+
+TABLE_NUMBER = {"session": b"\x01", "bundle": b"\x02", "nonce": b"\x03", "clock": b"\x04"}
+"""First byte of a StateRow's key: written to disk, so never reused for another table."""
+_TABLE_OF = {number: table for table, number in TABLE_NUMBER.items()}
+_CHUNK = 4_096
+
+_ticket_decoder: msgspec.msgpack.Decoder[tuple[Any, ...]] = msgspec.msgpack.Decoder(
+    tuple[tuple(field.type for field in msgspec.structs.fields(TicketRow))]  # type: ignore[misc]
+)
+
+
+def pack_ticket(row: TicketRow) -> bytes:
+    """Every field, in order, as canonical bytes."""
+    return canonical.encode(msgspec.structs.astuple(row))
+
+
+def unpack_ticket(packed: bytes) -> TicketRow:
+    """Back from `pack_ticket`; raise msgspec.MsgspecError."""
+    return TicketRow(*_ticket_decoder.decode(packed))
+
+
+def ticket_row(row: TicketRow) -> tuple[Any, ...]:
+    """Parameters of UPSERT_TICKET."""
+    packed = pack_ticket(row)
+    return (*_searched(row), packed, zlib.crc32(packed))
+
+
+def _searched(row: TicketRow) -> tuple[Any, ...]:
+    """The columns that repeat what is in the packed row."""
+    return (
+        row.event,
+        row.ticket,
+        row.state,
+        row.validator,
+        row.timestamp,
+        row.sequence,
+        row.gate,
+        row.device,
+        row.product,
+        row.seat,
+    )
+
+
+def ticket_from_columns(columns: tuple[Any, ...]) -> TicketRow:
+    """Back from TICKET_COLUMNS; raise LedgerDamaged when anything differs from what was written."""
+    *searched, packed, check = columns
+    what = f"the row of ticket {columns[1]!r}"
+    if not isinstance(packed, bytes) or zlib.crc32(packed) != check:
+        raise LedgerDamaged(f"{what} differs from its checksum")
+    try:
+        row = unpack_ticket(packed)
+    except msgspec.MsgspecError as error:
+        raise LedgerDamaged(f"{what} cannot be read: {error}") from error
+    if tuple(searched) != _searched(row):
+        raise LedgerDamaged(f"the columns of {what} differ from its bytes")
+    return row
+
+
+def state_key(change: ApplicationChange) -> bytes:
+    """Key of a StateRow."""
+    return TABLE_NUMBER[change.table] + key_bytes(change.key)
+
+
+def state_row(change: ApplicationChange) -> tuple[Any, ...]:
+    """Parameters of UPSERT_STATE_ROW."""
+    key, row = state_key(change), row_bytes(change.row)
+    return key, row, checksum((key, row))
+
+
+class MaterialisedRows:
+    """All rows as `Application.load` takes them; read in chunks and checked while iterated."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __iter__(self) -> Iterator[ApplicationChange]:
+        yield from self._tickets()
+        yield from self._others()
+
+    def _tickets(self) -> Iterator[ApplicationChange]:
+        sql = f"SELECT id, {TICKET_COLUMNS} FROM ledger_ticket WHERE id > ? ORDER BY id LIMIT {_CHUNK}"  # noqa: S608
+        after = -1
+        while rows := self._store.rows(sql, (after,)):
+            for _number, *columns in rows:
+                row = ticket_from_columns(tuple(columns))
+                yield ApplicationChange(table="ticket", key=(row.event, row.ticket), row=row)
+            after = rows[-1][0]
+
+    def _others(self) -> Iterator[ApplicationChange]:
+        sql = f"SELECT key, row, checksum FROM ledger_staterow WHERE key > ? ORDER BY key LIMIT {_CHUNK}"  # noqa: S608
+        after = b""
+        while rows := self._store.rows(sql, (after,)):
+            for key, row, check in rows:
+                if checksum((key, row)) != check or key[:1] not in _TABLE_OF:
+                    raise LedgerDamaged(f"the state row {key.hex()[:32]} differs from its checksum")
+                table = _TABLE_OF[key[:1]]
+                try:
+                    yield change_from(table, key[1:], row)
+                except canonical.CanonicalError as error:
+                    raise LedgerDamaged(f"a {table} row cannot be read: {error}") from error
+            after = rows[-1][0]

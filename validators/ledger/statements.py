@@ -1,0 +1,77 @@
+"""The SQL of a ledger, once for both databases; `?` is the placeholder (see store)."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ADD_TO_COUNTER",
+    "DROP_BODIES",
+    "DROP_SLOTS",
+    "DROP_STATE_ROW",
+    "DROP_VIEWS",
+    "INDEX_STATES",
+    "INSERT_BODY",
+    "INSERT_CHECKPOINT",
+    "INSERT_COMMITS",
+    "INSERT_ENTRY",
+    "INSERT_SLOT",
+    "TICKET_COLUMNS",
+    "UNINDEX_STATES",
+    "UPSERT_STATE",
+    "UPSERT_STATE_ROW",
+    "UPSERT_TICKET",
+]
+
+INSERT_BODY = "INSERT INTO ledger_batchbody (id, sequence, content, checksum) VALUES (?, ?, ?, ?)"
+INSERT_ENTRY = (
+    "INSERT INTO ledger_consensusentry (sequence, epoch, timestamp, entry, entry_hash, body, checksum)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_COMMITS = "INSERT INTO ledger_commitcertificate (sequence, frames, checksum) VALUES (?, ?, ?)"
+INSERT_SLOT = (
+    "INSERT INTO ledger_protocolrecord (id, sequence, epoch, view, phase, frames, body, checksum)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_CHECKPOINT = (
+    "INSERT INTO ledger_checkpoint"
+    " (sequence, epoch, state_root, log_root, timestamp, frames, checksum)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+UPSERT_STATE = (
+    "INSERT INTO ledger_statevalue (name, value, checksum) VALUES (?, ?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value, checksum = excluded.checksum"
+)
+# A record of a sequence goes when a stable checkpoint covers it (R24); what binds the replica to a view
+# has no sequence of its own and goes when a higher view was entered, never before (R29).
+DROP_SLOTS = (
+    "DELETE FROM ledger_protocolrecord WHERE sequence <= ?"
+    " AND phase IN ('pre_prepare', 'prepare', 'commit', 'prepared', 'checkpoint')"
+)
+DROP_VIEWS = (
+    "DELETE FROM ledger_protocolrecord WHERE phase IN ('view_change', 'new_view', 'view')"
+    " AND (epoch < ? OR (epoch = ? AND view < ?))"
+)
+DROP_BODIES = "DELETE FROM ledger_batchbody WHERE id = ?"
+
+TICKET_COLUMNS = (
+    "event, ticket_id, state, validator, timestamp, sequence, gate, device, product, seat, row, checksum"
+)
+_CHANGING = ("state", "validator", "timestamp", "sequence", "gate", "device", "row", "checksum")
+"""What never changes once the ticket exists is not written again."""
+UPSERT_TICKET = (
+    f"INSERT INTO ledger_ticket ({TICKET_COLUMNS})"  # noqa: S608 - constants only
+    f" VALUES ({', '.join('?' * 12)}) ON CONFLICT (event, ticket_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _CHANGING)
+)
+UPSERT_STATE_ROW = (
+    "INSERT INTO ledger_staterow (key, row, checksum) VALUES (?, ?, ?)"
+    " ON CONFLICT (key) DO UPDATE SET row = excluded.row, checksum = excluded.checksum"
+)
+DROP_STATE_ROW = "DELETE FROM ledger_staterow WHERE key = ?"
+ADD_TO_COUNTER = (
+    "INSERT INTO ledger_counter (name, value) VALUES (?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET value = ledger_counter.value + excluded.value"
+)
+
+INDEX_STATES = "CREATE INDEX IF NOT EXISTS tickets_by_state ON ledger_ticket (state, event, ticket_id)"
+"""Only where tickets are searched: it doubles what a changed ticket costs."""
+UNINDEX_STATES = "DROP INDEX IF EXISTS tickets_by_state"

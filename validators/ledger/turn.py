@@ -1,0 +1,139 @@
+"""One turn's records as statements: what is inserted once, what shares a batch, what is pruned last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from validators.consensus.effects import (
+    CheckpointRecord,
+    EntryRecord,
+    Prune,
+    Record,
+    SlotRecord,
+)
+from validators.ledger import encoding, statements
+from validators.ledger.bodies import Bodies
+from validators.ledger.store import DuplicateKeyError, Write
+from validators.ports import JournalError
+
+__all__ = ["Head", "TurnPlan", "without_repeats"]
+
+
+ENTERED = "view"
+"""Phase of the record that a view was entered: what bound the replica to lower views may go (R29)."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The end of what is written: the next entry and the next slot continue from here."""
+
+    sequence: int
+    """Of the newest entry; 0 for none."""
+    entry_hash: bytes
+    """32 zero bytes for none."""
+    slot_number: int
+    """Row number of the newest slot."""
+
+
+class TurnPlan:
+    """Collects rows per statement; numbers batches in `bodies`, which is spoilt if the turn fails."""
+
+    def __init__(self, head: Head, bodies: Bodies) -> None:
+        self.body_bytes = 0
+        """Size of the batches that are written for the first time."""
+        self._sequence = head.sequence
+        self._entry_hash = head.entry_hash
+        self._slot_number = head.slot_number
+        self._bodies = bodies
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._pruned = 0
+        self._entered = (0, 0)
+        """Highest (epoch, view) that a record of this turn enters."""
+
+    @property
+    def head(self) -> Head:
+        """The end once the plan is durable."""
+        return Head(self._sequence, self._entry_hash, self._slot_number)
+
+    def add(self, record: Record) -> None:
+        """The next record; raise JournalError when it does not continue the log."""
+        if isinstance(record, SlotRecord):
+            self._add_slot(record)
+        elif isinstance(record, EntryRecord):
+            self._add_entry(record)
+        elif isinstance(record, CheckpointRecord):
+            self._insert(statements.INSERT_CHECKPOINT, encoding.checkpoint_row(record))
+        elif isinstance(record, Prune):
+            self._pruned = max(self._pruned, record.sequence)
+        else:
+            self._insert(statements.UPSERT_STATE, encoding.state_row(record))
+
+    def writes(self) -> list[Write]:
+        """Statements in an order that keeps pruning last."""
+        writes = [Write(sql, rows) for sql, rows in self._rows.items()]
+        if self._entered > (0, 0):
+            epoch, view = self._entered
+            writes.append(Write(statements.DROP_VIEWS, [(epoch, epoch, view)]))
+        if self._pruned:
+            writes += self._prune(self._pruned)
+        return writes
+
+    def _add_slot(self, record: SlotRecord) -> None:
+        body, new = self._bodies.of_slot(record.sequence, record.body)
+        self._slot_number += 1
+        self._insert(statements.INSERT_SLOT, encoding.slot_row(self._slot_number, record, body))
+        if new and body is not None:
+            self._insert_body(body, record.sequence, record.body)
+        if record.phase == ENTERED:
+            self._entered = max(self._entered, (record.epoch, record.view))
+
+    def _add_entry(self, record: EntryRecord) -> None:
+        entry = record.entry
+        if entry.sequence <= self._sequence:
+            raise DuplicateKeyError(f"Entry {entry.sequence} is in the ledger already.")
+        if entry.sequence != self._sequence + 1 or entry.previous != self._entry_hash:
+            raise JournalError(
+                f"Entry {entry.sequence} does not continue the log, which ends at {self._sequence}."
+            )
+        self._sequence, self._entry_hash = entry.sequence, record.entry_hash
+        body, new = self._bodies.of_entry(entry.sequence, record.body)
+        self._insert(statements.INSERT_ENTRY, encoding.entry_row(record, body))
+        if record.commits:
+            self._insert(statements.INSERT_COMMITS, encoding.commits_row(record))
+        if new and body is not None:
+            self._insert_body(body, entry.sequence, record.body)
+
+    def _insert(self, sql: str, row: tuple[Any, ...]) -> None:
+        self._rows.setdefault(sql, []).append(row)
+
+    def _insert_body(self, number: int, sequence: int, content: bytes) -> None:
+        self._insert(statements.INSERT_BODY, encoding.body_row(number, sequence, content))
+        self.body_bytes += len(content)
+
+    def _prune(self, sequence: int) -> list[Write]:
+        writes = [Write(statements.DROP_SLOTS, [(sequence,)])]
+        if dead := self._bodies.prune(sequence):
+            writes.append(Write(statements.DROP_BODIES, [(number,) for number in dead]))
+        return writes
+
+
+def without_repeats(records: Sequence[Record]) -> list[Record]:
+    """Leave out records that a turn names twice in the same words; raise JournalError on other words."""
+    kept: dict[tuple[Any, ...], Record] = {}
+    for number, record in enumerate(records):
+        key = _key(record) or (number,)
+        if kept.setdefault(key, record) != record:
+            raise JournalError(f"One turn holds two different records for {key}.")
+    return list(kept.values())
+
+
+def _key(record: Record) -> tuple[Any, ...]:
+    if isinstance(record, SlotRecord):
+        return ("slot", record.epoch, record.view, record.sequence, record.phase)
+    if isinstance(record, EntryRecord):
+        return ("entry", record.entry.sequence)
+    if isinstance(record, CheckpointRecord):
+        return ("checkpoint", record.sequence)
+    return ()

@@ -1,0 +1,56 @@
+"""A small file beside the ledger that knows how many turns the ledger must at least hold.
+
+SQLite ends its write-ahead log silently at the first page whose checksum fails, so one flipped byte
+there takes back every later turn: the ledger would be a shorter, perfectly healthy one, and the node
+would vote again where it voted before (R11: truncated). This file is written after each turn without
+a sync. After a power cut it may be behind the ledger, never ahead of it: ahead means truncated.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+from validators.ledger.errors import LedgerUnreachable
+from validators.ledger.location import WITNESS_FILE
+
+__all__ = ["IDENTITY_SIZE", "Witness"]
+
+IDENTITY_SIZE = 16
+_FORM = struct.Struct(">16sQI")
+"""Identity of the ledger, turns, CRC-32 of both."""
+
+
+class Witness:
+    """The file, open for the life of the ledger."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / WITNESS_FILE
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self.seen = self._read()
+        except OSError as error:
+            raise LedgerUnreachable(f"The file {path} cannot be used: {error}.") from error
+
+    def _read(self) -> tuple[bytes, int] | None:
+        """(identity, turns) as found; None: a new file, or one torn by a power cut."""
+        data = os.pread(self._descriptor, _FORM.size, 0)
+        if len(data) != _FORM.size:
+            return None
+        identity, turns, checksum = _FORM.unpack(data)
+        if zlib.crc32(data[: _FORM.size - 4]) != checksum:
+            return None
+        return identity, turns
+
+    def note(self, identity: bytes, turns: int) -> None:
+        """The ledger `identity` has made `turns` turns durable. Raises OSError."""
+        head = _FORM.pack(identity, turns, 0)[: _FORM.size - 4]
+        os.pwrite(self._descriptor, head + zlib.crc32(head).to_bytes(4, "big"), 0)
+
+    def close(self) -> None:
+        """Close the file; harmless when done twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,170 @@
+"""One dialled connection: a DEALER to one member whose CURVE key is pinned, watched by its monitor.
+
+The server's key is pinned, so the dialler knows whom it talks to; the server knows the dialler by
+its CURVE key (see node/transport.py). The first frame of each connection is a Hello. Nothing is
+queued for a member that is not connected: a statement that waited through an outage is stale, and
+both consensus and gateways say again what still matters.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+
+import zmq
+
+from validators.link.counters import LinkCounters
+from validators.link.curve import CurveKeys
+from validators.link.queues import Outbound, lane_of
+from validators.wire import FRAME_BYTES_MAX
+
+__all__ = ["DialledLink", "tune"]
+
+PIPE_FRAMES_MAX = 256
+"""Frames inside ZeroMQ per direction; what waits longer stays in `Outbound`, where lanes count."""
+
+HEARTBEAT_MS = 200
+HEARTBEAT_TIMEOUT_MS = 600
+"""A paused peer is seen after 0.7 s, a killed one at once (measured, ECOSYSTEM section 5)."""
+
+RECONNECT_MS = 50
+RECONNECT_MS_MAX = 1_000
+CONNECT_TIMEOUT_MS = 2_000
+HANDSHAKE_MS = 3_000
+
+REBUILD_AFTER = 5_000_000_000
+"""Nanoseconds without a connection after which the socket is made anew: libzmq gives an endpoint up
+for good after a protocol error (a foreign service on the port, a handshake refused once)."""
+
+READ_MAX = 128
+"""Frames read of one link at a time, so that one peer does not hold the loop."""
+
+_EVENTS = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
+
+
+def tune(socket: zmq.Socket[bytes]) -> None:
+    """Set what every socket of ours has: no linger, size cap before decoding, heartbeats, short pipes."""
+    socket.linger = 0
+    socket.maxmsgsize = FRAME_BYTES_MAX
+    socket.sndhwm = PIPE_FRAMES_MAX
+    socket.rcvhwm = PIPE_FRAMES_MAX
+    socket.heartbeat_ivl = HEARTBEAT_MS
+    socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+    socket.heartbeat_ttl = HEARTBEAT_TIMEOUT_MS
+    socket.handshake_ivl = HANDSHAKE_MS
+
+
+class DialledLink:
+    """A link to one member. `ready`: the handshake succeeded and the Hello went out."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        keys: CurveKeys,
+        *,
+        server_key: bytes,
+        endpoint: str,
+        hello: bytes,
+    ) -> None:
+        self._context = context
+        self._keys = keys
+        self._server_key = server_key
+        self.endpoint = endpoint
+        self._hello = hello
+        self.ready = False
+        self.counters = LinkCounters()
+        self.outbound = Outbound()
+        self._down_since = time.monotonic_ns()
+        self._open()
+
+    def _open(self) -> None:
+        socket = self._context.socket(zmq.DEALER)
+        tune(socket)
+        socket.immediate = 1
+        socket.ipv6 = True
+        socket.reconnect_ivl = RECONNECT_MS
+        socket.reconnect_ivl_max = RECONNECT_MS_MAX
+        socket.connect_timeout = CONNECT_TIMEOUT_MS
+        socket.curve_serverkey = self._server_key
+        socket.curve_publickey = self._keys.public
+        socket.curve_secretkey = self._keys.secret
+        self.monitor = socket.get_monitor_socket(_EVENTS)
+        self.socket = socket
+        socket.connect(self.endpoint)
+
+    def attend(self) -> None:
+        """Take what the monitor tells: greet a new connection, forget what waited for a lost one."""
+        while True:
+            try:
+                event, _value = struct.unpack("=hi", self.monitor.recv_multipart(zmq.NOBLOCK)[0])
+            except zmq.Again:
+                break
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self.counters.note_connect()
+                self.ready = True
+                self.outbound.put(lane_of(self._hello), self._hello)
+            else:
+                self._lost(failed=event != zmq.EVENT_DISCONNECTED)
+        if not self.ready and time.monotonic_ns() - self._down_since > REBUILD_AFTER:
+            self._discard()
+            self._open()
+            self._down_since = time.monotonic_ns()
+        self.flush()
+
+    def send(self, frame: bytes) -> bool:
+        """Hand over one frame; False (and nothing kept) when the member is not connected."""
+        if not self.ready:
+            self.counters.dropped_outbound += 1
+            return False
+        self.counters.dropped_outbound += self.outbound.put(lane_of(frame), frame)
+        self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Give ZeroMQ what it takes now; the rest waits in its lanes."""
+        while self.ready and (frame := self.outbound.first()) is not None:
+            try:
+                self.socket.send(frame, zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self.outbound.sent()
+            self.counters.frames_sent += 1
+            self.counters.bytes_sent += len(frame)
+
+    def receive(self, limit: int = READ_MAX) -> list[bytes]:
+        """At most `limit` waiting frames, without blocking."""
+        frames: list[bytes] = []
+        try:
+            while len(frames) < limit:
+                parts = self.socket.recv_multipart(zmq.NOBLOCK)
+                frames.append(parts[-1])
+                self.counters.bytes_received += len(parts[-1])
+        except zmq.Again:
+            pass
+        self.counters.frames_received += len(frames)
+        return frames
+
+    def close(self) -> None:
+        """Close the connection at once; nothing lingers."""
+        self.ready = False
+        self._discard()
+
+    def _lost(self, *, failed: bool) -> None:
+        if failed:
+            self.counters.handshake_failures += 1
+        if self.ready:
+            self.counters.disconnects += 1
+            self._down_since = time.monotonic_ns()
+        self.ready = False
+        self.counters.dropped_outbound += self.outbound.clear()
+
+    def _discard(self) -> None:
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self.socket.close(0)

@@ -1,0 +1,86 @@
+"""Key files: 32 bytes of Ed25519 seed as 64 hex digits, readable by their owner only, from creation on."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from nacl import bindings
+
+__all__ = ["KeyFileError", "ensure_seed", "public_key_of", "read_seed", "sync_folder", "write_private"]
+
+SEED_SIZE = 32
+
+
+class KeyFileError(Exception):
+    """A key file that cannot be used; the text is a sentence that names the file, never its content."""
+
+
+def public_key_of(seed: bytes) -> bytes:
+    """The 32-byte Ed25519 public key of a seed."""
+    return bindings.crypto_sign_seed_keypair(seed)[0]
+
+
+def read_seed(path: Path) -> bytes:
+    """The 32-byte seed in `path`; raise KeyFileError when it is absent, malformed, or open to others."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if mode & 0o077:
+            raise KeyFileError(
+                f"The key file {path} is open to others (mode {mode:04o}): chmod 600 it, and make a new "
+                "key if anybody may have read it."
+            )
+        text = file.read(2 * SEED_SIZE + 2)
+    try:
+        seed = bytes.fromhex(text.decode("ascii").strip())
+    except ValueError as error:
+        raise KeyFileError(f"The key file {path} does not hold {2 * SEED_SIZE} hex digits.") from error
+    if len(seed) != SEED_SIZE:
+        raise KeyFileError(f"The key file {path} does not hold {2 * SEED_SIZE} hex digits.")
+    return seed
+
+
+def ensure_seed(path: Path) -> bytes:
+    """The seed in `path`, made at random when there is no file yet; what another process made stands."""
+    if not path.exists():
+        with suppress(FileExistsError):
+            write_private(path, os.urandom(SEED_SIZE).hex().encode("ascii") + b"\n")
+    return read_seed(path)
+
+
+def write_private(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """Write a file of mode 0600, durably and whole or not at all; no instant at which others can read it.
+
+    Raise FileExistsError when there is one already, unless `replace`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names created or removed in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,179 @@
+"""Serves the durable log: ranges on request, and new entries to followers as they come (R23, R28).
+
+Entries travel with what proves them: q COMMITs of one view each, or one checkpoint certificate for
+the range. A follower that has the entries gets each new checkpoint certificate by itself, so that it can
+compare its state (R28). Who receives them verifies; the server is not trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from validators.consensus import messages as m
+from validators.consensus.effects import CheckpointRecord, EntryRecord, Now
+from validators.consensus.verified import Peer
+from validators.ports import Journal, Signer, Transport
+
+__all__ = ["LogServer"]
+
+FOLLOWERS_MAX = 64
+"""Followers of one node; a further one is ignored and asks another node."""
+
+FOLLOW_TIME = 3_000_000_000
+"""Nanoseconds a Follow is good for."""
+
+RANGE_BYTES_MAX = 1024 * 1024
+"""Batch bodies of one answer: under ten milliseconds of the loop."""
+
+RANGE_ENTRIES_MAX = 256
+
+CERTIFIED_RANGE_BYTES_MAX = 9 * 1024 * 1024
+"""A range up to its checkpoint must fit one frame whole: the wire limit less framing."""
+
+REQUESTS_MAX = 128
+"""Range requests waiting; further ones are dropped and asked again."""
+
+CONNECTIONS_MAX = 4
+"""Of these requests, and of the followers, so many may belong to one principal or member."""
+
+RANGES_PER_TURN = 2
+"""Ranges read from the ledger in one turn, in rotation: what is asked of the log never holds up votes."""
+
+
+class _Follower(msgspec.Struct):
+    peer: Peer
+    next: int
+    until: int
+
+
+class LogServer:
+    """One per host; called by it only."""
+
+    def __init__(self, journal: Journal, transport: Transport, signer: Signer) -> None:
+        self._journal = journal
+        self._transport = transport
+        self._signer = signer
+        self._followers: dict[str, _Follower] = {}
+        self._requests: dict[str, tuple[Peer, int, int]] = {}
+        self._ranges = 0
+        """Ranges that may still be read in this turn."""
+        self._fresh: dict[int, EntryRecord] = {}
+        self._stable: CheckpointRecord | None = None
+        self._last = 0
+        self._behind = False
+        self._whole = False
+
+    def begin(self, last: int) -> None:
+        """The log holds entries 1..last (at start)."""
+        self._last = last
+
+    def on_request(self, peer: Peer, message: m.FetchEntries | m.Follow, now: Now) -> None:
+        """Note a request; `push` answers it at the end of the turn, after the turn is durable."""
+        name = _name(peer)
+        if isinstance(message, m.FetchEntries):
+            if 1 <= message.first <= message.last and _has_room(self._requests, peer, name, REQUESTS_MAX):
+                self._requests[name] = (peer, message.first, message.last)
+            return
+        if _has_room(self._followers, peer, name, FOLLOWERS_MAX):
+            until = now.monotonic + FOLLOW_TIME
+            self._followers[name] = _Follower(peer=peer, next=max(1, message.first), until=until)
+
+    def on_entry(self, record: EntryRecord) -> None:
+        """A newly durable entry."""
+        self._last = record.entry.sequence
+        if self._followers:
+            self._fresh[record.entry.sequence] = record
+
+    def on_checkpoint(self, record: CheckpointRecord) -> None:
+        """A newly stable checkpoint."""
+        self._stable = record
+
+    def push(self, now: Now) -> None:
+        """Answer requests and bring followers forward, one bounded range each."""
+        self._ranges = RANGES_PER_TURN
+        while self._requests and self._ranges:
+            peer, first, last = self._requests.pop(next(iter(self._requests)))
+            self._send_range(peer, first, last)
+        self._behind = bool(self._requests)
+        self._whole = all(record.commits for record in self._fresh.values()) and (
+            sum(len(record.body) for record in self._fresh.values()) <= RANGE_BYTES_MAX
+        )
+        for name in [n for n, f in self._followers.items() if f.until < now.monotonic]:
+            del self._followers[name]
+        encoded: dict[tuple[int, int], bytes] = {}
+        for name in list(self._followers):
+            self._advance(name, self._followers[name], encoded)
+        self._fresh.clear()
+        if self._stable is not None:
+            frame = self._signer.link(_message([], self._stable.frames))
+            for follower in self._followers.values():
+                if follower.next > self._stable.sequence:
+                    self._transport.answer(follower.peer, frame)
+            self._stable = None
+
+    def deadline(self) -> int | None:
+        """0 (at once) while a follower is behind, else None."""
+        return 0 if self._behind else None
+
+    def _advance(self, name: str, follower: _Follower, encoded: dict[tuple[int, int], bytes]) -> None:
+        first = follower.next
+        if self._whole and first in self._fresh:
+            last = max(self._fresh)
+            frame = encoded.get((first, last))
+            if frame is None:
+                records = [self._fresh[s] for s in range(first, last + 1) if s in self._fresh]
+                frame = self._signer.link(_message(records, ()))
+                encoded[first, last] = frame
+            self._transport.answer(follower.peer, frame)
+            follower.next = last + 1
+            return
+        if first > self._last:
+            return
+        if not self._ranges:
+            self._behind = True
+            return
+        sent = self._send_range(follower.peer, first, first + RANGE_ENTRIES_MAX - 1)
+        # Whoever was served goes to the end of the row.
+        self._followers[name] = self._followers.pop(name)
+        if sent:
+            follower.next = sent + 1
+            self._behind = self._behind or follower.next <= self._last
+
+    def _send_range(self, peer: Peer, first: int, last: int) -> int:
+        """Send from `first` on; return the last sequence sent, 0 for none."""
+        if first > self._last:
+            return 0
+        self._ranges -= 1
+        last = min(last, first + RANGE_ENTRIES_MAX - 1)
+        records = list(self._journal.entries(first, last, RANGE_BYTES_MAX))
+        if not records:
+            return 0
+        certificate: tuple[bytes, ...] = ()
+        if any(not record.commits for record in records):
+            checkpoint = self._journal.checkpoint_from(first)
+            if checkpoint is None:
+                return 0
+            if checkpoint.sequence > records[-1].entry.sequence:
+                records = list(self._journal.entries(first, checkpoint.sequence, CERTIFIED_RANGE_BYTES_MAX))
+            records = [r for r in records if r.entry.sequence <= checkpoint.sequence]
+            certificate = checkpoint.frames
+        self._transport.answer(peer, self._signer.link(_message(records, certificate)))
+        return records[-1].entry.sequence
+
+
+def _message(records: list[EntryRecord], checkpoint: tuple[bytes, ...]) -> m.Entries:
+    return m.Entries(entries=tuple((r.entry, r.body, r.commits) for r in records), checkpoint=checkpoint)
+
+
+def _has_room(table: Mapping[str, object], peer: Peer, name: str, size: int) -> bool:
+    """Whether a connection may stand in a table: known already, or within the share of its principal."""
+    if name in table:
+        return True
+    share = sum(1 for other in table if other.rpartition("/")[0] == peer.name)
+    return share < CONNECTIONS_MAX and len(table) < size
+
+
+def _name(peer: Peer) -> str:
+    return f"{peer.name}/{peer.route.hex()}"

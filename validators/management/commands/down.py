@@ -1,0 +1,49 @@
+"""`manage.py down`: stop a network that was left behind. `make down` calls this."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from validators.processes.facts import lock_holder
+from validators.processes.folder import DataFolder
+from validators.processes.supervisor import end_process, holders
+
+PATIENCE = 15.0
+"""Seconds for an orderly end before everything left is killed."""
+
+
+class Command(BaseCommand):
+    help = "Stop the network on the data folder DTVN_DATA, whoever started it."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        folder = DataFolder(settings.DATA)
+        running = everything(folder)
+        if not running:
+            self.stdout.write(f"no network runs on {folder.root}")
+            return
+        if up := running.get("up"):
+            os.kill(up, signal.SIGTERM)
+        pause, since = threading.Event(), time.monotonic()
+        while (left := everything(folder)) and time.monotonic() - since < PATIENCE:
+            pause.wait(0.1)
+        for pid in left.values():
+            end_process(pid)
+        while everything(folder) and time.monotonic() - since < 2 * PATIENCE:
+            pause.wait(0.1)
+        if left := everything(folder):
+            sys.exit(f"make down: {', '.join(f'{name} ({pid})' for name, pid in left.items())} did not end")
+        folder.credentials.unlink(missing_ok=True)
+        self.stdout.write(f"stopped the network on {folder.root}")
+
+
+def everything(folder: DataFolder) -> dict[str, int]:
+    """All processes of the network, `up` among them."""
+    up = lock_holder(folder.lock_file)
+    return holders(folder) | ({"up": up} if up is not None else {})

@@ -1,0 +1,49 @@
+"""`manage.py up`: the whole network in one foreground process. `make up` calls this."""
+
+import os
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from validators.processes.folder import DataFolder
+
+PORT_DEFAULT = "8080"
+HOST_DEFAULT = "127.0.0.1"
+
+
+class Command(BaseCommand):
+    help = (
+        "Run a network: validators, learner, workers and web process, until Ctrl-C. "
+        "The environment says the rest: DTVN_DATA, DATABASE_URL, CELERY_BROKER_URL, REDIS_URL."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--nodes", default=os.environ.get("NODES", ""), help="validators, first start only"
+        )
+        parser.add_argument("--host", default=os.environ.get("HOST") or HOST_DEFAULT)
+        parser.add_argument("--port", default=os.environ.get("PORT") or PORT_DEFAULT)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        nodes, port = number(options["nodes"], "NODES"), number(options["port"], "PORT")
+        if port is None or not 1 <= port <= 65_535:
+            sys.exit(f"make up: PORT={options['port']} is not between 1 and 65535")
+        host = options["host"]
+        # What the children read: see dtvn_project.environment.
+        os.environ |= {"DTVN_DATA": str(settings.DATA), "HOST": host, "PORT": str(port)}
+        from validators.processes import supervisor
+
+        sys.exit(supervisor.run(DataFolder(settings.DATA), host=host, port=port, nodes=nodes))
+
+
+def number(text: str, name: str) -> int | None:
+    """The whole number in `text`, None when it is empty; leave with one line when it is neither."""
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        sys.exit(f"make up: {name}={text} is not a number")

@@ -1,0 +1,120 @@
+"""The platform's own tables: which processes should run, which do, and who may call the API.
+
+Nothing here is a source of truth about tickets; the ordered log is.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+NODE_ID_LENGTH_MAX = 64
+
+
+class NodeRole(models.TextChoices):
+    VALIDATOR = "validator", "Validator"
+    LEARNER = "learner", "Learner"
+
+
+class DesiredState(models.TextChoices):
+    RUNNING = "running", "Running"
+    STOPPED = "stopped", "Stopped"
+
+
+class NodeStatus(models.TextChoices):
+    STARTING = "starting", "Starting"
+    RUNNING = "running", "Running"
+    STOPPING = "stopping", "Stopping"
+    STOPPED = "stopped", "Stopped"
+    ERROR = "error", "Error"
+    UNRESPONSIVE = "unresponsive", "Unresponsive"
+
+
+class ManagedNode(models.Model):
+    """One process that this platform keeps alive: a validator of the cluster, or its learner.
+
+    Three writers, each with columns of its own, so that no update is lost: services write what is
+    *wanted* (desired, generation), the running process what it *is* (pid, heartbeat, report), and
+    reconcile what follows from both (status, error, restarts, start_token).
+    """
+
+    node_id = models.CharField(primary_key=True, max_length=NODE_ID_LENGTH_MAX)
+    role = models.CharField(max_length=16, choices=NodeRole.choices, default=NodeRole.VALIDATOR)
+    position = models.PositiveSmallIntegerField(
+        default=0, help_text="Index in the genesis; the learner comes after the members."
+    )
+
+    desired = models.CharField(max_length=16, choices=DesiredState.choices, default=DesiredState.RUNNING)
+    generation = models.PositiveIntegerField(
+        default=1, help_text="Raised by each start and restart that a person asks for."
+    )
+
+    status = models.CharField(max_length=16, choices=NodeStatus.choices, default=NodeStatus.STOPPED)
+    error = models.TextField(blank=True, default="", help_text="Why it is not running, in one sentence.")
+    restarts = models.PositiveIntegerField(default=0, help_text="Automatic restarts since it was made.")
+    start_token = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        help_text="Names the one start request that is valid; a stale message carries another.",
+    )
+
+    claimed_token = models.CharField(
+        max_length=32, blank=True, default="", help_text="The start request that the process took up."
+    )
+    running_generation = models.PositiveIntegerField(null=True, blank=True)
+    exit_reason = models.TextField(
+        blank=True, default="", help_text="What the process said when it ended; empty when it was killed."
+    )
+    host = models.CharField(max_length=255, blank=True, default="")
+    pid = models.PositiveIntegerField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its main loop last turned, by its own clock."
+    )
+    report = models.JSONField(
+        default=dict, blank=True, help_text="What it last said of itself: view, sequence, role."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["position", "node_id"]
+
+    def __str__(self) -> str:
+        return self.node_id
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def usable(self) -> ApiKeyQuerySet:
+        """Keys that are neither revoked nor expired, by the database's clock."""
+        now = Now()
+        return self.filter(revoked_at__isnull=True).filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
+
+
+class ApiKey(models.Model):
+    """A key of the REST API and the live feed. Only its hash is kept.
+
+    Keys are random and long, so one SHA-256 is enough: there is no dictionary to try.
+    """
+
+    label = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=16, help_text="First characters, to recognise it in lists.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(
+        default=list,
+        help_text="What it may do, as in the genesis: issue, operate, gate, admin. Reading is always in.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = [F("created_at").desc()]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.prefix}…)"

@@ -1,0 +1,151 @@
+"""What `manage.py validator` settles before its node can run: folder, key, genesis, addresses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from validators import genesis as g
+from validators import quorum
+from validators.link import KeyFileError, public_key_of, read_seed, write_private
+from validators.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
+from validators.node.layout import ClusterFolder, NodeFolder, is_node_id
+from validators.node.multiaddr import format_multiaddr, parse_multiaddr
+from validators.node.options import NodeOptions, StartError, read_genesis
+from validators.node.provision import dev_genesis
+
+__all__ = ["DEV_PORT", "UsageError", "prepare"]
+
+DEV_PORT = 4001
+"""Port of node0 with development keys; nodeK has DEV_PORT + K (spec/dtvn 3.1)."""
+
+DEV_HOST = "127.0.0.1"
+PORT_MAX = 65_535
+
+
+class UsageError(Exception):
+    """The command line is wrong; the text is one line."""
+
+
+def prepare(
+    *,
+    data_dir: Path,
+    node_id: str,
+    port: int | None,
+    host: str | None,
+    genesis_file: Path | None,
+    dev_keys: bool,
+    total_nodes: int,
+    bootstrap: str,
+    tell: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> tuple[NodeFolder, NodeOptions]:
+    """Make the node's folder ready and say where it listens and dials.
+
+    `tell` is given the node's multiaddr, `warn` what a person must see. Raise UsageError (exit 2) or
+    StartError (exit 1).
+    """
+    if not is_node_id(node_id):
+        raise UsageError(f"-id {node_id!r}: letters, digits, . _ -; 64 at most")
+    if port is not None and not 1 <= port <= PORT_MAX:
+        raise UsageError(f"-port {port} is not between 1 and {PORT_MAX}")
+    if dev_keys and genesis_file is not None:
+        raise UsageError("-dev-keys and -genesis exclude each other")
+    folder = ClusterFolder(data_dir).node(node_id)
+    if dev_keys:
+        genesis = _with_dev_keys(folder, node_id, total_nodes, warn)
+    elif genesis_file is not None:
+        genesis = _with_genesis(folder, genesis_file)
+    elif folder.genesis.exists():
+        genesis = read_genesis(folder.genesis)
+    else:
+        raise UsageError(
+            f"{folder.root} holds no node yet: give -genesis FILE, or -dev-keys to try it with public keys"
+        )
+    own = _own(genesis, folder)
+    bind = (host or own.host, port or own.port)
+    tell(f"{own.id} listens at {format_multiaddr(*bind, peer_id(own.public_key))}")
+    return folder, NodeOptions(
+        bind=bind,
+        addresses=_addresses(genesis, own, bootstrap, warn),
+        database_url=os.environ.get("DATABASE_URL", ""),
+    )
+
+
+def _with_dev_keys(
+    folder: NodeFolder, node_id: str, total_nodes: int, warn: Callable[[str], None]
+) -> g.Genesis:
+    if not 1 <= total_nodes <= quorum.MEMBERS_MAX:
+        raise UsageError(f"-total-nodes {total_nodes} is not between 1 and {quorum.MEMBERS_MAX}")
+    salt = os.environ.get("DTVN_KEY_SEED") or DEV_SALT
+    genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: DEV_PORT + index, salt)
+    if node_id not in {member.id for member in genesis.members}:
+        raise UsageError(f"-id {node_id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
+    known = "anybody can derive every key of this network" if salt == DEV_SALT else "whoever knows its seed"
+    warn(
+        f"WARNING: -dev-keys: {known}"
+        + (", vote as any node and admit any ticket." if salt == DEV_SALT else " can derive every key.")
+        + " Use it for trying out only, never for real tickets."
+    )
+    _settle(folder, dev_seed(node_id, salt), g.encode(genesis))
+    return genesis
+
+
+def _with_genesis(folder: NodeFolder, genesis_file: Path) -> g.Genesis:
+    genesis = read_genesis(genesis_file)
+    _settle(folder, None, g.encode(genesis))
+    return genesis
+
+
+def _settle(folder: NodeFolder, seed: bytes | None, genesis: bytes) -> None:
+    """Keep key and genesis in the node's folder; refuse to give an existing node another one."""
+    try:
+        folder.create()
+        if seed is not None and not folder.key.exists():
+            write_private(folder.key, seed.hex().encode("ascii") + b"\n")
+        if seed is not None and read_seed(folder.key) != seed:
+            raise StartError(f"{folder.key} holds another key: give this node another -data-dir.")
+        if not folder.genesis.exists():
+            write_private(folder.genesis, genesis)
+        if folder.genesis.read_bytes() != genesis:
+            raise StartError(
+                f"{folder.genesis} is of another cluster than the flags say: take another -data-dir."
+            )
+    except OSError as error:
+        raise StartError(f"{folder.root} cannot be used: {error.strerror}.") from error
+    except KeyFileError as error:
+        raise StartError(str(error)) from error
+
+
+def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member:
+    try:
+        own_key = public_key_of(read_seed(folder.key))
+    except KeyFileError as error:
+        raise StartError(str(error)) from error
+    for member in genesis.members:
+        if member.public_key == own_key:
+            return member
+    raise StartError(f"The key in {folder.key} is that of no member of this genesis.")
+
+
+def _addresses(
+    genesis: g.Genesis, own: g.Member, bootstrap: str, warn: Callable[[str], None]
+) -> dict[int, tuple[str, int]]:
+    """Where members listen, by index, as told; what cannot be used is warned of and passed over."""
+    indices = {member.public_key: index for index, member in enumerate(genesis.members)}
+    addresses: dict[int, tuple[str, int]] = {}
+    for item in filter(None, (text.strip() for text in bootstrap.split(","))):
+        try:
+            host, port, peer = parse_multiaddr(item)
+            if not peer:
+                raise ValueError(f"{item!r} names no /p2p/PEER-ID, so nobody would know who answers")
+            index = indices.get(public_key_of_peer_id(peer))
+        except ValueError as error:
+            warn(f"-bootstrap: {error}: passed over")
+            continue
+        if index is None:
+            warn(f"-bootstrap: {peer} is no member of this cluster: passed over")
+        elif genesis.members[index] != own:
+            addresses[index] = (host, port)
+    return addresses

@@ -1,0 +1,246 @@
+"""The composition root: where a node's or a learner's objects are made and joined. Nothing else builds.
+
+Order of a node's start: key, genesis, ledger (under its lock), context and sockets, core restored from
+the ledger, and only then does it listen to peers. Made after fork, in the process that runs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import zmq
+from nacl import bindings
+
+from tickets.machine import TicketApplication
+from validators import genesis as g
+from validators.consensus import Replica
+from validators.consensus import config as consensus_config
+from validators.host import Host
+from validators.ledger import Ledger, Location, open_ledger
+from validators.link import public_key_of, read_seed
+from validators.node.clock import SystemClock
+from validators.node.inspect import Inspector
+from validators.node.journal import NodeJournal
+from validators.node.keys import VotedStamp
+from validators.node.layout import NodeFolder
+from validators.node.options import NodeOptions, StartError, read_genesis
+from validators.node.transport import ZmqTransport
+from validators.node.watcher import NodeWatcher, line
+from validators.wire import Door, FrameSigner
+
+__all__ = ["KeyRing", "Node", "build_node", "ledger_location"]
+
+
+ROWS_LAG = 40_000_000
+"""Nanoseconds that a node gathers state rows for one transaction (R9 allows 100 ms); people read the
+learner's rows, which wait for nothing."""
+
+
+class KeyRing:
+    """Whose signatures count (wire.Keys): members from genesis, principals from the replicated state."""
+
+    def __init__(self, genesis: g.Genesis, application: TicketApplication) -> None:
+        self._members = [member.public_key for member in genesis.members]
+        self._application = application
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        """See wire.Keys."""
+        return self._members[index] if epoch == 0 and 0 <= index < len(self._members) else None
+
+    def principal_key(self, name: str) -> bytes | None:
+        """See wire.Keys."""
+        return self._application.principal_key(name)
+
+
+class Node:
+    """Everything of one node process. `start` makes a host; `restart` another after a lost turn (R8)."""
+
+    def __init__(
+        self,
+        *,
+        genesis: g.Genesis,
+        index: int,
+        seed: bytes,
+        ledger: Ledger,
+        stamp: VotedStamp,
+        context: zmq.Context[zmq.Socket[bytes]],
+        transport: ZmqTransport,
+        logger: logging.Logger,
+    ) -> None:
+        self.genesis = genesis
+        self.index = index
+        self.id = genesis.members[index].id
+        self.cluster = g.cluster_id(genesis)
+        self.ledger = ledger
+        self.journal = NodeJournal(ledger, stamp)
+        self.transport = transport
+        self.logger = logger
+        self.watcher = NodeWatcher(logger, transport.bad_frame, also=ledger.notice)
+        self.clock = SystemClock()
+        self.inspector = Inspector(self)
+        self.disk_full = False
+        self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        self._context = context
+        self._make_host()
+
+    def start(self) -> None:
+        """Load the ledger and rebuild application and core from it; raise TurnLost or JournalError."""
+        self.host.start()
+
+    def restart(self) -> None:
+        """Throw the dead core away and build another from the ledger (R8)."""
+        self._make_host()
+        self.host.start()
+
+    def _make_host(self) -> None:
+        self.application = TicketApplication(self.genesis, self.cluster)
+        keys = KeyRing(self.genesis, self.application)
+        signer = FrameSigner(self.cluster, self._secret, keys)
+        config = consensus_config.build(self.genesis, self.cluster, self.id)
+        self.core = Replica(config, signer, self.application, self.ledger.voting)
+        self.host = Host(
+            core=self.core,
+            application=self.application,
+            door=Door(self.cluster, keys, statements_max=config.statements_max),
+            journal=self.journal,
+            transport=self.transport,
+            clock=self.clock,
+            signer=signer,
+            watcher=self.watcher,
+            answer_query=self.inspector.answer,
+            rows_lag=ROWS_LAG,
+        )
+
+    def introduce(self) -> None:
+        """Log who this is, once it runs."""
+        status = self.inspector.status()
+        keys = ("node_id", "peer_id", "endpoint", "view", "sequence", "members", "liars_tolerated", "state")
+        self.logger.info("%s", line("started", {key: status[key] for key in keys}))
+        if status["note"]:
+            fields = {"members": status["members"], "note": status["note"]}
+            self.logger.warning("%s", line("crash_only", fields))
+        if not self.voting:
+            self.logger.error("%s", line("follower", {"reason": self.voting_reason}))
+
+    def brief(self) -> dict[str, Any]:
+        """The heartbeat's status."""
+        return self.inspector.brief()
+
+    @property
+    def links(self) -> ZmqTransport:
+        """Its transport."""
+        return self.transport
+
+    @property
+    def view(self) -> int:
+        """View this replica is in."""
+        return self.core.views.view
+
+    @property
+    def executed(self) -> int:
+        """Last executed sequence."""
+        return self.host.executed
+
+    @property
+    def voting(self) -> bool:
+        """False: it follows without a vote (R11), or the disk is full (R8)."""
+        return self.core.voting and not self.disk_full
+
+    @property
+    def voting_reason(self) -> str:
+        """A sentence for the operator; "" while voting."""
+        if self.disk_full:
+            return "its disk is full; it votes again by itself when there is room"
+        return "" if self.core.voting else self.ledger.voting_reason or self.core.voting_reason
+
+    @property
+    def state(self) -> str:
+        """voting, following or disk_full."""
+        if self.disk_full:
+            return "disk_full"
+        return "voting" if self.core.voting else "following"
+
+    def storage_stats(self) -> dict[str, int]:
+        """The ledger's figures under the contract's keys (spec/dtvn 1.3), and the time its writes took."""
+        from validators.ledger import read
+
+        return {**read.storage_stats(self.ledger.alias), "write_time": self.journal.meter.turn_time}
+
+    def close(self) -> None:
+        """Write what is only in memory but safe to lose, then let go of links, ledger and lock."""
+        try:
+            self.host.close()
+        finally:
+            self.transport.close()
+            self._context.destroy(linger=0)
+            self.ledger.close()
+
+
+def build_node(root: Path, logger: logging.Logger, options: NodeOptions) -> Node:
+    """Assemble the node in folder `root`; raise StartError, LedgerError, JournalError or KeyFileError."""
+    folder = NodeFolder(root)
+    genesis = read_genesis(folder.genesis)
+    seed = read_seed(folder.key)
+    index = _own_index(genesis, seed, folder)
+    stamp = VotedStamp(folder.identity)
+    ledger = open_ledger(
+        ledger_location(folder.ledger, genesis, genesis.members[index].id, options.database_url),
+        cluster_id=g.cluster_id(genesis),
+        expect_existing=stamp.present,
+    )
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        transport = _listen(context, genesis, index, seed, options)
+    except BaseException:
+        context.destroy(linger=0)
+        ledger.close()
+        raise
+    return Node(
+        genesis=genesis,
+        index=index,
+        seed=seed,
+        ledger=ledger,
+        stamp=stamp,
+        context=context,
+        transport=transport,
+        logger=logger,
+    )
+
+
+def ledger_location(
+    folder: Path, genesis: g.Genesis, name: str, database_url: str, *, schema: str = ""
+) -> Location:
+    """Where a replica's ledger lives: a file in `folder`, or a schema named by cluster and replica."""
+    if not schema:
+        plain = "".join(character if character.isalnum() else "_" for character in name.lower())
+        schema = f"ledger_{g.cluster_id(genesis).hex()[:12]}_{plain}"[:63]
+    return Location.choose(folder, database_url=database_url, schema=schema)
+
+
+def _own_index(genesis: g.Genesis, seed: bytes, folder: NodeFolder) -> int:
+    own_key = public_key_of(seed)
+    for index, member in enumerate(genesis.members):
+        if member.public_key == own_key:
+            return index
+    raise StartError(f"The key in {folder.key} is that of no member of the genesis in {folder.genesis}.")
+
+
+def _listen(
+    context: zmq.Context[Any],
+    genesis: g.Genesis,
+    index: int,
+    seed: bytes,
+    options: NodeOptions,
+) -> ZmqTransport:
+    addresses: Mapping[int, tuple[str, int]] = options.addresses
+    try:
+        return ZmqTransport(context, genesis, index, seed, bind=options.bind, addresses=addresses)
+    except ValueError as error:
+        raise StartError(f"{error}.") from error
+    except zmq.ZMQError as error:
+        host, port = options.bind or (genesis.members[index].host, genesis.members[index].port)
+        raise StartError(f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.") from error

@@ -1,0 +1,78 @@
+"""Flags as Go programs take them (spec/dtvn 4): one or two dashes, `-flag value` or `-flag=value`.
+
+Booleans stand alone or take `=true` or `=false`. `-h` and `-help` print usage and end with 0; an
+unknown flag or a bad value prints a message and the usage on stderr and ends with 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+__all__ = ["GoFlags"]
+
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+
+class GoFlags(argparse.ArgumentParser):
+    """An argument parser whose flags read like Go's."""
+
+    def __init__(self, *, prog: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            add_help=False,
+        )
+        self._switches: set[str] = set()
+        self.add_argument("-h", "-help", "--help", action="help", help="show this text and end")
+
+    def flag(self, name: str, *, help: str, kind: Any = str, default: Any = None, metavar: str = "") -> None:
+        """A flag with a value."""
+        self.add_argument(
+            f"-{name}",
+            f"--{name}",
+            dest=name.replace("-", "_"),
+            type=kind,
+            default=default,
+            metavar=metavar or kind.__name__,
+            help=help,
+        )
+
+    def switch(self, name: str, *, help: str) -> None:
+        """A boolean flag."""
+        self._switches.add(name)
+        self.add_argument(
+            f"-{name}",
+            f"--{name}",
+            dest=name.replace("-", "_"),
+            type=_boolean,
+            default=False,
+            metavar="",
+            help=help,
+        )
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse; ends the process with 0 after help and with 2 after a mistake."""
+        spelled = [f"{text}=true" if text.lstrip("-") in self._switches else text for text in arguments]
+        return self.parse_args(spelled)
+
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        """No abbreviations, which argparse allows after one dash whatever `allow_abbrev` says."""
+        return []
+
+    def error(self, message: str) -> NoReturn:
+        """A message, the usage, and 2."""
+        self.exit(2, f"{message}\n{self.format_help()}")
+
+
+def _boolean(text: str) -> bool:
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")

@@ -1,0 +1,156 @@
+"""Inbound queues, one per peer, drained in turn: a flooding peer fills its own queue and nobody else's.
+
+PITFALLS row 15. Votes come before bulk within a turn, but bulk keeps a share of each turn, so that a
+member who floods votes cannot shut clients out. A peer that sends forged or malformed frames is
+muted for a while: refusing a bad signature costs as much as accepting a good one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from validators.consensus.verified import Inbound, Peer
+from validators.link import Lane, LinkCounters, lane_of
+
+__all__ = ["Inbox"]
+
+FRAMES_MAX = 4_096
+"""Frames of one lane of one peer: more than a gateway may have in flight."""
+
+BYTES_MAX = 32 * 1024 * 1024
+"""Bytes of one peer in all its lanes."""
+
+PEERS_MAX = 1_024
+"""Peers with a queue: members and principals of the genesis; a bound against the impossible."""
+
+BULK_SHARE = 4
+"""At least one in so many frames of a full turn is bulk."""
+
+STRIDE = 8
+"""Frames taken of a peer before the next one's turn."""
+
+BAD_FRAMES = 16
+"""Forged or malformed frames within FORGIVE after which a peer is muted."""
+
+MUTE_FIRST = 1_000_000_000
+MUTE_MAX = 30_000_000_000
+FORGIVE = 60_000_000_000
+"""Nanoseconds: a mute doubles from the first to the longest; a quiet minute wipes the slate."""
+
+
+class _Queue:
+    """What waits of one peer."""
+
+    __slots__ = ("bad", "bad_since", "bytes", "counters", "lanes", "mute", "muted_until")
+
+    def __init__(self) -> None:
+        self.lanes: tuple[deque[Inbound], deque[Inbound]] = (deque(), deque())
+        self.bytes = 0
+        self.counters = LinkCounters()
+        self.bad = 0
+        self.bad_since = 0
+        self.mute = 0
+        self.muted_until = 0
+
+
+class Inbox:
+    """Bounded queues by peer name."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, _Queue] = {}
+        self._waiting: tuple[dict[str, _Queue], dict[str, _Queue]] = ({}, {})
+
+    def __len__(self) -> int:
+        return sum(len(q.lanes[0]) + len(q.lanes[1]) for q in self._queues.values())
+
+    @property
+    def empty(self) -> bool:
+        """True when nothing waits."""
+        return not self._waiting[0] and not self._waiting[1]
+
+    def counters(self, name: str) -> LinkCounters:
+        """Counters of a peer's inbound side."""
+        return self._queue(name).counters
+
+    def put(self, peer: Peer, frame: bytes, now: int) -> None:
+        """Queue a frame of `peer`; dropped and counted when its queue is full or it is muted."""
+        queue = self._queue(peer.name)
+        queue.counters.frames_received += 1
+        queue.counters.bytes_received += len(frame)
+        lane = lane_of(frame)
+        waiting = queue.lanes[lane]
+        if now < queue.muted_until or len(waiting) >= FRAMES_MAX or queue.bytes + len(frame) > BYTES_MAX:
+            queue.counters.dropped_inbound += 1
+            return
+        waiting.append(Inbound(peer, frame))
+        queue.bytes += len(frame)
+        self._waiting[lane][peer.name] = queue
+
+    def drain(self, limit: int) -> list[Inbound]:
+        """At most `limit` frames: votes first, a share for bulk, each peer in its turn."""
+        taken: list[Inbound] = []
+        on_probation: dict[str, int] = {}
+        self._take(taken, Lane.CONSENSUS, limit - limit // BULK_SHARE, on_probation)
+        self._take(taken, Lane.BULK, limit, on_probation)
+        self._take(taken, Lane.CONSENSUS, limit, on_probation)
+        for lane in Lane:
+            for name in on_probation:
+                if self._queues[name].lanes[lane]:
+                    self._waiting[lane][name] = self._queues[name]
+        return taken
+
+    def bad_frame(self, name: str, now: int) -> int:
+        """Note a forged or malformed frame; return nanoseconds of mute when one begins now, else 0."""
+        queue = self._queue(name)
+        queue.counters.bad_frames += 1
+        if now - queue.bad_since > FORGIVE:
+            queue.bad = 0
+            queue.mute = 0
+            queue.bad_since = now
+        queue.bad += 1
+        if queue.bad < BAD_FRAMES or now < queue.muted_until:
+            return 0
+        queue.bad = 0
+        queue.bad_since = now
+        queue.mute = min(2 * queue.mute or MUTE_FIRST, MUTE_MAX)
+        queue.muted_until = now + queue.mute
+        queue.counters.mutes += 1
+        self._forget(name, queue)
+        return queue.mute
+
+    def _take(self, taken: list[Inbound], lane: Lane, limit: int, on_probation: dict[str, int]) -> None:
+        """Move frames of one lane until `taken` holds `limit`; who was served goes to the end of the
+        line, and who forged lately is out for this turn once it had BAD_FRAMES of it."""
+        waiting = self._waiting[lane]
+        while waiting and len(taken) < limit:
+            name = next(iter(waiting))
+            queue = waiting.pop(name)
+            frames = queue.lanes[lane]
+            count = min(STRIDE, len(frames), limit - len(taken))
+            if queue.bad or queue.mute:
+                left = on_probation.setdefault(name, BAD_FRAMES)
+                count = min(count, left)
+                on_probation[name] = left - count
+                if not count:
+                    continue
+            for _ in range(count):
+                item = frames.popleft()
+                queue.bytes -= len(item.frame)
+                taken.append(item)
+            if frames:
+                waiting[name] = queue
+
+    def _forget(self, name: str, queue: _Queue) -> None:
+        for lane, frames in enumerate(queue.lanes):
+            queue.counters.dropped_inbound += len(frames)
+            frames.clear()
+            self._waiting[lane].pop(name, None)
+        queue.bytes = 0
+
+    def _queue(self, name: str) -> _Queue:
+        queue = self._queues.get(name)
+        if queue is None:
+            if len(self._queues) >= PEERS_MAX:
+                raise ValueError(f"more than {PEERS_MAX} peers, and only listed ones are let in")
+            queue = self._queues[name] = _Queue()
+        return queue

@@ -1,0 +1,196 @@
+"""What a node says of itself when asked (messages.Query), outside consensus and at its own sequence.
+
+| what   | arguments                 | answer (JSON text)                                             |
+|--------|---------------------------|----------------------------------------------------------------|
+| status | none                      | view, sequence, role, voting, peers, versions: see `status`    |
+| stats  | none                      | exactly the keys of the seed's /stats (spec/dtvn 1.3)          |
+| consensus | none                   | ReplicaSnapshot: view, phase and votes of every open sequence  |
+| peers  | none                      | {"peers": [{"id", "addrs", "node_id", "connected", counters}]} |
+| ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": Ticket of spec/dtvn 1.3}     |
+
+A code instead of text: `ticket_not_found`, `unknown_query`, `bad_arguments`, `unavailable`.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from django.db import DatabaseError
+
+from validators import quorum
+from validators.consensus.messages import Answer, Query
+from validators.node.keys import peer_id
+from validators.node.multiaddr import format_multiaddr
+
+if TYPE_CHECKING:
+    from validators.node.build import Node
+
+__all__ = ["DEFAULT_EVENT", "Inspector"]
+
+DEFAULT_EVENT = "default"
+ARGUMENT_MAX = 256
+
+
+def _note(members: int) -> str:
+    """What a small cluster does not tolerate (R37); "" from four members on."""
+    if quorum.faults(members):
+        return ""
+    note = "crash-only, no liar tolerated"
+    return note + "; one crash stops it" if members == 2 else note
+
+
+class Inspector:
+    """Answers about one node. Reads, never changes."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._started = time.time()
+        self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
+            "status": lambda _: ("", self.status()),
+            "stats": lambda _: self._from_ledger(self.stats),
+            "consensus": lambda _: ("", self._node.core.snapshot()),
+            "peers": lambda _: ("", self.peers()),
+            "ticket": self._ticket,
+        }
+
+    def answer(self, query: Query) -> Answer:
+        """The Answer to a Query; never raises on its content."""
+        question = self._questions.get(query.what)
+        if question is None:
+            return Answer(number=query.number, code="unknown_query", text="")
+        if any(len(argument) > ARGUMENT_MAX for argument in query.arguments):
+            return Answer(number=query.number, code="bad_arguments", text="")
+        code, value = question(query.arguments)
+        text = "" if code else msgspec.json.encode(value).decode()
+        return Answer(number=query.number, code=code, text=text)
+
+    def status(self) -> dict[str, Any]:
+        """Where this node is. `sequence`: last executed; `state`: voting, following, disk_full."""
+        node = self._node
+        genesis = node.genesis
+        count = len(genesis.members)
+        faults = quorum.faults(count)
+        connected = node.transport.connected()
+        return {
+            **self.brief(),
+            "peer_id": peer_id(genesis.members[node.index].public_key),
+            "cluster": node.cluster.hex(),
+            "cluster_name": genesis.name,
+            "members": count,
+            "liars_tolerated": faults,
+            "crashes_tolerated": quorum.crashes_tolerated(count),
+            "note": _note(count),
+            "voting_reason": node.voting_reason,
+            "peers": connected,
+            "endpoint": node.transport.endpoint,
+            "incarnation": node.ledger.incarnation,
+            "pid": os.getpid(),
+            "started_at": int(self._started),
+            "operations": node.watcher.operations,
+            "outcomes": dict(node.watcher.outcomes),
+            "refused": self._refused(),
+            "strangers": node.transport.strangers,
+            "malformed": node.transport.malformed,
+            "events": dict(node.watcher.events),
+            "turns": self._turns(),
+        }
+
+    def brief(self) -> dict[str, Any]:
+        """The heartbeat's part of the status: small, cheap, flat."""
+        node = self._node
+        view = node.view
+        primary = node.genesis.members[quorum.primary(view, len(node.genesis.members))].id
+        return {
+            "node_id": node.id,
+            "state": node.state,
+            "voting": node.voting,
+            "view": view,
+            "primary": primary,
+            "is_primary": node.voting and primary == node.id,
+            "sequence": node.executed,
+            "peer_count": len(node.transport.connected()),
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """The seed's Stats object; times in nanoseconds. Keys without a meaning here are 0."""
+        node = self._node
+        brief = self.brief()
+        return {
+            "node_id": node.id,
+            "peer_count": brief["peer_count"],
+            "is_primary": brief["is_primary"],
+            "current_view": brief["view"],
+            "sequence": brief["sequence"],
+            "cache_size": 0,
+            "storage_stats": node.storage_stats(),
+        }
+
+    def peers(self) -> dict[str, Any]:
+        """Other members and principals: links and their counters."""
+        node = self._node
+        connected = set(node.transport.connected())
+        counters = node.transport.counters()
+        listed = []
+        for index, member in enumerate(node.genesis.members):
+            if index == node.index:
+                continue
+            name = peer_id(member.public_key)
+            listed.append(
+                {
+                    "id": name,
+                    "node_id": member.id,
+                    "addrs": [format_multiaddr(member.host, member.port, name)],
+                    "connected": member.id in connected,
+                    "connected_at": counters[member.id].connected_at,
+                    "counters": msgspec.to_builtins(counters[member.id]),
+                }
+            )
+        principals = [
+            {"name": principal.name, "counters": msgspec.to_builtins(counters[principal.name])}
+            for principal in node.genesis.principals
+        ]
+        return {"peers": listed, "principals": principals}
+
+    def _ticket(self, arguments: tuple[str, ...]) -> tuple[str, Any]:
+        if len(arguments) not in (1, 2):
+            return "bad_arguments", None
+        event = arguments[0] if len(arguments) == 2 else DEFAULT_EVENT
+        row = self._node.application.row(event, arguments[-1])
+        if row is None:
+            return "ticket_not_found", None
+        ticket = {
+            "ID": row.ticket,
+            "State": row.state,
+            "Data": base64.b64encode(row.data).decode() if row.data else None,
+            "ValidatorID": row.validator,
+            "Timestamp": row.timestamp // 1_000_000,
+            "VectorClock": row.clock,
+            "Metadata": row.metadata,
+        }
+        return "", {"node_id": self._node.id, "sequence": self._node.executed, "ticket": ticket}
+
+    def _from_ledger(self, read: Callable[[], Any]) -> tuple[str, Any]:
+        """What a read of the ledger gives; a database that does not answer ends no turn."""
+        try:
+            return "", read()
+        except DatabaseError:
+            return "unavailable", None
+
+    def _refused(self) -> dict[str, dict[str, int]]:
+        refused: dict[str, dict[str, int]] = {}
+        for (peer, reason), count in self._node.watcher.refused.items():
+            refused.setdefault(peer, {})[reason] = count
+        return refused
+
+    def _turns(self) -> dict[str, int]:
+        meter = self._node.journal.meter
+        return {
+            "count": meter.turns,
+            "mean_us": meter.turn_time // max(1, meter.turns) // 1_000,
+            "max_us": meter.turn_time_max // 1_000,
+        }

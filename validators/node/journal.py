@@ -1,0 +1,80 @@
+"""What a node puts between its host and its ledger: the voted stamp, and a meter.
+
+The stamp beside the key is durable before the first vote is, so a ledger that is deleted afterwards
+is recognised at the next start (R11).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from validators.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    EntryRecord,
+    Record,
+    SlotRecord,
+)
+from validators.node.keys import VotedStamp
+from validators.ports import Journal, JournalError, Recovery
+
+__all__ = ["JournalMeter", "NodeJournal"]
+
+
+class JournalMeter(msgspec.Struct):
+    """Writes since this process began; times in nanoseconds."""
+
+    turns: int = 0
+    turn_time: int = 0
+    turn_time_max: int = 0
+    """Slowest turn since the last status report."""
+    row_writes: int = 0
+    rows: int = 0
+    row_time: int = 0
+
+
+class NodeJournal:
+    """A `ports.Journal` around another one. `stamp` None: this process never votes (a learner)."""
+
+    def __init__(self, journal: Journal, stamp: VotedStamp | None) -> None:
+        self._journal = journal
+        self._stamp = stamp
+        self.meter = JournalMeter()
+
+    def append(self, records: Sequence[Record]) -> None:
+        """See ports.Journal; the stamp goes first."""
+        stamp = self._stamp
+        if stamp is not None and not stamp.present and any(isinstance(r, SlotRecord) for r in records):
+            try:
+                stamp.write()
+            except OSError as error:
+                raise JournalError(f"The stamp {stamp.path} cannot be written: {error.strerror}.") from error
+        before = time.monotonic_ns()
+        self._journal.append(records)
+        spent = time.monotonic_ns() - before
+        self.meter.turns += 1
+        self.meter.turn_time += spent
+        self.meter.turn_time_max = max(self.meter.turn_time_max, spent)
+
+    def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
+        """See ports.Journal."""
+        before = time.monotonic_ns()
+        self._journal.materialise(changes, sequence, timestamp)
+        self.meter.row_writes += 1
+        self.meter.rows += len(changes)
+        self.meter.row_time += time.monotonic_ns() - before
+
+    def load(self) -> Recovery:
+        """See ports.Journal."""
+        return self._journal.load()
+
+    def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
+        """See ports.Journal."""
+        return self._journal.entries(first, last, bytes_max)
+
+    def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
+        """See ports.Journal."""
+        return self._journal.checkpoint_from(sequence)

@@ -1,0 +1,67 @@
+"""Where a node, a learner and a cluster keep their files below a data folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = ["ClusterFolder", "NodeFolder", "is_node_id", "make_private"]
+
+_NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_node_id(text: str) -> bool:
+    """A name that is safe as a folder name and readable in a process list."""
+    return _NODE_ID.fullmatch(text) is not None
+
+
+def make_private(folder: Path) -> None:
+    """Create a folder for its owner only (0700); its parents as the umask says."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+
+
+class NodeFolder:
+    """Paths of one node: DATA/nodes/<id>. Making the object touches nothing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.id = root.name
+        self.identity = root / "identity"
+        self.key = self.identity / "node.key"
+        self.genesis = self.identity / "genesis.bin"
+        self.ledger = root / "ledger"
+        self.log = root / "log"
+
+    def create(self) -> None:
+        """Make the folders, 0700."""
+        make_private(self.root.parent)
+        for folder in (self.root, self.identity, self.ledger, self.log):
+            make_private(folder)
+
+
+class ClusterFolder:
+    """Paths of a whole cluster on one host: DATA."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cluster = root / "cluster"
+        self.genesis = self.cluster / "genesis.bin"
+        self.nodes = root / "nodes"
+        self.keys = root / "keys"
+        self.gateway_key = self.keys / "gateway.key"
+        self.learner_key = self.keys / "learner.key"
+        self.learner = root / "learner"
+
+    def node(self, node_id: str) -> NodeFolder:
+        """Folder of one node; raise ValueError for a name that is no node id."""
+        if not is_node_id(node_id):
+            raise ValueError(f"id: {node_id!r} is no name of a node (letters, digits, . _ -; 64 at most)")
+        return NodeFolder(self.nodes / node_id)
+
+    def create(self) -> None:
+        """Make the folders, 0700."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.cluster, self.nodes, self.keys):
+            make_private(folder)

@@ -1,0 +1,174 @@
+"""The learner: a replica that does not vote, whose rows the platform reads (R28). Composition root."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from tickets.machine import TicketApplication
+from validators import genesis as g
+from validators.consensus import Learner
+from validators.consensus import config as consensus_config
+from validators.consensus.effects import Executed, Note
+from validators.consensus.messages import Answer, Hello, Query
+from validators.feed import AnnouncingJournal, FeedPublisher, feed_address
+from validators.host import Host
+from validators.ledger import Ledger, open_ledger
+from validators.link import Dialler, read_seed
+from validators.node.build import KeyRing, ledger_location
+from validators.node.clock import SystemClock
+from validators.node.journal import NodeJournal
+from validators.node.layout import ClusterFolder
+from validators.node.learner_transport import LearnerTransport
+from validators.node.options import StartError, read_genesis
+from validators.node.watcher import NodeWatcher, line
+from validators.ports import Watcher
+from validators.wire import Door, FrameSigner
+
+__all__ = ["LEARNER_SCHEMA", "LearnerProcess", "build_learner"]
+
+LEARNER_SCHEMA = "learner"
+"""The learner's schema on PostgreSQL; its name in messages and lists."""
+
+
+class LearnerProcess:
+    """Everything of the learner's process."""
+
+    def __init__(
+        self,
+        *,
+        genesis: g.Genesis,
+        ledger: Ledger,
+        context: zmq.Context[zmq.Socket[bytes]],
+        links: LearnerTransport,
+        publisher: FeedPublisher,
+        watcher: Watcher | None,
+        logger: logging.Logger,
+    ) -> None:
+        self.genesis = genesis
+        self.cluster = g.cluster_id(genesis)
+        self.ledger = ledger
+        self.links = links
+        self.logger = logger
+        self.disk_full = False
+        self.journal = NodeJournal(AnnouncingJournal(ledger, publisher), None)
+        self.watcher = NodeWatcher(logger, links.bad_frame, also=_heard_by(ledger, watcher))
+        self._publisher = publisher
+        self._context = context
+        self._started = time.time()
+        self._make_host()
+
+    def start(self) -> None:
+        """Rebuild application and core from the ledger."""
+        self.host.start()
+
+    def restart(self) -> None:
+        """Throw the dead core away and build another (R8)."""
+        self._make_host()
+        self.host.start()
+
+    def _make_host(self) -> None:
+        application = TicketApplication(self.genesis, self.cluster)
+        keys = KeyRing(self.genesis, application)
+        signer = FrameSigner(self.cluster, b"", keys)
+        config = consensus_config.build(self.genesis, self.cluster, None)
+        self.core = Learner(config, signer, application)
+        self.host = Host(
+            core=self.core,
+            application=application,
+            door=Door(self.cluster, keys, statements_max=config.statements_max),
+            journal=self.journal,
+            transport=self.links,
+            clock=SystemClock(),
+            signer=signer,
+            watcher=self.watcher,
+            answer_query=_refuse,
+        )
+
+    def introduce(self) -> None:
+        """Log who this is, once it runs."""
+        fields = {
+            "cluster": self.cluster.hex()[:16],
+            "sequence": self.executed,
+            "ledger": self.ledger.location.name,
+        }
+        self.logger.info("%s", line("following", fields))
+
+    def brief(self) -> dict[str, Any]:
+        """The heartbeat's status."""
+        return {
+            "node_id": LEARNER_SCHEMA,
+            "state": "disk_full" if self.disk_full else "following",
+            "voting": False,
+            "view": self.core.view,
+            "sequence": self.executed,
+            "peer_count": len(self.links.connected()),
+            "pid": os.getpid(),
+            "started_at": int(self._started),
+        }
+
+    @property
+    def executed(self) -> int:
+        """Last executed sequence."""
+        return self.host.executed
+
+    def close(self) -> None:
+        """Write the rows, then let go of links, feed, ledger and lock."""
+        try:
+            self.host.close()
+        finally:
+            self.links.close()
+            self._context.destroy(linger=0)
+            self._publisher.close()
+            self.ledger.close()
+
+
+def build_learner(
+    data_dir: Path, logger: logging.Logger, watcher: Watcher | None, database_url: str
+) -> LearnerProcess:
+    """Assemble the learner of the cluster in `data_dir`; raise as `build_node` does."""
+    folder = ClusterFolder(data_dir)
+    genesis = read_genesis(folder.genesis)
+    seed = read_seed(folder.learner_key)
+    location = ledger_location(folder.learner, genesis, LEARNER_SCHEMA, database_url, schema=LEARNER_SCHEMA)
+    ledger = open_ledger(location, cluster_id=g.cluster_id(genesis), indexed=True)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        publisher = FeedPublisher(feed_address(data_dir))
+        dialler = Dialler(context, genesis, seed, hello=Hello(client=b""))
+    except (OSError, ValueError, zmq.ZMQError) as error:
+        context.destroy(linger=0)
+        ledger.close()
+        raise StartError(f"The learner cannot open its sockets: {error}.") from error
+    return LearnerProcess(
+        genesis=genesis,
+        ledger=ledger,
+        context=context,
+        links=LearnerTransport(dialler, genesis),
+        publisher=publisher,
+        watcher=watcher,
+        logger=logger,
+    )
+
+
+def _heard_by(ledger: Ledger, watcher: Watcher | None) -> Callable[[Executed | Note], None]:
+    """The ledger keeps the outcomes of what was executed; whoever runs the learner may listen too."""
+    if watcher is None:
+        return ledger.notice
+
+    def both(note: Executed | Note) -> None:
+        ledger.notice(note)
+        watcher.notice(note)
+
+    return both
+
+
+def _refuse(query: Query) -> Answer:
+    """Nobody dials a learner; a member that asks nevertheless is told so."""
+    return Answer(number=query.number, code="unavailable", text="")

@@ -1,0 +1,36 @@
+"""What a node is started with, and why it may not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from validators import genesis as g
+
+__all__ = ["NodeOptions", "StartError", "read_genesis"]
+
+
+class StartError(Exception):
+    """A process that cannot start; the text is one sentence for the operator."""
+
+
+class NodeOptions(msgspec.Struct, frozen=True):
+    """What a command line may say about a node beyond its folder."""
+
+    bind: tuple[str, int] | None = None
+    """Where to listen; None: this member's address in genesis."""
+    addresses: dict[int, tuple[str, int]] = {}
+    """Where members are dialled, by index; others at their address in genesis."""
+    database_url: str = ""
+    """postgresql://... for the ledger; "" for SQLite in the node's folder."""
+
+
+def read_genesis(path: Path) -> g.Genesis:
+    """The genesis in a file; raise StartError with a sentence."""
+    try:
+        return g.decode(path.read_bytes())
+    except OSError as error:
+        raise StartError(f"The genesis {path} cannot be read: {error.strerror}.") from error
+    except g.GenesisError as error:
+        raise StartError(f"The genesis {path} is not usable: {error}.") from error

@@ -1,0 +1,56 @@
+"""What the main loop needs of the process that it keeps alive: a node, or the learner."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from validators.consensus.verified import Inbound
+from validators.host import Host
+from validators.ledger import Ledger
+
+__all__ = ["Links", "Process"]
+
+
+class Links(Protocol):
+    """The transport's side towards the loop."""
+
+    def wait(self, timeout_ns: int) -> None:
+        """Return when a frame waits or a connection changed, after `timeout_ns` at the latest."""
+
+    def receive(self, limit: int) -> Sequence[Inbound]:
+        """At most `limit` waiting frames."""
+
+
+class Process(Protocol):
+    """An assembled node or learner."""
+
+    host: Host
+    ledger: Ledger
+    logger: logging.Logger
+    disk_full: bool
+    """Set by the loop while the disk has no room (R8)."""
+
+    @property
+    def links(self) -> Links:
+        """Its transport."""
+
+    @property
+    def executed(self) -> int:
+        """Last executed sequence."""
+
+    def start(self) -> None:
+        """Rebuild application and core from the ledger."""
+
+    def restart(self) -> None:
+        """Throw the dead core away and build another from the ledger (R8)."""
+
+    def introduce(self) -> None:
+        """Log who this is, once it runs."""
+
+    def brief(self) -> dict[str, Any]:
+        """Small, cheap status: state, view, sequence, ..."""
+
+    def close(self) -> None:
+        """Let go of links, ledger and lock."""

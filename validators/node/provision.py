@@ -1,0 +1,104 @@
+"""Makes a cluster by one hand: keys, genesis and folders for a demonstration on one host.
+
+A cluster of several parties is made otherwise (DESIGN section 6): each makes its own key. Here one
+hand holds them all, and genesis says so (`demo`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from validators import genesis as g
+from validators.link import ensure_seed, public_key_of, write_private
+from validators.node.keys import DEV_SALT, dev_seed
+from validators.node.layout import ClusterFolder
+
+__all__ = ["GATEWAY", "LEARNER", "create_demo_cluster", "dev_genesis", "member_id"]
+
+GATEWAY = "gateway"
+LEARNER = "learner"
+
+
+def member_id(index: int) -> str:
+    """The name of a member by its number, as in the seed project."""
+    return f"node{index}"
+
+
+def create_demo_cluster(
+    data_dir: Path, nodes: int, host: str, ports: Sequence[int], name: str = "demo"
+) -> None:
+    """Make `nodes` validators below `data_dir`, unless a cluster is there already.
+
+    `ports`: TCP ports on `host`, one per node, kept for good in genesis. The genesis file is written
+    last and whole: a start that was cut off before is simply done again, with the keys it had made.
+    """
+    folder = ClusterFolder(data_dir)
+    if folder.genesis.exists():
+        return
+    if len(ports) != nodes:
+        raise ValueError(f"ports: {nodes} nodes need {nodes} ports, not {len(ports)}")
+    folder.create()
+    members = []
+    for index, port in enumerate(ports):
+        node = folder.node(member_id(index))
+        node.create()
+        public_key = public_key_of(ensure_seed(node.key))
+        members.append(g.Member(id=node.id, public_key=public_key, host=host, port=port))
+    principals = _principals(
+        gateway=public_key_of(ensure_seed(folder.gateway_key)),
+        learner=public_key_of(ensure_seed(folder.learner_key)),
+    )
+    genesis = g.Genesis(
+        name=name,
+        created_at=time.time_ns() // 1_000,
+        members=tuple(members),
+        principals=principals,
+        parameters=g.Parameters(),
+        demo=True,
+    )
+    g.check(genesis)
+    content = g.encode(genesis)
+    for member in members:
+        write_private(folder.node(member.id).genesis, content, replace=True)
+    write_private(folder.genesis, content, replace=True)
+
+
+def dev_genesis(
+    total_nodes: int, host: str, port_of: Callable[[int], int], salt: str = DEV_SALT
+) -> g.Genesis:
+    """The genesis that every node with `-dev-keys` derives by itself: public keys, for trying out only.
+
+    `port_of`: the port of a member by index. Nodes must agree on all of it, or they are two clusters.
+    """
+    members = tuple(
+        g.Member(
+            id=member_id(index),
+            public_key=public_key_of(dev_seed(member_id(index), salt)),
+            host=host,
+            port=port_of(index),
+        )
+        for index in range(total_nodes)
+    )
+    principals = _principals(
+        gateway=public_key_of(dev_seed(GATEWAY, salt)), learner=public_key_of(dev_seed(LEARNER, salt))
+    )
+    genesis = g.Genesis(
+        name="dev",
+        created_at=0,
+        members=members,
+        principals=principals,
+        parameters=g.Parameters(),
+        demo=True,
+    )
+    g.check(genesis)
+    return genesis
+
+
+def _principals(*, gateway: bytes, learner: bytes) -> tuple[g.Principal, ...]:
+    everything = tuple(g.Grant(event=g.ANY_EVENT, capability=capability) for capability in g.CAPABILITIES)
+    return (
+        g.Principal(name=GATEWAY, public_key=gateway, grants=everything),
+        g.Principal(name=LEARNER, public_key=learner, grants=()),
+    )

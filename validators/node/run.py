@@ -1,0 +1,226 @@
+"""The life of a node process: start, turn after turn, and an end with a reason.
+
+Exit codes: 0 told to stop; 1 it could not start or go on (the log's last line says why); 3 another
+process owns the ledger now (R10).
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from validators.consensus import InvariantBreach
+from validators.host import INBOUND_MAX, TurnLost
+from validators.ledger import LedgerBusy, LedgerError
+from validators.link import KeyFileError
+from validators.node.build import build_node
+from validators.node.logs import node_logger
+from validators.node.options import NodeOptions, StartError
+from validators.node.process import Process
+from validators.node.watcher import line
+from validators.ports import JournalError, JournalFenced, JournalFull, Watcher
+
+__all__ = ["EXIT_FAILED", "EXIT_FENCED", "EXIT_STOPPED", "Loop", "run_learner", "run_node"]
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+EXIT_FENCED = 3
+
+Beat = Callable[[Mapping[str, Any]], None]
+
+LOOK_NS = 50_000_000
+"""The loop looks at `should_stop` at least so often."""
+
+BEAT_NS = 1_000_000_000
+"""Between two heartbeats to the supervisor."""
+
+DISK_RETRY_NS = 1_000_000_000
+"""Between two looks whether a full disk has room again (R8)."""
+
+REBUILDS_MAX = 3
+REBUILDS_WINDOW_NS = 60_000_000_000
+"""A step that raised loses the turn and the core is rebuilt (R8); more than so many in a minute end
+the process, because then the fault is in what is durable or in the program."""
+
+COLLECT_NS = 2_000_000_000
+COLLECT_LATEST_NS = 20_000_000_000
+"""Young garbage is collected in an idle moment, at the latest after this long: a collection in the
+middle of a turn costs milliseconds that a waiting gate would see."""
+
+COLLECT_ALL_NS = 300_000_000_000
+COLLECT_SLOW_NS = 20_000_000
+"""All garbage is collected every five minutes, when idle. What survives a slow collection is set
+aside for good: it is state, and looking at it again would only take longer each time."""
+
+MAINTAIN_NS = 2_000_000_000
+"""Between two chances for the database's own housekeeping, in idle moments (R25)."""
+
+
+def run_node(
+    node_directory: Path,
+    should_stop: Callable[[], bool],
+    beat: Beat | None = None,
+    *,
+    options: NodeOptions | None = None,
+) -> int:
+    """Run the node in `node_directory` until `should_stop()`; return an exit code (see above).
+
+    `should_stop` is asked at every turn and must be cheap. `beat` is told the node's brief status at
+    most once a second, from this thread, also while the disk is full.
+    """
+    logger = node_logger(node_directory)
+    chosen = options or NodeOptions(database_url=os.environ.get("DATABASE_URL", ""))
+    return _live(lambda: build_node(node_directory, logger, chosen), should_stop, beat, logger)
+
+
+def run_learner(
+    data_dir: Path,
+    should_stop: Callable[[], bool],
+    beat: Beat | None = None,
+    *,
+    watcher: Watcher | None = None,
+    database_url: str | None = None,
+) -> int:
+    """Run the learner of the cluster in `data_dir` until `should_stop()`; exit codes as `run_node`.
+
+    Its rows are announced to the platform's feed; `watcher` is told what it executes besides.
+    `database_url`: its ledger's database; None: what the environment says (`DATABASE_URL`).
+    """
+    from validators.node.learner import build_learner  # a node needs nothing of the learner's
+
+    logger = node_logger(data_dir / "learner")
+    url = os.environ.get("DATABASE_URL", "") if database_url is None else database_url
+    return _live(lambda: build_learner(data_dir, logger, watcher, url), should_stop, beat, logger)
+
+
+def _live(
+    build: Callable[[], Process], should_stop: Callable[[], bool], beat: Beat | None, logger: logging.Logger
+) -> int:
+    try:
+        process = build()
+    except (StartError, LedgerError, KeyFileError, JournalError) as error:
+        logger.error("%s", line("cannot_start", {"reason": str(error)}))
+        return EXIT_FENCED if isinstance(error, LedgerBusy) else EXIT_FAILED
+    try:
+        return Loop(process, should_stop, beat).run()
+    finally:
+        try:
+            process.close()
+        except TurnLost as lost:
+            # Rows are rebuilt from the log at the next start (R9): a late end, not a loss.
+            logger.warning("%s", line("rows_not_written", {"reason": str(lost.__cause__ or lost)}))
+
+
+class Loop:
+    """The main loop of one process."""
+
+    def __init__(self, process: Process, should_stop: Callable[[], bool], beat: Beat | None) -> None:
+        self._process = process
+        self._should_stop = should_stop
+        self._beat = beat
+        self._beat_at = 0
+        self._collected = self._collected_all = time.monotonic_ns()
+        self._maintained = 0
+        self._rebuilds: list[int] = []
+
+    def run(self) -> int:
+        """Turn until told to stop or until the node cannot go on."""
+        process = self._process
+        enabled = gc.isenabled()
+        try:
+            gc.collect()
+            gc.disable()
+            process.start()
+            gc.freeze()
+            process.introduce()
+            while not self._should_stop():
+                try:
+                    self._turn()
+                except TurnLost as lost:
+                    self._recover(lost)
+            process.logger.info("%s", line("stopped", {"sequence": process.executed}))
+        except (TurnLost, JournalError) as error:
+            return self._failed(error)
+        finally:
+            gc.unfreeze()
+            if enabled:
+                gc.enable()
+        return EXIT_STOPPED
+
+    def _turn(self) -> None:
+        process = self._process
+        now = time.monotonic_ns()
+        wake_at = process.host.wake_at()
+        pause = LOOK_NS if wake_at is None else min(LOOK_NS, wake_at - now)
+        if pause > 0:
+            process.links.wait(pause)
+        taken = process.host.turn()
+        if self._beat_at <= now:
+            self._beat_at = now + BEAT_NS
+            if self._beat is not None:
+                self._beat(process.brief())
+        if taken < INBOUND_MAX:
+            self._tidy(now, idle=not taken)
+
+    def _tidy(self, now: int, *, idle: bool) -> None:
+        """What can wait for a quiet moment, but not for ever."""
+        if now - self._collected > (COLLECT_NS if idle else COLLECT_LATEST_NS):
+            self._collected = now
+            gc.collect(1)
+        if idle and now - self._collected_all > COLLECT_ALL_NS:
+            self._collected_all = now
+            gc.collect()
+            if time.monotonic_ns() - now > COLLECT_SLOW_NS:
+                gc.freeze()
+        if idle and now - self._maintained > MAINTAIN_NS:
+            self._maintained = now
+            self._process.ledger.maintain()
+
+    def _recover(self, lost: TurnLost) -> None:
+        """After a lost turn: wait for room on the disk, or rebuild; raise again when that is no cure."""
+        cause = lost.__cause__
+        if isinstance(cause, JournalFull):
+            self._wait_for_room(cause)
+        elif isinstance(cause, JournalError):
+            raise cause
+        else:
+            self._process.logger.error("%s", line("turn_lost", {"reason": str(lost)}), exc_info=cause)
+            now = time.monotonic_ns()
+            self._rebuilds = [at for at in self._rebuilds if now - at < REBUILDS_WINDOW_NS] + [now]
+            if len(self._rebuilds) > REBUILDS_MAX or isinstance(cause, InvariantBreach):
+                raise lost
+        if not self._should_stop():
+            self._process.restart()
+            self._process.logger.warning("%s", line("rebuilt", {"sequence": self._process.executed}))
+
+    def _wait_for_room(self, cause: JournalFull) -> None:
+        """Say loudly that the disk is full, go on beating, and return when it is not (R8)."""
+        process = self._process
+        process.disk_full = True
+        process.logger.critical("%s", line("disk_full", {"reason": str(cause)}))
+        tried_at = time.monotonic_ns()
+        while not self._should_stop():
+            now = time.monotonic_ns()
+            if now - tried_at >= DISK_RETRY_NS:
+                tried_at = now
+                if self._beat is not None:
+                    self._beat(process.brief())
+                if process.ledger.takes_writes():
+                    break
+            process.links.wait(LOOK_NS)
+            process.links.receive(INBOUND_MAX)
+        process.disk_full = False
+
+    def _failed(self, error: Exception) -> int:
+        """The last line of this process; with a traceback where the program is at fault."""
+        fenced = isinstance(error, JournalFenced)
+        expected = isinstance(error, JournalError)
+        text = str(error) if expected or error.__cause__ is None else f"{error}: {error.__cause__}"
+        event = "fenced" if fenced else "failed"
+        self._process.logger.critical("%s", line(event, {"reason": text}), exc_info=not expected)
+        return EXIT_FENCED if fenced else EXIT_FAILED

@@ -1,0 +1,225 @@
+"""ports.Transport over ZeroMQ: one authenticated, encrypted connection per pair of members.
+
+The member with the lower index dials (`DialledLink`, the other's key pinned), the other listens
+(`Acceptor`, callers known by their key); principals dial every member. See docs/decisions on links.
+Receiving never blocks and is fair over peers (`Inbox`); sending never blocks and is bounded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import zmq
+
+from validators.consensus.effects import ALL, ReplyTo, Send
+from validators.consensus.messages import Hello
+from validators.consensus.verified import Inbound, Peer
+from validators.genesis import Genesis
+from validators.link import DialledLink, LinkCounters, curve_keys, curve_public
+from validators.link.dial import endpoint_of
+from validators.link.polling import LinkPoll
+from validators.node.acceptor import Acceptor
+from validators.node.inbox import Inbox
+from validators.node.zap import Gatekeeper
+from validators.wire import link_frame
+
+__all__ = ["ZmqTransport", "allowed_users"]
+
+RETRY_NS = 2_000_000
+"""How soon a listening connection that took no more is tried again: ROUTER does not tell when it does."""
+
+
+def allowed_users(genesis: Genesis, own_index: int) -> tuple[dict[bytes, str], dict[str, Peer]]:
+    """Who may connect to a member: CURVE key to User-Id, and User-Id to Peer.
+
+    Raise ValueError when a member and a principal share a name: peers are told apart by it.
+    """
+    keys: dict[bytes, str] = {}
+    users: dict[str, Peer] = {}
+    for index, member in enumerate(genesis.members):
+        if index != own_index:
+            users[f"member/{member.id}"] = Peer(name=member.id, member=index)
+            keys[curve_public(member.public_key)] = f"member/{member.id}"
+    names = {member.id for member in genesis.members}
+    for principal in genesis.principals:
+        if principal.name in names:
+            raise ValueError(f"genesis: {principal.name!r} names a member and a principal")
+        users[f"principal/{principal.name}"] = Peer(name=principal.name, member=None)
+        keys[curve_public(principal.public_key)] = f"principal/{principal.name}"
+    return keys, users
+
+
+class ZmqTransport:
+    """Links of one member. Made after fork, used by one thread.
+
+    `bind`: (host, port) to listen on, port 0 for any; None: genesis' own address. `addresses`
+    overrides where members are dialled, by index.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        genesis: Genesis,
+        index: int,
+        seed: bytes,
+        *,
+        bind: tuple[str, int] | None = None,
+        addresses: Mapping[int, tuple[str, int]] | None = None,
+    ) -> None:
+        own = genesis.members[index]
+        allowed, users = allowed_users(genesis, index)
+        self._index = index
+        self._names = [member.id for member in genesis.members]
+        self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
+        self._inbox = Inbox()
+        self._gatekeeper = Gatekeeper(context, allowed)
+        self._acceptor = Acceptor(context, curve_keys(seed), users, self._arrived)
+        host, port = bind or (own.host, own.port)
+        self._acceptor.listen(endpoint_of(host, port) if port else endpoint_of(host, 0).replace(":0", ":*"))
+        greeting = link_frame(Hello(client=b""))
+        self._links: dict[int, DialledLink] = {}
+        for other in range(index + 1, len(genesis.members)):
+            member = genesis.members[other]
+            self._links[other] = DialledLink(
+                context,
+                curve_keys(seed),
+                server_key=curve_public(member.public_key),
+                endpoint=endpoint_of(*(addresses or {}).get(other, (member.host, member.port))),
+                hello=greeting,
+            )
+        self._poll = LinkPoll(
+            [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
+        )
+        self._now = time.monotonic_ns()
+
+    @property
+    def endpoint(self) -> str:
+        """Where this node listens (with the real port)."""
+        return str(self._acceptor.socket.getsockopt_string(zmq.LAST_ENDPOINT))
+
+    # --- ports.Transport -------------------------------------------------------------------------
+
+    def receive(self, limit: int) -> Sequence[Inbound]:
+        """At most `limit` waiting frames, fair over peers, without blocking."""
+        self._read()
+        return self._inbox.drain(limit)
+
+    def send(self, send: Send) -> None:
+        """Queue for one member, all others, or the newest connection of a named principal."""
+        if send.peer:
+            route = self._acceptor.route_of(send.peer)
+            if route is not None:
+                self._acceptor.send(route, send.frame)
+        elif send.to == ALL:
+            for other in range(len(self._names)):
+                if other != self._index:
+                    self._to_member(other, send.frame)
+        else:
+            self._to_member(send.to, send.frame)
+
+    def reply(self, reply: ReplyTo) -> None:
+        """Queue for a client process; dropped when it has no connection."""
+        route = self._acceptor.client_route(reply.principal, reply.client)
+        if route is not None:
+            self._acceptor.send(route, reply.frame)
+
+    def answer(self, peer: Peer, frame: bytes) -> None:
+        """Queue for exactly the connection a frame came from; dropped when it has another owner now."""
+        if peer.route:
+            if self._acceptor.owner(peer.route) == peer.name:
+                self._acceptor.send(peer.route, frame)
+        elif peer.member is not None and peer.member in self._links:
+            self._links[peer.member].send(frame)
+
+    # --- the loop's side -------------------------------------------------------------------------
+
+    def wait(self, timeout_ns: int) -> None:
+        """Return as soon as a frame waits or a connection changed, after `timeout_ns` at the latest."""
+        if not self._inbox.empty:
+            return
+        self._poll.wait(min(timeout_ns, RETRY_NS) if self._acceptor.waiting else timeout_ns)
+
+    def bad_frame(self, name: str) -> int:
+        """A frame of this peer was forged or malformed; return nanoseconds of mute that begin now, or 0."""
+        return self._inbox.bad_frame(name, time.monotonic_ns())
+
+    def connected(self) -> list[str]:
+        """Names of the other members with a live link, in order of their index."""
+        return [self._names[other] for other in range(len(self._names)) if self._is_connected(other)]
+
+    def counters(self) -> dict[str, LinkCounters]:
+        """Counters by peer: this side's sends and what came in, over all its connections."""
+        merged: dict[str, LinkCounters] = {}
+        for name, accepted in self._acceptor.counters.items():
+            merged[name] = _sum(accepted, self._inbox.counters(name))
+        for index, link in self._links.items():
+            merged[self._names[index]] = _sum(merged[self._names[index]], _sent_only(link.counters))
+        return merged
+
+    @property
+    def strangers(self) -> int:
+        """Handshakes refused: keys that genesis does not list."""
+        return self._gatekeeper.refused
+
+    @property
+    def malformed(self) -> int:
+        """Messages that were no single frame of a known peer."""
+        return self._acceptor.malformed
+
+    def close(self) -> None:
+        """Close every socket at once; nothing lingers."""
+        for link in self._links.values():
+            link.close()
+        self._acceptor.close()
+        self._gatekeeper.close()
+
+    # --- one step each ---------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        ready = self._poll.take()
+        self._now = time.monotonic_ns()
+        if self._gatekeeper.socket in ready:
+            self._gatekeeper.attend()
+        if self._acceptor.socket in ready:
+            self._acceptor.read()
+        if self._acceptor.monitor in ready or self._acceptor.waiting:
+            self._acceptor.attend()
+        for index, frames in self._poll.frames(ready, self._now):
+            peer = self._peers[index]
+            for frame in frames:
+                self._arrived(peer, frame)
+
+    def _arrived(self, peer: Peer, frame: bytes) -> None:
+        self._inbox.put(peer, frame, self._now)
+
+    def _to_member(self, other: int, frame: bytes) -> None:
+        """By the link this member dials, else by the one the other dialled."""
+        link = self._links.get(other)
+        if link is not None and link.ready:
+            link.send(frame)
+            return
+        route = self._acceptor.route_of(self._names[other])
+        if route is None or not self._acceptor.send(route, frame):
+            self._acceptor.counters[self._names[other]].dropped_outbound += 1
+
+    def _is_connected(self, other: int) -> bool:
+        if other == self._index:
+            return False
+        link = self._links.get(other)
+        return (link is not None and link.ready) or self._acceptor.route_of(self._names[other]) is not None
+
+
+def _sum(first: LinkCounters, second: LinkCounters) -> LinkCounters:
+    names = LinkCounters.__struct_fields__
+    return LinkCounters(**{name: getattr(first, name) + getattr(second, name) for name in names})
+
+
+def _sent_only(counters: LinkCounters) -> LinkCounters:
+    """What a dialled link counted besides frames received, which the inbox counts."""
+    return LinkCounters(
+        **{
+            name: 0 if name.endswith("_received") else getattr(counters, name)
+            for name in LinkCounters.__struct_fields__
+        }
+    )

@@ -1,0 +1,104 @@
+"""The doors to the world: what a host needs, as narrow protocols with no defaults.
+
+The real ones live in `node/` and `ledger/`, their twins in `simulator/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from validators.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    EntryRecord,
+    Executed,
+    Note,
+    Now,
+    Record,
+    ReplyTo,
+    Send,
+)
+from validators.consensus.needs import Recovery, Signer
+from validators.consensus.verified import Inbound, Peer
+
+__all__ = [
+    "Chance",
+    "Clock",
+    "Journal",
+    "JournalError",
+    "JournalFenced",
+    "JournalFull",
+    "Recovery",
+    "Signer",
+    "Transport",
+    "Watcher",
+]
+
+
+class JournalError(Exception):
+    """A write that did not become durable; retrying cannot heal it: the process must end (R8)."""
+
+
+class JournalFull(JournalError):
+    """The disk is full: the replica stops and is rebuilt once the ledger writes again (R8)."""
+
+
+class JournalFenced(JournalError):
+    """Another process owns this ledger now (R10): end without sending."""
+
+
+class Clock(Protocol):
+    """Time, handed to the core as an argument (R2)."""
+
+    def now(self) -> Now:
+        """Both clocks in nanoseconds."""
+
+
+class Journal(Protocol):
+    """A node's durable memory."""
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Make all records durable in one transaction with one fsync; raise JournalError if not."""
+
+    def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
+        """Write state rows as of `sequence` in one transaction of their own (R9)."""
+
+    def load(self) -> Recovery:
+        """Read everything back, the hash chain checked; raise JournalError when damaged."""
+
+    def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
+        """Entries first..last, ascending, cut after `bytes_max` (at least one if there is one)."""
+
+    def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
+        """The lowest stable checkpoint at or above `sequence`, or None."""
+
+
+class Transport(Protocol):
+    """Authenticated links to members and principals; may lose, never alters."""
+
+    def receive(self, limit: int) -> Sequence[Inbound]:
+        """At most `limit` waiting frames, without blocking."""
+
+    def send(self, send: Send) -> None:
+        """Queue for one member, all others, or a named peer; drops when its bounded queue is full."""
+
+    def reply(self, reply: ReplyTo) -> None:
+        """Queue for a client process; dropped when it is not connected."""
+
+    def answer(self, peer: Peer, frame: bytes) -> None:
+        """Queue for exactly the connection a frame came from."""
+
+
+class Chance(Protocol):
+    """Randomness, for spreading load and retries only."""
+
+    def below(self, bound: int) -> int:
+        """A number in [0, bound)."""
+
+
+class Watcher(Protocol):
+    """Logs, metrics and live feed; whatever it does never feeds back."""
+
+    def notice(self, note: Executed | Note) -> None:
+        """One thing that happened."""

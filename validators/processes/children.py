@@ -1,0 +1,118 @@
+"""The children of `up`: started, listened to, started again when they end, and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+LINE_BYTES_MAX = 8_192
+RESTART_BACKOFF_MAX = 15.0
+STEADY_AFTER = 10.0
+"""Seconds a child must have run for the next start to be at once."""
+
+
+class Output:
+    """Lines for people: who says it, then what. Safe from several threads."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._lock = threading.Lock()
+
+    def say(self, name: str, text: str) -> None:
+        with self._lock:
+            try:
+                sys.stdout.write(f"{name:<{self._width}} | {text}\n")
+                sys.stdout.flush()
+            except (BrokenPipeError, ValueError):
+                # Nobody reads any more (`make up | head`): the network goes on in silence.
+                sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
+
+
+class Child:
+    """One child process in a session of its own, so that Ctrl-C reaches it only through us.
+
+    Must be started from the main thread: the kernel's notice of a parent's death is tied to the
+    thread that forked.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        output: Output,
+        *,
+        descriptors: Sequence[int] = (),
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self._arguments = list(arguments)
+        self._output = output
+        self._descriptors = descriptors
+        self._ended = ended
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._failures_in_a_row = 0
+        self._start_not_before = 0.0
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *self._arguments, str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=self._descriptors,
+            cwd=Path(__file__).resolve().parent.parent.parent,
+        )
+        self._started_at = time.monotonic()
+        threading.Thread(target=self._relay, args=(self._process,), daemon=True, name=self.name).start()
+
+    def keep_alive(self) -> None:
+        """Start it again when it ended: at once after a steady run, later after a short one."""
+        now = time.monotonic()
+        if self._process is not None and self._process.poll() is not None:
+            self._note_end(self._process, now)
+        if self._process is None and now >= self._start_not_before:
+            self.start()
+
+    def terminate(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the child and all its descendants that stayed in its group."""
+        if self._process is None:
+            return
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _note_end(self, process: subprocess.Popen[bytes], now: float) -> None:
+        steady = now - self._started_at >= STEADY_AFTER
+        self._failures_in_a_row = 0 if steady else self._failures_in_a_row + 1
+        pause = 0.0
+        if self._failures_in_a_row > 1:
+            pause = min(RESTART_BACKOFF_MAX, 2.0 ** (self._failures_in_a_row - 2))
+        self._start_not_before = now + pause
+        how = f"signal {-process.returncode}" if process.returncode < 0 else f"code {process.returncode}"
+        when = f" in {pause:.0f} s" if pause else ""
+        self._output.say("up", f"{self.name} ended ({how}), starting it again{when}")
+        self._process = None
+        self._ended()
+
+    def _relay(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None  # noqa: S101 - for the type checker: we asked for a pipe
+        with process.stdout as stream:
+            while line := stream.readline(LINE_BYTES_MAX):
+                if text := line.decode("utf-8", "replace").rstrip():
+                    self._output.say(self.name, text)

@@ -1,0 +1,144 @@
+"""Inside the process of a node: what tells it to stop, and what it tells the platform.
+
+Two threads beside the node's main loop. One shows life on the slot file and notices when the worker's
+main process is gone: an orphan would hold the node's lock for ever. The other talks to the platform's
+database, which may be away or locked for as long as it likes: that stops no node.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from validators.models import DesiredState, ManagedNode
+from validators.processes import stopping
+from validators.processes.facts import SlotLock
+
+logger = logging.getLogger("dtvn.lease")
+
+LOOK_INTERVAL = 0.25
+"""Seconds between two looks at the parent and the stop flag."""
+DATABASE_INTERVAL = 1.0
+"""Seconds between two conversations with the platform's database."""
+ORPHAN_GRACE = 1.25
+"""Seconds an orphan gets for an orderly end, before it leaves by force."""
+
+
+class Lease:
+    """One run of a node in a worker slot. `should_stop` and `beat` are for its main loop."""
+
+    def __init__(self, node: ManagedNode, *, token: str, lock: SlotLock) -> None:
+        self.node_id = node.node_id
+        self._generation = node.generation
+        self._token = token
+        self._lock = lock
+        self._parent = os.getppid()
+        # A plain flag: a signal handler that takes a lock can wait for the thread it interrupted.
+        self._stop = False
+        self._finished = threading.Event()
+        self._report: Mapping[str, Any] | None = None
+        self._turns = 0
+        self._threads = [
+            threading.Thread(target=self._show_life, daemon=True, name=f"life-{node.node_id}"),
+            threading.Thread(target=self._talk, daemon=True, name=f"wish-{node.node_id}"),
+        ]
+
+    def claim(self) -> None:
+        """Tell the platform that this process, which holds the slot lock, is the node."""
+        now = timezone.now()
+        self._row().update(
+            claimed_token=self._token,
+            running_generation=self._generation,
+            host=os.uname().nodename,
+            pid=os.getpid(),
+            started_at=now,
+            heartbeat_at=now,
+        )
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        for thread in self._threads:
+            thread.start()
+
+    def should_stop(self) -> bool:
+        """Asked by the main loop at every turn: costs two reads of memory."""
+        return self._stop or stopping.requested()
+
+    def beat(self, report: Mapping[str, Any]) -> None:
+        """Told by the main loop as it turns: it lives, and this is how it is."""
+        self._report = report
+        self._turns += 1
+
+    @property
+    def orphaned(self) -> bool:
+        """The worker's main process is gone, and with it whoever reads what this process answers."""
+        return os.getppid() != self._parent
+
+    def end(self, exit_reason: str, exit_code: int) -> None:
+        """Say why it ended and stop watching."""
+        self._finished.set()
+        for thread in self._threads:
+            thread.join(timeout=2 * DATABASE_INTERVAL)
+        try:
+            self._row().update(pid=None, exit_reason=exit_reason[:1000], report={"exit_code": exit_code})
+        except DatabaseError as error:
+            logger.warning("%s cannot report its end: %s", self.node_id, error)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _row(self) -> QuerySet[ManagedNode]:
+        """Our row, for as long as the start request that we took up is the valid one."""
+        return ManagedNode.objects.filter(node_id=self.node_id, start_token=self._token)
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        self._stop = True
+
+    def _show_life(self) -> None:
+        """Only a turn of the main loop counts as life; before its first one, that we run at all."""
+        shown = -1
+        while not self._finished.wait(LOOK_INTERVAL):
+            turns = self._turns
+            if turns == 0 or turns != shown:
+                self._lock.show_life()
+                shown = turns
+            if self.orphaned:
+                self._stop = True
+                if not self._finished.wait(ORPHAN_GRACE):
+                    os._exit(70)
+
+    def _talk(self) -> None:
+        """Write how it is, read what is wanted; at once when the main loop turns for the first time."""
+        talked_at, written, complained = 0.0, 0, False
+        try:
+            while not self._finished.wait(LOOK_INTERVAL):
+                turns, report = self._turns, self._report
+                if (written or not turns) and time.monotonic() - talked_at < DATABASE_INTERVAL:
+                    continue
+                talked_at = time.monotonic()
+                try:
+                    if report is not None and turns != written:
+                        self._row().update(heartbeat_at=timezone.now(), report=dict(report))
+                        written = turns
+                    self._read_wish()
+                    complained = False
+                except DatabaseError as error:
+                    connection.close()
+                    if not complained:
+                        logger.warning("%s goes on without the platform's database: %s", self.node_id, error)
+                    complained = True
+        finally:
+            connection.close()
+
+    def _read_wish(self) -> None:
+        wish = (
+            ManagedNode.objects.filter(node_id=self.node_id)
+            .values_list("desired", "generation", "start_token")
+            .first()
+        )
+        if wish != (DesiredState.RUNNING, self._generation, self._token):
+            self._stop = True

@@ -1,0 +1,72 @@
+"""The body of the tasks that are a node: hold the slot, run, say why it ended."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from setproctitle import setproctitle
+
+from validators.models import DesiredState, ManagedNode
+from validators.node.run import EXIT_FAILED
+from validators.processes.facts import SlotLock
+from validators.processes.folder import DataFolder
+from validators.processes.lease import Lease
+
+logger = logging.getLogger("dtvn.node")
+
+ShouldStop = Callable[[], bool]
+Beat = Callable[[Mapping[str, Any]], None]
+Run = Callable[[ShouldStop, Beat], int]
+
+
+def occupy_slot(node_id: str, token: str, run: Run) -> str:
+    """Be the node until told to stop. Answer in a word for the worker's log: never node state."""
+    folder = DataFolder(settings.DATA)
+    node = ManagedNode.objects.filter(
+        node_id=node_id, start_token=token, desired=DesiredState.RUNNING
+    ).first()
+    if node is None:
+        return "superseded"
+    lock = SlotLock(folder.slot_lock(node_id))
+    if not lock.take():
+        lock.release()
+        return "already running"
+    setproctitle(f"dtvn {node.role} {node_id} ({folder.root})")
+    name_log_lines(node_id)
+    logging.getLogger().addHandler(loud := LastError())
+    lease = Lease(node, token=token, lock=lock)
+    lease.claim()
+    code, exit_reason = EXIT_FAILED, "ended without a reason"
+    try:
+        code = run(lease.should_stop, lease.beat)
+        exit_reason = "" if lease.should_stop() else f"ended with code {code}: {loud.last}".rstrip(": ")
+    except Exception as error:
+        logger.exception("%s ended", node_id)
+        exit_reason = f"{type(error).__name__}: {error}"
+    finally:
+        lease.end(exit_reason, code)
+        lock.release()
+        setproctitle(f"dtvn ended slot ({folder.root})")
+        if lease.orphaned:
+            os._exit(0)
+    return exit_reason or "stopped"
+
+
+class LastError(logging.Handler):
+    """Remembers the last error a node logged: the reason to show when it ends."""
+
+    last = ""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()
+
+
+def name_log_lines(node_id: str) -> None:
+    """Every line this process logs begins with the node's name."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(logging.Formatter(f"{node_id}: %(levelname)s %(name)s: %(message)s"))

@@ -1,0 +1,45 @@
+"""End with the parent: no process of a network outlives the one that started it.
+
+Linux sends a signal at the parent's death (prctl PR_SET_PDEATHSIG); a watch on the parent's id is
+the second net, and the only one elsewhere. Both, because the signal can be lost: it is tied to the
+*thread* that started us and is forgotten when a program changes its credentials.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+
+PR_SET_PDEATHSIG = 1
+WATCH_INTERVAL = 0.5
+"""Seconds between two looks at the parent's id."""
+
+
+def signal_at_parents_death(number: int) -> None:
+    """Ask the kernel for a signal when our parent dies; elsewhere than on Linux do nothing."""
+    if not sys.platform.startswith("linux"):
+        return
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+def follow(parent: int, *, grace: float) -> None:
+    """SIGTERM ourselves when `parent` ends, and leave by force `grace` seconds later.
+
+    Meant for a process that leads its own group: the force takes the whole group.
+    """
+    signal_at_parents_death(signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit("the process that started this one is gone")
+    threading.Thread(target=_watch, args=(parent, grace), daemon=True, name="parent").start()
+
+
+def _watch(parent: int, grace: float) -> None:
+    never = threading.Event()
+    while os.getppid() == parent:
+        never.wait(WATCH_INTERVAL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    never.wait(grace)
+    os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,80 @@
+"""Has the cluster committed an operation since this start? Asked of the platform, over HTTP.
+
+`/ready` answers 200 only when a fresh operation went through the gateway, the ordered log and back,
+so one answer shows that web process, keys, nodes and quorum work together. Then the learner must
+have it too, or the first page that somebody opens would be empty.
+"""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import msgspec
+
+from validators.models import ManagedNode, NodeRole
+
+ASK_INTERVAL = 0.25
+SAY_INTERVAL = 10.0
+ANSWER_PATIENCE = 12.0
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What `/ready` said: a sequence, or a reason why not."""
+
+    sequence: int = 0
+    reason: str = ""
+
+
+def wait(url: str, stop: threading.Event, say: Callable[[str], None]) -> bool:
+    """Return True when the cluster commits and the learner follows, False when told to stop before."""
+    waited, committed, reason = 0.0, 0, ""
+    while not stop.wait(ASK_INTERVAL):
+        if not committed:
+            reply = ask(url)
+            committed, reason = reply.sequence, reply.reason
+        if committed:
+            if learned() >= committed:
+                return True
+            reason = f"the learner has not reached sequence {committed}"
+        waited += ASK_INTERVAL
+        if waited >= SAY_INTERVAL:
+            waited = 0.0
+            say(f"not ready yet: {reason}; {node_states()}")
+    return False
+
+
+def ask(url: str) -> Reply:
+    """One question to `/ready`."""
+    try:
+        # Straight to this machine, whatever proxy the environment names.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{url}/ready", timeout=ANSWER_PATIENCE) as answer:
+            content = _content(answer.read(4096))
+        sequence = content.get("sequence")
+        return Reply(sequence if isinstance(sequence, int) else 0, "no sequence in the answer")
+    except urllib.error.HTTPError as error:
+        with error:
+            content = _content(error.read(4096))
+        return Reply(reason=str(content.get("error") or f"/ready answered {error.code}"))
+    except OSError as error:
+        return Reply(reason=f"the web process does not answer yet ({error})")
+
+
+def _content(body: bytes) -> dict[str, object]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def learned() -> int:
+    """The last sequence the learner reported."""
+    learner = ManagedNode.objects.filter(role=NodeRole.LEARNER).first()
+    return int(learner.report.get("sequence", 0)) if learner is not None else 0
+
+
+def node_states() -> str:
+    return ", ".join(f"{node.node_id} {node.status}" for node in ManagedNode.objects.all())

@@ -1,0 +1,113 @@
+"""Make the wish for each node true: compare it with the facts, start, kill, report.
+
+Runs in the process that `make up` keeps in the foreground, so that it outlives the workers which it
+heals. All decisions are in `watch`; here is what observes and acts.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterable
+
+from django.db import close_old_connections
+from django.db.models import F
+from kombu.exceptions import OperationalError
+
+from validators.models import ManagedNode, NodeStatus
+from validators.node.run import EXIT_FENCED
+from validators.processes.facts import heartbeat, lock_holder
+from validators.processes.folder import DataFolder
+from validators.processes.watch import Action, Decision, NodeWatch, Observation
+
+logger = logging.getLogger("dtvn.reconcile")
+
+SendStart = Callable[[ManagedNode, str], None]
+"""Ask a worker for the process of a node: (row, start token)."""
+
+
+class Reconciler:
+    """Brings processes and wishes together, one look at a time."""
+
+    def __init__(self, folder: DataFolder, send_start: SendStart) -> None:
+        self._folder = folder
+        self._send_start = send_start
+        self._watches: dict[str, NodeWatch] = {}
+
+    def turn(self) -> None:
+        """Look at every node once and act."""
+        close_old_connections()
+        rows = list(ManagedNode.objects.all())
+        unsent: OSError | OperationalError | None = None
+        for row in rows:
+            watch = self._watches.setdefault(row.node_id, NodeWatch(row.generation))
+            seen = observe(row, self._folder)
+            try:
+                self._act(row, seen, watch.step(seen, time.monotonic()), watch)
+            except (OSError, OperationalError) as error:
+                unsent = error  # the broker is away: the other nodes are looked at all the same
+        known = {row.node_id for row in rows}
+        self._watches = {node_id: watch for node_id, watch in self._watches.items() if node_id in known}
+        if unsent is not None:
+            raise unsent
+
+    def worker_lost(self, node_ids: Iterable[str]) -> None:
+        """The worker that these nodes run in has ended."""
+        for node_id in node_ids:
+            if watch := self._watches.get(node_id):
+                watch.worker_lost()
+
+    def _act(self, row: ManagedNode, seen: Observation, decision: Decision, watch: NodeWatch) -> None:
+        changes: dict[str, object] = {}
+        if (row.status, row.error) != (decision.status, decision.error):
+            changes = {"status": decision.status, "error": decision.error}
+            if row.status != decision.status:
+                log_transition(row, decision)
+        if seen.holder is None and row.pid is not None:
+            changes["pid"] = None
+        if decision.action is Action.KILL and seen.holder is not None:
+            os.kill(seen.holder, signal.SIGKILL)
+        token = secrets.token_hex(16)
+        if decision.action is Action.START:
+            changes |= {
+                "start_token": token,
+                "exit_reason": "",
+                "heartbeat_at": None,
+                "report": {},
+            }
+            if decision.counts_as_restart:
+                changes["restarts"] = F("restarts") + 1
+        try:
+            if changes:
+                ManagedNode.objects.filter(node_id=row.node_id).update(**changes)
+            if decision.action is Action.START:
+                self._send_start(row, token)
+        except Exception:
+            if decision.action is Action.START:
+                watch.request_lost()
+            raise
+
+
+def observe(row: ManagedNode, folder: DataFolder) -> Observation:
+    """Facts about a node. The row was read before: what it claims can only have ended since."""
+    slot = folder.slot_lock(row.node_id)
+    return Observation(
+        desired=row.desired,
+        generation=row.generation,
+        running_generation=row.running_generation,
+        claimed=bool(row.start_token) and row.claimed_token == row.start_token,
+        holder=lock_holder(slot),
+        heartbeat=heartbeat(slot),
+        turning=bool(row.report),
+        exit_reason=row.exit_reason,
+        runs_elsewhere=row.report.get("exit_code") == EXIT_FENCED,
+    )
+
+
+def log_transition(row: ManagedNode, decision: Decision) -> None:
+    level = logging.INFO
+    if decision.status in {NodeStatus.ERROR, NodeStatus.UNRESPONSIVE} or decision.error:
+        level = logging.WARNING
+    reason = f" ({decision.error})" if decision.error else ""
+    logger.log(level, "%s is %s%s", row.node_id, decision.status, reason)

@@ -1,0 +1,293 @@
+"""The one foreground process of a network: `make up`.
+
+Main thread: signals, children, the end. A second thread runs reconcile, a third waits until the
+cluster commits and then writes the credentials, whose appearance is the ready signal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from django.db import DatabaseError, connections
+
+from dtvn_project import environment
+from validators.models import ManagedNode, NodeRole
+from validators.processes import make_parent, preparation, readiness
+from validators.processes.children import Child, Output
+from validators.processes.errors import StartError
+from validators.processes.facts import lock_holder
+from validators.processes.folder import DataFolder, FolderLock, write_private_json
+from validators.processes.reconcile import Reconciler
+from validators.processes.worker import GRACE as WORKER_GRACE
+
+logger = logging.getLogger("dtvn.up")
+
+LOOK_INTERVAL = 0.2
+"""Seconds between two looks at children, nodes and our own stop."""
+STOP_GRACE = 8.0
+"""Seconds for an orderly end; then everything left is killed. A second Ctrl-C shortens it."""
+STOP_GRACE_HURRIED = 2.0
+LEFTOVER_PATIENCE = WORKER_GRACE + 4.0
+"""Seconds for the processes of a killed `up` to end by themselves, before we end them."""
+SPARE_SLOTS = 2
+"""A killed pool child keeps its slot for about 10 s until Celery notices."""
+DEFAULT_SLOTS = 4
+"""The learner and three for background work."""
+NAME_WIDTH = len("background")
+NODES_WORKER, DEFAULT_WORKER, WEB = "validators", "background", "web"
+
+
+class Supervisor:
+    """One run of `make up` over one data folder."""
+
+    def __init__(self, folder: DataFolder, *, host: str, port: int, nodes: int | None) -> None:
+        self._folder = folder
+        self._host = host
+        self._port = port
+        self._nodes = nodes
+        self._output = Output(NAME_WIDTH)
+        self._stop = threading.Event()
+        self._signals = 0
+        self._alarm = Alarm()
+        self._children: list[Child] = []
+        self._reconciler = Reconciler(folder, send_start)
+
+    def run(self) -> int:
+        """Prepare, start, watch, end. Return the exit code; raise StartError before any child ran."""
+        log_through(self._output)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        self._folder.create()
+        lock = FolderLock(self._folder)
+        if not lock.take():
+            holder = lock_holder(self._folder.lock_file)
+            raise StartError(f"a network runs already on {self._folder.root} (process {holder})")
+        self._folder.credentials.unlink(missing_ok=True)
+        end_leftovers(self._folder)
+        listener = preparation.listen(self._host, self._port)
+        accounts, members = self._prepare()
+        self._make_children(listener.fileno(), members)
+        threads = [
+            threading.Thread(target=self._reconcile, name="reconcile"),
+            threading.Thread(target=self._announce_when_ready, args=(accounts,), name="ready"),
+        ]
+        try:
+            self._supervise(threads)
+        finally:
+            self._end(threads)
+            listener.close()
+        return 0
+
+    def _prepare(self) -> tuple[dict[str, Any], int]:
+        environment.ensure_secret_key(self._folder.root)
+        self._folder.clear_celery()
+        founded, remark = preparation.ensure_cluster(self._folder, self._nodes)
+        if remark:
+            self._output.say("up", remark)
+        preparation.check_node_ports(founded)
+        preparation.migrate()
+        preparation.collect_static(self._folder)
+        accounts = preparation.ensure_accounts(self._folder)
+        preparation.register_cluster(founded)
+        connections.close_all()
+        return accounts, len(founded.members)
+
+    def _make_children(self, listening: int, members: int) -> None:
+        worker = "validators.processes.worker"
+        self._children = [
+            Child(
+                NODES_WORKER,
+                [worker, NODES_WORKER, "nodes", str(members + SPARE_SLOTS)],
+                self._output,
+                ended=lambda: self._worker_lost(NodeRole.VALIDATOR),
+            ),
+            Child(
+                DEFAULT_WORKER,
+                [worker, DEFAULT_WORKER, "default", str(DEFAULT_SLOTS)],
+                self._output,
+                ended=lambda: self._worker_lost(NodeRole.LEARNER),
+            ),
+            Child(
+                WEB,
+                ["validators.processes.web", str(listening)],
+                self._output,
+                descriptors=[listening],
+            ),
+        ]
+
+    def _supervise(self, threads: Sequence[threading.Thread]) -> None:
+        if self._signals:
+            return
+        self._output.say("up", f"starting on {self._folder.root}")
+        for child in self._children:
+            child.start()
+        for thread in threads:
+            thread.start()
+        interrupted_make = make_parent.watch()
+        while not self._signals:
+            if interrupted_make():
+                self._output.say("up", "make was interrupted")
+                return
+            for child in self._children:
+                child.keep_alive()
+            self._alarm.wait(LOOK_INTERVAL)
+
+    def _worker_lost(self, role: str) -> None:
+        try:
+            names = list(ManagedNode.objects.filter(role=role).values_list("node_id", flat=True))
+        except DatabaseError as error:
+            logger.warning("cannot read which nodes the worker ran: %s", error)
+            return
+        self._reconciler.worker_lost(names)
+
+    def _reconcile(self) -> None:
+        """Never gives up: a database that is away comes back, and nodes run on meanwhile."""
+        complained = ""
+        while not self._stop.wait(LOOK_INTERVAL):
+            try:
+                self._reconciler.turn()
+                complained = ""
+            except Exception as error:  # noqa: BLE001 - said, and tried again
+                if str(error) != complained:
+                    logger.warning("reconcile: %s: %s", type(error).__name__, error)
+                complained = str(error)
+        connections.close_all()
+
+    def _announce_when_ready(self, accounts: dict[str, Any]) -> None:
+        url = public_url(self._host, self._port)
+        if not readiness.wait(url, self._stop, lambda text: self._output.say("up", text)):
+            return
+        write_private_json(self._folder.credentials, {"url": url, **accounts})
+        for line in greeting(url, self._host, self._folder):
+            self._output.say("up", line)
+
+    def _end(self, threads: Sequence[threading.Thread]) -> None:
+        self._stop.set()
+        self._output.say("up", "stopping")
+        self._folder.credentials.unlink(missing_ok=True)
+        for child in self._children:
+            child.terminate()
+        since = time.monotonic()
+        while any(child.lives() for child in self._children):
+            grace = STOP_GRACE if self._signals < 2 else STOP_GRACE_HURRIED
+            if time.monotonic() - since > grace:
+                break
+            self._alarm.wait(0.05)
+        for child in self._children:
+            child.kill()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(timeout=3)
+        for holder in holders(self._folder).values():
+            end_process(holder)
+        self._output.say("up", "stopped")
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Only count: a handler that sets an Event deadlocks when it interrupts a wait on that Event."""
+        self._signals += 1
+
+
+class OutputHandler(logging.Handler):
+    """Our own log lines, told apart from the children's like theirs."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.say("up", self.format(record))
+
+
+def log_through(output: Output) -> None:
+    handler = OutputHandler(output)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger().handlers[:] = [handler]
+
+
+class Alarm:
+    """A pause of the main thread that any signal ends early."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def wait(self, seconds: float) -> None:
+        if select.select([self._read], [], [], seconds)[0]:
+            os.read(self._read, 4096)
+
+
+def send_start(node: ManagedNode, token: str) -> None:
+    """Ask a worker to be this node."""
+    from validators import tasks
+
+    task, queue = (
+        (tasks.run_validator, "nodes")
+        if node.role == NodeRole.VALIDATOR
+        else (tasks.follow_cluster, "default")
+    )
+    task.apply_async((node.node_id, token), queue=queue, retry=False)
+
+
+def public_url(host: str, port: int) -> str:
+    """Where a program on this machine finds the platform."""
+    if host in environment.WILDCARD_HOSTS:
+        host = preparation.LOOPBACK
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def greeting(url: str, host: str, folder: DataFolder) -> list[str]:
+    lines = [
+        f"ready: {url}",
+        f"names and keys are in {folder.credentials}",
+        f"try: curl -H \"X-API-Key: $(python3 -c 'import json; "
+        f'print(json.load(open("{folder.credentials}"))["api_key"])\')" {url}/api/v1/nodes',
+    ]
+    if host not in {"127.0.0.1", "localhost", "::1"}:
+        lines.append(
+            f"HOST={host}: everyone who reaches this machine reaches the pages, the API and the admin"
+        )
+    return lines
+
+
+def holders(folder: DataFolder) -> dict[str, int]:
+    """Processes of this network other than `up`: name -> process id."""
+    if not folder.slots.is_dir():
+        return {}
+    found = {path.stem: lock_holder(path) for path in folder.slots.glob("*.lock")}
+    return {name: pid for name, pid in found.items() if pid is not None}
+
+
+def end_leftovers(folder: DataFolder) -> None:
+    """Wait for the processes of an `up` that was killed; end those that do not end by themselves."""
+    pause = threading.Event()
+    since = time.monotonic()
+    while left := holders(folder):
+        if time.monotonic() - since > LEFTOVER_PATIENCE:
+            for pid in left.values():
+                end_process(pid)
+        pause.wait(0.1)
+
+
+def end_process(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def run(folder: DataFolder, *, host: str, port: int, nodes: int | None) -> int:
+    """Entry of the command: one clear line instead of a traceback."""
+    try:
+        return Supervisor(folder, host=host, port=port, nodes=nodes).run()
+    except StartError as error:
+        print(f"make up: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
+        return 1

@@ -1,0 +1,84 @@
+"""A Celery worker as a child of `up`: `python -m validators.processes.worker NAME QUEUE SLOTS PARENT`.
+
+The worker's main process only holds slots. The nodes are its pool children, forked from here with
+everything imported, so that a node that died runs again in a moment.
+"""
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+from celery import signals
+from celery.exceptions import SecurityWarning
+from celery.worker import state
+from setproctitle import setproctitle
+
+from dtvn_project import environment
+from dtvn_project.celery import app
+from validators.processes import parent, stopping
+from validators.processes.facts import SlotLock
+from validators.processes.folder import DataFolder
+
+GRACE = 4.0
+"""Seconds from the loss of our parent until this worker and its children leave by force."""
+
+
+def main(name: str, queue: str, slots: int, parent_id: int) -> None:
+    parent.follow(parent_id, grace=GRACE)
+    folder = DataFolder(environment.data_folder())
+    if not SlotLock(folder.slot_lock(name)).take():
+        sys.exit(f"{name} runs already on {folder.root}")
+    signals.worker_shutting_down.connect(_on_shutting_down)
+    signals.worker_process_init.connect(_on_child_start)
+    # Celery warns of running as root because of pickle, which our serializer never accepts.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    app.loader.import_default_modules()
+    threading.Thread(target=_leave_when_done, daemon=True, name="leave").start()
+    app.worker_main(
+        [
+            "--quiet",
+            "worker",
+            f"--queues={queue}",
+            f"--concurrency={slots}",
+            f"--hostname={name}@%h",
+            "--pool=prefork",
+            # A fresh process for each node: no alias, socket context or title of the one before.
+            "--max-tasks-per-child=1",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--loglevel=WARNING",
+        ]
+    )
+
+
+def _on_shutting_down(**_: Any) -> None:
+    stopping.request()
+
+
+def _leave_when_done() -> None:
+    """End a warm shutdown as soon as no task runs any more.
+
+    Celery's own way there polls in several threads and takes five seconds (measured). Nothing is
+    lost: tasks are acknowledged at their start and keep no results, and idle children follow us.
+    """
+    never = threading.Event()
+    while not stopping.requested() or state.active_requests:
+        never.wait(0.1)
+    os._exit(0)
+
+
+def _on_child_start(**_: Any) -> None:
+    """In a pool child: end with the worker's main process, idle or not."""
+    parent.signal_at_parents_death(signal.SIGTERM)
+    if os.getppid() == 1:
+        os._exit(0)
+    setproctitle(f"dtvn idle slot ({Path(environment.data_folder())})")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

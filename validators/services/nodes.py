@@ -1,0 +1,79 @@
+"""Start, stop and restart nodes: the only writers of their desired state.
+
+These functions write a wish and return at once; reconcile makes it true (see validators.processes).
+"""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import F
+
+from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
+from validators.services.errors import NodeNotRunning, NodeUnknown
+
+LEARNER_ID = "learner"
+
+
+def register_nodes(member_ids: Sequence[str]) -> None:
+    """Make a row for each member of the genesis and for the learner; keep what people wanted.
+
+    Called when the network starts, before any process runs: what the rows say about processes is
+    of an earlier life and is cleared.
+    """
+    with transaction.atomic():
+        for position, member_id in enumerate(member_ids):
+            ManagedNode.objects.update_or_create(
+                node_id=member_id, defaults={"role": NodeRole.VALIDATOR, "position": position}
+            )
+        ManagedNode.objects.update_or_create(
+            node_id=LEARNER_ID, defaults={"role": NodeRole.LEARNER, "position": len(member_ids)}
+        )
+        ManagedNode.objects.exclude(node_id__in=[*member_ids, LEARNER_ID]).delete()
+        ManagedNode.objects.update(
+            status=NodeStatus.STOPPED,
+            error="",
+            start_token="",
+            claimed_token="",
+            exit_reason="",
+            pid=None,
+            heartbeat_at=None,
+            report={},
+        )
+
+
+def start_node(node_id: str) -> ManagedNode:
+    """Want a node running. One that failed gets a fresh budget of restarts; one that runs is left."""
+    with transaction.atomic():
+        node = _locked(node_id)
+        running = node.status in {NodeStatus.RUNNING, NodeStatus.STARTING, NodeStatus.UNRESPONSIVE}
+        if node.desired == DesiredState.RUNNING and running:
+            return node
+        return _want(node, DesiredState.RUNNING)
+
+
+def stop_node(node_id: str) -> ManagedNode:
+    """Want a node stopped; raise NodeNotRunning when it is already."""
+    with transaction.atomic():
+        node = _locked(node_id)
+        if node.desired == DesiredState.STOPPED and node.status == NodeStatus.STOPPED:
+            raise NodeNotRunning(node_id)
+        return _want(node, DesiredState.STOPPED)
+
+
+def restart_node(node_id: str) -> ManagedNode:
+    """Want a new process for a node, whether one runs now or not."""
+    with transaction.atomic():
+        return _want(_locked(node_id), DesiredState.RUNNING)
+
+
+def _locked(node_id: str) -> ManagedNode:
+    try:
+        return ManagedNode.objects.select_for_update().get(node_id=node_id)
+    except ManagedNode.DoesNotExist as error:
+        raise NodeUnknown(node_id) from error
+
+
+def _want(node: ManagedNode, desired: DesiredState) -> ManagedNode:
+    ManagedNode.objects.filter(node_id=node.node_id).update(desired=desired, generation=F("generation") + 1)
+    node.refresh_from_db()
+    return node

@@ -1,0 +1,109 @@
+"""The members of the cluster as this platform sees them: wish, process, link and the member's own word."""
+
+from __future__ import annotations
+
+import socket
+
+import msgspec
+from django.conf import settings
+
+from tickets.services.errors import Unavailable
+from tickets.services.network import gateway
+from validators.gateway.face import MemberView
+from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.node.keys import peer_id
+from validators.processes.facts import lock_holder
+from validators.processes.folder import DataFolder
+from validators.services.errors import NodeUnknown
+
+__all__ = ["MemberNode", "find_member", "list_members"]
+
+
+class MemberNode(msgspec.Struct, frozen=True):
+    """One member of the genesis, whether this platform runs it or somebody else does."""
+
+    id: str
+    index: int
+    host: str
+    port: int
+    peer_id: str
+    managed: ManagedNode | None
+    view: MemberView | None
+    """As the gateway sees it; None while there is no gateway."""
+    pid: int | None
+    """The process that runs its pump on this host now."""
+
+    @property
+    def status(self) -> str:
+        """One of validators.models.NodeStatus."""
+        if self.managed is not None:
+            return self.managed.status
+        connected = self.view is not None and self.view.connected
+        return NodeStatus.RUNNING if connected else NodeStatus.UNRESPONSIVE
+
+    @property
+    def up(self) -> bool:
+        """Whether it can be asked something now."""
+        return self.view is not None and self.view.connected
+
+    @property
+    def sequence(self) -> int:
+        """Last executed, in its own words: over the link, else as its process reported."""
+        return self._told("sequence", 0 if self.view is None else self.view.sequence)
+
+    @property
+    def view_number(self) -> int:
+        """The view it is in, in its own words."""
+        return self._told("view", 0 if self.view is None else self.view.view)
+
+    def _told(self, name: str, over_the_link: int) -> int:
+        if self.view is not None and self.view.heard is not None:
+            return over_the_link
+        reported = (self.managed.report if self.managed is not None else {}).get(name)
+        return reported if isinstance(reported, int) else over_the_link
+
+
+def list_members() -> list[MemberNode]:
+    """All members in genesis order; quick even when nodes hang, because nobody is asked anything.
+
+    Raises Unavailable while no cluster has been made.
+    """
+    network = gateway()
+    views = network.members()
+    managed = {node.node_id: node for node in ManagedNode.objects.filter(role=NodeRole.VALIDATOR)}
+    folder = DataFolder(settings.DATA)
+    return [
+        MemberNode(
+            id=member.id,
+            index=index,
+            host=member.host,
+            port=member.port,
+            peer_id=peer_id(member.public_key),
+            managed=managed.get(member.id),
+            view=views[index],
+            pid=_process(folder, managed.get(member.id)),
+        )
+        for index, member in enumerate(network.genesis.members)
+    ]
+
+
+def find_member(node_id: str) -> MemberNode:
+    """One member; raise NodeUnknown."""
+    try:
+        members = list_members()
+    except Unavailable:
+        raise NodeUnknown(node_id) from None
+    for member in members:
+        if member.id == node_id:
+            return member
+    raise NodeUnknown(node_id)
+
+
+def _process(folder: DataFolder, node: ManagedNode | None) -> int | None:
+    """The holder of the node's slot lock: the kernel knows at once when a process is dead."""
+    if node is None or (node.host and node.host != socket.gethostname()):
+        return None
+    try:
+        return lock_holder(folder.slot_lock(node.node_id))
+    except OSError:
+        return None

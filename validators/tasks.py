@@ -1,0 +1,23 @@
+"""Celery tasks. Two of them *are* processes: a validator and the learner hold a worker slot each."""
+
+from django.conf import settings
+
+from dtvn_project.celery import app
+from validators.node.run import run_learner, run_node
+from validators.processes.folder import DataFolder
+from validators.processes.node_task import occupy_slot
+
+
+@app.task(name="validators.tasks.run_validator")
+def run_validator(node_id: str, start_token: str) -> str:
+    """Run a validator's main loop in this worker slot until it is told to stop."""
+    directory = DataFolder(settings.DATA).nodes / node_id
+    return occupy_slot(node_id, start_token, lambda should_stop, beat: run_node(directory, should_stop, beat))
+
+
+@app.task(name="validators.tasks.follow_cluster")
+def follow_cluster(node_id: str, start_token: str) -> str:
+    """Run the learner, which keeps this platform's verified copy of the log (R28)."""
+    return occupy_slot(
+        node_id, start_token, lambda should_stop, beat: run_learner(settings.DATA, should_stop, beat)
+    )

@@ -1,0 +1,285 @@
+"""The door: bytes from a peer become a `Header`, and after all signatures were checked a `Verified`.
+
+Cheap checks come first (size, shape, known sender); `core.wants(header)` stands between `peek` and
+`verify`, so that what is not wanted costs no signature (R5, PITFALLS row 15). Nested statements and
+the requests of a batch are verified here too; the core never sees an unchecked one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.effects import Reason
+from validators.consensus.verified import (
+    Header,
+    Inbound,
+    Peer,
+    Verified,
+    VerifiedBatch,
+    VerifiedBundle,
+)
+from validators.wire import limits
+from validators.wire.envelope import Envelope, decode_envelope, encode_envelope, signed_bytes
+from validators.wire.scheme import ED25519, SIGNATURE_SIZE, Scheme
+
+__all__ = ["Door", "Keys", "PeerError"]
+
+_SMALL = frozenset(
+    {
+        m.PrePrepare,
+        m.Prepare,
+        m.Commit,
+        m.Checkpoint,
+        m.Suspect,
+        m.Status,
+        m.Receipt,
+        m.FetchBatch,
+        m.FetchEntries,
+        m.FetchViewChange,
+        m.Busy,
+        m.Follow,
+        m.Hello,
+        m.Query,
+    }
+)
+
+
+class PeerError(Exception):
+    """A frame that its sender should not have sent; `reason` is counted per peer."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Keys(Protocol):
+    """Whose signatures count."""
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        """Public key of a member in an epoch, or None."""
+
+    def principal_key(self, name: str) -> bytes | None:
+        """Public key of a principal, or None."""
+
+
+class Door:
+    """Decodes and verifies frames for one cluster.
+
+    `trusted`: signatures are not checked again (records of the own ledger, guarded by its hash chain).
+    `statements_max`: how many statements one message may carry, at whatever depth.
+    """
+
+    def __init__(
+        self,
+        cluster: bytes,
+        keys: Keys,
+        *,
+        scheme: Scheme = ED25519,
+        trusted: bool = False,
+        statements_max: int = limits.STATEMENTS_MAX,
+    ) -> None:
+        self.cluster = cluster
+        self.keys = keys
+        self.scheme = scheme
+        self.trusted = trusted
+        self.statements_max = statements_max
+        self.verifications = 0
+        """Signatures really checked (a metric; cache hits left out)."""
+        self._valid: dict[bytes, None] = {}
+
+    def peek(self, inbound: Inbound) -> Header:
+        """Decode without trusting; raise PeerError on size, shape or unknown kind."""
+        frame = inbound.frame
+        if len(frame) > limits.FRAME_BYTES_MAX:
+            raise PeerError(Reason.TOO_LARGE, f"a frame of {len(frame)} bytes")
+        envelope, message = _decode(frame)
+        kind = type(message)
+        if kind in _SMALL and len(frame) - len(envelope.attachment) > limits.SMALL_FRAME_BYTES_MAX:
+            raise PeerError(Reason.TOO_LARGE, f"a {kind.__name__} of {len(frame)} bytes")
+        if kind is m.Bundle and len(frame) > limits.BUNDLE_FRAME_BYTES_MAX:
+            raise PeerError(Reason.TOO_LARGE, f"a request of {len(frame)} bytes")
+        return Header(
+            peer=inbound.peer,
+            message=message,
+            frame=frame,
+            body=envelope.body,
+            signature=envelope.signature,
+            attachment=envelope.attachment,
+        )
+
+    def verify(self, header: Header) -> Verified[Any]:
+        """Check every signature that counts; raise PeerError, with nothing changed, if one fails."""
+        envelope = Envelope(m.KIND_OF[type(header.message)], header.body, header.signature, header.attachment)
+        return self._verified(header.peer, header.message, envelope, header.frame)
+
+    def statement(self, peer: Peer, frame: bytes) -> Verified[Any]:
+        """Decode and verify one signed frame (a receipt, a nested vote); raise PeerError."""
+        envelope, message = _decode(frame)
+        if type(message) not in m.STATEMENTS:
+            raise PeerError(Reason.WRONG_KIND, f"{type(message).__name__} is no statement")
+        return self._verified(peer, message, envelope, frame)
+
+    def batch(self, body: bytes, *, trusted: bool = False) -> VerifiedBatch:
+        """Decode a batch body, check each request's signature, recompute the digest."""
+        try:
+            batch = canonical.decode(m.Batch, body)
+        except canonical.CanonicalError as error:
+            raise PeerError(Reason.BAD_BATCH, str(error)) from error
+        if not 0 <= batch.origin_view < 1 << 63 or not 0 <= batch.proposed < 1 << 63:
+            raise PeerError(Reason.BAD_BATCH, "view or timestamp out of range")
+        bundles = tuple(self._request(frame, trusted=trusted) for frame in batch.requests)
+        digest = m.batch_digest(batch.origin_view, batch.proposed, tuple(b.digest for b in bundles))
+        return VerifiedBatch(batch=batch, digest=digest, body=body, bundles=bundles)
+
+    # --- one step each ---------------------------------------------------------------------------
+
+    def _verified(self, peer: Peer, message: Any, envelope: Envelope, frame: bytes) -> Verified[Any]:
+        kind = type(message)
+        bundle: VerifiedBundle | None = None
+        batch: VerifiedBatch | None = None
+        nested: dict[bytes, Verified[Any]] = {}
+        batches: tuple[VerifiedBatch | None, ...] = ()
+        signed = frame
+        if kind is m.Bundle:
+            self._check_bundle(message, envelope)
+            bundle = VerifiedBundle(message, m.bundle_digest(envelope.body), frame)
+        elif kind in m.STATEMENTS:
+            self._check_statement(message, envelope)
+            nested = self._nested(peer, message)
+            if envelope.attachment:
+                if kind is not m.PrePrepare:
+                    raise PeerError(Reason.MALFORMED, f"{kind.__name__} has no attachment")
+                batch = self.batch(envelope.attachment, trusted=self.trusted)
+                if batch.digest != message.digest:
+                    raise PeerError(Reason.BAD_BATCH, "the batch is not the one that was signed")
+                signed = encode_envelope(envelope.kind, envelope.body, envelope.signature)
+        else:
+            if envelope.signature or envelope.attachment:
+                raise PeerError(Reason.MALFORMED, "a link message carries no signature")
+            nested = self._nested(peer, message)
+            if kind is m.SupplyBatch:
+                batch = self.batch(message.body, trusted=self.trusted)
+            elif kind is m.Entries:
+                # What a certificate covers was verified by the members that signed it; their keys may
+                # have changed since. The tail above it may still be carried into a view: check it.
+                batches = tuple(
+                    self.batch(body, trusted=self.trusted or not commits) if body else None
+                    for _entry, body, commits in message.entries
+                )
+        return Verified(
+            peer=peer,
+            message=message,
+            frame=signed,
+            body_digest=canonical.digest(envelope.kind.to_bytes(1, "big") + envelope.body),
+            batch=batch,
+            bundle=bundle,
+            nested=nested,
+            batches=batches,
+        )
+
+    def _nested(self, peer: Peer, message: Any) -> dict[bytes, Verified[Any]]:
+        """Verify every statement inside; what is absent stays absent, never "skip the check".
+
+        All of them are counted before one signature is checked.
+        """
+        verified: dict[bytes, Verified[Any]] = {}
+        found = [(frame, expected, _decode(frame)) for frame, expected in _nested_frames(message)]
+        if sum(1 + _statements(inner) for _, _, (_, inner) in found) > self.statements_max:
+            raise PeerError(Reason.TOO_LARGE, "too many statements in one message")
+        for frame, expected, (envelope, inner) in found:
+            if frame in verified:
+                continue
+            if expected is not None and type(inner) is not expected:
+                raise PeerError(Reason.BAD_PROOF, f"{type(inner).__name__} where it cannot be")
+            if type(inner) not in m.STATEMENTS:
+                raise PeerError(Reason.WRONG_KIND, f"{type(inner).__name__} is no statement")
+            if expected is not None and envelope.attachment:
+                raise PeerError(Reason.BAD_PROOF, "a certificate carries no batch")
+            verified[frame] = self._verified(peer, inner, envelope, frame)
+        return verified
+
+    def _request(self, frame: bytes, *, trusted: bool) -> VerifiedBundle:
+        if len(frame) > limits.BUNDLE_FRAME_BYTES_MAX:
+            raise PeerError(Reason.TOO_LARGE, f"a request of {len(frame)} bytes")
+        envelope, message = _decode(frame)
+        if type(message) is not m.Bundle:
+            raise PeerError(Reason.BAD_BATCH, f"{type(message).__name__} is no request")
+        if trusted:
+            _check_request_form(envelope)
+        else:
+            self._check_bundle(message, envelope)
+        return VerifiedBundle(message, m.bundle_digest(envelope.body), frame)
+
+    def _check_bundle(self, bundle: m.Bundle, envelope: Envelope) -> None:
+        _check_request_form(envelope)
+        self._check(self.keys.principal_key(bundle.principal), envelope, bundle.principal)
+
+    def _check_statement(self, message: Any, envelope: Envelope) -> None:
+        key = self.keys.member_key(message.epoch, message.sender)
+        self._check(key, envelope, str(message.sender))
+
+    def _check(self, key: bytes | None, envelope: Envelope, signer: str) -> None:
+        if self.trusted:
+            return
+        if key is None:
+            raise PeerError(Reason.UNKNOWN_SENDER, f"no key for {signer!r}")
+        if len(envelope.signature) != SIGNATURE_SIZE:
+            # Also keeps the identity below unambiguous: every part of it but the last has fixed length.
+            raise PeerError(Reason.BAD_SIGNATURE, f"a signature of {len(envelope.signature)} bytes")
+        data = signed_bytes(self.cluster, envelope.kind, envelope.body)
+        identity = canonical.digest(key + envelope.signature + data)
+        if identity in self._valid:
+            return
+        self.verifications += 1
+        if not self.scheme.verify(key, data, envelope.signature):
+            raise PeerError(Reason.BAD_SIGNATURE, f"bad signature of {signer!r}")
+        if len(self._valid) >= limits.VERIFIED_CACHE_MAX:
+            del self._valid[next(iter(self._valid))]
+        self._valid[identity] = None
+
+
+def _check_request_form(envelope: Envelope) -> None:
+    """What even a request out of a certified log must be: the own ledger opens it by the same rule."""
+    if envelope.attachment:
+        raise PeerError(Reason.MALFORMED, "a request has no attachment")
+    if len(envelope.signature) != SIGNATURE_SIZE:
+        raise PeerError(Reason.BAD_SIGNATURE, f"a signature of {len(envelope.signature)} bytes")
+
+
+def _decode(frame: bytes) -> tuple[Envelope, Any]:
+    try:
+        return decode_envelope(frame)
+    except canonical.CanonicalError as error:
+        raise PeerError(Reason.MALFORMED, str(error)) from error
+
+
+def _statements(message: Any) -> int:
+    """How many statements a message carries directly."""
+    return sum(1 for _ in _nested_frames(message))
+
+
+def _nested_frames(message: Any) -> Iterable[tuple[bytes, type[Any] | None]]:
+    """Every statement frame inside a message, with the only type it may have (None: any)."""
+    kind = type(message)
+    if kind is m.ViewChange:
+        for frame in message.checkpoint:
+            yield frame, m.Checkpoint
+        for proof in message.prepared:
+            yield proof.pre_prepare, m.PrePrepare
+            for frame in proof.prepares:
+                yield frame, m.Prepare
+    elif kind is m.NewView:
+        for frame in message.proposals:
+            yield frame, m.PrePrepare
+    elif kind is m.Entries:
+        for _entry, _body, commits in message.entries:
+            for frame in commits:
+                yield frame, m.Commit
+        for frame in message.checkpoint:
+            yield frame, m.Checkpoint
+    elif kind is m.SupplyFrames:
+        for frame in message.frames:
+            yield frame, None

@@ -1,0 +1,47 @@
+"""The one signature scheme of a cluster (PROTOCOL R4, PITFALLS row 12).
+
+libsodium through PyNaCl: refuses non-canonical S and small-order keys. Nothing else may verify:
+libraries differ on edge cases, and two verdicts on one signature split a cluster.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nacl import bindings
+from nacl.exceptions import BadSignatureError
+
+__all__ = ["ED25519", "SIGNATURE_SIZE", "Ed25519", "Scheme"]
+
+SIGNATURE_SIZE = 64
+
+
+class Scheme(Protocol):
+    """Signs and verifies byte strings; the simulator brings a keyed hash of the same shape (R39)."""
+
+    def sign(self, secret: bytes, data: bytes) -> bytes:
+        """64 bytes over `data`; the same bytes every time."""
+
+    def verify(self, public_key: bytes, data: bytes, signature: bytes) -> bool:
+        """True when `signature` of `data` is by the owner of `public_key`."""
+
+
+class Ed25519:
+    """RFC 8032 signatures; `secret` is libsodium's 64-byte form (seed and public key)."""
+
+    def sign(self, secret: bytes, data: bytes) -> bytes:
+        """See Scheme."""
+        return bindings.crypto_sign(data, secret)[:SIGNATURE_SIZE]
+
+    def verify(self, public_key: bytes, data: bytes, signature: bytes) -> bool:
+        """See Scheme."""
+        if len(signature) != SIGNATURE_SIZE or len(public_key) != 32:
+            return False
+        try:
+            bindings.crypto_sign_open(signature + data, public_key)
+        except BadSignatureError:
+            return False
+        return True
+
+
+ED25519 = Ed25519()
