@@ -30,21 +30,28 @@ RANK = 16
 _PLACES = list(range(BUCKETS))
 """One shared int per bucket: a million tickets would otherwise hold a million of them."""
 
+_NONE = bytearray()
+"""Stands for every bucket that never had a leaf; never written to. Making 131,072 arrays for a tree that
+holds thirty tickets took 12 ms of each start."""
+
 
 class StateTree:
     """Leaf hashes by key; what the leaves cover is their owners' affair."""
 
     def __init__(self, salt: bytes) -> None:
         self._salt = sha256(b"dtvn/v1/state-key\0" + salt)
-        self._ranks: list[bytearray] = [bytearray() for _ in range(BUCKETS)]
-        self._leaves: list[bytearray] = [bytearray() for _ in range(BUCKETS)]
+        self._ranks: list[bytearray] = [_NONE] * BUCKETS
+        self._leaves: list[bytearray] = [_NONE] * BUCKETS
         self._changed: set[int] = set()
-        self._levels = _empty_levels()
+        self._levels = [bytearray(level) for level in _EMPTY_LEVELS]
 
     def insert(self, key: bytes, leaf: bytes) -> int:
         """Add a leaf under a key that has none; return its place, which `replace` wants."""
         place, rank = self._locate(key)
         ranks = self._ranks[place]
+        if ranks is _NONE:
+            ranks = self._ranks[place] = bytearray()
+            self._leaves[place] = bytearray()
         position = 0
         while position < len(ranks) and ranks[position : position + RANK] < rank:
             position += RANK
@@ -103,13 +110,16 @@ class StateTree:
         return _PLACES[int.from_bytes(digest[:2], "big")], digest[2 : 2 + RANK]
 
 
-def _empty_levels() -> list[bytearray]:
+def _empty_levels() -> list[bytes]:
     """Levels of a tree of empty buckets, from the buckets up to the root."""
     node = sha256(b"\x02").digest()
     count = BUCKETS
-    levels = [bytearray(node * count)]
+    levels = [node * count]
     while count > 1:
         node = sha256(b"\x01" + node * FAN_OUT).digest()
         count //= FAN_OUT
-        levels.append(bytearray(node * count))
+        levels.append(node * count)
     return levels
+
+
+_EMPTY_LEVELS = _empty_levels()
