@@ -21,6 +21,8 @@ from tickets.machine import (
 from validators.consensus.effects import Reason
 from validators.consensus.messages import Operation
 
+Body = Admit | Consume | Dispute | Issue | Validate
+
 
 @pytest.fixture
 def machine() -> Machine:
@@ -159,6 +161,32 @@ def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
     assert machine.do(Resolve(verdict="uphold"), "T-1", nonce=b"r") == "nonce_reused"
     machine.now += 2 * HOUR
     assert machine.do(Resolve(verdict="clear"), "T-1", nonce=b"r") == "ok"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Issue(seat="A1"), Issue(seat="A2")),
+        (Issue(seat="A1"), Validate()),
+        (Validate(), Consume(gate="n", device="d")),
+        (Validate(), Dispute(reason="r")),
+        (Admit(gate="n", device="d"), Issue(seat="A1")),
+    ],
+)
+def test_r13_another_body_under_the_nonce_of_the_change_that_stands_is_refused_for_ever(
+    first: Body, second: Body
+) -> None:
+    """The second would succeed by the state alone; its nonce was used on this ticket for another body."""
+    machine = Machine()
+    if not isinstance(first, Issue):
+        machine.do(Issue(), "T-1")
+    assert machine.do(first, "T-1", nonce=b"k") == "ok"
+    stands = machine.show("T-1")
+    machine.now += 30 * 24 * HOUR
+    assert machine.do(second, "T-1", nonce=b"k") == "nonce_reused"
+    assert machine.show("T-1") == stands
+    assert machine.do(first, "T-1", nonce=b"k") == "ok", "a refused stranger does not take the nonce"
+    assert machine.do(second, "T-1", nonce=b"k2", actor="bert") != "nonce_reused"
 
 
 def test_r13_a_late_stranger_with_the_same_nonce_is_not_taken_for_the_first() -> None:

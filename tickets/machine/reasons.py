@@ -79,8 +79,9 @@ ALREADY_UPHELD = "already_upheld"
 NOT_YET_VALID = "not_yet_valid"
 NO_LONGER_VALID = "no_longer_valid"
 
-UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED})
-"""Outcomes that do not bind a nonce: the same operation may still come in time (R13)."""
+UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED, NONCE_REUSED})
+"""Outcomes that do not bind a nonce: the same operation may still come in time, and a nonce that stands
+for one operation is not taken over by another (R13)."""
 
 BAD_REQUEST = "bad_request"
 TICKET_ID_REQUIRED = "ticket_id_required"
