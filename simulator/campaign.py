@@ -152,7 +152,7 @@ def run(seed: int, *, short: bool = False, drawn: Draw | None = None) -> Report:
     report = Report(seed, drawn.settings.members, drawn.adversaries, short=short)
     cluster = Cluster(seed, drawn.settings)
     fingerprint = Fingerprint(lambda: cluster.world.time)
-    cluster.world.observers.append(fingerprint)
+    cluster.world.audience.add(fingerprint)
     try:
         _play(cluster, drawn)
     except Violation as violation:

@@ -92,7 +92,7 @@ class Cluster:
         self.history = History(world, self.keys)
         self.durability = Durability(world, self.history)
         self.checkers = all_checkers(world, self.keys, self.history, self.durability)
-        world.observers += self.checkers
+        world.audience.extend(self.checkers)
         for gateway in self.gateways:
             gateway.observers += self.checkers
 

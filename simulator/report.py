@@ -15,6 +15,7 @@ import msgspec
 from simulator.clock import MILLISECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
+from simulator.onlooker import Onlooker
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import (
@@ -57,8 +58,8 @@ class Names:
         return self._names[digest]
 
 
-class Transcript:
-    """An observer that writes lines; `shows` chooses the message types."""
+class Transcript(Onlooker):
+    """An onlooker that writes lines; `shows` chooses the message types."""
 
     def __init__(self, clock: Callable[[], int], *, hidden: frozenset[type[Any]]) -> None:
         self.lines: list[str] = []
@@ -93,22 +94,16 @@ class Transcript:
             self._open = None
             self._write(time, f"{sender} -> {' '.join(receivers)}  {words}")
 
-    # --- observer --------------------------------------------------------------------------------
-
-    def turning(self, node: Node) -> None:
-        """See Observer."""
-
-    def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Observer."""
+    # --- onlooker --------------------------------------------------------------------------------
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
-        """See Observer."""
+        """See Onlooker."""
         if self.records:
             for record in records:
                 self.say(f"{node.name} keeps {self._record(record)}")
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """See Observer."""
+        """See Onlooker."""
         if isinstance(note, Executed):
             codes = [outcome.code for _bundle, _index, outcomes in note.bundles for outcome in outcomes]
             what = self.names.of(note.entry.batch_digest)
@@ -122,7 +117,7 @@ class Transcript:
             self.say(f"{node.name} notes {note.kind} {fields}".rstrip())
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
-        """See Observer."""
+        """See Onlooker."""
         kind = kind_of_frame(frame)
         if kind is None or kind in self.hidden:
             return
@@ -138,11 +133,11 @@ class Transcript:
         self._open = (*heard, [receiver])
 
     def started(self, node: Node) -> None:
-        """See Observer."""
+        """See Onlooker."""
         self.say(f"{node.name} starts")
 
     def stopped(self, node: Node) -> None:
-        """See Observer."""
+        """See Onlooker."""
         self.say(f"{node.name} stops")
 
     # --- words -----------------------------------------------------------------------------------
@@ -224,7 +219,7 @@ class Transcript:
         return f"nothing of the protocol up to {record.sequence}"
 
 
-class Fingerprint:
+class Fingerprint(Onlooker):
     """A hash over every delivery and turn of a run, in order: equal runs have equal ones."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
@@ -236,27 +231,18 @@ class Fingerprint:
         return self._state.hexdigest()[:32]
 
     def turning(self, node: Node) -> None:
-        """See Observer."""
+        """See Onlooker."""
         self._state.update(b"%d turn %s\n" % (self._clock(), node.name.encode()))
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Observer."""
+        """See Onlooker."""
         self._state.update(b"%d %s %s " % (self._clock(), sender.encode(), receiver.encode()))
         self._state.update(frame)
 
-    def persisted(self, node: Node, records: Sequence[Record]) -> None:
-        """See Observer."""
-
-    def noticed(self, node: Node, note: Executed | Note) -> None:
-        """See Observer."""
-
-    def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
-        """See Observer."""
-
     def started(self, node: Node) -> None:
-        """See Observer."""
+        """See Onlooker."""
         self._state.update(b"%d start %s\n" % (self._clock(), node.name.encode()))
 
     def stopped(self, node: Node) -> None:
-        """See Observer."""
+        """See Onlooker."""
         self._state.update(b"%d stop %s\n" % (self._clock(), node.name.encode()))

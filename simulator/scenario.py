@@ -143,7 +143,7 @@ class Stage:
             raise ScenarioError(f"cluster: no option {sorted(options)}")
         hidden = frozenset(KINDS[name] for name in HIDDEN_AT_FIRST)
         self._transcript = Transcript(lambda: cluster.world.time, hidden=hidden)
-        cluster.world.observers.append(self._transcript)
+        cluster.world.audience.add(self._transcript)
         for gateway in cluster.gateways:
             gateway.observers.append(_Answers(cluster, self._transcript))
         cluster.start()

@@ -1,8 +1,8 @@
 """The world: one queue of events in virtual time, and everything that lives in it.
 
-An event is one delivery or one turn (R39). Who wants to know what happens registers an observer:
-checkers raise `Violation`, the report writes a transcript. The object graph of a simulated cluster is
-built here and nowhere else.
+An event is one delivery or one turn (R39). Who wants to know what happens joins the audience: checkers
+raise `Violation`, the report writes a transcript. The object graph of a simulated cluster is built here
+and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND, NodeClock, TrueClock
 from simulator.network import LinkQuality, Network
 from simulator.node import Costs, Node
+from simulator.onlooker import Audience
 from simulator.scheme import Keyring
 from simulator.violation import Violation
 from validators import genesis as g
@@ -24,7 +25,7 @@ from validators.consensus.effects import Executed, Note, Record
 from validators.consensus.verified import Inbound, Peer
 from validators.host import TurnLost
 
-__all__ = ["Endpoint", "Observer", "Settings", "World"]
+__all__ = ["Endpoint", "Settings", "World"]
 
 DISK_FREED_AFTER = 500 * MILLISECOND
 """A full disk is looked at again after so long."""
@@ -61,18 +62,6 @@ class Endpoint(Protocol):
         """The members with which a connection stands have changed."""
 
 
-class Observer(Protocol):
-    """Told of everything, after it happened and before anything else does."""
-
-    def turning(self, node: Node) -> None: ...
-    def persisted(self, node: Node, records: Sequence[Record]) -> None: ...
-    def noticed(self, node: Node, note: Executed | Note) -> None: ...
-    def spoke(self, node: Node, receiver: str, frame: bytes) -> None: ...
-    def delivered(self, sender: str, receiver: str, frame: bytes) -> None: ...
-    def started(self, node: Node) -> None: ...
-    def stopped(self, node: Node) -> None: ...
-
-
 class World:
     """Time, network, nodes and clients of one run; everything follows from `seed` and `settings`."""
 
@@ -90,7 +79,9 @@ class World:
         self.twins: dict[str, str] = {}
         """Member name to the name of its twin, which hears what the member hears."""
         self.endpoints: dict[str, Endpoint] = {}
-        self.observers: list[Observer] = []
+        self.audience = Audience()
+        self.sent = self.received = 0
+        """Frames handed to the network, and frames that arrived."""
         self.events = 0
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
@@ -181,10 +172,11 @@ class World:
 
     def transmit(self, sender: str, receiver: str, frame: bytes, departs: int) -> None:
         """Hand a frame to the network."""
+        self.sent += 1
         node = self.nodes.get(sender)
         if node is not None:
-            for observer in self.observers:
-                observer.spoke(node, receiver, frame)
+            for told in self.audience.spoke:
+                told(node, receiver, frame)
         self._carry(sender, receiver, frame, departs)
         twin = self.twins.get(receiver)
         if twin is not None and twin != sender:
@@ -199,8 +191,9 @@ class World:
             self.network.lost += 1
             return
         self.events += 1
-        for observer in self.observers:
-            observer.delivered(sender, receiver, frame)
+        self.received += 1
+        for told in self.audience.delivered:
+            told(sender, receiver, frame)
         node = self.nodes.get(receiver)
         if node is not None:
             node.deliver(Inbound(self.peer(sender), frame))
@@ -212,18 +205,18 @@ class World:
     def turning(self, node: Node) -> None:
         """A node begins a turn."""
         self.events += 1
-        for observer in self.observers:
-            observer.turning(node)
+        for told in self.audience.turning:
+            told(node)
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """A turn's records are durable."""
-        for observer in self.observers:
-            observer.persisted(node, records)
+        for told in self.audience.persisted:
+            told(node, records)
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """A node tells something."""
-        for observer in self.observers:
-            observer.noticed(node, note)
+        for told in self.audience.noticed:
+            told(node, note)
 
     def start(self, node: Node) -> None:
         """Switch a node on."""
@@ -231,14 +224,14 @@ class World:
             return
         node.start()
         if node.up:
-            for observer in self.observers:
-                observer.started(node)
+            for told in self.audience.started:
+                told(node)
             self.after(NOTICED_AFTER, self._links_changed)
 
     def stopped(self, node: Node) -> None:
         """A node lost power or its process ended."""
-        for observer in self.observers:
-            observer.stopped(node)
+        for told in self.audience.stopped:
+            told(node)
         self.after(NOTICED_AFTER, self._links_changed)
 
     def disk_full(self, node: Node) -> None:

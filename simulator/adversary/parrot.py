@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
+from simulator.onlooker import Onlooker
 from validators.consensus import messages as m
 
 __all__ = ["Parrot"]
@@ -19,7 +20,7 @@ class Parrot(Liar):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._heard: list[bytes] = []
-        self.world.observers.append(_Ear(self))
+        self.world.audience.add(_Ear(self))
 
     def hear(self, frame: bytes) -> None:
         """Keep a frame of another member or a client."""
@@ -38,31 +39,13 @@ class Parrot(Liar):
         return words
 
 
-class _Ear:
-    """An observer: what arrives at the liar's node."""
+class _Ear(Onlooker):
+    """What arrives at the liar's node."""
 
     def __init__(self, parrot: Parrot) -> None:
         self._parrot = parrot
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Observer."""
+        """See Onlooker."""
         if receiver == self._parrot.node.name:
             self._parrot.hear(frame)
-
-    def turning(self, node: Node) -> None:
-        """See Observer."""
-
-    def persisted(self, node: Node, records: object) -> None:
-        """See Observer."""
-
-    def noticed(self, node: Node, note: object) -> None:
-        """See Observer."""
-
-    def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
-        """See Observer."""
-
-    def started(self, node: Node) -> None:
-        """See Observer."""
-
-    def stopped(self, node: Node) -> None:
-        """See Observer."""

@@ -71,7 +71,7 @@ class Speech(Checker):
             return
         disk = node.disk
         if kind not in VOTES:
-            if not any(r.phase == phase and r.view == message.view for r in disk.slots.values()):
+            if disk.slot(message.epoch, message.view, 0, phase) is None:
                 self.fail(f"{node.name} says {kind.__name__} of view {message.view}, which is not durable")
             return
         if message.sequence <= disk.stable:
