@@ -1,0 +1,227 @@
+"""A cluster on paper whose log is really executed: everything a certificate needs, byte for byte the same
+in every run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import msgspec
+from nacl import bindings
+
+from tests.hostcore.support import GenesisKeys, key_pair, make_genesis
+from tickets.machine import Admit, Command, Issue, OpenSession, TicketApplication, build
+from tickets.proof import (
+    Certificate,
+    ChainFile,
+    CheckpointProof,
+    EpochStart,
+    Receipts,
+    chain_of_genesis,
+    encode_certificate,
+    results_path,
+)
+from tickets.proof.certificate import CLUSTER_TAG_SIZE
+from tickets.proof.chain import HANDOVER
+from validators import canonical, quorum
+from validators import genesis as g
+from validators.consensus import messages as m
+from validators.consensus.executor import Executor, Step
+from validators.consensus.log_tree import Frontier, append, inclusion_path, root
+from validators.consensus.messages import entry_hash
+from validators.consensus.verified import VerifiedBatch, VerifiedBundle
+from validators.wire import FrameSigner
+from validators.wire.envelope import KIND_OF, signed_bytes
+
+START = 1_795_000_000_000_000
+UNTIL = START + 300_000_000
+
+
+def subtree_of(hashes: Sequence[bytes]):  # type: ignore[no-untyped-def]
+    """log_tree.Subtree over hashes in memory."""
+    return lambda level, number: canonical.merkle_root(hashes[number << level : (number + 1) << level])
+
+
+class PaperLog:
+    """n members r0, r1 ...; `order` executes batches as every honest one of them does."""
+
+    def __init__(self, members: int = 4, name: str = "paper") -> None:
+        self.genesis = make_genesis(members, name)
+        self.cluster = g.cluster_id(self.genesis)
+        self.application = TicketApplication(self.genesis, self.cluster)
+        self.executor = Executor(0, self.application)
+        self.names = [member.id for member in self.genesis.members]
+        self.signer = FrameSigner(self.cluster, key_pair("gateway")[1], GenesisKeys(self.genesis))
+        self.steps: list[Step] = []
+        self.roots: list[bytes] = []
+        self.session: tuple[int, int] = (0, 0)
+        self.number = 0
+        self.order([self.operation(OpenSession(), nonce=b"session")])
+        self.session = (1, 0)
+
+    @property
+    def hashes(self) -> list[bytes]:
+        return [step.entry_hash for step in self.steps]
+
+    def operation(self, command: Command, ticket: str = "", nonce: bytes = b"", **fields: str) -> m.Operation:
+        event = {} if isinstance(command, OpenSession) else {"event": fields.get("event", "default")}
+        actor, entry = fields.get("actor", "gate-north"), fields.get("entry", self.names[0])
+        return build(
+            command, ticket=ticket, nonce=nonce, actor=actor, entry=entry, valid_until=UNTIL, **event
+        )
+
+    def order(self, *bundles: Sequence[m.Operation]) -> Step:
+        """One batch of these bundles, one second after the last."""
+        frames = []
+        for operations in bundles:
+            opening = operations[0].kind == "open_session"
+            self.number += not opening
+            bundle = m.Bundle(
+                epoch=0,
+                principal="gateway",
+                client=b"paper-00",
+                session=(0, 0) if opening else self.session,
+                number=0 if opening else self.number - 1,
+                done_below=0,
+                operations=tuple(operations),
+            )
+            frames.append((bundle, self.signer.sign(bundle)))
+        batch = m.Batch(0, START + 1_000_000 * len(self.steps), tuple(frame for _bundle, frame in frames))
+        verified = tuple(
+            VerifiedBundle(bundle, m.bundle_digest(canonical.encode(bundle)), frame)
+            for bundle, frame in frames
+        )
+        digest = m.batch_digest(0, batch.proposed, tuple(each.digest for each in verified))
+        step = self.executor.execute(VerifiedBatch(batch, digest, canonical.encode(batch), verified))
+        self.steps.append(step)
+        self.roots.append(self.application.root())
+        return step
+
+    def admit(self, ticket: str = "TICKET-1", gate: str = "north") -> Step:
+        """Issue a ticket, then admit it: two batches."""
+        self.order([self.operation(Issue(product="day", seat="A-1"), ticket)])
+        return self.order([self.operation(Admit(gate=gate, device="scanner-7"), ticket, nonce=b"scan-1")])
+
+    def fill(self, until: int) -> None:
+        """Batches of one ticket each, up to this sequence."""
+        while len(self.steps) < until:
+            self.order([self.operation(Issue(), f"FILL-{len(self.steps)}")])
+
+    # --- certificates ----------------------------------------------------------------------------
+
+    def receipts(self, sequence: int, index: int = 0, signers: Sequence[int] | None = None) -> bytes:
+        """A certificate of q receipts."""
+        body = m.Receipt(0, 0, sequence, self.steps[sequence - 1].entry_hash)
+        return self._certificate(sequence, index, Receipts(self.sign(body, signers)))
+
+    def checkpointed(
+        self, sequence: int, checkpoint: int, index: int = 0, signers: Sequence[int] | None = None
+    ) -> bytes:
+        """A certificate under the checkpoint at `checkpoint`."""
+        hashes = self.hashes[:checkpoint]
+        path = inclusion_path(sequence - 1, checkpoint, subtree_of(hashes))
+        timestamp = self.steps[checkpoint - 1].entry.timestamp
+        state_root = self.roots[checkpoint - 1]
+        body = m.Checkpoint(0, 0, checkpoint, state_root, canonical.merkle_root(hashes), timestamp)
+        proof = CheckpointProof(
+            0, checkpoint, state_root, timestamp, b"".join(path), self.sign(body, signers)
+        )
+        return self._certificate(sequence, index, proof)
+
+    def sign(
+        self,
+        body: m.Receipt | m.Checkpoint,
+        signers: Sequence[int] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> tuple[tuple[int, bytes], ...]:
+        """The body as q members sign it, each with its own index."""
+        names = names or self.names
+        signed = []
+        for index in signers if signers is not None else range(quorum.quorum(len(names))):
+            data = canonical.encode(msgspec.structs.replace(body, sender=index))
+            secret = key_pair(names[index])[1]
+            data = signed_bytes(self.cluster, KIND_OF[type(body)], data)
+            signed.append((index, bindings.crypto_sign(data, secret)[:64]))
+        return tuple(signed)
+
+    def _certificate(self, sequence: int, index: int, proof: Receipts | CheckpointProof) -> bytes:
+        step = self.steps[sequence - 1]
+        bundles = [(r.first_index, b.bundle.operations, r.outcomes) for b, r in step.done()]
+        leaf, sides, path = results_path(bundles, index, step.entry.timestamp)
+        entry = step.entry
+        return encode_certificate(
+            Certificate(
+                1,
+                self.cluster[:CLUSTER_TAG_SIZE],
+                canonical.encode(leaf),
+                sides,
+                path,
+                entry.epoch,
+                entry.sequence,
+                entry.batch_digest,
+                entry.previous,
+                proof,
+            )
+        )
+
+    def chain(self, *handovers: bytes) -> bytes:
+        """The epoch chain's bytes."""
+        file = chain_of_genesis(g.encode(self.genesis))
+        return canonical.encode(ChainFile(file.version, file.genesis, handovers))
+
+
+class Later:
+    """A second epoch after a PaperLog: one hand-over, one admission in it, signed by other members."""
+
+    def __init__(self, log: PaperLog, names: Sequence[str]) -> None:
+        self.log = log
+        self.names = names
+        self.members = tuple(
+            g.Member(name, key_pair(name)[0], "127.0.0.1", 7100 + at) for at, name in enumerate(names)
+        )
+        self.frontier = Frontier()
+        for hashed in log.hashes:
+            self.frontier = append(self.frontier, hashed)
+        self.hashes = log.hashes
+        change = m.Operation(HANDOVER, "", "", "operator", "", UNTIL, b"change", b"")
+        self.handover_leaf = (0, change, "ok", canonical.encode(EpochStart(1, self.members)))
+        self.ends = len(log.hashes) + 1
+        self.handover = self.prove(self.handover_leaf, epoch=0, checkpoint_epoch=0, names=log.names)
+
+    def prove(
+        self,
+        leaf: tuple[int, m.Operation, str, bytes],
+        *,
+        epoch: int,
+        checkpoint_epoch: int,
+        names: Sequence[str],
+    ) -> bytes:
+        """Append an entry of one operation and prove it by the checkpoint at that entry."""
+        sequence = len(self.hashes) + 1
+        timestamp = START + 1_000_000 * sequence
+        index, operation, code, state = leaf
+        encoded = canonical.encode((index, operation, code, timestamp, state))
+        batch = sha256(b"batch %d" % sequence).digest()
+        entry = m.Entry(
+            epoch, sequence, batch, canonical.digest(b"\x00" + encoded), timestamp, self.hashes[-1]
+        )
+        self.hashes.append(entry_hash(entry))
+        self.frontier = append(self.frontier, self.hashes[-1])
+        path = inclusion_path(sequence - 1, sequence, subtree_of(self.hashes))
+        body = m.Checkpoint(checkpoint_epoch, 0, sequence, bytes(32), root(self.frontier), timestamp)
+        signed = self.log.sign(body, names=names)
+        proof = CheckpointProof(checkpoint_epoch, sequence, bytes(32), timestamp, b"".join(path), signed)
+        return encode_certificate(
+            Certificate(
+                1,
+                self.log.cluster[:CLUSTER_TAG_SIZE],
+                encoded,
+                0,
+                b"",
+                epoch,
+                sequence,
+                batch,
+                entry.previous,
+                proof,
+            )
+        )

@@ -1,0 +1,158 @@
+"""The certificate of one outcome, as bytes (R27; docs/protocol/certificates.md).
+
+What follows from the rest is left out: the results root follows from leaf and path, the entry hash from
+the entry, the log root from entry hash and path. So no byte can be changed without changing what the
+members signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from tickets.machine.leaf import operation_leaf
+from tickets.proof.errors import ProofError
+from validators import canonical
+from validators.consensus.executor import subtree_paths
+from validators.consensus.messages import Count, Hash, Operation, Outcome, Word
+from validators.quorum import MEMBERS_MAX
+
+__all__ = [
+    "CERTIFICATE_BYTES_MAX",
+    "CLUSTER_TAG_SIZE",
+    "VERSION",
+    "Certificate",
+    "CheckpointProof",
+    "Leaf",
+    "Receipts",
+    "decode_certificate",
+    "encode_certificate",
+    "results_path",
+    "split_hashes",
+]
+
+VERSION = 1
+CLUSTER_TAG_SIZE = 8
+"""First bytes of the cluster id: enough to say "of another cluster"; signatures cover the whole of it."""
+CERTIFICATE_BYTES_MAX = 256 * 1024
+"""An operation with the largest payload and its proof; an admission has about one kilobyte."""
+PATH_BYTES_MAX = 64 * canonical.HASH_SIZE
+
+Signatures = Annotated[
+    tuple[tuple[Count, Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]], ...],
+    msgspec.Meta(max_length=MEMBERS_MAX),
+]
+"""(index of the member in its epoch, signature), ascending, exactly q."""
+Hashes = Annotated[bytes, msgspec.Meta(max_length=PATH_BYTES_MAX)]
+"""Hashes one behind the other, from below."""
+
+
+class Leaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """What is proved: one operation with its outcome (tickets.machine.leaf)."""
+
+    index: Count
+    """Of the operation in its batch."""
+    operation: Operation
+    code: Word
+    timestamp: Count
+    """Effective timestamp of the entry, Unix microseconds."""
+    state: bytes
+    """Canonical state of the ticket right after it; b"": none."""
+
+
+class Receipts(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="receipts"):
+    """q members signed a Receipt for the entry."""
+
+    signatures: Signatures
+
+
+class CheckpointProof(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="checkpoint"
+):
+    """q members signed a Checkpoint over a log that holds the entry at its place (R26)."""
+
+    epoch: Count
+    """Of the checkpoint: the entry's or a later one."""
+    sequence: Count
+    """Of the checkpoint: how many entries its log root covers."""
+    state_root: Hash
+    timestamp: Count
+    path: Hashes
+    """From the entry to the log root."""
+    signatures: Signatures
+
+
+class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Leaf, path to the results root, the entry's other fields, and who signed."""
+
+    version: int
+    cluster: Annotated[bytes, msgspec.Meta(min_length=CLUSTER_TAG_SIZE, max_length=CLUSTER_TAG_SIZE)]
+    leaf: bytes
+    """Canonical bytes of a Leaf."""
+    sides: Count
+    """Bit i: the i-th hash of `path` stands on the left."""
+    path: Hashes
+    """From the leaf to the results root."""
+    epoch: Count
+    sequence: Count
+    batch: Hash
+    """Batch digest of the entry."""
+    previous: Hash
+    """Entry hash of sequence - 1."""
+    proof: Receipts | CheckpointProof
+
+
+def encode_certificate(certificate: Certificate) -> bytes:
+    """Canonical bytes: the certificate itself, whatever a file wraps around them."""
+    return canonical.encode(certificate)
+
+
+def decode_certificate(data: bytes) -> Certificate:
+    """Back from `encode_certificate`; raise ProofError."""
+    if len(data) > CERTIFICATE_BYTES_MAX:
+        raise ProofError(f"a certificate of {len(data)} bytes is none")
+    try:
+        certificate = canonical.decode(Certificate, data)
+    except canonical.CanonicalError as error:
+        raise ProofError(f"these bytes are no certificate ({error})") from error
+    if certificate.version != VERSION:
+        raise ProofError(f"a certificate of version {certificate.version}; this verifier knows {VERSION}")
+    return certificate
+
+
+def split_hashes(joined: bytes) -> list[bytes]:
+    """The 32-byte hashes in `joined`; raise ProofError when it is not made of them."""
+    size = canonical.HASH_SIZE
+    if len(joined) % size:
+        raise ProofError("a path holds something that is no hash")
+    return [joined[at : at + size] for at in range(0, len(joined), size)]
+
+
+def results_path(
+    bundles: Sequence[tuple[int, Sequence[Operation], Sequence[Outcome]]], index: int, timestamp: int
+) -> tuple[Leaf, int, bytes]:
+    """(leaf, sides, path) of the operation at `index` of a batch.
+
+    `bundles`: first index, operations and outcomes of each executed one, in order. Raises KeyError when
+    no executed operation stands there.
+    """
+    subtrees: list[bytes] = []
+    found: tuple[int, Leaf, list[tuple[bool, bytes]]] | None = None
+    for place, (first, operations, outcomes) in enumerate(bundles):
+        leaves = [
+            operation_leaf(number, operation, outcome.code, timestamp, outcome.state)
+            for number, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True), first)
+        ]
+        subtrees.append(canonical.merkle_root(leaves))
+        if first <= index < first + len(leaves):
+            at = index - first
+            leaf = Leaf(index, operations[at], outcomes[at].code, timestamp, outcomes[at].state)
+            found = (place, leaf, list(subtree_paths(leaves)[at]))
+    if found is None:
+        raise KeyError(index)
+    place, leaf, path = found
+    path += subtree_paths(subtrees)[place]
+    sides = sum(1 << bit for bit, (left, _hash) in enumerate(path) if left)
+    return leaf, sides, b"".join(each for _left, each in path)

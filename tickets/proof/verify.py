@@ -1,0 +1,239 @@
+"""Checking a certificate against a chain of epochs, and saying in words what it proves (R27, R37)."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from tickets.machine.ticket import TicketState
+from tickets.machine.transitions import NAMES
+from tickets.proof.certificate import (
+    CLUSTER_TAG_SIZE,
+    Certificate,
+    CheckpointProof,
+    Leaf,
+    Signatures,
+    split_hashes,
+)
+from tickets.proof.errors import ProofError
+from validators import canonical, quorum
+from validators.consensus import log_tree
+from validators.consensus.messages import KIND_OF, Checkpoint, Entry, Receipt, entry_hash
+from validators.genesis import Member
+from validators.wire.envelope import signed_bytes
+from validators.wire.scheme import ED25519, Scheme
+
+__all__ = ["CRASH_ONLY", "Chain", "Epoch", "Proved", "shown", "time_text", "verify"]
+
+CRASH_ONLY = "crash-only, no liar tolerated"
+CAVEAT = "It is an outcome at one point of the log and says nothing about what came later."
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What a terminal or a page might obey instead of showing it."""
+SHOWN_MAX = 128
+DAY = 86_400_000_000
+YEAR_10000 = 253_402_300_800_000_000
+
+
+class Epoch(msgspec.Struct, frozen=True):
+    """The members of one epoch; it holds the sequences above `after`."""
+
+    members: tuple[Member, ...]
+    after: int
+
+
+class Chain(msgspec.Struct, frozen=True):
+    """Verified epochs of one cluster, from genesis on."""
+
+    cluster: bytes
+    name: str
+    epochs: tuple[Epoch, ...]
+    scheme: Scheme = ED25519
+
+    def members(self, epoch: int, sequence: int) -> tuple[Member, ...]:
+        """Members of `epoch`; raise ProofError unless it is in the chain and holds `sequence`."""
+        if epoch >= len(self.epochs):
+            raise ProofError(f"epoch {epoch} is not in this chain, which ends with {len(self.epochs) - 1}")
+        last = self.epochs[epoch + 1].after if epoch + 1 < len(self.epochs) else None
+        if sequence <= self.epochs[epoch].after or (last is not None and sequence > last):
+            raise ProofError(f"sequence {sequence} is not in epoch {epoch}")
+        return self.epochs[epoch].members
+
+
+class Proved(msgspec.Struct, frozen=True):
+    """What a certificate proves."""
+
+    leaf: bytes
+    event: str
+    ticket: str
+    kind: str
+    code: str
+    epoch: int
+    sequence: int
+    index: int
+    timestamp: int
+    state: bytes
+    entry_hash: bytes
+    checkpoint: tuple[int, int] | None
+    """(epoch, sequence) of the checkpoint that proves it; None: receipts do."""
+    members: int
+    """n of the epoch that signed."""
+    signers: tuple[tuple[bytes, str], ...]
+    """(public key, name) of each signer."""
+
+    def sentences(self) -> list[str]:
+        """For people; the same words in every verifier."""
+        where = f"sequence {self.sequence}, index {self.index}, epoch {self.epoch}"
+        lines = [
+            f"ticket {shown(self.ticket)} of event {shown(self.event)}: {shown(self.kind)} -> "
+            f"{shown(self.code)} at {where}, log time {time_text(self.timestamp)}",
+            f"signed by {', '.join(shown(name) for _key, name in self.signers)}: "
+            f"{len(self.signers)} of {self.members} members, {_tolerance(self.members)}",
+        ]
+        if self.checkpoint is None:
+            lines.append("proved by their receipts for this sequence")
+        else:
+            epoch, sequence = self.checkpoint
+            lines.append(f"proved by the log under their checkpoint at sequence {sequence}, epoch {epoch}")
+        if (state := self.ticket_state()) is not None:
+            place = "".join(
+                f", {word} {shown(text)}"
+                for word, text in (("gate", state.gate), ("device", state.device))
+                if text
+            )
+            lines.append(f"right after it the ticket was {NAMES[state.state]}{place}")
+        return [*lines, CAVEAT]
+
+    def ticket_state(self) -> TicketState | None:
+        """State of the ticket right after the operation; None where there is none."""
+        try:
+            state = canonical.decode(TicketState, self.state)
+        except canonical.CanonicalError:
+            return None
+        return state if (state.event, state.ticket) == (self.event, self.ticket) else None
+
+
+def verify(certificate: Certificate, chain: Chain) -> Proved:
+    """What `certificate` proves to somebody who trusts `chain`; raise ProofError with what is wrong.
+
+    Every hash is recomputed, every signature checked, nothing skipped.
+    """
+    if certificate.cluster != chain.cluster[:CLUSTER_TAG_SIZE]:
+        raise ProofError("the certificate is of another cluster than this chain")
+    try:
+        leaf = canonical.decode(Leaf, certificate.leaf)
+    except canonical.CanonicalError as error:
+        raise ProofError(f"its leaf is no outcome ({error})") from error
+    entry = Entry(
+        epoch=certificate.epoch,
+        sequence=certificate.sequence,
+        batch_digest=certificate.batch,
+        results_root=_results_root(certificate),
+        timestamp=leaf.timestamp,
+        previous=certificate.previous,
+    )
+    hashed = entry_hash(entry)
+    members = chain.members(entry.epoch, entry.sequence)
+    proof = certificate.proof
+    checkpoint: tuple[int, int] | None = None
+    if isinstance(proof, CheckpointProof):
+        members, root = _log_root(certificate, proof, hashed, chain)
+        checkpoint = (proof.epoch, proof.sequence)
+        body = Checkpoint(proof.epoch, 0, proof.sequence, proof.state_root, root, proof.timestamp)
+        signers = _signers(proof.signatures, body, members, chain)
+    else:
+        signers = _signers(proof.signatures, Receipt(entry.epoch, 0, entry.sequence, hashed), members, chain)
+    return Proved(
+        leaf=certificate.leaf,
+        event=leaf.operation.event,
+        ticket=leaf.operation.ticket,
+        kind=leaf.operation.kind,
+        code=leaf.code,
+        epoch=entry.epoch,
+        sequence=entry.sequence,
+        index=leaf.index,
+        timestamp=leaf.timestamp,
+        state=leaf.state,
+        entry_hash=hashed,
+        checkpoint=checkpoint,
+        members=len(members),
+        signers=signers,
+    )
+
+
+def _results_root(certificate: Certificate) -> bytes:
+    path = split_hashes(certificate.path)
+    if certificate.sides >> len(path):
+        raise ProofError("its path names more sides than it has hashes")
+    node = canonical.digest(b"\x00" + certificate.leaf)
+    for bit, sibling in enumerate(path):
+        left = certificate.sides >> bit & 1
+        node = canonical.node_hash(sibling, node) if left else canonical.node_hash(node, sibling)
+    return node
+
+
+def _log_root(
+    certificate: Certificate, proof: CheckpointProof, hashed: bytes, chain: Chain
+) -> tuple[tuple[Member, ...], bytes]:
+    if proof.epoch < certificate.epoch:
+        raise ProofError("its checkpoint is of an earlier epoch than its entry")
+    members = chain.members(proof.epoch, proof.sequence)
+    path = split_hashes(proof.path)
+    root = log_tree.climb(certificate.sequence - 1, proof.sequence, hashed, path)
+    if root is None:
+        raise ProofError(
+            f"its path does not lead from sequence {certificate.sequence} to a checkpoint at {proof.sequence}"
+        )
+    return members, root
+
+
+def _signers(
+    signatures: Signatures, body: Receipt | Checkpoint, members: tuple[Member, ...], chain: Chain
+) -> tuple[tuple[bytes, str], ...]:
+    """The q distinct members that signed `body`, each with its own index as sender."""
+    needed = quorum.quorum(len(members))
+    if len(signatures) != needed:
+        raise ProofError(
+            f"it has {len(signatures)} signatures; exactly {needed} of {len(members)} are needed"
+        )
+    indexes = [index for index, _signature in signatures]
+    if indexes != sorted(set(indexes)) or indexes[-1] >= len(members):
+        raise ProofError("its signers are not distinct members in ascending order")
+    signers: list[tuple[bytes, str]] = []
+    for index, signature in signatures:
+        member = members[index]
+        statement = canonical.encode(msgspec.structs.replace(body, sender=index))
+        data = signed_bytes(chain.cluster, KIND_OF[type(body)], statement)
+        if not chain.scheme.verify(member.public_key, data, signature):
+            raise ProofError(f"the signature of {shown(member.id)} does not fit what the certificate says")
+        signers.append((member.public_key, member.id))
+    return tuple(signers)
+
+
+def _tolerance(members: int) -> str:
+    faults = quorum.faults(members)
+    return f"of whom {faults} may lie" if faults else CRASH_ONLY
+
+
+def shown(text: str) -> str:
+    """A text out of a certificate as it may be shown: nothing that a terminal obeys, bounded."""
+    return UNSHOWN.sub("?", text[:SHOWN_MAX])
+
+
+def time_text(microseconds: int) -> str:
+    """Unix microseconds as `2026-11-20 10:00:00.000000 UTC`."""
+    if microseconds >= YEAR_10000:
+        return f"{microseconds} microseconds after 1970"
+    days, rest = divmod(microseconds, DAY)
+    # Days to a date of the Gregorian calendar, in years that begin in March.
+    days += 719_468
+    era, day_of_era = divmod(days, 146_097)
+    year = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day = day_of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5 - 1
+    month += 3 if month < 10 else -9
+    year += 400 * era + (month <= 2)
+    seconds, fraction = divmod(rest, 1_000_000)
+    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{fraction:06}"
+    return f"{year:04}-{month:02}-{day:02} {clock} UTC"
