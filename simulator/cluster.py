@@ -55,9 +55,9 @@ class WatchedJournal:
         self._node = node
         self._disk: VirtualDisk = node.disk
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         """See ports.Journal."""
-        self._disk.append(records)
+        self._disk.append(records, durable=durable)
         self._node.wrote(records)
         self._disk.after_write()
 

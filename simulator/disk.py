@@ -1,9 +1,9 @@
 """A virtual disk: ports.Journal in memory, with the faults that real disks and power cuts have.
 
-What `append` returned from is durable. State rows (`materialise`) are written without a sync of their
-own, as in the real ledger: they become durable with the next `append` and may be lost by a crash
-before it, always as a whole. What the contract allows to forget is forgotten at once or kept, as
-chance wills, so that nobody relies on either.
+What a durable `append` returned from is durable, with all that was written before it. State rows
+(`materialise`) and entries appended without a sync may be lost by a crash before the next one: the
+newest first, each as a whole, as in the real ledger. What the contract allows to forget is forgotten at
+once or kept, as chance wills, so that nobody relies on either.
 """
 
 from __future__ import annotations
@@ -68,22 +68,29 @@ class VirtualDisk:
         self.crash_at: CrashPoint | None = None
         self._rows: dict[tuple[Any, ...], ApplicationChange] = {}
         self._applied = 0
-        self._unsynced: list[tuple[tuple[ApplicationChange, ...], int]] = []
+        self._unsynced: list[tuple[ApplicationChange, ...] | None] = []
+        """Writes since the last sync, in order: rows, or None for one more entry at the end of `log`."""
+        self._rows_at: list[int] = []
+        """Sequences of the rows among them."""
         self._without_commits = 0
         self._forgetful = dice.hit(0.5)
 
     # --- ports.Journal ---------------------------------------------------------------------------
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         """See ports.Journal."""
         if self.full:
             raise JournalFull("the virtual disk is full")
         if self.crash_at is CrashPoint.BEFORE_PERSIST:
             raise PowerCut("before the write")
         self._check(records)
+        before = len(self.log)
         for record in records:
             self._write(record)
-        self._sync_rows()
+        if durable:
+            self._sync()
+        else:
+            self._unsynced += [None] * (len(self.log) - before)
 
     def after_write(self) -> None:
         """Raise PowerCut when the power goes between the write and the first word."""
@@ -96,11 +103,12 @@ class VirtualDisk:
             raise JournalFull("the virtual disk is full")
         if sequence > len(self.log):
             raise Contradiction(f"rows of {sequence}, but the log ends at {len(self.log)}")
-        self._unsynced.append((tuple(changes), sequence))
+        self._unsynced.append(tuple(changes))
+        self._rows_at.append(sequence)
 
     def load(self) -> Recovery:
         """See ports.Journal."""
-        self._sync_rows()
+        self._sync()
         frontier = Frontier()
         previous = bytes(32)
         for number, record in enumerate(self.log, 1):
@@ -140,10 +148,20 @@ class VirtualDisk:
         """Sequence of the newest stable checkpoint, 0 for none."""
         return self.checkpoints[-1].sequence if self.checkpoints else 0
 
+    @property
+    def synced(self) -> int:
+        """Sequence up to which no power cut takes entries back."""
+        return len(self.log) - self._unsynced.count(None)
+
     def crash(self) -> None:
-        """The power is gone: rows that were not synced are lost, all of them or from some point on."""
+        """The power is gone: what was not synced is lost, all of it or from some point on."""
         self.crash_at = None
-        del self._unsynced[self._dice.below(len(self._unsynced) + 1) :]
+        for write in reversed(self._unsynced[self._dice.below(len(self._unsynced) + 1) :]):
+            self._unsynced.pop()
+            if write is None:
+                self.log.pop()
+            else:
+                self._rows_at.pop()
 
     def slot(self, epoch: int, view: int, sequence: int, phase: str) -> SlotRecord | None:
         """The durable record of this key."""
@@ -203,16 +221,18 @@ class VirtualDisk:
             return record
         return EntryRecord(record.entry, record.entry_hash, record.body, ())
 
-    def _sync_rows(self) -> None:
-        for changes, sequence in self._unsynced:
-            for change in changes:
+    def _sync(self) -> None:
+        for write in self._unsynced:
+            for change in write or ():
                 key = (change.table, *change.key)
                 if change.row is None:
                     self._rows.pop(key, None)
                 else:
                     self._rows[key] = change
-            self._applied = sequence
+        if self._rows_at:
+            self._applied = self._rows_at[-1]
         self._unsynced.clear()
+        self._rows_at.clear()
 
 
 def _key(record: SlotRecord) -> SlotKey:

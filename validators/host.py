@@ -172,7 +172,7 @@ class Host:
     def _finish(self, effects: Effects, now: Now) -> None:
         if effects.persist:
             try:
-                self.journal.append(effects.persist)
+                self.journal.append(effects.persist, durable=_must_last(effects))
             except Exception as error:
                 self._dead = True
                 raise TurnLost("the turn did not become durable") from error
@@ -228,6 +228,12 @@ class Host:
             raise TurnLost("state rows could not be written") from error
         self._materialised = self.executed
         self._dirty_since = None
+
+
+def _must_last(effects: Effects) -> bool:
+    """Whether a turn is synced before it speaks. One that only executed, and speaks to clients only,
+    need not be: its entries follow from what q members had synced before they said COMMIT (R6)."""
+    return bool(effects.send) or any(type(record) is not EntryRecord for record in effects.persist)
 
 
 def _refused(item: Inbound, reason: Reason, text: str) -> Note:

@@ -58,8 +58,12 @@ class Clock(Protocol):
 class Journal(Protocol):
     """A node's durable memory."""
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Make all records durable in one transaction with one fsync; raise JournalError if not."""
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
+        """Write all records in one transaction; raise JournalError if that fails.
+
+        `durable`: on return they, and all that was written before them, are synced to disk. Else a
+        power cut may take them back, together with everything written after them.
+        """
 
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
         """Write state rows as of `sequence` in one transaction of their own (R9)."""

@@ -67,9 +67,8 @@ class Durability(Checker):
         )
         holding = 0
         for node in members:
-            log = node.disk.log
-            if len(log) >= sequence:
-                holding += log[sequence - 1].entry_hash == entry_hash
+            if node.disk.synced >= sequence:
+                holding += node.disk.log[sequence - 1].entry_hash == entry_hash
             else:
                 holding += any(
                     record.sequence == sequence and record.phase in PROVING and _proves(record, digest)

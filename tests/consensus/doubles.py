@@ -99,7 +99,7 @@ class MemoryJournal:
         self.applied = 0
         self.turns: list[tuple[Record, ...]] = []
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         self.turns.append(tuple(records))
         fresh: set[tuple[int, int, int, str]] = set()
         for record in records:

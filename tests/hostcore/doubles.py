@@ -46,6 +46,8 @@ class TapeJournal:
         self.tape = tape
         self.recovery = recovery
         self.failing: Exception | None = None
+        self.synced = 0
+        """Turns that were synced."""
         self.log: dict[int, EntryRecord] = {record.entry.sequence: record for record in recovery.entries}
         self.checkpoints: list[CheckpointRecord] = []
 
@@ -54,8 +56,10 @@ class TapeJournal:
             raise self.failing
         self.tape(what, value)
 
-    def append(self, records: Sequence[Any]) -> None:
+    def append(self, records: Sequence[Any], *, durable: bool = True) -> None:
         self._write("persist", tuple(records))
+        if durable:
+            self.synced += 1
         for record in records:
             if isinstance(record, EntryRecord):
                 self.log[record.entry.sequence] = record

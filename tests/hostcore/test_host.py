@@ -46,6 +46,29 @@ def test_r6_one_turn_is_one_write_however_much_was_heard() -> None:
     assert "receive" not in bench.tape.words()[first_send:], "nobody hears us before all is durable"
 
 
+@pytest.mark.parametrize(
+    ("effects", "synced"),
+    [
+        (Effects(persist=[entry_record(1)], reply=[ReplyTo("gateway", b"12345678", b"done")]), 0),
+        (Effects(persist=[entry_record(1)], send=[Send(ALL, b"my checkpoint")]), 1),
+        (Effects(persist=[entry_record(1), RECORD]), 1),
+        (Effects(persist=[RECORD], reply=[ReplyTo("gateway", b"12345678", b"done")]), 1),
+    ],
+)
+def test_r9_only_a_turn_that_executed_and_speaks_to_clients_is_not_synced(
+    effects: Effects, synced: int
+) -> None:
+    """Its entries follow from what q members had synced before they said COMMIT (decision 0013)."""
+    bench = Bench()
+    bench.core.on_receive = lambda verified: effects
+    bench.hear(bench.vote())
+    bench.host.turn()
+    assert bench.journal.synced == synced
+    assert bench.tape.words()[:2] == ["receive", "persist"], (
+        "written before anybody hears of it"
+    )
+
+
 @pytest.mark.parametrize("error", [JournalError("io"), JournalFull("full"), JournalFenced("other")])
 def test_r8_when_the_write_fails_nothing_of_the_turn_is_said(error: JournalError) -> None:
     bench = Bench()

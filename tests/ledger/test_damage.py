@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -170,6 +171,28 @@ def test_r11_a_flipped_byte_in_the_write_ahead_log_is_noticed(sqlite_place: Loca
         assert len(ledger.load().slots) < 29
         assert not ledger.voting
         assert "cut off" in ledger.voting_reason
+    finally:
+        ledger.close()
+
+
+def test_r11_a_power_cut_that_takes_an_unsynced_turn_back_costs_no_vote(sqlite_place: Location) -> None:
+    """The entry comes again from the members; what was promised (the vote) is there."""
+
+    def work() -> None:
+        ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+        ledger.load()
+        ledger.append([slot("commit", 1)])
+        synced = Path(f"{sqlite_place.database_file}-wal").stat().st_size
+        ledger.append(LogWriter().entries(1), durable=False)
+        os.truncate(f"{sqlite_place.database_file}-wal", synced)
+        end_now()
+
+    run_in_child(work)
+    ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+    try:
+        found = ledger.load()
+        assert (len(found.slots), len(found.entries)) == (1, 0)
+        assert ledger.voting
     finally:
         ledger.close()
 

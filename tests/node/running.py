@@ -54,10 +54,10 @@ class Running:
     def _break_when_told(self, node: Node) -> None:
         real = node.ledger.append
 
-        def append(records: Any) -> None:
+        def append(records: Any, *, durable: bool = True) -> None:
             if self.breaks is not None:
                 raise self.breaks
-            real(records)
+            real(records, durable=durable)
 
         node.ledger.append = append  # type: ignore[method-assign]
         node.ledger.takes_writes = lambda: self.breaks is None  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ class Below:
         self.identity = identity
         self.stamped: list[bool] = []
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         self.stamped.append((self.identity / "voted").exists())
 
     def materialise(self, changes: Sequence[object], sequence: int, timestamp: int) -> None:

@@ -49,8 +49,8 @@ class AnnouncingJournal:
         self._journal = journal
         self._publisher = publisher
 
-    def append(self, records: Sequence[Record]) -> None:
-        self._journal.append(records)
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
+        self._journal.append(records, durable=durable)
 
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
         self._journal.materialise(changes, sequence, timestamp)

@@ -92,8 +92,8 @@ class Ledger:
 
     # --- the turn's transaction -------------------------------------------------------------------
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Make all records durable in one transaction with one fsync (R6, R9).
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
+        """Write all records in one transaction, with one fsync where they must last (R6, R9).
 
         A record that is already there with the same bytes is left as it is; with other bytes it is a
         second vote and refused (R7). Raises JournalFull, JournalFenced, JournalError; after any of
@@ -102,33 +102,35 @@ class Ledger:
         if not records:
             return
         try:
-            self._write_turn(records)
+            self._write_turn(records, durable)
         except DuplicateKeyError:
-            self._retry_without_known(records)
+            self._retry_without_known(records, durable)
         except JournalError as error:
             self._fail(error)
             raise
 
-    def _write_turn(self, records: Sequence[Record]) -> None:
+    def _write_turn(self, records: Sequence[Record], durable: bool) -> None:
         if self._bodies is None:
             raise JournalError(self._broken or "The ledger must be loaded before it is written.")
         plan = TurnPlan(self._head, self._bodies)
         for record in records:
             plan.add(record)
         fence = count_turn(self._turn + 1, held_by=self.incarnation)
-        self._store.commit(fence, plan.writes(), durable=True, body_bytes=plan.body_bytes)
+        self._store.commit(fence, plan.writes(), durable=durable, body_bytes=plan.body_bytes)
         self._turn += 1
         self._head = plan.head
         if self.indexed:
             self._batches = {
                 record.entry.sequence: record.body for record in records if isinstance(record, EntryRecord)
             }
+        if not durable:
+            return  # a power cut may take this turn back: the witness must not have seen it
         try:
             self._witness.note(self._meta.identity, self._turn)
         except OSError as error:
             raise JournalError(f"The ledger's witness file cannot be written: {error}.") from error
 
-    def _retry_without_known(self, records: Sequence[Record]) -> None:
+    def _retry_without_known(self, records: Sequence[Record], durable: bool) -> None:
         """Drop what the ledger holds already, byte for byte; refuse what contradicts it (R7)."""
         try:
             fresh = [
@@ -137,7 +139,7 @@ class Ledger:
             # The failed plan numbered batches that were never written: read them again.
             self._bodies = recovery.read_bodies(self._store)
             if fresh:
-                self._write_turn(fresh)
+                self._write_turn(fresh, durable)
         except JournalError as error:
             self._fail(error)
             raise

@@ -8,8 +8,9 @@ Written in the turn's own transaction, durable before anything is said (R6, R9):
 ConsensusEntry, CommitCertificate, ProtocolRecord, Checkpoint, StateValue, LedgerMeta.turn.
 Written later, at most 100 ms behind, all together (R9): the rest, and LedgerMeta.applied_sequence.
 
-OperationRecord is filled only where operations are searched (the learner): elsewhere a list of them
-is read out of the batches and EntryOutcomes, which costs a row per entry instead of one per operation.
+OperationRecord and EntryStates are filled only where operations are searched (the learner): elsewhere a
+list of them is read out of the batches and EntryOutcomes, which costs a row per entry instead of one per
+operation.
 
 Timestamps are Unix microseconds. `checksum` is a CRC-32 over the row's other columns: hashes and
 signatures say who meant what, the checksum finds every flipped byte, also one that no hash covers.
@@ -32,6 +33,7 @@ __all__ = [
     "ConsensusEntry",
     "Counter",
     "EntryOutcomes",
+    "EntryStates",
     "Evidence",
     "LedgerMeta",
     "OperationRecord",
@@ -39,9 +41,10 @@ __all__ = [
     "StateRow",
     "StateValue",
     "Ticket",
+    "ViewArchive",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Number of the newest migration; a ledger that names a higher one is refused."""
 
 
@@ -209,6 +212,16 @@ class EntryOutcomes(models.Model):
     checksum = models.BigIntegerField()
 
 
+class EntryStates(models.Model):
+    """Each operation's ticket state afterwards: with batch and outcome codes, every leaf of the entry's
+    results root, so that any outcome can be proved for ever (R26). Filled where OperationRecord is."""
+
+    sequence = SequenceField(primary_key=True)
+    content = models.BinaryField()
+    """Canonical ((first index, (state, ...)), ...), one per executed bundle."""
+    checksum = models.BigIntegerField()
+
+
 class OperationRecord(models.Model):
     """One ordered operation and its outcome, to be searched; filled where it is wanted."""
 
@@ -253,18 +266,33 @@ class Counter(models.Model):
 
 
 class Evidence(models.Model):
-    """Two signed frames that convict a member (PITFALLS row 22)."""
+    """Signed frames that convict a member (PITFALLS row 22); bounded by `convictions`."""
 
     id = SequenceField(primary_key=True)
+    """From the slot that it is about: the same crime is kept once."""
     code = models.CharField(max_length=64)
     epoch = models.BigIntegerField()
     member = models.IntegerField()
     """Index of the accused in the epoch's member list."""
+    view = models.BigIntegerField()
     sequence = models.BigIntegerField()
-    first_frame = models.BinaryField()
-    second_frame = models.BinaryField()
+    frames = models.BinaryField()
+    """Canonical (frame, ...): all that a stranger needs to check it."""
     timestamp = models.BigIntegerField()
+    """When it was written here, Unix microseconds of this host."""
     checksum = models.BigIntegerField()
 
     class Meta:
+        ordering = ["-timestamp", "-id"]
         verbose_name_plural = "evidence"
+
+
+class ViewArchive(models.Model):
+    """NEW-VIEWs of views left, each with its VIEW-CHANGEs, the newest few: after a fork they tell who hid
+    what he had committed (PITFALLS row 22). The protocol itself never reads them."""
+
+    id = SequenceField(primary_key=True)
+    """As of the protocol record that it was."""
+    epoch = models.BigIntegerField()
+    view = models.BigIntegerField()
+    frames = models.BinaryField()

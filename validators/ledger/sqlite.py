@@ -97,7 +97,7 @@ class SqliteStore:
         self._uncopied += body_bytes + PAGE_SIZE * sum(len(write.rows) for write in writes)
         if self._uncopied >= CHECKPOINT_EVERY:
             self.maintain()
-        if not durable:
+        if finish is not None:  # the rows' transaction, for which nobody waits
             self._begin_log_anew()
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:

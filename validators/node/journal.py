@@ -44,7 +44,7 @@ class NodeJournal:
         self._stamp = stamp
         self.meter = JournalMeter()
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         """See ports.Journal; the stamp goes first."""
         stamp = self._stamp
         if stamp is not None and not stamp.present and any(isinstance(r, SlotRecord) for r in records):
@@ -53,7 +53,7 @@ class NodeJournal:
             except OSError as error:
                 raise JournalError(f"The stamp {stamp.path} cannot be written: {error.strerror}.") from error
         before = time.monotonic_ns()
-        self._journal.append(records)
+        self._journal.append(records, durable=durable)
         spent = time.monotonic_ns() - before
         self.meter.turns += 1
         self.meter.turn_time += spent
