@@ -25,7 +25,7 @@ from validators.genesis import Parameters
 
 __all__ = ["ScenarioError", "play"]
 
-HIDDEN_AT_FIRST = ("Status", "Hello", "Query", "Answer", "Follow")
+HIDDEN_AT_FIRST = ("Status", "Hello", "Query", "Answer", "Follow", "Ping", "Pong")
 QUIET = 100 * MILLISECOND
 QUIET_MAX = 30 * SECOND
 VALID = 60 * SECOND

@@ -378,9 +378,9 @@ def test_r31_the_timeout_follows_late_turns_within_bounds() -> None:
         cluster[1].tick()
         cluster.waiting.clear()
     assert core.snapshot().timeout == 1_600_000_000
-    core.measured(10_000_000_000)
+    core.suspicion.on_round_trip(10_000_000_000)
     assert core.snapshot().timeout == 5_000_000_000
-    core.measured(0)
+    core.suspicion.on_round_trip(0)
     for _ in range(300):
         cluster.time = core.deadline()
         cluster[1].tick()

@@ -14,7 +14,8 @@ from validators.wire.envelope import encode_envelope
 @pytest.mark.parametrize("kind", sorted(m.KINDS))
 def test_the_lane_follows_from_the_kind_of_the_envelope(kind: int) -> None:
     frame = encode_envelope(kind, b"body", b"")
-    expected = Lane.CONSENSUS if m.KINDS[kind] in m.STATEMENTS else Lane.BULK
+    first = m.KINDS[kind] in {*m.STATEMENTS, m.Ping, m.Pong}
+    expected = Lane.CONSENSUS if first else Lane.BULK
     assert lane_of(frame) is expected
 
 

@@ -41,6 +41,8 @@ class CatchUp:
         self._lagging_since: int | None = None
         self._seen = 0
         self._rotation = 0
+        self._fresh = True
+        """Nothing was executed since the start: what is lacking then is not on its way."""
         self.held_until = 0
         """While catching up, suspect nobody before this monotonic time."""
 
@@ -71,6 +73,7 @@ class CatchUp:
         target = self.target()
         now = core.now.monotonic
         if target <= core.executed:
+            self._fresh = self._fresh and target == 0
             self._lagging_since = self.source = None
             self._seen = core.executed
             return
@@ -174,7 +177,7 @@ class CatchUp:
         """When to ask: the missing messages may still be on their way."""
         core = self.core
         since = self._lagging_since if self._lagging_since is not None else core.now.monotonic
-        if target > core.executed + core.config.checkpoint_interval:
+        if self._fresh or target > core.executed + core.config.checkpoint_interval:
             return since
         return since + core.config.fetch_retry
 

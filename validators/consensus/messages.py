@@ -44,6 +44,8 @@ __all__ = [
     "NewView",
     "Operation",
     "Outcome",
+    "Ping",
+    "Pong",
     "PrePrepare",
     "Prepare",
     "PreparedProof",
@@ -325,6 +327,23 @@ class SupplyFrames(Wire, frozen=True):
     frames: tuple[bytes, ...]
 
 
+class Ping(Wire, frozen=True):
+    """Are you there (R31)? `mine`: show me what you hold under my own key (R11)."""
+
+    number: Count
+    mine: bool
+    view: Count
+    """The view I am in or bound to: what I said in lower ones matters no more."""
+
+
+class Pong(Wire, frozen=True):
+    """Answer to a Ping. A member's word about itself, and frames under the asker's key, newest first."""
+
+    number: Count
+    executed: Count
+    frames: tuple[bytes, ...]
+
+
 class Reply(Wire, frozen=True):
     """To a client: its bundle stands in `entry` from `first_index` on. The client recomputes the
     bundle's subtree from its operations and `outcomes`, climbs `path` to the results root, hashes
@@ -408,6 +427,8 @@ KINDS: dict[int, type[Any]] = {
     73: Hello,
     74: Query,
     75: Answer,
+    76: Ping,
+    77: Pong,
 }
 KIND_OF: dict[type[Any], int] = {message: kind for kind, message in KINDS.items()}
 REQUESTS = frozenset({Bundle})

@@ -210,7 +210,7 @@ class Ordering:
     def advance(self, slot: Slot) -> None:
         """Become prepared where a proposal, its body and q - 1 PREPAREs of backups are here."""
         core = self.core
-        if slot.prepared is not None or not core.views.is_active(slot.view):
+        if slot.prepared is not None or not core.views.is_active(slot.view) or core.pinging.holding:
             return
         counts = slot.prepares.counts
         for digest in slot.proposals:

@@ -37,6 +37,8 @@ from validators.consensus.messages import (
     FetchBatch,
     FetchViewChange,
     NewView,
+    Ping,
+    Pong,
     Prepare,
     PrePrepare,
     Status,
@@ -49,6 +51,7 @@ from validators.consensus.needs import Recovery, Signer
 from validators.consensus.ordering import Ordering
 from validators.consensus.outbox import Outbox
 from validators.consensus.own import Own
+from validators.consensus.pinging import Pinging
 from validators.consensus.pool import Pool
 from validators.consensus.proposing import Proposing
 from validators.consensus.reporting import SUPPLIED_MAX, Reporting
@@ -113,6 +116,7 @@ class Replica:
         self.catch_up = CatchUp(self)
         self.reporting = Reporting(self)
         self.suspicion = Suspicion(self)
+        self.pinging = Pinging(self)
         self._last_turn = 0
         self._paused_at = -SHORT_PAUSE_EVERY
         self._steps = 0
@@ -130,6 +134,7 @@ class Replica:
         restoring.restore(self, recovery)
         if not self.voting:
             self.stop_voting(self.voting_reason or ("its ledger says so" if asked else "no vote"))
+        self.pinging.begin(recovery)
         highest = max(self.log.highest, self.views.start, self.executed)
         self.suspicion.begin()
         self.views.install_demanded()
@@ -182,6 +187,7 @@ class Replica:
         self.view_changes.tick()
         self.catch_up.tick()
         self.suspicion.tick()
+        self.pinging.tick()
         self.reporting.tick()
         self._settle()
         return self.outbox.take()
@@ -192,10 +198,6 @@ class Replica:
             self._deadline = self._next_deadline()
             self._deadline_known = True
         return self._deadline
-
-    def measured(self, round_trip: int) -> None:
-        """A host that measures its links tells the peers' round trip, nanoseconds (R31)."""
-        self.suspicion.on_round_trip(round_trip)
 
     def snapshot(self) -> ReplicaSnapshot:
         """What status pages show; a frozen value."""
@@ -220,7 +222,12 @@ class Replica:
 
     def may_vote(self, view: int) -> bool:
         """Whether an own vote in `view` is allowed now."""
-        return self.voting and view == self.views.view and not self.views.changing
+        return self.free and view == self.views.view and not self.views.changing
+
+    @property
+    def free(self) -> bool:
+        """Whether this replica may bind itself: it votes, and it has seen what it said before (R11)."""
+        return self.voting and not self.pinging.holding
 
     def waiting_since(self) -> int | None:
         """Monotonic time since when a request or a proposal waits, or None. Votes alone are no work:
@@ -230,6 +237,13 @@ class Replica:
         if oldest is None:
             return slot.opened if slot is not None else None
         return oldest.arrived if slot is None else min(oldest.arrived, slot.opened)
+
+    def on_free(self) -> None:
+        """A quorum has shown what it holds of this replica: votes that waited are given now."""
+        for slot in list(self.log.unexecuted(self.executed)):
+            self.ordering.consider(slot)
+            self.ordering.advance(slot)
+        self.views.look()
 
     def stop_voting(self, reason: str) -> None:
         """Follow from now on, restarts included, and say so (R11)."""
@@ -287,6 +301,7 @@ class Replica:
             self.view_changes.deadline(),
             self.catch_up.deadline(),
             self.suspicion.deadline(),
+            self.pinging.deadline(),
             self.reporting.deadline(),
         ]
         if self.n > 1:
@@ -303,6 +318,7 @@ class Replica:
                 self.suspicion,
                 self.catch_up,
                 self.reporting,
+                self.pinging,
                 self.batches,
                 self.view_changes,
             ):
@@ -415,6 +431,8 @@ class Replica:
                 self._on_supply_frames,
                 lambda m, _p: Reason.TOO_LARGE if len(m.frames) > SUPPLIED_MAX else None,
             ),
+            (Ping, self.pinging.on_ping, _never),
+            (Pong, self.pinging.on_pong, self.pinging.refuse_pong),
             (Entries, self.catch_up.on_entries, lambda _m, p: self.catch_up.refuse_entries(p)),
         ]
         handlers = {kind: handler for kind, handler, _refuse in rows}

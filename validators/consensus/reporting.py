@@ -59,6 +59,11 @@ class Reporting:
     def say(self) -> None:
         """Tell all members where this replica is."""
         core = self.core
+        core.outbox.broadcast(self._status())
+        self._last_sent = core.now.monotonic
+
+    def _status(self) -> bytes:
+        core = self.core
         views = core.views
         status = Status(
             epoch=core.config.epoch,
@@ -71,8 +76,7 @@ class Reporting:
             missing=self.missing(),
             voting=core.voting,
         )
-        core.outbox.broadcast(core.signer.sign(status))
-        self._last_sent = core.now.monotonic
+        return core.signer.sign(status)
 
     def missing(self) -> tuple[int, ...]:
         """Open sequences that should have been executed by now, oldest first."""
@@ -158,6 +162,8 @@ class Reporting:
         core.catch_up.on_said(member, message.executed)
         if core.throttle.allow(member, ROUND):
             known.rounds += 1
+            if message.executed < core.executed:
+                core.outbox.send(member, self._status())  # it cannot know yet how far it lags
             self._remind(member, message)
             self._supply(member, known)
 

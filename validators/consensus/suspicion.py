@@ -115,7 +115,7 @@ class Suspicion:
         if bound and self._quorum_bound_at is None:
             self._quorum_bound_at = core.now.monotonic
         joined = views.joined_view()
-        if joined is not None and core.voting:
+        if joined is not None and core.free:
             views.leave(joined, "f + 1 members left")
         else:
             self.evaluate()
@@ -155,7 +155,7 @@ class Suspicion:
     def evaluate(self) -> None:
         """Suspect, stop suspecting, or leave the view."""
         core = self.core
-        if core.n == 1 or not core.voting:
+        if core.n == 1 or not core.free:
             return
         others = self._others()
         if self.ground is not None and self._lapsed(len(others)):
@@ -261,7 +261,7 @@ class Suspicion:
         return min(doubled, max(self.core.config.timeout_max, self._base))
 
     def on_round_trip(self, nanoseconds: int) -> None:
-        """A host that measures its links tells the peers' round trip (R31)."""
+        """Within this time a quorum answers (pinging; R31)."""
         self._round_trip = nanoseconds
         self._adapt()
 
@@ -309,7 +309,7 @@ class Suspicion:
     def deadline(self) -> int | None:
         """Monotonic time of the next look, or None."""
         core = self.core
-        if core.n == 1 or not core.voting:
+        if core.n == 1 or not core.free:
             return None
         if self.ground is not None:
             return self._say_again

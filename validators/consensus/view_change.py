@@ -74,7 +74,7 @@ class Views:
     def leave(self, view: int, reason: str) -> None:
         """Send a VIEW-CHANGE: binding, durable first; never again a vote below `view` (R6, R29)."""
         core = self.core
-        if view <= self.view or not core.voting:
+        if view <= self.view or not core.free:
             return
         self.view = view
         self.changing = True
@@ -162,6 +162,23 @@ class Views:
         core.suspicion.on_view_change()
         self._lead()
 
+    def look(self) -> None:
+        """This replica may bind itself now: catch up on what waited for that."""
+        self._retry_waiting()
+        self.core.suspicion.on_view_change()
+        self._lead()
+
+    def said_by(self, member: int, view: int) -> list[bytes]:
+        """VIEW-CHANGEs above `view` of a member, and the NEW-VIEW of a view above it that it leads."""
+        claims = [self.claims.get(member), self._older.get(member)]
+        frames = [claim.frame for claim in claims if claim is not None and claim.view > view]
+        if self.view > view:
+            if self.new_view and self.primary == member:
+                frames.append(self.new_view)
+            basis = (self.core.signer.open(frame) for frame in self.basis.values())
+            frames += [each.frame for each in basis if each.message.sender == member]
+        return frames
+
     def joined_view(self) -> int | None:
         """The highest view that f + 1 members left for, above the own: at least one is honest."""
         views = sorted((claim.view for claim in self.claims.values()), reverse=True)
@@ -179,7 +196,7 @@ class Views:
     def _lead(self) -> None:
         """As the primary of the view I am bound to, with q VIEW-CHANGEs for it: send NEW-VIEW."""
         core = self.core
-        if not self.changing or self.primary != core.index or not core.voting:
+        if not self.changing or self.primary != core.index or not core.free:
             return
         claims = [claim for claim in self.claims.values() if claim.view == self.view]
         if len(claims) < core.q or core.index not in {claim.sender for claim in claims}:

@@ -21,6 +21,8 @@ BYTES_MAX = 32 * 1024 * 1024
 
 _FIRST_STATEMENT = 16
 _FIRST_LINK = 64
+_MEASURING = (76, 77)
+"""Ping and Pong: behind bulk they would measure our own queue."""
 _ENVELOPE_OF_FOUR = 0x94
 
 
@@ -32,13 +34,14 @@ class Lane(enum.IntEnum):
 
 
 def lane_of(frame: bytes) -> Lane:
-    """The lane of a frame by its envelope's kind: statements of replicas first, all else bulk.
+    """The lane of a frame by its envelope's kind: statements of replicas first, with what measures the link; all else bulk.
 
     Reads two bytes of the MessagePack array `[kind, ...]`: kinds below 128 are one byte. Nothing is
     trusted by this, only scheduled.
     """
-    if len(frame) > 2 and frame[0] == _ENVELOPE_OF_FOUR and _FIRST_STATEMENT <= frame[1] < _FIRST_LINK:
-        return Lane.CONSENSUS
+    if len(frame) > 2 and frame[0] == _ENVELOPE_OF_FOUR:
+        if _FIRST_STATEMENT <= frame[1] < _FIRST_LINK or frame[1] in _MEASURING:
+            return Lane.CONSENSUS
     return Lane.BULK
 
 

@@ -40,6 +40,7 @@ _SMALL = frozenset(
         m.FetchEntries,
         m.FetchViewChange,
         m.Busy,
+        m.Ping,
         m.Follow,
         m.Hello,
         m.Query,
@@ -280,6 +281,6 @@ def _nested_frames(message: Any) -> Iterable[tuple[bytes, type[Any] | None]]:
                 yield frame, m.Commit
         for frame in message.checkpoint:
             yield frame, m.Checkpoint
-    elif kind is m.SupplyFrames:
+    elif kind is m.SupplyFrames or kind is m.Pong:
         for frame in message.frames:
             yield frame, None

@@ -1,0 +1,206 @@
+"""Phase: Ping and Pong: how far members are (R31), and what they hold of this replica's own word (R11).
+
+At start a replica with a past asks everybody for the newest statements under its own key, and gives no
+vote before all have shown what they hold, or q members (itself included) have and the others were given
+`fetch_retry` to do so too. What was committed with its vote is known to an honest member of any quorum;
+what only somebody unreachable heard stays unknown, as R11 has it. A statement that the ledger lacks makes
+the replica a follower before it can contradict itself. Without q members nothing could be decided, so
+the wait costs a round trip, and a quarter of a second while somebody is down.
+
+Later Pings only measure. The round trip that counts is the one within which a quorum answers: f liars who
+answer late cannot stretch T, and answering early only shortens it to its base.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from validators import quorum
+from validators.consensus.effects import Reason
+from validators.consensus.messages import Ping, Pong
+from validators.consensus.needs import Recovery
+from validators.consensus.throttle import Throttle
+from validators.consensus.verified import Verified
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["OWN_SHOWN_MAX", "Pinging"]
+
+PING_EVERY = 2_000_000_000
+"""Nanoseconds between two Pings; while waiting for answers to the first, `resend_after`."""
+SAMPLES_KEPT = 8
+"""Round trips of one member remembered; their median counts, so one busy turn does not."""
+ANSWER_GAP = 20_000_000
+"""A member's Pings are answered at most this often, nanoseconds."""
+OWN_SHOWN_MAX = 256
+"""Statements in one Pong, newest first."""
+
+
+class Pinging:
+    """Owns the Pings under way, what they measured, and whether votes wait for the first answers."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.holding = False
+        """Votes wait for the answers of a quorum (R11)."""
+        self._asked: dict[int, tuple[int, int]] = {}
+        """Member -> (number, monotonic time) of the Ping it has not answered."""
+        self._enough_since: int | None = None
+        """When a quorum had answered."""
+        self._shown: set[int] = set()
+        """Members that showed what they hold of this replica."""
+        self._trips: dict[int, deque[int]] = {}
+        self._number = 0
+        self._last = 0
+        self._throttle = Throttle(core, ANSWER_GAP)
+        self._commits: dict[int, tuple[bytes, ...]] = {}
+        """Sequence -> COMMIT frames of executed entries out of the ledger."""
+
+    # --- asking -------------------------------------------------------------------------------------
+
+    def begin(self, recovery: Recovery) -> None:
+        """Ask everybody; wait for a quorum if this ledger has a past. An empty one has none: a node that
+        had one and lost it is flagged by its host (R11)."""
+        core = self.core
+        self._commits = {r.entry.sequence: r.commits for r in recovery.entries if r.commits}
+        self._number = max(0, core.now.wall)  # no answer to a former life is taken for one to this
+        if core.n == 1:
+            return
+        past = bool(recovery.slots) or bool(recovery.entries) or recovery.checkpoint is not None
+        self.holding = past and core.voting
+        self._ask()
+
+    def _ask(self) -> None:
+        core = self.core
+        self._number += 1
+        self._last = core.now.monotonic
+        for member in core.others:
+            if self.holding and member in self._shown:
+                continue
+            self._asked[member] = (self._number, core.now.monotonic)
+            mine = core.voting and member not in self._shown
+            frame = core.signer.link(Ping(self._number, mine, core.views.view))
+            core.outbox.send(member, frame)
+
+    def tick(self) -> None:
+        """Ask again when it is time."""
+        self._look()
+        if self.core.n > 1 and self.core.now.monotonic >= self._next_ping():
+            self._ask()
+
+    def deadline(self) -> int | None:
+        """Monotonic time of the next Ping, or of the end of the wait."""
+        if self.core.n == 1:
+            return None
+        due = self._next_ping()
+        if self.holding and self._enough_since is not None:
+            due = min(due, self._enough_since + self.core.config.fetch_retry)
+        return due
+
+    def _next_ping(self) -> int:
+        return self._last + (self.core.config.resend_after if self.holding else PING_EVERY)
+
+    def shift(self, gap: int) -> None:
+        """This process was paused: what it asked before measures nothing (R31)."""
+        self._asked.clear()
+
+    # --- answering ----------------------------------------------------------------------------------
+
+    def on_ping(self, verified: Verified[Ping]) -> None:
+        """A member asks how far it is, and at its start what it said."""
+        core = self.core
+        member = verified.peer.member
+        message = verified.message
+        if member is None or not self._throttle.allow(member, b"mine" if message.mine else b"ping"):
+            return
+        frames = self._shown_to(member, message.view) if message.mine else ()
+        core.outbox.send(member, core.signer.link(Pong(message.number, core.executed, frames)))
+
+    def _shown_to(self, member: int, view: int) -> tuple[bytes, ...]:
+        """As much as one message takes; one statement that its ledger lacks is enough."""
+        shown: dict[bytes, None] = {}
+        room = self.core.config.resend_bytes_max
+        for frame in self._said_by(member, view):
+            room -= len(frame)
+            if (shown and room < 0) or len(shown) >= OWN_SHOWN_MAX:
+                break
+            shown[frame] = None
+        return tuple(shown)
+
+    def _said_by(self, member: int, view: int) -> Iterator[bytes]:
+        """Statements of a member that could still matter, the weightiest and newest first. In views
+        below its own it can vote no more, whatever its ledger lost."""
+        core = self.core
+        yield from core.views.said_by(member, view)
+        yield from core.checkpoints.said_by(member)
+        for sequence in range(core.log.highest, core.log.stable, -1):
+            slot = core.log.slots.get(sequence)
+            if slot is None or slot.view < view:
+                continue
+            for tally in (slot.commits, slot.prepares):
+                if member in tally.votes:
+                    yield tally.votes[member].frame
+            if quorum.primary(slot.view, core.n) == member:
+                yield from slot.proposals.values()
+        for certificate in core.log.certificates.values():
+            yield from self._of(member, view, (certificate.proof.pre_prepare, *certificate.proof.prepares))
+        for sequence, frames in self._commits.items():
+            if sequence > core.log.stable:
+                yield from self._of(member, view, frames)
+
+    def _of(self, member: int, view: int, frames: tuple[bytes, ...]) -> Iterator[bytes]:
+        for frame in frames:
+            message = self.core.signer.open(frame).message
+            if message.sender == member and message.view >= view:
+                yield frame
+
+    # --- listening ----------------------------------------------------------------------------------
+
+    def refuse_pong(self, message: Pong, member: int | None) -> Reason | None:
+        """Cheap refusal (R5): only an answer to the Ping under way."""
+        if len(message.frames) > OWN_SHOWN_MAX:
+            return Reason.TOO_LARGE
+        asked = self._asked.get(member) if member is not None else None
+        return None if asked is not None and asked[0] == message.number else Reason.NOT_ASKED
+
+    def on_pong(self, verified: Verified[Pong]) -> None:
+        """A member answered; what it shows under the own key is compared with the ledger."""
+        core = self.core
+        member = verified.peer.member
+        message = verified.message
+        reason = self.refuse_pong(message, member)
+        if member is None or reason is not None:
+            core.outbox.refused(reason or Reason.NOT_ASKED, verified)
+            return
+        _number, sent = self._asked.pop(member)
+        self._trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(core.now.monotonic - sent)
+        core.suspicion.on_round_trip(self.round_trip())
+        for frame in message.frames:
+            found = verified.nested.get(frame)
+            if found is not None and found.message.sender == core.index:
+                core.own.on_own(found)
+        core.catch_up.on_said(member, message.executed)
+        self._shown.add(member)
+        self._look()
+
+    def _look(self) -> None:
+        """End the wait when enough have answered."""
+        core = self.core
+        if not self.holding:
+            return
+        now = core.now.monotonic
+        if self._enough_since is None and len(self._shown) + 1 >= core.q:
+            self._enough_since = now
+        waited = self._enough_since is not None and now >= self._enough_since + core.config.fetch_retry
+        if waited or len(self._shown) + 1 == core.n or not core.voting:
+            self.holding = False
+            core.on_free()
+
+    def round_trip(self) -> int:
+        """Within how many nanoseconds a quorum answers; 0 while fewer members were measured."""
+        middles = sorted(sorted(trips)[len(trips) // 2] for trips in self._trips.values())
+        needed = self.core.q - 1
+        return middles[needed - 1] if 0 < needed <= len(middles) else 0
