@@ -46,9 +46,9 @@ class Evidence:
         """`first` and `second` contradict each other."""
         self._note(kind, second, (first, second.frame))
 
-    def note_single(self, kind: str, proof: Verified[Any]) -> None:
-        """A statement that convicts by itself."""
-        self._note(kind, proof, (proof.frame,))
+    def note_single(self, kind: str, proof: Verified[Any], basis: tuple[bytes, ...] = ()) -> None:
+        """A statement that convicts by itself, or with the frames that it rests on."""
+        self._note(kind, proof, (proof.frame, *basis))
 
     def _note(self, kind: str, verified: Verified[Any], frames: tuple[bytes, ...]) -> None:
         message = verified.message

@@ -282,7 +282,7 @@ class Views:
             if claim is None:
                 missing.append(digest)
             elif claim.view != message.view or claim.sender != sender:
-                self._convict(verified)
+                self._convict(verified, (claim.frame,))
                 return
             else:
                 used.append(claim)
@@ -295,7 +295,7 @@ class Views:
         config = core.config
         expected = proposals(plan(used), epoch=config.epoch, view=message.view, members=config.n)
         if _carried(verified) != expected:
-            self._convict(verified)
+            self._convict(verified, tuple(claim.frame for claim in used))
             return
         self.enter(verified.frame, message, used)
 
@@ -306,10 +306,11 @@ class Views:
                 return claim
         return self._extra.get(digest)
 
-    def _convict(self, verified: Verified[NewView]) -> None:
+    def _convict(self, verified: Verified[NewView], basis: tuple[bytes, ...] = ()) -> None:
+        """`basis`: the VIEW-CHANGEs from which the NEW-VIEW does not follow."""
         self._waiting.pop(verified.message.sender, None)
         self._forget_wishes()
-        self.core.evidence.note_single("bad_new_view", verified)
+        self.core.evidence.note_single("bad_new_view", verified, basis)
         self.core.outbox.refused(Reason.BAD_PROOF, verified)
         self.core.suspicion.on_bad_new_view(verified.message.view)
 

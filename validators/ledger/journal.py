@@ -22,6 +22,7 @@ from validators.consensus.effects import (
 )
 from validators.ledger import encoding, recovery
 from validators.ledger.bodies import Bodies
+from validators.ledger.convictions import Convictions
 from validators.ledger.location import Location, drop_alias
 from validators.ledger.materialise import RowWrites
 from validators.ledger.meta import Meta, count_turn, replace_meta
@@ -70,6 +71,7 @@ class Ledger:
         self._bodies: Bodies | None = None
         """None: `load` was not called since the ledger was opened."""
         self._broken = ""
+        self._convictions = Convictions()
         self._noted: list[Noted] = []
         """Executed entries whose rows are not written yet: those of the last 100 ms (R9)."""
         self._batches: dict[int, bytes] = {}
@@ -154,9 +156,10 @@ class Ledger:
         """Take the outcomes of an executed entry; they are written with the rows (ports.Watcher).
 
         The host must show the ledger the notes of each turn, those of a replay at start included:
-        outcomes are in no entry, and the list of operations is made of both.
+        outcomes are in no entry, and the list of operations is made of both. Evidence is kept too.
         """
         if not isinstance(note, Executed):
+            self._convictions.notice(note)
             return
         sequence = note.entry.sequence
         body = self._batches.pop(sequence, None)
@@ -182,11 +185,13 @@ class Ledger:
         try:
             rows = RowWrites(self._store, changes, noted)
             fence = replace_meta(meta, held_by=self.incarnation)
-            self._store.commit(fence, rows.writes, durable=False, finish=rows.counters)
+            writes = [*rows.writes, *self._convictions.writes()]
+            self._store.commit(fence, writes, durable=False, finish=rows.counters)
         except JournalError as error:
             self._fail(error)
             raise
         self._meta = meta
+        self._convictions.written()
         self._noted = [one for one in self._noted if one.sequence > sequence]
 
     # --- reading back -----------------------------------------------------------------------------
@@ -238,6 +243,10 @@ class Ledger:
 
     def maintain(self) -> None:
         """Let the database do its own housekeeping, outside the turn (R25). Call it when idle."""
+        if len(self._convictions):
+            fence = replace_meta(self._meta, held_by=self.incarnation)
+            self._store.commit(fence, self._convictions.writes(), durable=True)
+            self._convictions.written()
         self._store.maintain()
 
     def close(self) -> None:

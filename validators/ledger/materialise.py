@@ -8,7 +8,7 @@ from typing import Any
 
 from validators.consensus.effects import ApplicationChange
 from validators.ledger import state_rows, statements
-from validators.ledger.outcomes import INSERT_OPERATION, INSERT_OUTCOMES, Noted
+from validators.ledger.outcomes import INSERT_OPERATION, INSERT_OUTCOMES, INSERT_STATES, Noted
 from validators.ledger.store import Store, Write
 
 __all__ = ["RowWrites", "ticket_counter"]
@@ -33,9 +33,12 @@ class RowWrites:
         self._counts.update(ticket_counter(row[2], row[0]) for row in tickets.values())
         outcomes: list[tuple[Any, ...]] = []
         operations: list[tuple[Any, ...]] = []
+        states: list[tuple[Any, ...]] = []
         for entry in noted:
             outcomes.append(entry.outcomes)
             operations += entry.operations
+            if entry.states:
+                states.append(entry.states)
             self._counts.update(entry.counts)
         store.expect_tickets([(row[0], row[1]) for row in tickets.values()])
         self.writes = _written(
@@ -44,6 +47,7 @@ class RowWrites:
             Write(statements.DROP_STATE_ROW, dropped),
             Write(INSERT_OUTCOMES, outcomes),
             Write(INSERT_OPERATION, operations),
+            Write(INSERT_STATES, states),
         )
 
     def counters(self) -> list[Write]:

@@ -268,8 +268,7 @@ class Counter(models.Model):
 class Evidence(models.Model):
     """Signed frames that convict a member (PITFALLS row 22); bounded by `convictions`."""
 
-    id = SequenceField(primary_key=True)
-    """From the slot that it is about: the same crime is kept once."""
+    id = RowNumberField(primary_key=True)
     code = models.CharField(max_length=64)
     epoch = models.BigIntegerField()
     member = models.IntegerField()
@@ -283,8 +282,13 @@ class Evidence(models.Model):
     checksum = models.BigIntegerField()
 
     class Meta:
-        ordering = ["-timestamp", "-id"]
+        ordering = ["-id"]
         verbose_name_plural = "evidence"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["member", "epoch", "code", "view", "sequence"], name="one_evidence_per_crime"
+            )
+        ]
 
 
 class ViewArchive(models.Model):

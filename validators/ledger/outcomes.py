@@ -24,6 +24,7 @@ from validators.wire import Envelope
 __all__ = [
     "INSERT_OPERATION",
     "INSERT_OUTCOMES",
+    "INSERT_STATES",
     "ORDERED_OPERATION_SLOTS",
     "UNLISTED",
     "Listed",
@@ -41,6 +42,10 @@ UNLISTED = frozenset({"issue", "seed", "open_session", "barrier"})
 INSERT_OUTCOMES = (
     "INSERT INTO ledger_entryoutcomes (sequence, operations, listed, outcomes, checksum)"
     " VALUES (?, ?, ?, ?, ?) ON CONFLICT (sequence) DO NOTHING"
+)
+INSERT_STATES = (
+    "INSERT INTO ledger_entrystates (sequence, content, checksum) VALUES (?, ?, ?)"
+    " ON CONFLICT (sequence) DO NOTHING"
 )
 INSERT_OPERATION = (
     "INSERT INTO ledger_operationrecord (id, sequence, batch_index, view, timestamp, event,"
@@ -64,6 +69,8 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
     """Parameters of INSERT_OPERATION; empty where operations are not searched."""
     counts: dict[str, int]
     """What it adds to the counters."""
+    states: tuple[Any, ...] = ()
+    """Parameters of INSERT_STATES; () where operations are not searched."""
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
@@ -113,10 +120,21 @@ def note_executed(executed: Executed, *, origin_view: int, with_operations: bool
         sequence=sequence,
         outcomes=(*columns, checksum(columns)),
         operations=rows,
+        states=_states(executed) if with_operations else (),
         counts={
             f"operation/{kind}/{'ok' if ok else 'refused'}": number for (kind, ok), number in kinds.items()
         },
     )
+
+
+def _states(executed: Executed) -> tuple[Any, ...]:
+    """Every operation's ticket state afterwards: what a leaf holds beyond the batch and the codes."""
+    states = tuple(
+        (first_index, tuple(outcome.state for outcome in outcomes))
+        for _bundle, first_index, outcomes in executed.bundles
+    )
+    columns = (executed.entry.sequence, canonical.encode(states))
+    return (*columns, checksum(columns))
 
 
 def batch_view(body: bytes) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "ADD_TO_COUNTER",
+    "ARCHIVE_VIEWS",
     "DROP_BODIES",
     "DROP_SLOTS",
     "DROP_STATE_ROW",
@@ -13,7 +14,10 @@ __all__ = [
     "INSERT_CHECKPOINT",
     "INSERT_COMMITS",
     "INSERT_ENTRY",
+    "INSERT_EVIDENCE",
     "INSERT_SLOT",
+    "TRIM_EVIDENCE",
+    "TRIM_VIEWS",
     "TICKET_COLUMNS",
     "UNINDEX_STATES",
     "UPSERT_STATE",
@@ -49,6 +53,24 @@ DROP_SLOTS = (
 DROP_VIEWS = (
     "DELETE FROM ledger_protocolrecord WHERE phase IN ('view_change', 'new_view', 'view')"
     " AND (epoch < ? OR (epoch = ? AND view < ?))"
+)
+ARCHIVE_VIEWS = (
+    "INSERT INTO ledger_viewarchive (id, epoch, view, frames) SELECT id, epoch, view, frames"
+    " FROM ledger_protocolrecord WHERE phase = 'new_view' AND (epoch < ? OR (epoch = ? AND view < ?))"
+    " ON CONFLICT (id) DO NOTHING"
+)
+"""What DROP_VIEWS would forget and an auditor may need: with the same parameters, before it."""
+TRIM_VIEWS = (
+    "DELETE FROM ledger_viewarchive WHERE id NOT IN"
+    " (SELECT id FROM ledger_viewarchive ORDER BY id DESC LIMIT ?)"
+)
+INSERT_EVIDENCE = (
+    "INSERT INTO ledger_evidence (code, epoch, member, view, sequence, frames, timestamp, checksum)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (member, epoch, code, view, sequence) DO NOTHING"
+)
+TRIM_EVIDENCE = (
+    "DELETE FROM ledger_evidence WHERE member = ? AND id NOT IN"
+    " (SELECT id FROM ledger_evidence WHERE member = ? ORDER BY id LIMIT ?)"
 )
 DROP_BODIES = "DELETE FROM ledger_batchbody WHERE id = ?"
 

@@ -22,6 +22,9 @@ from validators.ports import JournalError
 __all__ = ["Head", "TurnPlan", "without_repeats"]
 
 
+VIEWS_ARCHIVED = 32
+"""NEW-VIEWs kept for auditors, with their VIEW-CHANGEs: each a few dozen kilobytes."""
+
 ENTERED = "view"
 """Phase of the record that a view was entered: what bound the replica to lower views may go (R29)."""
 
@@ -75,7 +78,9 @@ class TurnPlan:
         writes = [Write(sql, rows) for sql, rows in self._rows.items()]
         if self._entered > (0, 0):
             epoch, view = self._entered
+            writes.append(Write(statements.ARCHIVE_VIEWS, [(epoch, epoch, view)]))
             writes.append(Write(statements.DROP_VIEWS, [(epoch, epoch, view)]))
+            writes.append(Write(statements.TRIM_VIEWS, [(VIEWS_ARCHIVED,)]))
         if self._pruned:
             writes += self._prune(self._pruned)
         return writes
