@@ -8,11 +8,24 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
+PATIENCE = 90.0
+"""Seconds until a wait counts as failed. What passes never waits so long: it is generous, for machines that
+do other things as well. Only a time that somebody was promised is given to `wait_until` as a number."""
 
-def wait_until(look: Callable[[], Found], *, timeout: float, what: str, pause: float = 0.02) -> Found:
+MARGIN = 3.0
+"""Promised times hold on a machine of its own; tests share theirs, and allow this many times as much."""
+
+
+def wait_until(
+    look: Callable[[], Found],
+    *,
+    what: str | Callable[[], str],
+    timeout: float = PATIENCE,
+    pause: float = 0.02,
+) -> Found:
     """Look again and again until `look()` is true in the sense of `bool`, and return what it gave.
 
-    Fails with `what` after `timeout` seconds.
+    Fails with `what` (text, or a function that gives it at that moment) after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -20,5 +33,5 @@ def wait_until(look: Callable[[], Found], *, timeout: float, what: str, pause: f
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:g} s: {what}")
+            raise AssertionError(f"not within {timeout:g} s: {what() if callable(what) else what}")
         time.sleep(pause)

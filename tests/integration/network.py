@@ -9,28 +9,41 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
 
-from tests.waiting import wait_until
+from tests.integration import servers
+from tests.waiting import PATIENCE, wait_until
+from validators.processes.preparation import free_ports
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-START_PATIENCE = 60.0
-"""Seconds for a first start on a busy machine."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class Patient(httpx.HTTPTransport):
+    """Repeats a single ticket operation that was not decided, with the same nonce (R13, R14)."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if request.method != "POST" or not path.startswith("/api/v1/tickets/") or path.endswith("/batch"):
+            return super().handle_request(request)
+        body = request.read()
+        if b'"nonce"' not in body and "Idempotency-Key" not in request.headers:
+            request.headers["Idempotency-Key"] = uuid4().hex
+        since = time.monotonic()
+        while True:
+            response = super().handle_request(request)
+            if response.status_code not in (503, 504) or time.monotonic() - since > PATIENCE:
+                return response
+            response.close()
 
 
 class Network:
@@ -38,7 +51,7 @@ class Network:
 
     def __init__(self, data: Path, *, port: int | None = None, environment: Mapping[str, str] = {}) -> None:
         self.data = data
-        self.port = port or free_port()
+        self.port = port or free_ports(1)[0]
         self._environment = dict(environment)
         self.process: subprocess.Popen[str] | None = None
         self.log = data.parent / f"{data.name}.log"
@@ -59,7 +72,7 @@ class Network:
     def launch(self, *, through_make: bool = False) -> None:
         """Start without waiting."""
         if self.process is not None:
-            self.process.wait(30)
+            self.process.wait(PATIENCE)
         command = [sys.executable, "manage.py", "up"]
         if through_make:
             command = ["make", "up", f"DATA={self.data}", f"PORT={self.port}"]
@@ -94,13 +107,16 @@ class Network:
     def start(self, *, through_make: bool = False) -> None:
         """Start, and return when the credentials appear."""
         self.launch(through_make=through_make)
-        wait_until(self.is_ready, timeout=START_PATIENCE, what=f"ready; see {self.log}")
+        wait_until(self.is_ready, what=lambda: f"ready\n{self.said()}")
 
     def is_ready(self) -> bool:
         assert self.process is not None
-        said = self.log.read_text()[-2000:] if self.log.exists() else ""
-        assert self.process.poll() is None, f"up ended: {said}"
+        assert self.process.poll() is None, f"up ended: {self.said()}"
         return self.credentials_file.exists()
+
+    def said(self) -> str:
+        """The end of what `up` printed, for a failure's message."""
+        return self.log.read_text(errors="replace")[-4_000:] if self.log.exists() else ""
 
     @property
     def credentials_file(self) -> Path:
@@ -110,9 +126,15 @@ class Network:
     def credentials(self) -> dict[str, str]:
         return json.loads(self.credentials_file.read_text())
 
-    def client(self, **options: Any) -> httpx.Client:
-        headers = {"X-API-Key": self.credentials["api_key"]}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=15, trust_env=False, **options)
+    def client(self, *, patient: bool = True) -> httpx.Client:
+        """A program with the first key; `patient`: it asks for undecided outcomes again, as a gate does."""
+        return httpx.Client(
+            base_url=self.url,
+            headers={"X-API-Key": self.credentials["api_key"]},
+            timeout=PATIENCE,
+            trust_env=False,
+            transport=Patient() if patient else httpx.HTTPTransport(),
+        )
 
     def nodes(self) -> dict[str, dict[str, Any]]:
         with self.client() as client:
@@ -127,6 +149,14 @@ class Network:
         except psutil.NoSuchProcess:
             return []
 
+    def titles(self) -> list[str]:
+        """What `ps` shows of them."""
+        found = []
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                found.append(" ".join(process.cmdline()))
+        return found
+
     def titled(self, text: str) -> psutil.Process | None:
         """The one living process of this network whose title contains `text`."""
         for process in self.processes():
@@ -137,7 +167,7 @@ class Network:
                 continue
         return None
 
-    def wait_for_title(self, text: str, *, besides: int = 0, timeout: float = 15) -> psutil.Process:
+    def wait_for_title(self, text: str, *, besides: int = 0, timeout: float = PATIENCE) -> psutil.Process:
         def look() -> psutil.Process | None:
             found = self.titled(text)
             return found if found is not None and found.pid != besides else None
@@ -150,7 +180,7 @@ class Network:
         """End it in order."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(20)
+            self.process.wait(PATIENCE)
 
     def end_whatever_is_left(self) -> None:
         left = self.processes()
@@ -159,9 +189,9 @@ class Network:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        psutil.wait_procs(left, timeout=15)
+        psutil.wait_procs(left, timeout=PATIENCE)
         if self.process is not None:
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
 
 
 def living(processes: list[psutil.Process]) -> list[psutil.Process]:
@@ -182,9 +212,13 @@ def wait_until_gone(processes: list[psutil.Process], *, timeout: float) -> None:
 
 
 @contextmanager
-def network(data: Path, **options: Any) -> Iterator[Network]:
+def network(data: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[Network]:
     """A network that is ended in the end, by force where it must be."""
-    made = Network(data, **options)
+    with servers.place() as place:
+        yield from _run(Network(data, environment=place | dict(environment or {})))
+
+
+def _run(made: Network) -> Iterator[Network]:
     try:
         yield made
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,27 +13,25 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import msgspec
+import psycopg
 
-from tests.waiting import wait_until
+from tests.integration import servers
+from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Barrier, build
 from validators.consensus.messages import Operation
 from validators.gateway.client import Gateway, valid_until
 from validators.gateway.collector import Result
 from validators.genesis import Genesis, decode
+from validators.node.build import ledger_location
 from validators.node.layout import ClusterFolder, NodeFolder
 from validators.node.provision import create_demo_cluster
+from validators.processes.preparation import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_TIMEOUT = 60.0
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports nobody listens on now."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+OUTCOME_WAIT = 40.0
+"""Seconds a test waits for an outcome where it does not test the waiting itself."""
+ANSWER_WAIT = 10.0
+"""Seconds for a node's answer about itself."""
 
 
 def environment() -> dict[str, str]:
@@ -62,7 +59,8 @@ class Cluster:
 
     def __init__(self, data: Path, n: int, *, settings: Mapping[str, str] | None = None) -> None:
         self.data = data
-        self.settings = dict(settings or {})
+        self._place = ExitStack()
+        self.settings = self._place.enter_context(servers.place(broker=False)) | dict(settings or {})
         """Environment of the nodes besides the least."""
         self.folder = ClusterFolder(data)
         create_demo_cluster(data, nodes=n, host="127.0.0.1", ports=free_ports(n))
@@ -83,14 +81,14 @@ class Cluster:
         for index in indices:
             self.processes[index].kill()
         for index in indices:
-            self.processes.pop(index).wait(10)
+            self.processes.pop(index).wait(PATIENCE)
 
     def stop(self, *indices: int) -> list[int]:
         """SIGTERM; their exit codes."""
         chosen = indices or tuple(self.processes)
         for index in chosen:
             self.processes[index].send_signal(signal.SIGTERM)
-        return [self.processes.pop(index).wait(15) for index in chosen]
+        return [self.processes.pop(index).wait(PATIENCE) for index in chosen]
 
     def node(self, index: int) -> NodeFolder:
         return self.folder.node(f"node{index}")
@@ -111,7 +109,7 @@ class Cluster:
         def commits() -> bool:
             return submit(gateway, [operation(Barrier())], wait=2.0)[0].code == "ok"
 
-        wait_until(commits, timeout=START_TIMEOUT, what=f"the cluster commits\n{self.outputs()}")
+        wait_until(commits, what=lambda: f"the cluster commits\n{self.outputs()}")
 
     def outputs(self) -> str:
         """The last lines of every node, for a failure's message."""
@@ -122,24 +120,54 @@ class Cluster:
         )
 
     def status(self, gateway: Gateway, index: int) -> dict[str, Any]:
-        """A node's own status, {} when it does not answer."""
-        answer = gateway.query(index, "status").result(10)
+        """A node's own status, {} when it does not answer now."""
+        answer = gateway.query(index, "status", wait=ANSWER_WAIT).result(ANSWER_WAIT + 10)
         return msgspec.json.decode(answer.text) if not answer.code else {}
+
+    def status_of(self, gateway: Gateway, index: int) -> dict[str, Any]:
+        """A running node's own status; waits until it answers (links come back after a moment)."""
+        return wait_until(lambda: self.status(gateway, index), what=lambda: self._no_answer(index))
 
     def ticket(self, gateway: Gateway, index: int, ticket: str) -> dict[str, Any]:
-        """A ticket as one node has it, {} when it does not answer or has none."""
-        answer = gateway.query(index, "ticket", ["default", ticket]).result(10)
-        return msgspec.json.decode(answer.text) if not answer.code else {}
+        """A ticket as one running node has it, {} when it has none; waits until it answers."""
 
-    def settled(self, gateway: Gateway) -> int:
-        """Wait until every running node executed what was acknowledged; return that sequence."""
-        target = gateway.acknowledged
+        def answered() -> tuple[str, str] | None:
+            question = gateway.query(index, "ticket", ["default", ticket], wait=ANSWER_WAIT)
+            answer = question.result(ANSWER_WAIT + 10)
+            known = not answer.code or answer.code == "ticket_not_found"
+            return (answer.code, answer.text) if known else None
 
-        def all_there() -> bool:
-            return all(self.status(gateway, i).get("sequence", -1) >= target for i in self.processes)
+        found = wait_until(answered, what=lambda: self._no_answer(index))
+        assert found is not None
+        code, text = found
+        return {} if code else msgspec.json.decode(text)
 
-        wait_until(all_there, timeout=30, what=f"all at {target}\n{self.outputs()}")
+    def _no_answer(self, index: int) -> str:
+        return f"node{index} answers\n{self.outputs()}"
+
+    def settled(self, *others: Gateway) -> int:
+        """Wait until every running node executed what was acknowledged through any gateway of this
+        cluster (and `others`); return that sequence."""
+        gateways = [*self._gateways, *others]
+        target = max(gateway.acknowledged for gateway in gateways)
+
+        def sequences() -> dict[int, int]:
+            return {i: self.status(gateways[0], i).get("sequence", -1) for i in self.processes}
+
+        wait_until(
+            lambda: min(sequences().values()) >= target,
+            what=lambda: f"all at {target}: {sequences()}\n{self.outputs()}",
+        )
         return target
+
+    def lose_ledger(self, index: int) -> None:
+        """Take a stopped node's ledger away, wherever it is kept; identity and stamp stay."""
+        for path in sorted(self.node(index).ledger.rglob("*"), reverse=True):
+            path.unlink()
+        if url := self.settings.get("DATABASE_URL"):
+            place = ledger_location(self.node(index).ledger, self.genesis, f"node{index}", url)
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(f"DROP SCHEMA {place.schema} CASCADE".encode())
 
     def close(self) -> None:
         for gateway in self._gateways:
@@ -147,7 +175,8 @@ class Cluster:
         for process in self.processes.values():
             process.kill()
         for process in self.processes.values():
-            process.wait(10)
+            process.wait(PATIENCE)
+        self._place.close()
 
     def __enter__(self) -> Self:
         return self
@@ -158,10 +187,13 @@ class Cluster:
 
 def operation(command: Any, ticket: str = "", *, entry: str = "node0", nonce: bytes = b"") -> Operation:
     """One operation of this test's only actor."""
-    return build(command, ticket=ticket, actor="tester", entry=entry, valid_until=valid_until(), nonce=nonce)
+    until = valid_until(OUTCOME_WAIT)
+    return build(command, ticket=ticket, actor="tester", entry=entry, valid_until=until, nonce=nonce)
 
 
-def submit(gateway: Gateway, operations: Sequence[Operation], *, wait: float = 9.0) -> tuple[Result, ...]:
+def submit(
+    gateway: Gateway, operations: Sequence[Operation], *, wait: float = OUTCOME_WAIT
+) -> tuple[Result, ...]:
     future: Future[tuple[Result, ...]] = gateway.submit(operations, wait=wait)
     return future.result(wait + 10)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Admit, Issue
 from validators.gateway.client import Gateway
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 TICKETS = 400
 ROUNDS = 5
@@ -29,11 +29,10 @@ class Gate(threading.Thread):
         self._tickets = tickets
         self.admitted: dict[str, int] = {}
         self.surprises: list[str] = []
-        self.stop = threading.Event()
 
     def run(self) -> None:
         for ticket in self._tickets:
-            while not self.stop.is_set():
+            while True:
                 [result] = submit(
                     self._gateway, [operation(Admit(), ticket, nonce=ticket.encode())], wait=3.0
                 )
@@ -63,10 +62,12 @@ def test_r6_what_was_acknowledged_survives_kill_9_at_random_moments(
             crash(cluster, dice, gates, all_at_once=all_at_once)
             if not any(gate.is_alive() for gate in gates):
                 break
-        for gate in gates:
-            gate.join(60)
-            gate.stop.set()
-        cluster.settled(gateway)
+        wait_until(
+            lambda: not any(gate.is_alive() for gate in gates),
+            timeout=3 * PATIENCE,
+            what=lambda: f"all gates finish\n{cluster.outputs()}",
+        )
+        cluster.settled()
         check(cluster, gateway, gates)
 
 
@@ -75,8 +76,7 @@ def crash(cluster: Cluster, dice: random.Random, gates: list[Gate], *, all_at_on
     goal = sum(len(gate.admitted) for gate in gates) + dice.randrange(5, 40)
     wait_until(
         lambda: sum(len(gate.admitted) for gate in gates) >= goal or not any(g.is_alive() for g in gates),
-        timeout=60,
-        what=f"{goal} admissions\n{cluster.outputs()}",
+        what=lambda: f"{goal} admissions\n{cluster.outputs()}",
         pause=dice.random() * 0.01,
     )
     victims = list(range(4)) if all_at_once else [dice.randrange(4)]

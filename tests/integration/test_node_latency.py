@@ -14,12 +14,19 @@ from pathlib import Path
 import pytest
 
 from tests.integration.node_cluster import operation, running_cluster, submit
+from tests.waiting import MARGIN
 from tickets.machine import Issue
+from validators.gateway.client import Gateway
 
 pytestmark = pytest.mark.integration
 
 SYNCS_ON_THE_PATH = 4
 """PRE-PREPARE, PREPARE, prepared certificate, entry: each durable before it is spoken of (R6)."""
+
+
+ROUNDS = 3
+LEAST_TIMER_MS = 30.0
+"""No timer of the system is shorter: a path that waits for one takes longer than this, always."""
 
 
 def fsync_p50(folder: Path) -> float:
@@ -36,13 +43,21 @@ def fsync_p50(folder: Path) -> float:
 
 def test_an_operation_at_rest_waits_for_no_timer(tmp_path: Path) -> None:
     with running_cluster(tmp_path, 4) as (_cluster, gateway):
-        spent = []
-        for number in range(200):
-            before = time.perf_counter()
-            [issued] = submit(gateway, [operation(Issue(), f"T-{number}")])
-            spent.append((time.perf_counter() - before) * 1_000)
-            assert issued.code == "ok"
+        # Any timer on the path would show in every round; other programs on the machine do not.
+        rounds = [one_after_the_other(gateway, number) for number in range(ROUNDS)]
         floor = fsync_p50(tmp_path)
-    p50, p99 = statistics.median(spent), statistics.quantiles(spent, n=100)[98]
+    p50 = min(statistics.median(spent) for spent in rounds)
+    p99 = min(statistics.quantiles(spent, n=100)[98] for spent in rounds)
     print(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, fsync p50 {floor:.2f} ms")  # noqa: T201 - a measurement
-    assert p50 < 30 + 2 * SYNCS_ON_THE_PATH * floor
+    assert p50 < MARGIN * (LEAST_TIMER_MS + 2 * SYNCS_ON_THE_PATH * floor)
+
+
+def one_after_the_other(gateway: Gateway, round_: int) -> list[float]:
+    """Milliseconds of each of 100 operations."""
+    spent = []
+    for number in range(100):
+        before = time.perf_counter()
+        [issued] = submit(gateway, [operation(Issue(), f"T-{round_}-{number}")])
+        spent.append((time.perf_counter() - before) * 1_000)
+        assert issued.code == "ok"
+    return spent

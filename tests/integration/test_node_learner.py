@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from tests.integration.node_cluster import ROOT, environment, operation, running_cluster, submit
-from tests.waiting import wait_until
+from tests.integration.node_cluster import ROOT, Cluster, environment, operation, running_cluster, submit
+from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Consume, Issue, Validate
 
 pytestmark = pytest.mark.integration
@@ -29,12 +30,13 @@ sys.exit(run_learner(Path(sys.argv[1]), lambda: bool(asked)))
 
 
 @contextmanager
-def learner(data: Path) -> Iterator[subprocess.Popen[bytes]]:
+def learner(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
+    data = cluster.data
     with (data / "learner.out").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(data)],
             cwd=ROOT,
-            env=environment() | {"DTVN_DATA": str(data)},
+            env=environment() | cluster.settings | {"DTVN_DATA": str(data)},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -42,12 +44,20 @@ def learner(data: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
-def state_of(data: Path, ticket: str) -> str:
+def state_of(cluster: Cluster, ticket: str) -> str:
     """A ticket's state in the learner's rows, "" while there is none."""
-    path = data / "learner/ledger.sqlite3"
+    if url := cluster.settings.get("DATABASE_URL"):
+        with psycopg.connect(url, autocommit=True) as connection:
+            if connection.execute("SELECT to_regclass('learner.ledger_ticket')").fetchone() == (None,):
+                return ""
+            rows = connection.execute(
+                "SELECT state FROM learner.ledger_ticket WHERE ticket_id = %s", (ticket,)
+            ).fetchall()
+            return str(rows[0][0]) if rows else ""
+    path = cluster.data / "learner/ledger.sqlite3"
     if not path.exists():
         return ""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
@@ -61,29 +71,25 @@ def state_of(data: Path, ticket: str) -> str:
 def test_r28_the_learner_follows_restarts_and_catches_up(tmp_path: Path) -> None:
     with running_cluster(tmp_path, 4) as (cluster, gateway):
         submit(gateway, [operation(Issue(), f"T-{number}") for number in range(100)])
-        with learner(tmp_path) as process:
+        with learner(cluster) as process:
             wait_until(
-                lambda: state_of(tmp_path, "T-99") == "ISSUED",
-                timeout=30,
+                lambda: state_of(cluster, "T-99") == "ISSUED",
                 what="the learner caught up with what was before it",
             )
             submit(gateway, [operation(Validate(), "T-1")])
-            wait_until(lambda: state_of(tmp_path, "T-1") == "VALIDATED", timeout=10, what="it follows")
+            wait_until(lambda: state_of(cluster, "T-1") == "VALIDATED", what="it follows")
             process.terminate()
-            assert process.wait(15) == 0
+            assert process.wait(PATIENCE) == 0
         submit(gateway, [operation(Consume(), "T-1")])
         cluster.kill(0)
-        with learner(tmp_path) as process:
+        with learner(cluster) as process:
             wait_until(
-                lambda: state_of(tmp_path, "T-1") == "CONSUMED",
-                timeout=30,
+                lambda: state_of(cluster, "T-1") == "CONSUMED",
                 what="it goes on from its ledger, though the member it would ask first is dead",
             )
             process.kill()
-            assert process.wait(10) == -9
-        with learner(tmp_path):
+            assert process.wait(PATIENCE) == -9
+        with learner(cluster):
             [issued] = submit(gateway, [operation(Issue(), "T-after")])
             assert issued.code == "ok"
-            wait_until(
-                lambda: state_of(tmp_path, "T-after") == "ISSUED", timeout=30, what="it survives kill -9"
-            )
+            wait_until(lambda: state_of(cluster, "T-after") == "ISSUED", what="it survives kill -9")

@@ -11,20 +11,21 @@ import psutil
 import pytest
 
 from tests.integration.node_cluster import (
+    OUTCOME_WAIT,
     ROOT,
     Cluster,
     environment,
-    free_ports,
     operation,
     running_cluster,
     submit,
     validator,
 )
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Admit, Consume, Issue, Validate
 from validators.gateway.client import Gateway
 from validators.genesis import decode
 from validators.node.keys import dev_seed
+from validators.processes.preparation import free_ports
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +39,7 @@ def test_one_node_with_development_keys_commits_alone(tmp_path: Path) -> None:
         )
     try:
         path = tmp_path / "data/nodes/node0/identity/genesis.bin"
-        wait_until(path.exists, timeout=20, what="the node made its genesis")
+        wait_until(path.exists, what="the node made its genesis")
         gateway = Gateway(
             decode(path.read_bytes()),
             dev_seed("gateway"),
@@ -51,10 +52,10 @@ def test_one_node_with_development_keys_commits_alone(tmp_path: Path) -> None:
             [again] = submit(gateway, [operation(Admit(), "T-1")])
         assert (issued.code, admitted.code, again.code) == ("ok", "ok", "already_consumed")
         process.terminate()
-        assert process.wait(15) == 0
+        assert process.wait(PATIENCE) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
     printed = (tmp_path / "out").read_text(encoding="utf-8")
     assert "WARNING: -dev-keys: anybody can derive every key" in printed
     assert f"/ip4/127.0.0.1/tcp/{port}/p2p/12D3KooWLtBkKrip2jyaRzhUphqYyVXGUPMMbmpBWHZMYXaueb9C" in printed
@@ -66,10 +67,11 @@ def test_four_nodes_agree_and_keep_what_they_agreed_on(tmp_path: Path) -> None:
         for number in range(30):
             [issued] = submit(gateway, [operation(Issue(), f"T-{number}", entry=f"node{number % 4}")])
             assert issued.code == "ok"
-        futures = [gateway.submit([operation(Validate(), "T-7", entry="node2")]) for _ in range(20)]
-        codes = [future.result(20)[0].code for future in futures]
+        validate = operation(Validate(), "T-7", entry="node2")
+        futures = [gateway.submit([validate], wait=OUTCOME_WAIT) for _ in range(20)]
+        codes = [future.result(PATIENCE)[0].code for future in futures]
         assert sorted(codes) == ["already_validated"] * 19 + ["ok"]
-        cluster.settled(gateway)
+        cluster.settled()
         tickets = [cluster.ticket(gateway, index, "T-7")["ticket"] for index in range(4)]
         assert tickets == [tickets[0]] * 4
         assert (tickets[0]["State"], tickets[0]["ValidatorID"]) == ("VALIDATED", "node2")
@@ -87,10 +89,12 @@ def test_a_killed_primary_costs_about_two_seconds(tmp_path: Path) -> None:
         cluster.kill(0)
         [issued] = submit(gateway, [operation(Issue(), "T-2")])
         assert issued.code == "ok", cluster.outputs()
-        views = {cluster.status(gateway, index)["view"] for index in (1, 2, 3)}
-        assert views == {1}
+        wait_until(
+            lambda: min(cluster.status(gateway, index).get("view", 0) for index in (1, 2, 3)) >= 1,
+            what=lambda: f"the others left view 0\n{cluster.outputs()}",
+        )
         cluster.start(0)
-        cluster.settled(gateway)
+        cluster.settled()
         assert cluster.ticket(gateway, 0, "T-2")["ticket"]["State"] == "ISSUED"
 
 
@@ -98,7 +102,7 @@ def test_r10_a_second_process_of_a_node_ends_and_the_first_runs_on(tmp_path: Pat
     with running_cluster(tmp_path, 1) as (cluster, gateway):
         with (tmp_path / "second").open("ab") as log:
             second = validator("-id", "node0", "-data-dir", str(tmp_path), log=log)
-            assert second.wait(20) == 3
+            assert second.wait(PATIENCE) == 3
         assert "in use by another process" in (tmp_path / "second").read_text(encoding="utf-8")
         [issued] = submit(gateway, [operation(Issue(), "T-1")])
         assert issued.code == "ok"
@@ -112,7 +116,7 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -161,7 +165,7 @@ def test_ctrl_c_ends_it_in_order_and_ps_names_the_node(tmp_path: Path) -> None:
         assert "dtvn validator node0" in " ".join(psutil.Process(process.pid).cmdline())
         process.send_signal(2)
         process.send_signal(2)
-        assert process.wait(15) == 0
+        assert process.wait(PATIENCE) == 0
     assert "stopped sequence=" in cluster.output(0)
 
 
@@ -170,19 +174,26 @@ def test_r31_a_paused_primary_is_replaced_and_follows_when_it_wakes(tmp_path: Pa
     with running_cluster(tmp_path, 4) as (cluster, gateway):
         submit(gateway, [operation(Issue(), "T-1")])
         cluster.processes[0].send_signal(signal.SIGSTOP)
-        wait_until(lambda: not gateway.members()[0].connected, timeout=10, what="heartbeats notice the pause")
+        wait_until(lambda: not gateway.members()[0].connected, what="heartbeats notice the pause")
         [issued] = submit(gateway, [operation(Issue(), "T-2")])
         assert issued.code == "ok", cluster.outputs()
         cluster.processes[0].send_signal(signal.SIGCONT)
-        cluster.settled(gateway)
-        wait_until(
-            lambda: len({cluster.status(gateway, index).get("view") for index in range(4)}) == 1,
-            timeout=20,
-            what=f"all in one view\n{cluster.outputs()}",
-        )
-        view = cluster.status(gateway, 0)["view"]
-        for number in range(10):
-            [issued] = submit(gateway, [operation(Issue(), f"T-after-{number}")])
-            assert issued.code == "ok"
-        assert cluster.status(gateway, 0)["view"] == view
+        cluster.settled()
+        # A busy machine may change views by itself: what the woken node says would move them every time.
+        moved = [operations_move_the_view(cluster, gateway, turn) for turn in range(3)]
+        assert False in moved, cluster.outputs()
         assert cluster.ticket(gateway, 0, "T-2")["ticket"]["State"] == "ISSUED"
+
+
+def operations_move_the_view(cluster: Cluster, gateway: Gateway, turn: int) -> bool:
+    view = wait_until(lambda: common_view(cluster, gateway), what=lambda: f"one view\n{cluster.outputs()}")
+    for number in range(10):
+        [issued] = submit(gateway, [operation(Issue(), f"T-after-{turn}-{number}")])
+        assert issued.code == "ok"
+    return common_view(cluster, gateway) != view
+
+
+def common_view(cluster: Cluster, gateway: Gateway) -> int | None:
+    """The view that all four nodes are in, none while they differ (0 is left behind here)."""
+    views = {cluster.status(gateway, index).get("view") for index in range(4)}
+    return views.pop() if len(views) == 1 else None

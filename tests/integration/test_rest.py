@@ -11,10 +11,12 @@ import httpx
 import pytest
 
 from tests.integration.network import Network, network
-from tests.waiting import wait_until
+from tests.waiting import MARGIN, wait_until
 
 pytestmark = pytest.mark.integration
 
+WITHOUT_QUORUM = 10.0
+"""Seconds within which 503 or 504 is answered (R14)."""
 NODES = ("node0", "node1", "node2", "node3")
 
 
@@ -40,7 +42,8 @@ def post(client: httpx.Client, verb: str, ticket: str, **fields: Any) -> httpx.R
 def own_states(client: httpx.Client, ticket: str) -> dict[str, str]:
     """What each node itself says of a ticket."""
     return {
-        node: client.get(f"/api/v1/nodes/{node}/tickets/{ticket}").json()["data"]["State"] for node in NODES
+        node: client.get(f"/api/v1/nodes/{node}/tickets/{ticket}").json().get("data", {}).get("State", "")
+        for node in NODES
     }
 
 
@@ -53,7 +56,6 @@ def test_the_tour(client: httpx.Client) -> None:
     assert len(client.get("/api/v1/tickets").json()["data"]) == 500
     wait_until(
         lambda: set(own_states(client, "TICKET-001").values()) == {"CONSUMED"},
-        timeout=10,
         what="the same on every node",
     )
     stats = client.get("/api/v1/stats").json()["data"]
@@ -102,7 +104,7 @@ def test_a_large_batch_is_in_order_and_can_be_read_at_once(client: httpx.Client)
         for number in range(1_000)
         for kind in ("issue", "validate", "validate", "consume")
     ]
-    answer = client.post("/api/v1/tickets/batch", json={"operations": operations}, timeout=40)
+    answer = client.post("/api/v1/tickets/batch", json={"operations": operations}, timeout=60)
     assert answer.json()["data"]["counts"] == {"200": 3_000, "409": 1_000}
     listed = client.get("/api/v1/tickets", params={"after": "B", "limit": 1_000, "state": "CONSUMED"})
     assert [ticket["ID"] for ticket in listed.json()["data"]][:1_000] == [
@@ -110,7 +112,9 @@ def test_a_large_batch_is_in_order_and_can_be_read_at_once(client: httpx.Client)
     ]
 
 
-def test_c28_x13_without_a_quorum_503_or_504_in_time_and_afterwards_all_goes_on(client: httpx.Client) -> None:
+def test_c28_x13_without_a_quorum_503_or_504_in_time_and_afterwards_all_goes_on(
+    running: Network, client: httpx.Client
+) -> None:
     for node in ("node2", "node3"):
         assert client.delete(f"/api/v1/nodes/{node}").json()["status"] == "stopping"
 
@@ -118,11 +122,12 @@ def test_c28_x13_without_a_quorum_503_or_504_in_time_and_afterwards_all_goes_on(
         nodes = client.get("/api/v1/nodes").json()
         return sum(node["status"] == "stopped" and node["pid"] is None for node in nodes)
 
-    wait_until(lambda: stopped() == 2, timeout=20, what="two nodes are stopped")
-    started = time.monotonic()
-    refused = post(client, "validate", "TICKET-040")
+    wait_until(lambda: stopped() == 2, what="two nodes are stopped")
+    with running.client(patient=False) as impatient:
+        started = time.monotonic()
+        refused = post(impatient, "validate", "TICKET-040")
     assert refused.status_code in (503, 504)
-    assert time.monotonic() - started < 11
+    assert time.monotonic() - started < WITHOUT_QUORUM * MARGIN
     assert int(refused.headers["Retry-After"]) >= 1
     assert refused.json()["code"] in ("unavailable", "outcome_unknown")
     assert client.get("/ready").status_code == 503
@@ -130,7 +135,7 @@ def test_c28_x13_without_a_quorum_503_or_504_in_time_and_afterwards_all_goes_on(
     assert client.get("/api/v1/nodes/node3/stats").status_code == 503
     for node in ("node2", "node3"):
         assert client.post("/api/v1/nodes", json={"node_id": node}).status_code == 200
-    wait_until(lambda: client.get("/ready").status_code == 200, timeout=30, what="the cluster commits again")
+    wait_until(lambda: client.get("/ready").status_code == 200, what="the cluster commits again")
     assert post(client, "validate", "TICKET-042").status_code == 200
 
 

@@ -1,0 +1,37 @@
+"""`pytest --scaled-out` keeps the state of networks under test on PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration import servers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--scaled-out",
+        action="store_true",
+        default=False,
+        help="networks of the integration tests live on the PostgreSQL and Redis of this machine",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--scaled-out"):
+        return
+    if reason := servers.missing():
+        pytest.exit(f"skipped the run on PostgreSQL and Redis: {reason}", returncode=0)
+    servers.use_servers()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of one deployment only run there, and are not counted as skipped elsewhere."""
+    elsewhere = "embedded_only" if servers.scaled_out() else "scaled_out_only"
+    left = [item for item in items if item.get_closest_marker(elsewhere)]
+    if left:
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=left)
+
+
+def pytest_report_header() -> str:
+    return f"networks under test: {'on PostgreSQL and Redis' if servers.scaled_out() else 'embedded'}"
