@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,10 @@ GENESIS_FILE = "genesis.bin"
 NODES_DEFAULT = 4
 NODES_MAX = 31
 LOOPBACK = "127.0.0.1"
+FIRST_NODE_PORT = 10_000
+FIRST_EPHEMERAL_PORT = 32_768
+"""Where Linux begins to number outgoing connections, unless it says otherwise."""
+PORTS_ASKED_FOR = 64
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -69,12 +75,35 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports nobody listens on, all different: held together while they are chosen."""
+    """Loopback ports nobody listens on, all different: held together while they are chosen.
+
+    Below those that the kernel gives to outgoing connections: among these a node that was down for a
+    moment could find its own taken, even by a peer that dials it.
+    """
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((LOOPBACK, 0))
-        return [one.getsockname()[1] for one in sockets]
+        found: list[int] = []
+        for port in _candidates():
+            one = held.enter_context(socket.socket())
+            try:
+                one.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            found.append(one.getsockname()[1])
+            if len(found) == count:
+                return found
+    raise StartError(f"no {count} free ports on {LOOPBACK}")
+
+
+def _candidates() -> Iterator[int]:
+    """Ports in a random order, then whatever the kernel gives."""
+    try:
+        end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        end = FIRST_EPHEMERAL_PORT
+    ports = list(range(FIRST_NODE_PORT, end))
+    secrets.SystemRandom().shuffle(ports)
+    yield from ports
+    yield from repeat(0, PORTS_ASKED_FOR)
 
 
 def check_node_ports(founded: genesis.Genesis) -> None:
