@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.utils import timezone
 
 from tests.api.conftest import Api, read
+from tests.waiting import PATIENCE, wait_until
 from validators.api import keys
 from validators.gateway.fake import FakeGateway
 from validators.genesis import CAPABILITIES
@@ -118,17 +124,56 @@ def test_c19_how_a_key_is_shown(api: Api) -> None:
     assert status(X_API_Key="\xff\xfe") == 401
 
 
-def test_c43_the_platforms_401_is_exact_where_there_is_no_envelope(fake: FakeGateway) -> None:
-    assert read(Api(None).get("nodes")) == {"error": UNAUTHORIZED}
-    body = read(Api(None).post("tickets/validate", {"ticket_id": "T"}))
-    assert body == {"success": False, "error": UNAUTHORIZED, "code": "unauthorized"}
+@pytest.mark.parametrize(("method", "path", "scope"), ROUTES, ids=IDS)
+def test_c43_every_401_of_the_platform_is_exact(
+    fake: FakeGateway, method: str, path: str, scope: str | None
+) -> None:
+    assert read(Api(None).call(method, path)) == {"error": UNAUTHORIZED}
+    assert read(Api("wrong").call(method, path)) == {"error": UNAUTHORIZED}
 
 
-def test_a_revoked_key_ends(api: Api) -> None:
+@pytest.fixture
+def long_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ends a key here, it is not that time passed."""
+    monkeypatch.setattr(keys, "REMEMBERED_FOR", 3_600.0)
+
+
+@pytest.mark.usefixtures("long_remembered")
+def test_a_revoked_key_ends_at_once(api: Api, django_capture_on_commit_callbacks: Any) -> None:
     assert api.get("status").status_code == 200
-    api_keys.revoke_api_key(ApiKey.objects.get(label="suite"))
-    keys.forget()
+    with django_capture_on_commit_callbacks(execute=True):
+        api_keys.revoke_api_key(ApiKey.objects.get(label="suite"))
     assert api.get("status").status_code == 401
+
+
+TELL = """
+import django
+django.setup()
+from validators.services.api_keys import tell_of_change
+tell_of_change()
+"""
+
+
+@pytest.mark.usefixtures("long_remembered")
+def test_a_key_that_another_process_revoked_ends_at_once(api: Api, settings: Any) -> None:
+    assert api.get("status").status_code == 200
+    ApiKey.objects.filter(label="suite").update(revoked_at=timezone.now())
+    assert api.get("status").status_code == 200, "remembered: nobody told of it yet"
+    subprocess.run(
+        [sys.executable, "-c", TELL],
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "dtvn_project.settings", "DTVN_DATA": str(settings.DATA)},
+        check=True,
+        timeout=PATIENCE,
+    )
+    assert api.get("status").status_code == 401
+
+
+@pytest.mark.usefixtures("long_remembered")
+def test_a_key_is_not_remembered_beyond_its_end(api: Api) -> None:
+    api_keys.store_api_key("dtvn_short", label="short", expires_at=timezone.now() + timedelta(seconds=3))
+    short = Api("dtvn_short")
+    assert short.get("status").status_code == 200
+    wait_until(lambda: short.get("status").status_code == 401, what="its end")
 
 
 @pytest.fixture

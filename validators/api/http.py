@@ -66,8 +66,9 @@ class ApiView(APIView):
         described = describe(error)
         if described.status == 405:
             described.headers["Allow"] = ", ".join(self.allowed_methods)
-        exact = described.status == 401 and not self.enveloped
-        return error_response(described, enveloped=self.enveloped, code=not exact)
+        # Who has no key has reached no validator yet: the supervisor's own words, exactly (spec 3, C43).
+        exact = described.status == 401
+        return error_response(described, enveloped=self.enveloped and not exact, code=not exact)
 
     def finalize_response(  # type: ignore[override]
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any

@@ -12,6 +12,7 @@ import time
 
 import msgspec
 from django.http import HttpRequest
+from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.request import Request
@@ -23,7 +24,8 @@ from validators.services import api_keys
 __all__ = ["Caller", "KeyAuthentication", "PersonAuthentication", "authenticate_key", "ensure_key", "forget"]
 
 REMEMBERED_FOR = 2.0
-"""Seconds for which a key that was found is not looked up again: so long a revocation may take."""
+"""Seconds for which a key that was found is not looked up again, unless somebody says that keys changed.
+A change that nobody tells of (by hand in the database, or on another host) takes so long."""
 
 REMEMBERED_MAX = 1_024
 KEY_LENGTH_MAX = 512
@@ -42,7 +44,17 @@ class Caller(msgspec.Struct, frozen=True):
     is_active = True
 
 
-_found: dict[str, tuple[Caller, float]] = {}
+class Remembered(msgspec.Struct, frozen=True):
+    """A key that was found, and until when that is believed."""
+
+    caller: Caller
+    until: float
+    """Monotonic seconds; never beyond the key's own end."""
+    mark: tuple[int, int]
+    """`api_keys.change_mark()` before the key was looked up."""
+
+
+_found: dict[str, Remembered] = {}
 _lock = threading.Lock()
 
 
@@ -56,18 +68,21 @@ def authenticate_key(plain: str) -> Caller | None:
     if not plain or len(plain) > KEY_LENGTH_MAX:
         return None
     digest = api_keys.api_key_digest(plain)
-    now = time.monotonic()
+    now, mark = time.monotonic(), api_keys.change_mark()
     remembered = _found.get(digest)
-    if remembered is not None and now < remembered[1]:
-        return remembered[0]
+    if remembered is not None and now < remembered.until and mark == remembered.mark:
+        return remembered.caller
     key = api_keys.find_api_key(plain)
     if key is None:
         return None
+    until = now + REMEMBERED_FOR
+    if key.expires_at is not None:
+        until = min(until, now + (key.expires_at - timezone.now()).total_seconds())
     caller = Caller(actor=f"key:{key.pk}", scopes=frozenset(key.scopes) & frozenset(CAPABILITIES))
     with _lock:
         while len(_found) >= REMEMBERED_MAX:
             del _found[next(iter(_found))]
-        _found[digest] = (caller, now + REMEMBERED_FOR)
+        _found[digest] = Remembered(caller, until, mark)
     return caller
 
 

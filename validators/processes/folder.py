@@ -25,6 +25,8 @@ class DataFolder:
         self.learner = root / "learner"
         self.platform = root / "platform"
         self.slots = root / "run" / "slots"
+        self.key_changes = root / "run" / "keys.changed"
+        """Grows by a byte when an API key changed: see services.api_keys."""
         self.celery_queue = root / "celery" / "queue"
         self.celery_control = root / "celery" / "control"
         self.static = root / "static"

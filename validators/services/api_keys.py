@@ -1,13 +1,20 @@
 """Make, find and revoke API keys. The plain key exists once, in the answer to whoever made it."""
 
 import hashlib
+import logging
+import os
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from validators.models import ApiKey
+from validators.processes.folder import DataFolder
+
+logger = logging.getLogger("dtvn.keys")
 
 PREFIX_LENGTH = 9
 ALL_SCOPES = ("issue", "operate", "gate", "admin")
@@ -40,8 +47,30 @@ def find_api_key(plain: str) -> ApiKey | None:
 
 
 def revoke_api_key(key: ApiKey) -> None:
-    """End a key now; it stays listed."""
+    """End a key now, in every process of this data folder; it stays listed."""
     ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    transaction.on_commit(tell_of_change)
+
+
+def tell_of_change() -> None:
+    """Let every process that remembers keys look them up again: called once the change can be read."""
+    path = DataFolder(settings.DATA).key_changes
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(b".")
+    except OSError as error:
+        logger.warning("%s: %s; other processes learn of changed keys a moment later", path, error)
+
+
+def change_mark() -> tuple[int, int]:
+    """Differs after every `tell_of_change`; costs one stat."""
+    try:
+        found = os.stat(DataFolder(settings.DATA).key_changes)
+    except OSError:
+        return (0, 0)
+    return (found.st_ino, found.st_size)
 
 
 def api_key_digest(plain: str) -> str:
