@@ -20,7 +20,8 @@ from tickets.services.network import gateway
 from validators.consensus.messages import Operation
 from validators.gateway.client import valid_until
 from validators.gateway.collector import OperationTooLarge, Overloaded, Result
-from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
+from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
+from validators.quorum import faults
 
 __all__ = ["Decision", "Request", "decide", "decide_one"]
 
@@ -28,6 +29,12 @@ ANSWER_SLACK = 2.0
 """Seconds beyond its wait for which a gateway is given time to answer: it always does."""
 
 OVERLOADED = "Too much is under way here; ask again later."
+
+HEARD_WITHIN = 3.0
+"""Seconds since its last status answer, asked for every second, within which a member counts as healthy."""
+
+LAG_MAX = 500
+"""Sequences by which a healthy member may be behind: its last answer may be a second old."""
 
 _turns = itertools.count()
 
@@ -89,7 +96,7 @@ def decide(
     """Have requests ordered as they stand; one decision each, after at most `wait` seconds.
 
     `actor`: who asks, as the log will name it. `entry`: the member that was addressed; None: one in
-    turn of those that are connected. A malformed request is not sent and is decided `bad_request`.
+    turn of those that are healthy. A malformed request is not sent and is decided `bad_request`.
     Raises Unavailable when too much is under way to send anything.
     """
     network = gateway()
@@ -148,10 +155,21 @@ def _outcomes(network: GatewayFace, operations: list[Operation], wait: float) ->
 
 
 def _next_entry(network: GatewayFace) -> str:
-    """Members that are connected take turns as entry node; while none is, any name will do."""
+    """Healthy members take turns as entry node, else those that are connected; while none is, any name
+    will do."""
     members = network.members()
-    connected = [member for member in members if member.connected] or list(members)
-    return connected[next(_turns) % len(connected)].id
+    # At least one honest member is so far: a liar that claims more makes nobody lag.
+    told = sorted((member.sequence for member in members if member.connected), reverse=True)
+    front = told[min(faults(len(members)), len(told) - 1)] if told else 0
+    healthy = [member for member in members if _healthy(member, front)]
+    choice = healthy or [member for member in members if member.connected] or list(members)
+    return choice[next(_turns) % len(choice)].id
+
+
+def _healthy(member: MemberView, front: int) -> bool:
+    """Connected, answering, and about as far as the others: by its own word, which decides nothing."""
+    heard = member.heard is not None and member.heard <= HEARD_WITHIN
+    return member.connected and heard and member.sequence >= front - LAG_MAX
 
 
 def _admitted(result: Result, sentence: str) -> str:

@@ -1,0 +1,76 @@
+"""Which node a request enters by: a healthy one, in turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.conftest import Api
+from tickets.services.decide import HEARD_WITHIN, LAG_MAX
+from validators.gateway.fake import FakeGateway
+from validators.ledger.models import OperationRecord
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+FRONT = LAG_MAX + 1_000
+
+
+def entries(api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> set[str]:
+    """By which nodes eight tickets came in, with the members r0.. as `changes` says; r3 is well."""
+    members = [
+        msgspec.structs.replace(member, **{"sequence": FRONT} | changes.get(member.id, {}))
+        for member in fake.members()
+    ]
+    monkeypatch.setattr(fake, "members", lambda: tuple(members))
+    assert set(api.codes("tickets", *({"ticket_id": f"T-{number}"} for number in range(8)))) == {200}
+    return set(OperationRecord.objects.filter(operation="issue").values_list("entry", flat=True))
+
+
+def test_the_silent_the_lagging_and_the_lost_are_passed_over(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = entries(
+        api,
+        fake,
+        monkeypatch,
+        r0={"heard": HEARD_WITHIN + 0.1},
+        r1={"sequence": FRONT - LAG_MAX - 1},
+        r2={"connected": False},
+    )
+    assert found == {"r3"}
+
+
+def test_a_little_behind_is_healthy(api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = entries(api, fake, monkeypatch, r1={"sequence": FRONT - LAG_MAX}, r2={"heard": None})
+    assert found == {"r0", "r1", "r3"}
+
+
+def test_what_a_lost_member_said_makes_nobody_lag(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = entries(api, fake, monkeypatch, r0={"connected": False, "sequence": 10 * FRONT})
+    assert found == {"r1", "r2", "r3"}
+
+
+def test_a_liar_that_is_far_ahead_makes_nobody_lag(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = entries(api, fake, monkeypatch, r0={"sequence": 10 * FRONT})
+    assert found == {"r0", "r1", "r2", "r3"}
+
+
+def test_while_nobody_is_healthy_those_that_are_connected_take_turns(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = entries(
+        api,
+        fake,
+        monkeypatch,
+        r0={"connected": False},
+        r1={"heard": None},
+        r2={"heard": None},
+        r3={"connected": False},
+    )
+    assert found == {"r1", "r2"}
