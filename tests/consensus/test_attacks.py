@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from tests.consensus.helpers import MILLISECOND, Cluster
+from tests.consensus.helpers import MILLISECOND, WALL_START, Cluster
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
@@ -169,3 +169,23 @@ def test_row_17_the_source_changes_with_every_answer() -> None:
     assert len(set(cluster.executed())) == 1
     assert len(asked) >= 3
     assert all(first != then for first, then in itertools.pairwise(asked))
+
+
+def test_row_15_a_batch_with_more_operations_than_anybody_votes_for_is_not_kept() -> None:
+    """The primary's body is small and dense: decoded it would take many times as much."""
+    cluster = Cluster(4)
+    operation = m.Operation("seed", "", "T", "", "m0", 0)
+    requests = tuple(
+        cluster.client.sign(m.Bundle(0, "gateway", b"c", (1, 0), number, 0, (operation,) * 600))
+        for number in range(2)
+    )
+    proposed = WALL_START // 1_000 + cluster.time // 1_000
+    body = canonical.encode(m.Batch(0, proposed, requests))
+    digest = cluster[1].door.batch(body).digest
+    proposal = cluster.sign(m.PrePrepare(0, 0, 0, 1, digest), body)
+    for target in (1, 2, 3):
+        cluster[target].hear(cluster[0], proposal)
+    cluster.stabilize()
+    assert cluster[1].told("body_refused")[0] == {"sequence": 1, "reason": "too_large"}
+    assert digest not in cluster[1].core.bodies
+    assert not cluster.messages(m.Prepare)

@@ -201,9 +201,23 @@ def test_row_15_frames_of_future_views_are_bounded_per_sender() -> None:
     for number in range(5_000):
         vote = m.Commit(0, 3, 1 + number, 1, b"d" * 32)
         cluster[0].hear(cluster[3], cluster.sign(vote))
-    assert len(cluster[0].core.future._kept) == 100
+    assert len(cluster[0].core.future) == 100
     other = m.Commit(0, 2, 1, 1, b"d" * 32)
     assert cluster[0].hear(cluster[2], cluster.sign(other)) is None, "another's share is untouched"
+
+
+def test_row_15_frames_of_others_shown_again_take_the_room_of_who_shows_them() -> None:
+    """r3 relays what r2 signed, each again and again: once each, and out of its own share."""
+    cluster = Cluster(4, future_frames_max=400)
+    votes = [cluster.sign(m.Commit(0, 2, 1 + number, 1, b"d" * 32)) for number in range(150)]
+    for _ in range(3):
+        cluster[0].hear(cluster[3], cluster[3].signer.link(m.SupplyFrames(tuple(votes[:50]))))
+    assert len(cluster[0].core.future) == 50
+    cluster[0].hear(cluster[3], cluster[3].signer.link(m.SupplyFrames(tuple(votes))))
+    assert len(cluster[0].core.future) == 100
+    assert cluster[0].hear(cluster[2], votes[149]) is None, "on its own link it has its own room"
+    assert cluster[0].hear(cluster[2], votes[0]) is Reason.SECOND_MESSAGE
+    assert len(cluster[0].core.future) == 101
 
 
 def test_a_request_that_became_hopeless_leaves_every_pool() -> None:

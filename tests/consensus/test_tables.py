@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from validators import canonical
 from validators.consensus import messages as m
-from validators.consensus.bodies import NULL_BATCH, Bodies
+from validators.consensus.bodies import NULL_BATCH, Bodies, memory
 from validators.consensus.evidence import KNOWN_MAX, Evidence
 from validators.consensus.executor import subtree_paths
 from validators.consensus.fetching import Fetching
@@ -135,6 +136,29 @@ def test_bodies_are_bounded_and_executed_ones_go_first() -> None:
     bodies.prune(3)
     assert bodies.add(batch(5, 200), 5, executed=3)
     assert bodies.get(m.NULL_BATCH_DIGEST) is NULL_BATCH
+
+
+def test_row_15_a_body_weighs_what_it_takes_when_decoded() -> None:
+    """Short operations: a few bytes each on the wire, many times that in memory."""
+    operation = m.Operation("ki", "ev", "ti", "ac", "no", 300, b"12", b"23")
+    body = canonical.encode(m.Bundle(0, "g", b"", (1, 0), 0, 0, (operation,) * 1_000))
+    tracemalloc.start()
+    bundle = canonical.decode(m.Bundle, body)
+    taken, _peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    dense = VerifiedBatch(
+        batch=m.Batch(0, 0, (b"frame",)),
+        digest=b"d" * 32,
+        body=body,
+        bundles=(VerifiedBundle(bundle, b"r" * 32, b"frame"),),
+    )
+    assert taken > 5 * len(body), "encoded bytes say little"
+    assert memory(dense) >= taken
+    bodies = Bodies(bytes_max=memory(dense) + 1_000)
+    assert bodies.add(dense, 1, executed=0)
+    assert not bodies.add(batch(2, 2_000), 2, executed=0)
+    bodies.prune(1)
+    assert bodies.add(batch(2, memory(dense)), 2, executed=1), "all its room is free again"
 
 
 def test_bodies_of_left_views_make_room_oldest_first() -> None:

@@ -232,6 +232,81 @@ def test_row_13_a_member_that_cannot_hear_does_not_cause_endless_view_changes() 
     assert {node.core.snapshot().view for node in cluster.nodes} == {0}
 
 
+def test_row_13_a_member_that_comes_and_goes_does_not_keep_the_timeout_at_base() -> None:
+    """r3 is silent for 2.7 s and says one Status, for ever. The quorum was there all the time."""
+    cluster = Cluster(4)
+    cluster.advance(300)
+    cluster.drop(lambda source, _t, _m: source == 3)
+    for node in cluster.nodes:
+        for _ in range(3):
+            node.core.suspicion.on_left()
+    status = cluster.messages(m.Status, source=3)[-1]
+    for _ in range(4):
+        cluster.advance(2_700)
+        for target in range(3):
+            cluster[target].hear(cluster[3], cluster.sign(status))
+        timeouts = {cluster[index].core.snapshot().timeout for index in range(3)}
+        assert timeouts == {3_200_000_000}
+
+
+def test_r31_the_timeout_is_base_again_when_members_return_so_that_a_quorum_speaks() -> None:
+    cluster = Cluster(4)
+    cluster.advance(300)
+    cluster.cut(0, 1)
+    for node in cluster.nodes:
+        for _ in range(3):
+            node.core.suspicion.on_left()
+    cluster.advance(3_000)
+    assert cluster[2].core.snapshot().timeout == 3_200_000_000
+    cluster.heal()
+    cluster.advance(1_200)
+    assert {node.core.snapshot().timeout for node in cluster.nodes} == {800_000_000}
+
+
+def joiners(cluster: Cluster, target: int, **reasons: str) -> None:
+    """Each of these members says SUSPECT to one other."""
+    for sender, reason in reasons.items():
+        member = int(sender[1:])
+        cluster[target].hear(cluster[member], cluster.sign(m.Suspect(0, member, 1, reason)))
+
+
+def test_row_13_who_only_joined_makes_nobody_join() -> None:
+    """n = 7: two liars and one honest member that believed them are no three who saw something."""
+    cluster = Cluster(7)
+    cluster.drop(is_kind(m.Suspect, m.SupplyFrames))
+    joiners(cluster, 3, r5="lie", r6="lie", r2="joined")
+    assert cluster[3].core.snapshot().suspicion == ""
+    joiners(cluster, 3, r1="no_progress")
+    assert cluster[3].core.snapshot().changing, "three who saw something, one who joined, and itself are q"
+
+
+def test_row_13_a_joined_suspicion_lapses_with_those_it_joined() -> None:
+    """r1 saw something and no longer does; r2 and r3 must not hold each other up beside two liars."""
+    cluster = Cluster(7)
+    cluster.drop(is_kind(m.Suspect, m.SupplyFrames))
+    joiners(cluster, 3, r5="lie", r6="lie", r1="no_progress")
+    assert cluster[3].core.snapshot().suspicion == "joined"
+    for _ in range(3):
+        cluster.time += 300_000_000
+        joiners(cluster, 3, r5="lie", r6="lie")
+    assert cluster[3].core.snapshot().suspicion == "joined"
+    cluster.time += 101_000_000
+    joiners(cluster, 3, r2="joined")
+    assert cluster[3].core.snapshot().suspicion == ""
+    assert cluster[3].told("suspicion_lapsed")
+
+
+def test_who_joined_says_so_when_it_sees_a_ground_itself() -> None:
+    cluster = Cluster(7)
+    cluster.advance(300)
+    cluster.drop(lambda source, _t, _m: source == 0)
+    cluster.drop(lambda _s, target, message: type(message) is m.Suspect and target != 3)
+    joiners(cluster, 3, r5="lie", r6="lie", r1="no_progress")
+    assert cluster.messages(m.Suspect, source=3)[-1].reason == "joined"
+    cluster.advance(900)
+    assert cluster.messages(m.Suspect, source=3)[-1].reason == "silent_primary"
+
+
 def test_f_plus_one_view_changes_are_joined() -> None:
     """Castro & Liskov 4.5.2: a replica that sees f + 1 VIEW-CHANGEs moves though its timer runs."""
     cluster = Cluster(4)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from validators.consensus.messages import NULL_BATCH_DIGEST, Batch
 from validators.consensus.verified import VerifiedBatch
 
-__all__ = ["NULL_BATCH", "Bodies"]
+__all__ = ["NULL_BATCH", "Bodies", "memory"]
+
+DECODED = 512
+"""Bytes that a decoded request, and each of its operations, take at least besides their text: a body of
+half a megabyte can hold fifty thousand empty operations."""
 
 NULL_BATCH = VerifiedBatch(
     batch=Batch(origin_view=0, proposed=0, requests=()),
@@ -16,10 +20,16 @@ NULL_BATCH = VerifiedBatch(
 """The null request: executes nothing, counts for checkpoints (PITFALLS row 5)."""
 
 
+def memory(batch: VerifiedBatch) -> int:
+    """Bytes that a batch takes here, decoded."""
+    operations = sum(len(bundle.bundle.operations) for bundle in batch.bundles)
+    return len(batch.body) + DECODED * (len(batch.bundles) + operations)
+
+
 class Bodies:
-    """Bounded by bytes. When full, bodies of executed sequences go first (the ledger has them), then
-    those of views that were left, oldest first; then a new one is not kept: its sender will be asked
-    again once there is room."""
+    """Bounded by bytes as decoded. When full, bodies of executed sequences go first (the ledger has
+    them), then those of views that were left, oldest first; then a new one is not kept: its sender will
+    be asked again once there is room."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
@@ -44,13 +54,14 @@ class Bodies:
         if digest in self._kept:
             self._sequence[digest] = max(self._sequence[digest], sequence)
             return True
-        if self._bytes + len(batch.body) > self._bytes_max:
-            self._make_room(len(batch.body), executed)
-            if self._bytes + len(batch.body) > self._bytes_max:
+        size = memory(batch)
+        if self._bytes + size > self._bytes_max:
+            self._make_room(size, executed)
+            if self._bytes + size > self._bytes_max:
                 return False
         self._kept[digest] = batch
         self._sequence[digest] = sequence
-        self._bytes += len(batch.body)
+        self._bytes += size
         return True
 
     def prune(self, stable: int) -> None:
@@ -76,4 +87,4 @@ class Bodies:
     def _forget(self, digest: bytes) -> None:
         self._spare.pop(digest, None)
         del self._sequence[digest]
-        self._bytes -= len(self._kept.pop(digest).body)
+        self._bytes -= memory(self._kept.pop(digest))

@@ -76,9 +76,9 @@ class Config(msgspec.Struct, frozen=True):
     pool_bytes_max: int = 32 * 1024 * 1024
     """Bytes of waiting requests; beyond it clients are told `busy`."""
     bodies_bytes_max: int = 64 * 1024 * 1024
-    """Batch bodies of open sequences in memory; executed ones go first, then new ones are not kept."""
+    """Decoded batch bodies of open sequences; executed ones go first, then new ones are not kept."""
     future_bytes_max: int = 32 * 1024 * 1024
-    """Bytes kept for the next view, shared equally by senders."""
+    """Bytes kept for the next view, shared equally by links."""
     timeout_adapted_max: int = 5 * SECOND
     """T never exceeds this by measured round trips; doubling may go on to `timeout_max` (R31)."""
 

@@ -41,10 +41,10 @@ class Ordering:
 
     # --- PRE-PREPARE -------------------------------------------------------------------------------
 
-    def refuse_pre_prepare(self, message: PrePrepare) -> Reason | None:
+    def refuse_pre_prepare(self, message: PrePrepare, link: int | None) -> Reason | None:
         """Cheap refusal (R5)."""
         core = self.core
-        reason = self._refuse_place(message)
+        reason = self._refuse_place(message, link)
         if reason is not None:
             return reason
         if message.sender != quorum.primary(message.view, core.n):
@@ -74,7 +74,7 @@ class Ordering:
         """A proposal of a view's primary, straight from it or relayed."""
         message = verified.message
         core = self.core
-        if (reason := self.refuse_pre_prepare(message)) is not None:
+        if (reason := self.refuse_pre_prepare(message, verified.peer.member)) is not None:
             core.outbox.refused(reason, verified)
             return
         if core.views.is_ahead(message.view):
@@ -97,9 +97,12 @@ class Ordering:
         self.advance(slot)
 
     def keep_body(self, batch: VerifiedBatch, sequence: int) -> None:
-        """Keep a body and stop asking for it."""
+        """Keep a body and stop asking for it. One with more operations than an honest replica votes for
+        is needed by nobody (R20)."""
         core = self.core
-        if core.bodies.add(batch, sequence, core.executed):
+        if sum(len(each.bundle.operations) for each in batch.bundles) > core.config.batch_operations_max:
+            core.outbox.note("body_refused", sequence=sequence, reason=Reason.TOO_LARGE.value)
+        elif core.bodies.add(batch, sequence, core.executed):
             core.batches.got(batch.digest)
         else:
             core.outbox.note("bodies_full", sequence=sequence)
@@ -169,10 +172,10 @@ class Ordering:
 
     # --- PREPARE -----------------------------------------------------------------------------------
 
-    def refuse_prepare(self, message: Prepare) -> Reason | None:
+    def refuse_prepare(self, message: Prepare, link: int | None) -> Reason | None:
         """Cheap refusal (R5); a second vote for another digest passes once, as evidence."""
         core = self.core
-        reason = self._refuse_place(message)
+        reason = self._refuse_place(message, link)
         if reason is not None:
             return reason
         if message.sender == quorum.primary(message.view, core.n):
@@ -192,7 +195,7 @@ class Ordering:
         """A backup holds batch and proposal."""
         message = verified.message
         core = self.core
-        if (reason := self.refuse_prepare(message)) is not None:
+        if (reason := self.refuse_prepare(message, verified.peer.member)) is not None:
             core.outbox.refused(reason, verified)
             return
         if core.views.is_ahead(message.view):
@@ -250,7 +253,7 @@ class Ordering:
 
     # --- COMMIT ------------------------------------------------------------------------------------
 
-    def refuse_commit(self, message: Commit) -> Reason | None:
+    def refuse_commit(self, message: Commit, link: int | None) -> Reason | None:
         """Cheap refusal (R5). COMMITs of lower views may still decide and are let in (R21)."""
         core = self.core
         if not core.log.inside(message.sequence):
@@ -258,7 +261,7 @@ class Ordering:
         if message.sequence <= core.executed or message.sequence in core.log.decisions:
             return Reason.DECIDED
         if core.views.is_ahead(message.view):
-            return Reason.FUTURE_VIEW if core.future.full(message.sender) else None
+            return core.future.refuse(message, link)
         slot = core.log.slots.get(message.sequence)
         if slot is None or slot.view != message.view:
             return None
@@ -271,7 +274,7 @@ class Ordering:
         """A replica holds a prepared certificate."""
         message = verified.message
         core = self.core
-        if (reason := self.refuse_commit(message)) is not None:
+        if (reason := self.refuse_commit(message, verified.peer.member)) is not None:
             core.outbox.refused(reason, verified)
             return
         if core.views.is_ahead(message.view):
@@ -316,20 +319,18 @@ class Ordering:
 
     # --- shared ------------------------------------------------------------------------------------
 
-    def _refuse_place(self, message: PrePrepare | Prepare) -> Reason | None:
+    def _refuse_place(self, message: PrePrepare | Prepare, link: int | None) -> Reason | None:
         core = self.core
         if not core.log.inside(message.sequence):
             return Reason.OUTSIDE_WINDOW
         views = core.views
         if message.view < views.view:
             return Reason.OLD_VIEW
-        if views.is_ahead(message.view) and core.future.full(message.sender):
-            return Reason.FUTURE_VIEW
-        return None
+        return core.future.refuse(message, link) if views.is_ahead(message.view) else None
 
     def _keep_for_later(self, verified: Verified[Any]) -> None:
-        if not self.core.future.add(verified):
-            self.core.outbox.refused(Reason.FUTURE_VIEW, verified)
+        if (reason := self.core.future.add(verified)) is not None:
+            self.core.outbox.refused(reason, verified)
 
     def _place(self, slot: Slot, digest: bytes, frame: bytes) -> None:
         if not slot.proposals:

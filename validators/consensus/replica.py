@@ -407,9 +407,9 @@ class Replica:
         ordering, views = self.ordering, self.views
         rows: list[tuple[type[Any], Any, Callable[[Any, int | None], Reason | None]]] = [
             (Bundle, self.clients.on_bundle, self.clients.refuse_bundle),
-            (PrePrepare, ordering.on_pre_prepare, lambda m, _p: ordering.refuse_pre_prepare(m)),
-            (Prepare, ordering.on_prepare, lambda m, _p: ordering.refuse_prepare(m)),
-            (Commit, ordering.on_commit, lambda m, _p: ordering.refuse_commit(m)),
+            (PrePrepare, ordering.on_pre_prepare, ordering.refuse_pre_prepare),
+            (Prepare, ordering.on_prepare, ordering.refuse_prepare),
+            (Commit, ordering.on_commit, ordering.refuse_commit),
             (
                 Checkpoint,
                 self.checkpoints.on_checkpoint,

@@ -148,13 +148,14 @@ class Reporting:
             return
         now = core.now.monotonic
         member = message.sender
+        before = self._heard()
         known = self.members.get(member)
         if known is None:
             known = self.members[member] = MemberView(status=message, heard=now)
-        elif now - known.heard > 2 * core.config.timeout_base + core.config.status_idle:
-            core.suspicion.on_member_returned()
-        known.status = message
         known.heard = now
+        if before + 1 < core.q <= self._heard() + 1:
+            core.suspicion.on_quorum_returned()
+        known.status = message
         if message.view == core.views.view and member == core.views.primary and message.voting:
             core.suspicion.on_primary_heard()
             for sequence in range(core.executed + 1, self._highest_known() + 1):
@@ -166,6 +167,12 @@ class Reporting:
                 core.outbox.send(member, self._status())  # it cannot know yet how far it lags
             self._remind(member, message)
             self._supply(member, known)
+
+    def _heard(self) -> int:
+        """Other members that spoke of late."""
+        config = self.core.config
+        since = self.core.now.monotonic - 2 * config.timeout_base - config.status_idle
+        return sum(known.heard >= since for known in self.members.values())
 
     def _remind(self, member: int, status: Status) -> None:
         """Show a member what it signed beyond what it says it has, so that it stops voting (R11)."""

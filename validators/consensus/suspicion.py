@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Suspicion"]
 
 REASON_LENGTH_MAX = 64
+JOINED = "joined"
+"""Said by who suspects because enough others do; what they say counts for leaving, not for joining."""
 LATENESS_KEPT = 256
 """Ticks whose lateness is remembered: about a minute at five a second."""
 ADAPT_EVERY = 16
@@ -48,6 +50,8 @@ class Suspicion:
         first."""
         self.suspects: dict[int, tuple[int, int]] = {}
         """Member -> (view it would move to, monotonic time heard)."""
+        self._joined: set[int] = set()
+        """Those of them who suspect because others do."""
         self._frames: dict[int, bytes] = {}
         """The newest SUSPECT of each of them, to be relayed."""
         self._relayed: dict[int, tuple[int, int]] = {}
@@ -86,8 +90,9 @@ class Suspicion:
         """A stable checkpoint: the view works (R31)."""
         self.failures = 0
 
-    def on_member_returned(self) -> None:
-        """A silent member speaks again: do not make it wait for a doubled timeout (R31)."""
+    def on_quorum_returned(self) -> None:
+        """Fewer than q members spoke, now q do: do not make them wait for a doubled timeout (R31). One
+        member that comes and goes beside a quorum changes nothing: it may be a liar (row 13)."""
         self.failures = 0
 
     def on_left(self) -> None:
@@ -139,6 +144,7 @@ class Suspicion:
             text = message.reason[:REASON_LENGTH_MAX]
             core.outbox.note("suspect_heard", sender=message.sender, view=message.view, reason=text)
         self.suspects[message.sender] = (message.view, core.now.monotonic)
+        (self._joined.add if message.reason == JOINED else self._joined.discard)(message.sender)
         self._frames[message.sender] = verified.frame
         self.evaluate()
 
@@ -158,18 +164,19 @@ class Suspicion:
         if core.n == 1 or not core.free:
             return
         others = self._others()
-        if self.ground is not None and self._lapsed(len(others)):
+        first_hand = self._first_hand(others)
+        if self.ground is not None and self._lapsed(first_hand):
             core.outbox.note("suspicion_lapsed", view=core.views.view, reason=self.ground)
             self._clear()
-        if self.ground is None:
+        if self.ground in (None, JOINED):
             ground = self._own_ground()
-            if ground is None and len(others) >= quorum.join(core.n):
-                ground = "joined"
+            if ground is None and self.ground is None and first_hand >= quorum.join(core.n):
+                ground = JOINED
             if ground is not None:
                 self._suspect(ground)
         if self.ground is None:
             return
-        if self.ground != "joined":
+        if self.ground != JOINED:
             others = {**self._alive(self._relayed), **others}
         views = sorted([*others.values(), core.views.view + 1], reverse=True)
         if len(views) >= core.q:
@@ -191,6 +198,16 @@ class Suspicion:
             if claim.view > view and member != core.index:
                 found[member] = max(claim.view, found.get(member, 0))
         return found
+
+    def _first_hand(self, others: dict[int, int]) -> int:
+        """How many of them suspect for a ground of their own, or are bound: who only joined others must
+        not keep these others' word alive when it has lapsed."""
+        claims = self.core.views.claims
+        view = self.core.views.view
+        return sum(
+            member not in self._joined or (member in claims and claims[member].view > view)
+            for member in others
+        )
 
     def _alive(self, table: dict[int, tuple[int, int]]) -> dict[int, int]:
         """Suspicions of the current view that have not lapsed: member -> view wanted."""
@@ -218,10 +235,10 @@ class Suspicion:
         due = self._progress_due()
         return "no_progress" if due is not None and now >= due else None
 
-    def _lapsed(self, others: int) -> bool:
+    def _lapsed(self, first_hand: int) -> bool:
         core = self.core
-        if self.ground == "joined":
-            return others < quorum.join(core.n) and self._own_ground() is None
+        if self.ground == JOINED:
+            return first_hand < quorum.join(core.n)
         if self.ground == "silent_primary":
             return core.now.monotonic < self.primary_heard + self.timeout
         if self.ground == "no_progress":
