@@ -283,12 +283,15 @@ def test_row_13_who_only_joined_makes_nobody_join() -> None:
 def test_row_13_a_joined_suspicion_lapses_with_those_it_joined() -> None:
     """r1 saw something and no longer does; r2 and r3 must not hold each other up beside two liars."""
     cluster = Cluster(7)
+    cluster.advance(300)
     cluster.drop(is_kind(m.Suspect, m.SupplyFrames))
+    alive = cluster.sign(cluster.messages(m.Status, source=0)[-1])
     joiners(cluster, 3, r5="lie", r6="lie", r1="no_progress")
     assert cluster[3].core.snapshot().suspicion == "joined"
     for _ in range(3):
         cluster.time += 300_000_000
         joiners(cluster, 3, r5="lie", r6="lie")
+        cluster[3].hear(cluster[0], alive)
     assert cluster[3].core.snapshot().suspicion == "joined"
     cluster.time += 101_000_000
     joiners(cluster, 3, r2="joined")
