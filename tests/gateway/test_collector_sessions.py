@@ -1,6 +1,7 @@
 """A session that rests or is evicted: what moves to another one, and what is still listened to (R12-R14)."""
 
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
+from validators.consensus.sessions import WINDOW
 
 
 def test_a_session_that_rested_is_replaced_before_use() -> None:
@@ -152,3 +153,30 @@ def test_bundles_left_behind_are_listened_to_until_they_expire_and_sent_no_more(
     assert len(desk.collector._flights) == 2, "the bundle, and one that opens a session"
     desk.pass_time(20 * SECOND)
     assert desk.collector._flights == {}
+
+
+def test_r12_a_starved_bundle_does_not_push_later_ones_out_of_the_session_window() -> None:
+    """The 1,025th bundle after one that is never answered goes into a session of its own."""
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    starved = desk.submit(operation("T-starved", valid=600), wait=600 * SECOND)
+    (kept_back,) = desk.bundles()
+    session = desk.members.read(kept_back)[0].session
+    numbers = []
+    while True:
+        call = desk.submit(operation("T-later", valid=600), wait=600 * SECOND)
+        (frame,) = [frame for frame in desk.bundles() if frame != kept_back]
+        bundle = desk.members.read(frame)[0]
+        if bundle.session != session:
+            break
+        assert bundle.number < bundle.done_below + WINDOW, "members would refuse it"
+        numbers.append(bundle.number)
+        desk.answer(frame)
+        assert desk.codes(call) is not None
+    assert len(numbers) == WINDOW - 1
+    assert bundle.operations[0].kind == "open_session"
+    desk.answer(frame)
+    desk.answer(*[frame for frame in desk.bundles() if frame != kept_back])
+    assert desk.codes(call) is not None
+    desk.answer(kept_back)
+    assert desk.codes(starved) == ("ok",), "its answer still counts"

@@ -11,6 +11,7 @@ import msgspec
 
 from validators.consensus import messages as m
 from validators.consensus.effects import Now
+from validators.consensus.sessions import WINDOW
 
 __all__ = ["UNOPENED", "Session", "Sessions"]
 
@@ -37,6 +38,13 @@ class Session(msgspec.Struct):
     pending: dict[int, None] = {}
     """Numbers in flight, ascending."""
 
+    @property
+    def full(self) -> bool:
+        """Whether the next number would lie outside the window that members keep (R12): one bundle that
+        is not answered, however unlucky, must not hold up all that come after it."""
+        oldest = next(iter(self.pending), self.next_number)
+        return self.next_number >= oldest + WINDOW
+
     def take_number(self) -> tuple[int, int]:
         """(number, done_below) of the next bundle: lower numbers than the lowest in flight are done."""
         number = self.next_number
@@ -60,8 +68,9 @@ class Sessions:
     def usable(self, now: Now) -> Session | None:
         """The session to use now, None while there is none."""
         session = self._current
-        if session is not None and (session.pending or now.monotonic - session.used_at < SESSION_REST):
-            return session
+        if session is not None and not session.full:
+            if session.pending or now.monotonic - session.used_at < SESSION_REST:
+                return session
         self._current = None
         return None
 
