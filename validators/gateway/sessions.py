@@ -68,8 +68,9 @@ class Sessions:
     def usable(self, now: Now) -> Session | None:
         """The session to use now, None while there is none."""
         session = self._current
-        if session is not None and not session.full:
-            if session.pending or now.monotonic - session.used_at < SESSION_REST:
+        if session is not None:
+            rested = not session.pending and now.monotonic - session.used_at >= SESSION_REST
+            if not rested and not session.full:
                 return session
         self._current = None
         return None
