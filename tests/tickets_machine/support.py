@@ -66,7 +66,7 @@ class Machine:
 
     def __init__(self, founded: Genesis | None = None) -> None:
         self.genesis = founded or genesis()
-        self.application = TicketApplication(self.genesis, cluster_id(self.genesis))
+        self.application = TicketApplication(self.genesis, cluster_id(self.genesis), searched=True)
         self.sequence = 0
         self.now = START
         self.sessions: dict[str, tuple[int, int]] = {}
@@ -171,7 +171,7 @@ class Machine:
     def reload(self, *, backwards: bool = False) -> TicketApplication:
         """A fresh application loaded from the rows saved so far."""
         rows = list(self.rows.values())
-        fresh = TicketApplication(self.genesis, cluster_id(self.genesis))
+        fresh = TicketApplication(self.genesis, cluster_id(self.genesis), searched=True)
         fresh.load(reversed(rows) if backwards else rows)
         return fresh
 

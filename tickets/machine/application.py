@@ -30,12 +30,16 @@ EPOCH = 0
 
 
 class TicketApplication:
-    """The replicated state of one cluster (implements validators.consensus.application.Application)."""
+    """The replicated state of one cluster (implements validators.consensus.application.Application).
 
-    def __init__(self, genesis: Genesis, cluster_id: bytes) -> None:
+    `searched`: where its rows are searched, tickets are told as TicketRows, else as TicketBytes.
+    """
+
+    def __init__(self, genesis: Genesis, cluster_id: bytes, *, searched: bool = False) -> None:
         self._genesis = genesis
         self._cluster_id = cluster_id
-        self._state = MachineState(genesis, cluster_id)
+        self._searched = searched
+        self._state = MachineState(genesis, cluster_id, searched=searched)
 
     def __len__(self) -> int:
         """Number of tickets."""
@@ -128,7 +132,7 @@ class TicketApplication:
 
     def load(self, rows: Iterable[ApplicationChange]) -> None:
         """Replace the whole state by materialised rows, in whatever order they come (R9)."""
-        state = MachineState(self._genesis, self._cluster_id)
+        state = MachineState(self._genesis, self._cluster_id, searched=self._searched)
         state.load(rows)
         self._state = state
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tickets.machine.rows import TicketRow
-from tickets.machine.ticket import Ticket, parse_row, row_of, ticket_leaf
+from tickets.machine.rows import TicketBytes, TicketRow
+from tickets.machine.ticket import (
+    Ticket,
+    bytes_of,
+    parse_bytes,
+    parse_row,
+    row_of,
+    ticket_leaf,
+)
 from tickets.machine.tree import StateTree
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
@@ -17,10 +24,11 @@ TICKETS_MAX = 10_000_000
 
 
 class TicketRegistry:
-    """The tickets; nothing else creates or changes one."""
+    """The tickets; nothing else creates or changes one. `searched`: rows are TicketRows, not bytes."""
 
-    def __init__(self, members: Sequence[str], tree: StateTree) -> None:
+    def __init__(self, members: Sequence[str], tree: StateTree, *, searched: bool) -> None:
         self._members = members
+        self._searched = searched
         self._tree = tree
         self._events: dict[str, dict[str, Ticket]] = {}
         # In order of changes, the same on every node.
@@ -50,21 +58,28 @@ class TicketRegistry:
     def drain(self) -> list[ApplicationChange]:
         """Rows of the tickets changed since the last call."""
         changes = []
-        for ticket in self._unsaved:
-            row = row_of(ticket, self._members)
-            changes.append(ApplicationChange(table="ticket", key=(row.event, row.ticket), row=row))
+        if self._searched:
+            for ticket in self._unsaved:
+                row = row_of(ticket, self._members)
+                changes.append(ApplicationChange(table="ticket", key=(row.event, row.ticket), row=row))
+        else:
+            for ticket in self._unsaved:
+                changes.append(ApplicationChange("ticket", (ticket.number,), bytes_of(ticket)))
         self._unsaved.clear()
         return changes
 
-    def load(self, row: TicketRow) -> None:
+    def load(self, row: TicketRow | TicketBytes) -> None:
         """Add a stored ticket."""
-        state, issued = parse_row(row, self._members)
-        self._insert(row.event, row.ticket, state, issued)
+        if isinstance(row, TicketBytes):
+            state, issued = parse_bytes(row)
+            self._insert(row.event, row.ticket, state, issued).number = row.number
+        else:
+            self._insert(row.event, row.ticket, *parse_row(row, self._members))
 
     def _insert(self, event: str, ticket: str, state: bytes, issued: bytes) -> Ticket:
         leaf = ticket_leaf(state, issued)
         place = self._tree.insert(canonical.encode(("ticket", (event, ticket))), leaf)
-        entry = Ticket(state=state, issued=issued, leaf=leaf, place=place)
-        self._events.setdefault(event, {})[ticket] = entry
         self._count += 1
+        entry = Ticket(state=state, issued=issued, leaf=leaf, place=place, number=self._count)
+        self._events.setdefault(event, {})[ticket] = entry
         return entry

@@ -3,6 +3,7 @@
 | table   | key                           | row        | how to store it                          |
 |---------|-------------------------------|------------|------------------------------------------|
 | ticket  | (event, ticket)               | TicketRow  | real columns, searched by pages and API  |
+| ticket  | (number,)                     | TicketBytes| the same where nobody searches (a node)  |
 | session | (sequence, index)             | SessionRow | canonical bytes                          |
 | bundle  | (sequence, index, page)       | BundlePage | canonical bytes                          |
 | nonce   | (sequence,)                   | NonceGroup | canonical bytes                          |
@@ -34,6 +35,7 @@ __all__ = [
     "NonceEntry",
     "NonceGroup",
     "SessionRow",
+    "TicketBytes",
     "TicketRow",
     "change_from",
     "key_bytes",
@@ -84,6 +86,19 @@ class TicketRow(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     """The seed's `Data`; b"" for tickets whose details are kept out of the log."""
     metadata: dict[str, str]
+
+
+class TicketBytes(msgspec.Struct, frozen=True, gc=False):
+    """One ticket as memory holds it: what a node stores, half as dear as a TicketRow."""
+
+    number: int
+    """Its place in the order of creation, from 1: the same on every replica, and never given again."""
+    event: str
+    ticket: str
+    state: str
+    """ISSUED, VALIDATED, CONSUMED or DISPUTED."""
+    packed: bytes
+    """Canonical bytes of (state, issued), both canonical bytes themselves (machine.ticket)."""
 
 
 ISSUED_FIELDS = (

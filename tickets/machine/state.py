@@ -30,7 +30,7 @@ Key = tuple[Any, ...]
 class MachineState:
     """The state that genesis begins with; `load` gives it stored rows once, before anything else."""
 
-    def __init__(self, genesis: Genesis, cluster_id: bytes) -> None:
+    def __init__(self, genesis: Genesis, cluster_id: bytes, *, searched: bool) -> None:
         members = tuple(member.id for member in genesis.members)
         parameters = genesis.parameters
         self._tree = StateTree(cluster_id)
@@ -43,7 +43,7 @@ class MachineState:
         self.principals = Principals(genesis.principals)
         self.sessions = SessionTable(parameters.sessions_max, self._touch_session)
         self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
-        self.registry = TicketRegistry(members, self._tree)
+        self.registry = TicketRegistry(members, self._tree, searched=searched)
         self.operations = Operations(
             members=members,
             demo=genesis.demo,

@@ -13,7 +13,7 @@ from hashlib import sha256
 import msgspec
 
 from tickets.machine.commands import Issue
-from tickets.machine.rows import TicketRow
+from tickets.machine.rows import TicketBytes, TicketRow
 from tickets.machine.transitions import NAMES, State, state_of
 from validators import canonical
 
@@ -23,6 +23,9 @@ __all__ = [
     "TicketHead",
     "TicketState",
     "Window",
+    "bytes_of",
+    "name_in_bytes",
+    "parse_bytes",
     "parse_row",
     "read_head",
     "read_state",
@@ -90,6 +93,8 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
     """Its leaf in the state tree."""
     place: int
     """Its bucket in the state tree."""
+    number: int
+    """Its place in the order of creation, from 1."""
 
 
 read_head = msgspec.msgpack.Decoder(TicketHead).decode
@@ -109,6 +114,26 @@ def seeded_count(state: bytes) -> int:
 def ticket_leaf(state: bytes, issued: bytes) -> bytes:
     """Leaf of a ticket in the state tree: H(0x00, "ticket", state, issued), both self-delimiting."""
     return sha256(b"\x00ticket" + state + issued).digest()
+
+
+def bytes_of(ticket: Ticket) -> TicketBytes:
+    """The ticket as a node stores it. Runs for every changed ticket."""
+    state = ticket.state
+    head = read_head(state)
+    packed = canonical.encode((state, ticket.issued))
+    return TicketBytes(ticket.number, head.event, head.ticket, NAMES[head.state], packed)
+
+
+def parse_bytes(row: TicketBytes) -> tuple[bytes, bytes]:
+    """The (state, issued) bytes that `bytes_of` joined; raise msgspec.MsgspecError when damaged."""
+    return _pairs.decode(row.packed)
+
+
+def name_in_bytes(packed: bytes) -> tuple[str, str, str]:
+    """(event, ticket, state) as TicketBytes.packed has them; raise msgspec.MsgspecError when damaged."""
+    state, _ = _pairs.decode(packed)
+    head = read_head(state)
+    return head.event, head.ticket, NAMES[head.state]
 
 
 def row_of(ticket: Ticket, members: Sequence[str]) -> TicketRow:
@@ -180,3 +205,4 @@ def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
 
 _states = msgspec.msgpack.Decoder(TicketState)
 _issues = msgspec.msgpack.Decoder(Issue)
+_pairs = msgspec.msgpack.Decoder(tuple[bytes, bytes])

@@ -46,7 +46,7 @@ class FakeGateway:
         """True: too much is under way."""
         self.down: frozenset[int] = frozenset()
         """Members that do not answer questions."""
-        self.application = TicketApplication(genesis, cluster_id(genesis))
+        self.application = TicketApplication(genesis, cluster_id(genesis), searched=True)
         self._principal = principal
         self._on_executed = on_executed
         self._lock = threading.Lock()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tickets.machine.rows import TicketBytes
 from validators.consensus.effects import ApplicationChange
 from validators.ledger import state_rows, statements
 from validators.ledger.outcomes import INSERT_OPERATION, INSERT_OUTCOMES, INSERT_STATES, Noted
@@ -21,11 +22,15 @@ class RowWrites:
         self._store = store
         self._counts: Counter[str] = Counter()
         tickets: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        packed: list[tuple[Any, ...]] = []
         others: list[tuple[Any, ...]] = []
         dropped: list[tuple[bytes]] = []
         for change in changes:
-            if change.table == "ticket":
-                tickets[change.key] = state_rows.ticket_row(change.row)
+            row = change.row
+            if type(row) is TicketBytes:
+                packed.append(state_rows.ticket_bytes(row))
+            elif change.table == "ticket":
+                tickets[change.key] = state_rows.ticket_row(row)
             elif change.row is None:
                 dropped.append((state_rows.state_key(change),))
             else:
@@ -43,6 +48,7 @@ class RowWrites:
         store.expect_tickets([(row[0], row[1]) for row in tickets.values()])
         self.writes = _written(
             Write(store.upsert_ticket, list(tickets.values())),
+            Write(statements.UPSERT_TICKET_BYTES, packed),
             Write(statements.UPSERT_STATE_ROW, others),
             Write(statements.DROP_STATE_ROW, dropped),
             Write(INSERT_OUTCOMES, outcomes),

@@ -155,26 +155,28 @@ class StateValue(models.Model):
 class Ticket(models.Model):
     """One ticket as of `LedgerMeta.applied_sequence`: what is searched in columns, the whole in `row`.
 
-    Half the cost of a column for every field, for each change and for each ticket loaded at start.
+    Half the cost of a column for every field, for each change and for each ticket loaded at start. A
+    node's, where nobody searches, fill id, event, ticket id, state and `row` only.
     """
 
     id = RowNumberField(primary_key=True)
     event = KeyField(max_length=64)
     ticket_id = KeyField(max_length=128)
     state = models.CharField(max_length=16)
-    validator = models.TextField()
+    validator = models.TextField(db_default="")
     """Entry node of the validating operation; "" until validated."""
-    timestamp = models.BigIntegerField()
+    timestamp = models.BigIntegerField(db_default=0)
     """Effective timestamp of the last change."""
-    sequence = models.BigIntegerField()
+    sequence = models.BigIntegerField(db_default=0)
     """Sequence of the last change."""
-    gate = models.CharField(max_length=128)
+    gate = models.CharField(max_length=128, db_default="")
     """Gate of the standing admission; "" unless CONSUMED."""
-    device = models.CharField(max_length=128)
-    product = models.CharField(max_length=256)
-    seat = models.CharField(max_length=256)
+    device = models.CharField(max_length=128, db_default="")
+    product = models.CharField(max_length=256, db_default="")
+    seat = models.CharField(max_length=256, db_default="")
     row = models.BinaryField()
-    """Every field of machine.rows.TicketRow, as state_rows.pack_ticket writes them."""
+    """Every field of machine.rows.TicketRow, as state_rows.pack_ticket writes them; a node's: `packed` of
+    a TicketBytes."""
     checksum = models.BigIntegerField()
 
     class Meta:

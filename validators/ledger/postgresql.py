@@ -19,7 +19,7 @@ from psycopg import errors
 
 from validators.ledger.errors import LedgerBusy, LedgerUnreachable, LedgerUnsafe
 from validators.ledger.outcomes import INSERT_OPERATION
-from validators.ledger.statements import UPSERT_STATE_ROW, UPSERT_TICKET
+from validators.ledger.statements import UPSERT_STATE_ROW, UPSERT_TICKET, UPSERT_TICKET_BYTES
 from validators.ledger.store import DuplicateKeyError, Parameters, Write
 from validators.ports import JournalError, JournalFenced, JournalFull
 
@@ -36,6 +36,7 @@ LOCK_SECONDS = 3
 ARRAYS_FROM = 8
 ARRAY_TYPES = {
     UPSERT_TICKET: "text text text text bigint bigint text text text text bytea bigint",
+    UPSERT_TICKET_BYTES: "bigint text text text bytea bigint",
     UPSERT_STATE_ROW: "bytea bytea bigint",
     INSERT_OPERATION: "bigint bigint int bigint bigint text text text text text text text bytea bytea",
 }

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from tickets.machine.rows import TicketRow, change_from, key_bytes, row_bytes
+from tickets.machine.rows import TicketBytes, TicketRow, change_from, key_bytes, row_bytes
+from tickets.machine.ticket import name_in_bytes
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
 from validators.ledger.encoding import checksum
@@ -22,6 +23,7 @@ __all__ = [
     "pack_ticket",
     "state_key",
     "state_row",
+    "ticket_bytes",
     "ticket_from_columns",
     "ticket_row",
     "unpack_ticket",
@@ -31,6 +33,8 @@ TABLE_NUMBER = {"session": b"\x01", "bundle": b"\x02", "nonce": b"\x03", "clock"
 """First byte of a StateRow's key: written to disk, so never reused for another table."""
 _TABLE_OF = {number: table for table, number in TABLE_NUMBER.items()}
 _CHUNK = 4_096
+_PAIR = b"\x92"
+"""First byte of the packed row of a TicketBytes (an array of two); a TicketRow has more fields."""
 
 _ticket_decoder: msgspec.msgpack.Decoder[tuple[Any, ...]] = msgspec.msgpack.Decoder(
     tuple[tuple(field.type for field in msgspec.structs.fields(TicketRow))]  # type: ignore[misc]
@@ -51,6 +55,12 @@ def ticket_row(row: TicketRow) -> tuple[Any, ...]:
     """Parameters of UPSERT_TICKET."""
     packed = pack_ticket(row)
     return (*_searched(row), packed, zlib.crc32(packed))
+
+
+def ticket_bytes(row: TicketBytes) -> tuple[Any, ...]:
+    """Parameters of UPSERT_TICKET_BYTES."""
+    packed = row.packed
+    return row.number, row.event, row.ticket, row.state, packed, zlib.crc32(packed)
 
 
 def _searched(row: TicketRow) -> tuple[Any, ...]:
@@ -95,6 +105,18 @@ def state_row(change: ApplicationChange) -> tuple[Any, ...]:
     return key, row, checksum((key, row))
 
 
+def _packed(number: int, event: str, ticket: str, state: str, packed: Any, check: int) -> ApplicationChange:
+    """Back from UPSERT_TICKET_BYTES; raise LedgerDamaged when anything differs from what was written."""
+    row = TicketBytes(number, event, ticket, state, packed)
+    try:
+        whole = zlib.crc32(packed) == check and name_in_bytes(packed) == (event, ticket, state)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise LedgerDamaged(f"the row of ticket {ticket!r} cannot be read: {error}") from error
+    if not whole:
+        raise LedgerDamaged(f"the row of ticket {ticket!r} differs from what was written")
+    return ApplicationChange("ticket", (number,), row)
+
+
 class MaterialisedRows:
     """All rows as `Application.load` takes them; read in chunks and checked while iterated."""
 
@@ -109,7 +131,10 @@ class MaterialisedRows:
         sql = f"SELECT id, {TICKET_COLUMNS} FROM ledger_ticket WHERE id > ? ORDER BY id LIMIT {_CHUNK}"  # noqa: S608
         after = -1
         while rows := self._store.rows(sql, (after,)):
-            for _number, *columns in rows:
+            for number, *columns in rows:
+                if columns[-2][:1] == _PAIR:
+                    yield _packed(number, *columns[:3], *columns[-2:])
+                    continue
                 row = ticket_from_columns(tuple(columns))
                 yield ApplicationChange(table="ticket", key=(row.event, row.ticket), row=row)
             after = rows[-1][0]

@@ -23,6 +23,7 @@ __all__ = [
     "UPSERT_STATE",
     "UPSERT_STATE_ROW",
     "UPSERT_TICKET",
+    "UPSERT_TICKET_BYTES",
 ]
 
 INSERT_BODY = "INSERT INTO ledger_batchbody (id, sequence, content, checksum) VALUES (?, ?, ?, ?)"
@@ -84,6 +85,12 @@ UPSERT_TICKET = (
     f" VALUES ({', '.join('?' * 12)}) ON CONFLICT (event, ticket_id) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _CHANGING)
 )
+UPSERT_TICKET_BYTES = (
+    "INSERT INTO ledger_ticket (id, event, ticket_id, state, row, checksum) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET state = excluded.state, row = excluded.row,"
+    " checksum = excluded.checksum"
+)
+"""A node's: found by number, in the table itself; no counters."""
 UPSERT_STATE_ROW = (
     "INSERT INTO ledger_staterow (key, row, checksum) VALUES (?, ?, ?)"
     " ON CONFLICT (key) DO UPDATE SET row = excluded.row, checksum = excluded.checksum"

@@ -74,7 +74,7 @@ class LearnerProcess:
         self.host.start()
 
     def _make_host(self) -> None:
-        application = TicketApplication(self.genesis, self.cluster)
+        application = TicketApplication(self.genesis, self.cluster, searched=True)
         keys = KeyRing(self.genesis, application)
         signer = FrameSigner(self.cluster, b"", keys)
         config = consensus_config.build(self.genesis, self.cluster, None)
