@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from tickets.api.certificates import CertificateView, EpochsView
 from tickets.api.operations import BatchView, OperationView, operation_view
 from tickets.api.reads import TicketListView, TicketView
 from tickets.machine.transitions import CAPABILITY
@@ -21,4 +22,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/tickets/batch", BatchView.as_view()),
     *(path(f"api/v1/tickets/{verb}", operation_view(verb)) for verb in VERBS),
     path("api/v1/tickets/<str:ticket_id>", TicketView.as_view()),
+    path("api/v1/tickets/<str:ticket_id>/certificate", CertificateView.as_view()),
+    path("api/v1/epochs", EpochsView.as_view()),
 ]

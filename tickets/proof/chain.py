@@ -71,7 +71,8 @@ def read_chain(data: bytes) -> Chain:
         genesis = g.decode(file.genesis)
     except g.GenesisError as error:
         raise ProofError(f"the genesis is none: {error}") from error
-    chain = Chain(g.cluster_id(genesis), genesis.name, (Epoch(genesis.members, 0),))
+    cluster = g.cluster_id(genesis)
+    chain = Chain(cluster, genesis.name, (Epoch(genesis.members, 0, cluster),))
     for handover in file.handovers:
         chain = _hand_over(chain, handover)
     return chain
@@ -96,5 +97,5 @@ def _hand_over(chain: Chain, data: bytes) -> Chain:
         raise ProofError(f"the members of epoch {ending + 1} share a name or a key")
     if start.epoch != ending + 1:
         raise ProofError(f"the hand-over of epoch {ending} begins epoch {start.epoch}")
-    epochs = (*chain.epochs, Epoch(start.members, proved.sequence))
+    epochs = (*chain.epochs, Epoch(start.members, proved.sequence, proved.entry_hash))
     return msgspec.structs.replace(chain, epochs=epochs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -40,6 +41,8 @@ class Epoch(msgspec.Struct, frozen=True):
 
     members: tuple[Member, ...]
     after: int
+    link: bytes
+    """What a verifier pins: the cluster id for epoch 0, then the entry hash of the hand-over."""
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -58,6 +61,16 @@ class Chain(msgspec.Struct, frozen=True):
         if sequence <= self.epochs[epoch].after or (last is not None and sequence > last):
             raise ProofError(f"sequence {sequence} is not in epoch {epoch}")
         return self.epochs[epoch].members
+
+    def pinned(self, pins: Sequence[bytes]) -> tuple[bytes, ...]:
+        """The pins of a verifier that has seen this chain too; raise ProofError when it contradicts what
+        was pinned before: then members whose keys were rotated out have signed another history (R35)."""
+        links = tuple(epoch.link for epoch in self.epochs)
+        for number, (pin, link) in enumerate(zip(pins, links, strict=False)):
+            if pin != link:
+                what = f"epoch {number}" if number else "the cluster"
+                raise ProofError(f"this chain contradicts {what} that was pinned")
+        return max(tuple(pins), links, key=len)
 
 
 class Proved(msgspec.Struct, frozen=True):

@@ -6,9 +6,11 @@
 | stats  | none                      | exactly the keys of the seed's /stats (spec/dtvn 1.3)          |
 | consensus | none                   | ReplicaSnapshot: view, phase and votes of every open sequence  |
 | peers  | none                      | {"peers": [{"id", "addrs", "node_id", "connected", counters}]} |
+| receipt | a sequence            | {"node_id", "sequence", "signature"}: see `attest.receipt`     |
+| evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
 | ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": Ticket of spec/dtvn 1.3}     |
 
-A code instead of text: `ticket_not_found`, `unknown_query`, `bad_arguments`, `unavailable`.
+A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from django.db import DatabaseError
 
 from validators import quorum
 from validators.consensus.messages import Answer, Query
+from validators.node import attest
 from validators.node.keys import peer_id
 from validators.node.multiaddr import format_multiaddr
 
@@ -34,14 +37,6 @@ __all__ = ["DEFAULT_EVENT", "Inspector"]
 
 DEFAULT_EVENT = "default"
 ARGUMENT_MAX = 256
-
-
-def _note(members: int) -> str:
-    """What a small cluster does not tolerate (R37); "" from four members on."""
-    if quorum.faults(members):
-        return ""
-    note = "crash-only, no liar tolerated"
-    return note + "; one crash stops it" if members == 2 else note
 
 
 class Inspector:
@@ -56,6 +51,8 @@ class Inspector:
             "consensus": lambda _: ("", self._node.core.snapshot()),
             "peers": lambda _: ("", self.peers()),
             "ticket": self._ticket,
+            "receipt": lambda arguments: self._attest(attest.receipt, arguments),
+            "evidence": lambda arguments: self._attest(attest.evidence, arguments),
         }
 
     def answer(self, query: Query) -> Answer:
@@ -84,7 +81,7 @@ class Inspector:
             "members": count,
             "liars_tolerated": faults,
             "crashes_tolerated": quorum.crashes_tolerated(count),
-            "note": _note(count),
+            "note": quorum.note(count),
             "voting_reason": node.voting_reason,
             "peers": connected,
             "endpoint": node.transport.endpoint,
@@ -178,6 +175,12 @@ class Inspector:
         """What a read of the ledger gives; a database that does not answer ends no turn."""
         try:
             return "", read()
+        except DatabaseError:
+            return "unavailable", None
+
+    def _attest(self, question: Callable[[Node, tuple[str, ...]], Any], arguments: tuple[str, ...]) -> Any:
+        try:
+            return question(self._node, arguments)
         except DatabaseError:
             return "unavailable", None
 

@@ -1,0 +1,271 @@
+"""Certificates over REST: a real learner's ledger, receipts of members, the command that checks them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from django.core.management import CommandError, call_command
+from django.http import HttpResponse
+from django.test import Client
+
+from tests.hostcore.support import key_pair
+from tests.pages.learner import ALIAS, _Replaced
+from tests.proof.support import Later, PaperLog
+from tickets.machine import Admit, Issue, Seed
+from tickets.services import certify, network
+from validators import canonical
+from validators.api import keys
+from validators.consensus import messages as m
+from validators.consensus.effects import CheckpointRecord
+from validators.feed import progress
+from validators.gateway.collector import Answered
+from validators.gateway.fake import FakeGateway
+from validators.ledger import Ledger, open_ledger
+from validators.ledger.proofs import LogPaths
+from validators.services import api_keys
+from validators.wire.envelope import encode_envelope
+
+KEY = "dtvn_test_key_of_the_proof_suite"
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+
+class PaperMembers(FakeGateway):
+    """Members that give receipts for the paper's log, but for those named in `silent` and `lying`."""
+
+    def __init__(self, log: PaperLog) -> None:
+        super().__init__(log.genesis, principal="gateway")
+        self.log = log
+        self.silent: set[int] = set()
+        self.lying: set[int] = set()
+        self.asked = 0
+
+    def query(
+        self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
+    ) -> Future[Answered]:
+        if what != "receipt":
+            return super().query(member, what, arguments, wait=wait)
+        self.asked += 1
+        future: Future[Answered] = Future()
+        sequence = int(arguments[0])
+        hashed = bytes(32) if member in self.lying else self.log.steps[sequence - 1].entry_hash
+        ((_index, signature),) = self.log.sign(m.Receipt(0, 0, sequence, hashed), [member])
+        text = json.dumps({"signature": base64.b64encode(signature).decode()})
+        future.set_result(Answered(0, "down", "") if member in self.silent else Answered(0, "", text))
+        return future
+
+
+class Platform:
+    """A learner's ledger filled from a paper log, and the API above it."""
+
+    def __init__(self, log: PaperLog, ledger: Ledger, members: PaperMembers) -> None:
+        self.log = log
+        self.ledger = ledger
+        self.members = members
+        self.client = Client()
+        self._written = 0
+
+    def learn(self, *checkpoints: int) -> None:
+        """Write what the log has gained, as the learner's process does, and these stable checkpoints."""
+        steps = self.log.steps[self._written :]
+        self.ledger.append([step.record((b"commit",) * 3) for step in steps])
+        for sequence in checkpoints:
+            self.ledger.append([self._checkpoint(sequence)])
+        for step in steps:
+            self.ledger.notice(step.note(0))
+        self._written = len(self.log.steps)
+        timestamp = self.log.steps[-1].entry.timestamp
+        self.ledger.materialise(self.log.application.changes(), self._written, timestamp)
+
+    def get(self, path: str) -> HttpResponse:
+        return self.client.get(f"/api/v1/{path}", headers={"X-API-Key": KEY})
+
+    def _checkpoint(self, sequence: int) -> CheckpointRecord:
+        root = canonical.merkle_root(self.log.hashes[:sequence])
+        timestamp = self.log.steps[sequence - 1].entry.timestamp
+        body = m.Checkpoint(0, 0, sequence, self.log.roots[sequence - 1], root, timestamp)
+        frames = []
+        for index, signature in self.log.sign(body):
+            said = canonical.encode(msgspec.structs.replace(body, sender=index))
+            frames.append(encode_envelope(m.KIND_OF[m.Checkpoint], said, signature))
+        return CheckpointRecord(0, sequence, body.state_root, root, timestamp, tuple(frames))
+
+
+@pytest.fixture
+def platform(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    keys.forget()
+    monkeypatch.setattr(progress, "_listener", None)
+    monkeypatch.setattr(certify, "_paths", LogPaths(ALIAS))
+    log = PaperLog()
+    members = PaperMembers(log)
+    network.use(members)
+    api_keys.store_api_key(KEY, label="suite")
+    alias = _Replaced()
+    ledger = open_ledger(tmp_path / "ledger", cluster_id=log.cluster, alias=ALIAS, indexed=True)
+    alias.share()
+    ledger.load()
+    yield Platform(log, ledger, members)
+    ledger.close()
+    alias.restore()
+    network.use(None)
+    if progress._listener is not None:
+        progress._listener.close()
+
+
+def code_of(response: HttpResponse) -> tuple[int, str]:
+    return response.status_code, json.loads(response.content)["code"]
+
+
+def say(*arguments: Any) -> str:
+    out = StringIO()
+    call_command("verify_certificate", *map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def saved(platform: Platform, folder: Path, path: str, name: str) -> Path:
+    response = platform.get(path)
+    assert response.status_code == 200, response.content
+    assert response.headers["Content-Disposition"].startswith("attachment; filename=")
+    file = folder / name
+    file.write_bytes(response.content)
+    return file
+
+
+def test_r27_a_fresh_admission_is_proved_by_receipts_and_an_old_one_by_the_log(
+    platform: Platform, tmp_path: Path
+) -> None:
+    platform.log.admit()
+    platform.learn()
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    fresh = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "fresh.json")
+    said = say(fresh, "--genesis", chain)
+    assert said.startswith("ticket TICKET-1 of event default: admit -> ok at sequence 3, index 0, epoch 0")
+    assert "proved by their receipts" in said
+    platform.log.fill(20)
+    platform.learn(10, 20)
+    platform.members.silent = {0, 1, 2, 3}
+    old = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "old.json")
+    assert "under their checkpoint at sequence 10, epoch 0" in say(old, "--genesis", chain)
+    assert "both can be true" in say(fresh, "--genesis", chain, "--against", old)
+    assert max(fresh.stat().st_size, old.stat().st_size) <= 2_048
+    assert platform.get("tickets/TICKET-1/certificate").headers["X-DTVN-Sequence"].isdigit()
+
+
+def test_r27_with_f_members_silent_or_lying_q_receipts_are_found_all_the_same(
+    platform: Platform, tmp_path: Path
+) -> None:
+    platform.log.admit()
+    platform.learn()
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    for silent, lying in (({1}, set()), (set(), {2})):
+        platform.members.silent, platform.members.lying = silent, lying
+        certificate = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "certificate.json")
+        assert "3 of 4 members" in say(certificate, "--genesis", chain)
+    platform.members.silent, platform.members.lying = {1}, {2}
+    response = platform.get("tickets/TICKET-1/certificate")
+    assert code_of(response) == (503, "not_provable_yet")
+    assert response.headers["Retry-After"]
+
+
+def test_any_outcome_of_the_ticket_is_proved_refusals_included(platform: Platform, tmp_path: Path) -> None:
+    log = platform.log
+    log.admit()
+    log.order(
+        [log.operation(Issue(), f"OTHER-{number}") for number in range(3)],
+        [log.operation(Admit(gate="south"), "TICKET-1")],
+    )
+    platform.learn()
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    for at, told in (("2", "issue -> ok"), ("3.0", "admit -> ok"), ("4.3", "admit -> already_consumed")):
+        file = saved(platform, tmp_path, f"tickets/TICKET-1/certificate?at={at}", "at.json")
+        assert told in say(file, "--genesis", chain)
+
+
+def test_what_cannot_be_proved_gets_a_clear_answer(platform: Platform) -> None:
+    log = platform.log
+    log.admit()
+    log.order([log.operation(Seed())])
+    platform.learn()
+    expected = {
+        "tickets/NOBODY/certificate": (404, "ticket_not_found"),
+        "tickets/-!/certificate": (404, "ticket_not_found"),
+        "tickets/TICKET-1/certificate?event=other": (404, "ticket_not_found"),
+        "tickets/TICKET-1/certificate?event=-": (400, "bad_request"),
+        "tickets/TICKET-1/certificate?at=4": (404, "outcome_not_found"),
+        "tickets/TICKET-1/certificate?at=3.7": (404, "outcome_not_found"),
+        "tickets/TICKET-1/certificate?at=99": (404, "outcome_not_found"),
+        "tickets/TICKET-1/certificate?at=x": (400, "bad_request"),
+        "tickets/TICKET-1/certificate?at=3.-1": (400, "bad_request"),
+        f"tickets/TICKET-1/certificate?at={'9' * 30}": (400, "bad_request"),
+        "tickets/TICKET-001/certificate": (409, "nothing_to_prove"),
+    }
+    assert {path: code_of(platform.get(path)) for path in expected} == expected
+    assert platform.client.get("/api/v1/tickets/TICKET-1/certificate").status_code == 401
+    assert platform.client.get("/api/v1/epochs").status_code == 401
+
+
+def test_the_command_says_what_is_wrong_and_exits_with_1(platform: Platform, tmp_path: Path) -> None:
+    platform.log.admit()
+    platform.learn()
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    certificate = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "certificate.json")
+    forged = tmp_path / "forged.json"
+    forged.write_bytes(certificate.read_bytes().replace(b"A", b"B", 1))
+    for file, genesis in (
+        (forged, chain),
+        (chain, chain),
+        (certificate, certificate),
+        (tmp_path / "no", chain),
+    ):
+        with pytest.raises(CommandError, match="not proved: ") as refused:
+            say(file, "--genesis", genesis)
+        assert refused.value.returncode == 1
+
+
+def test_r27_the_command_names_who_signed_two_histories(tmp_path: Path) -> None:
+    one, other = PaperLog(), PaperLog()
+    one.admit(gate="north")
+    other.admit(gate="south")
+    (tmp_path / "chain").write_bytes(one.chain())
+    (tmp_path / "one").write_bytes(one.receipts(3, signers=[0, 1, 2]))
+    (tmp_path / "other").write_bytes(other.receipts(3, signers=[1, 2, 3]))
+    with pytest.raises(CommandError, match=r"convicted, having signed both: r1, r2 \(f \+ 1 = 2\)"):
+        say(tmp_path / "one", "--genesis", tmp_path / "chain", "--against", tmp_path / "other")
+
+
+def test_r35_a_chain_that_contradicts_a_pinned_epoch_is_refused(tmp_path: Path) -> None:
+    log = PaperLog()
+    log.admit()
+    certificate, pin = tmp_path / "certificate", tmp_path / "pin.json"
+    certificate.write_bytes(log.receipts(3))
+    for name, members in (("good", ["r1", "r2", "r3", "r4"]), ("forked", ["r0", "r1", "r2", "r9"])):
+        (tmp_path / name).write_bytes(log.chain(Later(log, members).handover))
+    (tmp_path / "short").write_bytes(log.chain())
+    (tmp_path / "foreign").write_bytes(PaperLog(name="foreign").chain())
+    for chain in ("short", "good", "short", "good"):
+        assert "admit -> ok" in say(certificate, "--genesis", tmp_path / chain, "--pin", pin)
+    with pytest.raises(CommandError, match="this chain contradicts epoch 1 that was pinned"):
+        say(certificate, "--genesis", tmp_path / "forked", "--pin", pin)
+    with pytest.raises(CommandError, match="this chain contradicts the cluster that was pinned"):
+        say(certificate, "--genesis", tmp_path / "foreign", "--pin", pin)
+    assert len(json.loads(pin.read_text())["epochs"]) == 2
+    assert key_pair("r4")[0] != key_pair("r9")[0]
+
+
+def test_r26_paths_in_a_long_log_are_made_from_tiles(platform: Platform, tmp_path: Path) -> None:
+    platform.log.admit()
+    platform.log.fill(1_300)
+    platform.learn(1_300)
+    platform.members.silent = {0, 1, 2, 3}
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    for ticket in ("TICKET-1", "FILL-255", "FILL-256", "FILL-257", "FILL-1023", "FILL-1299"):
+        file = saved(platform, tmp_path, f"tickets/{ticket}/certificate", "long.json")
+        assert "checkpoint at sequence 1300" in say(file, "--genesis", chain)
+        assert file.stat().st_size <= 2_048

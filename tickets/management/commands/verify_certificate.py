@@ -1,0 +1,90 @@
+"""`manage.py verify_certificate CERT --genesis CHAIN`: what a certificate proves, or what is wrong."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from tickets.proof import Chain, ProofError, Proved, compare, decode_certificate, read_chain, unwrap, verify
+from tickets.proof.files import CERTIFICATE, CHAIN
+
+EXIT_REFUSED = 1
+PIN_FORMAT = "dtvn-pin/1"
+
+
+class Command(BaseCommand):
+    help = (
+        "Check the certificate of an outcome against an epoch chain, without any server: what does it prove? "
+        "Exit codes: 0 it holds, 1 it does not, or it contradicts the one given with --against."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("certificate", type=Path, help="as GET /api/v1/tickets/{id}/certificate gives it")
+        parser.add_argument(
+            "--genesis",
+            type=Path,
+            required=True,
+            metavar="CHAIN",
+            help="the epoch chain (GET /api/v1/epochs) or a genesis.bin, from somebody you trust",
+        )
+        parser.add_argument(
+            "--against", type=Path, help="another certificate; if both cannot be true: who lied"
+        )
+        parser.add_argument(
+            "--pin", type=Path, help="file that remembers epochs seen; a chain against it is refused"
+        )
+
+    def handle(self, **options: Any) -> None:
+        try:
+            chain = read_chain(unwrap(CHAIN, _read(options["genesis"])))
+            if options["pin"]:
+                _pin(options["pin"], chain)
+            found = _verify(options["certificate"], chain)
+            self._say(found.sentences())
+            if options["against"]:
+                other = _verify(options["against"], chain)
+                self._say(["", *other.sentences(), ""])
+                self._compare(found, other)
+        except ProofError as error:
+            raise CommandError(f"not proved: {error}", returncode=EXIT_REFUSED) from error
+
+    def _compare(self, found: Proved, other: Proved) -> None:
+        contradiction = compare(found, other)
+        if contradiction is None:
+            self._say(["both can be true"])
+            return
+        raise CommandError("\n".join(contradiction.sentences()), returncode=EXIT_REFUSED)
+
+    def _say(self, lines: list[str]) -> None:
+        self.stdout.write("\n".join(lines))
+
+
+def _verify(path: Path, chain: Chain) -> Proved:
+    return verify(decode_certificate(unwrap(CERTIFICATE, _read(path))), chain)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ProofError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _pin(path: Path, chain: Chain) -> None:
+    """Refuse a chain against what was pinned, and pin what it adds."""
+    pins: list[bytes] = []
+    if path.exists():
+        try:
+            held = json.loads(_read(path))
+            pins = [bytes.fromhex(link) for link in held["epochs"]]
+            if held["format"] != PIN_FORMAT:
+                raise ValueError("format")
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProofError(f"{path} is no file of pins") from error
+    links = [link.hex() for link in chain.pinned(pins)]
+    path.write_text(json.dumps({"format": PIN_FORMAT, "epochs": links}) + "\n", encoding="utf-8")

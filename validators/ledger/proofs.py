@@ -1,0 +1,149 @@
+"""Reading out of a ledger what a certificate is made of: entries with all outcomes, checkpoints, log paths.
+
+For the learner's copy, which keeps every ticket state (EntryStates). Nothing here is trusted by whoever
+verifies a certificate.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import msgspec
+
+from tickets.machine.reasons import unpack
+from validators import canonical
+from validators.consensus.log_tree import inclusion_path
+from validators.consensus.messages import Batch, Bundle, Entry, Operation, Outcome
+from validators.ledger.models import BatchBody, Checkpoint, ConsensusEntry, EntryOutcomes, EntryStates
+from validators.wire import Envelope
+
+__all__ = ["EntryProof", "LogPaths", "ProvenCheckpoint", "lowest_checkpoint", "read_entry_proof"]
+
+TILE_LEVEL = 8
+TILE = 1 << TILE_LEVEL
+"""Entries whose common root is remembered: a path in a log of a million reads 256 hashes, not all."""
+TILES_AT_ONCE = 64
+
+Executed = tuple[int, tuple[Operation, ...], tuple[Outcome, ...]]
+
+_batches = msgspec.msgpack.Decoder(Batch)
+_envelopes = msgspec.msgpack.Decoder(Envelope)
+_bundles = msgspec.msgpack.Decoder(Bundle)
+_codes = msgspec.msgpack.Decoder(tuple[tuple[int, bytes], ...])
+_states = msgspec.msgpack.Decoder(tuple[tuple[int, tuple[bytes, ...]], ...])
+_entries = msgspec.msgpack.Decoder(Entry)
+_frames = msgspec.msgpack.Decoder(tuple[bytes, ...])
+
+
+class EntryProof(msgspec.Struct, frozen=True):
+    """One entry with every executed operation and what became of it."""
+
+    entry: Entry
+    entry_hash: bytes
+    bundles: tuple[Executed, ...]
+    """First index, operations and outcomes of each executed bundle, in order."""
+
+
+class ProvenCheckpoint(msgspec.Struct, frozen=True):
+    """A stable checkpoint with the frames that q members signed."""
+
+    epoch: int
+    sequence: int
+    state_root: bytes
+    log_root: bytes
+    timestamp: int
+    frames: tuple[bytes, ...]
+
+
+def read_entry_proof(using: str, sequence: int) -> EntryProof | None:
+    """An entry whose outcomes are all here; None where one part is missing (a lag, an older program)."""
+    entry = ConsensusEntry.objects.using(using).filter(pk=sequence).first()
+    outcomes = EntryOutcomes.objects.using(using).filter(pk=sequence).first()
+    states = EntryStates.objects.using(using).filter(pk=sequence).first()
+    if entry is None or entry.body is None or outcomes is None or states is None:
+        return None
+    body = BatchBody.objects.using(using).get(pk=entry.body)
+    codes_at = dict(_codes.decode(bytes(outcomes.outcomes)))
+    states_at = dict(_states.decode(bytes(states.content)))
+    bundles: list[Executed] = []
+    first = 0
+    for frame in _batches.decode(bytes(body.content)).requests:
+        operations = _bundles.decode(_envelopes.decode(frame).body).operations
+        if first in states_at:
+            codes = unpack(codes_at[first], len(operations))
+            pairs = zip(codes, states_at[first], strict=True)
+            bundles.append((first, operations, tuple(Outcome(code, state) for code, state in pairs)))
+        first += len(operations)
+    decoded = _entries.decode(bytes(entry.entry))
+    return EntryProof(decoded, bytes(entry.entry_hash), tuple(bundles))
+
+
+def lowest_checkpoint(using: str, sequence: int) -> ProvenCheckpoint | None:
+    """The first stable checkpoint at or above `sequence`, whatever its epoch; None: there is none yet."""
+    found = Checkpoint.objects.using(using).filter(sequence__gte=sequence).order_by("sequence").first()
+    if found is None:
+        return None
+    return ProvenCheckpoint(
+        epoch=found.epoch,
+        sequence=found.sequence,
+        state_root=bytes(found.state_root),
+        log_root=bytes(found.log_root),
+        timestamp=found.timestamp,
+        frames=_frames.decode(bytes(found.frames)),
+    )
+
+
+class LogPaths:
+    """Paths from entries to log roots, for one ledger and process. The log only grows, so roots of full
+    tiles are remembered for good (32 bytes for 256 entries). Any thread."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._lock = threading.Lock()
+        self._tiles: list[bytes] = []
+
+    def path(self, sequence: int, size: int) -> tuple[bytes, ...]:
+        """Siblings of the entry at `sequence` in the tree over the first `size` entries.
+
+        Raises LookupError when the ledger does not hold so many.
+        """
+        with self._lock:
+            self._fill(size // TILE)
+            read: dict[int, list[bytes]] = {}
+
+            def subtree(level: int, number: int) -> bytes:
+                if level >= TILE_LEVEL:
+                    width = 1 << level - TILE_LEVEL
+                    return canonical.merkle_root(self._tiles[number * width : (number + 1) * width])
+                tile = (number << level) // TILE
+                if tile not in read:
+                    read[tile] = self._hashes(tile * TILE, min((tile + 1) * TILE, size))
+                at = (number << level) - tile * TILE
+                return canonical.merkle_root(read[tile][at : at + (1 << level)])
+
+            return inclusion_path(sequence - 1, size, subtree)
+
+    def forget(self) -> None:
+        """Another ledger may stand under the same alias (tests)."""
+        with self._lock:
+            self._tiles.clear()
+
+    def _fill(self, tiles: int) -> None:
+        while len(self._tiles) < tiles:
+            first = len(self._tiles)
+            last = min(tiles, first + TILES_AT_ONCE)
+            hashes = self._hashes(first * TILE, last * TILE)
+            self._tiles += [_root(hashes, at) for at in range(0, len(hashes), TILE)]
+
+    def _hashes(self, start: int, end: int) -> list[bytes]:
+        """Hashes of leaves start .. end - 1, which are entries start + 1 .. end."""
+        rows = ConsensusEntry.objects.using(self._using).filter(sequence__gt=start, sequence__lte=end)
+        found = [bytes(hashed) for hashed in rows.order_by("sequence").values_list("entry_hash", flat=True)]
+        if len(found) != end - start:
+            raise LookupError(f"entries {start + 1} to {end} are not all here")
+        return found
+
+
+def _root(hashes: Sequence[bytes], at: int) -> bytes:
+    return canonical.merkle_root(hashes[at : at + TILE])
