@@ -20,6 +20,7 @@ __all__ = [
     "Parameters",
     "Principal",
     "check",
+    "check_terms",
     "cluster_id",
     "decode",
     "encode",
@@ -120,6 +121,8 @@ def check(genesis: Genesis) -> None:
         raise GenesisError(f"members: a cluster has 1 to {quorum.MEMBERS_MAX}, not {count}")
     _check_unique("members", [member.id for member in genesis.members])
     _check_unique("principals", [principal.name for principal in genesis.principals])
+    if shared := {m.id for m in genesis.members} & {p.name for p in genesis.principals}:
+        raise GenesisError(f"principals: {min(shared)!r} names a member and a principal")
     keys = [m.public_key for m in genesis.members] + [p.public_key for p in genesis.principals]
     if len(set(keys)) != len(keys):
         raise GenesisError("public_key: two members or principals share a key")
@@ -132,7 +135,14 @@ def check(genesis: Genesis) -> None:
         for grant in principal.grants:
             if grant.capability not in CAPABILITIES:
                 raise GenesisError(f"grants: {grant.capability!r} is none of {', '.join(CAPABILITIES)}")
-    _check_parameters(genesis.parameters)
+    check_terms(genesis.name, genesis.parameters)
+
+
+def check_terms(name: str, parameters: Parameters) -> None:
+    """Raise GenesisError unless a cluster may have this name and these parameters."""
+    if not 1 <= len(name) <= 64 or not name.isprintable():
+        raise GenesisError("name: a cluster's name has 1 to 64 printable characters")
+    _check_parameters(parameters)
 
 
 def _check_unique(field: str, names: list[str]) -> None:

@@ -7,7 +7,21 @@ All comparisons elsewhere are `>=`.
 
 from __future__ import annotations
 
-__all__ = ["MEMBERS_MAX", "crashes_tolerated", "faults", "join", "primary", "quorum", "weak_quorum"]
+__all__ = [
+    "CRASH_ONLY",
+    "MEMBERS_MAX",
+    "crashes_tolerated",
+    "describe",
+    "faults",
+    "join",
+    "note",
+    "primary",
+    "quorum",
+    "weak_quorum",
+]
+
+CRASH_ONLY = "crash-only, no liar tolerated"
+"""The label of n = 1, 2, 3 (R37)."""
 
 MEMBERS_MAX = 31
 """Members of one cluster; n squared messages bound it (DESIGN section 12)."""
@@ -42,6 +56,27 @@ def crashes_tolerated(members: int) -> int:
 def primary(view: int, members: int) -> int:
     """Index of the primary of `view` in the epoch's member list."""
     return view % members
+
+
+def note(members: int) -> str:
+    """What a small cluster does not tolerate (R37); "" from four members on."""
+    if faults(members):
+        return ""
+    return f"{CRASH_ONLY}; one crash stops it" if members == 2 else CRASH_ONLY
+
+
+def describe(members: int) -> str:
+    """One sentence of the quorum calculator: liars and crashes apart (R37)."""
+    liars, crashes = faults(members), crashes_tolerated(members)
+    text = (
+        f"{members} {_plural(members, 'member')}: {quorum(members)} decide; safe with {liars} "
+        f"{_plural(liars, 'liar')}, goes on with {crashes} down"
+    )
+    return f"{text} ({note(members)})" if note(members) else text
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else f"{word}s"
 
 
 def _check(members: int) -> None:

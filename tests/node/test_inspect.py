@@ -10,9 +10,9 @@ import pytest
 
 from tests.node.running import Running, until_commits
 from tickets.machine import Issue, Validate, build
+from validators import quorum
 from validators.gateway.client import Gateway, valid_until
 from validators.ledger.read import STORAGE_KEYS
-from validators.node.inspect import _note
 
 
 def told(gateway: Gateway, what: str, *arguments: str) -> Any:
@@ -114,4 +114,4 @@ def test_what_cannot_be_answered_is_a_code(
     ],
 )
 def test_r37_small_clusters_say_what_they_do_not_tolerate(members: int, note: str) -> None:
-    assert _note(members) == note
+    assert quorum.note(members) == note

@@ -32,6 +32,11 @@ def test_registering_again_keeps_what_people_wanted_and_forgets_old_processes() 
     }
 
 
+def test_only_the_nodes_that_this_platform_runs_are_registered() -> None:
+    nodes.register_nodes(["a", "b", "c"], own=["c"])
+    assert list(ManagedNode.objects.values_list("node_id", "position")) == [("c", 2), ("learner", 3)]
+
+
 def test_stop_then_start_changes_the_wish_and_the_generation() -> None:
     stopped = nodes.stop_node("node0")
     started = nodes.start_node("node0")

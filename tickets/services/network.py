@@ -17,7 +17,7 @@ from validators.link import KeyFileError
 __all__ = ["acknowledged", "close", "gateway", "use"]
 
 PRINCIPAL = "gateway"
-"""The principal as which this platform signs (genesis lists it)."""
+"""The actor of what this platform asks for itself."""
 
 CALLS_MAX = 256
 """Calls under way in one process of the platform: each of them holds a thread that waits."""
@@ -37,7 +37,7 @@ def gateway() -> GatewayFace:
             genesis = settings.DATA / "cluster" / "genesis.bin"
             key = settings.DATA / "keys" / "gateway.key"
             try:
-                _own = Gateway.open(genesis, key, principal=PRINCIPAL, calls_max=CALLS_MAX)
+                _own = Gateway.open(genesis, key, calls_max=CALLS_MAX)
             except FileNotFoundError as error:
                 raise Unavailable("No cluster has been made in this data folder yet.") from error
             except (OSError, GenesisError, KeyFileError, ValueError) as error:

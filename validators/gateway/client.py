@@ -27,11 +27,12 @@ from typing import Any, Self
 import zmq
 from nacl import bindings
 
+from validators.ceremony import open_genesis
 from validators.consensus.effects import Now
 from validators.consensus.messages import Hello, Operation
 from validators.gateway.collector import Actions, Answered, Collector, Overloaded, Result
 from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
-from validators.genesis import Genesis, cluster_id, decode
+from validators.genesis import Genesis, GenesisError, cluster_id
 from validators.link import Dialler, public_key_of, read_seed
 from validators.wire import Door, FrameSigner
 
@@ -88,6 +89,7 @@ class Gateway:
         if keys.principal_key(principal) != public_key_of(seed):
             raise ValueError(f"the key is not that of principal {principal!r} in this genesis")
         self.genesis = genesis
+        self.principal = principal
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._inbox: deque[tuple[Any, ...]] = deque()
@@ -118,11 +120,18 @@ class Gateway:
 
     @classmethod
     def open(
-        cls, genesis: str | Path, key: str | Path, *, principal: str, calls_max: int = CALLS_MAX
+        cls, genesis: str | Path, key: str | Path, *, principal: str = "", calls_max: int = CALLS_MAX
     ) -> Self:
-        """A gateway from a genesis file and a key file (hex seed, mode 0600)."""
-        founded = decode(Path(genesis).read_bytes())
-        return cls(founded, read_seed(Path(key)), principal=principal, calls_max=calls_max)
+        """A gateway from a genesis file and a key file (hex seed, mode 0600). `principal`: whose key it
+        is; "": whoever genesis lists with it (GenesisError when nobody)."""
+        founded = open_genesis(Path(genesis).read_bytes())
+        seed = read_seed(Path(key))
+        if not principal:
+            own = public_key_of(seed)
+            principal = next((p.name for p in founded.principals if p.public_key == own), "")
+            if not principal:
+                raise GenesisError(f"the key in {key} is that of no principal")
+        return cls(founded, seed, principal=principal, calls_max=calls_max)
 
     # --- any thread ------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ def _with_dev_keys(
 
 def _with_genesis(folder: NodeFolder, genesis_file: Path) -> g.Genesis:
     genesis = read_genesis(genesis_file)
-    _settle(folder, None, g.encode(genesis))
+    _settle(folder, None, genesis_file.read_bytes())
     return genesis
 
 

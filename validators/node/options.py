@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from validators import ceremony
 from validators import genesis as g
 
 __all__ = ["NodeOptions", "StartError", "read_genesis"]
@@ -27,9 +28,10 @@ class NodeOptions(msgspec.Struct, frozen=True):
 
 
 def read_genesis(path: Path) -> g.Genesis:
-    """The genesis in a file; raise StartError with a sentence."""
+    """The genesis in a file, sealed by all its members unless one hand made it for a demonstration;
+    raise StartError with a sentence."""
     try:
-        return g.decode(path.read_bytes())
+        return ceremony.open_genesis(path.read_bytes())
     except OSError as error:
         raise StartError(f"The genesis {path} cannot be read: {error.strerror}.") from error
     except g.GenesisError as error:

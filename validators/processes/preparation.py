@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
@@ -16,7 +16,8 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import DatabaseError
 
-from validators import genesis
+from validators import ceremony, genesis
+from validators.node.layout import ClusterFolder
 from validators.node.provision import create_demo_cluster
 from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder, read_json, write_private_json
@@ -65,9 +66,12 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
             raise StartError(f"NODES={count} is not between 1 and {NODES_MAX}")
         create_demo_cluster(folder.root, count, LOOPBACK, free_ports(count))
     try:
-        founded = genesis.decode(path.read_bytes())
+        founded = ceremony.open_genesis(path.read_bytes())
     except (OSError, genesis.GenesisError) as error:
         raise StartError(f"{path} cannot be read: {error}") from error
+    for key in (ClusterFolder(folder.root).gateway_key, ClusterFolder(folder.root).learner_key):
+        if not key.exists():
+            raise StartError(f"{key} is not there: this party joined without a platform (genesis join)")
     members = len(founded.members)
     if nodes is not None and nodes != members:
         return founded, f"this cluster has {members} validators; NODES counts only at the first start"
@@ -106,9 +110,21 @@ def _candidates() -> Iterator[int]:
     yield from repeat(0, PORTS_ASKED_FOR)
 
 
-def check_node_ports(founded: genesis.Genesis) -> None:
-    """The ports kept in the genesis must still be ours; raise StartError naming the first taken."""
+def own_members(folder: DataFolder, founded: genesis.Genesis) -> list[str]:
+    """Ids of the members whose keys belong in this data folder; other parties run the others. One that
+    lost its key is still ours where one hand made them all."""
+    if founded.demo:
+        return [member.id for member in founded.members]
+    places = ClusterFolder(folder.root)
+    return [member.id for member in founded.members if places.node(member.id).key.exists()]
+
+
+def check_node_ports(founded: genesis.Genesis, own: Sequence[str]) -> None:
+    """The ports kept in the genesis for our own nodes must still be ours; raise StartError naming the
+    first taken."""
     for member in founded.members:
+        if member.id not in own:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -177,5 +193,6 @@ def ensure_accounts(folder: DataFolder) -> dict[str, Any]:
     return kept
 
 
-def register_cluster(founded: genesis.Genesis) -> None:
-    register_nodes([member.id for member in founded.members])
+def register_cluster(founded: genesis.Genesis, own: Sequence[str]) -> None:
+    """Rows for the nodes that this platform runs; it shows the other members as external."""
+    register_nodes([member.id for member in founded.members], own)

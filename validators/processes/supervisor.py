@@ -93,13 +93,14 @@ class Supervisor:
         founded, remark = preparation.ensure_cluster(self._folder, self._nodes)
         if remark:
             self._output.say("up", remark)
-        preparation.check_node_ports(founded)
+        own = preparation.own_members(self._folder, founded)
+        preparation.check_node_ports(founded, own)
         preparation.migrate()
         preparation.collect_static(self._folder)
         accounts = preparation.ensure_accounts(self._folder)
-        preparation.register_cluster(founded)
+        preparation.register_cluster(founded, own)
         connections.close_all()
-        return accounts, len(founded.members)
+        return accounts, len(own)
 
     def _make_children(self, listening: int, members: int) -> None:
         worker = "validators.processes.worker"

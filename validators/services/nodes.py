@@ -14,21 +14,24 @@ from validators.services.errors import NodeNotRunning, NodeUnknown
 LEARNER_ID = "learner"
 
 
-def register_nodes(member_ids: Sequence[str]) -> None:
-    """Make a row for each member of the genesis and for the learner; keep what people wanted.
+def register_nodes(member_ids: Sequence[str], own: Sequence[str] | None = None) -> None:
+    """Make a row for each member that this platform runs (`own`, all by default) and for the learner;
+    keep what people wanted.
 
     Called when the network starts, before any process runs: what the rows say about processes is
     of an earlier life and is cleared.
     """
     with transaction.atomic():
-        for position, member_id in enumerate(member_ids):
+        managed = [member_id for member_id in member_ids if own is None or member_id in own]
+        for member_id in managed:
+            position = member_ids.index(member_id)
             ManagedNode.objects.update_or_create(
                 node_id=member_id, defaults={"role": NodeRole.VALIDATOR, "position": position}
             )
         ManagedNode.objects.update_or_create(
             node_id=LEARNER_ID, defaults={"role": NodeRole.LEARNER, "position": len(member_ids)}
         )
-        ManagedNode.objects.exclude(node_id__in=[*member_ids, LEARNER_ID]).delete()
+        ManagedNode.objects.exclude(node_id__in=[*managed, LEARNER_ID]).delete()
         ManagedNode.objects.update(
             status=NodeStatus.STOPPED,
             error="",

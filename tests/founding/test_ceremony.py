@@ -1,0 +1,195 @@
+"""A genesis by several parties: own keys, one file, everybody's seal (DESIGN section 6, R15, R37)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from tests.founding.parties import Party, Said, found
+from tests.node.test_alone import Told
+from validators import ceremony as c
+from validators import genesis as g
+from validators.link import public_key_of, read_seed
+from validators.node.options import StartError, read_genesis
+
+PORTS = {"auditor": 41004, "promoter": 41002, "seller": 41003, "venue": 41001}
+
+
+@pytest.fixture
+def draft(tmp_path: Path) -> Path:
+    path = tmp_path / "draft.genesis"
+    assert Said("init", "--name", "Cup final", "--members", 2, "--out", path).code == 0
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path: Path, draft: Path) -> list[Party]:
+    """Two parties that joined, each in its own copy of the draft."""
+    parties = [Party(tmp_path, name) for name in ("promoter", "venue")]
+    for party in parties:
+        party.receives(draft)
+        assert party.joins(PORTS[party.name]).code == 0
+    return parties
+
+
+def test_four_parties_found_a_cluster_and_share_no_secret(tmp_path: Path) -> None:
+    parties = found(tmp_path, PORTS)
+    geneses = {party.folder.genesis.read_bytes() for party in parties}
+    assert len(geneses) == 1
+    genesis = c.open_genesis(geneses.pop())
+    assert [member.id for member in genesis.members] == sorted(PORTS)
+    assert not genesis.demo
+    for party in parties:
+        own = party.folder.node(party.name)
+        member = genesis.members[genesis.index_of(party.name)]
+        assert public_key_of(read_seed(own.key)) == member.public_key
+        assert [folder.name for folder in party.folder.nodes.iterdir()] == [party.name]
+    secrets = [{path.read_bytes().strip() for path in party.data.rglob("*.key")} for party in parties]
+    assert all(len(keys) == 3 for keys in secrets)  # node, gateway, learner
+    assert len(set.union(*secrets)) == 12
+    handed_over = b"".join(party.file.read_bytes() for party in parties)
+    for key in set.union(*secrets):
+        assert key not in handed_over
+        assert bytes.fromhex(key.decode()) not in handed_over
+
+
+def test_r15_principals_of_several_parties_may_nothing_unless_all_sealed_it(tmp_path: Path) -> None:
+    parties = found(tmp_path, PORTS, {"seller": ("issue", "gate:final")})
+    genesis = c.open_genesis(parties[0].folder.genesis.read_bytes())
+    rights = {principal.name: principal.grants for principal in genesis.principals if principal.grants}
+    assert rights == {"seller-gateway": (g.Grant("*", "issue"), g.Grant("final", "gate"))}
+    assert len(genesis.principals) == 8
+
+
+def test_an_unsealed_genesis_is_refused_by_every_node(tmp_path: Path, pair: list[Party]) -> None:
+    venue, promoter = pair[1], pair[0]
+    told = Told(venue.data)
+    with pytest.raises(StartError, match="1 of 2 parties have joined"):
+        told.prepare(node_id="venue", genesis_file=venue.file)
+    assert "still to be sealed by promoter" in venue.seals(promoter.file).text
+    with pytest.raises(StartError, match="not sealed yet: promoter must"):
+        told.prepare(node_id="venue", genesis_file=venue.file)
+    assert not venue.folder.genesis.exists()
+    plain = tmp_path / "plain.bin"
+    plain.write_bytes(g.encode(c.founded(c.decode(venue.file.read_bytes()))))
+    with pytest.raises(StartError, match="not sealed: take the file"):
+        told.prepare(node_id="venue", genesis_file=plain)
+    assert promoter.seals(venue.file).code == 0
+    told.prepare(node_id="venue", genesis_file=promoter.file)
+    assert read_genesis(venue.folder.node("venue").genesis).name == "Cup final"
+
+
+def test_nobody_seals_before_all_have_joined(pair: list[Party]) -> None:
+    said = pair[0].seals()
+    assert (said.code, "1 of 2 parties have joined" in said.error) == (1, True)
+    assert "1 of 2 parties" in pair[0].seals(more=("--merge-only",)).text
+    with pytest.raises(StartError, match="1 of 2 parties"):
+        read_genesis(pair[0].file)
+
+
+def test_a_party_too_many_is_refused(tmp_path: Path, draft: Path, pair: list[Party]) -> None:
+    third = Party(tmp_path, "third")
+    third.receives(draft)
+    third.joins(41007)
+    pair[0].seals(pair[1].file, more=("--merge-only",))
+    said = pair[0].seals(third.file)
+    assert (said.code, "more than the 2 parties" in said.error) == (1, True)
+
+
+def test_a_changed_record_and_a_changed_seal_are_found(pair: list[Party]) -> None:
+    promoter, venue = pair
+    assert promoter.seals(venue.file).code == 0
+    good = c.decode(promoter.file.read_bytes())
+    record = good.records[0]
+    grants = (g.Grant("*", "admin"),)
+    richer = replace(record.party, principals=(replace(record.party.principals[0], grants=grants),))
+    moved = replace(record.party, member=replace(record.party.member, port=1))
+    forged = [
+        (replace(good, records=(replace(record, party=richer), good.records[1])), "signed by each"),
+        (replace(good, records=(replace(record, party=moved), good.records[1])), "not by the key"),
+        (replace(good, records=good.records[:1]), "1 of 2 parties"),
+        (replace(good, records=good.records[::-1]), "ascending"),
+        (replace(good, seals=(*good.seals, *good.seals)), "ascending"),
+        (replace(good, seals=(replace(good.seals[0], signature=bytes(64)),)), "not of this genesis"),
+        (replace(good, seals=(replace(good.seals[0], member="venue"),)), "not of this genesis"),
+        (replace(good, terms=replace(good.terms, name="Other")), "other terms"),
+        (replace(good, format="dtvn-genesis-2"), "format"),
+    ]
+    for ceremony, complaint in forged:
+        with pytest.raises(g.GenesisError, match=complaint):
+            c.decode(c.encode(ceremony))
+    assert c.decode(c.encode(good)) == good
+
+
+def test_nobody_lists_a_key_that_is_not_his(tmp_path: Path, pair: list[Party]) -> None:
+    """A thief could not use it, but its owner could be mistaken for him."""
+    venue = c.decode(pair[1].file.read_bytes()).records[0]
+    stolen = replace(venue, party=replace(venue.party, member=replace(venue.party.member, id="thief")))
+    with pytest.raises(g.GenesisError, match="not by the key"):
+        c.with_record(c.decode(pair[0].file.read_bytes()), stolen)
+
+
+def test_one_name_one_record(tmp_path: Path, draft: Path, pair: list[Party]) -> None:
+    twin = Party(tmp_path / "elsewhere", "venue")
+    twin.receives(draft)
+    assert twin.joins(41009).code == 0
+    said = pair[1].seals(twin.file)
+    assert (said.code, "'venue' has joined with another record" in said.error) == (1, True)
+
+
+def test_files_of_two_ceremonies_are_not_put_together(tmp_path: Path, pair: list[Party]) -> None:
+    other = tmp_path / "other.genesis"
+    assert Said("init", "--name", "Cup final", "--members", 2, "--out", other).code == 0
+    said = pair[0].seals(other)
+    assert (said.code, "two clusters" in said.error) == (1, True)
+
+
+def test_r37_show_says_who_is_missing_and_what_it_survives(pair: list[Party]) -> None:
+    promoter, venue = pair
+    assert "one crash stops it" in promoter.seals(venue.file).warnings
+    shown = Said("show", promoter.file)
+    assert (shown.code, shown.error) == (1, "not sealed: venue must still sign")
+    assert "2 members: 2 decide; safe with 0 liars, goes on with 0 down" in shown.text
+    assert "crash-only, no liar tolerated; one crash stops it" in shown.text
+    venue.seals(promoter.file)
+    shown = Said("show", venue.file)
+    assert shown.code == 0
+    assert g.cluster_id(c.open_genesis(venue.file.read_bytes())).hex() in shown.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("init", "--name", "", "--members", "4", "--out", "{tmp}/a"), "name"),
+        (
+            ("init", "--name", "x", "--members", "4", "--checkpoint-interval", "0", "--out", "{tmp}/a"),
+            "checkpoint_interval",
+        ),
+        (("init", "--name", "x", "--members", "4", "--out", "{tmp}/draft.genesis"), "is there already"),
+        (("init", "--name", "x", "--members", "32", "--out", "{tmp}/a"), "1 to 31"),
+        (("join", "{tmp}/none", "--id", "a", "--host", "h", "--port", "1"), "cannot be read"),
+        (("join", "{tmp}/draft.genesis", "--id", "../a", "--host", "h", "--port", "1"), "no name of a node"),
+        (("join", "{tmp}/draft.genesis", "--id", "a", "--host", "h", "--port", "0"), "address"),
+        (("seal", "{tmp}/draft.genesis"), "holds the key of no member"),
+        (("show", "{tmp}/draft.genesis"), "0 of 2 parties have joined"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    tmp_path: Path, draft: Path, arguments: tuple[str, ...], complaint: str
+) -> None:
+    place = () if arguments[0] in ("init", "show") else ("--data-dir", tmp_path / "data")
+    said = Said(*(word.format(tmp=tmp_path) for word in arguments), *place)
+    assert said.code == 1
+    assert complaint in said.error
+    assert "\n" not in said.error
+
+
+def test_junk_is_no_genesis(tmp_path: Path, draft: Path) -> None:
+    data = draft.read_bytes()
+    for junk in (b"", b"\x94", data[:-1], data + b"\0", bytes(100), b"x" * (c.FILE_BYTES_MAX + 1)):
+        with pytest.raises(g.GenesisError):
+            c.decode(junk)
+        with pytest.raises(g.GenesisError):
+            c.open_genesis(junk)

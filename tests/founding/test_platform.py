@@ -1,0 +1,77 @@
+"""The platform of one party: it runs its own node, and shows those of the others as external."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.founding.parties import Party, Said, found
+from tickets.services import network
+from validators import ceremony
+from validators import genesis as g
+from validators.api.nodes import node_objects
+from validators.gateway.client import Gateway
+from validators.gateway.fake import FakeGateway
+from validators.processes import preparation
+from validators.processes.errors import StartError
+from validators.processes.folder import DataFolder
+
+NAMES = ("auditor", "promoter", "seller", "venue")
+
+
+@pytest.fixture
+def venue(tmp_path: Path) -> Party:
+    ports = preparation.free_ports(4)
+    return found(tmp_path, dict(zip(NAMES, ports, strict=True)))[3]
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    yield
+    network.use(None)
+
+
+@pytest.mark.django_db
+def test_the_platform_shows_nodes_that_it_does_not_run(venue: Party, forgotten: None) -> None:
+    folder = DataFolder(venue.data)
+    founded, remark = preparation.ensure_cluster(folder, None)
+    assert (founded.name, remark) == ("Cup final", "")
+    own = preparation.own_members(folder, founded)
+    assert own == ["venue"]
+    preparation.register_cluster(founded, own)
+    network.use(FakeGateway(founded, principal="venue-gateway"))
+    assert {node["id"]: node["external"] for node in node_objects()} == {
+        "auditor": True,
+        "promoter": True,
+        "seller": True,
+        "venue": False,
+    }
+
+
+def test_only_own_ports_must_be_free_here(venue: Party) -> None:
+    founded = ceremony.open_genesis(venue.folder.genesis.read_bytes())
+    with socket.socket() as other, socket.socket() as mine:
+        other.bind(("127.0.0.1", founded.members[0].port))
+        preparation.check_node_ports(founded, ["venue"])
+        mine.bind(("127.0.0.1", founded.members[3].port))
+        with pytest.raises(StartError, match="kept for venue"):
+            preparation.check_node_ports(founded, ["venue"])
+
+
+def test_a_party_without_a_platform_is_told_so(tmp_path: Path) -> None:
+    party = Party(tmp_path, "alone")
+    Said("init", "--name", "x", "--members", "1", "--out", party.data.parent / "cup.genesis")
+    assert party.joins(41001, "--no-platform").code == 0
+    assert party.seals().code == 0
+    with pytest.raises(StartError, match="without a platform"):
+        preparation.ensure_cluster(DataFolder(party.data), None)
+
+
+def test_a_gateway_finds_its_principal_by_its_key(venue: Party) -> None:
+    with Gateway.open(venue.folder.genesis, venue.folder.gateway_key) as gateway:
+        assert gateway.principal == "venue-gateway"
+    with pytest.raises(g.GenesisError, match="no principal"):
+        Gateway.open(venue.folder.genesis, venue.folder.node("venue").key)

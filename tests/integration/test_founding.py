@@ -1,0 +1,65 @@
+"""Four parties with four data folders: their validators agree, and no grant means no admission."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.founding.parties import Party, found
+from tests.integration.node_cluster import OUTCOME_WAIT, operation, submit, validator
+from tests.waiting import PATIENCE, wait_until
+from tickets.machine import Admit, Barrier, Issue
+from validators.gateway.client import Gateway
+from validators.processes.preparation import free_ports
+
+pytestmark = pytest.mark.integration
+
+NAMES = ("auditor", "promoter", "seller", "venue")
+
+
+@pytest.fixture
+def parties(tmp_path: Path) -> Iterator[list[Party]]:
+    """Sealed by all, and a validator process for each."""
+    ports = dict(zip(NAMES, free_ports(4), strict=True))
+    founded = found(tmp_path, ports, {"seller": ("issue",), "venue": ("operate", "gate")})
+    processes: list[subprocess.Popen[bytes]] = []
+    with ExitStack() as files:
+        for party in founded:
+            log = files.enter_context((party.data.parent / "out").open("ab"))
+            processes.append(validator("-id", party.name, "-data-dir", str(party.data), log=log))
+        try:
+            yield founded
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(PATIENCE)
+
+
+def test_parties_that_share_no_secret_agree_on_an_admission(parties: list[Party]) -> None:
+    _auditor, promoter, seller, venue = parties
+    with ExitStack() as gateways:
+        desks = {
+            party.name: gateways.enter_context(Gateway.open(party.folder.genesis, party.folder.gateway_key))
+            for party in (promoter, seller, venue)
+        }
+
+        def commits() -> bool:
+            return submit(desks["seller"], [operation(Barrier(), entry="seller")], wait=2.0)[0].code == "ok"
+
+        wait_until(commits, what="the four of them decide")
+
+        def do(name: str, command: Issue | Admit) -> str:
+            asked = operation(command, ticket="T-1", entry=name)
+            return submit(desks[name], [asked], wait=OUTCOME_WAIT)[0].code
+
+        assert do("promoter", Issue()) == "not_permitted"
+        assert do("seller", Issue()) == "ok"
+        assert do("promoter", Admit()) == "not_permitted"
+        assert do("seller", Admit()) == "not_permitted"
+        assert do("venue", Admit()) == "ok"
+        assert do("venue", Admit()) == "already_consumed"

@@ -1,0 +1,192 @@
+"""`manage.py genesis init | join | seal | show`: a cluster founded by several parties."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from validators import ceremony as c
+from validators import genesis as g
+from validators import quorum
+from validators.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
+from validators.node.keys import peer_id
+from validators.node.layout import ClusterFolder
+
+__all__ = ["Command"]
+
+TEACH = """\
+Found a cluster together. No key ever leaves the host it was made on; what parties hand to each other
+(by mail, on a stick) is one file that holds nothing secret.
+
+  1. one party proposes
+       manage.py genesis init --name "Cup final" --members 4 --out cup.genesis
+  2. each party joins, on its own host, with its own data folder, and hands on the file
+       manage.py genesis join cup.genesis --data-dir ./data --id venue --host venue.example --port 4001
+  3. when all have joined, each looks at it and seals it; files that grew apart are put together
+       manage.py genesis show cup.genesis
+       manage.py genesis seal cup.genesis from-promoter.genesis --data-dir ./data
+  4. when all have sealed, `seal` once more puts it in place; then each party starts its node
+       manage.py genesis seal cup.genesis --data-dir ./data
+       manage.py validator -data-dir ./data -id venue
+
+Compare the cluster id that `show` prints by another way than the file came (read it out on the phone):
+whoever seals it says that these members, and nobody else, decide.
+"""
+
+
+class Command(BaseCommand):
+    """Exit status: 0 done, 1 it cannot be done (one sentence), 2 wrong usage. `show`: 1 when not sealed."""
+
+    help = "Found a cluster by several parties: init, join, seal, show."
+    requires_system_checks = ()
+    requires_migrations_checks = False
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Keep the lines of the description as they are."""
+        kwargs["formatter_class"] = RawDescriptionHelpFormatter
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.description = TEACH
+        return parser
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Four verbs."""
+        verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
+        one = verbs.add_parser("init", help="propose a name and parameters; nobody is a member yet")
+        one.add_argument("--name", required=True, help="what the cluster is called, 1 to 64 characters")
+        one.add_argument("--members", type=int, required=True, help="how many parties there will be")
+        one.add_argument("--out", type=Path, required=True, metavar="FILE")
+        for field in g.Parameters.__struct_fields__:
+            default = getattr(g.Parameters(), field)
+            one.add_argument(
+                f"--{field.replace('_', '-')}", type=int, default=default, help=f"default {default}"
+            )
+        two = verbs.add_parser("join", help="make this party's keys here and add its signed record")
+        two.add_argument("file", type=Path)
+        two.add_argument("--data-dir", type=Path, default=Path("./data"), help="default ./data")
+        two.add_argument("--id", required=True, help="name of this party's node")
+        two.add_argument("--host", required=True, help="name or address at which the others reach it")
+        two.add_argument("--port", type=int, required=True, help="its TCP port")
+        two.add_argument(
+            "--no-platform", action="store_true", help="bring a node only: no gateway, no learner"
+        )
+        two.add_argument(
+            "--grant",
+            action="append",
+            type=grant,
+            default=[],
+            metavar="WHAT[:EVENT]",
+            help=f"ask that this party's gateway may {', '.join(g.CAPABILITIES)} (in one event); may be "
+            "repeated. By default it may nothing, so that no validator admits anybody by itself",
+        )
+        two.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
+        three = verbs.add_parser("seal", help="put files together, sign, and start from it when all have")
+        three.add_argument("file", type=Path)
+        three.add_argument("others", type=Path, nargs="*", help="the same ceremony as other parties have it")
+        three.add_argument("--data-dir", type=Path, default=Path("./data"), help="default ./data")
+        three.add_argument("--merge-only", action="store_true", help="put files together, sign nothing")
+        three.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
+        four = verbs.add_parser("show", help="what it says, who has sealed it, what it survives")
+        four.add_argument("file", type=Path)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Dispatch."""
+        try:
+            getattr(self, f"_{options['verb']}")(options)
+        except (FoundingError, g.GenesisError) as error:
+            raise CommandError(str(error)) from error
+
+    def _init(self, options: dict[str, Any]) -> None:
+        parameters = g.Parameters(**{name: options[name] for name in g.Parameters.__struct_fields__})
+        terms = c.Terms(
+            name=options["name"],
+            created_at=time.time_ns() // 1_000,
+            members=options["members"],
+            parameters=parameters,
+        )
+        write_file(options["out"], c.begin(terms), replace=False)
+        self.stdout.write(
+            f"{options['out']}: {options['name']} is proposed; hand it round to `genesis join`."
+        )
+
+    def _join(self, options: dict[str, Any]) -> None:
+        path: Path = options["file"]
+        principals = {} if options["no_platform"] else {"gateway": tuple(options["grant"]), "learner": ()}
+        joined = join(
+            read_file(path),
+            ClusterFolder(options["data_dir"]),
+            node_id=options["id"],
+            host=options["host"],
+            port=options["port"],
+            principals=principals,
+        )
+        out = options["out"] or path
+        write_file(out, joined, replace=out == path)
+        self.stdout.write(
+            f"{out}: {options['id']} has joined; its keys are in {options['data_dir']}, for nobody else."
+        )
+        self._warn(joined.terms.members)
+
+    def _seal(self, options: dict[str, Any]) -> None:
+        path: Path = options["file"]
+        ceremony = read_file(path)
+        for other in options["others"]:
+            ceremony = c.merge(ceremony, read_file(other))
+        folder = ClusterFolder(options["data_dir"])
+        if not options["merge_only"]:
+            ceremony = seal(ceremony, folder)
+        out = options["out"] or path
+        write_file(out, ceremony, replace=out == path)
+        absent = c.missing(ceremony)
+        joined, expected = len(ceremony.records), ceremony.terms.members
+        if joined < expected:
+            self.stdout.write(f"{out}: {joined} of {expected} parties have joined.")
+        elif absent:
+            self.stdout.write(f"{out}: still to be sealed by {', '.join(absent)}.")
+        elif not options["merge_only"]:
+            install(ceremony, folder)
+            node_id = own_member(ceremony, folder)
+            self.stdout.write(
+                f"{out}: sealed by all. Start with: manage.py validator -data-dir {folder.root} -id {node_id}"
+            )
+        self._warn(ceremony.terms.members)
+
+    def _show(self, options: dict[str, Any]) -> None:
+        ceremony = read_file(options["file"])
+        absent = c.missing(ceremony)
+        say = self.stdout.write
+        terms, parties = ceremony.terms, [record.party for record in ceremony.records]
+        joined = f"{len(parties)} of {terms.members} parties have joined"
+        whole = len(parties) == terms.members
+        say(f"name         {terms.name}")
+        say(f"cluster id   {g.cluster_id(c.founded(ceremony)).hex() if whole else joined}")
+        say(f"survives     {quorum.describe(terms.members)}")
+        for member in (party.member for party in parties):
+            mark = "not sealed" if member.id in absent else "sealed"
+            say(
+                f"member       {member.id}  {member.host}:{member.port}  {peer_id(member.public_key)}  {mark}"
+            )
+        for principal in (principal for party in parties for principal in party.principals):
+            rights = ", ".join(f"{a.capability}:{a.event}" for a in principal.grants) or "no grants"
+            say(f"principal    {principal.name}  {peer_id(principal.public_key)}  {rights}")
+        for field in terms.parameters.__struct_fields__:
+            say(f"parameter    {field} = {getattr(terms.parameters, field)}")
+        if not whole:
+            raise CommandError(joined)
+        if absent:
+            raise CommandError(f"not sealed: {', '.join(absent)} must still sign")
+
+    def _warn(self, members: int) -> None:
+        if members and quorum.note(members):
+            self.stderr.write(f"WARNING: {quorum.describe(members)}")
+
+
+def grant(text: str) -> g.Grant:
+    """`issue` or `issue:EVENT` as a grant."""
+    capability, _, event = text.partition(":")
+    if capability not in g.CAPABILITIES:
+        raise ArgumentTypeError(f"{capability!r} is none of {', '.join(g.CAPABILITIES)}")
+    return g.Grant(event=event or g.ANY_EVENT, capability=capability)

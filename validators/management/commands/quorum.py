@@ -1,0 +1,37 @@
+"""`manage.py quorum [N ...]`: what a cluster of N members survives, liars and crashes apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from validators import quorum
+
+__all__ = ["Command"]
+
+SHOWN = 13
+
+
+class Command(BaseCommand):
+    """The quorum calculator (R37)."""
+
+    help = (
+        "What a cluster of N members survives. A liar may say anything to anybody; f = (n-1)/3 of them "
+        "are harmless. A crashed member says nothing; n-q of them may be down while the rest decides. "
+        "The two are not the same: 5 members survive 1 and 1, 6 members 1 and 2."
+    )
+    requires_system_checks = ()
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Numbers of members."""
+        parser.add_argument("members", nargs="*", type=int, metavar="N", help="default: 1 to 13")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """One line each."""
+        for members in options["members"] or range(1, SHOWN + 1):
+            try:
+                self.stdout.write(quorum.describe(members))
+            except ValueError as error:
+                raise CommandError(str(error)) from error

@@ -1,0 +1,127 @@
+"""A party's side of a genesis by several: its keys in its own data folder, its record, its seal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nacl import bindings
+
+from validators import ceremony as c
+from validators import genesis as g
+from validators.link import KeyFileError, ensure_seed, public_key_of, read_seed, write_private
+from validators.node.layout import ClusterFolder
+from validators.wire import ED25519
+
+__all__ = ["FoundingError", "install", "join", "own_member", "read_file", "seal", "write_file"]
+
+
+class FoundingError(Exception):
+    """A step of the ceremony that cannot be done; the text is one sentence for the person."""
+
+
+def read_file(path: Path) -> c.Ceremony:
+    """The ceremony in a file, all its signatures checked."""
+    try:
+        return c.decode(path.read_bytes())
+    except OSError as error:
+        raise FoundingError(f"{path} cannot be read: {error.strerror}.") from error
+    except g.GenesisError as error:
+        raise FoundingError(f"{path} is no genesis in the making: {error}.") from error
+
+
+def write_file(path: Path, ceremony: c.Ceremony, *, replace: bool) -> None:
+    """Write a ceremony whole or not at all; it holds nothing secret."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, c.encode(ceremony), replace=replace)
+    except FileExistsError as error:
+        raise FoundingError(f"{path} is there already; name another file with --out.") from error
+    except OSError as error:
+        raise FoundingError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def join(
+    ceremony: c.Ceremony,
+    folder: ClusterFolder,
+    *,
+    node_id: str,
+    host: str,
+    port: int,
+    principals: dict[str, tuple[g.Grant, ...]],
+) -> c.Ceremony:
+    """Make this party's keys below `folder`, unless they are there, and add its signed record.
+
+    `principals`: the party's own gateway and learner by role (`gateway`, `learner`), with the grants
+    it asks for; their names are prefixed by the node's. Raise FoundingError.
+    """
+    files = {"gateway": folder.gateway_key, "learner": folder.learner_key}
+    try:
+        folder.create()
+        node = folder.node(node_id)
+        node.create()
+        seeds = [ensure_seed(node.key)]
+        listed = []
+        for role in sorted(principals):
+            seed = ensure_seed(files[role])
+            seeds.append(seed)
+            listed.append(g.Principal(f"{node_id}-{role}", public_key_of(seed), principals[role]))
+        member = g.Member(id=node_id, public_key=public_key_of(seeds[0]), host=host, port=port)
+        party = c.Party(terms=ceremony.terms.digest, member=member, principals=tuple(listed))
+        record = c.Record(party=party, signatures=tuple(_sign(seed, c.party_bytes(party)) for seed in seeds))
+        return c.with_record(ceremony, record)
+    except OSError as error:
+        raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
+    except (KeyFileError, g.GenesisError, ValueError) as error:
+        raise FoundingError(f"{error}".rstrip(".") + ".") from error
+
+
+def own_member(ceremony: c.Ceremony, folder: ClusterFolder) -> str | None:
+    """Id of the member whose key is in `folder`, if one is."""
+    for record in ceremony.records:
+        member = record.party.member
+        key = folder.node(member.id).key
+        if key.exists() and public_key_of(read_seed(key)) == member.public_key:
+            return member.id
+    return None
+
+
+def seal(ceremony: c.Ceremony, folder: ClusterFolder) -> c.Ceremony:
+    """The file with the seal of the member whose key is in `folder`; raise FoundingError."""
+    try:
+        node_id = own_member(ceremony, folder)
+        if node_id is None:
+            raise FoundingError(
+                f"{folder.root} holds the key of no member in this file: `genesis join` first."
+            )
+        seed = read_seed(folder.node(node_id).key)
+        signature = _sign(seed, c.seal_bytes(c.founded(ceremony)))
+        return c.with_seal(ceremony, c.Seal(member=node_id, signature=signature))
+    except (KeyFileError, g.GenesisError) as error:
+        raise FoundingError(f"{error}".rstrip(".") + ".") from error
+
+
+def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
+    """Put the sealed file where this party's node and platform start from it; the files written.
+
+    Raise FoundingError when it is not sealed by all, or when the folder is of another cluster.
+    """
+    data = c.encode(ceremony)
+    try:
+        c.open_genesis(data)
+        node_id = own_member(ceremony, folder)
+        targets = [folder.genesis] if node_id is None else [folder.genesis, folder.node(node_id).genesis]
+        for target in targets:
+            if target.exists() and target.read_bytes() != data:
+                raise FoundingError(f"{target} is of another cluster: take another --data-dir.")
+        written = [target for target in targets if not target.exists()]
+        for target in written:
+            write_private(target, data)
+    except OSError as error:
+        raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
+    except (KeyFileError, g.GenesisError) as error:
+        raise FoundingError(f"{error}".rstrip(".") + ".") from error
+    return written
+
+
+def _sign(seed: bytes, data: bytes) -> bytes:
+    return ED25519.sign(bindings.crypto_sign_seed_keypair(seed)[1], data)
