@@ -10,7 +10,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
-from tickets.machine.tree import StateTree
+from tickets.machine.tree import GROUP_BUCKETS, StateTree
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
 
@@ -26,7 +26,12 @@ class BlobTable:
         self._name = name
         self._tree = tree
         self._read = read
-        self._leaves: dict[Key, bytes] = {}
+        self._leaves: dict[Key, tuple[bytes, int]] = {}
+        """Key -> its leaf, and the group it stands in."""
+        self._bodies: dict[int, dict[Key, bytes]] = {}
+        """Group -> what its leaves cover: b"\\0" and this give the leaf's hash."""
+        self._before: dict[int, dict[Key, bytes | None]] | None = None
+        """What stood where something changed since the last `mark`; None: nobody wants to know."""
         # Insertion order is the order of changes, the same on every node.
         self._unhashed: dict[Key, None] = {}
         self._unsaved: dict[Key, None] = {}
@@ -44,20 +49,39 @@ class BlobTable:
         """Bring the tree up to date."""
         for key in self._unhashed:
             row = self._read(key)
-            old = self._leaves.pop(key, None)
             path = canonical.encode((self._name, key))
-            if row is None:
-                if old is not None:
-                    self._tree.remove(path, old)
+            found = self._leaves.pop(key, None)
+            old = None
+            if found is not None:
+                leaf, group = found
+                self._tree.remove(path, leaf)
+                old = self._bodies[group].pop(key)
+            elif row is None:
                 continue
-            new = sha256(b"\x00" + canonical.encode((self._name, key, row))).digest()
-            self._leaves[key] = new
-            if old is None:
-                self._tree.insert(path, new)
-            else:
-                self._tree.remove(path, old)
-                self._tree.insert(path, new)
+            if row is not None:
+                body = canonical.encode((self._name, key, row))
+                leaf = sha256(b"\x00" + body).digest()
+                group = self._tree.insert(path, leaf) // GROUP_BUCKETS
+                self._leaves[key] = leaf, group
+                self._bodies.setdefault(group, {})[key] = body
+            if self._before is not None:
+                self._before.setdefault(group, {}).setdefault(key, old)
         self._unhashed.clear()
+
+    def mark(self) -> dict[int, dict[Key, bytes | None]]:
+        """From now on remember what changes replace; returns what they replaced since the last mark, by
+        group (None: there was no such key)."""
+        before, self._before = self._before or {}, {}
+        return before
+
+    def read(self, group: int, *before: dict[int, dict[Key, bytes | None]]) -> list[bytes]:
+        """What the leaves of a group cover; as it was before changes that `before` names, the oldest
+        first, and before those since the last mark."""
+        found: dict[Key, bytes | None] = dict(self._bodies.get(group, {}))
+        found.update((self._before or {}).get(group, {}))
+        for changes in reversed(before):
+            found.update(changes.get(group, {}))
+        return [body for body in found.values() if body is not None]
 
     def drain(self) -> list[ApplicationChange]:
         """Rows changed since the last call, the last value per key."""

@@ -85,7 +85,8 @@ class NonceTable:
             self._touch((sequence,))
         else:
             group.append(key)
-        self._keep(sequence, valid_until + KEPT_AFTER)
+        if valid_until + KEPT_AFTER > self._keep_until.get(sequence, 0):
+            self._keep(sequence, valid_until + KEPT_AFTER)
 
     def forget(self, timestamp: int) -> None:
         """Drop the groups that need not be kept at this batch time any more."""

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tickets.machine import commands, reasons
-from tickets.machine.commands import Command
+from tickets.machine.commands import Command, is_name
 from tickets.machine.nonces import NonceTable, Remembered
 from tickets.machine.principals import Principals
 from tickets.machine.registry import TICKETS_MAX, TicketRegistry
 from tickets.machine.seed import SEED_COUNT, SEED_TICKETS
-from tickets.machine.ticket import Seeded, Ticket, TicketState, read_head, read_state, read_window
+from tickets.machine.ticket import Seeded, Ticket, TicketState, read_state
 from tickets.machine.transitions import CAPABILITY, TRANSITIONS, State
 from validators import canonical
 from validators.consensus.messages import Operation
@@ -25,7 +25,11 @@ __all__ = ["VALID_FOR_MAX", "Operations", "Result"]
 VALID_FOR_MAX = 600_000_000
 """Microseconds by which `valid_until` may lie ahead of batch time (R14)."""
 MEMO_MAX = 4_096
-"""Decoded commands and checked actors kept for the next operation; when full, all are dropped."""
+"""Decoded commands, checked actors and events kept for the next operation; when full, all are dropped."""
+BYTES_8 = 0xC4
+"""MessagePack: bytes of at most 255 follow."""
+NAMING = frozenset(commands.COMMANDS) - commands.TICKETLESS
+"""Kinds that name a ticket."""
 
 Result = tuple[str, bytes]
 """(outcome code, canonical state of the operation's ticket afterwards)."""
@@ -59,6 +63,7 @@ class Operations:
         # Memos of pure functions: they change no result, only its cost.
         self._commands: dict[tuple[str, bytes], Command] = {}
         self._actors: set[str] = set()
+        self._events: set[str] = set()
         self._rules: dict[str, tuple[Rule, str | None]] = {
             kind: (rule, CAPABILITY.get(kind))
             for kind, rule in (
@@ -96,9 +101,10 @@ class Operations:
             first = self._nonces.get(principal, operation.actor, nonce)
             if first is not None:
                 return self._repeat(operation, first, request, shown)
-        if operation.valid_until < self._timestamp:
+        ahead = operation.valid_until - self._timestamp
+        if ahead < 0:
             return reasons.EXPIRED, shown
-        if operation.valid_until > self._timestamp + VALID_FOR_MAX:
+        if ahead > VALID_FOR_MAX:
             return reasons.TOO_FAR_AHEAD, shown
         if nonce and self._nonces.full(principal, opening=opening):
             return reasons.BUSY, shown
@@ -123,8 +129,8 @@ class Operations:
     def _read(self, operation: Operation, ticket: Ticket | None, opening: bool) -> Command | None:
         """The command inside, None when malformed.
 
-        The memo serves only kinds that change an existing ticket: a ticket that exists has a
-        well-formed name, so nothing is left to check but what the memo holds.
+        A ticket that exists has a well-formed name, so for the kinds that change one nothing is left to
+        check but what the memo holds; for `issue` the ticket's own name is.
         """
         kind = operation.kind
         if (kind == "open_session") is not opening:
@@ -134,9 +140,9 @@ class Operations:
         known = self._commands.get((kind, operation.payload))
         if (
             known is not None
-            and ticket is not None
             and operation.actor in self._actors
             and len(operation.nonce) <= commands.NONCE_BYTES_MAX
+            and (ticket is not None or (operation.event in self._events and is_name(operation.ticket)))
         ):
             return known
         try:
@@ -147,8 +153,11 @@ class Operations:
             self._commands.clear()
         if len(self._actors) >= MEMO_MAX:
             self._actors.clear()
+        if len(self._events) >= MEMO_MAX:
+            self._events.clear()
         self._actors.add(operation.actor)
-        if len(operation.payload) <= 256 and self._rules[kind][0] == self._change:
+        if kind in NAMING and len(operation.payload) <= 256:
+            self._events.add(operation.event)
             self._commands[(kind, operation.payload)] = command
         return command
 
@@ -202,7 +211,7 @@ class Operations:
         if len(self._registry) >= TICKETS_MAX:
             return reasons.FULL, b""
         self._count(operation)
-        state = self._state(operation, principal, index, operation.ticket, State.ISSUED, validator="")
+        state = self._state(operation, principal, index, operation.ticket, State.ISSUED, "", "", "", "")
         self._registry.create(operation.event, operation.ticket, state, issued)
         return reasons.OK, state
 
@@ -219,7 +228,7 @@ class Operations:
         if missing:
             self._count(operation)
         for name, issued in missing:
-            state = self._state(operation, principal, index, ticket=name, state=State.ISSUED, validator="")
+            state = self._state(operation, principal, index, name, State.ISSUED, "", "", "", "")
             self._registry.create(event, name, state, issued)
         return reasons.OK, canonical.encode(Seeded(created=len(missing)))
 
@@ -235,20 +244,19 @@ class Operations:
         if ticket is None:
             return reasons.TICKET_NOT_FOUND, b""
         kind = operation.kind
-        head = read_head(ticket.state)
-        target = TRANSITIONS[command.verdict if kind == "resolve" else kind][head.state]
+        before = ticket.status
+        target = TRANSITIONS[command.verdict if kind == "resolve" else kind][before]
         if isinstance(target, str):
             return self._late(operation, command, principal, ticket, target), ticket.state
         if self._stands(operation, principal, ticket):
             # No change can be made twice in a row, so the one that stands was another body (R13).
             return reasons.NONCE_REUSED, ticket.state
-        validator = operation.entry if head.state is State.ISSUED else head.validator
+        validator = operation.entry if before is State.ISSUED else ticket.validator
         gate = device = note = ""
         if target is State.CONSUMED:
-            window = read_window(ticket.issued)
-            if self._timestamp < window.not_before:
+            if self._timestamp < ticket.not_before:
                 return reasons.NOT_YET_VALID, ticket.state
-            if 0 < window.not_after < self._timestamp:
+            if 0 < ticket.not_after < self._timestamp:
                 return reasons.NO_LONGER_VALID, ticket.state
             gate, device = command.gate, command.device
         elif target is State.DISPUTED:
@@ -267,7 +275,7 @@ class Operations:
             device,
             note,
         )
-        self._registry.change(ticket, state)
+        self._registry.change(ticket, state, target, validator)
         return reasons.OK, state
 
     def _late(self, operation: Operation, command: Any, principal: str, ticket: Ticket, refusal: str) -> str:
@@ -288,8 +296,9 @@ class Operations:
 
     def _stands(self, operation: Operation, principal: str, ticket: Ticket) -> bool:
         """Whether the ticket's last change bears this principal, actor and nonce."""
-        if not operation.nonce or operation.nonce not in ticket.state:
-            return False  # the second look costs a tenth of decoding the state
+        nonce = operation.nonce
+        if not nonce or bytes((BYTES_8, len(nonce))) + nonce not in ticket.state:
+            return False  # the look costs a tenth of decoding the state
         standing = self._standing(ticket)
         return (standing.principal, standing.actor, standing.nonce) == (
             principal,
@@ -316,9 +325,9 @@ class Operations:
         ticket: str,
         state: State,
         validator: str,
-        gate: str = "",
-        device: str = "",
-        note: str = "",
+        gate: str,
+        device: str,
+        note: str,
     ) -> bytes:
         """The bytes of a ticket's new state."""
         return canonical.encode(

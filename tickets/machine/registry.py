@@ -10,9 +10,12 @@ from tickets.machine.ticket import (
     bytes_of,
     parse_bytes,
     parse_row,
+    read_head,
+    read_window,
     row_of,
     ticket_leaf,
 )
+from tickets.machine.transitions import State
 from tickets.machine.tree import StateTree
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
@@ -47,12 +50,14 @@ class TicketRegistry:
         """Add a ticket that does not exist."""
         self._unsaved[self._insert(event, ticket, state, issued)] = None
 
-    def change(self, ticket: Ticket, state: bytes) -> None:
-        """Give a ticket its new state."""
+    def change(self, ticket: Ticket, state: bytes, status: State, validator: str) -> None:
+        """Give a ticket its new state, of which `status` and `validator` are a part."""
         leaf = ticket_leaf(state, ticket.issued)
         self._tree.replace(ticket.place, ticket.leaf, leaf)
         ticket.state = state
         ticket.leaf = leaf
+        ticket.status = status
+        ticket.validator = validator
         self._unsaved[ticket] = None
 
     def drain(self) -> list[ApplicationChange]:
@@ -80,6 +85,17 @@ class TicketRegistry:
         leaf = ticket_leaf(state, issued)
         place = self._tree.insert(canonical.encode(("ticket", (event, ticket))), leaf)
         self._count += 1
-        entry = Ticket(state=state, issued=issued, leaf=leaf, place=place, number=self._count)
+        head, window = read_head(state), read_window(issued)
+        entry = Ticket(
+            state,
+            issued,
+            leaf,
+            place,
+            self._count,
+            head.state,
+            head.validator,
+            window.not_before,
+            window.not_after,
+        )
         self._events.setdefault(event, {})[ticket] = entry
         return entry

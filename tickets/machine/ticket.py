@@ -95,6 +95,11 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
     """Its bucket in the state tree."""
     number: int
     """Its place in the order of creation, from 1."""
+    status: State
+    validator: str
+    """These two as `state` has them, and the window as `issued` has it: what nearly every change reads."""
+    not_before: int
+    not_after: int
 
 
 read_head = msgspec.msgpack.Decoder(TicketHead).decode

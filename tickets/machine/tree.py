@@ -16,16 +16,36 @@ every cluster.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
+from typing import Any
 
 from validators import canonical
 
-__all__ = ["BUCKETS", "FAN_OUT", "StateTree"]
+__all__ = [
+    "BUCKETS",
+    "EMPTY_GROUP",
+    "FAN_OUT",
+    "GROUPS",
+    "GROUP_BUCKETS",
+    "StateTree",
+    "group_hash",
+    "locate",
+    "root_of_groups",
+    "salted",
+]
 
 BUCKETS = 1 << 16
 FAN_OUT = 4
 SIZE = canonical.HASH_SIZE
 RANK = 16
+
+GROUP_LEVEL = 3
+GROUP_BUCKETS = FAN_OUT**GROUP_LEVEL
+"""Buckets under one node of the level that a state transfer works with ..."""
+GROUPS = BUCKETS // GROUP_BUCKETS
+"""... and how many of these nodes there are: 1,024 hashes, from which the root follows, are the whole
+manifest of a state of any size; a group of a million tickets' state holds about a thousand of them."""
 
 _PLACES = list(range(BUCKETS))
 """One shared int per bucket: a million tickets would otherwise hold a million of them."""
@@ -39,7 +59,7 @@ class StateTree:
     """Leaf hashes by key; what the leaves cover is their owners' affair."""
 
     def __init__(self, salt: bytes) -> None:
-        self._salt = sha256(b"dtvn/v1/state-key\0" + salt)
+        self._salt = salted(salt)
         self._ranks: list[bytearray] = [_NONE] * BUCKETS
         self._leaves: list[bytearray] = [_NONE] * BUCKETS
         self._changed: set[int] = set()
@@ -74,8 +94,8 @@ class StateTree:
         leaves[at : at + SIZE] = new
         self._changed.add(place)
 
-    def remove(self, key: bytes, leaf: bytes) -> None:
-        """Take out the leaf of a key; raise KeyError where it does not stand."""
+    def remove(self, key: bytes, leaf: bytes) -> int:
+        """Take out the leaf of a key and return its place; raise KeyError where it does not stand."""
         place, _ = self._locate(key)
         leaves = self._leaves[place]
         at = leaves.find(leaf)
@@ -85,6 +105,11 @@ class StateTree:
         rank_at = at // SIZE * RANK
         del self._ranks[place][rank_at : rank_at + RANK]
         self._changed.add(place)
+        return place
+
+    def groups(self) -> bytes:
+        """The hashes of all groups as of the last `root()`, one after the other."""
+        return bytes(self._levels[GROUP_LEVEL])
 
     def root(self) -> bytes:
         """The root over all leaves, 32 bytes; rehashes what changed since the last call."""
@@ -104,10 +129,48 @@ class StateTree:
         return bytes(self._levels[-1])
 
     def _locate(self, key: bytes) -> tuple[int, bytes]:
-        state = self._salt.copy()
-        state.update(key)
-        digest = state.digest()
-        return _PLACES[int.from_bytes(digest[:2], "big")], digest[2 : 2 + RANK]
+        return locate(self._salt, key)
+
+
+def salted(salt: bytes) -> Any:
+    """The state of SHA-256 from which the keys of a cluster's tree are hashed."""
+    return sha256(b"dtvn/v1/state-key\0" + salt)
+
+
+def locate(salt: Any, key: bytes) -> tuple[int, bytes]:
+    """(bucket, rank inside it) of a key; `salt` as `salted` gives it."""
+    state = salt.copy()
+    state.update(key)
+    digest = state.digest()
+    return _PLACES[int.from_bytes(digest[:2], "big")], digest[2 : 2 + RANK]
+
+
+def group_hash(group: int, leaves: Iterable[tuple[int, bytes, bytes]]) -> bytes | None:
+    """Hash of a group that holds exactly these (bucket, rank, leaf hash); None where one is outside it."""
+    first = group * GROUP_BUCKETS
+    buckets: list[list[bytes]] = [[] for _ in range(GROUP_BUCKETS)]
+    for place, _rank, leaf in sorted(leaves):
+        if not first <= place < first + GROUP_BUCKETS:
+            return None
+        buckets[place - first].append(leaf)
+    level = [sha256(b"\x02" + b"".join(leaves)).digest() for leaves in buckets]
+    while len(level) > 1:
+        level = _above(level)
+    return level[0]
+
+
+def root_of_groups(groups: bytes) -> bytes:
+    """The root over a tree whose groups have these hashes; GROUPS of them, one after the other."""
+    level = [groups[at : at + SIZE] for at in range(0, GROUPS * SIZE, SIZE)]
+    while len(level) > 1:
+        level = _above(level)
+    return level[0]
+
+
+def _above(level: list[bytes]) -> list[bytes]:
+    return [
+        sha256(b"\x01" + b"".join(level[at : at + FAN_OUT])).digest() for at in range(0, len(level), FAN_OUT)
+    ]
 
 
 def _empty_levels() -> list[bytes]:
@@ -123,3 +186,5 @@ def _empty_levels() -> list[bytes]:
 
 
 _EMPTY_LEVELS = _empty_levels()
+EMPTY_GROUP = _EMPTY_LEVELS[GROUP_LEVEL][:SIZE]
+"""Hash of a group without a leaf: it need not be asked for."""
