@@ -28,6 +28,8 @@ LONE = 400
 SINGLES = 6_000
 BUNDLED = 60_000
 BUNDLE = 100
+CLIENTS = 512
+"""Singles under way at once: each is signed, and verified by every replica, by itself."""
 
 
 def run(sizes: tuple[int, ...], *, scale: float = 1.0) -> dict[str, Any]:
@@ -61,9 +63,9 @@ def _cluster(folder: Path, nodes: int, scale: float) -> dict[str, Any]:
             rows["bundles_admit"] = asdict(admitted)
             singles = load.names("S", int(SINGLES * scale))
             load.drive(gateway, load.chunks(load.issues(singles), BUNDLE), outstanding=32)
-        with _gateway(folder, genesis, bundle_operations_max=1, in_flight_max=128) as gateway:
+        with _gateway(folder, genesis, bundle_operations_max=1, in_flight_max=CLIENTS) as gateway:
             rows["singles"] = asdict(
-                load.drive(gateway, load.chunks(load.admits(singles), 1), outstanding=128)
+                load.drive(gateway, load.chunks(load.admits(singles), 1), outstanding=CLIENTS)
             )
         return rows
 
