@@ -44,6 +44,19 @@ def read_secret_key(data: Path) -> str:
     return secrets.token_urlsafe(64)
 
 
+def kill_silent_after() -> float:
+    """Seconds after which a process of ours that is alive but silent is killed and started again
+    (`DTVN_KILL_SILENT_AFTER`)."""
+    text = os.environ.get("DTVN_KILL_SILENT_AFTER") or "30"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 5.0 <= seconds <= 3_600.0:
+        raise ImproperlyConfigured(f"DTVN_KILL_SILENT_AFTER={text} is not between 5 and 3600 seconds")
+    return seconds
+
+
 def ensure_secret_key(data: Path) -> None:
     """Create the signing key file once, readable by its owner only from its first byte."""
     path = data / SECRET_KEY_FILE

@@ -60,6 +60,7 @@ def test_a_signal_ends_everything(fresh: Network, number: int, who: str) -> None
             wait_until(lambda: not fresh.credentials_file.exists(), what="the end has begun")
     wait_until_gone(processes, timeout=STOP * MARGIN)
     assert not fresh.credentials_file.exists(), "a network that is gone is not ready"
+    assert "ERROR" not in fresh.log.read_text(), "nothing went wrong"
 
 
 def test_when_up_is_killed_its_children_end_by_themselves_and_it_can_start_again(fresh: Network) -> None:
@@ -198,7 +199,16 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("NODES", "many"), ("NODES", "0"), ("NODES", "32"), ("PORT", "70000"), ("PORT", "x")]
+    ("name", "value"),
+    [
+        ("NODES", "many"),
+        ("NODES", "0"),
+        ("NODES", "32"),
+        ("PORT", "70000"),
+        ("PORT", "x"),
+        ("DTVN_KILL_SILENT_AFTER", "1"),
+        ("DTVN_KILL_SILENT_AFTER", "soon"),
+    ],
 )
 def test_a_number_that_makes_no_sense_is_one_clear_line(tmp_path: Path, name: str, value: str) -> None:
     line = refused(tmp_path / "data", **{name: value})

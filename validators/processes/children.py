@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from validators.processes.pulse import Finding, Pulse, Verdict
+
 LINE_BYTES_MAX = 8_192
 RESTART_BACKOFF_MAX = 15.0
 STEADY_AFTER = 10.0
@@ -49,12 +51,17 @@ class Child:
         *,
         descriptors: Sequence[int] = (),
         ended: Callable[[], None] = lambda: None,
+        pulse: Pulse | None = None,
+        beat: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = name
         self._arguments = list(arguments)
         self._output = output
         self._descriptors = descriptors
         self._ended = ended
+        self._pulse = pulse
+        self._beat = beat
+        self._said_silent = False
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
         self._failures_in_a_row = 0
@@ -71,6 +78,8 @@ class Child:
             cwd=Path(__file__).resolve().parent.parent.parent,
         )
         self._started_at = time.monotonic()
+        if self._pulse is not None:
+            self._pulse.begin(self._beat(), self._started_at)
         threading.Thread(target=self._relay, args=(self._process,), daemon=True, name=self.name).start()
 
     def keep_alive(self) -> None:
@@ -80,6 +89,19 @@ class Child:
             self._note_end(self._process, now)
         if self._process is None and now >= self._start_not_before:
             self.start()
+        elif self._process is not None and self._pulse is not None:
+            self._feel(self._process, self._pulse.look(self._beat(), now))
+
+    def _feel(self, process: subprocess.Popen[bytes], found: Finding) -> None:
+        """Say that it is silent, and end it when it was so for too long; its own children end in order."""
+        if found.verdict is Verdict.LOST:
+            self._output.say("up", f"{self.name} was silent for {found.silent_for:.0f} s, killed")
+            process.kill()
+        elif found.verdict is Verdict.SILENT and not self._said_silent:
+            self._output.say("up", f"{self.name} is alive but silent")
+        elif found.verdict is Verdict.WELL and self._said_silent:
+            self._output.say("up", f"{self.name} is heard again")
+        self._said_silent = found.verdict is Verdict.SILENT
 
     def terminate(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -43,6 +43,7 @@ class Lease:
         self._parent = os.getppid()
         # A plain flag: a signal handler that takes a lock can wait for the thread it interrupted.
         self._stop = False
+        self._handled_before: Any = signal.SIG_DFL
         self._finished = threading.Event()
         self._report: Mapping[str, Any] | None = None
         self._turns = 0
@@ -62,7 +63,7 @@ class Lease:
             started_at=now,
             heartbeat_at=now,
         )
-        signal.signal(signal.SIGTERM, self._on_sigterm)
+        self._handled_before = signal.signal(signal.SIGTERM, self._on_sigterm)
         for thread in self._threads:
             thread.start()
 
@@ -89,7 +90,7 @@ class Lease:
             self._row().update(pid=None, exit_reason=exit_reason[:1000], report={"exit_code": exit_code})
         except DatabaseError as error:
             logger.warning("%s cannot report its end: %s", self.node_id, error)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, self._handled_before)
 
     def _row(self) -> QuerySet[ManagedNode]:
         """Our row, for as long as the start request that we took up is the valid one."""

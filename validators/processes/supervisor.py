@@ -24,9 +24,11 @@ from validators.models import ManagedNode, NodeRole
 from validators.processes import make_parent, preparation, readiness
 from validators.processes.children import Child, Output
 from validators.processes.errors import StartError
-from validators.processes.facts import lock_holder
+from validators.processes.facts import heartbeat, lock_holder
 from validators.processes.folder import DataFolder, FolderLock, write_private_json
+from validators.processes.pulse import Pulse, WebProbe
 from validators.processes.reconcile import Reconciler
+from validators.processes.watch import KILL_SILENT_AFTER
 from validators.processes.worker import GRACE as WORKER_GRACE
 
 logger = logging.getLogger("dtvn.up")
@@ -60,6 +62,7 @@ class Supervisor:
         self._alarm = Alarm()
         self._children: list[Child] = []
         self._reconciler = Reconciler(folder, send_start)
+        self._probe = WebProbe(public_url(host, port))
 
     def run(self) -> int:
         """Prepare, start, watch, end. Return the exit code; raise StartError before any child ran."""
@@ -103,27 +106,29 @@ class Supervisor:
         return accounts, len(own)
 
     def _make_children(self, listening: int, members: int) -> None:
-        worker = "validators.processes.worker"
         self._children = [
-            Child(
-                NODES_WORKER,
-                [worker, NODES_WORKER, "nodes", str(members + SPARE_SLOTS)],
-                self._output,
-                ended=lambda: self._worker_lost(NodeRole.VALIDATOR),
-            ),
-            Child(
-                DEFAULT_WORKER,
-                [worker, DEFAULT_WORKER, "default", str(DEFAULT_SLOTS)],
-                self._output,
-                ended=lambda: self._worker_lost(NodeRole.LEARNER),
-            ),
+            self._worker(NODES_WORKER, "nodes", members + SPARE_SLOTS, NodeRole.VALIDATOR),
+            self._worker(DEFAULT_WORKER, "default", DEFAULT_SLOTS, NodeRole.LEARNER),
             Child(
                 WEB,
                 ["validators.processes.web", str(listening)],
                 self._output,
                 descriptors=[listening],
+                pulse=Pulse(kill_after=KILL_SILENT_AFTER),
+                beat=lambda: self._probe.answers,
             ),
         ]
+
+    def _worker(self, name: str, queue: str, slots: int, role: str) -> Child:
+        slot = self._folder.slot_lock(name)
+        return Child(
+            name,
+            ["validators.processes.worker", name, queue, str(slots)],
+            self._output,
+            ended=lambda: self._worker_lost(role),
+            pulse=Pulse(kill_after=KILL_SILENT_AFTER),
+            beat=lambda: heartbeat(slot),
+        )
 
     def _supervise(self, threads: Sequence[threading.Thread]) -> None:
         if self._signals:
@@ -133,6 +138,8 @@ class Supervisor:
             child.start()
         for thread in threads:
             thread.start()
+        # Nobody waits for its end: it may be waiting for an answer that nobody gives any more.
+        threading.Thread(target=self._probe.run, args=(self._stop,), name="probe", daemon=True).start()
         interrupted_make = make_parent.watch()
         while not self._signals:
             if interrupted_make():

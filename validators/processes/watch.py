@@ -14,6 +14,7 @@ from enum import Enum
 
 import msgspec
 
+from dtvn_project import environment
 from validators.models import DesiredState, NodeStatus
 
 RESTARTS_MAX = 10
@@ -27,7 +28,7 @@ CLAIM_PATIENCE = 5.0
 RESEND_AFTER = 20.0
 SILENT_AFTER = 3.0
 """Seconds without a turn of the main loop until a living process counts as unresponsive."""
-KILL_SILENT_AFTER = 30.0
+KILL_SILENT_AFTER = environment.kill_silent_after()
 STOP_PATIENCE = 8.0
 """Seconds a process may take to follow a wish to stop."""
 ELSEWHERE_PAUSE = 5.0

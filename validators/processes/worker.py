@@ -8,8 +8,10 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from celery import signals
@@ -25,19 +27,22 @@ from validators.processes.folder import DataFolder
 
 GRACE = 4.0
 """Seconds from the loss of our parent until this worker and its children leave by force."""
+LIFE_INTERVAL = 0.5
+"""Seconds between two signs of life to `up`."""
 
 
 def main(name: str, queue: str, slots: int, parent_id: int) -> None:
     parent.follow(parent_id, grace=GRACE)
     folder = DataFolder(environment.data_folder())
-    if not SlotLock(folder.slot_lock(name)).take():
+    lock = SlotLock(folder.slot_lock(name))
+    if not lock.take():
         sys.exit(f"{name} runs already on {folder.root}")
     signals.worker_shutting_down.connect(_on_shutting_down)
     signals.worker_process_init.connect(_on_child_start)
     # Celery warns of running as root because of pickle, which our serializer never accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.loader.import_default_modules()
-    threading.Thread(target=_leave_when_done, daemon=True, name="leave").start()
+    threading.Thread(target=_show_life_until_done, args=(lock,), daemon=True, name="life").start()
     app.worker_main(
         [
             "--quiet",
@@ -60,24 +65,36 @@ def _on_shutting_down(**_: Any) -> None:
     stopping.request()
 
 
-def _leave_when_done() -> None:
-    """End a warm shutdown as soon as no task runs any more.
+def _show_life_until_done(lock: SlotLock) -> None:
+    """Tell `up` that this process is not suspended; end a warm shutdown once no task runs any more.
 
-    Celery's own way there polls in several threads and takes five seconds (measured). Nothing is
-    lost: tasks are acknowledged at their start and keep no results, and idle children follow us.
+    Celery's own way to that end polls in several threads and takes five seconds (measured). Nothing
+    is lost: tasks are acknowledged at their start and keep no results, and idle children follow us.
     """
-    never = threading.Event()
+    never, shown_at = threading.Event(), 0.0
     while not stopping.requested() or state.active_requests:
+        if time.monotonic() - shown_at >= LIFE_INTERVAL:
+            lock.show_life()
+            shown_at = time.monotonic()
         never.wait(0.1)
     os._exit(0)
 
 
 def _on_child_start(**_: Any) -> None:
-    """In a pool child: end with the worker's main process, idle or not."""
+    """In a pool child: end with the worker's main process, idle or not.
+
+    Celery ends idle children, and those whose one task is done, with SIGTERM, and reports whoever dies
+    of it as a fault. Here that is an orderly end; a node in its slot has a handler of its own (Lease).
+    """
+    signal.signal(signal.SIGTERM, _leave_slot)
     parent.signal_at_parents_death(signal.SIGTERM)
     if os.getppid() == 1:
         os._exit(0)
     setproctitle(f"dtvn idle slot ({Path(environment.data_folder())})")
+
+
+def _leave_slot(number: int, frame: FrameType | None) -> None:
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandParser
 
 from validators.processes.folder import DataFolder
@@ -34,8 +35,10 @@ class Command(BaseCommand):
         host = options["host"]
         # What the children read: see dtvn_project.environment.
         os.environ |= {"DTVN_DATA": str(settings.DATA), "HOST": host, "PORT": str(port)}
-        from validators.processes import supervisor
-
+        try:
+            from validators.processes import supervisor
+        except ImproperlyConfigured as error:
+            sys.exit(f"make up: {error}")
         sys.exit(supervisor.run(DataFolder(settings.DATA), host=host, port=port, nodes=nodes))
 
 
