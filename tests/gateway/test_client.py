@@ -12,6 +12,7 @@ import pytest
 
 from tests.gateway.support import operation
 from tests.hostcore.support import make_genesis
+from tests.waiting import PATIENCE
 from validators.gateway.client import Gateway, GatewayClosed
 from validators.gateway.collector import Overloaded
 
@@ -27,7 +28,7 @@ def lonely() -> Iterator[Gateway]:
 
 
 def codes(future: Future) -> list[str]:
-    return [result.code for result in future.result(10)]
+    return [result.code for result in future.result(PATIENCE)]
 
 
 def test_r14_with_nobody_there_a_call_is_refused_with_nothing_sent(lonely: Gateway) -> None:
@@ -36,7 +37,7 @@ def test_r14_with_nobody_there_a_call_is_refused_with_nothing_sent(lonely: Gatew
 
 
 def test_a_question_to_a_member_that_is_not_there_ends_at_once(lonely: Gateway) -> None:
-    assert lonely.query(2, "status").result(10).code == "down"
+    assert lonely.query(2, "status").result(PATIENCE).code == "down"
     with pytest.raises(ValueError, match="index 4"):
         lonely.query(4, "status")
 
@@ -49,7 +50,7 @@ def test_members_are_seen_as_not_connected(lonely: Gateway) -> None:
 
 def test_a_call_without_operations_is_a_mistake_of_the_caller(lonely: Gateway) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        lonely.submit([]).result(10)
+        lonely.submit([]).result(PATIENCE)
     assert codes(lonely.submit([operation()])) == ["unavailable"], "the thread goes on"
 
 
@@ -72,7 +73,7 @@ def test_calls_from_many_threads_all_end(lonely: Gateway) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wait(futures, timeout=10).not_done
+    assert not wait(futures, timeout=PATIENCE).not_done
     assert lonely._calls_open == 0
 
 
@@ -80,7 +81,7 @@ def test_closing_ends_what_is_under_way_and_refuses_what_comes_after(lonely: Gat
     future = lonely.submit([operation()])
     lonely.close()
     assert not lonely.alive
-    error = future.exception(10)
+    error = future.exception(PATIENCE)
     assert error is None or isinstance(error, GatewayClosed)
     with pytest.raises(GatewayClosed):
         lonely.submit([operation()])
@@ -103,8 +104,8 @@ def test_a_thread_that_dies_takes_its_calls_with_it_and_says_why(
     monkeypatch.setattr(lonely._collector, "tick", broken)
     future = lonely.submit([operation()])
     with pytest.raises(GatewayClosed):
-        future.result(10)
-    lonely._thread.join(10)
+        future.result(PATIENCE)
+    lonely._thread.join(PATIENCE)
     assert not lonely.alive
     assert "a fault in the program" in caplog.text
     with pytest.raises(GatewayClosed):

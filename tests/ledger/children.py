@@ -64,6 +64,6 @@ def reopen_when_free(place: Location, alias: str = "ledger-after-crash") -> Ledg
         except LedgerBusy:
             return None
 
-    found = wait_until(attempt, timeout=20, what="the lock of a dead process is free")
+    found = wait_until(attempt, what="the lock of a dead process is free")
     assert found is not None
     return found

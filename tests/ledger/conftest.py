@@ -29,7 +29,7 @@ def server_url() -> Iterator[str]:
     """A database of our own on the local PostgreSQL server."""
     name = f"dtvn_tests_{uuid4().hex[:12]}"
     try:
-        with psycopg.connect(f"{SERVER}/postgres", autocommit=True, connect_timeout=3) as admin:
+        with psycopg.connect(f"{SERVER}/postgres", autocommit=True, connect_timeout=10) as admin:
             admin.execute(f"CREATE DATABASE {name}".encode())
     except psycopg.OperationalError as error:
         pytest.skip(f"no PostgreSQL server answers on 127.0.0.1:5432: {str(error).splitlines()[0]}")

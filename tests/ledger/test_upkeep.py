@@ -27,7 +27,7 @@ def write_until_copied(ledger: Ledger, first: int) -> int:
     for _ in range(CHECKPOINT_EVERY // BODY + 2):
         ledger.append([slot("pre_prepare", sequence, body=os.urandom(BODY))])
         sequence += 1
-    wait_until(lambda: checkpointer._done, timeout=30, what="the log is copied")
+    wait_until(lambda: checkpointer._done, what="the log is copied")
     ledger.materialise([], 0, START)
     return sequence
 
@@ -65,7 +65,7 @@ def test_maintain_copies_what_little_there_is(sqlite_ledger: Ledger) -> None:
     assert isinstance(store, SqliteStore)
     sqlite_ledger.append([slot("prepare", 1)])
     sqlite_ledger.maintain()
-    wait_until(lambda: store._checkpointer._done, timeout=30, what="the log is copied")
+    wait_until(lambda: store._checkpointer._done, what="the log is copied")
     store._checkpointer.take_done()
     sqlite_ledger.maintain()
     assert not store._checkpointer._wanted.is_set(), "nothing written, nothing to do"
@@ -79,6 +79,6 @@ def test_r8_a_disk_that_failed_under_a_copy_ends_the_ledger(sqlite_ledger: Ledge
     store._checkpointer = Checkpointer(tmp_path / "gone" / "ledger.sqlite3")
     sqlite_ledger.append([slot("prepare", 1)])
     sqlite_ledger.maintain()
-    wait_until(lambda: store._checkpointer._failure, timeout=30, what="the copy fails")
+    wait_until(lambda: store._checkpointer._failure, what="the copy fails")
     with pytest.raises(JournalError, match="could not copy the ledger's log"):
         sqlite_ledger.append([slot("prepare", 2)])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import zmq
 
+from tests.waiting import PATIENCE
 from validators.consensus.messages import Hello
 from validators.consensus.verified import Inbound
 from validators.link import Dialler
@@ -15,7 +16,6 @@ from validators.node.keys import dev_seed
 from validators.node.provision import dev_genesis
 from validators.node.transport import ZmqTransport
 
-DEADLINE = 20.0
 MILLISECOND = 1_000_000
 
 
@@ -73,7 +73,7 @@ class Net:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Turn everything until the condition holds; frames received meanwhile are thrown away."""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, "it did not happen in time"
             self.turn_all()
@@ -101,7 +101,7 @@ def net(n: int) -> Iterator[Net]:
         made.close()
 
 
-def collect(node: ZmqTransport, count: int, *, seconds: float = DEADLINE) -> list[Inbound]:
+def collect(node: ZmqTransport, count: int, *, seconds: float = PATIENCE) -> list[Inbound]:
     """Receive until `count` frames came or time is up."""
     deadline = time.monotonic() + seconds
     frames: list[Inbound] = []

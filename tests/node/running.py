@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Barrier, build
 from validators.gateway.client import Gateway, valid_until
 from validators.link import read_seed
@@ -37,7 +37,7 @@ class Running:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(PATIENCE)
 
     def _live(self) -> None:
         logger = node_logger(self.root)
@@ -74,7 +74,7 @@ class Running:
 
     def end(self) -> int | None:
         self.asked.set()
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         return self.code
 
@@ -86,4 +86,4 @@ def commits(gateway: Gateway, *, wait: float = 5.0) -> str:
 
 
 def until_commits(gateway: Gateway) -> None:
-    wait_until(lambda: commits(gateway, wait=1.0) == "ok", timeout=20, what="the node commits")
+    wait_until(lambda: commits(gateway, wait=1.0) == "ok", what="the node commits")

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.node.running import Running, until_commits
+from tests.waiting import PATIENCE
 from tickets.machine import Issue, Validate, build
 from validators import quorum
 from validators.gateway.client import Gateway, valid_until
@@ -16,14 +17,14 @@ from validators.ledger.read import STORAGE_KEYS
 
 
 def told(gateway: Gateway, what: str, *arguments: str) -> Any:
-    answer = gateway.query(0, what, arguments).result(10)
+    answer = gateway.query(0, what, arguments).result(PATIENCE)
     assert answer.code == ""
     return msgspec.json.decode(answer.text)
 
 
 def do(gateway: Gateway, command: Any, ticket: str) -> str:
     operation = build(command, ticket=ticket, actor="tester", entry="node0", valid_until=valid_until())
-    return gateway.submit([operation]).result(20)[0].code
+    return gateway.submit([operation]).result(PATIENCE)[0].code
 
 
 def test_stats_have_exactly_the_keys_of_the_contract(running: Running) -> None:
@@ -99,7 +100,7 @@ def test_what_cannot_be_answered_is_a_code(
 ) -> None:
     with running.gateway() as gateway:
         until_commits(gateway)
-        answer = gateway.query(0, what, arguments).result(10)
+        answer = gateway.query(0, what, arguments).result(PATIENCE)
     assert (answer.code, answer.text) == (code, "")
 
 

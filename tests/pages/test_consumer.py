@@ -17,6 +17,7 @@ from django.test import Client
 
 from dtvn_project.asgi import application
 from tests.pages.learner import RealLearner
+from tests.waiting import PATIENCE
 from validators.dashboard import consumers, live
 from validators.feed.rows import read_frame
 from validators.services.api_keys import generate_api_key, store_api_key
@@ -40,14 +41,14 @@ class Socket:
         self.channel = WebsocketCommunicator(application, "/ws", headers=raw)
 
     async def connect(self) -> bool:
-        accepted, _ = await self.channel.connect(timeout=5)
+        accepted, _ = await self.channel.connect(timeout=PATIENCE)
         return bool(accepted)
 
     async def send(self, message: Any) -> None:
         await self.channel.send_to(text_data=msgspec.json.encode(message).decode())
 
     async def receive(self) -> Any:
-        return msgspec.json.decode(await self.channel.receive_from(timeout=5))
+        return msgspec.json.decode(await self.channel.receive_from(timeout=PATIENCE))
 
     async def until(self, kind: str) -> Any:
         """The next message of a kind; others are passed over."""

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from tests.pages.learner import RealLearner
 from tests.pages.test_consumer import Socket, open_socket, session_cookie
+from tests.waiting import PATIENCE
 from validators.dashboard import live
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.models import ApiKey, ManagedNode
@@ -94,7 +95,7 @@ async def test_a_learner_that_does_not_run_says_since_when(open_socket: Any) -> 
 
 async def closed(socket: Socket) -> int:
     """The code with which the server closes."""
-    while (output := await socket.channel.receive_output(timeout=5))["type"] != "websocket.close":
+    while (output := await socket.channel.receive_output(timeout=PATIENCE))["type"] != "websocket.close":
         pass
     code: int = output["code"]
     return code

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from tests.waiting import wait_until
-from validators.feed import FeedPublisher, ProgressListener, feed_address
+from tests.waiting import PATIENCE, wait_until
+from validators.feed import FeedPublisher, ProgressListener, feed_address, progress
 from validators.feed.address import SOCKET_PATH_MAX, FeedFolderError
 
 
@@ -31,14 +31,17 @@ def rows() -> Rows:
     return Rows()
 
 
-def test_an_announcement_ends_the_wait_without_a_look_at_the_rows(tmp_path: Path, rows: Rows) -> None:
+def test_an_announcement_ends_the_wait_without_a_look_at_the_rows(
+    tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "REREAD", 3_600.0)
     address = feed_address(tmp_path)
     publisher = FeedPublisher(address)
     listener = ProgressListener(address, rows.read)
     try:
-        wait_until(lambda: (publisher.announce(4), listener.applied)[1] == 4, timeout=5, what="subscribed")
+        wait_until(lambda: (publisher.announce(4), listener.applied)[1] == 4, what="subscribed")
         threading.Timer(0.05, publisher.announce, [7]).start()
-        assert listener.wait_for(7, timeout=5) == 7
+        assert listener.wait_for(7, timeout=PATIENCE) == 7
         assert rows.looks <= 2
     finally:
         listener.close()
@@ -50,7 +53,7 @@ def test_r17_a_lost_announcement_is_repaired_from_the_rows(tmp_path: Path, rows:
     listener = ProgressListener(feed_address(tmp_path), rows.read)
     try:
         rows.applied = 9
-        assert listener.wait_for(9, timeout=5) == 9
+        assert listener.wait_for(9, timeout=PATIENCE) == 9
     finally:
         listener.close()
 
@@ -69,10 +72,10 @@ def test_a_learner_that_comes_back_is_heard_again(tmp_path: Path, rows: Rows) ->
     first = FeedPublisher(address)
     listener = ProgressListener(address, rows.read)
     try:
-        wait_until(lambda: (first.announce(5), listener.applied)[1] == 5, timeout=5, what="first life")
+        wait_until(lambda: (first.announce(5), listener.applied)[1] == 5, what="first life")
         first.close()
         second = FeedPublisher(address)
-        wait_until(lambda: (second.announce(2), listener.applied)[1] == 2, timeout=5, what="rebuilt learner")
+        wait_until(lambda: (second.announce(2), listener.applied)[1] == 2, what="rebuilt learner")
         second.close()
     finally:
         listener.close()
@@ -85,10 +88,10 @@ def test_subscribers_are_woken_until_they_leave(tmp_path: Path, rows: Rows) -> N
     woken: list[int] = []
     leave = listener.subscribe(lambda: woken.append(listener.applied))
     try:
-        wait_until(lambda: (publisher.announce(1), woken)[1], timeout=5, what="woken")
+        wait_until(lambda: (publisher.announce(1), woken)[1], what="woken")
         leave()
         heard = len(woken)
-        wait_until(lambda: (publisher.announce(6), listener.applied)[1] == 6, timeout=5, what="heard 6")
+        wait_until(lambda: (publisher.announce(6), listener.applied)[1] == 6, what="heard 6")
         assert len(woken) == heard
     finally:
         listener.close()

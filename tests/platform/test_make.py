@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 BASH = "/bin/bash"
 
@@ -23,7 +25,7 @@ def run_make_venv(programs: dict[str, str], tmp_path: Path) -> subprocess.Comple
         env={"PATH": str(path)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -115,8 +115,6 @@ def test_a_node_that_does_not_stop_is_killed(desk: Desk, monkeypatch: pytest.Mon
     desk.reconciler.turn()
     process = desk.run("node0")
     nodes.stop_node("node0")
-    wait_until(
-        lambda: desk.reconciler.turn() or process.poll() is not None, timeout=10, what="the process is killed"
-    )
+    wait_until(lambda: desk.reconciler.turn() or process.poll() is not None, what="the process is killed")
     desk.reconciler.turn()
     assert desk.status("node0") == (NodeStatus.STOPPED, "", None)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.network import REPOSITORY, Network, network
 from tests.tools.test_columns import as_csv, pretix_row
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -61,7 +61,12 @@ def consumed(running: Network) -> int:
 
 
 def primary(running: Network) -> dict[str, Any]:
-    return next(node for node in running.nodes().values() if node["is_primary"] and node["pid"])
+    """The believed primary; during a view change there may be none for a moment."""
+
+    def look() -> list[dict[str, Any]]:
+        return [node for node in running.nodes().values() if node["is_primary"] and node["pid"]]
+
+    return wait_until(look, what="a primary")[0]
 
 
 def test_each_ticket_is_admitted_once_although_the_primary_is_killed(running: Network, export: Path) -> None:
@@ -83,24 +88,29 @@ def test_each_ticket_is_admitted_once_although_the_primary_is_killed(running: Ne
         out, _ = scan.communicate(timeout=300)
     finally:
         scan.kill()
-        scan.wait(10)
+        scan.wait(PATIENCE)
     result = json.loads(out)
     assert (result["proved"], result["faults"]) == (True, [])
     assert (result["tickets"], result["scans"]) == (TICKETS, TICKETS * 6 // 5)
     assert (result["admitted_once"], result["refused_again"]) == (TICKETS, TICKETS // 5)
     assert scan.returncode == 0
-    assert consumed(running) == TICKETS
+    wait_until(lambda: consumed(running) == TICKETS, what="the lists show all of it")
 
 
 def test_every_node_has_the_same_tickets_afterwards(running: Network, export: Path) -> None:
     with running.client() as client:
         for number in (0, TICKETS // 2, TICKETS - 1):
-            found = [
-                client.get(f"/api/v1/nodes/{node}/tickets/F{number:04}-1").json()["data"]
-                for node in running.nodes()
-            ]
-            assert found[0]["State"] == "CONSUMED"
-            assert found == [found[0]] * 4
+
+            def found(number: int = number) -> list[dict[str, Any]]:
+                paths = [f"/api/v1/nodes/{node}/tickets/F{number:04}-1" for node in running.nodes()]
+                return [client.get(path).json().get("data", {}) for path in paths]
+
+            wait_until(
+                lambda: {ticket.get("State") for ticket in found()} == {"CONSUMED"},
+                what="each node, the killed one too, has caught up",
+            )
+            states = found()
+            assert states == [states[0]] * 4
 
 
 def test_the_export_can_be_imported_again(running: Network, export: Path) -> None:
