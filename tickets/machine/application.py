@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tickets.machine import leaf, reasons
+from tickets.machine.principals import Principals
 from tickets.machine.rows import TicketRow
+from tickets.machine.snapshot import Staging
 from tickets.machine.state import MachineState
 from tickets.machine.ticket import TicketState, read_state, row_of
 from validators import canonical
-from validators.consensus.application import BundleResult, Execution, Repeated
+from validators.consensus.application import BundleResult, Execution, Item, Repeated
 from validators.consensus.effects import ApplicationChange, Reason
 from validators.consensus.messages import Bundle, Outcome, bundle_digest
 from validators.consensus.sessions import ExecutedBundle
@@ -111,9 +113,34 @@ class TicketApplication:
         """State root after the last execution (R24, R25)."""
         return self._state.root()
 
+    def freeze(self, sequence: int) -> bytes:
+        """See consensus.application."""
+        return self._state.freeze(sequence)
+
+    def pin(self, sequence: int) -> bytes | None:
+        """See consensus.application."""
+        return self._state.freezer.pin(sequence)
+
+    def release(self) -> None:
+        """See consensus.application."""
+        self._state.freezer.release()
+
+    def read_pinned(self, group: int) -> tuple[Item, ...] | None:
+        """See consensus.application."""
+        return self._state.freezer.read(group)
+
+    def staging(self, manifest: bytes, root: bytes) -> Staging | None:
+        """See consensus.application."""
+        return Staging.begin(self._cluster_id, manifest, root)
+
     def principal_key(self, name: str) -> bytes | None:
-        """Public key of a principal now, or None (R15)."""
+        """Public key behind a principal's name on the wire, retired or not, or None (R15)."""
         return self._state.principals.key(name)
+
+    @property
+    def principals(self) -> Principals:
+        """Who may sign requests, as of the last execution. To look at, not to change."""
+        return self._state.principals
 
     def ticket(self, event: str, ticket: str) -> TicketState | None:
         """A ticket as of the last execution, for a node's own answers."""

@@ -16,7 +16,7 @@ from tickets.machine.ticket import (
     ticket_leaf,
 )
 from tickets.machine.transitions import State
-from tickets.machine.tree import StateTree
+from tickets.machine.tree import GROUP_BUCKETS, StateTree
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
 
@@ -37,6 +37,10 @@ class TicketRegistry:
         # In order of changes, the same on every node.
         self._unsaved: dict[Ticket, None] = {}
         self._count = 0
+        self._groups: dict[int, list[Ticket]] = {}
+        """Group of the state tree -> its tickets."""
+        self._before: dict[Ticket, bytes | None] | None = None
+        """States that changed since the last `mark`, None for what did not exist; None: nobody asks."""
 
     def __len__(self) -> int:
         return self._count
@@ -48,12 +52,17 @@ class TicketRegistry:
 
     def create(self, event: str, ticket: str, state: bytes, issued: bytes) -> None:
         """Add a ticket that does not exist."""
-        self._unsaved[self._insert(event, ticket, state, issued)] = None
+        entry = self._insert(event, ticket, state, issued)
+        self._unsaved[entry] = None
+        if self._before is not None:
+            self._before[entry] = None
 
     def change(self, ticket: Ticket, state: bytes, status: State, validator: str) -> None:
         """Give a ticket its new state, of which `status` and `validator` are a part."""
         leaf = ticket_leaf(state, ticket.issued)
         self._tree.replace(ticket.place, ticket.leaf, leaf)
+        if self._before is not None:
+            self._before.setdefault(ticket, ticket.state)
         ticket.state = state
         ticket.leaf = leaf
         ticket.status = status
@@ -72,6 +81,27 @@ class TicketRegistry:
                 changes.append(ApplicationChange("ticket", (ticket.number,), bytes_of(ticket)))
         self._unsaved.clear()
         return changes
+
+    def mark(self) -> dict[Ticket, bytes | None]:
+        """From now on remember the states that changes replace; returns those replaced since the last
+        mark (None: the ticket did not exist)."""
+        before, self._before = self._before or {}, {}
+        return before
+
+    def read(self, group: int, *before: dict[Ticket, bytes | None]) -> list[tuple[bytes, bytes]]:
+        """(state, issued) of a group's tickets, as they were before the changes that `before` names, the
+        oldest first, and before those since the last mark."""
+        layers = (*before, self._before or {})
+        found: list[tuple[bytes, bytes]] = []
+        for ticket in self._groups.get(group, ()):
+            state: bytes | None = ticket.state
+            for layer in layers:
+                if ticket in layer:
+                    state = layer[ticket]
+                    break
+            if state is not None:
+                found.append((state, ticket.issued))
+        return found
 
     def load(self, row: TicketRow | TicketBytes) -> None:
         """Add a stored ticket."""
@@ -98,4 +128,5 @@ class TicketRegistry:
             window.not_after,
         )
         self._events.setdefault(event, {})[ticket] = entry
+        self._groups.setdefault(place // GROUP_BUCKETS, []).append(entry)
         return entry

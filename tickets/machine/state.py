@@ -16,7 +16,8 @@ from tickets.machine.operations import Operations
 from tickets.machine.principals import Principals
 from tickets.machine.registry import TicketRegistry
 from tickets.machine.rows import ClockRow
-from tickets.machine.tree import StateTree
+from tickets.machine.snapshot import Freezer
+from tickets.machine.tree import GROUP_BUCKETS, StateTree
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
 from validators.consensus.sessions import SessionTable
@@ -54,14 +55,18 @@ class MachineState:
         )
         self._counts = tuple(self.operations.counts)
         self._tables["clock"].adopt(())
+        self._planted: dict[int, list[bytes]] = {}
+        """Group of the tree -> what its leaves that never change cover."""
+        self.freezer = Freezer(self._tree, self.registry, self._tables, self._planted)
         self._plant("parameters", (), parameters)
         self._plant("members", (), (genesis.members, genesis.demo))
         for principal in genesis.principals:
-            self._plant("principal", (principal.name,), principal)
+            self._tables["principal"].adopt((principal.name,))
 
     def begin(self, sequence: int, timestamp: int) -> None:
         """A batch begins at this sequence and effective timestamp."""
         self.nonces.forget(timestamp)
+        self.principals.begin(timestamp)
         self.operations.begin(sequence, timestamp)
 
     def end(self) -> None:
@@ -76,6 +81,12 @@ class MachineState:
         for table in self._tables.values():
             table.settle()
         return self._tree.root()
+
+    def freeze(self, sequence: int) -> bytes:
+        """The root; from now on this state can be read while later ones are made (R25)."""
+        root = self.root()
+        self.freezer.freeze(sequence)
+        return root
 
     def drain(self) -> list[ApplicationChange]:
         """Rows changed since the last call, the last value per key."""
@@ -118,7 +129,6 @@ class MachineState:
 
     def _plant(self, table: str, key: Key, row: Any) -> None:
         """A leaf that never changes."""
-        self._tree.insert(
-            canonical.encode((table, key)),
-            sha256(b"\x00" + canonical.encode((table, key, row))).digest(),
-        )
+        body = canonical.encode((table, key, row))
+        place = self._tree.insert(canonical.encode((table, key)), sha256(b"\x00" + body).digest())
+        self._planted.setdefault(place // GROUP_BUCKETS, []).append(body)

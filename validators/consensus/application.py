@@ -5,8 +5,8 @@ Execution reads nothing but its own state, the batch, sequence and effective tim
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, Self
 
 import msgspec
 
@@ -14,7 +14,10 @@ from validators.consensus.effects import ApplicationChange, Reason
 from validators.consensus.messages import Bundle, Outcome
 from validators.consensus.verified import VerifiedBundle
 
-__all__ = ["Application", "BundleResult", "Execution", "Repeated"]
+__all__ = ["Application", "BundleResult", "Execution", "Item", "Repeated", "Staging"]
+
+Item = tuple[bytes, ...]
+"""One leaf of the state with what it covers, as a snapshot carries it; its form is the application's."""
 
 
 class BundleResult(msgspec.Struct, frozen=True, gc=False):
@@ -45,6 +48,23 @@ class Repeated(msgspec.Struct, frozen=True, gc=False):
     codes: tuple[str, ...]
 
 
+class Staging(Protocol):
+    """A snapshot on its way in (R23, PITFALLS row 17): each group proves itself by the manifest."""
+
+    @property
+    def missing(self) -> Mapping[int, None]:
+        """Groups that are not here yet, ascending."""
+
+    def adopt(self, other: Self) -> None:
+        """Take over what another snapshot has in common with this one."""
+
+    def add(self, group: int, items: tuple[Item, ...]) -> bool:
+        """Take a group; False when it is not what the manifest says."""
+
+    def rows(self) -> Iterable[ApplicationChange]:
+        """The whole state, once nothing is missing; may be asked again."""
+
+
 class Application(Protocol):
     """A deterministic state machine with sessions, nonces, principals and tickets."""
 
@@ -60,6 +80,24 @@ class Application(Protocol):
 
     def root(self) -> bytes:
         """State root after the last execution (R24, R25)."""
+
+    def freeze(self, sequence: int) -> bytes:
+        """The state root, as `root`; and from now on this state, named by its sequence, can be pinned,
+        until the next freeze."""
+
+    def pin(self, sequence: int) -> bytes | None:
+        """Keep the frozen state of `sequence` readable while execution goes on; returns its manifest, or
+        None when it is not the newest frozen one. One state is pinned at a time; it may be let go when
+        it has come to keep too much."""
+
+    def read_pinned(self, group: int) -> tuple[Item, ...] | None:
+        """A group of the pinned state; None when none is pinned."""
+
+    def release(self) -> None:
+        """Let the pinned state go."""
+
+    def staging(self, manifest: bytes, root: bytes) -> Staging | None:
+        """Begin to gather the state whose root this is; None when the manifest is not its."""
 
     def principal_key(self, name: str) -> bytes | None:
         """Public key of a principal now, or None (R15)."""

@@ -1,0 +1,199 @@
+"""The state as a snapshot: frozen and read at its source, verified and gathered where it is installed.
+
+A snapshot is the leaves of the state tree with what they cover, in 1,024 groups of 64 buckets. The hashes
+of all groups are the manifest; the root that q members signed follows from it (tree.root_of_groups), so
+one bad group is recognised by itself, whoever sent it. An item of a group is either (state, issued) of a
+ticket or (body,) of a row of another table, whose leaf is H(0x00, body).
+
+Freezing copies nothing but the manifest: from then on the tables remember what changes replace (copy on
+write), which is dropped at the next freeze unless the state was pinned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from tickets.machine.blobs import BlobTable
+from tickets.machine.registry import TicketRegistry
+from tickets.machine.rows import ROW_TYPES, TicketBytes
+from tickets.machine.ticket import Ticket, read_head, ticket_leaf
+from tickets.machine.transitions import NAMES
+from tickets.machine.tree import EMPTY_GROUP, GROUPS, SIZE, StateTree, group_hash, locate, root_of_groups, salted
+from validators import canonical
+from validators.consensus.application import Item
+from validators.consensus.effects import ApplicationChange
+
+__all__ = ["Freezer", "Staging"]
+
+KEPT_MAX = 500_000
+"""Replaced rows that a pinned state may keep alive (about 200 MB); beyond it, it is let go."""
+
+Before = dict[int, dict[tuple[Any, ...], bytes | None]]
+
+
+class _Pinned:
+    """A state that is being served, and what changes since then replaced."""
+
+    def __init__(self, manifest: bytes, tables: Mapping[str, BlobTable]) -> None:
+        self.manifest = manifest
+        self.tickets: dict[Ticket, bytes | None] = {}
+        self.rows: dict[str, Before] = {name: {} for name in tables}
+        self.kept = 0
+        """Rows of other tables kept; tickets are counted by themselves."""
+
+
+class Freezer:
+    """Keeps one state readable while execution goes on: the one of the newest freeze, or a pinned one."""
+
+    def __init__(
+        self,
+        tree: StateTree,
+        registry: TicketRegistry,
+        tables: Mapping[str, BlobTable],
+        planted: Mapping[int, list[bytes]],
+    ) -> None:
+        self._tree = tree
+        self._registry = registry
+        self._tables = tables
+        self._planted = planted
+        self._frozen: tuple[int, bytes] | None = None
+        """(sequence, manifest) of the newest freeze."""
+        self._pinned: _Pinned | None = None
+
+    def freeze(self, sequence: int) -> None:
+        """The tree's root was just computed: this state may be pinned until the next freeze."""
+        tickets = self._registry.mark()
+        rows = {name: table.mark() for name, table in self._tables.items()}
+        self._frozen = sequence, self._tree.groups()
+        pinned = self._pinned
+        if pinned is None:
+            return
+        for ticket, state in tickets.items():
+            pinned.tickets.setdefault(ticket, state)
+        for name, groups in rows.items():
+            for group, changed in groups.items():
+                kept = pinned.rows[name].setdefault(group, {})
+                pinned.kept -= len(kept)
+                for key, body in changed.items():
+                    kept.setdefault(key, body)
+                pinned.kept += len(kept)
+        if len(pinned.tickets) + pinned.kept > KEPT_MAX:
+            self._pinned = None
+
+    def pin(self, sequence: int) -> bytes | None:
+        """Keep the state frozen at `sequence` readable until `release`; its manifest, or None when it is
+        not the newest freeze's."""
+        if self._frozen is None or self._frozen[0] != sequence:
+            return None
+        self._pinned = _Pinned(self._frozen[1], self._tables)
+        return self._pinned.manifest
+
+    def release(self) -> None:
+        """Nobody reads the pinned state any more."""
+        self._pinned = None
+
+    def read(self, group: int) -> tuple[Item, ...] | None:
+        """A group of the pinned state; None when none is pinned."""
+        pinned = self._pinned
+        if pinned is None or not 0 <= group < GROUPS:
+            return None
+        items: list[Item] = list(self._registry.read(group, pinned.tickets))
+        for name, table in self._tables.items():
+            items += [(body,) for body in table.read(group, pinned.rows[name])]
+        items += [(body,) for body in self._planted.get(group, ())]
+        return tuple(items)
+
+
+class Staging:
+    """A snapshot on its way in: groups that proved right, until all are here."""
+
+    def __init__(self, cluster_id: bytes, manifest: bytes) -> None:
+        self._salt = salted(cluster_id)
+        self._manifest = manifest
+        self._groups: dict[int, tuple[Item, ...]] = {}
+        self._missing = _wanted(manifest)
+
+    @classmethod
+    def begin(cls, cluster_id: bytes, manifest: bytes, root: bytes) -> Staging | None:
+        """Nothing gathered yet; None when the manifest is not that of `root`."""
+        if len(manifest) != GROUPS * SIZE or root_of_groups(manifest) != root:
+            return None
+        return cls(cluster_id, manifest)
+
+    @property
+    def missing(self) -> Mapping[int, None]:
+        """Groups that are not here, ascending."""
+        return self._missing
+
+    def adopt(self, other: Staging) -> None:
+        """Take over the groups that another snapshot has in common with this one."""
+        for group, items in other._groups.items():
+            if self._hash(group) == other._hash(group):
+                self._groups[group] = items
+                self._missing.pop(group, None)
+
+    def add(self, group: int, items: tuple[Item, ...]) -> bool:
+        """Take a group; False when it is not what the manifest says: its sender is at fault."""
+        if group not in self._missing:
+            return 0 <= group < GROUPS
+        try:
+            leaves = [self._leaf(item) for item in items]
+        except (msgspec.MsgspecError, ValueError, TypeError):
+            return False
+        if group_hash(group, leaves) != self._hash(group):
+            return False
+        self._groups[group] = items
+        del self._missing[group]
+        return True
+
+    def rows(self) -> Iterator[ApplicationChange]:
+        """Everything, as the ledger stores it and `Application.load` takes it."""
+        number = 0
+        for group in sorted(self._groups):
+            for item in self._groups[group]:
+                if len(item) == 2:
+                    number += 1
+                    head = read_head(item[0])
+                    packed = canonical.encode(item)
+                    row = TicketBytes(number, head.event, head.ticket, NAMES[head.state], packed)
+                    yield ApplicationChange("ticket", (number,), row)
+                    continue
+                table, key, _ = _bodies.decode(item[0])
+                if table in ROW_TYPES:  # else genesis has it
+                    row = msgspec.msgpack.decode(item[0], type=_row_types[table])[2]
+                    yield ApplicationChange(table, key, row)
+
+    def _hash(self, group: int) -> bytes:
+        return self._manifest[group * SIZE : (group + 1) * SIZE]
+
+    def _leaf(self, item: Item) -> tuple[int, bytes, bytes]:
+        """(bucket, rank, leaf hash); what is not even readable raises, the group's hash proves the rest."""
+        if len(item) == 2:
+            state, issued = item
+            head = read_head(state)
+            key = canonical.encode(("ticket", (head.event, head.ticket)))
+            return *locate(self._salt, key), ticket_leaf(state, issued)
+        (body,) = item
+        table, found, _ = _bodies.decode(body)
+        path = canonical.encode((table, found))
+        return *locate(self._salt, path), sha256(b"\x00" + body).digest()
+
+
+def _wanted(manifest: bytes) -> dict[int, None]:
+    return {
+        group: None
+        for group in range(GROUPS)
+        if manifest[group * SIZE : (group + 1) * SIZE] != EMPTY_GROUP
+    }
+
+
+_bodies = msgspec.msgpack.Decoder(tuple[str, tuple[Any, ...], msgspec.Raw])
+_row_types: dict[str, Any] = {
+    name: tuple[str, tuple[Any, ...], kind]  # type: ignore[valid-type]
+    for name, kind in ROW_TYPES.items()
+    if name != "ticket"
+}
