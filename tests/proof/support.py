@@ -48,7 +48,7 @@ class PaperLog:
     def __init__(self, members: int = 4, name: str = "paper") -> None:
         self.genesis = make_genesis(members, name)
         self.cluster = g.cluster_id(self.genesis)
-        self.application = TicketApplication(self.genesis, self.cluster)
+        self.application = TicketApplication(self.genesis, self.cluster, searched=True)
         self.executor = Executor(0, self.application)
         self.names = [member.id for member in self.genesis.members]
         self.signer = FrameSigner(self.cluster, key_pair("gateway")[1], GenesisKeys(self.genesis))
@@ -82,7 +82,7 @@ class PaperLog:
                 client=b"paper-00",
                 session=(0, 0) if opening else self.session,
                 number=0 if opening else self.number - 1,
-                done_below=0,
+                done_below=0 if opening else max(0, self.number - 500),
                 operations=tuple(operations),
             )
             frames.append((bundle, self.signer.sign(bundle)))

@@ -1,0 +1,118 @@
+"""The verifier of one file: it says the same as DTVN's own, word for word, and believes no more (R27)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.proof.support import Later, PaperLog
+from tickets.machine import Admit
+from tickets.proof import certificate_json, compare, decode_certificate, read_chain, verify
+from verifier import dtvn_verify
+
+FILE = Path(dtvn_verify.__file__)
+REFUSED = (ValueError, KeyError, TypeError, IndexError, RecursionError)
+
+
+@pytest.fixture(scope="module")
+def log() -> PaperLog:
+    made = PaperLog()
+    made.admit()
+    made.order([made.operation(Admit(gate="süd"), "TICKET-1")])
+    made.fill(30)
+    return made
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-I", FILE, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert not done.stderr
+    return done.returncode, done.stdout
+
+
+def test_it_is_small_and_stands_alone() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    assert text.count("\n") <= 250
+    imports = [
+        line.split()[1].split(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))
+    ]
+    assert set(imports) - set(sys.stdlib_module_names) == {"nacl"}
+
+
+def test_r27_both_verifiers_say_the_same_of_every_outcome(log: PaperLog) -> None:
+    ours, theirs = read_chain(log.chain()), dtvn_verify.Chain(log.chain())
+    for sequence in range(1, 31):
+        for data in (log.receipts(sequence), log.checkpointed(sequence, 30)):
+            expected = verify(decode_certificate(data), ours).sentences()
+            assert list(dtvn_verify.Proved(data, theirs).sentences()) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_r27_any_changed_byte_is_refused_by_the_small_verifier_too(
+    log: PaperLog, data: st.DataObject
+) -> None:
+    whole = data.draw(st.sampled_from([log.receipts(3), log.checkpointed(3, 20)]))
+    at, flip = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(1, 255))
+    changed = whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :]
+    with pytest.raises(REFUSED):
+        dtvn_verify.Proved(changed, dtvn_verify.Chain(log.chain()))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_p15_no_bytes_make_it_fall(noise: bytes) -> None:
+    with pytest.raises(REFUSED):
+        dtvn_verify.Chain(noise)
+
+
+def test_r35_it_follows_the_chain_into_a_later_epoch(log: PaperLog) -> None:
+    later = Later(log, ["r1", "r2", "r3", "r4", "r5", "r6", "r7"])
+    admit = (0, log.operation(Admit(gate="east"), "TICKET-9"), "ok", b"")
+    data = later.prove(admit, epoch=1, checkpoint_epoch=1, names=later.names)
+    chain = log.chain(later.handover)
+    said = list(dtvn_verify.Proved(data, dtvn_verify.Chain(chain)).sentences())
+    assert said == verify(decode_certificate(data), read_chain(chain)).sentences()
+    with pytest.raises(ValueError, match="epoch 1 is not in this chain"):
+        dtvn_verify.Proved(data, dtvn_verify.Chain(log.chain()))
+    forged = later.prove(admit, epoch=1, checkpoint_epoch=1, names=[*log.names, "r8", "r9", "r10"])
+    with pytest.raises(ValueError, match="the signature of r1 does not fit"):
+        dtvn_verify.Proved(forged, dtvn_verify.Chain(chain))
+
+
+def test_r27_on_the_command_line_it_proves_refuses_and_convicts(log: PaperLog, tmp_path: Path) -> None:
+    other = PaperLog()
+    other.admit(gate="south")
+    chain, one, two, bad = (tmp_path / name for name in ("chain", "one.json", "two", "bad"))
+    chain.write_bytes(log.chain())
+    one.write_bytes(b'{"success":true,"data":%b}' % certificate_json(log.receipts(3, signers=[0, 1, 2])))
+    two.write_bytes(other.receipts(3, signers=[1, 2, 3]))
+    bad.write_bytes(one.read_bytes()[:-9])
+    code, said = run("certificate", one, "--genesis", chain)
+    assert (code, said.splitlines()) == (
+        0,
+        verify(decode_certificate(log.receipts(3)), read_chain(log.chain())).sentences(),
+    )
+    code, said = run("certificate", one, "--genesis", chain, "--against", two)
+    proved = [
+        verify(decode_certificate(d), read_chain(log.chain())) for d in (log.receipts(3), two.read_bytes())
+    ]
+    expected = compare(*proved)
+    assert expected is not None
+    assert (code, said.splitlines()[-2:]) == (1, expected.sentences())
+    assert run("certificate", one, "--genesis", chain, "--against", one)[1].endswith("both can be true\n")
+    for arguments in (
+        ("certificate", bad),
+        ("certificate", tmp_path / "none"),
+        ("evidence", one),
+        ("other", one),
+    ):
+        code, said = run(*arguments, "--genesis", chain)
+        assert code == 1
+        assert said.startswith("not proved: ")
