@@ -34,7 +34,7 @@ from validators.wire import FrameSigner
 from validators.wire.envelope import KIND_OF, signed_bytes
 
 START = 1_795_000_000_000_000
-UNTIL = START + 300_000_000
+VALID = 300_000_000
 
 
 def subtree_of(hashes: Sequence[bytes]):  # type: ignore[no-untyped-def]
@@ -66,8 +66,9 @@ class PaperLog:
     def operation(self, command: Command, ticket: str = "", nonce: bytes = b"", **fields: str) -> m.Operation:
         event = {} if isinstance(command, OpenSession) else {"event": fields.get("event", "default")}
         actor, entry = fields.get("actor", "gate-north"), fields.get("entry", self.names[0])
+        until = START + 1_000_000 * len(self.steps) + VALID
         return build(
-            command, ticket=ticket, nonce=nonce, actor=actor, entry=entry, valid_until=UNTIL, **event
+            command, ticket=ticket, nonce=nonce, actor=actor, entry=entry, valid_until=until, **event
         )
 
     def order(self, *bundles: Sequence[m.Operation]) -> Step:
@@ -183,7 +184,7 @@ class Later:
         for hashed in log.hashes:
             self.frontier = append(self.frontier, hashed)
         self.hashes = log.hashes
-        change = m.Operation(HANDOVER, "", "", "operator", "", UNTIL, b"change", b"")
+        change = m.Operation(HANDOVER, "", "", "operator", "", START + VALID, b"change", b"")
         self.handover_leaf = (0, change, "ok", canonical.encode(EpochStart(1, self.members)))
         self.ends = len(log.hashes) + 1
         self.handover = self.prove(self.handover_leaf, epoch=0, checkpoint_epoch=0, names=log.names)
