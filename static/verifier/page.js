@@ -1,0 +1,55 @@
+/* The page around verify.js: three files in, sentences out. */
+(function () {
+  "use strict";
+
+  const verifier = globalThis.dtvnVerify;
+  const headline = document.getElementById("headline");
+  const verdict = document.getElementById("verdict");
+  const list = document.getElementById("sentences");
+  let turn = 0;
+
+  function show(tone, title, lines) {
+    verdict.dataset.tone = tone;
+    headline.textContent = title;
+    list.replaceChildren(
+      ...lines.map((line) => {
+        const item = document.createElement("li");
+        item.textContent = line;
+        return item;
+      }),
+    );
+  }
+
+  async function bytesOf(id, kind) {
+    const file = document.getElementById(id).files[0];
+    return file ? verifier.unwrap(kind, new Uint8Array(await file.arrayBuffer())) : null;
+  }
+
+  async function check() {
+    const mine = (turn += 1);
+    let told;
+    try {
+      const chain = await bytesOf("chain", "chain");
+      const certificate = await bytesOf("certificate", "certificate");
+      const against = await bytesOf("against", "certificate");
+      if (!chain || !certificate) return;
+      const trusted = await verifier.readChain(chain);
+      const proved = await verifier.prove(certificate, trusted);
+      const lines = verifier.sentences(proved);
+      told = ["good", "The certificate holds.", lines];
+      if (against) {
+        const other = await verifier.prove(against, trusted);
+        const found = verifier.contradiction(proved, other);
+        const more = [...lines, ...verifier.sentences(other), ...found];
+        told = found.length
+          ? ["bad", "Both hold, and both cannot be true.", more]
+          : ["good", "Both certificates hold, and both can be true.", more];
+      }
+    } catch (error) {
+      told = ["bad", "Not proved.", [error.message]];
+    }
+    if (mine === turn) show(...told);
+  }
+
+  document.querySelector("form").addEventListener("change", check);
+})();

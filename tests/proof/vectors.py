@@ -1,0 +1,166 @@
+"""The vectors to which all verifiers are held: docs/protocol/certificate-vectors.json.
+
+`python -m tests.proof.vectors` writes the file anew; keys, times and signatures are fixed, so it only changes
+with the format.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.proof.support import Later, PaperLog
+from tickets.machine import Admit, Dispute, Issue, Resolve, Validate
+from tickets.proof import Receipts, compare, decode_certificate, encode_certificate, read_chain, verify
+
+FILE = Path(__file__).resolve().parents[2] / "docs/protocol/certificate-vectors.json"
+ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def logs() -> tuple[PaperLog, PaperLog]:
+    """Two histories of one cluster that part at sequence 3."""
+    log, fork = PaperLog(), PaperLog()
+    log.admit(gate="north")
+    fork.admit(gate="south")
+    late = log.operation(Admit(gate="Süd\u202eevil"), "TICKET-1")
+    log.order(
+        [log.operation(Issue(seat="B-2"), "TICKET-2")],
+        [late, log.operation(Validate(data=b"x" * 300), "TICKET-2")],
+        [log.operation(Dispute(reason="twice"), "TICKET-2"), log.operation(Resolve("uphold"), "TICKET-2")],
+    )
+    log.order([log.operation(Admit(), "TICKET-2"), log.operation(Admit(), "NOBODY")])
+    log.fill(23)
+    fork.fill(12)
+    return log, fork
+
+
+def build() -> list[dict[str, Any]]:
+    """Each vector: name, chain, certificate, maybe against, and the sentences or `refused`."""
+    log, fork = logs()
+    chain = log.chain()
+    found: list[dict[str, Any]] = []
+
+    def holds(name: str, chain: bytes, data: bytes, against: bytes | None = None) -> None:
+        trusted = read_chain(chain)
+        proved = verify(decode_certificate(data), trusted)
+        vector = {"name": name, "chain": chain, "certificate": data, "sentences": proved.sentences()}
+        if against is not None:
+            contradiction = compare(proved, verify(decode_certificate(against), trusted))
+            vector |= {
+                "against": against,
+                "against_sentences": contradiction.sentences() if contradiction else [],
+            }
+        found.append(vector)
+
+    def refused(name: str, data: bytes, trusted: bytes = chain) -> None:
+        found.append({"name": name, "chain": trusted, "certificate": data, "refused": True})
+
+    holds("receipts of q members", chain, log.receipts(3))
+    holds("receipts of other q members", chain, log.receipts(3, signers=[0, 2, 3]))
+    holds("under the checkpoint at its own sequence", chain, log.checkpointed(3, 3))
+    holds("under a later checkpoint", chain, log.checkpointed(3, 20))
+    holds("the first entry under an uneven tree", chain, log.checkpointed(1, 23))
+    holds("the last entry under an uneven tree", chain, log.checkpointed(23, 23))
+    for index in range(5):
+        holds(f"operation {index} of three bundles", chain, log.checkpointed(4, 10, index=index))
+    holds("a refusal, the ticket upheld", chain, log.receipts(5))
+    holds("a refusal without a ticket", chain, log.receipts(5, index=1))
+    for members in (1, 2, 3, 5, 7):
+        small = PaperLog(members)
+        small.admit()
+        holds(f"{members} members", small.chain(), small.receipts(3))
+    later = Later(log, ["r1", "r2", "r3", "r4", "r5", "r6", "r7"])
+    admit = (0, log.operation(Admit(gate="east"), "TICKET-9"), "ok", b"")
+    second = later.prove(admit, epoch=1, checkpoint_epoch=1, names=later.names)
+    longer = log.chain(later.handover)
+    holds("in the second epoch", longer, second)
+    holds("of the first epoch, with the longer chain", longer, log.receipts(3))
+    refused("of an epoch that the chain lacks", second)
+    old = later.prove(admit, epoch=1, checkpoint_epoch=1, names=[*log.names, "r8", "r9", "r10"])
+    refused("of the second epoch, signed by the first one's members", old, longer)
+    refused(
+        "of the first epoch after its end",
+        later.prove(admit, epoch=0, checkpoint_epoch=0, names=log.names),
+        longer,
+    )
+    _contradicting(holds, chain, log, fork)
+    _broken(refused, log)
+    return found
+
+
+def _contradicting(holds: Any, chain: bytes, log: PaperLog, fork: PaperLog) -> None:
+    holds("one history", chain, log.receipts(3), log.checkpointed(3, 20))
+    holds("two receipts", chain, log.receipts(3), fork.receipts(3, signers=[1, 2, 3]))
+    holds("receipt and checkpoint", chain, log.receipts(3), fork.checkpointed(3, 10, signers=[1, 2, 3]))
+    holds("two checkpoints", chain, log.checkpointed(3, 20, signers=[0, 1, 3]), fork.checkpointed(3, 10))
+    other = PaperLog()
+    other.fill(5)
+    other.admit(gate="south")
+    holds("admitted twice", chain, other.receipts(7, signers=[0, 1, 3]), log.receipts(3))
+
+
+def _broken(refused: Any, log: PaperLog) -> None:
+    foreign = PaperLog(name="foreign")
+    foreign.admit()
+    refused("of another cluster", foreign.receipts(3))
+    whole = decode_certificate(log.receipts(3))
+    path = decode_certificate(log.checkpointed(3, 20))
+    assert isinstance(whole.proof, Receipts)
+    (first, signature), *rest = whole.proof.signatures
+    s = (int.from_bytes(signature[32:], "little") + ORDER).to_bytes(32, "little")
+
+    def with_signatures(*signatures: tuple[int, bytes]) -> bytes:
+        return encode_certificate(msgspec.structs.replace(whole, proof=Receipts(signatures)))
+
+    refused("a second spelling of a signature", with_signatures((first, signature[:32] + s), *rest))
+    refused("a wrong signature", with_signatures((first, bytes(64)), *rest))
+    refused("one signature too few", with_signatures((first, signature), rest[0]))
+    refused("one signer twice", with_signatures((first, signature), (first, signature), rest[0]))
+    refused("signers out of order", with_signatures(rest[0], (first, signature), rest[1]))
+    refused("a signer who is no member", with_signatures((first, signature), rest[0], (9, rest[1][1])))
+    refused("no signature", with_signatures())
+    for name, changed in (
+        ("another sequence", msgspec.structs.replace(whole, sequence=4)),
+        ("another epoch", msgspec.structs.replace(whole, epoch=1)),
+        ("another version", msgspec.structs.replace(whole, version=2)),
+        ("a side without a hash", msgspec.structs.replace(whole, sides=1 << len(whole.path) // 32)),
+        ("half a hash", msgspec.structs.replace(whole, path=bytes(16))),
+        ("one hash too many", msgspec.structs.replace(path, path=path.path + bytes(32))),
+    ):
+        refused(name, encode_certificate(changed))
+    for name, proof in (
+        ("a path too short", {"path": path.proof.path[:-32]}),
+        ("a path too long", {"path": path.proof.path + bytes(32)}),
+        ("a checkpoint below its entry", {"sequence": 2}),
+        ("a checkpoint elsewhere", {"sequence": 19}),
+    ):
+        broken = msgspec.structs.replace(path.proof, **proof)
+        refused(name, encode_certificate(msgspec.structs.replace(path, proof=broken)))
+    bare = log.receipts(3)
+    refused("a byte too many", bare + b"\0")
+    refused("a byte too few", bare[:-1])
+    refused("a number in a longer spelling", bare[:1] + b"\xcc\x01" + bare[2:])
+    refused("nothing", b"")
+
+
+def text() -> str:
+    """The file."""
+    vectors = [
+        {
+            key: base64.b64encode(value).decode() if isinstance(value, bytes) else value
+            for key, value in each.items()
+        }
+        for each in build()
+    ]
+    return (
+        json.dumps({"format": "dtvn-certificate-vectors/1", "vectors": vectors}, indent=1, ensure_ascii=True)
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")
