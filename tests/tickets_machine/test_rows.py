@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.tickets_machine.support import Machine
-from tickets.machine import Admit, Barrier, Dispute, Issue, Resolve, Seed, Validate
+from tickets.machine import Admit, Barrier, Dispute, Issue, Resolve, RotatePrincipal, Seed, Validate
 from tickets.machine.rows import (
     ISSUED_FIELDS,
     ROW_TYPES,
@@ -44,6 +44,7 @@ def lived() -> Machine:
     machine.do(Dispute(reason="copied"), "TICKET-002")
     machine.do(Resolve(verdict="uphold"), "TICKET-002")
     machine.do(Barrier(), principal="scanner")
+    machine.do(RotatePrincipal("reader", b"2" * 32))
     machine.save()
     return machine
 

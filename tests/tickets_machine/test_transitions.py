@@ -7,6 +7,7 @@ import pytest
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, shown
 from tickets.machine import (
     REASONS,
+    AddPrincipal,
     Admit,
     Barrier,
     Command,
@@ -15,12 +16,15 @@ from tickets.machine import (
     Issue,
     OpenSession,
     Resolve,
+    RevokePrincipal,
+    RotatePrincipal,
     Seed,
     State,
     Validate,
     commands,
     reasons,
 )
+from tickets.machine.administration import KINDS
 from tickets.machine.transitions import ACTIONS, CAPABILITY, TRANSITIONS
 
 ROADS: dict[State, tuple[Command, ...]] = {
@@ -90,7 +94,7 @@ def test_no_action_leads_out_of_an_admission_so_at_most_one_can_stand() -> None:
 
 def test_every_action_of_the_table_takes_a_capability() -> None:
     kinds = {"resolve" if action in ("clear", "uphold") else action for action in ACTIONS}
-    assert kinds | {"issue", "seed"} == set(CAPABILITY)
+    assert kinds | {"issue", "seed", *KINDS} == set(CAPABILITY)
 
 
 def test_an_admission_is_both_steps_at_once() -> None:
@@ -251,6 +255,10 @@ def test_every_ordered_reason_can_be_met(monkeypatch: pytest.MonkeyPatch) -> Non
         "not_yet_valid": admit_within(not_before=START + HOUR),
         "no_longer_valid": admit_within(not_after=START),
         "full": full(monkeypatch),
+        "principal_exists": Machine().do(AddPrincipal("scanner", b"n" * 32)),
+        "principal_not_found": Machine().do(RevokePrincipal("nobody")),
+        "key_in_use": Machine().do(RotatePrincipal("scanner", b"g" * 32)),
+        "last_admin": Machine().do(RevokePrincipal("gateway")),
     }
     assert met == {code: code for code in reasons.NUMBER_OF}
 
@@ -274,11 +282,20 @@ def test_codes_survive_packing() -> None:
     assert reasons.pack(("ok",) * 100) == b""
 
 
+WITH_FIELDS: dict[str, commands.Command] = {
+    "resolve": Resolve(verdict="uphold"),
+    "add_principal": AddPrincipal("door", b"n" * 32),
+    "rotate_principal": RotatePrincipal("door", b"n" * 32),
+    "revoke_principal": RevokePrincipal("door"),
+}
+"""Commands that cannot be made of nothing."""
+
+
 def test_every_kind_is_built_and_read_the_same() -> None:
     machine = Machine()
     for kind, command in {
-        **{kind: made() for kind, made in commands.COMMANDS.items() if kind != "resolve"},
-        "resolve": Resolve(verdict="uphold"),
+        **{kind: made() for kind, made in commands.COMMANDS.items() if kind not in WITH_FIELDS},
+        **WITH_FIELDS,
     }.items():
         ticket = "" if kind in commands.TICKETLESS else "T-1"
         operation = machine.operation(command, ticket)

@@ -2,6 +2,7 @@
 
 from tickets.machine.application import TicketApplication
 from tickets.machine.commands import (
+    AddPrincipal,
     Admit,
     Barrier,
     Command,
@@ -11,6 +12,8 @@ from tickets.machine.commands import (
     Issue,
     OpenSession,
     Resolve,
+    RevokePrincipal,
+    RotatePrincipal,
     Seed,
     Validate,
     build,
@@ -23,6 +26,7 @@ from tickets.machine.transitions import NAMES, State
 __all__ = [
     "NAMES",
     "REASONS",
+    "AddPrincipal",
     "Admit",
     "Barrier",
     "Command",
@@ -33,6 +37,8 @@ __all__ = [
     "OpenSession",
     "OutcomeReason",
     "Resolve",
+    "RevokePrincipal",
+    "RotatePrincipal",
     "Seed",
     "State",
     "TicketApplication",

@@ -85,8 +85,9 @@ class TicketApplication:
         # A retry of what was executed has its first outcome, however late it comes (R13): f + 1 hints
         # `expired` tell a client that nothing happened.
         first = self._state.operations.first
+        principal = self._state.principals.who(bundle.principal)
         if all(
-            operation.valid_until < timestamp and first(operation, bundle.principal) is None
+            operation.valid_until < timestamp and first(operation, principal) is None
             for operation in bundle.operations
         ):
             return Reason.EXPIRED
@@ -98,7 +99,7 @@ class TicketApplication:
         if bundle.session == UNOPENED:
             return self._opened(bundle) if _opens(bundle) else None
         executed = self._state.sessions.executed(
-            bundle.session, principal=bundle.principal, number=bundle.number
+            bundle.session, principal=self._state.principals.who(bundle.principal), number=bundle.number
         )
         if executed is None:
             return None
@@ -176,7 +177,7 @@ class TicketApplication:
         self, verified: VerifiedBundle, sequence: int, timestamp: int, first_index: int
     ) -> BundleResult:
         bundle = verified.bundle
-        principal = bundle.principal
+        principal = self._state.principals.who(bundle.principal)
         opening = bundle.session == UNOPENED
         apply = self._state.operations.apply
         outcomes = tuple(
@@ -204,14 +205,15 @@ class TicketApplication:
     def _refuse_session(self, bundle: Bundle) -> Reason | None:
         return self._state.sessions.refuse(
             bundle.session,
-            principal=bundle.principal,
+            principal=self._state.principals.who(bundle.principal),
             number=bundle.number,
             done_below=bundle.done_below,
         )
 
     def _opened(self, bundle: Bundle) -> Repeated | None:
         """Where a session was opened with this very operation, whichever bundle it came in."""
-        first = self._state.operations.first(bundle.operations[0], bundle.principal)
+        principal = self._state.principals.who(bundle.principal)
+        first = self._state.operations.first(bundle.operations[0], principal)
         if first is None:
             return None
         return Repeated(

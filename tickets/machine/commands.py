@@ -17,6 +17,7 @@ import msgspec
 
 from validators import canonical
 from validators.consensus.messages import Operation
+from validators.genesis import ANY_EVENT, CAPABILITIES, Grant
 
 __all__ = [
     "COMMANDS",
@@ -24,6 +25,7 @@ __all__ = [
     "DEFAULT_EVENT",
     "NONCE_BYTES_MAX",
     "TICKETLESS",
+    "AddPrincipal",
     "Admit",
     "Barrier",
     "Command",
@@ -33,6 +35,8 @@ __all__ = [
     "Issue",
     "OpenSession",
     "Resolve",
+    "RevokePrincipal",
+    "RotatePrincipal",
     "Seed",
     "Validate",
     "build",
@@ -51,8 +55,13 @@ VALIDATION_DATA_BYTES_MAX = 64 * 1024
 """Bytes handed in with a validation; the log keeps them, the state does not."""
 ACTOR_LENGTH_MAX = 128
 METADATA_MAX = 16
+GRANTS_MAX = 64
+OVERLAP_MAX = 600_000_000
+"""Microseconds for which a rotated key may go on counting."""
 
 Name = Annotated[str, msgspec.Meta(max_length=64)]
+PrincipalName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Label = Annotated[str, msgspec.Meta(max_length=128)]
 Moment = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """Unix microseconds; 0 means no bound."""
@@ -134,6 +143,29 @@ class Resolve(Command, frozen=True):
     verdict: Annotated[str, msgspec.Meta(pattern="^(clear|uphold)$")]
 
 
+class AddPrincipal(Command, frozen=True):
+    """List a new signer of requests (R15); names no ticket, as the two below."""
+
+    name: PrincipalName
+    public_key: PublicKey
+    grants: Annotated[tuple[Grant, ...], msgspec.Meta(max_length=GRANTS_MAX)] = ()
+
+
+class RotatePrincipal(Command, frozen=True):
+    """Give a principal another key."""
+
+    name: PrincipalName
+    public_key: PublicKey
+    overlap: Annotated[int, msgspec.Meta(ge=0, le=OVERLAP_MAX)] = 0
+    """Microseconds of batch time for which the old key still counts; 0 when it may be stolen."""
+
+
+class RevokePrincipal(Command, frozen=True):
+    """Take a principal off the list for good; its name may be listed again, with another key."""
+
+    name: PrincipalName
+
+
 COMMANDS: dict[str, type[Command]] = {
     "open_session": OpenSession,
     "barrier": Barrier,
@@ -144,14 +176,19 @@ COMMANDS: dict[str, type[Command]] = {
     "admit": Admit,
     "dispute": Dispute,
     "resolve": Resolve,
+    "add_principal": AddPrincipal,
+    "rotate_principal": RotatePrincipal,
+    "revoke_principal": RevokePrincipal,
 }
 KIND_OF: dict[type[Command], str] = {command: kind for kind, command in COMMANDS.items()}
-TICKETLESS = frozenset({"open_session", "barrier", "seed"})
+EVENTLESS = frozenset({"open_session", "barrier", "add_principal", "rotate_principal", "revoke_principal"})
+"""Kinds whose `event` is ""."""
+TICKETLESS = EVENTLESS | {"seed"}
 """Kinds whose `ticket` is ""."""
-EVENTLESS = frozenset({"open_session", "barrier"})
-"""Kinds whose `event` is "" too."""
 _EMPTY: dict[str, bytes] = {
-    kind: canonical.encode(command()) for kind, command in COMMANDS.items() if command is not Resolve
+    kind: canonical.encode(command())
+    for kind, command in COMMANDS.items()
+    if command in {OpenSession, Barrier, Issue, Seed, Validate, Consume, Admit, Dispute}
 }
 
 
@@ -222,6 +259,8 @@ def read(kind: str, payload: bytes) -> Command:
         raise CommandError(_named(COMMANDS[kind], str(error))) from error
     if isinstance(command, Issue):
         _check_issue(command)
+    elif isinstance(command, AddPrincipal):
+        _check_grants(command.grants)
     for field in command.__struct_fields__:
         value = getattr(command, field)
         if isinstance(value, str) and not is_text(value):
@@ -281,6 +320,16 @@ def _check_issue(issue: Issue) -> None:
         raise CommandError("metadata: holds a control character")
 
 
+def _check_grants(grants: tuple[Grant, ...]) -> None:
+    for grant in grants:
+        if grant.capability not in CAPABILITIES:
+            raise CommandError(f"grants: {grant.capability[:32]!r} is none of {', '.join(CAPABILITIES)}")
+        if grant.event != ANY_EVENT and (len(grant.event) > 64 or not is_name(grant.event)):
+            raise CommandError(f"grants: {grant.event[:64]!r} is no event, nor {ANY_EVENT} for all")
+    if any(left >= right for left, right in itertools.pairwise((g.event, g.capability) for g in grants)):
+        raise CommandError("grants: must ascend by event and capability, each once")
+
+
 def _composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
@@ -295,4 +344,6 @@ def _composed_fields(command: Command) -> Command:
     if isinstance(command, Issue):
         pairs = ((_composed(key), _composed(value)) for key, value in command.metadata)
         changed["metadata"] = tuple(sorted(pairs))
+    elif isinstance(command, AddPrincipal):
+        changed["grants"] = tuple(sorted(command.grants, key=lambda g: (g.event, g.capability)))
     return msgspec.structs.replace(command, **changed)

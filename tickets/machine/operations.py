@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tickets.machine import commands, reasons
+from tickets.machine import administration, commands, reasons
 from tickets.machine.commands import Command, is_name
 from tickets.machine.nonces import NonceTable, Remembered
 from tickets.machine.principals import Principals
@@ -76,6 +76,7 @@ class Operations:
                 ("admit", self._change),
                 ("dispute", self._change),
                 ("resolve", self._change),
+                *((kind, self._administer) for kind in administration.KINDS),
             )
         }
 
@@ -193,6 +194,11 @@ class Operations:
         self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None
     ) -> Result:
         return reasons.OK, b""
+
+    def _administer(
+        self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None
+    ) -> Result:
+        return administration.administer(self._principals, command, self._timestamp)
 
     def _issue(
         self,

@@ -21,6 +21,8 @@ __all__ = [
     "DISPUTED",
     "EXPIRED",
     "FULL",
+    "KEY_IN_USE",
+    "LAST_ADMIN",
     "MALFORMED",
     "NONCE_REUSED",
     "NOT_DISPUTED",
@@ -31,6 +33,8 @@ __all__ = [
     "NUMBER_OF",
     "OK",
     "OUTCOME_UNKNOWN",
+    "PRINCIPAL_EXISTS",
+    "PRINCIPAL_NOT_FOUND",
     "REASONS",
     "TICKET_EXISTS",
     "TICKET_ID_REQUIRED",
@@ -78,6 +82,10 @@ NOT_DISPUTED = "not_disputed"
 ALREADY_UPHELD = "already_upheld"
 NOT_YET_VALID = "not_yet_valid"
 NO_LONGER_VALID = "no_longer_valid"
+PRINCIPAL_EXISTS = "principal_exists"
+PRINCIPAL_NOT_FOUND = "principal_not_found"
+KEY_IN_USE = "key_in_use"
+LAST_ADMIN = "last_admin"
 
 UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED, NONCE_REUSED})
 """Outcomes that do not bind a nonce: the same operation may still come in time, and a nonce that stands
@@ -112,6 +120,10 @@ _ALL = (
     OutcomeReason(ALREADY_UPHELD, 17, 409, "The dispute has been upheld, and that is final.", "revoked"),
     OutcomeReason(NOT_YET_VALID, 18, 409, "The ticket is not valid yet.", "invalid_time"),
     OutcomeReason(NO_LONGER_VALID, 19, 409, "The ticket is no longer valid.", "invalid_time"),
+    OutcomeReason(PRINCIPAL_EXISTS, 20, 409, "There is a principal of this name.", "error"),
+    OutcomeReason(PRINCIPAL_NOT_FOUND, 21, 404, "There is no principal of this name.", "error"),
+    OutcomeReason(KEY_IN_USE, 22, 409, "This key is, or was, somebody's already; make a new one.", "error"),
+    OutcomeReason(LAST_ADMIN, 23, 409, "Nobody else could administer the cluster.", "error"),
     OutcomeReason(BAD_REQUEST, None, 400, "The request could not be read.", "error"),
     OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
     OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),

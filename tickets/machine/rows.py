@@ -8,6 +8,8 @@
 | bundle  | (sequence, index, page)       | BundlePage | canonical bytes                          |
 | nonce   | (sequence,)                   | NonceGroup | canonical bytes                          |
 | clock   | ()                            | ClockRow   | canonical bytes                          |
+| principal | (name,)                     | Principal  | canonical bytes; only what genesis does not say |
+| retired | (name on the wire,)           | RetiredKey | canonical bytes                          |
 
 A row of None deletes the key, which may never have been stored (tickets are never deleted). All but
 tickets fit one table of two blobs:
@@ -22,9 +24,11 @@ from typing import Any
 
 import msgspec
 
+from tickets.machine.principals import RetiredKey
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
 from validators.consensus.sessions import BundlePage, SessionRow
+from validators.genesis import Principal
 
 __all__ = [
     "ISSUED_FIELDS",
@@ -148,6 +152,8 @@ ROW_TYPES: dict[str, type[Any]] = {
     "bundle": BundlePage,
     "nonce": NonceGroup,
     "clock": ClockRow,
+    "principal": Principal,
+    "retired": RetiredKey,
 }
 TABLES = tuple(ROW_TYPES)
 

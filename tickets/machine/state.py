@@ -40,8 +40,12 @@ class MachineState:
             "bundle": BlobTable("bundle", self._tree, self._session_row),
             "nonce": BlobTable("nonce", self._tree, self._nonce_row),
             "clock": BlobTable("clock", self._tree, self._clock_row),
+            "principal": BlobTable("principal", self._tree, lambda key: self.principals.get(key[0])),
+            "retired": BlobTable("retired", self._tree, lambda key: self.principals.retired(key[0])),
         }
-        self.principals = Principals(genesis.principals)
+        self.principals = Principals(
+            genesis.principals, lambda table, name: self._tables[table].touch((name,))
+        )
         self.sessions = SessionTable(parameters.sessions_max, self._touch_session)
         self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
         self.registry = TicketRegistry(members, self._tree, searched=searched)
@@ -108,6 +112,9 @@ class MachineState:
             (((key[0], key[1]), row) for key, row in stored["bundle"].items()),
         )
         self.nonces.load((key[0], row) for key, row in stored["nonce"].items())
+        self.principals.load(
+            stored["principal"].values(), ((key[0], row) for key, row in stored["retired"].items())
+        )
         for row in stored["clock"].values():
             self.operations.counts[:] = row.counts
         self._counts = tuple(self.operations.counts)

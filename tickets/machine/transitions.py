@@ -95,6 +95,9 @@ TRANSITIONS: dict[str, dict[State, State | str]] = {
 CAPABILITY: dict[str, str] = {
     "issue": "issue",
     "seed": "admin",
+    "add_principal": "admin",
+    "rotate_principal": "admin",
+    "revoke_principal": "admin",
     "validate": "operate",
     "dispute": "operate",
     "resolve": "operate",

@@ -29,7 +29,14 @@ __all__ = [
     "unpack_ticket",
 ]
 
-TABLE_NUMBER = {"session": b"\x01", "bundle": b"\x02", "nonce": b"\x03", "clock": b"\x04"}
+TABLE_NUMBER = {
+    "session": b"\x01",
+    "bundle": b"\x02",
+    "nonce": b"\x03",
+    "clock": b"\x04",
+    "principal": b"\x05",
+    "retired": b"\x06",
+}
 """First byte of a StateRow's key: written to disk, so never reused for another table."""
 _TABLE_OF = {number: table for table, number in TABLE_NUMBER.items()}
 _CHUNK = 4_096

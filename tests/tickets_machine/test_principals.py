@@ -1,0 +1,189 @@
+"""Principals come, change keys and go by ordered operation; nodes enforce it (R15)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine
+from tickets.machine import (
+    AddPrincipal,
+    Admit,
+    Barrier,
+    Command,
+    CommandError,
+    Issue,
+    RevokePrincipal,
+    RotatePrincipal,
+    TicketApplication,
+    build,
+)
+from tickets.machine.administration import shown_principal
+from validators.genesis import Grant, Principal, cluster_id
+
+GATE = (Grant("default", "gate"),)
+NEW = b"n" * 32
+
+
+@pytest.fixture
+def machine() -> Machine:
+    machine = Machine()
+    machine.do(Issue(), "T-1")
+    return machine
+
+
+def reloaded(machine: Machine) -> TicketApplication:
+    """The application that a restart makes of what a ledger holds."""
+    for change in machine.application.changes():
+        machine.rows[(change.table, tuple(change.key))] = change
+    fresh = TicketApplication(machine.genesis, cluster_id(machine.genesis), searched=True)
+    fresh.load(change for change in machine.rows.values() if change.row is not None)
+    return fresh
+
+
+def test_r15_a_new_principal_may_what_it_was_granted_and_no_more(machine: Machine) -> None:
+    assert machine.do(AddPrincipal("door", NEW, GATE)) == "ok"
+    assert machine.application.principal_key("door") == NEW
+    assert machine.do(Admit(), "T-1", principal="door") == "ok"
+    assert machine.do(Issue(), "T-2", principal="door") == "not_permitted"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [AddPrincipal("door", NEW, GATE), RotatePrincipal("gateway", NEW), RevokePrincipal("gateway")],
+)
+def test_r15_only_an_administrator_of_everything_changes_principals(
+    machine: Machine, command: Command
+) -> None:
+    for grants in ((), GATE, (Grant("default", "admin"),)):
+        machine = Machine()
+        machine.do(AddPrincipal("clerk", b"c" * 32, grants))
+        before = machine.application.root()
+        assert machine.do(command, principal="clerk") == "not_permitted"
+        assert machine.application.principal_key("gateway") == b"g" * 32
+        assert machine.application.root() != before  # the session and its bundle, nothing of principals
+        assert "door" not in machine.application.principals
+
+
+def test_r15_a_rotated_key_signs_under_another_name_and_the_old_one_counts_no_more(machine: Machine) -> None:
+    operation = machine.operation(RotatePrincipal("scanner", NEW))
+    [outcome] = machine.order(operation)
+    shown = shown_principal(outcome.state)
+    assert (shown.wire, shown.principal.public_key, shown.principal.grants) == ("scanner#1", NEW, GATE)
+    skipped = machine.execute([machine.bundle([machine.operation(Barrier())], principal="gateway")])
+    assert skipped.results[0] is not None
+    old = machine.execute([machine.opening(principal="scanner", nonce=b"late")])
+    assert old.results == (None,)
+    assert machine.do(Admit(), "T-1", principal="scanner#1") == "ok"
+
+
+def test_r13_nonces_and_sessions_outlive_a_rotation(machine: Machine) -> None:
+    """Else a retry with the new key would be executed a second time."""
+    machine.do(Barrier(), principal="scanner")
+    session = machine.session("scanner")
+    admission = machine.operation(Admit(), "T-1", nonce=b"once")
+    assert machine.order(admission, principal="scanner")[0].code == "ok"
+    assert machine.do(RotatePrincipal("scanner", NEW)) == "ok"
+    machine.sessions["scanner#1"] = session
+    machine.numbers["scanner#1"] = machine.numbers["scanner"]
+    assert machine.order(admission, principal="scanner#1")[0].code == "ok"
+    assert machine.do(Admit(), "T-1", principal="scanner#1") == "already_consumed"
+
+
+def test_r15_an_overlap_lets_the_old_key_finish_and_then_ends(machine: Machine) -> None:
+    machine.do(Barrier(), principal="scanner")
+    machine.do(RotatePrincipal("scanner", NEW, overlap=MINUTE))
+    machine.now += 30 * SECOND
+    assert machine.do(Barrier(), principal="scanner") == "ok"
+    machine.now += 31 * SECOND
+    late = machine.execute([machine.bundle([machine.operation(Barrier())], principal="scanner")])
+    assert late.results == (None,)
+
+
+def test_r15_revoking_ends_keys_in_overlap_too(machine: Machine) -> None:
+    machine.do(RotatePrincipal("scanner", NEW, overlap=MINUTE))
+    assert machine.do(RevokePrincipal("scanner")) == "ok"
+    for name in ("scanner", "scanner#1"):
+        assert machine.execute([machine.opening(principal=name, nonce=name.encode())]).results == (None,)
+        assert machine.application.principal_key(name) is not None  # who checks an old batch needs it
+
+
+def test_a_key_is_never_anybody_elses(machine: Machine) -> None:
+    assert machine.do(AddPrincipal("door", b"s" * 32)) == "key_in_use"
+    assert machine.do(RotatePrincipal("scanner", b"g" * 32)) == "key_in_use"
+    machine.do(RevokePrincipal("scanner"))
+    assert machine.do(AddPrincipal("door", b"s" * 32)) == "key_in_use"
+    assert machine.do(AddPrincipal("gateway", NEW)) == "principal_exists"
+    assert machine.do(RotatePrincipal("nobody", NEW)) == "principal_not_found"
+    assert machine.do(RevokePrincipal("nobody")) == "principal_not_found"
+
+
+def test_a_revoked_name_may_come_back_under_another_key(machine: Machine) -> None:
+    machine.do(RevokePrincipal("scanner"))
+    assert machine.do(AddPrincipal("scanner", NEW)) == "ok"
+    assert machine.application.principals.wire("scanner") == "scanner#1"
+    assert machine.do(Admit(), "T-1", principal="scanner#1") == "not_permitted"
+
+
+def test_the_last_administrator_cannot_go(machine: Machine) -> None:
+    assert machine.do(RevokePrincipal("gateway")) == "last_admin"
+    machine.do(AddPrincipal("chief", NEW, (Grant("*", "admin"),)))
+    assert machine.do(RevokePrincipal("gateway")) == "ok"
+    assert machine.do(RevokePrincipal("chief"), principal="chief") == "last_admin"
+
+
+def test_r24_principals_are_in_the_root_and_survive_a_restart(machine: Machine) -> None:
+    machine.application.root()
+    steps: list[tuple[Command, str]] = [
+        (AddPrincipal("door", NEW, GATE), "gateway"),
+        (RotatePrincipal("scanner", b"1" * 32, overlap=MINUTE), "gateway"),
+        (RotatePrincipal("scanner", b"2" * 32), "gateway"),
+        (RevokePrincipal("reader"), "gateway"),
+        (RevokePrincipal("door"), "gateway"),
+        (AddPrincipal("door", b"3" * 32), "gateway"),
+        (RotatePrincipal("gateway", b"4" * 32), "gateway"),
+    ]
+    roots = set()
+    for command, principal in steps:
+        assert machine.do(command, principal=principal) == "ok", command
+        fresh = reloaded(machine)
+        assert fresh.root() == machine.application.root(), command
+        kept, now = fresh.principals, machine.application.principals
+        assert kept.names() == now.names()
+        assert [kept.wire(name) for name in kept.names()] == [now.wire(name) for name in now.names()]
+        assert {w: kept.who(w) for w in kept._keys} == {w: now.who(w) for w in now._keys}
+        roots.add(fresh.root())
+    assert len(roots) == len(steps)
+    machine.now += HOUR
+    machine.execute([])
+    assert machine.application.principals.who("scanner") == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        (AddPrincipal("a#1", NEW), "name"),
+        (AddPrincipal("", NEW), "name"),
+        (AddPrincipal("a", b"short"), "public_key"),
+        (AddPrincipal("a", NEW, (Grant("default", "fly"),)), "grants"),
+        (AddPrincipal("a", NEW, (Grant("a b", "gate"),)), "grants"),
+        (AddPrincipal("a", NEW, GATE * 2), "grants"),
+        (RotatePrincipal("a", NEW, overlap=HOUR), "overlap"),
+        (RevokePrincipal("../a"), "name"),
+    ],
+)
+def test_a_malformed_command_names_its_field(command: Command, field: str) -> None:
+    with pytest.raises(CommandError, match=f"^{field}:"):
+        build(command, actor="anna", entry="node0", valid_until=1)
+
+
+def test_grants_are_brought_into_order() -> None:
+    unordered = (Grant("b", "gate"), Grant("*", "issue"), Grant("*", "gate"))
+    one = build(AddPrincipal("a", NEW, unordered), actor="anna", entry="node0", valid_until=1)
+    two = build(AddPrincipal("a", NEW, unordered[::-1]), actor="anna", entry="node0", valid_until=1)
+    assert one == two
+
+
+def test_what_an_outcome_shows_of_a_revoked_one(machine: Machine) -> None:
+    [outcome] = machine.order(machine.operation(RevokePrincipal("scanner")))
+    assert shown_principal(outcome.state).wire == ""
+    assert shown_principal(outcome.state).principal == Principal("scanner", b"s" * 32, GATE)
