@@ -1,0 +1,95 @@
+"""The verifier's page in a real browser, opened from a disk, with no network at all."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.pages.test_browser import CHROMIUM, FLAGS
+from tests.proof import vectors
+
+pytestmark = pytest.mark.integration
+
+PAGE = Path(__file__).resolve().parents[2] / "static/verifier/index.html"
+VECTORS: list[dict[str, Any]] = json.loads(vectors.FILE.read_text(encoding="utf-8"))["vectors"]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    # A copy, as somebody keeps it on a stick: the page and the vendored files beside it, nothing else.
+    for name in ("verifier", "vendor"):
+        shutil.copytree(PAGE.parent.parent / name, tmp_path / "stick" / name)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        context = browser.new_context(offline=True)
+        found = context.new_page()
+        complaints: list[str] = []
+        found.on(
+            "console",
+            lambda message: message.type in ("error", "warning") and complaints.append(message.text),
+        )
+        found.on("pageerror", lambda error: complaints.append(str(error)))
+        found.on("request", lambda request: request.url.startswith("file:") or complaints.append(request.url))
+        found.goto((tmp_path / "stick/verifier/index.html").as_uri())
+        yield found
+        browser.close()
+    assert complaints == []
+
+
+def choose(page: Page, **files: bytes) -> None:
+    for field, content in files.items():
+        page.set_input_files(f"#{field}", {"name": field, "mimeType": "application/json", "buffer": content})
+
+
+def named(name: str) -> dict[str, bytes]:
+    vector = next(vector for vector in VECTORS if vector["name"] == name)
+    return {
+        key: base64.b64decode(vector[key]) for key in ("chain", "certificate", "against") if key in vector
+    }
+
+
+def test_r27_the_page_proves_refuses_and_convicts_offline(page: Page) -> None:
+    headline, lines = page.locator("#headline"), page.locator("#sentences li")
+    expect(headline).to_have_text("Choose the epoch chain and a certificate.")
+    choose(page, **named("under a later checkpoint"))
+    expect(headline).to_have_text("The certificate holds.")
+    vector = next(vector for vector in VECTORS if vector["name"] == "under a later checkpoint")
+    expect(lines).to_have_text(vector["sentences"])
+    choose(page, certificate=named("a wrong signature")["certificate"])
+    expect(headline).to_have_text("Not proved.")
+    expect(lines).to_have_text(["the signature of r0 does not fit what the certificate says"])
+    choose(page, **named("two receipts"))
+    expect(headline).to_have_text("Both hold, and both cannot be true.")
+    expect(lines.last).to_have_text("convicted, having signed both: r1, r2 (f + 1 = 2)")
+
+
+def test_r27_chromium_agrees_with_every_vector(page: Page) -> None:
+    for fallback in (False, True):
+        said = page.evaluate(
+            """async ([vectors, fallback]) => {
+              const verifier = globalThis.dtvnVerify;
+              const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+              verifier.fallback = fallback;
+              const told = [];
+              for (const vector of vectors) {
+                try {
+                  const chain = await verifier.readChain(bytes(vector.chain));
+                  told.push(verifier.sentences(await verifier.prove(bytes(vector.certificate), chain)));
+                } catch (error) {
+                  told.push(null);
+                }
+              }
+              return told;
+            }""",
+            [VECTORS, fallback],
+        )
+        assert said == [vector.get("sentences") for vector in VECTORS]
