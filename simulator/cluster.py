@@ -19,7 +19,7 @@ from tickets.machine import TicketApplication
 from validators.consensus import config as configuration
 from validators.consensus import messages as m
 from validators.consensus.application import Application
-from validators.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Record
+from validators.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install, Record
 from validators.consensus.learner import Learner
 from validators.consensus.replica import Replica
 from validators.genesis import Genesis
@@ -64,6 +64,12 @@ class WatchedJournal:
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
         """See ports.Journal."""
         self._disk.materialise(changes, sequence, timestamp)
+
+    def install(self, install: Install) -> None:
+        """See ports.Journal."""
+        self._disk.install(install)
+        self._node.wrote([install.checkpoint])
+        self._disk.after_write()
 
     def load(self) -> Recovery:
         """See ports.Journal."""
@@ -151,6 +157,8 @@ class Cluster:
         keys = ClusterKeys(world.genesis, application)
         member = None if node.index is None else world.member_names[node.index]
         config = configuration.build(world.genesis, world.cluster, member)
+        if world.settings.transfer_lag:
+            config = msgspec.structs.replace(config, transfer_lag=world.settings.transfer_lag)
         secret = world.keyring.pair(member or "learner")[1]
         signer = FrameSigner(world.cluster, secret, keys, scheme=world.keyring.scheme)
         core: Learner | Replica

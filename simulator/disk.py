@@ -18,12 +18,14 @@ from validators.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
     EntryRecord,
+    Install,
     Prune,
     Record,
     SlotRecord,
     StateRecord,
 )
 from validators.consensus.log_tree import Frontier, append
+from validators.consensus.needs import Base
 from validators.ports import JournalError, JournalFull, Recovery
 
 __all__ = ["Contradiction", "CrashPoint", "PowerCut", "VirtualDisk"]
@@ -61,7 +63,10 @@ class VirtualDisk:
         self.voting = voting
         """False: it replaces a ledger that was lost, so its node follows without a vote (R11)."""
         self.slots: dict[SlotKey, SlotRecord] = {}
-        self.log: list[EntryRecord] = []
+        self.log: list[EntryRecord | None] = []
+        """By sequence - 1; None below a snapshot that was installed."""
+        self.base: Base | None = None
+        """Of the newest snapshot installed."""
         self.checkpoints: list[CheckpointRecord] = []
         self.states: dict[str, StateRecord] = {}
         self.full = False
@@ -106,12 +111,35 @@ class VirtualDisk:
         self._unsynced.append(tuple(changes))
         self._rows_at.append(sequence)
 
+    def install(self, install: Install) -> None:
+        """See ports.Journal."""
+        if self.full:
+            raise JournalFull("the virtual disk is full")
+        if self.crash_at is CrashPoint.BEFORE_PERSIST:
+            raise PowerCut("before the write")
+        self._sync()
+        sequence = install.checkpoint.sequence
+        if sequence <= len(self.log):
+            raise Contradiction(f"a snapshot of {sequence}, but the log ends at {len(self.log)}")
+        self.log += [None] * (sequence - len(self.log))
+        self.base = Base(install.entry, install.peaks)
+        self._rows = {(row.table, *row.key): row for row in install.rows()}
+        self._applied = sequence
+        self.checkpoints.append(install.checkpoint)
+        for key in [k for k in self.slots if k[3] in PRUNED_PHASES and k[2] <= sequence]:
+            del self.slots[key]
+
     def load(self) -> Recovery:
         """See ports.Journal."""
         self._sync()
         frontier = Frontier()
         previous = bytes(32)
         for number, record in enumerate(self.log, 1):
+            if record is None:
+                if self.base is not None and number == self.base.entry.sequence:
+                    previous = m.entry_hash(self.base.entry)
+                    frontier = append(self.base.before, previous)
+                continue
             if record.entry.sequence != number or record.entry.previous != previous:
                 raise JournalError(f"entry {number} does not continue the log")
             previous = record.entry_hash
@@ -121,10 +149,11 @@ class VirtualDisk:
             frontier=frontier,
             applied_sequence=self._applied,
             rows=tuple(self._rows.values()),
-            entries=tuple(self._stripped(r) for r in self.log[max(0, self._applied - spare) :]),
+            entries=tuple(self._stripped(r) for r in self.log[max(0, self._applied - spare) :] if r),
             slots=tuple(self.slots.values()),
             checkpoint=self.checkpoints[-1] if self.checkpoints else None,
             states=tuple(self.states.values()),
+            base=self.base,
         )
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
@@ -149,6 +178,25 @@ class VirtualDisk:
         return self.checkpoints[-1].sequence if self.checkpoints else 0
 
     @property
+    def empty(self) -> bool:
+        """True while nothing was ever written: a ledger that replaces a lost one says by itself, from its
+        first write on, that its node may not vote."""
+        return not (self.log or self.slots or self.checkpoints or self.states)
+
+    def entry(self, sequence: int) -> EntryRecord | None:
+        """The record of a sequence, None where it lies below a snapshot. Raises IndexError beyond the end."""
+        return self.log[sequence - 1]
+
+    def _head(self) -> bytes:
+        """Entry hash of the newest sequence."""
+        if not self.log:
+            return bytes(32)
+        newest = self.log[-1]
+        if newest is not None:
+            return newest.entry_hash
+        return bytes(32) if self.base is None else m.entry_hash(self.base.entry)
+
+    @property
     def synced(self) -> int:
         """Sequence up to which no power cut takes entries back."""
         return len(self.log) - self._unsynced.count(None)
@@ -163,6 +211,16 @@ class VirtualDisk:
             else:
                 self._rows_at.pop()
 
+    def clone(self) -> VirtualDisk:
+        """A backup as it is now, without what is not synced."""
+        other = VirtualDisk(self._dice.fork("backup"), voting=self.voting)
+        other.slots, other.log = dict(self.slots), self.log[: self.synced]
+        other.base = self.base
+        other.checkpoints, other.states = list(self.checkpoints), dict(self.states)
+        other._rows, other._applied = dict(self._rows), self._applied
+        other._without_commits = self._without_commits
+        return other
+
     def slot(self, epoch: int, view: int, sequence: int, phase: str) -> SlotRecord | None:
         """The durable record of this key."""
         return self.slots.get((epoch, view, sequence, phase))
@@ -173,18 +231,19 @@ class VirtualDisk:
         """Refuse what the real ledger refuses, before anything is written: a turn is all or nothing."""
         fresh: dict[SlotKey, SlotRecord] = {}
         ends_at = len(self.log)
-        previous = self.log[-1].entry_hash if self.log else bytes(32)
+        previous = self._head()
         for record in records:
             if isinstance(record, SlotRecord):
                 key = _key(record)
-                known = fresh.get(key) or self.slots.get(key)
-                if known is not None and known != record:
+                said = fresh.get(key) or self.slots.get(key)
+                if said is not None and said != record:
                     raise Contradiction(f"a second record for {key}")
                 fresh[key] = record
             elif isinstance(record, EntryRecord):
                 sequence = record.entry.sequence
                 if sequence <= ends_at:
-                    if sequence <= len(self.log) and self.log[sequence - 1].entry_hash != record.entry_hash:
+                    known = self.entry(sequence) if sequence <= len(self.log) else None
+                    if known is not None and known.entry_hash != record.entry_hash:
                         raise Contradiction(f"a second entry for {sequence}")
                     continue
                 if sequence != ends_at + 1 or record.entry.previous != previous:

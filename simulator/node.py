@@ -20,7 +20,7 @@ from simulator.violation import Violation
 from validators.consensus.effects import ALL, Executed, Note, Record, ReplyTo, Send
 from validators.consensus.snapshot import ReplicaSnapshot
 from validators.consensus.verified import Inbound, Peer
-from validators.host import Host, TurnLost
+from validators.host import Host, Installed, TurnLost
 from validators.ports import JournalFull
 
 if TYPE_CHECKING:
@@ -202,8 +202,16 @@ class Node:
                 raise cause from None
             elif isinstance(cause, JournalFull):
                 self.world.disk_full(self)
+            elif isinstance(cause, Installed):
+                self._rebuild()
             else:
                 self.world.broken(self, lost)
+
+    def _rebuild(self) -> None:
+        """The same process makes another host over what is on the disk (R8)."""
+        if self.build is not None:
+            host = self.host = self.build(self)
+            self._guard(host.start)
 
     # --- ports.Transport -------------------------------------------------------------------------
 

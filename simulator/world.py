@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Nanoseconds a wall clock may be wrong, either way; below half the drift bound."""
     rate_ppm_max: int = 100
     parameters: g.Parameters = g.Parameters()
+    transfer_lag: int = 0
+    """Sequences behind from which on a member takes the state instead of the log; 0: as in the product."""
 
 
 class Endpoint(Protocol):

@@ -13,13 +13,21 @@ from typing import Any, Protocol
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.application import Application
-from validators.consensus.effects import CheckpointRecord, Effects, EntryRecord, Note, Now, Reason
+from validators.consensus.effects import (
+    CheckpointRecord,
+    Effects,
+    EntryRecord,
+    Install,
+    Note,
+    Now,
+    Reason,
+)
 from validators.consensus.verified import Header, Inbound, Peer, Verified
 from validators.log_server import LogServer
 from validators.ports import Clock, Journal, Recovery, Signer, Transport, Watcher
 from validators.wire import Door, PeerError
 
-__all__ = ["Core", "Host", "TurnLost"]
+__all__ = ["Core", "Host", "Installed", "TurnLost"]
 
 MATERIALISE_AFTER = 50_000_000
 """Nanoseconds that state rows may lag behind the log while traffic flows (R9 allows 100 ms)."""
@@ -44,6 +52,10 @@ class Core(Protocol):
 
 class TurnLost(Exception):
     """A turn could not be made durable or broke an invariant: this host is dead. See __cause__."""
+
+
+class Installed(Exception):
+    """Cause of a TurnLost that is none: a snapshot is in the ledger now, and a new host goes on from it."""
 
 
 class Host:
@@ -190,6 +202,17 @@ class Host:
         self._serve_log(now)
         for note in effects.notes:
             self.watcher.notice(note)
+        if effects.install is not None:
+            self._install(effects.install)
+
+    def _install(self, install: Install) -> None:
+        """Everything of this turn was said; the state in memory is of no use any more."""
+        self._dead = True
+        try:
+            self.journal.install(install)
+        except Exception as error:
+            raise TurnLost("the snapshot could not be installed") from error
+        raise TurnLost("a snapshot was installed") from Installed(install.checkpoint.sequence)
 
     def _answer_queries(self) -> None:
         """After the turn is durable: nobody hears of what could still be lost (R8)."""

@@ -158,6 +158,8 @@ class LogServer:
             if checkpoint.sequence > records[-1].entry.sequence:
                 records = list(self._journal.entries(first, checkpoint.sequence, CERTIFIED_RANGE_BYTES_MAX))
             records = [r for r in records if r.entry.sequence <= checkpoint.sequence]
+            if records[-1].entry.sequence < checkpoint.sequence:
+                return 0  # some below it are missing here: a snapshot was installed
             certificate = checkpoint.frames
         self._transport.answer(peer, self._signer.link(_message(records, certificate)))
         return records[-1].entry.sequence

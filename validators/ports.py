@@ -13,6 +13,7 @@ from validators.consensus.effects import (
     CheckpointRecord,
     EntryRecord,
     Executed,
+    Install,
     Note,
     Now,
     Record,
@@ -68,11 +69,16 @@ class Journal(Protocol):
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
         """Write state rows as of `sequence` in one transaction of their own (R9)."""
 
+    def install(self, install: Install) -> None:
+        """Replace rows, checkpoint and head of the log by a snapshot: all of it in one transaction,
+        synced, or nothing. `load` then gives it back. Raises JournalError."""
+
     def load(self) -> Recovery:
         """Read everything back, the hash chain checked; raise JournalError when damaged."""
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
-        """Entries first..last, ascending, cut after `bytes_max` (at least one if there is one)."""
+        """Entries first..last, ascending, cut after `bytes_max` (at least one if there is one) and where one
+        is missing; none when `first` is (below a snapshot that was installed)."""
 
     def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
         """The lowest stable checkpoint at or above `sequence`, or None."""

@@ -48,4 +48,5 @@ class Agreement(Checker):
         for node in self.world.nodes.values():
             if node.honest:
                 for record in node.disk.log:
-                    self._see(node, record.entry.sequence, record.entry_hash)
+                    if record is not None:
+                        self._see(node, record.entry.sequence, record.entry_hash)

@@ -63,16 +63,19 @@ class Durability(Checker):
         members = self.world.honest_members()
         faulty = self.world.members - sum(node.disk.voting for node in members)
         digest = next(
-            n.disk.log[sequence - 1].entry.batch_digest for n in members if len(n.disk.log) >= sequence
+            record.entry.batch_digest
+            for node in members
+            if len(node.disk.log) >= sequence and (record := node.disk.entry(sequence)) is not None
         )
         holding = 0
         for node in members:
             if node.disk.synced >= sequence:
-                holding += node.disk.log[sequence - 1].entry_hash == entry_hash
+                record = node.disk.entry(sequence)  # None: it holds a state that q members signed later
+                holding += record is None or record.entry_hash == entry_hash
             else:
                 holding += any(
-                    record.sequence == sequence and record.phase in PROVING and _proves(record, digest)
-                    for record in node.disk.slots.values()
+                    slot.sequence == sequence and slot.phase in PROVING and _proves(slot, digest)
+                    for slot in node.disk.slots.values()
                 )
         needed = max(1, quorum.quorum(self.world.members) - faulty)
         if holding < needed:

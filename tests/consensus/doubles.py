@@ -72,6 +72,21 @@ class KeyValue:
         done = tuple((key, value.digest) for key, value in sorted(self.executed.items()))
         return sha256(canonical.encode((tuple(sorted(self.values.items())), done))).digest()
 
+    def freeze(self, sequence: int) -> bytes:
+        return self.root()
+
+    def pin(self, sequence: int) -> bytes | None:
+        return None
+
+    def read_pinned(self, group: int) -> None:
+        return None
+
+    def release(self) -> None:
+        """Nothing is kept."""
+
+    def staging(self, manifest: bytes, root: bytes) -> None:
+        return None
+
     def principal_key(self, name: str) -> bytes | None:
         return None
 

@@ -22,7 +22,16 @@ from tickets.machine.registry import TicketRegistry
 from tickets.machine.rows import ROW_TYPES, TicketBytes
 from tickets.machine.ticket import Ticket, read_head, ticket_leaf
 from tickets.machine.transitions import NAMES
-from tickets.machine.tree import EMPTY_GROUP, GROUPS, SIZE, StateTree, group_hash, locate, root_of_groups, salted
+from tickets.machine.tree import (
+    EMPTY_GROUP,
+    GROUPS,
+    SIZE,
+    StateTree,
+    group_hash,
+    locate,
+    root_of_groups,
+    salted,
+)
 from validators import canonical
 from validators.consensus.application import Item
 from validators.consensus.effects import ApplicationChange
@@ -139,12 +148,13 @@ class Staging:
     def add(self, group: int, items: tuple[Item, ...]) -> bool:
         """Take a group; False when it is not what the manifest says: its sender is at fault."""
         if group not in self._missing:
-            return 0 <= group < GROUPS
+            return group in range(GROUPS)
         try:
             leaves = [self._leaf(item) for item in items]
         except (msgspec.MsgspecError, ValueError, TypeError):
             return False
-        if group_hash(group, leaves) != self._hash(group):
+        found = group_hash(group, leaves)
+        if found is None or found != self._hash(group):
             return False
         self._groups[group] = items
         del self._missing[group]
@@ -185,9 +195,7 @@ class Staging:
 
 def _wanted(manifest: bytes) -> dict[int, None]:
     return {
-        group: None
-        for group in range(GROUPS)
-        if manifest[group * SIZE : (group + 1) * SIZE] != EMPTY_GROUP
+        group: None for group in range(GROUPS) if manifest[group * SIZE : (group + 1) * SIZE] != EMPTY_GROUP
     }
 
 

@@ -40,6 +40,8 @@ class CatchUp:
         self._answer_due = 0
         self._lagging_since: int | None = None
         self._seen = 0
+        self._moved = 0
+        """When this replica last came nearer to the target, or began to lag."""
         self._rotation = 0
         self._fresh = True
         """Nothing was executed since the start: what is lacking then is not on its way."""
@@ -67,6 +69,12 @@ class CatchUp:
         """Whether this replica knows that it lags and still makes progress at catching up (R30)."""
         return self._lagging_since is not None and self.core.now.monotonic < self.held_until
 
+    def is_stuck(self) -> bool:
+        """Whether fetching the log has helped nothing for long: nobody may have the entries any more."""
+        if self._lagging_since is None:
+            return False
+        return self.core.now.monotonic >= self._moved + self.core.config.transfer_patience
+
     def look(self) -> None:
         """Ask when lagging for a while, at once when the gap is wider than a checkpoint."""
         core = self.core
@@ -78,14 +86,18 @@ class CatchUp:
             self._seen = core.executed
             return
         if self._lagging_since is None:
-            self._lagging_since = now
+            self._lagging_since = self._moved = now
             self.held_until = now + 2 * core.suspicion.timeout
             self._seen = core.executed
         elif core.executed > self._seen:
             self._seen = core.executed
+            self._moved = now
             self.held_until = now + 2 * core.suspicion.timeout
             if self.source is None:
                 self._lagging_since = now
+        if core.transfer.active:
+            self.source = None
+            return
         if self.source is not None:
             if now >= self._answer_due:
                 self.ask()
@@ -187,7 +199,7 @@ class CatchUp:
 
     def deadline(self) -> int | None:
         """Monotonic time of the next question."""
-        if self._lagging_since is None:
+        if self._lagging_since is None or self.core.transfer.active:
             return None
         if self.source is not None:
             return self._answer_due
@@ -197,5 +209,6 @@ class CatchUp:
         """This process was paused (R31)."""
         self._answer_due += gap
         self.held_until += gap
+        self._moved += gap
         if self._lagging_since is not None:
             self._lagging_since += gap

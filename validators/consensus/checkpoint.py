@@ -82,7 +82,8 @@ class Checkpoints:
         if sequence % core.config.checkpoint_interval or sequence <= core.log.stable:
             return
         executor = core.execution.executor
-        content = (core.application.root(), executor.log_root(), executor.timestamp)
+        content = (core.application.freeze(sequence), executor.log_root(), executor.timestamp)
+        core.serving.on_frozen(sequence)
         self._contents[sequence] = content
         if len(self._contents) > UNSTABLE_MAX:
             self._drop(next(iter(self._contents)))
@@ -116,7 +117,8 @@ class Checkpoints:
         content = self._contents.get(certificate.sequence)
         if content is None and certificate.sequence == core.executed:
             executor = core.execution.executor
-            content = (core.application.root(), executor.log_root(), executor.timestamp)
+            content = (core.application.freeze(core.executed), executor.log_root(), executor.timestamp)
+            core.serving.on_frozen(core.executed)
         if content is not None:
             self._become_stable(certificate, content)
 

@@ -79,6 +79,12 @@ class Config(msgspec.Struct, frozen=True):
     """Decoded batch bodies of open sequences; executed ones go first, then new ones are not kept."""
     future_bytes_max: int = 32 * 1024 * 1024
     """Bytes kept for the next view, shared equally by links."""
+    transfer_lag: int = 1_000
+    """Sequences behind from which on the state is fetched instead of the log."""
+    transfer_retry: int = 1 * SECOND
+    """A source of state that is silent for so long is asked less; offers are asked for as often."""
+    transfer_patience: int = 5 * SECOND
+    """After so long without progress at fetching the log the state is fetched, however small the lag."""
     timeout_adapted_max: int = 5 * SECOND
     """T never exceeds this by measured round trips; doubling may go on to `timeout_max` (R31)."""
 

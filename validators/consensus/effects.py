@@ -13,6 +13,7 @@ If 1 fails, 2 to 4 do not happen and the core object is thrown away (R8).
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ __all__ = [
     "Effects",
     "EntryRecord",
     "Executed",
+    "Install",
     "Note",
     "Now",
     "Prune",
@@ -73,6 +75,7 @@ class Reason(enum.StrEnum):
     BUSY = "busy"
     NOT_ASKED = "not_asked"
     FOLLOWER = "follower"
+    BAD_CHUNK = "bad_chunk"
     MALFORMED = "malformed"
     TOO_LARGE = "too_large"
     BAD_SIGNATURE = "bad_signature"
@@ -147,6 +150,19 @@ class ApplicationChange(msgspec.Struct, frozen=True, gc=False):
     """The table's value, or None: delete."""
 
 
+class Install(msgspec.Struct, frozen=True, gc=False):
+    """Replace state and head of the log by a proved snapshot, all of it or nothing. The host starts the core
+    anew from the ledger afterwards."""
+
+    checkpoint: CheckpointRecord
+    entry: Entry
+    """Of the checkpoint's sequence; the log goes on behind it."""
+    peaks: tuple[bytes, ...]
+    """Merkle frontier over all entries below it."""
+    rows: Callable[[], Iterable[ApplicationChange]]
+    """The whole state; may be called again."""
+
+
 # --- Speech --------------------------------------------------------------------------------------
 
 
@@ -197,6 +213,8 @@ class Effects(msgspec.Struct, gc=True):
     send: list[Send] = []
     reply: list[ReplyTo] = []
     notes: list[Executed | Note] = []
+    install: Install | None = None
+    """Done last, after everything was said."""
 
     def merge(self, other: Effects) -> None:
         """Append the effects of a later step."""
@@ -204,6 +222,7 @@ class Effects(msgspec.Struct, gc=True):
         self.send += other.send
         self.reply += other.reply
         self.notes += other.notes
+        self.install = other.install or self.install
 
     def __bool__(self) -> bool:
-        return bool(self.persist or self.send or self.reply or self.notes)
+        return bool(self.persist or self.send or self.reply or self.notes or self.install)

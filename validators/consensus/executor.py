@@ -18,7 +18,7 @@ from validators.consensus.messages import (
     batch_digest,
     entry_hash,
 )
-from validators.consensus.needs import Recovery, Signer
+from validators.consensus.needs import Base, Recovery, Signer
 from validators.consensus.verified import VerifiedBatch, VerifiedBundle
 
 __all__ = ["NO_PREDECESSOR", "Executor", "Step", "open_body", "subtree_paths"]
@@ -60,7 +60,7 @@ class Step:
 class Executor:
     """Head of the executed log and the application behind it."""
 
-    __slots__ = ("application", "epoch", "executed", "frontier", "head", "timestamp")
+    __slots__ = ("application", "base", "epoch", "executed", "frontier", "head", "timestamp")
 
     def __init__(self, epoch: int, application: Application) -> None:
         self.epoch = epoch
@@ -72,6 +72,8 @@ class Executor:
         self.frontier = Frontier()
         self.timestamp = 0
         """Last effective timestamp, Unix microseconds."""
+        self.base: Base | None = None
+        """The newest entry and the frontier below it; None: not known since the start."""
 
     def execute(self, batch: VerifiedBatch) -> Step:
         """Execute the next sequence. A null request leaves state and timestamp unchanged (R3)."""
@@ -93,6 +95,7 @@ class Executor:
         self.executed = sequence
         self.timestamp = timestamp
         self.head = hashed
+        self.base = Base(entry, self.frontier.peaks)
         self.frontier = log_tree.append(self.frontier, hashed)
         return Step(batch=batch, entry=entry, entry_hash=hashed, execution=execution)
 
@@ -113,7 +116,12 @@ class Executor:
         """
         size = recovery.frontier.size
         entries = recovery.entries
-        if size and (not entries or entries[-1].entry.sequence != size):
+        base = recovery.base
+        if base is not None and not entries and base.entry.sequence == size:
+            self.base = base
+            self.head = entry_hash(base.entry)
+            self.timestamp = base.entry.timestamp
+        elif size and (not entries or entries[-1].entry.sequence != size):
             raise InvariantBreach(f"restore: the log has {size} entries, the newest is not here")
         replay = [record for record in entries if record.entry.sequence > recovery.applied_sequence]
         if len(replay) != size - recovery.applied_sequence:

@@ -327,6 +327,41 @@ class SupplyFrames(Wire, frozen=True):
     frames: tuple[bytes, ...]
 
 
+class FetchSnapshot(Wire, frozen=True):
+    """Offer me your state at a stable checkpoint above this sequence (R23)."""
+
+    epoch: Count
+    above: Count
+
+
+class Snapshot(Wire, frozen=True):
+    """A state that can be fetched for a while, and what proves it: q CHECKPOINTs sign its root and the log's
+    root; the root follows from `manifest`, the log's root from `peaks` and `entry`."""
+
+    checkpoint: tuple[bytes, ...]
+    entry: Entry
+    """The entry of the checkpoint's sequence."""
+    peaks: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=62)]
+    """Frontier of the log before it (log_tree)."""
+    manifest: Annotated[bytes, msgspec.Meta(max_length=64 * 1024)]
+    """Hashes of all groups of the state tree."""
+
+
+class FetchGroups(Wire, frozen=True):
+    """Give me these groups of the state that you offered."""
+
+    sequence: Count
+    groups: Annotated[tuple[Count, ...], msgspec.Meta(max_length=1024)]
+
+
+class Groups(Wire, frozen=True):
+    """The first of the groups asked for, as many as fit: (number, leaves with what they cover). None: the
+    state is no longer served."""
+
+    sequence: Count
+    groups: tuple[tuple[Count, tuple[tuple[bytes, ...], ...]], ...]
+
+
 class Ping(Wire, frozen=True):
     """Are you there (R31)? `mine`: show me what you hold under my own key (R11)."""
 
@@ -342,6 +377,8 @@ class Pong(Wire, frozen=True):
     number: Count
     executed: Count
     frames: tuple[bytes, ...]
+    checkpoint: tuple[bytes, ...] = ()
+    """q CHECKPOINT frames of the sender's stable checkpoint, for whoever asks what it said itself (R11)."""
 
 
 class Reply(Wire, frozen=True):
@@ -429,6 +466,10 @@ KINDS: dict[int, type[Any]] = {
     75: Answer,
     76: Ping,
     77: Pong,
+    80: FetchSnapshot,
+    81: Snapshot,
+    82: FetchGroups,
+    83: Groups,
 }
 KIND_OF: dict[type[Any], int] = {message: kind for kind, message in KINDS.items()}
 REQUESTS = frozenset({Bundle})

@@ -15,9 +15,23 @@ from validators.consensus.effects import (
     StateRecord,
 )
 from validators.consensus.log_tree import Frontier
+from validators.consensus.messages import Entry
 from validators.consensus.verified import Verified
 
-__all__ = ["Recovery", "Signer"]
+__all__ = ["Base", "Recovery", "Signer"]
+
+
+class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a log begins whose lower part came as a snapshot: its first entries are those above `entry`."""
+
+    entry: Entry
+    peaks: tuple[bytes, ...]
+    """Merkle frontier over all entries below `entry`."""
+
+    @property
+    def before(self) -> Frontier:
+        """That frontier."""
+        return Frontier(self.entry.sequence - 1, self.peaks)
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -34,6 +48,8 @@ class Recovery(msgspec.Struct, frozen=True):
     checkpoint: CheckpointRecord | None
     """The newest stable one."""
     states: tuple[StateRecord, ...]
+    base: Base | None = None
+    """The entry of the newest snapshot installed; None: the log is whole. Entries below it may be missing."""
 
 
 class Signer(Protocol):

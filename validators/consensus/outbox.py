@@ -8,6 +8,7 @@ from validators.consensus.effects import (
     ALL,
     Effects,
     Executed,
+    Install,
     Note,
     Reason,
     Record,
@@ -40,6 +41,10 @@ class Outbox:
         """To every other member."""
         if not self._alone:
             self._effects.send.append(Send(ALL, frame))
+
+    def install(self, install: Install) -> None:
+        """A snapshot is complete: nothing of this core counts any more."""
+        self._effects.install = install
 
     def reply(self, principal: str, client: bytes, frame: bytes) -> None:
         """To a client process."""

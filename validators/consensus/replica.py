@@ -35,12 +35,16 @@ from validators.consensus.messages import (
     Commit,
     Entries,
     FetchBatch,
+    FetchGroups,
+    FetchSnapshot,
     FetchViewChange,
+    Groups,
     NewView,
     Ping,
     Pong,
     Prepare,
     PrePrepare,
+    Snapshot,
     Status,
     SupplyBatch,
     SupplyFrames,
@@ -51,13 +55,16 @@ from validators.consensus.needs import Recovery, Signer
 from validators.consensus.ordering import Ordering
 from validators.consensus.outbox import Outbox
 from validators.consensus.own import Own
+from validators.consensus.pace import Pace
 from validators.consensus.pinging import Pinging
 from validators.consensus.pool import Pool
 from validators.consensus.proposing import Proposing
 from validators.consensus.reporting import SUPPLIED_MAX, Reporting
+from validators.consensus.serving import Serving
 from validators.consensus.snapshot import ReplicaSnapshot
 from validators.consensus.suspicion import Suspicion
 from validators.consensus.throttle import Throttle
+from validators.consensus.transfer import Transfer
 from validators.consensus.verified import Header, Verified, VerifiedBundle
 from validators.consensus.view_change import Views
 
@@ -114,8 +121,12 @@ class Replica:
         self.checkpoints = Checkpoints(self)
         self.clients = Clients(self)
         self.catch_up = CatchUp(self)
+        self.transfer = Transfer(self)
+        self.serving = Serving(self)
         self.reporting = Reporting(self)
         self.suspicion = Suspicion(self)
+        self.judgement = Judgement(self)
+        self.pace = Pace()
         self.pinging = Pinging(self)
         self._last_turn = 0
         self._paused_at = -SHORT_PAUSE_EVERY
@@ -186,6 +197,8 @@ class Replica:
         self.batches.tick()
         self.view_changes.tick()
         self.catch_up.tick()
+        self.transfer.tick()
+        self.serving.tick()
         self.suspicion.tick()
         self.pinging.tick()
         self.reporting.tick()
@@ -264,6 +277,7 @@ class Replica:
         self.ballot.prune(sequence)
         self.batches.prune(sequence)
         self.suspicion.on_stable()
+        self.serving.on_stable(sequence)
         self.views.install_demanded()
 
     def on_entered(self, left: list[Slot]) -> None:
@@ -300,6 +314,8 @@ class Replica:
             self.batches.deadline(),
             self.view_changes.deadline(),
             self.catch_up.deadline(),
+            self.transfer.deadline(),
+            self.serving.deadline(),
             self.suspicion.deadline(),
             self.pinging.deadline(),
             self.reporting.deadline(),
@@ -317,12 +333,16 @@ class Replica:
             for phase in (
                 self.suspicion,
                 self.catch_up,
+                self.transfer,
+                self.serving,
                 self.reporting,
                 self.pinging,
+                self.judgement,
                 self.batches,
                 self.view_changes,
             ):
                 phase.shift(gap)
+            self.pace.shift()
             if self.n > 1:
                 self.outbox.note("paused", nanoseconds=gap)
         self._last_turn = now.monotonic
@@ -344,6 +364,8 @@ class Replica:
         self.proposing.run()
 
     def _dispatch(self, verified: Verified[Any]) -> None:
+        if self.transfer.done:
+            return
         message = verified.message
         kind = type(message)
         handler = self._handlers.get(kind)
@@ -434,6 +456,10 @@ class Replica:
             (Ping, self.pinging.on_ping, _never),
             (Pong, self.pinging.on_pong, self.pinging.refuse_pong),
             (Entries, self.catch_up.on_entries, lambda _m, p: self.catch_up.refuse_entries(p)),
+            (FetchSnapshot, self.serving.on_fetch_snapshot, _never),
+            (Snapshot, self.transfer.on_snapshot, lambda _m, p: self.transfer.refuse_snapshot(p)),
+            (FetchGroups, self.serving.on_fetch_groups, _never),
+            (Groups, self.transfer.on_groups, self.transfer.refuse_groups),
         ]
         handlers = {kind: handler for kind, handler, _refuse in rows}
         return handlers, {kind: refuse for kind, _handler, refuse in rows}

@@ -15,10 +15,12 @@ from validators.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
     EntryRecord,
+    Install,
     Record,
     SlotRecord,
 )
 from validators.node.keys import VotedStamp
+from validators.node.metrics.figures import Figures
 from validators.ports import Journal, JournalError, Recovery
 
 __all__ = ["JournalMeter", "NodeJournal"]
@@ -66,15 +68,33 @@ class NodeJournal:
         self.meter.row_writes += 1
         self.meter.rows += len(changes)
         self.meter.row_time += time.monotonic_ns() - before
+        self._stored("write_rows", before)
+
+    def install(self, install: Install) -> None:
+        """See ports.Journal."""
+        self._journal.install(install)
 
     def load(self) -> Recovery:
         """See ports.Journal."""
-        return self._journal.load()
+        before = time.monotonic_ns()
+        recovery = self._journal.load()
+        self._stored("load", before)
+        return recovery
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""
-        return self._journal.entries(first, last, bytes_max)
+        before = time.monotonic_ns()
+        entries = self._journal.entries(first, last, bytes_max)
+        self._stored("read", before)
+        return entries
 
     def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
         """See ports.Journal."""
-        return self._journal.checkpoint_from(sequence)
+        before = time.monotonic_ns()
+        checkpoint = self._journal.checkpoint_from(sequence)
+        self._stored("read", before)
+        return checkpoint
+
+    def _stored(self, operation: str, began: int) -> None:
+        if self._figures is not None:
+            self._figures.stored(operation, began)

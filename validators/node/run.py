@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from validators.consensus import InvariantBreach
-from validators.host import INBOUND_MAX, TurnLost
+from validators.host import INBOUND_MAX, Installed, TurnLost
 from validators.ledger import LedgerBusy, LedgerError
 from validators.link import KeyFileError
 from validators.node.build import build_node
@@ -184,7 +184,9 @@ class Loop:
     def _recover(self, lost: TurnLost) -> None:
         """After a lost turn: wait for room on the disk, or rebuild; raise again when that is no cure."""
         cause = lost.__cause__
-        if isinstance(cause, JournalFull):
+        if isinstance(cause, Installed):
+            self._process.logger.warning("%s", line("installed", {"sequence": cause.args[0]}))
+        elif isinstance(cause, JournalFull):
             self._wait_for_room(cause)
         elif isinstance(cause, JournalError):
             raise cause

@@ -39,6 +39,8 @@ _SMALL = frozenset(
         m.FetchBatch,
         m.FetchEntries,
         m.FetchViewChange,
+        m.FetchSnapshot,
+        m.FetchGroups,
         m.Busy,
         m.Ping,
         m.Follow,
@@ -284,3 +286,9 @@ def _nested_frames(message: Any) -> Iterable[tuple[bytes, type[Any] | None]]:
     elif kind is m.SupplyFrames or kind is m.Pong:
         for frame in message.frames:
             yield frame, None
+        if kind is m.Pong:
+            for frame in message.checkpoint:
+                yield frame, m.Checkpoint
+    elif kind is m.Snapshot:
+        for frame in message.checkpoint:
+            yield frame, m.Checkpoint

@@ -1,0 +1,172 @@
+"""Phase: giving the own state to members that lag, without standing still for it (R23, R25).
+
+A state is offered as of a stable checkpoint: the application froze it when its sequence was executed, and
+keeps it readable while execution goes on. One state is served at a time, to whoever asks; it is let go
+when nobody asked for a while, when it is old, or when it keeps too much alive. Answers are small and
+spaced: what members fetch never holds up votes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validators.consensus.application import Item
+from validators.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
+from validators.consensus.needs import Base
+from validators.consensus.throttle import Throttle
+from validators.consensus.verified import Verified
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["Serving"]
+
+MILLISECOND = 1_000_000
+ANSWER_GAP = 10 * MILLISECOND
+"""Between two answers with groups, whoever asked: a quarter of a megabyte takes about two milliseconds."""
+ANSWER_BYTES = 256 * 1024
+"""Of an answer, unless its first group alone is larger."""
+GROUP_BYTES_MAX = 9 * 1024 * 1024
+"""A larger group fits no frame and is not sent; a node that needs it follows the log instead."""
+OFFER_GAP = 100 * MILLISECOND
+"""Between two offers to one member."""
+IDLE_MAX = 5_000 * MILLISECOND
+"""A state nobody asked for so long is let go, and makes room for a newer one after ..."""
+FRESH_AFTER = 1_000 * MILLISECOND
+"""... so long without a question."""
+AGE_MAX = 60_000 * MILLISECOND
+"""A state is served at most so long while newer ones are wanted."""
+
+
+class Serving:
+    """Owns the state that is served, who wants one, and what they asked for."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self._base: Base | None = None
+        """What was frozen last: the entry of its sequence and the log below it."""
+        self._offer: tuple[int, bytes] | None = None
+        """(sequence, Snapshot frame) of the state that is served."""
+        self._made = 0
+        self._asked = 0
+        self._wanting: dict[int, int] = {}
+        """Member -> sequence above which it wants a state; answered at the next stable checkpoint."""
+        self._questions: dict[int, FetchGroups] = {}
+        """The newest question of each member."""
+        self._answered = 0
+        self._offers = Throttle(core, OFFER_GAP)
+
+    # --- what can be served ---------------------------------------------------------------------------
+
+    def on_frozen(self, sequence: int) -> None:
+        """The application froze the state after the newest entry."""
+        base = self.core.execution.executor.base
+        self._base = base if base is not None and base.entry.sequence == sequence else None
+
+    def on_stable(self, sequence: int) -> None:
+        """A checkpoint is stable: offer it to those who wait."""
+        wanting, self._wanting = self._wanting, {}
+        for member, above in wanting.items():
+            if not self._give(member, above):
+                self._wanting[member] = above
+
+    def on_fetch_snapshot(self, verified: Verified[FetchSnapshot]) -> None:
+        """A member lags too far to be helped by the log."""
+        member = verified.peer.member
+        message = verified.message
+        if member is None or message.epoch != self.core.config.epoch:
+            return
+        if not self._give(member, message.above):
+            self._wanting[member] = message.above
+
+    def _give(self, member: int, above: int) -> bool:
+        """Offer a state above a sequence, if there is one."""
+        self._refresh(above)
+        if self._offer is None or self._offer[0] <= above:
+            return False
+        if self._offers.allow(member, b"offer"):
+            self.core.outbox.send(member, self._offer[1])
+        return True
+
+    def _refresh(self, above: int) -> None:
+        """Serve the newest stable state instead of an older one that nobody is busy with."""
+        core = self.core
+        now = core.now.monotonic
+        base = self._base
+        certificate = core.checkpoints.certificate
+        if base is None or certificate is None or certificate.sequence != base.entry.sequence:
+            return
+        if self._offer is not None:
+            busy = now < self._asked + FRESH_AFTER and now < self._made + AGE_MAX
+            if self._offer[0] >= certificate.sequence or (busy and self._offer[0] > above):
+                return
+        manifest = core.application.pin(certificate.sequence)
+        if manifest is None:
+            return
+        snapshot = Snapshot(certificate.frames, base.entry, base.peaks, manifest)
+        self._offer = certificate.sequence, core.signer.link(snapshot)
+        self._made = self._asked = now
+
+    # --- giving it ------------------------------------------------------------------------------------
+
+    def on_fetch_groups(self, verified: Verified[FetchGroups]) -> None:
+        """Answered at once or a little later, the newest question of each member."""
+        member = verified.peer.member
+        if member is None:
+            return
+        self._questions.pop(member, None)
+        self._questions[member] = verified.message
+        self._answer()
+
+    def tick(self) -> None:
+        """Give the next answer; let go what nobody wants."""
+        self._answer()
+        if self._offer is not None and self.core.now.monotonic >= self._asked + IDLE_MAX:
+            self._let_go()
+
+    def deadline(self) -> int | None:
+        """Monotonic time of the next answer, or of the end of what is served."""
+        if self._questions:
+            return self._answered + ANSWER_GAP
+        return None if self._offer is None else self._asked + IDLE_MAX
+
+    def shift(self, gap: int) -> None:
+        """This process was paused (R31)."""
+        self._asked += gap
+        self._made += gap
+
+    def _answer(self) -> None:
+        now = self.core.now.monotonic
+        if not self._questions or now < self._answered + ANSWER_GAP:
+            return
+        self._answered = now
+        member = next(iter(self._questions))
+        question = self._questions.pop(member)
+        answer = Groups(question.sequence, self._read(question))
+        self.core.outbox.send(member, self.core.signer.link(answer))
+
+    def _read(self, question: FetchGroups) -> tuple[tuple[int, tuple[Item, ...]], ...]:
+        core = self.core
+        if self._offer is None or self._offer[0] != question.sequence:
+            return ()
+        self._asked = core.now.monotonic
+        found: list[tuple[int, tuple[Item, ...]]] = []
+        room = ANSWER_BYTES
+        for group in question.groups:
+            items = core.application.read_pinned(group)
+            if items is None:
+                self._let_go()  # the application keeps it no longer, or there is no such group
+                return ()
+            size = sum(len(part) + 8 for item in items for part in item)
+            if size > GROUP_BYTES_MAX:
+                core.outbox.note("group_too_large", group=group, size=size)
+                continue
+            if found and size > room:
+                break
+            found.append((group, items))
+            room -= size
+        return tuple(found)
+
+    def _let_go(self) -> None:
+        self._offer = None
+        self.core.application.release()
