@@ -1,30 +1,30 @@
 """One seed: a random cluster in random trouble, then healed: is it safe, and does it come back?
 
-Everything follows from the seed and this code: cluster size, links, faults, adversaries, traffic. The
-safety phase runs with whatever happens; then the world heals, as many members as the cluster must
-tolerate stay dead (or lie on), and new requests must be decided within a bound (liveness phase).
+Everything follows from seed, world and this code. The safety phase runs with whatever happens; then the
+world heals, as many members as the cluster must tolerate stay dead (or lie on), and new requests must be
+decided within a bound (liveness phase).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 import msgspec
 
-from simulator.adversary import ADVERSARIES, corrupt
+from simulator.adversary import corrupt
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
-from simulator.faults import Plan, Trouble, draw_plan
-from simulator.network import LinkQuality
+from simulator.draw import Draw, Parting, Silence
+from simulator.faults import Trouble
+from simulator.mutants.registry import planted
+from simulator.onlooker import Onlooker
 from simulator.report import Fingerprint
 from simulator.violation import Violation
-from simulator.workload import UNDECIDED, Crowd, Traffic
-from simulator.world import Settings
-from validators import quorum
-from validators.genesis import Parameters
+from simulator.workload import UNDECIDED, Crowd
+from simulator.worlds import world_of
+from validators import probes, quorum
+from validators.consensus import messages as m
 
-__all__ = ["Draw", "Report", "draw", "run", "run_many"]
+__all__ = ["Cut", "Report", "Task", "run"]
 
 LIVENESS_BOUND = 60 * SECOND
 """Virtual time within which a healed cluster must have decided and everybody caught up."""
@@ -32,173 +32,205 @@ LIVENESS_BOUND = 60 * SECOND
 RECONNECTED_AFTER = 100 * MILLISECOND
 """Gateways have their connections again; before that they answer `unavailable` at once."""
 
-SIZES = (1, 2, 3, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 10, 13)
+
+KINDS = {kind.__name__: kind for kind in m.KINDS.values()}
 
 
-class Draw(msgspec.Struct, frozen=True):
-    """What a seed stands for."""
+class Cut(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is left out of a world, to see whether the rest still fails: numbers of faults, calls and
+    liars in the order in which they would come."""
 
-    settings: Settings
-    traffic: Traffic
-    plan: Plan
-    adversaries: tuple[str, ...]
-    """One kind for each liar, at most f."""
-    duration: int
-    """Virtual nanoseconds of the safety phase."""
-    rogue: bool = False
-    """True: a client lies too."""
-    bare: bool = False
-    """True: no faults at all; the network is as good as it gets."""
+    faults: frozenset[int] = frozenset()
+    calls: frozenset[int] = frozenset()
+    liars: frozenset[int] = frozenset()
+    duration: int = 0
+    """The safety phase ends after so many virtual nanoseconds; 0: when the draw says."""
+
+
+class Task(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What to play."""
+
+    seed: int
+    world: str = "random"
+    mutant: str = ""
+    """A planted bug (simulator.mutants); "": the product as it is."""
+    cut: Cut = Cut()
+
+    @property
+    def command(self) -> str:
+        """What plays it again."""
+        words = ["manage.py simulator run", f"--seed {self.seed}", f"--world {self.world}"]
+        if self.mutant:
+            words.append(f"--mutant {self.mutant}")
+        for name in ("faults", "calls", "liars"):
+            numbers = getattr(self.cut, name)
+            if numbers:
+                words.append(f"--without-{name} {ranges(numbers)}")
+        if self.cut.duration:
+            words.append(f"--stop-after {self.cut.duration}ns")
+        return " ".join(words)
+
+
+def ranges(numbers: frozenset[int]) -> str:
+    """`1-4,7`: numbers as an argument."""
+    words: list[str] = []
+    ordered = sorted(numbers)
+    first = last = ordered[0]
+    for number in [*ordered[1:], ordered[-1] + 2]:
+        if number != last + 1:
+            words.append(str(first) if first == last else f"{first}-{last}")
+            first = number
+        last = number
+    return ",".join(words)
 
 
 class Report(msgspec.Struct):
     """What came of a seed."""
 
     seed: int
+    world: str
     members: int
     adversaries: tuple[str, ...]
-    short: bool = False
+    command: str
     events: int = 0
     virtual_time: int = 0
     executed: int = 0
+    """Highest sequence that is durable anywhere honest."""
+    committed: int = 0
+    """Operations in the agreed log."""
     outcomes: int = 0
     """Operations whose outcome a client was told."""
-    views: int = 0
-    """Highest view in which anything committed on an honest node."""
+    view_changes: int = 0
+    """Views above 0 that an honest member entered, each counted once."""
+    faults: int = 0
+    calls: int = 0
+    probes: dict[str, int] = {}
+    """Dangerous moments reached, and how often."""
     fingerprint: str = ""
+    checker: str | None = None
+    """Who found the first broken promise; None: nobody."""
     violation: str | None = None
-    """The sentence of the first broken promise."""
-
-    @property
-    def command(self) -> str:
-        """What replays it."""
-        return f"manage.py simulator run --seed {self.seed}" + (" --short" if self.short else "")
+    """Its sentence."""
 
 
-def draw(seed: int, *, short: bool = False) -> Draw:
-    """Everything that a seed decides before the world begins. `short`: a smaller world, for a smoke
-    test; it is another world than the one that the seed alone means."""
-    drawn = _draw(seed)
-    if not short:
-        return drawn
-    return msgspec.structs.replace(
-        drawn,
-        settings=msgspec.structs.replace(drawn.settings, members=min(drawn.settings.members, 7)),
-        traffic=msgspec.structs.replace(
-            drawn.traffic, pause_max=max(drawn.traffic.pause_max, 150 * MILLISECOND)
-        ),
-        plan=msgspec.structs.replace(
-            drawn.plan,
-            pause_max=min(drawn.plan.pause_max, SECOND),
-            away_max=min(drawn.plan.away_max, SECOND),
-        ),
-        adversaries=drawn.adversaries[: quorum.faults(min(drawn.settings.members, 7))],
-        duration=min(drawn.duration, 4 * SECOND),
-    )
-
-
-def _draw(seed: int) -> Draw:
-    dice = Dice(seed).fork("draw")
-    members = dice.pick(SIZES)
-    bare = dice.hit(0.05)
-    quality = LinkQuality(
-        latency_min=dice.pick((50_000, 200_000, MILLISECOND)),
-        latency_max=dice.pick((MILLISECOND, 3 * MILLISECOND, 20 * MILLISECOND)),
-        slow_share=0.0 if bare else dice.pick((0.0, 0.0, 0.01, 0.05)),
-        slow_max=dice.pick((50 * MILLISECOND, 500 * MILLISECOND, 4 * SECOND)),
-        loss=0.0 if bare else dice.pick((0.0, 0.0, 0.01, 0.05, 0.2)),
-        duplication=0.0 if bare else dice.pick((0.0, 0.0, 0.02, 0.2)),
-        reorder=0.0 if bare else dice.pick((0.0, 0.0, 0.05, 0.5)),
-    )
-    settings = Settings(
-        members=members,
-        learners=dice.pick((0, 1, 1)),
-        gateways=dice.pick((1, 2, 3)),
-        real_signatures=seed % 50 == 0,
-        quality=quality,
-        parameters=Parameters(
-            checkpoint_interval=dice.pick((2, 5, 10, 10)),
-            view_timeout=dice.pick((100_000, 300_000, 800_000)),
-            sessions_max=dice.pick((4, 64)),
-            batch_operations_max=dice.pick((8, 1_000)),
-        ),
-    )
-    traffic = Traffic(
-        tickets=dice.pick((3, 30)),
-        pause_max=dice.pick((20 * MILLISECOND, 100 * MILLISECOND, 400 * MILLISECOND)),
-    )
-    liars = dice.below(quorum.faults(members) + 1) if not bare else 0
-    return Draw(
-        settings=settings,
-        traffic=traffic,
-        plan=Plan(heal=1) if bare else _plan(dice, members),
-        adversaries=tuple(dice.pick(ADVERSARIES) for _ in range(liars)),
-        duration=dice.between(2, 12) * SECOND,
-        rogue=not bare and dice.hit(0.3),
-        bare=bare,
-    )
-
-
-def _plan(dice: Dice, members: int) -> Plan:
-    """Faults for a cluster of this size. A single member has nobody to check its clock: once it jumped
-    ahead, batch time stays ahead too and every request has expired; that is no promise of n = 1."""
-    plan = draw_plan(dice)
-    return plan if members > 1 else msgspec.structs.replace(plan, wall_jump=0)
-
-
-def run(seed: int, *, short: bool = False, drawn: Draw | None = None) -> Report:
-    """Play one seed; a broken promise is in the report, not raised."""
-    drawn = drawn or draw(seed, short=short)
-    report = Report(seed, drawn.settings.members, drawn.adversaries, short=short)
-    cluster = Cluster(seed, drawn.settings)
-    fingerprint = Fingerprint(lambda: cluster.world.time)
-    cluster.world.audience.add(fingerprint)
-    try:
-        _play(cluster, drawn)
-    except Violation as violation:
-        report.violation = str(violation)
-    world = cluster.world
-    report.events, report.virtual_time = world.events, world.time
-    report.fingerprint = fingerprint.hex()
-    report.executed, report.views = cluster.history.highest, cluster.history.view
-    report.outcomes = cluster.durability.outcomes
+def run(task: Task, *onlookers: Onlooker, drawn: Draw | None = None) -> Report:
+    """Play one task; a broken promise is in the report, not raised. `onlookers` are told what happens."""
+    drawn = drawn or world_of(task.world, task.seed)
+    report = Report(task.seed, task.world, drawn.settings.members, drawn.adversaries, task.command)
+    with planted(task.mutant):
+        _run(task, drawn, report, onlookers)
     return report
 
 
-def run_many(seeds: Iterable[int]) -> Iterator[Report]:
-    """Play seeds one after the other."""
-    for seed in seeds:
-        yield run(seed)
+def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...]) -> None:
+    reached = report.probes = {}
 
+    def count(name: str) -> None:
+        reached[name] = reached.get(name, 0) + 1
 
-def _play(cluster: Cluster, drawn: Draw) -> None:
+    probes.listen(count)
+    cluster = Cluster(task.seed, drawn.settings)
+    fingerprint = Fingerprint(lambda: cluster.world.time)
+    cluster.world.audience.add(fingerprint, *onlookers)
+    play = Play(cluster, drawn, task.cut)
+    try:
+        play.run()
+    except Violation as violation:
+        report.violation, report.checker = str(violation), violation.checker
+    finally:
+        probes.listen(None)
     world = cluster.world
-    dice = world.dice.fork("campaign")
-    liars = dice.sample(world.member_names, len(drawn.adversaries))
-    for name, kind in zip(liars, drawn.adversaries, strict=True):
-        corrupt(cluster, name, kind)
-    cluster.start()
-    crowd = Crowd(world, cluster.gateways, dice.fork("crowd"), drawn.traffic)
-    spare = max(0, min(quorum.crashes_tolerated(world.members), quorum.faults(world.members)) - len(liars))
-    trouble = Trouble(world, cluster.gateways, dice.fork("trouble"), drawn.plan, spare=spare)
-    rogue = cluster.add_rogue() if drawn.rogue else None
-    world.after(100 * MILLISECOND, crowd.start)
-    world.after(500 * MILLISECOND, trouble.start)
-    if rogue is not None:
-        world.after(200 * MILLISECOND, rogue.start)
-    world.run(drawn.duration)
-    trouble.stop()
-    crowd.stop()
-    if rogue is not None:
-        rogue.stop()
-    _heal(cluster, dice, len(liars) + trouble.lost)
-    _liveness(cluster, crowd)
-    cluster.finish()
+    report.events, report.virtual_time = world.events, world.time
+    report.fingerprint = fingerprint.hex()
+    report.executed, report.view_changes = cluster.history.highest, len(cluster.history.entered)
+    report.committed, report.outcomes = len(cluster.history.outcomes), cluster.durability.outcomes
+    report.faults, report.calls = play.trouble.happened, play.crowd.called
 
 
-def _heal(cluster: Cluster, dice: Dice, voteless: int) -> None:
-    """Everything works again, but as many members as the cluster must do without stay dead; liars and
-    members without a vote count among these."""
+class Play:
+    """One world from its beginning to the last question."""
+
+    def __init__(self, cluster: Cluster, drawn: Draw, cut: Cut) -> None:
+        self.cluster = cluster
+        self.drawn = drawn
+        world = cluster.world
+        dice = self._dice = world.dice.fork("campaign")
+        names = world.member_names
+        liars = [names[index] for index in drawn.liars] or dice.sample(names, len(drawn.adversaries))
+        self._liars = 0
+        for number, (name, kind) in enumerate(zip(liars, drawn.adversaries, strict=True)):
+            if number not in cut.liars:
+                corrupt(cluster, name, kind)
+                self._liars += 1
+        self.crowd = Crowd(world, cluster.gateways, dice.fork("crowd"), drawn.traffic, left_out=cut.calls)
+        tolerated = min(quorum.crashes_tolerated(world.members), quorum.faults(world.members))
+        self.trouble = Trouble(
+            world,
+            cluster.gateways,
+            dice.fork("trouble"),
+            drawn.plan,
+            spare=max(0, tolerated - len(liars)),
+            left_out=cut.faults,
+        )
+        self._rogue = cluster.add_rogue() if drawn.rogue else None
+        for silence in drawn.silences:
+            world.at(silence.start, self._silence, silence)
+        for parting in drawn.partings:
+            world.at(parting.start, self._part, parting)
+        self._duration = cut.duration or drawn.duration
+
+    def run(self) -> None:
+        """Raise Violation when a promise is broken."""
+        world = self.cluster.world
+        self.cluster.start()
+        world.after(100 * MILLISECOND, self.crowd.start)
+        world.after(500 * MILLISECOND, self.trouble.start)
+        if self._rogue is not None:
+            world.after(200 * MILLISECOND, self._rogue.start)
+        world.run(self._duration)
+        self.trouble.stop()
+        self.crowd.stop()
+        if self._rogue is not None:
+            self._rogue.stop()
+        heal(self.cluster, self._dice if self.drawn.dead else None, self._liars + self.trouble.lost)
+        self._liveness()
+        self.cluster.finish()
+
+    def _silence(self, silence: Silence) -> None:
+        network = self.cluster.world.network
+        kind = KINDS[silence.kind] if silence.kind else None
+        rule = network.when(kind=kind, sender=silence.sender, receiver=silence.receiver)
+        rule.drop(silence.share)
+        self.cluster.world.at(silence.end, network.forget, rule)
+
+    def _part(self, parting: Parting) -> None:
+        network = self.cluster.world.network
+        network.cuts.clear()
+        network.part(*map(list, parting.groups))
+
+    def _liveness(self) -> None:
+        world = self.cluster.world
+        world.run_for(RECONNECTED_AFTER)
+        requests = self.crowd.probe()
+        world.run_for(LIVENESS_BOUND, done=lambda: all(request.over for request in requests))
+        for request in requests:
+            codes = [result.code for result in request.results or ()]
+            if not request.over or UNDECIDED & set(codes):
+                raise Violation(
+                    "liveness", f"a request of the healed cluster is not decided: {codes or 'open'}"
+                )
+        settle(self.cluster)
+
+
+def settle(cluster: Cluster) -> None:
+    """Let everybody who lives catch up, within the bound."""
+    if not cluster.world.run_for(LIVENESS_BOUND, done=cluster.settled):
+        raise Violation("liveness", f"not all caught up: {cluster.ends()}")
+
+
+def heal(cluster: Cluster, dice: Dice | None, voteless: int) -> None:
+    """Everything works again, but as many members as the cluster must do without stay dead (`dice` None:
+    none); liars and members without a vote, `voteless` of them, count among these."""
     world = cluster.world
     world.network.heal()
     for node in world.nodes.values():
@@ -206,25 +238,14 @@ def _heal(cluster: Cluster, dice: Dice, voteless: int) -> None:
         node.disarm()
         node.clock.skew = 0
         node.resume()
-    spare = quorum.crashes_tolerated(world.members) - voteless
-    voters = [node for node in world.honest_members() if node.disk.voting]
-    dead = dice.sample(voters, dice.below(max(0, spare) + 1))
+    dead = []
+    if dice is not None:
+        spare = quorum.crashes_tolerated(world.members) - voteless
+        voters = [node for node in world.honest_members() if node.disk.voting]
+        dead = dice.sample(voters, dice.below(max(0, spare) + 1))
     for node in dead:
         if node.up:
             node.crash()
     for node in world.nodes.values():
         if node not in dead:
             world.start(node)
-
-
-def _liveness(cluster: Cluster, crowd: Crowd) -> None:
-    world = cluster.world
-    world.run_for(RECONNECTED_AFTER)
-    requests = crowd.probe()
-    world.run_for(LIVENESS_BOUND, done=lambda: all(request.over for request in requests))
-    for request in requests:
-        codes = [result.code for result in request.results or ()]
-        if not request.over or UNDECIDED & set(codes):
-            raise Violation("liveness", f"a request of the healed cluster is not decided: {codes or 'open'}")
-    if not world.run_for(LIVENESS_BOUND, done=cluster.settled):
-        raise Violation("liveness", f"not all caught up: {cluster.ends()}")

@@ -23,6 +23,10 @@ class TrueClock:
     def __init__(self) -> None:
         self.time = 0
 
+    def read(self) -> int:
+        """`time`."""
+        return self.time
+
 
 class NodeClock:
     """ports.Clock of one node: a skewed wall clock, and a monotonic one that runs at `rate`.

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import msgspec
 
 from simulator.adversary.client import RogueClient
-from simulator.checkers import Durability, History, all_checkers
+from simulator.checkers import Durability, History, Linearizable, all_checkers
+from simulator.checkers.economy import ThriftyDoor
 from simulator.clock import NodeClock
 from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway
@@ -25,7 +26,7 @@ from validators.consensus.replica import Replica
 from validators.genesis import Genesis
 from validators.host import Host
 from validators.ports import Recovery
-from validators.wire import Door, FrameSigner
+from validators.wire import FrameSigner
 
 __all__ = ["Cluster", "ClusterKeys"]
 
@@ -97,7 +98,10 @@ class Cluster:
         self.gateways = [self._gateway(number) for number in range(settings.gateways)]
         self.history = History(world, self.keys)
         self.durability = Durability(world, self.history)
+        self.linearizable = Linearizable(world)
+        self.linearizable.watch(self.gateways)
         self.checkers = all_checkers(world, self.keys, self.history, self.durability)
+        self.checkers.append(self.linearizable)
         world.audience.extend(self.checkers)
         for gateway in self.gateways:
             gateway.observers += self.checkers
@@ -148,6 +152,7 @@ class Cluster:
             dice=world.dice.fork("rogue"),
         )
         world.dial(rogue)
+        self.linearizable.blind = True
         return rogue
 
     def build(self, node: Node) -> Host:
@@ -165,8 +170,12 @@ class Cluster:
         if member is None:
             core = Learner(config, signer, application)
         else:
-            core = Replica(config, signer, application, voting=node.disk.voting)
-        node.look = core.snapshot
+            core = Replica(config, signer, application, voting=node.disk.voting or not node.disk.empty)
+        node.look, node.core = core.snapshot, core
+        door = ThriftyDoor(
+            world.cluster, keys, scheme=world.keyring.scheme, statements_max=config.statements_max
+        )
+        door.core, door.name = core, node.name
         host: Host
 
         def answer_query(query: m.Query) -> m.Answer:
@@ -176,7 +185,7 @@ class Cluster:
         host = Host(
             core=core,
             application=application,
-            door=Door(world.cluster, keys, scheme=world.keyring.scheme, statements_max=config.statements_max),
+            door=door,
             journal=WatchedJournal(node),
             transport=node,
             clock=node.clock,

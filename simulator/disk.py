@@ -160,6 +160,8 @@ class VirtualDisk:
         """See ports.Journal."""
         found: list[EntryRecord] = []
         for record in self.log[first - 1 : last]:
+            if record is None:
+                break
             bytes_max -= len(record.body)
             if found and bytes_max < 0:
                 break

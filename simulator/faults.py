@@ -88,16 +88,31 @@ class Trouble:
     """Injects faults until told to stop."""
 
     def __init__(
-        self, world: World, gateways: Sequence[Gateway], dice: Dice, plan: Plan, *, spare: int
+        self,
+        world: World,
+        gateways: Sequence[Gateway],
+        dice: Dice,
+        plan: Plan,
+        *,
+        spare: int,
+        left_out: frozenset[int] = frozenset(),
     ) -> None:
-        """`spare`: how many members may lose their disks; those follow without a vote ever after."""
+        """`spare`: how many members may lose their disks; those follow without a vote ever after.
+        `left_out`: numbers of the faults that do not happen."""
         self.world = world
         self.plan = plan
         self.lost = 0
         """Members that lost their disks."""
         self._gateways = gateways
         self._spare = spare
+        self.happened = 0
+        """Faults so far, those left out included."""
+        self._left_out = left_out
+        self._clock_dice = dice.fork("when")
+        self._source = dice
         self._dice = dice
+        """Of the fault that happens now: each has a stream of its own, so that leaving one out changes no
+        other."""
         self._running = False
         kinds: dict[str, Callable[[], None]] = {
             "crash": self._crash,
@@ -126,12 +141,16 @@ class Trouble:
         self._running = False
 
     def _next(self) -> None:
-        self.world.after(1 + self._dice.below(self.plan.pause_max), self._happen)
+        self.world.after(1 + self._clock_dice.below(self.plan.pause_max), self._happen)
 
     def _happen(self) -> None:
-        if self._running:
+        if not self._running:
+            return
+        if self.happened not in self._left_out:
+            self._dice = self._source.fork(f"fault {self.happened}")
             self._dice.pick(self._bag)()
-            self._next()
+        self.happened += 1
+        self._next()
 
     def _anyone(self) -> Node:
         """Mostly by chance, often the primary: that is where it hurts."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -75,9 +75,15 @@ class Node:
         """How to look at the core; made with the host."""
         self.honest = True
         self.speech: Speech | None = None
+        self.hears: Callable[[Inbound], bool] | None = None
+        """What a liar lets its node hear; None: everything."""
         self.losses = 0
         """Disks lost so far."""
         self.paused = False
+        self.slept = (0, 0)
+        """When it last fell asleep and when it woke, world times."""
+        self.core: Any = None
+        """What the host runs; for checkers."""
         self.inbox: deque[Inbound] = deque()
         self._dice = dice
         self._ready_at = 0
@@ -141,12 +147,15 @@ class Node:
 
     def pause(self) -> None:
         """As SIGSTOP: nothing runs, clocks go on, links stay up."""
+        if not self.paused:
+            self.slept = (self.world.time, self.world.time)
         self.paused = True
 
     def resume(self) -> None:
         """As SIGCONT."""
         if self.paused:
             self.paused = False
+            self.slept = (self.slept[0], self.world.time)
             self.wake(self.world.time)
 
     # --- life ------------------------------------------------------------------------------------
@@ -154,6 +163,8 @@ class Node:
     def deliver(self, inbound: Inbound) -> None:
         """A frame arrived."""
         if self.host is None or len(self.inbox) >= INBOX_MAX:
+            return
+        if self.hears is not None and not self.hears(inbound):
             return
         self.inbox.append(inbound)
         self.wake(self.world.time)

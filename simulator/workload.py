@@ -40,11 +40,26 @@ KINDS = ("admit",) * 6 + ("validate", "validate", "consume", "dispute", "resolve
 class Crowd:
     """Callers of all gateways, driven by one stream of chance."""
 
-    def __init__(self, world: World, gateways: Sequence[Gateway], dice: Dice, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        world: World,
+        gateways: Sequence[Gateway],
+        dice: Dice,
+        traffic: Traffic,
+        *,
+        left_out: frozenset[int] = frozenset(),
+    ) -> None:
+        """`left_out`: numbers of the calls that are not made."""
         self.world = world
+        self.called = 0
+        """Calls so far, those left out included."""
+        self._left_out = left_out
+        self._clock_dice = dice.fork("when")
+        self._source = dice
         self.gateways = gateways
         self.traffic = traffic
         self._dice = dice
+        """Of the call that is made now (see faults.Trouble)."""
         self._running = False
         self._scanned: list[tuple[Gateway, Operation]] = []
         self._nonces = 0
@@ -64,11 +79,18 @@ class Crowd:
 
     def _next(self) -> None:
         if self._running:
-            self.world.after(1 + self._dice.below(self.traffic.pause_max), self._call)
+            self.world.after(1 + self._clock_dice.below(self.traffic.pause_max), self._call)
 
     def _call(self) -> None:
         if not self._running:
             return
+        if self.called not in self._left_out:
+            self._dice = self._source.fork(f"call {self.called}")
+            self._ask()
+        self.called += 1
+        self._next()
+
+    def _ask(self) -> None:
         dice = self._dice
         if self._scanned and dice.hit(self.traffic.repeats):
             gateway, operation = dice.pick(self._scanned)
@@ -78,7 +100,6 @@ class Crowd:
             count = 1 + dice.below(self.traffic.operations_max)
             operations = [self._scan(gateway) for _ in range(count)]
             gateway.ask(operations)
-        self._next()
 
     def _scan(self, gateway: Gateway) -> Operation:
         dice = self._dice

@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True):
     members: int = 4
     learners: int = 1
     gateways: int = 2
+    guests: int = 0
+    """How many of the gateways, the last ones, may do nothing at all (R15)."""
     real_signatures: bool = False
     quality: LinkQuality = LinkQuality()
     costs: Costs = Costs()
@@ -283,8 +285,12 @@ def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
     """A demonstration cluster whose gateways may do everything everywhere."""
     grants = tuple(g.Grant(g.ANY_EVENT, capability) for capability in g.CAPABILITIES)
     principals = [
-        g.Principal(name, keyring.pair(name)[0], grants)
-        for name in map(principal_of, range(settings.gateways))
+        g.Principal(
+            principal_of(number),
+            keyring.pair(principal_of(number))[0],
+            grants if number < settings.gateways - settings.guests else (),
+        )
+        for number in range(settings.gateways)
     ]
     principals.append(g.Principal("rogue", keyring.pair("rogue")[0], grants))
     principals.append(g.Principal("learner", keyring.pair("learner")[0], ()))

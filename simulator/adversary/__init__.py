@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simulator.adversary.amnesiac import Amnesiac
 from simulator.adversary.base import Liar
+from simulator.adversary.boaster import Boaster
+from simulator.adversary.byzzfuzz import ByzzFuzz
+from simulator.adversary.censor import Censor
 from simulator.adversary.equivocator import Equivocator
+from simulator.adversary.flooder import Flooder
+from simulator.adversary.foreigner import Foreigner
 from simulator.adversary.forger import Forger
+from simulator.adversary.idler import Idler
 from simulator.adversary.impostor import Impostor
 from simulator.adversary.librarian import Librarian
+from simulator.adversary.miser import Miser
 from simulator.adversary.mutator import Mutator
 from simulator.adversary.mute import Mute
 from simulator.adversary.parrot import Parrot
+from simulator.adversary.sluggard import Sluggard
+from simulator.adversary.timekeeper import Timekeeper
 from simulator.adversary.twin import Split, Twin
 from simulator.adversary.usurper import Usurper
 from simulator.adversary.vandal import Vandal
@@ -22,13 +32,23 @@ if TYPE_CHECKING:
 __all__ = ["ADVERSARIES", "Liar", "corrupt"]
 
 SIMPLE: dict[str, type[Liar]] = {
+    "amnesiac": Amnesiac,
+    "boaster": Boaster,
+    "byzzfuzz": ByzzFuzz,
+    "censor": Censor,
     "equivocator": Equivocator,
+    "flooder": Flooder,
+    "foreigner": Foreigner,
     "forger": Forger,
+    "idler": Idler,
     "impostor": Impostor,
     "librarian": Librarian,
+    "miser": Miser,
     "mutator": Mutator,
     "mute": Mute,
     "parrot": Parrot,
+    "sluggard": Sluggard,
+    "timekeeper": Timekeeper,
     "usurper": Usurper,
     "vandal": Vandal,
 }
@@ -37,13 +57,13 @@ ADVERSARIES = (*SIMPLE, "twin")
 
 def corrupt(cluster: Cluster, name: str, kind: str) -> None:
     """Make member `name` a liar of this kind, before the world begins. `usurper/omit` and its like
-    fix the forgery."""
+    fix the forgery; `twin/parted` leaves it to the network who hears which twin."""
     world = cluster.world
     node = world.nodes[name]
     node.honest = False
     dice = world.dice.fork(f"liar {name}")
     kind, _, forgery = kind.partition("/")
-    if forgery:
+    if forgery and kind == "usurper":
         node.speech = Usurper(cluster, node, dice, forgery=forgery)
         return
     if kind != "twin":
@@ -51,6 +71,8 @@ def corrupt(cluster: Cluster, name: str, kind: str) -> None:
         return
     twin = cluster.add_twin(name)
     twin.honest = False
+    if forgery:
+        return
     split = Split(dice, [other for other in world.member_names if other != name])
     node.speech = Twin(cluster, node, dice, split=split)
     twin.speech = Twin(cluster, twin, dice, split=split)

@@ -96,7 +96,9 @@ class RogueClient:
     def _operation(self) -> m.Operation:
         dice = self._dice
         wall = 1_700_000_000_000_000 + self.world.time // 1_000
-        valid = dice.pick((wall + SECONDS_VALID * 1_000_000, wall, 0, 2**63 - 1, 2**64 - 1, -1))
+        valid = wall + SECONDS_VALID * 1_000_000
+        if dice.hit(0.4):
+            valid = dice.pick((wall, 0, 2**63 - 1, 2**64 - 1, -1))
         return m.Operation(
             kind=dice.pick(("admit", "consume", "validate", "issue", "nonsense", "open_session")),
             event="default",
@@ -104,7 +106,7 @@ class RogueClient:
             actor=f"gate-{dice.below(4)}",
             entry=dice.pick((*self.world.member_names, "nobody")),
             valid_until=valid,
-            nonce=dice.pick((b"", dice.bytes(1), dice.bytes(64))),
+            nonce=dice.pick((b"", bytes([dice.below(4)]), dice.bytes(64))),
         )
 
     def _bundle(self, session: tuple[int, int], number: int) -> bytes:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from simulator.checkers.admission import Admission
 from simulator.checkers.agreement import Agreement
 from simulator.checkers.base import Checker
+from simulator.checkers.bounds import Bounds
+from simulator.checkers.clock import Clock
+from simulator.checkers.composure import Composure
 from simulator.checkers.durability import Durability
+from simulator.checkers.forensics import Forensics
 from simulator.checkers.franchise import Franchise
 from simulator.checkers.history import History
 from simulator.checkers.learner import Learners
+from simulator.checkers.linearizable import Linearizable
 from simulator.checkers.low_mark import LowMark
+from simulator.checkers.proofs import Proofs
 from simulator.checkers.roots import StateRoots
 from simulator.checkers.speech import Speech
+from simulator.checkers.validity import Validity
 from simulator.world import World
 from validators.wire.door import Keys
 
-__all__ = ["Checker", "Durability", "History", "all_checkers"]
+__all__ = ["Checker", "Durability", "History", "Linearizable", "all_checkers"]
 
 
 def all_checkers(world: World, keys: Keys, history: History, durability: Durability) -> list[Checker]:
@@ -30,4 +37,10 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         LowMark(world, keys),
         StateRoots(world, history),
         Learners(world),
+        Composure(world),
+        Clock(world),
+        Validity(world, history),
+        Proofs(world, keys),
+        Bounds(world),
+        Forensics(world),
     ]

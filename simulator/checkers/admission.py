@@ -15,6 +15,8 @@ from validators.consensus.effects import Record
 __all__ = ["Admission"]
 
 ADMITTING = frozenset({"consume", "admit"})
+FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy"})
+"""Outcomes that leave a nonce unused."""
 
 
 class Admission(Checker):
@@ -51,11 +53,15 @@ class Admission(Checker):
         first = True
         if operation.nonce:
             key = (principal, operation.actor, operation.nonce)
-            known = self._nonces.setdefault(key, (operation, outcome.code))
+            if outcome.code not in FORGOTTEN:
+                self._nonces.setdefault(key, (operation, outcome.code))
+            known = self._nonces.get(key, (operation, outcome.code))
             first = known[0] is operation
-            same = known[0].kind == operation.kind and known[0].ticket == operation.ticket
+            same = (known[0].kind, known[0].ticket) == (operation.kind, operation.ticket)
             if not first and same and outcome.code not in (known[1], "expired"):
                 self.fail(f"nonce repeated at {sequence}: first {known[1]}, now {outcome.code}")
+            if not first and not same and outcome.code not in ("nonce_reused", *FORGOTTEN):
+                self.fail(f"a nonce's second body at {sequence} is answered {outcome.code} (R13)")
         if first and operation.kind in ADMITTING and outcome.code == "ok":
             ticket = (operation.event, operation.ticket)
             if ticket in self._admitted:

@@ -37,8 +37,10 @@ class History(Checker):
         """In order: (sequence, bundle, outcomes)."""
         self.highest = 0
         """Sequence of the newest entry that is durable anywhere honest."""
-        self.view = 0
-        """Highest view in which anything committed on an honest node."""
+        self.entered: set[int] = set()
+        """Views that an honest member entered."""
+        self.timestamps: dict[int, int] = {}
+        """Effective time of each sequence."""
         self.roots: dict[int, bytes] = {}
         """State root after each sequence that checkpoints are taken at."""
         self._application = TicketApplication(world.genesis, world.cluster)
@@ -54,8 +56,8 @@ class History(Checker):
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
-        if node.honest and isinstance(note, Executed):
-            self.view = max(self.view, note.view)
+        if node.honest and isinstance(note, Note) and note.kind == "entered_view":
+            self.entered.add(note.fields["view"])
 
     def _execute(self, record: EntryRecord) -> None:
         entry = record.entry
@@ -76,7 +78,7 @@ class History(Checker):
             self.fail(f"the body kept for {sequence} is another batch")
         if entry.timestamp != max(batch.batch.proposed, self._timestamp + 1):
             self.fail(f"the effective timestamp of {sequence} is wrong (R3)")
-        self._timestamp = entry.timestamp
+        self._timestamp = self.timestamps[sequence] = entry.timestamp
         execution = self._application.execute(batch.bundles, sequence=sequence, timestamp=entry.timestamp)
         if execution.results_root != entry.results_root:
             self.fail(f"the results of {sequence} are others")

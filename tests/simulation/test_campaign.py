@@ -6,30 +6,40 @@ from pathlib import Path
 
 import pytest
 
-from simulator.campaign import run
+from simulator import twins
+from simulator.campaign import Task, run
 
-SEEDS = 150
+SEEDS = 300
 """The smoke campaign, in small worlds; large ones are run by `manage.py simulator campaign`."""
 
+TWINS_STEP = 17
+"""Every so many-th of the twins scenarios; `simulator campaign --world twins --seeds 0:512` plays all."""
+
 KEPT = Path(__file__).with_name("kept_seeds.txt")
-"""Every seed that ever found something, with what it found. Lines are added, never taken away."""
+"""Every seed that ever found something: world, seed, what it found. Lines are added, never taken away."""
 
 
-def kept_seeds() -> list[int]:
+def kept() -> list[tuple[str, int]]:
     lines = KEPT.read_text(encoding="utf-8").splitlines()
-    return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
+    words = [line.split() for line in lines if line and not line.startswith("#")]
+    return [(word[0], int(word[1])) for word in words]
 
 
-def check(seed: int, *, short: bool) -> None:
-    report = run(seed, short=short)
+def check(seed: int, world: str) -> None:
+    report = run(Task(seed, world))
     assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_random_world_is_safe_and_comes_back(seed: int) -> None:
-    check(seed, short=True)
+    check(seed, "small")
 
 
-@pytest.mark.parametrize("seed", kept_seeds())
-def test_what_once_found_a_bug_finds_none_now(seed: int) -> None:
-    check(seed, short=False)
+@pytest.mark.parametrize(("world", "seed"), kept())
+def test_what_once_found_a_bug_finds_none_now(world: str, seed: int) -> None:
+    check(seed, world)
+
+
+@pytest.mark.parametrize("scenario", range(0, twins.COUNT, TWINS_STEP))
+def test_twins_never_fork_four_members(scenario: int) -> None:
+    check(scenario, "twins")

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from simulator.campaign import run
+from simulator.campaign import Task, run
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = "import sys; from simulator.campaign import run; print(run(int(sys.argv[1])))"
+PROGRAM = "import sys; from simulator.campaign import Task, run; print(run(Task(int(sys.argv[1]))))"
 
 
 @pytest.mark.parametrize("seed", [3, 50])
 def test_the_same_seed_gives_the_same_run(seed: int) -> None:
     """Seed 50 signs with real Ed25519."""
-    assert run(seed) == run(seed)
+    assert run(Task(seed)) == run(Task(seed))
 
 
 def test_the_run_does_not_depend_on_the_hash_seed() -> None:

@@ -1,101 +1,228 @@
-"""`manage.py simulator run | campaign`: random worlds by seed, checked after every event."""
+"""`manage.py simulator`: the real consensus core in a virtual world of faults and liars.
+
+    run       a cluster by flags (the verb may be left out), or one seed of a named world
+    campaign  many seeds of a world; what the release is measured by
+    replay    one seed, told line by line, and as a trace for the browser
+    shrink    what of a failing seed is needed to fail
+    mutants   plant every bug there is a switch for, and see who catches it
+
+Flags may be written with one dash or two. Exit status: 0 nothing broke a promise, 1 something did, 2 the
+command line is wrong.
+"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from concurrent.futures import ProcessPoolExecutor
-from time import perf_counter
 from typing import Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from simulator.campaign import Report, run
+from simulator.adversary import ADVERSARIES
+from simulator.campaign import Cut, Task, run
+from simulator.mutants import MUTANTS
+from simulator.options import OptionError, Options, check
+from simulator.plain import PlainRun
+from simulator.shrinking import shrink
+from simulator.tracing import Teller, Tracer
+from simulator.worlds import WORLDS
+from validators.simulation import batch, text
 
 __all__ = ["Command"]
 
-NANOSECONDS_PER_HOUR = 3_600_000_000_000
+VERBS = ("run", "campaign", "replay", "shrink", "mutants")
+PLAIN = "plain"
+"""World of `run` without a world: a cluster by flags."""
 
 
 class Command(BaseCommand):
-    """Exit status: 0 nothing broke a promise, 1 something did."""
+    """See the module."""
 
     help = "Run the real consensus core in a virtual world of faults and liars."
     requires_system_checks = ()
     requires_migrations_checks = False
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """As always, but for the verb, which may be left out."""
+        if len(argv) < 3 or (argv[2] not in VERBS and argv[2] not in ("-h", "--help")):
+            argv = [*argv[:2], "run", *argv[2:]]
+        super().run_from_argv(argv)
+
     def add_arguments(self, parser: CommandParser) -> None:
-        """Two verbs."""
-        verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
-        one = verbs.add_parser("run", help="play one seed, exactly as any other time")
-        one.add_argument("--seed", type=int, required=True)
-        one.add_argument("--json", action="store_true", help="one JSON object and nothing else")
-        one.add_argument("--short", action="store_true", help="the smaller world of the smoke test")
+        """A parser for each verb."""
+        verbs = parser.add_subparsers(dest="verb", required=True, parser_class=Words)
+        self._add_run(verbs.add_parser("run", help="a cluster by flags, or one seed of a named world"))
         many = verbs.add_parser("campaign", help="play a range of seeds")
-        many.add_argument("--seeds", type=seed_range, required=True, metavar="A:B", help="B is left out")
-        many.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
-        many.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+        many.flag("seeds", type=text.seed_range, required=True, metavar="A:B", help="B is left out")
+        many.flag("jobs", type=int, default=1, help="processes (default 1)")
+        many.flag("world", choices=sorted(WORLDS), default="random")
+        many.flag("probes", action="store_true", help="list every probe with its hits and first seed")
+        again = verbs.add_parser("replay", help="one seed, told line by line")
+        again.flag("trace", metavar="FILE", help="write every event there, one JSON array a line")
+        again.flag("from-ms", type=int, default=0, help="tell nothing before this virtual time")
+        again.flag("quiet", action="store_true", help="tell nothing, only write the trace")
+        less = verbs.add_parser("shrink", help="what of a failing seed is needed to fail")
+        for one in (again, less):
+            self._add_task(one)
+        bugs = verbs.add_parser("mutants", help="plant bugs and see who catches them")
+        bugs.flag("jobs", type=int, default=2, help="processes (default 2)")
+        bugs.flag("only", action="append", default=[], metavar="NAME", help="this one only; may be repeated")
+        for one in (many, less, bugs):
+            one.flag("json", action="store_true", help="one JSON object and nothing else")
+
+    def _add_run(self, one: Words) -> None:
+        usual = Options()
+        one.flag("nodes", type=int, default=usual.nodes)
+        one.flag("byzantine", type=int, default=usual.byzantine_nodes, help="liars, the first nodes")
+        one.flag("tickets", type=int, default=usual.tickets)
+        one.flag("duration", type=text.seconds, default=usual.duration_seconds, help="virtual, as 60s or 2m")
+        one.flag("latency", type=text.milliseconds, default=usual.latency_ms, help="one way, as 50ms")
+        one.flag("packet-loss", type=float, default=usual.packet_loss_rate, help="0 to 0.5")
+        one.flag("partitions", nargs="?", type=text.truth, const=True, default=False)
+        one.flag("adversary", default="", metavar="KIND", help=", ".join(ADVERSARIES))
+        one.flag("crash-rate", type=float, default=0.0, help="crashes a virtual second, 0 to 10")
+        one.flag("json", action="store_true", help="one JSON object and nothing else")
+        self._add_task(one, usual=PLAIN)
+
+    @staticmethod
+    def _add_task(one: Words, usual: str = "random") -> None:
+        one.flag("seed", type=int, default=1, help="the same seed gives the same run")
+        one.flag("world", choices=[*([PLAIN] if usual == PLAIN else []), *sorted(WORLDS)], default=None)
+        one.flag("mutant", choices=sorted(MUTANTS), default="", metavar="NAME", help="plant this bug")
+        for name in ("faults", "calls", "liars"):
+            one.flag(f"without-{name}", type=text.numbers, default=frozenset(), metavar="1,4-9")
+        one.flag("stop-after", type=text.nanoseconds, default=0, help="end the safety phase, as 2500ms")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
-        if options["verb"] == "run":
-            self._run(options["seed"], short=options["short"], as_json=options["json"])
-        else:
-            self._campaign(options["seeds"], options["jobs"], as_json=options["json"])
+        getattr(self, "_" + options["verb"])(options)
 
-    def _run(self, seed: int, *, short: bool, as_json: bool) -> None:
-        report = run(seed, short=short)
-        if as_json:
-            self.stdout.write(msgspec.json.encode(report).decode())
+    # --- verbs -----------------------------------------------------------------------------------
+
+    def _run(self, options: dict[str, Any]) -> None:
+        if options["world"] in (None, PLAIN) and not options["mutant"]:
+            self._run_plain(options)
+            return
+        report = run(task_of(options))
+        if options["json"]:
+            self._json(report)
         else:
-            for field in report.__struct_fields__:
-                self.stdout.write(f"{field:13} {getattr(report, field)}")
+            self.stdout.write(text.report(report))
         if report.violation is not None:
-            raise CommandError(report.violation)
+            raise CommandError(f"violation: {report.violation}")
 
-    def _campaign(self, seeds: range, jobs: int, *, as_json: bool) -> None:
-        started = perf_counter()
-        reports: list[Report] = []
-        with ProcessPoolExecutor(max_workers=max(1, jobs)) as pool:
-            for report in pool.map(run, seeds):
-                reports.append(report)
-                if report.violation is not None and not as_json:
-                    self.stdout.write(f"{report.violation}\n  {report.command}")
-        summary = summarise(reports, perf_counter() - started)
-        if as_json:
-            self.stdout.write(msgspec.json.encode(summary).decode())
+    def _run_plain(self, options: dict[str, Any]) -> None:
+        try:
+            asked = check(
+                Options(
+                    nodes=options["nodes"],
+                    byzantine_nodes=options["byzantine"],
+                    tickets=options["tickets"],
+                    duration_seconds=options["duration"],
+                    latency_ms=options["latency"],
+                    packet_loss_rate=options["packet_loss"],
+                    enable_partitions=options["partitions"],
+                    seed=options["seed"],
+                    adversary=options["adversary"],
+                    crash_rate=options["crash_rate"],
+                )
+            )
+        except OptionError as error:
+            raise CommandError(str(error), returncode=2) from error
+        say = (lambda _line: None) if options["json"] else self._say
+        one = PlainRun(asked, lambda *numbers: say(text.progress(asked.tickets, *numbers)))
+        for line in text.banner(asked, one.liars):
+            say(line)
+        results = one.run()
+        for line in text.results(results):
+            say(line)
+        if options["json"]:
+            self._json(results)
+        if results.violation is not None:
+            raise CommandError(f"violation: {results.violation}")
+
+    def _campaign(self, options: dict[str, Any]) -> None:
+        tasks = [Task(seed, options["world"]) for seed in options["seeds"]]
+        tell = None if options["json"] else self._say
+        summary = batch.campaign(tasks, options["jobs"], tell)
+        if options["json"]:
+            self._json(summary)
         else:
-            for name, value in summary.items():
-                self.stdout.write(f"{name:22} {value if name != 'violations' else len(value)}")
+            for line in text.summary(summary, with_probes=options["probes"]):
+                self._say(line)
         if summary["violations"]:
-            raise CommandError(f"{len(summary['violations'])} of {len(reports)} seeds broke a promise")
+            raise CommandError(f"{len(summary['violations'])} of {len(tasks)} seeds broke a promise")
+
+    def _replay(self, options: dict[str, Any]) -> None:
+        task = task_of(options)
+        onlookers = []
+        if not options["quiet"]:
+            onlookers.append(Teller(self._say, since=options["from_ms"] * 1_000_000))
+        if not options["trace"]:
+            report = run(task, *onlookers)
+        else:
+            with open(options["trace"], "wb") as file:
+                tracer = Tracer(file.write)
+                report = run(task, *onlookers, tracer)
+                tracer.close(report)
+        self.stdout.write(text.report(report))
+        if report.violation is not None:
+            raise CommandError(f"violation: {report.violation}")
+
+    def _shrink(self, options: dict[str, Any]) -> None:
+        tell = None if options["json"] else self._say
+        found = shrink(task_of(options), tell)
+        if found is None:
+            raise CommandError("nothing to shrink: this seed breaks no promise", returncode=2)
+        if options["json"]:
+            self._json(found)
+        else:
+            self._say(found.violation or "")
+            self._say(found.command)
+
+    def _mutants(self, options: dict[str, Any]) -> None:
+        unknown = [name for name in options["only"] if name not in MUTANTS]
+        if unknown:
+            raise CommandError(f"no mutant {unknown[0]!r}", returncode=2)
+        tell = None if options["json"] else self._say
+        summary = batch.mutants(options["only"] or list(MUTANTS), options["jobs"], tell)
+        if options["json"]:
+            self._json(summary)
+        missed = [mutant["name"] for mutant in summary["mutants"] if not mutant["caught"]]
+        if missed:
+            raise CommandError(f"{len(missed)} mutants got away: {', '.join(missed)}")
+        if not options["json"]:
+            self._say(f"all {len(summary['mutants'])} mutants were caught in {summary['seconds']} s")
+
+    def _json(self, value: object) -> None:
+        self.stdout.write(msgspec.json.encode(value).decode())
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
 
 
-def seed_range(text: str) -> range:
-    """`A:B` as a range, B excluded."""
-    first, _, last = text.partition(":")
-    return range(int(first), int(last))
+class Words(ArgumentParser):
+    """A verb's parser: each flag with one dash and with two."""
+
+    def flag(self, name: str, **options: Any) -> None:
+        """Add `-name` and `--name`."""
+        self.add_argument(f"-{name}", f"--{name}", dest=name.replace("-", "_"), **options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Only whole names count: `-n` is no `-nodes`."""
+        self.allow_abbrev = False
+        return super().parse_known_args(args, namespace)
 
 
-def summarise(reports: list[Report], seconds: float) -> dict[str, Any]:
-    """Totals of a campaign; `events_per_second` is over all processes together."""
-    events = sum(report.events for report in reports)
-    return {
-        "runs": len(reports),
-        "operations_acknowledged": sum(report.outcomes for report in reports),
-        "sequences_executed": sum(report.executed for report in reports),
-        "virtual_hours": round(sum(report.virtual_time for report in reports) / NANOSECONDS_PER_HOUR, 3),
-        "events": events,
-        "events_per_second": round(events / seconds) if seconds else 0,
-        "views_entered": sum(report.views for report in reports),
-        "violations": [
-            {
-                "seed": report.seed,
-                "checker": (report.violation or "").split(":")[0],
-                "text": report.violation,
-                "command": report.command,
-            }
-            for report in reports
-            if report.violation is not None
-        ],
-    }
+def task_of(options: dict[str, Any]) -> Task:
+    """What the flags ask to be played. A mutant brings the world in which its seed finds it."""
+    mutant = options["mutant"]
+    world = options["world"] or (MUTANTS[mutant].world if mutant else "random")
+    cut = Cut(
+        faults=options["without_faults"],
+        calls=options["without_calls"],
+        liars=options["without_liars"],
+        duration=options["stop_after"],
+    )
+    return Task(options["seed"], world, mutant, cut)

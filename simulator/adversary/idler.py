@@ -1,0 +1,21 @@
+"""Never leads: proposes nothing, sends no NEW-VIEW, and is otherwise perfect, heartbeats included (rows 13,
+14, 21)."""
+
+from __future__ import annotations
+
+from simulator.adversary.base import Liar, Words
+from simulator.network import kind_of_frame
+from simulator.node import Node
+from validators.consensus import messages as m
+
+__all__ = ["Idler"]
+
+
+class Idler(Liar):
+    """Its silence looks like an empty queue."""
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+        """See Liar."""
+        if kind_of_frame(frame) in (m.PrePrepare, m.NewView):
+            return ()
+        return ((receiver, frame),)

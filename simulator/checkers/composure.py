@@ -1,0 +1,69 @@
+"""Does a member leave a view only with others, and blame nobody for its own sleep? (R29, R31; row 13)"""
+
+from __future__ import annotations
+
+from simulator.checkers.base import Checker
+from simulator.network import kind_of_frame
+from simulator.node import Node
+from simulator.world import World
+from validators import canonical, quorum
+from validators.consensus import messages as m
+from validators.consensus.effects import Executed, Note
+from validators.wire import Envelope
+
+__all__ = ["Composure"]
+
+MICROSECOND = 1_000
+
+
+class Composure(Checker):
+    """Knows everything that anybody ever said about leaving; a VIEW-CHANGE must rest on q of it, its own
+    included, or on f + 1 members that left already."""
+
+    name = "composure"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._suspected: dict[int, int] = {}
+        """Member -> highest view that it ever wanted."""
+        self._left: dict[int, int] = {}
+        """Member -> highest view for which it ever said VIEW-CHANGE."""
+        self._timeout = world.settings.parameters.view_timeout * MICROSECOND
+
+    def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
+        """See Checker."""
+        kind = kind_of_frame(frame)
+        if kind is not m.Suspect and kind is not m.ViewChange:
+            return
+        try:
+            envelope = canonical.decode(Envelope, frame)
+            message = canonical.decode(m.KINDS[envelope.kind], envelope.body)
+        except (canonical.CanonicalError, KeyError):
+            return  # a vandal's
+        sender, view = message.sender, message.view
+        if kind is m.Suspect:
+            self._suspected[sender] = max(view, self._suspected.get(sender, 0))
+            return
+        if node.honest and node.index == sender and view > self._left.get(sender, 0):
+            self._may_leave(node, view)
+        self._left[sender] = max(view, self._left.get(sender, 0))
+
+    def _may_leave(self, node: Node, view: int) -> None:
+        members = self.world.members
+        left = {member for member, there in self._left.items() if there >= view and member != node.index}
+        if len(left) >= quorum.weak_quorum(members):
+            return
+        wanting = {member for member, wanted in self._suspected.items() if wanted >= view}
+        if len(wanting | left | {node.index}) < quorum.quorum(members):
+            self.fail(
+                f"{node.name} leaves for view {view}; only {sorted(wanting | left)} ever wanted it (R29)"
+            )
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Checker."""
+        if not isinstance(note, Note) or note.kind != "suspected" or not node.honest:
+            return
+        asleep, awake = node.slept
+        long = awake - asleep > 2 * self._timeout
+        if long and note.fields["reason"] != "joined" and self.world.time - awake < self._timeout // 2:
+            self.fail(f"{node.name} woke up and blames the primary at once: {note.fields} (R31)")

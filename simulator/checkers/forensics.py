@@ -1,0 +1,63 @@
+"""Does a liar that contradicts itself leave evidence? (row 22)"""
+
+from __future__ import annotations
+
+from simulator.checkers.base import Checker
+from simulator.network import kind_of_frame
+from simulator.node import Node
+from simulator.world import World
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.effects import Executed, Note
+from validators.wire import Envelope
+
+__all__ = ["Forensics"]
+
+ENOUGH = 5
+"""Contradictions before their absence from all evidence is held against the product: a single one may be
+overtaken by a crash, a view change or a checkpoint."""
+
+
+class Forensics(Checker):
+    """Counts pairs of one liar's statements for one slot that both reached the same honest member in time."""
+
+    name = "forensics"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._heard: dict[tuple[str, int, int, int, int], bytes] = {}
+        self._contradictions = 0
+        self._evidence = 0
+
+    def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
+        """See Checker."""
+        kind = kind_of_frame(frame)
+        if kind not in (m.PrePrepare, m.Prepare, m.Commit):
+            return
+        liar, node = self.world.nodes.get(sender), self.world.nodes.get(receiver)
+        if liar is None or liar.honest or node is None or not node.honest or node.host is None:
+            return
+        try:
+            message = canonical.decode(m.KINDS[frame[1]], canonical.decode(Envelope, frame).body)
+        except canonical.CanonicalError:
+            return
+        if message.sender != liar.index or node.index is None:
+            return
+        core = node.core
+        if not core.views.is_active(message.view) or message.sequence not in core.log.slots:
+            return
+        if message.sequence <= core.executed:
+            return
+        place = (receiver, frame[1], message.sender, message.view, message.sequence)
+        if self._heard.setdefault(place, message.digest) != message.digest:
+            self._contradictions += 1
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Checker."""
+        if isinstance(note, Note) and note.kind == "evidence" and node.honest:
+            self._evidence += 1
+
+    def finish(self) -> None:
+        """See Checker."""
+        if self._contradictions >= ENOUGH and not self._evidence:
+            self.fail(f"{self._contradictions} contradictions of liars, and not one piece of evidence")

@@ -1,0 +1,193 @@
+"""Is what clients were told a linearizable history of tickets? (Herlihy & Wing 1990; R13, R16)
+
+Trusts neither the log nor the ticket machine: from calls and answers alone it looks, ticket by ticket, for an
+order that respects real time and gives every answer that was given (Wing & Gong 1993, with Lowe's memory of
+configurations already tried). A call that was never answered may have happened at any time after it was
+made, or never.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from simulator.checkers.base import Checker
+from simulator.gateway import Gateway, Request
+from simulator.world import World
+from tickets.machine.commands import Resolve
+from validators import canonical
+from validators.consensus.messages import Operation
+
+__all__ = ["Linearizable", "explains"]
+
+EVER = 1 << 62
+SEARCHED_MAX = 20_000
+"""Configurations looked at for one ticket; beyond it the history counts as not refuted."""
+EFFECTLESS = frozenset(
+    {"expired", "busy", "nonce_reused", "not_permitted", "too_far_ahead", "malformed", "full"}
+)
+"""Answers that any state may give."""
+UNTOLD = frozenset({"outcome_unknown", "unavailable", "unknown_session", "outside_session_window"})
+
+ABSENT, ISSUED, VALIDATED, CONSUMED, DISPUTED, UPHELD = range(6)
+ANSWERS: dict[str, tuple[tuple[int, str], ...]] = {
+    # kind: for each state before, (state after, answer)
+    "issue": (
+        (ISSUED, "ok"),
+        (ISSUED, "ticket_exists"),
+        (VALIDATED, "ticket_exists"),
+        (CONSUMED, "ticket_exists"),
+        (DISPUTED, "ticket_exists"),
+        (UPHELD, "ticket_exists"),
+    ),
+    "validate": (
+        (ABSENT, "ticket_not_found"),
+        (VALIDATED, "ok"),
+        (VALIDATED, "already_validated"),
+        (CONSUMED, "already_consumed"),
+        (DISPUTED, "disputed"),
+        (UPHELD, "disputed"),
+    ),
+    "consume": (
+        (ABSENT, "ticket_not_found"),
+        (ISSUED, "not_validated"),
+        (CONSUMED, "ok"),
+        (CONSUMED, "already_consumed"),
+        (DISPUTED, "disputed"),
+        (UPHELD, "disputed"),
+    ),
+    "admit": (
+        (ABSENT, "ticket_not_found"),
+        (CONSUMED, "ok"),
+        (CONSUMED, "ok"),
+        (CONSUMED, "already_consumed"),
+        (DISPUTED, "disputed"),
+        (UPHELD, "disputed"),
+    ),
+    "dispute": (
+        (ABSENT, "ticket_not_found"),
+        (ISSUED, "not_validated"),
+        (DISPUTED, "ok"),
+        (CONSUMED, "already_consumed"),
+        (DISPUTED, "already_disputed"),
+        (UPHELD, "already_disputed"),
+    ),
+    "clear": (
+        (ABSENT, "ticket_not_found"),
+        (ISSUED, "not_disputed"),
+        (VALIDATED, "not_disputed"),
+        (CONSUMED, "not_disputed"),
+        (VALIDATED, "ok"),
+        (UPHELD, "already_upheld"),
+    ),
+    "uphold": (
+        (ABSENT, "ticket_not_found"),
+        (ISSUED, "not_disputed"),
+        (VALIDATED, "not_disputed"),
+        (CONSUMED, "not_disputed"),
+        (UPHELD, "ok"),
+        (UPHELD, "already_upheld"),
+    ),
+}
+"""What the ticket's life is, written down a second time on purpose."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One operation on one ticket as its caller saw it."""
+
+    kind: str
+    asked: int
+    answered: int
+    """EVER: never."""
+    code: str
+    """"": unknown."""
+
+
+class Linearizable(Checker):
+    """Collects at the gateways; asks its question when the world is over."""
+
+    name = "linearizable"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._gateways: list[Gateway] = []
+        self.blind = False
+        """True: a client that is not watched changes tickets too."""
+
+    def watch(self, gateways: list[Gateway]) -> None:
+        """Whose calls make the history."""
+        self._gateways = gateways
+
+    def finish(self) -> None:
+        """See Checker."""
+        for ticket, calls in sorted(self._histories().items()) if not self.blind else ():
+            if not explains(calls):
+                told = ", ".join(f"{c.kind} [{c.asked}, {c.answered}] {c.code or '?'}" for c in calls)
+                self.fail(f"no order of its calls explains {ticket}: {told}")
+
+    def _histories(self) -> dict[str, list[Call]]:
+        """By ticket. Calls that share a nonce are one operation, asked when it was first asked and answered
+        when it was first answered; all its answers must be equal (checker `admission`)."""
+        merged: dict[tuple[str, str, bytes, str, str], Call] = {}
+        plain: dict[str, list[Call]] = {}
+        for gateway in self._gateways:
+            for request in gateway.requests:
+                for place, operation in enumerate(request.operations):
+                    if operation.kind not in ANSWERS and operation.kind != "resolve":
+                        continue
+                    call = _call(request, place, operation)
+                    if not operation.nonce:
+                        plain.setdefault(operation.ticket, []).append(call)
+                        continue
+                    key = (gateway.principal, operation.actor, operation.nonce, call.kind, operation.ticket)
+                    known = merged.get(key)
+                    merged[key] = call if known is None else _joined(known, call)
+        for key, call in merged.items():
+            plain.setdefault(key[4], []).append(call)
+        return plain
+
+
+def _call(request: Request, place: int, operation: Operation) -> Call:
+    kind = operation.kind
+    if kind == "resolve":
+        kind = canonical.decode(Resolve, operation.payload).verdict if operation.payload else "clear"
+    code = request.results[place].code if request.results is not None else ""
+    known = request.over and code not in UNTOLD
+    return Call(kind, request.asked_at, request.ended_at if known else EVER, code if known else "")
+
+
+def _joined(first: Call, second: Call) -> Call:
+    asked, answered = min(first.asked, second.asked), min(first.answered, second.answered)
+    codes = [call.code for call in (first, second) if call.code and call.code not in EFFECTLESS]
+    if codes:
+        return Call(
+            first.kind, asked, min(c.answered for c in (first, second) if c.code == codes[0]), codes[0]
+        )
+    if not first.code or not second.code:
+        return Call(first.kind, asked, EVER, "")
+    return Call(first.kind, asked, answered, first.code)
+
+
+def explains(calls: list[Call]) -> bool:
+    """Whether some order of the calls respects real time and gives every answer."""
+    # Answers without an effect fit anywhere; calls never answered come last when nothing needs them.
+    rest = [call for call in calls if call.code not in EFFECTLESS]
+    told = sum(1 << place for place, call in enumerate(rest) if call.code)
+    seen: set[tuple[int, int]] = set()
+    stack = [(0, ABSENT)]
+    while stack:
+        done, state = stack.pop()
+        if done & told == told:
+            return True
+        if (done, state) in seen:
+            continue
+        seen.add((done, state))
+        if len(seen) > SEARCHED_MAX:
+            return True
+        horizon = min(call.answered for place, call in enumerate(rest) if not done >> place & 1)
+        for place, call in enumerate(rest):
+            if done >> place & 1 or call.asked > horizon:
+                continue
+            after, answer = ANSWERS[call.kind][state]
+            if not call.code or call.code == answer:
+                stack.append((done | 1 << place, after))
+    return False

@@ -1,0 +1,62 @@
+"""Does every entry that becomes durable bring what proves it, and is every entry the next of one chain?
+(R23, R26, R27)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.checkers.base import Checker
+from simulator.node import Node
+from simulator.world import World
+from validators import quorum
+from validators.consensus import messages as m
+from validators.consensus.effects import EntryRecord, Record
+from validators.wire import Door, PeerError
+from validators.wire.door import Keys
+
+__all__ = ["Proofs"]
+
+
+class Proofs(Checker):
+    """Verifies COMMITs with a door of its own, once each; an entry without any must lie below a checkpoint
+    that becomes durable in the same turn."""
+
+    name = "certificates"
+
+    def __init__(self, world: World, keys: Keys) -> None:
+        super().__init__(world)
+        self._door = Door(world.cluster, keys, scheme=world.keyring.scheme)
+        self._needed = quorum.quorum(world.members)
+        self._proved: set[tuple[bytes, tuple[bytes, ...]]] = set()
+
+    def persisted(self, node: Node, records: Sequence[Record]) -> None:
+        """See Checker."""
+        if not node.honest:
+            return
+        for record in records:
+            if isinstance(record, EntryRecord) and record.commits:
+                known = (record.entry_hash, record.commits)
+                if known not in self._proved:
+                    self._entry(node, record)
+                    self._proved.add(known)
+
+    def _entry(self, node: Node, record: EntryRecord) -> None:
+        entry = record.entry
+        signers: set[int] = set()
+        views: set[int] = set()
+        for frame in record.commits:
+            try:
+                message = self._door.statement(self.world.peer(node.name), frame).message
+            except PeerError as error:
+                self.fail(f"{node.name}: entry {entry.sequence} rests on a bad frame: {error}")
+            if not isinstance(message, m.Commit) or (message.sequence, message.digest) != (
+                entry.sequence,
+                entry.batch_digest,
+            ):
+                self.fail(f"{node.name}: entry {entry.sequence} rests on another statement")
+            signers.add(message.sender)
+            views.add(message.view)
+        if len(signers) < self._needed or len(views) != 1:
+            self.fail(f"{node.name}: {len(signers)} of {self._needed} members prove entry {entry.sequence}")
+        if m.entry_hash(entry) != record.entry_hash:
+            self.fail(f"{node.name}: entry {entry.sequence} has another hash")

@@ -1,0 +1,57 @@
+"""Was every operation that did something still valid, and allowed to its principal? (R14, R15)
+
+Reads the agreed log and genesis, nothing of the machine that executed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.checkers.base import Checker
+from simulator.checkers.history import History
+from simulator.node import Node
+from simulator.world import World
+from validators.consensus import messages as m
+from validators.consensus.effects import Record
+
+__all__ = ["Validity"]
+
+FREE = frozenset({"open_session", "barrier"})
+"""Kinds that take no capability."""
+
+
+class Validity(Checker):
+    """An outcome `ok` in the log, first of its nonce, must have been due."""
+
+    name = "validity"
+
+    def __init__(self, world: World, history: History) -> None:
+        super().__init__(world)
+        self._history = history
+        self._read = 0
+        self._may = {p.name for p in world.genesis.principals if p.grants}
+        self._nonces: set[tuple[str, str, bytes]] = set()
+
+    def persisted(self, node: Node, records: Sequence[Record]) -> None:
+        """See Checker."""
+        bundles = self._history.bundles
+        while self._read < len(bundles):
+            sequence, bundle, outcomes = bundles[self._read]
+            self._read += 1
+            for operation, outcome in zip(bundle.operations, outcomes, strict=True):
+                if outcome.code == "ok":
+                    self._due(sequence, bundle.principal, operation)
+
+    def _due(self, sequence: int, principal: str, operation: m.Operation) -> None:
+        if operation.nonce:
+            key = (principal, operation.actor, operation.nonce)
+            if key in self._nonces:
+                return  # the first outcome, told again
+            self._nonces.add(key)
+        timestamp = self._history.timestamps[sequence]
+        if operation.valid_until < timestamp:
+            self.fail(
+                f"{operation.kind} at {sequence} was executed {timestamp - operation.valid_until} us late"
+            )
+        if operation.kind not in FREE and principal not in self._may:
+            self.fail(f"{principal} may do nothing, but its {operation.kind} at {sequence} is ok")

@@ -1,0 +1,142 @@
+"""What a seed stands for: a random cluster, its links, faults, liars and traffic, drawn before it begins.
+
+Named worlds (simulator.worlds) narrow a draw to one kind of trouble.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from simulator.adversary import ADVERSARIES
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND, SECOND
+from simulator.faults import Plan, draw_plan
+from simulator.network import LinkQuality
+from simulator.workload import Traffic
+from simulator.world import Settings
+from validators import quorum
+from validators.genesis import Parameters
+
+__all__ = ["Draw", "Parting", "Silence", "draw", "smaller"]
+
+SIZES = (1, 2, 3, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 10, 13)
+SMALL_MEMBERS = 7
+REAL_EVERY = 50
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """Messages that get lost for a while."""
+
+    kind: str = ""
+    """Name of the message type; "": every one."""
+    sender: str | None = None
+    receiver: str | None = None
+    start: int = 0
+    end: int = 1 << 62
+    """World times."""
+    share: float = 1.0
+
+
+class Parting(msgspec.Struct, frozen=True):
+    """From `start` on only members of one group hear each other; whoever is in none hears all."""
+
+    start: int
+    groups: tuple[tuple[str, ...], ...]
+
+
+class Draw(msgspec.Struct, frozen=True):
+    """Everything that a seed decides before the world begins."""
+
+    settings: Settings
+    traffic: Traffic
+    plan: Plan
+    adversaries: tuple[str, ...]
+    """One kind for each liar, at most f."""
+    duration: int
+    """Virtual nanoseconds of the safety phase."""
+    rogue: bool = False
+    """True: a client lies too."""
+    liars: tuple[int, ...] = ()
+    """Indexes of the liars; (): drawn."""
+    dead: bool = True
+    """True: as many members as may be are dead in the liveness phase, else all live."""
+    silences: tuple[Silence, ...] = ()
+    partings: tuple[Parting, ...] = ()
+
+
+def draw(seed: int) -> Draw:
+    """A random world. Every fiftieth signs with real Ed25519 (R39): a smaller one, as a signature costs
+    twenty times as much."""
+    if seed % REAL_EVERY == 0:
+        drawn = smaller(_draw(seed))
+        return msgspec.structs.replace(
+            drawn,
+            settings=msgspec.structs.replace(drawn.settings, real_signatures=True),
+            duration=min(drawn.duration, 2 * SECOND),
+        )
+    return _draw(seed)
+
+
+def _draw(seed: int) -> Draw:
+    dice = Dice(seed).fork("draw")
+    members = dice.pick(SIZES)
+    bare = dice.hit(0.05)
+    quality = LinkQuality(
+        latency_min=dice.pick((50_000, 200_000, MILLISECOND)),
+        latency_max=dice.pick((MILLISECOND, 3 * MILLISECOND, 20 * MILLISECOND)),
+        slow_share=0.0 if bare else dice.pick((0.0, 0.0, 0.01, 0.05)),
+        slow_max=dice.pick((50 * MILLISECOND, 500 * MILLISECOND, 4 * SECOND)),
+        loss=0.0 if bare else dice.pick((0.0, 0.0, 0.01, 0.05, 0.2)),
+        duplication=0.0 if bare else dice.pick((0.0, 0.0, 0.02, 0.2)),
+        reorder=0.0 if bare else dice.pick((0.0, 0.0, 0.05, 0.5)),
+    )
+    settings = Settings(
+        members=members,
+        learners=dice.pick((0, 1, 1)),
+        gateways=dice.pick((1, 2, 3)),
+        quality=quality,
+        parameters=Parameters(
+            checkpoint_interval=dice.pick((2, 5, 10, 10)),
+            view_timeout=dice.pick((100_000, 300_000, 800_000)),
+            sessions_max=dice.pick((4, 64)),
+            batch_operations_max=dice.pick((8, 1_000)),
+        ),
+    )
+    traffic = Traffic(
+        tickets=dice.pick((3, 30)),
+        pause_max=dice.pick((20 * MILLISECOND, 100 * MILLISECOND, 400 * MILLISECOND)),
+    )
+    liars = dice.below(quorum.faults(members) + 1) if not bare else 0
+    return Draw(
+        settings=settings,
+        traffic=traffic,
+        plan=Plan(heal=1) if bare else _plan(dice, members),
+        adversaries=tuple(dice.pick(ADVERSARIES) for _ in range(liars)),
+        duration=dice.between(2, 12) * SECOND,
+        rogue=not bare and dice.hit(0.3),
+    )
+
+
+def _plan(dice: Dice, members: int) -> Plan:
+    """Faults for a cluster of this size. A single member has nobody to check its clock: once it jumped
+    ahead, batch time stays ahead too and every request has expired; that is no promise of n = 1."""
+    plan = draw_plan(dice)
+    return plan if members > 1 else msgspec.structs.replace(plan, wall_jump=0)
+
+
+def smaller(drawn: Draw) -> Draw:
+    """The same kind of trouble in a world that is quickly played; it is another world."""
+    members = min(drawn.settings.members, SMALL_MEMBERS)
+    pause = max(drawn.traffic.pause_max, 150 * MILLISECOND)
+    return msgspec.structs.replace(
+        drawn,
+        settings=msgspec.structs.replace(drawn.settings, members=members),
+        traffic=msgspec.structs.replace(drawn.traffic, pause_max=pause),
+        plan=msgspec.structs.replace(
+            drawn.plan,
+            pause_max=min(drawn.plan.pause_max, SECOND),
+            away_max=min(drawn.plan.away_max, SECOND),
+        ),
+        adversaries=drawn.adversaries[: quorum.faults(members)],
+        duration=min(drawn.duration, 4 * SECOND),
+    )

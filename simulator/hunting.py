@@ -1,0 +1,46 @@
+"""Who catches a planted bug: its own seed first, then others of its world."""
+
+from __future__ import annotations
+
+import msgspec
+
+from simulator.campaign import Task, run
+from simulator.mutants import MUTANTS
+
+__all__ = ["Verdict", "hunt"]
+
+SEEDS_MAX = 40
+"""Seeds tried from a mutant's own one on, before it has got away."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What became of a planted bug."""
+
+    name: str
+    rule: str
+    sentence: str
+    caught: bool
+    seed: int
+    checker: str | None
+    violation: str | None
+    command: str
+    """Exits 1 with the checker's name; without `--mutant NAME` it exits 0."""
+
+
+def hunt(name: str) -> Verdict:
+    """Plant it in one seed after the other. A seed counts only when the product itself breaks no promise
+    in it."""
+    mutant = MUTANTS[name]
+    for seed in range(mutant.seed, mutant.seed + SEEDS_MAX):
+        task = Task(seed, mutant.world, name)
+        report = run(task)
+        if report.violation is None or run(Task(seed, mutant.world)).violation is not None:
+            continue
+        return _verdict(name, seed, report.checker, report.violation)
+    return _verdict(name, mutant.seed, None, None)
+
+
+def _verdict(name: str, seed: int, checker: str | None, violation: str | None) -> Verdict:
+    mutant = MUTANTS[name]
+    command = f"manage.py simulator run --mutant {name} --seed {seed} --world {mutant.world}"
+    return Verdict(name, mutant.rule, mutant.sentence, checker is not None, seed, checker, violation, command)

@@ -1,0 +1,164 @@
+"""Exactly once, outcomes, state and time: rows 8, 9 and 20; R12 to R15, R24 to R26."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from simulator.mutants.registry import Plant, mutant
+from tickets.machine import TicketApplication, operations
+from tickets.machine.nonces import NonceTable
+from tickets.machine.operations import Operations
+from tickets.machine.principals import Principals
+from tickets.machine.tree import StateTree
+from validators.consensus.executor import Executor
+from validators.consensus.sessions import SessionTable
+
+
+@mutant("executes-as-often-as-it-comes", "R12 R19 P9", seed=1)
+def executes_twice(plant: Plant) -> None:
+    """There is no session table: a bundle is executed each time that it is ordered."""
+    plant.put(TicketApplication, "_refuse_session", lambda self, bundle: None)
+    plant.put(TicketApplication, "repeated", lambda self, bundle: None)
+
+
+@mutant("session-window-open", "R12 P9", world="rogue")
+def window_open(plant: Plant) -> None:
+    """Numbers beyond a session's window are taken."""
+    right = SessionTable.refuse
+
+    def mutant(self: SessionTable, key: Any, *, principal: str, number: int, done_below: int) -> Any:
+        reason = right(self, key, principal=principal, number=number, done_below=done_below)
+        return None if reason == "outside_session_window" else reason
+
+    plant.put(SessionTable, "refuse", mutant)
+
+
+@mutant("session-evicted-by-chance", "R12 P8", world="many-sessions")
+def evicts_by_chance(plant: Plant) -> None:
+    """Which session goes when the table is full depends on how long this process has run."""
+    right = SessionTable.open
+
+    def mutant(self: Any, key: Any, principal: str) -> None:
+        count = self._opened = getattr(self, "_opened", 0) + 1
+        if count % 2 and len(self._sessions) >= self._capacity:
+            self._evict(list(self._sessions)[-1])
+        right(self, key, principal)
+
+    plant.put(SessionTable, "open", mutant)
+
+
+@mutant("nonce-forgotten", "R13 P9", world="repeats")
+def nonce_forgotten(plant: Plant) -> None:
+    """A repeated operation is a new one."""
+    plant.put(NonceTable, "get", lambda self, principal, actor, nonce: None)
+
+
+@mutant("nonce-for-any-body", "R13", world="rogue")
+def nonce_any_body(plant: Plant) -> None:
+    """A nonce gives the first outcome to another operation too."""
+
+    def mutant(self: Operations, operation: Any, first: Any, request: bytes, shown: bytes) -> Any:
+        from tickets.machine import reasons
+
+        return reasons.CODE_OF[first.code], shown
+
+    plant.put(Operations, "_repeat", mutant)
+
+
+@mutant("never-expires", "R14", world="short-lived")
+def never_expires(plant: Plant) -> None:
+    """An operation is executed however late it is ordered."""
+    right = Operations.apply
+
+    def mutant(self: Operations, operation: Any, principal: str, index: int, *, opening: bool = False) -> Any:
+        timestamp = self._timestamp
+        if operation.valid_until < timestamp:
+            self._timestamp = operation.valid_until
+        try:
+            return right(self, operation, principal, index, opening=opening)
+        finally:
+            self._timestamp = timestamp
+
+    refuse = TicketApplication.refuse
+
+    def let_in(self: TicketApplication, bundle: Any, timestamp: int) -> Any:
+        reason = refuse(self, bundle, timestamp)
+        return None if reason == "expired" else reason
+
+    plant.put(Operations, "apply", mutant)
+    plant.put(TicketApplication, "refuse", let_in)
+    plant.put(operations, "VALID_FOR_MAX", 1 << 62)
+
+
+@mutant("everybody-may", "R15", world="guest")
+def everybody_may(plant: Plant) -> None:
+    """Capabilities are not looked at."""
+    plant.put(Principals, "may", lambda self, principal, capability, event: True)
+
+
+@mutant("consumes-again", "P9 R13", world="calm")
+def consumes_again(plant: Plant) -> None:
+    """A consumed ticket can be admitted again."""
+    from tickets.machine.transitions import TRANSITIONS, State
+
+    row = dict(TRANSITIONS["admit"])
+    row[State.CONSUMED] = State.CONSUMED
+    changed = {**TRANSITIONS, "admit": row}
+    plant.put(operations, "TRANSITIONS", changed)
+
+
+@mutant("root-of-the-process", "P8 R24", seed=0)
+def root_of_process(plant: Plant) -> None:
+    """The state root depends on the process that computes it."""
+    right = TicketApplication.root
+    numbers = count(1)
+
+    def mutant(self: Any) -> bytes:
+        if not hasattr(self, "_number"):
+            self._number = next(numbers)
+        return bytes(right(self)[:-8] + self._number.to_bytes(8, "big"))
+
+    plant.put(TicketApplication, "root", mutant)
+
+
+@mutant("root-leaves-out-changes", "R24 R25", world="crashes")
+def stale_root(plant: Plant) -> None:
+    """A leaf that is replaced does not mark its bucket: the root stays what it was."""
+    right = StateTree.replace
+
+    def mutant(self: StateTree, place: int, old: bytes, new: bytes) -> None:
+        known = place in self._changed
+        right(self, place, old, new)
+        if not known:
+            self._changed.discard(place)
+
+    plant.put(StateTree, "replace", mutant)
+
+
+@mutant("reads-own-uptime", "R22 P8", world="crashes")
+def reads_uptime(plant: Plant) -> None:
+    """Execution adds how many batches this process has executed to the time."""
+    right = TicketApplication.execute
+
+    def mutant(self: Any, bundles: Any, *, sequence: int, timestamp: int) -> Any:
+        count = self._done = getattr(self, "_done", 0) + 1
+        return right(self, bundles, sequence=sequence, timestamp=timestamp + count)
+
+    plant.put(TicketApplication, "execute", mutant)
+
+
+@mutant("log-root-of-the-head", "R26", world="crashes")
+def log_root_of_head(plant: Plant) -> None:
+    """After a restart the log's tree begins anew, so that its root covers only what came since."""
+    right = Executor.restore
+
+    def mutant(self: Executor, recovery: Any, signer: Any) -> Any:
+        from validators.consensus.log_tree import Frontier
+
+        notes = right(self, recovery, signer)
+        if self.executed:
+            self.frontier = Frontier()
+        return notes
+
+    plant.put(Executor, "restore", mutant)

@@ -1,0 +1,187 @@
+"""Persist before speaking, and what a restart must know: rows 11 and 20, R4 to R11."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from simulator.mutants.registry import Plant, mutant
+from validators import host
+from validators.consensus import restore
+from validators.consensus.effects import Effects, EntryRecord, SlotRecord, StateRecord
+from validators.consensus.executor import Executor
+from validators.consensus.outbox import Outbox
+from validators.consensus.own import Own
+from validators.consensus.replica import Replica
+from validators.host import Host
+from validators.ports import JournalError
+
+
+def forgets(plant: Plant, lost: Callable[[Any], bool]) -> None:
+    """Records of one kind do not become durable."""
+    persist = Outbox.persist
+
+    def without(self: Outbox, record: Any) -> None:
+        if not lost(record):
+            persist(self, record)
+
+    plant.put(Outbox, "persist", without)
+
+
+def _is_slot(phase: str) -> Callable[[Any], bool]:
+    return lambda record: isinstance(record, SlotRecord) and record.phase == phase
+
+
+@mutant("proposal-not-kept", "R6 P11", seed=0)
+def proposal_not_kept(plant: Plant) -> None:
+    """PREPARE leaves though the PRE-PREPARE with its batch is not durable."""
+    forgets(plant, _is_slot("pre_prepare"))
+
+
+@mutant("certificate-not-kept", "R6 P11", seed=1)
+def certificate_not_kept(plant: Plant) -> None:
+    """COMMIT leaves though the prepared certificate is not durable."""
+    forgets(plant, _is_slot("prepared"))
+
+
+@mutant("view-change-not-kept", "R6 R29", seed=3)
+def view_change_not_kept(plant: Plant) -> None:
+    """VIEW-CHANGE leaves though it is not durable."""
+    forgets(plant, _is_slot("view_change"))
+
+
+@mutant("new-view-not-kept", "R6 R33", world="leaderless")
+def new_view_not_kept(plant: Plant) -> None:
+    """NEW-VIEW leaves though it is not durable."""
+    forgets(plant, _is_slot("new_view"))
+
+
+@mutant("speaks-first", "R6 R8 P11", seed=0)
+def speaks_first(plant: Plant) -> None:
+    """What is said leaves before the journal has it."""
+    finish = Host._finish
+
+    def mutant(self: Host, effects: Effects, now: Any) -> None:
+        for send in effects.send:
+            self.transport.send(send)
+        effects.send = []
+        finish(self, effects, now)
+
+    plant.put(Host, "_finish", mutant)
+
+
+@mutant("never-syncs", "R6 R9", world="crashes")
+def never_syncs(plant: Plant) -> None:
+    """No turn is synced; votes leave while their records can still be lost."""
+    plant.put(host, "_must_last", lambda effects: False)
+
+
+@mutant("restart-forgets-votes", "R7 P11", world="crashes")
+def restart_forgets(plant: Plant) -> None:
+    """A restarted replica does not take up its own votes."""
+    right = restore._restore_slot
+
+    def mutant(core: Any, record: SlotRecord) -> None:
+        if record.phase not in ("prepare", "commit", "pre_prepare"):
+            right(core, record)
+
+    plant.put(restore, "_restore_slot", mutant)
+
+
+@mutant("restart-forgets-promise", "R7 R29", world="crashes")
+def restart_forgets_promise(plant: Plant) -> None:
+    """A restarted replica forgets that it left its view, and votes in it again."""
+    right = restore._restore_view
+
+    def mutant(core: Any, slots: Any) -> None:
+        right(core, [record for record in slots if record.phase != "view_change"])
+
+    plant.put(restore, "_restore_view", mutant)
+
+
+@mutant("restart-forgets-certificates", "R6 R33", world="all-crash")
+def restart_forgets_certificates(plant: Plant) -> None:
+    """A restarted replica's VIEW-CHANGE carries nothing that was prepared before."""
+    right = restore.restore
+
+    def mutant(core: Any, recovery: Any) -> None:
+        slots = tuple(record for record in recovery.slots if record.phase != "prepared")
+        right(core, msgspec.structs.replace(recovery, slots=slots))
+
+    plant.put(restore, "restore", mutant)
+
+
+@mutant("full-disk-shrugged-off", "R8", world="full-disks")
+def full_disk(plant: Plant) -> None:
+    """When persisting fails, the turn is said all the same."""
+    finish = Host._finish
+
+    def mutant(self: Host, effects: Effects, now: Any) -> None:
+        with suppress(JournalError):
+            self.journal.append(effects.persist)
+        finish(self, Effects([], effects.send, effects.reply, effects.notes), now)
+
+    plant.put(Host, "_finish", mutant)
+
+
+@mutant("entries-not-kept", "R9 P20", seed=0)
+def entries_not_kept(plant: Plant) -> None:
+    """Clients are answered, but the log entry is not written."""
+    forgets(plant, lambda record: isinstance(record, EntryRecord))
+
+
+@mutant("rows-replayed-twice", "R9 P20", world="crashes")
+def rows_twice(plant: Plant) -> None:
+    """After a restart the entry that the rows hold already is executed once more."""
+    right = Executor.restore
+
+    def mutant(self: Executor, recovery: Any, signer: Any) -> Any:
+        applied = recovery.applied_sequence
+        if any(record.entry.sequence == applied for record in recovery.entries):
+            recovery = msgspec.structs.replace(recovery, applied_sequence=applied - 1)
+        return right(self, recovery, signer)
+
+    plant.put(Executor, "restore", mutant)
+
+
+@mutant("rows-by-half", "R9 P20", world="crashes")
+def rows_by_half(plant: Plant) -> None:
+    """Of the rows that changed, only every second is written."""
+    right = Host._write_rows
+
+    def mutant(self: Host) -> None:
+        changes = self.application.changes
+        self.application.changes = lambda: changes()[::2]  # type: ignore[method-assign]
+        try:
+            right(self)
+        finally:
+            del self.application.changes
+
+    plant.put(Host, "_write_rows", mutant)
+
+
+@mutant("votes-without-ledger", "R11 P11", world="lost-disks")
+def votes_without_ledger(plant: Plant) -> None:
+    """A member whose ledger was lost votes as if it remembered."""
+    right = Replica.__init__
+
+    def mutant(self: Replica, config: Any, signer: Any, application: Any, voting: bool, **more: Any) -> None:
+        right(self, config, signer, application, True, **more)
+
+    plant.put(Replica, "__init__", mutant)
+    plant.put(Replica, "stop_voting", lambda self, reason: None)
+
+
+@mutant("believes-strangers-about-itself", "R11", world="impostor")
+def any_own(plant: Plant) -> None:
+    """Any statement in its own name that comes back costs a member its vote, said or not."""
+    plant.put(Own, "refuse", lambda self, message: None)
+
+
+@mutant("vote-flag-not-kept", "R11", world="lost-disks")
+def flag_not_kept(plant: Plant) -> None:
+    """That it may not vote is not written down."""
+    forgets(plant, lambda record: isinstance(record, StateRecord))

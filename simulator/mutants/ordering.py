@@ -1,0 +1,233 @@
+"""Quorums, votes, the door: rows 1 to 3, 10, 15, 16 and the normal case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.mutants.registry import Plant, mutant
+from validators import quorum
+from validators.consensus import messages as m
+from validators.consensus.clients import Clients
+from validators.consensus.execution import Execution
+from validators.consensus.executor import Executor
+from validators.consensus.log import Log, Slot, Tally
+from validators.consensus.ordering import Ordering
+from validators.consensus.pool import Pool
+from validators.consensus.proposing import Proposing
+from validators.consensus.replica import Replica
+from validators.wire import Door, door, signer
+
+
+@mutant("quorum-2f+1", "P1", world="equivocator-of-five")
+def old_quorum(plant: Plant) -> None:
+    """A quorum is 2f + 1, right only where n = 3f + 1."""
+    plant.put(quorum, "quorum", lambda members: 2 * quorum.faults(members) + 1)
+
+
+@mutant("quorum-minus-one", "P1", world="equivocator")
+def short_quorum(plant: Plant) -> None:
+    """One vote less than a quorum decides."""
+    right = quorum.quorum
+    plant.put(quorum, "quorum", lambda members: max(1, right(members) - 1))
+
+
+@mutant("door-open", "P2 R1", world="impostor")
+def door_open(plant: Plant) -> None:
+    """No signature is checked."""
+    plant.put(Door, "_check", lambda self, key, envelope, signer: None)
+
+
+@mutant("vote-without-digest", "P2", world="equivocator")
+def no_digest(plant: Plant) -> None:
+    """Votes are counted for a slot, whatever batch they name."""
+    add = Tally.add
+
+    def mutant(self: Tally, sender: int, digest: bytes, frame: bytes) -> int:
+        count = add(self, sender, digest, frame)
+        return max(count, len(self.votes))
+
+    plant.put(Tally, "add", mutant)
+
+
+@mutant("signs-no-cluster", "R1 P10", world="foreigner")
+def no_cluster(plant: Plant) -> None:
+    """What is signed does not name the cluster."""
+
+    def mutant(cluster: bytes, kind: int, body: bytes) -> bytes:
+        return b"".join((b"dtvn/v1/signed\0", kind.to_bytes(1, "big"), body))
+
+    plant.put(door, "signed_bytes", mutant)
+    plant.put(signer, "signed_bytes", mutant)
+
+
+@mutant("digest-without-time", "R1 P16", world="equivocator")
+def digest_without_time(plant: Plant) -> None:
+    """The batch digest leaves the proposed timestamp out."""
+    from validators.consensus import executor, proposing
+
+    right = m.batch_digest
+
+    def mutant(view: int, proposed: int, requests: Any) -> bytes:
+        return right(view, 0, requests)
+
+    for owner in (m, executor, proposing):
+        plant.put(owner, "batch_digest", mutant)
+
+
+@mutant("any-epoch", "P10 R35", world="foreigner")
+def any_epoch(plant: Plant) -> None:
+    """Statements of another epoch count in this one."""
+    from simulator.cluster import ClusterKeys
+
+    def key(self: Any, epoch: int, index: int) -> bytes | None:
+        members = self._genesis.members
+        return members[index].public_key if 0 <= index < len(members) else None
+
+    plant.put(ClusterKeys, "member_key", key)
+    plant.put(Replica, "_refuse_sender", lambda self, message: None)
+
+
+@mutant("counts-votes-twice", "P3", world="parrot")
+def counts_twice(plant: Plant) -> None:
+    """Each copy of a vote counts."""
+
+    def add(self: Tally, sender: int, digest: bytes, frame: bytes) -> int:
+        from validators.consensus.log import Vote
+
+        self.votes[sender] = Vote(digest, frame)
+        count = self.counts[digest] = self.counts.get(digest, 0) + 1
+        return count
+
+    def on_commit(self: Ordering, verified: Any) -> None:
+        message = verified.message
+        slot = self.core.log.slots.get(message.sequence)
+        if slot is not None and slot.view == message.view and message.sequence > self.core.executed:
+            self._count_commit(slot, message.sender, message.digest, verified.frame)
+
+    plant.put(Tally, "add", add)
+    plant.put(Ordering, "refuse_commit", lambda self, message, *more: None)
+    plant.put(Ordering, "on_commit", on_commit)
+
+
+@mutant("batch-time-runs-back", "R3 P16", seed=2)
+def clock_runs_back(plant: Plant) -> None:
+    """The effective timestamp is the proposed one, earlier or later than the last."""
+    plant.put(Executor, "effective", lambda self, batch: batch.batch.proposed)
+
+
+@mutant("believes-any-clock", "R3 P16", world="timekeeper")
+def any_clock(plant: Plant) -> None:
+    """Backups do not compare a fresh proposal's time with their own clock."""
+    right = Ordering.refuse_content
+
+    def mutant(self: Ordering, batch: Any, view: int) -> Any:
+        reason = right(self, batch, view)
+        return None if reason == "bad_timestamp" else reason
+
+    plant.put(Ordering, "refuse_content", mutant)
+
+
+@mutant("proposes-uptime", "R2", world="calm")
+def proposes_uptime(plant: Plant) -> None:
+    """The primary stamps batches with its monotonic clock instead of the wall's."""
+    from validators.consensus.effects import Now
+
+    right = Proposing._propose
+
+    def mutant(self: Proposing, bundles: Any) -> None:
+        now = self.core.now
+        self.core.now = Now(now.monotonic, now.monotonic)
+        right(self, bundles)
+        self.core.now = now
+
+    plant.put(Proposing, "_propose", mutant)
+
+
+@mutant("wants-everything", "R5 P15", world="calm")
+def wants_everything(plant: Plant) -> None:
+    """No cheap check stands before signatures."""
+    plant.put(Replica, "wants", lambda self, header: None)
+
+
+@mutant("ignores-window", "R20 P15", world="flooder")
+def no_window(plant: Plant) -> None:
+    """Votes for any sequence, however far, open a slot."""
+    plant.put(Log, "inside", lambda self, sequence: sequence > self.stable)
+
+
+@mutant("batch-without-limit", "R20", world="tiny-batches")
+def no_limit(plant: Plant) -> None:
+    """A primary puts everything that waits into one batch."""
+    right = Pool.take
+    plant.put(Pool, "take", lambda self, operations_max, bytes_max: right(self, 1 << 30, 1 << 30))
+
+
+@mutant("proposes-beyond-window", "R20 P6", world="lost-checkpoints")
+def beyond_window(plant: Plant) -> None:
+    """A primary goes on proposing above its window."""
+
+    def mutant(self: Proposing) -> int | None:
+        core = self.core
+        if not core.pool.waiting_operations or not core.may_vote(core.views.view) or not core.is_primary:
+            return None
+        return core.now.monotonic if core.executed >= self.hold_until else None
+
+    plant.put(Proposing, "ready_at", mutant)
+
+
+@mutant("only-own-proposal", "R21", world="equivocator")
+def only_own(plant: Plant) -> None:
+    """A replica prepares and executes the first proposal that it saw and no other."""
+    right = Ordering.advance
+
+    def advance(self: Ordering, slot: Slot) -> None:
+        if slot.digest is None or slot.withheld is None:
+            right(self, slot)
+
+    def decide(self: Ordering, certificate: Any) -> None:
+        slot = self.core.log.slots.get(certificate.sequence)
+        if slot is not None and slot.digest is not None and certificate.sequence > self.core.executed:
+            certificate = type(certificate)(
+                certificate.view, certificate.sequence, slot.digest, certificate.frames
+            )
+        self.core.log.decisions.setdefault(certificate.sequence, certificate)
+
+    plant.put(Ordering, "advance", advance)
+    plant.put(Ordering, "decide", decide)
+
+
+@mutant("executes-out-of-order", "R22")
+def out_of_order(plant: Plant) -> None:
+    """What is decided is executed at once, gaps or not."""
+    right = Execution.run
+
+    def mutant(self: Execution) -> None:
+        right(self)
+        decisions = self.core.log.decisions
+        for sequence in sorted(decisions):
+            batch = self.core.bodies.get(decisions[sequence].digest)
+            if batch is not None and sequence not in self.core.log.digests:
+                self.perform(batch, commits=decisions[sequence].frames, view=decisions[sequence].view)
+                decisions.pop(sequence, None)
+
+    plant.put(Execution, "run", mutant)
+
+
+@mutant("hears-only-primary", "P14", world="censor")
+def no_forward(plant: Plant) -> None:
+    """A backup neither forwards a request nor keeps it waiting."""
+    right = Clients.on_bundle
+
+    def mutant(self: Clients, verified: Any) -> None:
+        if self.core.is_primary:
+            right(self, verified)
+
+    plant.put(Clients, "on_bundle", mutant)
+
+
+@mutant("no-evidence", "P22", world="equivocator")
+def no_evidence(plant: Plant) -> None:
+    """Contradictions are refused and forgotten."""
+    from validators.consensus.evidence import Evidence
+
+    plant.put(Evidence, "_note", lambda self, *arguments: None)

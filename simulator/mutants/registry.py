@@ -1,0 +1,75 @@
+"""Planted bugs: small named changes of the product's own code that exist only while a world plays.
+
+The product holds no switch for them. A mutant replaces attributes of the core's classes and modules inside
+`planted(name)` and puts them back afterwards. Each names the rule (PROTOCOL R, PITFALLS P) that it takes
+out, and the world and seed in which a checker notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+__all__ = ["MUTANTS", "Mutant", "Plant", "mutant", "planted"]
+
+
+class Plant:
+    """Replaces attributes and remembers what stood there."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[Any, str, Any]] = []
+
+    def put(self, owner: Any, name: str, value: Any) -> None:
+        """`owner.name` is `value` until the world ends. A name that is not there is a mistake here."""
+        self._before.append((owner, name, vars(owner)[name]))
+        setattr(owner, name, value)
+
+    def dig_out(self) -> None:
+        """Everything is as before."""
+        while self._before:
+            owner, name, value = self._before.pop()
+            setattr(owner, name, value)
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """One planted bug."""
+
+    name: str
+    rule: str
+    """What it takes out: `R7`, `P3` or both."""
+    sentence: str
+    """What is wrong now, for people."""
+    world: str
+    seed: int
+    change: Callable[[Plant], None]
+
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+def mutant(name: str, rule: str, *, world: str = "small", seed: int = 0) -> Callable[[Any], Any]:
+    """Register a function as a mutant; its docstring is the sentence."""
+
+    def register(change: Callable[[Plant], None]) -> Callable[[Plant], None]:
+        if name in MUTANTS:
+            raise ValueError(f"two mutants are called {name}")
+        sentence = " ".join((change.__doc__ or "").split())
+        MUTANTS[name] = Mutant(name, rule, sentence, world, seed, change)
+        return change
+
+    return register
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The product with this bug, or, for "", as it is. Raise KeyError for a name that there is not."""
+    plant = Plant()
+    try:
+        if name:
+            MUTANTS[name].change(plant)
+        yield
+    finally:
+        plant.dig_out()

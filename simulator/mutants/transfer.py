@@ -1,0 +1,137 @@
+"""Checkpoints, the low mark, and fetching the log: rows 6, 7, 17; R23 to R28."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.mutants.registry import Plant, mutant
+from validators.consensus import catch_up, entries
+from validators.consensus.catch_up import CatchUp
+from validators.consensus.certificate import CommitCertificate
+from validators.consensus.checkpoint import Checkpoints
+from validators.consensus.learner import Learner
+from validators.consensus.reporting import Reporting
+
+
+@mutant("weak-checkpoint", "R24 P7", seed=0)
+def weak_checkpoint(plant: Plant) -> None:
+    """A checkpoint that f + 1 signed is called stable."""
+    count = Checkpoints._count
+
+    def mutant(self: Checkpoints, sequence: int) -> None:
+        self.core.q, right = self.core.config.f + 1, self.core.q
+        count(self, sequence)
+        self.core.q = right
+
+    plant.put(Checkpoints, "_count", mutant)
+
+
+@mutant("counts-other-states", "R24 P7", world="forger")
+def other_states(plant: Plant) -> None:
+    """CHECKPOINTs count for a sequence, whatever state they name."""
+    right = Checkpoints._count
+
+    def mutant(self: Checkpoints, sequence: int) -> None:
+        votes = self._votes.get(sequence, {})
+        mine = self._contents.get(sequence)
+        if mine is not None:
+            for sender, (_content, frame) in list(votes.items()):
+                votes[sender] = (mine, frame)
+        right(self, sequence)
+
+    plant.put(Checkpoints, "_count", mutant)
+
+
+@mutant("forgets-unproved", "R24 P7", seed=0)
+def forgets_unproved(plant: Plant) -> None:
+    """A replica prunes what it executed, proved or not."""
+    from validators.consensus.effects import Prune
+
+    right = Checkpoints.on_executed
+
+    def mutant(self: Checkpoints, sequence: int) -> None:
+        right(self, sequence)
+        self.core.outbox.persist(Prune(sequence))
+
+    plant.put(Checkpoints, "on_executed", mutant)
+
+
+@mutant("checkpoint-said-once", "P6 R24", world="lost-checkpoints")
+def said_once(plant: Plant) -> None:
+    """A CHECKPOINT that was lost is not said again, and no other message brings its certificate."""
+    plant.put(Checkpoints, "said_by", lambda self, member: [])
+    plant.put(Checkpoints, "adopt", lambda self, certificate: None)
+    plant.put(Reporting, "is_incomplete", lambda self: False)
+
+
+@mutant("believes-any-page", "R23 P17", world="librarian")
+def any_page(plant: Plant) -> None:
+    """An entry's COMMITs need not be a quorum's, nor for its batch."""
+
+    def mutant(frames: Any, nested: Any, config: Any) -> Any:
+        first = nested[frames[0]].message
+        return CommitCertificate(first.view, first.sequence, first.digest, tuple(frames))
+
+    plant.put(entries, "read_commits", mutant)
+    plant.put(entries, "_fits", lambda certificate, entry: True)
+
+
+@mutant("pages-without-proof", "R23 P17 R28", world="librarian")
+def without_proof(plant: Plant) -> None:
+    """A page of the log is taken without any proof."""
+    right = entries.read_range
+
+    def mutant(verified: Any, executor: Any, config: Any) -> Any:
+        found = right(verified, executor, config)
+        if found.honest:
+            return found
+        links = []
+        expected = executor.executed + 1
+        for (entry, _body, _commits), batch in zip(verified.message.entries, verified.batches, strict=True):
+            if entry.sequence != expected or batch is None:
+                break
+            links.append(entries.Link(entry, batch, CommitCertificate(0, expected, batch.digest, ())))
+            expected += 1
+        return entries.Range(links=tuple(links), checkpoint=None, honest=True)
+
+    from validators.consensus import learner
+
+    plant.put(catch_up, "read_range", mutant)
+    plant.put(learner, "read_range", mutant)
+
+
+@mutant("one-word-is-a-target", "R23 R30 P17", world="boaster")
+def one_word(plant: Plant) -> None:
+    """One member's word is believed about how far the log reaches, and held on to."""
+
+    def mutant(self: CatchUp, member: int, executed: int) -> None:
+        self.said[member] = executed
+        self._vouched = max(self._vouched, executed)
+        self.held_until = self.core.now.monotonic + (1 << 50)
+        self.look()
+        self.held_until = self.core.now.monotonic + (1 << 50)
+
+    plant.put(CatchUp, "on_said", mutant)
+
+
+@mutant("learner-believes-its-source", "R28", world="librarian")
+def learner_believes(plant: Plant) -> None:
+    """A learner writes the entry that its source claims, not the one it executed."""
+    right = Learner._execute
+
+    def mutant(self: Learner, link: Any, source: int) -> None:
+        executor = self.executor
+        right(self, link, source)
+        if executor.executed == link.entry.sequence:
+            from validators.consensus.messages import entry_hash
+
+            executor.head = entry_hash(link.entry)
+
+    plant.put(Learner, "_execute", mutant)
+
+
+@mutant("never-catches-up", "R23 R30", world="crashes")
+def never_catches_up(plant: Plant) -> None:
+    """A member that lags waits for messages that nobody sends any more."""
+    plant.put(CatchUp, "look", lambda self: None)
+    plant.put(CatchUp, "deadline", lambda self: None)

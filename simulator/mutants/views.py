@@ -1,0 +1,255 @@
+"""Suspicion, view changes, timers: rows 4, 5, 13, 14; R29 to R33."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from simulator.mutants.registry import Plant, mutant
+from validators.consensus import certificate, new_view, view_change
+from validators.consensus.clients import Clients
+from validators.consensus.effects import SlotRecord
+from validators.consensus.messages import NULL_BATCH_DIGEST
+from validators.consensus.new_view import Plan
+from validators.consensus.replica import Replica
+from validators.consensus.reporting import Reporting
+from validators.consensus.suspicion import Suspicion
+from validators.consensus.view_change import Views
+
+
+@mutant("drops-what-was-prepared", "R33 P4", world="leaderless")
+def prepared_is_dropped(plant: Plant) -> None:
+    """A view change carries nothing over."""
+    plan = new_view.plan
+
+    def mutant(claims: Any) -> Plan:
+        return plan([msgspec.structs.replace(claim, prepared=()) for claim in claims])
+
+    plant.put(view_change, "plan", mutant)
+
+
+@mutant("lowest-view-wins", "R33 P4", world="leaderless")
+def lowest_view_wins(plant: Plant) -> None:
+    """Of two certificates for one sequence the older one is carried over."""
+    plan = new_view.plan
+
+    def mutant(claims: Any) -> Plan:
+        flipped = []
+        for claim in claims:
+            prepared = tuple(msgspec.structs.replace(p, view=-p.view) for p in claim.prepared)
+            flipped.append(msgspec.structs.replace(claim, prepared=prepared))
+        return plan(flipped)
+
+    plant.put(view_change, "plan", mutant)
+
+
+@mutant("believes-new-view", "R33 P4", world="usurper")
+def believes_new_view(plant: Plant) -> None:
+    """A NEW-VIEW is not recomputed: what it proposes is taken as it stands."""
+    module: Any = view_change
+    plan, carried = new_view.plan, module._carried
+
+    def believing(self: Views, verified: Any) -> None:
+        message = verified.message
+        if not self.is_ahead(message.view):
+            return
+        used = [claim for claim in self.claims.values() if claim.view == message.view][: self.core.q]
+        if len(used) < self.core.q:
+            return
+        said = carried(verified)
+        found = plan(used)
+        digests = tuple((proposal.sequence, proposal.digest) for proposal in said)
+
+        def as_said(_claims: Any) -> Plan:
+            return msgspec.structs.replace(found, digests=digests)
+
+        module.plan = as_said
+        try:
+            self.enter(verified.frame, message, used)
+        finally:
+            module.plan = plan
+
+    plant.put(Views, "_try", believing)
+
+
+@mutant("proofs-not-counted", "R33 P4", world="usurper")
+def proofs_not_counted(plant: Plant) -> None:
+    """A prepared certificate may rest on votes of another view, or on none."""
+    right = certificate.read_prepared
+
+    def mutant(proof: Any, nested: Any, config: Any) -> Any:
+        found = right(proof, nested, config)
+        proposal = nested.get(proof.pre_prepare)
+        if found is not None or proposal is None:
+            return found
+        message = proposal.message
+        return certificate.Prepared(message.view, message.sequence, message.digest, proof)
+
+    plant.put(new_view, "read_prepared", mutant)
+
+
+@mutant("checkpoint-not-proved", "R24 P4 P7", world="usurper")
+def checkpoint_not_proved(plant: Plant) -> None:
+    """A checkpoint in a VIEW-CHANGE is believed without a quorum's signatures."""
+
+    def mutant(frames: Any, nested: Any, config: Any) -> Any:
+        first = nested[frames[0]].message
+        content = (first.sequence, first.state_root, first.log_root, first.timestamp)
+        return certificate.CheckpointCertificate(*content, frames=tuple(frames))
+
+    plant.put(new_view, "read_checkpoint", mutant)
+
+
+@mutant("holes-stay-open", "R33 P5", world="gaps")
+def holes_stay_open(plant: Plant) -> None:
+    """A sequence with no certificate below one that has one gets no null request."""
+    plan = new_view.plan
+
+    def mutant(claims: Any) -> Plan:
+        found = plan(claims)
+        digests = tuple(pair for pair in found.digests if pair[1] != NULL_BATCH_DIGEST)
+        return msgspec.structs.replace(found, digests=digests)
+
+    plant.put(view_change, "plan", mutant)
+
+
+@mutant("null-request-moves-time", "R3 P5", world="gaps")
+def null_moves_time(plant: Plant) -> None:
+    """A null request moves batch time on."""
+    from validators.consensus.executor import Executor
+
+    right = Executor.effective
+
+    def mutant(self: Executor, batch: Any) -> int:
+        return right(self, batch) + int(batch.digest == NULL_BATCH_DIGEST)
+
+    plant.put(Executor, "effective", mutant)
+
+
+@mutant("carried-is-judged", "R19 R3", world="leaderless")
+def carried_is_judged(plant: Plant) -> None:
+    """What a NEW-VIEW demands is refused for its view and time like a fresh proposal."""
+    from validators.consensus.ordering import Ordering
+
+    right = Ordering.demand
+
+    def mutant(self: Ordering, sequence: int, digest: bytes, frame: bytes) -> Any:
+        slot = right(self, sequence, digest, frame)
+        slot.carried = False
+        return slot
+
+    plant.put(Ordering, "demand", mutant)
+
+
+@mutant("votes-while-leaving", "R29", world="leaderless")
+def votes_while_leaving(plant: Plant) -> None:
+    """A member that sent its VIEW-CHANGE goes on voting below it."""
+    right = Views.leave
+
+    def mutant(self: Views, view: int, reason: str) -> None:
+        before = self.view
+        right(self, view, reason)
+        if self.changing and self.view == view and before + 1 == view:
+            self.view, self.changing = before, False
+
+    plant.put(Views, "leave", mutant)
+
+
+@mutant("one-cry-is-enough", "R29 P13", world="alarmed")
+def one_cry(plant: Plant) -> None:
+    """A single suspicion makes everybody leave the view."""
+
+    def mutant(self: Suspicion, verified: Any) -> None:
+        view = verified.message.view
+        if view > self.core.views.view and self.core.voting:
+            self.core.views.leave(view, "somebody cried")
+
+    plant.put(Suspicion, "on_suspect", mutant)
+
+
+@mutant("leaves-alone", "R29 P13", world="one-way")
+def leaves_alone(plant: Plant) -> None:
+    """A member with a ground of its own leaves without waiting for others."""
+
+    def mutant(self: Suspicion) -> None:
+        core = self.core
+        if core.n == 1 or not core.voting:
+            return
+        ground = self._own_ground()
+        if ground is not None:
+            core.views.leave(core.views.view + 1, ground)
+
+    plant.put(Suspicion, "evaluate", mutant)
+
+
+@mutant("never-suspects", "R30 P13", world="idler")
+def never_suspects(plant: Plant) -> None:
+    """Nothing that a primary does or leaves undone is a ground."""
+    plant.put(Suspicion, "_own_ground", lambda self: None)
+
+
+@mutant("waiting-is-no-ground", "R30 P14", world="idler")
+def waiting_is_no_ground(plant: Plant) -> None:
+    """Waiting work that does not move is no ground, as long as heartbeats come."""
+    right = Suspicion._own_ground
+
+    def mutant(self: Suspicion) -> str | None:
+        ground = right(self)
+        return None if ground in ("no_progress", "unfair", "starved") else ground
+
+    plant.put(Suspicion, "_own_ground", mutant)
+
+
+@mutant("new-view-never-awaited", "R29 P13", world="idlers")
+def no_new_view_timer(plant: Plant) -> None:
+    """Nobody minds that the next primary does not come with its NEW-VIEW."""
+    right = Suspicion._own_ground
+
+    def mutant(self: Suspicion) -> str | None:
+        ground = right(self)
+        return None if ground == "no_new_view" else ground
+
+    plant.put(Suspicion, "_own_ground", mutant)
+
+
+@mutant("timeout-without-cap", "R31 P13", world="long-night")
+def no_cap(plant: Plant) -> None:
+    """T doubles with each failed view change for ever, and never comes back to base."""
+    plant.put(Suspicion, "timeout", property(lambda self: self._base << min(self.failures, 40)))
+    plant.put(Suspicion, "on_stable", lambda self: None)
+    for name in ("on_member_returned",):
+        plant.put(Suspicion, name, lambda self, *arguments: None)
+
+
+@mutant("pause-is-blamed", "R31", world="sleepers")
+def pause_is_blamed(plant: Plant) -> None:
+    """A replica that was suspended takes its own sleep for the primary's silence."""
+    plant.put(Replica, "_was_paused", lambda self, gap, now: False)
+
+
+@mutant("nothing-said-again", "R33 P13", world="lossy")
+def nothing_again(plant: Plant) -> None:
+    """What was lost on the way is never sent again."""
+    plant.put(Reporting, "on_status", lambda self, verified: None)
+
+
+@mutant("requests-not-taken-over", "R33 P14", world="leaderless")
+def not_taken_over(plant: Plant) -> None:
+    """Requests of batches that a view change drops are forgotten."""
+    plant.put(Clients, "requeue", lambda self, bundles: None)
+    plant.put(Clients, "forward_waiting", lambda self, interval: None)
+
+
+@mutant("enters-views-unwritten", "R6 R33", world="leaderless")
+def views_unwritten(plant: Plant) -> None:
+    """That a view was entered is not durable: a restart falls back into an older one."""
+    from validators.consensus.outbox import Outbox
+
+    persist = Outbox.persist
+
+    def mutant(self: Outbox, record: Any) -> None:
+        if not (isinstance(record, SlotRecord) and record.phase in ("view", "new_view")):
+            persist(self, record)
+
+    plant.put(Outbox, "persist", mutant)

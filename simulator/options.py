@@ -1,0 +1,68 @@
+"""What a run by hand is asked to be: the options of `simulator run`, their defaults and limits."""
+
+from __future__ import annotations
+
+import msgspec
+
+from simulator.adversary import ADVERSARIES
+from validators import quorum
+
+__all__ = ["MIXED", "OptionError", "Options", "check"]
+
+MIXED = ("equivocator", "mutator", "mute", "sluggard")
+"""Kinds of the liars, in turn, where none is named: two tongues, wrong digests, silence, delay."""
+
+
+class OptionError(ValueError):
+    """An option outside its limits; `field` names it."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(f"{field}: {text}")
+        self.field = field
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A cluster whose gates validate one ticket every 10 ms."""
+
+    nodes: int = 7
+    byzantine_nodes: int = 2
+    tickets: int = 100
+    duration_seconds: int = 60
+    """Virtual seconds that the run may take; it ends when all tickets are done."""
+    latency_ms: int = 50
+    """One way, of every message."""
+    packet_loss_rate: float = 0.01
+    enable_partitions: bool = False
+    """Before each ticket, one time in twenty, the first third of the nodes is cut off for 5 s."""
+    seed: int = 1
+    adversary: str = ""
+    """Kind of every liar; "": one of each of MIXED in turn."""
+    crash_rate: float = 0.0
+    """Crashes of a random node for each virtual second."""
+
+
+LIMITS: tuple[tuple[str, float, float], ...] = (
+    ("nodes", 4, 30),
+    ("tickets", 1, 1_000),
+    ("duration_seconds", 10, 600),
+    ("latency_ms", 0, 1_000),
+    ("packet_loss_rate", 0, 0.5),
+    ("crash_rate", 0, 10),
+)
+
+
+def check(options: Options) -> Options:
+    """The options themselves; raise OptionError for the first that is outside its limits."""
+    for field, low, high in LIMITS:
+        value = getattr(options, field)
+        if not low <= value <= high:  # a NaN is outside too
+            raise OptionError(field, f"{value} is not between {low} and {high}")
+    most = quorum.faults(options.nodes)
+    if not 0 <= options.byzantine_nodes <= most:
+        raise OptionError(
+            "byzantine_nodes",
+            f"{options.byzantine_nodes} is not between 0 and {most}, what {options.nodes} nodes tolerate",
+        )
+    if options.adversary and options.adversary not in ADVERSARIES:
+        raise OptionError("adversary", f"{options.adversary!r} is none of {', '.join(ADVERSARIES)}")
+    return options

@@ -1,0 +1,263 @@
+"""A run by hand: so many nodes, liars and tickets over such a network, and what came of each ticket.
+
+Every number is measured on the real protocol: a round is one ticket's `validate`, successful when a quorum
+of members holds the log entry that validated it; validated tickets are counted in the state of an honest
+member. When the last ticket is done the network heals, everybody catches up and the checkers ask their last
+questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from simulator.adversary import corrupt
+from simulator.campaign import heal, settle
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND, SECOND
+from simulator.cluster import Cluster
+from simulator.gateway import Gateway, Request
+from simulator.mutants.registry import planted
+from simulator.network import LinkQuality
+from simulator.node import Node
+from simulator.onlooker import Onlooker
+from simulator.options import MIXED, Options
+from simulator.report import Fingerprint
+from simulator.violation import Violation
+from simulator.world import Settings
+from tickets.machine import TicketApplication, commands
+from tickets.machine.transitions import State
+from validators import quorum
+from validators.consensus.messages import Operation
+from validators.genesis import Parameters
+
+__all__ = ["PlainRun", "Results"]
+
+PACE = 10 * MILLISECOND
+"""One ticket so often."""
+PROGRESS_EVERY = 10
+PARTITION_SHARE = 0.05
+PARTITION_TIME = 5 * SECOND
+BACK_AFTER = 2 * SECOND
+"""A crashed node starts again."""
+ISSUED_AT_ONCE = 50
+PATIENCE = 600 * SECOND
+TIMEOUT_MIN = 800 * MILLISECOND
+TIMEOUT_LATENCIES = 16
+"""T is at least so many one-way latencies: a round of PBFT takes five, with loss some more."""
+
+
+class Results(msgspec.Struct):
+    """What `simulator run` reports."""
+
+    total_tickets: int
+    validated_tickets: int = 0
+    consensus_rounds: int = 0
+    successful_rounds: int = 0
+    failed_rounds: int = 0
+    success_rate: float = 0.0
+    """Percent of the rounds."""
+    messages_sent: int = 0
+    messages_received: int = 0
+    partition_events: int = 0
+    average_latency_ms: float = 0.0
+    """Virtual time from a ticket's scan to f + 1 equal receipts."""
+    seed: int = 0
+    virtual_seconds: float = 0.0
+    events: int = 0
+    view_changes: int = 0
+    crashes: int = 0
+    fingerprint: str = ""
+    ended: str = ""
+    """all_processed, timed_out or violation."""
+    checker: str | None = None
+    violation: str | None = None
+
+
+class PlainRun:
+    """One run; `progress(current, rounds, succeeded, failed)` is told every ten tickets and at the end."""
+
+    def __init__(
+        self, options: Options, progress: Callable[[int, int, int, int], None], *onlookers: Onlooker
+    ) -> None:
+        self.options = options
+        self.results = Results(total_tickets=options.tickets, seed=options.seed)
+        self._progress = progress
+        self._told = -1
+        latency = options.latency_ms * MILLISECOND
+        settings = Settings(
+            members=options.nodes,
+            gateways=1,
+            real_signatures=False,
+            quality=LinkQuality(
+                latency_min=latency, latency_max=latency + latency // 10, loss=options.packet_loss_rate
+            ),
+            parameters=Parameters(view_timeout=max(TIMEOUT_MIN, TIMEOUT_LATENCIES * latency) // 1_000),
+        )
+        cluster = self.cluster = Cluster(options.seed, settings)
+        self._fingerprint = Fingerprint(lambda: cluster.world.time)
+        cluster.world.audience.add(self._fingerprint, *onlookers)
+        self._dice: Dice = cluster.world.dice.fork("plain")
+        self._requests: list[Request] = []
+        self._asked = 0
+        self._answered = self._good = 0
+        cluster.gateways[0].observers.append(self)
+        self.liars: dict[str, str] = {}
+        for index in range(options.byzantine_nodes):
+            self.liars[cluster.world.member_names[index]] = options.adversary or MIXED[index % len(MIXED)]
+
+    def run(self, mutant: str = "") -> Results:
+        """Play it; a broken promise is in the results, not raised."""
+        results = self.results
+        world = self.cluster.world
+        with planted(mutant):
+            try:
+                self._play()
+            except Violation as violation:
+                results.ended = "violation"
+                results.violation, results.checker = str(violation), violation.checker
+        results.messages_sent, results.messages_received = world.sent, world.received
+        results.virtual_seconds = round(world.time / SECOND, 3)
+        results.events = world.events
+        results.view_changes = len(self.cluster.history.entered)
+        results.fingerprint = self._fingerprint.hex()
+        return results
+
+    def _play(self) -> None:
+        world = self.cluster.world
+        end = self.options.duration_seconds * SECOND
+        for name, kind in self.liars.items():
+            corrupt(self.cluster, name, kind)
+        self.cluster.start()
+        world.after(100 * MILLISECOND, self._issue)
+        if self.options.crash_rate:
+            world.after(self._until_crash(), self._crash)
+        done = world.run(end, done=self._all_over)
+        self.results.ended = "all_processed" if done else "timed_out"
+        self._asked, asked = self.options.tickets, self._asked  # nothing more is asked
+        heal(self.cluster, None, 0)
+        settle(self.cluster)
+        self._count(asked)
+        self.cluster.finish()
+
+    # --- traffic ---------------------------------------------------------------------------------
+
+    @property
+    def _gateway(self) -> Gateway:
+        return self.cluster.gateways[0]
+
+    def _issue(self) -> None:
+        tickets = self.options.tickets
+        for first in range(0, tickets, ISSUED_AT_ONCE):
+            numbers = range(first, min(first + ISSUED_AT_ONCE, tickets))
+            self._gateway.ask([self._operation("issue", n) for n in numbers], wait=PATIENCE)
+        self.cluster.world.after(PACE, self._next)
+
+    def _next(self) -> None:
+        """The next ticket's scan, when the tickets were issued."""
+        options, world = self.options, self.cluster.world
+        if self._asked >= options.tickets:
+            return
+        world.after(PACE, self._next)
+        if any(not request.over for request in self._gateway.requests[: self._issues()]):
+            return
+        if options.enable_partitions and self._dice.hit(PARTITION_SHARE):
+            self._part()
+        request = self._gateway.ask([self._operation("validate", self._asked)], wait=PATIENCE)
+        if request is None:
+            return  # overloaded: the same ticket again, later
+        self._requests.append(request)
+        self._asked += 1
+
+    def _issues(self) -> int:
+        return -(-self.options.tickets // ISSUED_AT_ONCE)
+
+    def _operation(self, kind: str, number: int) -> Operation:
+        wall = self._gateway.clock.now().wall
+        world = self.cluster.world
+        return commands.build(
+            commands.COMMANDS[kind](),
+            ticket=f"ticket-{number}",
+            actor="gate-0",
+            entry=world.member_names[number % world.members],
+            valid_until=(wall + 590 * SECOND) // 1_000,
+            nonce=f"{kind} {number}".encode(),
+        )
+
+    def answered(self, gateway: Gateway, request: Request) -> None:
+        """See gateway.ClientObserver."""
+        if request.operations[0].kind != "validate":
+            return
+        self._answered += 1
+        self._good += request.results is not None and request.results[0].code == "ok"
+        if self._answered % PROGRESS_EVERY == 0:
+            self._tell()
+
+    def _all_over(self) -> bool:
+        return self._answered == self.options.tickets
+
+    def _tell(self) -> None:
+        if self._answered != self._told:
+            self._told = self._answered
+            rounds, failed = len(self._requests), self._answered - self._good
+            self._progress(self._answered, rounds, self._good, failed)
+
+    # --- faults ----------------------------------------------------------------------------------
+
+    def _part(self) -> None:
+        world = self.cluster.world
+        self.results.partition_events += 1
+        names = world.member_names
+        cut = names[: max(1, len(names) // 3)]
+        rest = [name for name in (*world.nodes, *world.endpoints) if name not in cut]
+        world.network.part(cut, rest)
+        world.after(PARTITION_TIME, world.network.cuts.clear)
+
+    def _until_crash(self) -> int:
+        return 1 + self._dice.below(round(2 * SECOND / self.options.crash_rate))
+
+    def _crash(self) -> None:
+        world = self.cluster.world
+        node: Node = self._dice.pick(list(world.nodes.values()))
+        if node.up:
+            node.crash()
+            self.results.crashes += 1
+            world.after(BACK_AFTER, world.start, node)
+        if self._asked < self.options.tickets:
+            world.after(self._until_crash(), self._crash)
+
+    # --- results ---------------------------------------------------------------------------------
+
+    def _count(self, asked: int) -> None:
+        """Look at logs and states, not at what anybody says."""
+        cluster, results = self.cluster, self.results
+        needed = quorum.quorum(cluster.world.members)
+        logs = [node.disk.log for node in cluster.world.nodes.values() if node.index is not None]
+        rounds = 0
+        for place, (operation, outcome) in cluster.history.outcomes.items():
+            if operation.kind != "validate" or outcome.code != "ok":
+                continue
+            found = [log[place[0] - 1] for log in logs if len(log) >= place[0]]
+            hashes = [record.entry_hash for record in found if record is not None]
+            rounds += max(hashes.count(h) for h in hashes) >= needed
+        results.consensus_rounds = asked
+        results.successful_rounds = rounds
+        results.failed_rounds = asked - rounds
+        results.success_rate = round(100 * rounds / asked, 2) if asked else 0.0
+        results.validated_tickets = self._validated()
+        waits = [request.ended_at - request.asked_at for request in self._requests if request.over]
+        results.average_latency_ms = round(sum(waits) / len(waits) / MILLISECOND, 3) if waits else 0.0
+        self._tell()
+
+    def _validated(self) -> int:
+        """Validated tickets in the state of an honest member."""
+        node = next(node for node in self.cluster.world.honest_members() if node.host is not None)
+        application = node.host.application if node.host is not None else None
+        if not isinstance(application, TicketApplication):
+            raise TypeError("a member runs the ticket machine")
+        found = 0
+        for number in range(self.options.tickets):
+            state = application.ticket(commands.DEFAULT_EVENT, f"ticket-{number}")
+            found += state is not None and state.state is State.VALIDATED
+        return found

@@ -1,0 +1,63 @@
+"""Twins (OPODIS 2021) enumerated for n = 4: one member runs twice, and the network is parted in rounds.
+
+A scenario is: which member has a twin (the primary of view 0 or of view 1), and for each of ROUNDS rounds
+one of the fifteen ways to part five nodes into two groups (the empty parting included). Leaders follow from
+the views that the partings force. All 2 x 16^2 scenarios are numbered; the seed is the number, and what is
+beyond them plays them again with other chances.
+"""
+
+from __future__ import annotations
+
+from simulator.clock import MILLISECOND, SECOND
+from simulator.draw import Draw, Parting
+from simulator.faults import Plan
+from simulator.network import LinkQuality
+from simulator.workload import Traffic
+from simulator.world import Settings
+from validators.genesis import Parameters
+
+__all__ = ["COUNT", "ROUNDS", "draw", "scenario"]
+
+ROUNDS = 2
+ROUND = 900 * MILLISECOND
+"""Enough for two view changes at T = 200 ms."""
+TWINNED = ("r0", "r1")
+MEMBERS = ("r0", "r1", "r2", "r3")
+PARTINGS = 1 << len(MEMBERS)
+"""Five nodes, the twin always in the second group: 2^4 ways."""
+COUNT = len(TWINNED) * PARTINGS**ROUNDS
+
+
+def scenario(number: int) -> tuple[str, tuple[tuple[tuple[str, ...], ...], ...]]:
+    """(member with a twin, the two groups of each round)."""
+    number %= COUNT
+    number, which = divmod(number, len(TWINNED))
+    twinned = TWINNED[which]
+    rounds = []
+    for _ in range(ROUNDS):
+        number, first = divmod(number, PARTINGS)
+        here = tuple(name for place, name in enumerate(MEMBERS) if first >> place & 1)
+        there = tuple(name for name in (*MEMBERS, f"{twinned}~twin") if name not in here)
+        rounds.append((here, there))
+    return twinned, tuple(rounds)
+
+
+def draw(seed: int) -> Draw:
+    """The scenario of this number as a world."""
+    twinned, rounds = scenario(seed)
+    return Draw(
+        settings=Settings(
+            members=len(MEMBERS),
+            learners=0,
+            gateways=2,
+            quality=LinkQuality(latency_min=MILLISECOND, latency_max=2 * MILLISECOND),
+            parameters=Parameters(checkpoint_interval=5, view_timeout=200_000),
+        ),
+        traffic=Traffic(tickets=5, pause_max=80 * MILLISECOND),
+        plan=Plan(pause_max=100 * SECOND),
+        adversaries=("twin/parted",),
+        liars=(MEMBERS.index(twinned),),
+        duration=SECOND // 2 + ROUNDS * ROUND,
+        partings=tuple(Parting(SECOND // 2 + number * ROUND, groups) for number, groups in enumerate(rounds)),
+        dead=False,
+    )

@@ -1,0 +1,173 @@
+"""Named worlds: from a seed to a draw. `random` is anything at all; the others look for one kind of trouble.
+
+A planted bug (simulator.mutants) names the world in which its seed finds it; without the bug the same world
+and seed break no promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from simulator import twins
+from simulator.clock import MILLISECOND, SECOND
+from simulator.draw import Draw, Silence, draw, smaller
+from simulator.faults import Plan
+from simulator.network import LinkQuality
+from simulator.workload import Traffic
+from simulator.world import Settings
+from validators.genesis import Parameters
+
+__all__ = ["WORLDS", "world_of"]
+
+Drawing = Callable[[int], Draw]
+
+QUIET = Plan(heal=1)
+CLEAN = LinkQuality(latency_min=200_000, latency_max=MILLISECOND)
+TRAFFIC = Traffic(tickets=10, pause_max=80 * MILLISECOND)
+BUSY = Traffic(tickets=30, pause_max=8 * MILLISECOND)
+PARAMETERS = Parameters(checkpoint_interval=5, view_timeout=500_000)
+SMALL_BATCHES = Parameters(checkpoint_interval=5, view_timeout=500_000, batch_operations_max=4)
+CRASHES = Plan(
+    pause_max=300 * MILLISECOND, away_max=500 * MILLISECOND, crash=2, crash_in_turn=3, crash_all=1, heal=0
+)
+
+
+def world_of(name: str, seed: int) -> Draw:
+    """The draw of a seed in a named world; raise KeyError for a name that there is not."""
+    return WORLDS[name](seed)
+
+
+def small(seed: int) -> Draw:
+    """A random world, quickly played."""
+    return smaller(draw(seed))
+
+
+def of(
+    *liars: str,
+    at: tuple[int, ...] = (),
+    plan: Plan = QUIET,
+    members: int = 4,
+    parameters: Parameters = PARAMETERS,
+    quality: LinkQuality = CLEAN,
+    traffic: Traffic = TRAFFIC,
+    duration: int = 5 * SECOND,
+    **more: Any,
+) -> Drawing:
+    """A world of (mostly) four members with exactly this trouble; the seed decides the rest. `more`: other
+    fields of Settings and Draw."""
+
+    settings = {name: value for name, value in more.items() if name in Settings.__struct_fields__}
+    rest = {name: value for name, value in more.items() if name not in settings}
+
+    def drawn(_seed: int) -> Draw:
+        return Draw(
+            settings=msgspec.structs.replace(
+                Settings(members=members, quality=quality, parameters=parameters), **settings
+            ),
+            traffic=traffic,
+            plan=plan,
+            adversaries=liars,
+            duration=duration,
+            liars=at or tuple(range(len(liars))),
+            **{"dead": False, **rest},
+        )
+
+    return drawn
+
+
+LOST_COMMITS = tuple(
+    Silence("Commit", receiver=f"r{index}", start=SECOND // 2, end=3 * SECOND, share=0.4)
+    for index in range(4)
+)
+LEADERLESS = Plan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, part=1, heal=2)
+NO_CHECKPOINTS = (Silence("Checkpoint", start=SECOND // 4, end=3 * SECOND),)
+
+WORLDS: dict[str, Drawing] = {
+    "random": draw,
+    "small": small,
+    "twins": twins.draw,
+    "calm": of(),
+    "lossy": of(quality=msgspec.structs.replace(CLEAN, loss=0.25), duration=6 * SECOND),
+    "crashes": of(plan=CRASHES, duration=6 * SECOND, dead=True),
+    "all-crash": of(
+        plan=Plan(pause_max=400 * MILLISECOND, away_max=300 * MILLISECOND, crash_all=1, heal=0),
+        silences=LOST_COMMITS,
+        traffic=BUSY,
+    ),
+    "full-disks": of(plan=Plan(pause_max=300 * MILLISECOND, away_max=500 * MILLISECOND, disk_full=1, heal=0)),
+    "lost-disks": of(
+        plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, disk_lost=2, crash=1, heal=0)
+    ),
+    "sleepers": of(
+        plan=Plan(pause_max=400 * MILLISECOND, away_max=2 * SECOND, suspend=1, heal=0), duration=8 * SECOND
+    ),
+    "leaderless": of(plan=LEADERLESS, silences=LOST_COMMITS, traffic=BUSY, duration=5 * SECOND),
+    "gaps": of(
+        plan=LEADERLESS,
+        parameters=SMALL_BATCHES,
+        traffic=BUSY,
+        gateways=3,
+        silences=tuple(
+            Silence("PrePrepare", sender=f"r{index}", start=SECOND // 2, end=3 * SECOND, share=0.5)
+            for index in range(4)
+        ),
+    ),
+    "long-night": of(
+        plan=Plan(pause_max=700 * MILLISECOND, away_max=700 * MILLISECOND, crash=1, heal=0),
+        duration=40 * SECOND,
+        traffic=Traffic(tickets=10, pause_max=400 * MILLISECOND),
+        dead=True,
+    ),
+    "lost-checkpoints": of(silences=NO_CHECKPOINTS, traffic=BUSY),
+    "tiny-batches": of(parameters=SMALL_BATCHES, traffic=BUSY, gateways=3),
+    "repeats": of(traffic=Traffic(tickets=10, pause_max=40 * MILLISECOND, repeats=0.5)),
+    "short-lived": of(
+        plan=Plan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, part=2),
+        traffic=Traffic(tickets=10, pause_max=40 * MILLISECOND, valid_min=20 * MILLISECOND, valid_max=SECOND),
+    ),
+    "many-sessions": of(
+        plan=Plan(pause_max=200 * MILLISECOND, away_max=300 * MILLISECOND, client_restart=3, crash=1, heal=0),
+        parameters=Parameters(checkpoint_interval=5, view_timeout=500_000, sessions_max=4),
+        gateways=3,
+        rogue=True,
+    ),
+    "guest": of(gateways=3, guests=1),
+    "rogue": of(rogue=True),
+    "alarmed": of("forger", at=(3,)),
+    "equivocator-of-five": of("equivocator", members=5),
+    "idler": of("idler"),
+    "one-way": of(plan=Plan(pause_max=300 * MILLISECOND, one_way=2, heal=1), duration=6 * SECOND),
+    "usurper": of(
+        "usurper",
+        at=(1,),
+        plan=Plan(pause_max=600 * MILLISECOND, away_max=900 * MILLISECOND, crash=2, part=1, heal=2),
+        silences=LOST_COMMITS,
+        duration=7 * SECOND,
+    ),
+    "idlers": of("idler", "idler", members=7),
+    "censor": of("censor", gateways=1),
+    **{
+        kind: of(kind, plan=Plan(pause_max=SECOND, away_max=500 * MILLISECOND, crash=1, part=1, heal=2))
+        for kind in ("amnesiac", "boaster", "byzzfuzz", "librarian", "miser", "mutator")
+    },
+    **{
+        kind: of(kind)
+        for kind in (
+            "equivocator",
+            "flooder",
+            "foreigner",
+            "forger",
+            "impostor",
+            "mute",
+            "parrot",
+            "sluggard",
+            "timekeeper",
+            "twin",
+            "vandal",
+        )
+    },
+}
+"""Liars stand at the first places, so that they lead the first views."""

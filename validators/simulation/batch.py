@@ -1,0 +1,130 @@
+"""Many runs in several processes: campaigns and mutants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from time import perf_counter, process_time
+from typing import Any, TypeVar
+
+import msgspec
+
+from simulator.campaign import Report, Task, run
+from simulator.hunting import Verdict, hunt
+from simulator.mutants import NOT_PLANTED
+from validators.probes import PROBES
+
+__all__ = ["campaign", "mutants"]
+
+NANOSECONDS_PER_HOUR = 3_600_000_000_000
+AHEAD = 4
+"""Tasks handed to each process before their reports are read: reports of a long campaign do not pile up."""
+
+Tell = Callable[[str], None] | None
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+def campaign(tasks: list[Task], jobs: int, tell: Tell) -> dict[str, Any]:
+    """Play all; return the totals. Violations are told as they come."""
+    started = perf_counter()
+    totals = _Totals()
+    for report, seconds in _spread(_timed, tasks, jobs):
+        totals.add(report, seconds)
+        if report.violation is not None and tell is not None:
+            tell(f"{report.violation}\n  {report.command}")
+    return totals.summary(perf_counter() - started)
+
+
+def mutants(names: list[str], jobs: int, tell: Tell) -> dict[str, Any]:
+    """Plant each of them; return who caught it, with what command."""
+    started = perf_counter()
+    found: list[Verdict] = []
+    for verdict in _spread(hunt, names, jobs):
+        found.append(verdict)
+        if tell is not None:
+            by = f"{verdict.checker} at seed {verdict.seed}" if verdict.caught else "NOBODY"
+            tell(f"{verdict.rule:12} {verdict.name:44} {by}")
+    return {
+        "mutants": [msgspec.to_builtins(verdict) for verdict in found],
+        "total": len(found),
+        "caught": sum(verdict.caught for verdict in found),
+        "not_planted": NOT_PLANTED,
+        "seconds": round(perf_counter() - started, 1),
+    }
+
+
+def _timed(task: Task) -> tuple[Report, float]:
+    before = process_time()
+    report = run(task)
+    return report, process_time() - before
+
+
+def _spread(work: Callable[[Given], Made], given: Iterable[Given], jobs: int) -> Iterator[Made]:
+    """Results in order, from `jobs` processes; one job stays in this process."""
+    if jobs <= 1:
+        yield from map(work, given)
+        return
+    waiting = iter(given)
+    with ProcessPoolExecutor(max_workers=jobs) as pool:
+        futures = [pool.submit(work, item) for item in islice(waiting, AHEAD * jobs)]
+        while futures:
+            yield futures.pop(0).result()
+            futures += [pool.submit(work, item) for item in islice(waiting, 1)]
+
+
+class _Totals:
+    """Sums of a campaign."""
+
+    def __init__(self) -> None:
+        self._runs = self._events = self._virtual = 0
+        self._committed = self._acknowledged = self._sequences = self._views = 0
+        self._seconds = 0.0
+        self._hits = dict.fromkeys(PROBES, 0)
+        self._first: dict[str, int] = {}
+        self._violations: list[dict[str, Any]] = []
+
+    def add(self, report: Report, seconds: float) -> None:
+        """One more report, which took so many seconds of a processor."""
+        self._runs += 1
+        self._events += report.events
+        self._seconds += seconds
+        self._virtual += report.virtual_time
+        self._committed += report.committed
+        self._acknowledged += report.outcomes
+        self._sequences += report.executed
+        self._views += report.view_changes
+        for name, hits in report.probes.items():
+            self._hits[name] = self._hits.get(name, 0) + hits
+            self._first.setdefault(name, report.seed)
+        if report.violation is not None:
+            self._violations.append(
+                {
+                    "seed": report.seed,
+                    "checker": report.checker,
+                    "text": report.violation,
+                    "command": report.command,
+                }
+            )
+
+    def summary(self, seconds: float) -> dict[str, Any]:
+        """`events_per_second` is of one core: events over processor seconds of the runs."""
+        return {
+            "runs": self._runs,
+            "operations_committed": self._committed,
+            "operations_acknowledged": self._acknowledged,
+            "sequences_executed": self._sequences,
+            "virtual_hours": round(self._virtual / NANOSECONDS_PER_HOUR, 3),
+            "events": self._events,
+            "events_per_second": round(self._events / self._seconds) if self._seconds else 0,
+            "seconds": round(seconds, 1),
+            "view_changes": self._views,
+            "probes_hit": sum(1 for hits in self._hits.values() if hits),
+            "probes_total": len(self._hits),
+            "probes": [
+                {"name": name, "hits": hits, "first_seed": self._first.get(name)}
+                for name, hits in self._hits.items()
+            ],
+            "violations": self._violations,
+        }

@@ -1,0 +1,175 @@
+"""Words of `manage.py simulator`: what its flags mean, and what it prints."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from typing import Any
+
+from simulator.campaign import Report
+from simulator.options import Options
+from simulator.plain import Results
+
+__all__ = [
+    "banner",
+    "milliseconds",
+    "nanoseconds",
+    "numbers",
+    "progress",
+    "report",
+    "results",
+    "seconds",
+    "seed_range",
+    "summary",
+    "truth",
+]
+
+UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9}
+PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+WIDTH = 22
+
+# --- flags ---------------------------------------------------------------------------------------
+
+
+def nanoseconds(word: str) -> int:
+    """A duration as `1m30s`, `50ms`, `2.5s`; raise ArgumentTypeError."""
+    if word == "0":
+        return 0
+    parts = PART.findall(word)
+    if not parts or "".join(number + unit for number, unit in parts) != word:
+        raise ArgumentTypeError(f"{word!r} is no duration such as 60s, 1m30s or 50ms")
+    return round(sum(float(number) * UNITS[unit] for number, unit in parts))
+
+
+def seconds(word: str) -> int:
+    """Whole seconds of a duration; a bare number means seconds."""
+    if word.isdecimal():
+        return int(word)
+    duration = nanoseconds(word)
+    if duration % UNITS["s"]:
+        raise ArgumentTypeError(f"{word!r} is not a whole number of seconds")
+    return duration // UNITS["s"]
+
+
+def milliseconds(word: str) -> int:
+    """Whole milliseconds of a duration; a bare number means milliseconds."""
+    if word.isdecimal():
+        return int(word)
+    duration = nanoseconds(word)
+    if duration % UNITS["ms"]:
+        raise ArgumentTypeError(f"{word!r} is not a whole number of milliseconds")
+    return duration // UNITS["ms"]
+
+
+def truth(word: str) -> bool:
+    """`true` or `false`, as in `-partitions=true`."""
+    if word.lower() not in ("true", "false", "1", "0"):
+        raise ArgumentTypeError(f"{word!r} is neither true nor false")
+    return word.lower() in ("true", "1")
+
+
+def seed_range(word: str) -> range:
+    """`A:B` as a range, B excluded; raise ArgumentTypeError."""
+    first, colon, last = word.partition(":")
+    if not colon or not first.isdecimal() or not last.isdecimal() or int(first) >= int(last):
+        raise ArgumentTypeError(f"{word!r} is no range of seeds such as 0:300")
+    return range(int(first), int(last))
+
+
+def numbers(word: str) -> frozenset[int]:
+    """`1,4-9` as a set; raise ArgumentTypeError."""
+    found: set[int] = set()
+    for part in word.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise ArgumentTypeError(f"{word!r} is no list of numbers such as 1,4-9")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+# --- a run by flags (spec, section 10) -----------------------------------------------------------
+
+
+def banner(options: Options, liars: dict[str, str]) -> Iterator[str]:
+    """What is about to be played."""
+    yield "=== DTVN simulator: the validators' own PBFT in a virtual network ==="
+    yield f"Total Nodes: {options.nodes}"
+    yield f"Byzantine Nodes: {options.byzantine_nodes}"
+    yield f"Tickets: {options.tickets}"
+    yield f"Duration: {options.duration_seconds}s"
+    yield f"Network Latency: {options.latency_ms}ms"
+    yield f"Packet Loss: {options.packet_loss_rate:.2%}"
+    yield f"Network Partitions: {str(options.enable_partitions).lower()}"
+    yield f"Crash Rate: {options.crash_rate:g}/s"
+    yield f"Seed: {options.seed}"
+    yield "Starting simulation..."
+    for index, kind in enumerate(liars.values()):
+        yield f"node-{index} is Byzantine: {kind}"
+    yield f"Initialized {options.nodes} nodes, quorum of the honest ones needed for each ticket"
+
+
+def progress(total: int, current: int, rounds: int, succeeded: int, failed: int) -> str:
+    """The line that the Simulator page reads too."""
+    return f"Progress: {current}/{total} tickets | Rounds: {rounds} | Success: {succeeded} | Failed: {failed}"
+
+
+ENDS = {
+    "all_processed": "All tickets processed",
+    "timed_out": "Simulation timed out",
+    "violation": "Simulation stopped: a promise was broken",
+}
+
+
+def results(found: Results) -> Iterator[str]:
+    """What came of it."""
+    yield ENDS[found.ended]
+    yield "=== Simulation Results ==="
+    yield f"Total Tickets: {found.total_tickets}"
+    yield f"Validated Tickets: {found.validated_tickets}"
+    yield f"Consensus Rounds: {found.consensus_rounds}"
+    yield f"Successful Rounds: {found.successful_rounds}"
+    yield f"Failed Rounds: {found.failed_rounds}"
+    yield f"Success Rate: {found.success_rate:.2f}%"
+    yield f"Messages Sent: {found.messages_sent}"
+    yield f"Messages Received: {found.messages_received}"
+    yield f"Partition Events: {found.partition_events}"
+    yield f"Average Latency: {found.average_latency_ms:.3f}ms"
+    yield f"View Changes: {found.view_changes}"
+    yield f"Crashes: {found.crashes}"
+    yield f"Virtual Time: {found.virtual_seconds:.3f}s"
+    yield f"Events: {found.events}"
+    yield f"Fingerprint: {found.fingerprint}"
+
+
+# --- one seed, many seeds ------------------------------------------------------------------------
+
+
+def report(found: Report) -> str:
+    """One seed's end."""
+    lines = []
+    for name in found.__struct_fields__:
+        value = getattr(found, name)
+        if name == "probes":
+            value = ", ".join(f"{probe} {hits}" for probe, hits in sorted(value.items())) or "none"
+        elif name == "virtual_time":
+            value = f"{value / UNITS['s']:.3f} s"
+        lines.append(f"{name:{WIDTH}} {value}")
+    return "\n".join(lines)
+
+
+def summary(found: dict[str, Any], *, with_probes: bool) -> Iterator[str]:
+    """A campaign's end."""
+    for name, value in found.items():
+        if name == "violations":
+            yield f"{name:{WIDTH}} {len(value)}"
+        elif name == "probes":
+            missed = [probe["name"] for probe in value if not probe["hits"]]
+            yield f"{'probes never hit':{WIDTH}} {', '.join(missed) or 'none'}"
+        else:
+            yield f"{name:{WIDTH}} {value}"
+    if with_probes:
+        yield ""
+        yield f"{'probe':44} {'hits':>9} {'first seed':>10}"
+        for probe in found["probes"]:
+            yield f"{probe['name']:44} {probe['hits']:>9} {probe['first_seed']!s:>10}"
