@@ -17,12 +17,14 @@ from validators.consensus.effects import (
     CheckpointRecord,
     EntryRecord,
     Executed,
+    Install,
     Note,
     Record,
 )
 from validators.ledger import encoding, recovery
 from validators.ledger.bodies import Bodies
 from validators.ledger.convictions import Convictions
+from validators.ledger.install import installing
 from validators.ledger.location import Location, drop_alias
 from validators.ledger.materialise import RowWrites
 from validators.ledger.meta import Meta, count_turn, replace_meta
@@ -194,6 +196,26 @@ class Ledger:
         self._convictions.written()
         self._noted = [one for one in self._noted if one.sequence > sequence]
 
+    def install(self, install: Install) -> None:
+        """Replace the whole state by a snapshot, in one synced transaction; `load` must be called next.
+
+        Raises like `append`; then the ledger is as it was.
+        """
+        if self._bodies is None:
+            raise JournalError(self._broken or "The ledger must be loaded before it is written.")
+        sequence = install.checkpoint.sequence
+        if sequence <= self._head.sequence:
+            raise JournalError(f"The log ends at {self._head.sequence}; a snapshot of {sequence} is older.")
+        meta = msgspec.structs.replace(
+            self._meta, applied_sequence=sequence, applied_timestamp=install.checkpoint.timestamp
+        )
+        known = recovery.is_known(self._store, install.checkpoint)
+        self._fail(JournalError("A snapshot was installed: the ledger must be loaded again."))
+        self._store.commit(
+            replace_meta(meta, held_by=self.incarnation), installing(install, known=known), durable=True
+        )
+        self._meta = meta
+
     # --- reading back -----------------------------------------------------------------------------
 
     def load(self) -> Recovery:
@@ -211,8 +233,10 @@ class Ledger:
         return found.recovery
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
-        """Entries first..last, ascending, cut after `bytes_max` of batches (at least one, if any)."""
-        return recovery.read_entries(self._store, first, last, bytes_max)
+        """Entries first..last, ascending, cut after `bytes_max` of batches (at least one, if any) and where
+        one is missing (below a snapshot)."""
+        found = recovery.read_entries(self._store, first, last, bytes_max)
+        return found if found and found[0].entry.sequence == first else []
 
     def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
         """The lowest stable checkpoint at or above `sequence`, or None."""

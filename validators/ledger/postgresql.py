@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -114,7 +115,7 @@ class PostgresStore:
     def commit(
         self,
         fence: Write,
-        writes: Sequence[Write],
+        writes: Iterable[Write],
         *,
         durable: bool,
         body_bytes: int = 0,
@@ -132,7 +133,7 @@ class PostgresStore:
                         cursor.execute("SET LOCAL synchronous_commit = off")
                     fenced = f"WITH fenced AS ({_marks(fence.sql)} RETURNING 1) {UNFENCED}"
                     cursor.execute(fenced.encode(), fence.rows[0])
-                    for write in [*writes, *last]:
+                    for write in chain(writes, last):
                         _run(cursor, write)
                     cursor.execute("COMMIT")
             except BaseException:

@@ -20,6 +20,7 @@ from validators.consensus.effects import (
     SlotRecord,
 )
 from validators.consensus.log_tree import Frontier, append, root
+from validators.consensus.needs import Base
 from validators.consensus.messages import (
     NULL_BATCH_DIGEST,
     Batch,
@@ -31,6 +32,7 @@ from validators.consensus.messages import (
 from validators.ledger import encoding
 from validators.ledger.bodies import Bodies
 from validators.ledger.errors import LedgerDamaged
+from validators.ledger.install import read_base
 from validators.ledger.store import Store
 from validators.ledger.turn import Head
 from validators.ports import JournalError, Recovery
@@ -76,19 +78,26 @@ class Loaded(msgspec.Struct, frozen=True):
 class _Log:
     """State of the walk over all entries."""
 
-    def __init__(self, keep_after: int, checkpoint: CheckpointRecord | None) -> None:
+    def __init__(self, keep_after: int, checkpoint: CheckpointRecord | None, base: Base | None) -> None:
         self.frontier = Frontier()
         self.head = 0
         self.head_hash = NO_PREDECESSOR
         self.kept: list[EntryRecord] = []
         self._keep_after = keep_after
         self._checkpoint = checkpoint
+        self._base = base
         self._spare_bytes = 0
 
     def add(self, record: EntryRecord) -> None:
         """The next entry, already checked by itself."""
         entry = record.entry
         sequence = entry.sequence
+        base = self._base
+        if base is not None and sequence > base.entry.sequence > self.head:
+            self._go_on_from(base)
+        elif base is not None and self.head + 1 < sequence <= base.entry.sequence:
+            # What is left of the time between two snapshots: a chain of its own.
+            self.head, self.head_hash = sequence - 1, entry.previous
         if sequence != self.head + 1:
             raise LedgerDamaged(f"it follows entry {self.head}", sequence=sequence)
         if entry.previous != self.head_hash:
@@ -99,6 +108,26 @@ class _Log:
             )
         self.head, self.head_hash = sequence, record.entry_hash
         self.frontier = append(self.frontier, record.entry_hash)
+        self._check_root(sequence)
+        self.kept.append(record)
+        if sequence <= self._keep_after:
+            self._trim(len(record.body))
+
+    def end(self) -> None:
+        """All entries were read."""
+        if self._base is not None and self._base.entry.sequence > self.head:
+            self._go_on_from(self._base)
+
+    def _go_on_from(self, base: Base) -> None:
+        """What lies between the last entry and the snapshot is not here; from its entry on the log is."""
+        self.head, self.head_hash = base.entry.sequence, entry_hash(base.entry)
+        self.frontier = append(base.before, self.head_hash)
+        self.kept.clear()
+        self._spare_bytes = 0
+        self._check_root(self.head)
+
+    def _check_root(self, sequence: int) -> None:
+        """The log's root must be the one that the newest stable checkpoint signed, if this is its place."""
         checkpoint = self._checkpoint
         if checkpoint is not None and sequence == checkpoint.sequence:
             found = root(self.frontier)
@@ -108,9 +137,6 @@ class _Log:
                     f"{checkpoint.log_root.hex()[:16]}",
                     sequence=sequence,
                 )
-        self.kept.append(record)
-        if sequence <= self._keep_after:
-            self._trim(len(record.body))
 
     def _trim(self, added: int) -> None:
         """Keep a bounded tail of entries that need no replay."""
@@ -123,17 +149,19 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loade
     """Read and check everything; raise LedgerDamaged. `rows`: those after sequence `applied`."""
     store.check()
     checkpoint = _newest_checkpoint(store)
-    log = _Log(applied, checkpoint)
-    for row in store.stream(_SELECT_LOG, (1, LAST)):
-        log.add(_entry_from_row(row))
-    if applied > log.head:
-        raise LedgerDamaged(f"its rows are those after entry {applied}, but the log ends at {log.head}")
-    _check_outcomes(store)
-    slots, bodies, slot_number = _read_slots(store)
     states = tuple(
         encoding.state_from_row(row)
         for row in store.rows("SELECT name, value, checksum FROM ledger_statevalue ORDER BY name")
     )
+    base = read_base(states)
+    log = _Log(applied, checkpoint, base)
+    for row in store.stream(_SELECT_LOG, (1, LAST)):
+        log.add(_entry_from_row(row))
+    log.end()
+    if applied > log.head:
+        raise LedgerDamaged(f"its rows are those after entry {applied}, but the log ends at {log.head}")
+    _check_outcomes(store)
+    slots, bodies, slot_number = _read_slots(store)
     recovery = Recovery(
         frontier=log.frontier,
         applied_sequence=applied,
@@ -142,6 +170,7 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loade
         slots=slots,
         checkpoint=checkpoint,
         states=states,
+        base=base,
     )
     return Loaded(recovery, bodies, Head(log.head, log.head_hash, slot_number))
 
@@ -158,7 +187,7 @@ def read_entries(store: Store, first: int, last: int, bytes_max: int) -> list[En
     for row in store.stream(_SELECT_LOG, (first, last)):
         record = _entry_from_row(row)
         size += len(record.body)
-        if records and size > bytes_max:
+        if records and (size > bytes_max or record.entry.sequence != records[-1].entry.sequence + 1):
             break
         records.append(record)
     return records

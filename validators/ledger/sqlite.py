@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class SqliteStore:
     def commit(
         self,
         fence: Write,
-        writes: Sequence[Write],
+        writes: Iterable[Write],
         *,
         durable: bool,
         body_bytes: int = 0,
@@ -94,7 +94,7 @@ class SqliteStore:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        self._uncopied += body_bytes + PAGE_SIZE * sum(len(write.rows) for write in writes)
+        self._uncopied += body_bytes
         if self._uncopied >= CHECKPOINT_EVERY:
             self.maintain()
         if finish is not None:  # the rows' transaction, for which nobody waits
@@ -176,8 +176,9 @@ class SqliteStore:
         """See Store."""
         self._checkpointer.close()
 
-    def _run(self, writes: Sequence[Write]) -> None:
+    def _run(self, writes: Iterable[Write]) -> None:
         for write in writes:
+            self._uncopied += PAGE_SIZE * len(write.rows)
             if len(write.rows) == 1:
                 self._connection.execute(write.sql, write.rows[0])
             else:

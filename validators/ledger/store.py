@@ -5,7 +5,7 @@ SQL is written once, with `?` as placeholder, and works on both databases (both 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from validators.ports import JournalError
@@ -35,7 +35,7 @@ class Store(Protocol):
     def commit(
         self,
         fence: Write,
-        writes: Sequence[Write],
+        writes: Iterable[Write],
         *,
         durable: bool,
         body_bytes: int = 0,
