@@ -57,6 +57,12 @@ def test_r9_loaded_rows_give_the_same_root_in_any_order(lived: Machine, backward
     assert fresh.changes() == []
 
 
+def test_tickets_are_counted_by_state_and_counted_again_after_a_load(lived: Machine) -> None:
+    expected = {"ISSUED": 462, "VALIDATED": 37, "CONSUMED": 1, "DISPUTED": 1}
+    assert lived.application.count_states() == expected
+    assert lived.reload().count_states() == expected
+
+
 def test_r9_life_goes_on_equally_after_a_load(lived: Machine) -> None:
     fresh = lived.reload()
     bundle = lived.bundle(

@@ -14,6 +14,7 @@ from tickets.machine.rows import TicketRow
 from tickets.machine.snapshot import Staging
 from tickets.machine.state import MachineState
 from tickets.machine.ticket import TicketState, read_state, row_of
+from tickets.machine.transitions import NAMES
 from validators import canonical
 from validators.consensus.application import BundleResult, Execution, Item, Repeated
 from validators.consensus.effects import ApplicationChange, Reason
@@ -46,6 +47,13 @@ class TicketApplication:
     def __len__(self) -> int:
         """Number of tickets."""
         return len(self._state.registry)
+
+    def count_states(self) -> dict[str, int]:
+        """Number of tickets by what people call their state; all four are there."""
+        counts = dict.fromkeys(NAMES.values(), 0)
+        for state, count in self._state.registry.states.items():
+            counts[NAMES[state]] += count
+        return counts
 
     def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> Execution:
         """Apply a batch in order; duplicates, unknown sessions and later epochs are skipped (R12,

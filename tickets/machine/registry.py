@@ -37,6 +37,8 @@ class TicketRegistry:
         # In order of changes, the same on every node.
         self._unsaved: dict[Ticket, None] = {}
         self._count = 0
+        self.states: dict[State, int] = dict.fromkeys(State, 0)
+        """Number of tickets in each state, for whoever watches."""
         self._groups: dict[int, list[Ticket]] = {}
         """Group of the state tree -> its tickets."""
         self._before: dict[Ticket, bytes | None] | None = None
@@ -65,6 +67,8 @@ class TicketRegistry:
             self._before.setdefault(ticket, ticket.state)
         ticket.state = state
         ticket.leaf = leaf
+        self.states[ticket.status] -= 1
+        self.states[status] += 1
         ticket.status = status
         ticket.validator = validator
         self._unsaved[ticket] = None
@@ -116,6 +120,7 @@ class TicketRegistry:
         place = self._tree.insert(canonical.encode(("ticket", (event, ticket))), leaf)
         self._count += 1
         head, window = read_head(state), read_window(issued)
+        self.states[head.state] += 1
         entry = Ticket(
             state,
             issued,

@@ -142,6 +142,10 @@ class Acceptor:
         """True while some connection does not take what it is sent."""
         return bool(self._backlog)
 
+    def frames_waiting(self) -> int:
+        """Frames that connections have not taken yet."""
+        return sum(len(self._routes[route].outbound) for route in self._backlog)
+
     def close(self) -> None:
         """Close every connection at once."""
         self.socket.disable_monitor()

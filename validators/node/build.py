@@ -19,6 +19,7 @@ from tickets.machine import TicketApplication
 from validators import genesis as g
 from validators.consensus import Replica
 from validators.consensus import config as consensus_config
+from validators.consensus.effects import Executed, Note
 from validators.host import Host
 from validators.ledger import Ledger, Location, open_ledger
 from validators.link import public_key_of, read_seed
@@ -27,6 +28,7 @@ from validators.node.inspect import Inspector
 from validators.node.journal import NodeJournal
 from validators.node.keys import VotedStamp
 from validators.node.layout import NodeFolder
+from validators.node.metrics import Exporter, Figures, MeteredTransport
 from validators.node.options import NodeOptions, StartError, read_genesis
 from validators.node.transport import ZmqTransport
 from validators.node.watcher import NodeWatcher, line
@@ -69,6 +71,7 @@ class Node:
         stamp: VotedStamp,
         context: zmq.Context[zmq.Socket[bytes]],
         transport: ZmqTransport,
+        exporter: Exporter,
         logger: logging.Logger,
     ) -> None:
         self.genesis = genesis
@@ -76,10 +79,12 @@ class Node:
         self.id = genesis.members[index].id
         self.cluster = g.cluster_id(genesis)
         self.ledger = ledger
-        self.journal = NodeJournal(ledger, stamp)
+        self.exporter = exporter
+        self.figures = Figures([member.id for member in genesis.members], index)
+        self.journal = NodeJournal(ledger, stamp, self.figures)
         self.transport = transport
         self.logger = logger
-        self.watcher = NodeWatcher(logger, transport.bad_frame, also=ledger.notice)
+        self.watcher = NodeWatcher(logger, transport.bad_frame, also=self._notice)
         self.clock = SystemClock()
         self.inspector = Inspector(self)
         self.disk_full = False
@@ -93,6 +98,7 @@ class Node:
 
     def restart(self) -> None:
         """Throw the dead core away and build another from the ledger (R8)."""
+        self.figures.rebuilds += 1
         self._make_host()
         self.host.start()
 
@@ -107,7 +113,7 @@ class Node:
             application=self.application,
             door=Door(self.cluster, keys, statements_max=config.statements_max),
             journal=self.journal,
-            transport=self.transport,
+            transport=MeteredTransport(self.transport, self.figures),
             clock=self.clock,
             signer=signer,
             watcher=self.watcher,
@@ -170,11 +176,20 @@ class Node:
 
         return {**read.storage_stats(self.ledger.alias), "write_time": self.journal.meter.turn_time}
 
+    def publish(self) -> None:
+        """Show metrics as of now."""
+        self.exporter.publish(self)
+
+    def _notice(self, note: Executed | Note) -> None:
+        self.ledger.notice(note)
+        self.figures.notice(note)
+
     def close(self) -> None:
         """Write what is only in memory but safe to lose, then let go of links, ledger and lock."""
         try:
             self.host.close()
         finally:
+            self.exporter.close()
             self.transport.close()
             self._context.destroy(linger=0)
             self.ledger.close()
@@ -195,6 +210,7 @@ def build_node(root: Path, logger: logging.Logger, options: NodeOptions) -> Node
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         transport = _listen(context, genesis, index, seed, options)
+        exporter = Exporter(options.metrics, logger)
     except BaseException:
         context.destroy(linger=0)
         ledger.close()
@@ -207,6 +223,7 @@ def build_node(root: Path, logger: logging.Logger, options: NodeOptions) -> Node
         stamp=stamp,
         context=context,
         transport=transport,
+        exporter=exporter,
         logger=logger,
     )
 

@@ -44,7 +44,8 @@ class Inspector:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._started = time.time()
+        self.started = time.time()
+        """Unix seconds."""
         self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
             "status": lambda _: ("", self.status()),
             "stats": lambda _: self._from_ledger(self.stats),
@@ -87,7 +88,7 @@ class Inspector:
             "endpoint": node.transport.endpoint,
             "incarnation": node.ledger.incarnation,
             "pid": os.getpid(),
-            "started_at": int(self._started),
+            "started_at": int(self.started),
             "operations": node.watcher.operations,
             "outcomes": dict(node.watcher.outcomes),
             "refused": self._refused(),

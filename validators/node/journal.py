@@ -41,9 +41,10 @@ class JournalMeter(msgspec.Struct):
 class NodeJournal:
     """A `ports.Journal` around another one. `stamp` None: this process never votes (a learner)."""
 
-    def __init__(self, journal: Journal, stamp: VotedStamp | None) -> None:
+    def __init__(self, journal: Journal, stamp: VotedStamp | None, figures: Figures | None = None) -> None:
         self._journal = journal
         self._stamp = stamp
+        self._figures = figures
         self.meter = JournalMeter()
 
     def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
@@ -60,6 +61,9 @@ class NodeJournal:
         self.meter.turns += 1
         self.meter.turn_time += spent
         self.meter.turn_time_max = max(self.meter.turn_time_max, spent)
+        if self._figures is not None:
+            self._figures.stored("append", before)
+            self._figures.recorded(records, before)
 
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
         """See ports.Journal."""
@@ -72,7 +76,9 @@ class NodeJournal:
 
     def install(self, install: Install) -> None:
         """See ports.Journal."""
+        before = time.monotonic_ns()
         self._journal.install(install)
+        self._stored("install", before)
 
     def load(self) -> Recovery:
         """See ports.Journal."""

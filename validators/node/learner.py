@@ -113,6 +113,9 @@ class LearnerProcess:
             "started_at": int(self._started),
         }
 
+    def publish(self) -> None:
+        """The platform shows the learner's metrics (validators.metrics)."""
+
     @property
     def executed(self) -> int:
         """Last executed sequence."""

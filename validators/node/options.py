@@ -9,11 +9,22 @@ import msgspec
 from validators import ceremony
 from validators import genesis as g
 
-__all__ = ["NodeOptions", "StartError", "read_genesis"]
+__all__ = ["MetricsOptions", "NodeOptions", "StartError", "read_genesis"]
 
 
 class StartError(Exception):
     """A process that cannot start; the text is one sentence for the operator."""
+
+
+class MetricsOptions(msgspec.Struct, frozen=True):
+    """Where a node serves its metrics."""
+
+    port: int
+    """0: any free one."""
+    host: str = "127.0.0.1"
+    needed: bool = False
+    """Somebody asked for this port: without it the node does not start. Else it runs, says so, and tries
+    again (votes matter more than figures)."""
 
 
 class NodeOptions(msgspec.Struct, frozen=True):
@@ -25,6 +36,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Where members are dialled, by index; others at their address in genesis."""
     database_url: str = ""
     """postgresql://... for the ledger; "" for SQLite in the node's folder."""
+    metrics: MetricsOptions | None = None
+    """None: no metrics."""
 
 
 def read_genesis(path: Path) -> g.Genesis:

@@ -52,5 +52,8 @@ class Process(Protocol):
     def brief(self) -> dict[str, Any]:
         """Small, cheap status: state, view, sequence, ..."""
 
+    def publish(self) -> None:
+        """Show metrics as of now; called at most once a second."""
+
     def close(self) -> None:
         """Let go of links, ledger and lock."""

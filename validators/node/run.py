@@ -162,6 +162,7 @@ class Loop:
         taken = process.host.turn()
         if self._beat_at <= now:
             self._beat_at = now + BEAT_NS
+            process.publish()
             if self._beat is not None:
                 self._beat(process.brief())
         if taken < INBOUND_MAX:
@@ -210,6 +211,7 @@ class Loop:
             now = time.monotonic_ns()
             if now - tried_at >= DISK_RETRY_NS:
                 tried_at = now
+                process.publish()
                 if self._beat is not None:
                     self._beat(process.brief())
                 if process.ledger.takes_writes():

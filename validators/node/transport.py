@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import zmq
 
 from validators.consensus.effects import ALL, ReplyTo, Send
@@ -48,6 +49,13 @@ def allowed_users(genesis: Genesis, own_index: int) -> tuple[dict[bytes, str], d
         users[f"principal/{principal.name}"] = Peer(name=principal.name, member=None)
         keys[curve_public(principal.public_key)] = f"principal/{principal.name}"
     return keys, users
+
+
+class Queues(msgspec.Struct, frozen=True):
+    """Frames waiting, in both directions."""
+
+    inbound: int
+    outbound: int
 
 
 class ZmqTransport:
@@ -156,6 +164,11 @@ class ZmqTransport:
         for index, link in self._links.items():
             merged[self._names[index]] = _sum(merged[self._names[index]], _sent_only(link.counters))
         return merged
+
+    def queues(self) -> Queues:
+        """Frames that wait in memory now."""
+        outbound = sum(len(link.outbound) for link in self._links.values())
+        return Queues(inbound=len(self._inbox), outbound=outbound + self._acceptor.frames_waiting())
 
     @property
     def strangers(self) -> int:

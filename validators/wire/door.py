@@ -72,7 +72,8 @@ class Door:
     """Decodes and verifies frames for one cluster.
 
     `trusted`: signatures are not checked again (records of the own ledger, guarded by its hash chain).
-    `statements_max`: how many statements one message may carry, at whatever depth.
+    `statements_max`: how many statements one message may carry, at whatever depth. `remembered_max`:
+    valid signatures remembered, the oldest go first.
     """
 
     def __init__(
@@ -83,15 +84,24 @@ class Door:
         scheme: Scheme = ED25519,
         trusted: bool = False,
         statements_max: int = limits.STATEMENTS_MAX,
+        remembered_max: int = limits.VERIFIED_CACHE_MAX,
     ) -> None:
         self.cluster = cluster
         self.keys = keys
         self.scheme = scheme
         self.trusted = trusted
         self.statements_max = statements_max
+        self.remembered_max = remembered_max
         self.verifications = 0
         """Signatures really checked (a metric; cache hits left out)."""
+        self.recognitions = 0
+        """Signatures not checked again: the same had been found valid (a metric)."""
         self._valid: dict[bytes, None] = {}
+
+    @property
+    def remembered(self) -> int:
+        """Signatures that are known to be valid."""
+        return len(self._valid)
 
     def peek(self, inbound: Inbound) -> Header:
         """Decode without trusting; raise PeerError on size, shape or unknown kind."""
@@ -235,11 +245,12 @@ class Door:
         data = signed_bytes(self.cluster, envelope.kind, envelope.body)
         identity = canonical.digest(key + envelope.signature + data)
         if identity in self._valid:
+            self.recognitions += 1
             return
         self.verifications += 1
         if not self.scheme.verify(key, data, envelope.signature):
             raise PeerError(Reason.BAD_SIGNATURE, f"bad signature of {signer!r}")
-        if len(self._valid) >= limits.VERIFIED_CACHE_MAX:
+        if len(self._valid) >= self.remembered_max:
             del self._valid[next(iter(self._valid))]
         self._valid[identity] = None
 

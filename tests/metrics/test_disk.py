@@ -1,0 +1,36 @@
+"""When does the disk of a node end?"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from validators.node.metrics.disk import DiskWatch
+
+
+def test_the_forecast_divides_what_is_free_by_the_pace(tmp_path: Path) -> None:
+    watch = DiskWatch(tmp_path)
+    assert watch.forecast(0.0, 1_000, 500_000) == math.inf
+    assert watch.forecast(100.0, 2_000, 500_000) == 50_000.0
+
+
+def test_a_ledger_that_does_not_grow_never_fills_the_disk(tmp_path: Path) -> None:
+    watch = DiskWatch(tmp_path)
+    watch.forecast(0.0, 5_000, 100)
+    assert watch.forecast(600.0, 5_000, 100) == math.inf
+    assert watch.forecast(700.0, 4_000, 100) == math.inf
+
+
+def test_only_the_last_hour_counts(tmp_path: Path) -> None:
+    watch = DiskWatch(tmp_path)
+    watch.forecast(0.0, 0, 1_000)
+    watch.forecast(3_000.0, 900_000, 1_000)
+    assert watch.forecast(7_000.0, 900_000, 1_000) == math.inf
+
+
+def test_a_look_gives_sizes_and_a_folder_that_is_gone_gives_nothing(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_bytes(bytes(12_345))
+    found = DiskWatch(tmp_path).look()
+    assert found["dtvn_ledger_bytes"] == 12_345
+    assert 0 < found["dtvn_disk_free_bytes"] <= found["dtvn_disk_size_bytes"]  # type: ignore[operator]
+    assert DiskWatch(tmp_path / "gone").look() == {}

@@ -1,0 +1,185 @@
+"""A node that runs, scraped over HTTP: every name of the contract, with true values."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import pytest
+
+from tests.metrics.scraping import Page, scrape
+from tests.node.running import Running, until_commits
+from tests.node.test_loop import raise_in_steps
+from tests.waiting import wait_until
+from tickets.machine import Command, Consume, Dispute, Issue, Seed, Validate, build
+from validators.gateway.client import Gateway, valid_until
+from validators.node.metrics import ApiFigures, Exporter
+from validators.node.metrics.names import ALL, CONTRACT, SECONDS
+from validators.node.options import MetricsOptions, StartError
+
+CONTRACT_TABLE = {
+    "consensus_rounds_total": ("counter", ()),
+    "consensus_success_total": ("counter", ()),
+    "consensus_failure_total": ("counter", ()),
+    "consensus_latency_seconds": ("histogram", ()),
+    "gossip_messages_sent_total": ("counter", ()),
+    "gossip_messages_received_total": ("counter", ()),
+    "gossip_cache_size": ("gauge", ()),
+    "gossip_cache_hits_total": ("counter", ()),
+    "gossip_cache_misses_total": ("counter", ()),
+    "peer_count": ("gauge", ()),
+    "network_messages_sent_total": ("counter", ()),
+    "network_messages_received_total": ("counter", ()),
+    "network_bytes_transmitted_total": ("counter", ()),
+    "tickets_validated_total": ("counter", ()),
+    "tickets_consumed_total": ("counter", ()),
+    "tickets_disputed_total": ("counter", ()),
+    "ticket_state_count": ("gauge", ("state",)),
+    "storage_operations_total": ("counter", ("operation",)),
+    "storage_latency_seconds": ("histogram", ("operation",)),
+    "api_requests_total": ("counter", ("method", "endpoint", "status")),
+    "api_latency_seconds": ("histogram", ("method", "endpoint")),
+    "websocket_connections": ("gauge", ()),
+}
+"""Section 6 of the contract, copied by hand."""
+
+
+def test_the_names_types_labels_and_buckets_are_those_of_the_contract() -> None:
+    assert {metric.name: (metric.kind, metric.labels) for metric in CONTRACT} == CONTRACT_TABLE
+    assert {metric.bounds for metric in CONTRACT if metric.kind == "histogram"} == {SECONDS}
+    assert SECONDS == (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+    assert len({metric.name for metric in ALL}) == len(ALL)
+
+
+def submit(gateway: Gateway, ticket: str, *commands: Command) -> list[str]:
+    operations = [
+        build(command, ticket=ticket, actor="tester", entry="node0", valid_until=valid_until())
+        for command in commands
+    ]
+    return [gateway.submit([one], wait=10.0).result(20)[0].code for one in operations]
+
+
+def page(running: Running) -> Page:
+    address = running.node.exporter.address
+    assert address is not None
+    return scrape(address)
+
+
+def until(running: Running, name: str, value: float, **labels: str) -> Page:
+    """The page once it shows this value: figures are published once a second."""
+    found: list[Page] = []
+
+    def shows() -> bool:
+        found[:] = [page(running)]
+        return found[0].value(name, **labels) == value
+
+    wait_until(shows, what=lambda: f"{name} is {value}, not {found[0].value(name, **labels)}", pause=0.1)
+    return found[0]
+
+
+def test_x17_a_node_serves_every_name_with_its_type_and_true_values(measured: Running) -> None:
+    gateway = measured.gateway()
+    try:
+        until_commits(gateway)
+        assert submit(gateway, "T1", Issue(), Validate(), Validate(), Consume()) == [
+            "ok",
+            "ok",
+            "already_validated",
+            "ok",
+        ]
+        assert submit(gateway, "T2", Issue(), Validate(), Dispute()) == ["ok"] * 3
+        assert submit(gateway, "T3", Issue(), Consume()) == ["ok", "not_validated"]
+        assert submit(gateway, "", Seed()) == ["ok"]
+        seen = until(measured, "ticket_state_count", 501, state="ISSUED")
+        until(measured, "consensus_rounds_total", 6)
+    finally:
+        gateway.close()
+    seen = page(measured)
+    assert {name: seen.types.get(name) for name in CONTRACT_TABLE} == {
+        name: kind for name, (kind, _labels) in CONTRACT_TABLE.items()
+    }
+    assert {metric.name for metric in ALL} <= set(seen.types)
+    counted = ("consensus_success_total", "consensus_failure_total", "tickets_validated_total")
+    assert [seen.value(name) for name in counted] == [4, 2, 2]
+    assert [seen.value(f"tickets_{name}_total") for name in ("consumed", "disputed")] == [1, 1]
+    assert [seen.value("ticket_state_count", state=name) for name in ("CONSUMED", "DISPUTED")] == [1, 1]
+    assert seen.value("dtvn_operations_total", kind="validate", outcome="already_validated") == 1
+    assert seen.value("peer_count") == 0
+    assert seen.value("websocket_connections") == 0
+    executed = measured.node.executed
+    assert seen.value("dtvn_sequence") == executed
+    assert seen.value("consensus_latency_seconds_count") == seen.value("dtvn_batch_operations_count")
+    assert (
+        seen.value(
+            "consensus_latency_seconds_sum",
+        )
+        > 0
+    )  # type: ignore[operator]
+    assert seen.value("storage_operations_total", operation="append") >= executed  # type: ignore[operator]
+    assert seen.value("network_bytes_transmitted_total") > 0  # type: ignore[operator]
+    assert seen.value("gossip_cache_misses_total") == measured.node.host.door.verifications
+    assert seen.value("dtvn_figures_age_seconds") < 5  # type: ignore[operator]
+    assert seen.value("dtvn_ledger_bytes") > 0  # type: ignore[operator]
+    assert seen.value("dtvn_voting") == 1
+
+
+def test_a_core_that_is_rebuilt_keeps_its_counters(measured: Running) -> None:
+    gateway = measured.gateway()
+    try:
+        until_commits(gateway)
+        assert submit(gateway, "T1", Issue(), Validate()) == ["ok", "ok"]
+        until(measured, "tickets_validated_total", 1)
+        raised = raise_in_steps(measured.node, RuntimeError("a bug"), times=1)
+        until_commits(gateway)
+        assert raised() == 1
+        assert submit(gateway, "T2", Issue(), Validate()) == ["ok", "ok"]
+        seen = until(measured, "tickets_validated_total", 2)
+        assert seen.value("dtvn_rebuilds_total") == 1
+        assert seen.value("ticket_state_count", state="VALIDATED") == 2
+    finally:
+        gateway.close()
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_a_clear_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(StartError, match=rf"127\.0\.0\.1:{port}: Address already in use.*-metrics-port"):
+            Exporter(MetricsOptions(port=port, needed=True), logging.getLogger("test"))
+
+
+def test_a_default_port_that_is_taken_is_an_error_in_the_log_and_the_node_runs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        exporter = Exporter(MetricsOptions(port=other.getsockname()[1]), logging.getLogger("test"))
+    assert exporter.address is None
+    [record] = caplog.records
+    assert (record.levelname, record.getMessage().split()[0]) == ("ERROR", "metrics_off")
+
+
+def test_without_options_nothing_listens_and_nothing_is_gathered(measured: Running) -> None:
+    exporter = Exporter(None, logging.getLogger("test"))
+    exporter.publish(measured.node)
+    assert exporter.address is None
+    assert exporter._snapshot is None
+
+
+def test_the_page_is_gone_with_its_node(measured: Running) -> None:
+    address = measured.node.exporter.address
+    assert address is not None
+    assert measured.end() == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+
+def test_requests_of_the_api_are_counted_by_route_and_odd_methods_together() -> None:
+    figures = ApiFigures()
+    figures.answered("GET", "/api/v1/tickets/{id}", 404, 0.003)
+    figures.answered("BREW", "/api/v1/tickets/{id}", 405, 0.003)
+    figures.sockets = 2
+    values = figures.values()
+    assert values["api_requests_total"] == {
+        ("GET", "/api/v1/tickets/{id}", "404"): 1,
+        ("other", "/api/v1/tickets/{id}", "405"): 1,
+    }
+    assert values["websocket_connections"] == 2

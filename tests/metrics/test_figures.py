@@ -1,0 +1,126 @@
+"""What the loop counts: phases, sizes, outcomes, and the clocks of primaries."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import pytest
+
+from tests.hostcore.support import make_genesis
+from tickets.machine import Validate, build
+from validators.consensus.effects import EntryRecord, Executed, Note, SlotRecord
+from validators.consensus.messages import Bundle, Entry, Operation, Outcome
+from validators.node.metrics.figures import OUTCOMES_MAX, Figures, Histogram
+
+SECOND = 1_000_000_000
+MEMBERS = [member.id for member in make_genesis(4).members]
+
+
+def slot(sequence: int, phase: str, view: int = 0) -> SlotRecord:
+    return SlotRecord(epoch=0, view=view, sequence=sequence, phase=phase, frames=())
+
+
+def entry(sequence: int, *, timestamp: int = 0, body: bytes = b"x") -> EntryRecord:
+    inner = Entry(0, sequence, b"", b"", timestamp, bytes(32))
+    return EntryRecord(entry=inner, entry_hash=b"", body=body, commits=())
+
+
+def executed(*operations: tuple[Operation, str]) -> Executed:
+    bundle = Bundle(
+        principal="gateway",
+        epoch=0,
+        session=(1, 0),
+        number=1,
+        done_below=1,
+        client=b"",
+        operations=tuple(operation for operation, _code in operations),
+    )
+    outcomes = tuple(Outcome(code, b"") for _operation, code in operations)
+    return Executed(entry(1).entry, b"", ((bundle, 0, outcomes),), view=0)
+
+
+def operation() -> Operation:
+    return build(Validate(), ticket="T", actor="a", entry="node0", valid_until=1)
+
+
+def test_a_histogram_counts_what_is_not_above_a_bound() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 7.0):
+        histogram.add(value)
+    assert histogram.buckets() == [("1.0", 2), ("2.0", 3), ("+Inf", 4)]
+    assert histogram.total == 10.0
+    copied = histogram.copy()
+    histogram.add(1.0)
+    assert copied.buckets()[-1] == ("+Inf", 4)
+
+
+def test_phases_last_from_record_to_record() -> None:
+    figures = Figures(MEMBERS, 1)
+    began = time.monotonic_ns() - 3 * SECOND
+    figures.recorded([slot(7, "prepare")], began)
+    figures.recorded([slot(7, "prepared"), slot(7, "commit")], began + SECOND)
+    figures.recorded([entry(7)], began + 2 * SECOND)
+    assert figures.phases["prepare"].total == pytest.approx(1.0)
+    assert figures.phases["commit"].total == pytest.approx(2.0, abs=0.5)
+    assert figures.latency.total == pytest.approx(3.0, abs=0.5)
+
+
+def test_a_second_proposal_of_a_sequence_does_not_begin_it_anew() -> None:
+    figures = Figures(MEMBERS, 1)
+    began = time.monotonic_ns() - 10 * SECOND
+    figures.recorded([slot(7, "prepare", view=0)], began)
+    figures.recorded([slot(7, "prepare", view=1)], began + 9 * SECOND)
+    figures.recorded([entry(7)], began + 10 * SECOND)
+    assert figures.latency.total == pytest.approx(10.0, abs=0.5)
+
+
+def test_an_entry_that_was_fetched_has_no_latency() -> None:
+    figures = Figures(MEMBERS, 1)
+    figures.recorded([entry(7)], time.monotonic_ns())
+    assert figures.latency.buckets()[-1] == ("+Inf", 0)
+
+
+def test_the_clock_of_a_primary_is_judged_by_its_quickest_proposal() -> None:
+    figures = Figures(MEMBERS, 1)
+    for sequence, ahead in ((1, 0.5), (2, 0.1), (3, 0.9)):
+        now = time.monotonic_ns()
+        figures.recorded([slot(sequence, "prepare", view=2)], now)
+        figures.recorded([entry(sequence, timestamp=int((time.time() - ahead) * 1e6))], now)
+    assert figures.offsets() == {MEMBERS[2]: pytest.approx(0.1, abs=0.05)}
+
+
+def test_a_node_does_not_judge_its_own_clock_nor_null_requests() -> None:
+    figures = Figures(MEMBERS, 1)
+    now = time.monotonic_ns()
+    figures.recorded([slot(1, "pre_prepare", view=1), slot(2, "prepare", view=2)], now)
+    figures.recorded([entry(1), entry(2, body=b"")], now)
+    assert figures.offsets() == {}
+
+
+def test_outcomes_are_counted_by_kind_and_batches_by_size() -> None:
+    figures = Figures(MEMBERS, 0)
+    figures.notice(executed((operation(), "ok"), (operation(), "already_validated"), (operation(), "ok")))
+    figures.notice(Note(kind="entered_view", fields={"view": 1}))
+    assert figures.operations == {("validate", "ok"): 2, ("validate", "already_validated"): 1}
+    assert figures.batches.buckets()[1:3] == [("2.0", 0), ("5.0", 1)]
+
+
+def test_whatever_kinds_a_signer_invents_the_counters_stay_bounded() -> None:
+    figures = Figures(MEMBERS, 0)
+    for number in range(OUTCOMES_MAX + 100):
+        invented = msgspec.structs.replace(operation(), kind=f"kind-{number}")
+        figures.notice(executed((invented, "malformed"), (invented, "forbidden")))
+    assert len(figures.operations) <= OUTCOMES_MAX + 1
+    assert figures.operations["malformed", "malformed"] == OUTCOMES_MAX + 100
+    assert figures.operations.total() == 2 * (OUTCOMES_MAX + 100)
+
+
+def test_sequences_that_never_end_are_not_kept_for_ever() -> None:
+    figures = Figures(MEMBERS, 1)
+    now = time.monotonic_ns()
+    for sequence in range(10_000):
+        figures.recorded([slot(sequence, "prepare")], now)
+    for sequence in range(10_000):
+        figures.recorded([entry(sequence)], now)
+    assert figures.latency.buckets()[-1] == ("+Inf", 4_096)

@@ -1,0 +1,54 @@
+"""A `ports.Transport` that counts messages by kind on their way to and from another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from validators.consensus.effects import ReplyTo, Send
+from validators.consensus.verified import Inbound, Peer
+from validators.node.metrics.figures import Figures
+from validators.ports import Transport
+
+__all__ = ["MeteredTransport"]
+
+UNKNOWN = 0
+_ENVELOPE_OF_FOUR = 0x94
+_KIND_MAX = 0x7F
+
+
+class MeteredTransport:
+    """Nothing but counting. What goes to all members counts once."""
+
+    def __init__(self, transport: Transport, figures: Figures) -> None:
+        self._transport = transport
+        self._messages = figures.messages
+
+    def receive(self, limit: int) -> Sequence[Inbound]:
+        """See ports.Transport."""
+        received = self._transport.receive(limit)
+        for item in received:
+            self._messages["received", _kind(item.frame)] += 1
+        return received
+
+    def send(self, send: Send) -> None:
+        """See ports.Transport."""
+        self._messages["sent", _kind(send.frame)] += 1
+        self._transport.send(send)
+
+    def reply(self, reply: ReplyTo) -> None:
+        """See ports.Transport."""
+        self._messages["sent", _kind(reply.frame)] += 1
+        self._transport.reply(reply)
+
+    def answer(self, peer: Peer, frame: bytes) -> None:
+        """See ports.Transport."""
+        self._messages["sent", _kind(frame)] += 1
+        self._transport.answer(peer, frame)
+
+
+def _kind(frame: bytes) -> int:
+    """The number of the envelope's kind (wire.envelope), UNKNOWN for what cannot be one: two bytes are
+    read, and nothing is trusted by them."""
+    if len(frame) > 2 and frame[0] == _ENVELOPE_OF_FOUR and frame[1] <= _KIND_MAX:
+        return frame[1]
+    return UNKNOWN
