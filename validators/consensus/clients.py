@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from validators.consensus.application import Repeated
 from validators.consensus.effects import Reason
 from validators.consensus.messages import Bundle, Busy, Repeat
+from validators.consensus.pace import work_of
 from validators.consensus.pool import BATCH_HEADER, FRAMING, Pending, key_of
 from validators.consensus.verified import Verified, VerifiedBundle
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Clients"]
 
 RETRY_AFTER_MS = 100
+SECOND = 1_000_000_000
 SETTLED_MAX = 64
 """Waiting requests compared with the state at once, oldest first."""
 FORWARDED_MAX = 1_024
@@ -72,13 +74,31 @@ class Clients:
             if known.bundle.digest != bundle.digest:
                 self._busy(bundle, Reason.DUPLICATE_REQUEST)
             return
-        full = core.pool.refuse(bundle) if self._fits_a_batch(bundle) else Reason.TOO_LARGE
+        full = self._refuse_room(bundle, straight=verified.peer.member is None)
         if full is not None:
             self._busy(bundle, full)
             return
         item = core.pool.add(bundle, key, core.now.monotonic)
         if not core.is_primary:
             self._forward(item)
+
+    def _refuse_room(self, bundle: VerifiedBundle, *, straight: bool) -> Reason | None:
+        """BUSY when what waits would not drain in T / 2 at the measured rate (R30). What a member passes
+        on has twice the room: that member let it in, and waits for it to be proposed."""
+        core = self.core
+        if not self._fits_a_batch(bundle):
+            return Reason.TOO_LARGE
+        rate = core.pace.rate()
+        if rate is not None:
+            room = max(rate * core.suspicion.base // (2 * SECOND), self._least_room())
+            if core.pool.crowded(bundle, room if straight else 2 * room):
+                return Reason.BUSY
+        return core.pool.refuse(bundle)
+
+    def _least_room(self) -> int:
+        """What a primary may have in flight at once."""
+        config = self.core.config
+        return config.pipeline * work_of(config.batch_operations_max)
 
     def answer_if_settled(self, bundle: VerifiedBundle) -> bool:
         """Answer a request that was executed or that the state refuses; False: it may be ordered."""

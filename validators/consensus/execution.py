@@ -8,6 +8,7 @@ from validators.consensus.effects import EntryRecord, Reason
 from validators.consensus.errors import InvariantBreach
 from validators.consensus.executor import Executor, Step, subtree_paths
 from validators.consensus.messages import Receipt, Reply
+from validators.consensus.pace import work_of
 from validators.consensus.pool import key_of
 from validators.consensus.verified import VerifiedBatch
 
@@ -50,12 +51,21 @@ class Execution:
         core.log.remember(sequence, batch.digest)
         core.outbox.persist(EntryRecord(step.entry, step.entry_hash, batch.body, commits))
         core.outbox.executed(step.note(view))
-        for bundle in batch.bundles:
-            core.pool.remove(key_of(bundle.bundle, bundle.digest))
+        self._leave_pool(batch, sequence)
         if answer:
             self._reply(step)
         core.suspicion.on_executed()
         return step
+
+    def _leave_pool(self, batch: VerifiedBatch, sequence: int) -> None:
+        """Its requests wait no more; how long they did is held for or against the primary (R32)."""
+        core = self.core
+        remove = core.pool.remove
+        waited = [remove(key_of(bundle.bundle, bundle.digest)) for bundle in batch.bundles]
+        operations = sum([len(bundle.bundle.operations) for bundle in batch.bundles])
+        work = work_of(operations, len(batch.bundles))
+        core.pace.on_executed(work, core.now.monotonic, waiting=len(core.pool) > 0)
+        core.judgement.on_executed(sequence, work, waited)
 
     def _reply(self, step: Step) -> None:
         """One receipt for the sequence, one reply per executed request."""

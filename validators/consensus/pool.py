@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from validators import canonical
 from validators.consensus.effects import Reason
 from validators.consensus.messages import Bundle
+from validators.consensus.pace import work_of
 from validators.consensus.verified import VerifiedBundle
 
 __all__ = ["BATCH_HEADER", "FRAMING", "Key", "Pending", "Pool", "key_of"]
@@ -37,9 +38,21 @@ def key_of(bundle: Bundle, digest: bytes) -> Key:
 class Pending:
     """One waiting request."""
 
-    __slots__ = ("arrived", "bundle", "forwarded", "gone", "key", "operations", "proposed", "share", "size")
+    __slots__ = (
+        "arrived",
+        "bundle",
+        "calm",
+        "forwarded",
+        "gone",
+        "key",
+        "operations",
+        "proposed",
+        "share",
+        "size",
+        "work",
+    )
 
-    def __init__(self, bundle: VerifiedBundle, key: Key, arrived: int) -> None:
+    def __init__(self, bundle: VerifiedBundle, key: Key, arrived: int, *, calm: bool) -> None:
         inner = bundle.bundle
         self.bundle = bundle
         self.key = key
@@ -47,6 +60,9 @@ class Pending:
         self.arrived = arrived
         self.operations = len(inner.operations)
         self.size = len(bundle.frame) + FRAMING
+        self.work = work_of(self.operations)
+        self.calm = calm
+        """It found less than a full batch before it: a quick primary proposes it at once (R32)."""
         self.forwarded = 0
         """Monotonic nanoseconds of the last forward to a primary."""
         self.proposed = False
@@ -56,14 +72,22 @@ class Pending:
 class Pool:
     """Bounded by operations, bytes, and a share of both per session; over it clients hear `busy`."""
 
-    def __init__(self, *, operations_max: int, bytes_max: int, client_share: int) -> None:
+    def __init__(
+        self, *, operations_max: int, bytes_max: int, client_share: int, batch_operations_max: int = 1_000
+    ) -> None:
+        self._batch_operations_max = batch_operations_max
         self._operations_max = operations_max
         self._bytes_max = bytes_max
         self._client_share = client_share
         self._pending: OrderedDict[Key, Pending] = OrderedDict()
-        self._held: dict[Share, tuple[int, int]] = {}
+        self._held: dict[Share, tuple[int, int, int]] = {}
+        """Operations, bytes and work of each session."""
         self.operations = 0
         self.bytes = 0
+        self.work = 0
+        """What waits, in units of `pace`."""
+        self.overtakes = 0
+        """Requests that left since the oldest became the oldest: all were first seen after it (R30)."""
         self.leading = False
         """Only a primary keeps queues to propose from."""
         self._queues: dict[Share, deque[Pending]] = {}
@@ -95,41 +119,69 @@ class Pool:
         if self.bytes + size > self._bytes_max:
             return Reason.BUSY
         share: Share = inner.session if inner.session != (0, 0) else inner.principal
-        held_operations, held_bytes = self._held.get(share, (0, 0))
+        held_operations, held_bytes, _work = self._held.get(share, (0, 0, 0))
         if (held_operations + operations) * self._client_share > self._operations_max:
             return Reason.BUSY
         if (held_bytes + size) * self._client_share > self._bytes_max:
             return Reason.BUSY
         return None
 
+    def crowded(self, bundle: VerifiedBundle, room: int) -> bool:
+        """Whether `room` units of work are too few for this request beside what waits (R30). Half of the
+        room is for whoever comes first, half in equal parts for sessions that hold little: one that asks
+        ten times its share finds itself refused, not others."""
+        inner = bundle.bundle
+        work = work_of(len(inner.operations))
+        if self.work + work <= room // 2:
+            return False
+        share: Share = inner.session if inner.session != (0, 0) else inner.principal
+        held = self._held.get(share, (0, 0, 0))[2]
+        sessions = max(2, len(self._held) + (share not in self._held))
+        return held > 0 and held + work > room // 2 // sessions
+
     def add(self, bundle: VerifiedBundle, key: Key, now: int) -> Pending:
         """Take in a request that `refuse` let pass and whose key is not here."""
-        item = Pending(bundle, key, now)
+        item = Pending(bundle, key, now, calm=self.operations < self._batch_operations_max)
+        if not self._pending:
+            self.overtakes = 0
         self._pending[key] = item
-        held_operations, held_bytes = self._held.get(item.share, (0, 0))
-        self._held[item.share] = (held_operations + item.operations, held_bytes + item.size)
+        held_operations, held_bytes, held_work = self._held.get(item.share, (0, 0, 0))
+        self._held[item.share] = (
+            held_operations + item.operations,
+            held_bytes + item.size,
+            held_work + item.work,
+        )
         self.operations += item.operations
         self.bytes += item.size
+        self.work += item.work
         if self.leading:
             self._enqueue(item)
         return item
 
-    def remove(self, key: Key) -> None:
-        """The key was executed or is refused for good."""
-        item = self._pending.pop(key, None)
+    def remove(self, key: Key) -> Pending | None:
+        """The key was executed or is refused for good; the request that waited under it."""
+        item = self._pending.get(key)
         if item is None:
-            return
+            return None
+        self.overtakes = 0 if item is self.oldest() else self.overtakes + 1
+        del self._pending[key]
         self.operations -= item.operations
         self.bytes -= item.size
-        held_operations, held_bytes = self._held[item.share]
+        self.work -= item.work
+        held_operations, held_bytes, held_work = self._held[item.share]
         if held_operations == item.operations:
             del self._held[item.share]
         else:
-            self._held[item.share] = (held_operations - item.operations, held_bytes - item.size)
+            self._held[item.share] = (
+                held_operations - item.operations,
+                held_bytes - item.size,
+                held_work - item.work,
+            )
         if self.leading and not item.proposed:
             self.waiting_operations -= item.operations
             self.waiting_bytes -= item.size
         item.gone = True
+        return item
 
     def lead(self) -> None:
         """Become the primary's pool: everything waits to be proposed, in order of arrival."""

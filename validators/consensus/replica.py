@@ -27,6 +27,7 @@ from validators.consensus.execution import Execution
 from validators.consensus.executor import Executor
 from validators.consensus.fetching import Fetching
 from validators.consensus.future import Future
+from validators.consensus.judgement import Judgement
 from validators.consensus.log import Log, Slot
 from validators.consensus.messages import (
     STATEMENTS,
@@ -101,6 +102,7 @@ class Replica:
             operations_max=config.pool_operations_max,
             bytes_max=config.pool_bytes_max,
             client_share=config.pool_client_share,
+            batch_operations_max=config.batch_operations_max,
         )
         self.future = Future(
             members=config.n,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from validators import quorum
 from validators.consensus.effects import Reason
+from validators.consensus.judgement import SLOW, UNFAIR
 from validators.consensus.messages import SupplyFrames, Suspect
 from validators.consensus.pool import Key
 from validators.consensus.verified import Verified
@@ -50,8 +51,8 @@ class Suspicion:
         first."""
         self.suspects: dict[int, tuple[int, int]] = {}
         """Member -> (view it would move to, monotonic time heard)."""
-        self._joined: set[int] = set()
-        """Those of them who suspect because others do."""
+        self._reasons: dict[int, str] = {}
+        """Why, in the words of each of them."""
         self._frames: dict[int, bytes] = {}
         """The newest SUSPECT of each of them, to be relayed."""
         self._relayed: dict[int, tuple[int, int]] = {}
@@ -76,6 +77,7 @@ class Suspicion:
         """Start all clocks now (start, new view)."""
         now = self.core.now.monotonic
         self.primary_heard = self._progressed = now
+        self.core.judgement.begin()
         self._clear()
 
     def on_primary_heard(self) -> None:
@@ -95,8 +97,10 @@ class Suspicion:
         member that comes and goes beside a quorum changes nothing: it may be a liar (row 13)."""
         self.failures = 0
 
-    def on_left(self) -> None:
-        """This replica sent a VIEW-CHANGE."""
+    def on_left(self, view: int) -> None:
+        """This replica sent a VIEW-CHANGE and left `view`."""
+        reasons = {self.ground, *(self._reasons.get(member) for member in self._alive(self.suspects, view))}
+        self.core.judgement.on_left(slow=SLOW in reasons)
         self.failures += 1
         self._quorum_bound_at = None
         self._clear()
@@ -144,7 +148,7 @@ class Suspicion:
             text = message.reason[:REASON_LENGTH_MAX]
             core.outbox.note("suspect_heard", sender=message.sender, view=message.view, reason=text)
         self.suspects[message.sender] = (message.view, core.now.monotonic)
-        (self._joined.add if message.reason == JOINED else self._joined.discard)(message.sender)
+        self._reasons[message.sender] = message.reason[:REASON_LENGTH_MAX]
         self._frames[message.sender] = verified.frame
         self.evaluate()
 
@@ -205,18 +209,19 @@ class Suspicion:
         claims = self.core.views.claims
         view = self.core.views.view
         return sum(
-            member not in self._joined or (member in claims and claims[member].view > view)
+            self._reasons.get(member) != JOINED or (member in claims and claims[member].view > view)
             for member in others
         )
 
-    def _alive(self, table: dict[int, tuple[int, int]]) -> dict[int, int]:
-        """Suspicions of the current view that have not lapsed: member -> view wanted."""
+    def _alive(self, table: dict[int, tuple[int, int]], view: int | None = None) -> dict[int, int]:
+        """Suspicions of a view (the current one) that have not lapsed: member -> view wanted."""
         core = self.core
+        view = core.views.view if view is None else view
         since = core.now.monotonic - LIFETIME_HEARTBEATS * core.config.heartbeat
         return {
             member: wanted
             for member, (wanted, heard) in table.items()
-            if wanted > core.views.view and heard >= since
+            if wanted > view and heard >= since
         }
 
     def _own_ground(self) -> str | None:
@@ -233,7 +238,9 @@ class Suspicion:
         if not core.is_primary and now >= self.primary_heard + self.timeout:
             return "silent_primary"
         due = self._progress_due()
-        return "no_progress" if due is not None and now >= due else None
+        if due is not None and now >= due:
+            return "no_progress"
+        return core.judgement.ground()
 
     def _lapsed(self, first_hand: int) -> bool:
         core = self.core
@@ -245,6 +252,8 @@ class Suspicion:
             if self._key is not None:
                 return core.pool.get(self._key) is None
             return core.executed > self._mark
+        if self.ground in (UNFAIR, SLOW):
+            return core.judgement.ground() is None
         return False
 
     def _suspect(self, ground: str) -> None:
@@ -276,6 +285,11 @@ class Suspicion:
         """T in nanoseconds: doubled for each failed view change, capped (R31)."""
         doubled = self._base << min(max(0, self.failures - 1), 8)
         return min(doubled, max(self.core.config.timeout_max, self._base))
+
+    @property
+    def base(self) -> int:
+        """T without doublings, nanoseconds."""
+        return self._base
 
     def on_round_trip(self, nanoseconds: int) -> None:
         """Within this time a quorum answers (pinging; R31)."""

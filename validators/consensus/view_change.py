@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from validators import quorum
 from validators.consensus.effects import Reason, SlotRecord
 from validators.consensus.messages import (
+    NULL_BATCH_DIGEST,
     FetchViewChange,
     NewView,
     PrePrepare,
     ViewChange,
 )
-from validators.consensus.new_view import Claim, plan, proposals, read_claim
+from validators.consensus.new_view import Claim, Plan, plan, proposals, read_claim
 from validators.consensus.verified import Verified
+from validators.probes import probe
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
@@ -76,6 +78,7 @@ class Views:
         core = self.core
         if view <= self.view or not core.free:
             return
+        left = self.view
         self.view = view
         self.changing = True
         self.promised = view
@@ -93,8 +96,12 @@ class Views:
         core.outbox.persist(SlotRecord(core.config.epoch, view, 0, "view_change", (frame,)))
         core.outbox.broadcast(frame)
         core.outbox.note("left_view", view=view, reason=reason)
+        if message.prepared:
+            probe("views.left_with_prepared")
+        if reason.startswith("f + 1"):
+            probe("views.followed_a_weak_quorum")
         core.pool.follow()
-        core.suspicion.on_left()
+        core.suspicion.on_left(left)
         self.accept(read_claim_of_own(core, frame))
 
     def frame_of_own(self) -> bytes | None:
@@ -133,6 +140,7 @@ class Views:
         claim = read_claim(verified, core.config)
         if claim is None:
             core.view_changes.got(verified.body_digest)
+            probe("views.bad_view_change")
             core.evidence.note_single("bad_view_change", verified)
             core.outbox.refused(Reason.BAD_PROOF, verified)
             return
@@ -205,6 +213,7 @@ class Views:
         rest = [claim for claim in claims if claim.sender != core.index]
         used = sorted((own + rest)[: core.q], key=lambda claim: claim.sender)
         found = plan(used)
+        probe("views.led")
         epoch, view = core.config.epoch, self.view
         frames = []
         for proposal in proposals(found, epoch=epoch, view=view, members=core.n):
@@ -287,6 +296,7 @@ class Views:
             else:
                 used.append(claim)
         if missing:
+            probe("views.new_view_lacks_its_basis")
             source = verified.peer.member
             first = [message.sender] if source is None else [source, message.sender]
             for digest in missing:
@@ -308,6 +318,7 @@ class Views:
 
     def _convict(self, verified: Verified[NewView], basis: tuple[bytes, ...] = ()) -> None:
         """`basis`: the VIEW-CHANGEs from which the NEW-VIEW does not follow."""
+        probe("views.bad_new_view")
         self._waiting.pop(verified.message.sender, None)
         self._forget_wishes()
         self.core.evidence.note_single("bad_new_view", verified, basis)
@@ -327,6 +338,7 @@ class Views:
         core.outbox.persist(SlotRecord(epoch, self.view, 0, "view", ()))
         core.outbox.note("entered_view", view=self.view, base=self.base, start=self.start)
         found = plan(used)
+        _mark(found)
         if found.checkpoint is not None:
             core.checkpoints.adopt(found.checkpoint)
         for digest, holders in found.holders:
@@ -406,3 +418,12 @@ def _carried(verified: Verified[NewView]) -> tuple[PrePrepare, ...]:
     """The PRE-PREPAREs inside a NEW-VIEW, in order."""
     found = (verified.nested.get(frame) for frame in verified.message.proposals)
     return tuple(each.message for each in found if each is not None)
+
+
+def _mark(found: Plan) -> None:
+    if found.digests:
+        probe("views.carried_batch")
+    if any(digest == NULL_BATCH_DIGEST for _sequence, digest in found.digests):
+        probe("views.null_request")
+    if found.base:
+        probe("views.started_from_checkpoint")

@@ -1,0 +1,155 @@
+"""Phase: does the primary do its work well enough? (R30 fairness, R32; PITFALLS rows 14 and 21)
+
+`suspicion` knows whether a primary works at all; what is here are grounds against one that is alive:
+
+* *unfair*: a request waits longer than 4 T, while two windows of requests first seen after it were
+  executed.
+* *slow*, where a full batch waited here all the time: less than 70 % of the throughput that the best of
+  the last five views had under the same condition.
+* *slow* otherwise: requests that found less than a batch before them wait too long from first sight to
+  PRE-PREPARE. Those that stand in a long queue do not count: no primary is quick then.
+
+A healthy primary under a burst has a full batch waiting; under falling load it has none and answers at
+once. To be wrong costs a view change, so `slow` deposes at most one primary in 30 s.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from validators.consensus.pool import Pending
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["SLOW", "UNFAIR", "Judgement"]
+
+SLOW = "slow_primary"
+UNFAIR = "unfair_primary"
+
+SECOND = 1_000_000_000
+WAIT_MAX = 4
+"""Times T that a request may wait while later ones pass it."""
+WINDOWS_OVERTAKEN = 2
+SHARE_OF_BEST = 0.7
+VIEWS_REMEMBERED = 5
+SLOW_EVERY = 30 * SECOND
+"""Nanoseconds between two depositions for slowness."""
+BUSY_INTERVAL = 1 * SECOND
+"""Nanoseconds over which throughput is taken."""
+POOR_INTERVALS = 2
+"""So many of them in a row: one may be the disk's."""
+LATENCIES = 8
+"""Batches looked at; the median counts."""
+LATENCY_SHARE = 4
+"""From first sight to PRE-PREPARE a quarter of T is patience enough ..."""
+COMMIT_TIMES = 4
+"""... or four times as long as the quorum takes from there to execution, if that is longer."""
+
+
+class Judgement:
+    """Owns what was seen of the primary's work in this view, and the best of earlier ones."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self._from = 0
+        """Nothing before this monotonic time is held against the primary (view entered, pause)."""
+        self._latencies: deque[int] = deque(maxlen=LATENCIES)
+        self._commits: deque[int] = deque(maxlen=LATENCIES)
+        self._busy_since: int | None = None
+        self._work = 0
+        self._poor = 0
+        self._best: int | None = None
+        """Best throughput of this view, units a second."""
+        self._earlier: deque[int] = deque(maxlen=VIEWS_REMEMBERED)
+        self._deposed_at = -SLOW_EVERY
+
+    # --- events -------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """A view is entered, or this replica starts."""
+        if self._best is not None:
+            self._earlier.append(self._best)
+        self._best = None
+        self._from = self.core.now.monotonic
+        self._latencies.clear()
+        self._busy_since = None
+        self._poor = 0
+        self.core.pool.overtakes = 0
+
+    def on_left(self, *, slow: bool) -> None:
+        """This replica leaves the view; `slow`: it or those whom it joined found the primary slow."""
+        if slow:
+            self._deposed_at = self.core.now.monotonic
+
+    def shift(self, gap: int) -> None:
+        """This process was paused: nobody made these requests wait (R31)."""
+        self._from = self.core.now.monotonic + gap
+        self._busy_since = None
+
+    def on_executed(self, sequence: int, work: int, waited: list[Pending | None]) -> None:
+        """A batch of the log was executed; `waited`: its requests, None for those that did not wait here
+        because their clients told the primary alone."""
+        core = self.core
+        now = core.now.monotonic
+        slot = core.log.slots.get(sequence)
+        if slot is not None and slot.proposals and not slot.carried:
+            self._commits.append(now - slot.opened)
+            known = [item for item in waited if item is not None]
+            calm = [slot.opened - item.arrived for item in known if item.calm and item.arrived >= self._from]
+            if calm:
+                self._latencies.append(max(0, *calm))
+            oldest = core.pool.oldest()
+            if oldest is not None and oldest.arrived < slot.opened:
+                core.pool.overtakes += len(waited) - len(known)
+        self._measure(work, now)
+
+    def _measure(self, work: int, now: int) -> None:
+        core = self.core
+        full = core.pool.operations >= core.config.batch_operations_max and not core.catch_up.is_holding()
+        if self._busy_since is not None:
+            self._work += work
+            passed = now - self._busy_since
+            if passed >= BUSY_INTERVAL:
+                self._take(self._work * SECOND // passed)
+                self._busy_since = None
+        if not full:
+            self._busy_since = None
+        elif self._busy_since is None:
+            self._busy_since, self._work = now, 0
+
+    def _take(self, rate: int) -> None:
+        best = max(self._earlier, default=0)
+        self._poor = self._poor + 1 if rate < SHARE_OF_BEST * best else 0
+        self._best = max(rate, self._best or 0)
+
+    # --- verdict ------------------------------------------------------------------------------------
+
+    def ground(self) -> str | None:
+        """Why this view's primary should go, or None."""
+        core = self.core
+        if core.is_primary:
+            return None
+        if self._is_unfair():
+            return UNFAIR
+        if core.now.monotonic < self._deposed_at + SLOW_EVERY:
+            return None
+        return SLOW if self._poor >= POOR_INTERVALS or self._is_late() else None
+
+    def _is_unfair(self) -> bool:
+        core = self.core
+        oldest = core.pool.oldest()
+        if oldest is None or core.pool.overtakes < WINDOWS_OVERTAKEN * core.log.window:
+            return False
+        waited = core.now.monotonic - max(oldest.arrived, self._from)
+        return waited > WAIT_MAX * core.suspicion.timeout
+
+    def _is_late(self) -> bool:
+        if len(self._latencies) < LATENCIES:
+            return False
+        patience = max(
+            self.core.suspicion.timeout // LATENCY_SHARE,
+            COMMIT_TIMES * sorted(self._commits)[len(self._commits) // 2],
+        )
+        return sorted(self._latencies)[LATENCIES // 2] > patience
