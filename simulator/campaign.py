@@ -7,6 +7,8 @@ decided within a bound (liveness phase).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from simulator.adversary import corrupt
@@ -16,6 +18,7 @@ from simulator.cluster import Cluster
 from simulator.draw import Draw, Parting, Silence
 from simulator.faults import Trouble
 from simulator.mutants.registry import planted
+from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.report import Fingerprint
 from simulator.violation import Violation
@@ -23,6 +26,7 @@ from simulator.workload import UNDECIDED, Crowd
 from simulator.worlds import world_of
 from validators import probes, quorum
 from validators.consensus import messages as m
+from validators.consensus.effects import Executed, Note
 
 __all__ = ["Cut", "Report", "Task", "run"]
 
@@ -131,7 +135,7 @@ def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...
     probes.listen(count)
     cluster = Cluster(task.seed, drawn.settings)
     fingerprint = Fingerprint(lambda: cluster.world.time)
-    cluster.world.audience.add(fingerprint, *onlookers)
+    cluster.world.audience.add(fingerprint, _Notes(count), *onlookers)
     play = Play(cluster, drawn, task.cut)
     try:
         play.run()
@@ -145,6 +149,23 @@ def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...
     report.executed, report.view_changes = cluster.history.highest, len(cluster.history.entered)
     report.committed, report.outcomes = len(cluster.history.outcomes), cluster.durability.outcomes
     report.faults, report.calls = play.trouble.happened, play.crowd.called
+
+
+class _Notes(Onlooker):
+    """Counts the notes of honest nodes that are dangerous moments in themselves."""
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        self._count = count
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Onlooker."""
+        if not isinstance(note, Note) or not node.honest:
+            return
+        name = f"note.{note.kind}"
+        if name not in probes.PROBES:
+            name = f"{name}.{note.fields.get('reason')}"
+        if name in probes.PROBES:
+            self._count(name)
 
 
 class Play:

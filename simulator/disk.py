@@ -39,6 +39,10 @@ SPARE_ENTRIES_MAX = 256
 """Newest entries that a load hands over besides those to replay."""
 
 
+VOTES_AGAIN = StateRecord("voting", b"1")
+"""With it a core has its vote back (R11)."""
+
+
 class CrashPoint(enum.Enum):
     """Where in a turn the power goes (PITFALLS row 11)."""
 
@@ -265,6 +269,8 @@ class VirtualDisk:
                 self.checkpoints.append(record)
         elif isinstance(record, StateRecord):
             self.states[record.name] = record
+            if record == VOTES_AGAIN:
+                self.voting = True
         else:
             self._prune(record)
 

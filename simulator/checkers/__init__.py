@@ -16,6 +16,7 @@ from simulator.checkers.learner import Learners
 from simulator.checkers.linearizable import Linearizable
 from simulator.checkers.low_mark import LowMark
 from simulator.checkers.proofs import Proofs
+from simulator.checkers.rest import Rest
 from simulator.checkers.roots import StateRoots
 from simulator.checkers.speech import Speech
 from simulator.checkers.validity import Validity
@@ -43,4 +44,5 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         Proofs(world, keys),
         Bounds(world),
         Forensics(world),
+        Rest(world),
     ]

@@ -16,13 +16,15 @@ VOTES = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.ViewChange
 
 
 class Franchise(Checker):
-    """No liar can talk a member out of its vote, and a member that lost its ledger has none."""
+    """No liar can talk a member out of its vote; one that lost its ledger has none until it says why."""
 
     name = "franchise"
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
-        if isinstance(note, Note) and note.kind == "follower" and node.honest and node.disk.voting:
+        # Who lost its disk once may find later that it said more than anybody showed it.
+        whole = node.honest and node.disk.voting and not node.losses
+        if isinstance(note, Note) and note.kind == "follower" and whole:
             self.fail(f"{node.name} gave up its vote: {note.fields}")
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:

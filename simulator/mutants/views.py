@@ -185,32 +185,24 @@ def leaves_alone(plant: Plant) -> None:
 
 @mutant("never-suspects", "R30 P13", world="idler")
 def never_suspects(plant: Plant) -> None:
-    """Nothing that a primary does or leaves undone is a ground."""
-    plant.put(Suspicion, "_own_ground", lambda self: None)
+    """Suspicions are kept to oneself."""
+
+    def mutant(self: Suspicion) -> None:
+        self._say_again = self.core.now.monotonic + self.core.config.heartbeat
+
+    plant.put(Suspicion, "_say", mutant)
 
 
 @mutant("waiting-is-no-ground", "R30 P14", world="idler")
 def waiting_is_no_ground(plant: Plant) -> None:
     """Waiting work that does not move is no ground, as long as heartbeats come."""
-    right = Suspicion._own_ground
-
-    def mutant(self: Suspicion) -> str | None:
-        ground = right(self)
-        return None if ground in ("no_progress", "unfair", "starved") else ground
-
-    plant.put(Suspicion, "_own_ground", mutant)
+    plant.put(Suspicion, "_progress_due", lambda self: None)
 
 
 @mutant("new-view-never-awaited", "R29 P13", world="idlers")
 def no_new_view_timer(plant: Plant) -> None:
     """Nobody minds that the next primary does not come with its NEW-VIEW."""
-    right = Suspicion._own_ground
-
-    def mutant(self: Suspicion) -> str | None:
-        ground = right(self)
-        return None if ground == "no_new_view" else ground
-
-    plant.put(Suspicion, "_own_ground", mutant)
+    plant.put(Suspicion, "_new_view_due", lambda self: None)
 
 
 @mutant("timeout-without-cap", "R31 P13", world="long-night")

@@ -17,6 +17,7 @@ from validators.consensus.errors import InvariantBreach
 from validators.consensus.executor import Step
 from validators.consensus.messages import Entries, FetchEntries
 from validators.consensus.verified import Verified
+from validators.probes import probe
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
@@ -140,6 +141,7 @@ class CatchUp:
         if found.honest:
             self._execute(found)
         else:
+            probe("catch_up.refused_a_page")
             core.outbox.refused(Reason.BAD_PROOF, verified)
         core.execution.run()
         if core.executed > before:
@@ -175,8 +177,10 @@ class CatchUp:
             core.checkpoints.on_executed(entry.sequence)
             if step.entry != entry:
                 # COMMITs bind the batch, not the results: those are the source's word alone.
+                probe("catch_up.entry_differs")
                 core.outbox.note("entry_differs", sequence=entry.sequence)
         if found.checkpoint is not None:
+            probe("catch_up.up_to_a_checkpoint")
             core.checkpoints.adopt(found.checkpoint)
 
     def _must_equal(self, step: Step, results_root: bytes, timestamp: int) -> None:

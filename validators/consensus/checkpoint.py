@@ -13,6 +13,7 @@ from validators.consensus.effects import CheckpointRecord, Prune, Reason, SlotRe
 from validators.consensus.errors import InvariantBreach
 from validators.consensus.messages import Checkpoint
 from validators.consensus.verified import Verified
+from validators.probes import probe
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
@@ -112,6 +113,7 @@ class Checkpoints:
         if certificate.sequence <= core.log.stable:
             return
         if certificate.sequence > core.executed:
+            probe("checkpoint.proved_above_own_log")
             core.catch_up.on_certified(certificate.sequence)
             return
         content = self._contents.get(certificate.sequence)
@@ -120,6 +122,7 @@ class Checkpoints:
             content = (core.application.freeze(core.executed), executor.log_root(), executor.timestamp)
             core.serving.on_frozen(core.executed)
         if content is not None:
+            probe("checkpoint.adopted_from_a_message")
             self._become_stable(certificate, content)
 
     def _count(self, sequence: int) -> None:
@@ -132,6 +135,7 @@ class Checkpoints:
             if len(frames) >= core.q:
                 certificate = CheckpointCertificate(sequence, *content, frames=tuple(frames[: core.q]))
                 if mine is None:
+                    probe("checkpoint.voted_above_own_log")
                     core.catch_up.on_certified(sequence)
                 else:
                     self._become_stable(certificate, mine)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from validators.consensus.verified import Verified
+from validators.probes import probe
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
@@ -58,6 +59,7 @@ class Evidence:
         if len(self._known) >= KNOWN_MAX:
             del self._known[next(iter(self._known))]
         self._known[slot] = None
+        probe(f"evidence.{kind}")
         self.core.outbox.note(
             "evidence",
             code=kind,

@@ -21,6 +21,7 @@ from validators.consensus.messages import (
 )
 from validators.consensus.pool import key_of
 from validators.consensus.verified import Verified, VerifiedBatch
+from validators.probes import probe
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
@@ -130,6 +131,7 @@ class Ordering:
             return  # its PRE-PREPARE is its vote
         reason = core.execution.refuse_digest(slot.sequence, digest)
         if slot.durable not in (None, digest):
+            probe("ordering.another_proposal_is_durable")
             reason = Reason.EQUIVOCATION  # the other proposal is prepared here already
         if reason is None and not slot.carried and batch is not None:
             reason = self.refuse_content(batch, slot.view)
@@ -137,6 +139,7 @@ class Ordering:
             slot.withheld = reason
             if reason is not None:
                 core.outbox.note("withheld", sequence=slot.sequence, reason=reason.value)
+                probe(f"ordering.withheld_{reason.value}")
         if reason is not None:
             return
         core.ballot.cast(view=slot.view, sequence=slot.sequence, phase="prepare", digest=digest)
@@ -231,8 +234,13 @@ class Ordering:
             # Prepared here in an old view, while a later view committed another batch: no fork, as q
             # COMMITs for this one cannot exist, and no reason to vote for it any more.
             slot.withheld = Reason.DECIDED
+            probe("ordering.prepared_but_executed_otherwise")
             return
         slot.prepared = digest
+        if digest != slot.digest:
+            probe("ordering.prepared_another_than_the_first")
+        if slot.my_prepare is None and not core.is_primary:
+            probe("ordering.prepared_without_own_prepare")
         prepares = slot.prepares.frames(digest, self._prepares_needed)
         proof = PreparedProof(slot.proposals[digest], prepares)
         core.log.certificates[slot.sequence] = Prepared(slot.view, slot.sequence, digest, proof)
@@ -304,6 +312,7 @@ class Ordering:
         vote = Vote(message.digest, verified.frame)
         if late.add(message.sender, message.view, vote) >= self._commits_needed:
             frames = late.frames(message.view, message.digest)[: self._commits_needed]
+            probe("ordering.decided_by_another_view")
             self.decide(CommitCertificate(message.view, message.sequence, message.digest, frames))
 
     def decide(self, certificate: CommitCertificate) -> None:
@@ -315,6 +324,7 @@ class Ordering:
             return
         core.log.decisions.setdefault(sequence, certificate)
         if certificate.digest not in core.bodies:
+            probe("ordering.decided_without_body")
             core.batches.ask(certificate.digest, sequence)
 
     # --- shared ------------------------------------------------------------------------------------

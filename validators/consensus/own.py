@@ -19,6 +19,7 @@ from validators.consensus.messages import (
     ViewChange,
 )
 from validators.consensus.verified import Verified
+from validators.probes import probe
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
@@ -59,5 +60,6 @@ class Own:
     def on_own(self, verified: Verified[Any]) -> None:
         """A statement under the own key arrived."""
         if self.refuse(verified.message) is None:
+            probe("own.heard_what_it_never_said")
             kind = type(verified.message).__name__
             self.core.stop_voting(f"a {kind} under this node's key is not in its ledger")

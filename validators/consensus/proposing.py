@@ -13,6 +13,7 @@ from validators.consensus.effects import SlotRecord
 from validators.consensus.messages import Batch, PrePrepare, batch_digest
 from validators.consensus.pool import Pending
 from validators.consensus.verified import VerifiedBatch, VerifiedBundle
+from validators.probes import probe
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
@@ -43,10 +44,15 @@ class Proposing:
             return None
         executed = core.executed
         if executed < self.hold_until:
+            probe("proposing.holds_until_carried_is_executed")
             return None
         following = max(self.next_sequence, executed + 1)
         in_flight = following - 1 - executed
-        if in_flight >= core.config.pipeline or following > core.log.stable + core.log.window:
+        if in_flight >= core.config.pipeline:
+            probe("proposing.pipeline_full")
+            return None
+        if following > core.log.stable + core.log.window:
+            probe("proposing.window_full")
             return None
         arrived = pool.oldest_waiting()
         if arrived is None:

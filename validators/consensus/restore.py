@@ -9,6 +9,7 @@ from validators.consensus.effects import CheckpointRecord, SlotRecord
 from validators.consensus.executor import open_body
 from validators.consensus.messages import PreparedProof
 from validators.consensus.needs import Recovery
+from validators.probes import probe
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
@@ -40,6 +41,7 @@ def restore(core: Replica, recovery: Recovery) -> None:
 def say_again(core: Replica) -> None:
     """The same bytes as before the restart (R7); whoever has them already drops them unread."""
     if not core.voting:
+        probe("restore.without_a_vote")
         return
     for frame in core.checkpoints.mine.values():
         core.outbox.broadcast(frame)
@@ -91,6 +93,7 @@ def _restore_view(core: Replica, slots: list[SlotRecord]) -> None:
     if promised > entered:
         for record in slots:
             if record.phase == "view_change" and record.view == promised:
+                probe("restore.bound_by_a_view_change")
                 core.views.restore_changing(record.frames[0])
     core.views.promised = promised
 
@@ -124,6 +127,7 @@ def _restore_open_slot(core: Replica, record: SlotRecord, digest: bytes) -> None
         slot.proposals[digest] = frame
         slot.digest = slot.durable = digest
     elif record.phase == "prepare":
+        probe("restore.open_slot_with_own_prepare")
         slot.my_prepare = frame
         if core.index not in slot.prepares.votes:
             slot.prepares.add(core.index, digest, frame)
@@ -135,5 +139,6 @@ def _restore_open_slot(core: Replica, record: SlotRecord, digest: bytes) -> None
             if sender not in slot.prepares.votes:
                 slot.prepares.add(sender, digest, prepare)
     elif record.phase == "commit":
+        probe("restore.open_slot_with_own_commit")
         slot.my_commit = frame
         slot.commits.add(core.index, digest, frame)
