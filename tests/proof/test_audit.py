@@ -1,0 +1,138 @@
+"""Too many liars, a fork, and the auditor: f + 1 culprits, nobody honest (PITFALLS row 22)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from simulator.campaign import Cut, Play
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND, SECOND
+from simulator.cluster import Cluster
+from simulator.draw import Draw, Parting
+from simulator.faults import Plan
+from simulator.network import LinkQuality
+from simulator.violation import Violation
+from simulator.workload import Traffic
+from simulator.world import Settings, World
+from tickets.proof import Chain, Epoch
+from tickets.proof.audit import Audit, find_forks
+from tickets.proof.evidence import convict
+from validators import genesis as g
+from validators import quorum
+from validators.genesis import Parameters
+
+
+class Ledgers:
+    """What the disks of a world hold when it ends, twins' too."""
+
+    def __init__(self, world: World) -> None:
+        self.frames: dict[str, list[bytes]] = {}
+        self.logs: dict[str, dict[int, bytes]] = {}
+        """Entry hashes of the honest ones."""
+        for name, node in world.nodes.items():
+            kept = self.frames[name] = [frame for record in node.disk.log for frame in record.commits]
+            kept += [frame for record in node.disk.slots.values() for frame in record.frames]
+            kept += [frame for record in node.disk.checkpoints for frame in record.frames]
+            if node.honest:
+                self.logs[name] = {record.entry.sequence: record.entry_hash for record in node.disk.log}
+
+
+def split_world(seed: int, *, members: int, liars: int) -> Draw:
+    """Twins that the network keeps apart, one of each on either side, in partings that change."""
+    dice = Dice(seed).fork("audit")
+    names = [f"r{index}" for index in range(members)]
+    twinned = dice.sample(names, liars)
+    honest = [name for name in names if name not in twinned]
+    partings = []
+    for number in range(3):
+        there = set(dice.sample(honest, dice.between(1, len(honest) - 1)))
+        groups: tuple[list[str], list[str]] = ([], [])
+        for name in honest:
+            groups[name in there].append(name)
+        for name in twinned:
+            flip = dice.hit(0.3)
+            groups[flip].append(name)
+            groups[not flip].append(f"{name}~twin")
+        partings.append(Parting((number + 1) * SECOND // 2, (tuple(groups[0]), tuple(groups[1]))))
+    return Draw(
+        settings=Settings(
+            members=members,
+            learners=0,
+            gateways=2,
+            quality=LinkQuality(latency_min=MILLISECOND, latency_max=5 * MILLISECOND),
+            parameters=Parameters(checkpoint_interval=5, view_timeout=200_000),
+        ),
+        traffic=Traffic(tickets=5, pause_max=80 * MILLISECOND),
+        plan=Plan(pause_max=100 * SECOND),
+        adversaries=("twin/parted",) * liars,
+        liars=tuple(names.index(name) for name in twinned),
+        duration=2 * SECOND,
+        partings=tuple(partings),
+        dead=False,
+    )
+
+
+def chain_of(world: World) -> Chain:
+    cluster = g.cluster_id(world.genesis)
+    return Chain(cluster, "world", (Epoch(world.genesis.members, 0, cluster),), scheme=world.keyring.scheme)
+
+
+def play(drawn: Draw, seed: int) -> tuple[Ledgers, Chain, str]:
+    """(what the ledgers hold, whom to trust, who broke which promise). The world is left in its trouble."""
+    cluster = Cluster(seed, drawn.settings)
+    crowd = Play(cluster, drawn, Cut()).crowd
+    cluster.start()
+    cluster.world.after(100 * MILLISECOND, crowd.start)
+    checker = ""
+    try:
+        cluster.world.run(drawn.duration)
+    except Violation as violation:
+        checker = violation.checker
+    return Ledgers(cluster.world), chain_of(cluster.world), checker
+
+
+FORKS_WANTED = 2
+
+
+@pytest.mark.parametrize(("members", "liars"), [(4, 2), (7, 3), (5, 3)])
+def test_p22_after_a_fork_f_plus_1_are_convicted_and_nobody_honest(members: int, liars: int) -> None:
+    forked, codes = 0, set()
+    for seed in range(40):
+        drawn = split_world(seed, members=members, liars=liars)
+        ledgers, chain, checker = play(drawn, seed)
+        audit = Audit(chain)
+        for name in ledgers.logs:
+            audit.add(ledgers.frames[name])
+        culprits = audit.culprits()
+        guilty = {f"r{index}" for index in drawn.liars}
+        assert set(culprits) <= guilty, f"seed {seed}: an honest member is convicted"
+        for pieces in culprits.values():
+            assert [convict(data, chain) for _conviction, data in pieces] == [each for each, _data in pieces]
+        if find_forks(ledgers.logs):
+            assert checker == "agreement"
+            forked += 1
+            codes |= {each.code for pieces in culprits.values() for each, _data in pieces}
+            assert len(culprits) >= quorum.weak_quorum(members), f"seed {seed}: {sorted(culprits)}"
+        if forked >= FORKS_WANTED and "hidden_commit" in codes:
+            break
+    assert forked >= FORKS_WANTED, "too few worlds forked: the bound was not broken"
+    assert "hidden_commit" in codes, "no fork lies across two views"
+
+
+def test_p22_without_too_many_liars_nobody_forks_and_nobody_honest_is_named() -> None:
+    for seed in range(4):
+        drawn = split_world(seed, members=4, liars=1)
+        ledgers, chain, checker = play(drawn, seed)
+        assert checker == ""
+        audit = Audit(chain)
+        for frames in ledgers.frames.values():
+            audit.add(frames)
+        assert set(audit.culprits()) <= {f"r{drawn.liars[0]}"}
+        assert find_forks(ledgers.logs) == []
+        assert audit.statements > 50
+
+
+def test_find_forks_names_where_two_ledgers_part() -> None:
+    logs = {"a": {1: b"x", 2: b"y", 3: b"z"}, "b": {1: b"x", 2: b"w"}, "c": {1: b"x"}}
+    assert [msgspec.structs.astuple(fork) for fork in find_forks(logs)] == [(2, "a", "b")]

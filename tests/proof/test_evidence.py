@@ -1,0 +1,145 @@
+"""Evidence as a file: whom it convicts, that nothing in it can be changed, and that both verifiers agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.hostcore.support import Paper
+from tickets.proof import ProofError, read_chain
+from tickets.proof.evidence import DOUBLES, convict, encode_evidence
+from validators import genesis as g
+from validators.consensus import messages as m
+from verifier import dtvn_verify
+
+PAPER = Paper()
+GENESIS = g.encode(PAPER.genesis)
+CHAIN = read_chain(GENESIS)
+SMALL = dtvn_verify.Chain(GENESIS)
+REFUSED = (ValueError, KeyError, TypeError, IndexError, RecursionError)
+ONE, TWO = bytes([1]) * 32, bytes([2]) * 32
+
+
+def prepared(view: int, sequence: int, digest: bytes = ONE) -> m.PreparedProof:
+    """A prepared certificate of the four of us."""
+    primary = view % 4
+    backups = [index for index in range(4) if index != primary][:2]
+    votes = tuple(PAPER.sign(m.Prepare(0, index, view, sequence, digest)) for index in backups)
+    return m.PreparedProof(PAPER.sign(m.PrePrepare(0, primary, view, sequence, digest)), votes)
+
+
+def change(sender: int, view: int, *proofs: m.PreparedProof, stable: int = 0) -> m.ViewChange:
+    frames = (
+        tuple(PAPER.sign(m.Checkpoint(0, index, stable, ONE, TWO, 7)) for index in range(3)) if stable else ()
+    )
+    return m.ViewChange(0, sender, view, frames, proofs)
+
+
+def pairs() -> dict[str, tuple[Any, Any]]:
+    return {
+        "double_proposal": (m.PrePrepare(0, 0, 0, 7, ONE), m.PrePrepare(0, 0, 0, 7, TWO)),
+        "prepare": (m.Prepare(0, 1, 0, 7, ONE), m.Prepare(0, 1, 0, 7, TWO)),
+        "commit": (m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 1, 3, 7, TWO)),
+        "checkpoint": (m.Checkpoint(0, 2, 10, ONE, ONE, 5), m.Checkpoint(0, 2, 10, TWO, ONE, 5)),
+        "receipt": (m.Receipt(0, 3, 9, ONE), m.Receipt(0, 3, 9, TWO)),
+        "view_change": (change(1, 2), change(1, 2, prepared(0, 1))),
+        "new_view": (m.NewView(0, 1, 1, (), ()), m.NewView(0, 1, 1, ((0, ONE),), ())),
+        "hidden_commit": (m.Commit(0, 2, 0, 7, ONE), change(2, 3, prepared(0, 6))),
+    }
+
+
+def file_of(code: str, *messages: Any) -> bytes:
+    return encode_evidence(PAPER.cluster, code, [PAPER.sign(message) for message in messages])
+
+
+@pytest.mark.parametrize("code", pairs())
+def test_p22_both_verifiers_convict_the_signer_in_the_same_words(code: str) -> None:
+    one, other = pairs()[code]
+    data = file_of(code, one, other)
+    conviction = convict(data, CHAIN)
+    assert (conviction.code, conviction.member, conviction.name) == (code, one.sender, f"r{one.sender}")
+    assert list(dtvn_verify.evidence(data, SMALL)) == [conviction.sentence()]
+
+
+def test_every_pair_that_is_known_is_tested() -> None:
+    assert set(pairs()) == {*DOUBLES, "hidden_commit"} == {*dtvn_verify.DOUBLES, "hidden_commit"}
+
+
+@pytest.mark.parametrize(
+    ("code", "one", "other"),
+    [
+        ("commit", m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 1, 3, 7, ONE)),
+        ("commit", m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 1, 4, 7, TWO)),
+        ("commit", m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 2, 3, 7, TWO)),
+        ("commit", m.Prepare(0, 1, 3, 7, ONE), m.Prepare(0, 1, 3, 7, TWO)),
+        ("prepare", m.Prepare(0, 1, 3, 7, ONE), m.Commit(0, 1, 3, 7, TWO)),
+        ("hidden_commit", m.Commit(0, 2, 0, 7, ONE), change(2, 3, prepared(0, 7))),
+        ("hidden_commit", m.Commit(0, 2, 0, 7, ONE), change(2, 3, prepared(2, 7, TWO))),
+        ("hidden_commit", m.Commit(0, 2, 0, 7, ONE), change(2, 3, stable=10)),
+        ("hidden_commit", m.Commit(0, 2, 3, 7, ONE), change(2, 3)),
+        ("hidden_commit", m.Commit(0, 2, 0, 7, ONE), change(1, 3)),
+        ("nonsense", m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 1, 3, 7, TWO)),
+    ],
+)
+def test_p3_what_an_honest_member_may_say_convicts_nobody(code: str, one: Any, other: Any) -> None:
+    data = file_of(code, one, other)
+    with pytest.raises(ProofError):
+        convict(data, CHAIN)
+    with pytest.raises(REFUSED):
+        list(dtvn_verify.evidence(data, SMALL))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_p22_any_changed_byte_of_evidence_is_refused(data: st.DataObject) -> None:
+    code = data.draw(st.sampled_from(["commit", "hidden_commit"]))
+    whole = file_of(code, *pairs()[code])
+    # The certificates inside a VIEW-CHANGE are part of what its sender signed.
+    at, flip = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(1, 255))
+    changed = whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :]
+    with pytest.raises(ProofError):
+        convict(changed, CHAIN)
+    with pytest.raises(REFUSED):
+        list(dtvn_verify.evidence(changed, SMALL))
+
+
+def digest_of(message: m.ViewChange) -> bytes:
+    return bytes(PAPER.verify(PAPER.sign(message)).body_digest)
+
+
+def test_p4_a_view_change_whose_proofs_prove_nothing_convicts_its_sender() -> None:
+    stolen = prepared(0, 7)
+    short = m.PreparedProof(stolen.pre_prepare, stolen.prepares[:1])
+    mixed = m.PreparedProof(stolen.pre_prepare, prepared(0, 7, TWO).prepares)
+    for bad in (
+        change(1, 2, short),
+        change(1, 2, mixed),
+        change(1, 2, prepared(3, 7)),
+        change(1, 2, stolen, stolen),
+    ):
+        found = convict(file_of("bad_view_change", bad), CHAIN)
+        assert (found.name, found.where) == ("r1", "view 2")
+    with pytest.raises(ProofError, match="proves what it claims"):
+        convict(file_of("bad_view_change", change(1, 2, prepared(0, 7), prepared(1, 8), stable=5)), CHAIN)
+
+
+def test_p4_a_new_view_that_does_not_follow_convicts_its_sender() -> None:
+    changes = [change(index, 1, prepared(0, 1)) for index in range(3)]
+    named = tuple((each.sender, digest_of(each)) for each in changes)
+    carried = (PAPER.sign(m.PrePrepare(0, 1, 1, 1, ONE)),)
+    forged = (PAPER.sign(m.PrePrepare(0, 1, 1, 1, TWO)),)
+
+    def judged(message: m.NewView, *basis: m.ViewChange) -> str:
+        return convict(file_of("bad_new_view", message, *basis), CHAIN).name
+
+    assert judged(m.NewView(0, 1, 1, named, forged), *changes) == "r1"
+    assert judged(m.NewView(0, 1, 1, named, ()), *changes) == "r1"
+    assert judged(m.NewView(0, 1, 1, named[:2], carried)) == "r1"
+    assert judged(m.NewView(0, 2, 1, named, carried)) == "r2", "not the primary of its view"
+    with pytest.raises(ProofError, match="follows from its VIEW-CHANGEs"):
+        judged(m.NewView(0, 1, 1, named, carried), *changes)
+    with pytest.raises(ProofError, match="are not all here"):
+        judged(m.NewView(0, 1, 1, named, forged), *changes[:2])
