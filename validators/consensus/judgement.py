@@ -108,16 +108,16 @@ class Judgement:
     def _measure(self, work: int, now: int) -> None:
         core = self.core
         full = core.pool.operations >= core.config.batch_operations_max and not core.catch_up.is_holding()
+        if not full:
+            self._busy_since = None
+            return
         if self._busy_since is not None:
             self._work += work
             passed = now - self._busy_since
-            if passed >= BUSY_INTERVAL:
-                self._take(self._work * SECOND // passed)
-                self._busy_since = None
-        if not full:
-            self._busy_since = None
-        elif self._busy_since is None:
-            self._busy_since, self._work = now, 0
+            if passed < BUSY_INTERVAL:
+                return
+            self._take(self._work * SECOND // passed)
+        self._busy_since, self._work = now, 0
 
     def _take(self, rate: int) -> None:
         best = max(self._earlier, default=0)

@@ -129,7 +129,7 @@ class Pool:
     def crowded(self, bundle: VerifiedBundle, room: int) -> bool:
         """Whether `room` units of work are too few for this request beside what waits (R30). Half of the
         room is for whoever comes first, half in equal parts for sessions that hold little: one that asks
-        ten times its share finds itself refused, not others."""
+        ten times its share finds itself refused, not others. Who holds nothing is let in once."""
         inner = bundle.bundle
         work = work_of(len(inner.operations))
         if self.work + work <= room // 2:
@@ -137,7 +137,7 @@ class Pool:
         share: Share = inner.session if inner.session != (0, 0) else inner.principal
         held = self._held.get(share, (0, 0, 0))[2]
         sessions = max(2, len(self._held) + (share not in self._held))
-        return held > 0 and held + work > room // 2 // sessions
+        return held > 0 and (held + work > room // 2 // sessions or self.work + work > room)
 
     def add(self, bundle: VerifiedBundle, key: Key, now: int) -> Pending:
         """Take in a request that `refuse` let pass and whose key is not here."""

@@ -1,0 +1,191 @@
+"""How work is measured and who is let in (R30), and the verdict on a primary's throughput (R32)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.consensus.helpers import MILLISECOND, Cluster
+from validators.consensus import messages as m
+from validators.consensus.effects import Reason
+from validators.consensus.judgement import SLOW, SLOW_EVERY, UNFAIR, Judgement
+from validators.consensus.pace import INTERVAL, SAMPLES_KEPT, Pace, work_of
+from validators.consensus.pool import Pool, key_of
+from validators.consensus.verified import VerifiedBundle
+
+SECOND = 1_000 * MILLISECOND
+
+
+def test_r30_the_rate_is_measured_only_while_work_waits() -> None:
+    pace = Pace()
+    for step in range(1, 40):
+        pace.on_executed(1_000, step * INTERVAL // 4, waiting=step % 3 > 0)
+    assert pace.rate() is None, "never busy for a whole interval"
+    for step in range(40, 60):
+        pace.on_executed(1_000, step * INTERVAL // 4, waiting=True)
+    assert pace.rate() == 1_000 * 4 * SECOND // INTERVAL
+
+
+def test_r30_one_stall_does_not_turn_clients_away_and_a_slower_disk_does() -> None:
+    pace = Pace()
+    time = 0
+    for gap in (INTERVAL, INTERVAL, INTERVAL, 20 * INTERVAL, INTERVAL):
+        time += gap
+        pace.on_executed(500, time, waiting=True)
+    assert pace.rate() == 500 * SECOND // INTERVAL
+    for _ in range(SAMPLES_KEPT):
+        time += 2 * INTERVAL
+        pace.on_executed(500, time, waiting=True)
+    assert pace.rate() == 250 * SECOND // INTERVAL
+
+
+def bundle(session: int, number: int, operations: int = 84) -> VerifiedBundle:
+    operation = m.Operation("barrier", "", "", "", "", 0)
+    inner = m.Bundle(0, "gateway", b"", (session, 0), number, 0, (operation,) * operations)
+    return VerifiedBundle(inner, b"%d %d" % (session, number), b"frame")
+
+
+def fill(pool: Pool, session: int, room: int) -> int:
+    """A session asks as long as it is let in; how much work it has waiting then."""
+    for number in range(10_000):
+        asked = bundle(session, number)
+        if pool.crowded(asked, room):
+            return number * work_of(84)
+        pool.add(asked, key_of(asked.bundle, asked.digest), number)
+    raise AssertionError("the pool takes everything")
+
+
+def test_r30_admission_keeps_room_for_who_holds_little() -> None:
+    """100 units each: one greedy session gets half of the room, three others a part of the rest each."""
+    pool = Pool(operations_max=10**6, bytes_max=10**9, client_share=4)
+    assert fill(pool, 1, room=10_000) == 5_000
+    others = [fill(pool, session, room=10_000) for session in (2, 3, 4)]
+    assert others == sorted(others, reverse=True)
+    assert all(500 <= held <= 2_500 for held in others)
+    assert pool.work <= 10_000, "drained in T / 2"
+    pool.remove((1, 0, 0))
+    assert pool.crowded(bundle(1, 999), 10_000), "the greedy one waits until what it has is done"
+    assert not pool.crowded(bundle(5, 0), 10_000)
+
+
+def test_r30_over_the_room_a_client_hears_busy_and_a_forwarded_request_has_twice_the_room() -> None:
+    cluster = Cluster(4)
+    primary = cluster[0].core
+    cluster.drop(lambda _s, _t, _m: True)
+    primary.clients._least_room = lambda: 0
+    primary.pace._rates.append(10 * work_of(1) * 5)  # half of what drains in 400 ms: ten requests
+    for number in range(12):
+        cluster.request(f"T-{number}", session=(1, number % 3))
+    waiting = len(primary.pool)
+    assert 9 <= waiting < 12
+    assert {answer.code for answer in cluster.answers(m.Busy)} == {Reason.BUSY.value}
+    for number in range(12, 18):
+        cluster[0].hear(cluster[2], cluster.bundle(f"T-{number}", session=(1, number % 3)))
+    assert len(primary.pool) == waiting + 6
+
+
+class Judged:
+    """A judgement on a pool in which a full batch waits, or does not."""
+
+    def __init__(self) -> None:
+        self.core: Any = SimpleNamespace(
+            now=SimpleNamespace(monotonic=0),
+            pool=SimpleNamespace(operations=0, overtakes=0, oldest=lambda: None),
+            log=SimpleNamespace(slots={}, window=32),
+            catch_up=SimpleNamespace(is_holding=lambda: False),
+            config=SimpleNamespace(batch_operations_max=1_000),
+            suspicion=SimpleNamespace(timeout=800 * MILLISECOND),
+            is_primary=False,
+        )
+        self.judgement = Judgement(self.core)
+        self.judgement.begin()
+
+    def work(self, rate: int, seconds: int, *, waiting: int = 5_000) -> None:
+        for _ in range(seconds * 10):
+            self.core.now.monotonic += SECOND // 10
+            self.core.pool.operations = waiting
+            self.judgement.on_executed(1, rate // 10, [])
+
+    def next_view(self) -> None:
+        self.judgement.begin()
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(10_000, None), (7_500, None), (6_500, SLOW)])
+def test_r32_throughput_under_70_percent_of_the_best_of_earlier_views(rate: int, verdict: str | None) -> None:
+    judged = Judged()
+    for earlier in (4_000, 10_000, 8_000):
+        judged.work(earlier, 3)
+        judged.next_view()
+    judged.work(rate, 4)
+    assert judged.judgement.ground() == verdict
+
+
+def test_r32_views_longer_ago_than_five_are_forgotten() -> None:
+    judged = Judged()
+    for earlier in (10_000, 5_000, 5_000, 5_000, 5_000, 5_000):
+        judged.work(earlier, 3)
+        judged.next_view()
+    judged.work(5_000, 4)
+    assert judged.judgement.ground() is None
+
+
+def test_r32_falling_load_is_no_slowness() -> None:
+    """Less than a batch waits at times: nothing is measured."""
+    judged = Judged()
+    judged.work(10_000, 3)
+    judged.next_view()
+    for _ in range(20):
+        judged.work(2_000, 1, waiting=5_000)
+        judged.work(1_000, 1, waiting=999)
+    judged.work(500, 5, waiting=0)
+    assert judged.judgement.ground() is None
+
+
+def test_r32_at_most_one_deposition_for_slowness_in_half_a_minute() -> None:
+    judged = Judged()
+    judged.work(10_000, 3)
+    judged.next_view()
+    judged.work(5_000, 4)
+    assert judged.judgement.ground() == SLOW
+    judged.judgement.on_left(slow=True)
+    left = judged.core.now.monotonic
+    judged.next_view()
+    judged.work(5_000, 4)
+    assert judged.judgement.ground() is None
+    judged.work(5_000, 27)
+    assert judged.core.now.monotonic >= left + SLOW_EVERY
+    assert judged.judgement.ground() == SLOW
+
+
+def test_r30_unfair_needs_both_a_long_wait_and_two_windows_of_later_requests() -> None:
+    judged = Judged()
+    judged.core.pool.oldest = lambda: SimpleNamespace(arrived=0)
+    judged.core.pool.overtakes = 64
+    judged.core.now.monotonic = 3_199 * MILLISECOND
+    assert judged.judgement.ground() is None
+    judged.core.now.monotonic = 3_201 * MILLISECOND
+    assert judged.judgement.ground() == UNFAIR
+    judged.core.pool.overtakes = 63
+    assert judged.judgement.ground() is None
+
+
+def test_r31_a_pause_is_not_held_against_the_primary() -> None:
+    judged = Judged()
+    judged.core.pool.oldest = lambda: SimpleNamespace(arrived=0)
+    judged.core.pool.overtakes = 64
+    judged.core.now.monotonic = SECOND
+    judged.judgement.shift(30 * SECOND)
+    judged.core.now.monotonic = 32 * SECOND
+    assert judged.judgement.ground() is None
+
+
+def test_r30_the_idle_primary_says_that_it_lives_every_200_ms() -> None:
+    cluster = Cluster(4)
+    cluster.advance(300)
+    cluster.sent.clear()
+    cluster.advance(2_000)
+    beats = [target for source, target, message in cluster.sent if source == 0 and type(message) is m.Status]
+    assert beats.count(1) == 10
+    assert cluster.messages(m.Status, source=0)[-1].view == 0
