@@ -219,9 +219,7 @@ class Suspicion:
         view = core.views.view if view is None else view
         since = core.now.monotonic - LIFETIME_HEARTBEATS * core.config.heartbeat
         return {
-            member: wanted
-            for member, (wanted, heard) in table.items()
-            if wanted > view and heard >= since
+            member: wanted for member, (wanted, heard) in table.items() if wanted > view and heard >= since
         }
 
     def _own_ground(self) -> str | None:
