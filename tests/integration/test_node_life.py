@@ -185,6 +185,17 @@ def test_r31_a_paused_primary_is_replaced_and_follows_when_it_wakes(tmp_path: Pa
         assert cluster.ticket(gateway, 0, "T-2")["ticket"]["State"] == "ISSUED"
 
 
+def test_r31_nodes_measure_how_far_a_quorum_is(tmp_path: Path) -> None:
+    """Over real links: a positive round trip, and T not below its base nor beyond 5 s."""
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        for index in range(4):
+            wait_until(
+                lambda index=index: cluster.status_of(gateway, index)["quorum_round_trip_ms"] > 0,
+                what=f"node{index} has heard a quorum of Pongs",
+            )
+            assert 800 <= cluster.status_of(gateway, index)["timeout_ms"] <= 8_000
+
+
 def operations_move_the_view(cluster: Cluster, gateway: Gateway, turn: int) -> bool:
     view = wait_until(lambda: common_view(cluster, gateway), what=lambda: f"one view\n{cluster.outputs()}")
     for number in range(10):

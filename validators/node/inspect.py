@@ -96,6 +96,8 @@ class Inspector:
             "malformed": node.transport.malformed,
             "events": dict(node.watcher.events),
             "turns": self._turns(),
+            "quorum_round_trip_ms": node.core.pinging.round_trip() / 1e6,
+            "timeout_ms": node.core.suspicion.timeout / 1e6,
         }
 
     def brief(self) -> dict[str, Any]:
