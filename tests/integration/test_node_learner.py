@@ -24,6 +24,8 @@ from pathlib import Path
 os.environ["DJANGO_SETTINGS_MODULE"] = "dtvn_project.settings"
 asked = []
 signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+import django
+django.setup()
 from validators.node.run import run_learner
 sys.exit(run_learner(Path(sys.argv[1]), lambda: bool(asked)))
 """

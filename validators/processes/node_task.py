@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from setproctitle import setproctitle
 
 from validators.models import DesiredState, ManagedNode
 from validators.node.run import EXIT_FAILED
+from validators.processes import parent
 from validators.processes.facts import SlotLock
 from validators.processes.folder import DataFolder
 from validators.processes.lease import Lease
@@ -38,6 +40,8 @@ def occupy_slot(node_id: str, token: str, run: Run) -> str:
     logging.getLogger().addHandler(loud := LastError())
     lease = Lease(node, token=token, lock=lock)
     lease.claim()
+    # From now on there is something to put in order when the worker dies: see worker._on_child_start.
+    parent.signal_at_parents_death(signal.SIGTERM)
     code, exit_reason = EXIT_FAILED, "ended without a reason"
     try:
         code = run(lease.should_stop, lease.beat)

@@ -11,7 +11,6 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from celery import signals
@@ -62,6 +61,12 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
 
 
 def _on_shutting_down(**_: Any) -> None:
+    """The first signal of any kind: the end is under way, and `up` sees to it that it does not take long.
+
+    A second one would have Celery drop the children that are putting their nodes in order.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     stopping.request()
 
 
@@ -81,20 +86,17 @@ def _show_life_until_done(lock: SlotLock) -> None:
 
 
 def _on_child_start(**_: Any) -> None:
-    """In a pool child: end with the worker's main process, idle or not.
+    """In a pool child: end with the worker's main process, at once where no node is to be put in order.
 
-    Celery ends idle children, and those whose one task is done, with SIGTERM, and reports whoever dies
-    of it as a fault. Here that is an orderly end; a node in its slot has a handler of its own (Lease).
+    Celery sends SIGTERM to children whose one task is done, and a person may send it to all processes:
+    whoever dies of it is reported as a fault, and any handler that we set here is replaced. So an empty
+    slot is deaf to it, and a node in its slot has a handler of its own (node_task).
     """
-    signal.signal(signal.SIGTERM, _leave_slot)
-    parent.signal_at_parents_death(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    parent.signal_at_parents_death(signal.SIGKILL)
     if os.getppid() == 1:
         os._exit(0)
     setproctitle(f"dtvn idle slot ({Path(environment.data_folder())})")
-
-
-def _leave_slot(number: int, frame: FrameType | None) -> None:
-    os._exit(0)
 
 
 if __name__ == "__main__":
