@@ -45,8 +45,9 @@ down: $(VENV)/.installed ## Stop a network left behind (DATA=./data)
 test: $(VENV)/.installed-dev ## The fast tests: no long-lived processes
 	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration"
 
-test-integration: $(VENV)/.installed-dev ## The same system with real processes, sockets and disks
+test-integration: $(VENV)/.installed-dev ## Real processes, sockets and disks: in files, then on PostgreSQL and Redis
 	@$(BIN)/python -m pytest -q -m integration
+	@$(BIN)/python -m pytest -q -m integration --scaled-out tests/integration
 
 lint: $(VENV)/.installed-dev ## Style, likely mistakes, and who may import whom
 	@$(BIN)/ruff check .
