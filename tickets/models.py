@@ -5,11 +5,23 @@ Tickets themselves are rows of the learner (validators.ledger); nothing here dec
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 
 COMMITMENT_SALT_BYTES = 32
+SEARCHED_CHARACTERS = 64
+"""Of a name or an address that an index holds: an index row has a largest size on PostgreSQL."""
+
+
+class SearchKey(models.Func):
+    """The beginning of a text in small letters, ordered by its bytes: what a search by beginning finds."""
+
+    template = f"LOWER(SUBSTR(%(expressions)s, 1, {SEARCHED_CHARACTERS}))"
+    output_field = models.TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template=f'({self.template} COLLATE "C")', **context)
 
 
 class TicketHolder(models.Model):
@@ -42,6 +54,16 @@ class TicketHolder(models.Model):
         ordering: ClassVar = ["event", "ticket"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["event", "ticket"], name="one_holder_per_ticket")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["ticket"], name="holders_by_ticket"),
+            models.Index(SearchKey("name"), name="holders_by_name"),
+            models.Index(SearchKey("email"), name="holders_by_email"),
+            models.Index(
+                fields=["event", "ticket"],
+                condition=models.Q(erased_at__isnull=False),
+                name="holders_erased",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -13,10 +13,13 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from dtvn_project.routers import LEARNER_ALIAS
 from tickets.machine.reasons import OK
+from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.shown import moment, outcome_pill
 from validators.genesis import CAPABILITIES
+from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.read import starting_with
 from validators.models import ApiKey, ManagedNode, NodeStatus
@@ -24,12 +27,15 @@ from validators.services import nodes
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 from validators.services.errors import ServiceError
 
-__all__ = ["ApiKeyAdmin", "ConsensusEntryAdmin", "ManagedNodeAdmin", "OperationAdmin"]
+__all__ = ["ApiKeyAdmin", "ConsensusEntryAdmin", "ManagedNodeAdmin", "MemberEvidenceAdmin", "OperationAdmin"]
 
 admin.site.site_header = "DTVN"
 admin.site.site_title = "DTVN"
 admin.site.index_title = "Operate the network"
 admin.site.enable_nav_sidebar = False
+
+SORTED_MAX = 50_000
+"""Operations found by ticket that are put into the order of the log; of more, the log itself has one soon."""
 
 TONES = {
     NodeStatus.RUNNING: "ok",
@@ -144,9 +150,16 @@ class OutcomeFilter(admin.SimpleListFilter):
             case "applied":
                 return queryset.filter(code=OK)
             case "refused":
-                return queryset.exclude(code=OK)
+                return queryset.exclude(code=OK) if refused_any(request) else queryset.none()
             case _:
                 return queryset
+
+
+def refused_any(request: HttpRequest) -> bool:
+    """Whether what is asked for can be there: else a million rows are searched for nothing."""
+    kinds = read.operation_kinds(LEARNER_ALIAS, outcome="refused")
+    kind = request.GET.get(KindFilter.parameter_name)
+    return kind in kinds if kind else bool(kinds)
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -193,8 +206,13 @@ class OperationAdmin(KeysetAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OperationRecord], search_term: str
     ) -> tuple[QuerySet[OperationRecord], bool]:
+        """By the index over ticket ids where it leaves few; else along the log, which soon finds enough."""
         term = search_term.strip()
-        return (starting_with(queryset, "ticket_id", term) if term else queryset), False
+        if not term:
+            return queryset, False
+        found = starting_with(OperationRecord.objects.order_by(), "ticket_id", term)
+        many = found.values_list("ticket_id")[SORTED_MAX : SORTED_MAX + 1]
+        return starting_with(queryset, "ticket_id", term, by_index=not many), False
 
     @admin.display(description="sequence")
     def at(self, record: OperationRecord) -> str:

@@ -58,6 +58,7 @@ def open_ledger(
         existing = _prepare(store, alias, place, cluster_id)
         meta, turn = _enter(store, existing, witness, cluster_id, expect_existing=expect_existing)
         store.define(statements.INDEX_STATES if indexed else statements.UNINDEX_STATES)
+        store.define(statements.INDEX_KINDS)
         return Ledger(
             store=store,
             lock=lock,

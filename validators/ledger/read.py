@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import CharField, F, Func, QuerySet
 
 from tickets.machine.reasons import OK
 from tickets.machine.rows import TicketRow
@@ -31,6 +31,7 @@ __all__ = [
     "list_operations",
     "list_tickets",
     "newest_checkpoint",
+    "operation_kinds",
     "read_ticket",
     "starting_with",
     "storage_stats",
@@ -151,8 +152,14 @@ def count_tickets(using: str, event: str | None = None) -> dict[str, int]:
     return counts
 
 
-def starting_with(queryset: QuerySet[Any], field: str, text: str) -> QuerySet[Any]:
-    """Rows whose `field` begins with `text`, by a range that an index serves on both databases."""
+def starting_with(queryset: QuerySet[Any], field: str, text: str, *, by_index: bool = True) -> QuerySet[Any]:
+    """Rows whose `field` begins with `text`, by a range that an index serves on both databases.
+
+    `by_index` False keeps them from using it, where so many match that another order is found sooner.
+    """
+    if not by_index:
+        hidden = Func(F(field), template="(%(expressions)s || '')", output_field=CharField())
+        queryset, field = queryset.alias(hidden=hidden), "hidden"
     return queryset.filter(**{f"{field}__gte": text, f"{field}__lt": text + LAST_CHARACTER})
 
 
@@ -185,6 +192,13 @@ def list_operations(
             if len(found) == limit:
                 return found
     return found
+
+
+def operation_kinds(using: str, *, outcome: str = "") -> list[str]:
+    """Kinds of which there is any operation; `outcome` "ok" or "refused": any with that outcome."""
+    counters = Counter.objects.using(using).filter(name__gte="operation/", name__lt="operation0", value__gt=0)
+    parts = (name.split("/", 2) for name in counters.values_list("name", flat=True))
+    return sorted({kind for _, kind, ended in parts if outcome in ("", ended)})
 
 
 def count_operations(using: str, *, refused: bool = False, all_kinds: bool = False) -> int:

@@ -1,0 +1,95 @@
+"""Holders in the admin: found by ticket, or by how a name or an address begins, each through an index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import Value
+from django.db.models.functions import Concat
+from django.test import Client
+from django.utils import timezone
+
+from tickets.models import SearchKey, TicketHolder
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+HOLDERS = "/admin/tickets/ticketholder/"
+PEOPLE = {
+    "T-1": ("Ada Lovelace", "ada@example.org"),
+    "T-2": ("Grace Hopper", "Grace@example.org"),
+    "T-3": ("adam smith", "smith@example.org"),
+    "ADA-4": ("Nobody", "no@example.org"),
+}
+
+
+@pytest.fixture
+def people(db: None) -> None:
+    TicketHolder.objects.bulk_create(
+        TicketHolder(event="default", ticket=ticket, name=name, email=email, salt=b"s" * 32)
+        for ticket, (name, email) in PEOPLE.items()
+    )
+
+
+@pytest.fixture
+def desk() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("desk", password="x"))
+    return client
+
+
+def shown(desk: Client, **query: str) -> list[str]:
+    """Tickets of the list, in its order."""
+    response: Any = desk.get(HOLDERS, query)
+    assert response.status_code == 200
+    return [holder.ticket for holder in response.context["cl"].result_list]
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [
+        ("T-1", ["T-1"]),
+        ("ada", ["T-1", "T-3"]),
+        ("ADAM", ["T-3"]),
+        ("grace@", ["T-2"]),
+        ("Lovelace", []),
+        ("a%", []),
+        ("x" * 300, []),
+        ("", ["ADA-4", "T-1", "T-2", "T-3"]),
+    ],
+)
+def test_they_are_found_by_ticket_or_how_name_and_address_begin(
+    desk: Client, term: str, found: list[str]
+) -> None:
+    assert shown(desk, q=term) == found
+
+
+@pytest.mark.usefixtures("people")
+def test_the_erased_are_listed_apart(desk: Client) -> None:
+    TicketHolder.objects.filter(ticket="T-2").update(erased_at=timezone.now(), name="", email="")
+    assert shown(desk, erased="yes") == ["T-2"]
+    assert shown(desk, q="grace") == []
+
+
+@pytest.mark.usefixtures("people")
+def test_pages_go_on_after_a_key(desk: Client) -> None:
+    assert shown(desk, after="default/T-1") == ["T-2", "T-3"]
+
+
+def test_searches_read_indexes_and_not_a_million_rows(db: None) -> None:
+    first = SearchKey(Value("ada"))
+    searches = {
+        "holders_by_ticket": TicketHolder.objects.order_by().filter(ticket="T-1"),
+        "holders_erased": TicketHolder.objects.filter(erased_at__isnull=False),
+    }
+    for field in ("name", "email"):
+        rows = TicketHolder.objects.order_by().alias(key=SearchKey(field))
+        searches[f"holders_by_{field}"] = rows.filter(
+            key__gte=first, key__lt=Concat(first, Value("\U0010ffff"))
+        )
+    assert connection.vendor == "sqlite"
+    for index, rows in searches.items():
+        assert f"INDEX {index}" in rows[:10].explain(), index
