@@ -13,7 +13,7 @@ import msgspec
 
 from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
-from simulator.draw import Draw, Silence, draw, smaller
+from simulator.draw import Draw, Parting, Silence, draw, smaller
 from simulator.faults import Plan
 from simulator.network import LinkQuality
 from simulator.workload import Traffic
@@ -28,6 +28,7 @@ QUIET = Plan(heal=1)
 CLEAN = LinkQuality(latency_min=200_000, latency_max=MILLISECOND)
 TRAFFIC = Traffic(tickets=10, pause_max=80 * MILLISECOND)
 BUSY = Traffic(tickets=30, pause_max=8 * MILLISECOND)
+BRISK = Traffic(tickets=10, pause_max=25 * MILLISECOND)
 PARAMETERS = Parameters(checkpoint_interval=5, view_timeout=500_000)
 SMALL_BATCHES = Parameters(checkpoint_interval=5, view_timeout=500_000, batch_operations_max=4)
 CRASHES = Plan(
@@ -84,6 +85,42 @@ LOST_COMMITS = tuple(
 )
 LEADERLESS = Plan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, part=1, heal=2)
 NO_CHECKPOINTS = (Silence("Checkpoint", start=SECOND // 4, end=3 * SECOND),)
+
+MEMBERS = ("r0", "r1", "r2", "r3")
+TORN = tuple(
+    Silence(kind, receiver=name, start=SECOND, end=SECOND + 900 * MILLISECOND)
+    for name in MEMBERS[1:]
+    for kind in ("Commit", "SupplyFrames", "Entries")
+)
+R0_GONE = (Parting(SECOND + 80 * MILLISECOND, (("r0",), ("r1", "r2", "r3"))),)
+"""For a moment only the primary hears COMMITs: it executes alone what the others are prepared for. Then it is
+cut off, so that everything hangs on what the view change carries over."""
+
+
+TWO_CERTIFICATES = (
+    *(
+        Silence(kind, receiver=name, start=SECOND, end=SECOND + 700 * MILLISECOND)
+        for name in MEMBERS[:3]
+        for kind in ("Prepare", "SupplyFrames")
+    ),
+    *(
+        Silence(kind, receiver=name, start=SECOND + 600 * MILLISECOND, end=SECOND + 900 * MILLISECOND)
+        for name in MEMBERS[1:3]
+        for kind in ("Commit", "SupplyFrames", "Entries")
+    ),
+    *(
+        Silence(kind, sender="r1", start=SECOND + 850 * MILLISECOND, end=4 * SECOND)
+        for kind in ("PrePrepare", "Prepare", "Commit", "Status", "SupplyFrames", "NewView", "Entries")
+    ),
+)
+"""In view 0 only r3 is prepared, in view 1 r1 and r2 are, for another batch, which r0 alone executes; then
+r0 is cut off and r1 loses its office: the later certificate must win."""
+
+
+def torn(*liars: str, at: tuple[int, ...] = (), more: tuple[Silence, ...] = ()) -> Drawing:
+    """See R0_GONE; the liars take part in the view change, which cannot do without them."""
+    return of(*liars, at=at, silences=TORN + more, partings=R0_GONE, traffic=BRISK, duration=4 * SECOND)
+
 
 WORLDS: dict[str, Drawing] = {
     "random": draw,
@@ -147,11 +184,30 @@ WORLDS: dict[str, Drawing] = {
         silences=LOST_COMMITS,
         duration=7 * SECOND,
     ),
+    "librarian": of(
+        "librarian",
+        plan=Plan(pause_max=400 * MILLISECOND, away_max=1_500 * MILLISECOND, crash=1, part=1, heal=2),
+        traffic=BUSY,
+    ),
+    "torn": torn(),
+    "torn-swap": torn("usurper/swap", at=(1,)),
+    "torn-reuse": torn("usurper/reuse", at=(1,), more=(Silence("NewView", sender="r1"),)),
+    "torn-fake": torn("usurper/fake-checkpoint", at=(3,)),
+    "two-certificates": of(
+        parameters=Parameters(checkpoint_interval=200, view_timeout=500_000),
+        traffic=Traffic(tickets=10, pause_max=150 * MILLISECOND),
+        silences=TWO_CERTIFICATES,
+        partings=(
+            Parting(SECOND + 300 * MILLISECOND, (("r3",), ("r0", "r1", "r2"))),
+            Parting(SECOND + 850 * MILLISECOND, (("r0",), ("r1", "r2", "r3"))),
+        ),
+        duration=7 * SECOND,
+    ),
     "idlers": of("idler", "idler", members=7),
     "censor": of("censor", gateways=1),
     **{
         kind: of(kind, plan=Plan(pause_max=SECOND, away_max=500 * MILLISECOND, crash=1, part=1, heal=2))
-        for kind in ("amnesiac", "boaster", "byzzfuzz", "librarian", "miser", "mutator")
+        for kind in ("amnesiac", "boaster", "byzzfuzz", "miser", "mutator")
     },
     **{
         kind: of(kind)

@@ -54,7 +54,7 @@ def nonce_forgotten(plant: Plant) -> None:
     plant.put(NonceTable, "get", lambda self, principal, actor, nonce: None)
 
 
-@mutant("nonce-for-any-body", "R13", world="rogue")
+@mutant("nonce-for-any-body", "R13", world="rogue", seed=2)
 def nonce_any_body(plant: Plant) -> None:
     """A nonce gives the first outcome to another operation too."""
 
@@ -66,7 +66,7 @@ def nonce_any_body(plant: Plant) -> None:
     plant.put(Operations, "_repeat", mutant)
 
 
-@mutant("never-expires", "R14", world="short-lived")
+@mutant("never-expires", "R14", world="short-lived", seed=2)
 def never_expires(plant: Plant) -> None:
     """An operation is executed however late it is ordered."""
     right = Operations.apply

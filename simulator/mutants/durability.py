@@ -91,7 +91,7 @@ def restart_forgets(plant: Plant) -> None:
     plant.put(restore, "_restore_slot", mutant)
 
 
-@mutant("restart-forgets-promise", "R7 R29", world="crashes")
+@mutant("restart-forgets-promise", "R7 R29", world="crashes", seed=2)
 def restart_forgets_promise(plant: Plant) -> None:
     """A restarted replica forgets that it left its view, and votes in it again."""
     right = restore._restore_view
@@ -181,7 +181,7 @@ def any_own(plant: Plant) -> None:
     plant.put(Own, "refuse", lambda self, message: None)
 
 
-@mutant("vote-flag-not-kept", "R11", world="lost-disks")
+@mutant("vote-flag-not-kept", "R11", world="lost-disks", seed=1)
 def flag_not_kept(plant: Plant) -> None:
     """That it may not vote is not written down."""
     forgets(plant, lambda record: isinstance(record, StateRecord))

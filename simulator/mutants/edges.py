@@ -11,7 +11,7 @@ from validators.wire import PeerError
 from validators.wire.door import Door
 
 
-@mutant("one-receipt-is-enough", "R16", world="vandal")
+@mutant("one-receipt-is-enough", "R16", world="vandal", seed=1)
 def one_receipt(plant: Plant) -> None:
     """A client believes a single member."""
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import Plant, mutant
-from validators.consensus import catch_up, entries
+from validators.consensus import entries
 from validators.consensus.catch_up import CatchUp
 from validators.consensus.certificate import CommitCertificate
 from validators.consensus.checkpoint import Checkpoints
 from validators.consensus.learner import Learner
-from validators.consensus.reporting import Reporting
 
 
 @mutant("weak-checkpoint", "R24 P7", seed=0)
@@ -56,14 +55,6 @@ def forgets_unproved(plant: Plant) -> None:
     plant.put(Checkpoints, "on_executed", mutant)
 
 
-@mutant("checkpoint-said-once", "P6 R24", world="lost-checkpoints")
-def said_once(plant: Plant) -> None:
-    """A CHECKPOINT that was lost is not said again, and no other message brings its certificate."""
-    plant.put(Checkpoints, "said_by", lambda self, member: [])
-    plant.put(Checkpoints, "adopt", lambda self, certificate: None)
-    plant.put(Reporting, "is_incomplete", lambda self: False)
-
-
 @mutant("believes-any-page", "R23 P17", world="librarian")
 def any_page(plant: Plant) -> None:
     """An entry's COMMITs need not be a quorum's, nor for its batch."""
@@ -74,30 +65,6 @@ def any_page(plant: Plant) -> None:
 
     plant.put(entries, "read_commits", mutant)
     plant.put(entries, "_fits", lambda certificate, entry: True)
-
-
-@mutant("pages-without-proof", "R23 P17 R28", world="librarian")
-def without_proof(plant: Plant) -> None:
-    """A page of the log is taken without any proof."""
-    right = entries.read_range
-
-    def mutant(verified: Any, executor: Any, config: Any) -> Any:
-        found = right(verified, executor, config)
-        if found.honest:
-            return found
-        links = []
-        expected = executor.executed + 1
-        for (entry, _body, _commits), batch in zip(verified.message.entries, verified.batches, strict=True):
-            if entry.sequence != expected or batch is None:
-                break
-            links.append(entries.Link(entry, batch, CommitCertificate(0, expected, batch.digest, ())))
-            expected += 1
-        return entries.Range(links=tuple(links), checkpoint=None, honest=True)
-
-    from validators.consensus import learner
-
-    plant.put(catch_up, "read_range", mutant)
-    plant.put(learner, "read_range", mutant)
 
 
 @mutant("one-word-is-a-target", "R23 R30 P17", world="boaster")

@@ -8,7 +8,6 @@ import msgspec
 
 from simulator.mutants.registry import Plant, mutant
 from validators.consensus import certificate, new_view, view_change
-from validators.consensus.clients import Clients
 from validators.consensus.effects import SlotRecord
 from validators.consensus.messages import NULL_BATCH_DIGEST
 from validators.consensus.new_view import Plan
@@ -18,7 +17,7 @@ from validators.consensus.suspicion import Suspicion
 from validators.consensus.view_change import Views
 
 
-@mutant("drops-what-was-prepared", "R33 P4", world="leaderless")
+@mutant("drops-what-was-prepared", "R33 P4", world="torn")
 def prepared_is_dropped(plant: Plant) -> None:
     """A view change carries nothing over."""
     plan = new_view.plan
@@ -29,7 +28,7 @@ def prepared_is_dropped(plant: Plant) -> None:
     plant.put(view_change, "plan", mutant)
 
 
-@mutant("lowest-view-wins", "R33 P4", world="leaderless")
+@mutant("lowest-view-wins", "R33 P4", world="two-certificates")
 def lowest_view_wins(plant: Plant) -> None:
     """Of two certificates for one sequence the older one is carried over."""
     plan = new_view.plan
@@ -44,7 +43,7 @@ def lowest_view_wins(plant: Plant) -> None:
     plant.put(view_change, "plan", mutant)
 
 
-@mutant("believes-new-view", "R33 P4", world="usurper")
+@mutant("believes-new-view", "R33 P4", world="torn-swap")
 def believes_new_view(plant: Plant) -> None:
     """A NEW-VIEW is not recomputed: what it proposes is taken as it stands."""
     module: Any = view_change
@@ -73,7 +72,7 @@ def believes_new_view(plant: Plant) -> None:
     plant.put(Views, "_try", believing)
 
 
-@mutant("proofs-not-counted", "R33 P4", world="usurper")
+@mutant("proofs-not-counted", "R33 P4", world="torn-reuse", seed=1)
 def proofs_not_counted(plant: Plant) -> None:
     """A prepared certificate may rest on votes of another view, or on none."""
     right = certificate.read_prepared
@@ -89,7 +88,7 @@ def proofs_not_counted(plant: Plant) -> None:
     plant.put(new_view, "read_prepared", mutant)
 
 
-@mutant("checkpoint-not-proved", "R24 P4 P7", world="usurper")
+@mutant("checkpoint-not-proved", "R24 P4 P7", world="torn-fake", seed=1)
 def checkpoint_not_proved(plant: Plant) -> None:
     """A checkpoint in a VIEW-CHANGE is believed without a quorum's signatures."""
 
@@ -127,7 +126,7 @@ def null_moves_time(plant: Plant) -> None:
     plant.put(Executor, "effective", mutant)
 
 
-@mutant("carried-is-judged", "R19 R3", world="leaderless")
+@mutant("carried-is-judged", "R19 R3", world="leaderless", seed=3)
 def carried_is_judged(plant: Plant) -> None:
     """What a NEW-VIEW demands is refused for its view and time like a fresh proposal."""
     from validators.consensus.ordering import Ordering
@@ -142,7 +141,7 @@ def carried_is_judged(plant: Plant) -> None:
     plant.put(Ordering, "demand", mutant)
 
 
-@mutant("votes-while-leaving", "R29", world="leaderless")
+@mutant("votes-while-leaving", "R29", world="leaderless", seed=1)
 def votes_while_leaving(plant: Plant) -> None:
     """A member that sent its VIEW-CHANGE goes on voting below it."""
     right = Views.leave
@@ -168,7 +167,7 @@ def one_cry(plant: Plant) -> None:
     plant.put(Suspicion, "on_suspect", mutant)
 
 
-@mutant("leaves-alone", "R29 P13", world="one-way")
+@mutant("leaves-alone", "R29 P13", world="one-way", seed=2)
 def leaves_alone(plant: Plant) -> None:
     """A member with a ground of its own leaves without waiting for others."""
 
@@ -205,35 +204,19 @@ def no_new_view_timer(plant: Plant) -> None:
     plant.put(Suspicion, "_new_view_due", lambda self: None)
 
 
-@mutant("timeout-without-cap", "R31 P13", world="long-night")
-def no_cap(plant: Plant) -> None:
-    """T doubles with each failed view change for ever, and never comes back to base."""
-    plant.put(Suspicion, "timeout", property(lambda self: self._base << min(self.failures, 40)))
-    plant.put(Suspicion, "on_stable", lambda self: None)
-    for name in ("on_member_returned",):
-        plant.put(Suspicion, name, lambda self, *arguments: None)
-
-
-@mutant("pause-is-blamed", "R31", world="sleepers")
+@mutant("pause-is-blamed", "R31", world="sleepers", seed=3)
 def pause_is_blamed(plant: Plant) -> None:
     """A replica that was suspended takes its own sleep for the primary's silence."""
     plant.put(Replica, "_was_paused", lambda self, gap, now: False)
 
 
-@mutant("nothing-said-again", "R33 P13", world="lossy")
+@mutant("nothing-said-again", "R33 P13", world="lossy", seed=3)
 def nothing_again(plant: Plant) -> None:
     """What was lost on the way is never sent again."""
     plant.put(Reporting, "on_status", lambda self, verified: None)
 
 
-@mutant("requests-not-taken-over", "R33 P14", world="leaderless")
-def not_taken_over(plant: Plant) -> None:
-    """Requests of batches that a view change drops are forgotten."""
-    plant.put(Clients, "requeue", lambda self, bundles: None)
-    plant.put(Clients, "forward_waiting", lambda self, interval: None)
-
-
-@mutant("enters-views-unwritten", "R6 R33", world="leaderless")
+@mutant("enters-views-unwritten", "R6 R33", world="leaderless", seed=1)
 def views_unwritten(plant: Plant) -> None:
     """That a view was entered is not durable: a restart falls back into an older one."""
     from validators.consensus.outbox import Outbox
