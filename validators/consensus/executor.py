@@ -117,11 +117,12 @@ class Executor:
         size = recovery.frontier.size
         entries = recovery.entries
         base = recovery.base
-        if base is not None and not entries and base.entry.sequence == size:
+        newest = entries[-1].entry.sequence if entries else 0
+        if base is not None and newest < base.entry.sequence == size:
             self.base = base
             self.head = entry_hash(base.entry)
             self.timestamp = base.entry.timestamp
-        elif size and (not entries or entries[-1].entry.sequence != size):
+        elif size and newest != size:
             raise InvariantBreach(f"restore: the log has {size} entries, the newest is not here")
         replay = [record for record in entries if record.entry.sequence > recovery.applied_sequence]
         if len(replay) != size - recovery.applied_sequence:
@@ -131,7 +132,7 @@ class Executor:
         notes = [note for record in replay if (note := self._replay(record, signer)) is not None]
         self.frontier = recovery.frontier
         self.executed = size
-        if entries:
+        if entries and newest == size:
             self.head = entries[-1].entry_hash
             self.timestamp = entries[-1].entry.timestamp
         return notes

@@ -81,7 +81,7 @@ class Pinging:
             if self.holding and member in self._shown:
                 continue
             self._asked[member] = (self._number, core.now.monotonic)
-            mine = core.voting and member not in self._shown
+            mine = member not in self._shown if core.voting else core.returning.asks(member)
             frame = core.signer.link(Ping(self._number, mine, core.views.view))
             core.outbox.send(member, frame)
 
@@ -117,7 +117,8 @@ class Pinging:
         if member is None or not self._throttle.allow(member, b"mine" if message.mine else b"ping"):
             return
         frames = self._shown_to(member, message.view) if message.mine else ()
-        core.outbox.send(member, core.signer.link(Pong(message.number, core.executed, frames)))
+        stable = core.checkpoints.frames if message.mine else ()
+        core.outbox.send(member, core.signer.link(Pong(message.number, core.executed, frames, stable)))
 
     def _shown_to(self, member: int, view: int) -> tuple[bytes, ...]:
         """As much as one message takes; one statement that its ledger lacks is enough."""
@@ -182,6 +183,8 @@ class Pinging:
             found = verified.nested.get(frame)
             if found is not None and found.message.sender == core.index:
                 core.own.on_own(found)
+        if not core.voting:
+            core.returning.on_pong(member, verified)
         core.catch_up.on_said(member, message.executed)
         self._shown.add(member)
         self._look()

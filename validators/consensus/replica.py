@@ -61,6 +61,7 @@ from validators.consensus.pinging import Pinging
 from validators.consensus.pool import Pool
 from validators.consensus.proposing import Proposing
 from validators.consensus.reporting import SUPPLIED_MAX, Reporting
+from validators.consensus.returning import Returning
 from validators.consensus.serving import Serving
 from validators.consensus.snapshot import ReplicaSnapshot
 from validators.consensus.suspicion import Suspicion
@@ -130,6 +131,7 @@ class Replica:
         self.judgement = Judgement(self)
         self.pace = Pace()
         self.pinging = Pinging(self)
+        self.returning = Returning(self)
         self._last_turn = 0
         self._paused_at = -SHORT_PAUSE_EVERY
         self._steps = 0
@@ -265,8 +267,20 @@ class Replica:
         self.voting = False
         self.voting_reason = reason
         self.pool.follow()
+        self.returning.begin()
         self.outbox.persist(StateRecord("voting", b"0"))
         self.outbox.note("follower", reason=reason)
+
+    def vote_again(self) -> None:
+        """Nothing that this key may have said can be contradicted any more (R11); restarts included."""
+        self.voting = True
+        self.voting_reason = ""
+        self.outbox.persist(StateRecord("voting", b"1"))
+        self.outbox.note("votes_again", sequence=self.log.stable, view=self.views.view)
+        if self.is_primary:
+            self.pool.lead()
+            self.proposing.begin(max(self.log.highest, self.views.start, self.executed))
+        self.on_free()
 
     def breach(self, text: str) -> InvariantBreach:
         """An InvariantBreach that says where."""
@@ -281,6 +295,7 @@ class Replica:
         self.suspicion.on_stable()
         self.serving.on_stable(sequence)
         self.views.install_demanded()
+        self.returning.look()
 
     def on_entered(self, left: list[Slot]) -> None:
         """A new view is entered; `left`: the slots of the old one."""

@@ -20,6 +20,7 @@ from validators.consensus.effects import (
     Install,
     Note,
     Record,
+    StateRecord,
 )
 from validators.ledger import encoding, recovery
 from validators.ledger.bodies import Bodies
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from validators.ledger.witness import Witness
 
 __all__ = ["Ledger"]
+
+VOTES_AGAIN = StateRecord("voting", b"1")
+"""With it the core says that nothing it may have said before can be contradicted any more (R11)."""
 
 
 class Ledger:
@@ -120,7 +124,12 @@ class Ledger:
         for record in records:
             plan.add(record)
         fence = count_turn(self._turn + 1, held_by=self.incarnation)
-        self._store.commit(fence, plan.writes(), durable=durable, body_bytes=plan.body_bytes)
+        writes, meta = plan.writes(), self._meta
+        if not meta.voting and VOTES_AGAIN in records:
+            meta = msgspec.structs.replace(meta, voting=True, voting_reason="")
+            writes.append(replace_meta(meta, held_by=self.incarnation))
+        self._store.commit(fence, writes, durable=durable, body_bytes=plan.body_bytes)
+        self._meta = meta
         self._turn += 1
         self._head = plan.head
         if self.indexed:

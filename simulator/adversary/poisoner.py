@@ -1,0 +1,86 @@
+"""Offers its state to whoever lags, and sends something else: PITFALLS row 17."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from simulator.adversary.base import Liar, Words
+from simulator.chance import Dice
+from simulator.cluster import Cluster
+from simulator.network import kind_of_frame
+from simulator.node import Node
+from validators import canonical
+from validators.consensus import messages as m
+from validators.wire import Envelope
+
+__all__ = ["GROUP_LIES", "OFFER_LIES", "Poisoner"]
+
+
+def flipped(data: bytes) -> bytes:
+    """One bit of the middle is another."""
+    at = len(data) // 2
+    return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :] if data else b"\0"
+
+
+Items = tuple[tuple[bytes, ...], ...]
+
+
+def _group(change: Callable[[Items], Items]) -> Callable[[m.Groups], m.Groups]:
+    def lie(message: m.Groups) -> m.Groups:
+        groups = tuple((number, change(items)) for number, items in message.groups)
+        return msgspec.structs.replace(message, groups=groups)
+
+    return lie
+
+
+GROUP_LIES: dict[str, Callable[[m.Groups], m.Groups]] = {
+    "another ticket": _group(lambda items: (tuple(flipped(part) for part in items[0]), *items[1:])),
+    "one left out": _group(lambda items: items[1:]),
+    "one twice": _group(lambda items: (items[0], *items)),
+    "nothing in it": _group(lambda _items: ()),
+    "no leaves at all": _group(lambda _items: ((), (b"",), (b"", b"", b""))),
+    "others than asked": lambda message: msgspec.structs.replace(
+        message, groups=tuple((number + 1, items) for number, items in message.groups)
+    ),
+}
+OFFER_LIES: dict[str, Callable[[m.Snapshot], m.Snapshot]] = {
+    "another manifest": lambda message: msgspec.structs.replace(message, manifest=flipped(message.manifest)),
+    "an endless manifest": lambda message: msgspec.structs.replace(message, manifest=message.manifest * 2),
+    "another log": lambda message: msgspec.structs.replace(
+        message, peaks=tuple(flipped(peak) for peak in message.peaks)
+    ),
+    "another entry": lambda message: msgspec.structs.replace(
+        message, entry=msgspec.structs.replace(message.entry, results_root=bytes(32))
+    ),
+    "a height nobody signed": lambda message: msgspec.structs.replace(
+        message, entry=msgspec.structs.replace(message.entry, sequence=1 << 40)
+    ),
+    "too few signatures": lambda message: msgspec.structs.replace(message, checkpoint=message.checkpoint[1:]),
+    "one signature twice": lambda message: msgspec.structs.replace(
+        message, checkpoint=(message.checkpoint[0], *message.checkpoint[:-1])
+    ),
+}
+
+
+class Poisoner(Liar):
+    """Behaves until somebody fetches its state. `lie`: one of the names above; drawn when empty."""
+
+    def __init__(self, cluster: Cluster, node: Node, dice: Dice, lie: str = "") -> None:
+        super().__init__(cluster, node, dice)
+        self.lie = lie or dice.pick((*GROUP_LIES, *OFFER_LIES))
+        self.told = 0
+        """Lies so far."""
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+        """See node.Speech."""
+        kind = kind_of_frame(frame)
+        lie = GROUP_LIES.get(self.lie) if kind is m.Groups else None
+        if kind is m.Snapshot:
+            lie = OFFER_LIES.get(self.lie)  # type: ignore[assignment]
+        if lie is None or kind is None:
+            return ((receiver, frame),)
+        self.told += 1
+        message = canonical.decode(kind, canonical.decode(Envelope, frame).body)
+        return ((receiver, self.signer.link(lie(message))),)

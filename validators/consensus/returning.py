@@ -1,0 +1,87 @@
+"""Phase: how a replica that lost its ledger gets its vote back, under the old key (R11; decision 0050).
+
+It does not know what it said before. But it could vote at most `reach` above its stable checkpoint, which q
+members had signed; of any q others who answer, an honest one had executed that far, and has itself a stable
+checkpoint at most `reach` lower. So with H the highest checkpoint that q others *prove* to have, nothing
+was said above H + 2 reach. Once a checkpoint there is stable here, all slots that it could contradict are
+below its low mark. What binds it beyond slots are its VIEW-CHANGEs and NEW-VIEWs: members show them, and
+it waits until it is in no lower view than any of them.
+
+A proof cannot be inflated, so no liar can put the return off; an answer that is too low is made good by
+the honest ones among q.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validators.consensus.certificate import read_checkpoint
+from validators.consensus.messages import Checkpoint, Pong
+from validators.consensus.verified import Verified
+
+if TYPE_CHECKING:
+    from validators.consensus.replica import Replica
+
+__all__ = ["Returning"]
+
+
+class Returning:
+    """Owns what members showed since this replica lost its vote."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self._proved: dict[int, int] = {}
+        """Member -> its stable checkpoint, proved, asked for after the vote was lost."""
+        self._shown_view = 0
+        """Highest view of an own statement that members showed."""
+        self._shown_sequence = 0
+
+    def begin(self) -> None:
+        """The vote is lost: what was heard before counts no more."""
+        self._proved.clear()
+        self._shown_view = self._shown_sequence = 0
+
+    def asks(self, member: int) -> bool:
+        """Whether this member has yet to show what it holds."""
+        return member not in self._proved
+
+    def waits_for(self) -> int | None:
+        """The sequence at which a stable checkpoint gives the vote back; None while too few answered."""
+        core = self.core
+        if len(self._proved) < min(core.q, core.n - 1):
+            return None
+        highest = max(self._proved.values(), default=0)
+        return max(highest + 2 * core.log.reach, self._shown_sequence)
+
+    def on_pong(self, member: int, verified: Verified[Pong]) -> None:
+        """A member shows what it holds of the own word, and how far a checkpoint is stable there."""
+        core = self.core
+        message = verified.message
+        for frame in message.frames:
+            found = verified.nested.get(frame)
+            if found is not None and found.message.sender == core.index:
+                own = found.message
+                self._shown_view = max(self._shown_view, getattr(own, "view", 0))
+                if not isinstance(own, Checkpoint):
+                    self._shown_sequence = max(self._shown_sequence, getattr(own, "sequence", 0))
+        certificate = read_checkpoint(message.checkpoint, verified.nested, core.config)
+        if message.checkpoint and certificate is None:
+            return
+        stable = 0 if certificate is None else certificate.sequence
+        if message.executed > stable + core.log.reach:
+            return  # it catches up itself: its checkpoint does not tell how far it is
+        self._proved[member] = max(self._proved.get(member, 0), stable)
+        if certificate is not None:
+            core.checkpoints.adopt(certificate)
+        self.look()
+
+    def look(self) -> None:
+        """Vote again if nothing said before can be contradicted any more."""
+        core = self.core
+        if core.voting or core.n == 1:
+            return
+        due = self.waits_for()
+        if due is None or core.log.stable < due:
+            return
+        if not core.views.changing and core.views.view >= self._shown_view:
+            core.vote_again()
