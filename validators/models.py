@@ -118,3 +118,31 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} ({self.prefix}…)"
+
+
+class MemberEvidence(models.Model):
+    """Misbehaviour that a node reported and this platform verified (PITFALLS rows 3 and 22).
+
+    The node's ledger keeps its own; this copy is what pages show and people download.
+    """
+
+    code = models.CharField(max_length=64)
+    epoch = models.BigIntegerField()
+    member = models.IntegerField(help_text="Index of the convicted in its epoch.")
+    name = models.CharField(max_length=NODE_ID_LENGTH_MAX)
+    place = models.CharField(max_length=128, help_text="View and sequence.")
+    content = models.BinaryField(help_text="The file that any verifier checks.")
+    reported_by = models.CharField(max_length=NODE_ID_LENGTH_MAX)
+    collected_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        verbose_name_plural = "evidence of misbehaviour"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["member", "epoch", "code", "place"], name="one_conviction_per_crime"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.code}, {self.place}"

@@ -22,6 +22,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/tickets/batch", BatchView.as_view()),
     *(path(f"api/v1/tickets/{verb}", operation_view(verb)) for verb in VERBS),
     path("api/v1/tickets/<str:ticket_id>", TicketView.as_view()),
-    path("api/v1/tickets/<str:ticket_id>/certificate", CertificateView.as_view()),
-    path("api/v1/epochs", EpochsView.as_view()),
+    path("api/v1/tickets/<str:ticket_id>/certificate", CertificateView.as_view(), name="ticket-certificate"),
+    path("api/v1/epochs", EpochsView.as_view(), name="epochs"),
 ]

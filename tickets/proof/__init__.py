@@ -15,7 +15,7 @@ from tickets.proof.certificate import (
 from tickets.proof.chain import Chain, ChainFile, Epoch, EpochStart, chain_of_genesis, read_chain
 from tickets.proof.compare import Contradiction, compare
 from tickets.proof.errors import ProofError
-from tickets.proof.files import certificate_json, chain_json, unwrap
+from tickets.proof.files import certificate_json, chain_json, evidence_json, unwrap
 from tickets.proof.verify import Proved, verify
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "compare",
     "decode_certificate",
     "encode_certificate",
+    "evidence_json",
     "read_chain",
     "results_path",
     "unwrap",

@@ -41,7 +41,7 @@ class Audit:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._slots: dict[tuple[Any, ...], bytes] = {}
-        self._commits: dict[tuple[int, int], dict[tuple[int, int], bytes]] = {}
+        self._commits: dict[tuple[int, int], dict[tuple[int, int], tuple[bytes, m.Commit]]] = {}
         """(epoch, member) -> (view, sequence) -> COMMIT."""
         self._changes: dict[tuple[int, int], dict[bytes, bytes]] = {}
         """(epoch, member) -> VIEW-CHANGEs by digest of their body."""
@@ -95,7 +95,7 @@ class Audit:
             self._try(code, (first, frame))
         key = (message.epoch, message.sender)
         if isinstance(message, m.Commit):
-            self._commits.setdefault(key, {})[message.view, message.sequence] = frame
+            self._commits.setdefault(key, {})[message.view, message.sequence] = (frame, message)
         elif isinstance(message, m.ViewChange):
             self._changes.setdefault(key, {})[identity] = frame
         elif isinstance(message, m.NewView):
@@ -116,9 +116,9 @@ class Audit:
             for frame in changes.values():
                 change = decode_envelope(frame)[1]
                 self._try("bad_view_change", (frame,))
-                for commit in self._commits.get(key, {}).values():
-                    if hides(decode_envelope(commit)[1], change):
-                        self._try("hidden_commit", (commit, frame))
+                for vote, commit in self._commits.get(key, {}).values():
+                    if hides(commit, change):
+                        self._try("hidden_commit", (vote, frame))
         everything = {
             digest: frame for changes in self._changes.values() for digest, frame in changes.items()
         }

@@ -14,7 +14,16 @@ import msgspec
 
 from tickets.proof.errors import ProofError
 
-__all__ = ["CERTIFICATE", "CHAIN", "EVIDENCE", "certificate_json", "chain_json", "unwrap", "wrap"]
+__all__ = [
+    "CERTIFICATE",
+    "CHAIN",
+    "EVIDENCE",
+    "certificate_json",
+    "chain_json",
+    "evidence_json",
+    "unwrap",
+    "wrap",
+]
 
 CERTIFICATE = "certificate"
 CHAIN = "chain"
@@ -34,6 +43,11 @@ def certificate_json(data: bytes) -> bytes:
 def chain_json(data: bytes) -> bytes:
     """An epoch chain's file."""
     return msgspec.json.encode(wrap(CHAIN, data))
+
+
+def evidence_json(data: bytes) -> bytes:
+    """The file of a piece of evidence."""
+    return msgspec.json.encode(wrap(EVIDENCE, data))
 
 
 def unwrap(kind: str, file: bytes) -> bytes:

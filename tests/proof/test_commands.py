@@ -1,0 +1,160 @@
+"""The auditor and the evidence verifier on the command line, over real ledger files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.hostcore.support import Paper
+from tests.proof.support import PaperLog
+from tests.proof.test_evidence import digest_of, file_of, pairs
+from tickets.proof import evidence_json
+from validators import genesis as g
+from validators.consensus import messages as m
+from validators.consensus.effects import Note, SlotRecord
+from validators.ledger import open_ledger
+from verifier import dtvn_verify
+
+PAPER = Paper()
+
+
+@pytest.fixture(autouse=True)
+def _databases(django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    path = tmp_path / "genesis.bin"
+    path.write_bytes(g.encode(PAPER.genesis))
+    return path
+
+
+def keep(folder: Path, log: PaperLog, view: int, signers: tuple[int, ...], *extra: Any) -> Path:
+    """The log as a node's ledger, each entry with the COMMITs of these members."""
+    ledger = open_ledger(folder, cluster_id=log.cluster, alias=folder.name)
+    ledger.load()
+    for step in log.steps:
+        entry = step.entry
+        commits = tuple(
+            PAPER.sign(m.Commit(0, index, view, entry.sequence, entry.batch_digest)) for index in signers
+        )
+        ledger.append([step.record(commits)])
+    for each in extra:
+        ledger.notice(each) if isinstance(each, Note) else ledger.append([each])
+    ledger.maintain()
+    ledger.close()
+    return folder
+
+
+def audit(*arguments: object) -> tuple[int, str]:
+    out = StringIO()
+    try:
+        call_command("audit", *map(str, arguments), stdout=out)
+    except SystemExit as ended:
+        return int(str(ended.code)), out.getvalue()
+    return 0, out.getvalue()
+
+
+def forked() -> tuple[PaperLog, PaperLog]:
+    one, other = PaperLog(), PaperLog()
+    one.admit(gate="north")
+    other.admit(gate="south")
+    return one, other
+
+
+def test_p22_two_ledgers_that_agree_convict_nobody(tmp_path: Path, chain: Path) -> None:
+    one, _other = forked()
+    first = keep(tmp_path / "first", one, 0, (0, 1, 2))
+    second = keep(tmp_path / "second", one, 1, (1, 2, 3))
+    code, said = audit(first, second, "--genesis", chain)
+    assert (code, said.splitlines()[-1]) == (0, "nobody is convicted")
+
+
+def test_p22_a_fork_in_one_view_convicts_who_committed_twice(tmp_path: Path, chain: Path) -> None:
+    one, other = forked()
+    first = keep(tmp_path / "first", one, 0, (0, 1, 2))
+    second = keep(tmp_path / "second", other, 0, (1, 2, 3))
+    code, said = audit(
+        first, second / "ledger.sqlite3", "--genesis", chain, "--json", "--out", tmp_path / "files"
+    )
+    report = json.loads(said)
+    assert (code, report["needed"], [fork["sequence"] for fork in report["forks"]]) == (1, 2, [3])
+    assert report["culprits"] == {
+        name: [f"{name} is convicted: commit, epoch 0, view 0, sequence 3"] for name in ("r1", "r2")
+    }
+    for name in report["culprits"]:
+        (file,) = (tmp_path / "files").glob(f"{name}-*.json")
+        assert dtvn_verify.main("evidence", file, "--genesis", chain) == 0
+
+
+def test_p22_a_fork_over_two_views_convicts_who_hid_what_he_had_committed(
+    tmp_path: Path, chain: Path
+) -> None:
+    one, other = forked()
+    changes = [m.ViewChange(0, index, 1, (), ()) for index in (1, 2, 3)]
+    new_view = m.NewView(0, 1, 1, tuple((each.sender, digest_of(each)) for each in changes), ())
+    frames = tuple(PAPER.sign(each) for each in (new_view, *changes))
+    record = SlotRecord(0, 1, 0, "new_view", frames)
+    first = keep(tmp_path / "first", one, 0, (0, 1, 2))
+    second = keep(tmp_path / "second", other, 3, (1, 2, 3), record, SlotRecord(0, 3, 0, "view", ()))
+    code, said = audit(first, second, "--genesis", chain)
+    assert code == 1
+    assert "r1 is convicted: hidden_commit, epoch 0, sequence 3, view 1" in said
+    assert "r2 is convicted: hidden_commit, epoch 0, sequence 3, view 1" in said
+    assert "r0" not in said
+    assert "r3" not in said
+
+
+def test_p22_evidence_that_a_node_stored_is_found_again(tmp_path: Path, chain: Path) -> None:
+    log = PaperLog()
+    crime = tuple(PAPER.sign(message) for message in pairs()["prepare"])
+    note = Note("evidence", {"code": "prepare", "sender": 1, "view": 0, "sequence": 7, "frames": crime})
+    folder = keep(tmp_path / "first", log, 0, (0, 1, 2), note)
+    code, said = audit(folder, "--genesis", chain)
+    assert code == 1
+    assert "r1 is convicted: prepare, epoch 0, view 0, sequence 7" in said
+
+
+def test_a_file_that_is_no_ledger_of_this_cluster_is_told(tmp_path: Path, chain: Path) -> None:
+    foreign = PaperLog(name="foreign")
+    folder = keep(tmp_path / "foreign", foreign, 0, (0, 1, 2))
+    (tmp_path / "noise").write_bytes(b"noise" * 1_000)
+    for path, why in (
+        (folder, "another cluster"),
+        (tmp_path / "noise", "no ledger"),
+        (tmp_path / "no", "exist"),
+    ):
+        with pytest.raises(CommandError, match=f"nothing was audited: .*{why}") as told:
+            audit(path, "--genesis", chain)
+        assert told.value.returncode == 2
+
+
+def test_p22_the_same_file_convinces_the_command_and_the_small_verifier(tmp_path: Path, chain: Path) -> None:
+    file = tmp_path / "evidence.json"
+    file.write_bytes(evidence_json(file_of("commit", *pairs()["commit"])))
+    out = StringIO()
+    call_command("verify_evidence", str(file), "--genesis", str(chain), stdout=out)
+    assert out.getvalue() == "r1 is convicted: commit, epoch 0, view 3, sequence 7\n"
+    done = subprocess.run(
+        [sys.executable, "-I", dtvn_verify.__file__, "evidence", file, "--genesis", chain],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == out.getvalue()
+    one = pairs()["commit"][0]
+    file.write_bytes(evidence_json(file_of("commit", one, one)))
+    for path in (file, tmp_path / "none"):
+        with pytest.raises(CommandError, match="not proved: ") as refused:
+            call_command("verify_evidence", str(path), "--genesis", str(chain))
+        assert refused.value.returncode == 1

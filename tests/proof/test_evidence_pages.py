@@ -1,0 +1,167 @@
+"""Evidence in the admin: collected from nodes that may lie, both statements side by side, a file to keep."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.test import Client
+
+from tests.hostcore.support import Paper
+from tests.proof.test_evidence import file_of, pairs
+from tickets.proof import read_chain, unwrap
+from tickets.proof.evidence import convict
+from tickets.services import network
+from validators import genesis as g
+from validators.consensus import messages as m
+from validators.consensus.effects import Reason
+from validators.consensus.offences import OFFENCES, offence_of
+from validators.gateway.collector import Answered
+from validators.gateway.fake import FakeGateway
+from validators.models import MemberEvidence
+from validators.services import evidence
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+PAPER = Paper()
+LIST = "/admin/validators/memberevidence/"
+
+
+class Witnesses(FakeGateway):
+    """Members with things to tell; `told` is what each of them answers to `evidence`."""
+
+    def __init__(self) -> None:
+        super().__init__(PAPER.genesis, principal="gateway")
+        self.told: dict[int, list[dict[str, Any]]] = {}
+        self.raw: dict[int, str] = {}
+
+    def query(
+        self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
+    ) -> Future[Answered]:
+        if what != "evidence":
+            return super().query(member, what, arguments, wait=wait)
+        rows = [row for row in self.told.get(member, []) if row["id"] > int(arguments[0])][:2]
+        future: Future[Answered] = Future()
+        future.set_result(
+            Answered(0, "", self.raw.get(member, json.dumps({"node_id": "x", "evidence": rows})))
+        )
+        return future
+
+    def _status(self, member: int) -> dict[str, Any]:
+        refused = (
+            {"r3": {"bad_signature": 4, "old_view": 90}, "r1": {"never_heard_of": 1}}
+            if member == 0
+            else "junk"
+        )
+        return {**super()._status(member), "refused": refused}
+
+    def tell(self, member: int, code: str, *messages: Any) -> None:
+        rows = self.told.setdefault(member, [])
+        frames = [base64.b64encode(PAPER.sign(message)).decode() for message in messages]
+        rows.append({"id": len(rows) + 1, "code": code, "frames": frames})
+
+
+@pytest.fixture
+def witnesses() -> Iterator[Witnesses]:
+    made = Witnesses()
+    network.use(made)
+    yield made
+    network.use(None)
+
+
+@pytest.fixture
+def admin(witnesses: Witnesses) -> Client:
+    User.objects.create_superuser("ada", password="x")
+    client = Client()
+    client.login(username="ada", password="x")
+    return client
+
+
+def test_p22_what_nodes_report_is_checked_kept_once_and_shown_side_by_side(
+    admin: Client, witnesses: Witnesses
+) -> None:
+    for member in (0, 2):
+        for code, messages in pairs().items():
+            witnesses.tell(member, code, *messages)
+    page = admin.get(LIST).content.decode()
+    assert MemberEvidence.objects.count() == len(pairs())
+    row = MemberEvidence.objects.get(code="commit")
+    assert (row.name, row.place, row.reported_by) == ("r1", "view 3, sequence 7", "r0")
+    assert "view 3, sequence 7" in page
+    detail = admin.get(f"{LIST}{row.pk}/change/").content.decode()
+    assert detail.count("<caption>Commit</caption>") == 2
+    assert "01" * 32 in detail
+    assert "02" * 32 in detail
+    file = admin.get(f"{LIST}{row.pk}/file/")
+    assert file.headers["Content-Disposition"] == f'attachment; filename="evidence-{row.pk}.json"'
+    chain = read_chain(g.encode(PAPER.genesis))
+    assert convict(unwrap("evidence", file.content), chain).name == "r1"
+
+
+def test_p3_a_lying_witness_convicts_nobody(admin: Client, witnesses: Witnesses) -> None:
+    one = pairs()["commit"][0]
+    witnesses.tell(0, "commit", one, one)
+    witnesses.tell(0, "commit", m.Commit(0, 1, 0, 1, bytes(32)))
+    witnesses.tell(0, "no_such_code", *pairs()["commit"])
+    witnesses.told[0].append({"id": 9, "code": "commit", "frames": ["?", "!"]})
+    witnesses.raw = {1: "no json", 2: '{"evidence": 7}', 3: "[" * 50_000}
+    assert admin.get(LIST).status_code == 200
+    assert not MemberEvidence.objects.exists()
+
+
+def test_p15_one_liar_cannot_fill_the_platform_with_its_crimes(
+    witnesses: Witnesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "PER_MEMBER_MAX", 3)
+    for sequence in range(1, 8):
+        witnesses.tell(0, "commit", *(m.Commit(0, 3, 0, sequence, bytes([d]) * 32) for d in (1, 2)))
+    assert evidence.collect_evidence() == 3
+    assert evidence.collect_evidence() == 0
+    monkeypatch.setattr(evidence, "CONTENT_BYTES_MAX", 10)
+    witnesses.tell(0, "prepare", *pairs()["prepare"])
+    assert evidence.collect_evidence() == 0
+
+
+def test_suspicions_are_counted_by_peer_with_code_and_sentence_grave_ones_first(
+    admin: Client, witnesses: Witnesses
+) -> None:
+    found = evidence.suspicions()
+    assert [(s.node, s.peer, s.offence.code, s.count) for s in found] == [
+        ("r0", "r3", "bad_signature", 4),
+        ("r0", "r3", "old_view", 90),
+        ("r0", "r1", "never_heard_of", 1),
+    ]
+    page = admin.get(LIST).content.decode()
+    assert page.index("sent a signature that does not fit") < page.index("spoke in a view that was left")
+
+
+def test_the_list_is_there_while_no_node_answers(admin: Client, witnesses: Witnesses) -> None:
+    witnesses.quorum = False
+    assert admin.get(LIST).status_code == 200
+
+
+def test_evidence_cannot_be_written_and_needs_the_right_to_look(admin: Client, witnesses: Witnesses) -> None:
+    witnesses.tell(0, "commit", *pairs()["commit"])
+    evidence.collect_evidence()
+    row = MemberEvidence.objects.get()
+    assert admin.post(f"{LIST}{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert admin.post(f"{LIST}add/", {}).status_code == 403
+    other = User.objects.create_user("eve", password="x", is_staff=True)
+    client = Client()
+    client.login(username="eve", password="x")
+    assert client.get(f"{LIST}{row.pk}/file/").status_code == 403
+    readers = Group.objects.create(name="auditors")
+    readers.permissions.add(Permission.objects.get(codename="view_memberevidence"))
+    other.groups.add(readers)
+    assert client.get(f"{LIST}{row.pk}/file/").status_code == 200
+
+
+def test_every_reason_to_refuse_has_its_sentence_in_one_table() -> None:
+    assert set(OFFENCES) == {reason.value for reason in Reason}
+    assert offence_of("old_view").grave is False
+    assert len({each.sentence for each in OFFENCES.values()}) == len(OFFENCES)
+    assert file_of("commit", *pairs()["commit"])

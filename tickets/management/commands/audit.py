@@ -1,0 +1,89 @@
+"""`manage.py audit LEDGER... --genesis CHAIN`: did these ledgers fork, and who lied? Reads, never writes."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from tickets.proof import Chain, ProofError, evidence_json, read_chain, unwrap
+from tickets.proof.audit import Audit, Fork, find_forks
+from tickets.proof.evidence import Conviction
+from tickets.proof.files import CHAIN
+from validators.ledger.archive import ArchiveError, LedgerArchive
+
+EXIT_FORKED = 1
+EXIT_UNREADABLE = 2
+
+Culprits = dict[str, list[tuple[Conviction, bytes]]]
+
+
+class Command(BaseCommand):
+    help = (
+        "Compare ledgers (SQLite files, or folders that hold one) of one cluster and name the members whom "
+        "their own signatures convict. Exit codes: 0 no fork and nobody convicted, 1 otherwise, 2 not readable."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "ledgers", nargs="+", type=Path, metavar="LEDGER", help="of a node that is stopped or runs"
+        )
+        parser.add_argument("--genesis", type=Path, required=True, metavar="CHAIN", help="the epoch chain")
+        parser.add_argument("--out", type=Path, help="folder for the files of evidence, one a conviction")
+        parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            chain = read_chain(unwrap(CHAIN, options["genesis"].read_bytes()))
+            archives = [LedgerArchive(path, chain.cluster) for path in options["ledgers"]]
+            forks = find_forks({str(archive.path): archive.entry_hashes() for archive in archives})
+            audit = Audit(chain)
+            for archive in archives:
+                audit.add(archive.frames(first=min((fork.sequence for fork in forks), default=0)))
+        except (ProofError, ArchiveError, OSError) as error:
+            raise CommandError(f"nothing was audited: {error}", returncode=EXIT_UNREADABLE) from error
+        culprits = audit.culprits()
+        if options["out"]:
+            _write_files(options["out"], culprits)
+        if options["json"]:
+            self.stdout.write(json.dumps(_report(audit, forks, culprits)))
+        else:
+            self._tell(chain, audit, forks, culprits)
+        if forks or culprits:
+            raise SystemExit(EXIT_FORKED)
+
+    def _tell(self, chain: Chain, audit: Audit, forks: list[Fork], culprits: Culprits) -> None:
+        self.stdout.write(f"{audit.statements} signed statements of cluster {chain.name} were compared")
+        for fork in forks:
+            self.stdout.write(f"fork: {fork.one} and {fork.other} part at sequence {fork.sequence}")
+        for name, pieces in culprits.items():
+            self.stdout.write(f"{name}: {len(pieces)} proofs, the first:")
+            self.stdout.write(f"  {pieces[0][0].sentence()}")
+        if not culprits:
+            self.stdout.write("nobody is convicted")
+        if forks and len(culprits) < audit.needed():
+            lacking = f"a fork needs {audit.needed()} liars: ledgers of more members may convict the others"
+            self.stdout.write(lacking)
+
+
+def _write_files(folder: Path, culprits: Culprits) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, pieces in culprits.items():
+        safe = "".join(letter if letter.isalnum() else "_" for letter in name)
+        for number, (found, data) in enumerate(pieces):
+            (folder / f"{safe}-{number:02}-{found.code}.json").write_bytes(evidence_json(data))
+
+
+def _report(audit: Audit, forks: list[Fork], culprits: Culprits) -> dict[str, Any]:
+    return {
+        "statements": audit.statements,
+        "forks": [{"sequence": fork.sequence, "ledgers": [fork.one, fork.other]} for fork in forks],
+        "needed": audit.needed(),
+        "culprits": {
+            name: [found.sentence() for found, _data in pieces] for name, pieces in culprits.items()
+        },
+    }

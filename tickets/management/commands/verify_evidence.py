@@ -1,0 +1,38 @@
+"""`manage.py verify_evidence FILE --genesis CHAIN`: whom a piece of evidence convicts, and of what."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from tickets.proof import ProofError, read_chain, unwrap
+from tickets.proof.evidence import convict
+from tickets.proof.files import CHAIN, EVIDENCE
+
+EXIT_REFUSED = 1
+
+
+class Command(BaseCommand):
+    help = (
+        "Check a file of evidence against an epoch chain, without any server, and say whom it convicts. "
+        "Exit codes: 0 somebody is convicted, 1 nobody is."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("evidence", type=Path, help="as the admin or `manage.py audit --out` gives it")
+        parser.add_argument("--genesis", type=Path, required=True, metavar="CHAIN", help="the epoch chain")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            chain = read_chain(unwrap(CHAIN, options["genesis"].read_bytes()))
+            found = convict(unwrap(EVIDENCE, options["evidence"].read_bytes()), chain)
+        except OSError as error:
+            text = f"not proved: {error.filename} cannot be read: {error.strerror}"
+            raise CommandError(text, returncode=EXIT_REFUSED) from error
+        except ProofError as error:
+            raise CommandError(f"not proved: {error}", returncode=EXIT_REFUSED) from error
+        self.stdout.write(found.sentence())
