@@ -24,7 +24,7 @@ Culprits = dict[str, list[tuple[Conviction, bytes]]]
 class Command(BaseCommand):
     help = (
         "Compare ledgers (SQLite files, or folders that hold one) of one cluster and name the members whom "
-        "their own signatures convict. Exit codes: 0 no fork and nobody convicted, 1 otherwise, 2 not readable."
+        "their own signatures convict. Exit codes: 0 no fork, nobody convicted; 1 otherwise; 2 not readable."
     )
     requires_system_checks: list[str] = []
 

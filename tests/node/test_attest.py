@@ -1,0 +1,80 @@
+"""What a node gives for proofs when asked: receipts of what it executed, misbehaviour it has stored."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.hostcore.support import key_pair
+from tests.node.running import Running, until_commits
+from tests.waiting import PATIENCE, wait_until
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.effects import Note
+from validators.gateway.client import Gateway
+from validators.ledger.archive import LedgerArchive
+from validators.node import attest
+from validators.wire import ED25519
+from validators.wire.envelope import encode_envelope, signed_bytes
+
+
+def ask(gateway: Gateway, what: str, *arguments: str) -> Any:
+    answer = gateway.query(0, what, arguments).result(PATIENCE)
+    return answer.code or msgspec.json.decode(answer.text)
+
+
+def test_r26_a_receipt_is_signed_for_every_entry_that_was_executed_and_for_no_other(running: Running) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        last = running.node.executed
+        log = LedgerArchive(running.root / "ledger", running.node.cluster).entry_hashes()
+        for sequence in range(1, last + 1):
+            told = ask(gateway, "receipt", str(sequence))
+            body = canonical.encode(m.Receipt(0, 0, sequence, log[sequence]))
+            data = signed_bytes(running.node.cluster, m.KIND_OF[m.Receipt], body)
+            key = running.node.genesis.members[0].public_key
+            assert ED25519.verify(key, data, base64.b64decode(told["signature"]))
+        assert ask(gateway, "receipt", str(last + 100)) == "not_executed"
+        assert ask(gateway, "receipt", "0") == "not_executed"
+        for arguments in ((), ("x",), ("-1",), ("1", "2"), ("9" * 40,)):
+            assert ask(gateway, "receipt", *arguments) == "bad_arguments"
+
+
+def test_p22_stored_evidence_is_told_page_by_page(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attest, "EVIDENCE_PAGE", 2)
+    kind, signature = m.KIND_OF[m.Commit], key_pair("nobody")[1]
+    frames = [
+        tuple(
+            encode_envelope(kind, canonical.encode(m.Commit(0, 0, 0, s, bytes([d]) * 32)), signature)
+            for d in (1, 2)
+        )
+        for s in (1, 2, 3)
+    ]
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        assert ask(gateway, "evidence", "0")["evidence"] == []
+        for sequence, pair in enumerate(frames, 1):
+            fields = {"code": "commit", "sender": 0, "view": 0, "sequence": sequence, "frames": pair}
+            running.node.ledger.notice(Note("evidence", fields))
+        until_commits(gateway)
+        first = _until_told(gateway)
+        assert [base64.b64decode(frame) for frame in first[0]["frames"]] == list(frames[0])
+        assert [row["sequence"] for row in first] == [1, 2]
+        rest = ask(gateway, "evidence", str(first[-1]["id"]))["evidence"]
+        assert [row["sequence"] for row in rest] == [3]
+        assert ask(gateway, "evidence", str(rest[-1]["id"]))["evidence"] == []
+        assert ask(gateway, "evidence", "newest") == "bad_arguments"
+
+
+def _until_told(gateway: Gateway) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = []
+
+    def full() -> bool:
+        told[:] = ask(gateway, "evidence", "0")["evidence"]
+        return len(told) == 2
+
+    wait_until(full, what="the evidence is not told")
+    return told
