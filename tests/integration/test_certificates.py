@@ -1,0 +1,89 @@
+"""Proofs out of a whole running network: of a fresh admission at once, of an old one with every node dead."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.network import REPOSITORY, Network, network
+from tests.waiting import wait_until
+from verifier import dtvn_verify
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    with network(tmp_path_factory.mktemp("proofs") / "data") as started:
+        started.start()
+        yield started
+
+
+def fetch(client: httpx.Client, path: str, file: Path) -> Path:
+    response = client.get(f"/api/v1/{path}")
+    assert response.status_code == 200, response.text
+    file.write_bytes(response.content)
+    return file
+
+
+def admit(client: httpx.Client, ticket: str) -> None:
+    for verb, body in (("", {}), ("/admit", {"gate": "north", "device": "scanner-1"})):
+        answer = client.post(f"/api/v1/tickets{verb}", json={"ticket_id": ticket, **body})
+        assert answer.status_code == 200, answer.text
+
+
+def verified(command: list[object]) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_r27_an_admission_in_an_idle_network_is_proved_at_once_and_offline(
+    running: Network, tmp_path: Path
+) -> None:
+    with running.client() as client:
+        admit(client, "PROOF-1")
+        chain = fetch(client, "epochs", tmp_path / "epochs.json")
+        certificate = fetch(client, "tickets/PROOF-1/certificate", tmp_path / "proof-1.json")
+    assert certificate.stat().st_size <= 2_048
+    command = ["manage.py", "verify_certificate", certificate, "--genesis", chain]
+    code, said = verified(command)
+    assert code == 0, said
+    assert said.startswith("ticket PROOF-1 of event default: admit -> ok at sequence ")
+    assert "3 of 4 members, of whom 1 may lie" in said
+    assert "right after it the ticket was CONSUMED, gate north, device scanner-1" in said
+    assert verified(["-I", dtvn_verify.__file__, "certificate", certificate, "--genesis", chain]) == (0, said)
+    certificate.write_bytes(certificate.read_bytes().replace(b"a", b"b", 1))
+    code, said = verified(command)
+    assert (code, "not proved: " in said) == (1, True)
+
+
+def test_r26_what_a_checkpoint_covers_is_proved_without_a_living_node(
+    running: Network, tmp_path: Path
+) -> None:
+    with running.client() as client:
+        admit(client, "PROOF-2")
+        first = int(client.get("/api/v1/tickets/PROOF-2").headers["X-DTVN-Sequence"])
+        for number in range(12):
+            assert client.post("/api/v1/tickets", json={"ticket_id": f"MORE-{number}"}).status_code == 200
+        chain = fetch(client, "epochs", tmp_path / "epochs.json")
+
+        def by_log() -> bool:
+            certificate = fetch(client, "tickets/PROOF-2/certificate", tmp_path / "proof-2.json")
+            code, said = verified([dtvn_verify.__file__, "certificate", certificate, "--genesis", chain])
+            return code == 0 and "under their checkpoint" in said
+
+        wait_until(by_log, what=f"no checkpoint covers sequence {first}")
+        for node in range(4):
+            client.delete(f"/api/v1/nodes/node{node}").raise_for_status()
+        wait_until(
+            lambda: all(node["status"] == "stopped" for node in client.get("/api/v1/nodes").json()),
+            what="the nodes do not stop",
+        )
+        assert by_log()
