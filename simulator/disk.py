@@ -137,14 +137,15 @@ class VirtualDisk:
         """See ports.Journal."""
         self._sync()
         frontier = Frontier()
-        previous = bytes(32)
+        previous: bytes | None = bytes(32)
         for number, record in enumerate(self.log, 1):
             if record is None:
+                previous = None  # what follows is a chain of its own, or goes on from the snapshot
                 if self.base is not None and number == self.base.entry.sequence:
                     previous = m.entry_hash(self.base.entry)
                     frontier = append(self.base.before, previous)
                 continue
-            if record.entry.sequence != number or record.entry.previous != previous:
+            if record.entry.sequence != number or previous not in (None, record.entry.previous):
                 raise JournalError(f"entry {number} does not continue the log")
             previous = record.entry_hash
             frontier = append(frontier, record.entry_hash)

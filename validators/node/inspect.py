@@ -84,6 +84,7 @@ class Inspector:
             "crashes_tolerated": quorum.crashes_tolerated(count),
             "note": quorum.note(count),
             "voting_reason": node.voting_reason,
+            **self._checkpoint(),
             "peers": connected,
             "endpoint": node.transport.endpoint,
             "incarnation": node.ledger.incarnation,
@@ -99,6 +100,13 @@ class Inspector:
             "quorum_round_trip_ms": node.core.pinging.round_trip() / 1e6,
             "timeout_ms": node.core.suspicion.timeout / 1e6,
         }
+
+    def _checkpoint(self) -> dict[str, Any]:
+        """The newest stable checkpoint: its sequence and the state root that q members signed."""
+        certificate = self._node.core.checkpoints.certificate
+        if certificate is None:
+            return {"stable": 0, "state_root": ""}
+        return {"stable": certificate.sequence, "state_root": certificate.state_root.hex()}
 
     def brief(self) -> dict[str, Any]:
         """The heartbeat's part of the status: small, cheap, flat."""

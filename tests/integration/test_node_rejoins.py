@@ -1,0 +1,124 @@
+"""A node whose data directory is deleted under load comes back by state transfer while the others work (R11,
+R23): real processes, real disks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
+from tests.waiting import PATIENCE, wait_until
+from tickets.machine import Issue, Validate
+from validators.gateway.client import Gateway
+
+pytestmark = pytest.mark.integration
+
+SEQUENCES = 1_300
+"""More than a member may lag before it takes the state instead of the log."""
+PACE = 0.02
+"""Seconds between two operations: well below what the cluster can do, so that what is missing is its fault
+and not that of a machine whose cores a starting process takes."""
+
+
+class Load:
+    """Validates one ticket after the other at a steady pace, and remembers when each was answered."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.asked: list[float] = []
+        self.answered: list[float] = []
+        self.codes: set[str] = set()
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join(PATIENCE)
+
+    def rate(self, since: float, until: float) -> float:
+        """Answers for each question of that time."""
+        asked = sum(since <= when < until for when in self.asked)
+        return sum(since <= when < until for when in self.answered) / max(1, asked)
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stop.wait(PACE):
+            self.asked.append(time.monotonic())
+            future = self._gateway.submit([operation(Issue(), f"LOAD-{number}")], wait=PATIENCE)
+            future.add_done_callback(self._on_answer)
+            number += 1
+
+    def _on_answer(self, future: Any) -> None:
+        self.answered.append(time.monotonic())
+        self.codes.add(future.result()[0].code)
+
+
+def grow(gateway: Gateway) -> None:
+    """So many sequences that nobody would replay them."""
+    submit(gateway, [operation(Issue(), f"T-{number}") for number in range(200)])
+    while gateway.acknowledged < SEQUENCES:
+        futures = [gateway.submit([operation(Validate(), f"T-{number}")]) for number in range(20)]
+        for future in futures:
+            future.result(PATIENCE)
+
+
+def roots(cluster: Cluster, gateway: Gateway) -> dict[int, set[str]]:
+    """By stable checkpoint: the state roots that nodes have there."""
+    found: dict[int, set[str]] = {}
+    for index in cluster.processes:
+        status = cluster.status_of(gateway, index)
+        found.setdefault(status["stable"], set()).add(status["state_root"])
+    return found
+
+
+def test_a_node_whose_data_is_deleted_under_load_takes_the_state_and_follows(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        grow(gateway)
+        with Load(gateway) as load:
+            wait_until(lambda: len(load.answered) > 20, what="the load runs")
+            begun = time.monotonic()
+            cluster.kill(3)
+            cluster.lose_ledger(3)
+            cluster.start(3)
+            wait_until(
+                lambda: "installed" in cluster.output(3),
+                what=lambda: f"node3 installed a snapshot\n{cluster.outputs()}",
+            )
+            wait_until(
+                lambda: cluster.status(gateway, 3).get("sequence", 0) >= gateway.acknowledged - 20,
+                what=lambda: f"node3 caught up\n{cluster.outputs()}",
+            )
+            ended = time.monotonic()
+        assert load.codes == {"ok"}
+        assert load.rate(begun, ended) > 0.7
+        cluster.settled()
+        wait_until(
+            lambda: len(roots(cluster, gateway)) == 1,
+            what=lambda: f"one checkpoint: {roots(cluster, gateway)}",
+        )
+        [found] = roots(cluster, gateway).values()
+        assert len(found) == 1, "the same state everywhere"
+        assert cluster.ticket(gateway, 3, "T-7")["ticket"]["State"] == "VALIDATED"
+        grow_past(cluster, gateway)
+        assert cluster.stop(3) == [0]
+        cluster.start(3)
+        wait_until(lambda: cluster.status(gateway, 3).get("voting"), what="restarts included")
+
+
+def grow_past(cluster: Cluster, gateway: Gateway) -> None:
+    """Until node3 has its vote back: every slot it could contradict lies below a stable checkpoint (R11)."""
+
+    def votes() -> bool:
+        for _ in range(20):
+            submit(gateway, [operation(Validate(), "T-7")])
+        return bool(cluster.status(gateway, 3).get("voting"))
+
+    wait_until(votes, what=lambda: f"node3 votes again\n{cluster.outputs()}")
