@@ -209,11 +209,6 @@ class Words(ArgumentParser):
         """Add `-name` and `--name`."""
         self.add_argument(f"-{name}", f"--{name}", dest=name.replace("-", "_"), **options)
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Only whole names count: `-n` is no `-nodes`."""
-        self.allow_abbrev = False
-        return super().parse_known_args(args, namespace)
-
 
 def task_of(options: dict[str, Any]) -> Task:
     """What the flags ask to be played. A mutant brings the world in which its seed finds it."""

@@ -1,0 +1,185 @@
+"""`manage.py simulator`: flags in both dash forms, limits, output, results (spec section 10, X38, X39)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from simulator.campaign import Cut, Task, run
+from simulator.options import OptionError, Options, check
+from simulator.plain import PlainRun
+from simulator.shrinking import shrink
+from validators.management.commands.simulator import Command
+from validators.simulation import text
+
+SMALL = ["-nodes", "4", "-byzantine", "1", "-tickets", "12", "-latency", "5ms", "-duration=20s"]
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    Command().run_from_argv(["manage.py", "simulator", *words])
+    return capsys.readouterr().out
+
+
+def test_x39_a_run_by_flags_is_told_in_the_order_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = told(capsys, *SMALL, "--packet-loss", "0.01").splitlines()
+    keys = [line.split(":")[0] for line in lines]
+    assert "Total Nodes: 4" in lines
+    assert "Byzantine Nodes: 1" in lines
+    assert "Duration: 20s" in lines
+    assert "Network Latency: 5ms" in lines
+    assert "Packet Loss: 1.00%" in lines
+    assert "Network Partitions: false" in lines
+    assert sum("is Byzantine" in line for line in lines) == 1
+    progress = [line for line in lines if line.startswith("Progress: ")]
+    assert [line.split()[1] for line in progress] == ["10/12", "12/12"]
+    assert re.fullmatch(r"Progress: 12/12 tickets \| Rounds: 12 \| Success: 12 \| Failed: 0", progress[-1])
+    results = keys[keys.index("=== Simulation Results ===") + 1 :]
+    assert results[:9] == [
+        "Total Tickets",
+        "Validated Tickets",
+        "Consensus Rounds",
+        "Successful Rounds",
+        "Failed Rounds",
+        "Success Rate",
+        "Messages Sent",
+        "Messages Received",
+        "Partition Events",
+    ]
+
+
+def test_x39_the_same_seed_gives_the_same_results_in_both_dash_forms(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one = told(capsys, *SMALL, "-seed", "5", "-json")
+    two = told(capsys, "run", *[word.replace("-", "--", 1) for word in SMALL if word], "--seed=5", "--json")
+    assert one == two
+    results = json.loads(one)
+    assert one.count("\n") == 1, "one JSON object and nothing else"
+    assert results["validated_tickets"] == results["successful_rounds"] == 12
+    assert results["average_latency_ms"] > 5
+
+
+@pytest.mark.parametrize("adversary", ["equivocator", "mutator", "mute", "sluggard"])
+def test_x39_no_mode_of_lying_breaks_a_promise(adversary: str) -> None:
+    options = Options(nodes=4, byzantine_nodes=1, tickets=10, latency_ms=5, adversary=adversary, seed=2)
+    results = PlainRun(check(options), lambda *_numbers: None).run()
+    assert results.violation is None
+    assert results.validated_tickets == results.successful_rounds
+
+
+def test_partitions_and_crashes_are_survived_and_counted() -> None:
+    options = Options(nodes=4, byzantine_nodes=0, tickets=60, latency_ms=1, enable_partitions=True, seed=4)
+    parted = PlainRun(check(options), lambda *_numbers: None).run()
+    assert parted.violation is None
+    assert parted.partition_events > 0
+    options = Options(nodes=4, byzantine_nodes=0, tickets=60, latency_ms=20, crash_rate=5, seed=4)
+    crashed = PlainRun(check(options), lambda *_numbers: None).run()
+    assert crashed.violation is None
+    assert crashed.crashes > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (["-tickets", "0"], "tickets"),
+        (["-nodes", "0"], "nodes"),
+        (["-nodes", "3"], "nodes"),
+        (["--byzantine", "-1"], "byzantine_nodes"),
+        (["-byzantine", "3"], "byzantine_nodes"),
+        (["-packet-loss", "1.5"], "packet_loss_rate"),
+        (["-packet-loss", "nan"], "packet_loss_rate"),
+        (["-latency", "2s"], "latency_ms"),
+        (["-duration", "5s"], "duration_seconds"),
+        (["-crash-rate", "99"], "crash_rate"),
+        (["-adversary", "nobody"], "adversary"),
+    ],
+)
+def test_x38_what_is_outside_the_limits_is_refused_by_name(words: list[str], field: str) -> None:
+    with pytest.raises(CommandError, match=f"^{field}: ") as caught:
+        call_command("simulator", "run", *words)
+    assert caught.value.returncode == 2
+
+
+@pytest.mark.parametrize("words", [["-latency", "-1ms"], ["-latency", "fast"], ["-seeds"]])
+def test_x38_what_is_no_flag_ends_with_a_message(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Command().run_from_argv(["manage.py", "simulator", *words])
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert "error:" in told
+    assert "Traceback" not in told
+
+
+def test_limits_hold_wherever_options_come_from() -> None:
+    with pytest.raises(OptionError) as caught:
+        check(Options(latency_ms=100_000))
+    assert caught.value.field == "latency_ms"
+    assert check(Options()) == Options()
+
+
+def test_a_campaign_sums_up_and_a_planted_bug_fails_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = json.loads(told(capsys, "campaign", "--seeds", "3:6", "--world", "calm", "--json"))
+    assert summary["runs"] == 3
+    assert summary["violations"] == []
+    for key in ("operations_committed", "operations_acknowledged", "events_per_second", "virtual_hours"):
+        assert summary[key] > 0
+    assert 0 <= summary["probes_hit"] <= summary["probes_total"]
+    with pytest.raises(CommandError, match="violation: admission: ") as caught:
+        call_command("simulator", "run", "--mutant", "consumes-again", "--seed", "0")
+    assert caught.value.returncode == 1
+    call_command("simulator", "run", "--seed", "0", "--world", "calm")
+
+
+def test_a_replay_writes_a_trace_that_is_the_same_byte_for_byte(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "one", tmp_path / "two"
+    lines = told(capsys, "replay", "--seed", "2", "--world", "crashes", "--trace", str(first))
+    told(capsys, "replay", "--seed", "2", "--world", "crashes", "--quiet", "--trace", str(second))
+    assert first.read_bytes() == second.read_bytes()
+    events = [json.loads(line) for line in first.read_bytes().splitlines()]
+    assert events[0][0] == "k"
+    assert events[-1][0] == "v"
+    assert {"m", "p", "e", "n", "u", "d", "w"} <= {event[0] for event in events}
+    named = {event[1] for event in events if event[0] == "w"}
+    assert all({event[3], event[4]} <= named for event in events if event[0] == "m")
+    shown = [line for line in lines.splitlines() if " ms  " in line]
+    assert len({line.index("view") for line in shown if "(" not in line}) == 1, "aligned"
+
+
+def test_a_failing_run_shrinks_to_less_that_fails_alike() -> None:
+    task = Task(0, "crashes", "rows-by-half")
+    whole = run(task)
+    found = shrink(task)
+    assert found is not None
+    assert whole.violation is not None
+    assert found.checker == whole.checker
+    assert found.command.startswith(task.command)
+    assert "--without-calls" in found.command
+    assert run(Task(0, "crashes")).violation is None
+    assert shrink(Task(0, "calm")) is None
+
+
+def test_what_is_left_out_changes_nothing_else() -> None:
+    whole, cut = run(Task(1, "crashes")), run(Task(1, "crashes", "", Cut(faults=frozenset(range(1_000)))))
+    assert cut.faults == whole.faults
+    assert cut.calls == whole.calls
+    assert cut.events != whole.events
+
+
+def test_durations_and_numbers() -> None:
+    assert text.nanoseconds("1m30s") == 90 * 10**9
+    assert text.seconds("2m") == 120
+    assert text.seconds("60") == 60
+    assert text.milliseconds("50ms") == 50
+    assert text.numbers("1,4-6") == {1, 4, 5, 6}
+    assert text.seed_range("0:3") == range(3)
+    for parse, word in ((text.nanoseconds, "5 s"), (text.seconds, "1ms"), (text.seed_range, "3:3")):
+        with pytest.raises(Exception, match="is no"):
+            parse(word)
