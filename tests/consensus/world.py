@@ -48,6 +48,8 @@ class Callers:
         assert request is not None, "this many calls do not fill a gateway"
         self.calls.append(request)
         self._open.add(request.number)
+        if request.over:  # without a quorum it is refused in the same breath
+            self.answered(gateway, request)
 
     def answered(self, gateway: Gateway, request: Request) -> None:
         if request.number not in self._open:
@@ -57,10 +59,7 @@ class Callers:
             self.unanswered += 1
         else:
             self.done.append((request.ended_at, request.ended_at - request.asked_at))
-        if self.pause:
-            gateway.world.after(self.pause, self._next)
-        else:
-            self._next()
+        gateway.world.after(self.pause, self._next)
 
     def _next(self) -> None:
         if self.busy:
