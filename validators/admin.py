@@ -34,8 +34,9 @@ admin.site.site_title = "DTVN"
 admin.site.index_title = "Operate the network"
 admin.site.enable_nav_sidebar = False
 
-SORTED_MAX = 50_000
-"""Operations found by ticket that are put into the order of the log; of more, the log itself has one soon."""
+SORTED_MAX = 20_000
+"""Operations found by ticket that are put into the order of the log; of more, the log itself has one soon.
+SQLite takes at most 32,766 parameters."""
 
 TONES = {
     NodeStatus.RUNNING: "ok",
@@ -211,8 +212,10 @@ class OperationAdmin(KeysetAdmin):
         if not term:
             return queryset, False
         found = starting_with(OperationRecord.objects.order_by(), "ticket_id", term)
-        many = found.values_list("ticket_id")[SORTED_MAX : SORTED_MAX + 1]
-        return starting_with(queryset, "ticket_id", term, by_index=not many), False
+        numbers = list(found.values_list("pk", flat=True)[: SORTED_MAX + 1])
+        if len(numbers) <= SORTED_MAX:
+            return queryset.filter(pk__in=numbers), False
+        return starting_with(queryset, "ticket_id", term, by_index=False), False
 
     @admin.display(description="sequence")
     def at(self, record: OperationRecord) -> str:
