@@ -11,10 +11,38 @@ import secrets
 import socket
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+
+class Variable(NamedTuple):
+    """One variable that the platform reads; the table in docs/operations/configuration.md names each."""
+
+    name: str
+    default: str
+    secret: bool = False
+
+
+VARIABLES = (
+    Variable("DTVN_DATA", "./data"),
+    Variable("NODES", "4"),
+    Variable("HOST", "127.0.0.1"),
+    Variable("PORT", "8080"),
+    Variable("DATABASE_URL", "(SQLite files)"),
+    Variable("CELERY_BROKER_URL", "(files)"),
+    Variable("REDIS_URL", "(in memory)"),
+    Variable("DTVN_ALLOWED_HOSTS", '""'),
+    Variable("DTVN_WS_ORIGINS", '""'),
+    Variable("DTVN_HTTPS", "0"),
+    Variable("DTVN_KILL_SILENT_AFTER", "30"),
+    Variable("DTVN_SECRET_KEY", "(DATA/secret.key)", secret=True),
+    Variable("DTVN_KEY_SEED", "(public)", secret=True),
+    Variable("DTVN_LOG_LEVEL", "INFO"),
+    Variable("DTVN_DEBUG", "0"),
+)
+"""What a person may set."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -43,7 +43,9 @@ def environment() -> dict[str, str]:
 def validator(
     *flags: str, log: IO[bytes], settings: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """`manage.py validator` with these flags; what it prints goes to `log`."""
+    """`manage.py validator` with these flags; what it prints goes to `log`. No metrics unless asked for."""
+    if "-metrics-port" not in flags:
+        flags = (*flags, "-metrics-port", "0")
     return subprocess.Popen(
         [sys.executable, "manage.py", "validator", *flags],
         cwd=ROOT,
@@ -57,8 +59,16 @@ def validator(
 class Cluster:
     """Validators as child processes. Ended by `close`, whatever happened."""
 
-    def __init__(self, data: Path, n: int, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        n: int,
+        *,
+        settings: Mapping[str, str] | None = None,
+        flags: Callable[[int], Sequence[str]] = lambda index: (),
+    ) -> None:
         self.data = data
+        self._flags = flags
         self._place = ExitStack()
         self.settings = self._place.enter_context(servers.place(broker=False)) | dict(settings or {})
         """Environment of the nodes besides the least."""
@@ -73,7 +83,13 @@ class Cluster:
         for index in indices or range(len(self.genesis.members)):
             with (self.data / f"node{index}.out").open("ab") as log:
                 self.processes[index] = validator(
-                    "-id", f"node{index}", "-data-dir", str(self.data), log=log, settings=self.settings
+                    "-id",
+                    f"node{index}",
+                    "-data-dir",
+                    str(self.data),
+                    *self._flags(index),
+                    log=log,
+                    settings=self.settings,
                 )
 
     def kill(self, *indices: int) -> None:

@@ -80,7 +80,7 @@ class Told:
             "host": None,
             "genesis_file": None,
             "dev_keys": False,
-            "total_nodes": 4,
+            "total_nodes": None,
             "bootstrap": "",
             "tell": self.told.append,
             "warn": self.warnings.append,
@@ -89,9 +89,7 @@ class Told:
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
-    monkeypatch.delenv("DTVN_KEY_SEED", raising=False)
-    monkeypatch.delenv("DATABASE_URL", raising=False)
+def told(tmp_path: Path) -> Told:
     return Told(tmp_path / "data")
 
 
@@ -105,14 +103,12 @@ def test_development_keys_come_with_a_warning_and_stay_on_loopback(told: Told) -
     assert again.root == folder.root
 
 
-def test_the_salt_of_development_keys_comes_from_the_environment(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+def test_development_keys_have_a_salt(
+    told: Told,
 ) -> None:
-    monkeypatch.setenv("DTVN_KEY_SEED", "secret")
-    folder, _ = told.prepare(dev_keys=True)
+    folder, _ = told.prepare(dev_keys=True, key_seed="secret")
     genesis = g.decode(folder.genesis.read_bytes())
     assert peer_id(genesis.members[0].public_key) == "12D3KooWJYd11GLqmTjdw9wE96ocpZkd3WASz5PxivHLCxNMrc2h"
-    monkeypatch.delenv("DTVN_KEY_SEED")
     with pytest.raises(StartError, match="another key"):
         told.prepare(dev_keys=True)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 from validators import genesis as g
 from validators import quorum
 from validators.link import KeyFileError, public_key_of, read_seed, write_private
+from validators.node.durations import format_duration
 from validators.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from validators.node.layout import ClusterFolder, NodeFolder, is_node_id
 from validators.node.multiaddr import format_multiaddr, parse_multiaddr
@@ -19,6 +21,9 @@ __all__ = ["DEV_PORT", "UsageError", "prepare"]
 
 DEV_PORT = 4001
 """Port of node0 with development keys; nodeK has DEV_PORT + K (spec/dtvn 3.1)."""
+
+TOTAL_NODES = 4
+"""Members with development keys, unless said otherwise."""
 
 DEV_HOST = "127.0.0.1"
 PORT_MAX = 65_535
@@ -36,15 +41,20 @@ def prepare(
     host: str | None,
     genesis_file: Path | None,
     dev_keys: bool,
-    total_nodes: int,
+    total_nodes: int | None,
     bootstrap: str,
+    view_timeout: int | None = None,
+    checkpoint_interval: int | None = None,
+    key_seed: str = "",
     tell: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> tuple[NodeFolder, NodeOptions]:
     """Make the node's folder ready and say where it listens and dials.
 
-    `tell` is given the node's multiaddr, `warn` what a person must see. Raise UsageError (exit 2) or
-    StartError (exit 1).
+    `total_nodes`, `view_timeout` (nanoseconds) and `checkpoint_interval` are the cluster's: with
+    development keys they found it, with others they must be what genesis says. `key_seed`: the salt of
+    development keys. `tell` is given the node's multiaddr, `warn` what a person must see. Raise UsageError
+    (exit 2) or StartError (exit 1).
     """
     if not is_node_id(node_id):
         raise UsageError(f"-id {node_id!r}: letters, digits, . _ -; 64 at most")
@@ -54,7 +64,9 @@ def prepare(
         raise UsageError("-dev-keys and -genesis exclude each other")
     folder = ClusterFolder(data_dir).node(node_id)
     if dev_keys:
-        genesis = _with_dev_keys(folder, node_id, total_nodes, warn)
+        founded = _parameters(view_timeout, checkpoint_interval)
+        count = TOTAL_NODES if total_nodes is None else total_nodes
+        genesis = _with_dev_keys(folder, node_id, count, founded, key_seed or DEV_SALT, warn)
     elif genesis_file is not None:
         genesis = _with_genesis(folder, genesis_file)
     elif folder.genesis.exists():
@@ -63,23 +75,54 @@ def prepare(
         raise UsageError(
             f"{folder.root} holds no node yet: give -genesis FILE, or -dev-keys to try it with public keys"
         )
+    if not dev_keys:
+        _must_agree(genesis, total_nodes, view_timeout, checkpoint_interval)
     own = _own(genesis, folder)
     bind = (host or own.host, port or own.port)
     tell(f"{own.id} listens at {format_multiaddr(*bind, peer_id(own.public_key))}")
     return folder, NodeOptions(
         bind=bind,
         addresses=_addresses(genesis, own, bootstrap, warn),
-        database_url=os.environ.get("DATABASE_URL", ""),
+        index=genesis.members.index(own),
     )
 
 
+def _parameters(view_timeout: int | None, checkpoint_interval: int | None) -> g.Parameters:
+    """Those of genesis, unless said otherwise."""
+    said: dict[str, int] = {}
+    if view_timeout is not None:
+        said["view_timeout"] = view_timeout // 1_000
+    if checkpoint_interval is not None:
+        said["checkpoint_interval"] = checkpoint_interval
+    return msgspec.structs.replace(g.Parameters(), **said)
+
+
+def _must_agree(
+    genesis: g.Genesis, total_nodes: int | None, view_timeout: int | None, checkpoint_interval: int | None
+) -> None:
+    """What all members share is in genesis: a node that is told otherwise does not start."""
+    parameters = genesis.parameters
+    for key, said, founded in (
+        ("consensus.total_nodes", total_nodes, len(genesis.members)),
+        ("consensus.view_timeout", view_timeout, parameters.view_timeout * 1_000),
+        ("consensus.checkpoint_interval", checkpoint_interval, parameters.checkpoint_interval),
+    ):
+        if said is not None and said != founded:
+            shown = format_duration if key.endswith("timeout") else str
+            raise UsageError(f"{key}: {shown(said)}, but the genesis of this cluster says {shown(founded)}")
+
+
 def _with_dev_keys(
-    folder: NodeFolder, node_id: str, total_nodes: int, warn: Callable[[str], None]
+    folder: NodeFolder,
+    node_id: str,
+    total_nodes: int,
+    parameters: g.Parameters,
+    salt: str,
+    warn: Callable[[str], None],
 ) -> g.Genesis:
     if not 1 <= total_nodes <= quorum.MEMBERS_MAX:
         raise UsageError(f"-total-nodes {total_nodes} is not between 1 and {quorum.MEMBERS_MAX}")
-    salt = os.environ.get("DTVN_KEY_SEED") or DEV_SALT
-    genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: DEV_PORT + index, salt)
+    genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: DEV_PORT + index, salt, parameters)
     if node_id not in {member.id for member in genesis.members}:
         raise UsageError(f"-id {node_id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
     known = "anybody can derive every key of this network" if salt == DEV_SALT else "whoever knows its seed"

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import zmq
 from nacl import bindings
 
@@ -72,6 +73,7 @@ class Node:
         context: zmq.Context[zmq.Socket[bytes]],
         transport: ZmqTransport,
         exporter: Exporter,
+        options: NodeOptions,
         logger: logging.Logger,
     ) -> None:
         self.genesis = genesis
@@ -80,6 +82,7 @@ class Node:
         self.cluster = g.cluster_id(genesis)
         self.ledger = ledger
         self.exporter = exporter
+        self._options = options
         self.figures = Figures([member.id for member in genesis.members], index)
         self.journal = NodeJournal(ledger, stamp, self.figures)
         self.transport = transport
@@ -107,11 +110,18 @@ class Node:
         keys = KeyRing(self.genesis, self.application)
         signer = FrameSigner(self.cluster, self._secret, keys)
         config = consensus_config.build(self.genesis, self.cluster, self.id)
+        if self._options.status_idle:
+            config = msgspec.structs.replace(config, status_idle=self._options.status_idle)
         self.core = Replica(config, signer, self.application, self.ledger.voting)
         self.host = Host(
             core=self.core,
             application=self.application,
-            door=Door(self.cluster, keys, statements_max=config.statements_max),
+            door=Door(
+                self.cluster,
+                keys,
+                statements_max=config.statements_max,
+                remembered_max=self._options.remembered_max,
+            ),
             journal=self.journal,
             transport=MeteredTransport(self.transport, self.figures),
             clock=self.clock,
@@ -203,7 +213,12 @@ def build_node(root: Path, logger: logging.Logger, options: NodeOptions) -> Node
     index = _own_index(genesis, seed, folder)
     stamp = VotedStamp(folder.identity)
     ledger = open_ledger(
-        ledger_location(folder.ledger, genesis, genesis.members[index].id, options.database_url),
+        ledger_location(
+            options.ledger_folder or folder.ledger,
+            genesis,
+            genesis.members[index].id,
+            options.database_url,
+        ),
         cluster_id=g.cluster_id(genesis),
         expect_existing=stamp.present,
     )
@@ -224,6 +239,7 @@ def build_node(root: Path, logger: logging.Logger, options: NodeOptions) -> Node
         context=context,
         transport=transport,
         exporter=exporter,
+        options=options,
         logger=logger,
     )
 

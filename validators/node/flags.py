@@ -10,10 +10,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-__all__ = ["GoFlags"]
+from validators.node.kinds import FLAG_FALSE, FLAG_TRUE
 
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+__all__ = ["GoFlags"]
 
 
 class GoFlags(argparse.ArgumentParser):
@@ -43,15 +42,15 @@ class GoFlags(argparse.ArgumentParser):
             help=help,
         )
 
-    def switch(self, name: str, *, help: str) -> None:
-        """A boolean flag."""
+    def switch(self, name: str, *, help: str, default: bool | None = False) -> None:
+        """A boolean flag; `default` None tells that it was not given."""
         self._switches.add(name)
         self.add_argument(
             f"-{name}",
             f"--{name}",
             dest=name.replace("-", "_"),
             type=_boolean,
-            default=False,
+            default=default,
             metavar="",
             help=help,
         )
@@ -71,8 +70,8 @@ class GoFlags(argparse.ArgumentParser):
 
 
 def _boolean(text: str) -> bool:
-    if text in _TRUE:
+    if text in FLAG_TRUE:
         return True
-    if text in _FALSE:
+    if text in FLAG_FALSE:
         return False
     raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")

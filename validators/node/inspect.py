@@ -9,6 +9,7 @@
 | receipt | a sequence            | {"node_id", "sequence", "signature"}: see `attest.receipt`     |
 | evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
 | ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": Ticket of spec/dtvn 1.3}     |
+| proof  | event, ticket             | StateProof: the ticket in a checkpoint's state, proved (R18)   |
 
 A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`.
 """
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django.db import DatabaseError
 
+from tickets.machine.snapshot import Proof
 from validators import quorum
 from validators.consensus.messages import Answer, Query
 from validators.node import attest
@@ -33,10 +35,17 @@ from validators.node.multiaddr import format_multiaddr
 if TYPE_CHECKING:
     from validators.node.build import Node
 
-__all__ = ["DEFAULT_EVENT", "Inspector"]
+__all__ = ["DEFAULT_EVENT", "Inspector", "StateProof"]
 
 DEFAULT_EVENT = "default"
 ARGUMENT_MAX = 256
+
+
+class StateProof(msgspec.Struct, frozen=True):
+    """q CHECKPOINT frames, and what the state that they sign says of a ticket."""
+
+    checkpoint: tuple[bytes, ...]
+    proof: Proof
 
 
 class Inspector:
@@ -52,6 +61,7 @@ class Inspector:
             "consensus": lambda _: ("", self._node.core.snapshot()),
             "peers": lambda _: ("", self.peers()),
             "ticket": self._ticket,
+            "proof": self._proof,
             "receipt": lambda arguments: self._attest(attest.receipt, arguments),
             "evidence": lambda arguments: self._attest(attest.evidence, arguments),
         }
@@ -181,6 +191,16 @@ class Inspector:
             "Metadata": row.metadata,
         }
         return "", {"node_id": self._node.id, "sequence": self._node.executed, "ticket": ticket}
+
+    def _proof(self, arguments: tuple[str, ...]) -> tuple[str, Any]:
+        """A ticket in the state of the newest stable checkpoint, with all that proves it (R18)."""
+        if len(arguments) != 2:
+            return "bad_arguments", None
+        certificate = self._node.core.checkpoints.certificate
+        proof = self._node.application.prove(*arguments)
+        if certificate is None or proof is None or certificate.sequence != proof.sequence:
+            return "unavailable", None  # a newer state is frozen, and not stable yet
+        return "", StateProof(certificate.frames, proof)
 
     def _from_ledger(self, read: Callable[[], Any]) -> tuple[str, Any]:
         """What a read of the ledger gives; a database that does not answer ends no turn."""

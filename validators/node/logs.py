@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from validators.node.layout import NodeFolder, make_private
+import msgspec
 
-__all__ = ["node_logger"]
+from validators.node.layout import NodeFolder, make_private
+from validators.node.options import StartError
+from validators.node.settings import Settings
+
+__all__ = ["JsonLines", "log_as_told", "node_logger"]
 
 FILE_BYTES_MAX = 10 * 1024 * 1024
 FILES_KEPT = 5
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 
 def node_logger(node_directory: Path) -> logging.Logger:
@@ -22,7 +34,7 @@ def node_logger(node_directory: Path) -> logging.Logger:
     """
     folder = NodeFolder(node_directory)
     logger = logging.getLogger(f"dtvn.node.{folder.id}")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(min(logging.INFO, logging.getLogger().level or logging.INFO))
     target = str((folder.log / "node.log").absolute())
     for handler in list(logger.handlers):
         if isinstance(handler, RotatingFileHandler):
@@ -37,3 +49,41 @@ def node_logger(node_directory: Path) -> logging.Logger:
     handler.setFormatter(formatter)
     logger.addHandler(handler)
     return logger
+
+
+class JsonLines(logging.Formatter):
+    """One object a line: time (UTC, ISO 8601), level, logger, message, and traceback if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{seconds}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def log_as_told(settings: Settings) -> None:
+    """Make this process log as `logging.*` says; raise StartError for a file that cannot be written."""
+    output = settings["logging.output"]
+    handler: logging.Handler
+    if output in ("stdout", "stderr"):
+        handler = logging.StreamHandler(getattr(sys, output))
+    else:
+        try:
+            handler = logging.FileHandler(output, encoding="utf-8")
+        except OSError as error:
+            raise StartError(f"logging.output: {output} cannot be written: {error.strerror}.") from error
+    plain = logging.Formatter("%(asctime)s %(levelname)-8s %(message)s", "%H:%M:%S")
+    handler.setFormatter(JsonLines() if settings["logging.format"] == "json" else plain)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    handler.setLevel(LEVELS[settings["logging.level"]])
+    root.addHandler(handler)
+    root.setLevel(LEVELS[settings["logging.level"]])

@@ -8,6 +8,7 @@ import msgspec
 
 from validators import ceremony
 from validators import genesis as g
+from validators.wire.limits import VERIFIED_CACHE_MAX
 
 __all__ = ["MetricsOptions", "NodeOptions", "StartError", "read_genesis"]
 
@@ -36,6 +37,16 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Where members are dialled, by index; others at their address in genesis."""
     database_url: str = ""
     """postgresql://... for the ledger; "" for SQLite in the node's folder."""
+    index: int = 0
+    """This member's index in genesis."""
+    ledger_folder: Path | None = None
+    """None: in the node's folder."""
+    ledger_patience: int = 0
+    """Nanoseconds that a start waits for a ledger which another process still holds."""
+    remembered_max: int = VERIFIED_CACHE_MAX
+    """Messages remembered as verified."""
+    status_idle: int = 0
+    """Nanoseconds between two Statuses of an idle backup; 0: as the core has it."""
     metrics: MetricsOptions | None = None
     """None: no metrics."""
 

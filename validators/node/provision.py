@@ -66,7 +66,11 @@ def create_demo_cluster(
 
 
 def dev_genesis(
-    total_nodes: int, host: str, port_of: Callable[[int], int], salt: str = DEV_SALT
+    total_nodes: int,
+    host: str,
+    port_of: Callable[[int], int],
+    salt: str = DEV_SALT,
+    parameters: g.Parameters | None = None,
 ) -> g.Genesis:
     """The genesis that every node with `-dev-keys` derives by itself: public keys, for trying out only.
 
@@ -89,7 +93,7 @@ def dev_genesis(
         created_at=0,
         members=members,
         principals=principals,
-        parameters=g.Parameters(),
+        parameters=parameters or g.Parameters(),
         demo=True,
     )
     g.check(genesis)

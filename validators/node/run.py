@@ -19,6 +19,8 @@ from validators.host import INBOUND_MAX, Installed, TurnLost
 from validators.ledger import LedgerBusy, LedgerError
 from validators.link import KeyFileError
 from validators.node.build import build_node
+from validators.node.kept_ports import kept_metrics
+from validators.node.layout import NodeFolder
 from validators.node.logs import node_logger
 from validators.node.options import NodeOptions, StartError
 from validators.node.process import Process
@@ -74,8 +76,16 @@ def run_node(
     most once a second, from this thread, also while the disk is full.
     """
     logger = node_logger(node_directory)
-    chosen = options or NodeOptions(database_url=os.environ.get("DATABASE_URL", ""))
-    return _live(lambda: build_node(node_directory, logger, chosen), should_stop, beat, logger)
+
+    def build() -> Process:
+        chosen = options or NodeOptions(
+            database_url=os.environ.get("DATABASE_URL", ""), metrics=kept_metrics(NodeFolder(node_directory))
+        )
+        return _once_free(
+            lambda: build_node(node_directory, logger, chosen), chosen.ledger_patience, should_stop
+        )
+
+    return _live(build, should_stop, beat, logger)
 
 
 def run_learner(
@@ -96,6 +106,18 @@ def run_learner(
     logger = node_logger(data_dir / "learner")
     url = os.environ.get("DATABASE_URL", "") if database_url is None else database_url
     return _live(lambda: build_learner(data_dir, logger, watcher, url), should_stop, beat, logger)
+
+
+def _once_free(build: Callable[[], Process], patience: int, should_stop: Callable[[], bool]) -> Process:
+    """Build; a ledger that another process holds may become free within `patience` nanoseconds."""
+    until = time.monotonic_ns() + patience
+    while True:
+        try:
+            return build()
+        except LedgerBusy:
+            if time.monotonic_ns() >= until or should_stop():
+                raise
+        time.sleep(LOOK_NS / 1e9)
 
 
 def _live(

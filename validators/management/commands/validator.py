@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from argparse import Namespace
-from pathlib import Path
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand
 from setproctitle import setproctitle
 
-from validators.node.alone import UsageError, prepare
+from validators.node.alone import UsageError
 from validators.node.flags import GoFlags
+from validators.node.logs import log_as_told
 from validators.node.options import StartError
 from validators.node.run import EXIT_FAILED, run_node
+from validators.node.settings import SETTINGS, Settings
+from validators.node.start import get_ready, settings_of
 
 DESCRIPTION = """\
 Run one validator node in the foreground until Ctrl-C or SIGTERM.
@@ -40,6 +44,9 @@ examples:
   a node of the network that `make up` made (stop it there first)
     manage.py validator -data-dir ./data -id node0
 
+Flags win over the environment (DTVN_NODE_ID, DTVN_METRICS_PORT, ...), that over the file given with
+-config, that over defaults. manage.py config --show tells what holds, and where it came from.
+
 exit: 0 stopped cleanly, 1 could not start or go on, 2 wrong usage, 3 another process runs this node
 """
 
@@ -47,30 +54,21 @@ exit: 0 stopped cleanly, 1 could not start or go on, 2 wrong usage, 3 another pr
 def flags() -> GoFlags:
     """What the command takes."""
     parser = GoFlags(prog="manage.py validator", description=DESCRIPTION, epilog=EPILOG)
-    parser.flag("id", default="node0", help="name of this node (default node0)")
-    parser.flag(
-        "data-dir", default="./data", metavar="folder", help="where it keeps everything (default ./data)"
-    )
-    parser.flag(
-        "port",
-        kind=int,
-        help="TCP port for members and gateways (default: that of genesis; -dev-keys: 4001 + k)",
-    )
-    parser.flag("host", help="address to listen on (default: that of genesis; -dev-keys: 127.0.0.1)")
-    parser.flag("genesis", metavar="file", help="the membership, as sealed by all parties")
-    parser.switch("dev-keys", help="derive all keys from node names (anybody can): never for real tickets")
-    parser.flag(
-        "total-nodes", kind=int, default=4, help="members with -dev-keys: node0 to node(n-1) (default 4)"
-    )
-    parser.flag(
-        "bootstrap",
-        default="",
-        metavar="list",
-        help="multiaddrs of members that listen elsewhere than genesis says, separated by commas",
-    )
-    parser.switch("bootstrap-node", help="taken for compatibility: every member can be dialled")
-    parser.switch("primary", help="taken for compatibility: the view decides who is primary")
+    validator_flags(parser)
     return parser
+
+
+def validator_flags(parser: GoFlags) -> None:
+    """Add every flag of the table, and where to read a file."""
+    parser.flag("config", metavar="file", help="YAML with any of these settings; flags and environment win")
+    for setting in SETTINGS:
+        if not setting.flag:
+            continue
+        if setting.switch:
+            parser.switch(setting.flag, default=None, help=setting.text)
+        else:
+            default = f" (default {setting.shown_default})" if setting.shown_default else ""
+            parser.flag(setting.flag, metavar="value", help=setting.text + default)
 
 
 class Command(BaseCommand):
@@ -95,18 +93,13 @@ class Command(BaseCommand):
 
     def run(self, options: Namespace) -> int:
         """The node's life; its exit code."""
-        _log_to_stdout()
         try:
-            folder, node_options = prepare(
-                data_dir=Path(options.data_dir),
-                node_id=options.id,
-                port=options.port,
-                host=options.host,
-                genesis_file=Path(options.genesis) if options.genesis else None,
-                dev_keys=options.dev_keys,
-                total_nodes=options.total_nodes,
-                bootstrap=options.bootstrap,
-                tell=lambda text: print(text, flush=True),  # noqa: T201 - to the person
+            settings = settings_of(vars(options), os.environ)
+            log_as_told(settings)
+            folder, node_options = get_ready(
+                settings,
+                os.environ,
+                tell=_teller(settings),
                 warn=lambda text: print(text, file=sys.stderr, flush=True),  # noqa: T201 - to the person
             )
         except UsageError as error:
@@ -116,8 +109,15 @@ class Command(BaseCommand):
             print(error, file=sys.stderr)  # noqa: T201 - to the person at the terminal
             return EXIT_FAILED
         stopping = _Stopping()
-        setproctitle(f"dtvn validator {options.id} ({options.data_dir})")
+        setproctitle(f"dtvn validator {folder.id} ({settings['node.data_dir']})")
         return run_node(folder.root, stopping.asked, options=node_options)
+
+
+def _teller(settings: Settings) -> Callable[[str], None]:
+    """Plain words to the person at the terminal; a line like the others where a program reads them."""
+    if settings["logging.format"] == "json":
+        return logging.getLogger("dtvn.validator").info
+    return lambda text: print(text, flush=True)  # noqa: T201 - to the person
 
 
 class _Stopping:
@@ -134,14 +134,3 @@ class _Stopping:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
-
-
-def _log_to_stdout() -> None:
-    """The node's lines are this command's output."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-8s %(message)s", "%H:%M:%S"))
-    root = logging.getLogger()
-    for old in list(root.handlers):
-        root.removeHandler(old)
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)

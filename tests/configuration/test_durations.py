@@ -1,0 +1,37 @@
+"""Durations in Go's form."""
+
+from __future__ import annotations
+
+import pytest
+
+from validators.node.durations import format_duration, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [
+        ("300ms", 300_000_000),
+        ("5s", 5_000_000_000),
+        ("1m30s", 90_000_000_000),
+        ("1.5h", 5_400_000_000_000),
+        (".5s", 500_000_000),
+        ("1us", 1_000),
+        ("1µs", 1_000),
+        ("7ns", 7),
+        ("0", 0),
+        ("-2s", -2_000_000_000),
+    ],
+)
+def test_forms_of_go_are_read(text: str, nanoseconds: int) -> None:
+    assert parse_duration(text) == nanoseconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "5 s", "1s2", "1e3s", "1d", "--1s", "٣s"])
+def test_what_go_refuses_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["300ms", "5s", "1m", "2h", "7ns", "0s", "90s"])
+def test_what_is_shown_is_read_back(text: str) -> None:
+    assert parse_duration(format_duration(parse_duration(text))) == parse_duration(text)

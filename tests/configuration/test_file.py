@@ -1,0 +1,140 @@
+"""The configuration file: whatever is wrong in it is said in one line, with the key and where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from validators.node.config_file import ConfigError, nearest, read_config
+from validators.node.settings import KEYS, resolve
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+TEMPLATE = REPOSITORY / "config" / "validator.yaml"
+PROMISED = {
+    "node.id": "validator-1",
+    "node.data_dir": "./data/validator-1",
+    "network.listen_port": 4001,
+    "network.bootstrap_mode": False,
+    "network.bootstrap_peers": [],
+    "api.address": "0.0.0.0",  # noqa: S104 - as in the contract
+    "api.port": 8080,
+    "api.enable_cors": True,
+    "consensus.is_primary": False,
+    "consensus.total_nodes": 7,
+    "consensus.view_timeout": "5s",
+    "consensus.checkpoint_interval": 100,
+    "gossip.fanout": 3,
+    "gossip.ttl": 10,
+    "gossip.cache_size": 10000,
+    "gossip.anti_entropy_interval": "5s",
+    "storage.type": "boltdb",
+    "storage.path": "./data/validator-1/db",
+    "storage.timeout": "10s",
+    "metrics.enabled": True,
+    "metrics.address": "0.0.0.0",  # noqa: S104 - as in the contract
+    "metrics.port": 9090,
+    "logging.level": "info",
+    "logging.format": "json",
+    "logging.output": "stdout",
+}
+"""The table of spec/dtvn 4.5, copied by hand."""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "validator.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problem(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        resolve({}, {}, write(tmp_path, text))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.removeprefix(f"{tmp_path}/validator.yaml")
+
+
+def test_the_shipped_template_has_the_keys_and_values_of_the_contract() -> None:
+    found = read_config(TEMPLATE, KEYS)
+    assert {key: value.value for key, value in found.items()} == PROMISED
+    resolve({}, {}, TEMPLATE)
+
+
+def test_each_value_knows_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "# a node\nnode:\n\n  id: a\nmetrics: {port: 1,\n  address: b}\n")
+    found = read_config(path, KEYS)
+    assert {key: value.place.rpartition(":")[2] for key, value in found.items()} == {
+        "node.id": "4",
+        "metrics.port": "5",
+        "metrics.address": "6",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "node:\n", "node: {}\nmetrics:\n"])
+def test_nothing_said_is_nothing_changed(tmp_path: Path, text: str) -> None:
+    assert read_config(write(tmp_path, text), KEYS) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "consensus:\n  total_node: 7\n",
+            ":2: consensus.total_node: unknown key; the nearest is consensus.total_nodes",
+        ),
+        (
+            "node:\n  listen_port: 1\n",
+            ":2: node.listen_port: unknown key; the nearest is network.listen_port",
+        ),
+        ("consens:\n  total_nodes: 7\n", ":1: consens: unknown section; the nearest is consensus"),
+        ("api:\n  key: geheim\n", ":2: api.key: no secrets in files; say it by DTVN_API_KEY"),
+        ("node:\n  id: a\n  id: b\n", ":3: node.id: stands twice (first at "),
+        ("node:\n  7: b\n", ":2: node.7: unknown key; the nearest is node.id"),
+        ("node:\n  [a]: b\n", ":2: node.(no name): unknown key; the nearest is "),
+        ("- node\n", ":1: no sections (node:, network:, ...)"),
+        ("node: node0\n", ":1: node: a section with keys is needed here"),
+        ("node:\n\tid: a\n", ":2: found character '\\t' that cannot start any token"),
+        ("node:\n  id: !!python/object:os.system x\n", ":2: node.id: cannot be read"),
+        ("node:\n  id: 7\n", ":2: node.id: 7 is no text; put it in quotes"),
+        ("node:\n  id: ../up\n", ":2: node.id: '../up' is no name of a node"),
+        ("metrics:\n  port: '9090'\n", ":2: metrics.port: '9090' is no whole number"),
+        ("metrics:\n  port: true\n", ":2: metrics.port: True is no whole number"),
+        ("metrics:\n  port: 65536\n", ":2: metrics.port: 65536 is not between 0 and 65535"),
+        ("metrics:\n  enabled: 1\n", ":2: metrics.enabled: 1 is neither true nor false"),
+        ("metrics:\n  port:\n", ":2: metrics.port: None is no whole number"),
+        ("network:\n  bootstrap_peers: /ip4/1.2.3.4\n", ":2: network.bootstrap_peers: is no list of texts"),
+        ("consensus:\n  view_timeout: 5\n", ":2: consensus.view_timeout: 5 is no duration such as 300ms"),
+        ("consensus:\n  view_timeout: 5 s\n", ":2: consensus.view_timeout: '5 s' is no duration"),
+        ("consensus:\n  view_timeout: 1ms\n", ":2: consensus.view_timeout: 1ms is not between 50ms and 1m"),
+        ("logging:\n  level: loud\n", ":2: logging.level: 'loud' is none of debug, info, warn, "),
+        ("storage:\n  type: mysql\n", ":2: storage.type: 'mysql' is none of sqlite, boltdb, postgresql"),
+    ],
+)
+def test_a_mistake_is_one_line_with_place_and_key(tmp_path: Path, text: str, message: str) -> None:
+    assert problem(tmp_path, text).startswith(message)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"node:\n  id: \x07\n", b"x" * (1024 * 1024 + 1)])
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "validator.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"validator\.yaml"):
+        read_config(path, KEYS)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"-config .*/absent: No such file"):
+        read_config(tmp_path / "absent", KEYS)
+
+
+def test_many_aliases_do_not_blow_up(tmp_path: Path) -> None:
+    """Each level doubles the one before: written out this would be two to the power of forty items."""
+    levels = "".join(f"    - &a{n + 1} [*a{n}, *a{n}]\n" for n in range(40))
+    text = f"network:\n  bootstrap_peers:\n    - &a0 [x, x]\n{levels}"
+    assert problem(tmp_path, text) == ":2: network.bootstrap_peers: is no list of texts"
+
+
+def test_the_nearest_key_is_found_in_other_sections_too() -> None:
+    assert nearest("storage.view_timeout", KEYS) == "consensus.view_timeout"
+    assert nearest("metrics.prot", KEYS) == "metrics.port"

@@ -1,0 +1,283 @@
+"""Flags over environment over file over defaults; and each key of the file takes effect (X18)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from django.core.management import call_command
+
+from validators import genesis as g
+from validators.management.commands.validator import flags
+from validators.node.alone import UsageError
+from validators.node.kept_ports import keep_ports, kept_port
+from validators.node.layout import ClusterFolder, NodeFolder
+from validators.node.logs import log_as_told, node_logger
+from validators.node.options import MetricsOptions, NodeOptions, StartError
+from validators.node.provision import create_demo_cluster
+from validators.node.settings import SETTINGS
+from validators.node.start import get_ready, settings_of
+
+NOBODY: Mapping[str, str] = {}
+
+
+class Told:
+    """A command line, an environment and a file."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.data = tmp_path / "data"
+        self.file = tmp_path / "node.yaml"
+        self.warnings: list[str] = []
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        self.file.write_text(yaml.safe_dump(dict(content)), encoding="utf-8")
+
+    def ready(
+        self, *arguments: str, environment: Mapping[str, str] = NOBODY
+    ) -> tuple[NodeFolder, NodeOptions]:
+        config = [] if not self.file.exists() else ["-config", str(self.file)]
+        given = vars(flags().parse([*config, "-data-dir", str(self.data), *arguments]))
+        settings = settings_of(given, environment)
+        return get_ready(settings, environment, lambda text: None, self.warnings.append)
+
+    def options(self, *arguments: str, environment: Mapping[str, str] = NOBODY) -> NodeOptions:
+        return self.ready("-dev-keys", *arguments, environment=environment)[1]
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    return Told(tmp_path)
+
+
+def test_flags_beat_the_environment_which_beats_the_file_which_beats_defaults(told: Told) -> None:
+    port = lambda options: options.metrics.port  # noqa: E731
+    assert port(told.options()) == 9090
+    told.write({"metrics": {"port": 9001}})
+    assert port(told.options()) == 9001
+    assert port(told.options(environment={"DTVN_METRICS_PORT": "9002"})) == 9002
+    assert port(told.options("-metrics-port", "9003", environment={"DTVN_METRICS_PORT": "9002"})) == 9003
+    assert port(told.options(environment={"DTVN_METRICS_PORT": ""})) == 9001
+
+
+def test_every_setting_says_where_it_came_from(told: Told) -> None:
+    told.write({"node": {"id": "node1"}, "gossip": {"ttl": 4}})
+    given = vars(flags().parse(["-config", str(told.file), "-id=node2"]))
+    settings = settings_of(given, {"DTVN_LOGGING_LEVEL": "warn"})
+    assert settings.source("node.id") == "-id"
+    assert settings.source("gossip.ttl") == f"{told.file}:2"
+    assert settings.source("logging.level") == "DTVN_LOGGING_LEVEL"
+    assert settings.source("node.data_dir") == "default"
+    assert not settings.given("node.data_dir")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["-port", "abc"], {}, "-port: 'abc' is no whole number"),
+        (["-port", "0"], {}, "-port: 0 is not between 1 and 65535"),
+        (["-total-nodes", "0"], {}, "-total-nodes: 0 is not between 1 and 31"),
+        (["-total-nodes", "-1"], {}, "-total-nodes: -1 is not between 1 and 31"),
+        (["-id", ""], {}, "-id: '' is no name of a node"),
+        (["-data-dir", ""], {}, "-data-dir: '' is empty"),
+        ([], {"DTVN_METRICS_ENABLED": "maybe"}, "DTVN_METRICS_ENABLED: 'maybe' is neither true nor false"),
+        ([], {"DTVN_STORAGE_TIMEOUT": "5"}, "DTVN_STORAGE_TIMEOUT: '5' is no duration"),
+        ([], {"DTVN_API_KEY": "geheim\n"}, "DTVN_API_KEY: is not usable"),
+    ],
+)
+def test_a_mistake_names_the_flag_or_the_variable(
+    arguments: list[str], environment: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings_of(vars(flags().parse(arguments)), environment)
+    assert str(caught.value).startswith(message)
+    assert "geheim" not in str(caught.value)
+
+
+def test_x18_each_key_of_the_file_takes_effect(told: Told, tmp_path: Path) -> None:
+    peer = "/ip4/10.0.0.2/tcp/7002/p2p/12D3KooWLutZMPvGqmBRemeWiqK8czvxHzbaEjFGJadjdNAwBBsP"
+    told.write(
+        {
+            "node": {"id": "node1", "data_dir": str(tmp_path / "elsewhere")},
+            "network": {"listen_port": 5001, "bootstrap_mode": True, "bootstrap_peers": [peer]},
+            "api": {"address": "127.0.0.1", "port": 8181, "enable_cors": False},
+            "consensus": {
+                "is_primary": True,
+                "total_nodes": 5,
+                "view_timeout": "1.5s",
+                "checkpoint_interval": 20,
+            },
+            "gossip": {"fanout": 2, "ttl": 3, "cache_size": 500, "anti_entropy_interval": "700ms"},
+            "storage": {"type": "boltdb", "path": str(tmp_path / "store"), "timeout": "3s"},
+            "metrics": {"enabled": True, "address": "127.0.0.2", "port": 9191},
+            "logging": {"level": "debug", "format": "json", "output": str(tmp_path / "log")},
+        }
+    )
+    given = vars(flags().parse(["-config", str(told.file), "-dev-keys"]))
+    settings = settings_of(given, NOBODY)
+    folder, options = get_ready(settings, NOBODY, lambda text: None, told.warnings.append)
+    genesis = g.decode(folder.genesis.read_bytes())
+    assert folder.root == tmp_path / "elsewhere" / "nodes" / "node1"
+    assert options == NodeOptions(
+        bind=("127.0.0.1", 5001),
+        addresses={2: ("10.0.0.2", 7002)},
+        index=1,
+        ledger_folder=tmp_path / "store",
+        ledger_patience=3_000_000_000,
+        remembered_max=500,
+        status_idle=700_000_000,
+        metrics=MetricsOptions(port=9191, host="127.0.0.2", needed=True),
+    )
+    assert len(genesis.members) == 5
+    assert genesis.parameters.view_timeout == 1_500_000
+    assert genesis.parameters.checkpoint_interval == 20
+    assert (settings["api.address"], settings["api.port"], settings["api.enable_cors"]) == (
+        "127.0.0.1",
+        8181,
+        False,
+    )
+
+
+def test_what_all_members_share_must_be_what_genesis_says(told: Told) -> None:
+    create_demo_cluster(told.data, nodes=2, host="127.0.0.1", ports=[41001, 41002])
+    told.write({"consensus": {"view_timeout": "800ms", "checkpoint_interval": 10, "total_nodes": 2}})
+    told.ready("-id", "node1")
+    for key, value, message in (
+        ("view_timeout", "5s", "consensus.view_timeout: 5s, but the genesis of this cluster says 800ms"),
+        ("checkpoint_interval", 100, "consensus.checkpoint_interval: 100, but the genesis .* says 10"),
+        ("total_nodes", 7, "consensus.total_nodes: 7, but the genesis of this cluster says 2"),
+    ):
+        told.write({"consensus": {key: value}})
+        with pytest.raises(UsageError, match=message):
+            told.ready("-id", "node1")
+
+
+def test_the_database_comes_from_the_environment_alone(told: Told) -> None:
+    url = "postgresql://u:p@h/d"
+    assert told.options(environment={"DATABASE_URL": url}).database_url == url
+    told.write({"storage": {"type": "sqlite"}})
+    assert told.options(environment={"DATABASE_URL": url}).database_url == url
+    with pytest.raises(UsageError, match="contradict"):
+        told.options(environment={"DATABASE_URL": url, "DTVN_STORAGE_TYPE": "sqlite"})
+    told.write({"storage": {"type": "postgresql"}})
+    with pytest.raises(UsageError, match="needs DATABASE_URL"):
+        told.options()
+
+
+def test_metrics_are_off_served_where_said_at_the_kept_port_or_by_default(told: Told) -> None:
+    assert told.options("-metrics-port", "0").metrics is None
+    assert told.options(environment={"DTVN_METRICS_ENABLED": "false"}).metrics is None
+    assert told.options("-id", "node2").metrics == MetricsOptions(port=9092)
+    assert told.options("-metrics-port", "9500").metrics == MetricsOptions(port=9500, needed=True)
+    folder = ClusterFolder(told.data).node("node0")
+    keep_ports([folder], "metrics", lambda count: [12345])
+    assert told.options().metrics == MetricsOptions(port=12345)
+
+
+def test_kept_ports_are_chosen_once(told: Told) -> None:
+    create_demo_cluster(told.data, nodes=3, host="127.0.0.1", ports=[1, 2, 3])
+    folders = [ClusterFolder(told.data).node(f"node{number}") for number in range(3)]
+    free = iter(range(20_000, 21_000))
+
+    def choose(count: int) -> list[int]:
+        return [next(free) for _ in range(count)]
+
+    first = keep_ports(folders[:2], "metrics", choose)
+    assert keep_ports(folders, "metrics", choose) == {**first, "node2": 20_002}
+    assert keep_ports(folders, "api", choose)["node0"] == 20_003
+    assert kept_port(folders[1], "metrics") == 20_001
+    (folders[0].root / "ports.json").write_text("[1]")
+    with pytest.raises(StartError, match=r"ports\.json cannot be read"):
+        kept_port(folders[0], "metrics")
+
+
+def test_flags_of_an_api_that_is_not_there_yet_are_said_to_do_nothing(told: Told) -> None:
+    told.options("-api-port", "8081", "-api-key", "geheim")
+    said = [warning for warning in told.warnings if "no effect" in warning]
+    assert [warning.partition(":")[0] for warning in said] == ["-api-port", "-api-key"]
+    assert "geheim" not in "".join(told.warnings)
+
+
+@pytest.fixture
+def bare_logging() -> Iterator[None]:
+    """The root logger as it was, whatever the test makes of it."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        if handler not in handlers:
+            handler.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
+
+
+def test_logs_are_written_as_told(tmp_path: Path, bare_logging: None) -> None:
+    output = tmp_path / "node.log"
+    environment = {
+        "DTVN_LOGGING_LEVEL": "warn",
+        "DTVN_LOGGING_FORMAT": "json",
+        "DTVN_LOGGING_OUTPUT": str(output),
+    }
+    log_as_told(settings_of({}, environment))
+    logger = node_logger(tmp_path / "node7")
+    logger.info("quiet")
+    logger.warning("muted peer=%s", '"x"')
+    [line] = output.read_text(encoding="utf-8").splitlines()
+    said = msgspec.json.decode(line)
+    assert (said["level"], said["logger"], said["message"]) == (
+        "warning",
+        "dtvn.node.node7",
+        'muted peer="x"',
+    )
+    assert said["time"].endswith("Z")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def test_a_log_that_cannot_be_written_is_a_clear_end(tmp_path: Path, bare_logging: None) -> None:
+    with pytest.raises(StartError, match=r"logging\.output: .* cannot be written: Is a directory"):
+        log_as_told(settings_of({}, {"DTVN_LOGGING_OUTPUT": str(tmp_path)}))
+
+
+def shown(*arguments: str, **options: Any) -> str:
+    out = StringIO()
+    call_command("config", *arguments, stdout=out, **options)
+    return out.getvalue()
+
+
+def test_config_show_tells_every_value_and_its_source_and_no_secret(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told.write({"metrics": {"port": 9001}})
+    monkeypatch.setenv("DTVN_API_KEY", "geheim-key")
+    monkeypatch.setenv("DTVN_KEY_SEED", "geheim-seed")
+    monkeypatch.setenv("DTVN_SECRET_KEY", "geheim-signing")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:geheim@db/tickets")
+    monkeypatch.setenv("REDIS_URL", "redis://:geheim@cache:6379/1")
+    text = shown(show=True, config=str(told.file), id="node3")
+    assert "geheim" not in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["port:", "9001", "#", f"{told.file}:2"] in rows
+    assert ["id:", "node3", "#", "-id"] in rows
+    assert ["key:", "(set,", "not", "shown)", "#", "DTVN_API_KEY"] in rows
+    assert ["REDIS_URL:", "redis://:(not", "shown)@cache:6379/1", "#", "REDIS_URL"] in rows
+    names = {line.strip().partition(":")[0] for line in text.splitlines()}
+    assert {setting.key.partition(".")[2] for setting in SETTINGS} <= names
+
+
+def test_config_without_show_only_tells_problems(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown() == ""
+    told.write({"metrics": {"prot": 9001}})
+    err = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        shown(config=str(told.file), stderr=err)
+    assert ended.value.code == 2
+    assert "metrics.prot: unknown key; the nearest is metrics.port" in err.getvalue()

@@ -1,0 +1,176 @@
+"""Real validator processes scraped over HTTP, and configured by file, environment and flags (X17, X18)."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.integration.node_cluster import Cluster, operation, submit, validator
+from tests.metrics.scraping import Page, scrape
+from tests.waiting import MARGIN, PATIENCE, wait_until
+from tickets.machine import Issue, Seed, Validate
+from validators.node.metrics.names import ALL, CONTRACT
+from validators.processes.preparation import free_ports
+
+pytestmark = pytest.mark.integration
+
+NODES = 4
+
+
+class Measured(Cluster):
+    """Four nodes, each with its metrics on a port of its own."""
+
+    def __init__(self, data: Path) -> None:
+        self.ports = free_ports(NODES)
+        super().__init__(data, NODES, flags=lambda index: ("-metrics-port", str(self.ports[index])))
+
+    def page(self, index: int) -> Page:
+        return scrape(("127.0.0.1", self.ports[index]))
+
+    def until(self, index: int, name: str, least: float, **labels: str) -> Page:
+        """A page on which a value is at least so high; waits for a node that starts."""
+
+        def shows() -> Page | None:
+            try:
+                page = self.page(index)
+            except httpx.TransportError:
+                return None
+            return page if (page.value(name, **labels) or 0) >= least else None
+
+        what = f"node{index}: {name} {labels} >= {least}"
+        page = wait_until(shows, what=lambda: f"{what}\n{self.outputs()}", pause=0.1)
+        assert page is not None
+        return page
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Iterator[Measured]:
+    with Measured(tmp_path) as cluster:
+        cluster.start()
+        yield cluster
+
+
+def test_x17_every_node_of_a_cluster_tells_the_truth_over_http(measured: Measured) -> None:
+    gateway = measured.gateway()
+    measured.ready(gateway)
+    assert submit(gateway, [operation(Seed())])[0].code == "ok"
+    tickets = ["TICKET-001", "TICKET-002", "TICKET-003"]
+    assert [submit(gateway, [operation(Validate(), ticket)])[0].code for ticket in tickets] == ["ok"] * 3
+    for index in range(NODES):
+        page = measured.until(index, "consensus_success_total", 3)
+        assert {metric.name for metric in ALL} <= set(page.types)
+        assert {m.name: m.kind for m in CONTRACT} == {m.name: page.types[m.name] for m in CONTRACT}
+        assert page.value("consensus_success_total") == page.value("tickets_validated_total") == 3
+        assert page.value("ticket_state_count", state="ISSUED") == 497
+        assert page.value("peer_count") == 3
+        assert page.value("dtvn_members_needed") == 3
+        assert page.value("dtvn_is_primary") == float(index == 0)
+        others = {f"node{other}" for other in range(NODES) if other != index}
+        connected = {dict(labels)["peer"]: value for labels, value in page.of("dtvn_peer_connected").items()}
+        assert connected == dict.fromkeys(others, 1)
+        [info] = page.of("dtvn_node_info")
+        assert dict(info)["node_id"] == f"node{index}"
+        votes = page.value("dtvn_messages_total", direction="received", kind="Commit")
+        assert votes is not None
+        assert votes > 0
+        phases = page.value("dtvn_phase_seconds_count", phase="prepare")
+        assert phases == page.value("dtvn_phase_seconds_count", phase="commit")
+        if index:
+            offset = page.value("dtvn_clock_offset_seconds", peer="node0")
+            assert offset is not None
+            assert abs(offset) < 10 * MARGIN, "one clock: only the way counts"
+
+
+def test_a_view_change_is_seen_and_the_page_dies_with_its_node(measured: Measured) -> None:
+    gateway = measured.gateway()
+    measured.ready(gateway)
+    measured.until(0, "dtvn_is_primary", 1)
+    measured.kill(0)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", measured.ports[0]))
+    assert submit(gateway, [operation(Issue(), "T-1")])[0].code == "ok"
+    for index in (1, 2, 3):
+        page = measured.until(index, "dtvn_view_changes_installed_total", 1)
+        assert (page.value("dtvn_view_changes_attempted_total") or 0) >= 1
+        assert (measured.until(index, "dtvn_view", 1).value("dtvn_view") or 0) >= 1
+        assert page.value("dtvn_peer_connected", peer="node0") == 0
+    measured.start(0)
+    measured.until(0, "peer_count", 3)
+
+
+def ended(tmp_path: Path, *flags: str, settings: dict[str, str] | None = None) -> tuple[int, str]:
+    """Exit code and output of a node that does not start."""
+    out = tmp_path / "out"
+    with out.open("wb") as log:
+        process = validator("-data-dir", str(tmp_path / "data"), *flags, log=log, settings=settings)
+        try:
+            code = process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.wait(PATIENCE)
+    return code, out.read_text(encoding="utf-8")
+
+
+def test_x18_an_unknown_key_or_a_wrong_type_ends_with_2_and_names_the_key(tmp_path: Path) -> None:
+    file = tmp_path / "validator.yaml"
+    file.write_text("consensus:\n  total_node: 4\n", encoding="utf-8")
+    code, text = ended(tmp_path, "-dev-keys", "-config", str(file))
+    assert code == 2
+    assert text == f"{file}:2: consensus.total_node: unknown key; the nearest is consensus.total_nodes\n"
+    file.write_text("metrics:\n  enabled: perhaps\n", encoding="utf-8")
+    code, text = ended(tmp_path, "-dev-keys", "-config", str(file))
+    assert (code, text) == (2, f"{file}:2: metrics.enabled: 'perhaps' is neither true nor false\n")
+
+
+def test_a_metrics_port_that_somebody_has_ends_a_node_that_was_told_to_take_it(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        flags = ("-dev-keys", "-total-nodes", "1", "-port", str(port), "-metrics-port", taken)
+        code, text = ended(tmp_path, *flags)
+    assert code == 1
+    assert f"Cannot serve metrics on 127.0.0.1:{taken}: Address already in use" in text
+
+
+def test_x18_a_file_starts_a_node_and_a_flag_beats_it(tmp_path: Path) -> None:
+    port, metrics, unused = free_ports(3)
+    file = tmp_path / "validator.yaml"
+    content = {
+        "node": {"id": "node0", "data_dir": str(tmp_path / "data")},
+        "network": {"listen_port": port},
+        "consensus": {"total_nodes": 1, "checkpoint_interval": 25},
+        "gossip": {"cache_size": 100},
+        "storage": {"type": "boltdb", "path": str(tmp_path / "store")},
+        "metrics": {"port": unused},
+        "logging": {"format": "json", "output": str(tmp_path / "node.jsonl")},
+    }
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with (tmp_path / "out").open("wb") as log:
+        flags = ("-config", str(file), "-dev-keys", "-metrics-port", str(metrics))
+        process = validator(*flags, log=log)
+    try:
+
+        def served() -> bool:
+            assert process.poll() is None, (tmp_path / "out").read_text(encoding="utf-8")
+            try:
+                return scrape(("127.0.0.1", metrics)).value("dtvn_voting") == 1
+            except httpx.TransportError:
+                return False
+
+        wait_until(served, what="metrics are served where the flag says")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", unused))
+        assert (tmp_path / "store" / "ledger.sqlite3").exists()
+        said = (tmp_path / "node.jsonl").read_text(encoding="utf-8").splitlines()
+        assert all(line.startswith("{") for line in said)
+        assert any("started node_id=node0" in line for line in said)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait(PATIENCE)

@@ -1,0 +1,121 @@
+"""`manage.py config --show`: what a validator and the platform are told, and where each value came from."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.management.base import BaseCommand
+
+from dtvn_project.environment import VARIABLES
+from validators.management.commands.validator import validator_flags
+from validators.node.alone import UsageError
+from validators.node.flags import GoFlags
+from validators.node.settings import SETTINGS, Setting, Settings
+from validators.node.start import settings_of
+
+DESCRIPTION = """\
+Check the configuration and show it: for a validator given the same flags, and for the platform.
+
+A secret is never shown, only whether there is one.
+"""
+
+EPILOG = """\
+examples:
+  manage.py config --show
+  manage.py config --show -config config/validator.yaml -id node0
+  DTVN_METRICS_PORT=9191 manage.py config --show
+
+exit: 0 everything is usable, 2 something is not
+"""
+
+NOT_SHOWN = "(set, not shown)"
+
+
+def flags() -> GoFlags:
+    """Those of the validator, and --show."""
+    parser = GoFlags(prog="manage.py config", description=DESCRIPTION, epilog=EPILOG)
+    parser.switch("show", help="print every value and its source; without it only problems are printed")
+    validator_flags(parser)
+    return parser
+
+
+class Command(BaseCommand):
+    help = "Check the configuration and show where each value came from."
+    requires_system_checks = ()
+    stealth_options = tuple(vars(flags().parse([])))
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Parse Go-style flags instead of Django's."""
+        sys.exit(self.run(vars(flags().parse(argv[2:]))))
+
+    def print_help(self, prog_name: str, subcommand: str) -> None:
+        """For `manage.py help config`."""
+        flags().print_help()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """For call_command."""
+        given = vars(flags().parse([]))
+        given.update({name: value for name, value in options.items() if name in given})
+        if code := self.run(given):
+            sys.exit(code)
+
+    def run(self, given: Mapping[str, Any]) -> int:
+        """The exit code."""
+        try:
+            settings = settings_of(given, os.environ)
+        except UsageError as error:
+            self.stderr.write(str(error))
+            return 2
+        if given["show"]:
+            for line in (*_validator(settings), "", *_platform(os.environ)):
+                self.stdout.write(line)
+        return 0
+
+
+def _validator(settings: Settings) -> Iterable[str]:
+    yield "# a validator: flags over environment over file over defaults"
+    section = ""
+    for setting in SETTINGS:
+        if (head := setting.key.partition(".")[0]) != section:
+            section = head
+            yield f"{head}:"
+        name = setting.key.partition(".")[2]
+        yield _row(f"  {name}:", _shown(setting, settings[setting.key]), settings.source(setting.key))
+
+
+def _platform(environment: Mapping[str, str]) -> Iterable[str]:
+    yield "# the platform (make up): its environment"
+    for variable in VARIABLES:
+        value = environment.get(variable.name, "")
+        shown = variable.default
+        if value:
+            shown = NOT_SHOWN if variable.secret else without_password(value)
+        yield _row(f"{variable.name}:", shown, variable.name if value else "default")
+
+
+def _shown(setting: Setting, value: Any) -> str:
+    if setting.secret:
+        return NOT_SHOWN if value else "(none)"
+    if value is None:
+        return "(depends)"
+    return setting.kind.show(value) or '""'
+
+
+def _row(name: str, value: str, source: str) -> str:
+    return f"{name:<26} {value:<28} # {source}"
+
+
+def without_password(text: str) -> str:
+    """A URL with its password left out; any other text as it is."""
+    try:
+        parts = urlsplit(text)
+        if parts.password is None:
+            return text
+        place = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return NOT_SHOWN
+    return parts._replace(netloc=f"{parts.username or ''}:(not shown)@{place}", query="").geturl()

@@ -1,0 +1,52 @@
+"""Ports chosen for a node besides that of its genesis: written down once in its folder, and kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from validators.node.layout import NodeFolder
+from validators.node.options import MetricsOptions, StartError
+
+__all__ = ["keep_ports", "kept_metrics", "kept_port"]
+
+FILE = "ports.json"
+
+_decoder = msgspec.json.Decoder(dict[str, int])
+
+
+def kept_port(folder: NodeFolder, name: str) -> int | None:
+    """The port written down under this name, or None; raise StartError for a damaged file."""
+    path = folder.root / FILE
+    try:
+        return _decoder.decode(path.read_bytes()).get(name)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StartError(f"{path} cannot be read: {error}.") from error
+
+
+def kept_metrics(folder: NodeFolder) -> MetricsOptions | None:
+    """Where a node that a platform runs serves its metrics: on the loopback address, at its kept port."""
+    port = kept_port(folder, "metrics")
+    return MetricsOptions(port=port) if port else None
+
+
+def keep_ports(folders: Sequence[NodeFolder], name: str, free: Callable[[int], list[int]]) -> dict[str, int]:
+    """Port by node id. Nodes without one get one of `free(count)`, which is written down at once."""
+    kept = {folder.id: kept_port(folder, name) for folder in folders}
+    lacking = [folder for folder in folders if kept[folder.id] is None]
+    for folder, port in zip(lacking, free(len(lacking)) if lacking else [], strict=True):
+        _write(folder, name, port)
+        kept[folder.id] = port
+    return {node_id: port for node_id, port in kept.items() if port is not None}
+
+
+def _write(folder: NodeFolder, name: str, port: int) -> None:
+    path = folder.root / FILE
+    known = _decoder.decode(path.read_bytes()) if path.exists() else {}
+    temporary = path.with_name(f".{FILE}.{os.getpid()}")
+    temporary.write_bytes(msgspec.json.encode({**known, name: port}, order="sorted") + b"\n")
+    temporary.replace(path)

@@ -1,0 +1,95 @@
+"""From settings to a node that can run: its folder, key and genesis made ready, and its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from validators.node.alone import UsageError, prepare
+from validators.node.kept_ports import kept_port
+from validators.node.layout import NodeFolder
+from validators.node.options import MetricsOptions, NodeOptions
+from validators.node.settings import ConfigError, Settings, resolve
+
+__all__ = ["METRICS_PORT", "get_ready", "settings_of"]
+
+METRICS_PORT = 9090
+"""The contract's default; with development keys nodeK has METRICS_PORT + K, as its other ports are."""
+
+NO_API = "this version serves no API of a node's own: it has no effect"
+LEDGERS = {"sqlite": "", "boltdb": "", "postgresql": "postgresql"}
+
+
+def settings_of(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """What the command line, the environment and the file (`config` among the flags) say together; raise
+    UsageError with one line."""
+    file = flags.get("config")
+    try:
+        return resolve(flags, environment, Path(file) if file else None)
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+
+
+def get_ready(
+    settings: Settings,
+    environment: Mapping[str, str],
+    tell: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> tuple[NodeFolder, NodeOptions]:
+    """Make the node's folder ready and say what it runs with; raise UsageError or StartError."""
+    database_url = _database(settings)
+    genesis = settings["node.genesis"]
+    folder, base = prepare(
+        data_dir=Path(settings["node.data_dir"]),
+        node_id=settings["node.id"],
+        port=settings["network.listen_port"],
+        host=settings["network.listen_address"],
+        genesis_file=Path(genesis) if genesis else None,
+        dev_keys=settings["node.dev_keys"],
+        total_nodes=settings["consensus.total_nodes"],
+        view_timeout=settings["consensus.view_timeout"],
+        checkpoint_interval=settings["consensus.checkpoint_interval"],
+        bootstrap=settings["network.bootstrap_peers"],
+        key_seed=environment.get("DTVN_KEY_SEED", ""),
+        tell=tell,
+        warn=warn,
+    )
+    for key in ("api.port", "api.key"):
+        if settings.source(key).startswith("-"):
+            warn(f"{settings.source(key)}: {NO_API}")
+    return folder, msgspec.structs.replace(
+        base,
+        database_url=database_url,
+        ledger_folder=Path(settings["storage.path"]) if settings["storage.path"] else None,
+        ledger_patience=settings["storage.timeout"],
+        remembered_max=settings["gossip.cache_size"],
+        status_idle=settings["gossip.anti_entropy_interval"],
+        metrics=_metrics(settings, folder, base),
+    )
+
+
+def _database(settings: Settings) -> str:
+    """The ledger's URL, "" for a file. What is said more strongly wins; what contradicts is refused."""
+    url: str = settings["storage.url"]
+    chosen: str = LEDGERS[settings["storage.type"]]
+    if chosen and not url:
+        raise UsageError(f"{settings.source('storage.type')}: storage.type: postgresql needs DATABASE_URL")
+    if url and not chosen and settings.source("storage.type").startswith("DTVN_"):
+        raise UsageError("DTVN_STORAGE_TYPE and DATABASE_URL contradict each other")
+    return url
+
+
+def _metrics(settings: Settings, folder: NodeFolder, base: NodeOptions) -> MetricsOptions | None:
+    """Somebody's word, else the port that was written down for this node, else the default."""
+    port = settings["metrics.port"]
+    if not settings["metrics.enabled"] or port == 0:
+        return None
+    host = settings["metrics.address"]
+    if port is not None:
+        return MetricsOptions(port=port, host=host, needed=True)
+    kept = kept_port(folder, "metrics")
+    number = base.index if settings["node.dev_keys"] else 0
+    return MetricsOptions(port=kept or METRICS_PORT + number, host=host)
