@@ -39,9 +39,10 @@ def lane_of(frame: bytes) -> Lane:
     Reads two bytes of the MessagePack array `[kind, ...]`: kinds below 128 are one byte. Nothing is
     trusted by this, only scheduled.
     """
-    if len(frame) > 2 and frame[0] == _ENVELOPE_OF_FOUR:
-        if _FIRST_STATEMENT <= frame[1] < _FIRST_LINK or frame[1] in _MEASURING:
-            return Lane.CONSENSUS
+    if len(frame) <= 2 or frame[0] != _ENVELOPE_OF_FOUR:
+        return Lane.BULK
+    if _FIRST_STATEMENT <= frame[1] < _FIRST_LINK or frame[1] in _MEASURING:
+        return Lane.CONSENSUS
     return Lane.BULK
 
 
