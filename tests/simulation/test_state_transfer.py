@@ -243,7 +243,7 @@ def wiped_world(seed: int, members: int = 4) -> campaign.Report:
     plan = Plan(pause_max=400 * MILLISECOND, disk_lost=4, crash=2, crash_in_turn=2, part=1, lose_kind=1)
     drawn = Draw(
         settings=settings,
-        traffic=Traffic(tickets=10, pause_max=80 * MILLISECOND),
+        traffic=Traffic(tickets=10, pause_max=25 * MILLISECOND),
         plan=plan,
         adversaries=(),
         duration=12 * SECOND,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.tickets_machine.support import Machine
-from tickets.machine import Issue, Seed, Validate, snapshot
+from tickets.machine import Issue, Seed, Validate, read_state, snapshot
 from tickets.machine.application import TicketApplication
-from tickets.machine.snapshot import Staging
+from tickets.machine.snapshot import Staging, prove_ticket
 from tickets.machine.tree import GROUPS, SIZE, root_of_groups
+from validators.genesis import cluster_id
 
 
 def gather(source: TicketApplication, manifest: bytes, root: bytes) -> Staging:
@@ -140,3 +142,34 @@ def test_a_pinned_state_that_keeps_too_much_is_let_go(monkeypatch: pytest.Monkey
     assert machine.application.read_pinned(0) is not None
     machine.application.freeze(20)
     assert machine.application.read_pinned(0) is None
+
+
+def test_r18_a_frozen_state_proves_that_a_ticket_is_in_it_and_that_one_is_not() -> None:
+    machine = Machine()
+    machine.do(Seed())
+    cluster = cluster_id(machine.genesis)
+    assert machine.application.prove("default", "TICKET-001") is None, "nothing is frozen yet"
+    root = machine.application.freeze(10)
+    machine.do(Validate(), "TICKET-001")
+    proof = machine.application.prove("default", "TICKET-001")
+    assert proof is not None
+    found = prove_ticket(cluster, root, proof, "default", "TICKET-001")
+    assert found is not None
+    state = read_state(found[0])
+    assert state is not None
+    assert (proof.sequence, state.ticket, state.state.name) == (10, "TICKET-001", "ISSUED")
+    absent = machine.application.prove("default", "NOBODY")
+    assert absent is not None
+    assert prove_ticket(cluster, root, absent, "default", "NOBODY") is None
+    for wrong in (
+        msgspec.structs.replace(proof, items=()),
+        msgspec.structs.replace(proof, items=(*proof.items, (b"", b""))),
+        msgspec.structs.replace(proof, siblings=proof.siblings[:-1]),
+        msgspec.structs.replace(proof, siblings=proof.siblings[::-1]),
+    ):
+        with pytest.raises(ValueError, match="bucket|read"):
+            prove_ticket(cluster, root, wrong, "default", "TICKET-001")
+    with pytest.raises(ValueError, match="bucket"):
+        prove_ticket(cluster, root, proof, "default", "NOBODY")
+    machine.application.root()
+    assert machine.application.prove("default", "TICKET-001") is None, "the tree has moved on"

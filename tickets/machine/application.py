@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from tickets.machine import leaf, reasons
 from tickets.machine.principals import Principals
 from tickets.machine.rows import TicketRow
-from tickets.machine.snapshot import Staging
+from tickets.machine.snapshot import Proof, Staging
 from tickets.machine.state import MachineState
 from tickets.machine.ticket import TicketState, read_state, row_of
 from tickets.machine.transitions import NAMES
@@ -137,6 +137,10 @@ class TicketApplication:
     def read_pinned(self, group: int) -> tuple[Item, ...] | None:
         """See consensus.application."""
         return self._state.freezer.read(group)
+
+    def prove(self, event: str, ticket: str) -> Proof | None:
+        """What the newest frozen state says of a ticket (R18); None while that cannot be told."""
+        return self._state.freezer.prove(event, ticket)
 
     def staging(self, manifest: bytes, root: bytes) -> Staging | None:
         """See consensus.application."""

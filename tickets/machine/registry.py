@@ -92,12 +92,16 @@ class TicketRegistry:
         before, self._before = self._before or {}, {}
         return before
 
-    def read(self, group: int, *before: dict[Ticket, bytes | None]) -> list[tuple[bytes, bytes]]:
-        """(state, issued) of a group's tickets, as they were before the changes that `before` names, the
-        oldest first, and before those since the last mark."""
+    def read(
+        self, group: int, *before: dict[Ticket, bytes | None], place: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """(state, issued) of a group's tickets (`place`: of this bucket only), as they were before the
+        changes that `before` names, the oldest first, and before those since the last mark."""
         layers = (*before, self._before or {})
         found: list[tuple[bytes, bytes]] = []
         for ticket in self._groups.get(group, ()):
+            if place is not None and ticket.place != place:
+                continue
             state: bytes | None = ticket.state
             for layer in layers:
                 if ticket in layer:

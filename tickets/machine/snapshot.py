@@ -24,9 +24,11 @@ from tickets.machine.ticket import Ticket, read_head, ticket_leaf
 from tickets.machine.transitions import NAMES
 from tickets.machine.tree import (
     EMPTY_GROUP,
+    GROUP_BUCKETS,
     GROUPS,
     SIZE,
     StateTree,
+    climb,
     group_hash,
     locate,
     root_of_groups,
@@ -36,7 +38,7 @@ from validators import canonical
 from validators.consensus.application import Item
 from validators.consensus.effects import ApplicationChange
 
-__all__ = ["Freezer", "Staging"]
+__all__ = ["Freezer", "Proof", "Staging", "prove_ticket"]
 
 KEPT_MAX = 500_000
 """Replaced rows that a pinned state may keep alive (about 200 MB); beyond it, it is let go."""
@@ -105,6 +107,20 @@ class Freezer:
         """Nobody reads the pinned state any more."""
         self._pinned = None
 
+    def prove(self, event: str, ticket: str) -> Proof | None:
+        """What the newest frozen state says of a ticket; None while its tree is another one's already."""
+        if self._frozen is None or self._frozen[1] != self._tree.groups():
+            return None
+        place, _rank = self._tree.locate(_ticket_key(event, ticket))
+        group = place // GROUP_BUCKETS
+        items: list[Item] = list(self._registry.read(group, place=place))
+        rows = [body for table in self._tables.values() for body in table.read(group)]
+        for body in (*rows, *self._planted.get(group, ())):
+            name, key, _ = _bodies.decode(body)
+            if self._tree.locate(canonical.encode((name, key)))[0] == place:
+                items.append((body,))
+        return Proof(self._frozen[0], tuple(items), self._tree.siblings(place))
+
     def read(self, group: int) -> tuple[Item, ...] | None:
         """A group of the pinned state; None when none is pinned."""
         pinned = self._pinned
@@ -115,6 +131,36 @@ class Freezer:
             items += [(body,) for body in table.read(group, pinned.rows[name])]
         items += [(body,) for body in self._planted.get(group, ())]
         return tuple(items)
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What a frozen state says of one key: its whole bucket, so that absence is proved as presence is."""
+
+    sequence: int
+    items: tuple[Item, ...]
+    siblings: tuple[bytes, ...]
+    """tree.StateTree.siblings of the bucket."""
+
+
+def prove_ticket(
+    cluster_id: bytes, root: bytes, proof: Proof, event: str, ticket: str
+) -> tuple[bytes, bytes] | None:
+    """(state, issued) of a ticket in the state with this root, None where it is not in it; raise ValueError
+    when the proof proves nothing."""
+    salt = salted(cluster_id)
+    place, _rank = locate(salt, _ticket_key(event, ticket))
+    try:
+        leaves = [_leaf_of(salt, item) for item in proof.items]
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise ValueError(f"an item cannot be read: {error}") from error
+    if climb(place, leaves, proof.siblings) != root:
+        raise ValueError("the bucket is not one of this state")
+    for item in proof.items:
+        if len(item) == 2:
+            head = read_head(item[0])
+            if (head.event, head.ticket) == (event, ticket):
+                return item[0], item[1]
+    return None
 
 
 class Staging:
@@ -150,7 +196,7 @@ class Staging:
         if group not in self._missing:
             return group in range(GROUPS)
         try:
-            leaves = [self._leaf(item) for item in items]
+            leaves = [_leaf_of(self._salt, item) for item in items]
         except (msgspec.MsgspecError, ValueError, TypeError):
             return False
         found = group_hash(group, leaves)
@@ -180,17 +226,21 @@ class Staging:
     def _hash(self, group: int) -> bytes:
         return self._manifest[group * SIZE : (group + 1) * SIZE]
 
-    def _leaf(self, item: Item) -> tuple[int, bytes, bytes]:
-        """(bucket, rank, leaf hash); what is not even readable raises, the group's hash proves the rest."""
-        if len(item) == 2:
-            state, issued = item
-            head = read_head(state)
-            key = canonical.encode(("ticket", (head.event, head.ticket)))
-            return *locate(self._salt, key), ticket_leaf(state, issued)
-        (body,) = item
-        table, found, _ = _bodies.decode(body)
-        path = canonical.encode((table, found))
-        return *locate(self._salt, path), sha256(b"\x00" + body).digest()
+
+def _leaf_of(salt: Any, item: Item) -> tuple[int, bytes, bytes]:
+    """(bucket, rank, leaf hash); what is not even readable raises, the group's hash proves the rest."""
+    if len(item) == 2:
+        state, issued = item
+        head = read_head(state)
+        return *locate(salt, _ticket_key(head.event, head.ticket)), ticket_leaf(state, issued)
+    (body,) = item
+    table, found, _ = _bodies.decode(body)
+    path = canonical.encode((table, found))
+    return *locate(salt, path), sha256(b"\x00" + body).digest()
+
+
+def _ticket_key(event: str, ticket: str) -> bytes:
+    return canonical.encode(("ticket", (event, ticket)))
 
 
 def _wanted(manifest: bytes) -> dict[int, None]:

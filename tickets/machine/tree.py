@@ -16,7 +16,7 @@ every cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -28,7 +28,9 @@ __all__ = [
     "FAN_OUT",
     "GROUPS",
     "GROUP_BUCKETS",
+    "LEVELS",
     "StateTree",
+    "climb",
     "group_hash",
     "locate",
     "root_of_groups",
@@ -40,6 +42,8 @@ FAN_OUT = 4
 SIZE = canonical.HASH_SIZE
 RANK = 16
 
+LEVELS = 8
+"""Steps from a bucket to the root: FAN_OUT ** LEVELS == BUCKETS."""
 GROUP_LEVEL = 3
 GROUP_BUCKETS = FAN_OUT**GROUP_LEVEL
 """Buckets under one node of the level that a state transfer works with ..."""
@@ -67,7 +71,7 @@ class StateTree:
 
     def insert(self, key: bytes, leaf: bytes) -> int:
         """Add a leaf under a key that has none; return its place, which `replace` wants."""
-        place, rank = self._locate(key)
+        place, rank = self.locate(key)
         ranks = self._ranks[place]
         if ranks is _NONE:
             ranks = self._ranks[place] = bytearray()
@@ -96,7 +100,7 @@ class StateTree:
 
     def remove(self, key: bytes, leaf: bytes) -> int:
         """Take out the leaf of a key and return its place; raise KeyError where it does not stand."""
-        place, _ = self._locate(key)
+        place, _ = self.locate(key)
         leaves = self._leaves[place]
         at = leaves.find(leaf)
         if at < 0:
@@ -110,6 +114,17 @@ class StateTree:
     def groups(self) -> bytes:
         """The hashes of all groups as of the last `root()`, one after the other."""
         return bytes(self._levels[GROUP_LEVEL])
+
+    def siblings(self, place: int) -> tuple[bytes, ...]:
+        """What leads from a bucket to the root as of the last `root()`: at each level the three hashes
+        beside it, joined, from below."""
+        found: list[bytes] = []
+        for level in self._levels[:-1]:
+            first = place // FAN_OUT * FAN_OUT
+            beside = [n for n in range(first, first + FAN_OUT) if n != place]
+            found.append(b"".join(bytes(level[n * SIZE : (n + 1) * SIZE]) for n in beside))
+            place //= FAN_OUT
+        return tuple(found)
 
     def root(self) -> bytes:
         """The root over all leaves, 32 bytes; rehashes what changed since the last call."""
@@ -128,7 +143,8 @@ class StateTree:
                 upper[at : at + SIZE] = sha256(b"\x01" + lower[low : low + width]).digest()
         return bytes(self._levels[-1])
 
-    def _locate(self, key: bytes) -> tuple[int, bytes]:
+    def locate(self, key: bytes) -> tuple[int, bytes]:
+        """(bucket, rank inside it) of a key."""
         return locate(self._salt, key)
 
 
@@ -157,6 +173,22 @@ def group_hash(group: int, leaves: Iterable[tuple[int, bytes, bytes]]) -> bytes 
     while len(level) > 1:
         level = _above(level)
     return level[0]
+
+
+def climb(place: int, leaves: Iterable[tuple[int, bytes, bytes]], siblings: Sequence[bytes]) -> bytes | None:
+    """The root of a tree whose bucket `place` holds exactly these (bucket, rank, leaf hash); None where one
+    is of another bucket or the path is not one."""
+    ordered = sorted(leaves)
+    if any(bucket != place for bucket, _rank, _leaf in ordered) or len(siblings) != LEVELS:
+        return None
+    node = sha256(b"\x02" + b"".join(leaf for _bucket, _rank, leaf in ordered)).digest()
+    for beside in siblings:
+        if len(beside) != (FAN_OUT - 1) * SIZE:
+            return None
+        at = place % FAN_OUT * SIZE
+        node = sha256(b"\x01" + beside[:at] + node + beside[at:]).digest()
+        place //= FAN_OUT
+    return node
 
 
 def root_of_groups(groups: bytes) -> bytes:
