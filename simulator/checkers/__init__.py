@@ -43,6 +43,6 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         Validity(world, history),
         Proofs(world, keys),
         Bounds(world),
-        Forensics(world),
+        Forensics(world, keys),
         Rest(world),
     ]

@@ -9,7 +9,8 @@ from simulator.world import World
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
-from validators.wire import Envelope
+from validators.wire import Door, Envelope, PeerError
+from validators.wire.door import Keys
 
 __all__ = ["Forensics"]
 
@@ -23,8 +24,9 @@ class Forensics(Checker):
 
     name = "forensics"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, keys: Keys) -> None:
         super().__init__(world)
+        self._door = Door(world.cluster, keys, scheme=world.keyring.scheme)
         self._heard: dict[tuple[str, int, int, int, int], bytes] = {}
         self._contradictions = 0
         self._evidence = 0
@@ -41,7 +43,7 @@ class Forensics(Checker):
             message = canonical.decode(m.KINDS[frame[1]], canonical.decode(Envelope, frame).body)
         except canonical.CanonicalError:
             return
-        if message.sender != liar.index or node.index is None:
+        if message.sender != liar.index or node.index is None or message.epoch:
             return
         core = node.core
         if not core.views.is_active(message.view) or message.sequence not in core.log.slots:
@@ -49,8 +51,18 @@ class Forensics(Checker):
         if message.sequence <= core.executed:
             return
         place = (receiver, frame[1], message.sender, message.view, message.sequence)
+        if self._heard.get(place) == message.digest or not self._signed(sender, frame):
+            return
         if self._heard.setdefault(place, message.digest) != message.digest:
             self._contradictions += 1
+
+    def _signed(self, sender: str, frame: bytes) -> bool:
+        """Whether it was really signed for this cluster (an impostor's and a foreigner's words were not)."""
+        try:
+            self._door.statement(self.world.peer(sender), frame)
+        except PeerError:
+            return False
+        return True
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
