@@ -34,7 +34,7 @@ class Lane(enum.IntEnum):
 
 
 def lane_of(frame: bytes) -> Lane:
-    """The lane of a frame by its envelope's kind: statements of replicas first, with what measures the link; all else bulk.
+    """The lane of a frame by its envelope's kind: statements of replicas and what measures first.
 
     Reads two bytes of the MessagePack array `[kind, ...]`: kinds below 128 are one byte. Nothing is
     trusted by this, only scheduled.
