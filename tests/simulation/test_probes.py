@@ -1,0 +1,49 @@
+"""Probes: the table names every mark in the code, and a small campaign reaches most of them (row 11)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from simulator.campaign import Task, run
+from validators import probes
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = re.compile(r'probe\(\s*(f?)"([^"]+)"')
+
+
+def marks() -> dict[str, bool]:
+    """Name (up to its first placeholder) of each mark in the core -> whether it has a placeholder."""
+    found: dict[str, bool] = {}
+    for path in sorted((ROOT / "validators").rglob("*.py")):
+        if path.name != "probes.py":
+            for placeholder, name in MARK.findall(path.read_text(encoding="utf-8")):
+                found[name.split("{")[0]] = bool(placeholder)
+    return found
+
+
+def test_the_table_names_every_mark_and_nothing_else() -> None:
+    found = marks()
+    assert found, "no marks"
+    for name, open_ended in found.items():
+        named = [probe for probe in probes.PROBES if probe == name or (open_ended and probe.startswith(name))]
+        assert named, f"{name} is not in the table"
+    for probe in probes.PROBES:
+        if probe.startswith("note."):
+            continue
+        assert any(
+            probe == name or (open_ended and probe.startswith(name)) for name, open_ended in found.items()
+        )
+    assert all(sentence for sentence in probes.PROBES.values())
+
+
+def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
+    reached: set[str] = set()
+    for world in ("leaderless", "crashes", "torn", "lost-disks"):
+        report = run(Task(0, world))
+        assert report.violation is None
+        assert set(report.probes) <= set(probes.PROBES), set(report.probes) - set(probes.PROBES)
+        reached |= set(report.probes)
+    assert "views.carried_batch" in reached
+    assert "restore.without_a_vote" in reached
+    assert not probes._listeners
