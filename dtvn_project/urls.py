@@ -10,5 +10,4 @@ urlpatterns = [
     path("", include("tickets.api.urls")),
     path("", include("validators.api.urls")),
     path("", include("validators.dashboard.urls")),
-    path("", include("django_prometheus.urls")),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import httpx
 import pytest
 import yaml
 
+from tests.integration.network import Network
+from tests.integration.network import network as running
 from tests.integration.node_cluster import Cluster, operation, submit, validator
 from tests.metrics.scraping import Page, scrape
 from tests.waiting import MARGIN, PATIENCE, wait_until
@@ -174,3 +177,32 @@ def test_x18_a_file_starts_a_node_and_a_flag_beats_it(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait(PATIENCE)
+
+
+def test_nodes_of_make_up_are_where_prometheus_is_told(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as network:
+        network.start()
+        nodes = targets(network, "nodes.json")
+        assert len(nodes) == NODES
+        for address in nodes:
+            wait_until(lambda: shows_quorum(address), what=f"a node at {address}")  # noqa: B023 - at once
+        [web] = targets(network, "platform.json")
+        page = scrape(web)
+        assert page.value("dtvn_platform_node_up", node_id="node0") == 1
+        wait_until(lambda: scrape(web).value("dtvn_platform_learner_lag_sequences") == 0, what="no lag")
+        network.stop()
+        network.start()
+        assert targets(network, "nodes.json") == nodes
+
+
+def targets(network: Network, name: str) -> list[tuple[str, int]]:
+    groups = json.loads((network.data / "prometheus" / name).read_text(encoding="utf-8"))
+    found = [target.rpartition(":") for group in groups for target in group["targets"]]
+    return [(host, int(port)) for host, _colon, port in found]
+
+
+def shows_quorum(address: tuple[str, int]) -> bool:
+    try:
+        return (scrape(address).value("peer_count") or 0) >= 2
+    except httpx.TransportError:
+        return False

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from validators.api import cluster, health, nodes
+from validators.api import cluster, health, metrics, nodes
 from validators.api.http import not_found
 
 V1 = "api/v1"
@@ -12,6 +12,7 @@ VERBS = ("start", "stop", "restart")
 urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health.health),
     path("ready", health.ready),
+    path("metrics", metrics.metrics),
     path(f"{V1}/status", cluster.StatusView.as_view()),
     path(f"{V1}/stats", cluster.StatsView.as_view()),
     path(f"{V1}/peers", cluster.PeersView.as_view()),

@@ -30,6 +30,8 @@ class DataFolder:
         self.celery_queue = root / "celery" / "queue"
         self.celery_control = root / "celery" / "control"
         self.static = root / "static"
+        self.prometheus = root / "prometheus"
+        """Where Prometheus finds the nodes and the platform (file_sd_config)."""
 
     def slot_lock(self, name: str) -> Path:
         """Lock file of whoever runs as `name`: a node, the learner, the web process, a worker."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import socket
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,9 @@ from django.core.management import call_command
 from django.db import DatabaseError
 
 from validators import ceremony, genesis
+from validators.node.kept_ports import keep_ports
 from validators.node.layout import ClusterFolder
+from validators.node.options import StartError as NodeError
 from validators.node.provision import create_demo_cluster
 from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder, read_json, write_private_json
@@ -133,6 +136,32 @@ def check_node_ports(founded: genesis.Genesis, own: Sequence[str]) -> None:
                 raise StartError(
                     f"port {member.port}, kept for {member.id} since the first start: {error.strerror}"
                 ) from error
+
+
+def keep_metrics_ports(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str], web: str) -> None:
+    """Give each of our nodes a port for its metrics, once and for good, and write down for Prometheus
+    where they and the platform (`web`, host:port) are (file_sd_config). A kept port that is busy stops
+    nothing: its node says so and tries again."""
+    places = ClusterFolder(folder.root)
+    try:
+        ports = keep_ports([places.node(member_id) for member_id in own], "metrics", free_ports)
+    except NodeError as error:
+        raise StartError(str(error)) from error
+    nodes = [
+        {"targets": [f"{LOOPBACK}:{ports[name]}"], "labels": {"cluster": founded.name, "node": name}}
+        for name in own
+    ]
+    folder.prometheus.mkdir(exist_ok=True, mode=0o700)
+    _write_targets(folder.prometheus / "nodes.json", nodes)
+    _write_targets(
+        folder.prometheus / "platform.json", [{"targets": [web], "labels": {"cluster": founded.name}}]
+    )
+
+
+def _write_targets(path: Path, groups: list[dict[str, Any]]) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def migrate() -> None:

@@ -98,6 +98,8 @@ class Supervisor:
             self._output.say("up", remark)
         own = preparation.own_members(self._folder, founded)
         preparation.check_node_ports(founded, own)
+        web = public_url(self._host, self._port).removeprefix("http://")
+        preparation.keep_metrics_ports(self._folder, founded, own, web)
         preparation.migrate()
         preparation.collect_static(self._folder)
         accounts = preparation.ensure_accounts(self._folder)

@@ -1,0 +1,116 @@
+"""/metrics of the platform: who may read it, and that it tells the truth about nodes and learner."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError
+from django.test import Client
+from django.utils import timezone
+
+from tests.api.conftest import KEY, Api
+from tests.metrics.scraping import Page
+from validators.ledger import read
+from validators.models import DesiredState, ManagedNode, NodeStatus
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+ELSEWHERE = "192.0.2.9"
+
+
+def scrape(client: Client | None = None, **meta: Any) -> Page:
+    response = (client or Client()).get("/metrics", **meta)
+    assert response.status_code == 200, response.content
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
+    return Page(response.content.decode())
+
+
+def test_programs_of_this_machine_read_it_as_it_is(api: Api) -> None:
+    page = scrape(REMOTE_ADDR="127.0.0.1")
+    assert page.types["django_http_requests_total_by_method_total"] == "counter"
+    assert scrape(REMOTE_ADDR="::1").value("dtvn_platform_database_up") == 1
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"REMOTE_ADDR": ELSEWHERE},
+        {"REMOTE_ADDR": ""},
+        {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "127.0.0.1"},
+        {"REMOTE_ADDR": "127.0.0.1", "HTTP_FORWARDED": "for=127.0.0.1"},
+        {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_API_KEY": "wrong"},
+        {"REMOTE_ADDR": ELSEWHERE, "HTTP_AUTHORIZATION": "Bearer wrong"},
+    ],
+)
+def test_others_are_refused_and_a_wrong_key_is_wrong_from_everywhere(api: Api, meta: dict[str, str]) -> None:
+    response = Client().get("/metrics", **meta)  # type: ignore[arg-type]
+    assert response.status_code == 401
+    assert b"dtvn_" not in response.content
+
+
+def test_behind_a_proxy_nobody_is_local(api: Api, settings: Any) -> None:
+    settings.SESSION_COOKIE_SECURE = True
+    assert Client().get("/metrics", REMOTE_ADDR="127.0.0.1").status_code == 401
+
+
+def test_a_key_or_staff_may_read_it_from_elsewhere(api: Api) -> None:
+    scrape(REMOTE_ADDR=ELSEWHERE, HTTP_AUTHORIZATION=f"Bearer {KEY}")
+    scrape(REMOTE_ADDR=ELSEWHERE, HTTP_X_API_KEY=KEY)
+    visitor, staff = Client(), Client()
+    visitor.force_login(User.objects.create_user("visitor"))
+    staff.force_login(User.objects.create_user("auditor", is_staff=True))
+    assert visitor.get("/metrics", REMOTE_ADDR=ELSEWHERE).status_code == 401
+    scrape(staff, REMOTE_ADDR=ELSEWHERE)
+
+
+def test_only_reading_is_answered(api: Api) -> None:
+    response = Client().post("/metrics")
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD")
+    assert Client().head("/metrics").status_code == 200
+
+
+def test_nodes_and_learner_are_shown_as_they_are(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    ManagedNode.objects.filter(node_id="r0").update(
+        status=NodeStatus.RUNNING,
+        desired=DesiredState.RUNNING,
+        restarts=3,
+        heartbeat_at=timezone.now() - timedelta(seconds=7),
+        report={"sequence": 120},
+    )
+    ManagedNode.objects.filter(node_id="r1").update(
+        status=NodeStatus.ERROR, desired=DesiredState.RUNNING, report={"sequence": 90}
+    )
+    monkeypatch.setattr(read, "applied_sequence", lambda using: 100)
+    page = scrape()
+    assert page.value("dtvn_platform_node_up", node_id="r0") == 1
+    assert page.value("dtvn_platform_node_up", node_id="r1") == 0
+    assert page.value("dtvn_platform_node_status", node_id="r1", status="error") == 1
+    assert page.value("dtvn_platform_node_wanted", node_id="r1") == 1
+    assert page.value("dtvn_platform_node_restarts_total", node_id="r0") == 3
+    age = page.value("dtvn_platform_node_heartbeat_age_seconds", node_id="r0")
+    assert age is not None
+    assert 7 <= age < 60
+    assert page.value("dtvn_platform_learner_lag_sequences") == 20
+
+
+def test_a_copy_that_cannot_be_read_has_no_lag_to_show(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(using: str) -> int:
+        raise DatabaseError("no such table")
+
+    monkeypatch.setattr(read, "applied_sequence", away)
+    page = scrape()
+    assert page.value("dtvn_platform_learner_lag_sequences") is None
+    assert page.value("dtvn_platform_node_up", node_id="r0") == 0
+
+
+def test_without_its_database_the_page_is_still_there(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> Any:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(ManagedNode.objects, "all", away)
+    page = scrape()
+    assert page.value("dtvn_platform_database_up") == 0
+    assert "dtvn_platform_node_up" not in page.types
