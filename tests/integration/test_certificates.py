@@ -64,6 +64,24 @@ def test_r27_an_admission_in_an_idle_network_is_proved_at_once_and_offline(
     assert (code, "not proved: " in said) == (1, True)
 
 
+def test_the_verifiers_page_is_served_with_all_that_it_loads(running: Network) -> None:
+    with running.client() as client:
+        page = client.get("/static/verifier/index.html")
+        assert page.status_code == 200
+        assert "script-src 'self'" in page.text
+        for source in (
+            "../vendor/sha256.min.js",
+            "../vendor/nacl-fast.min.js",
+            "verify.js",
+            "page.js",
+            "verifier.css",
+        ):
+            assert source in page.text
+            found = client.get(str(page.url.join(source)))
+            assert found.status_code == 200, source
+            assert found.headers["Content-Type"].split(";")[0] in ("text/javascript", "text/css")
+
+
 def test_r26_what_a_checkpoint_covers_is_proved_without_a_living_node(
     running: Network, tmp_path: Path
 ) -> None:
