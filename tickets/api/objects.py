@@ -6,16 +6,16 @@ import base64
 from typing import Any
 
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.machine import NAMES, Issue, read_state, seeded_count
+from tickets.machine import NAMES, Issue, TicketState, read_state, seeded_count
 from tickets.machine.rows import TicketRow
 from tickets.services import Decision
 from tickets.services.network import gateway
-from validators import feed
+from validators import canonical, feed
 from validators.api.http import OWN_WRITES_WAIT
 from validators.ledger import read
 from validators.ledger.models import Ticket
 
-__all__ = ["issued_ticket", "seeded", "ticket_object"]
+__all__ = ["issued_ticket", "proved_ticket", "seeded", "ticket_object"]
 
 MICROSECONDS = 1_000_000
 
@@ -23,6 +23,23 @@ MICROSECONDS = 1_000_000
 def ticket_object(row: TicketRow) -> dict[str, Any]:
     """A ticket as it stands in the platform's copy."""
     return _ticket(row.ticket, row.state, row.data, row.validator, row.timestamp, row.clock, row.metadata)
+
+
+def proved_ticket(state: bytes, issued: bytes) -> dict[str, Any]:
+    """A ticket out of the canonical bytes that a state's leaf covers."""
+    found = canonical.decode(TicketState, state)
+    details = canonical.decode(Issue, issued)
+    members = [member.id for member in gateway().genesis.members]
+    clock = {member: count for member, count in zip(members, found.clock, strict=True) if count}
+    return _ticket(
+        found.ticket,
+        NAMES[found.state],
+        details.data,
+        found.validator,
+        found.timestamp,
+        clock,
+        dict(details.metadata),
+    )
 
 
 def issued_ticket(decision: Decision) -> dict[str, Any]:

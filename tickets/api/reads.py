@@ -8,18 +8,23 @@ from django.http import HttpResponse, QueryDict
 from rest_framework.request import Request as HttpRequest
 
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.api.objects import ticket_object
+from tickets.api.objects import proved_ticket, ticket_object
 from tickets.machine import NAMES, reasons
 from tickets.machine.commands import DEFAULT_EVENT, is_name
-from tickets.services import InvalidRequest
+from tickets.services import InvalidRequest, Unavailable, reading
+from validators import feed
 from validators.api.errors import ApiError
-from validators.api.http import ApiView, own_writes, success
+from validators.api.http import ApiView, min_sequence, own_writes, success
 from validators.ledger import read
 
 __all__ = ["LIST_MAX", "TicketView", "next_link", "read_limit"]
 
 LIST_MAX = 10_000
 """Items of one answer (spec 1.2)."""
+
+LOCAL, QUORUM, LINEARIZABLE = READS = ("local", "quorum", "linearizable")
+BARRIER_WAIT = 3.0
+"""Seconds that a linearizable read waits for the platform's copy to show its barrier."""
 
 STATES = frozenset(NAMES.values()) | {"PENDING"}
 """PENDING is a word of the wire that no ticket ever is in (spec 7)."""
@@ -51,6 +56,14 @@ def read_event(query: QueryDict) -> str:
     return event
 
 
+def read_kind(query: QueryDict) -> str:
+    """`read`: what the answer promises (R18); the platform's own copy when absent."""
+    kind = query.get("read", LOCAL)
+    if kind not in READS:
+        raise InvalidRequest(f"read must be one of {', '.join(READS)}")
+    return kind
+
+
 class TicketListView(ApiView):
     """GET /tickets. Issuing one is a POST to the same path: see urls."""
 
@@ -80,13 +93,34 @@ class TicketView(ApiView):
     """GET /tickets/{id}."""
 
     def get(self, http: HttpRequest, ticket_id: str) -> HttpResponse:
-        """One ticket; 404 while the platform's copy does not show it."""
+        """One ticket; 404 while it is not there. `read` says what the answer promises (R18)."""
         event = read_event(http._request.GET)
-        sequence = own_writes(http)
-        row = read.read_ticket(LEARNER_ALIAS, event, ticket_id) if is_name(ticket_id) else None
+        kind = read_kind(http._request.GET)
+        if not is_name(ticket_id):
+            raise _not_found(own_writes(http), kind)
+        if kind == QUORUM:
+            return self._quorum(http, event, ticket_id)
+        if kind == LINEARIZABLE:
+            ordered = reading.barrier()
+            sequence = feed.wait_for(max(ordered, min_sequence(http)), BARRIER_WAIT)
+            if sequence < ordered:
+                raise Unavailable("The platform's copy is behind; ask again later.")
+        else:
+            sequence = own_writes(http)
+        row = read.read_ticket(LEARNER_ALIAS, event, ticket_id)
         if row is None:
-            sentence = reasons.REASONS[reasons.TICKET_NOT_FOUND].sentence
-            raise ApiError(
-                404, reasons.TICKET_NOT_FOUND, sentence, headers={"X-DTVN-Sequence": str(sequence)}
-            )
-        return success(data=ticket_object(row), sequence=sequence)
+            raise _not_found(sequence, kind)
+        return success(data=ticket_object(row), sequence=sequence, X_DTVN_Read=kind)
+
+    def _quorum(self, http: HttpRequest, event: str, ticket_id: str) -> HttpResponse:
+        found = reading.quorum_read(event, ticket_id, at_least=min_sequence(http))
+        if found.ticket is None:
+            raise _not_found(found.sequence, QUORUM)
+        data = proved_ticket(*found.ticket)
+        return success(data=data, sequence=found.sequence, X_DTVN_Read=QUORUM)
+
+
+def _not_found(sequence: int, kind: str) -> ApiError:
+    sentence = reasons.REASONS[reasons.TICKET_NOT_FOUND].sentence
+    headers = {"X-DTVN-Sequence": str(sequence), "X-DTVN-Read": kind}
+    return ApiError(404, reasons.TICKET_NOT_FOUND, sentence, headers=headers)

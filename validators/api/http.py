@@ -27,6 +27,7 @@ __all__ = [
     "bad_request",
     "error_response",
     "json_response",
+    "min_sequence",
     "not_found",
     "own_writes",
     "read_body",
@@ -110,10 +111,15 @@ def read_body(request: Request, *, limit: int = BODY_BYTES_MAX) -> bytes:
 def own_writes(request: Request) -> int:
     """Wait, at most a second, until the platform's copy shows what this process acknowledged and what
     the request names; return how far the copy is (R17)."""
+    return feed.wait_for(max(network.acknowledged(), min_sequence(request)), OWN_WRITES_WAIT)
+
+
+def min_sequence(request: Request) -> int:
+    """The sequence that the request wants to see (R17), 0 when it names none."""
     named = request._request.META.get("HTTP_X_DTVN_MIN_SEQUENCE", "0")
     if not (named.isascii() and named.isdigit() and int(named) <= SEQUENCE_MAX):
         raise ApiError(400, "bad_request", "X-DTVN-Min-Sequence: a number is needed.")
-    return feed.wait_for(max(network.acknowledged(), int(named)), OWN_WRITES_WAIT)
+    return int(named)
 
 
 def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:

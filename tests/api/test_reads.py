@@ -1,0 +1,230 @@
+"""What a read promises is chosen per request; its answer says at which sequence (R18, PITFALLS row 19)."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.conftest import Api, read
+from tests.hostcore.support import key_pair
+from tests.waiting import wait_until
+from tickets.services import reading
+from validators.consensus import messages as m
+from validators.gateway.client import GenesisKeys
+from validators.gateway.collector import Answered, Result
+from validators.gateway.fake import FakeGateway
+from validators.genesis import cluster_id
+from validators.node.inspect import StateProof
+from validators.wire import FrameSigner
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+
+class Members:
+    """Four members that answer `proof` out of states that they froze, with real signatures."""
+
+    def __init__(self, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fake = fake
+        self.genesis = fake.genesis
+        self.asked = 0
+        self.answers: dict[int, str] = {}
+        """By member; one without an answer is silent."""
+        monkeypatch.setattr(fake, "query", self.query)
+
+    def query(self, member: int, what: str, arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
+        assert what == "proof"
+        self.asked += 1
+        future: Future[Answered] = Future()
+        text = self.answers.get(member)
+        future.set_result(Answered(0, "timeout", "") if text is None else Answered(0, "", text))
+        return future
+
+    def proof(self, ticket: str, *, signers: tuple[int, ...] = (0, 1, 2), sequence: int = 0) -> str:
+        """What an honest member shows of the state as it is now; `sequence`: claimed instead of its own."""
+        application = self.fake.application
+        at = sequence or self.fake._sequence
+        root = application.freeze(at)
+        proof = application.prove("default", ticket)
+        assert proof is not None
+        return self.shown(at, root, proof, signers)
+
+    def shown(self, at: int, root: bytes, proof: Any, signers: tuple[int, ...]) -> str:
+        frames = tuple(self.sign(m.Checkpoint(0, index, at, root, bytes(32), 1)) for index in signers)
+        return msgspec.json.encode(StateProof(frames, proof)).decode()
+
+    def sign(self, message: m.Checkpoint) -> bytes:
+        signer = FrameSigner(
+            cluster_id(self.genesis), key_pair(f"r{message.sender}")[1], GenesisKeys(self.genesis)
+        )
+        return signer.sign(message)
+
+
+@pytest.fixture
+def members(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Members:
+    return Members(fake, monkeypatch)
+
+
+def issue(api: Api, ticket: str = "T-1") -> None:
+    assert api.post("tickets", {"ticket_id": ticket, "metadata": {"row": "4"}}).status_code == 200
+
+
+@pytest.mark.parametrize("word", ["", "Local", "eventual", "quorum,local", "\0"])
+def test_a_read_of_an_unknown_kind_is_refused_by_name(api: Api, word: str) -> None:
+    answer = api.get(f"tickets/T-1?read={word}")
+    assert answer.status_code == 400
+    assert "read must be one of local, quorum, linearizable" in read(answer)["error"]
+
+
+def test_r18_a_local_read_is_the_platforms_own_copy(api: Api) -> None:
+    issue(api)
+    plain, local = api.get("tickets/T-1"), api.get("tickets/T-1?read=local")
+    assert read(plain) == read(local)
+    assert local.headers["X-DTVN-Read"] == "local"
+    assert int(local.headers["X-DTVN-Sequence"]) >= 2
+
+
+def test_r18_a_quorum_read_shows_what_q_members_signed(api: Api, members: Members) -> None:
+    issue(api)
+    proof = members.proof("T-1")
+    at = members.fake._sequence
+    members.answers = {1: proof, 3: proof}
+    assert api.post("tickets/validate", {"ticket_id": "T-1"}).status_code == 200
+    answer = api.get("tickets/T-1?read=quorum")
+    assert answer.status_code == 200
+    shown, local = read(answer)["data"], read(api.get("tickets/T-1"))["data"]
+    assert (shown["State"], local["State"]) == ("ISSUED", "VALIDATED"), "as new as the checkpoint, no newer"
+    assert list(shown) == list(local)
+    assert shown["Metadata"] == local["Metadata"] == {"row": "4"}
+    assert answer.headers["X-DTVN-Sequence"] == str(at)
+    assert answer.headers["X-DTVN-Read"] == "quorum"
+
+
+def test_r18_absence_is_proved_too(api: Api, members: Members) -> None:
+    issue(api)
+    members.answers = dict.fromkeys(range(4), members.proof("NOBODY"))
+    answer = api.get("tickets/NOBODY?read=quorum")
+    assert (answer.status_code, read(answer)["code"]) == (404, "ticket_not_found")
+    assert answer.headers["X-DTVN-Sequence"] == str(members.fake._sequence)
+
+
+def test_p19_a_stale_replica_never_wins(api: Api, members: Members) -> None:
+    """One honest member is behind: what it shows is proved, and another one shows more."""
+    issue(api)
+    stale = members.proof("T-1")
+    assert api.post("tickets/validate", {"ticket_id": "T-1"}).status_code == 200
+    newest = members.proof("T-1")
+    at = members.fake._sequence
+    for behind in range(4):
+        members.answers = dict.fromkeys(range(4), newest) | {behind: stale}
+        answer = api.get("tickets/T-1?read=quorum")
+        assert read(answer)["data"]["State"] == "VALIDATED", behind
+        assert answer.headers["X-DTVN-Sequence"] == str(at)
+
+
+def test_p19_no_lie_of_f_members_is_believed_and_the_reader_ends(
+    api: Api, members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue(api)
+    honest = members.proof("T-1")
+    at = members.fake._sequence
+    found = msgspec.json.decode(honest, type=StateProof)
+    other = members.fake.application.prove("default", "OTHER")
+    root = members.fake.application.root()
+    lies = [
+        members.proof("T-1", signers=(3,)),
+        members.proof("T-1", signers=(3, 3, 3)),
+        members.proof("T-1", signers=()),
+        members.shown(at + 100, root, found.proof, (0, 1, 2)),
+        members.shown(at, bytes(32), found.proof, (0, 1, 2)),
+        members.shown(at, root, other, (0, 1, 2)),
+        members.shown(at, root, msgspec.structs.replace(found.proof, items=()), (0, 1, 2)),
+        "{}",
+        "[" * 5_000,
+        "no JSON",
+    ]
+    for lie in lies:
+        members.answers = {0: honest, 1: honest, 3: lie}
+        answer = api.get("tickets/T-1?read=quorum")
+        assert read(answer)["data"]["State"] == "ISSUED"
+        assert answer.headers["X-DTVN-Sequence"] == str(at), lie[:200]
+    monkeypatch.setattr(reading, "WAIT", 0.2)
+    for lie in lies:
+        members.answers = {3: lie}
+        answer = api.get("tickets/T-1?read=quorum")
+        assert (answer.status_code, read(answer)["code"]) == (503, "unavailable"), lie[:200]
+
+
+def test_r17_a_quorum_read_waits_a_little_for_the_sequence_that_is_named(api: Api, members: Members) -> None:
+    issue(api)
+    members.answers = dict.fromkeys(range(4), members.proof("T-1"))
+    at = members.fake._sequence
+    answer = api.get("tickets/T-1?read=quorum", **{"X-DTVN-Min-Sequence": str(at + 5)})
+    assert answer.headers["X-DTVN-Sequence"] == str(at), "it answers with what there is, and says so"
+    assert members.asked > 8
+
+
+def test_r18_a_linearizable_read_orders_a_barrier_first(api: Api, fake: FakeGateway) -> None:
+    issue(api)
+    before = fake._sequence
+    answer = api.get("tickets/T-1?read=linearizable")
+    assert read(answer)["data"]["State"] == "ISSUED"
+    assert fake._sequence == before + 1
+    assert answer.headers["X-DTVN-Sequence"] == str(before + 1)
+    assert api.get("tickets/NOBODY?read=linearizable").status_code == 404
+
+
+def test_r18_readers_that_wait_share_one_barrier_and_none_joins_one_already_sent(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty readers come while one barrier is under way: one more serves them all."""
+    sent: list[Future[tuple[Result, ...]]] = []
+    lock = threading.Lock()
+
+    def submit(operations: Any, *, wait: float = 9.0) -> Future[tuple[Result, ...]]:
+        future: Future[tuple[Result, ...]] = Future()
+        with lock:
+            sent.append(future)
+        return future
+
+    monkeypatch.setattr(fake, "submit", submit)
+    monkeypatch.setattr(reading, "_barriers", reading._Barriers())
+    with ThreadPoolExecutor(21) as pool:
+        first = pool.submit(reading.barrier)
+        wait_until(lambda: len(sent) == 1, what="the first barrier is under way")
+        others = [pool.submit(reading.barrier) for _ in range(20)]
+        wait_until(lambda: reading._barriers._next is not None, what="the others wait")
+        wait_until(lambda: pool._work_queue.empty(), what="all of them wait")
+        sent[0].set_result((Result("ok", b"", 7, 0, 1),))
+        wait_until(lambda: len(sent) == 2, what="the second barrier is under way")
+        sent[1].set_result((Result("ok", b"", 9, 0, 1),))
+        assert first.result(10) == 7
+        assert {other.result(10) for other in others} <= {9}
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize(("how", "status"), [("quorum", 503), ("mute", 504), ("full", 503)])
+def test_p19_a_linearizable_reader_ends_when_the_cluster_does_not_answer(
+    api: Api, fake: FakeGateway, how: str, status: int
+) -> None:
+    issue(api)
+    setattr(fake, how, how != "quorum")
+    assert api.get("tickets/T-1?read=linearizable").status_code == status
+
+
+def test_p19_a_barrier_that_the_platforms_copy_does_not_show_is_no_answer(
+    api: Api, fake: FakeGateway, tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that lags never wins: the reader is told so."""
+    from tickets.api import reads
+
+    issue(api)
+    monkeypatch.setattr(reads, "BARRIER_WAIT", 0.2)
+    tables.lagging = True
+    assert api.get("tickets/T-1?read=linearizable").status_code == 503
+    tables.lagging = False
+    tables.catch_up()
+    assert api.get("tickets/T-1?read=linearizable").status_code == 200

@@ -1,0 +1,199 @@
+"""Reads that promise more than the platform's own copy does (R18).
+
+* quorum: a member shows the ticket in the state of a stable checkpoint, which q members signed. The value
+  is real, whoever showed it; it is as new as that checkpoint, no newer.
+* linearizable: an ordered barrier first, so that what is read afterwards holds everything that was decided
+  before the question. Readers that wait at the same time share one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from functools import lru_cache
+
+import msgspec
+
+from tickets.machine import Barrier, build
+from tickets.machine.snapshot import Proof, prove_ticket
+from tickets.services.decide import ANSWER_SLACK, Decision, Request
+from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
+from tickets.services.network import gateway
+from validators.consensus import config as configuration
+from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
+from validators.consensus.verified import Peer
+from validators.gateway.client import GenesisKeys, valid_until
+from validators.gateway.collector import Answered, Overloaded, Result
+from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
+from validators.genesis import Genesis, cluster_id
+from validators.wire import Door, PeerError
+
+__all__ = ["Proved", "Unproved", "barrier", "quorum_read"]
+
+WAIT = 3.0
+"""Seconds in which a proof must be found."""
+ASK_AGAIN = 0.05
+"""Seconds until members are asked again: a newer checkpoint may be stable then."""
+ACTOR = "platform"
+"""Who asks for barriers, in the log."""
+FRAMES_MAX = 128
+
+
+class Unproved(Unavailable):
+    """No member showed a proof in time."""
+
+    def __init__(self) -> None:
+        super().__init__("No member proved the ticket's state in time; ask again.")
+
+
+class Proved(msgspec.Struct, frozen=True):
+    """A ticket as of a stable checkpoint."""
+
+    sequence: int
+    ticket: tuple[bytes, bytes] | None
+    """Canonical (state, issued), None: there was no such ticket."""
+
+
+class _StateProof(msgspec.Struct, frozen=True):
+    """As a node answers (node.inspect)."""
+
+    checkpoint: tuple[bytes, ...]
+    proof: Proof
+
+
+def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float = 1.0) -> Proved:
+    """The ticket as q members signed it, of the newest checkpoint that anybody proves.
+
+    All members are asked; f + 1 good answers are waited for, so that one that is behind does not decide
+    alone. Asks again for at most `patience` seconds while no proof reaches sequence `at_least`. Raises
+    Unproved when nobody proves anything.
+    """
+    network = gateway()
+    begun = time.monotonic()
+    best: Proved | None = None
+    while True:
+        for found in _ask_all(network, event, ticket):
+            if best is None or found.sequence > best.sequence:
+                best = found
+        spent = time.monotonic() - begun
+        if best is not None and (best.sequence >= at_least or spent >= patience):
+            return best
+        if spent >= WAIT:
+            raise Unproved
+        time.sleep(ASK_AGAIN)
+
+
+def _ask_all(network: GatewayFace, event: str, ticket: str) -> list[Proved]:
+    """What members prove: f + 1 answers, or all there are after a second."""
+    genesis = network.genesis
+    needed = (len(genesis.members) - 1) // 3 + 1
+    open_ = {
+        network.query(index, "proof", (event, ticket), wait=1.0) for index in range(len(genesis.members))
+    }
+    found: list[Proved] = []
+    while open_ and len(found) < needed:
+        done, open_ = wait(open_, timeout=2.0, return_when=FIRST_COMPLETED)
+        if not done:
+            break
+        found += [proved for answer in done if (proved := _check(genesis, answer, event, ticket)) is not None]
+    return found
+
+
+def _check(genesis: Genesis, answer: Future[Answered], event: str, ticket: str) -> Proved | None:
+    """One member's answer, if it is proved; a liar's is as good as none."""
+    if answer.exception() is not None or answer.result().code:
+        return None
+    try:
+        shown = msgspec.json.decode(answer.result().text, type=_StateProof)
+        certificate = _certificate(genesis, shown.checkpoint)
+        if certificate is None or certificate.sequence != shown.proof.sequence:
+            return None
+        found = prove_ticket(cluster_id(genesis), certificate.state_root, shown.proof, event, ticket)
+    except (msgspec.MsgspecError, PeerError, ValueError, RecursionError):
+        return None
+    return Proved(certificate.sequence, found)
+
+
+@lru_cache(maxsize=256)
+def _certificate(genesis: Genesis, frames: tuple[bytes, ...]) -> CheckpointCertificate | None:
+    """What q CHECKPOINTs sign; members show the same ones for a while, and each costs a signature."""
+    if len(frames) > FRAMES_MAX:
+        return None
+    cluster = cluster_id(genesis)
+    door = Door(cluster, GenesisKeys(genesis))
+    nested = {frame: door.statement(Peer("", None), frame) for frame in frames}
+    return read_checkpoint(frames, nested, configuration.build(genesis, cluster, None))
+
+
+# --- barriers -------------------------------------------------------------------------------------
+
+
+class _Barriers:
+    """One barrier under way at a time; who comes meanwhile shares the next one, which is sent after all of
+    them asked."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = False
+        self._next: Future[Result] | None = None
+
+    def wait(self) -> Result:
+        """The outcome of a barrier that was sent after this call began."""
+        with self._lock:
+            if self._next is None:
+                self._next = Future()
+            mine = self._next
+        self._begin()
+        return mine.result(DEFAULT_WAIT + ANSWER_SLACK)
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._running or self._next is None:
+                return
+            mine, self._next = self._next, None
+            self._running = True
+        try:
+            network = gateway()
+            entry = network.genesis.members[0].id
+            until = valid_until(DEFAULT_WAIT)
+            operation = build(Barrier(), ticket="", actor=ACTOR, entry=entry, valid_until=until)
+            outcome = network.submit([operation])
+        except (TicketError, Overloaded, GatewayClosed) as error:
+            self._end(mine, error)
+        else:
+            outcome.add_done_callback(lambda done: self._end(mine, done.exception() or done.result()[0]))
+
+    def _end(self, mine: Future[Result], outcome: Result | BaseException) -> None:
+        with self._lock:
+            self._running = False
+        if isinstance(outcome, BaseException):
+            mine.set_exception(outcome)
+        else:
+            mine.set_result(outcome)
+        self._begin()
+
+
+_barriers = _Barriers()
+
+
+def barrier() -> int:
+    """Have an empty operation ordered, shared by all readers that wait here; its sequence. Raises
+    TicketError when the cluster does not answer."""
+    try:
+        outcome = _barriers.wait()
+    except Overloaded as error:
+        raise Unavailable("Too much is under way here; ask again later.") from error
+    except (GatewayClosed, CancelledError, TimeoutError) as error:
+        raise OutcomeUnknown from error
+    return Decision(Request(Barrier()), outcome).check().result.sequence
+
+
+def _forked() -> None:
+    """A child's barriers are its own."""
+    global _barriers
+    _barriers = _Barriers()
+
+
+os.register_at_fork(after_in_child=_forked)
