@@ -240,13 +240,13 @@ def wiped_world(seed: int, members: int = 4) -> campaign.Report:
         transfer_lag=10,
         parameters=Parameters(checkpoint_interval=2, view_timeout=200_000),
     )
-    plan = Plan(pause_max=400 * MILLISECOND, disk_lost=4, crash=2, crash_in_turn=2, part=1, lose_kind=1)
+    plan = Plan(pause_max=SECOND, disk_lost=4, crash=1, crash_in_turn=1, part=1, lose_kind=1, heal=2)
     drawn = Draw(
         settings=settings,
         traffic=Traffic(tickets=10, pause_max=25 * MILLISECOND),
         plan=plan,
         adversaries=(),
-        duration=12 * SECOND,
+        duration=15 * SECOND,
         dead=False,
     )
     return campaign.run(campaign.Task(seed), drawn=drawn)

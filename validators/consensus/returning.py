@@ -1,4 +1,4 @@
-"""Phase: how a replica that lost its ledger gets its vote back, under the old key (R11; decision 0050).
+"""Phase: how a replica that lost its ledger gets its vote back, under the old key (R11; decision 0051).
 
 It does not know what it said before. But it could vote at most `reach` above its stable checkpoint, which q
 members had signed; of any q others who answer, an honest one had executed that far, and has itself a stable
