@@ -21,7 +21,7 @@ from validators.processes.watch import PAUSE_OF_OURS, SILENT_AFTER
 STARTING_PATIENCE = 120.0
 """Seconds for a first sign of life: imports on a busy machine."""
 ASK_INTERVAL = 1.0
-ANSWER_PATIENCE = 3.0
+ANSWER_PATIENCE = 10.0
 """Seconds between two questions to the web process, and for an answer."""
 
 
