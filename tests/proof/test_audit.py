@@ -15,11 +15,13 @@ from simulator.network import LinkQuality
 from simulator.violation import Violation
 from simulator.workload import Traffic
 from simulator.world import Settings, World
-from tickets.proof import Chain, Epoch
+from tests.hostcore.support import Paper
+from tickets.proof import Chain, Epoch, read_chain
 from tickets.proof.audit import Audit, find_forks
 from tickets.proof.evidence import convict
 from validators import genesis as g
 from validators import quorum
+from validators.consensus import messages as m
 from validators.genesis import Parameters
 
 
@@ -136,3 +138,18 @@ def test_p22_without_too_many_liars_nobody_forks_and_nobody_honest_is_named() ->
 def test_find_forks_names_where_two_ledgers_part() -> None:
     logs = {"a": {1: b"x", 2: b"y", 3: b"z"}, "b": {1: b"x", 2: b"w"}, "c": {1: b"x"}}
     assert [msgspec.structs.astuple(fork) for fork in find_forks(logs)] == [(2, "a", "b")]
+
+
+def test_p22_forgeries_in_a_ledger_hide_nothing_and_convict_nobody() -> None:
+    """Whoever hands over a ledger may have filled it with what was never signed."""
+    paper = Paper()
+    commits = [m.Commit(0, 1, 0, 7, bytes([number]) * 32) for number in (1, 2)]
+    signed = [paper.sign(each) for each in commits]
+    forged = [paper.signer("r2").sign(each) for each in commits]
+    lonely = paper.signer("r2").sign(m.Commit(0, 3, 0, 7, bytes(32)))
+    audit = Audit(read_chain(g.encode(paper.genesis)))
+    audit.add([*forged, b"noise", lonely, *signed, paper.sign(m.Commit(0, 3, 0, 7, bytes([1]) * 32))])
+    (pieces,) = audit.culprits().values()
+    assert [found.sentence() for found, _data in pieces] == [
+        "r1 is convicted: commit, epoch 0, view 0, sequence 7"
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.http import HttpResponse
 from django.test import Client
@@ -29,6 +30,7 @@ from validators.feed import progress
 from validators.gateway.collector import Answered
 from validators.gateway.fake import FakeGateway
 from validators.ledger import Ledger, open_ledger
+from validators.ledger.models import Ticket
 from validators.ledger.proofs import LogPaths
 from validators.services import api_keys
 from validators.wire.envelope import encode_envelope
@@ -269,3 +271,37 @@ def test_r26_paths_in_a_long_log_are_made_from_tiles(platform: Platform, tmp_pat
         file = saved(platform, tmp_path, f"tickets/{ticket}/certificate", "long.json")
         assert "checkpoint at sequence 1300" in say(file, "--genesis", chain)
         assert file.stat().st_size <= 2_048
+
+
+def test_r27_where_the_path_would_be_too_long_receipts_are_given_while_members_answer(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.log.admit()
+    platform.log.fill(20)
+    platform.learn(10, 20)
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    monkeypatch.setattr(certify, "CERTIFICATE_FILE_MAX", 100)
+    for silent, how in ((set(), "proved by their receipts"), ({0, 1}, "under their checkpoint")):
+        platform.members.silent = silent
+        file = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "certificate.json")
+        assert how in say(file, "--genesis", chain)
+
+
+def test_the_tickets_page_leads_to_its_certificate_and_to_the_chain(
+    platform: Platform, tmp_path: Path
+) -> None:
+    platform.log.admit()
+    platform.learn()
+    User.objects.create_superuser("ada", password="x")
+    platform.client.login(username="ada", password="x")
+    row = Ticket.objects.using(ALIAS).get(ticket_id="TICKET-1")
+    page = platform.client.get(f"/admin/ledger/ticket/{row.pk}/change/").content.decode()
+    links = [part.split('"')[0] for part in page.split('<a href="')[1:]]
+    (certificate,) = [link for link in links if "/certificate" in link]
+    assert certificate == "/api/v1/tickets/TICKET-1/certificate?event=default"
+    files = {}
+    for name, link in (("certificate", certificate), ("chain", "/api/v1/epochs")):
+        assert link in links
+        files[name] = tmp_path / name
+        files[name].write_bytes(platform.client.get(link).content)
+    assert "admit -> ok" in say(files["certificate"], "--genesis", files["chain"])

@@ -31,7 +31,16 @@ from validators.consensus.verified import Peer, Verified
 from validators.wire import Door, Envelope, PeerError, decode_envelope
 from validators.wire.envelope import signed_bytes
 
-__all__ = ["DOUBLES", "EVIDENCE_BYTES_MAX", "Conviction", "Evidence", "convict", "encode_evidence"]
+__all__ = [
+    "DOUBLES",
+    "EVIDENCE_BYTES_MAX",
+    "Conviction",
+    "Evidence",
+    "convict",
+    "encode_evidence",
+    "hides",
+    "open_signed",
+]
 
 VERSION = 1
 EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
@@ -135,11 +144,11 @@ def hides(commit: m.Commit, change: m.ViewChange) -> bool:
 def _pair(evidence: Evidence, chain: Chain) -> tuple[Any, Any]:
     if len(evidence.frames) != 2:
         raise ProofError("this kind of evidence has two statements")
-    return _signed(evidence.frames[0], chain), _signed(evidence.frames[1], chain)
+    return open_signed(evidence.frames[0], chain), open_signed(evidence.frames[1], chain)
 
 
-def _signed(frame: bytes, chain: Chain) -> Any:
-    """The statement in a frame, once its signature is checked."""
+def open_signed(frame: bytes, chain: Chain) -> Any:
+    """The statement in a frame, once its signature is checked; raise ProofError."""
     envelope, message = _decoded(frame)
     if type(message) not in m.STATEMENTS:
         raise ProofError(f"{type(message).__name__} is no statement of a member")
@@ -201,7 +210,7 @@ class _Keys:
 
 
 def _bad_view_change(frame: bytes, chain: Chain) -> Conviction:
-    message = _signed(frame, chain)
+    message = open_signed(frame, chain)
     if not isinstance(message, m.ViewChange):
         raise ProofError(f"{type(message).__name__} is no VIEW-CHANGE")
     if _claim(frame, chain, message.epoch) is not None:
@@ -210,7 +219,7 @@ def _bad_view_change(frame: bytes, chain: Chain) -> Conviction:
 
 
 def _bad_new_view(frame: bytes, basis: Sequence[bytes], chain: Chain) -> Conviction:
-    message = _signed(frame, chain)
+    message = open_signed(frame, chain)
     if not isinstance(message, m.NewView):
         raise ProofError(f"{type(message).__name__} is no NEW-VIEW")
     if _follows(message, basis, chain):
@@ -248,7 +257,7 @@ def _claim(frame: bytes, chain: Chain, epoch: int) -> Claim | None:
     _envelope, message = _decoded(frame)
     if not isinstance(message, m.ViewChange) or message.epoch != epoch:
         raise ProofError("a frame beside it is no VIEW-CHANGE of its epoch")
-    _signed(frame, chain)
+    open_signed(frame, chain)
     door = Door(chain.cluster, _Keys(chain), scheme=chain.scheme)
     try:
         verified: Verified[Any] = door.statement(Peer(name="", member=None), frame)
