@@ -377,6 +377,8 @@ class Replica:
 
     def _settle(self) -> None:
         """End a step: execute what is decided, propose what waits."""
+        if self.transfer.done:
+            return  # the host replaces all this at the end of the turn
         self.execution.run()
         self.proposing.run()
 

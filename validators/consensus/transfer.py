@@ -191,9 +191,7 @@ class Transfer:
         core = self.core
         if self._target is None:
             return
-        if self._target.certificate.sequence <= core.executed:
-            self._abandon("overtaken")
-        elif len(self._sources) == 1 and core.n > 2 and core.now.monotonic > self._begun + ALONE_MAX:
+        if len(self._sources) == 1 and core.n > 2 and core.now.monotonic > self._begun + ALONE_MAX:
             self._slow |= set(self._sources)
             self._abandon("slow")
 
@@ -202,6 +200,9 @@ class Transfer:
         core = self.core
         target, staging = self._target, self._staging
         if target is None or staging is None:
+            return
+        if target.certificate.sequence <= core.executed:
+            self._abandon("overtaken")
             return
         if not staging.missing:
             self._complete(target, staging)
