@@ -68,6 +68,7 @@ def test_r30_admission_keeps_room_for_who_holds_little() -> None:
     pool.remove((1, 0, 0))
     assert pool.crowded(bundle(1, 999), 10_000), "the greedy one waits until what it has is done"
     assert not pool.crowded(bundle(5, 0), 10_000)
+    assert not pool.crowded(bundle(5, 0, operations=1_000), 10_000), "who holds nothing is let in once"
 
 
 def test_r30_over_the_room_a_client_hears_busy_and_a_forwarded_request_has_twice_the_room() -> None:
@@ -119,6 +120,33 @@ def test_r32_throughput_under_70_percent_of_the_best_of_earlier_views(rate: int,
         judged.work(earlier, 3)
         judged.next_view()
     judged.work(rate, 4)
+    assert judged.judgement.ground() == verdict
+
+
+@pytest.mark.parametrize(
+    ("waited", "calm", "quorum", "verdict"),
+    [
+        (500, True, 20, SLOW),
+        (190, True, 20, None),
+        (500, False, 20, None),
+        (500, True, 150, None),
+        (700, True, 150, SLOW),
+    ],
+    ids=["slow", "quick_enough", "stood_in_a_queue", "the_quorum_is_slow_too", "slower_than_the_quorum"],
+)
+def test_r32_latency_from_first_sight_to_pre_prepare(
+    waited: int, calm: bool, quorum: int, verdict: str | None
+) -> None:
+    """Milliseconds until the proposal, and from there to execution; T / 4 is 200."""
+    judged = Judged()
+    core = judged.core
+    for sequence in range(1, 9):
+        core.now.monotonic += (waited + quorum) * MILLISECOND
+        opened = core.now.monotonic - quorum * MILLISECOND
+        core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, carried=False, opened=opened)
+        item = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=calm)
+        assert judged.judgement.ground() is None, "eight of them, not fewer"
+        judged.judgement.on_executed(sequence, 17, [item])
     assert judged.judgement.ground() == verdict
 
 
