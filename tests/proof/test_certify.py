@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 
@@ -305,3 +306,18 @@ def test_the_tickets_page_leads_to_its_certificate_and_to_the_chain(
         files[name] = tmp_path / name
         files[name].write_bytes(platform.client.get(link).content)
     assert "admit -> ok" in say(files["certificate"], "--genesis", files["chain"])
+
+
+def test_r26_a_copy_that_lacks_the_log_below_gives_receipts_instead_of_a_path(
+    platform: Platform, tmp_path: Path
+) -> None:
+    platform.log.admit()
+    platform.log.fill(20)
+    platform.learn(10, 20)
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    with connections[ALIAS].cursor() as cursor:
+        cursor.execute("DELETE FROM ledger_consensusentry WHERE sequence < 3")
+    file = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "certificate.json")
+    assert "proved by their receipts" in say(file, "--genesis", chain)
+    platform.members.silent = {0, 1}
+    assert code_of(platform.get("tickets/TICKET-1/certificate")) == (503, "not_provable_yet")

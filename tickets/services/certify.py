@@ -148,8 +148,8 @@ def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace, c
     chain = read_chain(canonical.encode(_chain_file(network.genesis)))
     by_path: Certificate | None = None
     checkpoint = lowest_checkpoint(LEARNER_ALIAS, found.entry.sequence)
-    if checkpoint is not None:
-        by_path = msgspec.structs.replace(certificate, proof=_path_proof(found, checkpoint))
+    if checkpoint is not None and (proof := _path_proof(found, checkpoint)) is not None:
+        by_path = msgspec.structs.replace(certificate, proof=proof)
         if len(certificate_json(encode_certificate(by_path))) <= CERTIFICATE_FILE_MAX:
             verify(by_path, chain)
             return by_path
@@ -165,8 +165,12 @@ def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace, c
     raise NotProvable(*NOT_YET)
 
 
-def _path_proof(found: EntryProof, checkpoint: ProvenCheckpoint) -> CheckpointProof:
-    path = _paths.path(found.entry.sequence, checkpoint.sequence)
+def _path_proof(found: EntryProof, checkpoint: ProvenCheckpoint) -> CheckpointProof | None:
+    """None where the copy does not hold the whole log: it began with a snapshot."""
+    try:
+        path = _paths.path(found.entry.sequence, checkpoint.sequence)
+    except LookupError:
+        return None
     signatures = []
     for frame in checkpoint.frames:
         envelope = canonical.decode(Envelope, frame)
@@ -237,5 +241,8 @@ def _handover(record: OperationRecord) -> bytes:
         raise NotProvable(*NOT_YET)
     leaf, sides, path = results_path(found.bundles, record.batch_index, found.entry.timestamp)
     cluster = genesis.cluster_id(gateway().genesis)
+    proof = _path_proof(found, checkpoint)
+    if proof is None:
+        raise NotProvable(*INCOMPLETE)
     unsigned = _unsigned(found, leaf, sides, path, cluster)
-    return encode_certificate(msgspec.structs.replace(unsigned, proof=_path_proof(found, checkpoint)))
+    return encode_certificate(msgspec.structs.replace(unsigned, proof=proof))
