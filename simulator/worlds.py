@@ -184,6 +184,12 @@ WORLDS: dict[str, Drawing] = {
         silences=LOST_COMMITS,
         duration=7 * SECOND,
     ),
+    "sluggard": of(
+        "sluggard",
+        traffic=Traffic(tickets=10, pause_max=200 * MILLISECOND),
+        parameters=Parameters(checkpoint_interval=5, view_timeout=800_000),
+        duration=60 * SECOND,
+    ),
     "librarian": of(
         "librarian",
         plan=Plan(pause_max=400 * MILLISECOND, away_max=1_500 * MILLISECOND, crash=1, part=1, heal=2),
@@ -219,7 +225,6 @@ WORLDS: dict[str, Drawing] = {
             "impostor",
             "mute",
             "parrot",
-            "sluggard",
             "timekeeper",
             "twin",
             "vandal",

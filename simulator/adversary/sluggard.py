@@ -16,6 +16,8 @@ MICROSECOND = 1_000
 class Sluggard(Liar):
     """Does everything right, late: heartbeats come in time, work does not."""
 
+    slow = True
+
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         timeout = self.world.settings.parameters.view_timeout * MICROSECOND

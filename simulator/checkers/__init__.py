@@ -15,6 +15,7 @@ from simulator.checkers.history import History
 from simulator.checkers.learner import Learners
 from simulator.checkers.linearizable import Linearizable
 from simulator.checkers.low_mark import LowMark
+from simulator.checkers.office import Office
 from simulator.checkers.proofs import Proofs
 from simulator.checkers.rest import Rest
 from simulator.checkers.roots import StateRoots
@@ -45,4 +46,5 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         Bounds(world),
         Forensics(world, keys),
         Rest(world),
+        Office(world),
     ]

@@ -74,7 +74,7 @@ def digest_without_time(plant: Plant) -> None:
         plant.put(owner, "batch_digest", mutant)
 
 
-@mutant("any-epoch", "P10 R35", world="foreigner")
+@mutant("any-epoch", "P10", world="foreigner")
 def any_epoch(plant: Plant) -> None:
     """Statements of another epoch count in this one."""
     from simulator.cluster import ClusterKeys

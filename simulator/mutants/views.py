@@ -9,6 +9,7 @@ import msgspec
 from simulator.mutants.registry import Plant, mutant
 from validators.consensus import certificate, new_view, view_change
 from validators.consensus.effects import SlotRecord
+from validators.consensus.judgement import Judgement
 from validators.consensus.messages import NULL_BATCH_DIGEST
 from validators.consensus.new_view import Plan
 from validators.consensus.replica import Replica
@@ -196,6 +197,12 @@ def never_suspects(plant: Plant) -> None:
 def waiting_is_no_ground(plant: Plant) -> None:
     """Waiting work that does not move is no ground, as long as heartbeats come."""
     plant.put(Suspicion, "_progress_due", lambda self: None)
+
+
+@mutant("slowness-is-endured", "R32 P21", world="sluggard")
+def slowness_endured(plant: Plant) -> None:
+    """A primary that proposes just before patience ends stays for ever."""
+    plant.put(Judgement, "ground", lambda self: None)
 
 
 @mutant("new-view-never-awaited", "R29 P13", world="idlers")

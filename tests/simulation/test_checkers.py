@@ -26,7 +26,7 @@ def test_each_rule_and_pitfall_is_planted_or_says_why_not() -> None:
     planted = {rule for mutant in MUTANTS.values() for rule in mutant.rule.split()}
     assert planted <= RULES
     assert planted | set(NOT_PLANTED) >= RULES, RULES - planted - set(NOT_PLANTED)
-    assert not {rule for rule in NOT_PLANTED if rule in planted} - {"R34", "R35"}
+    assert not planted & set(NOT_PLANTED)
     assert len(MUTANTS) >= 30
     assert {mutant.world for mutant in MUTANTS.values()} <= set(WORLDS)
     assert all(mutant.sentence for mutant in MUTANTS.values())
