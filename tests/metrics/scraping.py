@@ -26,6 +26,12 @@ class Page:
         """The sample with exactly these labels, or None."""
         return self.samples.get((name, tuple(sorted(labels.items()))))
 
+    def number(self, name: str, **labels: str) -> float:
+        """The sample with exactly these labels, which must be there."""
+        found = self.value(name, **labels)
+        assert found is not None, f"{name} {labels}"
+        return found
+
     def of(self, name: str) -> Mapping[Labels, float]:
         """All samples of a name, by labels."""
         return {labels: value for (found, labels), value in self.samples.items() if found == name}

@@ -82,6 +82,7 @@ OPERATORS: tuple[Metric, ...] = (
     _gauge("dtvn_sequence", "Last executed sequence."),
     _gauge("dtvn_stable_sequence", "Sequence of the last stable checkpoint."),
     _gauge("dtvn_checkpoint_lag", "Executed sequences above the last stable checkpoint."),
+    _gauge("dtvn_checkpoint_interval", "Sequences from one checkpoint to the next."),
     _gauge("dtvn_behind", "Sequences that f + 1 members have executed and this node has not."),
     _counter("dtvn_caught_up_total", "Times it fetched log entries that it had missed."),
     _counter("dtvn_operations_total", "Operations executed, by kind and outcome code.", "kind", "outcome"),

@@ -118,6 +118,7 @@ def _consensus(node: Node) -> dict[str, Value]:
         "dtvn_sequence": node.executed,
         "dtvn_stable_sequence": core.log.stable,
         "dtvn_checkpoint_lag": max(0, node.executed - core.log.stable),
+        "dtvn_checkpoint_interval": core.config.checkpoint_interval,
         "dtvn_behind": _behind(node),
         "dtvn_caught_up_total": events["caught_up"],
         "ticket_state_count": {(name,): count for name, count in node.application.count_states().items()},

@@ -1,0 +1,210 @@
+"""Alert rules, dashboards and scrape files against the metrics that a node and the platform really export."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from django.test import Client
+
+from dtvn_project.environment import VARIABLES
+from tests.metrics.promql import Expression
+from tests.metrics.scraping import Page
+from tests.metrics.test_exporter import page, until
+from tests.node.running import Running
+from validators.node.metrics.names import ALL
+from validators.node.settings import SETTINGS
+from validators.processes.folder import DataFolder
+from validators.services import nodes
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
+BOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
+OF_PROMETHEUS = {"up": {"job"}}
+OF_TARGETS = {"cluster", "node", "job", "instance"}
+"""Labels that the scrape adds: see deploy/prometheus/prometheus.yml and DATA/prometheus."""
+NODE_LABELS = {metric.name: set(metric.labels) for metric in ALL}
+
+
+def rules() -> list[dict[str, Any]]:
+    content = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    return [rule for group in content["groups"] for rule in group["rules"]]
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """(where, expression) of every rule and panel."""
+    for rule in rules():
+        yield rule["alert"], rule["expr"]
+    for board in BOARDS:
+        content = json.loads(board.read_text(encoding="utf-8"))
+        for panel in content["panels"]:
+            for target in panel["targets"]:
+                yield f"{board.name}: {panel['title']}", target["expr"]
+        for variable in content["templating"]["list"]:
+            yield f"{board.name}: ${variable['name']}", variable["query"]["query"]
+
+
+def of_platform(metric: str) -> bool:
+    return metric.startswith(("dtvn_platform_", "django_"))
+
+
+def used(*, platform: bool) -> dict[str, list[tuple[str, set[str]]]]:
+    """Metric to where it is used and with which labels."""
+    found: dict[str, list[tuple[str, set[str]]]] = {}
+    for where, text in queries():
+        expression = Expression(text)
+        for metric, labels in expression.metrics.items():
+            if where.partition(": ")[2].startswith("$") and metric in ("cluster", "node"):
+                continue  # label_values(metric, label)
+            if of_platform(metric) == platform and metric not in OF_PROMETHEUS:
+                found.setdefault(metric, []).append((where, labels | expression.grouped))
+    return found
+
+
+def samples_of(page: Page) -> dict[str, set[str]]:
+    """Sample name to label names, as exported now."""
+    found: dict[str, set[str]] = {}
+    for name, labels in page.samples:
+        found.setdefault(name, set()).update(dict(labels))
+    return found
+
+
+def test_a_running_node_exports_what_rules_and_dashboards_read(measured: Running) -> None:
+    until(measured, "dtvn_voting", 1)
+    shown = page(measured)
+    samples = samples_of(shown)
+    for metric, uses in used(platform=False).items():
+        family = re.sub(r"_(bucket|sum|count)$", "", metric) if metric not in shown.types else metric
+        assert family in shown.types, f"{metric} is not exported: {uses}"
+        known = NODE_LABELS.get(family, set()) | samples.get(metric, set()) | OF_TARGETS
+        known |= {"le"} if metric.endswith("_bucket") else set()
+        for where, labels in uses:
+            assert labels <= known, f"{where}: {metric} has no label {labels - known}"
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_the_platform_exports_what_rules_and_dashboards_read() -> None:
+    nodes.register_nodes(["node0"])
+    client = Client()
+    assert client.get("/health").status_code == 200
+    shown = Page(client.get("/metrics").content.decode())
+    samples = samples_of(shown)
+    uses = used(platform=True)
+    assert uses
+    for metric, places in uses.items():
+        assert metric in shown.types, f"{metric} is not exported: {places}"
+        for where, labels in places:
+            missing = labels - samples.get(metric, set()) - OF_TARGETS
+            assert not missing, f"{where}: {metric} has no label {missing}"
+
+
+def test_labels_in_texts_of_alerts_are_there() -> None:
+    for rule in rules():
+        expression = Expression(rule["expr"])
+        shown = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        if expression.grouped:
+            assert shown <= expression.grouped, rule["alert"]
+            continue
+        for metric in expression.metrics:
+            own = NODE_LABELS.get(metric, set()) | ({"node_id"} if of_platform(metric) else set())
+            assert shown <= own | OF_TARGETS, rule["alert"]
+
+
+def test_each_alert_has_a_section_in_the_runbook_and_each_section_an_alert() -> None:
+    text = (ROOT / "docs/operations/runbook.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## (\w+)\n\n(?=\S)", text, flags=re.MULTILINE)
+    alerts = [rule["alert"] for rule in rules()]
+    assert sorted(sections) == sorted(alerts)
+    assert len(set(alerts)) == len(alerts)
+    for rule in rules():
+        assert rule["annotations"]["runbook"] == f"docs/operations/runbook.md#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert re.fullmatch(r"\d+[smh]", rule.get("for", "0s"))
+
+
+def builder() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("boards", ROOT / "deploy/grafana/build.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_dashboards_are_those_that_the_code_makes() -> None:
+    made = builder()
+    assert [board.name for board in BOARDS] == sorted(made.DASHBOARDS)
+    for board in BOARDS:
+        assert board.read_text(encoding="utf-8") == made.text(board.name), "run deploy/grafana/build.py"
+
+
+def test_dashboards_read_the_source_that_is_provisioned() -> None:
+    folder = ROOT / "deploy/grafana/provisioning"
+    [source] = yaml.safe_load((folder / "datasources/dtvn.yml").read_text())["datasources"]
+    [provider] = yaml.safe_load((folder / "dashboards/dtvn.yml").read_text())["providers"]
+    assert provider["options"]["path"].endswith("/deploy/grafana/dashboards")
+    for board in BOARDS:
+        content = json.loads(board.read_text(encoding="utf-8"))
+        places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in content["panels"]]
+        assert len(set(places)) == len(places)
+        for panel in content["panels"]:
+            assert {target["datasource"]["uid"] for target in panel["targets"]} == {source["uid"]}
+
+
+def test_prometheus_looks_where_make_up_writes() -> None:
+    content = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    jobs = content["scrape_configs"]
+    files = [path for job in jobs for found in job["file_sd_configs"] for path in found["files"]]
+    folder = DataFolder(ROOT / "data").prometheus
+    places = [(ROOT / "deploy/prometheus" / path).resolve() for path in files]
+    assert places == [folder / "nodes.json", folder / "platform.json"]
+    assert [job["job_name"] for job in jobs] == ["dtvn-nodes", "dtvn-platform"]
+    read = set(re.findall(r'job="([^"]+)"', RULES.read_text(encoding="utf-8")))
+    assert read <= {job["job_name"] for job in jobs}
+    assert content["rule_files"] == [RULES.name]
+
+
+def test_the_contracts_scrape_file_is_as_promised() -> None:
+    content = yaml.safe_load((ROOT / "config/prometheus.yml").read_text(encoding="utf-8"))
+    assert content["global"] == {
+        "scrape_interval": "15s",
+        "evaluation_interval": "15s",
+        "external_labels": {"cluster": "dtvn", "environment": "development"},
+    }
+    validators, own = content["scrape_configs"]
+    [group] = validators["static_configs"]
+    assert validators["job_name"] == "validator-nodes"
+    assert group["targets"] == [f"validator-{number}:9090" for number in range(7)]
+    assert group["labels"] == {"group": "validators"}
+    assert (own["job_name"], own["static_configs"]) == ("prometheus", [{"targets": ["localhost:9090"]}])
+
+
+def test_the_pages_of_the_handbook_name_every_metric_variable_and_key() -> None:
+    metrics = (ROOT / "docs/operations/metrics.md").read_text(encoding="utf-8")
+    ours = [metric.name for metric in ALL if metric.name.startswith("dtvn_")]
+    assert [name for name in ours if name not in metrics] == []
+    page = (ROOT / "docs/operations/configuration.md").read_text(encoding="utf-8")
+    assert [variable.name for variable in VARIABLES if f"`{variable.name}`" not in page] == []
+    keys = [setting.key for setting in SETTINGS if not setting.secret]
+    assert [key for key in keys if f"`{key}`" not in page] == []
+    assert [s.flag for s in SETTINGS if s.flag and f"`-{s.flag}`" not in page] == []
+
+
+@pytest.mark.parametrize("text", ["sum(dtvn_view", "nonsense(dtvn_view)", "dtvn_view{a}", "dtvn_view ; up"])
+def test_a_broken_expression_is_noticed(text: str) -> None:
+    with pytest.raises((AssertionError, ValueError)):
+        Expression(text)
+
+
+def test_names_and_labels_are_found_in_expressions() -> None:
+    text = 'histogram_quantile(0.95, sum by (a, le) (rate(x_bucket{b="1",c!~"2"}[5m]))) > 1 and -y < +Inf'
+    found = Expression(text)
+    assert found.metrics == {"x_bucket": {"b", "c"}, "y": set()}
+    assert found.grouped == {"a", "le"}
