@@ -17,6 +17,7 @@ from validators import genesis as g
 from validators.management.commands.validator import flags
 from validators.node.alone import UsageError
 from validators.node.kept_ports import keep_ports, kept_port
+from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder, NodeFolder
 from validators.node.logs import log_as_told, node_logger
 from validators.node.options import MetricsOptions, NodeOptions, StartError
@@ -167,6 +168,12 @@ def test_the_database_comes_from_the_environment_alone(told: Told) -> None:
     told.write({"storage": {"type": "postgresql"}})
     with pytest.raises(UsageError, match="needs DATABASE_URL"):
         told.options()
+
+
+def test_the_salt_of_development_keys_comes_from_the_environment(told: Told) -> None:
+    folder, _options = told.ready("-dev-keys", environment={"DTVN_KEY_SEED": "secret"})
+    own = g.decode(folder.genesis.read_bytes()).members[0]
+    assert peer_id(own.public_key) == "12D3KooWJYd11GLqmTjdw9wE96ocpZkd3WASz5PxivHLCxNMrc2h"
 
 
 def test_metrics_are_off_served_where_said_at_the_kept_port_or_by_default(told: Told) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from tests.node.running import Running
-from validators.node.options import MetricsOptions
+from validators.node.options import MetricsOptions, NodeOptions
 
 
 @pytest.fixture
 def measured(tmp_path: Path, django_db_blocker: Any) -> Iterator[Running]:
     """The node's ledger is a database of its own, made by the node and not by the test runner."""
     with django_db_blocker.unblock():
-        made = Running(tmp_path, MetricsOptions(port=0))
+        made = Running(tmp_path, options=NodeOptions(bind=("127.0.0.1", 0), metrics=MetricsOptions(port=0)))
         made.start()
         yield made
         made.breaks = None

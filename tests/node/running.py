@@ -15,7 +15,7 @@ from validators.link import read_seed
 from validators.node.build import Node, build_node
 from validators.node.layout import ClusterFolder
 from validators.node.logs import node_logger
-from validators.node.options import MetricsOptions, NodeOptions
+from validators.node.options import NodeOptions
 from validators.node.provision import create_demo_cluster
 from validators.node.run import Loop
 
@@ -23,8 +23,8 @@ from validators.node.run import Loop
 class Running:
     """A one-member cluster whose loop turns in a thread, so that a test can break its ledger."""
 
-    def __init__(self, data: Path, metrics: MetricsOptions | None = None) -> None:
-        self.metrics = metrics
+    def __init__(self, data: Path, *, options: NodeOptions | None = None) -> None:
+        self.options = options or NodeOptions(bind=("127.0.0.1", 0))
         create_demo_cluster(data, nodes=1, host="127.0.0.1", ports=[1])
         self.folder = ClusterFolder(data)
         self.root = self.folder.node("node0").root
@@ -42,8 +42,7 @@ class Running:
 
     def _live(self) -> None:
         logger = node_logger(self.root)
-        options = NodeOptions(bind=("127.0.0.1", 0), metrics=self.metrics)
-        self.node = build_node(self.root, logger, options)
+        self.node = build_node(self.root, logger, self.options)
         self._break_when_told(self.node)
         self._ready.set()
         self.code = Loop(self.node, self.asked.is_set, self.beats.append).run()

@@ -1,0 +1,76 @@
+"""What a node is told reaches the parts that it is about."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node.running import Running, until_commits
+from tests.waiting import wait_until
+from validators.ledger import LedgerBusy
+from validators.ledger.lock import FileLock, make_private_folder
+from validators.node import run
+from validators.node.options import NodeOptions
+
+
+@pytest.fixture(autouse=True)
+def ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
+    """A ledger is a database of its own, made by its node and not by the test runner."""
+    with django_db_blocker.unblock():
+        yield
+
+
+def test_cache_interval_and_folder_reach_door_core_and_ledger(tmp_path: Path) -> None:
+    options = NodeOptions(
+        bind=("127.0.0.1", 0),
+        remembered_max=16,
+        status_idle=700_000_000,
+        ledger_folder=tmp_path / "store",
+    )
+    node = Running(tmp_path / "data", options=options)
+    node.start()
+    with node.gateway() as gateway:
+        for _ in range(20):
+            until_commits(gateway)
+        door = node.node.host.door
+        assert door.verifications >= 20
+        wait_until(lambda: door.remembered == 16, what="the memory is full and no fuller")
+        assert node.node.core.config.status_idle == 700_000_000
+    assert node.end() == 0
+    assert (tmp_path / "store" / "ledger.sqlite3").exists()
+    assert not any((node.root / "ledger").iterdir())
+
+
+def test_a_start_waits_for_a_ledger_that_becomes_free(tmp_path: Path) -> None:
+    make_private_folder(tmp_path / "ledger")
+    held = FileLock(tmp_path / "ledger")
+    tries: list[int] = []
+
+    def build() -> Any:
+        tries.append(1)
+        lock = FileLock(tmp_path / "ledger")
+        lock.close()
+        return "built"
+
+    found: list[Any] = []
+    waiting = threading.Thread(target=lambda: found.append(run._once_free(build, 60 * 10**9, lambda: False)))
+    waiting.start()
+    wait_until(lambda: len(tries) >= 2, what="it tries again")
+    held.close()
+    waiting.join()
+    assert found == ["built"]
+
+
+@pytest.mark.parametrize(("patience", "stopping"), [(0, False), (60 * 10**9, True)])
+def test_it_does_not_wait_without_patience_or_when_told_to_stop(
+    tmp_path: Path, patience: int, stopping: bool
+) -> None:
+    make_private_folder(tmp_path / "ledger")
+    held = FileLock(tmp_path / "ledger")
+    with pytest.raises(LedgerBusy):
+        run._once_free(lambda: FileLock(tmp_path / "ledger"), patience, lambda: stopping)  # type: ignore[arg-type,return-value]
+    held.close()
