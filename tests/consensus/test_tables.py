@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.bodies import NULL_BATCH, Bodies, memory
+from validators.consensus.config import MILLISECOND, build
 from validators.consensus.evidence import KNOWN_MAX, Evidence
 from validators.consensus.executor import subtree_paths
 from validators.consensus.fetching import Fetching
@@ -21,6 +23,7 @@ from validators.consensus.outbox import Outbox
 from validators.consensus.pool import Pool, key_of
 from validators.consensus.throttle import REMEMBERED_MAX, Throttle
 from validators.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle
+from validators.genesis import Genesis, Member, Parameters
 
 OPERATION = m.Operation("seed", "default", "T", "a", "m0", 1, b"", b"")
 
@@ -275,3 +278,12 @@ def test_the_log_forgets_what_a_checkpoint_covers() -> None:
     for sequence in range(30, 1_000):
         log.remember(sequence, b"d")
     assert len(log.digests) == 4 * 32
+
+
+@pytest.mark.parametrize("view_timeout", [50_000, 200_000, 800_000, 60_000_000])
+def test_r30_an_idle_primary_beats_well_within_any_view_timeout(view_timeout: int) -> None:
+    """With T below two heartbeats an idle cluster changed views for ever."""
+    member = Member("m0", bytes(32), "127.0.0.1", 4_000)
+    genesis = Genesis("short", 1, (member,), (), Parameters(view_timeout=view_timeout))
+    config = build(genesis, bytes(32), "m0")
+    assert config.heartbeat == min(200 * MILLISECOND, config.timeout_base // 4)

@@ -49,6 +49,7 @@ class Config(msgspec.Struct, frozen=True):
     """T at rest on a local network (R31)."""
     timeout_max: int = 8 * SECOND
     heartbeat: int = 200 * MILLISECOND
+    """Of an idle primary; `build` makes it a quarter of T where T is shorter than 800 ms (R30)."""
     batch_delay: int = 1 * MILLISECOND
     """A batch that is not full waits at most this long while others are in flight."""
     pipeline: int = 8
@@ -140,6 +141,7 @@ def build(genesis: Genesis, cluster: bytes, member_id: str | None) -> Config:
         sessions_max=parameters.sessions_max,
         nonces_max=parameters.nonces_max,
         timeout_base=parameters.view_timeout * 1_000,
+        heartbeat=min(200 * MILLISECOND, parameters.view_timeout * 1_000 // 4),
     )
     check(config)
     return config
