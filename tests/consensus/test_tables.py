@@ -284,6 +284,6 @@ def test_the_log_forgets_what_a_checkpoint_covers() -> None:
 def test_r30_an_idle_primary_beats_well_within_any_view_timeout(view_timeout: int) -> None:
     """With T below two heartbeats an idle cluster changed views for ever."""
     member = Member("m0", bytes(32), "127.0.0.1", 4_000)
-    genesis = Genesis("short", 1, (member,), (), Parameters(view_timeout=view_timeout))
+    genesis = Genesis("short", 1, (member,), (), Parameters(view_timeout=view_timeout), demo=True)
     config = build(genesis, bytes(32), "m0")
     assert config.heartbeat == min(200 * MILLISECOND, config.timeout_base // 4)
