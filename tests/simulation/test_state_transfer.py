@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from simulator.cluster import Cluster
 from simulator.disk import CrashPoint
 from simulator.draw import Draw
 from simulator.faults import Plan
-from simulator.network import PERFECT
+from simulator.network import PERFECT, kind_of_frame
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.workload import Crowd, Traffic
@@ -44,7 +45,9 @@ class Told(Onlooker):
 class Story:
     """Four members at work; r3 is down while the others go on for a while."""
 
-    def __init__(self, seed: int = 7, *, lose: bool = True, lag: int = 20, **liars: str) -> None:
+    def __init__(
+        self, seed: int = 7, *, lose: bool = True, lag: int = 20, tickets: int = 30, **liars: str
+    ) -> None:
         parameters = Parameters(checkpoint_interval=5)
         settings = Settings(quality=PERFECT, transfer_lag=lag, parameters=parameters)
         cluster = self.cluster = Cluster(seed, settings)
@@ -56,7 +59,7 @@ class Story:
             cluster.world,
             cluster.gateways,
             cluster.world.dice.fork("crowd"),
-            Traffic(pause_max=20 * MILLISECOND),
+            Traffic(tickets=tickets, pause_max=20 * MILLISECOND),
         )
         cluster.world.after(100 * MILLISECOND, self.crowd.start)
         cluster.world.run_for(SECOND)
@@ -265,3 +268,28 @@ def test_r11_no_member_ever_contradicts_what_it_said_with_the_disk_it_lost(seed:
     """The speech checker remembers every vote of a key, across lost disks."""
     report = wiped_world(seed, members)
     assert report.violation is None, f"seed {seed}, {members} members: {report.checker}: {report.violation}"
+
+
+class Answers(Onlooker):
+    """When each member sent groups of its state."""
+
+    def __init__(self, story: Story) -> None:
+        self.at: dict[str, list[int]] = {}
+        self._world = story.cluster.world
+
+    def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
+        if kind_of_frame(frame) is m.Groups:
+            self.at.setdefault(node.name, []).append(self._world.time)
+
+
+def test_r25_serving_a_state_never_holds_up_the_source() -> None:
+    """Answers are small and spaced, whoever asks; several sources share the work."""
+    story = Story(tickets=200)
+    answers = Answers(story)
+    story.cluster.world.audience.add(answers)
+    story.back()
+    assert story.missing > 0
+    assert len(answers.at) > 1
+    for times in answers.at.values():
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert min(gaps, default=10 * MILLISECOND) >= 9 * MILLISECOND
