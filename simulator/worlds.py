@@ -218,6 +218,7 @@ WORLDS: dict[str, Drawing] = {
     **{
         kind: of(kind)
         for kind in (
+            "crammer",
             "equivocator",
             "flooder",
             "foreigner",

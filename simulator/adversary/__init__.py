@@ -9,6 +9,7 @@ from simulator.adversary.base import Liar
 from simulator.adversary.boaster import Boaster
 from simulator.adversary.byzzfuzz import ByzzFuzz
 from simulator.adversary.censor import Censor
+from simulator.adversary.crammer import Crammer
 from simulator.adversary.equivocator import Equivocator
 from simulator.adversary.flooder import Flooder
 from simulator.adversary.foreigner import Foreigner
@@ -36,6 +37,7 @@ SIMPLE: dict[str, type[Liar]] = {
     "boaster": Boaster,
     "byzzfuzz": ByzzFuzz,
     "censor": Censor,
+    "crammer": Crammer,
     "equivocator": Equivocator,
     "flooder": Flooder,
     "foreigner": Foreigner,
