@@ -259,14 +259,17 @@ def test_row_15_sizes_are_refused_before_anything_is_decoded() -> None:
     assert refused(PAPER, pre_prepare(request)) is Reason.TOO_LARGE
 
 
-def test_row_15_the_memory_of_valid_frames_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "VERIFIED_CACHE_MAX", 4)
+def test_row_15_the_memory_of_valid_frames_is_bounded() -> None:
     paper = Paper()
+    assert paper.door.remembered_max == limits.VERIFIED_CACHE_MAX
+    paper.door.remembered_max = 4
     for sequence in range(10):
         paper.verify(paper.sign(m.Prepare(EPOCH, 1, 0, sequence, b"d" * 32)))
-    assert len(paper.door._valid) == 4
+    assert paper.door.remembered == 4
     paper.verify(paper.sign(m.Prepare(EPOCH, 1, 0, 0, b"d" * 32)))
-    assert paper.door.verifications == 11, "forgotten, so checked again"
+    assert (paper.door.verifications, paper.door.recognitions) == (11, 0), "forgotten, so checked again"
+    paper.verify(paper.sign(m.Prepare(EPOCH, 1, 0, 0, b"d" * 32)))
+    assert (paper.door.verifications, paper.door.recognitions) == (11, 1)
 
 
 # --- one signature scheme (row 12) ---------------------------------------------------------------
