@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import zmq
 
-from validators.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Record
+from validators.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install, Record
 from validators.feed.progress import SEQUENCE_BYTES
 from validators.ports import Journal, Recovery
 
@@ -55,6 +55,9 @@ class AnnouncingJournal:
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
         self._journal.materialise(changes, sequence, timestamp)
         self._publisher.announce(sequence)
+
+    def install(self, install: Install) -> None:
+        self._journal.install(install)
 
     def load(self) -> Recovery:
         recovery = self._journal.load()
