@@ -104,7 +104,7 @@ def _draw(seed: int) -> Draw:
     )
     traffic = Traffic(
         tickets=dice.pick((3, 30)),
-        pause_max=dice.pick((20 * MILLISECOND, 100 * MILLISECOND, 400 * MILLISECOND)),
+        pause_max=dice.pick((20 * MILLISECOND, 100 * MILLISECOND, 400 * MILLISECOND)) * (1 + members // 8),
     )
     liars = dice.below(quorum.faults(members) + 1) if not bare else 0
     return Draw(
@@ -112,7 +112,7 @@ def _draw(seed: int) -> Draw:
         traffic=traffic,
         plan=Plan(heal=1) if bare else _plan(dice, members),
         adversaries=tuple(dice.pick(ADVERSARIES) for _ in range(liars)),
-        duration=dice.between(2, 12) * SECOND,
+        duration=dice.between(2, 9) * SECOND,
         rogue=not bare and dice.hit(0.3),
     )
 

@@ -46,7 +46,14 @@ class Story:
     """Four members at work; r3 is down while the others go on for a while."""
 
     def __init__(
-        self, seed: int = 7, *, lose: bool = True, lag: int = 20, tickets: int = 30, **liars: str
+        self,
+        seed: int = 7,
+        *,
+        lose: bool = True,
+        lag: int = 20,
+        tickets: int = 30,
+        first: Any = None,
+        **liars: str,
     ) -> None:
         parameters = Parameters(checkpoint_interval=5)
         settings = Settings(quality=PERFECT, transfer_lag=lag, parameters=parameters)
@@ -63,6 +70,9 @@ class Story:
         )
         cluster.world.after(100 * MILLISECOND, self.crowd.start)
         cluster.world.run_for(SECOND)
+        if first is not None:
+            first(cluster.world)
+            cluster.world.run_for(3 * SECOND)
         self.node = cluster.world.nodes["r3"]
         self.node.crash()
         if lose:
@@ -293,3 +303,14 @@ def test_r25_serving_a_state_never_holds_up_the_source() -> None:
     for times in answers.at.values():
         gaps = [later - earlier for earlier, later in pairwise(times)]
         assert min(gaps, default=10 * MILLISECOND) >= 9 * MILLISECOND
+
+
+def test_r11_a_wiped_member_enters_a_view_that_rests_on_the_word_it_forgot() -> None:
+    """The NEW-VIEW of view 1 names r3's VIEW-CHANGE, since r0 was dead; then r3 loses its ledger."""
+    story = Story(first=lambda world: world.nodes["r0"].crash())
+    world = story.cluster.world
+    world.start(world.nodes["r0"])
+    story.back()
+    assert story.node.look is not None
+    assert story.node.look().view == world.nodes["r1"].view() > 0
+    assert story.told.of("votes_again")

@@ -1,0 +1,39 @@
+"""Each liar alone, as the first primary, against four honest rules: safe, live, and really lying."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.adversary import ADVERSARIES
+from simulator.campaign import Task, run
+from simulator.worlds import WORLDS
+
+
+def test_there_are_at_least_fifteen_and_each_has_a_world_of_its_own() -> None:
+    assert len(ADVERSARIES) >= 15
+    assert set(ADVERSARIES) <= set(WORLDS)
+
+
+@pytest.mark.parametrize("kind", ADVERSARIES)
+def test_one_liar_of_four_breaks_no_promise(kind: str) -> None:
+    report = run(Task(1, kind))
+    assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
+    assert report.adversaries == (kind,)
+    assert report.outcomes > 50
+
+
+@pytest.mark.parametrize(
+    ("kind", "marks"),
+    [
+        ("equivocator", {"evidence.double_proposal", "evidence.prepare", "evidence.commit"}),
+        ("forger", {"evidence.checkpoint"}),
+        ("crammer", {"ordering.withheld_bad_batch"}),
+        ("timekeeper", {"ordering.withheld_bad_timestamp"}),
+        ("idler", {"note.suspected.no_progress"}),
+    ],
+)
+def test_a_liar_is_noticed(kind: str, marks: set[str]) -> None:
+    reached: set[str] = set()
+    for seed in (0, 1, 2):
+        reached |= set(run(Task(seed, kind)).probes)
+    assert reached & marks, sorted(reached)
