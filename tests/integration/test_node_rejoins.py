@@ -12,7 +12,8 @@ import pytest
 
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Issue, Validate
+from tickets.machine import Issue, Validate, read_state
+from tickets.services import network, reading
 from validators.gateway.client import Gateway
 
 pytestmark = pytest.mark.integration
@@ -108,9 +109,26 @@ def test_a_node_whose_data_is_deleted_under_load_takes_the_state_and_follows(tmp
         assert len(found) == 1, "the same state everywhere"
         assert cluster.ticket(gateway, 3, "T-7")["ticket"]["State"] == "VALIDATED"
         grow_past(cluster, gateway)
+        reads_promise_what_they_say(gateway)
         assert cluster.stop(3) == [0]
         cluster.start(3)
         wait_until(lambda: cluster.status(gateway, 3).get("voting"), what="restarts included")
+
+
+def reads_promise_what_they_say(gateway: Gateway) -> None:
+    """R18, out of real nodes: the state of a checkpoint with its proof, and an ordered barrier."""
+    network.use(gateway)
+    try:
+        found = reading.quorum_read("default", "T-7")
+        assert found.ticket is not None
+        state = read_state(found.ticket[0])
+        assert state is not None
+        assert (state.ticket, state.state.name) == ("T-7", "VALIDATED")
+        assert found.sequence > SEQUENCES
+        assert reading.quorum_read("default", "NOBODY").ticket is None
+        assert reading.barrier() > found.sequence
+    finally:
+        network.use(None)
 
 
 def grow_past(cluster: Cluster, gateway: Gateway) -> None:

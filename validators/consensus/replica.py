@@ -181,7 +181,7 @@ class Replica:
             reason = self._refuse_sender(message)
             if reason is not None:
                 return reason
-            if message.sender == self.index:
+            if message.sender == self.index and not self._may_have_said(kind):
                 return self.own.refuse(message)
         return refuse(message, header.peer.member)
 
@@ -393,13 +393,18 @@ class Replica:
             reason = Reason.WRONG_KIND
         elif kind in STATEMENTS:
             reason = self._refuse_sender(message)
-            if reason is None and message.sender == self.index:
+            if reason is None and message.sender == self.index and not self._may_have_said(kind):
                 self.own.on_own(verified)
                 return
         if handler is None or reason is not None:
             self.outbox.refused(reason or Reason.WRONG_KIND, verified)
             return
         handler(verified)
+
+    def _may_have_said(self, kind: type[Any]) -> bool:
+        """Whether an own statement is taken as any member's: without a vote, what led into a view is, or
+        this replica could never enter a view that rests on the word it forgot (R11)."""
+        return not self.voting and kind in (ViewChange, NewView)
 
     def _refuse_sender(self, message: Any) -> Reason | None:
         if message.epoch != self.config.epoch:
