@@ -64,46 +64,50 @@ def test_x17_every_node_of_a_cluster_tells_the_truth_over_http(measured: Measure
     assert submit(gateway, [operation(Seed())])[0].code == "ok"
     tickets = ["TICKET-001", "TICKET-002", "TICKET-003"]
     assert [submit(gateway, [operation(Validate(), ticket)])[0].code for ticket in tickets] == ["ok"] * 3
+    judged = 0
     for index in range(NODES):
-        page = measured.until(index, "consensus_success_total", 3)
+        measured.until(index, "consensus_success_total", 3)
+        page = measured.until(index, "peer_count", 3)
         assert {metric.name for metric in ALL} <= set(page.types)
         assert {m.name: m.kind for m in CONTRACT} == {m.name: page.types[m.name] for m in CONTRACT}
         assert page.value("consensus_success_total") == page.value("tickets_validated_total") == 3
         assert page.value("ticket_state_count", state="ISSUED") == 497
         assert page.value("peer_count") == 3
         assert page.value("dtvn_members_needed") == 3
-        assert page.value("dtvn_is_primary") == float(index == 0)
+        assert page.value("dtvn_is_primary") == float(page.number("dtvn_view") % NODES == index)
         others = {f"node{other}" for other in range(NODES) if other != index}
         connected = {dict(labels)["peer"]: value for labels, value in page.of("dtvn_peer_connected").items()}
         assert connected == dict.fromkeys(others, 1)
         [info] = page.of("dtvn_node_info")
         assert dict(info)["node_id"] == f"node{index}"
-        votes = page.value("dtvn_messages_total", direction="received", kind="Commit")
-        assert votes is not None
-        assert votes > 0
-        phases = page.value("dtvn_phase_seconds_count", phase="prepare")
-        assert phases == page.value("dtvn_phase_seconds_count", phase="commit")
-        if index:
-            offset = page.value("dtvn_clock_offset_seconds", peer="node0")
-            assert offset is not None
-            assert abs(offset) < 10 * MARGIN, "one clock: only the way counts"
+        assert page.number("dtvn_messages_total", direction="received", kind="Commit") > 0
+        assert page.number("dtvn_phase_seconds_count", phase="prepare") > 0
+        assert page.number("dtvn_phase_seconds_count", phase="commit") > 0
+        offsets = {
+            dict(labels)["peer"]: found for labels, found in page.of("dtvn_clock_offset_seconds").items()
+        }
+        assert set(offsets) <= others
+        assert all(abs(offset) < 10 * MARGIN for offset in offsets.values()), "one clock: only the way counts"
+        judged += len(offsets)
+    assert judged > 0
 
 
 def test_a_view_change_is_seen_and_the_page_dies_with_its_node(measured: Measured) -> None:
     gateway = measured.gateway()
     measured.ready(gateway)
-    measured.until(0, "dtvn_is_primary", 1)
-    measured.kill(0)
+    view = int(measured.until(0, "peer_count", 3).number("dtvn_view"))
+    leader = view % NODES
+    measured.kill(leader)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", measured.ports[0]))
+        socket.create_connection(("127.0.0.1", measured.ports[leader]))
     assert submit(gateway, [operation(Issue(), "T-1")])[0].code == "ok"
-    for index in (1, 2, 3):
-        page = measured.until(index, "dtvn_view_changes_installed_total", 1)
-        assert (page.value("dtvn_view_changes_attempted_total") or 0) >= 1
-        assert (measured.until(index, "dtvn_view", 1).value("dtvn_view") or 0) >= 1
-        assert page.value("dtvn_peer_connected", peer="node0") == 0
-    measured.start(0)
-    measured.until(0, "peer_count", 3)
+    for index in set(range(NODES)) - {leader}:
+        page = measured.until(index, "dtvn_view", view + 1)
+        assert page.number("dtvn_view_changes_attempted_total") >= 1
+        assert page.number("dtvn_view_changes_installed_total") >= 1
+        assert page.number("dtvn_peer_connected", peer=f"node{leader}") == 0
+    measured.start(leader)
+    measured.until(leader, "peer_count", 3)
 
 
 def ended(tmp_path: Path, *flags: str, settings: dict[str, str] | None = None) -> tuple[int, str]:
