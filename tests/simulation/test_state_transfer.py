@@ -19,7 +19,7 @@ from simulator.network import PERFECT, kind_of_frame
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.workload import Crowd, Traffic
-from simulator.world import Settings
+from simulator.world import Settings, World
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
 from validators.genesis import Parameters
@@ -72,7 +72,6 @@ class Story:
         cluster.world.run_for(SECOND)
         if first is not None:
             first(cluster.world)
-            cluster.world.run_for(3 * SECOND)
         self.node = cluster.world.nodes["r3"]
         self.node.crash()
         if lose:
@@ -307,10 +306,16 @@ def test_r25_serving_a_state_never_holds_up_the_source() -> None:
 
 def test_r11_a_wiped_member_enters_a_view_that_rests_on_the_word_it_forgot() -> None:
     """The NEW-VIEW of view 1 names r3's VIEW-CHANGE, since r0 was dead; then r3 loses its ledger."""
-    story = Story(first=lambda world: world.nodes["r0"].crash())
+
+    def view_without_r0(world: World) -> None:
+        world.nodes["r0"].crash()
+        assert world.run_for(20 * SECOND, done=lambda: world.nodes["r3"].view() == 1)
+        world.start(world.nodes["r0"])
+        assert world.run_for(20 * SECOND, done=lambda: world.nodes["r0"].view() == 1)
+
+    story = Story(first=view_without_r0)
     world = story.cluster.world
-    world.start(world.nodes["r0"])
-    story.back()
+    story.back(6)
     assert story.node.look is not None
     assert story.node.look().view == world.nodes["r1"].view() > 0
     assert story.told.of("votes_again")
