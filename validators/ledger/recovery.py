@@ -20,7 +20,6 @@ from validators.consensus.effects import (
     SlotRecord,
 )
 from validators.consensus.log_tree import Frontier, append, root
-from validators.consensus.needs import Base
 from validators.consensus.messages import (
     NULL_BATCH_DIGEST,
     Batch,
@@ -29,6 +28,7 @@ from validators.consensus.messages import (
     bundle_digest,
     entry_hash,
 )
+from validators.consensus.needs import Base
 from validators.ledger import encoding
 from validators.ledger.bodies import Bodies
 from validators.ledger.errors import LedgerDamaged
