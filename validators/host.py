@@ -21,13 +21,14 @@ from validators.consensus.effects import (
     Note,
     Now,
     Reason,
+    Successor,
 )
 from validators.consensus.verified import Header, Inbound, Peer, Verified
 from validators.log_server import LogServer
 from validators.ports import Clock, Journal, Recovery, Signer, Transport, Watcher
 from validators.wire import Door, PeerError
 
-__all__ = ["Core", "Host", "Installed", "TurnLost"]
+__all__ = ["Core", "EpochOver", "Host", "Installed", "TurnLost"]
 
 MATERIALISE_AFTER = 50_000_000
 """Nanoseconds that state rows may lag behind the log while traffic flows (R9 allows 100 ms)."""
@@ -54,13 +55,22 @@ class TurnLost(Exception):
     """A turn could not be made durable or broke an invariant: this host is dead. See __cause__."""
 
 
+class EpochOver(Exception):
+    """Cause of a TurnLost that is none: a host of the next epoch goes on from the ledger (R35)."""
+
+    def __init__(self, successor: Successor) -> None:
+        super().__init__(successor.membership.epoch)
+        self.successor = successor
+
+
 class Installed(Exception):
     """Cause of a TurnLost that is none: a snapshot is in the ledger now, and a new host goes on from it."""
 
 
 class Host:
     """Runs one core over ports. `answer_query` tells what `Query` asks, outside consensus. `rows_lag`:
-    nanoseconds that state rows wait for more even when nothing else is to do; 0 where people read them."""
+    nanoseconds that state rows wait for more even when nothing else is to do; 0 where people read them.
+    `epoch`: the one that the core lives in."""
 
     def __init__(
         self,
@@ -75,6 +85,7 @@ class Host:
         watcher: Watcher,
         answer_query: Callable[[m.Query], m.Answer],
         rows_lag: int = 0,
+        epoch: int = 0,
     ) -> None:
         self.core = core
         self.application = application
@@ -86,6 +97,7 @@ class Host:
         self.watcher = watcher
         self.answer_query = answer_query
         self.rows_lag = rows_lag
+        self.epoch = epoch
         self.log_server = LogServer(journal, transport, signer)
         self.executed = 0
         self._queries: list[tuple[Peer, m.Query]] = []
@@ -177,9 +189,18 @@ class Host:
         elif isinstance(message, m.Query):
             if len(self._queries) < QUERIES_MAX:
                 self._queries.append((header.peer, message))
+        elif isinstance(message, m.Status) and message.epoch < self.epoch:
+            self._hand_over(header.peer, message.epoch, now)
         elif not isinstance(message, m.Hello):
             return False
         return True
+
+    def _hand_over(self, peer: Peer, epoch: int, now: Now) -> None:
+        """A member lives in an epoch that is over: show it what ended it. Nothing secret, and asked by
+        whoever holds the connection: no signature need be checked."""
+        following = self.application.epoch(epoch + 1)
+        if following is not None:
+            self.log_server.on_lagging(peer, following.after, now)
 
     def _finish(self, effects: Effects, now: Now) -> None:
         if effects.persist:
@@ -204,6 +225,9 @@ class Host:
             self.watcher.notice(note)
         if effects.install is not None:
             self._install(effects.install)
+        if effects.successor is not None:
+            self._dead = True
+            raise TurnLost("the epoch is over") from EpochOver(effects.successor)
 
     def _install(self, install: Install) -> None:
         """Everything of this turn was said; the state in memory is of no use any more."""

@@ -35,6 +35,9 @@ CERTIFIED_RANGE_BYTES_MAX = 9 * 1024 * 1024
 REQUESTS_MAX = 128
 """Range requests waiting; further ones are dropped and asked again."""
 
+HAND_OVER_EVERY = 200_000_000
+"""Nanoseconds between two hand-overs shown to one connection."""
+
 CONNECTIONS_MAX = 4
 """Of these requests, and of the followers, so many may belong to one principal or member."""
 
@@ -64,6 +67,8 @@ class LogServer:
         self._last = 0
         self._behind = False
         self._whole = False
+        self._handed: dict[str, int] = {}
+        """Connection -> when it may be shown a hand-over again."""
 
     def begin(self, last: int) -> None:
         """The log holds entries 1..last (at start)."""
@@ -79,6 +84,18 @@ class LogServer:
         if _has_room(self._followers, peer, name, FOLLOWERS_MAX):
             until = now.monotonic + FOLLOW_TIME
             self._followers[name] = _Follower(peer=peer, next=max(1, message.first), until=until)
+
+    def on_lagging(self, peer: Peer, sequence: int, now: Now) -> None:
+        """A member of an epoch that is over: its certificate is at `sequence`, sent now and then (R35)."""
+        name = _name(peer)
+        if now.monotonic < self._handed.get(name, 0):
+            return
+        if len(self._handed) >= REQUESTS_MAX:
+            self._handed.clear()
+        self._handed[name] = now.monotonic + HAND_OVER_EVERY
+        checkpoint = self._journal.checkpoint_from(sequence)
+        if checkpoint is not None and checkpoint.sequence == sequence:
+            self._transport.answer(peer, self._signer.link(_message([], checkpoint.frames)))
 
     def on_entry(self, record: EntryRecord) -> None:
         """A newly durable entry."""
@@ -150,6 +167,8 @@ class LogServer:
         records = list(self._journal.entries(first, last, RANGE_BYTES_MAX))
         if not records:
             return 0
+        # One range, one epoch: whoever is in an older one has no keys for the rest (R35).
+        records = [r for r in records if r.entry.epoch == records[0].entry.epoch]
         certificate: tuple[bytes, ...] = ()
         if any(not record.commits for record in records):
             checkpoint = self._journal.checkpoint_from(first)
@@ -161,6 +180,10 @@ class LogServer:
             if records[-1].entry.sequence < checkpoint.sequence:
                 return 0  # some below it are missing here: a snapshot was installed
             certificate = checkpoint.frames
+        elif first == last:
+            checkpoint = self._journal.checkpoint_from(first)
+            if checkpoint is not None and checkpoint.sequence == first:
+                certificate = checkpoint.frames
         self._transport.answer(peer, self._signer.link(_message(records, certificate)))
         return records[-1].entry.sequence
 

@@ -19,8 +19,10 @@ from validators.consensus.effects import (
     SlotRecord,
     StateRecord,
 )
+from validators.consensus.membership import Membership
 from validators.consensus.needs import Recovery
 from validators.consensus.verified import VerifiedBundle
+from validators.genesis import Parameters
 
 SLOT_PHASES = ("pre_prepare", "prepare", "commit", "prepared", "checkpoint")
 
@@ -85,6 +87,12 @@ class KeyValue:
         """Nothing is kept."""
 
     def staging(self, manifest: bytes, root: bytes) -> None:
+        return None
+
+    def membership(self) -> Membership:
+        return Membership(0, 0, (), Parameters())
+
+    def epoch(self, number: int) -> None:
         return None
 
     def principal_key(self, name: str) -> bytes | None:

@@ -54,6 +54,7 @@ def config_for(index: int | None, members: int, **changes: Any) -> Config:
     config = Config(
         cluster=CLUSTER,
         epoch=0,
+        base=0,
         members=tuple(f"m{i}" for i in range(members)),
         index=index,
         checkpoint_interval=interval,

@@ -123,7 +123,6 @@ BAD_PROOFS: dict[str, Callable[[Forge], bytes]] = {
     "a checkpoint with a sender twice": lambda f: f.cluster.sign(
         m.ViewChange(0, 1, 3, f.checkpoint(10, voters=[0, 1, 1]), ())
     ),
-    "a checkpoint between intervals": lambda f: f.change(1, 3, 15),
 }
 
 

@@ -343,7 +343,7 @@ def test_r5_what_is_settled_is_refused_before_its_signature() -> None:
         m.Prepare(0, 9, 0, 1, digest): Reason.UNKNOWN_SENDER,
         m.Prepare(1, 2, 0, 1, digest): Reason.WRONG_EPOCH,
         m.PrePrepare(0, 0, 0, 1, digest): Reason.SECOND_MESSAGE,
-        m.Checkpoint(0, 2, 7, digest, digest, 0): Reason.MALFORMED,
+        m.Checkpoint(0, 2, 1, digest, digest, 0): Reason.MALFORMED,
         m.Checkpoint(0, 2, 700, digest, digest, 0): Reason.OUTSIDE_WINDOW,
         m.ViewChange(0, 2, 0, (), ()): Reason.OLD_VIEW,
         m.NewView(0, 0, 0, (), ()): Reason.OLD_VIEW,

@@ -64,9 +64,7 @@ def test_r9_only_a_turn_that_executed_and_speaks_to_clients_is_not_synced(
     bench.hear(bench.vote())
     bench.host.turn()
     assert bench.journal.synced == synced
-    assert bench.tape.words()[:2] == ["receive", "persist"], (
-        "written before anybody hears of it"
-    )
+    assert bench.tape.words()[:2] == ["receive", "persist"], "written before anybody hears of it"
 
 
 @pytest.mark.parametrize("error", [JournalError("io"), JournalFull("full"), JournalFenced("other")])

@@ -64,9 +64,10 @@ def sealed(bundle: Bundle) -> VerifiedBundle:
 class Machine:
     """The application under test, its log position, and one session per principal."""
 
-    def __init__(self, founded: Genesis | None = None) -> None:
+    def __init__(self, founded: Genesis | None = None, *, searched: bool = True) -> None:
         self.genesis = founded or genesis()
-        self.application = TicketApplication(self.genesis, cluster_id(self.genesis), searched=True)
+        self.searched = searched
+        self.application = self._fresh()
         self.sequence = 0
         self.now = START
         self.sessions: dict[str, tuple[int, int]] = {}
@@ -159,6 +160,15 @@ class Machine:
         shown = self.show(ticket)
         return "" if shown is None else shown.state.name
 
+    def _fresh(self) -> TicketApplication:
+        """Signatures of members' words are good here when they are of the member's key, repeated."""
+        return TicketApplication(
+            self.genesis,
+            cluster_id(self.genesis),
+            searched=self.searched,
+            verify=lambda key, _data, signature: signature == 2 * key,
+        )
+
     def save(self) -> None:
         """Take the changed rows as a ledger would."""
         for change in self.application.changes():
@@ -171,8 +181,9 @@ class Machine:
     def reload(self, *, backwards: bool = False) -> TicketApplication:
         """A fresh application loaded from the rows saved so far."""
         rows = list(self.rows.values())
-        fresh = TicketApplication(self.genesis, cluster_id(self.genesis), searched=True)
-        fresh.load(reversed(rows) if backwards else rows)
+        fresh = self._fresh()
+        ordered = sorted(reversed(rows) if backwards else rows, key=lambda row: row.table != "membership")
+        fresh.load(ordered)
         return fresh
 
 

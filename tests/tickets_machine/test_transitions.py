@@ -15,6 +15,7 @@ from tickets.machine import (
     Dispute,
     Issue,
     OpenSession,
+    Reconfigure,
     Resolve,
     RevokePrincipal,
     RotatePrincipal,
@@ -26,6 +27,8 @@ from tickets.machine import (
 )
 from tickets.machine.administration import KINDS
 from tickets.machine.transitions import ACTIONS, CAPABILITY, TRANSITIONS
+from validators.consensus.membership import Change
+from validators.genesis import Member
 
 ROADS: dict[State, tuple[Command, ...]] = {
     State.ISSUED: (),
@@ -94,7 +97,7 @@ def test_no_action_leads_out_of_an_admission_so_at_most_one_can_stand() -> None:
 
 def test_every_action_of_the_table_takes_a_capability() -> None:
     kinds = {"resolve" if action in ("clear", "uphold") else action for action in ACTIONS}
-    assert kinds | {"issue", "seed", *KINDS} == set(CAPABILITY)
+    assert kinds | {"issue", "seed", "reconfigure", *KINDS} == set(CAPABILITY)
 
 
 def test_an_admission_is_both_steps_at_once() -> None:
@@ -259,6 +262,12 @@ def test_every_ordered_reason_can_be_met(monkeypatch: pytest.MonkeyPatch) -> Non
         "principal_not_found": Machine().do(RevokePrincipal("nobody")),
         "key_in_use": Machine().do(RotatePrincipal("scanner", b"g" * 32)),
         "last_admin": Machine().do(RevokePrincipal("gateway")),
+        "wrong_epoch": Machine().do(Reconfigure(Change(epoch=3, leaves="node0"))),
+        "not_alone": beside_others(Reconfigure(Change(epoch=0, leaves="node0"))),
+        "member_not_found": Machine().do(Reconfigure(Change(epoch=0, leaves="nobody"))),
+        "member_exists": Machine().do(Reconfigure(Change(epoch=0, joins=(NEWCOMER,)))),
+        "not_ready": Machine(genesis(members=5)).do(Reconfigure(Change(epoch=0, leaves="node0"))),
+        "too_few_members": Machine().do(Reconfigure(Change(epoch=0, leaves="node0"))),
     }
     assert met == {code: code for code in reasons.NUMBER_OF}
 
@@ -282,11 +291,19 @@ def test_codes_survive_packing() -> None:
     assert reasons.pack(("ok",) * 100) == b""
 
 
+def beside_others(command: Command) -> str:
+    machine = Machine()
+    return machine.order(machine.operation(command), machine.operation(Barrier()))[0].code
+
+
+NEWCOMER = Member("node1", b"n" * 32, "127.0.0.1", 4_009)
+
 WITH_FIELDS: dict[str, commands.Command] = {
     "resolve": Resolve(verdict="uphold"),
     "add_principal": AddPrincipal("door", b"n" * 32),
     "rotate_principal": RotatePrincipal("door", b"n" * 32),
     "revoke_principal": RevokePrincipal("door"),
+    "reconfigure": Reconfigure(Change(epoch=0, leaves="node0")),
 }
 """Commands that cannot be made of nothing."""
 

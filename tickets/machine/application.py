@@ -15,9 +15,10 @@ from tickets.machine.snapshot import Proof, Staging
 from tickets.machine.state import MachineState
 from tickets.machine.ticket import TicketState, read_state, row_of
 from tickets.machine.transitions import NAMES
-from validators import canonical
+from validators import canonical, signatures
 from validators.consensus.application import BundleResult, Execution, Item, Repeated
 from validators.consensus.effects import ApplicationChange, Reason
+from validators.consensus.membership import Membership, Verify
 from validators.consensus.messages import Bundle, Outcome, bundle_digest
 from validators.consensus.sessions import ExecutedBundle
 from validators.consensus.verified import VerifiedBundle
@@ -28,21 +29,27 @@ __all__ = ["TicketApplication"]
 UNOPENED = (0, 0)
 """Session of a bundle that opens one (R12)."""
 
-EPOCH = 0
-"""Epoch of the members that genesis names. No ordered operation begins another one."""
-
 
 class TicketApplication:
     """The replicated state of one cluster (implements validators.consensus.application.Application).
 
     `searched`: where its rows are searched, tickets are told as TicketRows, else as TicketBytes.
+    `verify`: how signatures inside operations are checked; the simulator brings its own scheme.
     """
 
-    def __init__(self, genesis: Genesis, cluster_id: bytes, *, searched: bool = False) -> None:
+    def __init__(
+        self,
+        genesis: Genesis,
+        cluster_id: bytes,
+        *,
+        searched: bool = False,
+        verify: Verify = signatures.verify,
+    ) -> None:
         self._genesis = genesis
         self._cluster_id = cluster_id
         self._searched = searched
-        self._state = MachineState(genesis, cluster_id, searched=searched)
+        self._verify = verify
+        self._state = MachineState(genesis, cluster_id, verify, searched=searched)
 
     def __len__(self) -> int:
         """Number of tickets."""
@@ -59,6 +66,7 @@ class TicketApplication:
         """Apply a batch in order; duplicates, unknown sessions and later epochs are skipped (R12,
         R19)."""
         self._state.begin(sequence, timestamp)
+        self._state.operations.alone = len(bundles) == 1 and len(bundles[0].bundle.operations) == 1
         results: list[BundleResult | None] = []
         index = 0
         for verified in bundles:
@@ -77,11 +85,11 @@ class TicketApplication:
         """Why this bundle need not be ordered; None too when it was executed (ask `repeated`)."""
         if bundle.principal not in self._state.principals:
             return Reason.UNKNOWN_SENDER
-        if bundle.epoch > EPOCH:
+        if bundle.epoch > self._state.memberships.now.epoch:
             return Reason.WRONG_EPOCH
         if not bundle.operations:
             return Reason.MALFORMED
-        if len(bundle.operations) > self._genesis.parameters.batch_operations_max:
+        if len(bundle.operations) > self._state.memberships.now.parameters.batch_operations_max:
             return Reason.TOO_LARGE
         if self.repeated(bundle) is not None:
             return None
@@ -150,6 +158,24 @@ class TicketApplication:
         """Public key behind a principal's name on the wire, retired or not, or None (R15)."""
         return self._state.principals.key(name)
 
+    def membership(self) -> Membership:
+        """The newest epoch that the executed log has begun (R35)."""
+        return self._state.memberships.now
+
+    def epoch(self, number: int) -> Membership | None:
+        """An epoch that the executed log has begun, or None."""
+        return self._state.memberships.epoch(number)
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        """Public key of a member in an epoch, or None (wire.Keys)."""
+        found = self._state.memberships.epoch(epoch)
+        return found.members[index].public_key if found and 0 <= index < len(found.members) else None
+
+    @property
+    def member_names(self) -> Sequence[str]:
+        """Ids of all members ever, in the vector clock's order."""
+        return self._state.memberships.names
+
     @property
     def principals(self) -> Principals:
         """Who may sign requests, as of the last execution. To look at, not to change."""
@@ -163,8 +189,7 @@ class TicketApplication:
     def row(self, event: str, ticket: str) -> TicketRow | None:
         """A ticket with all its columns, as of the last execution."""
         found = self._state.registry.get(event, ticket)
-        members = tuple(member.id for member in self._genesis.members)
-        return None if found is None else row_of(found, members)
+        return None if found is None else row_of(found, self._state.memberships.names_at)
 
     def changes(self) -> list[ApplicationChange]:
         """Rows changed since the last call, the last value per key; clears the list (R9)."""
@@ -172,14 +197,18 @@ class TicketApplication:
 
     def load(self, rows: Iterable[ApplicationChange]) -> None:
         """Replace the whole state by materialised rows, in whatever order they come (R9)."""
-        state = MachineState(self._genesis, self._cluster_id, searched=self._searched)
+        state = MachineState(self._genesis, self._cluster_id, self._verify, searched=self._searched)
         state.load(rows)
         self._state = state
 
     def _skips(self, bundle: Bundle) -> bool:
         """Whether execution passes this bundle over. What was signed for a later epoch counts in none
         before it, whoever proposes it (R1, PITFALLS row 10)."""
-        if bundle.epoch > EPOCH or not bundle.operations or bundle.principal not in self._state.principals:
+        if (
+            bundle.epoch > self._state.memberships.now.epoch
+            or not bundle.operations
+            or bundle.principal not in self._state.principals
+        ):
             return True
         if bundle.session == UNOPENED:
             return not _opens(bundle) or self._opened(bundle) is not None

@@ -16,6 +16,7 @@ from typing import Annotated
 import msgspec
 
 from validators import canonical
+from validators.consensus.membership import Change
 from validators.consensus.messages import Operation
 from validators.genesis import ANY_EVENT, CAPABILITIES, Grant
 
@@ -34,6 +35,7 @@ __all__ = [
     "Dispute",
     "Issue",
     "OpenSession",
+    "Reconfigure",
     "Resolve",
     "RevokePrincipal",
     "RotatePrincipal",
@@ -71,6 +73,7 @@ Pair = tuple[
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -166,6 +169,12 @@ class RevokePrincipal(Command, frozen=True):
     name: PrincipalName
 
 
+class Reconfigure(Command, frozen=True):
+    """Change the membership or the parameters: the last operation of its epoch (R35, R36)."""
+
+    change: Change
+
+
 COMMANDS: dict[str, type[Command]] = {
     "open_session": OpenSession,
     "barrier": Barrier,
@@ -179,9 +188,12 @@ COMMANDS: dict[str, type[Command]] = {
     "add_principal": AddPrincipal,
     "rotate_principal": RotatePrincipal,
     "revoke_principal": RevokePrincipal,
+    "reconfigure": Reconfigure,
 }
 KIND_OF: dict[type[Command], str] = {command: kind for kind, command in COMMANDS.items()}
-EVENTLESS = frozenset({"open_session", "barrier", "add_principal", "rotate_principal", "revoke_principal"})
+EVENTLESS = frozenset(
+    {"open_session", "barrier", "add_principal", "rotate_principal", "revoke_principal", "reconfigure"}
+)
 """Kinds whose `event` is ""."""
 TICKETLESS = EVENTLESS | {"seed"}
 """Kinds whose `ticket` is ""."""
@@ -261,6 +273,8 @@ def read(kind: str, payload: bytes) -> Command:
         _check_issue(command)
     elif isinstance(command, AddPrincipal):
         _check_grants(command.grants)
+    elif isinstance(command, Reconfigure):
+        _check_newcomers(command.change)
     for field in command.__struct_fields__:
         value = getattr(command, field)
         if isinstance(value, str) and not is_text(value):
@@ -318,6 +332,20 @@ def _check_issue(issue: Issue) -> None:
         raise CommandError("metadata: keys must ascend, each once")
     if not all(is_text(text) for pair in issue.metadata for text in pair):
         raise CommandError("metadata: holds a control character")
+
+
+def _check_newcomers(change: Change) -> None:
+    for newcomer in change.joins:
+        if _MEMBER.fullmatch(newcomer.id) is None:
+            raise CommandError("change: a member's id has 1 to 64 characters of A-Z a-z 0-9 . _ -")
+        if len(newcomer.public_key) != 32:
+            raise CommandError("change: an Ed25519 key has 32 bytes")
+        if (
+            not 1 <= len(newcomer.host) <= 253
+            or not is_text(newcomer.host)
+            or not 1 <= newcomer.port <= 65_535
+        ):
+            raise CommandError("change: the newcomer's address cannot be dialled")
 
 
 def _check_grants(grants: tuple[Grant, ...]) -> None:

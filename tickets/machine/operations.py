@@ -6,11 +6,12 @@ only then the ticket. A refusal is an outcome like any other and changes no tick
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from tickets.machine import administration, commands, reasons
 from tickets.machine.commands import Command, is_name
+from tickets.machine.membership import Memberships
 from tickets.machine.nonces import NonceTable, Remembered
 from tickets.machine.principals import Principals
 from tickets.machine.registry import TICKETS_MAX, TicketRegistry
@@ -42,7 +43,7 @@ class Operations:
     def __init__(
         self,
         *,
-        members: Sequence[str],
+        memberships: Memberships,
         demo: bool,
         principals: Principals,
         nonces: NonceTable,
@@ -54,12 +55,16 @@ class Operations:
         self._nonces = nonces
         self._registry = registry
         self._open_session = open_session
-        self._member_index = {member: index for index, member in enumerate(members)}
-        self.counts = [0] * len(members)
+        self._memberships = memberships
+        self._member_index: dict[str, int] = {}
+        self.counts: list[int] = []
         """Applied operations by entry node: the newest vector clock (spec 1.3)."""
+        self.alone = False
+        """The batch holds one operation and no more: what may change the membership (R35)."""
         self._sequence = 0
         self._timestamp = 0
         self._opening = False
+        self.follow_members()
         # Memos of pure functions: they change no result, only its cost.
         self._commands: dict[tuple[str, bytes], Command] = {}
         self._actors: set[str] = set()
@@ -77,6 +82,7 @@ class Operations:
                 ("dispute", self._change),
                 ("resolve", self._change),
                 *((kind, self._administer) for kind in administration.KINDS),
+                ("reconfigure", self._reconfigure),
             )
         }
 
@@ -195,9 +201,29 @@ class Operations:
     ) -> Result:
         return reasons.OK, b""
 
+    def follow_members(self) -> None:
+        """The membership has changed: who may be an entry node, and places in the vector clock."""
+        book = self._memberships
+        places = ((member.id, book.place(member.id)) for member in book.now.members)
+        self._member_index = {name: place for name, place in places if place is not None}
+        self.counts += [0] * (len(book.names) - len(self.counts))
+
+    def _reconfigure(
+        self, operation: Operation, command: Any, principal: str, index: int, ticket: Ticket | None
+    ) -> Result:
+        if not self.alone:
+            return reasons.NOT_ALONE, b""
+        result = self._memberships.reconfigure(
+            command, self._principals, sequence=self._sequence, timestamp=self._timestamp
+        )
+        self.follow_members()
+        return result
+
     def _administer(
         self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None
     ) -> Result:
+        if self._memberships.knows(getattr(command, "public_key", b"")):
+            return reasons.KEY_IN_USE, b""
         return administration.administer(self._principals, command, self._timestamp)
 
     def _issue(

@@ -84,6 +84,10 @@ class Principals:
         """A listed principal, or None."""
         return self._listed.get(name)
 
+    def holder(self, public_key: bytes) -> str:
+        """The principal whose key this is or was, "" for nobody."""
+        return next((wire.partition("#")[0] for wire, key in self._keys.items() if key == public_key), "")
+
     def wire(self, name: str) -> str:
         """The name with which a principal signs now."""
         return wire_name(name, self._generations.get(name, 0))

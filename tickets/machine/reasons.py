@@ -24,9 +24,13 @@ __all__ = [
     "KEY_IN_USE",
     "LAST_ADMIN",
     "MALFORMED",
+    "MEMBER_EXISTS",
+    "MEMBER_NOT_FOUND",
     "NONCE_REUSED",
+    "NOT_ALONE",
     "NOT_DISPUTED",
     "NOT_PERMITTED",
+    "NOT_READY",
     "NOT_VALIDATED",
     "NOT_YET_VALID",
     "NO_LONGER_VALID",
@@ -40,9 +44,11 @@ __all__ = [
     "TICKET_ID_REQUIRED",
     "TICKET_NOT_FOUND",
     "TOO_FAR_AHEAD",
+    "TOO_FEW_MEMBERS",
     "TOO_LARGE",
     "UNAVAILABLE",
     "UNREMEMBERED",
+    "WRONG_EPOCH",
     "OutcomeReason",
     "pack",
     "unpack",
@@ -86,6 +92,12 @@ PRINCIPAL_EXISTS = "principal_exists"
 PRINCIPAL_NOT_FOUND = "principal_not_found"
 KEY_IN_USE = "key_in_use"
 LAST_ADMIN = "last_admin"
+WRONG_EPOCH = "wrong_epoch"
+NOT_ALONE = "not_alone"
+MEMBER_NOT_FOUND = "member_not_found"
+MEMBER_EXISTS = "member_exists"
+NOT_READY = "not_ready"
+TOO_FEW_MEMBERS = "too_few_members"
 
 UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED, NONCE_REUSED})
 """Outcomes that do not bind a nonce: the same operation may still come in time, and a nonce that stands
@@ -124,6 +136,16 @@ _ALL = (
     OutcomeReason(PRINCIPAL_NOT_FOUND, 21, 404, "There is no principal of this name.", "error"),
     OutcomeReason(KEY_IN_USE, 22, 409, "This key is, or was, somebody's already; make a new one.", "error"),
     OutcomeReason(LAST_ADMIN, 23, 409, "Nobody else could administer the cluster.", "error"),
+    OutcomeReason(WRONG_EPOCH, 24, 409, "The membership has changed meanwhile.", "error"),
+    OutcomeReason(NOT_ALONE, 25, 400, "A change of the membership stands alone in its request.", "error"),
+    OutcomeReason(MEMBER_NOT_FOUND, 26, 404, "There is no member of this name.", "error"),
+    OutcomeReason(MEMBER_EXISTS, 27, 409, "There is a member of this name.", "error"),
+    OutcomeReason(
+        NOT_READY, 28, 409, "A newcomer lags, or too few of the new members have just shown life.", "error"
+    ),
+    OutcomeReason(
+        TOO_FEW_MEMBERS, 29, 409, "Fewer than four members tolerate no liar; say so if it is meant.", "error"
+    ),
     OutcomeReason(BAD_REQUEST, None, 400, "The request could not be read.", "error"),
     OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
     OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),

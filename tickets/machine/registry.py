@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tickets.machine.rows import TicketBytes, TicketRow
 from tickets.machine.ticket import (
@@ -27,9 +27,10 @@ TICKETS_MAX = 10_000_000
 
 
 class TicketRegistry:
-    """The tickets; nothing else creates or changes one. `searched`: rows are TicketRows, not bytes."""
+    """The tickets; nothing else creates or changes one. `searched`: rows are TicketRows, not bytes.
+    `members`: ids of all members there had been at a sequence."""
 
-    def __init__(self, members: Sequence[str], tree: StateTree, *, searched: bool) -> None:
+    def __init__(self, members: Callable[[int], Sequence[str]], tree: StateTree, *, searched: bool) -> None:
         self._members = members
         self._searched = searched
         self._tree = tree
@@ -117,7 +118,7 @@ class TicketRegistry:
             state, issued = parse_bytes(row)
             self._insert(row.event, row.ticket, state, issued).number = row.number
         else:
-            self._insert(row.event, row.ticket, *parse_row(row, self._members))
+            self._insert(row.event, row.ticket, *parse_row(row, self._members(row.sequence)))
 
     def _insert(self, event: str, ticket: str, state: bytes, issued: bytes) -> Ticket:
         leaf = ticket_leaf(state, issued)

@@ -10,6 +10,7 @@
 | clock   | ()                            | ClockRow   | canonical bytes                          |
 | principal | (name,)                     | Principal  | canonical bytes; only what genesis does not say |
 | retired | (name on the wire,)           | RetiredKey | canonical bytes                          |
+| membership | (epoch,), from 1           | Membership | canonical bytes                          |
 
 A row of None deletes the key, which may never have been stored (tickets are never deleted). All but
 tickets fit one table of two blobs:
@@ -27,6 +28,7 @@ import msgspec
 from tickets.machine.principals import RetiredKey
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
+from validators.consensus.membership import Membership
 from validators.consensus.sessions import BundlePage, SessionRow
 from validators.genesis import Principal
 
@@ -154,6 +156,7 @@ ROW_TYPES: dict[str, type[Any]] = {
     "clock": ClockRow,
     "principal": Principal,
     "retired": RetiredKey,
+    "membership": Membership,
 }
 TABLES = tuple(ROW_TYPES)
 

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from tickets.machine.blobs import BlobTable
+from tickets.machine.membership import Memberships
 from tickets.machine.nonces import NonceTable
 from tickets.machine.operations import Operations
 from tickets.machine.principals import Principals
@@ -20,6 +21,7 @@ from tickets.machine.snapshot import Freezer
 from tickets.machine.tree import GROUP_BUCKETS, StateTree
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
+from validators.consensus.membership import Membership, Verify
 from validators.consensus.sessions import SessionTable
 from validators.genesis import Genesis
 
@@ -31,8 +33,7 @@ Key = tuple[Any, ...]
 class MachineState:
     """The state that genesis begins with; `load` gives it stored rows once, before anything else."""
 
-    def __init__(self, genesis: Genesis, cluster_id: bytes, *, searched: bool) -> None:
-        members = tuple(member.id for member in genesis.members)
+    def __init__(self, genesis: Genesis, cluster_id: bytes, verify: Verify, *, searched: bool) -> None:
         parameters = genesis.parameters
         self._tree = StateTree(cluster_id)
         self._tables = {
@@ -42,15 +43,19 @@ class MachineState:
             "clock": BlobTable("clock", self._tree, self._clock_row),
             "principal": BlobTable("principal", self._tree, lambda key: self.principals.get(key[0])),
             "retired": BlobTable("retired", self._tree, lambda key: self.principals.retired(key[0])),
+            "membership": BlobTable("membership", self._tree, lambda key: self.memberships.row(key[0])),
         }
+        self.memberships = Memberships(
+            genesis, cluster_id, verify, lambda epoch: self._tables["membership"].touch((epoch,))
+        )
         self.principals = Principals(
             genesis.principals, lambda table, name: self._tables[table].touch((name,))
         )
         self.sessions = SessionTable(parameters.sessions_max, self._touch_session)
         self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
-        self.registry = TicketRegistry(members, self._tree, searched=searched)
+        self.registry = TicketRegistry(self.memberships.names_at, self._tree, searched=searched)
         self.operations = Operations(
-            members=members,
+            memberships=self.memberships,
             demo=genesis.demo,
             principals=self.principals,
             nonces=self.nonces,
@@ -100,11 +105,16 @@ class MachineState:
         return changes
 
     def load(self, rows: Iterable[ApplicationChange]) -> None:
-        """Add stored rows, in whatever order they come, to a state that holds none."""
+        """Add stored rows to a state that holds none, in whatever order they come, but epochs before
+        tickets with their columns: the vector clock's length follows from them."""
         stored: dict[str, dict[Key, Any]] = {name: {} for name in self._tables}
+        memberships: list[Membership] = []
         for change in rows:
             if change.table == "ticket":
                 self.registry.load(change.row)
+            elif change.table == "membership":
+                memberships.append(change.row)
+                self.memberships.load(memberships)
             else:
                 stored[change.table][tuple(change.key)] = change.row
         self.sessions.load(
@@ -117,7 +127,10 @@ class MachineState:
         )
         for row in stored["clock"].values():
             self.operations.counts[:] = row.counts
+        self.operations.follow_members()
         self._counts = tuple(self.operations.counts)
+        for membership in memberships:
+            self._tables["membership"].adopt((membership.epoch,))
         for name, items in stored.items():
             for key in items:
                 self._tables[name].adopt(key)

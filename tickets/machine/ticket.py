@@ -7,7 +7,7 @@ and what memory holds: it is encoded once per change. What never changes stays a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -141,9 +141,11 @@ def name_in_bytes(packed: bytes) -> tuple[str, str, str]:
     return head.event, head.ticket, NAMES[head.state]
 
 
-def row_of(ticket: Ticket, members: Sequence[str]) -> TicketRow:
-    """The ticket as the ledger stores it. Runs for every changed ticket: fields go by position."""
+def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> TicketRow:
+    """The ticket as the ledger stores it. Runs for every changed ticket: fields go by position.
+    `members_at`: ids of all members there had been at a sequence."""
     state = _states.decode(ticket.state)
+    members = members_at(state.sequence)
     issued = _issues.decode(ticket.issued)
     counts = state.clock
     if 0 in counts:

@@ -98,6 +98,7 @@ CAPABILITY: dict[str, str] = {
     "add_principal": "admin",
     "rotate_principal": "admin",
     "revoke_principal": "admin",
+    "reconfigure": "admin",
     "validate": "operate",
     "dispute": "operate",
     "resolve": "operate",

@@ -274,6 +274,7 @@ def _config(chain: Chain, epoch: int) -> Config:
     return Config(
         cluster=chain.cluster,
         epoch=epoch,
+        base=chain.epochs[epoch].after,
         members=tuple(member.id for member in chain.epochs[epoch].members),
         index=None,
         checkpoint_interval=1,

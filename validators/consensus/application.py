@@ -11,6 +11,7 @@ from typing import Protocol, Self
 import msgspec
 
 from validators.consensus.effects import ApplicationChange, Reason
+from validators.consensus.membership import Membership
 from validators.consensus.messages import Bundle, Outcome
 from validators.consensus.verified import VerifiedBundle
 
@@ -98,6 +99,12 @@ class Application(Protocol):
 
     def staging(self, manifest: bytes, root: bytes) -> Staging | None:
         """Begin to gather the state whose root this is; None when the manifest is not its."""
+
+    def membership(self) -> Membership:
+        """The newest epoch that the executed log has begun (R35). Cheap: asked after each batch."""
+
+    def epoch(self, number: int) -> Membership | None:
+        """An epoch that the executed log has begun, or None."""
 
     def principal_key(self, name: str) -> bytes | None:
         """Public key of a principal now, or None (R15)."""

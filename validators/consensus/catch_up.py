@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validators import quorum
+from validators.consensus.certificate import read_checkpoint
 from validators.consensus.effects import Reason
 from validators.consensus.entries import Range, read_range
 from validators.consensus.errors import InvariantBreach
@@ -44,6 +45,8 @@ class CatchUp:
         self._moved = 0
         """When this replica last came nearer to the target, or began to lag."""
         self._rotation = 0
+        self._in_vain = 0
+        """Questions since the last one that helped."""
         self._fresh = True
         """Nothing was executed since the start: what is lacking then is not on its way."""
         self.held_until = 0
@@ -109,7 +112,11 @@ class CatchUp:
         """Put the question to the next member that says it has what is lacking."""
         core = self.core
         first = core.executed + 1
-        able = [m for m in core.others if self.said.get(m, 0) >= first] or core.others
+        able = [m for m in core.others if self.said.get(m, 0) >= first]
+        self._in_vain += 1
+        if not able or self._in_vain > 2 * len(able):
+            # Whoever said so is gone. In an epoch that is over nobody says anything any more (R35).
+            able = core.others
         if not able:
             return
         self._rotation += 1
@@ -124,16 +131,25 @@ class CatchUp:
         core.outbox.send(source, core.signer.link(FetchEntries(core.config.epoch, first, last)))
         self._answer_due = core.now.monotonic + core.config.fetch_retry
 
-    def refuse_entries(self, member: int | None) -> Reason | None:
-        """Only the member asked may answer; verifying a range costs signatures."""
-        return None if member is not None and member == self.source else Reason.NOT_ASKED
+    def refuse_entries(self, member: int | None, entries: int) -> Reason | None:
+        """Only the member asked may answer; verifying a range costs signatures. A certificate without a
+        range is the hand-over of this epoch, from a member that went on without this replica (R35)."""
+        asked = member is not None and (member == self.source or not entries)
+        return None if asked else Reason.NOT_ASKED
 
     def on_entries(self, verified: Verified[Entries]) -> None:
         """A range of the log; executed as far as it is proved."""
         core = self.core
         source = verified.peer.member
-        if source is None or self.refuse_entries(source) is not None:
+        if source is None or self.refuse_entries(source, len(verified.message.entries)) is not None:
             core.outbox.refused(Reason.NOT_ASKED, verified)
+            return
+        if not verified.message.entries and source != self.source:
+            certificate = read_checkpoint(verified.message.checkpoint, verified.nested, core.config)
+            if certificate is None:
+                core.outbox.refused(Reason.BAD_PROOF, verified)
+            else:
+                core.checkpoints.adopt(certificate)
             return
         executor = core.execution.executor
         found = read_range(verified, executor, core.config)
@@ -145,6 +161,7 @@ class CatchUp:
             core.outbox.refused(Reason.BAD_PROOF, verified)
         core.execution.run()
         if core.executed > before:
+            self._in_vain = 0
             core.outbox.note("caught_up", sequence=core.executed, source=source)
             if self.target() > core.executed:
                 self.held_until = core.now.monotonic + 2 * core.suspicion.timeout
@@ -160,6 +177,8 @@ class CatchUp:
     def _execute(self, found: Range) -> None:
         core = self.core
         for link in found.links:
+            if core.succession.ends_at is not None:
+                break
             entry, certificate = link.entry, link.commits
             recent = entry.sequence + core.log.window > self.target()
             core.execution.check_agrees(entry.sequence, entry.batch_digest)

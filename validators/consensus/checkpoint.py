@@ -42,8 +42,11 @@ class Checkpoints:
 
     @property
     def frames(self) -> tuple[bytes, ...]:
-        """The q CHECKPOINT frames of the stable checkpoint, () at sequence 0."""
-        return self.certificate.frames if self.certificate is not None else ()
+        """The q CHECKPOINT frames of the stable checkpoint, () at the base of the epoch: what ended the
+        one before is signed by its members, and known to all of this one."""
+        if self.certificate is None or self.certificate.sequence <= self.core.config.base:
+            return ()
+        return self.certificate.frames
 
     def is_due(self) -> bool:
         """Whether a checkpoint was executed here that is not stable yet."""
@@ -54,7 +57,9 @@ class Checkpoints:
         core = self.core
         if not core.log.stable < message.sequence <= core.executed + core.log.reach:
             return Reason.OUTSIDE_WINDOW
-        if message.sequence % core.config.checkpoint_interval:
+        # Between two of them only the end of the epoch is one: above the own log nobody here knows it (R35).
+        between = message.sequence % core.config.checkpoint_interval and message.sequence <= core.executed
+        if between and message.sequence != core.succession.ends_at:
             return Reason.MALFORMED
         known = self._votes.get(message.sequence, {}).get(message.sender)
         if known is None:
@@ -80,7 +85,9 @@ class Checkpoints:
     def on_executed(self, sequence: int) -> None:
         """Sign the state where a checkpoint is due."""
         core = self.core
-        if sequence % core.config.checkpoint_interval or sequence <= core.log.stable:
+        if sequence <= core.log.stable:
+            return
+        if sequence % core.config.checkpoint_interval and sequence != core.succession.ends_at:
             return
         executor = core.execution.executor
         content = (core.application.freeze(sequence), executor.log_root(), executor.timestamp)

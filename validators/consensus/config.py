@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from validators import quorum
+from validators.consensus.membership import Membership, founding, window
 from validators.genesis import Genesis
 
 __all__ = ["Config", "ConfigError", "build"]
@@ -86,6 +87,8 @@ class Config(msgspec.Struct, frozen=True):
     """A source of state that is silent for so long is asked less; offers are asked for as often."""
     transfer_patience: int = 5 * SECOND
     """After so long without progress at fetching the log the state is fetched, however small the lag."""
+    base: int = 0
+    """Sequence after which this epoch begins; 0 for genesis. Stable by what ended the epoch before."""
     timeout_adapted_max: int = 5 * SECOND
     """T never exceeds this by measured round trips; doubling may go on to `timeout_max` (R31)."""
 
@@ -119,22 +122,24 @@ class Config(msgspec.Struct, frozen=True):
         return max(view_change + FRAMES_SUPPLIED_MAX, (ENTRIES_SUPPLIED_MAX + 1) * self.q)
 
 
-def build(genesis: Genesis, cluster: bytes, member_id: str | None) -> Config:
-    """Derive a replica's configuration; raise ConfigError naming field, value and rule."""
-    parameters = genesis.parameters
-    index: int | None = None
-    if member_id is not None:
-        try:
-            index = genesis.index_of(member_id)
-        except KeyError as error:
-            raise ConfigError(f"id: {member_id!r} is no member of this cluster") from error
+def build(
+    genesis: Genesis, cluster: bytes, member_id: str | None, membership: Membership | None = None
+) -> Config:
+    """Derive a replica's configuration in an epoch (None: the first); raise ConfigError naming field,
+    value and rule."""
+    now = membership or founding(genesis)
+    parameters = now.parameters
+    index = None if member_id is None else now.find(member_id)
+    if member_id is not None and index is None:
+        raise ConfigError(f"id: {member_id!r} is no member of this cluster")
     config = Config(
         cluster=cluster,
-        epoch=0,
-        members=tuple(member.id for member in genesis.members),
+        epoch=now.epoch,
+        base=now.after,
+        members=tuple(member.id for member in now.members),
         index=index,
         checkpoint_interval=parameters.checkpoint_interval,
-        window=max(2 * parameters.checkpoint_interval, 32),
+        window=window(parameters),
         drift_bound=parameters.drift_bound,
         batch_operations_max=parameters.batch_operations_max,
         batch_bytes_max=parameters.batch_bytes_max,

@@ -18,7 +18,9 @@ from typing import Any
 
 import msgspec
 
+from validators.consensus.membership import Membership
 from validators.consensus.messages import Entry, Outcome
+from validators.consensus.verified import VerifiedBundle
 
 __all__ = [
     "ALL",
@@ -37,6 +39,7 @@ __all__ = [
     "Send",
     "SlotRecord",
     "StateRecord",
+    "Successor",
 ]
 
 ALL = -1
@@ -73,6 +76,7 @@ class Reason(enum.StrEnum):
     OUTSIDE_SESSION_WINDOW = "outside_session_window"
     EXPIRED = "expired"
     BUSY = "busy"
+    EPOCH_ENDS = "epoch_ends"
     NOT_ASKED = "not_asked"
     FOLLOWER = "follower"
     BAD_CHUNK = "bad_chunk"
@@ -163,6 +167,13 @@ class Install(msgspec.Struct, frozen=True, gc=False):
     """The whole state; may be called again."""
 
 
+class Successor(msgspec.Struct, frozen=True, gc=False):
+    """The epoch that follows, and the requests that go on into it (R35)."""
+
+    membership: Membership
+    bundles: tuple[VerifiedBundle, ...]
+
+
 # --- Speech --------------------------------------------------------------------------------------
 
 
@@ -215,6 +226,8 @@ class Effects(msgspec.Struct, gc=True):
     notes: list[Executed | Note] = []
     install: Install | None = None
     """Done last, after everything was said."""
+    successor: Successor | None = None
+    """The epoch is over: after everything was said the host gives way to a core of the next one."""
 
     def merge(self, other: Effects) -> None:
         """Append the effects of a later step."""
@@ -223,6 +236,7 @@ class Effects(msgspec.Struct, gc=True):
         self.reply += other.reply
         self.notes += other.notes
         self.install = other.install or self.install
+        self.successor = other.successor or self.successor
 
     def __bool__(self) -> bool:
-        return bool(self.persist or self.send or self.reply or self.notes or self.install)
+        return bool(self.persist or self.send or self.reply or self.notes or self.install or self.successor)

@@ -31,6 +31,8 @@ class Execution:
         executor = self.executor
         decisions = core.log.decisions
         while (decision := decisions.get(executor.executed + 1)) is not None:
+            if core.succession.ends_at is not None:
+                return
             batch = core.bodies.get(decision.digest)
             if batch is None:
                 core.batches.ask(decision.digest, decision.sequence)
@@ -55,6 +57,7 @@ class Execution:
         if answer:
             self._reply(step)
         core.suspicion.on_executed()
+        core.succession.on_executed(sequence)
         return step
 
     def _leave_pool(self, batch: VerifiedBatch, sequence: int) -> None:

@@ -10,11 +10,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from validators import canonical
 from validators.consensus import log_tree
 from validators.consensus.application import Application
 from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
 from validators.consensus.config import Config
-from validators.consensus.effects import CheckpointRecord, Effects, Now, Prune, Reason
+from validators.consensus.effects import (
+    CheckpointRecord,
+    Effects,
+    Now,
+    Prune,
+    Reason,
+    StateRecord,
+    Successor,
+)
 from validators.consensus.entries import Link, read_range
 from validators.consensus.errors import InvariantBreach
 from validators.consensus.executor import Executor
@@ -22,6 +31,7 @@ from validators.consensus.messages import Entries, FetchEntries, Follow
 from validators.consensus.needs import Recovery, Signer
 from validators.consensus.outbox import Outbox
 from validators.consensus.snapshot import ReplicaSnapshot
+from validators.consensus.succession import EPOCH
 from validators.consensus.verified import Header, Verified
 
 __all__ = ["Learner"]
@@ -51,6 +61,10 @@ class Learner:
         """Member that is followed."""
         self.alarm = ""
         """Why this learner stopped, "" while it runs."""
+        self.ends_at: int | None = None
+        """Executed here, and the last of this epoch (R35)."""
+        self.over = False
+        """The end is stable: a learner of the next epoch takes over."""
         self._probed = 0
         self._renew_at = 0
         self._probe_at = 0
@@ -73,13 +87,15 @@ class Learner:
                 checkpoint.log_root,
             ):
                 raise InvariantBreach(f"restore: not the state of checkpoint {self.stable}")
+        if self.application.membership().epoch > self.config.epoch:
+            self.ends_at = self.executor.executed
         self._follow()
         self._probe_at = now.monotonic + PROBE
         return self.outbox.take()
 
     def wants(self, header: Header) -> Reason | None:
         """Only ranges of the log, from the member followed or the one just asked."""
-        if self.alarm:
+        if self.alarm or self.over:
             return Reason.NOT_ASKED
         if type(header.message) is not Entries:
             return Reason.WRONG_KIND
@@ -90,7 +106,7 @@ class Learner:
         self.now = now
         message = verified.message
         source = verified.peer.member
-        if self.alarm or source is None or source not in (self.source, self._probed):
+        if self.alarm or self.over or source is None or source not in (self.source, self._probed):
             self.outbox.refused(Reason.NOT_ASKED, verified)
         elif type(message) is Entries:
             self._on_entries(verified, source)
@@ -164,6 +180,8 @@ class Learner:
         if self._probed == self.source:
             self._probed = (self._probed + 1) % members
         following = self.executor.executed + 1
+        if self.ends_at is not None:
+            following = self.ends_at  # its certificate is what is lacking
         message = FetchEntries(self.config.epoch, following, following)
         self.outbox.send(self._probed, self.signer.link(message))
 
@@ -185,6 +203,8 @@ class Learner:
                 self._switch((source + 1) % self.config.n, "sent what proves nothing")
             return
         for link in found.links:
+            if self.ends_at is not None:
+                break  # void (R35)
             self._execute(link, source)
             if self.alarm:
                 return
@@ -210,7 +230,10 @@ class Learner:
             commits = link.commits.frames
         self.outbox.persist(step.record(commits))
         self.outbox.executed(step.note(self.view))
-        if sequence % self.config.checkpoint_interval == 0:
+        if self.application.membership().epoch > self.config.epoch:
+            self.ends_at = sequence
+            self.outbox.note("epoch_ends", sequence=sequence, epoch=self.config.epoch)
+        if sequence % self.config.checkpoint_interval == 0 or sequence == self.ends_at:
             self._contents[sequence] = self._content()
             if len(self._contents) > UNSTABLE_MAX:
                 del self._contents[next(iter(self._contents))]
@@ -268,6 +291,12 @@ class Learner:
         self.outbox.persist(record)
         self.outbox.persist(Prune(sequence))
         self.outbox.note("checkpoint_stable", sequence=sequence)
+        if sequence == self.ends_at:
+            following = self.application.membership()
+            self.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))
+            self.outbox.note("epoch_over", sequence=sequence, epoch=self.config.epoch)
+            self.outbox.succeed(Successor(following, ()))
+            self.over = True
 
     def _stop(self, reason: str) -> None:
         self.alarm = reason

@@ -38,11 +38,13 @@ class Claim(msgspec.Struct, frozen=True):
     checkpoint: CheckpointCertificate | None
     prepared: tuple[Prepared, ...]
     frame: bytes
+    base: int = 0
+    """Of the epoch (Config.base)."""
 
     @property
     def stable(self) -> int:
         """Sequence of its stable checkpoint."""
-        return self.checkpoint.sequence if self.checkpoint is not None else 0
+        return self.checkpoint.sequence if self.checkpoint is not None else self.base
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -66,9 +68,9 @@ def read_claim(verified: Verified[Any], config: Config) -> Claim | None:
     checkpoint: CheckpointCertificate | None = None
     if message.checkpoint:
         checkpoint = read_checkpoint(message.checkpoint, verified.nested, config)
-        if checkpoint is None or checkpoint.sequence % config.checkpoint_interval:
+        if checkpoint is None:
             return None
-    low = checkpoint.sequence if checkpoint is not None else 0
+    low = checkpoint.sequence if checkpoint is not None else config.base
     previous = low
     prepared: list[Prepared] = []
     for proof in message.prepared:
@@ -86,6 +88,7 @@ def read_claim(verified: Verified[Any], config: Config) -> Claim | None:
         checkpoint=checkpoint,
         prepared=tuple(prepared),
         frame=verified.frame,
+        base=config.base,
     )
 
 

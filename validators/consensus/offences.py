@@ -42,6 +42,7 @@ _ALL = (
     (Reason.UNKNOWN_SESSION, "sent a bundle of a session that is not known", False),
     (Reason.OUTSIDE_SESSION_WINDOW, "sent a bundle with a number outside its session's window", False),
     (Reason.EXPIRED, "sent operations whose time was over", False),
+    (Reason.EPOCH_ENDS, "proposed above what may end the epoch", False),
     (Reason.BUSY, "sent more than this node takes", False),
     (Reason.NOT_ASKED, "supplied what nobody had asked for", False),
     (Reason.FOLLOWER, "asked a follower to vote, or voted as one", False),

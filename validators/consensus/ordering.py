@@ -20,6 +20,7 @@ from validators.consensus.messages import (
     PrePrepare,
 )
 from validators.consensus.pool import key_of
+from validators.consensus.succession import reconfigures
 from validators.consensus.verified import Verified, VerifiedBatch
 from validators.probes import probe
 
@@ -127,6 +128,8 @@ class Ordering:
         if batch is None and core.log.digests.get(slot.sequence) != digest:
             core.batches.ask(digest, slot.sequence)
             return
+        if batch is not None:
+            core.succession.note_body(slot.sequence, batch)
         if core.is_primary:
             return  # its PRE-PREPARE is its vote
         reason = core.execution.refuse_digest(slot.sequence, digest)
@@ -135,6 +138,8 @@ class Ordering:
             reason = Reason.EQUIVOCATION  # the other proposal is prepared here already
         if reason is None and not slot.carried and batch is not None:
             reason = self.refuse_content(batch, slot.view)
+        if core.succession.holds(slot.sequence):
+            reason = Reason.EPOCH_ENDS
         if reason is not slot.withheld:
             slot.withheld = reason
             if reason is not None:
@@ -162,6 +167,8 @@ class Ordering:
             return Reason.BAD_BATCH
         if abs(batch.batch.proposed - core.now.wall // 1_000) > config.drift_bound:
             return Reason.BAD_TIMESTAMP
+        if len(batch.bundles) > 1 and reconfigures(batch):
+            return Reason.BAD_BATCH  # alone, so that nothing stands beside the end of an epoch (R35)
         operations = 0
         keys = set()
         for bundle in batch.bundles:
@@ -230,6 +237,9 @@ class Ordering:
     def enter_prepared(self, slot: Slot, digest: bytes) -> None:
         """The certificate exists; make it durable, then COMMIT (R6)."""
         core = self.core
+        if core.succession.ends_at is not None and slot.sequence > core.succession.ends_at:
+            slot.withheld = Reason.EPOCH_ENDS  # void: never executed, never receipted (R35)
+            return
         if core.execution.refuse_digest(slot.sequence, digest) is not None:
             # Prepared here in an old view, while a later view committed another batch: no fork, as q
             # COMMITs for this one cannot exist, and no reason to vote for it any more.

@@ -14,6 +14,7 @@ from validators.consensus.effects import (
     Record,
     ReplyTo,
     Send,
+    Successor,
 )
 from validators.consensus.verified import Verified
 
@@ -45,6 +46,10 @@ class Outbox:
     def install(self, install: Install) -> None:
         """A snapshot is complete: nothing of this core counts any more."""
         self._effects.install = install
+
+    def succeed(self, successor: Successor) -> None:
+        """The epoch is over, and this core with it."""
+        self._effects.successor = successor
 
     def reply(self, principal: str, client: bytes, frame: bytes) -> None:
         """To a client process."""

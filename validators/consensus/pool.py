@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from validators import canonical
 from validators.consensus.effects import Reason
+from validators.consensus.membership import is_reconfiguration
 from validators.consensus.messages import Bundle
 from validators.consensus.pace import work_of
 from validators.consensus.verified import VerifiedBundle
@@ -215,6 +216,9 @@ class Pool:
             item = queue[0]
             if taken and (operations + item.operations > operations_max or size + item.size > bytes_max):
                 break
+            alone = is_reconfiguration(item.bundle.bundle)
+            if taken and alone:
+                break
             queue.popleft()
             self._rotation.rotate(-1)
             item.proposed = True
@@ -223,6 +227,8 @@ class Pool:
             operations += item.operations
             size += item.size
             taken.append(item)
+            if alone:
+                break
         return taken
 
     def oldest_waiting(self) -> int | None:

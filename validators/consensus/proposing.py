@@ -47,6 +47,8 @@ class Proposing:
             probe("proposing.holds_until_carried_is_executed")
             return None
         following = max(self.next_sequence, executed + 1)
+        if core.succession.holds(following):
+            return None
         in_flight = following - 1 - executed
         if in_flight >= core.config.pipeline:
             probe("proposing.pipeline_full")
@@ -103,6 +105,7 @@ class Proposing:
         slot.digest = slot.durable = digest
         verified = VerifiedBatch(batch=batch, digest=digest, body=body, bundles=tuple(bundles))
         core.ordering.keep_body(verified, sequence)
+        core.succession.note_body(sequence, verified)
         core.outbox.broadcast(core.signer.attach(frame, body))
         self.next_sequence = sequence + 1
         core.ordering.advance(slot)

@@ -64,6 +64,7 @@ from validators.consensus.reporting import SUPPLIED_MAX, Reporting
 from validators.consensus.returning import Returning
 from validators.consensus.serving import Serving
 from validators.consensus.snapshot import ReplicaSnapshot
+from validators.consensus.succession import Succession
 from validators.consensus.suspicion import Suspicion
 from validators.consensus.throttle import Throttle
 from validators.consensus.transfer import Transfer
@@ -80,9 +81,17 @@ DEEP_CHECK_EVERY = 64
 
 
 class Replica:
-    """See validators.consensus. `voting` False: follows the log without a vote (R11)."""
+    """See validators.consensus; it lives for one epoch. `voting` False: follows the log without a vote
+    (R11). `inherited`: requests that were under way when the epoch before ended."""
 
-    def __init__(self, config: Config, signer: Signer, application: Application, voting: bool) -> None:
+    def __init__(
+        self,
+        config: Config,
+        signer: Signer,
+        application: Application,
+        voting: bool,
+        inherited: tuple[VerifiedBundle, ...] = (),
+    ) -> None:
         if config.index is None:
             raise ValueError("a replica is a member; a learner has no index")
         self.config = config
@@ -132,6 +141,8 @@ class Replica:
         self.pace = Pace()
         self.pinging = Pinging(self)
         self.returning = Returning(self)
+        self.succession = Succession(self)
+        self._inherited = inherited
         self._last_turn = 0
         self._paused_at = -SHORT_PAUSE_EVERY
         self._steps = 0
@@ -147,6 +158,7 @@ class Replica:
         self._last_turn = now.monotonic
         asked = self.voting
         restoring.restore(self, recovery)
+        self.succession.restore()
         if not self.voting:
             self.stop_voting(self.voting_reason or ("its ledger says so" if asked else "no vote"))
         self.pinging.begin(recovery)
@@ -160,6 +172,7 @@ class Replica:
         for slot in list(self.log.unexecuted(self.executed)):
             self.ordering.consider(slot)
             self.ordering.advance(slot)
+        self.clients.requeue(list(self._inherited))
         self._settle()
         if self.n > 1:
             self.reporting.say()
@@ -292,6 +305,7 @@ class Replica:
         self.bodies.prune(sequence)
         self.ballot.prune(sequence)
         self.batches.prune(sequence)
+        self.succession.on_stable(sequence)
         self.suspicion.on_stable()
         self.serving.on_stable(sequence)
         self.views.install_demanded()
@@ -299,6 +313,7 @@ class Replica:
 
     def on_entered(self, left: list[Slot]) -> None:
         """A new view is entered; `left`: the slots of the old one."""
+        self.succession.leave_view()
         demanded = {digest for digest, _frame in self.views.demanded.values()}
         decided = {certificate.digest for certificate in self.log.decisions.values()}
         self.batches.keep_only(demanded | decided)
@@ -383,7 +398,7 @@ class Replica:
         self.proposing.run()
 
     def _dispatch(self, verified: Verified[Any]) -> None:
-        if self.transfer.done:
+        if self.transfer.done or self.succession.over:
             return
         message = verified.message
         kind = type(message)
@@ -479,7 +494,7 @@ class Replica:
             ),
             (Ping, self.pinging.on_ping, _never),
             (Pong, self.pinging.on_pong, self.pinging.refuse_pong),
-            (Entries, self.catch_up.on_entries, lambda _m, p: self.catch_up.refuse_entries(p)),
+            (Entries, self.catch_up.on_entries, lambda m, p: self.catch_up.refuse_entries(p, len(m.entries))),
             (FetchSnapshot, self.serving.on_fetch_snapshot, _never),
             (Snapshot, self.transfer.on_snapshot, lambda _m, p: self.transfer.refuse_snapshot(p)),
             (FetchGroups, self.serving.on_fetch_groups, _never),

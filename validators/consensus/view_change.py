@@ -37,7 +37,7 @@ class Views:
         self.changing = False
         self.promised = 0
         """Highest view of an own VIEW-CHANGE: no vote below it, ever (R29)."""
-        self.base = 0
+        self.base = core.config.base
         """Checkpoint from which the current view started."""
         self.start = 0
         """Highest sequence its NEW-VIEW demands; fresh proposals lie above."""

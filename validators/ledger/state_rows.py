@@ -36,6 +36,7 @@ TABLE_NUMBER = {
     "clock": b"\x04",
     "principal": b"\x05",
     "retired": b"\x06",
+    "membership": b"\x07",
 }
 """First byte of a StateRow's key: written to disk, so never reused for another table."""
 _TABLE_OF = {number: table for table, number in TABLE_NUMBER.items()}
@@ -131,8 +132,9 @@ class MaterialisedRows:
         self._store = store
 
     def __iter__(self) -> Iterator[ApplicationChange]:
-        yield from self._tickets()
+        # Epochs before tickets: the length of a ticket's vector clock follows from them.
         yield from self._others()
+        yield from self._tickets()
 
     def _tickets(self) -> Iterator[ApplicationChange]:
         sql = f"SELECT id, {TICKET_COLUMNS} FROM ledger_ticket WHERE id > ? ORDER BY id LIMIT {_CHUNK}"  # noqa: S608

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from nacl import bindings
-from nacl.exceptions import BadSignatureError
+
+from validators import signatures
+from validators.signatures import SIGNATURE_SIZE
 
 __all__ = ["ED25519", "SIGNATURE_SIZE", "Ed25519", "Scheme"]
-
-SIGNATURE_SIZE = 64
 
 
 class Scheme(Protocol):
@@ -35,13 +35,7 @@ class Ed25519:
 
     def verify(self, public_key: bytes, data: bytes, signature: bytes) -> bool:
         """See Scheme."""
-        if len(signature) != SIGNATURE_SIZE or len(public_key) != 32:
-            return False
-        try:
-            bindings.crypto_sign_open(signature + data, public_key)
-        except BadSignatureError:
-            return False
-        return True
+        return signatures.verify(public_key, data, signature)
 
 
 ED25519 = Ed25519()

@@ -1,0 +1,103 @@
+"""4 to 7 to 4 by seed, with crashes, losses and cuts at every moment of a change (PITFALLS row 18)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.epochs.test_succession import arrived
+from tests.epochs.world import MILLISECOND, SECOND, World
+from tickets.machine import AddPrincipal, Issue
+
+SEEDS = range(9)
+"""Seeds 0, 3 and 6 found bugs: a stale list of entry nodes after a restart, a laggard that asked only who was
+gone, links closed to a node whose key was rotated while it slept."""
+
+
+class Walk:
+    """One world whose members come and go while everything goes wrong that may."""
+
+    def __init__(self, seed: int) -> None:
+        self.world = world = World(seed, interval=[3, 10][seed % 2])
+        self.dice = world.dice.fork("walk")
+        world.loss = [0.0, 0.02, 0.1][seed % 3]
+        world.slowest = [2, 20, 60][seed // 3 % 3] * MILLISECOND
+        self.asked: list[bytes] = []
+        self.next = 4
+        self.down: set[str] = set()
+        world.open_session()
+        world.at(10 * MILLISECOND, self._load)
+
+    def _load(self) -> None:
+        """Somebody always asks."""
+        if len(self.world.client.waiting) < 8:
+            self.asked.append(self.world.client.ask(Issue(), f"T-{len(self.asked)}"))
+        self.world.at(self.dice.between(1, 120) * MILLISECOND, self._load)
+
+    def _trouble(self) -> None:
+        """At some moment of the change: the primary dies, or a backup, or is cut off for a while. Never more
+        than the present members and the next ones bear."""
+        world = self.world
+        if self.down or world.cut:
+            return
+        names = [member.id for member in world.now.members if world.boxes[member.id].host is not None]
+        leader = next((n for n in names if getattr(world.boxes[n].core, "is_primary", False)), names[0])
+        victim = leader if self.dice.hit(0.6) else self.dice.pick(names)
+        if self.dice.hit(0.7):
+            world.boxes[victim].crash()
+            self.down.add(victim)
+        else:
+            world.cut.add(victim)
+        world.at(self.dice.between(1, 3_000) * MILLISECOND, self._heal)
+
+    def _heal(self) -> None:
+        for name in sorted(self.down):
+            self.world.boxes[name].boot()
+        self.down.clear()
+        self.world.cut.clear()
+
+    def enlist(self) -> str:
+        world = self.world
+        name = f"n{self.next}"
+        self.next += 1
+        assert world.do(AddPrincipal(name, world.keyring.pair(name)[0])) == "ok"
+        box = world.add_box(name)
+        last = max(world.entries)
+        assert world.run(60 * SECOND, lambda: len(box.disk.log) >= last), f"seed {world.seed}: {name} lags"
+        return name
+
+    def change(self, **wanted: object) -> None:
+        for _ in range(2):
+            self.world.at(self.dice.between(0, 400) * MILLISECOND, self._trouble)
+        self.world.reconfigure(**wanted)
+
+    def play(self) -> None:
+        world = self.world
+        for _ in range(3):
+            name = self.enlist()
+            self.change(joins=[world.member(name)])
+        assert len(world.now.members) == 7
+        for _ in range(2):
+            present = [member.id for member in world.now.members]
+            if self.dice.hit(0.5):
+                name = self.enlist()
+                self.change(leaves=self.dice.pick(present), joins=[world.member(name)])
+            else:
+                self._heal()
+                name = self.dice.pick(present)
+                key = f"{name} in {world.now.epoch}"
+                world.boxes[name].next_key = key
+                self.change(leaves=name, joins=[world.member(name, key)])
+        while len(world.now.members) > 4:
+            self.change(leaves=self.dice.pick([member.id for member in world.now.members]))
+        self._heal()
+        world.loss = 0.0
+        arrived(world)
+        assert world.run(
+            60 * SECOND, lambda: set(self.asked) <= set(world.client.done) or len(world.client.waiting) < 8
+        )
+        world.check()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_row_18_a_random_walk_from_four_to_seven_to_four(seed: int) -> None:
+    Walk(seed).play()

@@ -1,0 +1,99 @@
+"""Epochs in the replicated state: their rows, their keys, and vector clocks that grow (R24, R35)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tickets_machine.support import Machine
+from tickets.machine import AddPrincipal, Admit, Issue, Reconfigure, RotatePrincipal, Validate
+from validators import canonical
+from validators.consensus.effects import ApplicationChange
+from validators.consensus.membership import Alive, Change
+from validators.genesis import Member
+
+
+def key(number: int) -> bytes:
+    return bytes([number + 1]) * 32
+
+
+def reconfigured(machine: Machine, number: int, leaves: str = "", joins: tuple[Member, ...] = ()) -> None:
+    """Change the membership; all of the next members show life."""
+    now = machine.application.membership()
+    members = [member for member in now.members if member.id != leaves] + list(joins)
+    alive = tuple(Alive(m.id, machine.sequence, machine.now, 2 * m.public_key) for m in members)
+    change = Change(epoch=number, leaves=leaves, joins=joins, alive=alive, allow_small=True)
+    assert machine.do(Reconfigure(change)) == "ok"
+
+
+def newcomer(number: int) -> Member:
+    return Member(f"node{number}", key(number), "127.0.0.1", 4_000 + number)
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_r24_epochs_are_in_the_root_and_survive_a_restart(searched: bool) -> None:
+    machine = Machine(searched=searched)
+    roots = set()
+    for ticket in range(8):
+        machine.do(Issue(), f"T-{ticket}")
+    for epoch in range(3):
+        machine.do(Validate(), f"T-{epoch}", entry="node3")
+        machine.do(AddPrincipal(f"node{4 + epoch}", key(4 + epoch)))
+        reconfigured(machine, epoch, joins=(newcomer(4 + epoch),))
+        machine.do(Admit(), f"T-{epoch}", entry=f"node{4 + epoch}")
+        machine.save()
+        fresh = machine.reload()
+        assert fresh.root() == machine.application.root()
+        assert fresh.membership() == machine.application.membership()
+        assert fresh.member_key(epoch + 1, 4 + epoch) == key(4 + epoch)
+        assert fresh.member_key(epoch, 4 + epoch) is None
+        roots.add(fresh.root())
+        for change in machine.rows.values():
+            assert isinstance(change, ApplicationChange)
+        later = machine.bundle([machine.operation(Validate(), f"T-{7 - epoch}", entry=f"node{4 + epoch}")])
+        fresh.execute([later], sequence=machine.sequence + 1, timestamp=machine.now + 1)
+        machine.execute([later])
+        assert fresh.root() == machine.application.root()
+    assert len(roots) == 3
+
+
+def test_a_vector_clock_names_every_member_there_ever_was() -> None:
+    machine = Machine()
+    machine.do(Issue(), "T-1", entry="node1")
+    reconfigured(machine, 0, leaves="node1", joins=(newcomer(7),))
+    assert machine.do(Validate(), "T-1", entry="node1") == "malformed"
+    assert machine.do(Validate(), "T-1", entry="node7") == "ok"
+    machine.save()
+    row = next(c.row for c in machine.rows.values() if c.table == "ticket")
+    assert row.clock == {"node1": 1, "node7": 1}
+    assert machine.application.member_names == ["node0", "node1", "node2", "node3", "node7"]
+
+
+def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
+    """What a hand-over certificate proves (R35): it has the form that verifiers read."""
+    from tickets.proof.chain import HANDOVER, EpochStart
+
+    machine = Machine()
+    members = machine.genesis.members[:3]
+    alive = tuple(Alive(m.id, machine.sequence, machine.now, 2 * m.public_key) for m in members)
+    change = Change(epoch=0, leaves="node3", alive=alive, allow_small=True)
+    operation = machine.operation(Reconfigure(change))
+    [outcome] = machine.order(operation)
+    assert operation.kind == HANDOVER
+    assert canonical.decode(EpochStart, outcome.state) == EpochStart(1, members)
+
+
+def test_a_key_was_never_anybody_elses() -> None:
+    machine = Machine()
+    machine.do(AddPrincipal("door", key(9)))
+    taken = [
+        Member("node9", key(9), "127.0.0.1", 1),  # of a principal of another name
+        Member("node9", b"g" * 32, "127.0.0.1", 1),
+        Member("node9", key(1), "127.0.0.1", 1),
+    ]
+    for member in taken:
+        assert machine.do(Reconfigure(Change(epoch=0, joins=(member,)))) == "key_in_use"
+    reconfigured(machine, 0, leaves="node1", joins=(newcomer(5),))
+    again = Member("node9", key(1), "127.0.0.1", 1)
+    assert machine.do(Reconfigure(Change(epoch=1, joins=(again,)))) == "key_in_use"
+    assert machine.do(AddPrincipal("node9", key(5))) == "key_in_use"
+    assert machine.do(RotatePrincipal("scanner", key(1))) == "key_in_use"
