@@ -62,11 +62,9 @@ class Durability(Checker):
         entry_hash = self._chain[sequence]
         members = self.world.honest_members()
         faulty = self.world.members - sum(node.disk.voting for node in members)
-        digest = next(
-            record.entry.batch_digest
-            for node in members
-            if len(node.disk.log) >= sequence and (record := node.disk.entry(sequence)) is not None
-        )
+        known = (node.disk.entry(sequence) for node in members if len(node.disk.log) >= sequence)
+        # None: whoever executed it has lost his disk since, and came back by a state.
+        digest = next((record.entry.batch_digest for record in known if record is not None), None)
         holding = 0
         for node in members:
             if node.disk.synced >= sequence:
@@ -90,6 +88,6 @@ class Durability(Checker):
             self.fail("an acknowledged sequence is in nobody's log")
 
 
-def _proves(record: SlotRecord, digest: bytes) -> bool:
+def _proves(record: SlotRecord, digest: bytes | None) -> bool:
     """Whether the certificate's PRE-PREPARE names this digest (its bytes stand in the frame)."""
-    return bool(record.frames) and digest in record.frames[0]
+    return digest is not None and bool(record.frames) and digest in record.frames[0]

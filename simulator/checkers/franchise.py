@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulator.checkers.base import Checker
 from simulator.network import kind_of_frame
 from simulator.node import Node
+from simulator.world import World
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
@@ -20,6 +21,11 @@ class Franchise(Checker):
 
     name = "franchise"
 
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._left: set[bytes] = set()
+        """VIEW-CHANGEs said while their members had a vote."""
+
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
         # Who lost its disk once may find later that it said more than anybody showed it.
@@ -29,8 +35,15 @@ class Franchise(Checker):
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
         """See Checker."""
-        if not node.honest or node.disk.voting or kind_of_frame(frame) not in VOTES:
+        kind = kind_of_frame(frame)
+        if not node.honest or kind not in VOTES:
             return
+        if node.disk.voting:
+            if kind is m.ViewChange:
+                self._left.add(frame)
+            return
+        if frame in self._left:
+            return  # the basis of a view, word for word, for whoever asks: it binds to nothing new
         envelope = canonical.decode(Envelope, frame)
         message = canonical.decode(m.KINDS[envelope.kind], envelope.body)
         if message.sender == node.index:

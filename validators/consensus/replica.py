@@ -417,9 +417,9 @@ class Replica:
         handler(verified)
 
     def _may_have_said(self, kind: type[Any]) -> bool:
-        """Whether an own statement is taken as any member's: without a vote, what led into a view is, or
-        this replica could never enter a view that rests on the word it forgot (R11)."""
-        return not self.voting and kind in (ViewChange, NewView)
+        """Whether an own statement is taken as any member's: without a vote a VIEW-CHANGE is, or this
+        replica could never enter a view that rests on the word it forgot (R11)."""
+        return not self.voting and kind is ViewChange
 
     def _refuse_sender(self, message: Any) -> Reason | None:
         if message.epoch != self.config.epoch:
