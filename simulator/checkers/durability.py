@@ -26,6 +26,7 @@ class Durability(Checker):
         super().__init__(world)
         self._history = history
         self._chain: dict[int, bytes] = {}
+        self._digests: dict[int, bytes] = {}
         self._acknowledged = 0
         """Highest sequence of which a client was told."""
         self.outcomes = 0
@@ -37,6 +38,7 @@ class Durability(Checker):
             for record in records:
                 if isinstance(record, EntryRecord):
                     self._chain.setdefault(record.entry.sequence, record.entry_hash)
+                    self._digests.setdefault(record.entry.sequence, record.entry.batch_digest)
 
     def answered(self, gateway: Gateway, request: Request) -> None:
         """See Checker."""
@@ -62,9 +64,7 @@ class Durability(Checker):
         entry_hash = self._chain[sequence]
         members = self.world.honest_members()
         faulty = self.world.members - sum(node.disk.voting for node in members)
-        known = (node.disk.entry(sequence) for node in members if len(node.disk.log) >= sequence)
-        # None: whoever executed it has lost his disk since, and came back by a state.
-        digest = next((record.entry.batch_digest for record in known if record is not None), None)
+        digest = self._digests[sequence]
         holding = 0
         for node in members:
             if node.disk.synced >= sequence:
@@ -88,6 +88,6 @@ class Durability(Checker):
             self.fail("an acknowledged sequence is in nobody's log")
 
 
-def _proves(record: SlotRecord, digest: bytes | None) -> bool:
+def _proves(record: SlotRecord, digest: bytes) -> bool:
     """Whether the certificate's PRE-PREPARE names this digest (its bytes stand in the frame)."""
-    return digest is not None and bool(record.frames) and digest in record.frames[0]
+    return bool(record.frames) and digest in record.frames[0]
