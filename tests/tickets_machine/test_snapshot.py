@@ -167,7 +167,7 @@ def test_r18_a_frozen_state_proves_that_a_ticket_is_in_it_and_that_one_is_not() 
         msgspec.structs.replace(proof, siblings=proof.siblings[:-1]),
         msgspec.structs.replace(proof, siblings=proof.siblings[::-1]),
     ):
-        with pytest.raises(ValueError, match="bucket|read"):
+        with pytest.raises(ValueError, match=r"bucket|read"):
             prove_ticket(cluster, root, wrong, "default", "TICKET-001")
     with pytest.raises(ValueError, match="bucket"):
         prove_ticket(cluster, root, proof, "default", "NOBODY")
