@@ -68,7 +68,8 @@ def test_p17_a_snapshot_replaces_the_state_and_the_log_goes_on_behind_it(
     install = snapshot_of(writer)
     ledger.install(install)
     found = ledger.load()
-    assert list(found.rows) == [*list(install.rows())[1:], session()]
+    rows = {(row.table, row.key): row for row in found.rows}
+    assert rows == {(row.table, row.key): row for row in install.rows()}
     assert (found.applied_sequence, found.checkpoint) == (20, install.checkpoint)
     assert (found.entries, found.frontier) == ((), writer.frontier)
     assert found.base is not None
@@ -164,7 +165,7 @@ def test_p17_killed_in_the_middle_of_an_install_the_state_is_never_half(
             assert [row.row.ticket for row in rows] == ["OLD"]
         else:
             assert found.applied_sequence == 20
-            assert [row.table for row in rows] == ["ticket", "ticket", "session"]
+            assert sorted(row.table for row in rows) == ["session", "ticket", "ticket"]
     finally:
         ledger.close()
 
