@@ -20,6 +20,7 @@ from validators.consensus.catch_up import CatchUp
 from validators.consensus.checkpoint import Checkpoints
 from validators.consensus.clients import Clients
 from validators.consensus.config import Config
+from validators.consensus.dispatch import tables
 from validators.consensus.effects import Effects, Now, Reason, StateRecord
 from validators.consensus.errors import InvariantBreach
 from validators.consensus.evidence import Evidence
@@ -32,24 +33,10 @@ from validators.consensus.log import Log, Slot
 from validators.consensus.messages import (
     STATEMENTS,
     Bundle,
-    Checkpoint,
-    Commit,
-    Entries,
     FetchBatch,
-    FetchGroups,
-    FetchSnapshot,
     FetchViewChange,
-    Groups,
-    NewView,
-    Ping,
-    Pong,
-    Prepare,
-    PrePrepare,
-    Snapshot,
-    Status,
     SupplyBatch,
     SupplyFrames,
-    Suspect,
     ViewChange,
 )
 from validators.consensus.needs import Recovery, Signer
@@ -105,6 +92,20 @@ class Replica:
         self.voting_reason = "" if voting else "started without a vote"
         self.now = Now(0, 0)
         self.outbox = Outbox(alone=config.n == 1)
+        self._inherited = inherited
+        self._last_turn = 0
+        self._paused_at = -SHORT_PAUSE_EVERY
+        self._steps = 0
+        self._deadline: int | None = None
+        self._deadline_known = False
+        self._make_tables()
+        self._make_phases()
+        self._handlers, self._refusals = tables(self)
+
+    def _make_tables(self) -> None:
+        """What phases share."""
+        config = self.config
+        signer = self.signer
         self.log = Log(window=config.window, reach=config.reach)
         self.bodies = Bodies(config.bodies_bytes_max)
         self.ballot = Ballot()
@@ -126,10 +127,13 @@ class Replica:
         self.view_changes = self._fetching(
             lambda digest: signer.link(FetchViewChange(digest)), config.n * config.q
         )
+
+    def _make_phases(self) -> None:
+        """Each owns its state and asks the others."""
         self.views = Views(self)
         self.ordering = Ordering(self)
         self.proposing = Proposing(self)
-        self.execution = Execution(self, Executor(config.epoch, application))
+        self.execution = Execution(self, Executor(self.config.epoch, self.application))
         self.checkpoints = Checkpoints(self)
         self.clients = Clients(self)
         self.catch_up = CatchUp(self)
@@ -142,13 +146,6 @@ class Replica:
         self.pinging = Pinging(self)
         self.returning = Returning(self)
         self.succession = Succession(self)
-        self._inherited = inherited
-        self._last_turn = 0
-        self._paused_at = -SHORT_PAUSE_EVERY
-        self._steps = 0
-        self._deadline: int | None = None
-        self._deadline_known = False
-        self._handlers, self._refusals = self._tables()
 
     # --- the face -----------------------------------------------------------------------------------
 
@@ -426,13 +423,15 @@ class Replica:
             return Reason.WRONG_EPOCH
         return None if 0 <= message.sender < self.n else Reason.UNKNOWN_SENDER
 
-    def _on_supply_frames(self, verified: Verified[SupplyFrames]) -> None:
+    def on_supply_frames(self, verified: Verified[SupplyFrames]) -> None:
+        """Frames that this replica lacked; each counts by itself."""
         for frame in verified.message.frames[:SUPPLIED_MAX]:
             found = verified.nested.get(frame)
             if found is not None and type(found.message) in STATEMENTS:
                 self._dispatch(found)
 
-    def _on_fetch_batch(self, verified: Verified[FetchBatch]) -> None:
+    def on_fetch_batch(self, verified: Verified[FetchBatch]) -> None:
+        """A member lacks a batch."""
         member = verified.peer.member
         digest = verified.message.digest
         batch = self.bodies.get(digest)
@@ -441,7 +440,8 @@ class Replica:
         if self.throttle.allow(member, digest):
             self.outbox.send(member, self.signer.link(SupplyBatch(batch.body)))
 
-    def _on_supply_batch(self, verified: Verified[SupplyBatch]) -> None:
+    def on_supply_batch(self, verified: Verified[SupplyBatch]) -> None:
+        """A batch that was asked for."""
         batch = verified.batch
         if batch is None or batch.digest not in self.batches:
             self.outbox.refused(Reason.NOT_ASKED, verified)
@@ -457,52 +457,3 @@ class Replica:
         return Fetching(
             self, make, wishes_max=wishes_max, delay=config.fetch_delay, retry=config.resend_after
         )
-
-    def _tables(
-        self,
-    ) -> tuple[
-        dict[type[Any], Callable[[Verified[Any]], None]],
-        dict[type[Any], Callable[[Any, int | None], Reason | None]],
-    ]:
-        """Kind of message -> its handler, and its cheap refusal."""
-        ordering, views = self.ordering, self.views
-        rows: list[tuple[type[Any], Any, Callable[[Any, int | None], Reason | None]]] = [
-            (Bundle, self.clients.on_bundle, self.clients.refuse_bundle),
-            (PrePrepare, ordering.on_pre_prepare, ordering.refuse_pre_prepare),
-            (Prepare, ordering.on_prepare, ordering.refuse_prepare),
-            (Commit, ordering.on_commit, ordering.refuse_commit),
-            (
-                Checkpoint,
-                self.checkpoints.on_checkpoint,
-                lambda m, _p: self.checkpoints.refuse(m),
-            ),
-            (Suspect, self.suspicion.on_suspect, self.suspicion.refuse_suspect),
-            (ViewChange, views.on_view_change, lambda m, _p: views.refuse_view_change(m, None)),
-            (NewView, views.on_new_view, lambda m, _p: views.refuse_new_view(m)),
-            (Status, self.reporting.on_status, self.reporting.refuse_status),
-            (FetchBatch, self._on_fetch_batch, _never),
-            (
-                SupplyBatch,
-                self._on_supply_batch,
-                lambda _m, _p: None if len(self.batches) else Reason.NOT_ASKED,
-            ),
-            (FetchViewChange, views.on_fetch, _never),
-            (
-                SupplyFrames,
-                self._on_supply_frames,
-                lambda m, _p: Reason.TOO_LARGE if len(m.frames) > SUPPLIED_MAX else None,
-            ),
-            (Ping, self.pinging.on_ping, _never),
-            (Pong, self.pinging.on_pong, self.pinging.refuse_pong),
-            (Entries, self.catch_up.on_entries, lambda m, p: self.catch_up.refuse_entries(p, len(m.entries))),
-            (FetchSnapshot, self.serving.on_fetch_snapshot, _never),
-            (Snapshot, self.transfer.on_snapshot, lambda _m, p: self.transfer.refuse_snapshot(p)),
-            (FetchGroups, self.serving.on_fetch_groups, _never),
-            (Groups, self.transfer.on_groups, self.transfer.refuse_groups),
-        ]
-        handlers = {kind: handler for kind, handler, _refuse in rows}
-        return handlers, {kind: refuse for kind, _handler, refuse in rows}
-
-
-def _never(_message: Any, _member: int | None) -> Reason | None:
-    return None
