@@ -14,6 +14,8 @@ from validators.wire import Envelope
 __all__ = ["Composure"]
 
 MICROSECOND = 1_000
+ENDINGS = frozenset({"suspicion_lapsed", "left_view", "entered_view"})
+"""Notes after which a member suspects nobody any more."""
 
 
 class Composure(Checker):
@@ -28,6 +30,8 @@ class Composure(Checker):
         """Member -> highest view that it ever wanted."""
         self._left: dict[int, int] = {}
         """Member -> highest view for which it ever said VIEW-CHANGE."""
+        self._suspecting: dict[int, int | None] = {}
+        """Member -> until when it suspected somebody; None: it does."""
         self._timeout = world.settings.parameters.view_timeout * MICROSECOND
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
@@ -59,11 +63,27 @@ class Composure(Checker):
                 f"{node.name} leaves for view {view}; only {sorted(wanting | left)} ever wanted it (R29)"
             )
 
+    def started(self, node: Node) -> None:
+        """See Onlooker: a new life suspects nobody."""
+        if node.index is not None:
+            self._suspecting[node.index] = 0
+
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
-        if not isinstance(note, Note) or note.kind != "suspected" or not node.honest:
+        if not isinstance(note, Note) or not node.honest or node.index is None:
             return
+        if note.kind in ENDINGS:
+            if self._suspecting.get(node.index, 0) is None:
+                self._suspecting[node.index] = self.world.time
+        elif note.kind == "suspected":
+            self._may_suspect(node, node.index, note)
+            self._suspecting[node.index] = None
+
+    def _may_suspect(self, node: Node, index: int, note: Note) -> None:
         asleep, awake = node.slept
+        until = self._suspecting.get(index, 0)
+        if until is None or until >= awake:
+            return  # it suspected before it slept, and what was overdue then still is
         long = awake - asleep > 2 * self._timeout
         if long and note.fields["reason"] != "joined" and self.world.time - awake < self._timeout // 2:
             self.fail(f"{node.name} woke up and blames the primary at once: {note.fields} (R31)")

@@ -371,6 +371,20 @@ def test_r31_a_pause_is_nobodys_silence() -> None:
     assert {node.core.snapshot().view for node in cluster.nodes} == {0}
 
 
+def test_r31_what_waited_before_a_pause_did_not_wait_during_it() -> None:
+    """Found by simulator seeds 269 (small) and 20026 (random): the request's own clock was not moved."""
+    cluster = Cluster(4)
+    cluster.advance(4_000)
+    cluster.drop(lambda _s, _t, message: type(message) in (m.Bundle, m.PrePrepare))
+    cluster.request("T-1", to=[1, 2, 3])
+    cluster.time += 2_000_000_000
+    for node in cluster.nodes:
+        node.tick()
+    assert not any(node.told("suspected") for node in cluster.nodes)
+    cluster.advance(1_500)
+    assert all(node.told("suspected") for node in cluster.nodes[1:]), "its wait goes on afterwards"
+
+
 def test_row_14_a_primary_that_ignores_a_client_is_deposed() -> None:
     """The request reaches backups only, which forward it to a primary that drops it."""
     cluster = Cluster(4)

@@ -63,6 +63,8 @@ class Suspicion:
         """`executed` when the ground arose."""
         self.primary_heard = 0
         self._progressed = 0
+        self._waits_from = 0
+        """What waited before a pause counts as waiting since then at the earliest (R31)."""
         self._bad_new_view = -1
         self._quorum_bound_at: int | None = None
         """When q members were seen bound to the view being entered: the timer's start (row 13)."""
@@ -317,7 +319,7 @@ class Suspicion:
         if core.executed >= core.log.stable + core.log.window:
             return None  # the window waits for a checkpoint: no primary could go on (PITFALLS row 6)
         since = core.waiting_since()
-        return None if since is None else max(since, self._progressed) + self.timeout
+        return None if since is None else max(since, self._waits_from, self._progressed) + self.timeout
 
     def tick(self) -> None:
         """Deadlines may have passed."""
@@ -360,6 +362,9 @@ class Suspicion:
         """This process was paused: nobody was silent meanwhile (R31)."""
         self.primary_heard += gap
         self._progressed += gap
+        since = self.core.waiting_since()
+        if since is not None:
+            self._waits_from = max(since, self._waits_from) + gap
         if self._quorum_bound_at is not None:
             self._quorum_bound_at += gap
         for table in (self.suspects, self._relayed):
