@@ -99,7 +99,7 @@ def test_p22_after_a_fork_f_plus_1_are_convicted_and_nobody_honest(
     members: int, liars: int, wanted: int
 ) -> None:
     forked, codes = 0, set()
-    for seed in range(40):
+    for seed in range(400):
         drawn = split_world(seed, members=members, liars=liars)
         ledgers, chain, checker = play(drawn, seed)
         audit = Audit(chain)
