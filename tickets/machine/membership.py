@@ -51,10 +51,6 @@ class Memberships:
         """The stored row of an epoch; genesis has none."""
         return self.epoch(number) if number else None
 
-    def place(self, member_id: str) -> int | None:
-        """The vector clock's place of a present member."""
-        return self._places.get(member_id) if self.now.find(member_id) is not None else None
-
     def knows(self, public_key: bytes) -> bool:
         """Whether this is or was the key of a member."""
         return any(member.public_key == public_key for epoch in self._epochs for member in epoch.members)

@@ -202,11 +202,11 @@ class Operations:
         return reasons.OK, b""
 
     def follow_members(self) -> None:
-        """The membership has changed: who may be an entry node, and places in the vector clock."""
-        book = self._memberships
-        places = ((member.id, book.place(member.id)) for member in book.now.members)
-        self._member_index = {name: place for name, place in places if place is not None}
-        self.counts += [0] * (len(book.names) - len(self.counts))
+        """The membership may have changed: places in the vector clock, and who may be an entry node. Who
+        was a member once still may: what was asked of it is under way when it goes."""
+        names = self._memberships.names
+        self._member_index = {name: place for place, name in enumerate(names)}
+        self.counts += [0] * (len(names) - len(self.counts))
 
     def _reconfigure(
         self, operation: Operation, command: Any, principal: str, index: int, ticket: Ticket | None

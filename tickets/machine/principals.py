@@ -88,6 +88,10 @@ class Principals:
         """The principal whose key this is or was, "" for nobody."""
         return next((wire.partition("#")[0] for wire, key in self._keys.items() if key == public_key), "")
 
+    def counting(self) -> dict[str, bytes]:
+        """Name on the wire to key, of all keys that count now."""
+        return {wire: self._keys[wire] for wire in self._counts}
+
     def wire(self, name: str) -> str:
         """The name with which a principal signs now."""
         return wire_name(name, self._generations.get(name, 0))

@@ -25,10 +25,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import zmq
+from msgspec import structs
 from nacl import bindings
 
 from validators.ceremony import open_genesis
 from validators.consensus.effects import Now
+from validators.consensus.membership import Membership, founding
 from validators.consensus.messages import Hello, Operation
 from validators.gateway.collector import Actions, Answered, Collector, Overloaded, Result
 from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
@@ -59,11 +61,17 @@ class GenesisKeys:
 
     def __init__(self, genesis: Genesis) -> None:
         self._members = tuple(member.public_key for member in genesis.members)
+        self._later: dict[int, tuple[bytes, ...]] = {}
         self._principals = {p.name: p.public_key for p in genesis.principals}
+
+    def follow(self, membership: Membership) -> None:
+        """A later epoch has begun."""
+        self._later[membership.epoch] = tuple(member.public_key for member in membership.members)
 
     def member_key(self, epoch: int, index: int) -> bytes | None:
         """See wire.Keys."""
-        return self._members[index] if epoch == 0 and 0 <= index < len(self._members) else None
+        keys = self._members if epoch == 0 else self._later.get(epoch, ())
+        return keys[index] if 0 <= index < len(keys) else None
 
     def principal_key(self, name: str) -> bytes | None:
         """See wire.Keys."""
@@ -89,6 +97,11 @@ class Gateway:
         if keys.principal_key(principal) != public_key_of(seed):
             raise ValueError(f"the key is not that of principal {principal!r} in this genesis")
         self.genesis = genesis
+        """As it was founded: its hash is the cluster id."""
+        self.present = founding(genesis)
+        """The newest epoch that f + 1 members told of."""
+        self._keys = keys
+        self._seed = seed
         self.principal = principal
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -111,7 +124,8 @@ class Gateway:
             door=Door(cluster, keys),
             **limits,
         )
-        self._dialler = Dialler(self._context, genesis, seed, hello=Hello(client=client), addresses=addresses)
+        self._hello = Hello(client=client)
+        self._dialler = Dialler(self._context, genesis, seed, hello=self._hello, addresses=addresses)
         self._members: tuple[MemberView, ...] = ()
         self._connected: frozenset[int] = frozenset()
         self._view_members()
@@ -157,7 +171,7 @@ class Gateway:
         self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
     ) -> Future[Answered]:
         """See GatewayFace."""
-        if not 0 <= member < len(self.genesis.members):
+        if not 0 <= member < len(self.present.members):
             raise ValueError(f"no member has index {member}")
         future: Future[Answered] = Future()
         self._hand_over((self._ask, future, member, what, tuple(arguments), int(wait * 1_000_000_000)))
@@ -267,7 +281,21 @@ class Gateway:
             return
         self._questions[self._collector.ask(member, what, arguments, now, wait=wait)] = future
 
+    def _follow(self, membership: Membership) -> None:
+        """Dial the members of the next epoch, and nobody else."""
+        logger.warning("epoch %s begins with %s members", membership.epoch, len(membership.members))
+        self._keys.follow(membership)
+        self.present = membership
+        self._connected = frozenset()
+        present = structs.replace(self.genesis, members=membership.members)
+        with self._lock:  # others wake the dialler under it
+            self._dialler.close()
+            self._dialler = Dialler(self._context, present, self._seed, hello=self._hello)
+            self._dialler.wake()
+
     def _carry_out(self, actions: Actions) -> None:
+        if actions.successor is not None:
+            self._follow(actions.successor)
         for member, frame in actions.send:
             self._dialler.send(member, frame)
         if actions.completed or actions.answered:
@@ -296,6 +324,6 @@ class Gateway:
                 status=status.fields,
             )
             for index, (member, status) in enumerate(
-                zip(self.genesis.members, self._collector.questions.statuses, strict=True)
+                zip(self.present.members, self._collector.questions.statuses, strict=True)
             )
         )

@@ -20,12 +20,15 @@ each round of them calls `take` for what to send and what is completed.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from tickets.machine.reasons import OK
 from validators import canonical, quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import Now, Reason
+from validators.consensus.membership import Membership, founding
 from validators.gateway.answers import ReplyHead, Tally, Verdict, Verifier
 from validators.gateway.calls import (
     Completed,
@@ -84,6 +87,8 @@ class Actions(msgspec.Struct):
     send: list[tuple[int, bytes]] = []
     completed: list[Completed] = []
     answered: list[Answered] = []
+    successor: Membership | None = None
+    """Before anything is sent: dial these members from now on (R16, R35)."""
 
 
 class _Flight(msgspec.Struct):
@@ -127,16 +132,13 @@ class Collector:
         in_flight_max: int = IN_FLIGHT_MAX,
         bundle_operations_max: int = BUNDLE_OPERATIONS_MAX,
     ) -> None:
-        self._members = tuple(member.id for member in genesis.members)
         self._epoch = 0
         self._principal = principal
         self._client = client
         self._signer = signer
         self._sessions = Sessions(principal, client)
-        count = len(self._members)
-        self._quorum = quorum.quorum(count)
-        self._weak = quorum.weak_quorum(count)
-        self._verifier = Verifier(door, self._members, self._epoch)
+        self._door = door
+        self._begin(founding(genesis))
         self._envelopes = msgspec.msgpack.Decoder(Envelope)
         parameters = genesis.parameters
         self._bundle_operations_max = min(bundle_operations_max, parameters.batch_operations_max)
@@ -148,13 +150,43 @@ class Collector:
         )
         self._flights: dict[bytes, _Flight] = {}
         self._latencies = Latencies()
+        self._actions = Actions()
+        self.acknowledged = 0
+        """Highest sequence in which an outcome of ours stands (R17)."""
+
+    def _begin(self, membership: Membership) -> None:
+        """Whom to ask and believe from now on; nobody is connected yet."""
+        self._members = tuple(member.id for member in membership.members)
+        self._epoch = membership.epoch
+        count = len(self._members)
+        self._quorum = quorum.quorum(count)
+        self._weak = quorum.weak_quorum(count)
+        self._verifier = Verifier(self._door, self._members, self._epoch)
         self._views = Views(count)
         self.questions = Questions(count)
         self._connected: frozenset[int] = frozenset()
         self._quorum_lost_at: int | None = None
-        self._actions = Actions()
-        self.acknowledged = 0
-        """Highest sequence in which an outcome of ours stands (R17)."""
+
+    def _follow(self, now: Now) -> None:
+        """f + 1 members say that a later epoch has begun, and name the same members: one of them is
+        honest. What is under way is asked anew: a member's claim counts in its epoch (R16)."""
+        said = Counter(status.fields.get("membership") for status in self.questions.statuses)
+        for text, count in said.items():
+            if count < self._weak or not isinstance(text, str):
+                continue
+            try:
+                following = canonical.decode(Membership, bytes.fromhex(text))
+            except ValueError:
+                continue
+            if following.epoch <= self._epoch or not 1 <= len(following.members) <= quorum.MEMBERS_MAX:
+                continue
+            self._actions.answered += self.questions.lost(frozenset(range(len(self._members))))
+            self._begin(following)
+            self._actions.successor = following
+            for request, flight in self._flights.items():
+                flight.tally = Tally(request, flight.tally.operations, self._weak)
+                flight.retry_at = now.monotonic
+            return
 
     # --- in --------------------------------------------------------------------------------------
 
@@ -186,6 +218,8 @@ class Collector:
     def receive(self, member: int, frame: bytes, now: Now) -> None:
         """A frame that came over the authenticated link of `member`; whatever it holds, it cannot
         raise."""
+        if member >= len(self._members):
+            return  # of an epoch that is over
         try:
             envelope = self._envelopes.decode(frame)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -202,6 +236,7 @@ class Collector:
             if answered is not None:
                 self._actions.answered.append(answered)
             self._views.says(member, self.questions.statuses[member].view)
+            self._follow(now)
 
     def tick(self, now: Now) -> None:
         """Time has passed: send again, give up, ask how the members are."""

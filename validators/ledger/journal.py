@@ -241,6 +241,10 @@ class Ledger:
         self._broken = ""
         return found.recovery
 
+    def state_value(self, name: str) -> bytes | None:
+        """The value of a named state (effects.StateRecord), None when it was never written."""
+        return recovery.read_state(self._store, name)
+
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """Entries first..last, ascending, cut after `bytes_max` of batches (at least one, if any) and where
         one is missing (below a snapshot)."""

@@ -145,6 +145,12 @@ class _Log:
             self._spare_bytes -= len(self.kept.pop(0).body)
 
 
+def read_state(store: Store, name: str) -> bytes | None:
+    """The value of a named state, None when there is none; raise LedgerDamaged."""
+    rows = store.rows("SELECT name, value, checksum FROM ledger_statevalue WHERE name = ?", (name,))
+    return encoding.state_from_row(rows[0]).value if rows else None
+
+
 def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loaded:
     """Read and check everything; raise LedgerDamaged. `rows`: those after sequence `applied`."""
     store.check()

@@ -80,6 +80,12 @@ class Acceptor:
         self.socket.ipv6 = "[" in endpoint
         self.socket.bind(endpoint)
 
+    def allow(self, users: Mapping[str, Peer]) -> None:
+        """Listen to these from now on; what was counted about others stays."""
+        self._users = users
+        for peer in users.values():
+            self.counters.setdefault(peer.name, LinkCounters())
+
     def attend(self) -> None:
         """Note which connections ended, and give waiting frames another try."""
         ended: set[int] = set()

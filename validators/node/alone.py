@@ -78,12 +78,16 @@ def prepare(
     if not dev_keys:
         _must_agree(genesis, total_nodes, view_timeout, checkpoint_interval)
     own = _own(genesis, folder)
-    bind = (host or own.host, port or own.port)
-    tell(f"{own.id} listens at {format_multiaddr(*bind, peer_id(own.public_key))}")
+    bind = None
+    if own is not None:
+        bind = (host or own.host, port or own.port)
+        tell(f"{own.id} listens at {format_multiaddr(*bind, peer_id(own.public_key))}")
+    elif port is not None:
+        bind = (host or DEV_HOST, port)
     return folder, NodeOptions(
         bind=bind,
         addresses=_addresses(genesis, own, bootstrap, warn),
-        index=genesis.members.index(own),
+        index=0 if own is None else genesis.members.index(own),
     )
 
 
@@ -161,7 +165,8 @@ def _settle(folder: NodeFolder, seed: bytes | None, genesis: bytes) -> None:
         raise StartError(str(error)) from error
 
 
-def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member:
+def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member | None:
+    """The founding member with this node's key; None: it came later, and its ledger says what it is."""
     try:
         own_key = public_key_of(read_seed(folder.key))
     except KeyFileError as error:
@@ -169,11 +174,11 @@ def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member:
     for member in genesis.members:
         if member.public_key == own_key:
             return member
-    raise StartError(f"The key in {folder.key} is that of no member of this genesis.")
+    return None
 
 
 def _addresses(
-    genesis: g.Genesis, own: g.Member, bootstrap: str, warn: Callable[[str], None]
+    genesis: g.Genesis, own: g.Member | None, bootstrap: str, warn: Callable[[str], None]
 ) -> dict[int, tuple[str, int]]:
     """Where members listen, by index, as told; what cannot be used is warned of and passed over."""
     indices = {member.public_key: index for index, member in enumerate(genesis.members)}

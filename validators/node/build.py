@@ -21,12 +21,17 @@ from validators import genesis as g
 from validators.consensus import Replica
 from validators.consensus import config as consensus_config
 from validators.consensus.effects import Executed, Note
+from validators.consensus.membership import Alive, Membership
+from validators.consensus.verified import VerifiedBundle
 from validators.host import Host
 from validators.ledger import Ledger, Location, open_ledger
-from validators.link import public_key_of, read_seed
+from validators.link import read_seed
 from validators.node.clock import SystemClock
+from validators.node.epochs import as_genesis, membership_of, own_place
+from validators.node.follower import Follower, word_of_life
 from validators.node.inspect import Inspector
 from validators.node.journal import NodeJournal
+from validators.node.keyring import KeyRing
 from validators.node.keys import VotedStamp
 from validators.node.layout import NodeFolder
 from validators.node.metrics import Exporter, Figures, MeteredTransport
@@ -35,28 +40,12 @@ from validators.node.transport import ZmqTransport
 from validators.node.watcher import NodeWatcher, line
 from validators.wire import Door, FrameSigner
 
-__all__ = ["KeyRing", "Node", "build_node", "ledger_location"]
+__all__ = ["Node", "build_node", "ledger_location"]
 
 
 ROWS_LAG = 40_000_000
 """Nanoseconds that a node gathers state rows for one transaction (R9 allows 100 ms); people read the
 learner's rows, which wait for nothing."""
-
-
-class KeyRing:
-    """Whose signatures count (wire.Keys): members from genesis, principals from the replicated state."""
-
-    def __init__(self, genesis: g.Genesis, application: TicketApplication) -> None:
-        self._members = [member.public_key for member in genesis.members]
-        self._application = application
-
-    def member_key(self, epoch: int, index: int) -> bytes | None:
-        """See wire.Keys."""
-        return self._members[index] if epoch == 0 and 0 <= index < len(self._members) else None
-
-    def principal_key(self, name: str) -> bytes | None:
-        """See wire.Keys."""
-        return self._application.principal_key(name)
 
 
 class Node:
@@ -66,9 +55,12 @@ class Node:
         self,
         *,
         genesis: g.Genesis,
+        membership: Membership,
         index: int,
         seed: bytes,
+        inherited: tuple[VerifiedBundle, ...],
         ledger: Ledger,
+        folder: NodeFolder,
         stamp: VotedStamp,
         context: zmq.Context[zmq.Socket[bytes]],
         transport: ZmqTransport,
@@ -76,10 +68,13 @@ class Node:
         options: NodeOptions,
         logger: logging.Logger,
     ) -> None:
-        self.genesis = genesis
+        self.founding = genesis
+        self.membership = membership
+        self.genesis = as_genesis(genesis, membership)
         self.index = index
-        self.id = genesis.members[index].id
+        self.id = membership.members[index].id
         self.cluster = g.cluster_id(genesis)
+        self._folder = folder
         self.ledger = ledger
         self.exporter = exporter
         self._options = options
@@ -91,6 +86,9 @@ class Node:
         self.clock = SystemClock()
         self.inspector = Inspector(self)
         self.disk_full = False
+        self._inherited = inherited
+        self._seed = seed
+        self._principals = -1
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
         self._context = context
         self._make_host()
@@ -98,21 +96,24 @@ class Node:
     def start(self) -> None:
         """Load the ledger and rebuild application and core from it; raise TurnLost or JournalError."""
         self.host.start()
+        self._admit()
 
     def restart(self) -> None:
         """Throw the dead core away and build another from the ledger (R8)."""
         self.figures.rebuilds += 1
         self._make_host()
         self.host.start()
+        self._admit()
 
     def _make_host(self) -> None:
-        self.application = TicketApplication(self.genesis, self.cluster)
-        keys = KeyRing(self.genesis, self.application)
+        self.application = TicketApplication(self.founding, self.cluster)
+        keys = KeyRing(self.application)
         signer = FrameSigner(self.cluster, self._secret, keys)
-        config = consensus_config.build(self.genesis, self.cluster, self.id)
+        config = consensus_config.build(self.founding, self.cluster, self.id, self.membership)
         if self._options.status_idle:
             config = msgspec.structs.replace(config, status_idle=self._options.status_idle)
-        self.core = Replica(config, signer, self.application, self.ledger.voting)
+        self.core = Replica(config, signer, self.application, self.ledger.voting, self._inherited)
+        self._inherited = ()
         self.host = Host(
             core=self.core,
             application=self.application,
@@ -129,6 +130,7 @@ class Node:
             watcher=self.watcher,
             answer_query=self.inspector.answer,
             rows_lag=ROWS_LAG,
+            epoch=config.epoch,
         )
 
     def introduce(self) -> None:
@@ -193,6 +195,23 @@ class Node:
     def _notice(self, note: Executed | Note) -> None:
         self.ledger.notice(note)
         self.figures.notice(note)
+        if self.application.principals.version != self._principals:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Who may sign requests may connect (R15); who may no more is not listened to."""
+        principals = self.application.principals
+        self._principals = principals.version
+        self.transport.admit(principals.counting())
+
+    def alive(self) -> Alive:
+        """This member's word of life (R36), under the key that it will have in the next epoch."""
+        seed = self._next_seed() or self._seed
+        return word_of_life(self.cluster, self.membership.epoch, self.id, self.executed, seed)
+
+    def _next_seed(self) -> bytes | None:
+        path = self._folder.next_key
+        return read_seed(path) if path.exists() else None
 
     def close(self) -> None:
         """Write what is only in memory but safe to lose, then let go of links, ledger and lock."""
@@ -205,26 +224,43 @@ class Node:
             self.ledger.close()
 
 
-def build_node(root: Path, logger: logging.Logger, options: NodeOptions) -> Node:
-    """Assemble the node in folder `root`; raise StartError, LedgerError, JournalError or KeyFileError."""
+def build_node(
+    root: Path,
+    logger: logging.Logger,
+    options: NodeOptions,
+    inherited: tuple[VerifiedBundle, ...] = (),
+) -> Node | Follower:
+    """Assemble what runs in folder `root` in the epoch of its ledger: a member, or a follower. `inherited`:
+    requests that go on from the epoch before. Raise StartError, LedgerError, JournalError or KeyFileError."""
     folder = NodeFolder(root)
     genesis = read_genesis(folder.genesis)
-    seed = read_seed(folder.key)
-    index = _own_index(genesis, seed, folder)
+    read_seed(folder.key)
     stamp = VotedStamp(folder.identity)
     ledger = open_ledger(
-        ledger_location(
-            options.ledger_folder or folder.ledger,
-            genesis,
-            genesis.members[index].id,
-            options.database_url,
-        ),
+        ledger_location(options.ledger_folder or folder.ledger, genesis, folder.id, options.database_url),
         cluster_id=g.cluster_id(genesis),
         expect_existing=stamp.present,
     )
+    try:
+        membership = membership_of(ledger, genesis)
+        index, seed = own_place(folder, membership)
+        if index is None:
+            return Follower(
+                folder=folder,
+                genesis=genesis,
+                membership=membership,
+                seed=seed,
+                ledger=ledger,
+                logger=logger,
+            )
+    except BaseException:
+        ledger.close()
+        raise
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        transport = _listen(context, genesis, index, seed, options)
+        transport = _listen(
+            context, as_genesis(genesis, membership), index, seed, _in_epoch(options, genesis, membership)
+        )
         exporter = Exporter(options.metrics, logger)
     except BaseException:
         context.destroy(linger=0)
@@ -232,8 +268,11 @@ def build_node(root: Path, logger: logging.Logger, options: NodeOptions) -> Node
         raise
     return Node(
         genesis=genesis,
+        membership=membership,
         index=index,
         seed=seed,
+        inherited=inherited,
+        folder=folder,
         ledger=ledger,
         stamp=stamp,
         context=context,
@@ -254,12 +293,14 @@ def ledger_location(
     return Location.choose(folder, database_url=database_url, schema=schema)
 
 
-def _own_index(genesis: g.Genesis, seed: bytes, folder: NodeFolder) -> int:
-    own_key = public_key_of(seed)
-    for index, member in enumerate(genesis.members):
-        if member.public_key == own_key:
-            return index
-    raise StartError(f"The key in {folder.key} is that of no member of the genesis in {folder.genesis}.")
+def _in_epoch(options: NodeOptions, genesis: g.Genesis, membership: Membership) -> NodeOptions:
+    """Addresses told by founding index, by the members' indices in this epoch."""
+    found = {
+        place: address
+        for index, address in options.addresses.items()
+        if (place := membership.find(genesis.members[index].id)) is not None
+    }
+    return msgspec.structs.replace(options, addresses=found)
 
 
 def _listen(

@@ -26,7 +26,7 @@ import msgspec
 from django.db import DatabaseError
 
 from tickets.machine.snapshot import Proof
-from validators import quorum
+from validators import canonical, quorum
 from validators.consensus.messages import Answer, Query
 from validators.node import attest
 from validators.node.keys import peer_id
@@ -58,6 +58,7 @@ class Inspector:
         self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
             "status": lambda _: ("", self.status()),
             "stats": lambda _: self._from_ledger(self.stats),
+            "alive": lambda _: ("", self.alive()),
             "consensus": lambda _: ("", self._node.core.snapshot()),
             "peers": lambda _: ("", self.peers()),
             "ticket": self._ticket,
@@ -90,6 +91,8 @@ class Inspector:
             "cluster": node.cluster.hex(),
             "cluster_name": genesis.name,
             "members": count,
+            "epoch": node.membership.epoch,
+            "membership": canonical.encode(node.membership).hex(),
             "liars_tolerated": faults,
             "crashes_tolerated": quorum.crashes_tolerated(count),
             "note": quorum.note(count),
@@ -110,6 +113,10 @@ class Inspector:
             "quorum_round_trip_ms": node.core.pinging.round_trip() / 1e6,
             "timeout_ms": node.core.suspicion.timeout / 1e6,
         }
+
+    def alive(self) -> dict[str, Any]:
+        """Its signed word of life (R36), in hexadecimal digits, and the epoch that it is for."""
+        return {"word": canonical.encode(self._node.alive()).hex(), "epoch": self._node.membership.epoch}
 
     def _checkpoint(self) -> dict[str, Any]:
         """The newest stable checkpoint: its sequence and the state root that q members signed."""

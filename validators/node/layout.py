@@ -30,6 +30,10 @@ class NodeFolder:
         self.id = root.name
         self.identity = root / "identity"
         self.key = self.identity / "node.key"
+        self.next_key = self.identity / "next.key"
+        """The key of the next epoch, while it is being rotated."""
+        self.word = self.identity / "alive.bin"
+        """The newest word of life of a node that is no member (R36)."""
         self.genesis = self.identity / "genesis.bin"
         self.ledger = root / "ledger"
         self.log = root / "log"

@@ -16,14 +16,17 @@ from validators import genesis as g
 from validators.consensus import Learner
 from validators.consensus import config as consensus_config
 from validators.consensus.effects import Executed, Note
+from validators.consensus.membership import Membership
 from validators.consensus.messages import Answer, Hello, Query
 from validators.feed import AnnouncingJournal, FeedPublisher, feed_address
 from validators.host import Host
 from validators.ledger import Ledger, open_ledger
 from validators.link import Dialler, read_seed
-from validators.node.build import KeyRing, ledger_location
+from validators.node.build import ledger_location
 from validators.node.clock import SystemClock
+from validators.node.epochs import as_genesis, membership_of
 from validators.node.journal import NodeJournal
+from validators.node.keyring import KeyRing
 from validators.node.layout import ClusterFolder
 from validators.node.learner_transport import LearnerTransport
 from validators.node.options import StartError, read_genesis
@@ -44,6 +47,7 @@ class LearnerProcess:
         self,
         *,
         genesis: g.Genesis,
+        membership: Membership,
         ledger: Ledger,
         context: zmq.Context[zmq.Socket[bytes]],
         links: LearnerTransport,
@@ -52,6 +56,7 @@ class LearnerProcess:
         logger: logging.Logger,
     ) -> None:
         self.genesis = genesis
+        self.membership = membership
         self.cluster = g.cluster_id(genesis)
         self.ledger = ledger
         self.links = links
@@ -75,9 +80,9 @@ class LearnerProcess:
 
     def _make_host(self) -> None:
         application = TicketApplication(self.genesis, self.cluster, searched=True)
-        keys = KeyRing(self.genesis, application)
+        keys = KeyRing(application)
         signer = FrameSigner(self.cluster, b"", keys)
-        config = consensus_config.build(self.genesis, self.cluster, None)
+        config = consensus_config.build(self.genesis, self.cluster, None, self.membership)
         self.core = Learner(config, signer, application)
         self.host = Host(
             core=self.core,
@@ -89,6 +94,7 @@ class LearnerProcess:
             signer=signer,
             watcher=self.watcher,
             answer_query=_refuse,
+            epoch=config.epoch,
         )
 
     def introduce(self) -> None:
@@ -141,19 +147,22 @@ def build_learner(
     seed = read_seed(folder.learner_key)
     location = ledger_location(folder.learner, genesis, LEARNER_SCHEMA, database_url, schema=LEARNER_SCHEMA)
     ledger = open_ledger(location, cluster_id=g.cluster_id(genesis), indexed=True)
+    membership = membership_of(ledger, genesis)
+    present = as_genesis(genesis, membership)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         publisher = FeedPublisher(feed_address(data_dir))
-        dialler = Dialler(context, genesis, seed, hello=Hello(client=b""))
+        dialler = Dialler(context, present, seed, hello=Hello(client=b""))
     except (OSError, ValueError, zmq.ZMQError) as error:
         context.destroy(linger=0)
         ledger.close()
         raise StartError(f"The learner cannot open its sockets: {error}.") from error
     return LearnerProcess(
         genesis=genesis,
+        membership=membership,
         ledger=ledger,
         context=context,
-        links=LearnerTransport(dialler, genesis),
+        links=LearnerTransport(dialler, present),
         publisher=publisher,
         watcher=watcher,
         logger=logger,

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from validators.consensus import InvariantBreach
-from validators.host import INBOUND_MAX, Installed, TurnLost
+from validators.consensus.effects import Successor
+from validators.consensus.verified import VerifiedBundle
+from validators.host import INBOUND_MAX, EpochOver, Installed, TurnLost
 from validators.ledger import LedgerBusy, LedgerError
 from validators.link import KeyFileError
 from validators.node.build import build_node
@@ -77,12 +79,12 @@ def run_node(
     """
     logger = node_logger(node_directory)
 
-    def build() -> Process:
+    def build(inherited: tuple[VerifiedBundle, ...]) -> Process:
         chosen = options or NodeOptions(
             database_url=os.environ.get("DATABASE_URL", ""), metrics=kept_metrics(NodeFolder(node_directory))
         )
         return _once_free(
-            lambda: build_node(node_directory, logger, chosen), chosen.ledger_patience, should_stop
+            lambda: build_node(node_directory, logger, chosen, inherited), chosen.ledger_patience, should_stop
         )
 
     return _live(build, should_stop, beat, logger)
@@ -105,7 +107,7 @@ def run_learner(
 
     logger = node_logger(data_dir / "learner")
     url = os.environ.get("DATABASE_URL", "") if database_url is None else database_url
-    return _live(lambda: build_learner(data_dir, logger, watcher, url), should_stop, beat, logger)
+    return _live(lambda _: build_learner(data_dir, logger, watcher, url), should_stop, beat, logger)
 
 
 def _once_free(build: Callable[[], Process], patience: int, should_stop: Callable[[], bool]) -> Process:
@@ -121,21 +123,31 @@ def _once_free(build: Callable[[], Process], patience: int, should_stop: Callabl
 
 
 def _live(
-    build: Callable[[], Process], should_stop: Callable[[], bool], beat: Beat | None, logger: logging.Logger
+    build: Callable[[tuple[VerifiedBundle, ...]], Process],
+    should_stop: Callable[[], bool],
+    beat: Beat | None,
+    logger: logging.Logger,
 ) -> int:
-    try:
-        process = build()
-    except (StartError, LedgerError, KeyFileError, JournalError) as error:
-        logger.error("%s", line("cannot_start", {"reason": str(error)}))
-        return EXIT_FENCED if isinstance(error, LedgerBusy) else EXIT_FAILED
-    try:
-        return Loop(process, should_stop, beat).run()
-    finally:
+    """One process after the other, one for each epoch (R35); the last one's exit code."""
+    inherited: tuple[VerifiedBundle, ...] = ()
+    while True:
         try:
-            process.close()
-        except TurnLost as lost:
-            # Rows are rebuilt from the log at the next start (R9): a late end, not a loss.
-            logger.warning("%s", line("rows_not_written", {"reason": str(lost.__cause__ or lost)}))
+            process = build(inherited)
+        except (StartError, LedgerError, KeyFileError, JournalError) as error:
+            logger.error("%s", line("cannot_start", {"reason": str(error)}))
+            return EXIT_FENCED if isinstance(error, LedgerBusy) else EXIT_FAILED
+        loop = Loop(process, should_stop, beat)
+        try:
+            code = loop.run()
+        finally:
+            try:
+                process.close()
+            except TurnLost as lost:
+                # Rows are rebuilt from the log at the next start (R9): a late end, not a loss.
+                logger.warning("%s", line("rows_not_written", {"reason": str(lost.__cause__ or lost)}))
+        if loop.successor is None:
+            return code
+        inherited = loop.successor.bundles
 
 
 class Loop:
@@ -149,6 +161,8 @@ class Loop:
         self._collected = self._collected_all = time.monotonic_ns()
         self._maintained = 0
         self._rebuilds: list[int] = []
+        self.successor: Successor | None = None
+        """The epoch is over: a process of the next one takes over."""
 
     def run(self) -> int:
         """Turn until told to stop or until the node cannot go on."""
@@ -160,12 +174,13 @@ class Loop:
             process.start()
             gc.freeze()
             process.introduce()
-            while not self._should_stop():
+            while self.successor is None and not self._should_stop():
                 try:
                     self._turn()
                 except TurnLost as lost:
                     self._recover(lost)
-            process.logger.info("%s", line("stopped", {"sequence": process.executed}))
+            if self.successor is None:
+                process.logger.info("%s", line("stopped", {"sequence": process.executed}))
         except (TurnLost, JournalError) as error:
             return self._failed(error)
         finally:
@@ -207,6 +222,12 @@ class Loop:
     def _recover(self, lost: TurnLost) -> None:
         """After a lost turn: wait for room on the disk, or rebuild; raise again when that is no cure."""
         cause = lost.__cause__
+        if isinstance(cause, EpochOver):
+            self.successor = cause.successor
+            following = cause.successor.membership
+            fields = {"epoch": following.epoch, "after": following.after, "members": len(following.members)}
+            self._process.logger.warning("%s", line("epoch", fields))
+            return
         if isinstance(cause, Installed):
             self._process.logger.warning("%s", line("installed", {"sequence": cause.args[0]}))
         elif isinstance(cause, JournalFull):

@@ -32,10 +32,7 @@ RETRY_NS = 2_000_000
 
 
 def allowed_users(genesis: Genesis, own_index: int) -> tuple[dict[bytes, str], dict[str, Peer]]:
-    """Who may connect to a member: CURVE key to User-Id, and User-Id to Peer.
-
-    Raise ValueError when a member and a principal share a name: peers are told apart by it.
-    """
+    """Who may connect to a member: CURVE key to User-Id, and User-Id to Peer."""
     keys: dict[bytes, str] = {}
     users: dict[str, Peer] = {}
     for index, member in enumerate(genesis.members):
@@ -45,7 +42,7 @@ def allowed_users(genesis: Genesis, own_index: int) -> tuple[dict[bytes, str], d
     names = {member.id for member in genesis.members}
     for principal in genesis.principals:
         if principal.name in names:
-            raise ValueError(f"genesis: {principal.name!r} names a member and a principal")
+            continue  # a learner once, a member now
         users[f"principal/{principal.name}"] = Peer(name=principal.name, member=None)
         keys[curve_public(principal.public_key)] = f"principal/{principal.name}"
     return keys, users
@@ -77,6 +74,8 @@ class ZmqTransport:
     ) -> None:
         own = genesis.members[index]
         allowed, users = allowed_users(genesis, index)
+        self._users = users
+        self._members = {key: user for key, user in allowed.items() if user.startswith("member/")}
         self._index = index
         self._names = [member.id for member in genesis.members]
         self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
@@ -105,6 +104,18 @@ class ZmqTransport:
     def endpoint(self) -> str:
         """Where this node listens (with the real port)."""
         return str(self._acceptor.socket.getsockopt_string(zmq.LAST_ENDPOINT))
+
+    def admit(self, principals: Mapping[str, bytes]) -> None:
+        """From now on let these in besides the members: name on the wire to Ed25519 key. Others of them
+        are not listened to any more, though their connections stand."""
+        keys = {curve_public(key): f"principal/{name}" for name, key in principals.items()}
+        users = {f"principal/{name}": Peer(name=name, member=None) for name in principals}
+        for key, user in self._members.items():
+            keys[key] = user
+        for user in self._members.values():
+            users[user] = self._users[user]
+        self._gatekeeper.allow(keys)
+        self._acceptor.allow(users)
 
     # --- ports.Transport -------------------------------------------------------------------------
 

@@ -32,6 +32,10 @@ class Gatekeeper:
         self.socket.linger = 0
         self.socket.bind(_ENDPOINT)
 
+    def allow(self, allowed: Mapping[bytes, str]) -> None:
+        """Let these in from now on, and nobody else."""
+        self._allowed = dict(allowed)
+
     def attend(self) -> None:
         """Answer every waiting request, without blocking."""
         while True:

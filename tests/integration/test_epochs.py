@@ -1,0 +1,173 @@
+"""Members come and go while people are admitted: real processes, 4 to 7 to 4 (R35, R36)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.integration.node_cluster import ANSWER_WAIT, Cluster, operation, running_cluster, submit, validator
+from tests.waiting import wait_until
+from tickets.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
+from validators import canonical
+from validators.consensus.membership import Alive, Change
+from validators.gateway.client import Gateway
+from validators.genesis import Member
+from validators.link import ensure_seed, public_key_of, write_private
+from validators.processes.preparation import free_ports
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+
+class Town:
+    """A cluster, its gateway, and who comes and goes."""
+
+    def __init__(self, cluster: Cluster, gateway: Gateway) -> None:
+        self.cluster = cluster
+        self.gateway = gateway
+
+    def do(self, command: Command, ticket: str = "") -> str:
+        entry = self.gateway.present.members[0].id
+        return submit(self.gateway, [operation(command, ticket, entry=entry)])[0].code
+
+    def told(self, index: int, what: str) -> Any:
+        answer = self.gateway.query(index, what).result(ANSWER_WAIT)
+        return msgspec.json.decode(answer.text) if not answer.code else {}
+
+    def words(self, without: str = "") -> list[Alive]:
+        """Words of life of all members but one; links of a new epoch take a moment."""
+        expected = len(self.gateway.present.members) - bool(without)
+        return wait_until(
+            lambda: found if len(found := self._words(without)) == expected else [],
+            what="all members say that they live",
+        )
+
+    def _words(self, without: str) -> list[Alive]:
+        found = []
+        for index, member in enumerate(self.gateway.present.members):
+            told = self.told(index, "alive") if member.id != without else {}
+            if told:
+                found.append(canonical.decode(Alive, bytes.fromhex(told["word"])))
+        return found
+
+    def change(self, words: list[Alive], **wanted: Any) -> None:
+        before = self.gateway.present.epoch
+        change = Change(epoch=before, alive=tuple(words), **wanted)
+        assert self.do(Reconfigure(change)) == "ok"
+        wait_until(lambda: self.gateway.present.epoch == before + 1, what=f"epoch {before + 1}")
+
+    def add(self, number: int, port: int) -> None:
+        """A newcomer follows as a learner first, then it is made a member."""
+        name = f"node{number}"
+        folder = self.cluster.folder.node(name)
+        folder.create()
+        key = public_key_of(ensure_seed(folder.key))
+        write_private(folder.genesis, self.cluster.folder.genesis.read_bytes())
+        assert self.do(AddPrincipal(name, key)) == "ok"
+        with (self.cluster.data / f"{name}.out").open("ab") as log:
+            self.cluster.processes[number] = validator(
+                "-id", name, "-data-dir", str(self.cluster.data), log=log, settings=self.cluster.settings
+            )
+        last = self.gateway.acknowledged
+        word: list[Alive] = []
+
+        def ready() -> bool:
+            if folder.word.exists():
+                word[:] = [canonical.decode(Alive, folder.word.read_bytes())]
+            return bool(word) and word[0].executed >= last
+
+        wait_until(ready, what=f"{name} has the log")
+        self.change([*self.words(), *word], joins=(Member(name, key, "127.0.0.1", port),))
+
+    def remove(self, name: str) -> None:
+        self.change(self.words(without=name), leaves=name)
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with running_cluster(tmp_path / "data", 4) as (cluster, gateway):
+        yield Town(cluster, gateway)
+
+
+def test_four_to_seven_to_four_while_tickets_are_issued(town: Town) -> None:
+    stop = threading.Event()
+    codes: list[str] = []
+
+    def scan() -> None:
+        while not stop.is_set():
+            codes.append(town.do(Issue(), f"T-{len(codes)}"))
+
+    people = threading.Thread(target=scan)
+    people.start()
+    try:
+        for number, port in zip((4, 5, 6), free_ports(3), strict=True):
+            town.add(number, port)
+        assert len(town.gateway.present.members) == 7
+        for name in ("node0", "node2", "node4"):
+            town.remove(name)
+    finally:
+        stop.set()
+        people.join()
+    assert [member.id for member in town.gateway.present.members] == ["node1", "node3", "node5", "node6"]
+    assert town.do(Barrier()) == "ok"
+    last = town.gateway.acknowledged
+    wait_until(
+        lambda: all(town.told(index, "status").get("sequence", 0) >= last for index in range(4)),
+        what="all four have executed everything",
+    )
+    assert set(codes) == {"ok"}
+    assert len(codes) > 20
+    # What was acknowledged is there, on members old and new, and their states are equal.
+    for index in range(4):
+        answer = town.gateway.query(index, "ticket", ["default", f"T-{len(codes) - 1}"]).result(ANSWER_WAIT)
+        assert answer.code == ""
+    assert {town.told(index, "status")["epoch"] for index in range(4)} == {6}
+
+
+def test_a_key_is_rotated_and_the_old_one_erased(town: Town) -> None:
+    folder = town.cluster.folder.node("node2")
+    old = folder.key.read_bytes()
+    key = public_key_of(ensure_seed(folder.next_key))
+    member = town.gateway.present.members[2]
+    town.change(town.words(), leaves="node2", joins=(Member("node2", key, member.host, member.port),))
+    wait_until(lambda: not folder.next_key.exists(), what="the next key has become the key")
+    assert old not in [path.read_bytes() for path in folder.identity.iterdir()]
+    wait_until(lambda: town.told(2, "status").get("voting") is True, what="it votes under the new key")
+    assert town.do(Barrier()) == "ok"
+
+
+def test_the_commands_add_replace_rotate_and_remove(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    data = str(town.cluster.data)
+    port = free_ports(1)[0]
+
+    def said(*words: str) -> str:
+        call_command("members", words[0], "--data-dir", data, *words[1:])
+        return capsys.readouterr().out
+
+    name = said("prepare", "--id", "node4", "--genesis", str(town.cluster.folder.genesis)).strip()
+    assert "may follow now" in said("enlist", "node4", name)
+    with (town.cluster.data / "node4.out").open("ab") as log:
+        town.cluster.processes[4] = validator("-id", "node4", "-data-dir", data, log=log)
+    word = town.cluster.folder.node("node4").word
+    wait_until(
+        lambda: word.exists() and canonical.decode(Alive, word.read_bytes()).executed > 1, what="it lives"
+    )
+    place = ("--host", "127.0.0.1", "--port", str(port), "--word", str(word), "--yes")
+    told = said("add", "node4", name, *place)
+    assert "now    4 members: 3 decide" in told
+    assert "after  5 members: 4 decide" in told
+    assert "epoch 1 has begun" in told
+    upcoming = said("next-key", "--id", "node2").strip()
+    assert "epoch 2 has begun" in said("rotate", "node2", upcoming, "--yes")
+    assert "epoch 3 has begun" in said("remove", "node0", "--yes")
+    shown = said("show")
+    assert "epoch 3" in shown
+    assert "node0" not in shown
+    assert upcoming in shown
+    with pytest.raises(CommandError, match="Fewer than four"):
+        said("remove", "node1", "--yes")

@@ -1,0 +1,166 @@
+"""A node that is no member (yet, or any more): it follows the log as a learner, under its own key (R36).
+
+When an epoch names it a member, the process builds a voting node over the same ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any
+
+import zmq
+from nacl import bindings
+
+from tickets.machine import TicketApplication
+from validators import canonical
+from validators import genesis as g
+from validators.consensus import Learner
+from validators.consensus import config as consensus_config
+from validators.consensus.effects import Executed, Note
+from validators.consensus.membership import Alive, Membership, alive_bytes
+from validators.consensus.messages import Answer, Hello, Query
+from validators.host import Host
+from validators.ledger import Ledger
+from validators.link import Dialler, write_private
+from validators.node.clock import SystemClock
+from validators.node.epochs import as_genesis
+from validators.node.journal import NodeJournal
+from validators.node.keyring import KeyRing
+from validators.node.layout import NodeFolder
+from validators.node.learner_transport import LearnerTransport
+from validators.node.watcher import NodeWatcher, line
+from validators.wire import ED25519, Door, FrameSigner
+
+__all__ = ["Follower", "word_of_life"]
+
+WORD_EVERY_NS = 2_000_000_000
+"""Between two words of life in the node's folder, for whoever asks that it becomes a member."""
+
+
+def word_of_life(cluster: bytes, epoch: int, member: str, executed: int, seed: bytes) -> Alive:
+    """A node's signed word that it lives now, and how far it has executed (R36)."""
+    timestamp = time.time_ns() // 1_000
+    secret = bindings.crypto_sign_seed_keypair(seed)[1]
+    signature = ED25519.sign(secret, alive_bytes(cluster, epoch, member, executed, timestamp))
+    return Alive(member, executed, timestamp, signature)
+
+
+class Follower:
+    """Everything of the process of a node that does not vote because it is no member."""
+
+    def __init__(
+        self,
+        *,
+        folder: NodeFolder,
+        genesis: g.Genesis,
+        membership: Membership,
+        seed: bytes,
+        ledger: Ledger,
+        logger: logging.Logger,
+    ) -> None:
+        self.folder = folder
+        self.genesis = genesis
+        self.membership = membership
+        self.cluster = g.cluster_id(genesis)
+        self.ledger = ledger
+        self.logger = logger
+        self.disk_full = False
+        self.journal = NodeJournal(ledger, None)
+        self._seed = seed
+        self._started = time.time()
+        self._said_at = 0
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        present = as_genesis(genesis, membership)
+        try:
+            dialler = Dialler(self._context, present, seed, hello=Hello(client=b""))
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        self.links = LearnerTransport(dialler, present)
+        self.watcher = NodeWatcher(logger, self.links.bad_frame, also=self._notice)
+        self._make_host()
+
+    def start(self) -> None:
+        """Rebuild application and core from the ledger."""
+        self.host.start()
+
+    def restart(self) -> None:
+        """Throw the dead core away and build another (R8)."""
+        self._make_host()
+        self.host.start()
+
+    def _make_host(self) -> None:
+        application = TicketApplication(self.genesis, self.cluster)
+        keys = KeyRing(application)
+        signer = FrameSigner(self.cluster, b"", keys)
+        config = consensus_config.build(self.genesis, self.cluster, None, self.membership)
+        self.core = Learner(config, signer, application)
+        self.host = Host(
+            core=self.core,
+            application=application,
+            door=Door(self.cluster, keys, statements_max=config.statements_max),
+            journal=self.journal,
+            transport=self.links,
+            clock=SystemClock(),
+            signer=signer,
+            watcher=self.watcher,
+            answer_query=lambda query: _refuse(query),
+            epoch=config.epoch,
+        )
+
+    def introduce(self) -> None:
+        """Log who this is, once it runs."""
+        fields = {
+            "node_id": self.folder.id,
+            "epoch": self.membership.epoch,
+            "sequence": self.executed,
+            "reason": "no member of this epoch",
+        }
+        self.logger.warning("%s", line("following", fields))
+
+    def brief(self) -> dict[str, Any]:
+        """The heartbeat's status."""
+        return {
+            "node_id": self.folder.id,
+            "state": "disk_full" if self.disk_full else "learning",
+            "voting": False,
+            "epoch": self.membership.epoch,
+            "view": self.core.view,
+            "sequence": self.executed,
+            "peer_count": len(self.links.connected()),
+            "pid": os.getpid(),
+            "started_at": int(self._started),
+        }
+
+    def publish(self) -> None:
+        """Leave a fresh word of life in the node's folder now and then."""
+        now = time.monotonic_ns()
+        if now - self._said_at < WORD_EVERY_NS:
+            return
+        self._said_at = now
+        word = word_of_life(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
+        write_private(self.folder.word, canonical.encode(word), replace=True)
+
+    @property
+    def executed(self) -> int:
+        """Last executed sequence."""
+        return self.host.executed
+
+    def _notice(self, note: Executed | Note) -> None:
+        self.ledger.notice(note)
+
+    def close(self) -> None:
+        """Write the rows, then let go of links, ledger and lock."""
+        try:
+            self.host.close()
+        finally:
+            self.links.close()
+            self._context.destroy(linger=0)
+            self.ledger.close()
+
+
+def _refuse(query: Query) -> Answer:
+    """Nobody dials a follower; a member that asks nevertheless is told so."""
+    return Answer(number=query.number, code="unavailable", text="")
