@@ -29,8 +29,7 @@ def proved_ticket(state: bytes, issued: bytes) -> dict[str, Any]:
     """A ticket out of the canonical bytes that a state's leaf covers."""
     found = canonical.decode(TicketState, state)
     details = canonical.decode(Issue, issued)
-    members = [member.id for member in gateway().genesis.members]
-    clock = {member: count for member, count in zip(members, found.clock, strict=True) if count}
+    clock = _clock(found.clock)
     return _ticket(
         found.ticket,
         NAMES[found.state],
@@ -53,8 +52,7 @@ def issued_ticket(decision: Decision) -> dict[str, Any]:
         feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
         row = read.read_ticket(LEARNER_ALIAS, decision.request.event, decision.request.ticket)
         return {"ID": decision.request.ticket} if row is None else ticket_object(row)
-    members = [member.id for member in gateway().genesis.members]
-    clock = {member: count for member, count in zip(members, state.clock, strict=True) if count}
+    clock = _clock(state.clock)
     return _ticket(
         state.ticket,
         NAMES[state.state],
@@ -101,3 +99,12 @@ def _ticket(
         "VectorClock": clock,
         "Metadata": metadata,
     }
+
+
+def _clock(counts: tuple[int, ...]) -> dict[str, int]:
+    """A vector clock with its members' names, zeros left out. Who joined later stands behind the founders;
+    the platform's copy may not know the newest yet, whose count is then left out."""
+    names = [member.id for member in gateway().genesis.members]
+    if len(counts) > len(names):
+        names = read.member_names(LEARNER_ALIAS, names)
+    return {name: count for name, count in zip(names, counts, strict=False) if count}

@@ -188,7 +188,7 @@ def _path_proof(found: EntryProof, checkpoint: ProvenCheckpoint) -> CheckpointPr
 
 def _receipts(found: EntryProof, network: GatewayFace, cluster: bytes) -> tuple[tuple[int, bytes], ...]:
     """Receipts of q members for the entry, ascending; fewer where fewer answer as they should."""
-    count = len(network.genesis.members)
+    count = len(network.present.members)
     asked: list[tuple[int, Any]] = []
     try:
         for member in range(count):

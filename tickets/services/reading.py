@@ -21,6 +21,7 @@ from tickets.machine.snapshot import Proof, prove_ticket
 from tickets.services.decide import ANSWER_SLACK, Decision, Request
 from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
 from tickets.services.network import gateway
+from validators import quorum
 from validators.consensus import config as configuration
 from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
 from validators.consensus.verified import Peer
@@ -88,10 +89,9 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
 def _ask_all(network: GatewayFace, event: str, ticket: str) -> list[Proved]:
     """What members prove: f + 1 answers, or all there are after a second."""
     genesis = network.genesis
-    needed = (len(genesis.members) - 1) // 3 + 1
-    open_ = {
-        network.query(index, "proof", (event, ticket), wait=1.0) for index in range(len(genesis.members))
-    }
+    members = range(len(network.present.members))
+    needed = quorum.weak_quorum(len(members))
+    open_ = {network.query(index, "proof", (event, ticket), wait=1.0) for index in members}
     found: list[Proved] = []
     while open_ and len(found) < needed:
         done, open_ = wait(open_, timeout=2.0, return_when=FIRST_COMPLETED)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from validators.consensus.membership import Membership
 from validators.consensus.messages import Operation
 from validators.gateway.collector import Answered, Result
 from validators.genesis import Genesis
@@ -44,7 +45,11 @@ class GatewayFace(Protocol):
 
     @property
     def genesis(self) -> Genesis:
-        """The cluster."""
+        """The cluster as it was founded."""
+
+    @property
+    def present(self) -> Membership:
+        """The newest epoch that this gateway knows of: whom `members` and `query` number."""
 
     @property
     def acknowledged(self) -> int:

@@ -21,6 +21,7 @@ from tickets.machine.reasons import OUTCOME_UNKNOWN, UNAVAILABLE
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import ApplicationChange
+from validators.consensus.membership import founding
 from validators.consensus.verified import VerifiedBundle
 from validators.gateway.collector import Answered, Overloaded, Result
 from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
@@ -37,6 +38,7 @@ class FakeGateway:
 
     def __init__(self, genesis: Genesis, *, principal: str, on_executed: Watcher | None = None) -> None:
         self.genesis = genesis
+        self.present = founding(genesis)
         self.acknowledged = 0
         self.quorum = True
         """False: nothing can be sent."""

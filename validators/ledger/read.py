@@ -7,7 +7,7 @@ key, never by offset, and no page counts rows: counters are kept with them (R9).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,9 +16,11 @@ from django.db.models import CharField, F, Func, QuerySet
 
 from tickets.machine.reasons import OK
 from tickets.machine.rows import TicketRow
-from validators.ledger.models import Checkpoint, Counter, LedgerMeta, Ticket
+from validators import canonical
+from validators.consensus.membership import Membership
+from validators.ledger.models import Checkpoint, Counter, LedgerMeta, StateRow, Ticket
 from validators.ledger.outcomes import UNLISTED, Listed, operations_of
-from validators.ledger.state_rows import unpack_ticket
+from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
 
 __all__ = [
     "STATES",
@@ -32,6 +34,8 @@ __all__ = [
     "list_tickets",
     "newest_checkpoint",
     "operation_kinds",
+    "member_names",
+    "memberships",
     "read_ticket",
     "starting_with",
     "storage_stats",
@@ -290,3 +294,20 @@ def _pages(using: str) -> tuple[int, int]:
         )
         size, block = cursor.fetchone()
         return int(size) // block, int(size)
+
+
+def memberships(using: str) -> list[Membership]:
+    """The epochs after genesis, the oldest first, as the rows have them."""
+    first = TABLE_NUMBER["membership"]
+    after = bytes([first[0] + 1])
+    rows = StateRow.objects.using(using).filter(key__gt=first, key__lt=after).values_list("row", flat=True)
+    found = [canonical.decode(Membership, bytes(row)) for row in rows]
+    return sorted(found, key=lambda membership: membership.epoch)
+
+
+def member_names(using: str, founded: Sequence[str]) -> list[str]:
+    """Ids of all members ever, in the vector clock's order."""
+    names = dict.fromkeys(founded)
+    for membership in memberships(using):
+        names.update(dict.fromkeys(member.id for member in membership.members))
+    return list(names)

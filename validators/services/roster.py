@@ -80,10 +80,10 @@ def list_members() -> list[MemberNode]:
             port=member.port,
             peer_id=peer_id(member.public_key),
             managed=managed.get(member.id),
-            view=views[index],
+            view=view,
             pid=_process(folder, managed.get(member.id)),
         )
-        for index, member in enumerate(network.genesis.members)
+        for index, (member, view) in enumerate(zip(network.present.members, views, strict=False))
     ]
 
 

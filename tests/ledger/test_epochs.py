@@ -1,0 +1,29 @@
+"""What the learner's rows say about members who joined later (R35)."""
+
+from __future__ import annotations
+
+from tests.tickets_machine.support import Machine
+from tests.tickets_machine.test_membership import newcomer, reconfigured
+from validators.consensus.effects import StateRecord
+from validators.ledger import Ledger, read
+from validators.ledger.state_rows import MaterialisedRows
+
+
+def test_epochs_are_stored_read_back_first_and_name_all_members(ledger: Ledger) -> None:
+    machine = Machine()
+    reconfigured(machine, 0, joins=(newcomer(4),))
+    reconfigured(machine, 1, leaves="node1", joins=(newcomer(5),))
+    changes = [change for change in machine.application.changes() if change.table == "membership"]
+    ledger.materialise(changes, 0, 0)
+    founders = [member.id for member in machine.genesis.members]
+    assert [each.epoch for each in read.memberships(ledger.alias)] == [1, 2]
+    assert read.member_names(ledger.alias, founders) == [*founders, "node4", "node5"]
+    rows = [change for change in MaterialisedRows(ledger._store) if change.table == "membership"]
+    assert [row.row.epoch for row in rows] == [1, 2]
+
+
+def test_a_named_state_is_read_without_the_whole_ledger(ledger: Ledger) -> None:
+    assert ledger.state_value("epoch") is None
+    ledger.append([StateRecord("epoch", b"one")])
+    ledger.append([StateRecord("epoch", b"two")])
+    assert ledger.state_value("epoch") == b"two"
