@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Django's command line for this project: `manage.py help` lists the commands."""
 
+import io
 import os
 import sys
 
@@ -8,6 +9,9 @@ import sys
 def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - a clear line for whoever runs it with an old Python
         sys.exit(f"DTVN needs Python 3.11 or newer, this is {sys.version.split()[0]}.")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names are anybody's choice, not every terminal's
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
     try:
         from django.core.management import execute_from_command_line

@@ -4,17 +4,13 @@
     dtvn_verify.py certificate CERT --genesis CHAIN [--against OTHER]
     dtvn_verify.py evidence FILE --genesis CHAIN
 
-CHAIN: the cluster's epoch chain from somebody you trust. Exit code 0: it holds; 1: it does not, or contradicts OTHER.
+CHAIN: from somebody you trust, the epoch chain or the genesis.bin that its parties sealed. Exit code 0: it holds; 1: it does not, or contradicts OTHER.
 """
 
 # fmt: off
-# ruff: noqa: E501, DTZ001, T201
-import base64
-import json
-import re
-import sys
+# ruff: noqa: E401, E501, DTZ001, I001, T201
+import base64, hashlib, io, json, re, sys
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 
 from nacl.bindings import crypto_sign_open
@@ -35,16 +31,15 @@ def shown(text):
     return re.sub("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]", "?", text[:128])
 
 def digest(*parts):
-    return sha256(b"".join(parts)).digest()
+    return hashlib.sha256(b"".join(parts)).digest()
 
 def unpack(data):
     """The one MessagePack value in `data`: arrays, bytes, texts, whole numbers, true and false."""
-    at = 0
+    stream = io.BytesIO(data)
     def take(size):
-        nonlocal at
-        at += size
-        need(at <= len(data), "it ends too early")
-        return data[at - size : at]
+        taken = stream.read(size)
+        need(len(taken) == size, "it ends too early")
+        return taken
     def number(width):
         return int.from_bytes(take(width), "big")
     def value(depth):
@@ -113,7 +108,8 @@ class Chain:
     """Verified epochs: each with its members (name, key) and the sequence after which it begins."""
     def __init__(self, data):
         found = unpack(data)
-        version, genesis, handovers = [1, data, []] if len(found) == 7 else fields(found, "ibl", "the epoch chain")
+        data = self.founded(*found[1:3]) if len(found) == 4 else data
+        version, genesis, handovers = [1, data, []] if len(found) in (4, 7) else fields(found, "ibl", "the epoch chain")
         need(version == 1, "the epoch chain is of a newer version")
         self.cluster = digest(b"dtvn/v1/genesis\0", genesis)
         self.epochs = [(self.named(fields(unpack(genesis), "silllfi", "the genesis")[2]), 0)]
@@ -123,21 +119,25 @@ class Chain:
             begun, rows = fields(unpack(end.state), "il", "a hand-over")
             need(is_end and begun == epoch + 1, f"epoch {epoch} does not end with this hand-over")
             self.epochs.append((self.named(rows), end.sequence))
-
+    @staticmethod
+    def founded(terms, records):
+        """The genesis in the file that parties sealed; who takes it from somebody he trusts needs no seals."""
+        name, created, _, parameters, version = fields(terms, "siili", "the terms")
+        parties = [fields(fields(record, "ll", "a record")[0], "hll", "a party") for record in records]
+        principals = sorted((row for _, _, rows in parties for row in rows), key=lambda row: row[0])
+        return pack([name, created, [member for _, member, _ in parties], principals, parameters, False, version])
     @staticmethod
     def named(rows):
         members = [tuple(fields(row, "shsi", "a member")[:2]) for row in rows]
         distinct = all(len(set(column)) == len(members) for column in zip(*members, strict=True))
         need(distinct and 1 <= len(members) <= 31, "members are too many or share a name or a key")
         return members
-
     def members(self, epoch, sequence):
         """Of `epoch`, which must hold `sequence` (None: any)."""
         need(epoch < len(self.epochs), f"epoch {epoch} is not in this chain, which ends with {len(self.epochs) - 1}")
         last = self.epochs[epoch + 1][1] if epoch + 1 < len(self.epochs) else 1 << 64
         need(sequence is None or self.epochs[epoch][1] < sequence <= last, f"sequence {sequence} is not in epoch {epoch}")
         return self.epochs[epoch][0]
-
     def check(self, member, kind, body, signature):
         data = b"dtvn/v1/signed\0" + self.cluster + bytes([kind]) + body
         try:
@@ -176,7 +176,6 @@ class Proved:
         self.signers = [self.members[sender] for sender in senders]
         found = fields(unpack(self.state), "ssisiiisssbsssl", "the state") if self.state[:1] == b"\x9f" else []
         self.ticket_state = found if found[:2] == [self.event, self.ticket] else None
-
     def sentences(self):
         liars, (gate, device) = (len(self.members) - 1) // 3, (self.ticket_state or [""] * 13)[11:13]
         moment = (f"{self.time} microseconds after 1970" if self.time >= 253402300800000000 else
@@ -231,8 +230,8 @@ def evidence(data, chain):
 
 def main(kind, path, *options):
     try:
-        given = dict(zip(options[::2], options[1::2], strict=True))
-        need(kind in ("certificate", "evidence") and {"--genesis"} <= set(given) <= {"--genesis", "--against"}, __doc__)
+        given, even = dict(zip(options[::2], options[1::2], strict=False)), len(options) % 2 == 0
+        need(even and kind in ("certificate", "evidence") and {"--genesis"} <= set(given) <= {"--genesis", "--against"}, __doc__)
         chain = Chain(read(given["--genesis"], "chain"))
         if kind == "evidence":
             print(*evidence(read(path, kind), chain), sep="\n")
@@ -247,4 +246,5 @@ def main(kind, path, *options):
         return 1
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]) if len(sys.argv) > 2 else __doc__)
+    sys.stdout.reconfigure(errors="backslashreplace")  # names are anybody's choice, and not every terminal's
+    sys.exit(print(__doc__) if {"-h", "--help"} & set(sys.argv) else main(*sys.argv[1:]) if len(sys.argv) > 2 else __doc__)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
-from tests.founding.parties import found
-from tickets.proof import chain_of_genesis, read_chain
+import msgspec
+import pytest
+from nacl import bindings
+
+from tests.founding.parties import Party, found
+from tests.proof.support import PaperLog
+from tests.proof.test_vectors import by_browser, by_dtvn, by_one_file
+from tickets.proof import Receipts, chain_of_genesis, decode_certificate, encode_certificate, read_chain
+from tickets.proof.certificate import CLUSTER_TAG_SIZE
 from validators import canonical, ceremony
 from validators import genesis as g
+from validators.consensus.messages import Receipt
+from validators.link import read_seed
+from validators.wire.envelope import KIND_OF, signed_bytes
 
 
 def test_r35_the_sealed_file_and_the_platforms_chain_are_the_same_epochs(tmp_path: Path) -> None:
@@ -17,3 +28,52 @@ def test_r35_the_sealed_file_and_the_platforms_chain_are_the_same_epochs(tmp_pat
     exported = canonical.encode(chain_of_genesis(g.encode(founded)))
     assert read_chain(sealed) == read_chain(exported)
     assert [member.id for member in read_chain(sealed).epochs[0].members] == ["promoter", "venue"]
+
+
+def certificate_by(parties: list[Party], cluster: bytes) -> bytes:
+    """An admission that was executed on paper, with the receipts of these parties' own keys."""
+    log = PaperLog()
+    log.admit()
+    signed = []
+    for index, party in enumerate(parties):
+        body = canonical.encode(Receipt(0, index, 3, log.steps[2].entry_hash))
+        seed = read_seed(party.folder.node(party.name).key)
+        secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        data = signed_bytes(cluster, KIND_OF[Receipt], body)
+        signed.append((index, bindings.crypto_sign(data, secret)[:64]))
+    paper = decode_certificate(log.receipts(3))
+    return encode_certificate(
+        msgspec.structs.replace(paper, cluster=cluster[:CLUSTER_TAG_SIZE], proof=Receipts(tuple(signed)))
+    )
+
+
+def test_r27_every_verifier_takes_the_file_that_the_parties_sealed(tmp_path: Path) -> None:
+    """Nobody who founded the cluster has to take the chain from a platform."""
+    names = ("auditor", "promoter", "seller", "venue")
+    parties = found(tmp_path, {name: 41001 + at for at, name in enumerate(names)}, {"seller": ("issue",)})
+    sealed = parties[0].folder.genesis.read_bytes()
+    genesis = ceremony.open_genesis(sealed)
+    certificate = certificate_by(parties[:3], g.cluster_id(genesis))
+    moved = msgspec.structs.replace(genesis, created_at=genesis.created_at + 1)
+    chains = (sealed, g.encode(genesis), g.encode(moved), sealed[:-1])
+    vectors = [
+        {"chain": base64.b64encode(chain).decode(), "certificate": base64.b64encode(certificate).decode()}
+        for chain in chains
+    ]
+    said = [by_dtvn(vector) for vector in vectors]
+    assert said[0] == said[1]
+    assert "signed by auditor, promoter, seller: 3 of 4 members" in said[0]["sentences"][1]
+    assert said[2:] == [{"refused": True}] * 2
+    assert [by_one_file(vector) for vector in vectors] == said
+    for verdict, expected in zip(by_browser({"vectors": vectors}), said, strict=True):
+        verdict.pop("why", None)
+        assert verdict == expected
+
+
+@pytest.mark.parametrize(
+    "noise", [b"\x94\x01\x02\x03\x04", b"\xa4abcd", b"\x94\xa1a\x95\xa1b\x01\x01\x90\x01\x91\x92\x90\x90\x90"]
+)
+def test_p15_what_only_looks_sealed_is_refused(noise: bytes) -> None:
+    vector = {"chain": base64.b64encode(noise).decode(), "certificate": ""}
+    assert by_dtvn(vector) == by_one_file(vector) == {"refused": True}
+    assert by_browser({"vectors": [vector]})[0]["refused"]

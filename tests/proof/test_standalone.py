@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from tickets.proof import certificate_json, compare, decode_certificate, read_ch
 from verifier import dtvn_verify
 
 FILE = Path(dtvn_verify.__file__)
+MANAGE = FILE.parents[1] / "manage.py"
 REFUSED = (ValueError, KeyError, TypeError, IndexError, RecursionError)
 
 
@@ -28,9 +31,15 @@ def log() -> PaperLog:
     return made
 
 
-def run(*arguments: object) -> tuple[int, str]:
+def run(
+    *arguments: object, program: tuple[object, ...] = ("-I", FILE), **environment: str
+) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-I", FILE, *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, *program, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
     )
     assert not done.stderr
     return done.returncode, done.stdout
@@ -39,10 +48,13 @@ def run(*arguments: object) -> tuple[int, str]:
 def test_it_is_small_and_stands_alone() -> None:
     text = FILE.read_text(encoding="utf-8")
     assert text.count("\n") <= 250
-    imports = [
-        line.split()[1].split(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))
-    ]
-    assert set(imports) - set(sys.stdlib_module_names) == {"nacl"}
+    imports: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            imports |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imports.add((node.module or "").split(".")[0])
+    assert imports - set(sys.stdlib_module_names) == {"nacl"}
 
 
 def test_r27_both_verifiers_say_the_same_of_every_outcome(log: PaperLog) -> None:
@@ -116,3 +128,34 @@ def test_r27_on_the_command_line_it_proves_refuses_and_convicts(log: PaperLog, t
         code, said = run(*arguments, "--genesis", chain)
         assert code == 1
         assert said.startswith("not proved: ")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("verifier", ["one file", "manage.py"])
+def test_r27_what_a_terminal_can_show_does_not_change_the_verdict(
+    tmp_path: Path, encoding: str, verifier: str
+) -> None:
+    """Whoever names a gate chooses its letters: no name may turn what holds into what does not."""
+    log = PaperLog()
+    log.admit(gate="北口 🎪")
+    chain, one = tmp_path / "chain", tmp_path / "one"
+    chain.write_bytes(log.chain())
+    one.write_bytes(log.receipts(3))
+    # Not -I for ours: it would not look at PYTHONIOENCODING.
+    small = (FILE, "certificate", one, "--genesis", chain)
+    program = small if verifier == "one file" else (MANAGE, "verify_certificate", one, "--genesis", chain)
+    code, said = run(program=program, PYTHONIOENCODING=encoding)
+    expected = verify(decode_certificate(log.receipts(3)), read_chain(log.chain())).sentences()
+    shown = "\n".join(expected).encode("ascii", "backslashreplace").decode()
+    assert "\\u5317\\u53e3 \\U0001f3aa" in shown
+    assert (code, said.splitlines()) == (0, shown.splitlines())
+
+
+def test_its_help_is_no_verdict(tmp_path: Path) -> None:
+    for asked in (("--help",), ("certificate", "-h")):
+        code, said = run(*asked)
+        assert code == 0
+        assert "dtvn_verify.py certificate CERT --genesis CHAIN" in said
+    code, said = run("certificate", tmp_path / "one", "--genesis")
+    assert code == 1
+    assert "dtvn_verify.py certificate CERT --genesis CHAIN" in said
