@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.consensus.helpers import Cluster, is_kind
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
@@ -95,6 +97,21 @@ def test_a_request_the_state_refuses_is_told_so() -> None:
     cluster[0].application.refusing.add((1, 1))
     cluster.request("T-1", session=(1, 1))
     assert [busy.code for busy in cluster.answers(m.Busy)] == [Reason.UNKNOWN_SESSION.value]
+
+
+def test_r30_a_refused_body_does_not_take_another_out_of_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both bear one number; only the second one is refused, so the first may still be executed."""
+    cluster = Cluster(4)
+    cluster.drop(lambda _s, _t, _m: True)
+
+    def refuse(bundle: m.Bundle, timestamp: int) -> Reason | None:
+        return Reason.EXPIRED if bundle.operations[0].ticket == "T-late" else None
+
+    monkeypatch.setattr(cluster[1].application, "refuse", refuse)
+    cluster.request("T-1", number=5, to=[1])
+    cluster.request("T-late", number=5, to=[1])
+    assert [busy.code for busy in cluster.answers(m.Busy)] == [Reason.EXPIRED.value]
+    assert [item.bundle.bundle.operations[0].ticket for item in cluster[1].core.pool] == ["T-1"]
 
 
 def test_a_session_that_this_replica_has_yet_to_open_is_not_refused() -> None:

@@ -5,13 +5,18 @@ Throughput of these worlds is bound by links and disks of some hundred microseco
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from simulator.cluster import Cluster
 from simulator.node import Costs
-from tests.consensus.world import MILLISECOND, SECOND, Callers, make, notes, views
+from tests.consensus.world import MILLISECOND, SECOND, Callers, m, make, notes, views
+from validators import canonical
 from validators.consensus.judgement import SLOW, UNFAIR
+from validators.consensus.replica import Replica
+from validators.consensus.verified import VerifiedBundle
 from validators.genesis import Parameters
+from validators.wire import Envelope, FrameSigner
 
 PAUSE = 25 * MILLISECOND
 """Between an answer and the next call."""
@@ -61,6 +66,70 @@ def test_r30_a_primary_that_starves_one_client_loses_its_office(members: int) ->
     before = cluster.world.time
     assert last_second(cluster, callers) >= 0.9 * clean_rate(members, 1, seed=22)
     assert all(each.throughput(before, cluster.world.time) > 0 for each in callers), "the starved one too"
+
+
+class Namesake:
+    """Bundles of one principal that name the sessions and numbers of another's: each is worthless."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.victim, rogue = cluster.gateways[1], cluster.gateways[2]
+        self._rogue = rogue
+        keyring = cluster.world.keyring
+        secret = keyring.pair(rogue.principal)[1]
+        self._signer = FrameSigner(cluster.world.cluster, secret, cluster.keys, scheme=keyring.scheme)
+
+    def targets(self, bundle: m.Bundle) -> bool:
+        return bundle.principal == self.victim.principal and bundle.session != (0, 0)
+
+    def forge(self, bundle: m.Bundle) -> VerifiedBundle:
+        named = msgspec.structs.replace(bundle, principal=self._rogue.principal, client=b"rogue")
+        frame = self._signer.sign(named)
+        return VerifiedBundle(named, m.bundle_digest(canonical.decode(Envelope, frame).body), frame)
+
+    def lead(self, core: Replica, *, ordered: bool) -> None:
+        """This primary proposes none of the victim's requests; `ordered`: it fills their places."""
+        collect = core.proposing._collect
+
+        def censored() -> list[VerifiedBundle]:
+            found = collect()
+            kept = [each for each in found if not self.targets(each.bundle)]
+            return kept + [self.forge(b.bundle) for b in found if ordered and self.targets(b.bundle)]
+
+        core.proposing._collect = censored  # type: ignore[method-assign]
+
+    def whisper(self) -> None:
+        """From now on every backup hears of each request that waits there, and some of them twice."""
+        world = self._cluster.world
+        for name in world.member_names[1:]:
+            core = world.nodes[name].core
+            for item in list(core.pool) if core is not None else ():
+                if self.targets(item.bundle.bundle):
+                    world.transmit(self._rogue.name, name, self.forge(item.bundle.bundle).frame, world.time)
+        world.after(400 * MILLISECOND, self.whisper)
+
+
+@pytest.mark.parametrize("where", ["in_the_log", "at_the_backups"])
+def test_r30_a_censor_cannot_hide_behind_worthless_requests_that_name_its_victims(where: str) -> None:
+    """What waits is the victim's, whoever else names its session and number."""
+    cluster = make(22, gateways=3)
+    cluster.world.nodes["r0"].honest = False
+    namesake = Namesake(cluster)
+    core = cluster.world.nodes["r0"].core
+    assert core is not None
+    namesake.lead(core, ordered=where == "in_the_log")
+    if where == "at_the_backups":
+        namesake.whisper()
+    suspected = notes(cluster, "suspected")
+    callers = [Callers(gateway, 2, pause=PAUSE) for gateway in cluster.gateways]
+    began = cluster.world.time
+    assert cluster.world.run_for(10 * SECOND, done=lambda: views(cluster) == {1})
+    assert UNFAIR in {fields["reason"] for _name, fields in suspected}
+    assert cluster.world.time - began < 5 * SECOND, "4 T and a view change"
+    cluster.world.run_for(SECOND)
+    before = cluster.world.time
+    assert last_second(cluster, callers) > 0
+    assert callers[1].throughput(before, cluster.world.time) > 0, "the starved one too"
 
 
 def test_r32_one_bad_primary_after_another_is_a_matter_of_half_a_minute() -> None:

@@ -64,7 +64,7 @@ def test_the_pool_counts_what_it_holds(moves: list[tuple[str, int, int, int]]) -
                 pool.add(bundle, key, now=len(model))
                 model[key] = bundle
         elif move == "remove":
-            key = (first, 0, second)
+            key = ("gateway", first, 0, second)
             pool.remove(key)
             model.pop(key, None)
             proposed.discard(key)
@@ -98,8 +98,22 @@ def test_each_session_is_served_in_its_own_order() -> None:
         pool.add(bundle, key_of(bundle.bundle, bundle.digest), 0)
     order = []
     while taken := pool.take(2, 10**6):
-        order += [item.key[::2] for item in taken if isinstance(item.key, tuple)]
+        order += [item.key[1::2] for item in taken if isinstance(item.key, tuple)]
     assert order == [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (1, 2)]
+
+
+def test_r30_a_request_that_names_anothers_session_takes_neither_its_place_nor_its_share() -> None:
+    pool = Pool(operations_max=40, bytes_max=4_000, client_share=2)
+    owner, stranger = verified_bundle(1, 0, 20), verified_bundle(1, 0, 20)
+    stranger = msgspec.structs.replace(
+        stranger, bundle=msgspec.structs.replace(stranger.bundle, principal="x")
+    )
+    keys = [key_of(each.bundle, each.digest) for each in (stranger, owner)]
+    assert keys[0] != keys[1]
+    pool.add(stranger, keys[0], 0)
+    assert pool.refuse(owner) is None, "half of the pool is still its own"
+    pool.add(owner, keys[1], 0)
+    assert len(pool) == 2
 
 
 def test_opening_bundles_are_told_apart_by_their_nonce() -> None:

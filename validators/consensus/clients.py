@@ -48,7 +48,7 @@ class Clients:
         if message.epoch > core.config.epoch:
             return Reason.WRONG_EPOCH
         if message.session != (0, 0):
-            known = core.pool.get((*message.session, message.number))
+            known = core.pool.get((message.principal, *message.session, message.number))
             if known is not None and known.bundle.bundle == message:
                 return Reason.SECOND_MESSAGE
         if member is not None and core.application.repeated(message) is not None:
@@ -115,8 +115,21 @@ class Clients:
             if reason is None or self._opens_soon(message, reason):
                 return False
             self._busy(bundle, reason)
-        core.pool.remove(key_of(message, bundle.digest))
+        self.leave_pool(bundle)
         return True
+
+    def leave_pool(self, bundle: VerifiedBundle) -> Pending | None:
+        """This request was executed, skipped or refused: it waits no more, nor does another body under the
+        key that it settled. One that may still be executed stays, or a censor could hide it (R30)."""
+        core = self.core
+        key = key_of(bundle.bundle, bundle.digest)
+        item = core.pool.get(key)
+        if item is None:
+            return None
+        other = item.bundle
+        if other.digest != bundle.digest and core.application.repeated(other.bundle) is None:
+            return None
+        return core.pool.remove(key)
 
     def _opens_soon(self, message: Bundle, reason: Reason) -> bool:
         """Its session is opened by a sequence that others executed and this replica will."""

@@ -9,7 +9,6 @@ from validators.consensus.errors import InvariantBreach
 from validators.consensus.executor import Executor, Step, subtree_paths
 from validators.consensus.messages import Receipt, Reply
 from validators.consensus.pace import work_of
-from validators.consensus.pool import key_of
 from validators.consensus.verified import VerifiedBatch
 
 if TYPE_CHECKING:
@@ -63,8 +62,8 @@ class Execution:
     def _leave_pool(self, batch: VerifiedBatch, sequence: int) -> None:
         """Its requests wait no more; how long they did is held for or against the primary (R32)."""
         core = self.core
-        remove = core.pool.remove
-        waited = [remove(key_of(bundle.bundle, bundle.digest)) for bundle in batch.bundles]
+        leave = core.clients.leave_pool
+        waited = [leave(bundle) for bundle in batch.bundles]
         operations = sum([len(bundle.bundle.operations) for bundle in batch.bundles])
         work = work_of(operations, len(batch.bundles))
         core.pace.on_executed(work, core.now.monotonic, waiting=len(core.pool) > 0)

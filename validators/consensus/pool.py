@@ -18,8 +18,8 @@ from validators.consensus.verified import VerifiedBundle
 
 __all__ = ["BATCH_HEADER", "FRAMING", "Key", "Pending", "Pool", "key_of"]
 
-Key = tuple[int, int, int] | bytes
-Share = tuple[int, int] | str
+Key = tuple[str, int, int, int] | bytes
+Share = tuple[str, int, int] | str
 FRAMING = 8
 """Bytes that one request costs in a batch besides its frame (MessagePack header of `bin`)."""
 BATCH_HEADER = 32
@@ -27,13 +27,19 @@ BATCH_HEADER = 32
 
 
 def key_of(bundle: Bundle, digest: bytes) -> Key:
-    """What may be executed only once: a session's number, or a session's opening (R12)."""
+    """What may be executed only once: a session's number, or a session's opening (R12). Who signed it is
+    part of it: whoever names another's session must not be taken for its owner."""
     if bundle.session == (0, 0):
         # Two openings with one nonce open one session; a client that signs both must not make a correct
         # primary's proposal look like a repetition.
         nonce = bundle.operations[0].nonce if bundle.operations else b""
         return canonical.tagged_digest("dtvn/v1/opening", bundle.principal.encode(), b"\0", nonce)
-    return (*bundle.session, bundle.number)
+    return (bundle.principal, *bundle.session, bundle.number)
+
+
+def share_of(bundle: Bundle) -> Share:
+    """Whose part of the pool a request takes up: its session's, with its signer; an opening its signer's."""
+    return (bundle.principal, *bundle.session) if bundle.session != (0, 0) else bundle.principal
 
 
 class Pending:
@@ -57,7 +63,7 @@ class Pending:
         inner = bundle.bundle
         self.bundle = bundle
         self.key = key
-        self.share: Share = inner.session if inner.session != (0, 0) else inner.principal
+        self.share = share_of(inner)
         self.arrived = arrived
         self.operations = len(inner.operations)
         self.size = len(bundle.frame) + FRAMING
@@ -119,7 +125,7 @@ class Pool:
             return Reason.BUSY
         if self.bytes + size > self._bytes_max:
             return Reason.BUSY
-        share: Share = inner.session if inner.session != (0, 0) else inner.principal
+        share = share_of(inner)
         held_operations, held_bytes, _work = self._held.get(share, (0, 0, 0))
         if (held_operations + operations) * self._client_share > self._operations_max:
             return Reason.BUSY
@@ -135,7 +141,7 @@ class Pool:
         work = work_of(len(inner.operations))
         if self.work + work <= room // 2:
             return False
-        share: Share = inner.session if inner.session != (0, 0) else inner.principal
+        share = share_of(inner)
         held = self._held.get(share, (0, 0, 0))[2]
         sessions = max(2, len(self._held) + (share not in self._held))
         return held > 0 and (held + work > room // 2 // sessions or self.work + work > room)
