@@ -33,6 +33,8 @@ class Members:
         self.asked = 0
         self.answers: dict[int, str] = {}
         """By member; one without an answer is silent."""
+        self.without: set[int] = set()
+        """Members that answer that they have no proof."""
         monkeypatch.setattr(fake, "query", self.query)
 
     def query(self, member: int, what: str, arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
@@ -40,7 +42,8 @@ class Members:
         self.asked += 1
         future: Future[Answered] = Future()
         text = self.answers.get(member)
-        future.set_result(Answered(0, "timeout", "") if text is None else Answered(0, "", text))
+        code = "unavailable" if member in self.without else "timeout"
+        future.set_result(Answered(0, code, "") if text is None else Answered(0, "", text))
         return future
 
     def proof(self, ticket: str, *, signers: tuple[int, ...] = (0, 1, 2), sequence: int = 0) -> str:
@@ -156,6 +159,22 @@ def test_p19_no_lie_of_f_members_is_believed_and_the_reader_ends(
         members.answers = {3: lie}
         answer = api.get("tickets/T-1?read=quorum")
         assert (answer.status_code, read(answer)["code"]) == (503, "unavailable"), lie[:200]
+
+
+def test_r18_a_quorum_read_before_the_first_checkpoint_says_so_at_once(
+    api: Api, members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue(api)
+    members.without = {1, 2}
+    answer = api.get("tickets/T-1?read=quorum")
+    assert (answer.status_code, read(answer)["code"]) == (503, "no_checkpoint_yet")
+    assert "the first is at sequence 10: read=linearizable works" in read(answer)["error"]
+    assert answer.headers["Retry-After"]
+    assert members.asked == 4, "it asked once"
+    monkeypatch.setattr(reading, "WAIT", 0.2)
+    members.without = {1}  # one member alone may lie
+    answer = api.get("tickets/T-1?read=quorum")
+    assert (answer.status_code, read(answer)["code"]) == (503, "unavailable")
 
 
 def test_r17_a_quorum_read_waits_a_little_for_the_sequence_that_is_named(api: Api, members: Members) -> None:

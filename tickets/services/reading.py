@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import msgspec
 
+from dtvn_project.routers import LEARNER_ALIAS
 from tickets.machine import Barrier, build
 from tickets.machine.snapshot import Proof, prove_ticket
 from tickets.services.decide import ANSWER_SLACK, Decision, Request
@@ -29,9 +30,10 @@ from validators.gateway.client import GenesisKeys, valid_until
 from validators.gateway.collector import Answered, Overloaded, Result
 from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
 from validators.genesis import Genesis, cluster_id
+from validators.ledger import read
 from validators.wire import Door, PeerError
 
-__all__ = ["Proved", "Unproved", "barrier", "quorum_read"]
+__all__ = ["NothingStableYet", "Proved", "Unproved", "barrier", "quorum_read"]
 
 WAIT = 3.0
 """Seconds in which a proof must be found."""
@@ -40,6 +42,8 @@ ASK_AGAIN = 0.05
 ACTOR = "platform"
 """Who asks for barriers, in the log."""
 FRAMES_MAX = 128
+NO_PROOF = "unavailable"
+"""Answer of a member that has no stable checkpoint, or a newer state than that."""
 
 
 class Unproved(Unavailable):
@@ -47,6 +51,22 @@ class Unproved(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("No member proved the ticket's state in time; ask again.")
+
+
+class NothingStableYet(Unavailable):
+    """The cluster answers, but has no stable checkpoint yet: waiting alone does not help."""
+
+    def __init__(self, interval: int) -> None:
+        super().__init__(
+            f"The cluster has no stable checkpoint yet, the first is at sequence {interval}: "
+            "read=linearizable works, and brings it nearer.",
+            code="no_checkpoint_yet",
+        )
+
+    @property
+    def status(self) -> int:
+        """No outcome of the log has this code."""
+        return 503
 
 
 class Proved(msgspec.Struct, frozen=True):
@@ -69,15 +89,18 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
 
     All members are asked; f + 1 good answers are waited for, so that one that is behind does not decide
     alone. Asks again for at most `patience` seconds while no proof reaches sequence `at_least`. Raises
-    Unproved when nobody proves anything.
+    Unproved when nobody proves anything, NothingStableYet at once in a cluster before its first checkpoint.
     """
     network = gateway()
     begun = time.monotonic()
     best: Proved | None = None
     while True:
-        for found in _ask_all(network, event, ticket):
+        proved, without = _ask_all(network, event, ticket)
+        for found in proved:
             if best is None or found.sequence > best.sequence:
                 best = found
+        if best is None and without >= _needed(network) and read.newest_checkpoint(LEARNER_ALIAS) is None:
+            raise NothingStableYet(network.genesis.parameters.checkpoint_interval)
         spent = time.monotonic() - begun
         if best is not None and (best.sequence >= at_least or spent >= patience):
             return best
@@ -86,11 +109,15 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
         time.sleep(ASK_AGAIN)
 
 
-def _ask_all(network: GatewayFace, event: str, ticket: str) -> list[Proved]:
-    """What members prove: f + 1 answers, or all there are after a second."""
-    genesis = network.genesis
+def _needed(network: GatewayFace) -> int:
+    """f + 1 members, of whom one is honest."""
+    return quorum.weak_quorum(len(network.present.members))
+
+
+def _ask_all(network: GatewayFace, event: str, ticket: str) -> tuple[list[Proved], int]:
+    """What members prove: f + 1 answers, or all there are after a second; how many said they have none."""
+    genesis, needed, without = network.genesis, _needed(network), 0
     members = range(len(network.present.members))
-    needed = quorum.weak_quorum(len(members))
     open_ = {network.query(index, "proof", (event, ticket), wait=1.0) for index in members}
     found: list[Proved] = []
     while open_ and len(found) < needed:
@@ -98,7 +125,8 @@ def _ask_all(network: GatewayFace, event: str, ticket: str) -> list[Proved]:
         if not done:
             break
         found += [proved for answer in done if (proved := _check(genesis, answer, event, ticket)) is not None]
-    return found
+        without += sum(answer.exception() is None and answer.result().code == NO_PROOF for answer in done)
+    return found, without
 
 
 def _check(genesis: Genesis, answer: Future[Answered], event: str, ticket: str) -> Proved | None:
