@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.consensus.helpers import Cluster
+from tests.consensus.helpers import CLUSTER, Cluster, config_for
 from validators import quorum
 from validators.consensus import messages as m
 from validators.consensus.new_view import plan, proposals, read_claim
+from validators.consensus.verified import Inbound, Peer
+from validators.wire import Door
 
 A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
 
@@ -64,6 +66,21 @@ class Forge:
 
     def claim(self, frame: bytes):  # type: ignore[no-untyped-def]
         return read_claim(self.cluster.verified(frame, 0), self.cluster[0].core.config)
+
+
+@pytest.mark.parametrize(("members", "interval"), [(4, 10), (4, 300), (7, 90), (7, 100), (10, 60), (13, 50)])
+def test_r20_the_door_lets_in_the_largest_honest_view_change(members: int, interval: int) -> None:
+    """Of a member that lacks one stable checkpoint: certificates for all that it takes in, its `reach`."""
+    forge = Forge(members)
+    config = config_for(0, members, checkpoint_interval=interval)
+    reached = range(interval + 1, interval + config.reach + 1)
+    frame = forge.change(2, 1, interval, *(forge.proof(0, sequence, A) for sequence in reached))
+    keys = forge.cluster.keys
+    door = Door(CLUSTER, keys, scheme=keys.scheme, statements_max=config.statements_max)
+    verified = door.verify(door.peek(Inbound(Peer("m2", 2), frame)))
+    claim = read_claim(verified, config)
+    assert claim is not None
+    assert [found.sequence for found in claim.prepared] == list(reached)
 
 
 def test_the_worked_example_of_the_module() -> None:

@@ -118,7 +118,8 @@ class Config(msgspec.Struct, frozen=True):
         """Statements that an honest message carries at most: a full VIEW-CHANGE beside a full supply of
         frames, or a full range of entries with their COMMITs. The door refuses more unseen, since a
         liar's valid signatures cost as much as honest ones."""
-        view_change = self.window * (self.q + 1) + 2 * self.q
+        # A CHECKPOINT certificate, and for each sequence in reach a PRE-PREPARE with q - 1 PREPAREs.
+        view_change = self.q + self.reach * self.q
         return max(view_change + FRAMES_SUPPLIED_MAX, (ENTRIES_SUPPLIED_MAX + 1) * self.q)
 
 
