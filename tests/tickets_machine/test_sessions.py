@@ -195,6 +195,61 @@ def test_r12_the_least_recently_executed_session_is_evicted() -> None:
     assert alive == [True, False, True, False]
 
 
+def opened(machine: Machine, principal: str, count: int) -> list[tuple[int, int]]:
+    """That many new sessions, one a sequence."""
+    sessions = []
+    for _ in range(count):
+        nonce = machine.sequence.to_bytes(4, "big")
+        machine.execute([machine.opening(principal=principal, nonce=nonce)])
+        sessions.append((machine.sequence, 0))
+    return sessions
+
+
+def alive(machine: Machine, sessions: list[tuple[int, int]], principal: str) -> int:
+    """How many of these still take a bundle."""
+    bundles = [machine.bundle((), principal=principal, session=session, number=9) for session in sessions]
+    asked = [msgspec.structs.replace(b.bundle, operations=(machine.operation(Barrier()),)) for b in bundles]
+    return sum(machine.application.refuse(each, machine.now) is None for each in asked)
+
+
+def test_r12_a_principal_without_grants_evicts_its_own_sessions_not_those_of_others() -> None:
+    """Three principals, twelve places: four each where the table is full."""
+    machine = Machine(genesis(sessions_max=12))
+    gate = opened(machine, "gateway", 3)
+    scan = opened(machine, "scanner", 2)
+    swept = opened(machine, "reader", 60)
+    assert (alive(machine, gate, "gateway"), alive(machine, scan, "scanner")) == (3, 2)
+    assert alive(machine, swept[-7:], "reader") == alive(machine, swept, "reader") == 7
+
+
+def test_r12_who_holds_less_than_its_share_takes_a_place_of_who_holds_more() -> None:
+    machine = Machine(genesis(sessions_max=12))
+    scan = opened(machine, "scanner", 3)
+    swept = opened(machine, "reader", 9)
+    gate = opened(machine, "gateway", 6)
+    assert alive(machine, scan, "scanner") == 3, "the oldest, but within its share"
+    assert alive(machine, gate, "gateway") == alive(machine, gate[-4:], "gateway") == 4, (
+        "its share, the newest"
+    )
+    assert alive(machine, swept, "reader") == alive(machine, swept[-5:], "reader") == 5
+
+
+def test_r12_shares_are_the_same_after_a_restart() -> None:
+    machine = Machine(genesis(sessions_max=12))
+    swept = opened(machine, "reader", 12)
+    for session in reversed(swept):
+        machine.execute(
+            [machine.bundle([machine.operation(Barrier())], principal="reader", session=session, number=0)]
+        )
+    machine.save()
+    fresh = machine.reload(backwards=True)
+    openings = [machine.opening(principal="gateway"), machine.opening(principal="reader", nonce=b"more")]
+    machine.execute(openings)
+    fresh.execute(openings, sequence=machine.sequence, timestamp=machine.now)
+    assert fresh.root() == machine.application.root()
+    assert alive(machine, swept, "reader") == alive(machine, swept[:-2], "reader") == 10
+
+
 def test_an_evicted_session_takes_its_rows_with_it() -> None:
     machine = Machine(genesis(sessions_max=4))
     machine.do(Barrier())

@@ -68,6 +68,10 @@ class Principals:
     def __contains__(self, wire: object) -> bool:
         return wire in self._counts
 
+    def count(self) -> int:
+        """How many are listed now."""
+        return len(self._listed)
+
     def names(self) -> list[str]:
         """Names of all that are listed now, sorted."""
         return sorted(self._listed)

@@ -51,7 +51,7 @@ class MachineState:
         self.principals = Principals(
             genesis.principals, lambda table, name: self._tables[table].touch((name,))
         )
-        self.sessions = SessionTable(parameters.sessions_max, self._touch_session)
+        self.sessions = SessionTable(parameters.sessions_max, self._touch_session, self.principals.count)
         self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
         self.registry = TicketRegistry(self.memberships.names_at, self._tree, searched=searched)
         self.operations = Operations(

@@ -33,6 +33,8 @@ WINDOW = 1_024
 """Bundle numbers of a session that may be open at once (R12)."""
 PAGE = 64
 """Bundle numbers in one row."""
+SHARE_MIN = 4
+"""Sessions that each principal may hold in a full table, however many principals there are."""
 
 SessionKey = tuple[int, int]
 
@@ -69,13 +71,23 @@ class BundlePage(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class SessionTable:
-    """All open sessions, at most `capacity`; beyond it the least recently executed one goes."""
+    """All open sessions, at most `capacity`; beyond it the least recently executed one goes.
 
-    def __init__(self, capacity: int, touch: Callable[[tuple[int, ...]], None]) -> None:
+    Opening takes no capability, so each principal has a share of a full table, `capacity` by the number
+    of `principals` and at least SHARE_MIN: who holds as many loses its own, who holds less takes the place
+    of one that holds more. Where shares are so small that nobody does, of anybody.
+    """
+
+    def __init__(
+        self, capacity: int, touch: Callable[[tuple[int, ...]], None], principals: Callable[[], int]
+    ) -> None:
         self._capacity = capacity
         self._touch = touch
+        self._principals = principals
         # Least recently executed first: a session moves to the end with each executed bundle.
         self._sessions: dict[SessionKey, SessionRow] = {}
+        self._held: dict[str, dict[SessionKey, None]] = {}
+        """The sessions of each principal, in the same order."""
         self._executed: dict[SessionKey, dict[int, ExecutedBundle]] = {}
 
     def __len__(self) -> int:
@@ -84,7 +96,8 @@ class SessionTable:
     def open(self, key: SessionKey, principal: str) -> None:
         """Open the session that the operation at `key` asks for, and evict one if there is no room."""
         if len(self._sessions) >= self._capacity:
-            self._evict(next(iter(self._sessions)))
+            self._evict(self._to_evict(principal))
+        self._held.setdefault(principal, {})[key] = None
         self._sessions[key] = SessionRow(principal=principal, low=0, last_sequence=key[0], last_index=key[1])
         self._executed[key] = {}
         self._touch(key)
@@ -115,6 +128,9 @@ class SessionTable:
     def record(self, key: SessionKey, bundle: ExecutedBundle, *, done_below: int) -> None:
         """Note an executed bundle that `refuse` let through, and forget what its client is done with."""
         session = self._sessions.pop(key)
+        held = self._held[session.principal]
+        del held[key]
+        held[key] = None
         executed = self._executed[key]
         low = max(session.low, done_below)
         self._sessions[key] = SessionRow(
@@ -148,6 +164,9 @@ class SessionTable:
         ordered = sorted(sessions, key=lambda item: (item[1].last_sequence, item[1].last_index))
         self._sessions = dict(ordered)
         self._executed = {key: {} for key in self._sessions}
+        self._held = {}
+        for opened, row in self._sessions.items():
+            self._held.setdefault(row.principal, {})[opened] = None
         for key, page in pages:
             self._executed[key].update((bundle.number, bundle) for bundle in page.bundles)
 
@@ -157,9 +176,26 @@ class SessionTable:
             if executed.pop(number, None) is not None:
                 self._touch((*key, number // PAGE))
 
+    def _to_evict(self, principal: str) -> SessionKey:
+        """Whose place in a full table a new session of `principal` takes: the same on every replica."""
+        share = max(SHARE_MIN, self._capacity // max(1, self._principals()))
+        own = self._held.get(principal, {})
+        if len(own) >= share:
+            return next(iter(own))
+        oldest = [next(iter(held)) for held in self._held.values() if len(held) > share]
+        return min(oldest, key=self._last_used) if oldest else next(iter(self._sessions))
+
+    def _last_used(self, key: SessionKey) -> tuple[int, int]:
+        row = self._sessions[key]
+        return row.last_sequence, row.last_index
+
     def _evict(self, key: SessionKey) -> None:
         for page in sorted({number // PAGE for number in self._executed[key]}):
             self._touch((*key, page))
         self._touch(key)
-        del self._sessions[key]
+        principal = self._sessions.pop(key).principal
+        held = self._held[principal]
+        del held[key]
+        if not held:
+            del self._held[principal]
         del self._executed[key]
