@@ -6,6 +6,8 @@ the same keys never accept each other's messages (PITFALLS row 10).
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from validators import canonical, quorum
@@ -17,6 +19,7 @@ __all__ = [
     "GenesisError",
     "Grant",
     "Member",
+    "PRINCIPAL_NAME",
     "Parameters",
     "Principal",
     "check",
@@ -30,6 +33,10 @@ ANY_EVENT = "*"
 CAPABILITIES = ("issue", "operate", "gate", "admin")
 """What a principal may do in an event (R15): issue tickets, operate (validate, dispute, resolve),
 gate (consume, admit), admin (seed, principals, membership)."""
+
+
+PRINCIPAL_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Pattern of a principal's name. No "#": that parts a rotated key's generation from its name on the wire."""
 
 
 class GenesisError(ValueError):
@@ -132,10 +139,21 @@ def check(genesis: Genesis) -> None:
     if names != sorted(names):
         raise GenesisError("principals: must be sorted by name")
     for principal in genesis.principals:
-        for grant in principal.grants:
-            if grant.capability not in CAPABILITIES:
-                raise GenesisError(f"grants: {grant.capability!r} is none of {', '.join(CAPABILITIES)}")
+        _check_principal(principal)
     check_terms(genesis.name, genesis.parameters)
+
+
+def _check_principal(principal: Principal) -> None:
+    if re.fullmatch(PRINCIPAL_NAME, principal.name) is None:
+        raise GenesisError(
+            f"principals: {principal.name!r} is no name: 1 to 64 of A-Z a-z 0-9 . _ -, no sign first"
+        )
+    for grant in principal.grants:
+        if grant.capability not in CAPABILITIES:
+            raise GenesisError(f"grants: {grant.capability!r} is none of {', '.join(CAPABILITIES)}")
+        if not grant.event:
+            # What names no event (principals, membership) asks for "": such a grant would rule unseen.
+            raise GenesisError(f"grants: an event has a name, or is {ANY_EVENT!r} for all")
 
 
 def check_terms(name: str, parameters: Parameters) -> None:

@@ -63,6 +63,14 @@ def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
             replace(base, principals=(replace(first, grants=(genesis.Grant("*", "everything"),)),)),
             "everything",
         ),
+        "a name that a rotated key would bear": (
+            replace(base, principals=(first, replace(first, name=f"{first.name}#1", public_key=b"k" * 32))),
+            f"'{first.name}#1' is no name",
+        ),
+        "a ruler of what has no event": (
+            replace(base, principals=(replace(first, grants=(genesis.Grant("", "admin"),)),)),
+            "an event has a name",
+        ),
         "interval 0": (replace(base, parameters=replace(base.parameters, checkpoint_interval=0)), "interval"),
         "no drift": (replace(base, parameters=replace(base.parameters, drift_bound=0)), "drift_bound"),
     }

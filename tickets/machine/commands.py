@@ -18,7 +18,7 @@ import msgspec
 from validators import canonical
 from validators.consensus.membership import Change
 from validators.consensus.messages import Operation
-from validators.genesis import ANY_EVENT, CAPABILITIES, Grant
+from validators.genesis import ANY_EVENT, CAPABILITIES, PRINCIPAL_NAME, Grant
 
 __all__ = [
     "COMMANDS",
@@ -62,7 +62,7 @@ OVERLAP_MAX = 600_000_000
 """Microseconds for which a rotated key may go on counting."""
 
 Name = Annotated[str, msgspec.Meta(max_length=64)]
-PrincipalName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+PrincipalName = Annotated[str, msgspec.Meta(pattern=PRINCIPAL_NAME)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Label = Annotated[str, msgspec.Meta(max_length=128)]
 Moment = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
