@@ -7,8 +7,10 @@ was said above H + 2 reach. Once a checkpoint there is stable here, all slots th
 below its low mark. What binds it beyond slots are its VIEW-CHANGEs and NEW-VIEWs: members show them, and
 it waits until it is in no lower view than any of them.
 
-A proof cannot be inflated, so no liar can put the return off; an answer that is too low is made good by
-the honest ones among q.
+A proof cannot be inflated, so no liar can raise H; one that is too low is made good by the honest ones among
+q. But silence is not answered by anybody else: at n = 4 and 5 all others must prove, at n = 7 five of six. So
+one liar there, or two at n = 7, that proves nothing (or names an `executed` far above its checkpoint) puts
+the return off as long as it likes. The way out is a new key for this member by reconfiguration (R11, R35).
 """
 
 from __future__ import annotations
