@@ -125,6 +125,32 @@ def test_p22_evidence_that_a_node_stored_is_found_again(tmp_path: Path, chain: P
     assert "r1 is convicted: prepare, epoch 0, view 0, sequence 7" in said
 
 
+def test_p22_evidence_that_cannot_be_written_is_no_verdict(tmp_path: Path, chain: Path) -> None:
+    """1 means forked or convicted; an error of files means neither."""
+    one, _other = forked()
+    folder = keep(tmp_path / "first", one, 0, (0, 1, 2))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(CommandError, match="no evidence was written: ") as told:
+        audit(folder, "--genesis", chain, "--out", tmp_path / "file" / "x")
+    assert told.value.returncode == 2
+
+
+def test_pins_that_cannot_be_read_or_written_are_told(tmp_path: Path) -> None:
+    log, _other = forked()
+    one, epochs, deep = (tmp_path / name for name in ("one", "epochs", "deep"))
+    one.write_bytes(log.receipts(3))
+    epochs.write_bytes(log.chain())
+    deep.write_text("[" * 200_000, encoding="ascii")
+    for pin, why in (
+        (deep, "is no file of pins"),
+        (tmp_path / "none" / "pin", "cannot be written"),
+        (tmp_path, "cannot be read"),
+    ):
+        with pytest.raises(CommandError, match=f"not proved: .* {why}") as told:
+            call_command("verify_certificate", str(one), "--genesis", str(epochs), "--pin", str(pin))
+        assert told.value.returncode == 1
+
+
 def test_a_file_that_is_no_ledger_of_this_cluster_is_told(tmp_path: Path, chain: Path) -> None:
     foreign = PaperLog(name="foreign")
     folder = keep(tmp_path / "foreign", foreign, 0, (0, 1, 2))

@@ -24,7 +24,8 @@ Culprits = dict[str, list[tuple[Conviction, bytes]]]
 class Command(BaseCommand):
     help = (
         "Compare ledgers (SQLite files, or folders that hold one) of one cluster and name the members whom "
-        "their own signatures convict. Exit codes: 0 no fork, nobody convicted; 1 otherwise; 2 not readable."
+        "their own signatures convict. Exit codes: 0 no fork, nobody convicted; 1 otherwise; 2 a file cannot "
+        "be read or written."
     )
     requires_system_checks: list[str] = []
 
@@ -48,7 +49,11 @@ class Command(BaseCommand):
             raise CommandError(f"nothing was audited: {error}", returncode=EXIT_UNREADABLE) from error
         culprits = audit.culprits()
         if options["out"]:
-            _write_files(options["out"], culprits)
+            try:
+                _write_files(options["out"], culprits)
+            except OSError as error:
+                text = f"no evidence was written: {error}"
+                raise CommandError(text, returncode=EXIT_UNREADABLE) from error
         if options["json"]:
             self.stdout.write(json.dumps(_report(audit, forks, culprits)))
         else:

@@ -79,12 +79,16 @@ def _pin(path: Path, chain: Chain) -> None:
     """Refuse a chain against what was pinned, and pin what it adds."""
     pins: list[bytes] = []
     if path.exists():
+        content = _read(path)
         try:
-            held = json.loads(_read(path))
+            held = json.loads(content)
             pins = [bytes.fromhex(link) for link in held["epochs"]]
             if held["format"] != PIN_FORMAT:
                 raise ValueError("format")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ProofError(f"{path} is no file of pins") from error
     links = [link.hex() for link in chain.pinned(pins)]
-    path.write_text(json.dumps({"format": PIN_FORMAT, "epochs": links}) + "\n", encoding="utf-8")
+    try:
+        path.write_text(json.dumps({"format": PIN_FORMAT, "epochs": links}) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ProofError(f"{path} cannot be written: {error.strerror}") from error
