@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.node.test_alone import Told
 from validators import ceremony as c
 from validators import genesis as g
 from validators.link import public_key_of, read_seed
+from validators.management.commands.genesis import grant
 from validators.node.options import StartError, read_genesis
 
 PORTS = {"auditor": 41004, "promoter": 41002, "seller": 41003, "venue": 41001}
@@ -144,6 +146,48 @@ def test_files_of_two_ceremonies_are_not_put_together(tmp_path: Path, pair: list
     assert Said("init", "--name", "Cup final", "--members", 2, "--out", other).code == 0
     said = pair[0].seals(other)
     assert (said.code, "two clusters" in said.error) == (1, True)
+
+
+def test_no_key_seals_two_clusters(tmp_path: Path, draft: Path) -> None:
+    """Files of one ceremony that branched: b founded a cluster with a; another file says b and c."""
+    a, b, c_ = (Party(tmp_path, name) for name in ("a", "b", "c"))
+    for party in (a, b, c_):
+        party.receives(draft)
+    assert b.joins(41002).code == 0
+    c_.receives(b.file)
+    assert a.joins(41001).code == 0
+    assert c_.joins(41003).code == 0
+    for party, other in ((a, b), (b, a), (a, b), (b, a)):
+        assert party.seals(other.file).code == 0
+    served = b.folder.genesis.read_bytes()
+    branch = tmp_path / "branch.genesis"
+    branch.write_bytes(c_.file.read_bytes())
+    for out in ((), ("--out", str(tmp_path / "elsewhere"))):
+        said = Said("seal", branch, "--data-dir", b.data, *out)
+        assert (said.code, "genesis.bin is of another cluster" in said.error) == (1, True)
+        assert branch.read_bytes() == c_.file.read_bytes(), "nothing was signed"
+    assert not (tmp_path / "elsewhere").exists()
+    assert b.folder.genesis.read_bytes() == served
+    assert "sealed by all" in b.seals().text, "its own cluster is sealed as before"
+    assert "still to be sealed by b" in c_.seals().text
+
+
+def test_a_folder_that_serves_a_cluster_joins_no_other(tmp_path: Path) -> None:
+    party = found(tmp_path, {"promoter": 41002, "venue": 41001})[1]
+    other = tmp_path / "other.genesis"
+    assert Said("init", "--name", "League", "--members", 2, "--out", other).code == 0
+    before = other.read_bytes()
+    said = Said("join", other, "--data-dir", party.data, "--id", "new", "--host", "h", "--port", 41005)
+    assert (said.code, "is of another cluster" in said.error) == (1, True)
+    assert other.read_bytes() == before
+    assert not party.folder.node("new").key.exists()
+    assert party.joins(41001).code == 0, "its own record again changes nothing"
+
+
+@pytest.mark.parametrize("wish", ["gate:", "gate:ü", "gate:two words", "walk"])
+def test_a_grant_of_no_event_is_refused(wish: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"names no event|is none of"):
+        grant(wish)
 
 
 def test_r37_show_says_who_is_missing_and_what_it_survives(pair: list[Party]) -> None:

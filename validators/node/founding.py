@@ -56,6 +56,7 @@ def join(
     """
     files = {"gateway": folder.gateway_key, "learner": folder.learner_key}
     try:
+        _check_joins(folder, ceremony.terms)
         folder.create()
         node = folder.node(node_id)
         node.create()
@@ -86,16 +87,24 @@ def own_member(ceremony: c.Ceremony, folder: ClusterFolder) -> str | None:
 
 
 def seal(ceremony: c.Ceremony, folder: ClusterFolder) -> c.Ceremony:
-    """The file with the seal of the member whose key is in `folder`; raise FoundingError."""
+    """The file with the seal of the member whose key is in `folder`.
+
+    Raise FoundingError, and sign nothing, when the folder serves another cluster already: one key would
+    stand in two.
+    """
     try:
         node_id = own_member(ceremony, folder)
         if node_id is None:
             raise FoundingError(
                 f"{folder.root} holds the key of no member in this file: `genesis join` first."
             )
+        genesis = c.founded(ceremony)
+        _check_serves(folder, node_id, genesis)
         seed = read_seed(folder.node(node_id).key)
-        signature = _sign(seed, c.seal_bytes(c.founded(ceremony)))
+        signature = _sign(seed, c.seal_bytes(genesis))
         return c.with_seal(ceremony, c.Seal(member=node_id, signature=signature))
+    except OSError as error:
+        raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
     except (KeyFileError, g.GenesisError) as error:
         raise FoundingError(f"{error}".rstrip(".") + ".") from error
 
@@ -108,8 +117,7 @@ def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
     data = c.encode(ceremony)
     try:
         c.open_genesis(data)
-        node_id = own_member(ceremony, folder)
-        targets = [folder.genesis] if node_id is None else [folder.genesis, folder.node(node_id).genesis]
+        targets = _targets(folder, own_member(ceremony, folder))
         for target in targets:
             if target.exists() and target.read_bytes() != data:
                 raise FoundingError(f"{target} is of another cluster: take another --data-dir.")
@@ -121,6 +129,25 @@ def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
     except (KeyFileError, g.GenesisError) as error:
         raise FoundingError(f"{error}".rstrip(".") + ".") from error
     return written
+
+
+def _targets(folder: ClusterFolder, node_id: str | None) -> list[Path]:
+    return [folder.genesis] if node_id is None else [folder.genesis, folder.node(node_id).genesis]
+
+
+def _check_serves(folder: ClusterFolder, node_id: str, genesis: g.Genesis) -> None:
+    for target in _targets(folder, node_id):
+        if target.exists() and g.cluster_id(c.open_genesis(target.read_bytes())) != g.cluster_id(genesis):
+            raise FoundingError(f"{target} is of another cluster: take another --data-dir.")
+
+
+def _check_joins(folder: ClusterFolder, terms: c.Terms) -> None:
+    """Before any key is made: a folder that serves a cluster joins no other ceremony with its keys."""
+    if not folder.genesis.exists():
+        return
+    data = folder.genesis.read_bytes()
+    if c.open_genesis(data).demo or c.decode(data).terms != terms:
+        raise FoundingError(f"{folder.genesis} is of another cluster: take another --data-dir.")
 
 
 def _sign(seed: bytes, data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tickets.machine.commands import is_name
 from validators import ceremony as c
 from validators import genesis as g
 from validators import quorum
@@ -186,7 +187,9 @@ class Command(BaseCommand):
 
 def grant(text: str) -> g.Grant:
     """`issue` or `issue:EVENT` as a grant."""
-    capability, _, event = text.partition(":")
+    capability, colon, event = text.partition(":")
     if capability not in g.CAPABILITIES:
         raise ArgumentTypeError(f"{capability!r} is none of {', '.join(g.CAPABILITIES)}")
+    if colon and event != g.ANY_EVENT and not is_name(event):
+        raise ArgumentTypeError(f"{event!r} names no event; without a colon it is for all of them")
     return g.Grant(event=event or g.ANY_EVENT, capability=capability)
