@@ -280,6 +280,46 @@ def test_config_show_tells_every_value_and_its_source_and_no_secret(
     assert {setting.key.partition(".")[2] for setting in SETTINGS} <= names
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told_instead"),
+    [
+        ("REDIS_URL", "redis://h/1?password=geheim", "redis://h/1?(not shown)"),
+        ("DATABASE_URL", "postgresql://h/db?user=u&password=geheim", "postgresql://h/db?(not shown)"),
+        (
+            "DATABASE_URL",
+            "postgresql://me:geheim@h/db?sslkey=geheim",
+            "postgresql://me:(not shown)@h/db?(not shown)",
+        ),
+        ("DATABASE_URL", "host=h password=geheim", "(set, not shown)"),
+        ("CELERY_BROKER_URL", "amqp://h//?password=geheim", "amqp://h//?(not shown)"),
+        ("CELERY_BROKER_URL", "amqp://a:geheim@h1;amqp://b:geheim@h2", "(set, not shown)"),
+        ("CELERY_BROKER_URL", "redis://h/1;password=geheim", "(set, not shown)"),
+        ("REDIS_URL", "redis://h/1#geheim", "redis://h/1"),
+        ("DATABASE_URL", "sqlite:////srv/dtvn.sqlite3", "sqlite:////srv/dtvn.sqlite3"),
+        ("DTVN_WS_ORIGINS", "https://a.example,https://b.example", "https://a.example,https://b.example"),
+    ],
+)
+def test_config_show_tells_no_secret_wherever_a_url_holds_it(
+    name: str, value: str, told_instead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    text = shown(show=True)
+    assert "geheim" not in text
+    (row,) = (line for line in text.splitlines() if line.startswith(f"{name}:"))
+    assert row == f"{name + ':':<26} {told_instead:<28} # {name}"
+
+
+def test_yaml_nested_too_deep_is_a_clear_end(
+    tmp_path: Path, told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told.file.write_text("[" * 5_000, encoding="ascii")
+    err = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        shown(config=str(told.file), stderr=err)
+    assert ended.value.code == 2
+    assert "nested too deep" in err.getvalue()
+
+
 def test_config_without_show_only_tells_problems(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown() == ""
     told.write({"metrics": {"prot": 9001}})

@@ -40,6 +40,8 @@ def read_config(path: Path, known: Collection[str]) -> dict[str, FileValue]:
         root = yaml.compose(content, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(_unreadable(path, error)) from error
+    except RecursionError as error:
+        raise ConfigError(f"-config {path}: nested too deep") from error
     found: dict[str, FileValue] = {}
     if root is None:
         return found

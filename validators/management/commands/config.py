@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -33,6 +34,7 @@ exit: 0 everything is usable, 2 something is not
 """
 
 NOT_SHOWN = "(set, not shown)"
+SECRETIVE = re.compile("pass|pwd|secret|token|[?&@]", re.IGNORECASE)
 
 
 def flags() -> GoFlags:
@@ -110,12 +112,20 @@ def _row(name: str, value: str, source: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """A URL with its password left out; any other text as it is."""
+    """A URL without its password and the values in its query; any other text as it is, unless it looks as
+    if it held a secret."""
     try:
         parts = urlsplit(text)
-        if parts.password is None:
-            return text
-        place = parts.netloc.rpartition("@")[2]
+        named, password = parts.username or "", parts.password
     except ValueError:
         return NOT_SHOWN
-    return parts._replace(netloc=f"{parts.username or ''}:(not shown)@{place}", query="").geturl()
+    if "://" not in text:
+        return NOT_SHOWN if SECRETIVE.search(text) else text
+    if SECRETIVE.search(parts.path):  # as in a list of URLs
+        return NOT_SHOWN
+    if password is None and not parts.query and not parts.fragment:
+        return text
+    place = parts.netloc.rpartition("@")[2]
+    owner = "" if "@" not in parts.netloc else f"{named}@" if password is None else f"{named}:(not shown)@"
+    query = "(not shown)" if parts.query else ""
+    return parts._replace(netloc=owner + place, query=query, fragment="").geturl()
