@@ -116,6 +116,71 @@ def test_x38_what_is_no_flag_ends_with_a_message(
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize("play", [["--mutant", "any-epoch"], ["--world", "calm"]])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ["-nodes", "99"],
+        ["-byzantine", "0"],
+        ["-tickets", "9"],
+        ["-duration", "60s"],
+        ["-latency", "0"],
+        ["-packet-loss", "0"],
+        ["-partitions=false"],
+        ["-adversary", "bogus"],
+        ["-crash-rate", "0"],
+    ],
+)
+def test_x38_a_flag_that_a_named_world_would_ignore_is_refused(play: list[str], flag: list[str]) -> None:
+    with pytest.raises(CommandError, match=f"^{flag[0].partition('=')[0]} makes the cluster") as caught:
+        call_command("simulator", "run", *play, *flag, "--json")
+    assert caught.value.returncode == 2
+
+
+def test_x38_a_flag_that_a_run_by_flags_would_ignore_is_refused() -> None:
+    for flag, value in (("-without-faults", "1"), ("-without-liars", "0"), ("-stop-after", "2500ms")):
+        with pytest.raises(CommandError, match=f"^{flag} is for a named world") as caught:
+            call_command("simulator", "run", flag, value)
+        assert caught.value.returncode == 2
+    with pytest.raises(CommandError, match=r"^-mutant: ") as caught:
+        call_command("simulator", "run", "--world", "plain", "--mutant", "any-epoch")
+    assert caught.value.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["campaign", "--seeds", "1:99999999999999999999"], "more than 1000000 seeds"),
+        (["campaign", "--seeds", "0:1000001"], "more than 1000000 seeds"),
+        (["campaign", "--seeds", "0:" + "9" * 5_000], "is no range of seeds"),
+        (["campaign", "--seeds", "0:2", "--jobs", "0"], "is no number of processes from 1 to 64"),
+        (["campaign", "--seeds", "0:2", "--jobs=-1"], "is no number of processes from 1 to 64"),
+        (["campaign", "--seeds", "0:2", "--jobs", "1000"], "is no number of processes from 1 to 64"),
+        (["mutants", "--jobs", "9" * 5_000], "is no number of processes from 1 to 64"),
+        (["shrink", "--without-calls", "1-99999999999"], "more than 1000000 numbers"),
+    ],
+)
+def test_more_than_a_machine_can_play_is_refused_before_it_is_begun(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Command().run_from_argv(["manage.py", "simulator", *words])
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_the_largest_range_is_taken_as_it_is() -> None:
+    assert text.seed_range("5:1000005") == range(5, 1_000_005)
+    assert text.jobs("64") == 64
+
+
+def test_a_trace_that_cannot_be_written_ends_with_a_sentence(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "trace"):
+        with pytest.raises(CommandError, match="cannot be written: ") as caught:
+            call_command("simulator", "replay", "--trace", str(path), "--quiet", "--world", "calm")
+        assert caught.value.returncode == 2
+
+
 def test_limits_hold_wherever_options_come_from() -> None:
     with pytest.raises(OptionError) as caught:
         check(Options(latency_ms=100_000))

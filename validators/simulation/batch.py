@@ -26,7 +26,7 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def campaign(tasks: list[Task], jobs: int, tell: Tell) -> dict[str, Any]:
+def campaign(tasks: Iterable[Task], jobs: int, tell: Tell) -> dict[str, Any]:
     """Play all; return the totals. Violations are told as they come."""
     started = perf_counter()
     totals = _Totals()

@@ -13,6 +13,7 @@ from simulator.plain import Results
 
 __all__ = [
     "banner",
+    "jobs",
     "milliseconds",
     "nanoseconds",
     "numbers",
@@ -26,6 +27,11 @@ __all__ = [
 ]
 
 UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9}
+SEEDS_MAX = 1_000_000
+"""Seeds of one campaign, and numbers in one list."""
+JOBS_MAX = 64
+DIGITS_MAX = 64
+"""Digits of a number, or of two."""
 PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 WIDTH = 22
 
@@ -72,9 +78,19 @@ def truth(word: str) -> bool:
 def seed_range(word: str) -> range:
     """`A:B` as a range, B excluded; raise ArgumentTypeError."""
     first, colon, last = word.partition(":")
-    if not colon or not first.isdecimal() or not last.isdecimal() or int(first) >= int(last):
-        raise ArgumentTypeError(f"{word!r} is no range of seeds such as 0:300")
+    whole = first.isdecimal() and last.isdecimal() and len(word) < DIGITS_MAX
+    if not colon or not whole or int(first) >= int(last):
+        raise ArgumentTypeError(f"{word[:64]!r} is no range of seeds such as 0:300")
+    if int(last) - int(first) > SEEDS_MAX:
+        raise ArgumentTypeError(f"{word[:64]!r} is more than {SEEDS_MAX} seeds: play them in parts")
     return range(int(first), int(last))
+
+
+def jobs(word: str) -> int:
+    """How many processes; raise ArgumentTypeError."""
+    if not word.isdecimal() or len(word) > DIGITS_MAX or not 1 <= int(word) <= JOBS_MAX:
+        raise ArgumentTypeError(f"{word[:64]!r} is no number of processes from 1 to {JOBS_MAX}")
+    return int(word)
 
 
 def numbers(word: str) -> frozenset[int]:
@@ -83,7 +99,9 @@ def numbers(word: str) -> frozenset[int]:
     for part in word.split(","):
         first, _, last = part.partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
-            raise ArgumentTypeError(f"{word!r} is no list of numbers such as 1,4-9")
+            raise ArgumentTypeError(f"{word[:64]!r} is no list of numbers such as 1,4-9")
+        if int(last or first) - int(first) + len(found) >= SEEDS_MAX:
+            raise ArgumentTypeError(f"{word[:64]!r} is more than {SEEDS_MAX} numbers")
         found.update(range(int(first), int(last or first) + 1))
     return frozenset(found)
 

@@ -13,6 +13,7 @@ command line is wrong.
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -33,6 +34,20 @@ __all__ = ["Command"]
 VERBS = ("run", "campaign", "replay", "shrink", "mutants")
 PLAIN = "plain"
 """World of `run` without a world: a cluster by flags."""
+CLUSTER_FLAGS = {
+    "nodes": "nodes",
+    "byzantine": "byzantine_nodes",
+    "tickets": "tickets",
+    "duration": "duration_seconds",
+    "latency": "latency_ms",
+    "packet_loss": "packet_loss_rate",
+    "partitions": "enable_partitions",
+    "adversary": "adversary",
+    "crash_rate": "crash_rate",
+}
+"""Field of Options, by the flag."""
+OWN_CLUSTER = "makes the cluster of a run by flags; a named world and a mutant bring their own"
+CUT_FLAGS = ("without_faults", "without_calls", "without_liars", "stop_after")
 
 
 class Command(BaseCommand):
@@ -54,7 +69,7 @@ class Command(BaseCommand):
         self._add_run(verbs.add_parser("run", help="a cluster by flags, or one seed of a named world"))
         many = verbs.add_parser("campaign", help="play a range of seeds")
         many.flag("seeds", type=text.seed_range, required=True, metavar="A:B", help="B is left out")
-        many.flag("jobs", type=int, default=1, help="processes (default 1)")
+        many.flag("jobs", type=text.jobs, default=1, help=f"processes, 1 to {text.JOBS_MAX} (default 1)")
         many.flag("world", choices=sorted(WORLDS), default="random")
         many.flag("probes", action="store_true", help="list every probe with its hits and first seed")
         again = verbs.add_parser("replay", help="one seed, told line by line")
@@ -65,22 +80,22 @@ class Command(BaseCommand):
         for one in (again, less):
             self._add_task(one)
         bugs = verbs.add_parser("mutants", help="plant bugs and see who catches them")
-        bugs.flag("jobs", type=int, default=2, help="processes (default 2)")
+        bugs.flag("jobs", type=text.jobs, default=2, help=f"processes, 1 to {text.JOBS_MAX} (default 2)")
         bugs.flag("only", action="append", default=[], metavar="NAME", help="this one only; may be repeated")
         for one in (many, less, bugs):
             one.flag("json", action="store_true", help="one JSON object and nothing else")
 
     def _add_run(self, one: Words) -> None:
         usual = Options()
-        one.flag("nodes", type=int, default=usual.nodes)
-        one.flag("byzantine", type=int, default=usual.byzantine_nodes, help="liars, the first nodes")
-        one.flag("tickets", type=int, default=usual.tickets)
-        one.flag("duration", type=text.seconds, default=usual.duration_seconds, help="virtual, as 60s or 2m")
-        one.flag("latency", type=text.milliseconds, default=usual.latency_ms, help="one way, as 50ms")
-        one.flag("packet-loss", type=float, default=usual.packet_loss_rate, help="0 to 0.5")
-        one.flag("partitions", nargs="?", type=text.truth, const=True, default=False)
-        one.flag("adversary", default="", metavar="KIND", help=", ".join(ADVERSARIES))
-        one.flag("crash-rate", type=float, default=0.0, help="crashes a virtual second, 0 to 10")
+        one.flag("nodes", type=int, help=f"default {usual.nodes}")
+        one.flag("byzantine", type=int, help="liars, the first nodes")
+        one.flag("tickets", type=int, help=f"default {usual.tickets}")
+        one.flag("duration", type=text.seconds, help=f"virtual, as 2m (default {usual.duration_seconds}s)")
+        one.flag("latency", type=text.milliseconds, help=f"one way (default {usual.latency_ms}ms)")
+        one.flag("packet-loss", type=float, help=f"0 to 0.5 (default {usual.packet_loss_rate})")
+        one.flag("partitions", nargs="?", type=text.truth, const=True)
+        one.flag("adversary", metavar="KIND", help=", ".join(ADVERSARIES))
+        one.flag("crash-rate", type=float, help="crashes a virtual second, 0 to 10")
         one.flag("json", action="store_true", help="one JSON object and nothing else")
         self._add_task(one, usual=PLAIN)
 
@@ -103,6 +118,9 @@ class Command(BaseCommand):
         if options["world"] in (None, PLAIN) and not options["mutant"]:
             self._run_plain(options)
             return
+        refuse((flag for flag in CLUSTER_FLAGS if options[flag] is not None), OWN_CLUSTER)
+        if options["world"] == PLAIN:
+            raise CommandError("-mutant: the world of a mutant is a named one", returncode=2)
         report = run(task_of(options))
         if options["json"]:
             self._json(report)
@@ -112,21 +130,10 @@ class Command(BaseCommand):
             raise CommandError(f"violation: {report.violation}")
 
     def _run_plain(self, options: dict[str, Any]) -> None:
+        refuse((flag for flag in CUT_FLAGS if options[flag]), "is for a named world or a mutant")
+        given = {field: options[flag] for flag, field in CLUSTER_FLAGS.items() if options[flag] is not None}
         try:
-            asked = check(
-                Options(
-                    nodes=options["nodes"],
-                    byzantine_nodes=options["byzantine"],
-                    tickets=options["tickets"],
-                    duration_seconds=options["duration"],
-                    latency_ms=options["latency"],
-                    packet_loss_rate=options["packet_loss"],
-                    enable_partitions=options["partitions"],
-                    seed=options["seed"],
-                    adversary=options["adversary"],
-                    crash_rate=options["crash_rate"],
-                )
-            )
+            asked = check(Options(seed=options["seed"], **given))
         except OptionError as error:
             raise CommandError(str(error), returncode=2) from error
         say = (lambda _line: None) if options["json"] else self._say
@@ -142,7 +149,8 @@ class Command(BaseCommand):
             raise CommandError(f"violation: {results.violation}")
 
     def _campaign(self, options: dict[str, Any]) -> None:
-        tasks = [Task(seed, options["world"]) for seed in options["seeds"]]
+        seeds = options["seeds"]
+        tasks = (Task(seed, options["world"]) for seed in seeds)
         tell = None if options["json"] else self._say
         summary = batch.campaign(tasks, options["jobs"], tell)
         if options["json"]:
@@ -151,7 +159,7 @@ class Command(BaseCommand):
             for line in text.summary(summary, with_probes=options["probes"]):
                 self._say(line)
         if summary["violations"]:
-            raise CommandError(f"{len(summary['violations'])} of {len(tasks)} seeds broke a promise")
+            raise CommandError(f"{len(summary['violations'])} of {len(seeds)} seeds broke a promise")
 
     def _replay(self, options: dict[str, Any]) -> None:
         task = task_of(options)
@@ -161,10 +169,14 @@ class Command(BaseCommand):
         if not options["trace"]:
             report = run(task, *onlookers)
         else:
-            with open(options["trace"], "wb") as file:
-                tracer = Tracer(file.write)
-                report = run(task, *onlookers, tracer)
-                tracer.close(report)
+            try:
+                with open(options["trace"], "wb") as file:
+                    tracer = Tracer(file.write)
+                    report = run(task, *onlookers, tracer)
+                    tracer.close(report)
+            except OSError as error:
+                why = f"{options['trace']} cannot be written: {error.strerror}"
+                raise CommandError(why, returncode=2) from error
         self.stdout.write(text.report(report))
         if report.violation is not None:
             raise CommandError(f"violation: {report.violation}")
@@ -208,6 +220,12 @@ class Words(ArgumentParser):
     def flag(self, name: str, **options: Any) -> None:
         """Add `-name` and `--name`."""
         self.add_argument(f"-{name}", f"--{name}", dest=name.replace("-", "_"), **options)
+
+
+def refuse(given: Iterable[str], why: str) -> None:
+    """Raise CommandError for the first of these flags, which were given: none is ignored in silence."""
+    for flag in given:
+        raise CommandError(f"-{flag.replace('_', '-')} {why}", returncode=2)
 
 
 def task_of(options: dict[str, Any]) -> Task:
