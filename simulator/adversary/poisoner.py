@@ -35,12 +35,18 @@ def _group(change: Callable[[Items], Items]) -> Callable[[m.Groups], m.Groups]:
     return lie
 
 
+DEEP = b"\x91" * 5_000 + b"\x90"
+"""An array in an array in an array: a decoder that follows it runs out of stack."""
+
 GROUP_LIES: dict[str, Callable[[m.Groups], m.Groups]] = {
     "another ticket": _group(lambda items: (tuple(flipped(part) for part in items[0]), *items[1:])),
     "one left out": _group(lambda items: items[1:]),
     "one twice": _group(lambda items: (items[0], *items)),
     "nothing in it": _group(lambda _items: ()),
     "no leaves at all": _group(lambda _items: ((), (b"",), (b"", b"", b""))),
+    "a bottomless key": _group(lambda _items: ((b"\x93\xa1x\x91" + DEEP + b"\xc0",),)),
+    "a bottomless row": _group(lambda _items: ((b"\x93\xa1x\x90" + DEEP,),)),
+    "a bottomless ticket": _group(lambda _items: ((b"\x95\xa1e\xa1t\x01\xa0" + DEEP, b""),)),
     "others than asked": lambda message: msgspec.structs.replace(
         message, groups=tuple((number + 1, items) for number, items in message.groups)
     ),

@@ -12,6 +12,14 @@ from tickets.machine.snapshot import Staging, prove_ticket
 from tickets.machine.tree import GROUPS, SIZE, root_of_groups
 from validators.genesis import cluster_id
 
+DEEP = b"\x91" * 5_000 + b"\x90"
+BOTTOMLESS = (
+    (b"\x93\xa1x\x91" + DEEP + b"\xc0",),  # the key of a row
+    (b"\x93\xa1x\x90" + DEEP,),  # what a row holds
+    (b"\x95\xa1e\xa1t\x01\xa0" + DEEP, b""),  # behind the head of a ticket
+)
+"""Items in which arrays are nested deeper than a decoder's stack reaches."""
+
 
 def gather(source: TicketApplication, manifest: bytes, root: bytes) -> Staging:
     """Everything, read in one go."""
@@ -103,6 +111,7 @@ def test_p17_a_poisoned_group_is_recognised_whatever_was_done_to_it() -> None:
         (*rest, (b"", b"")),
         (*rest, ()),
         (*rest, (b"\xc1",)),
+        *((*rest, item) for item in BOTTOMLESS),
         (*rest, (ticket[0], ticket[1], b"")),
         other,
         (),
@@ -166,6 +175,7 @@ def test_r18_a_frozen_state_proves_that_a_ticket_is_in_it_and_that_one_is_not() 
         msgspec.structs.replace(proof, items=(*proof.items, (b"", b""))),
         msgspec.structs.replace(proof, siblings=proof.siblings[:-1]),
         msgspec.structs.replace(proof, siblings=proof.siblings[::-1]),
+        *(msgspec.structs.replace(proof, items=(*proof.items, item)) for item in BOTTOMLESS),
     ):
         with pytest.raises(ValueError, match=r"bucket|read"):
             prove_ticket(cluster, root, wrong, "default", "TICKET-001")

@@ -151,7 +151,7 @@ def prove_ticket(
     place, _rank = locate(salt, _ticket_key(event, ticket))
     try:
         leaves = [_leaf_of(salt, item) for item in proof.items]
-    except (msgspec.MsgspecError, TypeError) as error:
+    except (msgspec.MsgspecError, TypeError, RecursionError) as error:
         raise ValueError(f"an item cannot be read: {error}") from error
     if climb(place, leaves, proof.siblings) != root:
         raise ValueError("the bucket is not one of this state")
@@ -197,8 +197,8 @@ class Staging:
             return group in range(GROUPS)
         try:
             leaves = [_leaf_of(self._salt, item) for item in items]
-        except (msgspec.MsgspecError, ValueError, TypeError):
-            return False
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+            return False  # deep nesting is a way to be unreadable, too
         found = group_hash(group, leaves)
         if found is None or found != self._hash(group):
             return False
