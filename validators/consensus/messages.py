@@ -72,6 +72,8 @@ Hash = Annotated[bytes, msgspec.Meta(min_length=canonical.HASH_SIZE, max_length=
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 """A view, sequence, index or time; fits every database's 64-bit integer with room to add."""
+Group = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
+"""Number of a group of the state (docs/decisions/0052)."""
 
 Word = Annotated[str, msgspec.Meta(max_length=256)]
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
@@ -351,7 +353,7 @@ class FetchGroups(Wire, frozen=True):
     """Give me these groups of the state that you offered."""
 
     sequence: Count
-    groups: Annotated[tuple[Count, ...], msgspec.Meta(max_length=1024)]
+    groups: Annotated[tuple[Group, ...], msgspec.Meta(max_length=1024)]
 
 
 class Groups(Wire, frozen=True):

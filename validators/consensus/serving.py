@@ -44,6 +44,8 @@ class Serving:
 
     def __init__(self, core: Replica) -> None:
         self.core = core
+        self._busy: dict[int, int] = {}
+        """Member -> when it was offered the state that is served, or last asked for some of it."""
         self._base: Base | None = None
         """What was frozen last: the entry of its sequence and the log below it."""
         self._offer: tuple[int, bytes] | None = None
@@ -77,20 +79,24 @@ class Serving:
         message = verified.message
         if member is None or message.epoch != self.core.config.epoch:
             return
+        if message.above > self.core.executed + self.core.config.reach:
+            return  # no checkpoint of the near future meets it, and nothing is kept for a far one
         if not self._give(member, message.above):
             self._wanting[member] = message.above
 
     def _give(self, member: int, above: int) -> bool:
         """Offer a state above a sequence, if there is one."""
-        self._refresh(above)
+        self._refresh(member, above)
         if self._offer is None or self._offer[0] <= above:
             return False
+        self._busy[member] = self.core.now.monotonic
         if self._offers.allow(member, b"offer"):
             self.core.outbox.send(member, self._offer[1])
         return True
 
-    def _refresh(self, above: int) -> None:
-        """Serve the newest stable state instead of an older one that nobody is busy with."""
+    def _refresh(self, member: int, above: int) -> None:
+        """Serve the newest stable state instead of an older one that nobody is busy with, or only this
+        member, whom it does not help. From others it takes none, unless that is as old as AGE_MAX."""
         core = self.core
         now = core.now.monotonic
         base = self._base
@@ -98,8 +104,9 @@ class Serving:
         if base is None or certificate is None or certificate.sequence != base.entry.sequence:
             return
         if self._offer is not None:
-            busy = now < self._asked + FRESH_AFTER and now < self._made + AGE_MAX
-            if self._offer[0] >= certificate.sequence or (busy and self._offer[0] > above):
+            fresh = {other for other, at in self._busy.items() if now < at + FRESH_AFTER}
+            busy = bool(fresh - {member}) or (member in fresh and self._offer[0] > above)
+            if self._offer[0] >= certificate.sequence or (busy and now < self._made + AGE_MAX):
                 return
         manifest = core.application.pin(certificate.sequence)
         if manifest is None:
@@ -107,6 +114,7 @@ class Serving:
         snapshot = Snapshot(certificate.frames, base.entry, base.peaks, manifest)
         self._offer = certificate.sequence, core.signer.link(snapshot)
         self._made = self._asked = now
+        self._busy.clear()
 
     # --- giving it ------------------------------------------------------------------------------------
 
@@ -135,6 +143,7 @@ class Serving:
         """This process was paused (R31)."""
         self._asked += gap
         self._made += gap
+        self._busy = {member: at + gap for member, at in self._busy.items()}
 
     def _answer(self) -> None:
         now = self.core.now.monotonic
@@ -143,20 +152,20 @@ class Serving:
         self._answered = now
         member = next(iter(self._questions))
         question = self._questions.pop(member)
-        answer = Groups(question.sequence, self._read(question))
+        answer = Groups(question.sequence, self._read(member, question))
         self.core.outbox.send(member, self.core.signer.link(answer))
 
-    def _read(self, question: FetchGroups) -> tuple[tuple[int, tuple[Item, ...]], ...]:
+    def _read(self, member: int, question: FetchGroups) -> tuple[tuple[int, tuple[Item, ...]], ...]:
         core = self.core
         if self._offer is None or self._offer[0] != question.sequence:
             return ()
-        self._asked = core.now.monotonic
+        self._asked = self._busy[member] = core.now.monotonic
         found: list[tuple[int, tuple[Item, ...]]] = []
         room = ANSWER_BYTES
         for group in question.groups:
             items = core.application.read_pinned(group)
             if items is None:
-                self._let_go()  # the application keeps it no longer, or there is no such group
+                self._let_go()  # the application keeps it no longer: it had grown too large
                 return ()
             size = sum(len(part) + 8 for item in items for part in item)
             if size > GROUP_BYTES_MAX:
@@ -170,4 +179,5 @@ class Serving:
 
     def _let_go(self) -> None:
         self._offer = None
+        self._busy.clear()
         self.core.application.release()
