@@ -214,6 +214,8 @@ class Learner:
             self._on_certificate(verified)
         if found.links and source != self.source and source not in self._contradicted_by:
             self._switch(source, "had more than the source")
+        elif found.links and len(verified.batches) < len(entries):
+            self._follow()  # the keys for the rest of the range are known now
 
     def _on_gap(self) -> None:
         """Entries were lost on the way: follow again from where this log ends, now and then."""

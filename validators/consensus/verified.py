@@ -81,4 +81,5 @@ class Verified(msgspec.Struct, Generic[Message], frozen=True, gc=False):
     nested: Mapping[bytes, Verified[Any]] = {}
     """By frame: every statement the message carries."""
     batches: tuple[VerifiedBatch | None, ...] = ()
-    """Of Entries: the bodies, in order (None: null request); request signatures unchecked."""
+    """Of Entries: the bodies, in order (None: null request); fewer than entries where a request's signer
+    is not known yet. Request signatures are unchecked where no COMMITs or a certificate came with them."""

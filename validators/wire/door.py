@@ -176,12 +176,7 @@ class Door:
             if kind is m.SupplyBatch:
                 batch = self.batch(message.body, trusted=self.trusted)
             elif kind is m.Entries:
-                # What a certificate covers was verified by the members that signed it; their keys may
-                # have changed since. The tail above it may still be carried into a view: check it.
-                batches = tuple(
-                    self.batch(body, trusted=self.trusted or not commits) if body else None
-                    for _entry, body, commits in message.entries
-                )
+                batches = self._range(message)
         return Verified(
             peer=peer,
             message=message,
@@ -192,6 +187,24 @@ class Door:
             nested=nested,
             batches=batches,
         )
+
+    def _range(self, message: m.Entries) -> tuple[VerifiedBatch | None, ...]:
+        """The bodies of a range of the log, up to the first request whose signer has no key here yet: an
+        entry before it may list that principal, and the rest is asked for again.
+
+        What a certificate covers was verified by the members that signed it; their keys may have changed
+        since. The tail above it may still be carried into a view: check it.
+        """
+        batches: list[VerifiedBatch | None] = []
+        for _entry, body, commits in message.entries:
+            trusted = self.trusted or not commits or bool(message.checkpoint)
+            try:
+                batches.append(self.batch(body, trusted=trusted) if body else None)
+            except PeerError as error:
+                if error.reason is not Reason.UNKNOWN_SENDER or not batches:
+                    raise
+                break
+        return tuple(batches)
 
     def _nested(self, peer: Peer, message: Any) -> dict[bytes, Verified[Any]]:
         """Verify every statement inside; what is absent stays absent, never "skip the check".
