@@ -102,7 +102,7 @@ def test_a_view_change_is_seen_and_the_page_dies_with_its_node(measured: Measure
         socket.create_connection(("127.0.0.1", measured.ports[leader]))
     assert submit(gateway, [operation(Issue(), "T-1")])[0].code == "ok"
     for index in set(range(NODES)) - {leader}:
-        page = measured.until(index, "dtvn_view_changes_installed_total", 1)  # the view is told when it begins
+        page = measured.until(index, "dtvn_view_changes_installed_total", 1)
         assert page.number("dtvn_view_changes_attempted_total") >= 1
         assert page.number("dtvn_view") > view
         assert page.number("dtvn_peer_connected", peer=f"node{leader}") == 0
