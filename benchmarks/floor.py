@@ -20,10 +20,13 @@ from nacl import bindings
 
 MESSAGE = b"m" * 200
 SECONDS = 2.0
+TICKETS = 20_000
+"""Tickets of one `apply`, few, since each core makes its own."""
 
 
 def measure(folder: Path | None = None) -> dict[str, float]:
-    """verifications_per_second (all cores), fsync_p50_ms and fsync_p99_ms (others busy), cores."""
+    """verifications_per_second (all cores), fsync_p50_ms and fsync_p99_ms (others busy), cores, and
+    applies_per_second: admissions executed, hashed and stored as rows, all cores."""
     cores = os.cpu_count() or 1
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -31,12 +34,14 @@ def measure(folder: Path | None = None) -> dict[str, float]:
         mixed = _together(
             context, [(_fsyncs, (Path(scratch) / "log",)), *[(_verifications, ())] * max(1, cores - 1)]
         )
+        applied = _together(context, [(_applies, (Path(scratch) / str(core),)) for core in range(cores)])
     fsyncs = mixed[0]
     return {
         "cores": float(cores),
         "verifications_per_second": sum(verify),
         "fsync_p50_ms": fsyncs[0],
         "fsync_p99_ms": fsyncs[1],
+        "applies_per_second": sum(applied),
     }
 
 
@@ -85,6 +90,20 @@ def _fsyncs(path: Path) -> tuple[float, float]:
             os.fdatasync(log.fileno())
             times.append((time.perf_counter() - before) * 1000)
     return statistics.median(times), statistics.quantiles(times, n=100)[98]
+
+
+def _applies(folder: Path) -> float:
+    """Admissions a second of one replica without any network: its application and its ledger's rows."""
+    from benchmarks import apply
+    from validators.ledger import Location, open_ledger
+
+    folder.mkdir()
+    ledger = open_ledger(Location(folder=folder), cluster_id=bytes(32), alias=f"floor-{folder.name}")
+    try:
+        ledger.load()
+        return apply.measure(TICKETS, ledger.materialise)["apply_with_rows_per_second"]
+    finally:
+        ledger.close()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ LONE = 400
 SINGLES = 6_000
 BUNDLED = 60_000
 BUNDLE = 100
+BOUNDS = {"verification": "verifications", "apply": "applies"}
 CLIENTS = 512
 """Singles under way at once: each is signed, and verified by every replica, by itself."""
 
@@ -44,6 +45,9 @@ def run(sizes: tuple[int, ...], *, scale: float = 1.0) -> dict[str, Any]:
     for nodes, rows in report["clusters"].items():
         bound = base["verifications_per_second"] / (nodes + LEARNERS)
         rows["singles"]["ratio_to_verification_bound"] = rows["singles"]["operations_per_second"] / bound
+        applied = base["applies_per_second"] / (nodes + LEARNERS)
+        for name in ("bundles_issue", "bundles_admit"):
+            rows[name]["ratio_to_apply_bound"] = rows[name]["operations_per_second"] / applied
     return report
 
 
@@ -93,13 +97,15 @@ def table(report: dict[str, Any]) -> str:
     base = report["floor"]
     lines = [
         f"floor: {base['verifications_per_second']:,.0f} verifications/s on {base['cores']:.0f} busy cores, "
-        f"fsync p50 {base['fsync_p50_ms']:.2f} ms",
+        f"fsync p50 {base['fsync_p50_ms']:.2f} ms, {base['applies_per_second']:,.0f} applies/s with rows",
         f"{'n':>3}  {'run':<14} {'operations/s':>12} {'p50 ms':>8} {'p99 ms':>8}  ratio",
     ]
     for nodes, rows in report["clusters"].items():
         for name, row in rows.items():
-            ratio = row.get("ratio_to_verification_bound")
-            beside = "" if ratio is None else f"{ratio:.2f} of verifications/(n+learners)"
+            beside = ""
+            for what in ("verification", "apply"):
+                if (ratio := row.get(f"ratio_to_{what}_bound")) is not None:
+                    beside = f"{ratio:.2f} of {BOUNDS[what]}/(n+learners)"
             lines.append(
                 f"{nodes:>3}  {name:<14} {row['operations_per_second']:>12,.0f} {row['p50_ms']:>8.2f} "
                 f"{row['p99_ms']:>8.2f}  {beside}"
