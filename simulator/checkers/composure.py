@@ -85,5 +85,6 @@ class Composure(Checker):
         if until is None or until >= awake:
             return  # it suspected before it slept, and what was overdue then still is
         long = awake - asleep > 2 * self._timeout
-        if long and note.fields["reason"] != "joined" and self.world.time - awake < self._timeout // 2:
+        # What was nearly overdue when it fell asleep may be so soon after, but not at that very moment.
+        if long and note.fields["reason"] != "joined" and self.world.time == awake:
             self.fail(f"{node.name} woke up and blames the primary at once: {note.fields} (R31)")
