@@ -13,25 +13,20 @@ from typing import Any
 import zmq
 from nacl import bindings
 
-from tickets.machine import TicketApplication
 from validators import canonical
 from validators import genesis as g
-from validators.consensus import Learner
-from validators.consensus import config as consensus_config
 from validators.consensus.effects import Executed, Note
 from validators.consensus.membership import Alive, Membership, alive_bytes
-from validators.consensus.messages import Answer, Hello, Query
-from validators.host import Host
+from validators.consensus.messages import Hello
 from validators.ledger import Ledger
 from validators.link import Dialler, write_private
-from validators.node.clock import SystemClock
 from validators.node.epochs import as_genesis
 from validators.node.journal import NodeJournal
-from validators.node.keyring import KeyRing
 from validators.node.layout import NodeFolder
 from validators.node.learner_transport import LearnerTransport
+from validators.node.learning import build_learner_host
 from validators.node.watcher import NodeWatcher, line
-from validators.wire import ED25519, Door, FrameSigner
+from validators.wire import ED25519
 
 __all__ = ["Follower", "word_of_life"]
 
@@ -92,22 +87,13 @@ class Follower:
         self.host.start()
 
     def _make_host(self) -> None:
-        application = TicketApplication(self.genesis, self.cluster)
-        keys = KeyRing(application)
-        signer = FrameSigner(self.cluster, b"", keys)
-        config = consensus_config.build(self.genesis, self.cluster, None, self.membership)
-        self.core = Learner(config, signer, application)
-        self.host = Host(
-            core=self.core,
-            application=application,
-            door=Door(self.cluster, keys, statements_max=config.statements_max),
+        self.core, self.host = build_learner_host(
+            self.genesis,
+            self.membership,
             journal=self.journal,
-            transport=self.links,
-            clock=SystemClock(),
-            signer=signer,
+            links=self.links,
             watcher=self.watcher,
-            answer_query=lambda query: _refuse(query),
-            epoch=config.epoch,
+            searched=False,
         )
 
     def introduce(self) -> None:
@@ -159,8 +145,3 @@ class Follower:
             self.links.close()
             self._context.destroy(linger=0)
             self.ledger.close()
-
-
-def _refuse(query: Query) -> Answer:
-    """Nobody dials a follower; a member that asks nevertheless is told so."""
-    return Answer(number=query.number, code="unavailable", text="")

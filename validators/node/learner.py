@@ -11,28 +11,22 @@ from typing import Any
 
 import zmq
 
-from tickets.machine import TicketApplication
 from validators import genesis as g
-from validators.consensus import Learner
-from validators.consensus import config as consensus_config
 from validators.consensus.effects import Executed, Note
 from validators.consensus.membership import Membership
-from validators.consensus.messages import Answer, Hello, Query
+from validators.consensus.messages import Hello
 from validators.feed import AnnouncingJournal, FeedPublisher, feed_address
-from validators.host import Host
 from validators.ledger import Ledger, open_ledger
 from validators.link import Dialler, read_seed
 from validators.node.build import ledger_location
-from validators.node.clock import SystemClock
 from validators.node.epochs import as_genesis, membership_of
 from validators.node.journal import NodeJournal
-from validators.node.keyring import KeyRing
 from validators.node.layout import ClusterFolder
 from validators.node.learner_transport import LearnerTransport
+from validators.node.learning import build_learner_host
 from validators.node.options import StartError, read_genesis
 from validators.node.watcher import NodeWatcher, line
 from validators.ports import Watcher
-from validators.wire import Door, FrameSigner
 
 __all__ = ["LEARNER_SCHEMA", "LearnerProcess", "build_learner"]
 
@@ -79,22 +73,13 @@ class LearnerProcess:
         self.host.start()
 
     def _make_host(self) -> None:
-        application = TicketApplication(self.genesis, self.cluster, searched=True)
-        keys = KeyRing(application)
-        signer = FrameSigner(self.cluster, b"", keys)
-        config = consensus_config.build(self.genesis, self.cluster, None, self.membership)
-        self.core = Learner(config, signer, application)
-        self.host = Host(
-            core=self.core,
-            application=application,
-            door=Door(self.cluster, keys, statements_max=config.statements_max),
+        self.core, self.host = build_learner_host(
+            self.genesis,
+            self.membership,
             journal=self.journal,
-            transport=self.links,
-            clock=SystemClock(),
-            signer=signer,
+            links=self.links,
             watcher=self.watcher,
-            answer_query=_refuse,
-            epoch=config.epoch,
+            searched=True,
         )
 
     def introduce(self) -> None:
@@ -179,8 +164,3 @@ def _heard_by(ledger: Ledger, watcher: Watcher | None) -> Callable[[Executed | N
         watcher.notice(note)
 
     return both
-
-
-def _refuse(query: Query) -> Answer:
-    """Nobody dials a learner; a member that asks nevertheless is told so."""
-    return Answer(number=query.number, code="unavailable", text="")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from tickets.machine.commands import is_name
 from validators import ceremony as c
 from validators import genesis as g
 from validators import quorum
+from validators.management.teaching import TeachingCommand
 from validators.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
@@ -39,19 +40,11 @@ whoever seals it says that these members, and nobody else, decide.
 """
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     """Exit status: 0 done, 1 it cannot be done (one sentence), 2 wrong usage. `show`: 1 when not sealed."""
 
     help = "Found a cluster by several parties: init, join, seal, show."
-    requires_system_checks = ()
-    requires_migrations_checks = False
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Keep the lines of the description as they are."""
-        kwargs["formatter_class"] = RawDescriptionHelpFormatter
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.description = TEACH
-        return parser
+    teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Four verbs."""

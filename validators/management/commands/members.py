@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from tickets.machine import REASONS
 from validators import canonical, quorum
@@ -16,6 +16,7 @@ from validators.gateway.client import Gateway
 from validators.gateway.membership import ChangeRefused, enlist, forecast, gather_words, reconfigure
 from validators.genesis import GenesisError, Member
 from validators.link import KeyFileError, ensure_seed, public_key_of, read_seed, write_private
+from validators.management.teaching import TeachingCommand
 from validators.node.keys import peer_id, public_key_of_peer_id
 from validators.node.layout import ClusterFolder
 
@@ -40,19 +41,11 @@ Each change first shows what the cluster survives before and after it, and asks;
 """
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     """Exit status: 0 done, 1 refused or impossible (one sentence), 2 wrong usage."""
 
     help = "Show and change the members of the cluster."
-    requires_system_checks = ()
-    requires_migrations_checks = False
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Keep the lines of the description as they are."""
-        kwargs["formatter_class"] = RawDescriptionHelpFormatter
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.description = TEACH
-        return parser
+    teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
         """A verb each."""
