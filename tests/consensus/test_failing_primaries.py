@@ -151,10 +151,10 @@ def test_r31_a_machine_that_was_suspended_suspects_nobody() -> None:
     for each in callers:
         each.busy = False
     cluster.world.run_for(60 * SECOND)
-    suspected = notes(cluster, "suspected")
     for node in cluster.world.nodes.values():
         node.resume()
     cluster.world.run_for(SECOND)
+    suspected = notes(cluster, "suspected")
     fresh = [Callers(gateway, 2, pause=PAUSE) for gateway in cluster.gateways]
     cluster.world.run_for(2 * SECOND)
     assert views(cluster) == {0}
