@@ -10,6 +10,7 @@ from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Now
 from validators.consensus.membership import Membership, founding
+from validators.gateway.calls import Queue
 from validators.gateway.client import GenesisKeys
 from validators.gateway.collector import Collector
 from validators.genesis import Member
@@ -100,3 +101,14 @@ def test_what_is_under_way_is_asked_of_the_new_members(desk: Desk) -> None:
         member for member, frame in desk.collector.take(desk.now).send if decode_envelope(frame)[1] == bundle
     }
     assert again == {0, 1, 2, 3, 4}
+
+
+def test_r35_a_change_of_the_membership_shares_no_bundle_with_what_waits_beside_it() -> None:
+    """Under load the next bundle takes all that waits; there the change would be refused `not_alone`."""
+    queue = Queue(operations_max=100, bytes_max=1 << 20, part_bytes_max=1 << 16)
+    change = operation("T-3", kind="reconfigure")
+    for one in (operation("T-1"), operation("T-2"), change, operation("T-4"), operation("T-5")):
+        queue.add((one,), SECOND)
+    bundles = [[each.kind for each in queue.gather(100)[1]] for _ in range(3)]
+    assert [len(kinds) for kinds in bundles] == [2, 1, 2]
+    assert bundles[1] == ["reconfigure"]

@@ -18,6 +18,7 @@ import msgspec
 from tickets.machine.reasons import BUSY, OUTCOME_UNKNOWN, TOO_FAR_AHEAD, UNAVAILABLE, UNREMEMBERED
 from validators import canonical
 from validators.consensus import messages as m
+from validators.consensus.membership import KIND as RECONFIGURE
 
 __all__ = [
     "Call",
@@ -72,6 +73,7 @@ class Call:
     """One submission. `done` operations have results, from there on they are in flight or wait."""
 
     __slots__ = (
+        "alone",
         "carrier",
         "deadline",
         "done",
@@ -97,6 +99,8 @@ class Call:
         self.carrier: Part | None = None
         """The part that a bundle carries now."""
         self.over = False
+        self.alone = len(operations) == 1 and operations[0].kind == RECONFIGURE
+        """A change of the membership: beside other operations it would do nothing (R35)."""
         self.sizes: list[int] | None = None
 
 
@@ -157,6 +161,8 @@ class Queue:
             if call.over:
                 self._ready.popleft()
                 continue
+            if call.alone and parts:
+                break
             count, size = _fit(call, operations_max - len(operations), room)
             if count == 0:
                 break
@@ -167,6 +173,8 @@ class Queue:
             parts.append(part)
             operations += call.operations[call.done : call.done + count]
             room -= size
+            if call.alone:
+                break
         return parts, tuple(operations)
 
     def settle(self, part: Part, results: list[Result]) -> Completed | None:
