@@ -1,7 +1,8 @@
 # DTVN: `make` lists what can be done here.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install up down test test-integration lint types bench clean
+.PHONY: help install build up down run-network run-simulator run-simulator-partition test test-unit \
+	test-coverage test-integration test-integration-single lint fmt types schema parity sbom bench clean
 
 # The network that `make up` runs. Two networks side by side: give each its own DATA and PORT.
 NODES ?=
@@ -10,6 +11,10 @@ DATA ?= ./data
 HOST ?=
 # Tests run beside each other in this many processes.
 JOBS ?= 2
+# What `make test-integration-single` runs: part of a test's name, or a file.
+TEST ?=
+# Flags of `make run-simulator`.
+ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +22,7 @@ BIN := $(VENV)/bin
 help: ## List the commands
 	@echo "DTVN: a network of validators that agree on every ticket."
 	@echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-24s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make up takes NODES=4 PORT=8080 DATA=./data HOST=127.0.0.1"
 
@@ -36,26 +41,60 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 
 install: $(VENV)/.installed ## Make .venv and install what running needs
 
+build: $(VENV)/.installed ## Install, and compile every file once: bin/ then starts at once
+	@$(BIN)/python -m compileall -q dtvn_project validators tickets simulator
+
 up: $(VENV)/.installed ## Run the network in the foreground; Ctrl-C stops it
 	@DTVN_DATA="$(DATA)" NODES="$(NODES)" PORT="$(PORT)" HOST="$(HOST)" exec $(BIN)/python manage.py up
 
 down: $(VENV)/.installed ## Stop a network left behind (DATA=./data)
 	@DTVN_DATA="$(DATA)" exec $(BIN)/python manage.py down
 
-test: $(VENV)/.installed-dev ## The fast tests: no long-lived processes
-	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration"
+run-network: $(VENV)/.installed ## Four validators by themselves in the foreground (DATA=./data-network)
+	@$(if $(filter command line environment,$(origin DATA)),DATA="$(DATA)") exec deploy/run-network
+
+run-simulator: $(VENV)/.installed ## The consensus core in a virtual network (ARGS="-nodes 7 -seed 3")
+	@bin/simulator $(ARGS)
+
+run-simulator-partition: $(VENV)/.installed ## The same, cut in two now and then
+	@bin/simulator -partition $(ARGS)
+
+test: $(VENV)/.installed-dev ## The fast tests: no long-lived processes (ARGS="-x -k name")
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration" $(ARGS)
+
+test-unit: test ## The same by the seed's name
+
+test-coverage: $(VENV)/.installed-dev ## The fast tests, and which lines they reach (htmlcov/)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration" --cov --cov-report=term:skip-covered --cov-report=html
 
 test-integration: $(VENV)/.installed-dev ## Real processes, sockets and disks: in files, then on PostgreSQL and Redis
-	@$(BIN)/python -m pytest -q -m integration
-	@$(BIN)/python -m pytest -q -m integration --scaled-out tests/integration
+	@$(BIN)/python -m pytest -q -m integration $(ARGS)
+	@$(BIN)/python -m pytest -q -m integration --scaled-out tests/integration $(ARGS)
+
+test-integration-single: $(VENV)/.installed-dev ## One of them: TEST=name or TEST=tests/integration/test_rest.py
+	@test -n "$(TEST)" || { echo "which one? make test-integration-single TEST=part_of_its_name" >&2; exit 2; }
+	@$(BIN)/python -m pytest -v -m integration $(if $(wildcard $(firstword $(subst ::, ,$(TEST)))),"$(TEST)",-k "$(TEST)") $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Style, likely mistakes, and who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
 
+fmt: $(VENV)/.installed-dev ## Bring every file into form
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
 types: $(VENV)/.installed-dev ## Types, strict in the pure rooms
 	@$(BIN)/mypy dtvn_project validators tickets simulator
+
+schema: $(VENV)/.installed ## Write docs/openapi.json, what GET /api/v1/openapi.json answers
+	@$(BIN)/python manage.py openapi > docs/openapi.json
+
+parity: $(VENV)/.installed-dev ## Bring docs/parity.md up to date with the tests
+	@$(BIN)/python -m tests.docs.parity
+
+sbom: $(VENV)/.installed-dev ## Write sbom.json: what an installation consists of (CycloneDX 1.6)
+	@deploy/make-sbom sbom.json
 
 bench: $(VENV)/.installed ## Measure operations per second and latency on this machine
 	@$(BIN)/python manage.py bench

@@ -14,10 +14,15 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # names are anybody's choice, not every terminal's
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
     try:
+        from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is not installed: run `make install`, then .venv/bin/python manage.py")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:  # a variable of the environment holds what it cannot
+        sys.stderr.write(f"{' '.join(['manage.py', *sys.argv[1:2]])}: {error}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from validators.genesis import Genesis, decode
 from validators.node.layout import ClusterFolder
 from validators.node.provision import create_demo_cluster, member_id
 
-__all__ = ["free_ports", "running_cluster"]
+__all__ = ["Processes", "free_ports", "running_cluster", "running_processes"]
 
 STOP_SECONDS = 15.0
+LEARNER = ""
+"""Stands for its name."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -32,26 +34,73 @@ def free_ports(count: int) -> list[int]:
             opened.close()
 
 
-@contextmanager
-def running_cluster(folder: Path, nodes: int) -> Iterator[Genesis]:
-    """Make and run a cluster and a learner below `folder`; every process is gone when the block ends."""
-    create_demo_cluster(folder, nodes=nodes, host="127.0.0.1", ports=free_ports(nodes))
-    genesis = decode(ClusterFolder(folder).genesis.read_bytes())
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    names = [*(member_id(index) for index in range(nodes)), ""]
-    processes = [context.Process(target=_live, args=(folder, name, stop), daemon=True) for name in names]
-    for process in processes:
-        process.start()
-    try:
-        yield genesis
-    finally:
-        stop.set()
+class Processes:
+    """Nodes by index, and learners, as children of this process."""
+
+    def __init__(self, folder: Path, nodes: int, learners: int) -> None:
+        self.folder = folder
+        self._context = multiprocessing.get_context("spawn")
+        self._stop = self._context.Event()
+        self._running: dict[str, Any] = {}
+        self._names = [member_id(index) for index in range(nodes)]
+        for name in [*self._names, *([LEARNER] * learners)]:
+            self._start(name)
+
+    def name(self, index: int) -> str:
+        """A node's id."""
+        return self._names[index]
+
+    def pid(self, name: str) -> int:
+        """Of a running process."""
+        return int(self._running[name].pid)
+
+    def start(self, index: int) -> None:
+        """A node that was killed, again."""
+        self._start(self._names[index])
+
+    def kill(self, index: int) -> None:
+        """kill -9, and wait until it is gone."""
+        process = self._running.pop(self._names[index])
+        process.kill()
+        process.join()
+
+    def said(self, index: int) -> str:
+        """A node's log so far."""
+        log = ClusterFolder(self.folder).node(self._names[index]).log / "node.log"
+        return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
+    def close(self) -> None:
+        """End all, in order where they listen."""
+        self._stop.set()
         deadline = time.monotonic() + STOP_SECONDS
-        for process in processes:
+        for process in self._running.values():
             process.join(max(0.1, deadline - time.monotonic()))
             if process.is_alive():
                 process.kill()
+
+    def _start(self, name: str) -> None:
+        process = self._context.Process(target=_live, args=(self.folder, name, self._stop), daemon=True)
+        process.start()
+        self._running[name] = process
+
+
+@contextmanager
+def running_processes(folder: Path, nodes: int, *, learners: int = 1) -> Iterator[tuple[Genesis, Processes]]:
+    """Make and run a cluster below `folder`; every process is gone when the block ends."""
+    create_demo_cluster(folder, nodes=nodes, host="127.0.0.1", ports=free_ports(nodes))
+    genesis = decode(ClusterFolder(folder).genesis.read_bytes())
+    processes = Processes(folder, nodes, learners)
+    try:
+        yield genesis, processes
+    finally:
+        processes.close()
+
+
+@contextmanager
+def running_cluster(folder: Path, nodes: int) -> Iterator[Genesis]:
+    """The same with a learner, for those who start and stop nothing themselves."""
+    with running_processes(folder, nodes) as (genesis, _processes):
+        yield genesis
 
 
 def _live(folder: Path, name: str, stop: Any) -> None:

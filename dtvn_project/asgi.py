@@ -10,9 +10,13 @@ from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()
 
+from dtvn_project.sockets import ClosedWhileAway
 from validators.dashboard.routing import websocket_urlpatterns
 
 # Who may open a socket (Host, Origin, session or key) is decided in validators.dashboard.access.
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns))}
+    {
+        "http": http,
+        "websocket": ClosedWhileAway(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+    }
 )

@@ -48,6 +48,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name
 SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of a named interface (netdevice(7))."""
+FILE_BROKER = "filesystem:"
+REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
 WILDCARD_HOSTS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised here, never a default
 
 
@@ -167,17 +169,31 @@ def databases(data: Path) -> dict[str, dict[str, Any]]:
             "default": platform_sqlite(data / "platform" / "platform.sqlite3"),
             "learner": learner_sqlite(data / "learner" / "ledger.sqlite3"),
         }
-    if urlsplit(url).scheme not in {"postgres", "postgresql"}:
+    if _scheme("DATABASE_URL", url) not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL must start with postgresql:// (or be unset for SQLite)")
+    if not urlsplit(url).path.strip("/") and "service=" not in urlsplit(url).query:
+        raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host/database")
     return {
         "default": postgresql(url, schema="public"),
         "learner": postgresql(url, schema="learner", read_only=True),
     }
 
 
+def _scheme(name: str, url: str) -> str:
+    """The scheme of the URL that a variable holds; what is quoted of it is never its password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is no URL that can be read: scheme://host:port/name") from error
+    return parts.scheme
+
+
 def channel_layers() -> dict[str, dict[str, Any]]:
     """In memory for one web process; Redis as soon as there are several."""
     if url := os.environ.get("REDIS_URL", ""):
+        if _scheme("REDIS_URL", url) not in REDIS_SCHEMES:
+            raise ImproperlyConfigured("REDIS_URL must start with redis:// or rediss:// (or be unset)")
         return {
             "default": {
                 "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -194,7 +210,7 @@ def broker(data: Path) -> tuple[str, dict[str, Any]]:
     control folder the workers' mailboxes land in the current directory.
     """
     url = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
-    if not url.startswith("filesystem:"):
+    if not url.startswith(FILE_BROKER):
         return url, {}
     queue = str(data / "celery" / "queue")
     return url, {

@@ -9,7 +9,13 @@ DATA = environment.data_folder()
 
 SECRET_KEY = environment.read_secret_key(DATA)
 DEBUG = os.environ.get("DTVN_DEBUG") == "1"
-ALLOWED_HOSTS = environment.allowed_hosts()
+KNOWN_HOSTS = environment.allowed_hosts()
+SUPERVISOR = os.environ.get("DTVN_SUPERVISOR") == "1"
+"""This is `manage.py supervisor`: the seed's conventions, and a cluster that may be replaced."""
+API_IS_OPEN = SUPERVISOR and not os.environ.get("DTVN_API_KEY")
+"""Without a key anybody may call it who is no other site's page (spec 1.6, X41)."""
+ALLOWED_HOSTS = ["*"] if SUPERVISOR and not API_IS_OPEN else KNOWN_HOSTS
+"""A page that had its name point at this machine (DNS rebinding) has neither the key nor our cookies."""
 
 INSTALLED_APPS = [
     "daphne",
@@ -25,6 +31,7 @@ INSTALLED_APPS = [
     "validators",
     "validators.ledger",
     "tickets",
+    "simulator.web",
 ]
 
 MIDDLEWARE = [
@@ -32,6 +39,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "dtvn_project.middleware.ContentSecurityPolicy",
+    "validators.api.health.HealthAtAnyName",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -75,7 +83,10 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"validators.tasks.run_validator": {"queue": "nodes"}}
+CELERY_TASK_ROUTES = {
+    "validators.tasks.run_validator": {"queue": "nodes"},
+    "simulator.web.tasks.run_simulation": {"queue": "simulations"},
+}
 # Remote control outlives its sender in the file broker: a worker executed a `shutdown` that was
 # 14 s old. Nodes are stopped through the database and signals, never through the broker.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
@@ -101,6 +112,10 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+if STATIC_DIRECTORY := os.environ.get("DTVN_STATIC_DIR"):
+    # The seed's own front end, as it is (spec 9): its files at the root, its index in place of our page.
+    WHITENOISE_ROOT = STATIC_DIRECTORY
+    WHITENOISE_INDEX_FILE = True
 WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
 SESSION_COOKIE_HTTPONLY = True

@@ -3,11 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
-handler400 = "validators.api.http.bad_request"
+handler400 = "dtvn_project.failures.bad_request"
+handler500 = "dtvn_project.failures.server_error"
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("tickets.api.urls")),
+    path("", include("simulator.web.urls")),
     path("", include("validators.api.urls")),
     path("", include("validators.dashboard.urls")),
 ]

@@ -13,6 +13,7 @@ import msgspec
 
 from simulator.adversary import corrupt
 from simulator.chance import Dice
+from simulator.changes import Registrar
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.draw import Draw, Parting, Silence
@@ -104,8 +105,10 @@ class Report(msgspec.Struct):
     """Operations in the agreed log."""
     outcomes: int = 0
     """Operations whose outcome a client was told."""
+    epochs: int = 0
+    """Times that the membership changed."""
     view_changes: int = 0
-    """Views above 0 that an honest member entered, each counted once."""
+    """Views above 0 that an honest member entered, each counted once in its epoch."""
     faults: int = 0
     calls: int = 0
     probes: dict[str, int] = {}
@@ -134,7 +137,7 @@ def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...
 
     probes.listen(count)
     cluster = Cluster(task.seed, drawn.settings)
-    fingerprint = Fingerprint(lambda: cluster.world.time)
+    fingerprint = Fingerprint(cluster.world.clock.read)
     cluster.world.audience.add(fingerprint, _Notes(count), *onlookers)
     play = Play(cluster, drawn, task.cut)
     try:
@@ -148,11 +151,14 @@ def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...
     report.fingerprint = fingerprint.hex()
     report.executed, report.view_changes = cluster.history.highest, len(cluster.history.entered)
     report.committed, report.outcomes = len(cluster.history.outcomes), cluster.durability.outcomes
+    report.epochs = len(world.epochs) - 1
     report.faults, report.calls = play.trouble.happened, play.crowd.called
 
 
 class _Notes(Onlooker):
     """Counts the notes of honest nodes that are dangerous moments in themselves."""
+
+    notes = frozenset(name.split(".")[1] for name in probes.PROBES if name.startswith("note."))
 
     def __init__(self, count: Callable[[str], None]) -> None:
         self._count = count
@@ -199,6 +205,9 @@ class Play:
         for parting in drawn.partings:
             world.at(parting.start, self._part, parting)
         self._duration = cut.duration or drawn.duration
+        self.registrar: Registrar | None = None
+        if drawn.changes is not None and cluster.operator is not None:
+            self.registrar = Registrar(world, cluster.operator, dice.fork("changes"), drawn.changes)
 
     def run(self) -> None:
         """Raise Violation when a promise is broken."""
@@ -208,12 +217,16 @@ class Play:
         world.after(500 * MILLISECOND, self.trouble.start)
         if self._rogue is not None:
             world.after(200 * MILLISECOND, self._rogue.start)
+        if self.registrar is not None:
+            world.after(300 * MILLISECOND, self.registrar.start)
         world.run(self._duration)
         self.trouble.stop()
         self.crowd.stop()
         if self._rogue is not None:
             self._rogue.stop()
-        heal(self.cluster, self._dice if self.drawn.dead else None, self._liars + self.trouble.lost)
+        if self.registrar is not None:
+            self.registrar.stop()
+        heal(self.cluster, self._dice if self.drawn.dead and self.registrar is None else None)
         self._liveness()
         self.cluster.finish()
 
@@ -249,9 +262,9 @@ def settle(cluster: Cluster) -> None:
         raise Violation("liveness", f"not all caught up: {cluster.ends()}")
 
 
-def heal(cluster: Cluster, dice: Dice | None, voteless: int) -> None:
+def heal(cluster: Cluster, dice: Dice | None) -> None:
     """Everything works again, but as many members as the cluster must do without stay dead (`dice` None:
-    none); liars and members without a vote, `voteless` of them, count among these."""
+    none); liars and members that ever lost their disks count among these."""
     world = cluster.world
     world.network.heal()
     for node in world.nodes.values():
@@ -261,8 +274,10 @@ def heal(cluster: Cluster, dice: Dice | None, voteless: int) -> None:
         node.resume()
     dead = []
     if dice is not None:
+        honest = world.honest_members()
+        voteless = world.members - sum(not node.losses for node in honest)
         spare = quorum.crashes_tolerated(world.members) - voteless
-        voters = [node for node in world.honest_members() if node.disk.voting]
+        voters = [node for node in honest if node.disk.voting]
         dead = dice.sample(voters, dice.below(max(0, spare) + 1))
     for node in dead:
         if node.up:

@@ -43,7 +43,7 @@ class Dice:
 
     def between(self, low: int, high: int) -> int:
         """A number in [low, high], both ends included."""
-        return low + self.below(high - low + 1)
+        return low + ((self.word() * (high - low + 1)) >> 64)
 
     def hit(self, probability: float) -> bool:
         """True with this probability; 0 and 1 are certain and take no number."""

@@ -9,44 +9,50 @@ from collections.abc import Sequence
 import msgspec
 
 from simulator.adversary.client import RogueClient
+from simulator.adversary.shameless import Shameless
 from simulator.checkers import Durability, History, Linearizable, all_checkers
 from simulator.checkers.economy import ThriftyDoor
+from simulator.checkers.succession import Succession
 from simulator.clock import NodeClock
 from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway
-from simulator.node import Node
-from simulator.world import Settings, World
+from simulator.node import TWIN, Node
+from simulator.world import OPERATORS_NUMBER, Settings, World
 from tickets.machine import TicketApplication
+from validators import canonical
 from validators.consensus import config as configuration
 from validators.consensus import messages as m
-from validators.consensus.application import Application
 from validators.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install, Record
 from validators.consensus.learner import Learner
+from validators.consensus.membership import Membership
 from validators.consensus.replica import Replica
-from validators.genesis import Genesis
+from validators.consensus.succession import EPOCH
+from validators.crossing import Crossing
 from validators.host import Host
+from validators.node.keyring import KeyRing
 from validators.ports import Recovery
 from validators.wire import FrameSigner
 
 __all__ = ["Cluster", "ClusterKeys"]
 
+LEARNER = "learner-"
+"""Begins the name of a node that is never a member."""
+
 
 class ClusterKeys:
-    """wire.Keys: members as genesis lists them, principals as the ordered log does (R15)."""
+    """wire.Keys of the world, which knows every epoch: checkers, liars and gateways look here."""
 
-    def __init__(self, genesis: Genesis, application: Application | None) -> None:
-        self._genesis = genesis
-        self._application = application
+    def __init__(self, world: World) -> None:
+        self._epochs = world.epochs
 
     def member_key(self, epoch: int, index: int) -> bytes | None:
         """See wire.Keys."""
-        if epoch != 0 or not 0 <= index < len(self._genesis.members):
-            return None
-        return self._genesis.members[index].public_key
+        found = self._epochs.get(epoch)
+        return found.members[index].public_key if found and 0 <= index < len(found.members) else None
 
     def principal_key(self, name: str) -> bytes | None:
         """See wire.Keys."""
-        return None if self._application is None else self._application.principal_key(name)
+        return None
 
 
 class WatchedJournal:
@@ -90,21 +96,29 @@ class Cluster:
 
     def __init__(self, seed: int | str, settings: Settings) -> None:
         world = self.world = World(seed, settings)
-        self.keys = ClusterKeys(world.genesis, None)
+        self.keys = ClusterKeys(world)
         for index, name in enumerate(world.member_names):
             world.add_node(name, index).build = self.build
         for number in range(settings.learners):
-            world.add_node(f"learner-{number}", None).build = self.build
+            world.add_node(f"{LEARNER}{number}", None).build = self.build
+        for number in range(settings.spares):
+            world.add_node(f"n{number}", None).build = self.build
         self.gateways = [self._gateway(number) for number in range(settings.gateways)]
+        self.operator = self._gateway(OPERATORS_NUMBER) if settings.spares else None
         self.history = History(world, self.keys)
         self.durability = Durability(world, self.history)
         self.linearizable = Linearizable(world)
         self.linearizable.watch(self.gateways)
         self.checkers = all_checkers(world, self.keys, self.history, self.durability)
         self.checkers.append(self.linearizable)
+        for checker in self.checkers:
+            if isinstance(checker, Succession):
+                checker.gateways += [*self.gateways, *([self.operator] if self.operator else [])]
         world.audience.extend(self.checkers)
         for gateway in self.gateways:
             gateway.observers += self.checkers
+        if self.operator is not None:
+            self.operator.observers.append(self.durability)
 
     def start(self) -> None:
         """Switch every node on."""
@@ -123,12 +137,15 @@ class Cluster:
 
     def settled(self) -> bool:
         """True when everybody honest who is up has the whole log."""
-        return set(self.ends().values()) == {self.history.highest}
+        highest = self.history.highest
+        return all(
+            len(node.disk.log) == highest for node in self.world.nodes.values() if node.honest and node.up
+        )
 
     def add_twin(self, name: str) -> Node:
         """A second node with the key of member `name` and a disk of its own (Twins, OPODIS 2021)."""
         world = self.world
-        node = world.add_node(f"{name}~twin", world.nodes[name].index)
+        node = world.add_node(name + TWIN, world.nodes[name].index)
         node.build = self.build
         world.twins[name] = node.name
         return node
@@ -158,28 +175,36 @@ class Cluster:
     def build(self, node: Node) -> Host:
         """Everything above the ports, as in a real node; `node` is an empty machine with a disk."""
         world = self.world
-        application = TicketApplication(world.genesis, world.cluster)
-        keys = ClusterKeys(world.genesis, application)
-        member = None if node.index is None else world.member_names[node.index]
-        config = configuration.build(world.genesis, world.cluster, member)
-        if world.settings.transfer_lag:
-            config = msgspec.structs.replace(config, transfer_lag=world.settings.transfer_lag)
-        secret = world.keyring.pair(member or "learner")[1]
-        signer = FrameSigner(world.cluster, secret, keys, scheme=world.keyring.scheme)
+        scheme = world.keyring.scheme
+        application = TicketApplication(world.genesis, world.cluster, verify=scheme.verify)
+        membership = node.membership = self._lives_in(node)
+        node.index = node.place(membership)
+        member = None if node.index is None else node.member_id
+        config = configuration.build(world.genesis, world.cluster, member, membership)
+        settings = world.settings
+        config = msgspec.structs.replace(
+            config,
+            transfer_lag=settings.transfer_lag or config.transfer_lag,
+            first_word=settings.first_word * config.timeout_base,
+        )
+        secret = world.keyring.pair("learner" if member is None else key_in(node, membership))[1]
+        keys = KeyRing(application, membership)
+        signer = FrameSigner(world.cluster, secret, keys, scheme=scheme)
+        inherited, node.inherited = node.inherited, ()
         core: Learner | Replica
         if member is None:
             core = Learner(config, signer, application)
         else:
-            core = Replica(config, signer, application, voting=node.disk.voting or not node.disk.empty)
+            voting = node.disk.voting or not node.disk.empty
+            core = Replica(config, signer, application, voting, inherited)
+            core.own = Shameless(core, node)
         node.look, node.core = core.snapshot, core
-        door = ThriftyDoor(
-            world.cluster, keys, scheme=world.keyring.scheme, statements_max=config.statements_max
-        )
-        door.core, door.name = core, node.name
+        door = ThriftyDoor(world.cluster, keys, scheme=scheme, statements_max=config.statements_max)
+        door.core, door.name, door.decoded = core, node.name, world.decoded
         host: Host
 
         def answer_query(query: m.Query) -> m.Answer:
-            status = {"view": core.snapshot().view, "sequence": host.executed}
+            status = {"view": core.snapshot().view, "sequence": host.executed, "epoch": config.epoch}
             return m.Answer(query.number, "", msgspec.json.encode(status).decode())
 
         host = Host(
@@ -192,5 +217,35 @@ class Cluster:
             signer=signer,
             watcher=node,
             answer_query=answer_query,
+            epoch=config.epoch,
+            crossing=self._crossing(node, config) if settings.crossing else None,
         )
         return host
+
+    def _crossing(self, node: Node, config: configuration.Config) -> Crossing | None:
+        """What takes a node over epochs that it slept through; learners read every entry."""
+        if node.name.startswith(LEARNER):
+            return None
+        return Crossing(
+            self.world.genesis,
+            node.membership,
+            name=node.member_id,
+            keys=[self.world.keyring.pair(name)[0] for name in node.keys],
+            far=config.transfer_lag,
+            patience=config.transfer_patience,
+            scheme=self.world.keyring.scheme,
+        )
+
+    def _lives_in(self, node: Node) -> Membership:
+        """The epoch that a node's ledger names."""
+        kept = node.disk.states.get(EPOCH)
+        if kept is None:
+            return self.world.epochs[0]
+        return canonical.decode(Membership, kept.value)
+
+
+def key_in(node: Node, membership: Membership) -> str:
+    """Name of the key pair under which a member of this epoch signs."""
+    place, pair = node.place(membership), node.world.keyring.pair
+    key = b"" if place is None else membership.members[place].public_key
+    return next(name for name in node.keys if pair(name)[0] == key)

@@ -18,6 +18,7 @@ from validators.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
     EntryRecord,
+    EvidenceRecord,
     Install,
     Prune,
     Record,
@@ -268,6 +269,8 @@ class VirtualDisk:
         elif isinstance(record, CheckpointRecord):
             if record.sequence > self.stable:
                 self.checkpoints.append(record)
+        elif isinstance(record, EvidenceRecord):
+            pass  # it binds nobody, and nothing is restored from it
         elif isinstance(record, StateRecord):
             self.states[record.name] = record
             if record == VOTES_AGAIN:

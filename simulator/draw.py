@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from simulator.adversary import ADVERSARIES
+from simulator.adversary import LATER, SIMPLE
 from simulator.chance import Dice
+from simulator.changes import LEAST, Changes
 from simulator.clock import MILLISECOND, SECOND
 from simulator.faults import Plan, draw_plan
 from simulator.network import LinkQuality
@@ -17,11 +18,16 @@ from simulator.world import Settings
 from validators import quorum
 from validators.genesis import Parameters
 
-__all__ = ["Draw", "Parting", "Silence", "draw", "smaller"]
+__all__ = ["FIRST_WORD", "Draw", "Parting", "Silence", "draw", "smaller"]
 
 SIZES = (1, 2, 3, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 10, 13)
 SMALL_MEMBERS = 7
+CROWDED = 8
+LONGEST_BUSY = 3
+"""Virtual seconds of a world that costs much."""
 REAL_EVERY = 50
+FIRST_WORD = 6
+"""T's, as nodes have it (R31)."""
 
 
 class Silence(msgspec.Struct, frozen=True):
@@ -54,6 +60,8 @@ class Draw(msgspec.Struct, frozen=True):
     """One kind for each liar, at most f."""
     duration: int
     """Virtual nanoseconds of the safety phase."""
+    changes: Changes | None = None
+    """How the membership changes; None: it does not."""
     rogue: bool = False
     """True: a client lies too."""
     liars: tuple[int, ...] = ()
@@ -74,7 +82,27 @@ def draw(seed: int) -> Draw:
             settings=msgspec.structs.replace(drawn.settings, real_signatures=True),
             duration=min(drawn.duration, 2 * SECOND),
         )
-    return _draw(seed)
+    return _with_more(seed, _draw(seed))
+
+
+def _with_more(seed: int, drawn: Draw) -> Draw:
+    """What worlds may have besides, out of streams of its own: the worlds that have nothing of it stay what
+    they were when their seeds were kept."""
+    settings, changes = drawn.settings, None
+    dice = Dice(seed).fork("epochs")
+    if LEAST <= settings.members <= SMALL_MEMBERS and dice.hit(0.25):
+        settings = msgspec.structs.replace(settings, spares=dice.between(1, 3))
+        changes = Changes(pause_max=dice.pick((SECOND // 2, 2 * SECOND)), joins=dice.pick((1, 4)))
+    dice = Dice(seed).fork("transfer")
+    if dice.hit(0.4):
+        settings = msgspec.structs.replace(settings, transfer_lag=dice.pick((4, 8, 15, 40)))
+    dice = Dice(seed).fork("later liars")
+    liars = tuple(dice.pick(tuple(LATER)) if dice.hit(0.25) else kind for kind in drawn.adversaries)
+    if Dice(seed).fork("first hearing").hit(0.2):
+        settings = msgspec.structs.replace(settings, first_word=FIRST_WORD)
+    if changes is not None and Dice(seed).fork("ways back").hit(0.5):
+        settings = msgspec.structs.replace(settings, crossing=True)
+    return msgspec.structs.replace(drawn, settings=settings, adversaries=liars, changes=changes)
 
 
 def _draw(seed: int) -> Draw:
@@ -104,17 +132,27 @@ def _draw(seed: int) -> Draw:
     )
     traffic = Traffic(
         tickets=dice.pick((3, 30)),
-        pause_max=dice.pick((20 * MILLISECOND, 100 * MILLISECOND, 400 * MILLISECOND)) * (1 + members // 8),
+        pause_max=dice.pick((20 * MILLISECOND, 100 * MILLISECOND, 400 * MILLISECOND)) * _calm(members),
     )
     liars = dice.below(quorum.faults(members) + 1) if not bare else 0
     return Draw(
         settings=settings,
         traffic=traffic,
         plan=Plan(heal=1) if bare else _plan(dice, members),
-        adversaries=tuple(dice.pick(ADVERSARIES) for _ in range(liars)),
-        duration=dice.between(2, 9) * SECOND,
+        adversaries=tuple(dice.pick((*SIMPLE, "twin")) for _ in range(liars)),
+        duration=min(dice.between(2, 9), LONGEST_BUSY if _is_busy(members, traffic) else 9) * SECOND,
         rogue=not bare and dice.hit(0.3),
     )
+
+
+def _is_busy(members: int, traffic: Traffic) -> bool:
+    """Whether a virtual second costs more than it is likely to show."""
+    return members >= CROWDED or (members >= 4 and traffic.pause_max <= 20 * MILLISECOND)
+
+
+def _calm(members: int) -> int:
+    """How much less often a cluster of this size is asked: an answer takes n x n messages."""
+    return 1 if members < CROWDED else members // 2 - 1
 
 
 def _plan(dice: Dice, members: int) -> Plan:

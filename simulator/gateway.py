@@ -68,6 +68,7 @@ class Gateway:
         self._keyring = keyring
         self._keys = keys
         self._lives = 0
+        self._up: frozenset[str] = frozenset()
         self._wake: int | None = None
         clock.boot(0)
         self.name, self.collector = self._begin()
@@ -115,16 +116,19 @@ class Gateway:
 
     def deliver(self, sender: str, frame: bytes) -> None:
         """See Endpoint."""
-        member = self.world.peer(sender).member
+        member = self.world.peer(sender, self.collector.epochs.present).member
         if member is not None:
             now = self.clock.now()
             self.collector.receive(member, frame, now)
             self._act(now)
 
-    def links(self, members: frozenset[int]) -> None:
+    def links(self, up: frozenset[str]) -> None:
         """See Endpoint."""
         now = self.clock.now()
-        self.collector.connected(members, now)
+        self._up = up
+        members = self.collector.epochs.present.members
+        connected = frozenset(place for place, member in enumerate(members) if member.id in up)
+        self.collector.connected(connected, now)
         self._act(now)
 
     def _awake(self, time: int) -> None:
@@ -139,14 +143,22 @@ class Gateway:
     def _act(self, now: Now) -> None:
         world = self.world
         actions = self.collector.take(now)
+        members = self.collector.epochs.present.members
         for member, frame in actions.send:
-            world.transmit(self.name, world.member_names[member], frame, world.time + TURN)
+            if member < len(members):
+                world.transmit(self.name, members[member].id, frame, world.time + TURN)
+        if actions.successor is not None:
+            world.after(TURN, self._relink)
         for completed in actions.completed:
             self._completed(completed)
         wake = max(self.clock.true_time(self.collector.deadline()), world.time + TURN)
         if self._wake is None or wake < self._wake:
             self._wake = wake
             world.at(wake, self._awake, wake)
+
+    def _relink(self) -> None:
+        """It believes in another epoch: connections are made to its members."""
+        self.links(self._up)
 
     def _completed(self, completed: Completed) -> None:
         request = self.open.pop(completed.call)

@@ -169,6 +169,8 @@ class Network:
             return []
         if quality.duplication and dice.hit(quality.duplication):
             copies += 1
+        if copies == 1:
+            return [self._arrival(link, departs + extra)]
         return [self._arrival(link, departs + extra) for _ in range(copies)]
 
     def _arrival(self, link: tuple[str, str], departs: int) -> int:
@@ -176,9 +178,12 @@ class Network:
         high = quality.latency_max
         if quality.slow_share and dice.hit(quality.slow_share):
             high = quality.slow_max
-        arrival = departs + dice.between(quality.latency_min, max(high, quality.latency_min))
+        low = quality.latency_min
+        arrival = departs + dice.between(low, high if high > low else low)
         if quality.reorder and dice.hit(quality.reorder):
             return arrival
-        arrival = max(arrival, self._last_arrival.get(link, 0))
+        last = self._last_arrival.get(link, 0)
+        if last > arrival:
+            return last
         self._last_arrival[link] = arrival
         return arrival

@@ -18,15 +18,19 @@ from simulator.clock import MICROSECOND, NodeClock
 from simulator.disk import CrashPoint, PowerCut, VirtualDisk
 from simulator.violation import Violation
 from validators.consensus.effects import ALL, Executed, Note, Record, ReplyTo, Send
+from validators.consensus.membership import Membership
 from validators.consensus.snapshot import ReplicaSnapshot
-from validators.consensus.verified import Inbound, Peer
-from validators.host import Host, Installed, TurnLost
+from validators.consensus.verified import Inbound, Peer, VerifiedBundle
+from validators.host import EpochOver, Host, Installed, TurnLost
 from validators.ports import JournalFull
 
 if TYPE_CHECKING:
     from simulator.world import World
 
-__all__ = ["Build", "Costs", "Node", "Speech"]
+__all__ = ["TWIN", "Build", "Costs", "Node", "Speech"]
+
+TWIN = "~twin"
+"""Ends the name of a second machine with the same key."""
 
 INBOX_MAX = 20_000
 """Frames waiting at a node; further ones are lost, as in a transport whose buffers are full."""
@@ -57,7 +61,7 @@ Build = Callable[["Node"], Host]
 
 
 class Node:
-    """A member or a learner. `index` is None for a learner."""
+    """A member or a learner. `index` is None for a learner; another epoch may give it another one."""
 
     def __init__(
         self, world: World, name: str, index: int | None, *, dice: Dice, clock: NodeClock, costs: Costs
@@ -65,7 +69,14 @@ class Node:
         self.world = world
         self.name = name
         """Endpoint name; a twin has another one than its member id."""
+        self.member_id = name.removesuffix(TWIN)
         self.index = index
+        self.keys = [self.member_id]
+        """Names of its key pairs, the newest last: it has one more after each rotation (R35)."""
+        self.membership: Membership = world.epochs[0]
+        """The epoch that it lives in; world and node find it on the disk when it starts."""
+        self.inherited: tuple[VerifiedBundle, ...] = ()
+        """Requests that waited when the epoch before ended."""
         self.clock = clock
         self.costs = costs
         self.disk = VirtualDisk(dice.fork("disk"))
@@ -86,6 +97,7 @@ class Node:
         """What the host runs; for checkers."""
         self.inbox: deque[Inbound] = deque()
         self._dice = dice
+        self._true = world.clock
         self._ready_at = 0
         self._spent = 0
         self._wake: int | None = None
@@ -97,6 +109,22 @@ class Node:
     def up(self) -> bool:
         """True while the node runs (a paused one does)."""
         return self.host is not None
+
+    def place(self, membership: Membership) -> int | None:
+        """Its index in an epoch, by id and key; None: it is no member there."""
+        found = membership.find(self.member_id)
+        if found is None:
+            return None
+        pair = self.world.keyring.pair
+        key = membership.members[found].public_key
+        return found if any(pair(name)[0] == key for name in self.keys) else None
+
+    def said(self, message: Any) -> bool:
+        """Whether a statement names it as its sender, by the members of the statement's epoch."""
+        if message.epoch == self.membership.epoch:
+            return bool(message.sender == self.index)
+        membership = self.world.epochs.get(message.epoch)
+        return membership is not None and message.sender == self.place(membership)
 
     def view(self) -> int:
         """The view it is in, 0 while it is down."""
@@ -119,6 +147,7 @@ class Node:
         """Power off, now: what is in memory and in the inbox is gone."""
         self.host = None
         self.paused = False
+        self.inherited = ()
         self.inbox.clear()
         self._sends_left = None
         self.disk.crash()
@@ -167,11 +196,11 @@ class Node:
         if self.hears is not None and not self.hears(inbound):
             return
         self.inbox.append(inbound)
-        self.wake(self.world.time)
+        self.wake(self._ready_at)
 
     def wake(self, time: int) -> None:
         """Ask for a turn at `time` of the world, or as soon after it as the node is free."""
-        time = max(time, self._ready_at, self.world.time)
+        time = max(time, self._ready_at, self._true.time)
         if self._wake is None or time < self._wake:
             self._wake = time
             self.world.at(time, self._awake, time)
@@ -186,7 +215,7 @@ class Node:
         self._spent = self.costs.turn
         self.world.turning(self)
         self._guard(host.turn)
-        self._ready_at = self.world.time + self._spent
+        self._ready_at = self._true.time + self._spent
         self._rest()
 
     def _rest(self) -> None:
@@ -215,8 +244,19 @@ class Node:
                 self.world.disk_full(self)
             elif isinstance(cause, Installed):
                 self._rebuild()
+            elif isinstance(cause, EpochOver):
+                self._succeed(cause)
             else:
                 self.world.broken(self, lost)
+
+    def _succeed(self, over: EpochOver) -> None:
+        """Another process takes over, with connections of its own (R35)."""
+        self.inherited = over.successor.bundles
+        self.inbox.clear()
+        if self.honest:
+            self.world.enter(over.successor.membership)
+        self._rebuild()
+        self.world.relink()
 
     def _rebuild(self) -> None:
         """The same process makes another host over what is on the disk (R8)."""
@@ -228,7 +268,8 @@ class Node:
 
     def receive(self, limit: int) -> Sequence[Inbound]:
         """See ports.Transport."""
-        taken = [self.inbox.popleft() for _ in range(min(limit, len(self.inbox)))]
+        inbox = self.inbox
+        taken = [inbox.popleft() for _ in range(min(limit, len(inbox)))]
         self._spent += self.costs.frame * len(taken)
         return taken
 
@@ -241,11 +282,11 @@ class Node:
         if send.peer:
             self._say(send.peer, send.frame)
         elif send.to == ALL:
-            for index, name in enumerate(self.world.member_names):
+            for index, member in enumerate(self.membership.members):
                 if index != self.index:
-                    self._say(name, send.frame)
+                    self._say(member.id, send.frame)
         elif send.to != self.index:
-            self._say(self.world.member_names[send.to], send.frame)
+            self._say(self.membership.members[send.to].id, send.frame)
 
     def reply(self, reply: ReplyTo) -> None:
         """See ports.Transport."""
@@ -256,7 +297,7 @@ class Node:
         self._say(peer.route.decode(), frame)
 
     def _say(self, receiver: str, frame: bytes) -> None:
-        departs = self.world.time + self._spent
+        departs = self._true.time + self._spent
         if self.speech is None:
             self.world.transmit(self.name, receiver, frame, departs)
         else:

@@ -1,23 +1,28 @@
 """Who looks on: told of everything that happens in the world, after it happened and before anything else.
 
 Checkers, reports, probes and eavesdropping liars are onlookers. A world tells only those that really
-listen: most care about two events of seven, and a run has a hundred thousand of them.
+listen: most care about two events of seven, and of frames about a few kinds. A run has ten thousands of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from simulator.node import Node
     from validators.consensus.effects import Executed, Note, Record
 
-__all__ = ["Audience", "Onlooker"]
+__all__ = ["EXECUTED", "Audience", "Hearers", "Onlooker"]
 
 
 class Onlooker:
     """Sees and hears everything and does nothing; overwrite what is of interest."""
+
+    kinds: frozenset[type[Any]] | None = None
+    """Of what frames `spoke` and `delivered` are told; None: of all, and of what is no frame at all."""
+    notes: frozenset[str] | None = None
+    """Kinds of the notes of which `noticed` is told, EXECUTED among them; None: of all."""
 
     def turning(self, node: Node) -> None:
         """A node begins a turn."""
@@ -41,15 +46,36 @@ class Onlooker:
         """A node does not."""
 
 
+Kind = TypeVar("Kind")
+EXECUTED = "executed"
+"""Kind of what a node notes when it executed a batch."""
+
+
+class Hearers(dict[Kind, tuple[Callable[..., None], ...]]):
+    """By the kind of a frame or note: whom to tell of it, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._all: list[tuple[frozenset[Any] | None, Callable[..., None]]] = []
+
+    def append(self, kinds: frozenset[Any] | None, listener: Callable[..., None]) -> None:
+        """Tell it of these kinds from now on; None: of all."""
+        self._all.append((kinds, listener))
+        self.clear()
+
+    def __missing__(self, kind: Kind) -> tuple[Callable[..., None], ...]:
+        found = self[kind] = tuple(tell for kinds, tell in self._all if kinds is None or kind in kinds)
+        return found
+
+
 class Audience:
     """All onlookers of a world, in the order in which they came; by event only those that listen."""
 
     def __init__(self) -> None:
         self.turning: list[Callable[[Node], None]] = []
         self.persisted: list[Callable[[Node, Sequence[Record]], None]] = []
-        self.noticed: list[Callable[[Node, Executed | Note], None]] = []
-        self.spoke: list[Callable[[Node, str, bytes], None]] = []
-        self.delivered: list[Callable[[str, str, bytes], None]] = []
+        self.noticed: Hearers[str] = Hearers()
+        self.spoke: Hearers[type[Any] | None] = Hearers()
+        self.delivered: Hearers[type[Any] | None] = Hearers()
         self.started: list[Callable[[Node], None]] = []
         self.stopped: list[Callable[[Node], None]] = []
 
@@ -64,6 +90,11 @@ class Audience:
         self.add(*onlookers)
 
 
-def _enlist(onlooker: Onlooker, event: str, listeners: list[Any]) -> None:
-    if getattr(type(onlooker), event) is not getattr(Onlooker, event):
-        listeners.append(getattr(onlooker, event))
+def _enlist(onlooker: Onlooker, event: str, listeners: Hearers[Any] | list[Any]) -> None:
+    if getattr(type(onlooker), event) is getattr(Onlooker, event):
+        return
+    listener = getattr(onlooker, event)
+    if isinstance(listeners, Hearers):
+        listeners.append(onlooker.notes if event == "noticed" else onlooker.kinds, listener)
+    else:
+        listeners.append(listener)

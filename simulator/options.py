@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from simulator.adversary import ADVERSARIES
 from validators import quorum
 
-__all__ = ["MIXED", "OptionError", "Options", "check"]
+__all__ = ["COMMAND_LIMITS", "LIMITS", "MIXED", "OptionError", "Options", "check"]
 
 MIXED = ("equivocator", "mutator", "mute", "sluggard")
 """Kinds of the liars, in turn, where none is named: two tongues, wrong digests, silence, delay."""
@@ -27,9 +29,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nodes: int = 7
     byzantine_nodes: int = 2
     tickets: int = 100
-    duration_seconds: int = 60
+    duration_seconds: float = 60
     """Virtual seconds that the run may take; it ends when all tickets are done."""
-    latency_ms: int = 50
+    latency_ms: float = 50
     """One way, of every message."""
     packet_loss_rate: float = 0.01
     enable_partitions: bool = False
@@ -49,14 +51,27 @@ LIMITS: tuple[tuple[str, float, float], ...] = (
     ("packet_loss_rate", 0, 0.5),
     ("crash_rate", 0, 10),
 )
+"""(field, least, most) of a run asked for over HTTP."""
+YEAR = 366 * 24 * 3_600
+"""Seconds: no virtual clock is read beyond."""
+COMMAND_LIMITS: tuple[tuple[str, float, float], ...] = (
+    ("nodes", 1, quorum.MEMBERS_MAX),
+    ("tickets", 1, math.inf),
+    ("duration_seconds", 0.001, YEAR),
+    ("latency_ms", 0, YEAR * 1_000),
+    ("packet_loss_rate", 0, 1),
+    ("crash_rate", 0, 10),
+)
+"""Of the command, which has none but what the core itself bounds (spec 4.3). Crashes are ours."""
 
 
-def check(options: Options) -> Options:
+def check(options: Options, limits: tuple[tuple[str, float, float], ...] = LIMITS) -> Options:
     """The options themselves; raise OptionError for the first that is outside its limits."""
-    for field, low, high in LIMITS:
+    for field, low, high in limits:
         value = getattr(options, field)
         if not low <= value <= high:  # a NaN is outside too
-            raise OptionError(field, f"{value} is not between {low} and {high}")
+            outside = f"not between {low} and {high}" if high < math.inf else f"less than {low}"
+            raise OptionError(field, f"{value} is {outside}")
     most = quorum.faults(options.nodes)
     if not 0 <= options.byzantine_nodes <= most:
         raise OptionError(

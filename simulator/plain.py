@@ -46,6 +46,8 @@ PATIENCE = 600 * SECOND
 TIMEOUT_MIN = 800 * MILLISECOND
 TIMEOUT_LATENCIES = 16
 """T is at least so many one-way latencies: a round of PBFT takes five, with loss some more."""
+TIMEOUT_MAX = 60 * SECOND
+"""The most that a genesis may say."""
 
 
 class Results(msgspec.Struct):
@@ -70,9 +72,14 @@ class Results(msgspec.Struct):
     crashes: int = 0
     fingerprint: str = ""
     ended: str = ""
-    """all_processed, timed_out or violation."""
+    """all_processed, timed_out, interrupted or violation."""
     checker: str | None = None
     violation: str | None = None
+
+    @property
+    def virtual_time(self) -> int:
+        """Nanoseconds, to the millisecond."""
+        return round(self.virtual_seconds * SECOND)
 
 
 class PlainRun:
@@ -85,7 +92,8 @@ class PlainRun:
         self.results = Results(total_tickets=options.tickets, seed=options.seed)
         self._progress = progress
         self._told = -1
-        latency = options.latency_ms * MILLISECOND
+        latency = round(options.latency_ms * MILLISECOND)
+        timeout = min(TIMEOUT_MAX, max(TIMEOUT_MIN, TIMEOUT_LATENCIES * latency)) // 1_000
         settings = Settings(
             members=options.nodes,
             gateways=1,
@@ -93,15 +101,16 @@ class PlainRun:
             quality=LinkQuality(
                 latency_min=latency, latency_max=latency + latency // 10, loss=options.packet_loss_rate
             ),
-            parameters=Parameters(view_timeout=max(TIMEOUT_MIN, TIMEOUT_LATENCIES * latency) // 1_000),
+            parameters=Parameters(view_timeout=timeout),
         )
         cluster = self.cluster = Cluster(options.seed, settings)
-        self._fingerprint = Fingerprint(lambda: cluster.world.time)
+        self._fingerprint = Fingerprint(cluster.world.clock.read)
         cluster.world.audience.add(self._fingerprint, *onlookers)
         self._dice: Dice = cluster.world.dice.fork("plain")
         self._requests: list[Request] = []
         self._asked = 0
         self._answered = self._good = 0
+        self._stopped = False
         cluster.gateways[0].observers.append(self)
         self.liars: dict[str, str] = {}
         for index in range(options.byzantine_nodes):
@@ -124,9 +133,13 @@ class PlainRun:
         results.fingerprint = self._fingerprint.hex()
         return results
 
+    def stop(self) -> None:
+        """End as soon as may be, from a signal handler or another thread; `run` returns what was found."""
+        self._stopped = True
+
     def _play(self) -> None:
         world = self.cluster.world
-        end = self.options.duration_seconds * SECOND
+        end = round(self.options.duration_seconds * SECOND)
         for name, kind in self.liars.items():
             corrupt(self.cluster, name, kind)
         self.cluster.start()
@@ -134,9 +147,13 @@ class PlainRun:
         if self.options.crash_rate:
             world.after(self._until_crash(), self._crash)
         done = world.run(end, done=self._all_over)
-        self.results.ended = "all_processed" if done else "timed_out"
         self._asked, asked = self.options.tickets, self._asked  # nothing more is asked
-        heal(self.cluster, None, 0)
+        if self._stopped:
+            self.results.ended = "interrupted"
+            self._count(asked)
+            return
+        self.results.ended = "all_processed" if done else "timed_out"
+        heal(self.cluster, None)
         settle(self.cluster)
         self._count(asked)
         self.cluster.finish()
@@ -195,7 +212,7 @@ class PlainRun:
             self._tell()
 
     def _all_over(self) -> bool:
-        return self._answered == self.options.tickets
+        return self._stopped or self._answered == self.options.tickets
 
     def _tell(self) -> None:
         if self._answered != self._told:
@@ -251,9 +268,12 @@ class PlainRun:
         self._tell()
 
     def _validated(self) -> int:
-        """Validated tickets in the state of an honest member."""
-        node = next(node for node in self.cluster.world.honest_members() if node.host is not None)
-        application = node.host.application if node.host is not None else None
+        """Validated tickets in the state of an honest member; 0 when an interrupt found none of them up."""
+        up = (node.host for node in self.cluster.world.honest_members() if node.host is not None)
+        host = next(up, None)
+        if host is None:
+            return 0
+        application = host.application
         if not isinstance(application, TicketApplication):
             raise TypeError("a member runs the ticket machine")
         found = 0

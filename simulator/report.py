@@ -21,6 +21,7 @@ from validators.consensus import messages as m
 from validators.consensus.effects import (
     CheckpointRecord,
     EntryRecord,
+    EvidenceRecord,
     Executed,
     Note,
     Record,
@@ -37,6 +38,10 @@ HIDDEN = frozenset({"epoch", "sender"})
 
 ROUTINE = frozenset({"already_decided", "second_message_for_slot"})
 """Refusals of what came late or twice: every healthy run is full of them."""
+
+
+HASHED_AT_ONCE = 500
+"""Pieces of a fingerprint."""
 
 
 class Names:
@@ -216,6 +221,8 @@ class Transcript(Onlooker):
             return f"checkpoint {record.sequence} with {len(record.frames)} signatures"
         if isinstance(record, StateRecord):
             return f"{record.name}"
+        if isinstance(record, EvidenceRecord):
+            return f"evidence of {record.code} by r{record.member}"
         return f"nothing of the protocol up to {record.sequence}"
 
 
@@ -225,24 +232,33 @@ class Fingerprint(Onlooker):
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._state = sha256()
+        self._parts: list[bytes] = []
+        """Not hashed yet: one long piece takes less than many short ones."""
 
     def hex(self) -> str:
         """The fingerprint so far."""
+        self._hash()
         return self._state.hexdigest()[:32]
+
+    def _hash(self) -> None:
+        self._state.update(b"".join(self._parts))
+        self._parts.clear()
 
     def turning(self, node: Node) -> None:
         """See Onlooker."""
-        self._state.update(b"%d turn %s\n" % (self._clock(), node.name.encode()))
+        self._parts.append(f"{self._clock()} turn {node.name}\n".encode())
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
         """See Onlooker."""
-        self._state.update(b"%d %s %s " % (self._clock(), sender.encode(), receiver.encode()))
-        self._state.update(frame)
+        parts = self._parts
+        parts += (f"{self._clock()} {sender} {receiver} ".encode(), frame)
+        if len(parts) > HASHED_AT_ONCE:
+            self._hash()
 
     def started(self, node: Node) -> None:
         """See Onlooker."""
-        self._state.update(b"%d start %s\n" % (self._clock(), node.name.encode()))
+        self._parts.append(f"{self._clock()} start {node.name}\n".encode())
 
     def stopped(self, node: Node) -> None:
         """See Onlooker."""
-        self._state.update(b"%d stop %s\n" % (self._clock(), node.name.encode()))
+        self._parts.append(f"{self._clock()} stop {node.name}\n".encode())

@@ -11,6 +11,7 @@ kinds of messages, and a name is introduced before it is used:
     ["n", time, node, kind, text]                                          a note: suspicion, view, evidence
     ["u", time, node] ["d", time, node]                                    up, down
     ["v", time, checker, text]                                             last line: the broken promise
+    ["x", text]                                                            the end of a trace that is too long
 
 Nodes and kinds are numbers; digests are eight hexadecimal digits. What a message does not have is null.
 """
@@ -18,7 +19,7 @@ Nodes and kinds are numbers; digests are eight hexadecimal digits. What a messag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -32,7 +33,6 @@ from validators.consensus.effects import Executed, Note, Record, SlotRecord
 from validators.wire import Envelope
 
 if TYPE_CHECKING:
-    from simulator.campaign import Report
     from simulator.node import Node
 
 __all__ = ["Teller", "Tracer"]
@@ -55,7 +55,7 @@ class Teller(Onlooker):
         look = node.look() if node.look is not None and node.host is not None else None
         view = look.view if look is not None else "-"
         role = "learner" if node.index is None else "backup"
-        if look is not None and quorum.primary(look.view, node.world.members) == node.index:
+        if look is not None and quorum.primary(look.view, len(node.membership.members)) == node.index:
             role = "primary"
         if not node.honest:
             role = f"({role})"
@@ -80,6 +80,22 @@ class Teller(Onlooker):
     def stopped(self, node: Node) -> None:
         """See Onlooker."""
         self._line(node, "stops")
+
+
+class Ending(Protocol):
+    """What a trace ends with."""
+
+    @property
+    def virtual_time(self) -> int:
+        """Nanoseconds."""
+
+    @property
+    def checker(self) -> str | None:
+        """Who complained."""
+
+    @property
+    def violation(self) -> str | None:
+        """Of what."""
 
 
 class Tracer(Onlooker):
@@ -150,7 +166,7 @@ class Tracer(Onlooker):
         """See Onlooker."""
         self._put("d", node.world.time // MICROSECOND, self._place(node.name))
 
-    def close(self, report: Report) -> None:
+    def close(self, report: Ending) -> None:
         """The last line: what the checkers say."""
         now = report.virtual_time // MICROSECOND
         self._put("v", now, report.checker, report.violation)

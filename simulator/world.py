@@ -15,17 +15,23 @@ import msgspec
 
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND, NodeClock, TrueClock
-from simulator.network import LinkQuality, Network
+from simulator.network import LinkQuality, Network, kind_of_frame
 from simulator.node import Costs, Node
-from simulator.onlooker import Audience
+from simulator.onlooker import EXECUTED, Audience
 from simulator.scheme import Keyring
 from simulator.violation import Violation
 from validators import genesis as g
 from validators.consensus.effects import Executed, Note, Record
+from validators.consensus.membership import Membership, founding
 from validators.consensus.verified import Inbound, Peer
 from validators.host import TurnLost
+from validators.wire import Envelope
 
-__all__ = ["Endpoint", "Settings", "World"]
+__all__ = ["OPERATORS_NUMBER", "Endpoint", "Settings", "World"]
+
+OPERATOR = "operator"
+OPERATORS_NUMBER = 9
+"""Number of the gateway through which the membership is changed."""
 
 DISK_FREED_AFTER = 500 * MILLISECOND
 """A full disk is looked at again after so long."""
@@ -49,8 +55,14 @@ class Settings(msgspec.Struct, frozen=True):
     """Nanoseconds a wall clock may be wrong, either way; below half the drift bound."""
     rate_ppm_max: int = 100
     parameters: g.Parameters = g.Parameters()
+    spares: int = 0
+    """Machines that may become members; there is an operator's gateway then, which changes the membership."""
     transfer_lag: int = 0
     """Sequences behind from which on a member takes the state instead of the log; 0: as in the product."""
+    crossing: bool = False
+    """Nodes that slept through epochs go on in the newest one, as in the product; else they read the log."""
+    first_word: int = 0
+    """T's for which a node that starts waits for its primary's first word; in the product 6 (R31)."""
 
 
 class Endpoint(Protocol):
@@ -62,8 +74,8 @@ class Endpoint(Protocol):
     def deliver(self, sender: str, frame: bytes) -> None:
         """A frame of a member arrived."""
 
-    def links(self, members: frozenset[int]) -> None:
-        """The members with which a connection stands have changed."""
+    def links(self, up: frozenset[str]) -> None:
+        """The members with which a connection stands, by id, have changed."""
 
 
 class World:
@@ -77,8 +89,13 @@ class World:
         self.keyring = Keyring(real=settings.real_signatures)
         self.genesis = make_genesis(settings, self.keyring)
         self.cluster = g.cluster_id(self.genesis)
-        self.members = settings.members
-        self.member_names = [member.id for member in self.genesis.members]
+        self.epochs: dict[int, Membership] = {}
+        """Every epoch that an honest node ever entered."""
+        self.began: dict[int, int] = {}
+        """When it did, first of all, in world time."""
+        self.members = 0
+        """How many the newest epoch has, and who they are in order of their index."""
+        self.member_names: list[str] = []
         self.nodes: dict[str, Node] = {}
         self.twins: dict[str, str] = {}
         """Member name to the name of its twin, which hears what the member hears."""
@@ -87,11 +104,29 @@ class World:
         self.sent = self.received = 0
         """Frames handed to the network, and frames that arrived."""
         self.events = 0
+        self.decoded: dict[bytes, tuple[Envelope, Any]] = {}
+        """What the newest frames say (see ThriftyDoor)."""
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
-        self._peers: dict[str, Peer] = {}
+        self._peers: dict[tuple[str, int], Peer] = {}
         self._principals: dict[str, str] = {}
         """By endpoint name; those that are gone too, since their frames may be under way."""
+
+        self.enter(founding(self.genesis))
+
+    def enter(self, membership: Membership) -> None:
+        """Somebody enters an epoch."""
+        if membership.epoch not in self.epochs:
+            self.epochs[membership.epoch] = membership
+            self.began[membership.epoch] = self.clock.time
+            if membership.epoch == max(self.epochs):
+                self.member_names = [member.id for member in membership.members]
+                self.members = len(self.member_names)
+
+    @property
+    def present(self) -> Membership:
+        """The newest epoch."""
+        return self.epochs[max(self.epochs)]
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -120,7 +155,10 @@ class World:
 
     def run(self, until: int, *, done: Callable[[], bool] | None = None) -> bool:
         """Run to a time, or until `done` says so; True when it did."""
-        while self.step(until):
+        queue, clock = self._queue, self.clock
+        while queue and queue[0][0] <= until:
+            clock.time, _order, action, arguments = heapq.heappop(queue)
+            action(*arguments)
             if done is not None and done():
                 return True
         self.clock.time = max(self.clock.time, until)
@@ -146,24 +184,26 @@ class World:
         return node
 
     def honest_members(self) -> list[Node]:
-        """Members that are not adversaries, up or down."""
-        return [node for node in self.nodes.values() if node.honest and node.index is not None]
+        """Members of the newest epoch that are not adversaries, up or down."""
+        return [node for name in self.member_names if (node := self.nodes[name]).honest]
 
     def learners(self) -> list[Node]:
-        """Nodes without a vote."""
-        return [node for node in self.nodes.values() if node.index is None]
+        """Nodes without a vote that are not adversaries (one that was removed is still one)."""
+        return [node for node in self.nodes.values() if node.index is None and node.honest]
 
-    def peer(self, name: str) -> Peer:
-        """Whom the links authenticate an endpoint as; `route` is its endpoint name."""
-        peer = self._peers.get(name)
+    def peer(self, name: str, membership: Membership) -> Peer:
+        """Whom the links of somebody who lives in this epoch authenticate an endpoint as; `route` is its
+        endpoint name."""
+        peer = self._peers.get((name, membership.epoch))
         if peer is None:
             node = self.nodes.get(name)
-            if node is not None and node.index is not None:
-                peer = Peer(self.member_names[node.index], node.index, name.encode())
+            place = None if node is None else node.place(membership)
+            if node is not None and place is not None:
+                peer = Peer(node.member_id, place, name.encode())
             else:
                 principal = "learner" if node is not None else self._principals[name]
                 peer = Peer(principal, None, name.encode())
-            self._peers[name] = peer
+            self._peers[name, membership.epoch] = peer
         return peer
 
     def dial(self, endpoint: Endpoint) -> None:
@@ -179,9 +219,11 @@ class World:
         self.sent += 1
         node = self.nodes.get(sender)
         if node is not None:
-            for told in self.audience.spoke:
+            for told in self.audience.spoke[kind_of_frame(frame)]:
                 told(node, receiver, frame)
         self._carry(sender, receiver, frame, departs)
+        if not self.twins:
+            return
         twin = self.twins.get(receiver)
         if twin is not None and twin != sender:
             self._carry(sender, twin, frame, departs)
@@ -191,18 +233,23 @@ class World:
             self.at(arrival, self._deliver, sender, receiver, frame)
 
     def _deliver(self, sender: str, receiver: str, frame: bytes) -> None:
-        if not self.network.carries(sender, receiver):
-            self.network.lost += 1
+        network = self.network
+        if network.cuts and not network.carries(sender, receiver):
+            network.lost += 1
             return
         self.events += 1
         self.received += 1
-        for told in self.audience.delivered:
+        for told in self.audience.delivered[kind_of_frame(frame)]:
             told(sender, receiver, frame)
         node = self.nodes.get(receiver)
         if node is not None:
-            node.deliver(Inbound(self.peer(sender), frame))
+            node.deliver(Inbound(self.peer(sender, node.membership), frame))
         elif receiver in self.endpoints:
             self.endpoints[receiver].deliver(sender, frame)
+
+    def relink(self) -> None:
+        """Connections are made anew: somebody enters another epoch."""
+        self.after(NOTICED_AFTER, self._links_changed)
 
     # --- what nodes tell the world ---------------------------------------------------------------
 
@@ -219,7 +266,7 @@ class World:
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """A node tells something."""
-        for told in self.audience.noticed:
+        for told in self.audience.noticed[EXECUTED if isinstance(note, Executed) else note.kind]:
             told(node, note)
 
     def start(self, node: Node) -> None:
@@ -258,11 +305,7 @@ class World:
         self.after(SECOND, self.start, node)
 
     def _links_changed(self) -> None:
-        up = frozenset(
-            node.index
-            for node in self.nodes.values()
-            if node.up and node.index is not None and node.name == self.member_names[node.index]
-        )
+        up = frozenset(node.name for node in self.nodes.values() if node.up and node.name == node.member_id)
         for endpoint in self.endpoints.values():
             endpoint.links(up)
 
@@ -278,7 +321,7 @@ def client_name(number: int, life: int = 0) -> str:
 
 def principal_of(number: int) -> str:
     """Principal under which a gateway signs."""
-    return f"gateway-{number}"
+    return OPERATOR if number == OPERATORS_NUMBER else f"gateway-{number}"
 
 
 def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
@@ -294,6 +337,8 @@ def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
     ]
     principals.append(g.Principal("rogue", keyring.pair("rogue")[0], grants))
     principals.append(g.Principal("learner", keyring.pair("learner")[0], ()))
+    if settings.spares:
+        principals.append(g.Principal(OPERATOR, keyring.pair(OPERATOR)[0], grants))
     genesis = g.Genesis(
         name="world",
         created_at=1_700_000_000_000_000,

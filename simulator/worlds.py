@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from simulator import twins
+from simulator.chance import Dice
+from simulator.changes import Changes
 from simulator.clock import MILLISECOND, SECOND
-from simulator.draw import Draw, Parting, Silence, draw, smaller
+from simulator.draw import FIRST_WORD, Draw, Parting, Silence, draw, smaller
 from simulator.faults import Plan
 from simulator.network import LinkQuality
 from simulator.workload import Traffic
@@ -30,6 +32,8 @@ TRAFFIC = Traffic(tickets=10, pause_max=80 * MILLISECOND)
 BUSY = Traffic(tickets=30, pause_max=8 * MILLISECOND)
 BRISK = Traffic(tickets=10, pause_max=25 * MILLISECOND)
 PARAMETERS = Parameters(checkpoint_interval=5, view_timeout=500_000)
+RARE_CHECKPOINTS = Parameters(checkpoint_interval=200, view_timeout=500_000)
+"""None in a world's time: what is above one lives long."""
 SMALL_BATCHES = Parameters(checkpoint_interval=5, view_timeout=500_000, batch_operations_max=4)
 CRASHES = Plan(
     pause_max=300 * MILLISECOND, away_max=500 * MILLISECOND, crash=2, crash_in_turn=3, crash_all=1, heal=0
@@ -117,13 +121,67 @@ TWO_CERTIFICATES = (
 r0 is cut off and r1 loses its office: the later certificate must win."""
 
 
+STRAGGLING = (
+    *(
+        Silence(kind, receiver="r3", start=SECOND, end=6 * SECOND)
+        for kind in ("Suspect", "ViewChange", "NewView", "SupplyFrames")
+    ),
+    *(
+        Silence(kind, receiver=name, start=SECOND, end=SECOND + 700 * MILLISECOND)
+        for name in MEMBERS
+        for kind in ("Prepare", "SupplyFrames")
+    ),
+)
+"""In view 0 nobody is prepared, in view 1 the others decide, of which r3 hears nothing but the log. Then r2's
+old vote arrives, and r3 is prepared for a batch whose place is taken."""
+
+
 def torn(*liars: str, at: tuple[int, ...] = (), more: tuple[Silence, ...] = ()) -> Drawing:
     """See R0_GONE; the liars take part in the view change, which cannot do without them."""
     return of(*liars, at=at, silences=TORN + more, partings=R0_GONE, traffic=BRISK, duration=4 * SECOND)
 
 
+WALK: dict[str, Any] = {
+    "changes": Changes(pause_max=800 * MILLISECOND),
+    "spares": 3,
+}
+"""Members come and go (R35)."""
+TRANSFERS: dict[str, Any] = {
+    "plan": Plan(pause_max=800 * MILLISECOND, away_max=2_500 * MILLISECOND, crash=1, heal=0),
+    "traffic": BRISK,
+    "transfer_lag": 4,
+    "silences": (Silence("Entries", start=SECOND, end=5 * SECOND, share=0.9),),
+    "duration": 6 * SECOND,
+}
+"""Whoever was away takes the state: pages of the log hardly get through."""
+
+
+CROSSINGS: dict[str, Any] = {
+    "changes": Changes(pause_max=300 * MILLISECOND),
+    "spares": 3,
+    "plan": Plan(pause_max=SECOND, away_max=3 * SECOND, crash=2, heal=0),
+    "silences": TRANSFERS["silences"],
+    "transfer_lag": 4,
+    "crossing": True,
+    "first_word": FIRST_WORD,
+    "duration": 8 * SECOND,
+}
+"""Members sleep through changes, and the log hardly gets through."""
+
+
+def anything(seed: int) -> Draw:
+    """Mostly a random world; now and then one of those that look for what chance finds too seldom."""
+    dice = Dice(seed).fork("directed")
+    if dice.hit(DIRECTED_SHARE):
+        return WORLDS[dice.pick(DIRECTED)](seed)
+    dice = Dice(seed).fork("directed later")
+    if dice.hit(LATER_SHARE):
+        return WORLDS[dice.pick(DIRECTED_LATER)](seed)
+    return draw(seed)
+
+
 WORLDS: dict[str, Drawing] = {
-    "random": draw,
+    "random": anything,
     "small": small,
     "twins": twins.draw,
     "calm": of(),
@@ -190,6 +248,18 @@ WORLDS: dict[str, Drawing] = {
         parameters=Parameters(checkpoint_interval=5, view_timeout=800_000),
         duration=60 * SECOND,
     ),
+    "epochs": of(**WALK),
+    "crowded-epochs": of(**WALK, traffic=BUSY, gateways=3, parameters=SMALL_BATCHES, duration=3 * SECOND),
+    "hasty": of("hasty", **WALK),
+    "revenant": of("revenant", at=(3,), members=5, **WALK),
+    "unready": of(changes=Changes(pause_max=400 * MILLISECOND, unready=0.9), spares=3, duration=6 * SECOND),
+    "crossings": of(**CROSSINGS),
+    "hasty-crossings": of("hasty", **CROSSINGS),
+    "transfers": of(**TRANSFERS),
+    "poisoner": of("poisoner", at=(1,), **TRANSFERS),
+    "poisoned-chunks": of("poisoner/another ticket", at=(1,), **TRANSFERS),
+    "poisoned-logs": of("poisoner/another entry", at=(1,), **TRANSFERS),
+    "poisoned-proofs": of("poisoner/too few signatures", at=(1,), **TRANSFERS),
     "librarian": of(
         "librarian",
         plan=Plan(pause_max=400 * MILLISECOND, away_max=1_500 * MILLISECOND, crash=1, part=1, heal=2),
@@ -200,7 +270,7 @@ WORLDS: dict[str, Drawing] = {
     "torn-reuse": torn("usurper/reuse", at=(1,), more=(Silence("NewView", sender="r1"),)),
     "torn-fake": torn("usurper/fake-checkpoint", at=(3,)),
     "two-certificates": of(
-        parameters=Parameters(checkpoint_interval=200, view_timeout=500_000),
+        parameters=RARE_CHECKPOINTS,
         traffic=Traffic(tickets=10, pause_max=150 * MILLISECOND),
         silences=TWO_CERTIFICATES,
         partings=(
@@ -208,6 +278,12 @@ WORLDS: dict[str, Drawing] = {
             Parting(SECOND + 850 * MILLISECOND, (("r0",), ("r1", "r2", "r3"))),
         ),
         duration=7 * SECOND,
+    ),
+    "stragglers": of("straggler", at=(2,), silences=STRAGGLING, parameters=RARE_CHECKPOINTS),
+    "editor": of(
+        "librarian/results",
+        plan=Plan(pause_max=300 * MILLISECOND, away_max=800 * MILLISECOND, crash=2, part=1, heal=2),
+        parameters=RARE_CHECKPOINTS,
     ),
     "idlers": of("idler", "idler", members=7),
     "censor": of("censor", gateways=1),
@@ -229,7 +305,34 @@ WORLDS: dict[str, Drawing] = {
             "timekeeper",
             "twin",
             "vandal",
+            "alarmist",
+            "namesake",
+            "straggler",
+            "teaser",
         )
     },
 }
 """Liars stand at the first places, so that they lead the first views."""
+
+DIRECTED_SHARE = 0.06
+DIRECTED = (
+    "crammer",
+    "editor",
+    "epochs",
+    "equivocator",
+    "hasty",
+    "librarian",
+    "lost-checkpoints",
+    "poisoner",
+    "stragglers",
+    "teaser",
+    "torn",
+    "torn-fake",
+    "transfers",
+    "two-certificates",
+    "usurper",
+)
+"""What a random world may be instead."""
+LATER_SHARE = 0.02
+DIRECTED_LATER = ("crossings", "hasty-crossings")
+"""Drawn apart from the others, so that a seed that is one of these stays the same."""

@@ -17,6 +17,7 @@ from dtvn_project.routers import LEARNER_ALIAS
 from tickets.machine.reasons import OK
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.keyset import KeysetAdmin
+from validators.dashboard.members import MembershipChangeAdmin, may_administer
 from validators.dashboard.shown import moment, outcome_pill
 from validators.genesis import CAPABILITIES
 from validators.ledger import read
@@ -27,7 +28,14 @@ from validators.services import nodes
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 from validators.services.errors import ServiceError
 
-__all__ = ["ApiKeyAdmin", "ConsensusEntryAdmin", "ManagedNodeAdmin", "MemberEvidenceAdmin", "OperationAdmin"]
+__all__ = [
+    "ApiKeyAdmin",
+    "ConsensusEntryAdmin",
+    "ManagedNodeAdmin",
+    "MemberEvidenceAdmin",
+    "MembershipChangeAdmin",
+    "OperationAdmin",
+]
 
 admin.site.site_header = "DTVN"
 admin.site.site_title = "DTVN"
@@ -54,6 +62,7 @@ class ManagedNodeAdmin(admin.ModelAdmin):
     list_display = (
         "node_id",
         "role",
+        "part",
         "status_pill",
         "desired",
         "view",
@@ -68,6 +77,7 @@ class ManagedNodeAdmin(admin.ModelAdmin):
     fields = (
         "node_id",
         "role",
+        "part",
         "status_pill",
         "error",
         "desired",
@@ -102,8 +112,7 @@ class ManagedNodeAdmin(admin.ModelAdmin):
         return False
 
     def has_admin_permission(self, request: HttpRequest) -> bool:
-        user = request.user
-        return user.is_superuser or user.groups.filter(name="admin").exists()
+        return may_administer(request)
 
     @admin.action(description="Start", permissions=["admin"])
     def start(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from validators import canonical, quorum
+from validators import canonical
 from validators import genesis as g
 from validators.wire.scheme import ED25519
 
@@ -47,8 +47,6 @@ PRINCIPALS_MAX = 16
 """Principals that one party may bring."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_HOST = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
-PORT_MAX = 65_535
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -106,9 +104,7 @@ class Ceremony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 def check_terms(terms: Terms) -> None:
     """Raise GenesisError unless a cluster may have these terms."""
-    g.check_terms(terms.name, terms.parameters)
-    if not 1 <= terms.members <= quorum.MEMBERS_MAX:
-        raise g.GenesisError(f"members: a cluster has 1 to {quorum.MEMBERS_MAX}, not {terms.members}")
+    g.check_terms(terms.name, terms.parameters, terms.members)
 
 
 def begin(terms: Terms) -> Ceremony:
@@ -150,6 +146,7 @@ def decode(data: bytes) -> Ceremony:
     ids = [record.party.member.id for record in ceremony.records]
     if ids != sorted(set(ids)):
         raise g.GenesisError("records: not one per member, ascending by id")
+    _check_places(ceremony.records)
     sealed = [seal.member for seal in ceremony.seals]
     if sealed != sorted(set(sealed)):
         raise g.GenesisError("seals: not one per member, ascending by id")
@@ -240,6 +237,7 @@ _HEAD = canonical.encode((FORMAT, 0, 0, 0))[: 2 + len(FORMAT)]
 def _rebuilt(terms: Terms, records: Mapping[str, Record], seals: Iterable[Seal]) -> Ceremony:
     """The file in order; of the seals those that fit."""
     bare = Ceremony(format=FORMAT, terms=terms, records=tuple(records[n] for n in sorted(records)), seals=())
+    _check_places(bare.records)
     if len(records) > terms.members:
         raise g.GenesisError(f"records: more than the {terms.members} parties of the terms")
     if len(records) < terms.members:
@@ -259,7 +257,7 @@ def _check_record(record: Record, terms: Terms) -> None:
     for text in (party.member.id, *(principal.name for principal in party.principals)):
         if _NAME.fullmatch(text) is None:
             raise g.GenesisError(f"records: {text[:64]!r} is no name (A-Z a-z 0-9 . _ -; 64 at most)")
-    if _HOST.fullmatch(party.member.host) is None or not 1 <= party.member.port <= PORT_MAX:
+    if not g.is_host(party.member.host) or not 1 <= party.member.port <= g.PORT_MAX:
         raise g.GenesisError(f"records: {name!r} gives no address that others could dial")
     keys = [party.member.public_key, *(principal.public_key for principal in party.principals)]
     if len(record.signatures) != len(keys):
@@ -268,6 +266,17 @@ def _check_record(record: Record, terms: Terms) -> None:
     for key, signature in zip(keys, record.signatures, strict=True):
         if not ED25519.verify(key, data, signature):
             raise g.GenesisError(f"records: a signature of {name!r} is not by the key that it names")
+
+
+def _check_places(records: tuple[Record, ...]) -> None:
+    """Two members at one address: whoever dials it reaches one of them."""
+    known: dict[tuple[str, int], str] = {}
+    for member in (record.party.member for record in records):
+        other = known.setdefault((member.host.lower(), member.port), member.id)
+        if other != member.id:
+            raise g.GenesisError(
+                f"records: {other!r} and {member.id!r} give one address, {member.host}:{member.port}"
+            )
 
 
 def _seals(seal: Seal, genesis: g.Genesis) -> bool:

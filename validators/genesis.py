@@ -6,27 +6,38 @@ the same keys never accept each other's messages (PITFALLS row 10).
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 import msgspec
 
 from validators import canonical, quorum
+from validators.signatures import PUBLIC_KEY_SIZE, is_public_key
 
 __all__ = [
     "ANY_EVENT",
+    "BOUNDS",
     "CAPABILITIES",
     "Genesis",
     "GenesisError",
     "Grant",
     "Member",
+    "POOL_CLIENT_SHARE",
+    "POOL_OPERATIONS_MAX",
+    "PORT_MAX",
     "PRINCIPAL_NAME",
     "Parameters",
     "Principal",
+    "VIEW_CHANGE_BYTES_MAX",
     "check",
     "check_terms",
     "cluster_id",
     "decode",
     "encode",
+    "is_host",
+    "reach",
+    "view_change_bytes",
+    "window",
 ]
 
 ANY_EVENT = "*"
@@ -37,6 +48,38 @@ gate (consume, admit), admin (seed, principals, membership)."""
 
 PRINCIPAL_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Pattern of a principal's name. No "#": that parts a rotated key's generation from its name on the wire."""
+
+
+STATEMENT_BYTES_MAX = 220
+"""Upper bound of a signed vote's frame: digest, signature, integers and framing."""
+
+VIEW_CHANGE_BYTES_MAX = 8 * 1024 * 1024
+"""What a VIEW-CHANGE, the largest message, may take of the wire limit of 10 MiB (R20)."""
+
+POOL_OPERATIONS_MAX = 20_000
+"""Operations that wait at one replica to be ordered (consensus.config)."""
+POOL_CLIENT_SHARE = 4
+"""One session may hold at most 1/4 of them."""
+
+BOUNDS = {
+    "checkpoint_interval": (1, 10_000),
+    # Below it no two clocks agree: nothing would be ordered any more, the change back neither.
+    "drift_bound": (100_000, 600_000_000),
+    "view_timeout": (50_000, 60_000_000),
+    "sessions_max": (4, 100_000),
+    "nonces_max": (100, 10_000_000),
+    # A request as large as a batch must find room in the pool: else it is told `busy` for ever.
+    "batch_operations_max": (1, POOL_OPERATIONS_MAX // POOL_CLIENT_SHARE),
+    # A change with the words of 31 members, under the longest names, must always fit.
+    "batch_bytes_max": (6_000, 4 * 1024 * 1024),
+}
+"""Least and largest value of each parameter. How long `checkpoint_interval` may be depends on the number of
+members too (`check_terms`)."""
+
+PORT_MAX = 65_535
+_HOST_MAX = 253
+_DNS_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DNS_NAME = re.compile(rf"(?:{_DNS_LABEL}\.)*(?![0-9]+$){_DNS_LABEL}")
 
 
 class GenesisError(ValueError):
@@ -123,9 +166,7 @@ def decode(data: bytes) -> Genesis:
 
 def check(genesis: Genesis) -> None:
     """Raise GenesisError unless a cluster can run from this."""
-    count = len(genesis.members)
-    if not 1 <= count <= quorum.MEMBERS_MAX:
-        raise GenesisError(f"members: a cluster has 1 to {quorum.MEMBERS_MAX}, not {count}")
+    check_terms(genesis.name, genesis.parameters, len(genesis.members))
     _check_unique("members", [member.id for member in genesis.members])
     _check_unique("principals", [principal.name for principal in genesis.principals])
     if shared := {m.id for m in genesis.members} & {p.name for p in genesis.principals}:
@@ -133,14 +174,20 @@ def check(genesis: Genesis) -> None:
     keys = [m.public_key for m in genesis.members] + [p.public_key for p in genesis.principals]
     if len(set(keys)) != len(keys):
         raise GenesisError("public_key: two members or principals share a key")
-    if any(len(key) != 32 for key in keys):
+    if any(len(key) != PUBLIC_KEY_SIZE for key in keys):
         raise GenesisError("public_key: an Ed25519 key has 32 bytes")
+    if wrong := [key for key in keys if not is_public_key(key)]:
+        raise GenesisError(f"public_key: {wrong[0].hex()} is no Ed25519 key")
+    for member in genesis.members:
+        if not is_host(member.host):
+            raise GenesisError(f"host: {member.host[:64]!r} is no IP address, and no name of DNS")
+        if not 1 <= member.port <= PORT_MAX:
+            raise GenesisError(f"port: {member.port} of {member.id!r} is not between 1 and {PORT_MAX}")
     names = [principal.name for principal in genesis.principals]
     if names != sorted(names):
         raise GenesisError("principals: must be sorted by name")
     for principal in genesis.principals:
         _check_principal(principal)
-    check_terms(genesis.name, genesis.parameters)
 
 
 def _check_principal(principal: Principal) -> None:
@@ -156,11 +203,53 @@ def _check_principal(principal: Principal) -> None:
             raise GenesisError(f"grants: an event has a name, or is {ANY_EVENT!r} for all")
 
 
-def check_terms(name: str, parameters: Parameters) -> None:
-    """Raise GenesisError unless a cluster may have this name and these parameters."""
+def is_host(text: str) -> bool:
+    """Whether a member can be dialled there: an IP address without a zone, or a name of DNS (RFC 1123: labels
+    of letters, digits and inner hyphens; the last one is no number)."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return len(text) <= _HOST_MAX and _DNS_NAME.fullmatch(text) is not None
+    return "%" not in text
+
+
+def window(parameters: Parameters) -> int:
+    """L: sequences above the stable checkpoint that may be open (R20)."""
+    return max(2 * parameters.checkpoint_interval, 32)
+
+
+def reach(parameters: Parameters) -> int:
+    """Sequences above the own stable checkpoint that a replica takes in: a primary may know of one checkpoint
+    more (consensus.config)."""
+    return window(parameters) + parameters.checkpoint_interval
+
+
+def view_change_bytes(members: int, reach: int) -> int:
+    """Upper bound of a VIEW-CHANGE: a PRE-PREPARE and q - 1 PREPAREs for each sequence that is taken in, and
+    as much again as one of them for the rest (R20)."""
+    return reach * (quorum.quorum(members) + 1) * STATEMENT_BYTES_MAX
+
+
+def check_terms(name: str, parameters: Parameters, members: int) -> None:
+    """Raise GenesisError unless so many members can live under this name and these parameters.
+
+    Everything that nobody could live in is refused here: for a genesis that is proposed, joined, sealed or
+    loaded, and for a change of members or parameters.
+    """
+    if not 1 <= members <= quorum.MEMBERS_MAX:
+        raise GenesisError(f"members: a cluster has 1 to {quorum.MEMBERS_MAX}, not {members}")
     if not 1 <= len(name) <= 64 or not name.isprintable():
         raise GenesisError("name: a cluster's name has 1 to 64 printable characters")
-    _check_parameters(parameters)
+    for field, (low, high) in BOUNDS.items():
+        value = getattr(parameters, field)
+        if not low <= value <= high:
+            raise GenesisError(f"parameters.{field}: {value} is not between {low} and {high}")
+    size = view_change_bytes(members, reach(parameters))
+    if size > VIEW_CHANGE_BYTES_MAX:
+        raise GenesisError(
+            f"parameters.checkpoint_interval: {parameters.checkpoint_interval} is too long for a cluster of "
+            f"{members}: a VIEW-CHANGE could have {size} bytes, over the {VIEW_CHANGE_BYTES_MAX} that it may"
+        )
 
 
 def _check_unique(field: str, names: list[str]) -> None:
@@ -168,19 +257,3 @@ def _check_unique(field: str, names: list[str]) -> None:
         raise GenesisError(f"{field}: a name stands twice")
     if any(not name or len(name) > 64 for name in names):
         raise GenesisError(f"{field}: a name has 1 to 64 characters")
-
-
-def _check_parameters(parameters: Parameters) -> None:
-    limits = {
-        "checkpoint_interval": (1, 10_000),
-        "drift_bound": (1_000, 600_000_000),
-        "view_timeout": (50_000, 60_000_000),
-        "sessions_max": (4, 100_000),
-        "nonces_max": (100, 10_000_000),
-        "batch_operations_max": (1, 10_000),
-        "batch_bytes_max": (4_096, 4 * 1024 * 1024),
-    }
-    for field, (low, high) in limits.items():
-        value = getattr(parameters, field)
-        if not low <= value <= high:
-            raise GenesisError(f"parameters.{field}: {value} is not between {low} and {high}")

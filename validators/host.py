@@ -17,6 +17,7 @@ from validators.consensus.effects import (
     CheckpointRecord,
     Effects,
     EntryRecord,
+    EvidenceRecord,
     Install,
     Note,
     Now,
@@ -24,17 +25,17 @@ from validators.consensus.effects import (
     Successor,
 )
 from validators.consensus.verified import Header, Inbound, Peer, Verified
+from validators.crossing import Crossing
+from validators.handovers import HANDOVERS, HandOvers
 from validators.log_server import LogServer
 from validators.ports import Clock, Journal, Recovery, Signer, Transport, Watcher
+from validators.questions import Questions
 from validators.wire import Door, PeerError
 
 __all__ = ["Core", "EpochOver", "Host", "Installed", "TurnLost"]
 
 MATERIALISE_AFTER = 50_000_000
 """Nanoseconds that state rows may lag behind the log while traffic flows (R9 allows 100 ms)."""
-
-QUERIES_MAX = 64
-"""Questions answered in one turn; further ones are dropped and asked again."""
 
 INBOUND_MAX = 256
 """Frames of one turn: bounds the turn's time and its transaction."""
@@ -86,6 +87,7 @@ class Host:
         answer_query: Callable[[m.Query], m.Answer],
         rows_lag: int = 0,
         epoch: int = 0,
+        crossing: Crossing | None = None,
     ) -> None:
         self.core = core
         self.application = application
@@ -98,9 +100,11 @@ class Host:
         self.answer_query = answer_query
         self.rows_lag = rows_lag
         self.epoch = epoch
+        self.crossing = crossing
         self.log_server = LogServer(journal, transport, signer)
+        self.handovers = HandOvers()
         self.executed = 0
-        self._queries: list[tuple[Peer, m.Query]] = []
+        self._questions = Questions()
         self._timestamp = 0
         self._dirty_since: int | None = None
         self._materialised = 0
@@ -110,6 +114,7 @@ class Host:
         """Load the ledger, rebuild application and core, say again what was said (R7)."""
         now = self.clock.now()
         recovery = self.journal.load()
+        self.handovers.note(recovery.states)
         try:
             self.application.load(recovery.rows)
             self._materialised = self.executed = recovery.applied_sequence
@@ -117,6 +122,8 @@ class Host:
             if recovery.entries:
                 self._seen(recovery.entries[-1], now)
             self.log_server.begin(self.executed)
+            if self.crossing is not None:
+                self.crossing.begin(self.application, self.handovers, now.monotonic)
         except Exception as error:
             self._dead = True
             raise TurnLost("restore failed") from error
@@ -136,6 +143,7 @@ class Host:
             if deadline is not None and now.monotonic >= deadline:
                 effects.merge(self.core.tick(now))
                 self.core.invariants()
+            self._cross(now, effects)
         except Exception as error:
             self._dead = True
             raise TurnLost("a step raised") from error
@@ -146,10 +154,13 @@ class Host:
     def wake_at(self) -> int | None:
         """Monotonic nanoseconds when a turn is wanted though nothing arrives, or None."""
         times = [self.core.deadline(), self.log_server.deadline()]
+        if self.crossing is not None:
+            times.append(self.crossing.deadline())
         if self._dirty_since is not None:
             times.append(self._dirty_since + self.rows_lag)
-        known = [time for time in times if time is not None]
-        return min(known) if known else None
+        if self._questions.waiting:
+            times.append(0)
+        return min([time for time in times if time is not None], default=None)
 
     def close(self) -> None:
         """Write what is only in memory but safe to lose (state rows); the host is dead afterwards."""
@@ -168,7 +179,7 @@ class Host:
     def _take(self, item: Inbound, now: Now, effects: Effects) -> None:
         try:
             header = self.door.peek(item)
-            if self._serve(header, now, effects):
+            if self._serve(item, header, now, effects):
                 return
             reason = self.core.wants(header)
             if reason is not None:
@@ -181,19 +192,35 @@ class Host:
         effects.merge(self.core.receive(verified, now))
         self.core.invariants()
 
-    def _serve(self, header: Header, now: Now, effects: Effects) -> bool:
+    def _serve(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
         """Requests for what is durable already are answered by the host, not by the core."""
         message = header.message
+        if type(message) not in _SERVED:
+            return False  # nearly all that comes: votes
         if isinstance(message, (m.FetchEntries, m.Follow)):
             self.log_server.on_request(header.peer, message, now)
         elif isinstance(message, m.Query):
-            if len(self._queries) < QUERIES_MAX:
-                self._queries.append((header.peer, message))
+            self._questions.put(header.peer, message)
         elif isinstance(message, m.Status) and message.epoch < self.epoch:
             self._hand_over(header.peer, message.epoch, now)
+        elif isinstance(message, m.Answer) and self.crossing is not None:
+            reason = self.crossing.hear(message)
+            if reason is not None:
+                effects.notes.append(_refused(item, reason, "Answer"))
         elif not isinstance(message, m.Hello):
             return False
         return True
+
+    def _cross(self, now: Now, effects: Effects) -> None:
+        """This node may have slept through epochs: ask, and go on in the newest where that is better."""
+        if self.crossing is None:
+            return
+        effects.send += self.crossing.ask(self.executed, now.monotonic)
+        found = self.crossing.arrived(self.executed, now.monotonic)
+        if found is not None and effects.install is None:
+            membership, records = found
+            effects.persist += records
+            effects.successor = effects.successor or Successor(membership, ())
 
     def _hand_over(self, peer: Peer, epoch: int, now: Now) -> None:
         """A member lives in an epoch that is over: show it what ended it. Nothing secret, and asked by
@@ -209,6 +236,7 @@ class Host:
             except Exception as error:
                 self._dead = True
                 raise TurnLost("the turn did not become durable") from error
+            self.handovers.note(effects.persist)
             for record in effects.persist:
                 if isinstance(record, EntryRecord):
                     self._seen(record, now)
@@ -219,7 +247,8 @@ class Host:
             self.transport.send(send)
         for reply in effects.reply:
             self.transport.reply(reply)
-        self._answer_queries()
+        if self._questions.waiting:
+            self._answer_queries()
         self._serve_log(now)
         for note in effects.notes:
             self.watcher.notice(note)
@@ -240,9 +269,9 @@ class Host:
 
     def _answer_queries(self) -> None:
         """After the turn is durable: nobody hears of what could still be lost (R8)."""
-        queries, self._queries = self._queries, []
-        for peer, query in queries:
-            self.transport.answer(peer, self.signer.link(self.answer_query(query)))
+        for peer, query in self._questions.take():
+            answer = self.handovers.answer if query.what == HANDOVERS else self.answer_query
+            self.transport.answer(peer, self.signer.link(answer(query)))
 
     def _serve_log(self, now: Now) -> None:
         try:
@@ -280,7 +309,12 @@ class Host:
 def _must_last(effects: Effects) -> bool:
     """Whether a turn is synced before it speaks. One that only executed, and speaks to clients only,
     need not be: its entries follow from what q members had synced before they said COMMIT (R6)."""
-    return bool(effects.send) or any(type(record) is not EntryRecord for record in effects.persist)
+    return bool(effects.send) or any(type(record) not in _UNSYNCED for record in effects.persist)
+
+
+_UNSYNCED = (EntryRecord, EvidenceRecord)
+_SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.Hello})
+"""What `_serve` looks at."""
 
 
 def _refused(item: Inbound, reason: Reason, text: str) -> Note:

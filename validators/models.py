@@ -33,6 +33,12 @@ class NodeStatus(models.TextChoices):
     UNRESPONSIVE = "unresponsive", "Unresponsive"
 
 
+class NodePart(models.TextChoices):
+    MEMBER = "member", "Member"
+    JOINING = "joining", "Joining"
+    LEFT = "left", "Left"
+
+
 class ManagedNode(models.Model):
     """One process that this platform keeps alive: a validator of the cluster, or its learner.
 
@@ -47,6 +53,12 @@ class ManagedNode(models.Model):
         default=0, help_text="Index in the genesis; the learner comes after the members."
     )
 
+    part = models.CharField(
+        max_length=16,
+        choices=NodePart.choices,
+        default=NodePart.MEMBER,
+        help_text="A node that joins follows without a vote until the cluster has made it a member.",
+    )
     desired = models.CharField(max_length=16, choices=DesiredState.choices, default=DesiredState.RUNNING)
     generation = models.PositiveIntegerField(
         default=1, help_text="Raised by each start and restart that a person asks for."
@@ -84,6 +96,104 @@ class ManagedNode(models.Model):
 
     def __str__(self) -> str:
         return self.node_id
+
+
+class ChangeState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    FOLLOWING = "following", "Newcomer follows"
+    ORDERING = "ordering", "Being ordered"
+    DONE = "done", "Done"
+    REFUSED = "refused", "Refused"
+    CANCELLED = "cancelled", "Taken back"
+
+
+FINISHED = (ChangeState.DONE, ChangeState.REFUSED, ChangeState.CANCELLED)
+
+
+class MembershipChange(models.Model):
+    """One change of the membership that was asked of this platform, carried out one after the other.
+
+    What is sent to the cluster is stored first, so that after a crash it is asked again and never anew.
+    """
+
+    wish = models.JSONField(help_text="services.membership.Wish")
+    actor = models.CharField(max_length=128)
+    nonce = models.CharField(max_length=64)
+    state = models.CharField(max_length=16, choices=ChangeState.choices, default=ChangeState.WAITING)
+    code = models.CharField(max_length=64, blank=True, default="", help_text="Outcome: ok, or why not.")
+    sentence = models.TextField(blank=True, default="", help_text="The outcome, or what it waits for.")
+    host = models.CharField(max_length=255, blank=True, default="", help_text="Of a newcomer made here.")
+    port = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=0)
+    content = models.BinaryField(default=b"", help_text="The change as it was sent in this attempt.")
+    epoch = models.BigIntegerField(null=True, blank=True, help_text="The epoch that it began.")
+    sequence = models.BigIntegerField(default=0, help_text="Where the outcome stands in the log.")
+    cancelled = models.BooleanField(default=False, help_text="To be taken back: nothing of it was sent.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        verbose_name = "change of the membership"
+        verbose_name_plural = "changes of the membership"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["actor", "nonce"], name="one_change_per_nonce")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.wish.get('change', '')} {self.wish.get('node_id', '')}".strip()
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+
+class ClusterStatus(models.TextChoices):
+    IDLE = "idle", "Idle"
+    STARTING = "starting", "Starting"
+    RUNNING = "running", "Running"
+    STOPPING = "stopping", "Stopping"
+
+
+class ClusterWish(models.TextChoices):
+    NONE = "", "Nothing"
+    START = "start", "Start"
+    STOP = "stop", "Stop"
+
+
+class ManagedCluster(models.Model):
+    """The cluster as a whole: one row. Services write the wish, the keeper what follows from it."""
+
+    wish = models.CharField(max_length=8, choices=ClusterWish.choices, blank=True, default=ClusterWish.NONE)
+    members = models.JSONField(default=list, help_text="Names of the members that a start wants.")
+    generation = models.PositiveIntegerField(default=0, help_text="Raised by each wish.")
+
+    handled = models.PositiveIntegerField(default=0, help_text="The generation that was taken up.")
+    status = models.CharField(max_length=16, choices=ClusterStatus.choices, default=ClusterStatus.IDLE)
+    started = models.PositiveSmallIntegerField(default=0, help_text="Nodes that run.")
+    total = models.PositiveSmallIntegerField(default=0)
+    error = models.TextField(blank=True, default="", help_text="Why the last start failed.")
+
+    def __str__(self) -> str:
+        return self.status
+
+
+class Announcement(models.Model):
+    """A change of state that browsers are told of: each one, in order. Old ones are deleted."""
+
+    node_id = models.CharField(
+        max_length=NODE_ID_LENGTH_MAX, blank=True, default="", help_text="Empty: of the cluster."
+    )
+    status = models.CharField(max_length=16)
+    error = models.TextField(blank=True, default="")
+    started = models.PositiveSmallIntegerField(default=0)
+    total = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.node_id or 'cluster'} {self.status}"
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

@@ -16,6 +16,7 @@ PROBES: dict[str, str] = {
     "ordering.withheld_bad_batch": "a proposal breaks a limit or was first proposed in another view",
     "ordering.withheld_bad_timestamp": "a proposal's time is beyond the drift bound",
     "ordering.withheld_duplicate_request": "a proposal holds what was executed already",
+    "ordering.withheld_epoch_ends": "a proposal above what may end the epoch (R35)",
     "ordering.withheld_equivocation": "another batch stands at this sequence here",
     "ordering.another_proposal_is_durable": "the first proposal lost to one that others prepared",
     "ordering.prepared_but_executed_otherwise": "an old view prepares what a later view decided otherwise",
@@ -43,6 +44,9 @@ PROBES: dict[str, str] = {
     "catch_up.refused_a_page": "a page of the log proves nothing",
     "catch_up.up_to_a_checkpoint": "a page is covered by a checkpoint",
     "catch_up.entry_differs": "a page claims other results than were executed",
+    # epochs
+    "crossing.goes_on_in_a_later_epoch": "a node that slept through epochs goes on in the newest one (R35)",
+    "crossing.shown_what_proves_nothing": "a member shows an end of an epoch that proves nothing",
     # restarts
     "restore.without_a_vote": "a start that may not vote (R11)",
     "restore.bound_by_a_view_change": "a start between VIEW-CHANGE and NEW-VIEW",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simulator.adversary.alarmist import Alarmist
 from simulator.adversary.amnesiac import Amnesiac
 from simulator.adversary.base import Liar
 from simulator.adversary.boaster import Boaster
@@ -14,14 +15,20 @@ from simulator.adversary.equivocator import Equivocator
 from simulator.adversary.flooder import Flooder
 from simulator.adversary.foreigner import Foreigner
 from simulator.adversary.forger import Forger
+from simulator.adversary.hasty import Hasty
 from simulator.adversary.idler import Idler
 from simulator.adversary.impostor import Impostor
 from simulator.adversary.librarian import Librarian
 from simulator.adversary.miser import Miser
 from simulator.adversary.mutator import Mutator
 from simulator.adversary.mute import Mute
+from simulator.adversary.namesake import Namesake
 from simulator.adversary.parrot import Parrot
+from simulator.adversary.poisoner import Poisoner
+from simulator.adversary.revenant import Revenant
 from simulator.adversary.sluggard import Sluggard
+from simulator.adversary.straggler import Straggler
+from simulator.adversary.teaser import Teaser
 from simulator.adversary.timekeeper import Timekeeper
 from simulator.adversary.twin import Split, Twin
 from simulator.adversary.usurper import Usurper
@@ -30,7 +37,7 @@ from simulator.adversary.vandal import Vandal
 if TYPE_CHECKING:
     from simulator.cluster import Cluster
 
-__all__ = ["ADVERSARIES", "Liar", "corrupt"]
+__all__ = ["ADVERSARIES", "LATER", "SIMPLE", "Liar", "corrupt"]
 
 SIMPLE: dict[str, type[Liar]] = {
     "amnesiac": Amnesiac,
@@ -54,12 +61,23 @@ SIMPLE: dict[str, type[Liar]] = {
     "usurper": Usurper,
     "vandal": Vandal,
 }
-ADVERSARIES = (*SIMPLE, "twin")
+LATER: dict[str, type[Liar]] = {
+    "alarmist": Alarmist,
+    "hasty": Hasty,
+    "namesake": Namesake,
+    "poisoner": Poisoner,
+    "revenant": Revenant,
+    "straggler": Straggler,
+    "teaser": Teaser,
+}
+"""Drawn apart from the others, so that these stand in the same worlds as before."""
+ADVERSARIES = (*SIMPLE, "twin", *LATER)
 
 
 def corrupt(cluster: Cluster, name: str, kind: str) -> None:
-    """Make member `name` a liar of this kind, before the world begins. `usurper/omit` and its like
-    fix the forgery; `twin/parted` leaves it to the network who hears which twin."""
+    """Make member `name` a liar of this kind, before the world begins. What follows a stroke fixes the
+    forgery: `usurper/omit`, `librarian/results`, `poisoner/another log`; `twin/parted` leaves it to the
+    network who hears which twin."""
     world = cluster.world
     node = world.nodes[name]
     node.honest = False
@@ -69,7 +87,11 @@ def corrupt(cluster: Cluster, name: str, kind: str) -> None:
         node.speech = Usurper(cluster, node, dice, forgery=forgery)
         return
     if kind != "twin":
-        node.speech = SIMPLE[kind](cluster, node, dice)
+        liar = node.speech = (SIMPLE | LATER)[kind](cluster, node, dice)
+        if isinstance(liar, Librarian):
+            liar.forger = bool(forgery)
+        elif isinstance(liar, Poisoner):
+            liar.lie = forgery or liar.lie
         return
     twin = cluster.add_twin(name)
     twin.honest = False

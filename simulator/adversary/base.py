@@ -27,18 +27,25 @@ Words = Iterable[tuple[str, bytes]]
 
 
 class Liar:
-    """Base of all liars: says what its node says. `index` is its place among the members."""
+    """Base of all liars: says what its node says."""
 
     def __init__(self, cluster: Cluster, node: Node, dice: Dice) -> None:
         if node.index is None:
             raise ValueError("a learner has no statements to lie with")
         self.world = cluster.world
         self.node = node
-        self.index: int = node.index
+        self._index = node.index
         self.dice = dice
         keyring = self.world.keyring
-        secret = keyring.pair(self.world.member_names[self.index])[1]
+        secret = keyring.pair(node.member_id)[1]
         self.signer = FrameSigner(self.world.cluster, secret, cluster.keys, scheme=keyring.scheme)
+
+    @property
+    def index(self) -> int:
+        """Its place among the members of the epoch that it lives in; once removed, the last that it had."""
+        if self.node.index is not None:
+            self._index = self.node.index
+        return self._index
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See node.Speech."""
@@ -48,7 +55,8 @@ class Liar:
 
     def others(self) -> list[str]:
         """Names of the other members."""
-        return [name for index, name in enumerate(self.world.member_names) if index != self.index]
+        members = self.node.membership.members
+        return [member.id for member in members if member.id != self.node.member_id]
 
     def mine(self, frame: bytes) -> Any:
         """The statement in a frame when it is one of this member's own, else None."""
@@ -56,7 +64,7 @@ class Liar:
         if kind not in m.STATEMENTS:
             return None
         message = canonical.decode(kind, canonical.decode(Envelope, frame).body)
-        return message if message.sender == self.index else None
+        return message if self.node.said(message) else None
 
     def changed(self, frame: bytes, message: Any, **fields: Any) -> bytes:
         """The statement with other fields, signed with the own key; a batch stays attached."""

@@ -23,10 +23,15 @@ class Censor(Liar):
 
     def hears(self, inbound: Inbound) -> bool:
         """False for the victim's requests."""
-        if kind_of_frame(inbound.frame) is not m.Bundle:
-            return True
+        bundle = self.victims(inbound.frame)
+        return bundle is None
+
+    def victims(self, frame: bytes) -> m.Bundle | None:
+        """The request in a frame when it is the victim's."""
+        if kind_of_frame(frame) is not m.Bundle:
+            return None
         try:
-            body = canonical.decode(Envelope, inbound.frame).body
-            return canonical.decode(m.Bundle, body).principal != self._victim
+            bundle = canonical.decode(m.Bundle, canonical.decode(Envelope, frame).body)
         except canonical.CanonicalError:
-            return True  # another liar's noise: its node's door refuses it
+            return None  # another liar's noise: its node's door refuses it
+        return bundle if bundle.principal == self._victim else None

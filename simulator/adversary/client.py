@@ -50,7 +50,7 @@ class RogueClient:
         """Be silent from now on."""
         self._running = False
 
-    def links(self, members: frozenset[int]) -> None:
+    def links(self, up: frozenset[str]) -> None:
         """See Endpoint."""
 
     def deliver(self, sender: str, frame: bytes) -> None:

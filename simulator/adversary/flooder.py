@@ -9,7 +9,8 @@ from validators.consensus import messages as m
 
 __all__ = ["Flooder"]
 
-FRAMES = 150
+FRAMES = 600
+"""Frames of one pouring, over everybody."""
 HUGE = 300_000
 
 
@@ -21,7 +22,7 @@ class Flooder(Liar):
         words = [(receiver, frame)]
         message = self.mine(frame)
         if isinstance(message, m.Status) and receiver in self.others():
-            words += [(receiver, self._junk(message, frame)) for _ in range(FRAMES)]
+            words += [(receiver, self._junk(message, frame)) for _ in range(FRAMES // self.world.members)]
         return words
 
     def _junk(self, status: m.Status, frame: bytes) -> bytes:

@@ -14,6 +14,10 @@ from validators.wire import FrameSigner
 __all__ = ["Foreigner"]
 
 
+NEVER = 1 << 40
+"""An epoch that this cluster never reaches: nobody holds what its members sign in one that it does."""
+
+
 class Foreigner(Liar):
     """The statements are genuine: members did sign them, only not here and not now."""
 
@@ -38,9 +42,7 @@ class Foreigner(Liar):
             ahead = message.sequence + self.dice.below(4)
             digest = sha256(b"a batch elsewhere %d" % ahead).digest()
             place = (message.view, ahead, digest)
-            epoch, signers = self.dice.pick(
-                ((message.epoch, self._elsewhere), (message.epoch + 1, self._here))
-            )
+            epoch, signers = self.dice.pick(((message.epoch, self._elsewhere), (NEVER, self._here)))
             for index, signer in enumerate(signers):
                 words.append((receiver, signer.sign(m.Prepare(epoch, index, *place))))
                 words.append((receiver, signer.sign(m.Commit(epoch, index, *place))))

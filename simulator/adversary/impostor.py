@@ -25,7 +25,8 @@ class Impostor(Equivocator):
         if isinstance(proposal, m.PrePrepare):
             for index in range(self.world.members):
                 place = (proposal.view, proposal.sequence, proposal.digest)
-                for vote in (m.Prepare(0, index, *place), m.Commit(0, index, *place)):
+                epoch = proposal.epoch
+                for vote in (m.Prepare(epoch, index, *place), m.Commit(epoch, index, *place)):
                     if index != self.index:
                         words.append((receiver, self.signer.sign(vote)))
         elif isinstance(proposal, (m.Checkpoint, m.Suspect, m.ViewChange)) and self.dice.hit(0.3):

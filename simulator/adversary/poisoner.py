@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from simulator.adversary.base import Liar, Words
 from simulator.chance import Dice
-from simulator.cluster import Cluster
 from simulator.network import kind_of_frame
 from simulator.node import Node
 from validators import canonical
 from validators.consensus import messages as m
 from validators.wire import Envelope
+
+if TYPE_CHECKING:
+    from simulator.cluster import Cluster
 
 __all__ = ["GROUP_LIES", "OFFER_LIES", "Poisoner"]
 

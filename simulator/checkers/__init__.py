@@ -20,6 +20,8 @@ from simulator.checkers.proofs import Proofs
 from simulator.checkers.rest import Rest
 from simulator.checkers.roots import StateRoots
 from simulator.checkers.speech import Speech
+from simulator.checkers.statements import Statements
+from simulator.checkers.succession import Succession
 from simulator.checkers.validity import Validity
 from simulator.world import World
 from validators.wire.door import Keys
@@ -29,6 +31,7 @@ __all__ = ["Checker", "Durability", "History", "Linearizable", "all_checkers"]
 
 def all_checkers(world: World, keys: Keys, history: History, durability: Durability) -> list[Checker]:
     """Every checker; the history that others read comes first."""
+    statements = Statements(world, keys)
     return [
         history,
         Agreement(world),
@@ -36,15 +39,16 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         durability,
         Speech(world),
         Franchise(world),
-        LowMark(world, keys),
+        LowMark(world, statements),
         StateRoots(world, history),
         Learners(world),
         Composure(world),
         Clock(world),
         Validity(world, history),
-        Proofs(world, keys),
+        Proofs(world, statements),
         Bounds(world),
-        Forensics(world, keys),
+        Forensics(world, statements),
         Rest(world),
         Office(world),
+        Succession(world, statements, history),
     ]

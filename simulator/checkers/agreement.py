@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from simulator.checkers.base import Checker
 from simulator.node import Node
+from simulator.onlooker import EXECUTED
 from simulator.world import World
 from validators.consensus.effects import EntryRecord, Executed, Note, Record
 
@@ -16,6 +17,7 @@ class Agreement(Checker):
     """Castro & Liskov 1999, section 2: safety is that replies are those of one central execution."""
 
     name = "agreement"
+    notes = frozenset({EXECUTED})
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

@@ -8,6 +8,7 @@ from simulator.gateway import Gateway, Request
 from simulator.onlooker import Onlooker
 from simulator.violation import Violation
 from simulator.world import World
+from validators import quorum
 
 __all__ = ["Checker"]
 
@@ -19,6 +20,11 @@ class Checker(Onlooker):
 
     def __init__(self, world: World) -> None:
         self.world = world
+
+    def quorum_in(self, epoch: int) -> int:
+        """q of an epoch; no epoch is known: more than there can be."""
+        membership = self.world.epochs.get(epoch)
+        return quorum.quorum(len(membership.members)) if membership else quorum.MEMBERS_MAX + 1
 
     def fail(self, text: str) -> NoReturn:
         """The promise is broken."""

@@ -40,7 +40,7 @@ class Bounds(Checker):
         config = node.core.config
         message = canonical.decode(m.PrePrepare, canonical.decode(Envelope, record.frames[0]).body)
         batch = canonical.decode(m.Batch, record.body)
-        if message.sender != node.index or batch.origin_view != record.view:
+        if not node.said(message) or batch.origin_view != record.view:
             return  # another's, or carried into this view
         low = node.core.log.stable
         if record.sequence > low + config.window:

@@ -14,6 +14,8 @@ from validators.wire import Envelope
 __all__ = ["Clock"]
 
 MICROSECOND = 1_000
+LATE_MAX = 8_000_000
+"""Microseconds that T has at most: as slow as a replica may find the cluster (R31, docs/decisions/0095)."""
 
 
 class Clock(Checker):
@@ -44,6 +46,7 @@ class Clock(Checker):
         proposal = canonical.decode(m.PrePrepare, canonical.decode(Envelope, record.frames[0]).body)
         if batch.origin_view != record.view or proposal.digest == m.NULL_BATCH_DIGEST:
             return  # carried: its time was checked when it was first proposed
-        off = abs(batch.proposed - node.clock.now().wall // MICROSECOND)
-        if off > self.world.settings.parameters.drift_bound:
-            self.fail(f"{node.name} votes for {record.sequence}, whose time is off by {off} us")
+        ahead = batch.proposed - node.clock.now().wall // MICROSECOND
+        drift = self.world.settings.parameters.drift_bound
+        if not -drift - LATE_MAX <= ahead <= drift:
+            self.fail(f"{node.name} votes for {record.sequence}, whose time is off by {ahead} us")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from simulator.checkers.base import Checker
-from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.world import World
 from validators import canonical, quorum
@@ -23,65 +22,65 @@ class Composure(Checker):
     included, or on f + 1 members that left already."""
 
     name = "composure"
+    kinds = frozenset({m.Suspect, m.ViewChange})
+    notes = ENDINGS | {"suspected"}
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._suspected: dict[int, int] = {}
-        """Member -> highest view that it ever wanted."""
-        self._left: dict[int, int] = {}
-        """Member -> highest view for which it ever said VIEW-CHANGE."""
-        self._suspecting: dict[int, int | None] = {}
-        """Member -> until when it suspected somebody; None: it does."""
+        self._suspected: dict[tuple[int, int], int] = {}
+        """(Epoch, member) -> highest view that it ever wanted."""
+        self._left: dict[tuple[int, int], int] = {}
+        """(Epoch, member) -> highest view for which it ever said VIEW-CHANGE."""
+        self._suspecting: dict[str, int | None] = {}
+        """Node -> until when it suspected somebody; None: it does."""
         self._timeout = world.settings.parameters.view_timeout * MICROSECOND
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
         """See Checker."""
-        kind = kind_of_frame(frame)
-        if kind is not m.Suspect and kind is not m.ViewChange:
-            return
+        kind = m.KINDS[frame[1]]
         try:
-            envelope = canonical.decode(Envelope, frame)
-            message = canonical.decode(m.KINDS[envelope.kind], envelope.body)
-        except (canonical.CanonicalError, KeyError):
+            message = canonical.decode(kind, canonical.decode(Envelope, frame).body)
+        except canonical.CanonicalError:
             return  # a vandal's
-        sender, view = message.sender, message.view
+        sender, view = (message.epoch, message.sender), message.view
         if kind is m.Suspect:
             self._suspected[sender] = max(view, self._suspected.get(sender, 0))
             return
-        if node.honest and node.index == sender and view > self._left.get(sender, 0):
-            self._may_leave(node, view)
+        if node.honest and node.said(message) and view > self._left.get(sender, 0):
+            self._may_leave(node, message)
         self._left[sender] = max(view, self._left.get(sender, 0))
 
-    def _may_leave(self, node: Node, view: int) -> None:
-        members = self.world.members
-        left = {member for member, there in self._left.items() if there >= view and member != node.index}
+    def _may_leave(self, node: Node, message: m.ViewChange) -> None:
+        epoch, own, view = message.epoch, message.sender, message.view
+        members = len(self.world.epochs[epoch].members)
+        left = {who for (era, who), there in self._left.items() if era == epoch and there >= view}
+        left.discard(own)
         if len(left) >= quorum.weak_quorum(members):
             return
-        wanting = {member for member, wanted in self._suspected.items() if wanted >= view}
-        if len(wanting | left | {node.index}) < quorum.quorum(members):
+        wanting = {who for (era, who), there in self._suspected.items() if era == epoch and there >= view}
+        if len(wanting | left | {own}) < quorum.quorum(members):
             self.fail(
                 f"{node.name} leaves for view {view}; only {sorted(wanting | left)} ever wanted it (R29)"
             )
 
     def started(self, node: Node) -> None:
         """See Onlooker: a new life suspects nobody."""
-        if node.index is not None:
-            self._suspecting[node.index] = 0
+        self._suspecting[node.name] = 0
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
         if not isinstance(note, Note) or not node.honest or node.index is None:
             return
         if note.kind in ENDINGS:
-            if self._suspecting.get(node.index, 0) is None:
-                self._suspecting[node.index] = self.world.time
+            if self._suspecting.get(node.name, 0) is None:
+                self._suspecting[node.name] = self.world.time
         elif note.kind == "suspected":
-            self._may_suspect(node, node.index, note)
-            self._suspecting[node.index] = None
+            self._may_suspect(node, note)
+            self._suspecting[node.name] = None
 
-    def _may_suspect(self, node: Node, index: int, note: Note) -> None:
+    def _may_suspect(self, node: Node, note: Note) -> None:
         asleep, awake = node.slept
-        until = self._suspecting.get(index, 0)
+        until = self._suspecting.get(node.name, 0)
         if until is None or until >= awake:
             return  # it suspected before it slept, and what was overdue then still is
         long = awake - asleep > 2 * self._timeout

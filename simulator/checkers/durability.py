@@ -9,7 +9,6 @@ from simulator.checkers.history import History
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
-from validators import quorum
 from validators.consensus.effects import EntryRecord, Record, SlotRecord
 
 __all__ = ["Durability"]
@@ -27,6 +26,7 @@ class Durability(Checker):
         self._history = history
         self._chain: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
+        self._epochs: dict[int, int] = {}
         self._acknowledged = 0
         """Highest sequence of which a client was told."""
         self.outcomes = 0
@@ -39,6 +39,7 @@ class Durability(Checker):
                 if isinstance(record, EntryRecord):
                     self._chain.setdefault(record.entry.sequence, record.entry_hash)
                     self._digests.setdefault(record.entry.sequence, record.entry.batch_digest)
+                    self._epochs.setdefault(record.entry.sequence, record.entry.epoch)
 
     def answered(self, gateway: Gateway, request: Request) -> None:
         """See Checker."""
@@ -62,8 +63,10 @@ class Durability(Checker):
         """At least q - (liars and lost disks) honest disks hold the entry or the certificate that demands
         it: q members were prepared, and only these may have forgotten it."""
         entry_hash = self._chain[sequence]
-        members = self.world.honest_members()
-        faulty = self.world.members - sum(node.disk.voting for node in members)
+        epoch = self._epochs[sequence]
+        everybody = [self.world.nodes[member.id] for member in self.world.epochs[epoch].members]
+        members = [node for node in everybody if node.honest]
+        faulty = len(everybody) - sum(node.disk.voting for node in members)
         digest = self._digests[sequence]
         holding = 0
         for node in members:
@@ -75,7 +78,7 @@ class Durability(Checker):
                     slot.sequence == sequence and slot.phase in PROVING and _proves(slot, digest)
                     for slot in node.disk.slots.values()
                 )
-        needed = max(1, quorum.quorum(self.world.members) - faulty)
+        needed = max(1, self.quorum_in(epoch) - faulty)
         if holding < needed:
             self.fail(f"{sequence} was acknowledged, but only {holding} of {needed} disks hold it")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from simulator.checkers.base import Checker
-from simulator.network import kind_of_frame
+from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
-from validators.wire import Door, Envelope, PeerError
-from validators.wire.door import Keys
+from validators.wire import Envelope, PeerError
 
 __all__ = ["Forensics"]
 
@@ -23,34 +22,36 @@ class Forensics(Checker):
     """Counts pairs of one liar's statements for one slot that both reached the same honest member in time."""
 
     name = "forensics"
+    kinds = frozenset({m.PrePrepare, m.Prepare, m.Commit})
+    notes = frozenset({"evidence"})
 
-    def __init__(self, world: World, keys: Keys) -> None:
+    def __init__(self, world: World, statements: Statements) -> None:
         super().__init__(world)
-        self._door = Door(world.cluster, keys, scheme=world.keyring.scheme)
-        self._heard: dict[tuple[str, int, int, int, int], bytes] = {}
+        self._statements = statements
+        self._heard: dict[tuple[str, int, int, int, int, int], bytes] = {}
         self._contradictions = 0
         self._evidence = 0
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
         """See Checker."""
-        kind = kind_of_frame(frame)
-        if kind not in (m.PrePrepare, m.Prepare, m.Commit):
+        liar = self.world.nodes.get(sender)
+        if liar is None or liar.honest:
             return
-        liar, node = self.world.nodes.get(sender), self.world.nodes.get(receiver)
-        if liar is None or liar.honest or node is None or not node.honest or node.host is None:
+        node = self.world.nodes.get(receiver)
+        if node is None or not node.honest or node.host is None:
             return
         try:
             message = canonical.decode(m.KINDS[frame[1]], canonical.decode(Envelope, frame).body)
         except canonical.CanonicalError:
             return
-        if message.sender != liar.index or node.index is None or message.epoch:
+        if not liar.said(message) or node.index is None or message.epoch != node.membership.epoch:
             return
         core = node.core
         if not core.views.is_active(message.view) or message.sequence not in core.log.slots:
             return
         if message.sequence <= core.executed:
             return
-        place = (receiver, frame[1], message.sender, message.view, message.sequence)
+        place = (receiver, frame[1], message.epoch, message.sender, message.view, message.sequence)
         if self._heard.get(place) == message.digest or not self._signed(sender, frame):
             return
         if self._heard.setdefault(place, message.digest) != message.digest:
@@ -59,7 +60,7 @@ class Forensics(Checker):
     def _signed(self, sender: str, frame: bytes) -> bool:
         """Whether it was really signed for this cluster (an impostor's and a foreigner's words were not)."""
         try:
-            self._door.statement(self.world.peer(sender), frame)
+            self._statements.read(frame)
         except PeerError:
             return False
         return True

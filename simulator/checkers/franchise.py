@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from simulator.checkers.base import Checker
-from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.world import World
 from validators import canonical
@@ -20,6 +19,8 @@ class Franchise(Checker):
     """No liar can talk a member out of its vote; one that lost its ledger has none until it says why."""
 
     name = "franchise"
+    kinds = VOTES
+    notes = frozenset({"follower"})
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -35,16 +36,15 @@ class Franchise(Checker):
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
         """See Checker."""
-        kind = kind_of_frame(frame)
-        if not node.honest or kind not in VOTES:
+        if not node.honest:
             return
         if node.disk.voting:
-            if kind is m.ViewChange:
+            if m.KINDS[frame[1]] is m.ViewChange:
                 self._left.add(frame)
             return
         if frame in self._left:
             return  # the basis of a view, word for word, for whoever asks: it binds to nothing new
         envelope = canonical.decode(Envelope, frame)
         message = canonical.decode(m.KINDS[envelope.kind], envelope.body)
-        if message.sender == node.index:
+        if node.said(message):
             self.fail(f"{node.name} lost its ledger and says {type(message).__name__}")

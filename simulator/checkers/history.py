@@ -15,6 +15,7 @@ from tickets.machine import TicketApplication
 from validators.consensus import messages as m
 from validators.consensus.effects import EntryRecord, Executed, Note, Record
 from validators.consensus.executor import open_body
+from validators.consensus.membership import Membership
 from validators.consensus.messages import NULL_BATCH_DIGEST
 from validators.wire import FrameSigner
 from validators.wire.door import Keys
@@ -29,6 +30,7 @@ class History(Checker):
     """A sequential model of the service (Castro & Liskov 1999, section 2: a state machine)."""
 
     name = "history"
+    notes = frozenset({"entered_view"})
 
     def __init__(self, world: World, keys: Keys) -> None:
         super().__init__(world)
@@ -37,15 +39,24 @@ class History(Checker):
         """In order: (sequence, bundle, outcomes)."""
         self.highest = 0
         """Sequence of the newest entry that is durable anywhere honest."""
-        self.entered: set[int] = set()
-        """Views that an honest member entered."""
+        self.entered: set[tuple[int, int]] = set()
+        """(Epoch, view) that an honest member entered."""
         self.timestamps: dict[int, int] = {}
         """Effective time of each sequence."""
         self.roots: dict[int, bytes] = {}
         """State root after each sequence that checkpoints are taken at."""
-        self._application = TicketApplication(world.genesis, world.cluster)
+        self._application = TicketApplication(
+            world.genesis, world.cluster, verify=world.keyring.scheme.verify
+        )
         self._opener = FrameSigner(world.cluster, b"", keys)
+        self.epochs: list[Membership] = [self._application.membership()]
+        """As the log has them, whether anybody entered them or not."""
         self._timestamp = 0
+
+    @property
+    def member_ids(self) -> set[str]:
+        """Ids of all members there ever were."""
+        return {member.id for epoch in self.epochs for member in epoch.members}
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -57,7 +68,7 @@ class History(Checker):
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
         if node.honest and isinstance(note, Note) and note.kind == "entered_view":
-            self.entered.add(note.fields["view"])
+            self.entered.add((node.membership.epoch, note.fields["view"]))
 
     def _execute(self, record: EntryRecord) -> None:
         entry = record.entry
@@ -67,7 +78,13 @@ class History(Checker):
                 self.fail(f"the null request at {sequence} moved the time (R3)")
         else:
             self._execute_batch(record)
-        if sequence % self.world.settings.parameters.checkpoint_interval == 0:
+        present = self.epochs[-1]
+        if entry.epoch != present.epoch:
+            self.fail(f"{sequence} is void: epoch {entry.epoch} ended at {present.after} (R35)")
+        following = self._application.membership()
+        if following.epoch != present.epoch:
+            self.epochs.append(following)
+        if sequence % present.parameters.checkpoint_interval == 0 or following.epoch != present.epoch:
             self.roots[sequence] = self._application.root()
 
     def _execute_batch(self, record: EntryRecord) -> None:

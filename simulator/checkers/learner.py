@@ -13,10 +13,11 @@ class Learners(Checker):
     """Agreement holds learners to the same entries; this one asks that they arrive and raise no alarm."""
 
     name = "learner"
+    notes = frozenset({"alarm"})
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
-        if node.index is None and isinstance(note, Note) and note.kind == "alarm":
+        if node.honest and node.index is None and isinstance(note, Note) and note.kind == "alarm":
             self.fail(f"{node.name}: {note.fields}")
 
     def finish(self) -> None:

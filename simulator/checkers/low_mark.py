@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.checkers.base import Checker
+from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
-from validators import quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import CheckpointRecord, Prune, Record
-from validators.wire import Door, PeerError
-from validators.wire.door import Keys
+from validators.wire import PeerError
 
 __all__ = ["LowMark"]
 
@@ -21,9 +20,9 @@ class LowMark(Checker):
 
     name = "low mark"
 
-    def __init__(self, world: World, keys: Keys) -> None:
+    def __init__(self, world: World, statements: Statements) -> None:
         super().__init__(world)
-        self._door = Door(world.cluster, keys, scheme=world.keyring.scheme)
+        self._statements = statements
         self._roots: dict[int, tuple[bytes, bytes, int]] = {}
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
@@ -37,11 +36,12 @@ class LowMark(Checker):
                 self.fail(f"{node.name} forgets up to {record.sequence}, proven is {node.disk.stable}")
 
     def _certificate(self, node: Node, record: CheckpointRecord) -> None:
-        signers = set()
+        signers: set[int] = set()
+        epochs: set[int] = set()
         claim = (record.state_root, record.log_root, record.timestamp)
         for frame in record.frames:
             try:
-                message = self._door.statement(self.world.peer(node.name), frame).message
+                message = self._statements.read(frame)
             except PeerError as error:
                 self.fail(f"{node.name}: a certificate of {record.sequence} holds a bad frame: {error}")
             if not isinstance(message, m.Checkpoint) or (
@@ -50,7 +50,8 @@ class LowMark(Checker):
             ):
                 self.fail(f"{node.name}: a certificate of {record.sequence} holds another statement")
             signers.add(message.sender)
-        if len(signers) < quorum.quorum(self.world.members):
+            epochs.add(message.epoch)
+        if len(epochs) != 1 or len(signers) < self.quorum_in(min(epochs)):
             self.fail(f"{node.name}: the certificate of {record.sequence} has {len(signers)} signers")
         if self._roots.setdefault(record.sequence, claim) != claim:
             self.fail(f"two stable checkpoints at {record.sequence}")

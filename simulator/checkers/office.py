@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simulator.checkers.base import Checker
 from simulator.node import Node
+from simulator.onlooker import EXECUTED
 from simulator.world import World
 from validators import quorum
 from validators.consensus.effects import Executed, Note
@@ -20,6 +21,7 @@ class Office(Checker):
     second deposition may have to wait for 30 s, so only its first view counts."""
 
     name = "office"
+    notes = frozenset({EXECUTED})
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -32,7 +34,7 @@ class Office(Checker):
         if not isinstance(note, Executed) or not node.honest or node.index is None or node.core is None:
             return
         liars = [other for other in self.world.nodes.values() if not other.honest]
-        if len(liars) != 1 or not getattr(liars[0].speech, "slow", False):
+        if len(self.world.epochs) > 1 or len(liars) != 1 or not getattr(liars[0].speech, "slow", False):
             return
         if quorum.primary(note.view, self.world.members) != liars[0].index:
             return

@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.checkers.base import Checker
+from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
-from validators import quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import EntryRecord, Record
-from validators.wire import Door, PeerError
-from validators.wire.door import Keys
+from validators.wire import PeerError
 
 __all__ = ["Proofs"]
 
@@ -23,10 +22,9 @@ class Proofs(Checker):
 
     name = "certificates"
 
-    def __init__(self, world: World, keys: Keys) -> None:
+    def __init__(self, world: World, statements: Statements) -> None:
         super().__init__(world)
-        self._door = Door(world.cluster, keys, scheme=world.keyring.scheme)
-        self._needed = quorum.quorum(world.members)
+        self._statements = statements
         self._proved: set[tuple[bytes, tuple[bytes, ...]]] = set()
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
@@ -46,17 +44,19 @@ class Proofs(Checker):
         views: set[int] = set()
         for frame in record.commits:
             try:
-                message = self._door.statement(self.world.peer(node.name), frame).message
+                message = self._statements.read(frame)
             except PeerError as error:
                 self.fail(f"{node.name}: entry {entry.sequence} rests on a bad frame: {error}")
-            if not isinstance(message, m.Commit) or (message.sequence, message.digest) != (
+            if not isinstance(message, m.Commit) or (message.epoch, message.sequence, message.digest) != (
+                entry.epoch,
                 entry.sequence,
                 entry.batch_digest,
             ):
                 self.fail(f"{node.name}: entry {entry.sequence} rests on another statement")
             signers.add(message.sender)
             views.add(message.view)
-        if len(signers) < self._needed or len(views) != 1:
-            self.fail(f"{node.name}: {len(signers)} of {self._needed} members prove entry {entry.sequence}")
+        needed = self.quorum_in(entry.epoch)
+        if len(signers) < needed or len(views) != 1:
+            self.fail(f"{node.name}: {len(signers)} of {needed} members prove entry {entry.sequence}")
         if m.entry_hash(entry) != record.entry_hash:
             self.fail(f"{node.name}: entry {entry.sequence} has another hash")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History
-from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.world import World
 from validators import canonical
@@ -18,6 +17,7 @@ class StateRoots(Checker):
     """Compares the CHECKPOINTs of honest members as they are said, and all states at the end."""
 
     name = "state roots"
+    kinds = frozenset({m.Checkpoint})
 
     def __init__(self, world: World, history: History) -> None:
         super().__init__(world)
@@ -26,10 +26,10 @@ class StateRoots(Checker):
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
         """See Checker."""
-        if not node.honest or kind_of_frame(frame) is not m.Checkpoint:
+        if not node.honest:
             return
         said = canonical.decode(m.Checkpoint, canonical.decode(Envelope, frame).body)
-        if said.sender != node.index:
+        if not node.said(said):
             return
         claim = (said.state_root, said.log_root, said.timestamp)
         if self._roots.setdefault(said.sequence, claim) != claim:

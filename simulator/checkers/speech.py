@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.checkers.base import Checker
-from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.world import World
 from validators import canonical
@@ -29,25 +28,28 @@ class Speech(Checker):
     """Remembers what each honest member ever said for each slot, across restarts."""
 
     name = "speech"
+    kinds = BINDING
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._said: dict[tuple[Any, ...], bytes] = {}
         self._seen: set[tuple[str, bytes]] = set()
-        self._left: dict[str, int] = {}
-        """The view that a member's newest VIEW-CHANGE wants to enter."""
+        self._newest: tuple[Node | None, bytes] = (None, b"")
+        """The newest of them, as what is said to all comes once for each."""
+        self._left: dict[tuple[str, int], int] = {}
+        """By member and epoch: the view that its newest VIEW-CHANGE wants to enter."""
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
         """See Checker."""
-        kind = kind_of_frame(frame)
-        if kind not in BINDING or not node.honest or node.index is None:
+        if not node.honest or (node is self._newest[0] and frame is self._newest[1]):
             return
         envelope = canonical.decode(Envelope, frame)
         identity = (node.name, envelope.body)
         if identity in self._seen:
+            self._newest = (node, frame)
             return
         message = canonical.decode(m.KINDS[envelope.kind], envelope.body)
-        if message.sender != node.index:
+        if not node.said(message):
             return
         self._seen.add(identity)
         self._once(node, message, envelope.body)
@@ -60,8 +62,9 @@ class Speech(Checker):
         if before != body:
             self.fail(f"{node.name} contradicts itself: {kind.__name__} {key[2:]}")
         if kind is m.ViewChange:
-            self._left[node.name] = max(self._left.get(node.name, 0), message.view)
-        elif kind in VOTES and message.view < self._left.get(node.name, 0):
+            left = (node.name, message.epoch)
+            self._left[left] = max(self._left.get(left, 0), message.view)
+        elif kind in VOTES and message.view < self._left.get((node.name, message.epoch), 0):
             self.fail(f"{node.name} votes in view {message.view} after its VIEW-CHANGE (R29)")
 
     def _durable(self, node: Node, message: Any) -> None:

@@ -11,12 +11,9 @@ NOT_PLANTED: dict[str, str] = {
     "R18": "quorum and linearizable reads are outside the simulated core",
     "R27": "export and verifier of certificates are shells: tests named after R27 hold them",
     "R34": "a promise about wall-clock time: measured by the bench, not by virtual clocks",
-    "R35": "reconfiguration is not built in the core",
-    "R36": "reconfiguration is not built in the core",
     "R37": "labels for people; its arithmetic is planted as P1",
     "R38": "leases stand apart (they are not built)",
     "R39": "the rule about the simulator itself",
     "P12": "one library verifies (vectors in tests/hostcore); the keyed hash has no malleable form",
-    "P18": "reconfiguration is not built in the core",
     "P19": "there is no read-only fast path",
 }

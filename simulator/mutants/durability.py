@@ -91,7 +91,7 @@ def restart_forgets(plant: Plant) -> None:
     plant.put(restore, "_restore_slot", mutant)
 
 
-@mutant("restart-forgets-promise", "R7 R29", world="crashes", seed=2)
+@mutant("restart-forgets-promise", "R7 R29", world="crashes", seed=14)
 def restart_forgets_promise(plant: Plant) -> None:
     """A restarted replica forgets that it left its view, and votes in it again."""
     right = restore._restore_view
@@ -168,8 +168,8 @@ def votes_without_ledger(plant: Plant) -> None:
     """A member whose ledger was lost votes as if it remembered."""
     right = Replica.__init__
 
-    def mutant(self: Replica, config: Any, signer: Any, application: Any, voting: bool, **more: Any) -> None:
-        right(self, config, signer, application, True, **more)
+    def mutant(self: Replica, config: Any, signer: Any, application: Any, _voting: bool, *more: Any) -> None:
+        right(self, config, signer, application, True, *more)
 
     plant.put(Replica, "__init__", mutant)
     plant.put(Replica, "stop_voting", lambda self, reason: None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import Plant, mutant
+from tickets.machine import TicketApplication
 from validators import quorum
 from validators.consensus import messages as m
 from validators.consensus.clients import Clients
@@ -77,13 +78,12 @@ def digest_without_time(plant: Plant) -> None:
 @mutant("any-epoch", "P10", world="foreigner")
 def any_epoch(plant: Plant) -> None:
     """Statements of another epoch count in this one."""
-    from simulator.cluster import ClusterKeys
+    right = TicketApplication.member_key
 
-    def key(self: Any, epoch: int, index: int) -> bytes | None:
-        members = self._genesis.members
-        return members[index].public_key if 0 <= index < len(members) else None
+    def key(self: TicketApplication, _epoch: int, index: int) -> bytes | None:
+        return right(self, self.membership().epoch, index)
 
-    plant.put(ClusterKeys, "member_key", key)
+    plant.put(TicketApplication, "member_key", key)
     plant.put(Replica, "_refuse_sender", lambda self, message: None)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import Plant, mutant
-from validators.consensus import entries
+from tickets.machine.snapshot import Staging
+from validators.consensus import entries, transfer
 from validators.consensus.catch_up import CatchUp
-from validators.consensus.certificate import CommitCertificate
+from validators.consensus.certificate import CheckpointCertificate, CommitCertificate
 from validators.consensus.checkpoint import Checkpoints
 from validators.consensus.learner import Learner
 
@@ -102,3 +103,33 @@ def never_catches_up(plant: Plant) -> None:
     """A member that lags waits for messages that nobody sends any more."""
     plant.put(CatchUp, "look", lambda self: None)
     plant.put(CatchUp, "deadline", lambda self: None)
+
+
+@mutant("installs-any-chunk", "R23 P17", world="poisoned-chunks", seed=2)
+def any_chunk(plant: Plant) -> None:
+    """A group of a fetched state is taken as it comes."""
+
+    def mutant(self: Staging, group: int, items: Any) -> bool:
+        self._groups[group] = items
+        self._missing.pop(group, None)
+        return True
+
+    plant.put(Staging, "add", mutant)
+
+
+@mutant("installs-any-log", "R23 R26 P17", world="poisoned-logs", seed=4)
+def any_log(plant: Plant) -> None:
+    """The entry below a fetched state need not be the one under the log root that q members signed."""
+    plant.put(transfer, "_fits", lambda certificate, message: True)
+
+
+@mutant("installs-without-a-quorum", "R23 P17", world="poisoned-proofs", seed=4)
+def without_a_quorum(plant: Plant) -> None:
+    """A fetched state needs no q signatures: one is as good."""
+
+    def mutant(frames: Any, nested: Any, config: Any) -> Any:
+        said = nested[frames[0]].message
+        content = (said.sequence, said.state_root, said.log_root, said.timestamp)
+        return CheckpointCertificate(*content, frames=tuple(frames))
+
+    plant.put(transfer, "read_checkpoint", mutant)

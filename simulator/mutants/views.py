@@ -127,7 +127,7 @@ def null_moves_time(plant: Plant) -> None:
     plant.put(Executor, "effective", mutant)
 
 
-@mutant("carried-is-judged", "R19 R3", world="leaderless", seed=3)
+@mutant("carried-is-judged", "R19 R3", world="leaderless", seed=5)
 def carried_is_judged(plant: Plant) -> None:
     """What a NEW-VIEW demands is refused for its view and time like a fresh proposal."""
     from validators.consensus.ordering import Ordering
@@ -196,7 +196,7 @@ def never_suspects(plant: Plant) -> None:
 @mutant("waiting-is-no-ground", "R30 P14", world="idler")
 def waiting_is_no_ground(plant: Plant) -> None:
     """Waiting work that does not move is no ground, as long as heartbeats come."""
-    plant.put(Suspicion, "_progress_due", lambda self: None)
+    plant.put(Suspicion, "_progress_due", lambda self, timeout: None)
 
 
 @mutant("slowness-is-endured", "R32 P21", world="sluggard")
@@ -217,7 +217,7 @@ def pause_is_blamed(plant: Plant) -> None:
     plant.put(Replica, "_was_paused", lambda self, gap, now: False)
 
 
-@mutant("nothing-said-again", "R33 P13", world="lossy", seed=3)
+@mutant("nothing-said-again", "R33 P13", world="lossy", seed=32)
 def nothing_again(plant: Plant) -> None:
     """What was lost on the way is never sent again."""
     plant.put(Reporting, "on_status", lambda self, verified: None)

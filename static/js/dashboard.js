@@ -2,7 +2,6 @@
 (function () {
   "use strict";
 
-  const SVG = "http://www.w3.org/2000/svg";
   const SPARK_SECONDS = 60;
   const FRESH_MAX = 3; // more at once than this are not highlighted: everything would flash
   const ASK_EVERY = 3000; // milliseconds between two questions to the nodes, once they were asked
@@ -16,54 +15,11 @@
     dispute: "disputed",
     resolve: "resolved",
   };
-  const STATUS_TONE = {
-    running: "ok",
-    starting: "accent",
-    stopping: "accent",
-    unresponsive: "bad",
-    error: "bad",
-    stopped: "",
-  };
-  const CONNECTION = {
-    connecting: ["Connecting", "accent"],
-    live: ["Live", "ok"],
-    lost: ["Connection lost, trying again", "bad"],
-  };
-
-  const root = document.querySelector("[data-dashboard]");
-  const urls = root.dataset;
-  const grouped = new Intl.NumberFormat("en");
+  const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
   let state = null;
   let nodes = [];
-  let nodesAsOf = 0; // seconds of the server's clock
-  let connection = "connecting";
-  let clock = 0; // seconds that the server's clock is ahead of this one
   let asking = false; // the nodes are asked again and again
   let unanswered = false;
-
-  const at = (name) => root.querySelector(`[data-at="${name}"]`);
-
-  function make(tag, className, text) {
-    const element = document.createElement(tag);
-    if (className) {
-      element.className = className;
-    }
-    if (text !== undefined) {
-      element.textContent = text;
-    }
-    return element;
-  }
-
-  function put(name, text) {
-    const element = at(name);
-    if (element.textContent !== String(text)) {
-      element.textContent = text;
-    }
-  }
-
-  function pill(tone, text) {
-    return make("span", `pill ${tone}`.trim(), text);
-  }
 
   // --- the log -----------------------------------------------------------------------------------
 
@@ -94,7 +50,7 @@
   }
 
   function drawRate() {
-    const now = Math.floor(Date.now() / 1000 + clock);
+    const now = Math.floor(Date.now() / 1000 + live.clock());
     const values = dtvn.model.series(state.rates, now, SPARK_SECONDS);
     const recent = values.slice(-6, -1); // the running second is not complete
     const rate = recent.reduce((sum, value) => sum + value, 0) / recent.length;
@@ -177,23 +133,11 @@
       const shown = `Tickets, log and outcomes are as of sequence ${grouped.format(state.sequence)}${missing}.`;
       put("standing", `This page stands still: the learner, which reads the log for it, is ${learner.status}${since}. ${shown}`);
     }
-    drawConnection();
+    drawConnection(learner);
   }
 
   function standing() {
     return nodes.find((node) => node.role === "learner" && node.status !== "running");
-  }
-
-  function moment(seconds) {
-    const then = new Date(seconds * 1000);
-    const today = then.toDateString() === new Date().toDateString();
-    return (today ? "" : `${then.toLocaleDateString("en-GB")} `) + then.toLocaleTimeString("en-GB");
-  }
-
-  function drawConnection() {
-    const [text, tone] = connection === "live" && standing() ? ["Standing still", "bad"] : CONNECTION[connection];
-    at("connection").className = `pill ${tone}`;
-    put("connection", text);
   }
 
   function nodeRow(node, newest) {
@@ -204,7 +148,7 @@
       name.append(" ", pill("plain accent", "primary"));
     }
     const status = cell("whole", "");
-    status.append(pill(STATUS_TONE[node.status] ?? "", node.status));
+    status.append(dtvn.ui.status(node.status));
     if (node.error) {
       status.append(make("span", "reason", node.error));
     }
@@ -229,14 +173,6 @@
     return node.status !== "running" || node.voting === null ? "–" : node.voting ? "yes" : "no";
   }
 
-  function cell(className, text, label) {
-    const td = make("td", className, text);
-    if (label) {
-      td.dataset.label = label;
-    }
-    return td;
-  }
-
   // --- why is it stuck ---------------------------------------------------------------------------
 
   function startAsking() {
@@ -252,7 +188,7 @@
     }
     unanswered = true;
     try {
-      drawWhy(await fetchJson(urls.stuckUrl));
+      drawWhy(await fetchJson(root.dataset.stuckUrl));
     } catch (error) {
       put("verdict", "The nodes could not be asked: the platform does not answer.");
     } finally {
@@ -301,50 +237,15 @@
 
   // --- what comes in -----------------------------------------------------------------------------
 
-  async function fetchJson(url) {
-    const response = await fetch(url, { credentials: "same-origin", headers: { Accept: "application/json" } });
-    if (response.status === 401) {
-      location.reload(); // logged out elsewhere: the page itself leads to the login form
-    }
-    if (!response.ok) {
-      throw new Error(`${url} answered ${response.status}`);
-    }
-    return response.json();
-  }
-
-  function takeNodes(found, asOf) {
-    if (!dtvn.model.overtaken(nodesAsOf, asOf)) {
+  const live = dtvn.ui.follow({
+    standing,
+    onLog: function (found, events) {
+      state = found;
+      drawLog(events === null ? null : Math.min(events.length, dtvn.model.LATEST_MAX));
+    },
+    onNodes: function (found) {
       nodes = found;
-      nodesAsOf = asOf;
-    }
-  }
-
-  const feed = dtvn.feed({
-    fetchSnapshot: () => fetchJson(urls.snapshotUrl),
-    onSnapshot: function (snapshot) {
-      clock = snapshot.now - Date.now() / 1000;
-      state = snapshot.log;
-      takeNodes(snapshot.nodes, snapshot.nodes_as_of);
-      drawLog(null);
       drawNodes();
-      root.removeAttribute("aria-busy");
-    },
-    onFrame: function (frame) {
-      const relation = dtvn.model.relation(state, frame);
-      if (relation === "next") {
-        state = dtvn.model.apply(state, frame);
-        drawLog(Math.min(frame.events.length, dtvn.model.LATEST_MAX));
-      }
-      return relation;
-    },
-    onNodes: function (found, asOf) {
-      takeNodes(found, asOf);
-      drawNodes();
-    },
-    onState: function (name) {
-      connection = name;
-      drawConnection();
-      at("stale").hidden = name !== "lost";
     },
   });
 
@@ -352,5 +253,5 @@
   setInterval(() => state && drawRate(), 1000);
 
   // For the tests: the page's own idea of the log, to be held against a fresh snapshot.
-  dtvn.page = { state: () => state, position: feed.position };
+  dtvn.page = { state: live.state, position: live.position };
 })();

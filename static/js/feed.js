@@ -2,7 +2,7 @@
  * The connection: a snapshot, then every frame after it, for ever. It reconnects by itself, resumes
  * where it was, and takes a fresh snapshot when the server says that too much was missed.
  *
- * dtvn.feed({fetchSnapshot, onSnapshot, onFrame, onNodes, onState}) -> {position()}
+ * dtvn.feed({fetchSnapshot, onSnapshot, onFrame, onNodes, onMessage, onState}) -> {position()}
  */
 dtvn.feed = function (page) {
   "use strict";
@@ -88,7 +88,6 @@ dtvn.feed = function (page) {
       retry = RETRY_FIRST;
       greeted = true;
       page.onState("live");
-      page.onNodes(message.nodes, message.nodes_as_of);
       resume();
     } else if (message.type === "events") {
       take(message);
@@ -96,6 +95,8 @@ dtvn.feed = function (page) {
       page.onNodes(message.nodes, message.as_of);
     } else if (message.type === "reset") {
       await reload();
+    } else if (message.type !== "pong") {
+      page.onMessage(message);
     }
   }
 

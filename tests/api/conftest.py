@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,12 +12,17 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tests.api.learner import TableWriter
+from tests.api.living import LivingGateway
 from tests.hostcore.support import make_genesis
 from tickets.services import network
-from validators.api import health, keys
+from validators import genesis as g
+from validators.api import health, keys, members
 from validators.feed import progress
 from validators.gateway.fake import FakeGateway
-from validators.services import api_keys, nodes
+from validators.link import write_private
+from validators.models import MembershipChange
+from validators.node.layout import ClusterFolder
+from validators.services import api_keys, changes, nodes
 
 KEY = "dtvn_test_key_of_the_api_suite"
 
@@ -77,3 +83,41 @@ def fake(tables: TableWriter, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeG
 def api(fake: FakeGateway) -> Api:
     api_keys.store_api_key(KEY, label="suite")
     return Api()
+
+
+def work_off(row: MembershipChange, seconds: float) -> MembershipChange:
+    """What `up` does beside the API: here in the same thread."""
+    for _ in range(20):
+        if row.finished or changes.turn() is None:
+            break
+        row.refresh_from_db()
+    return row
+
+
+@pytest.fixture
+def living(tables: TableWriter, monkeypatch: pytest.MonkeyPatch) -> Iterator[LivingGateway]:
+    keys.forget()
+    monkeypatch.setattr(members.changes, "wait", work_off)
+    monkeypatch.setattr(changes, "ATTEMPT_PAUSE", 0.0)
+    monkeypatch.setattr(changes, "WORDS_WAIT", 0.3)
+    given = LivingGateway(make_genesis(4), principal="gateway", on_executed=tables.on_executed)
+    network.use(given)
+    nodes.register_nodes(["r0", "r1"])
+    api_keys.store_api_key(KEY, label="suite")
+    yield given
+    network.use(None)
+
+
+@pytest.fixture
+def town(living: LivingGateway) -> Api:
+    return Api()
+
+
+@pytest.fixture
+def folder(town: Api, settings: Any, tmp_path: Path) -> ClusterFolder:
+    """The data folder of a platform whose genesis lies where nodes look for it."""
+    settings.DATA = tmp_path
+    made = ClusterFolder(tmp_path)
+    made.create()
+    write_private(made.genesis, g.encode(make_genesis(4)))
+    return made

@@ -13,9 +13,9 @@ from tickets.machine.rows import TicketRow
 from validators.consensus.effects import ApplicationChange
 from validators.consensus.messages import Outcome
 from validators.consensus.verified import VerifiedBundle
-from validators.ledger.models import Counter, LedgerMeta, OperationRecord, Ticket
+from validators.ledger.models import Counter, LedgerMeta, OperationRecord, StateRow, Ticket
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
-from validators.ledger.state_rows import pack_ticket
+from validators.ledger.state_rows import pack_ticket, state_key, state_row
 
 
 def filled(model: type[models.Model], **known: Any) -> models.Model:
@@ -60,6 +60,7 @@ class TableWriter:
     ) -> None:
         counts: Count[str] = Count()
         self._write_tickets([change.row for change in changes if change.table == "ticket"], counts)
+        self._write_state([change for change in changes if change.table in ("principal", "retired")])
         self._write_operations(sequence, timestamp, bundle, outcomes, counts)
         for name, value in counts.items():
             counter, _ = Counter.objects.using("learner").get_or_create(name=name, defaults={"value": 0})
@@ -67,6 +68,15 @@ class TableWriter:
         progress = {"turn": sequence, "applied_sequence": sequence, "applied_timestamp": timestamp}
         if not LedgerMeta.objects.using("learner").update(**progress):
             filled(LedgerMeta, id=1, **progress).save(using="learner", force_insert=True)
+
+    @staticmethod
+    def _write_state(changes: list[ApplicationChange]) -> None:
+        rows = StateRow.objects.using("learner")
+        for change in changes:
+            rows.filter(key=state_key(change)).delete()
+            if change.row is not None:
+                key, row, check = state_row(change)
+                rows.bulk_create([StateRow(key=key, row=row, checksum=check)])
 
     @staticmethod
     def _write_tickets(rows: list[TicketRow], counts: Count[str]) -> None:

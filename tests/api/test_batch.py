@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import msgspec
@@ -121,3 +122,40 @@ def test_each_operation_needs_its_own_scope(api: Api) -> None:
         200,
         403,
     ]
+
+
+def test_r14_what_follows_a_piece_without_an_outcome_is_not_sent(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a batch of 10,000 would wait for ten pieces that nobody decides."""
+    sent: list[tuple[int, float]] = []
+    submit = fake.submit
+
+    def submit_and_lose_the_second(operations: Any, *, wait: float) -> Any:
+        sent.append((len(operations), wait))
+        fake.mute = len(sent) == 2
+        return submit(operations, wait=wait)
+
+    monkeypatch.setattr(fake, "submit", submit_and_lose_the_second)
+    response = api.post("tickets/batch", {"operations": [op("issue", f"T-{i}") for i in range(4_500)]})
+    assert [size for size, _ in sent] == [1_000, 1_000], "in pieces, one after the other"
+    assert all(wait < 10 for _, wait in sent), "an answer is out within ten seconds of the last outcome"
+    results = read(response)["data"]["results"]
+    assert [result["status"] for result in results] == [200] * 1_000 + [504] * 1_000 + [503] * 2_500
+    assert {result["code"] for result in results[2_000:]} == {"unavailable"}, "these may be sent as they are"
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_a_batch_that_takes_too_long_is_cut_between_two_pieces(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = importlib.import_module("tickets.services.batch")
+    monkeypatch.setattr(batch, "PIECE", 2)
+    submit = fake.submit
+
+    def submit_for_long(operations: Any, *, wait: float) -> Any:
+        monkeypatch.setattr(batch, "BATCH_SECONDS", -1.0)
+        return submit(operations, wait=wait)
+
+    monkeypatch.setattr(fake, "submit", submit_for_long)
+    assert statuses(api, *[op("issue", "A")] * 3) == [200, 409, 503]

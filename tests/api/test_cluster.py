@@ -11,7 +11,7 @@ import pytest
 from tests.api.conftest import Api, read
 from validators.gateway.collector import Answered
 from validators.gateway.fake import FakeGateway
-from validators.models import DesiredState, ManagedNode, NodeStatus
+from validators.models import DesiredState, ManagedNode, MembershipChange, NodeStatus
 from validators.node.keys import peer_id
 from validators.services import nodes
 
@@ -216,6 +216,21 @@ def test_status_is_bare(api: Api) -> None:
     assert status["nodes"] == read(api.get("nodes"))
 
 
+def test_members_whose_own_api_hangs_are_asked_over_their_links(
+    api: Api, fake: FakeGateway, settings: Any
+) -> None:
+    settings.SUPERVISOR = True
+    ManagedNode.objects.update(status=NodeStatus.STARTING)
+    assert api.get("tickets").status_code == 200
+    fake.down = {2, 3}
+    refused = api.get("tickets")
+    assert (refused.status_code, read(refused)["error"]) == (503, "the cluster is still starting up")
+    fake.down = {3}
+    assert api.get("tickets").status_code == 200
+    ManagedNode.objects.update(status=NodeStatus.STOPPED)
+    assert api.get("tickets").status_code == 503, "links of processes that were stopped say nothing"
+
+
 def wish(node: str) -> str:
     return ManagedNode.objects.get(pk=node).desired
 
@@ -245,7 +260,15 @@ def test_x30_a_name_no_node_can_have_is_400(api: Api, node_id: str) -> None:
 def test_c40_the_missing_node_id_is_said_exactly(api: Api) -> None:
     response = api.post("nodes", {})
     assert (response.status_code, read(response)["error"]) == (400, "node_id is required")
-    assert api.post("nodes", {"node_id": "r9"}).status_code == 404
+
+
+def test_a_name_that_is_no_member_asks_for_a_change_of_the_membership(api: Api) -> None:
+    assert api.post("nodes", {"node_id": "r9", "is_primary": True}).status_code == 409
+    assert not MembershipChange.objects.exists()
+    response = api.post("nodes", {"node_id": "r9"})
+    assert (response.status_code, read(response)) == (200, {"status": "starting", "node_id": "r9"})
+    change = MembershipChange.objects.get()
+    assert (change.wish["change"], change.wish["node_id"]) == ("add", "r9")
 
 
 def test_x7_the_log_lists_what_was_applied_in_order(api: Api) -> None:

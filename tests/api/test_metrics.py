@@ -34,6 +34,18 @@ def test_programs_of_this_machine_read_it_as_it_is(api: Api) -> None:
     assert scrape(REMOTE_ADDR="::1").value("dtvn_platform_database_up") == 1
 
 
+def test_what_nobody_foresaw_is_counted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    before = scrape().value("dtvn_platform_unforeseen_errors_total")
+    assert api.get("tickets?limit=x").status_code == 400
+    assert scrape().value("dtvn_platform_unforeseen_errors_total") == before
+    monkeypatch.setattr("validators.api.cluster.read_limit", broken)
+    assert api.get("consensus/logs").status_code == 503
+    assert scrape().value("dtvn_platform_unforeseen_errors_total") == before + 1
+
+
 @pytest.mark.parametrize(
     "meta",
     [

@@ -48,6 +48,30 @@ ROUTES: list[tuple[str, str, str | None]] = [
     ("POST", "/api/v1/nodes/r0/restart", "admin"),
     ("GET", "/api/v1/nodes/r0/stats", None),
     ("GET", "/api/v1/nodes/r0/tickets/T", None),
+    ("GET", "/api/v1/members", None),
+    ("POST", "/api/v1/members", "admin"),
+    ("POST", "/api/v1/members/preview", "admin"),
+    ("DELETE", "/api/v1/members/r9", "admin"),
+    ("POST", "/api/v1/members/r9/rotate", "admin"),
+    ("PATCH", "/api/v1/parameters", "admin"),
+    ("GET", "/api/v1/changes", None),
+    ("GET", "/api/v1/changes/1", None),
+    ("DELETE", "/api/v1/changes/1", "admin"),
+    ("GET", "/api/v1/principals", None),
+    ("POST", "/api/v1/principals", "admin"),
+    ("GET", "/api/v1/principals/gateway", None),
+    ("PATCH", "/api/v1/principals/gateway", "admin"),
+    ("DELETE", "/api/v1/principals/gateway", "admin"),
+    ("POST", "/api/v1/principals/gateway/rotate", "admin"),
+    ("GET", "/api/v1/openapi.json", None),
+    ("GET", "/api/v1/simulator", None),
+    ("POST", "/api/v1/simulator/start", "admin"),
+    ("POST", "/api/v1/simulator/stop", "admin"),
+    ("GET", "/api/v1/simulator/output", None),
+    ("GET", "/api/v1/simulator/results", None),
+    ("GET", "/api/v1/simulator/runs", None),
+    ("GET", "/api/v1/simulator/runs/1", None),
+    ("GET", "/api/v1/simulator/runs/1/trace", None),
 ]
 IDS = [f"{method} {path}" for method, path, _scope in ROUTES]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -91,17 +115,21 @@ UNKNOWN = [
     "/api/v1/tickets/T/",
     "/api/v2/tickets",
     "/api/v1/nodes/",
-    "/api/v1/simulator",
+    "/api/v1/simulator/",
+    "/api/v1/simulator/runs/x",
     "/api/v1/nodes/r0/fly",
 ]
 
 
 @pytest.mark.parametrize("path", UNKNOWN)
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_x16_an_unknown_path_is_404_json_whoever_asks(api: Api, path: str, method: str) -> None:
-    for caller in (api, Api(None)):
-        response = caller.call(method, path)
-        assert (response.status_code, read(response)["success"]) == (404, False)
+def test_x16_an_unknown_path_is_404_json_to_those_who_may_ask(api: Api, path: str, method: str) -> None:
+    response = api.call(method, path)
+    assert (response.status_code, read(response)["success"]) == (404, False)
+    stranger = Api(None).call(method, path)
+    assert (stranger.status_code, read(stranger)) == (401, {"error": UNAUTHORIZED}), (
+        "spec 1.6: every path below /api/"
+    )
 
 
 def test_two_slashes_at_the_start_are_404(api: Api) -> None:
@@ -130,6 +158,14 @@ def test_c43_every_401_of_the_platform_is_exact(
 ) -> None:
     assert read(Api(None).call(method, path)) == {"error": UNAUTHORIZED}
     assert read(Api("wrong").call(method, path)) == {"error": UNAUTHORIZED}
+
+
+@pytest.mark.parametrize("path", sorted({path for _method, path, _scope in ROUTES}))
+def test_c43_the_key_comes_before_the_method(fake: FakeGateway, path: str) -> None:
+    for method in (*METHODS, "TRACE", "BREW"):
+        assert read(Api(None).call(method, path)) == {"error": UNAUTHORIZED}, method
+        assert Api("wrong").call(method, path).status_code == 401, method
+    assert Api(None).call("HEAD", path).status_code == 401
 
 
 @pytest.fixture

@@ -87,6 +87,8 @@ def test_nothing_said_is_nothing_changed(tmp_path: Path, text: str) -> None:
             "node:\n  listen_port: 1\n",
             ":2: node.listen_port: unknown key; the nearest is network.listen_port",
         ),
+        ("port: 4001\n", ":1: port: unknown section; the nearest is api.port"),
+        ("total_nodes: 7\n", ":1: total_nodes: unknown section; the nearest is consensus.total_nodes"),
         ("consens:\n  total_nodes: 7\n", ":1: consens: unknown section; the nearest is consensus"),
         ("api:\n  key: geheim\n", ":2: api.key: no secrets in files; say it by DTVN_API_KEY"),
         ("node:\n  id: a\n  id: b\n", ":3: node.id: stands twice (first at "),
@@ -113,6 +115,12 @@ def test_nothing_said_is_nothing_changed(tmp_path: Path, text: str) -> None:
 )
 def test_a_mistake_is_one_line_with_place_and_key(tmp_path: Path, text: str, message: str) -> None:
     assert problem(tmp_path, text).startswith(message)
+
+
+def test_a_mistake_is_told_of_though_a_flag_overrides_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "metrics:\n  port: x\n")
+    with pytest.raises(ConfigError, match=r":2: metrics\.port: 'x' is no whole number"):
+        resolve({"metrics_port": "9090"}, {}, path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"node:\n  id: \x07\n", b"x" * (1024 * 1024 + 1)])

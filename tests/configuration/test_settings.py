@@ -20,7 +20,7 @@ from validators.node.kept_ports import keep_ports, kept_port
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder, NodeFolder
 from validators.node.logs import log_as_told, node_logger
-from validators.node.options import MetricsOptions, NodeOptions, StartError
+from validators.node.options import ApiOptions, MetricsOptions, NodeOptions, StartError
 from validators.node.provision import create_demo_cluster
 from validators.node.settings import SETTINGS
 from validators.node.start import get_ready, settings_of
@@ -77,6 +77,11 @@ def test_every_setting_says_where_it_came_from(told: Told) -> None:
     assert not settings.given("node.data_dir")
 
 
+def test_a_word_that_cannot_be_printed_is_left_to_who_reads_the_words() -> None:
+    told = settings_of(vars(flags().parse(["-bootstrap", "a,\x01\xe9"])), {})
+    assert told["network.bootstrap_peers"] == r"a,'\x01\xe9'"
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
@@ -102,11 +107,14 @@ def test_a_mistake_names_the_flag_or_the_variable(
 
 def test_x18_each_key_of_the_file_takes_effect(told: Told, tmp_path: Path) -> None:
     peer = "/ip4/10.0.0.2/tcp/7002/p2p/12D3KooWLutZMPvGqmBRemeWiqK8czvxHzbaEjFGJadjdNAwBBsP"
+    page = tmp_path / "page"
+    page.mkdir()
+    (page / "index.html").write_text("<!doctype html>")
     told.write(
         {
             "node": {"id": "node1", "data_dir": str(tmp_path / "elsewhere")},
             "network": {"listen_port": 5001, "bootstrap_mode": True, "bootstrap_peers": [peer]},
-            "api": {"address": "127.0.0.1", "port": 8181, "enable_cors": False},
+            "api": {"address": "127.0.0.3", "port": 8181, "enable_cors": False, "static_dir": str(page)},
             "consensus": {
                 "is_primary": True,
                 "total_nodes": 5,
@@ -133,15 +141,11 @@ def test_x18_each_key_of_the_file_takes_effect(told: Told, tmp_path: Path) -> No
         remembered_max=500,
         status_idle=700_000_000,
         metrics=MetricsOptions(port=9191, host="127.0.0.2", needed=True),
+        api=ApiOptions(port=8181, host="127.0.0.3", cors=False, static=str(page), needed=True),
     )
     assert len(genesis.members) == 5
     assert genesis.parameters.view_timeout == 1_500_000
     assert genesis.parameters.checkpoint_interval == 20
-    assert (settings["api.address"], settings["api.port"], settings["api.enable_cors"]) == (
-        "127.0.0.1",
-        8181,
-        False,
-    )
 
 
 def test_what_all_members_share_must_be_what_genesis_says(told: Told) -> None:
@@ -203,11 +207,21 @@ def test_kept_ports_are_chosen_once(told: Told) -> None:
         kept_port(folders[0], "metrics")
 
 
-def test_flags_of_an_api_that_is_not_there_yet_are_said_to_do_nothing(told: Told) -> None:
-    told.options("-api-port", "8081", "-api-key", "geheim")
-    said = [warning for warning in told.warnings if "no effect" in warning]
-    assert [warning.partition(":")[0] for warning in said] == ["-api-port", "-api-key"]
+def test_the_api_is_closed_to_other_machines_unless_somebody_says_where_it_listens(told: Told) -> None:
+    assert told.options("-id", "node2").api == ApiOptions(port=8082, needed=True)
+    assert told.options("-host", "192.0.2.7", "-api-key", "geheim").api == ApiOptions(
+        port=8080, host="192.0.2.7", key="geheim", needed=True
+    )
+    assert told.warnings[-1].startswith("WARNING: -dev-keys"), "a key was given"
+    told.options("-host", "192.0.2.7", "-api-port", "8181")
+    assert "asks for no key" in told.warnings[-1]
+    assert told.options("-api-port", "0").api is None
     assert "geheim" not in "".join(told.warnings)
+
+
+def test_a_folder_without_a_page_is_no_static_folder(told: Told) -> None:
+    with pytest.raises(UsageError, match="-static-dir: there is no index"):
+        told.options("-static-dir", str(told.data))
 
 
 @pytest.fixture

@@ -95,6 +95,9 @@ class KeyValue:
     def epoch(self, number: int) -> None:
         return None
 
+    def governs(self, principal: str) -> bool:
+        return True
+
     def principal_key(self, name: str) -> bytes | None:
         return None
 

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from tests.consensus.helpers import MILLISECOND, WALL_START, Cluster
+from tests.consensus.helpers import MILLISECOND, WALL_START, Cluster, is_kind
+from tests.consensus.test_view_change import killed_primary
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
@@ -189,3 +190,30 @@ def test_row_15_a_batch_with_more_operations_than_anybody_votes_for_is_not_kept(
     assert cluster[1].told("body_refused")[0] == {"sequence": 1, "reason": "too_large"}
     assert digest not in cluster[1].core.bodies
     assert not cluster.messages(m.Prepare)
+
+
+def test_r29_a_suspicion_shown_by_another_counts_only_with_a_ground_of_ones_own() -> None:
+    """n = 7: a SUSPECT has no date. With an old one that a liar kept, who only joined three must not go."""
+    cluster = Cluster(7)
+    cluster.drop(is_kind(m.Suspect, m.SupplyFrames))
+    for sender, reason in ((5, "lie"), (6, "lie"), (1, "no_progress")):
+        cluster[3].hear(cluster[sender], cluster.sign(m.Suspect(0, sender, 1, reason)))
+    assert cluster[3].core.snapshot().suspicion == "joined"
+    kept = cluster.sign(m.Suspect(0, 2, 1, "no_progress"))
+    cluster[3].hear(cluster[5], cluster[5].signer.link(m.SupplyFrames((kept,))))
+    assert not cluster[3].core.snapshot().changing
+    cluster[3].core.suspicion.ground = "no_progress"
+    cluster[3].core.suspicion.evaluate()
+    assert cluster[3].core.snapshot().changing, "its own eyes, three others and the one shown are q"
+
+
+def test_row_14_whoever_enters_a_view_hands_what_waits_to_its_primary_at_once() -> None:
+    """Not with the next tick: a gate waits for it. Only m3 knows the request."""
+    cluster = killed_primary()
+    cluster.request("T-after", to=[3])
+    # From here on nobody's clock runs: what is not said on entering is not said.
+    while not all(node.core.views.is_active(1) for node in cluster.up()):
+        if not cluster.deliver():
+            cluster.advance(1, deliver=False)
+    cluster.stabilize()
+    assert [len(node.journal.log) for node in cluster.up()] == [2, 2, 2]

@@ -302,3 +302,28 @@ def test_a_follower_as_primary_is_replaced() -> None:
     cluster.advance(500)
     assert {node.core.snapshot().view for node in cluster.nodes} == {1}
     assert cluster.executed() == [1] * 4
+
+
+def test_r23_one_far_behind_is_dispensable_while_the_others_decide_without_it() -> None:
+    """Then it may rest, so that those that serve have the processor; when they wait for it, it may not."""
+    cluster = Cluster(4)
+    late = cluster[3]
+    late.crash()
+    busy(cluster, 100)
+    cluster.drop(is_kind(m.Entries))
+    late.restart()
+    assert not late.core.catch_up.is_dispensable(), "it knows nothing yet"
+    cluster.advance(1_500)
+    assert late.core.catch_up.is_dispensable()
+    cluster.advance(3_000)
+    assert late.core.executed == 0
+    assert not late.core.catch_up.is_dispensable(), "the others stand still"
+    busy(cluster, 5)
+    cluster.advance(1_000)
+    assert late.core.catch_up.is_dispensable()
+    cluster.heal()
+    cluster.advance(1_000)
+    assert late.core.executed == 105
+    busy(cluster, 5)
+    cluster.advance(100)
+    assert not late.core.catch_up.is_dispensable(), "and it serves like the others"

@@ -150,6 +150,21 @@ def test_r32_latency_from_first_sight_to_pre_prepare(
     assert judged.judgement.ground() == verdict
 
 
+def test_r32_one_stall_of_a_healthy_primary_is_one_observation() -> None:
+    """Twenty batches waited while its disk or its processor was away for half a second, and came at once."""
+    judged = Judged()
+    core = judged.core
+    for sequence in range(1, 101):
+        stalled = 40 <= sequence < 60
+        core.now.monotonic += (1 if stalled else 50) * MILLISECOND
+        waited = 500 if stalled else 5
+        opened = core.now.monotonic - 20 * MILLISECOND
+        core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, carried=False, opened=opened)
+        item = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=True)
+        judged.judgement.on_executed(sequence, 17, [item])
+        assert judged.judgement.ground() is None
+
+
 def test_r32_views_longer_ago_than_five_are_forgotten() -> None:
     judged = Judged()
     for earlier in (10_000, 5_000, 5_000, 5_000, 5_000, 5_000):

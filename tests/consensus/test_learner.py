@@ -75,6 +75,42 @@ def test_it_leaves_a_silent_source() -> None:
     assert cluster.learner.log == cluster[1].log
 
 
+def test_r28_a_race_won_by_others_changes_no_source() -> None:
+    """Under load who is asked in between is first now and then: that is no reason to leave the source."""
+    cluster = Following()
+    for number in range(30):
+        cluster.work(3)
+        cluster.request(f"T-race-{number}")
+        cluster.advance(300)  # another member is asked, and has it before the source's word comes
+        cluster.push()
+    assert cluster.learner.core.source == 0
+    assert cluster.learner.told("source_changed") == []
+    assert cluster.learner.log == cluster[0].log
+
+
+def test_r28_a_source_that_holds_entries_back_is_left() -> None:
+    """It brings some, to seem alive, while others have many more."""
+    cluster = Following()
+    cluster.work(2)
+    for number in range(12):
+        for more in range(10):
+            cluster.request(f"T-{number}-{more}")
+        cluster.advance(5)
+        held = cluster.follows.get(0)
+        if held is not None:
+            one = cluster[0].journal.range(held, held)
+            cluster.post(cluster[0], cluster.learner, cluster[0].signer.link(one))
+            cluster.follows[0] = held + 1
+            cluster.stabilize()
+        cluster.advance(300)
+        if cluster.learner.core.source != 0:
+            break
+    assert len(cluster.learner.told("source_changed")) == 1
+    cluster.advance(1_100)
+    cluster.push()
+    assert cluster.learner.log == cluster[1].log
+
+
 def test_a_gap_is_asked_for_at_once() -> None:
     """A push was lost; the next one shows it, and the learner follows again from where it is."""
     cluster = Following()

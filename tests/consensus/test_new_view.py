@@ -98,6 +98,18 @@ def test_the_worked_example_of_the_module() -> None:
     assert [(p.sender, p.view, p.sequence) for p in carried] == [(1, 5, 11), (1, 5, 12), (1, 5, 13)]
 
 
+@pytest.mark.parametrize(("old", "new"), [(A, B), (B, A)])
+@pytest.mark.parametrize("later", [0, 2])
+def test_r33_the_higher_view_wins_whatever_its_digest_and_whoever_shows_it(
+    old: bytes, new: bytes, later: int
+) -> None:
+    """What was prepared in view 2 may be committed there; what view 0 prepared can not be, any more."""
+    forge = Forge()
+    proofs = {0: forge.proof(0, 1, old), 2: forge.proof(0, 1, old)} | {later: forge.proof(2, 1, new)}
+    claims = [forge.claim(forge.change(i, 5, 0, *([proofs[i]] if i in proofs else []))) for i in range(3)]
+    assert plan(claims).digests == ((1, new),)
+
+
 def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> None:
     """indy-plenum #1506: stable checkpoints 20, 10 and 0 among q VIEW-CHANGEs; the proof decides."""
     forge = Forge()
@@ -231,6 +243,20 @@ def test_row_4_d_view_changes_for_different_views_do_not_mix() -> None:
     usurper.tell(usurper.new_view(carried=[]))
     snapshot = usurper.cluster[0].core.snapshot()
     assert snapshot.view == 0 or snapshot.changing
+
+
+def test_row_4_e_one_view_change_under_two_names_is_no_quorum() -> None:
+    """So the batch that m3 prepared would be lost: m3's own VIEW-CHANGE is left out, m1's counts twice."""
+    usurper = Usurper()
+    cluster = usurper.cluster
+    for sender in (1, 2):
+        cluster[3].hear(cluster[sender], usurper.changes[sender])
+    named = [(0, usurper.digest(1)), (1, usurper.digest(1)), (2, usurper.digest(2))]
+    cluster[3].hear(cluster[1], usurper.new_view(named=named, carried=[]))
+    # m3 wishes for what m0 is said to have signed, and is given m1's.
+    cluster[3].hear(cluster[1], usurper.changes[1])
+    assert not cluster[3].core.views.is_active(1)
+    assert [each["code"] for each in cluster[3].told("evidence")] == ["bad_new_view"]
 
 
 def test_a_waiting_replica_suspects_at_once_after_a_wrong_new_view() -> None:

@@ -66,9 +66,9 @@ def test_r31_a_pong_nobody_asked_for_measures_nothing() -> None:
     assert cluster[0].hear(cluster[1], answer) is not None, "one answer for one question"
 
 
-def busy_cluster(members: int = 4) -> Cluster:
+def busy_cluster(members: int = 4, requests: int = 3) -> Cluster:
     cluster = Cluster(members)
-    for number in range(3):
+    for number in range(requests):
         cluster.request(f"T-{number}")
         cluster.stabilize()
     cluster.advance(200)

@@ -10,7 +10,7 @@ import pytest
 
 from simulator.cluster import Cluster
 from simulator.node import Costs
-from tests.consensus.world import MILLISECOND, SECOND, Callers, m, make, notes, views
+from tests.consensus.world import MILLISECOND, SECOND, Callers, looks, m, make, notes, views
 from validators import canonical
 from validators.consensus.judgement import SLOW, UNFAIR
 from validators.consensus.replica import Replica
@@ -39,7 +39,7 @@ def last_second(cluster: Cluster, callers: list[Callers]) -> float:
 
 
 @pytest.mark.parametrize("members", [4, 7])
-def test_r32_a_primary_that_delays_each_proposal_loses_its_office(members: int) -> None:
+def test_p21_r32_a_primary_that_delays_each_proposal_loses_its_office(members: int) -> None:
     """Row 21: 680 ms, below T. Throughput returns to 90 % of what an honest primary gives."""
     cluster = make(21, members=members, liars={"r0": "sluggard"})
     suspected = notes(cluster, "suspected")
@@ -48,6 +48,8 @@ def test_r32_a_primary_that_delays_each_proposal_loses_its_office(members: int) 
     assert cluster.world.run_for(15 * SECOND, done=lambda: views(cluster) == {1})
     assert SLOW in {fields["reason"] for _name, fields in suspected}
     assert cluster.world.time - began < 10 * SECOND
+    patience = {look.timeout for look in looks(cluster).values()}
+    assert patience == {800 * MILLISECOND}, "nothing else was late: a liar could wait for T to rise"
     cluster.world.run_for(SECOND)
     assert last_second(cluster, callers) >= 0.9 * clean_rate(members, 1, seed=21)
     assert views(cluster) == {1}

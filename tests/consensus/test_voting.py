@@ -151,6 +151,17 @@ def test_row_16_a_primary_whose_clock_is_wrong_gets_no_prepare(hours: int) -> No
     assert cluster[1].core.snapshot().slots[0].withheld == Reason.BAD_TIMESTAMP.value
 
 
+@pytest.mark.parametrize(("seconds", "failures", "voted"), [(-3, 0, False), (-3, 3, True), (3, 3, False)])
+def test_r3_a_proposal_may_be_as_old_as_the_cluster_is_slow_and_never_newer(
+    seconds: int, failures: int, *, voted: bool
+) -> None:
+    """What every backup looks at late would be withheld by all, in every view (docs/decisions/0095)."""
+    cluster = Cluster(4)
+    cluster[1].core.suspicion.failures = failures
+    cluster[1].hear(cluster[0], make_proposal(cluster, "T-1", shift=seconds * 1_000_000))
+    assert bool(cluster.messages(m.Prepare, source=1)) is voted
+
+
 def test_row_16_a_backup_whose_clock_is_wrong_still_takes_part_in_what_others_prepare() -> None:
     """R21: it withholds its own PREPARE only; with q - 1 of others it commits and executes."""
     cluster = Cluster(4)
@@ -191,6 +202,7 @@ def test_row_16_a_carried_batch_keeps_its_time_without_a_clock_check() -> None:
         ("empty", Reason.BAD_BATCH),
         ("twice", Reason.DUPLICATE_REQUEST),
         ("executed", Reason.DUPLICATE_REQUEST),
+        ("beside a change of the membership", Reason.BAD_BATCH),
     ],
 )
 def test_r19_a_fresh_proposal_is_refused_for_its_content(what: str, reason: Reason) -> None:
@@ -198,11 +210,25 @@ def test_r19_a_fresh_proposal_is_refused_for_its_content(what: str, reason: Reas
     frame = cluster.request("T-1")
     cluster.stabilize()
     fresh = cluster.bundle("T-2")
+    change = cluster.client.sign(
+        m.Bundle(
+            0,
+            "gateway",
+            b"client-1",
+            (1, 0),
+            9,
+            0,
+            (m.Operation("reconfigure", "", "", "actor", "", 1 << 60, b"", b""),),
+        )
+    )
     bad = {
         "origin": lambda: make_proposal(cluster, "T-3", sequence=2, origin_view=3),
         "empty": lambda: make_proposal(cluster, "", sequence=2, requests=()),
         "twice": lambda: make_proposal(cluster, "", sequence=2, requests=(fresh, fresh)),
         "executed": lambda: make_proposal(cluster, "", sequence=2, requests=(frame,)),
+        "beside a change of the membership": lambda: make_proposal(
+            cluster, "", sequence=2, requests=(fresh, change)
+        ),
     }[what]()
     cluster.sent.clear()
     cluster[1].hear(cluster[0], bad)

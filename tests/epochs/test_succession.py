@@ -59,6 +59,29 @@ def test_r35_a_newcomer_joins_and_votes_in_the_next_epoch() -> None:
     assert world.epoch_of[world.now.after + 1] == 1
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_r35_the_smallest_clusters_grow_too(members: int, seed: int) -> None:
+    """There is nobody else to ask, and the newcomer is needed for everything that follows."""
+    world = founded(seed, members=members)
+    grow(world, f"n{members}")
+    arrived(world)
+    assert world.boxes[f"n{members}"].core.voting
+
+
+def test_r35_a_newcomer_whose_source_alone_is_left_of_the_first_members_comes_after() -> None:
+    world = founded()
+    for name in ("n4", "n5", "n6", "n7"):
+        grow(world, name)
+    arrived(world)
+    for name in ("n0", "n2", "n3"):
+        world.reconfigure(leaves=name)
+    arrived(world)
+    for name in ("n0", "n2", "n3"):
+        world.boxes[name].crash()
+    enlist(world, "n8")
+
+
 def test_row_18_four_to_seven_and_back_to_four() -> None:
     world = founded()
     for name in ("n4", "n5", "n6"):
@@ -166,6 +189,19 @@ def test_r36_words_of_life_older_than_thirty_seconds_count_no_more() -> None:
     world.reconfigure(joins=[world.member("n4")])
 
 
+def test_r20_no_change_leads_to_an_epoch_that_nobody_could_enter() -> None:
+    """A VIEW-CHANGE over the wire limit: `build` refuses it, in every node at once and for good."""
+    world = founded()
+    wide = replace(world.now.parameters, checkpoint_interval=4_000)
+    assert world.do(world.change(parameters=(wide,))) == "malformed"
+    widest = replace(world.now.parameters, checkpoint_interval=3_000)
+    world.reconfigure(parameters=(widest,))
+    arrived(world)
+    enlist(world, "n4")
+    assert world.do(world.change(joins=[world.member("n4")])) == "full"
+    arrived(world)
+
+
 def test_r37_leaving_four_members_takes_an_explicit_word() -> None:
     world = founded()
     assert world.do(world.change(leaves="n3")) == "too_few_members"
@@ -233,6 +269,28 @@ def test_r35_what_waits_when_an_epoch_ends_is_decided_in_the_next() -> None:
     assert {world.client.code(digest) for digest in asked} == {"ok"}
     assert {world.epoch_of[world.client.done[digest][0]] for digest in asked} >= {1}
     arrived(world)
+
+
+def test_r35_who_asked_only_once_is_answered_though_the_epoch_ended_meanwhile() -> None:
+    """What waited goes into the pools of the next epoch: nobody need say it again."""
+    world = founded()
+    said: set[bytes] = set()
+    say = world.client._say
+
+    def once(digest: bytes) -> None:
+        if digest not in said:
+            said.add(digest)
+            say(digest)
+
+    world.client._say = once  # type: ignore[method-assign]
+    world.hold = (m.Commit, m.SupplyFrames)
+    world.client.ask(world.change(leaves="n3", allow_small=True))
+    world.run(50 * MILLISECOND)
+    asked = [world.client.ask(Issue(), f"T-{number}") for number in range(5)]
+    world.run(50 * MILLISECOND)
+    world.hold = ()
+    assert world.run(30 * SECOND, lambda: not world.client.waiting)
+    assert {world.epoch_of[world.client.done[digest][0]] for digest in asked} == {1}
 
 
 def test_r35_nothing_is_proposed_or_prepared_above_a_change_that_is_under_way() -> None:

@@ -11,8 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from simulator.chance import Dice
-from simulator.disk import VirtualDisk
+from simulator.disk import VOTES_AGAIN, VirtualDisk
 from simulator.scheme import Keyring
 from tickets.machine import Barrier, Command, OpenSession, Reconfigure, TicketApplication, build
 from validators import canonical, quorum
@@ -25,7 +27,8 @@ from validators.consensus.learner import Learner
 from validators.consensus.replica import Replica
 from validators.consensus.succession import EPOCH
 from validators.consensus.verified import Inbound, Peer
-from validators.host import EpochOver, Host, TurnLost
+from validators.crossing import Crossing
+from validators.host import EpochOver, Host, Installed, TurnLost
 from validators.wire import Door, FrameSigner, decode_envelope
 
 MILLISECOND = 1_000_000
@@ -38,10 +41,14 @@ CLIENT = b"client00"
 class Keys:
     """wire.Keys out of what a node has executed."""
 
-    def __init__(self, application: TicketApplication) -> None:
+    def __init__(self, application: TicketApplication, present: ms.Membership | None = None) -> None:
         self._application = application
+        self._present = present
 
     def member_key(self, epoch: int, index: int) -> bytes | None:
+        if self._present is not None and epoch == self._present.epoch:
+            members = self._present.members
+            return members[index].public_key if index < len(members) else None
         return self._application.member_key(epoch, index)
 
     def principal_key(self, name: str) -> bytes | None:
@@ -91,15 +98,19 @@ class Box:
             ms.founding(world.genesis) if kept is None else canonical.decode(ms.Membership, kept.value)
         )
         if self.index is None and self.next_key:
-            self.key, self.next_key = self.next_key, ""
+            before, self.key = self.key, self.next_key
+            self.next_key = ""
             if self.index is None:
-                self.key, self.next_key = self.next_key or self.key, self.key
+                self.key, self.next_key = before, self.key
+            else:  # this key has never voted
+                self.disk.voting, self.disk.states["voting"] = True, VOTES_AGAIN
         scheme = world.keyring.scheme
         self.application = TicketApplication(world.genesis, world.cluster, verify=scheme.verify)
-        keys = Keys(self.application)
+        keys = Keys(self.application, self.membership)
         signer = FrameSigner(world.cluster, world.keyring.pair(self.key)[1], keys, scheme=scheme)
         name = None if self.index is None else self.name
         config = configuration.build(world.genesis, world.cluster, name, self.membership)
+        config = replace(config, transfer_lag=world.far)
         if name is None:
             self.core = Learner(config, signer, self.application)
         else:
@@ -115,6 +126,15 @@ class Box:
             watcher=self,
             answer_query=lambda query: m.Answer(query.number, "", "{}"),
             epoch=config.epoch,
+            crossing=Crossing(
+                world.genesis,
+                self.membership,
+                name=self.name,
+                keys=sorted(self.link_keys),
+                far=world.far,
+                patience=config.transfer_patience,
+                scheme=scheme,
+            ),
         )
         self._guard(self.host.start)
         self._rest()
@@ -123,6 +143,12 @@ class Box:
         self.host = None
         self.inbox.clear()
         self.disk.crash()
+
+    def wipe(self) -> None:
+        """Another disk; its node follows until it may vote again (R11)."""
+        self.crash()
+        self.disk = VirtualDisk(self.world.dice.fork(f"another disk {self.name}"), voting=False)
+        self.boot()
 
     def alive(self) -> ms.Alive:
         """Its signed word of life (R36), under the key that it will have."""
@@ -212,6 +238,10 @@ class Box:
             step()
         except TurnLost as lost:
             cause = lost.__cause__
+            if isinstance(cause, Installed):
+                self.host = None
+                self.boot()
+                return
             if not isinstance(cause, EpochOver):
                 raise
             self.host = None
@@ -286,8 +316,10 @@ class Client:
 class World:
     """n founding members, spare machines, one client; everything follows from the seed."""
 
-    def __init__(self, seed: int | str, *, members: int = 4, interval: int = 10) -> None:
+    def __init__(self, seed: int | str, *, members: int = 4, interval: int = 10, far: int = 1_000) -> None:
         self.seed = seed
+        self.far = far
+        """Sequences behind from which on a state is fetched instead of the log."""
         self.dice = Dice(f"epochs {seed}")
         self.time = 0
         self.keyring = Keyring(real=False)

@@ -133,6 +133,50 @@ def test_nobody_lists_a_key_that_is_not_his(tmp_path: Path, pair: list[Party]) -
         c.with_record(c.decode(pair[0].file.read_bytes()), stolen)
 
 
+@pytest.mark.parametrize(
+    ("wish", "complaint"),
+    [
+        (("--members", 0), "a cluster has 1 to 31, not 0"),
+        (("--members", 4, "--checkpoint-interval", 3_178), "3178 is too long for a cluster of 4"),
+        (("--members", 31, "--checkpoint-interval", 578), "578 is too long for a cluster of 31"),
+        (("--members", 4, "--batch-operations-max", 5_001), "5001 is not between 1 and 5000"),
+    ],
+)
+def test_r20_terms_that_nobody_could_live_in_are_never_proposed(
+    tmp_path: Path, wish: tuple[object, ...], complaint: str
+) -> None:
+    out = tmp_path / "draft.genesis"
+    said = Said("init", "--name", "Cup final", "--out", out, *wish)
+    assert (said.code, complaint in said.error, out.exists()) == (1, True, False)
+
+
+def test_r20_such_terms_are_not_joined_either(tmp_path: Path, draft: Path) -> None:
+    """Somebody made the file by other means."""
+    party = Party(tmp_path, "venue")
+    good = c.decode(draft.read_bytes())
+    terms = replace(good.terms, parameters=replace(good.terms.parameters, checkpoint_interval=4_237))
+    party.file.parent.mkdir()
+    party.file.write_bytes(c.encode(replace(good, terms=terms)))
+    said = party.joins(41001)
+    assert (said.code, "4237 is too long for a cluster of 2" in said.error) == (1, True)
+
+
+def test_an_address_that_cannot_be_dialled_is_refused_at_once(tmp_path: Path, draft: Path) -> None:
+    """Not when all have joined and the first one seals."""
+    place = ("--data-dir", tmp_path / "data", "--id", "venue", "--host", "node_1", "--port", 41001)
+    said = Said("join", draft, *place)
+    assert (said.code, "gives no address that others could dial" in said.error) == (1, True)
+
+
+def test_two_members_at_one_address_are_refused(tmp_path: Path, draft: Path) -> None:
+    first, second = (Party(tmp_path, name) for name in ("promoter", "venue"))
+    for party in (first, second):
+        party.receives(draft)
+        assert party.joins(41001).code == 0
+    said = first.seals(second.file)
+    assert (said.code, "'promoter' and 'venue' give one address, 127.0.0.1:41001" in said.error) == (1, True)
+
+
 def test_one_name_one_record(tmp_path: Path, draft: Path, pair: list[Party]) -> None:
     twin = Party(tmp_path / "elsewhere", "venue")
     twin.receives(draft)

@@ -41,7 +41,7 @@ def test_the_platform_shows_nodes_that_it_does_not_run(venue: Party, forgotten: 
     assert (founded.name, remark) == ("Cup final", "")
     own = preparation.own_members(folder, founded)
     assert own == ["venue"]
-    preparation.register_cluster(founded, own)
+    preparation.register_cluster(folder, founded, own)
     network.use(FakeGateway(founded, principal="venue-gateway"))
     assert {node["id"]: node["external"] for node in node_objects()} == {
         "auditor": True,

@@ -5,7 +5,7 @@ import pytest
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
 from validators import quorum
 from validators.consensus import messages as m
-from validators.gateway.collector import Collector, OperationTooLarge, Overloaded
+from validators.gateway.collector import QUORUM_GRACE, Collector, OperationTooLarge, Overloaded
 from validators.wire import link_frame
 
 
@@ -152,6 +152,42 @@ def test_r34_the_first_timeout_follows_the_p99_and_stays_within_its_bounds() -> 
     assert to_whom(desk) == [0, 1, 2, 3]
 
 
+def sendings_to_all(desk: Desk, end: int) -> list[int]:
+    """Milliseconds, in steps of ten, after which a bundle that nobody answers goes to all members."""
+    desk.submit(operation("late", valid=60), wait=10 * SECOND)
+    desk.sent.clear()
+    times = []
+    for elapsed in range(10, end, 10):
+        desk.pass_time(10 * MILLISECOND)
+        if to_whom(desk) == [0, 1, 2, 3]:
+            times.append(elapsed)
+    return times
+
+
+def test_r34_a_slow_cluster_is_told_once_and_then_at_the_pace_of_its_answers() -> None:
+    """Under load every answer outlasts the first timeout: telling all members of everything every 300 ms
+    would cost them more than the operations themselves."""
+    desk = Desk()
+    for i in range(32):
+        desk.submit(operation(f"T-{i}", valid=60))
+        frames = desk.bundles()
+        desk.pass_time(500 * MILLISECOND)
+        desk.answer(*frames)
+    assert sendings_to_all(desk, 4_000) == [300, 1_300, 2_300, 3_300]
+
+
+@pytest.mark.parametrize("answers", [0, 32])
+def test_r34_silence_after_quick_answers_is_met_quickly(answers: int) -> None:
+    """A primary that dies: what was sent to it goes to all, and soon again."""
+    desk = Desk()
+    for i in range(answers):
+        desk.submit(operation(f"T-{i}"))
+        desk.pass_time(2 * MILLISECOND)
+        desk.answer(*desk.bundles())
+    first = 100 if answers else 300
+    assert sendings_to_all(desk, 1_900)[:3] == [first, 2 * first, 4 * first]
+
+
 def test_r14_a_bundle_is_sent_again_until_nothing_in_it_can_be_valid() -> None:
     desk = Desk()
     desk.submit(operation(valid=5), wait=2 * SECOND)
@@ -176,7 +212,7 @@ def test_r14_without_a_quorum_nothing_is_sent_and_the_call_is_refused() -> None:
     desk = Desk()
     desk.collector.connected(frozenset({0, 1}), desk.now)
     call = desk.submit(operation())
-    desk.pass_time(1_001 * MILLISECOND)
+    desk.pass_time(QUORUM_GRACE + MILLISECOND)
     assert desk.codes(call) == ("unavailable",)
     assert desk.bundles() == []
     again = desk.submit(operation())
@@ -194,7 +230,7 @@ def test_r14_where_nobody_ever_connected_a_call_is_refused_after_the_grace() -> 
     )
     call = desk.submit(operation())
     assert desk.codes(call) is None
-    desk.pass_time(1_001 * MILLISECOND)
+    desk.pass_time(QUORUM_GRACE + MILLISECOND)
     assert desk.codes(call) == ("unavailable",)
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tests.gateway.support import SECOND, Desk, Executed, operation
 from tickets.machine.leaf import subtree
-from validators import quorum
+from tickets.machine.principals import ShownPrincipal
+from validators import canonical, quorum
+from validators import genesis as g
 from validators.consensus import messages as m
 from validators.wire import link_frame
 
@@ -210,3 +212,25 @@ def test_no_frame_of_a_member_raises(member: int, noise: bytes, kind: int) -> No
     desk.receive(member, noise)
     desk.receive(member, msgspec.msgpack.encode((kind, noise, b"", b"")))
     desk.pass_time(SECOND)
+
+
+def test_p15_an_outcome_is_as_large_as_its_kind_of_operation_can_make_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of about 13 members with long names the outcome of a change was refused, and only its code told."""
+    members = tuple(g.Member("m" * 62 + f"{n:02}", bytes(32), "h" * 253, 65_000) for n in range(31))
+    grants = tuple(g.Grant(f"{n:02}" + "\U0001f39f" * 62, "operate") for n in range(64))
+    listed = ShownPrincipal("p" * 64, g.Principal("p" * 64, bytes(32), grants))
+    shown = {
+        "reconfigure": canonical.encode((9_999, members)),
+        "limit_principal": canonical.encode(listed),
+        "validate": bytes(6_000),
+    }
+    found = {}
+    for kind, state in shown.items():
+        desk = Desk()
+        monkeypatch.setattr(desk.members, "_apply", lambda _operation, state=state: m.Outcome("ok", state))
+        call = desk.submit(operation(kind=kind))
+        desk.answer(*desk.bundles())
+        found[kind] = None if call not in desk.completed else desk.completed[call].results[0].state
+    assert found == shown | {"validate": None}, "a ticket's state is never so large: a liar's is not kept"

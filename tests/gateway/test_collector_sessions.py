@@ -1,7 +1,11 @@
 """A session that rests or is evicted: what moves to another one, and what is still listened to (R12-R14)."""
 
+from msgspec.structs import replace
+
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
+from validators.consensus.membership import founding
 from validators.consensus.sessions import WINDOW
+from validators.gateway.collector import QUORUM_GRACE
 
 
 def test_a_session_that_rested_is_replaced_before_use() -> None:
@@ -75,7 +79,7 @@ def test_r14_what_was_sent_never_becomes_unavailable_by_losing_its_session() -> 
     evicted(desk, frame)
     fresh = desk.submit(operation("T-2", nonce=b"o"), wait=5 * SECOND)
     desk.collector.connected(frozenset({2, 3}), desk.now)
-    desk.pass_time(2 * SECOND)
+    desk.pass_time(QUORUM_GRACE + MILLISECOND)
     assert desk.codes(fresh) == ("unavailable",)
     assert desk.codes(call) is None, "answers to what was sent may still come"
     desk.collector.tick(desk.now)
@@ -180,3 +184,92 @@ def test_r12_a_starved_bundle_does_not_push_later_ones_out_of_the_session_window
     assert desk.codes(call) is not None
     desk.answer(kept_back)
     assert desk.codes(starved) == ("ok",), "its answer still counts"
+
+
+def test_another_key_moves_what_nonces_protect_and_sends_nothing_under_the_old_name() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    bare = desk.submit(operation("T-1"), wait=9 * SECOND)
+    safe = desk.submit(operation("T-2", nonce=b"n"), wait=9 * SECOND)
+    before = desk.bundles()
+    assert {desk.members.read(frame)[0].principal for frame in before} == {"gateway"}
+    assert desk.collector.flies()
+    desk.collector.rekey("gateway#1", desk.members.paper.signer("gateway"), desk.now)
+    desk.settle()
+    (opening,) = desk.bundles()
+    assert desk.members.read(opening)[0].principal == "gateway#1"
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    bundle = desk.members.read(moved)[0]
+    assert (bundle.principal, [op.ticket for op in bundle.operations]) == ("gateway#1", ["T-2"])
+    desk.answer(moved)
+    assert desk.codes(safe) == ("ok",)
+    assert desk.codes(bare) is None
+    desk.pass_time(9 * SECOND)
+    assert desk.codes(bare) == ("outcome_unknown",)
+
+
+def test_while_the_key_is_about_to_change_nothing_new_is_sent() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    desk.collector.held = True
+    call = desk.submit(operation("T-1"), wait=9 * SECOND)
+    assert desk.bundles() == []
+    desk.collector.rekey("gateway#1", desk.members.paper.signer("gateway"), desk.now)
+    desk.settle()
+    desk.answer(*desk.bundles())
+    desk.answer(*desk.bundles())
+    assert desk.codes(call) == ("ok",)
+
+
+def smaller_batches(desk: Desk) -> None:
+    """An epoch whose batches hold five operations begins while bundles are under way."""
+    founded = founding(desk.members.paper.genesis)
+    smaller = replace(founded, parameters=replace(founded.parameters, batch_operations_max=5))
+    desk.collector._begin(smaller, first_question=1_000)
+    desk.collector.connected(frozenset(range(4)), desk.now)
+
+
+def test_r20_a_bundle_that_became_too_large_on_its_way_goes_in_smaller_ones() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    safe = desk.submit(*(operation(f"T-{n}", nonce=b"n%d" % n) for n in range(12)))
+    bare = desk.submit(*(operation(f"B-{n}") for n in range(8)))
+    single = desk.submit(operation("S-1"))
+    frames = desk.bundles()
+    assert [len(desk.members.read(frame)[0].operations) for frame in frames] == [12, 8, 1]
+    for frame in frames:
+        for member in (1, 2):
+            desk.receive(member, desk.members.busy(frame, "too_large"))
+    assert desk.bundles() == [], "smaller ones would be as large: of that epoch nothing is proved yet"
+    smaller_batches(desk)
+    for frame in frames:
+        desk.receive(3, desk.members.busy(frame, "too_large"))
+    assert desk.codes(bare) == ("outcome_unknown",) * 8, (
+        "said at once: it may be executed, nothing protects it"
+    )
+    answered = []
+    while desk.codes(safe) is None:
+        sent = desk.bundles()
+        assert sent
+        answered += [len(desk.members.read(frame)[0].operations) for frame in sent]
+        desk.answer(*sent)
+    assert answered == [1, 5, 5, 2], "a session, and the call in three parts"
+    assert desk.codes(safe) == ("ok",) * 12
+    assert desk.codes(single) is None, "small enough: it is not given up"
+    desk.answer(frames[2])
+    assert desk.codes(single) == ("ok",)
+
+
+def test_r20_one_liar_that_calls_a_bundle_too_large_changes_nothing() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = desk.submit(*(operation(f"T-{n}", nonce=b"n%d" % n) for n in range(12)))
+    (frame,) = desk.bundles()
+    smaller_batches(desk)
+    for _ in range(3):
+        desk.receive(3, desk.members.busy(frame, "too_large"))
+    assert desk.codes(call) is None
+    assert desk.bundles() == []
+    desk.answer(frame)
+    assert desk.codes(call) == ("ok",) * 12

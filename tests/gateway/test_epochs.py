@@ -1,36 +1,63 @@
-"""A gateway follows the membership: f + 1 equal words, and what is under way is asked anew (R16, R35)."""
+"""A gateway follows the membership by hand-overs that prove it, and by nobody's word (R16, R35)."""
 
 from __future__ import annotations
 
+import base64
+
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from tests.hostcore.support import Paper, key_pair, operation
-from validators import canonical
+from tests.epochs.world import World
+from tests.hostcore.support import operation
 from validators.consensus import messages as m
 from validators.consensus.effects import Now
-from validators.consensus.membership import Membership, founding
-from validators.gateway.calls import Queue
+from validators.consensus.handover import HandOver
+from validators.consensus.membership import Membership
+from validators.gateway.calls import Queue, Result
 from validators.gateway.client import GenesisKeys
 from validators.gateway.collector import Collector
-from validators.genesis import Member
-from validators.wire import Door, decode_envelope, link_frame
+from validators.handovers import HANDOVERS, PAGE
+from validators.wire import Door, FrameSigner, decode_envelope, link_frame
 
 SECOND = 1_000_000_000
+
+
+class Town:
+    """A small world that went through three epochs, and what its members keep of them."""
+
+    def __init__(self, **parameters: int) -> None:
+        self.world = World("gateway")
+        self.world.open_session()
+        for name in ("n3", "n2", "n1"):
+            self.world.reconfigure(leaves=name, allow_small=True)
+        if parameters:
+            self.world.reconfigure(parameters=(replace(self.world.now.parameters, **parameters),))
+        self.world.run(5 * SECOND)
+        host = self.world.boxes["n0"].host
+        assert host is not None
+        self.told = [self._page(number) for number in range(4)]
+        self.handovers = [base64.b64decode(each) for each in self.told[0]]
+
+    def _page(self, first: int) -> list[str]:
+        host = self.world.boxes["n0"].host
+        assert host is not None
+        return msgspec.json.decode(host.handovers.answer(m.Query(0, HANDOVERS, (str(first),))).text)
 
 
 class Desk:
     """A collector whose members say what the test wants."""
 
-    def __init__(self) -> None:
-        self.paper = Paper(4)
-        self.keys = GenesisKeys(self.paper.genesis)
+    def __init__(self, town: Town) -> None:
+        world = town.world
+        self.keys = GenesisKeys(world.genesis)
+        scheme = world.keyring.scheme
         self.collector = Collector(
-            self.paper.genesis,
+            world.genesis,
             principal="gateway",
             client=b"12345678",
-            signer=self.paper.signer("gateway"),
-            door=Door(self.paper.cluster, self.keys),
+            signer=FrameSigner(world.cluster, world.keyring.pair("gateway")[1], self.keys, scheme=scheme),
+            door=Door(world.cluster, self.keys, scheme=scheme),
         )
         self.time = SECOND
         self.collector.connected(frozenset(range(4)), self.now)
@@ -39,68 +66,182 @@ class Desk:
     def now(self) -> Now:
         return Now(self.time, 1_700_000_000 * SECOND + self.time)
 
-    def asked(self) -> dict[int, m.Query]:
-        """Status questions to each member since the last call."""
+    def asked(self, what: str) -> dict[int, m.Query]:
+        """Questions of one kind to each member since the last call."""
+        frames = [(to, decode_envelope(frame)[1]) for to, frame in self.collector.take(self.now).send]
+        return {to: each for to, each in frames if isinstance(each, m.Query) and each.what == what}
+
+    def answer(self, member: int, query: m.Query, told: object) -> None:
+        text = msgspec.json.encode(told).decode()
+        self.collector.receive(member, link_frame(m.Answer(query.number, "", text)), self.now)
+
+    def claim(self, epoch: object, *members: int) -> dict[int, m.Query]:
+        """These members say that they live in `epoch`; what the collector asks them then."""
         self.time += 2 * SECOND
         self.collector.tick(self.now)
-        sent = self.collector.take(self.now).send
-        frames = [(member, decode_envelope(frame)[1]) for member, frame in sent]
-        return {member: message for member, message in frames if isinstance(message, m.Query)}
+        for member, query in self.asked("status").items():
+            if member in members:
+                self.answer(member, query, {"view": 0, "sequence": 9, "epoch": epoch})
+        return self.asked(HANDOVERS)
 
-    def say(self, membership: Membership | str, *members: int) -> Membership | None:
-        """These members answer; whom the collector believes then."""
-        questions = self.asked()
-        text = membership if isinstance(membership, str) else canonical.encode(membership).hex()
-        told = msgspec.json.encode({"view": 0, "sequence": 9, "membership": text}).decode()
-        for member in members:
-            answer = link_frame(m.Answer(questions[member].number, "", told))
-            self.collector.receive(member, answer, self.now)
+    def show(self, pages: list[str], *members: int) -> Membership | None:
+        """These members claim a later epoch and show this; whom the collector believes then."""
+        for member, query in self.claim(3, *members).items():
+            self.answer(member, query, pages)
         return self.collector.take(self.now).successor
 
 
+@pytest.fixture(scope="module")
+def town() -> Town:
+    return Town()
+
+
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk(town: Town) -> Desk:
+    return Desk(town)
 
 
-def later(desk: Desk, count: int = 5, epoch: int = 1) -> Membership:
-    now = founding(desk.paper.genesis)
-    members = tuple(Member(f"r{i}", key_pair(f"r{i}")[0], "127.0.0.1", 7000 + i) for i in range(count))
-    return msgspec.structs.replace(now, epoch=epoch, after=20, members=members)
+def packed(*handovers: bytes) -> list[str]:
+    return [base64.b64encode(each).decode() for each in handovers]
 
 
-def test_r16_one_liar_cannot_lead_a_gateway_away_and_f_plus_1_members_can(desk: Desk) -> None:
-    assert desk.say(later(desk), 2) is None
-    assert desk.say(later(desk, 6), 3) is None  # another claim
-    assert desk.say(later(desk), 1) == later(desk)
+def test_r16_one_member_that_proves_it_is_enough_through_all_epochs(town: Town, desk: Desk) -> None:
+    assert desk.show(town.told[0], 2) == town.world.now
+    assert len(desk.collector.epochs.certificates) == 3
+    assert [member.id for member in desk.collector.epochs.present.members] == ["n0"]
 
 
-def test_r16_an_epoch_that_is_over_is_never_gone_back_to(desk: Desk) -> None:
-    assert desk.say(later(desk, epoch=2), 0, 1) == later(desk, epoch=2)
-    desk.collector.connected(frozenset(range(5)), desk.now)
-    assert desk.say(later(desk, 4, epoch=1), 0, 1, 2) is None
-    assert desk.say(founding(desk.paper.genesis), 0, 1, 2) is None
+def test_r16_all_members_together_lead_nobody_away_by_their_word(desk: Desk) -> None:
+    asked = desk.claim(1, 0, 1, 2, 3)
+    assert {query.arguments for query in asked.values()} == {("0",)}
+    for member, query in asked.items():
+        desk.answer(member, query, [])
+    assert desk.collector.take(desk.now).successor is None
+    assert desk.collector.epochs.present.epoch == 0
 
 
-@pytest.mark.parametrize("junk", ["", "zz", "00", "c0" * 50_000])
-def test_junk_instead_of_a_membership_is_passed_over(desk: Desk, junk: str) -> None:
-    assert desk.say(junk, 0, 1, 2, 3) is None
+def test_r16_an_epoch_is_not_skipped_nor_begun_by_another_ones_hand_over(town: Town, desk: Desk) -> None:
+    first, second, third = town.handovers
+    for wrong in ((second,), (third, first), (first[:-1],)):
+        assert desk.show(packed(*wrong), 1) is None
+    assert desk.collector.refused()[1] == 3
+    half = desk.show(packed(first, third), 1)
+    assert half is not None
+    assert half.epoch == 1
 
 
-def test_what_is_under_way_is_asked_of_the_new_members(desk: Desk) -> None:
+@pytest.mark.parametrize("part", ["members", "checkpoint", "peaks", "unsealed"])
+def test_r16_a_hand_over_with_one_part_changed_proves_nothing(town: Town, desk: Desk, part: str) -> None:
+    found = msgspec.msgpack.decode(town.handovers[0], type=HandOver)
+    changed = {
+        "members": {"leaf": found.leaf.replace(b"n1", b"n9")},
+        "checkpoint": {"checkpoint": found.checkpoint[:-1]},
+        "peaks": {"peaks": found.peaks[1:]},
+        "unsealed": {"checkpoint": ()},
+    }[part]
+    forged = msgspec.msgpack.encode(msgspec.structs.replace(found, **changed))
+    assert forged != town.handovers[0]
+    assert desk.show(packed(forged), 0, 1, 2, 3) is None
+
+
+def test_r16_a_silent_liar_does_not_keep_the_others_from_being_heard(town: Town, desk: Desk) -> None:
+    asked = desk.claim(9, 0, 2)
+    assert set(asked) == {0, 2}
+    desk.answer(2, asked[2], town.told[0])
+    assert desk.collector.take(desk.now).successor == town.world.now
+
+
+def test_r16_what_is_over_is_never_gone_back_to(town: Town, desk: Desk) -> None:
+    assert desk.show(town.told[0], 0) is not None
+    desk.collector.connected(frozenset({0}), desk.now)
+    assert desk.claim(1, 0) == {}
+    assert desk.show(town.told[0], 0) is None  # nothing of it is asked for, and nothing follows from it
+
+
+@pytest.mark.parametrize("epoch", ["2", None, -1, 1.5, True, [1]])
+def test_junk_instead_of_an_epoch_is_passed_over(desk: Desk, epoch: object) -> None:
+    asked = desk.claim(epoch, 0, 1, 2, 3)
+    assert asked == {}
+
+
+@pytest.mark.parametrize("told", [[""], ["zz"], [1], {}, ["AAAA"] * 100, "x" * 2_000_000])
+def test_junk_instead_of_hand_overs_is_counted_and_passed_over(desk: Desk, told: object) -> None:
+    for member, query in desk.claim(1, 1).items():
+        desk.answer(member, query, told)
+    assert desk.collector.take(desk.now).successor is None
+    assert desk.collector.refused()[1] == 1
+
+
+def test_an_answer_that_never_comes_is_no_callers_affair(desk: Desk) -> None:
+    assert set(desk.claim(1, 3)) == {3}
+    desk.time += 2 * SECOND
+    desk.collector.tick(desk.now)
+    assert desk.collector.take(desk.now).answered == []
+    assert set(desk.claim(1, 3)) == {3}
+    desk.collector.connected(frozenset({0, 1, 2}), desk.now)
+    assert desk.collector.take(desk.now).answered == []
+
+
+def test_what_is_under_way_is_asked_of_the_new_members(town: Town, desk: Desk) -> None:
     call = desk.collector.submit((operation(),), desk.now, wait=60 * SECOND)
     first = [decode_envelope(frame)[1] for _member, frame in desk.collector.take(desk.now).send]
     bundle = next(message for message in first if isinstance(message, m.Bundle))
     assert call >= 0
-    assert desk.say(later(desk), 0, 1) == later(desk)
-    desk.keys.follow(later(desk))
-    desk.collector.connected(frozenset(range(5)), desk.now)
+    following = desk.show(town.told[0][:1], 0)
+    assert following is not None
+    desk.keys.follow(following)
+    desk.collector.connected(frozenset(range(3)), desk.now)
     desk.time += SECOND
     desk.collector.tick(desk.now)
     again = {
         member for member, frame in desk.collector.take(desk.now).send if decode_envelope(frame)[1] == bundle
     }
-    assert again == {0, 1, 2, 3, 4}
+    assert again == {0, 1, 2}
+
+
+def test_a_question_of_the_new_epoch_has_no_number_of_the_old_one(town: Town, desk: Desk) -> None:
+    """A caller learns only at the end of the turn that its question is lost; one asked meanwhile had the
+    same number, and two answers to one caller ended the gateway's thread."""
+    old = {desk.collector.ask(member, "alive", (), desk.now, wait=60 * SECOND) for member in range(4)}
+    asked = desk.claim(3, 0)
+    desk.answer(0, asked[0], town.told[0])
+    new = {desk.collector.ask(0, "alive", (), desk.now, wait=60 * SECOND) for _ in range(4)}
+    actions = desk.collector.take(desk.now)
+    assert actions.successor == town.world.now
+    assert not old & new
+    desk.collector.connected(frozenset(), desk.now)
+    answered = [*actions.answered, *desk.collector.take(desk.now).answered]
+    assert {(each.question, each.code) for each in answered} <= {(number, "down") for number in old | new}
+    assert sorted(each.question for each in answered if each.question in old) == sorted(old)
+
+
+def test_hand_overs_come_in_pages_and_a_question_without_a_number_is_refused(town: Town) -> None:
+    host = town.world.boxes["n0"].host
+    assert host is not None
+    assert [len(page) for page in town.told] == [3, 2, 1, 0]
+    assert PAGE == 64
+    for arguments in ((), ("x",), ("-1",), ("0", "1"), ("1" * 12,), ("²",)):
+        assert host.handovers.answer(m.Query(7, HANDOVERS, arguments)).code == "bad_arguments"
+
+
+def test_r20_bundles_are_as_large_as_the_newest_epoch_allows() -> None:
+    """One that is over the bound is ordered by nobody, however often it is sent."""
+    town = Town(batch_operations_max=5, batch_bytes_max=6_000)
+    desk = Desk(town)
+    large = replace(operation("T-0"), payload=bytes(5_500))
+    desk.collector.submit((large,), desk.now, wait=60 * SECOND)
+    desk.collector.submit(tuple(operation(f"T-{n}") for n in range(12)), desk.now, wait=60 * SECOND)
+    desk.collector.submit((replace(operation("T-12"), payload=bytes(2_000)),) * 3, desk.now, wait=60 * SECOND)
+    assert desk.show(town.told[0], 0, 1, 2, 3) == town.world.now
+    desk.collector.connected(frozenset(range(4)), desk.now)
+    queue = desk.collector._queue
+    sizes = []
+    while len(queue):
+        parts, operations = queue.gather(desk.collector._operations_max)
+        sizes.append(len(operations))
+        for part in parts:
+            queue.settle(part, [Result("ok")] * part.count)
+    assert sizes == [1, 5, 5, 3, 1, 1], "the large one holds nobody up, the rest fits"
 
 
 def test_r35_a_change_of_the_membership_shares_no_bundle_with_what_waits_beside_it() -> None:

@@ -5,6 +5,7 @@ PROTOCOL R1, R5; PITFALLS rows 2, 4, 10, 12, 15.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,15 @@ from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
 from validators.consensus.verified import Peer
-from validators.wire import FRAME_BYTES_MAX, Envelope, PeerError, decode_envelope, limits
+from validators.wire import (
+    FRAME_BYTES_MAX,
+    Door,
+    Envelope,
+    PeerError,
+    decode_envelope,
+    limits,
+    link_frame,
+)
 from validators.wire.envelope import encode_envelope, signed_bytes
 
 PAPER = Paper()
@@ -376,8 +385,8 @@ def test_key_pairs_of_the_test_are_distinct() -> None:
 
 def test_row_15_statements_are_counted_before_one_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     """A liar's own valid signatures, thousands of them in one frame, cost it more than us."""
-    monkeypatch.setattr(PAPER.door, "statements_max", 50)
-    votes = tuple(PAPER.sign(m.Prepare(EPOCH, 1, 0, s, b"d" * 32)) for s in range(60))
+    monkeypatch.setattr(PAPER.door, "statements_max", 20)
+    votes = tuple(PAPER.sign(m.Prepare(EPOCH, 1, 0, s, b"d" * 32)) for s in range(30))
     proof = m.PreparedProof(PAPER.sign(m.PrePrepare(EPOCH, 0, 0, 1, b"d" * 32)), votes)
     frame = view_change((), proof)
     supplied = PAPER.signer("r1").link(m.SupplyFrames((frame,)))
@@ -405,3 +414,29 @@ def test_row_17_a_request_out_of_the_log_has_the_form_that_a_restart_opens() -> 
         assert refused(PAPER, supplied_entry(unsigned, covered)) is Reason.BAD_SIGNATURE
     assert refused(PAPER, supplied_entry(forged, commits)) is Reason.BAD_SIGNATURE
     assert PAPER.verify(supplied_entry(PAPER.sign(bundle()), commits)).batches[0] is not None
+
+
+def test_lengths_are_refused_before_what_is_inside_is_decoded() -> None:
+    """Ten megabytes of empty parts are millions of objects: a second of the loop for each such frame."""
+    entry = m.Entry(0, 1, bytes(32), bytes(32), 5, bytes(32))
+    many = m.Entries(((entry, b"", (b"",) * 4_000_000),), ())
+    frame = link_frame(many)
+    assert len(frame) <= FRAME_BYTES_MAX
+    begun = time.process_time()
+    with pytest.raises(PeerError) as caught:
+        PAPER.door.peek(PAPER.inbound(frame))
+    assert caught.value.reason is Reason.MALFORMED
+    assert time.process_time() - begun < 0.1
+    with pytest.raises(PeerError, match="Expected `array` of length"):
+        PAPER.door.peek(PAPER.inbound(link_frame(m.SupplyFrames((b"",) * 257))))
+
+
+def test_statements_are_counted_before_they_are_decoded() -> None:
+    """What stands behind the one that is too much may be anything."""
+    door = Door(PAPER.cluster, PAPER.keys, statements_max=4)
+    view_change = PAPER.sign(next(sample for sample in SAMPLES if isinstance(sample, m.ViewChange)))
+    for frames in ((view_change, b"no statement"), (b"no statement",) * 5):
+        header = door.peek(PAPER.inbound(link_frame(m.SupplyFrames(frames))))
+        with pytest.raises(PeerError) as caught:
+            door.verify(header)
+        assert caught.value.reason is Reason.TOO_LARGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from msgspec.structs import replace
 from tests.hostcore.support import key_pair, make_genesis
 from validators import canonical, genesis
 from validators.consensus.config import ConfigError, build, check
+
+NO_POINT = sha256(b"0").digest()
+"""32 bytes that are no point of the curve."""
 
 
 def test_it_survives_its_bytes() -> None:
@@ -55,6 +59,11 @@ def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
             "share a key",
         ),
         "a short key": (replace(base, members=(member(0, public_key=b"k" * 31),)), "32 bytes"),
+        "a key that is no point": (
+            replace(base, members=(member(0, public_key=NO_POINT),)),
+            "no Ed25519 key",
+        ),
+        "a host that cannot be dialled": (replace(base, members=(member(0, host="a b"),)), "'a b' is no IP"),
         "principals unsorted": (
             replace(base, principals=(first, genesis.Principal("a", key_pair("a")[0], ()))),
             "sorted",
@@ -64,7 +73,9 @@ def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
             "everything",
         ),
         "a name that a rotated key would bear": (
-            replace(base, principals=(first, replace(first, name=f"{first.name}#1", public_key=b"k" * 32))),
+            replace(
+                base, principals=(first, replace(first, name=f"{first.name}#1", public_key=key_pair("k")[0]))
+            ),
             f"'{first.name}#1' is no name",
         ),
         "a ruler of what has no event": (
@@ -72,6 +83,15 @@ def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
             "an event has a name",
         ),
         "interval 0": (replace(base, parameters=replace(base.parameters, checkpoint_interval=0)), "interval"),
+        "batches that no session may ask for": (
+            replace(base, parameters=replace(base.parameters, batch_operations_max=5_001)),
+            "batch_operations_max: 5001 is not between 1 and 5000",
+        ),
+        "checkpoints too rare for a VIEW-CHANGE": (
+            replace(base, parameters=replace(base.parameters, checkpoint_interval=3_178)),
+            "checkpoint_interval: 3178 is too long for a cluster of 4",
+        ),
+        "port 0": (replace(base, members=(member(0, port=0),)), "port: 0 of 'r0'"),
         "no drift": (replace(base, parameters=replace(base.parameters, drift_bound=0)), "drift_bound"),
     }
 
@@ -96,6 +116,19 @@ def test_a_configuration_builds_for_every_size(n: int) -> None:
     config = build(value, genesis.cluster_id(value), f"r{n - 1}")
     assert (config.n, config.index) == (n, n - 1)
     assert config.window >= 2 * config.checkpoint_interval, "row 6: L >= 2 K"
+
+
+@pytest.mark.parametrize("n", range(1, 32))
+def test_r20_what_genesis_takes_every_node_can_start_from(n: int) -> None:
+    """The longest checkpoint interval of each size builds; one more is refused before anybody joins."""
+    value = make_genesis(n)
+    longest = genesis.VIEW_CHANGE_BYTES_MAX // genesis.view_change_bytes(n, 3)
+    for interval in (1, 10, 16, longest):
+        taken = replace(value, parameters=replace(value.parameters, checkpoint_interval=interval))
+        assert build(genesis.decode(genesis.encode(taken)), b"", "r0").n == n
+    refused = replace(value, parameters=replace(value.parameters, checkpoint_interval=longest + 1))
+    with pytest.raises(genesis.GenesisError, match=f"{longest + 1} is too long for a cluster of {n}"):
+        genesis.check(refused)
 
 
 def test_r20_a_window_whose_view_change_exceeds_the_frame_is_refused() -> None:

@@ -10,6 +10,7 @@ from validators.consensus import messages as m
 from validators.consensus.effects import ALL, Effects, Note, Reason, ReplyTo, Send, StateRecord
 from validators.host import INBOUND_MAX, TurnLost
 from validators.ports import JournalError, JournalFenced, JournalFull
+from validators.questions import ANSWERED_MAX, WAITING_MAX
 from validators.wire import Envelope
 
 RECORD = StateRecord("vote", b"yes")
@@ -315,3 +316,18 @@ def test_r8_a_ledger_that_cannot_be_read_while_serving_ends_the_host() -> None:
         bench.host.turn()
     with pytest.raises(TurnLost):
         bench.host.turn()
+
+
+def test_row_15_who_asks_hundreds_of_questions_keeps_nobody_elses_from_being_answered() -> None:
+    bench = Bench()
+    flood = [bench.paper.signer("r1").link(m.Query(number, "status", ())) for number in range(100)]
+    bench.hear(*flood)
+    bench.hear(bench.paper.signer("r2").link(m.Query(7, "status", ())), index=2)
+    bench.host.turn()
+    asked = [peer.name for peer, _frame in (said[1] for said in bench.tape.said)]
+    assert len(asked) == ANSWERED_MAX, "the rest of the turn is consensus's"
+    assert "r2" in asked
+    assert bench.host.wake_at() == 0, "what waits is answered though nothing arrives"
+    while bench.host.wake_at() == 0:
+        bench.host.turn()
+    assert len(bench.tape.said) == WAITING_MAX + 1, "of one peer so many wait, and no more"

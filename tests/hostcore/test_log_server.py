@@ -12,6 +12,9 @@ from validators.consensus.verified import Peer
 from validators.log_server import LogServer
 from validators.wire import Envelope
 
+MILLISECOND = 1_000_000
+SECOND = 1_000 * MILLISECOND
+
 
 class Shop:
     """A log server with `count` entries behind it, certified by COMMITs from `commits_from` on."""
@@ -32,6 +35,12 @@ class Shop:
         record = entry_record(sequence)
         self.journal.log[sequence] = record
         self.server.on_entry(record)
+
+    def wait(self) -> None:
+        """Until the next range is due."""
+        due = self.server.deadline()
+        assert due is not None
+        self.clock.monotonic = max(self.clock.monotonic, due)
 
     def push(self) -> list[tuple[str, list[int], int]]:
         """(peer, sequences, frames of the certificate) of each answer of this turn."""
@@ -130,9 +139,9 @@ def test_a_follower_far_behind_is_brought_up_over_several_turns_at_once() -> Non
     shop = Shop(600)
     shop.ask(m.Follow(0, 1))
     seen: list[int] = []
-    for _turn in range(3):
+    while len(seen) < 600:
         seen += shop.push()[0][1]
-        assert shop.server.deadline() == (0 if len(seen) < 600 else None)
+        assert (shop.server.deadline() is not None) == (len(seen) < 600)
     assert seen == list(range(1, 601))
 
 
@@ -151,6 +160,32 @@ def test_a_follower_of_an_idle_log_costs_no_reads() -> None:
     assert "entries" not in shop.tape.words()
 
 
+def test_r23_followers_that_nobody_here_can_serve_do_not_keep_the_node_awake() -> None:
+    shop = Shop(30)
+    for sequence in range(1, 21):
+        del shop.journal.log[sequence]  # a snapshot was installed at 20
+    lagging = [Peer(f"r{number}", number) for number in range(1, log_server.RANGES_PER_TURN + 3)]
+    for peer in lagging:
+        shop.ask(m.Follow(0, 5), peer)
+    for _turn in lagging:  # each is looked for once
+        assert shop.push() == []
+    assert shop.server.deadline() is None, "nothing can be done for them"
+    shop.execute(31)
+    assert shop.push() == []
+    assert shop.server.deadline() is None
+    shop.ask(m.Follow(0, 21), lagging[0])
+    assert shop.push() == [("r1", list(range(21, 32)), 0)], "who asks for what is here gets it at once"
+
+
+def test_r23_a_follower_of_what_is_not_certified_yet_gets_it_with_the_checkpoint() -> None:
+    shop = Shop(12, commits_from=11)
+    shop.ask(m.Follow(0, 8))
+    assert shop.push() == []
+    shop.journal.checkpoints = [checkpoint(10)]
+    shop.server.on_checkpoint(checkpoint(10))
+    assert shop.push() == [("r1", [8, 9, 10], 3), ("r1", [], 3)]
+
+
 def served(shop: Shop) -> list[str]:
     """Names served until nobody waits any more, a bounded number in each turn."""
     names: list[str] = []
@@ -160,6 +195,7 @@ def served(shop: Shop) -> list[str]:
         names += [name for name, _sequences, _certificate in pushed]
         if shop.server.deadline() is None:
             return names
+        shop.wait()
 
 
 def test_row_15_followers_and_requests_are_bounded() -> None:
@@ -214,3 +250,28 @@ def test_r28_a_follower_that_is_behind_gets_no_certificate_it_cannot_use() -> No
     shop.ask(m.Follow(0, 1), Peer("learner", None))
     shop.server.on_checkpoint(checkpoint(log_server.RANGE_ENTRIES_MAX + 10))
     assert [frames for _peer, _sequences, frames in shop.push()] == [0]
+
+
+def test_row_15_what_is_asked_of_the_log_takes_a_small_part_of_the_time() -> None:
+    """A member that asks for the longest range at every turn, as a flooder does, gets few of them; whoever
+    else asks has its turn meanwhile."""
+    shop = Shop(log_server.RANGE_ENTRIES_MAX)
+    begun = shop.clock.monotonic
+    names: list[str] = []
+    while shop.clock.monotonic < begun + SECOND:
+        shop.ask(m.FetchEntries(0, 1, log_server.RANGE_ENTRIES_MAX), Peer("flooder", 3))
+        shop.ask(m.FetchEntries(0, 1, log_server.RANGE_ENTRIES_MAX), Peer("r1", 1))
+        names += [name for name, _sequences, _certificate in shop.push()]
+        shop.clock.monotonic += MILLISECOND
+    cost = len(names) * log_server.RANGE_ENTRIES_MAX * log_server.ENTRY_COST
+    assert cost <= (SECOND + log_server.SAVED_MAX) // log_server.SHARE + 4 * MILLISECOND
+    assert abs(names.count("flooder") - names.count("r1")) <= 1
+    assert len(names) > 50, "and it is answered all the time"
+
+
+def test_a_range_is_answered_at_once_after_a_rest() -> None:
+    shop = Shop(log_server.RANGE_ENTRIES_MAX)
+    for _round in range(20):
+        shop.clock.monotonic += 100 * MILLISECOND
+        shop.ask(m.FetchEntries(0, 1, log_server.RANGE_ENTRIES_MAX))
+        assert len(shop.push()) == 1

@@ -28,6 +28,14 @@ from validators.processes.preparation import free_ports
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
+NOT_HANDED_ON = frozenset(
+    {
+        *("HOST", "PORT", "NODES", "DATA", "DJANGO_SETTINGS_MODULE", "MAKELEVEL", "MAKEFLAGS"),
+        *("DTVN_API_KEY", "DTVN_SUPERVISOR", "DTVN_STATIC_DIR", "DTVN_AUTO_START", "DTVN_WS_ORIGINS"),
+    }
+)
+
+
 class Patient(httpx.HTTPTransport):
     """Repeats a single ticket operation that was not decided, with the same nonce (R13, R14)."""
 
@@ -61,24 +69,21 @@ class Network:
         return f"http://127.0.0.1:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name
-            not in {"HOST", "PORT", "NODES", "DATA", "DJANGO_SETTINGS_MODULE", "MAKELEVEL", "MAKEFLAGS"}
-        }
+        kept = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON}
         return kept | {"DTVN_DATA": str(self.data), "PORT": str(self.port)} | self._environment
+
+    def command(self) -> list[str]:
+        """What a person would type, but for make."""
+        return [sys.executable, "manage.py", "up"]
 
     def launch(self, *, through_make: bool = False) -> None:
         """Start without waiting."""
         if self.process is not None:
             self.process.wait(PATIENCE)
-        command = [sys.executable, "manage.py", "up"]
-        if through_make:
-            command = ["make", "up", f"DATA={self.data}", f"PORT={self.port}"]
+        make = ["make", "up", f"DATA={self.data}", f"PORT={self.port}"]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                command,
+                make if through_make else self.command(),
                 cwd=REPOSITORY,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -219,8 +224,15 @@ def network(data: Path, *, environment: Mapping[str, str] | None = None) -> Iter
 
 
 def _run(made: Network) -> Iterator[Network]:
-    try:
+    with end_in_order(made):
         yield made
+
+
+@contextmanager
+def end_in_order(made: Network) -> Iterator[None]:
+    """Whatever becomes of the test, nothing of it runs on."""
+    try:
+        yield
     finally:
         try:
             made.stop()

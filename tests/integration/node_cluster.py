@@ -43,9 +43,11 @@ def environment() -> dict[str, str]:
 def validator(
     *flags: str, log: IO[bytes], settings: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """`manage.py validator` with these flags; what it prints goes to `log`. No metrics unless asked for."""
-    if "-metrics-port" not in flags:
-        flags = (*flags, "-metrics-port", "0")
+    """`manage.py validator` with these flags; what it prints goes to `log`. Neither metrics nor an API
+    unless asked for."""
+    for served in ("-metrics-port", "-api-port"):
+        if served not in flags:
+            flags = (*flags, served, "0")
     return subprocess.Popen(
         [sys.executable, "manage.py", "validator", *flags],
         cwd=ROOT,

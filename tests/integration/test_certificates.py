@@ -9,9 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from tests.integration.network import REPOSITORY, Network, network
 from tests.waiting import wait_until
+from tickets.proof import read_chain, unwrap
+from validators.consensus.membership import Change
+from validators.gateway.client import Gateway
+from validators.gateway.membership import gather_words, reconfigure
 from verifier import dtvn_verify
 
 pytestmark = pytest.mark.integration
@@ -22,6 +27,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     with network(tmp_path_factory.mktemp("proofs") / "data") as started:
         started.start()
         yield started
+
+
+def opened(network: Network) -> Gateway:
+    folder = network.data
+    key = folder / "keys" / "gateway.key"
+    return Gateway.open(folder / "cluster" / "genesis.bin", key, principal="gateway")
 
 
 def fetch(client: httpx.Client, path: str, file: Path) -> Path:
@@ -80,6 +91,35 @@ def test_the_verifiers_page_is_served_with_all_that_it_loads(running: Network) -
             found = client.get(str(page.url.join(source)))
             assert found.status_code == 200, source
             assert found.headers["Content-Type"].split(";")[0] in ("text/javascript", "text/css")
+
+
+def test_r35_outcomes_of_two_epochs_are_proved_by_one_chain_and_quorum_reads_go_on(
+    running: Network, tmp_path: Path
+) -> None:
+    """The parameters change, and with them the epoch; nobody restarts the platform."""
+    with running.client() as client, opened(running) as gateway:
+        admit(client, "BEFORE")
+        wanted = replace(gateway.present.parameters, view_timeout=gateway.present.parameters.view_timeout + 1)
+        words = tuple(gather_words(gateway))
+        assert reconfigure(gateway, Change(epoch=0, parameters=(wanted,), alive=words)).epoch == 1
+        admit(client, "AFTER")
+        chain = tmp_path / "epochs.json"
+
+        def has_both() -> bool:
+            return len(read_chain(unwrap("chain", fetch(client, "epochs", chain).read_bytes())).epochs) == 2
+
+        wait_until(has_both, what="the chain holds both epochs")
+        for ticket, epoch in (("BEFORE", 0), ("AFTER", 1)):
+            certificate = fetch(client, f"tickets/{ticket}/certificate", tmp_path / f"{ticket}.json")
+            code, said = verified(["manage.py", "verify_certificate", certificate, "--genesis", chain])
+            assert code == 0, said
+            assert f"epoch {epoch}, log time" in said
+            alone = ["-I", dtvn_verify.__file__, "certificate", certificate, "--genesis", chain]
+            assert verified(alone) == (0, said)
+        for number in range(12):
+            assert client.post("/api/v1/tickets", json={"ticket_id": f"THEN-{number}"}).status_code == 200
+        answer = client.get("/api/v1/tickets/AFTER?read=quorum")
+        assert answer.status_code == 200, answer.text
 
 
 def test_r26_what_a_checkpoint_covers_is_proved_without_a_living_node(

@@ -1,7 +1,10 @@
-"""One member floods at ten times an honest rate: the others' clients hardly notice (PITFALLS row 15)."""
+"""One member floods at ten times an honest rate, one client asks ten times its share: others hardly notice
+(PITFALLS row 15, R30)."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
+from tests.integration.node_cluster import ROOT, Cluster, environment, operation, running_cluster, submit
 from tests.integration.test_node_attacks import Actor
 from tickets.machine import Issue
 from validators.consensus import messages as m
@@ -23,10 +26,18 @@ pytestmark = pytest.mark.integration
 FRAMES_PER_SECOND = 3_000
 """An honest member sends one node about 300 frames a second under this test's load."""
 
-TURNS = 3
-LEAST_SHARE = 0.5
-"""Of the rate without a flood. 0.8 is the aim and what a quiet machine shows; the flood is made on the
-same cores, and shared machines are noisy."""
+TURNS = 6
+TURNS_LEAST = 2
+"""Shared machines are noisy, and noise takes from either side: turns are added up until they tell."""
+LEAST_SHARE = 0.8
+"""Of the rate without a flood. The flood is made on the same cores."""
+
+SHARE = (1, 16)
+TEN_TIMES = (10, 16)
+"""Sessions of the other client, and calls that each has open: enough for all that four nodes can do."""
+RISE = 4.0
+"""2 is the aim. Where time is processor time it holds: docs/performance.md, "A greedy client beside a modest
+one". All these processes share two cores with whatever else runs there, so 4 is asserted here."""
 
 
 class Flood(threading.Thread):
@@ -96,19 +107,80 @@ def test_pitfall_15_a_flood_of_one_member_does_not_starve_clients(tmp_path: Path
     with running_cluster(tmp_path, 4) as (cluster, gateway):
         cluster.kill(3)
         with flooding(Actor(cluster, context, "node3")) as flood:
-            seen = [compare(cluster, gateway, flood, turn) for turn in range(TURNS)]
+            seen: list[tuple[float, float]] = []
+            stayed = False
+            while len(seen) < TURNS_LEAST or (share(seen) < LEAST_SHARE and len(seen) < TURNS):
+                view = cluster.status_of(gateway, 0)["view"]
+                seen.append(compare(gateway, flood, len(seen)))
+                stayed = stayed or cluster.status_of(gateway, 0)["view"] == view
             refused = cluster.status_of(gateway, 0)["refused"]
         assert flood.sent > FRAMES_PER_SECOND
-        assert max(share for share, _stayed in seen) >= LEAST_SHARE, (seen, refused)
-        assert any(stayed for _share, stayed in seen), "a flood does not depose the primary"
+        assert share(seen) >= LEAST_SHARE, (seen, refused)
+        assert stayed, "a flood does not depose the primary"
     context.destroy(linger=0)
 
 
-def compare(cluster: Cluster, gateway: Gateway, flood: Flood, turn: int) -> tuple[float, bool]:
-    """The rate under a flood as a share of the rate without, and whether the view stayed meanwhile."""
+def compare(gateway: Gateway, flood: Flood, turn: int) -> tuple[float, float]:
+    """The rate without a flood and under it, each first in every other turn."""
+    found: dict[bool, float] = {}
+    for flooded in (False, True) if turn % 2 == 0 else (True, False):
+        (flood.active.set if flooded else flood.active.clear)()
+        found[flooded] = rate(gateway, f"{'flood' if flooded else 'calm'}{turn}")
     flood.active.clear()
-    calm = rate(gateway, f"calm{turn}")
-    view = cluster.status_of(gateway, 0)["view"]
-    flood.active.set()
-    flooded = rate(gateway, f"flood{turn}")
-    return flooded / calm, cluster.status_of(gateway, 0)["view"] == view
+    return found[False], found[True]
+
+
+def share(seen: list[tuple[float, float]]) -> float:
+    """What is left of the rate under a flood, over all turns."""
+    return sum(flooded for _calm, flooded in seen) / sum(calm for calm, _flooded in seen)
+
+
+def test_r30_a_client_at_ten_times_its_share_does_not_starve_another(tmp_path: Path) -> None:
+    """Ten sessions instead of one, under a principal of its own; tests/consensus/test_slow_primaries.py asks
+    the same in a quiet world. Noise only ever adds to a p99: of each kind the least of the turns counts."""
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        fair: list[float] = []
+        many: list[float] = []
+        while len(fair) < TURNS_LEAST or (min(many) > RISE * min(fair) and len(fair) < TURNS):
+            fair.append(beside(cluster, gateway, f"fair-{len(fair)}", *SHARE))
+            many.append(beside(cluster, gateway, f"many-{len(many)}", *TEN_TIMES))
+        assert min(many) <= RISE * min(fair), (fair, many)
+
+
+def beside(cluster: Cluster, gateway: Gateway, label: str, sessions: int, calls: int) -> float:
+    """p99 in seconds of four clients beside one that has so much open."""
+    arguments = (cluster.folder.genesis, cluster.node(3).api_key, sessions, calls)
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.greedy", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        try:
+            assert other.stdout.readline() == b"at work\n"
+            return p99(gateway, label)
+        finally:
+            other.stdin.close()
+
+
+def p99(gateway: Gateway, label: str, *, seconds: float = 4.0, clients: int = 4) -> float:
+    times: list[float] = []
+    deadline = time.monotonic() + seconds
+
+    def client(place: int) -> None:
+        number = 0
+        while time.monotonic() < deadline:
+            begun = time.monotonic()
+            [issued] = submit(gateway, [operation(Issue(), f"{label}-{place}-{number}")])
+            times.append(time.monotonic() - begun if issued.code == "ok" else float("inf"))
+            number += 1
+
+    threads = [threading.Thread(target=client, args=(place,)) for place in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(times)[int(len(times) * 0.99)]

@@ -287,7 +287,7 @@ def test_a_locked_platform_database_stops_no_node(running: Network) -> None:
     """Heartbeats need no database: silence is told from a platform that cannot write."""
     wait_until_everyone_runs(running)
     before = {node_id: node["pid"] for node_id, node in running.nodes().items()}
-    slots = [running.data / "run" / "slots" / f"{node_id}.lock" for node_id in before]
+    slots = [running.data / "run" / "slots" / "nodes" / f"{node_id}.lock" for node_id in before]
     writer = sqlite3.connect(running.data / "platform" / "platform.sqlite3", isolation_level=None)
     try:
         writer.execute("BEGIN IMMEDIATE")

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.integration
 STOP = 15.0
 KILLED = 10.0
 AGAIN = 15.0
+QUICK = 2.5
 
 
 @pytest.fixture
@@ -45,7 +46,11 @@ def seed_and_consume(started: Network, ticket_id: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("who", ["make alone", "all of them", "all of them, twice"])
-def test_a_signal_ends_everything(fresh: Network, number: int, who: str) -> None:
+def test_a_signal_ends_everything(
+    fresh: Network, number: int, who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scratch := tmp_path / "scratch").mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     fresh.start(through_make=True)
     processes = fresh.processes()
     assert len(processes) > 8
@@ -61,6 +66,37 @@ def test_a_signal_ends_everything(fresh: Network, number: int, who: str) -> None
     wait_until_gone(processes, timeout=STOP * MARGIN)
     assert not fresh.credentials_file.exists(), "a network that is gone is not ready"
     assert "ERROR" not in fresh.log.read_text(), "nothing went wrong"
+    if who == "make alone":  # whose children are not hurried by a signal of their own
+        assert not list(scratch.iterdir()), "nothing is left in the folder for passing files"
+
+
+def test_the_end_is_as_quick_and_quiet_after_nodes_were_killed(fresh: Network) -> None:
+    """Celery takes a killed child's task for running for ten seconds more, and replaces its slot from a
+    thread that ends before its process."""
+    fresh.start()
+    slots = len(idle_slots(fresh))
+    kill_node(fresh, "node1")
+    wait_until(lambda: len(idle_slots(fresh)) == slots, what="the slot is replaced")
+    killed = kill_node(fresh, "node2")
+    before = len(fresh.log.read_text())
+    processes = fresh.processes()
+    processes[0].send_signal(signal.SIGTERM)
+    since = time.monotonic()
+    wait_until_gone(processes, timeout=STOP * MARGIN)
+    assert time.monotonic() - since < QUICK * MARGIN
+    ended = [line for line in fresh.log.read_text()[before:].splitlines() if "ERROR/MainProcess" in line]
+    assert all(f"pid:{killed} " in line for line in ended), "none but the one that was killed"
+
+
+def kill_node(started: Network, node_id: str) -> int:
+    killed = int(started.nodes()[node_id]["pid"])
+    os.kill(killed, signal.SIGKILL)
+    started.wait_for_title(f"validator {node_id} ", besides=killed)
+    return killed
+
+
+def idle_slots(started: Network) -> list[str]:
+    return [title for title in started.titles() if "idle slot" in title]
 
 
 def test_when_up_is_killed_its_children_end_by_themselves_and_it_can_start_again(fresh: Network) -> None:

@@ -2,56 +2,80 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.hostcore.support import Paper
 from tests.ledger.samples import CLUSTER
 from validators import canonical
 from validators.consensus import messages as m
-from validators.consensus.effects import Note, SlotRecord
-from validators.ledger import Ledger, Location, open_ledger
+from validators.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
+from validators.ledger import Ledger, Location, convictions, open_ledger
 from validators.ledger.convictions import EVIDENCE_PER_MEMBER_MAX
 from validators.ledger.models import Evidence, ViewArchive
 from validators.ledger.turn import VIEWS_ARCHIVED
+from validators.ports import JournalError
 
 PAPER = Paper()
 ALIAS = "ledger-under-test"
 
 
-def double_commit(sequence: int, member: int = 1) -> Note:
-    frames = tuple(PAPER.sign(m.Commit(0, member, 0, sequence, bytes([digest]) * 32)) for digest in (1, 2))
-    fields = {"code": "commit", "sender": member, "view": 0, "sequence": sequence, "frames": frames}
-    return Note(kind="evidence", fields=fields)
+def double_commit(sequence: int, member: int = 1, epoch: int = 0) -> EvidenceRecord:
+    said = [m.Commit(epoch, member, 0, sequence, bytes([digest]) * 32) for digest in (1, 2)]
+    return EvidenceRecord("commit", epoch, member, 0, sequence, tuple(map(PAPER.sign, said)))
 
 
 def test_p22_evidence_outlives_the_process(ledger: Ledger, place: Location) -> None:
-    note = double_commit(7)
-    ledger.notice(note)
-    ledger.notice(note)
-    ledger.maintain()
+    record = double_commit(7)
+    ledger.append([record])
+    ledger.append([record, StateRecord("other", b"the turn that finds it again is whole")])
+    assert ledger.state_value("other") is not None
     ledger.close()
     again = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
     (found,) = Evidence.objects.using(ALIAS).all()
     assert (found.code, found.epoch, found.member, found.sequence) == ("commit", 0, 1, 7)
-    assert canonical.decode(tuple[bytes, ...], bytes(found.frames)) == note.fields["frames"]
+    assert canonical.decode(tuple[bytes, ...], bytes(found.frames)) == record.frames
     again.close()
 
 
-def test_p22_evidence_goes_with_the_rows_of_the_next_entries(ledger: Ledger) -> None:
-    ledger.notice(double_commit(7))
-    ledger.materialise([], 0, 0)
+def test_p22_evidence_is_in_the_transaction_of_the_turn_that_found_it(ledger: Ledger) -> None:
+    """Both or neither: a second vote in the same turn is refused, and takes the evidence with it."""
+    said = SlotRecord(0, 0, 7, "prepare", (b"one",))
+    ledger.append([double_commit(6), said])
+    assert Evidence.objects.using(ALIAS).count() == 1
+    with pytest.raises(JournalError):
+        ledger.append([double_commit(7), SlotRecord(0, 0, 7, "prepare", (b"other",))])
     assert Evidence.objects.using(ALIAS).count() == 1
 
 
 def test_p15_a_member_cannot_fill_the_ledger_with_its_crimes(ledger: Ledger) -> None:
     for sequence in range(1, EVIDENCE_PER_MEMBER_MAX + 40):
-        ledger.notice(double_commit(sequence))
-        if sequence % 32 == 0:
-            ledger.maintain()
-    ledger.notice(double_commit(1, member=2))
-    ledger.maintain()
+        ledger.append([double_commit(sequence)])
+    ledger.append([double_commit(1, member=2)])
     kept = Evidence.objects.using(ALIAS)
     assert kept.filter(member=1).count() == EVIDENCE_PER_MEMBER_MAX
     assert kept.filter(member=1, sequence=1).exists(), "the first ones stay"
     assert kept.filter(member=2).count() == 1
+
+
+def test_p15_a_removed_members_crimes_leave_room_for_those_of_who_has_its_index_now(ledger: Ledger) -> None:
+    ledger.append([double_commit(sequence) for sequence in range(1, EVIDENCE_PER_MEMBER_MAX + 1)])
+    ledger.append([double_commit(500, epoch=1)])
+    kept = Evidence.objects.using(ALIAS)
+    assert kept.filter(epoch=0).count() == EVIDENCE_PER_MEMBER_MAX
+    assert kept.filter(epoch=1).count() == 1
+
+
+def test_p15_epochs_do_not_multiply_what_members_may_fill(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound of all, only the first few of each seat stay; and those do."""
+    monkeypatch.setattr(convictions, "EVIDENCE_MAX", 30)
+    for epoch in range(5):
+        for sequence in range(1, 21):
+            ledger.append([double_commit(sequence, epoch=epoch)])
+    kept = Evidence.objects.using(ALIAS)
+    assert [kept.filter(epoch=epoch).count() for epoch in range(5)] == [20, 10, 4, 4, 4]
+    assert sorted(kept.filter(epoch=4).values_list("sequence", flat=True)) == [1, 2, 3, 4]
 
 
 def test_p22_the_view_changes_of_views_left_stay_for_auditors(ledger: Ledger) -> None:

@@ -206,6 +206,29 @@ def test_a_torn_witness_says_nothing(sqlite_place: Location) -> None:
     ledger.close()
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_r6_a_turn_in_a_file_that_lost_its_name_is_no_durable_turn(
+    sqlite_place: Location, *, replaced: bool
+) -> None:
+    """Its folder was deleted under a running node: SQLite goes on, and all of it would be gone at the end."""
+    ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+    try:
+        ledger.load()
+        ledger.append([slot("prepare", 1)])
+        file = sqlite_place.database_file
+        data = file.read_bytes()
+        for path in sqlite_place.folder.iterdir():
+            path.unlink()
+        if replaced:
+            file.write_bytes(data)
+        with pytest.raises(JournalError, match="removed or replaced"):
+            ledger.append([slot("prepare", 2)])
+        with pytest.raises(JournalError):
+            ledger.append([slot("prepare", 3)])
+    finally:
+        ledger.close()
+
+
 def recovered(place: Location) -> Any:
     """Contents, or None when opening or loading said that something is wrong."""
     try:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
 from tests.waiting import wait_until
-from validators.node.metrics.server import CLIENTS_MAX, MetricsServer
+from validators.node.metrics.server import CLIENTS_MAX, PATIENCE, MetricsServer
 
 
 @pytest.fixture
@@ -46,25 +50,52 @@ def test_who_connects_and_says_nothing_keeps_nobody_else_out(server: MetricsServ
         assert client.get(url(server)).status_code == 200
 
 
-def test_more_clients_than_it_serves_are_turned_away_at_once(server: MetricsServer) -> None:
-    silent = [socket.create_connection(server.address) for _ in range(CLIENTS_MAX + 4)]
+def test_hundreds_that_connect_and_say_nothing_keep_nobody_out(server: MetricsServer) -> None:
+    with ExitStack() as silent, httpx.Client(trust_env=False, timeout=PATIENCE * 4) as client:
+        for _ in range(300):
+            silent.enter_context(socket.create_connection(server.address, timeout=PATIENCE * 4))
+        begun = time.monotonic()
+        assert client.get(url(server)).status_code == 200
+        assert time.monotonic() - begun < PATIENCE, "it did not wait for their end"
+
+
+def test_who_dribbles_a_request_is_ended(server: MetricsServer) -> None:
+    """Each byte in time, and the request never done."""
+    with socket.create_connection(server.address) as slow:
+
+        def ended() -> bool:
+            try:
+                slow.sendall(b"G")
+            except OSError:
+                return True
+            return False
+
+        wait_until(ended, what="its connection is closed", pause=0.2)
+
+
+def test_more_askers_than_it_serves_are_turned_away_at_once() -> None:
+    """Those whose answer is being made keep their places."""
+    release = threading.Event()
+    begun = threading.Semaphore(0)
+
+    def page() -> bytes:
+        begun.release()
+        release.wait(PATIENCE)
+        return b"some_metric 1.0\n"
+
+    made = MetricsServer(("127.0.0.1", 0), page)
     try:
-
-        def turned_away() -> int:
-            count = 0
-            for one in silent:
-                one.setblocking(False)
-                try:
-                    count += one.recv(1) == b""
-                except BlockingIOError:
-                    continue
-            return count
-
-        wait_until(lambda: turned_away() >= 4, what="four are closed")
+        with ThreadPoolExecutor(CLIENTS_MAX) as askers:
+            asked = [askers.submit(answers, made) for _ in range(CLIENTS_MAX)]
+            for _ in range(CLIENTS_MAX):
+                assert begun.acquire(timeout=PATIENCE)
+            assert not answers(made)
+            release.set()
+            assert [one.result() for one in asked] == [True] * CLIENTS_MAX
+        assert answers(made)
     finally:
-        for one in silent:
-            one.close()
-    wait_until(lambda: answers(server), what="it answers again")
+        release.set()
+        made.close()
 
 
 def answers(server: MetricsServer) -> bool:

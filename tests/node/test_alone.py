@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import load_command_class
 
 from validators import genesis as g
 from validators.link import public_key_of
+from validators.management.commands import supervisor
+from validators.management.commands.supervisor import environment_of
 from validators.node.alone import UsageError, prepare
 from validators.node.flags import GoFlags
 from validators.node.keys import dev_seed, peer_id
@@ -34,6 +38,10 @@ def parser() -> GoFlags:
         (["-dev-keys=false", "-id", "b"], ("b", None, False)),
         (["-dev-keys", "-id", "b"], ("b", None, True)),
         (["-dev-keys=T"], ("node0", None, True)),
+        (["-id", "dev-keys"], ("dev-keys", None, False)),
+        (["-id", "-dev-keys", "-port", "7"], ("-dev-keys", 7, False)),
+        (["--id", "--unknown=x", "-dev-keys"], ("--unknown=x", None, True)),
+        (["-id", "", "-port", "-7"], ("", -7, False)),
     ],
 )
 def test_flags_take_one_or_two_dashes_and_both_forms(arguments: list[str], expected: tuple[Any, ...]) -> None:
@@ -42,7 +50,17 @@ def test_flags_take_one_or_two_dashes_and_both_forms(arguments: list[str], expec
 
 
 @pytest.mark.parametrize(
-    "arguments", [["-nonsense"], ["-port", "many"], ["-dev-keys=maybe"], ["-i", "x"], ["x"]]
+    "arguments",
+    [
+        ["-nonsense"],
+        ["dev-keys"],
+        ["-id"],
+        ["-dev-keys", "true"],
+        ["-port", "many"],
+        ["-dev-keys=maybe"],
+        ["-i", "x"],
+        ["x"],
+    ],
 )
 def test_a_mistake_ends_with_2_and_usage_on_stderr(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -54,6 +72,37 @@ def test_a_mistake_ends_with_2_and_usage_on_stderr(
     assert captured.out == ""
     assert "usage: program" in captured.err
     assert captured.err.index("\n") < captured.err.index("usage:")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("validator", ["-port", "abc"], "-port: 'abc' is no whole number"),
+        ("validator", ["-data-dir", ""], "-data-dir: '' is empty"),
+        ("supervisor", ["-web-port", "0"], "-web-port 0 is not between 1 and 65535"),
+        ("supervisor", ["-web-addr", "no.such host"], "-web-addr no.such host is no address"),
+        ("supervisor", ["-auto-start=31"], "-auto-start 31 is not between 0 and 30"),
+    ],
+)
+def test_c30_a_bad_value_is_told_with_the_usage(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr(os, "execve", lambda *words: pytest.fail("it became the network"))
+    with pytest.raises(SystemExit) as ended:
+        load_command_class("validators", command).run_from_argv(["manage.py", command, *arguments])
+    captured = capsys.readouterr()
+    assert (ended.value.code, captured.out) == (2, "")
+    assert captured.err.startswith(message)
+    assert f"usage: manage.py {command}" in captured.err
+
+
+def test_an_empty_address_is_every_one_as_in_go() -> None:
+    environment = environment_of(supervisor.flags().parse(["-web-addr=", "-api-key", "-secret"]), {})
+    assert (environment["HOST"], environment["DTVN_API_KEY"]) == (supervisor.EVERYWHERE, "-secret")
 
 
 @pytest.mark.parametrize("flag", ["-h", "-help", "--help"])
@@ -101,6 +150,7 @@ def test_development_keys_come_with_a_warning_and_stay_on_loopback(told: Told) -
     assert genesis.members[2].public_key == public_key_of(dev_seed("node2"))
     again, _ = told.prepare(dev_keys=True, node_id="node2")
     assert again.root == folder.root
+    assert folder.root.parents[1].stat().st_mode & 0o027 == 0, "the data folder: 0750 at most"
 
 
 def test_development_keys_have_a_salt(
@@ -166,7 +216,8 @@ def test_bootstrap_addresses_are_found_by_their_key_and_the_rest_is_warned_of(to
         "/ip4/10.0.0.3/tcp/7003",
         "/ip4/10.0.0.4/tcp/7004/p2p/12D3KooWJYd11GLqmTjdw9wE96ocpZkd3WASz5PxivHLCxNMrc2h",
         "nonsense",
+        f"/dns/nöde/tcp/7004/p2p/{peers[2]}",
     ]
     _, options = told.prepare(dev_keys=True, bootstrap=",".join(items))
     assert options.addresses == {1: ("10.0.0.1", 7001), 2: ("10.0.0.2", 7002)}
-    assert sum("passed over" in warning for warning in told.warnings) == 3
+    assert sum("passed over" in warning for warning in told.warnings) == 4

@@ -13,9 +13,9 @@ from tests.node.running import Running, until_commits
 from tests.waiting import PATIENCE, wait_until
 from validators import canonical
 from validators.consensus import messages as m
-from validators.consensus.effects import Note
+from validators.consensus.effects import EvidenceRecord
 from validators.gateway.client import Gateway
-from validators.ledger.archive import LedgerArchive
+from validators.ledger.archive import open_archives
 from validators.node import attest
 from validators.wire import ED25519
 from validators.wire.envelope import encode_envelope, signed_bytes
@@ -30,7 +30,8 @@ def test_r26_a_receipt_is_signed_for_every_entry_that_was_executed_and_for_no_ot
     with running.gateway() as gateway:
         until_commits(gateway)
         last = running.node.executed
-        log = LedgerArchive(running.root / "ledger", running.node.cluster).entry_hashes()
+        (archive,) = open_archives(str(running.root / "ledger"), running.node.cluster)
+        log = archive.entry_hashes()
         for sequence in range(1, last + 1):
             told = ask(gateway, "receipt", str(sequence))
             body = canonical.encode(m.Receipt(0, 0, sequence, log[sequence]))
@@ -57,8 +58,8 @@ def test_p22_stored_evidence_is_told_page_by_page(running: Running, monkeypatch:
         until_commits(gateway)
         assert ask(gateway, "evidence", "0")["evidence"] == []
         for sequence, pair in enumerate(frames, 1):
-            fields = {"code": "commit", "sender": 0, "view": 0, "sequence": sequence, "frames": pair}
-            running.node.ledger.notice(Note("evidence", fields))
+            record = EvidenceRecord("commit", 0, 0, 0, sequence, pair)
+            running.node.core.outbox.persist(record)
         until_commits(gateway)
         first = _until_told(gateway)
         assert [base64.b64decode(frame) for frame in first[0]["frames"]] == list(frames[0])

@@ -13,7 +13,10 @@ from tests.waiting import PATIENCE
 from tickets.machine import Issue, Validate, build
 from validators import quorum
 from validators.gateway.client import Gateway, valid_until
+from validators.genesis import Principal
 from validators.ledger.read import STORAGE_KEYS
+from validators.link import public_key_of
+from validators.node.keys import dev_seed
 
 
 def told(gateway: Gateway, what: str, *arguments: str) -> Any:
@@ -25,6 +28,23 @@ def told(gateway: Gateway, what: str, *arguments: str) -> Any:
 def do(gateway: Gateway, command: Any, ticket: str) -> str:
     operation = build(command, ticket=ticket, actor="tester", entry="node0", valid_until=valid_until())
     return gateway.submit([operation]).result(PATIENCE)[0].code
+
+
+def test_a_node_that_was_a_principal_of_genesis_tells_its_peers_and_no_question_ends_it(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`peers` was a KeyError once that principal was revoked, and what a question raised ended the loop."""
+    node = running.node
+    key = public_key_of(dev_seed("learnt"))
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        before = [each["name"] for each in told(gateway, "peers")["principals"]]
+        listed = (*node.genesis.principals, Principal("once", key, ()))
+        node.genesis = msgspec.structs.replace(node.genesis, principals=listed)
+        assert [each["name"] for each in told(gateway, "peers")["principals"]] == before
+        monkeypatch.setattr(node.inspector, "status", lambda: {}["nothing"])
+        assert gateway.query(0, "status").result(PATIENCE).code == "unavailable"
+        until_commits(gateway)
 
 
 def test_stats_have_exactly_the_keys_of_the_contract(running: Running) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.node.running import Running, commits, until_commits
 from tests.waiting import wait_until
-from validators.node import build as build_module
 from validators.node.build import Node, build_node
+from validators.node.follower import Follower
 from validators.node.layout import ClusterFolder
 from validators.node.logs import node_logger
 from validators.node.options import NodeOptions
@@ -146,14 +146,18 @@ def test_a_node_that_cannot_start_says_why_in_one_line(
         handler.close()
 
 
-def test_the_key_of_nobody_is_refused(tmp_path: Path) -> None:
+def test_the_key_of_nobody_follows_and_has_no_vote(tmp_path: Path) -> None:
     create_demo_cluster(tmp_path / "a", nodes=1, host="127.0.0.1", ports=[1])
     create_demo_cluster(tmp_path / "b", nodes=1, host="127.0.0.1", ports=[1])
     ours, theirs = ClusterFolder(tmp_path / "a").node("node0"), ClusterFolder(tmp_path / "b").node("node0")
     ours.genesis.write_bytes(theirs.genesis.read_bytes())
-    with pytest.raises(build_module.StartError, match="no member"):
-        build_node(ours.root, node_logger(ours.root), NodeOptions(bind=("127.0.0.1", 0)))
     logger = node_logger(ours.root)
+    made = build_node(ours.root, logger, NodeOptions(bind=("127.0.0.1", 0)))
+    try:
+        assert isinstance(made, Follower)
+        assert made.brief()["voting"] is False
+    finally:
+        made.close()
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()

@@ -26,7 +26,9 @@ def test_every_member_and_principal_holds_the_key_that_genesis_names(tmp_path: P
         node = folder.node(member.id)
         assert public_key_of(read_seed(node.key)) == member.public_key
         assert node.genesis.read_bytes() == folder.genesis.read_bytes()
-    gateway, learner = genesis.principals
+        api = next(principal for principal in genesis.principals if principal.name == f"api-{member.id}")
+        assert api.public_key == public_key_of(read_seed(node.api_key))
+    *_, gateway, learner = genesis.principals
     assert gateway.public_key == public_key_of(read_seed(folder.gateway_key))
     assert {grant.capability for grant in gateway.grants} == set(g.CAPABILITIES)
     assert learner.public_key == public_key_of(read_seed(folder.learner_key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from hashlib import sha256
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from tests.node.net import MILLISECOND, Net, collect, net
 from tests.waiting import PATIENCE, wait_until
 from validators.consensus.effects import ALL, ReplyTo, Send
 from validators.consensus.verified import Inbound, Peer
-from validators.link import curve_keys, curve_public
+from validators.link import curve_keys, curve_public, public_key_of
 from validators.node.keys import dev_seed
 from validators.node.provision import dev_genesis
 from validators.node.transport import allowed_users
@@ -70,6 +71,51 @@ def test_a_client_that_connects_again_is_answered_at_its_newest_connection() -> 
         one.nodes[0].reply(ReplyTo(principal="gateway", client=b"client-1", frame=bulk(b"reply")))
         assert arrivals(new, 1) == [(0, bulk(b"reply"))]
         assert old.poll(50) == []
+
+
+@pytest.mark.parametrize("host", ["a b", "_x", "é", "*", "x/y", "a@b"])
+def test_an_address_that_is_none_ends_no_transport(host: str) -> None:
+    """ZeroMQ raised EINVAL out of the node's loop."""
+    with net(2) as two:
+        two.until(two.meshed)
+        node = two.nodes[0]
+        node.redial("node1", (host, 70))
+        assert node.connected() == ["node1"], "a link that works is not given up for hearsay"
+        two.nodes.pop(1).close()
+        two.until(lambda: not node.connected())
+        node.redial("node1", (host, 71))
+        two.start(1)
+        node.redial("node1", two.ports[1])
+        two.until(two.meshed)
+
+
+def test_a_listed_key_that_is_no_point_stays_outside_and_ends_no_node() -> None:
+    """A log of before the rule may hold one: the node died of it at every start."""
+    with net(1) as one:
+        keys = {"door": sha256(b"0").digest(), "gateway": public_key_of(dev_seed("gateway"))}
+        assert one.nodes[0].admit(keys) == ["door"]
+        dialler = one.dial()
+        one.until(dialler.connected)
+
+
+def test_a_principal_named_like_a_member_gets_none_of_its_frames_and_has_no_part_in_its_share() -> None:
+    """The next key of a member follows the log while the member votes; the newest connection of a name is
+    where statements go."""
+    with net(2) as two:
+        two.until(two.meshed)
+        seed = b"\x07" * 32
+        assert two.nodes[1].admit({"node0": public_key_of(seed)}) == []
+        namesake = two.dial(client=b"namesake", seed=seed)
+        two.until(lambda: 1 in namesake.connected())
+        namesake.send(1, bulk(b"may I"))
+        [item] = collect(two.nodes[1], 1)
+        assert (item.peer.name, item.peer.member) == ("principal/node0", None)
+        two.nodes[1].answer(item.peer, bulk(b"yes"))
+        assert arrivals(namesake, 1) == [(1, bulk(b"yes"))]
+        two.nodes[1].send(Send(to=ALL, frame=vote(b"for the member")))
+        [item] = collect(two.nodes[0], 1)
+        assert item.frame == vote(b"for the member")
+        assert namesake.poll(50) == []
 
 
 def test_a_member_that_restarts_is_connected_again() -> None:

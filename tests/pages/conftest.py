@@ -10,15 +10,27 @@ from typing import Any
 
 import pytest
 
-from tests.hostcore.support import make_genesis
+from tests.hostcore.support import key_pair, make_genesis
+from tests.pages.browsing import browser, complaints  # noqa: F401 - fixtures of all browser tests
 from tests.pages.learner import RealLearner
-from tickets.machine import Admit, Command, Consume, Dispute, Issue, Resolve, Seed, Validate, build
+from tickets.machine import (
+    AddPrincipal,
+    Admit,
+    Command,
+    Consume,
+    Dispute,
+    Issue,
+    Resolve,
+    Seed,
+    Validate,
+    build,
+)
 from tickets.services import network
 from validators.feed import feed_address, progress
 from validators.gateway.collector import Result
 from validators.genesis import cluster_id
 from validators.ledger import open_ledger
-from validators.services import nodes
+from validators.services import cluster, nodes
 
 COMMANDS: dict[str, Callable[[], Command]] = {
     "issue": Issue,
@@ -29,6 +41,7 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "dispute": Dispute,
     "clear": lambda: Resolve(verdict="clear"),
     "uphold": lambda: Resolve(verdict="uphold"),
+    "enlist": lambda: AddPrincipal("newcomer", key_pair("newcomer")[0]),
 }
 
 
@@ -53,6 +66,7 @@ def learner(
     found = RealLearner(tmp_path / "learner", make_genesis(4), feed_address(settings.DATA))
     network.use(found.gateway)
     nodes.register_nodes([member.id for member in found.gateway.genesis.members])
+    cluster.reset_cluster()
     yield found
     network.use(None)
     if progress._listener is not None:

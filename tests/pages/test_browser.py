@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.integration.network import Network, network
+from tests.pages.browsing import Complaints, expect_to_fit, log_in, shown, window
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-PATIENCE = 60_000
-"""Milliseconds: the machine is busy with a whole network."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -58,38 +33,15 @@ def api(running: Network) -> Iterator[httpx.Client]:
         yield client
 
 
-class Complaints(list[str]):
-    """What a browser said that it should not have: errors, refusals, requests to elsewhere."""
-
-    def listen(self, page: Page, url: str) -> None:
-        page.on("console", lambda message: message.type == "error" and self.append(message.text))
-        page.on("pageerror", lambda error: self.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(url) or self.append(request.url))
-
-
-@pytest.fixture
-def complaints() -> Complaints:
-    return Complaints()
-
-
 @pytest.fixture
 def page(running: Network, browser: Browser, complaints: Complaints) -> Iterator[Page]:
     """The live page, logged in."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(PATIENCE)
+    context = window(browser)
     found = context.new_page()
     complaints.listen(found, running.url)
-    found.goto(f"{running.url}/")
-    found.get_by_label("User name").fill(running.credentials["admin_user"])
-    found.get_by_label("Password").fill(running.credentials["admin_password"])
-    found.get_by_role("button", name="Log in").click()
-    expect(shown(found, "connection")).to_have_text("Live")
+    log_in(found, running.url, running.credentials)
     yield found
     context.close()
-
-
-def shown(page: Page, name: str) -> Any:
-    return page.locator(f'[data-at="{name}"]')
 
 
 def model(page: Page) -> Any:
@@ -159,13 +111,6 @@ def test_a_flood_of_events_is_followed_to_its_end(page: Page, api: httpx.Client)
     expect_model_equals_snapshot(page)
 
 
-RUNS_OUT = """() => {
-  const all = document.querySelectorAll(".card, .card header, .card .scroll, main, .topbar");
-  const wide = [...all].filter((one) => one.scrollWidth > one.clientWidth + 1);
-  return wide.map((one) => `${one.tagName} ${one.className} ${one.scrollWidth} > ${one.clientWidth}`);
-}"""
-
-
 @pytest.mark.parametrize("width", [320, 360, 781, 1100, 1201, 1280])
 def test_everything_is_shown_without_scrolling_sideways(page: Page, width: int) -> None:
     """Nothing runs out of its card, with numbers of a long life."""
@@ -178,8 +123,7 @@ def test_everything_is_shown_without_scrolling_sideways(page: Page, width: int) 
           }
         }"""
     )
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert page.evaluate(RUNS_OUT) == []
+    expect_to_fit(page)
 
 
 def test_a_learner_that_stopped_is_told_with_since_when(page: Page, running: Network) -> None:

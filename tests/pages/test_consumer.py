@@ -147,13 +147,74 @@ async def test_a_foreign_host_name_is_refused(learner: RealLearner) -> None:
     assert not await socket.connect()
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "shown", "allowed"),
+    [
+        ("localhost:8080", "http://localhost:8080", "none", True),
+        ("dtvn.example", None, "none", True),
+        ("dtvn.example", "http://dtvn.example", "none", False),
+        ("dtvn.example", "http://dtvn.example", "wrong", False),
+        ("dtvn.example", "http://dtvn.example", "right", True),
+        ("dtvn.example", "http://evil.example", "right", False),
+        ("dtvn.example", "http://scanner.example", "none", True),
+        ("dtvn.example", "http://localhost:3000", "none", False),
+        ("localhost:8080", "http://localhost:3000", "none", True),
+        ("localhost:8080", "http://evil.example", "none", False),
+    ],
+)
+async def test_c21_whose_pages_a_supervisor_with_a_key_lets_listen(
+    learner: RealLearner,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    origin: str | None,
+    shown: str,
+    allowed: bool,
+) -> None:
+    """A page of another name that was made to point here (DNS rebinding) reads no socket by that alone."""
+    monkeypatch.setattr(settings, "SUPERVISOR", True)
+    monkeypatch.setattr(settings, "KNOWN_HOSTS", ["localhost", "127.0.0.1"])
+    monkeypatch.setattr(settings, "ALLOWED_HOSTS", ["*"])
+    monkeypatch.setenv("DTVN_WS_ORIGINS", "http://scanner.example")
+    key = generate_api_key()
+    await sync_to_async(store_api_key)(key, label="suite")
+    keys = {"right": {"X_API_Key": key}, "wrong": {"X_API_Key": "dtvn_wrong"}, "none": {}}
+    socket = Socket(Host=host, **keys[shown], **({"Origin": origin} if origin else {}))
+    assert await socket.connect() is allowed
+    if allowed:
+        await socket.channel.disconnect()
+        await live.live_of_this_loop().close()
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "allowed"),
+    [
+        ("evil.example", "http://evil.example", False),
+        ("evil.example", None, False),
+        ("evil.example", "http://localhost", False),
+        ("localhost", "http://scanner.example", True),
+    ],
+)
+async def test_c21_whose_pages_an_open_supervisor_lets_listen(
+    learner: RealLearner, monkeypatch: pytest.MonkeyPatch, host: str, origin: str | None, allowed: bool
+) -> None:
+    monkeypatch.setattr(settings, "SUPERVISOR", True)
+    for hosts in ("KNOWN_HOSTS", "ALLOWED_HOSTS"):
+        monkeypatch.setattr(settings, hosts, ["localhost", "127.0.0.1"])
+    monkeypatch.setenv("DTVN_WS_ORIGINS", "http://scanner.example")
+    socket = Socket(Host=host, **({"Origin": origin} if origin else {}))
+    assert await socket.connect() is allowed
+    if allowed:
+        await socket.channel.disconnect()
+        await live.live_of_this_loop().close()
+
+
 # --- what a client is told -------------------------------------------------------------------------
 
 
 async def test_the_first_frame_says_how_things_stand(open_socket: Any) -> None:
     first = await (await open_socket()).receive()
     assert first["type"] == "connected"
-    assert [node["id"] for node in first["nodes"]] == ["r0", "r1", "r2", "r3", "learner"]
+    assert [node["id"] for node in first["nodes"]] == ["r0", "r1", "r2", "r3"]
     assert first["cluster_status"] == "starting"
     assert first["simulator_status"] == "idle"
     assert first["sequence"] == 1
@@ -218,7 +279,8 @@ async def test_pings_are_answered_and_nonsense_is_ignored(open_socket: Any) -> N
         '{"type": "resume", "after": true}',
     ):
         await socket.channel.send_to(text_data=nonsense)
-    await socket.channel.send_to(bytes_data=b"\xff\x00")
+    for junk in (b"\xff\x00", b"\xff", b'"\xff"', b'{"type": "\xff"}', b"[" * 60_000):
+        await socket.channel.send_to(bytes_data=junk)
     await socket.send({"type": "ping"})
     assert await socket.receive() == {"type": "pong"}
 
@@ -227,6 +289,8 @@ async def test_a_node_that_changes_is_told(open_socket: Any) -> None:
     socket = await open_socket()
     await socket.until("connected")
     await socket.send({"type": "resume", "after": 1, "batch": True})
+    first = await socket.until("nodes")
+    assert [node["role"] for node in first["nodes"]][-1] == "learner", "a page is told of the learner too"
     await sync_to_async(stop_node)("r3")
     told = await socket.until("nodes")
     assert [node["desired"] for node in told["nodes"]][3] == "stopped"

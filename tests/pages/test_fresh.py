@@ -61,6 +61,7 @@ async def test_a_frame_about_nodes_that_was_dropped_is_made_up_for(
     socket = await open_socket()
     await socket.until("connected")
     await socket.send({"type": "resume", "after": 1, "batch": True})
+    await socket.until("nodes")
     feed = live.live_of_this_loop()
 
     async def drop(group: str, message: Any) -> None:
@@ -78,15 +79,18 @@ async def test_a_page_that_took_a_new_snapshot_is_told_the_nodes_again(open_sock
     """Snapshot and frames come by different ways, so either may be the older one: a look decides."""
     socket = await open_socket()
     as_of = (await socket.until("connected"))["nodes_as_of"]
-    for _ in range(2):
-        await socket.send({"type": "resume", "after": 1, "batch": True})
+    await socket.send({"type": "resume", "after": 1, "batch": True})
+    await socket.until("nodes")
+    await socket.send({"type": "resume", "after": 1, "batch": True})
     assert (await socket.until("nodes"))["as_of"] > as_of
 
 
 async def test_a_learner_that_does_not_run_says_since_when(open_socket: Any) -> None:
     heard = datetime(2026, 11, 20, 9, 17, tzinfo=UTC)
     await ManagedNode.objects.filter(node_id="learner").aupdate(status="stopped", heartbeat_at=heard)
-    learner = (await (await open_socket()).until("connected"))["nodes"][-1]
+    socket = await open_socket()
+    await socket.send({"type": "resume", "after": 1, "batch": True})
+    learner = (await socket.until("nodes"))["nodes"][-1]
     assert (learner["status"], learner["heard_at"]) == ("stopped", heard.timestamp())
 
 

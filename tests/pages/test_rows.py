@@ -42,6 +42,15 @@ def test_sessions_and_barriers_move_the_sequence_without_an_event(learner: RealL
     assert (frame.to, frame.events) == (1, ())
 
 
+def test_what_concerns_no_ticket_is_told_too(learner: RealLearner, operate: Operate) -> None:
+    """A frame that could not be made would hold up all that follow it, for every browser."""
+    start = read_applied()
+    operate("enlist", "issue T-1")
+    told = [(event["type"], event["operation"], event.get("state")) for event in read_frame(start).events]
+    assert told == [("cluster_changed", "add_principal", None), ("ticket_issued", "issue", "ISSUED")]
+    assert [event["operation"] for event in read_snapshot()["latest"]] == ["issue", "add_principal"]
+
+
 def test_a_seed_tells_how_many_tickets_it_created(learner: RealLearner, operate: Operate) -> None:
     operate("issue TICKET-007", "issue TICKET-008", "issue OTHER-1")
     operate("seed")

@@ -12,6 +12,7 @@ from dtvn_project import environment
 from validators.processes.errors import StartError
 from validators.processes.facts import SlotLock, lock_holder, process_lives
 from validators.processes.folder import DataFolder, FolderLock, read_json, write_private_json
+from validators.processes.supervisor import holders
 
 HOLD = (
     "import sys; from pathlib import Path; from validators.processes.facts import SlotLock; "
@@ -90,6 +91,30 @@ def test_a_lock_ends_with_its_holder_however_that_dies(tmp_path: Path) -> None:
     end(process)
     assert lock_holder(path) is None
     assert not process_lives(process.pid)
+
+
+@pytest.mark.parametrize("name", ["web", "validators", "background", "simulator"])
+def test_a_node_may_be_called_what_a_process_of_the_platform_is_called(tmp_path: Path, name: str) -> None:
+    folder = DataFolder(tmp_path)
+    folder.create()
+    node = hold_elsewhere(folder.node_lock(name))
+    try:
+        own = SlotLock(folder.slot_lock(name))
+        assert own.take(), "the node does not keep the platform's process from starting"
+        assert holders(folder) == {f"nodes/{name}": node.pid}
+        own.release()
+    finally:
+        end(node)
+
+
+def test_a_node_that_an_earlier_version_left_running_is_seen(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    folder.create()
+    left = hold_elsewhere(folder.slots / "node0.v2.lock")
+    try:
+        assert holders(folder) == {"node0.v2": left.pid}
+    finally:
+        end(left)
 
 
 def test_asking_takes_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from validators import ceremony
 from validators.node.kept_ports import kept_metrics
 from validators.node.layout import ClusterFolder
+from validators.node.provision import make_newcomer
 from validators.processes import preparation
 from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder
@@ -36,6 +38,41 @@ def test_ports_are_kept_over_starts_and_told_to_prometheus(tmp_path: Path) -> No
     assert kept is not None
     assert (f"{kept.host}:{kept.port}", kept.needed) == (first[0], False)
     assert kept_metrics(ClusterFolder(tmp_path).node("node1")) is None
+
+
+def newcomer(root: Path, name: str) -> int:
+    folder, places = DataFolder(root), ClusterFolder(root)
+    founded = ceremony.open_genesis(places.genesis.read_bytes())
+    make_newcomer(places.node(name), places.genesis.read_bytes())
+    host, port = preparation.keep_newcomer_ports(folder, founded, places.node(name))
+    assert host == preparation.LOOPBACK
+    return port
+
+
+def test_a_newcomer_listens_at_the_port_of_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path)
+    (first,) = preparation.free_ports(1)
+    monkeypatch.setattr(preparation, "FIRST_MEMBER_PORT", first - 4)
+    assert newcomer(tmp_path, "node4") == first
+    assert newcomer(tmp_path, "node4") == first, "kept"
+    monkeypatch.setattr(preparation, "FIRST_MEMBER_PORT", first - 5)
+    assert newcomer(tmp_path, "node5") != first, "node4's, though nobody listens there now"
+
+
+@pytest.mark.parametrize("name", ["node6", "venue"])
+def test_a_newcomer_whose_port_somebody_has_gets_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    prepare(tmp_path)
+    with socket.create_server((preparation.LOOPBACK, 0)) as busy:
+        port = busy.getsockname()[1]
+        monkeypatch.setattr(preparation, "FIRST_MEMBER_PORT", port - 6)
+        assert newcomer(tmp_path, name) != port
+    member = ceremony.open_genesis(ClusterFolder(tmp_path).genesis.read_bytes()).members[1].port
+    monkeypatch.setattr(preparation, "FIRST_MEMBER_PORT", member - 7)
+    assert newcomer(tmp_path, "node7") != member, "a founder's that is down"
 
 
 def test_a_damaged_file_of_ports_is_said_at_the_start(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from tests.waiting import wait_until
-from validators.models import ManagedNode, NodeStatus
+from validators.models import Announcement, ManagedNode, NodeStatus
 from validators.processes.folder import DataFolder
 from validators.processes.reconcile import Reconciler
 from validators.services import nodes
@@ -42,7 +42,7 @@ class Desk:
 
     def run(self, node_id: str) -> subprocess.Popen[str]:
         """A process that holds the node's slot and has claimed the last start request."""
-        lock = self.folder.slot_lock(node_id)
+        lock = self.folder.node_lock(node_id)
         process = subprocess.Popen(
             [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -88,6 +88,18 @@ def test_a_living_process_is_shown_with_its_id(desk: Desk) -> None:
     assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
 
 
+def test_a_node_whose_api_has_no_port_starts_and_says_why_until_it_has(desk: Desk) -> None:
+    desk.reconciler.turn()
+    process = desk.run("node0")
+    taken = "API port 9002 is in use by another program"
+    ManagedNode.objects.filter(pk="node0").update(report={"sequence": 1, "api_error": taken})
+    desk.reconciler.turn()
+    assert desk.status("node0") == (NodeStatus.STARTING, taken, process.pid)
+    ManagedNode.objects.filter(pk="node0").update(report={"sequence": 2, "api_error": ""})
+    desk.reconciler.turn()
+    assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
+
+
 def test_a_dead_process_is_no_longer_shown_and_its_node_asked_for_again(desk: Desk) -> None:
     desk.reconciler.turn()
     process = desk.run("node0")
@@ -99,6 +111,11 @@ def test_a_dead_process_is_no_longer_shown_and_its_node_asked_for_again(desk: De
     assert desk.status("node0")[2] is None
     assert [node_id for node_id, _ in desk.sent].count("node0") == 2
     assert ManagedNode.objects.get(pk="node0").restarts == 1
+    told = Announcement.objects.filter(node_id="node0").values_list("status", "error")
+    assert list(told)[-2:] == [
+        ("error", "its process was killed"),
+        ("starting", "its process was killed"),
+    ], "as the error that it was (X31), before it starts again"
 
 
 def test_requests_the_broker_refused_are_sent_at_the_next_look(desk: Desk) -> None:

@@ -84,7 +84,14 @@ def test_a_foreign_name_gets_one_line_and_fills_no_log(
     assert (page.status_code, api.status_code) == (400, 400)
     assert page.content.count(b"\n") == 1
     assert api.json()["code"] == "bad_host"
+    assert "DTVN_ALLOWED_HOSTS" in api.json()["error"]
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_health_is_told_at_any_name(client: Client) -> None:
+    with override_settings(ALLOWED_HOSTS=["127.0.0.1"]):
+        answer = client.get("/health", headers={"host": "evil.example"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
 
 
 def test_two_networks_on_one_host_have_cookies_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,56 @@ class World:
         self.beating = False
 
 
+def wish(world: World, desired: DesiredState) -> None:
+    world.change(desired=desired, generation=world.facts.generation + 1)
+
+
+def fresh() -> World:
+    """A node whose start request is on its way."""
+    world = World()
+    world.look()
+    assert world.starts == 1
+    return world
+
+
+def test_a_request_that_was_dropped_between_two_wishes_is_sent_again_at_once() -> None:
+    world = fresh()
+    wish(world, DesiredState.STOPPED)  # a slot takes the request up now, and drops it
+    wish(world, DesiredState.RUNNING)
+    assert world.run_for(0.5).status == NodeStatus.STARTING
+    assert world.starts == 2
+    world.run_for(watch.CLAIM_PATIENCE)
+    assert world.starts == 2, "once for each wish"
+
+
+def test_a_request_that_an_older_process_turned_away_is_sent_again_once() -> None:
+    world = fresh()
+    wish(world, DesiredState.STOPPED)
+    wish(world, DesiredState.RUNNING)
+    world.look()
+    world.change(holder=PID)  # for the first request, whose token is void: it ends as soon as it reads that
+    world.look()
+    world.end()
+    world.run_for(0.5)
+    assert world.starts == 3
+    world.change(holder=PID)
+    world.look()
+    world.end()
+    world.run_for(watch.CLAIM_PATIENCE + 1)
+    assert world.starts == 3, "one that ends before it claims is not asked for at each look"
+    world.run_for(watch.RESEND_AFTER)
+    assert world.starts == 4
+
+
+def test_no_request_is_sent_while_a_process_holds_the_slot() -> None:
+    world = fresh()
+    world.change(holder=PID)
+    for desired in (DesiredState.STOPPED, DesiredState.RUNNING) * 3:
+        wish(world, desired)
+        world.look()
+    assert world.starts == 1
+
+
 @pytest.fixture
 def world() -> World:
     """A node that has run steadily for a minute."""

@@ -10,7 +10,7 @@ import msgspec
 from nacl import bindings
 
 from tests.hostcore.support import GenesisKeys, key_pair, make_genesis
-from tickets.machine import Admit, Command, Issue, OpenSession, TicketApplication, build
+from tickets.machine import Admit, Command, Issue, OpenSession, Reconfigure, TicketApplication, build
 from tickets.proof import (
     Certificate,
     ChainFile,
@@ -23,15 +23,18 @@ from tickets.proof import (
 )
 from tickets.proof.certificate import CLUSTER_TAG_SIZE
 from tickets.proof.chain import HANDOVER
+from tickets.proof.handover import handover_certificate
 from validators import canonical, quorum
 from validators import genesis as g
+from validators.consensus import membership as ms
 from validators.consensus import messages as m
 from validators.consensus.executor import Executor, Step
+from validators.consensus.handover import HandOver
 from validators.consensus.log_tree import Frontier, append, inclusion_path, root
 from validators.consensus.messages import entry_hash
 from validators.consensus.verified import VerifiedBatch, VerifiedBundle
 from validators.wire import FrameSigner
-from validators.wire.envelope import KIND_OF, signed_bytes
+from validators.wire.envelope import KIND_OF, encode_envelope, signed_bytes
 
 START = 1_795_000_000_000_000
 VALID = 300_000_000
@@ -50,7 +53,9 @@ class PaperLog:
         self.cluster = g.cluster_id(self.genesis)
         self.application = TicketApplication(self.genesis, self.cluster, searched=True)
         self.executor = Executor(0, self.application)
-        self.names = [member.id for member in self.genesis.members]
+        self.epochs = [[member.id for member in self.genesis.members]]
+        """Names of the members, epoch by epoch."""
+        self.handovers: list[HandOver] = []
         self.signer = FrameSigner(self.cluster, key_pair("gateway")[1], GenesisKeys(self.genesis))
         self.steps: list[Step] = []
         self.roots: list[bytes] = []
@@ -58,6 +63,11 @@ class PaperLog:
         self.number = 0
         self.order([self.operation(OpenSession(), nonce=b"session")])
         self.session = (1, 0)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the newest epoch."""
+        return self.epochs[-1]
 
     @property
     def hashes(self) -> list[bytes]:
@@ -108,24 +118,83 @@ class PaperLog:
         while len(self.steps) < until:
             self.order([self.operation(Issue(), f"FILL-{len(self.steps)}")])
 
+    def change(self, *, leaves: str = "", joins: str = "") -> None:
+        """One change of the membership, with words of life of all: the next epoch begins after it."""
+        epoch, sequence = len(self.epochs) - 1, len(self.steps) + 1
+        newcomers = (g.Member(joins, key_pair(joins)[0], "127.0.0.1", 7500 + epoch),) if joins else ()
+        names = [name for name in self.names if name != leaves] + ([joins] if joins else [])
+        now = START + 1_000_000 * len(self.steps)
+        words = tuple(self._word(name, epoch, sequence - 1, now) for name in names)
+        wanted = ms.Change(epoch, leaves, newcomers, allow_small=True, alive=words)
+        before = self.executor.frontier.peaks
+        step = self.order([self.operation(Reconfigure(wanted))])
+        assert step.done()[0][1].outcomes[0].code == "ok"
+        membership = self.application.membership()
+        self.handovers.append(self._hand_over(step, before))
+        self.epochs.append([member.id for member in membership.members])
+        executor = Executor(epoch + 1, self.application)
+        for field in ("executed", "head", "frontier", "timestamp"):
+            setattr(executor, field, getattr(self.executor, field))
+        self.executor = executor
+
+    def _word(self, name: str, epoch: int, executed: int, now: int) -> ms.Alive:
+        data = ms.alive_bytes(self.cluster, epoch, name, executed, now)
+        return ms.Alive(name, executed, now, bindings.crypto_sign(data, key_pair(name)[1])[:64])
+
+    def _hand_over(self, step: Step, peaks: tuple[bytes, ...]) -> HandOver:
+        entry = step.entry
+        bundle, result = step.done()[0]
+        outcome = result.outcomes[0]
+        leaf = (0, bundle.bundle.operations[0], outcome.code, entry.timestamp, outcome.state)
+        return HandOver(entry, canonical.encode(leaf), peaks, self.checkpoint_frames(entry.sequence))
+
+    def checkpoint_frames(self, sequence: int) -> tuple[bytes, ...]:
+        """q CHECKPOINTs of a sequence, as members send them."""
+        body = self._checkpoint(sequence)
+        frames = []
+        for index, signature in self.sign(body, names=self.epochs[body.epoch]):
+            said = canonical.encode(msgspec.structs.replace(body, sender=index))
+            frames.append(encode_envelope(KIND_OF[m.Checkpoint], said, signature))
+        return tuple(frames)
+
+    def _checkpoint(self, sequence: int) -> m.Checkpoint:
+        entry = self.steps[sequence - 1].entry
+        log_root = canonical.merkle_root(self.hashes[:sequence])
+        return m.Checkpoint(entry.epoch, 0, sequence, self.roots[sequence - 1], log_root, entry.timestamp)
+
     # --- certificates ----------------------------------------------------------------------------
 
-    def receipts(self, sequence: int, index: int = 0, signers: Sequence[int] | None = None) -> bytes:
-        """A certificate of q receipts."""
-        body = m.Receipt(0, 0, sequence, self.steps[sequence - 1].entry_hash)
-        return self._certificate(sequence, index, Receipts(self.sign(body, signers)))
+    def receipts(
+        self,
+        sequence: int,
+        index: int = 0,
+        signers: Sequence[int] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> bytes:
+        """A certificate of q receipts. `names`: who signs, where it is not the epoch's members."""
+        entry = self.steps[sequence - 1].entry
+        body = m.Receipt(entry.epoch, 0, sequence, self.steps[sequence - 1].entry_hash)
+        signed = self.sign(body, signers, names or self.epochs[entry.epoch])
+        return self._certificate(sequence, index, Receipts(signed))
 
     def checkpointed(
-        self, sequence: int, checkpoint: int, index: int = 0, signers: Sequence[int] | None = None
+        self,
+        sequence: int,
+        checkpoint: int,
+        index: int = 0,
+        signers: Sequence[int] | None = None,
+        names: Sequence[str] | None = None,
+        epoch: int | None = None,
     ) -> bytes:
-        """A certificate under the checkpoint at `checkpoint`."""
+        """A certificate under the checkpoint at `checkpoint`; `epoch`: said to be of that one."""
         hashes = self.hashes[:checkpoint]
         path = inclusion_path(sequence - 1, checkpoint, subtree_of(hashes))
-        timestamp = self.steps[checkpoint - 1].entry.timestamp
-        state_root = self.roots[checkpoint - 1]
-        body = m.Checkpoint(0, 0, checkpoint, state_root, canonical.merkle_root(hashes), timestamp)
+        body = self._checkpoint(checkpoint)
+        if epoch is not None:
+            body = msgspec.structs.replace(body, epoch=epoch)
+        signed = self.sign(body, signers, names or self.epochs[body.epoch])
         proof = CheckpointProof(
-            0, checkpoint, state_root, timestamp, b"".join(path), self.sign(body, signers)
+            body.epoch, checkpoint, body.state_root, body.timestamp, b"".join(path), signed
         )
         return self._certificate(sequence, index, proof)
 
@@ -166,8 +235,11 @@ class PaperLog:
         )
 
     def chain(self, *handovers: bytes) -> bytes:
-        """The epoch chain's bytes."""
+        """The epoch chain's bytes: through all epochs of this log, or with these hand-overs."""
         file = chain_of_genesis(g.encode(self.genesis))
+        handovers = handovers or tuple(
+            handover_certificate(canonical.encode(each), self.cluster) for each in self.handovers
+        )
         return canonical.encode(ChainFile(file.version, file.genesis, handovers))
 
 

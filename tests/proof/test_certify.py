@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from io import StringIO
@@ -22,11 +24,13 @@ from tests.hostcore.support import key_pair
 from tests.pages.learner import ALIAS, _Replaced
 from tests.proof.support import Later, PaperLog
 from tickets.machine import Admit, Issue, Seed
+from tickets.proof import read_chain, unwrap
 from tickets.services import certify, network
 from validators import canonical
 from validators.api import keys
+from validators.consensus import handover
 from validators.consensus import messages as m
-from validators.consensus.effects import CheckpointRecord
+from validators.consensus.effects import CheckpointRecord, StateRecord
 from validators.feed import progress
 from validators.gateway.collector import Answered
 from validators.gateway.fake import FakeGateway
@@ -34,7 +38,7 @@ from validators.ledger import Ledger, open_ledger
 from validators.ledger.models import Ticket
 from validators.ledger.proofs import LogPaths
 from validators.services import api_keys
-from validators.wire.envelope import encode_envelope
+from verifier import dtvn_verify
 
 KEY = "dtvn_test_key_of_the_proof_suite"
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -59,7 +63,10 @@ class PaperMembers(FakeGateway):
         future: Future[Answered] = Future()
         sequence = int(arguments[0])
         hashed = bytes(32) if member in self.lying else self.log.steps[sequence - 1].entry_hash
-        ((_index, signature),) = self.log.sign(m.Receipt(0, 0, sequence, hashed), [member])
+        epoch = self.log.steps[sequence - 1].entry.epoch
+        ((_index, signature),) = self.log.sign(
+            m.Receipt(epoch, 0, sequence, hashed), [member], self.log.epochs[epoch]
+        )
         text = json.dumps({"signature": base64.b64encode(signature).decode()})
         future.set_result(Answered(0, "down", "") if member in self.silent else Answered(0, "", text))
         return future
@@ -81,6 +88,9 @@ class Platform:
         self.ledger.append([step.record((b"commit",) * 3) for step in steps])
         for sequence in checkpoints:
             self.ledger.append([self._checkpoint(sequence)])
+        for found in self.log.handovers:
+            name = handover.record_name(found.entry.epoch)
+            self.ledger.append([StateRecord(name, canonical.encode(found))])
         for step in steps:
             self.ledger.notice(step.note(0))
         self._written = len(self.log.steps)
@@ -91,14 +101,10 @@ class Platform:
         return self.client.get(f"/api/v1/{path}", headers={"X-API-Key": KEY})
 
     def _checkpoint(self, sequence: int) -> CheckpointRecord:
+        entry, state = self.log.steps[sequence - 1].entry, self.log.roots[sequence - 1]
         root = canonical.merkle_root(self.log.hashes[:sequence])
-        timestamp = self.log.steps[sequence - 1].entry.timestamp
-        body = m.Checkpoint(0, 0, sequence, self.log.roots[sequence - 1], root, timestamp)
-        frames = []
-        for index, signature in self.log.sign(body):
-            said = canonical.encode(msgspec.structs.replace(body, sender=index))
-            frames.append(encode_envelope(m.KIND_OF[m.Checkpoint], said, signature))
-        return CheckpointRecord(0, sequence, body.state_root, root, timestamp, tuple(frames))
+        frames = self.log.checkpoint_frames(sequence)
+        return CheckpointRecord(entry.epoch, sequence, state, root, entry.timestamp, frames)
 
 
 @pytest.fixture
@@ -321,3 +327,69 @@ def test_r26_a_copy_that_lacks_the_log_below_gives_receipts_instead_of_a_path(
     assert "proved by their receipts" in say(file, "--genesis", chain)
     platform.members.silent = {0, 1}
     assert code_of(platform.get("tickets/TICKET-1/certificate")) == (503, "not_provable_yet")
+
+
+def test_r26_outcomes_of_every_epoch_are_proved_and_the_chain_leads_through_them(
+    platform: Platform, tmp_path: Path
+) -> None:
+    log = platform.log
+    log.admit("OLD")
+    log.change(leaves="r1")
+    first = len(log.steps)
+    log.admit("MIDDLE")
+    log.change(joins="r7")
+    second = len(log.steps)
+    log.fill(second + 2)
+    log.admit("NEW")
+    platform.learn(first, second)
+    platform.members.present = log.application.membership()
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    found = {
+        ticket: say(
+            saved(platform, tmp_path, f"tickets/{ticket}/certificate", f"{ticket}.json"), "--genesis", chain
+        )
+        for ticket in ("OLD", "MIDDLE", "NEW")
+    }
+    assert f"their checkpoint at sequence {first}, epoch 0" in found["OLD"]
+    assert f"their checkpoint at sequence {second}, epoch 1" in found["MIDDLE"]
+    assert "2 of 3 members, crash-only, no liar tolerated" in found["MIDDLE"]
+    assert "proved by their receipts" in found["NEW"]
+    assert "signed by r0, r2, r3: 3 of 4 members" in found["NEW"]
+    assert platform.members.asked >= 3
+    assert max((tmp_path / f"{ticket}.json").stat().st_size for ticket in found) <= 2_048
+    told = StringIO()
+    call_command("epochs", "--out", str(tmp_path / "exported.json"), stdout=told)
+    exported = unwrap("chain", (tmp_path / "exported.json").read_bytes())
+    assert exported == unwrap("chain", chain.read_bytes())
+    first_line, second_line, third_line = told.getvalue().splitlines()
+    assert first_line.startswith("epoch 0 from sequence 1: r0, r1, r2, r3 (")
+    assert second_line.startswith(f"epoch 1 from sequence {first + 1}: r0, r2, r3 (")
+    assert third_line.startswith(f"epoch 2 from sequence {second + 1}: r0, r2, r3, r7 (")
+    alone = [sys.executable, "-I", dtvn_verify.__file__, "certificate", str(tmp_path / "NEW.json")]
+    done = subprocess.run([*alone, "--genesis", str(chain)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, found["NEW"])
+
+
+def test_r26_an_epoch_whose_end_is_not_stable_yet_takes_no_certificate_away(
+    platform: Platform, tmp_path: Path
+) -> None:
+    log = platform.log
+    log.admit("OLD")
+    log.change(leaves="r1")
+    log.handovers[0] = msgspec.structs.replace(log.handovers[0], checkpoint=())
+    platform.learn()
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    certificate = saved(platform, tmp_path, "tickets/OLD/certificate?at=2.0", "old.json")
+    assert "4 members" in say(certificate, "--genesis", chain)
+
+
+def test_r35_a_hand_over_in_the_copy_that_proves_nothing_ends_the_chain_before_it(
+    platform: Platform, tmp_path: Path
+) -> None:
+    log = platform.log
+    log.admit("OLD")
+    log.change(leaves="r1")
+    log.handovers[0] = msgspec.structs.replace(log.handovers[0], checkpoint=log.handovers[0].checkpoint[:2])
+    platform.learn(len(log.steps))
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    assert len(read_chain(unwrap("chain", chain.read_bytes())).epochs) == 1

@@ -19,7 +19,7 @@ from tests.proof.test_evidence import digest_of, file_of, pairs
 from tickets.proof import evidence_json
 from validators import genesis as g
 from validators.consensus import messages as m
-from validators.consensus.effects import Note, SlotRecord
+from validators.consensus.effects import EvidenceRecord, SlotRecord
 from validators.ledger import open_ledger
 from verifier import dtvn_verify
 
@@ -50,8 +50,7 @@ def keep(folder: Path, log: PaperLog, view: int, signers: tuple[int, ...], *extr
         )
         ledger.append([step.record(commits)])
     for each in extra:
-        ledger.notice(each) if isinstance(each, Note) else ledger.append([each])
-    ledger.maintain()
+        ledger.append([each])
     ledger.close()
     return folder
 
@@ -118,8 +117,8 @@ def test_p22_a_fork_over_two_views_convicts_who_hid_what_he_had_committed(
 def test_p22_evidence_that_a_node_stored_is_found_again(tmp_path: Path, chain: Path) -> None:
     log = PaperLog()
     crime = tuple(PAPER.sign(message) for message in pairs()["prepare"])
-    note = Note("evidence", {"code": "prepare", "sender": 1, "view": 0, "sequence": 7, "frames": crime})
-    folder = keep(tmp_path / "first", log, 0, (0, 1, 2), note)
+    record = EvidenceRecord("prepare", 0, 1, 0, 7, crime)
+    folder = keep(tmp_path / "first", log, 0, (0, 1, 2), record)
     code, said = audit(folder, "--genesis", chain)
     assert code == 1
     assert "r1 is convicted: prepare, epoch 0, view 0, sequence 7" in said

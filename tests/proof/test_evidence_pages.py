@@ -126,6 +126,28 @@ def test_p15_one_liar_cannot_fill_the_platform_with_its_crimes(
     assert evidence.collect_evidence() == 0
 
 
+def test_p15_what_is_kept_against_a_removed_member_leaves_room_for_its_successors(
+    witnesses: Witnesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index is somebody else in another epoch; beyond the bound of all, the first against each stay."""
+    monkeypatch.setattr(evidence, "PER_MEMBER_MAX", 4)
+    for sequence in range(4):
+        MemberEvidence.objects.create(
+            code="commit",
+            epoch=7,
+            member=3,
+            name="gone",
+            place=f"view 0, sequence {sequence}",
+            content=b"old",
+        )
+    for sequence in range(1, 4):
+        witnesses.tell(0, "commit", *(m.Commit(0, 3, 0, sequence, bytes([d]) * 32) for d in (1, 2)))
+    monkeypatch.setattr(evidence, "PIECES_MAX", 5)
+    monkeypatch.setattr(evidence, "AT_LEAST", 2)
+    assert evidence.collect_evidence() == 2
+    assert MemberEvidence.objects.filter(epoch=0, member=3).count() == 2
+
+
 def test_suspicions_are_counted_by_peer_with_code_and_sentence_grave_ones_first(
     admin: Client, witnesses: Witnesses
 ) -> None:

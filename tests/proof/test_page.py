@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.pages.test_browser import CHROMIUM, FLAGS
+from tests.pages.browsing import CHROMIUM, FLAGS
 from tests.proof import vectors
 
 pytestmark = pytest.mark.integration

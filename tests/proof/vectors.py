@@ -16,6 +16,7 @@ import msgspec
 from tests.proof.support import Later, PaperLog
 from tickets.machine import Admit, Dispute, Issue, Resolve, Validate
 from tickets.proof import Receipts, compare, decode_certificate, encode_certificate, read_chain, verify
+from tickets.proof.handover import handover_certificate
 
 FILE = Path(__file__).resolve().parents[2] / "docs/protocol/certificate-vectors.json"
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -87,9 +88,55 @@ def build() -> list[dict[str, Any]]:
         later.prove(admit, epoch=0, checkpoint_epoch=0, names=log.names),
         longer,
     )
+    _through_epochs(holds, refused)
     _contradicting(holds, chain, log, fork)
     _broken(refused, log)
     return found
+
+
+def _through_epochs(holds: Any, refused: Any) -> None:
+    """A log whose membership really changes twice: a key is replaced, then a member joins."""
+    log = PaperLog()
+    log.admit("TICKET-OLD")
+    log.fill(7)
+    log.change(leaves="r1", joins="r5")
+    first = len(log.steps)
+    log.admit("TICKET-MIDDLE")
+    log.change(joins="r6")
+    second = len(log.steps)
+    log.admit("TICKET-NEW")
+    log.fill(second + 5)
+    last = len(log.steps)
+    chain = log.chain()
+    old, middle, new = 3, first + 2, second + 2
+    holds("three epochs: of the first, under the hand-over", chain, log.checkpointed(old, first))
+    holds("three epochs: of the first, under a checkpoint of the third", chain, log.checkpointed(old, last))
+    holds("three epochs: of the second, under its hand-over", chain, log.checkpointed(middle, second))
+    holds("three epochs: of the second, by receipts", chain, log.receipts(middle))
+    holds("three epochs: of the third, by receipts", chain, log.receipts(new))
+    holds("three epochs: of the third, under a checkpoint", chain, log.checkpointed(new, last))
+    holds("three epochs: the first hand-over itself", chain, log.checkpointed(first, first))
+    certificate = log.receipts(new)
+    one, two = (handover_certificate(msgspec.msgpack.encode(each), log.cluster) for each in log.handovers)
+    for name, links in (
+        ("a chain that skips an epoch", (two,)),
+        ("a chain in the wrong order", (two, one)),
+        ("a chain with one link twice", (one, one)),
+        ("a chain whose link is proved by a later checkpoint", (log.checkpointed(first, second), two)),
+        ("a chain whose link is proved by receipts", (log.receipts(first), two)),
+        # Members of an epoch that is over went on past its end.
+        ("a chain whose link is proved beyond its epoch", (log.checkpointed(first, first + 2, epoch=0), two)),
+        ("a chain whose link ends nothing", (log.checkpointed(old, old), two)),
+    ):
+        refused(name, certificate, log.chain(*links))
+    forged = PaperLog()
+    forged.admit("TICKET-OLD")
+    forged.fill(7)
+    forged.change(leaves="r1", joins="r5")
+    by_successors = forged.checkpointed(first, first, names=forged.epochs[1])
+    refused("a chain whose link is signed by those whom it names", certificate, log.chain(by_successors, two))
+    stale = log.receipts(new, signers=range(4), names=log.epochs[0])
+    refused("receipts by members of an epoch that is over", stale, chain)
 
 
 def _contradicting(holds: Any, chain: bytes, log: PaperLog, fork: PaperLog) -> None:

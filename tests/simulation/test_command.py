@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from django.core.management import CommandError, call_command
 
 from simulator.campaign import Cut, Task, run
 from simulator.options import OptionError, Options, check
-from simulator.plain import PlainRun
+from simulator.plain import PlainRun, Results
 from simulator.shrinking import shrink
+from tests.simulation.printed import RESULT_KEYS
 from validators.management.commands.simulator import Command
 from validators.simulation import text
 
@@ -38,17 +40,7 @@ def test_x39_a_run_by_flags_is_told_in_the_order_of_the_contract(capsys: pytest.
     assert [line.split()[1] for line in progress] == ["10/12", "12/12"]
     assert re.fullmatch(r"Progress: 12/12 tickets \| Rounds: 12 \| Success: 12 \| Failed: 0", progress[-1])
     results = keys[keys.index("=== Simulation Results ===") + 1 :]
-    assert results[:9] == [
-        "Total Tickets",
-        "Validated Tickets",
-        "Consensus Rounds",
-        "Successful Rounds",
-        "Failed Rounds",
-        "Success Rate",
-        "Messages Sent",
-        "Messages Received",
-        "Partition Events",
-    ]
+    assert results[:9] == RESULT_KEYS
 
 
 def test_x39_the_same_seed_gives_the_same_results_in_both_dash_forms(
@@ -87,13 +79,12 @@ def test_partitions_and_crashes_are_survived_and_counted() -> None:
     [
         (["-tickets", "0"], "tickets"),
         (["-nodes", "0"], "nodes"),
-        (["-nodes", "3"], "nodes"),
+        (["-nodes", "40"], "nodes"),
         (["--byzantine", "-1"], "byzantine_nodes"),
-        (["-byzantine", "3"], "byzantine_nodes"),
         (["-packet-loss", "1.5"], "packet_loss_rate"),
         (["-packet-loss", "nan"], "packet_loss_rate"),
-        (["-latency", "2s"], "latency_ms"),
-        (["-duration", "5s"], "duration_seconds"),
+        (["-duration", "0"], "duration_seconds"),
+        (["-duration", "9000h"], "duration_seconds"),
         (["-crash-rate", "99"], "crash_rate"),
         (["-adversary", "nobody"], "adversary"),
     ],
@@ -104,6 +95,78 @@ def test_x38_what_is_outside_the_limits_is_refused_by_name(words: list[str], fie
     assert caught.value.returncode == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-nodes", "1", "-latency", "10s", "-duration", "20m"],
+        ["-nodes", "3", "-latency", "2s", "-tickets", "20000"],
+        ["-nodes", "31", "-duration", "8000h"],
+    ],
+)
+def test_c46_the_command_has_no_limits_but_the_core_s(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def not_played(one: PlainRun) -> Results:
+        one.results.ended = "interrupted"
+        return one.results
+
+    monkeypatch.setattr(PlainRun, "run", not_played)
+    call_command("simulator", "run", "-byzantine", "0", *words)
+    assert "Total Nodes:" in capsys.readouterr().out
+
+
+def test_c47_more_liars_than_the_nodes_tolerate_end_with_1_and_a_line_on_stdout(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(CommandError) as caught:
+        call_command("simulator", "run", "-nodes", "4", "-byzantine", "2")
+    assert caught.value.returncode == 1
+    said = capsys.readouterr().out
+    assert {"2", "1", "4"} <= set(re.findall(r"\d+", said))
+    assert "===" not in said, "nothing was played"
+
+
+def test_c47_an_interrupt_ends_the_run_and_the_results_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C at the first progress line: exit 0, as the seed does."""
+
+    class Hasty(Command):
+        def _say(self, line: str) -> None:
+            super()._say(line)
+            if line.startswith("Progress: "):
+                signal.raise_signal(signal.SIGINT)
+
+    Hasty().run_from_argv(["manage.py", "simulator", "-nodes", "4", "-byzantine", "0", "-tickets", "100"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "Simulation interrupted" in lines
+    rounds = next(line for line in lines if line.startswith("Consensus Rounds: "))
+    assert 10 <= int(rounds.split()[-1]) < 100
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_go_takes_no_abbreviations_and_a_boolean_takes_no_next_word(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (["-nod", "4"], ["-partition", "false"], ["-partition=maybe"], ["-json=1s"]):
+        with pytest.raises(SystemExit) as caught:
+            Command().run_from_argv(["manage.py", "simulator", *words])
+        assert caught.value.code == 2
+        assert "usage: " in capsys.readouterr().err
+    for words in (["-h"], ["-help"], ["--help"], ["campaign", "-h"]):
+        with pytest.raises(SystemExit) as caught:
+            Command().run_from_argv(["manage.py", "simulator", *words])
+        assert not caught.value.code
+        assert "usage: " in capsys.readouterr().out
+
+
+def test_the_command_takes_short_durations_and_lossy_nets(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["-duration=1300ms", "-packet-loss=1.0", "-partition=false", "-latency=1.5ms"]
+    said = told(capsys, *SMALL[:6], *words)
+    assert "Network Latency: 1.5ms" in said
+    assert "Duration: 1.3s" in said
+    assert "Simulation timed out" in said
+    assert "Success Rate: 0.00%" in said, "and no NaN"
+
+
 @pytest.mark.parametrize("words", [["-latency", "-1ms"], ["-latency", "fast"], ["-seeds"]])
 def test_x38_what_is_no_flag_ends_with_a_message(
     words: list[str], capsys: pytest.CaptureFixture[str]
@@ -112,7 +175,7 @@ def test_x38_what_is_no_flag_ends_with_a_message(
         Command().run_from_argv(["manage.py", "simulator", *words])
     assert caught.value.code == 2
     told = capsys.readouterr().err
-    assert "error:" in told
+    assert "usage: " in told
     assert "Traceback" not in told
 
 
@@ -126,7 +189,7 @@ def test_x38_what_is_no_flag_ends_with_a_message(
         ["-duration", "60s"],
         ["-latency", "0"],
         ["-packet-loss", "0"],
-        ["-partitions=false"],
+        ["-partition=false"],
         ["-adversary", "bogus"],
         ["-crash-rate", "0"],
     ],
@@ -241,10 +304,12 @@ def test_what_is_left_out_changes_nothing_else() -> None:
 def test_durations_and_numbers() -> None:
     assert text.nanoseconds("1m30s") == 90 * 10**9
     assert text.seconds("2m") == 120
-    assert text.seconds("60") == 60
+    assert text.seconds("300ms") == 0.3
     assert text.milliseconds("50ms") == 50
+    assert text.milliseconds("500us") == 0.5
     assert text.numbers("1,4-6") == {1, 4, 5, 6}
     assert text.seed_range("0:3") == range(3)
-    for parse, word in ((text.nanoseconds, "5 s"), (text.seconds, "1ms"), (text.seed_range, "3:3")):
+    bare = ((text.seconds, "5"), (text.milliseconds, "5"))  # as Go: a number needs its unit
+    for parse, word in (*bare, (text.nanoseconds, "5 s"), (text.seed_range, "3:3")):
         with pytest.raises(Exception, match="is no"):
             parse(word)

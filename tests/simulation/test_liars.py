@@ -30,6 +30,9 @@ def test_one_liar_of_four_breaks_no_promise(kind: str) -> None:
         ("crammer", {"ordering.withheld_bad_batch"}),
         ("timekeeper", {"ordering.withheld_bad_timestamp"}),
         ("idler", {"note.suspected.no_progress"}),
+        ("teaser", {"ordering.another_proposal_is_durable"}),
+        ("stragglers", {"ordering.prepared_but_executed_otherwise"}),
+        ("editor", {"catch_up.entry_differs"}),
     ],
 )
 def test_a_liar_is_noticed(kind: str, marks: set[str]) -> None:

@@ -29,17 +29,17 @@ class Told(Onlooker):
     """What nodes note, and what may be done at that moment."""
 
     def __init__(self) -> None:
-        self.notes: list[tuple[str, str, dict[str, Any]]] = []
+        self.heard: list[tuple[str, str, dict[str, Any]]] = []
         self.at: dict[str, Any] = {}
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         if isinstance(note, Note):
-            self.notes.append((node.name, note.kind, note.fields))
+            self.heard.append((node.name, note.kind, note.fields))
             if node.name == "r3" and note.kind in self.at:
                 self.at.pop(note.kind)(node)
 
     def of(self, kind: str, name: str = "r3") -> list[dict[str, Any]]:
-        return [fields for node, found, fields in self.notes if (node, found) == (name, kind)]
+        return [fields for node, found, fields in self.heard if (node, found) == (name, kind)]
 
 
 class Story:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tests.hostcore.support import key_pair
 from tickets.machine import Command, OpenSession, TicketApplication, TicketState, build, read_state
 from validators import canonical
 from validators.consensus.application import Execution
@@ -27,6 +28,11 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
 
+def public(name: str) -> bytes:
+    """A public key that is this name's alone."""
+    return key_pair(name)[0]
+
+
 def genesis(
     *,
     demo: bool = True,
@@ -38,15 +44,15 @@ def genesis(
     """`gateway` may do everything, `scanner` gate only in the default event, `reader` nothing."""
     if principals is None:
         principals = (
-            Principal("gateway", b"g" * 32, tuple(Grant("*", c) for c in CAPABILITIES)),
-            Principal("reader", b"r" * 32, ()),
-            Principal("scanner", b"s" * 32, (Grant("default", "gate"),)),
+            Principal("gateway", public("g"), tuple(Grant("*", c) for c in CAPABILITIES)),
+            Principal("reader", public("r"), ()),
+            Principal("scanner", public("s"), (Grant("default", "gate"),)),
         )
     return Genesis(
         name="test",
         created_at=1,
         members=tuple(
-            Member(f"node{index}", bytes([index + 1]) * 32, "127.0.0.1", 4_000 + index)
+            Member(f"node{index}", public(f"node{index}"), "127.0.0.1", 4_000 + index)
             for index in range(members)
         ),
         principals=tuple(principals),

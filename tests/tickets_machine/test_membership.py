@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from tests.tickets_machine.support import Machine
-from tickets.machine import AddPrincipal, Admit, Issue, Reconfigure, RotatePrincipal, Validate
+from tests.tickets_machine.support import START, Machine, public
+from tickets.machine import (
+    AddPrincipal,
+    Admit,
+    CommandError,
+    Issue,
+    Reconfigure,
+    RotatePrincipal,
+    Validate,
+    build,
+)
 from validators import canonical
 from validators.consensus.effects import ApplicationChange
 from validators.consensus.membership import Alive, Change
-from validators.genesis import Member
+from validators.consensus.messages import Batch, Bundle
+from validators.genesis import Member, check_terms
+from validators.quorum import MEMBERS_MAX
+from validators.wire.envelope import encode_envelope
 
 
 def key(number: int) -> bytes:
-    return bytes([number + 1]) * 32
+    return public(f"node{number}")
 
 
 def reconfigured(machine: Machine, number: int, leaves: str = "", joins: tuple[Member, ...] = ()) -> None:
@@ -83,12 +96,74 @@ def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
     assert canonical.decode(EpochStart, outcome.state) == EpochStart(1, members)
 
 
+@pytest.mark.parametrize(
+    "host", ["_node5", "node_5", "é.example", "http://h", "*", "a b", "", "1.2.3.4.5", "[::1]"]
+)
+def test_a_newcomer_whose_host_cannot_be_dialled_never_joins(host: str) -> None:
+    """The log took it, and no member could start in the epoch that it began."""
+    machine = Machine()
+    operation = machine.operation(Reconfigure(Change(epoch=0, joins=(newcomer(9),))))
+    there = msgspec.structs.replace(newcomer(9), host=host)
+    bad = msgspec.structs.replace(operation, payload=canonical.encode(Reconfigure(Change(0, "", (there,)))))
+    assert [outcome.code for outcome in machine.order(bad)] == ["malformed"]
+    with pytest.raises(CommandError, match="address cannot be dialled"):
+        machine.operation(Reconfigure(Change(epoch=0, joins=(there,))))
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.7", "2001:db8::7", "localhost", "node-5", "n5.cup.example", "3com.example"]
+)
+def test_a_newcomer_is_dialled_at_an_address_or_a_name_of_dns(host: str) -> None:
+    machine = Machine()
+    there = msgspec.structs.replace(newcomer(9), host=host)
+    assert machine.do(Reconfigure(Change(epoch=0, joins=(there,)))) == "not_ready"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[
+            ("drift_bound", 99_999),
+            ("drift_bound", 1_000),
+            ("view_timeout", 49_999),
+            ("batch_bytes_max", 5_999),
+        ],
+        *[("checkpoint_interval", 3_178), ("checkpoint_interval", 0)],
+        *[("batch_operations_max", 5_001), ("batch_operations_max", 0)],
+    ],
+)
+def test_parameters_under_which_nothing_would_be_ordered_any_more_are_refused(field: str, value: int) -> None:
+    """Neither the change back: a drift bound of 1 ms holds every proposal up, for good."""
+    machine = Machine()
+    wanted = msgspec.structs.replace(machine.genesis.parameters, **{field: value})
+    assert machine.do(Reconfigure(Change(epoch=0, parameters=(wanted,)))) == "malformed"
+
+
+def test_the_largest_change_fits_into_the_smallest_batch() -> None:
+    """So that small batches can be undone by the change back."""
+    names = [f"m{number:02}".ljust(64, "x") for number in range(MEMBERS_MAX)]
+    words = tuple(Alive(name, 2**40, START, bytes(64)) for name in names)
+    joins = (Member("n" * 64, key(9), ".".join(["h" * 63] * 3 + ["h" * 61]), 65_535),)
+    operation = build(
+        Reconfigure(Change(2**20, names[0], joins, (), True, words)),
+        actor="a" * 128,
+        entry="e" * 64,
+        valid_until=START,
+        nonce=bytes(64),
+    )
+    bundle = Bundle(2**20, "p" * 64, bytes(32), (2**40, 0), 2**40, 2**40, (operation,))
+    body = canonical.encode(Batch(2**20, START, (encode_envelope(1, canonical.encode(bundle), bytes(64)),)))
+    smallest = msgspec.structs.replace(Machine().genesis.parameters, batch_bytes_max=6_000)
+    check_terms("any", smallest, MEMBERS_MAX)
+    assert len(body) <= smallest.batch_bytes_max
+
+
 def test_a_key_was_never_anybody_elses() -> None:
     machine = Machine()
     machine.do(AddPrincipal("door", key(9)))
     taken = [
         Member("node9", key(9), "127.0.0.1", 1),  # of a principal of another name
-        Member("node9", b"g" * 32, "127.0.0.1", 1),
+        Member("node9", public("g"), "127.0.0.1", 1),
         Member("node9", key(1), "127.0.0.1", 1),
     ]
     for member in taken:

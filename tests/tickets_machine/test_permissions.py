@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tickets_machine.support import Machine, genesis
+from tests.tickets_machine.support import Machine, genesis, public
 from tickets.machine import Admit, Barrier, Command, Consume, Dispute, Issue, Resolve, Seed, Validate
 from validators.genesis import CAPABILITIES, Grant, Principal
 
@@ -24,8 +24,8 @@ def machine_where_someone_holds(*grants: Grant) -> Machine:
     return Machine(
         genesis(
             principals=[
-                Principal("gateway", b"g" * 32, everything),
-                Principal("someone", b"s" * 32, grants),
+                Principal("gateway", public("g"), everything),
+                Principal("someone", public("s"), grants),
             ]
         )
     )
@@ -61,7 +61,7 @@ def test_r15_permission_comes_before_existence() -> None:
 
 def test_the_key_of_a_principal_is_the_one_in_genesis() -> None:
     application = machine_where_someone_holds().application
-    assert application.principal_key("someone") == b"s" * 32
+    assert application.principal_key("someone") == public("s")
     assert application.principal_key("nobody") is None
 
 

@@ -199,7 +199,7 @@ def test_r12_a_request_survives_the_death_of_the_primary_and_runs_once(four: Mem
     assert len(four.roots()) == 1
 
 
-def test_r9_rows_and_root_of_all_members_are_equal(four: Members) -> None:
+def test_r22_r9_rows_and_root_of_all_members_are_equal(four: Members) -> None:
     session = four.open_session()
     four.ask(four.bundle([four.operation(Seed())], session=session, number=0))
     for number in range(1, 15):

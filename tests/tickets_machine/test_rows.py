@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.tickets_machine.support import Machine
+from tests.tickets_machine.support import Machine, public
 from tickets.machine import Admit, Barrier, Dispute, Issue, Resolve, RotatePrincipal, Seed, Validate
 from tickets.machine.rows import (
     ISSUED_FIELDS,
@@ -44,7 +44,7 @@ def lived() -> Machine:
     machine.do(Dispute(reason="copied"), "TICKET-002")
     machine.do(Resolve(verdict="uphold"), "TICKET-002")
     machine.do(Barrier(), principal="scanner")
-    machine.do(RotatePrincipal("reader", b"2" * 32))
+    machine.do(RotatePrincipal("reader", public("2")))
     machine.save()
     return machine
 

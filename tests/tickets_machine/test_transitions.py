@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, shown
+from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
 from tickets.machine import (
     REASONS,
     AddPrincipal,
@@ -14,6 +14,7 @@ from tickets.machine import (
     Consume,
     Dispute,
     Issue,
+    LimitPrincipal,
     OpenSession,
     Reconfigure,
     Resolve,
@@ -258,9 +259,9 @@ def test_every_ordered_reason_can_be_met(monkeypatch: pytest.MonkeyPatch) -> Non
         "not_yet_valid": admit_within(not_before=START + HOUR),
         "no_longer_valid": admit_within(not_after=START),
         "full": full(monkeypatch),
-        "principal_exists": Machine().do(AddPrincipal("scanner", b"n" * 32)),
+        "principal_exists": Machine().do(AddPrincipal("scanner", public("n"))),
         "principal_not_found": Machine().do(RevokePrincipal("nobody")),
-        "key_in_use": Machine().do(RotatePrincipal("scanner", b"g" * 32)),
+        "key_in_use": Machine().do(RotatePrincipal("scanner", public("g"))),
         "last_admin": Machine().do(RevokePrincipal("gateway")),
         "wrong_epoch": Machine().do(Reconfigure(Change(epoch=3, leaves="node0"))),
         "not_alone": beside_others(Reconfigure(Change(epoch=0, leaves="node0"))),
@@ -296,12 +297,13 @@ def beside_others(command: Command) -> str:
     return machine.order(machine.operation(command), machine.operation(Barrier()))[0].code
 
 
-NEWCOMER = Member("node1", b"n" * 32, "127.0.0.1", 4_009)
+NEWCOMER = Member("node1", public("n"), "127.0.0.1", 4_009)
 
 WITH_FIELDS: dict[str, commands.Command] = {
     "resolve": Resolve(verdict="uphold"),
-    "add_principal": AddPrincipal("door", b"n" * 32),
-    "rotate_principal": RotatePrincipal("door", b"n" * 32),
+    "add_principal": AddPrincipal("door", public("n")),
+    "rotate_principal": RotatePrincipal("door", public("n")),
+    "limit_principal": LimitPrincipal("door"),
     "revoke_principal": RevokePrincipal("door"),
     "reconfigure": Reconfigure(Change(epoch=0, leaves="node0")),
 }

@@ -266,3 +266,13 @@ def test_columns_nobody_asked_for_are_read_by_nobody(tmp_path: Path) -> None:
     """Data that is not kept cannot leak: answers to questions, comments, invoice addresses."""
     row = pretix_row(**{"Which_T-shirt_size?": "XXL", "Order_comment": "ill", "VAT_ID": "DE1"})
     assert "XXL" not in repr(only(tmp_path, as_csv(row)))
+
+
+def test_a_wrong_row_is_wrong_whichever_event_is_asked_for(tmp_path: Path) -> None:
+    """It was left out as belonging to the event ''."""
+    content = b'Event slug,ticket_id,name\nfest,T-1,a\nother,T-2,b\nfest,T-3,"open\n'
+    found = tickets(tmp_path, content, slug="fest")
+    assert [ticket.ticket_id for ticket in found.tickets] == ["T-1"]
+    assert [(one.row, one.reason) for one in found.wrong] == [
+        (4, "cannot be read as CSV: unexpected end of data")
+    ]

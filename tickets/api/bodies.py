@@ -7,13 +7,23 @@ import binascii
 from typing import Any
 
 import msgspec
-from rest_framework.request import Request as HttpRequest
 
 from tickets.machine import Admit, Command, Consume, Dispute, Issue, Resolve, Seed, Validate, reasons
 from tickets.machine.commands import DATA_BYTES_MAX, DEFAULT_EVENT, NONCE_BYTES_MAX, VALIDATION_DATA_BYTES_MAX
 from tickets.services import InvalidRequest, Request
 
-__all__ = ["KINDS", "Fields", "read_fields", "request_of"]
+__all__ = ["KINDS", "MESSAGES", "Fields", "nonce_of", "read_fields", "request_of"]
+
+MESSAGES = {
+    "issue": "Ticket issued",
+    "seed": "Tickets seeded",
+    "validate": "Ticket validated successfully",
+    "consume": "Ticket consumed successfully",
+    "admit": "Admitted",
+    "dispute": "Ticket disputed successfully",
+    "resolve": "Dispute resolved",
+}
+"""What an answer says when it was done, by kind."""
 
 MICROSECONDS = 1_000_000
 SECONDS_MAX = 2**63 // MICROSECONDS - 1
@@ -61,6 +71,33 @@ class Fields:
             raise InvalidRequest(f"{name} must be at most {limit} bytes")
         return data
 
+    def number(self, name: str, default: int = 0) -> int:
+        """A whole number; null counts as absent."""
+        value = self._members.get(name)
+        if value is None:
+            return default
+        if type(value) is not int:
+            raise InvalidRequest(f"{name} must be a number")
+        return value
+
+    def numbers(self) -> dict[str, int]:
+        """All members but the nonce, each of which must be a whole number."""
+        return {name: self.number(name) for name in self._members if name != "nonce"}
+
+    def fields(self, name: str) -> Fields:
+        """An object inside."""
+        value = self._members.get(name)
+        if not isinstance(value, dict):
+            raise InvalidRequest(f"{name} must be an object")
+        return Fields(value)
+
+    def flag(self, name: str) -> bool:
+        """true or false; false when null or absent."""
+        value = self._members.get(name)
+        if not (value is None or isinstance(value, bool)):
+            raise InvalidRequest(f"{name} must be true or false")
+        return bool(value)
+
     def moment(self, name: str) -> int:
         """Unix seconds, turned into microseconds; 0 and absent are none."""
         value = self._members.get(name)
@@ -79,9 +116,11 @@ class Fields:
             raise InvalidRequest(f"{name} must be an object of strings")
         return tuple(sorted(value.items()))
 
-    def objects(self, name: str, *, most: int) -> list[Any]:
+    def objects(self, name: str, *, most: int, required: bool = True) -> list[Any]:
         """A list of at most `most` items."""
         value = self._members.get(name)
+        if value is None and not required:
+            return []
         if not isinstance(value, list):
             raise InvalidRequest(f"{name} must be a list")
         if len(value) > most:
@@ -111,9 +150,8 @@ def check_nonce(name: str, nonce: bytes) -> bytes:
     return nonce
 
 
-def nonce_of(http: HttpRequest, fields: Fields) -> bytes:
-    """The nonce of a single call: header Idempotency-Key or field `nonce`; both must agree."""
-    header = http._request.META.get("HTTP_IDEMPOTENCY_KEY")
+def nonce_of(header: str | None, fields: Fields) -> bytes:
+    """The nonce of a single call: header Idempotency-Key (as Latin-1) or field `nonce`; both must agree."""
     named = fields.nonce()
     if header is None:
         return named

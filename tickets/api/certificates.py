@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.http import HttpResponse
 from rest_framework.request import Request as HttpRequest
 
-from tickets.api.reads import read_event
+from tickets.api.queries import read_event
 from tickets.machine import reasons
 from tickets.machine.commands import is_name
-from tickets.services import certify
+from tickets.services import certify, epochs
 from tickets.services.errors import Refused
 from validators.api.http import ApiView, own_writes
 
@@ -17,6 +17,8 @@ __all__ = ["CertificateView", "EpochsView"]
 
 class CertificateView(ApiView):
     """GET /tickets/{id}/certificate."""
+
+    needs_nodes = True
 
     def get(self, http: HttpRequest, ticket_id: str) -> HttpResponse:
         """Of the last change, or of the outcome `at` SEQUENCE.INDEX, refusals included; query `event`."""
@@ -34,7 +36,7 @@ class EpochsView(ApiView):
 
     def get(self, http: HttpRequest) -> HttpResponse:
         """Genesis and every hand-over since."""
-        return _file(certify.epoch_chain(), "epochs.json", own_writes(http))
+        return _file(epochs.epoch_chain(), "epochs.json", own_writes(http))
 
 
 def _file(content: bytes, name: str, sequence: int) -> HttpResponse:

@@ -8,39 +8,32 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from rest_framework.request import Request as HttpRequest
 
-from tickets.api.bodies import KINDS, Fields, nonce_of, read_fields, request_of
+from tickets.api.bodies import KINDS, MESSAGES, Fields, nonce_of, read_fields, request_of
 from tickets.api.objects import issued_ticket, seeded
 from tickets.machine import reasons
 from tickets.machine.transitions import CAPABILITY
 from tickets.services import BATCH_OPERATIONS_MAX, InvalidRequest, Request, batch, decide_one
 from tickets.services.decide import Decision
-from validators.api.errors import ApiError
+from validators.api.errors import RETRY_AFTER, ApiError
 from validators.api.http import ApiView, read_body, success
 
 __all__ = ["BatchView", "OperationView"]
 
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 
-MESSAGES = {
-    "issue": "Ticket issued",
-    "seed": "Tickets seeded",
-    "validate": "Ticket validated successfully",
-    "consume": "Ticket consumed successfully",
-    "admit": "Admitted",
-    "dispute": "Ticket disputed successfully",
-    "resolve": "Dispute resolved",
-}
-
 
 class OperationView(ApiView):
     """POST of one operation; `kind` is set where the route is."""
 
+    needs_nodes = True
     kind: ClassVar[str] = ""
 
     def post(self, http: HttpRequest) -> HttpResponse:
         """Have the operation ordered and tell what the cluster decided."""
         fields = read_fields(read_body(http), may_be_empty=self.kind == "seed")
-        request = request_of(self.kind, fields, nonce_of(http, fields))
+        request = request_of(
+            self.kind, fields, nonce_of(http._request.META.get("HTTP_IDEMPOTENCY_KEY"), fields)
+        )
         decision = decide_one(request, actor=self.caller().actor)
         message, sequence = MESSAGES[self.kind], decision.result.sequence
         if self.kind == "seed":
@@ -59,6 +52,8 @@ def operation_view(kind: str) -> Any:
 
 class BatchView(ApiView):
     """POST of up to 10,000 operations: in order, not atomic, each with the status of its single call."""
+
+    needs_nodes = True
 
     def post(self, http: HttpRequest) -> HttpResponse:
         """Refusals are results; only where nothing was sent at all is the answer an error."""
@@ -88,7 +83,8 @@ class BatchView(ApiView):
                 _tell(result, next(waiting))
         counts = Counter(str(result["status"]) for result in results)
         sequence = max((decision.result.sequence for decision in decisions), default=0)
-        return success(data={"results": results, "counts": counts}, sequence=sequence or None)
+        later = {"Retry_After": RETRY_AFTER[503]} if counts.keys() & {"503", "504"} else {}
+        return success(data={"results": results, "counts": counts}, sequence=sequence or None, **later)
 
 
 def _read_item(item: Any, scopes: frozenset[str]) -> Request:

@@ -6,6 +6,7 @@ from tickets.api.certificates import CertificateView, EpochsView
 from tickets.api.operations import BatchView, OperationView, operation_view
 from tickets.api.reads import TicketListView, TicketView
 from tickets.machine.transitions import CAPABILITY
+from validators.api.supervision import ValidateViaNodeView
 
 
 class TicketsView(TicketListView, OperationView):
@@ -21,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/tickets", TicketsView.as_view()),
     path("api/v1/tickets/batch", BatchView.as_view()),
     *(path(f"api/v1/tickets/{verb}", operation_view(verb)) for verb in VERBS),
+    path("api/v1/tickets/validate-via-node", ValidateViaNodeView.as_view()),
     path("api/v1/tickets/<str:ticket_id>", TicketView.as_view()),
     path("api/v1/tickets/<str:ticket_id>/certificate", CertificateView.as_view(), name="ticket-certificate"),
     path("api/v1/epochs", EpochsView.as_view(), name="epochs"),

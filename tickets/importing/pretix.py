@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
-
+from tickets.importing.jsontext import Unreadable, parsed
 from tickets.importing.record import FileRefused, Record, normalised
 
 __all__ = ["records_of_json"]
@@ -27,7 +26,7 @@ NOTHING = frozenset({"", "None"})
 
 def records_of_json(text: str) -> Iterator[Record]:
     """Records of a JSON text; raises FileRefused where no list of tickets is found in it."""
-    content = _parsed(text)
+    content = parsed(text)
     if isinstance(content, dict) and isinstance(event := content.get("event"), dict):
         names = _Names(event)
         positions = _positions_of_orders(event.get("orders") or [], names)
@@ -39,21 +38,12 @@ def records_of_json(text: str) -> Iterator[Record]:
         else:
             positions = ((item, {}) for item in items)
     for number, (item, order) in enumerate(positions, 1):
-        if not isinstance(item, dict):
+        if isinstance(item, Unreadable):
+            yield Record(number, {}, item.reason)
+        elif not isinstance(item, dict):
             yield Record(number, {}, "is not an object")
         else:
             yield Record(number, _fields(item, order, names))
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        lines = [line for line in text.splitlines() if line.strip()]
-        try:
-            return [msgspec.json.decode(line) for line in lines]
-        except (msgspec.DecodeError, RecursionError):
-            raise FileRefused(f"The file is not JSON: {error}.") from error
 
 
 def _items(content: Any) -> list[Any]:

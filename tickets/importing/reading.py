@@ -1,7 +1,9 @@
 """Read a CSV or JSON file into records: numbered rows of named texts.
 
 Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which is what spreadsheet
-programs write. Delimiter: the one of comma, semicolon, tab and bar that the header row has most of.
+programs write. Delimiter: the one that Excel's first line "sep=;" names, else the one of comma,
+semicolon, tab and bar that the header row has most of. A row that is no CSV is a record with a
+problem, and so is each row that its quotation mark swallows; the rest goes on behind it.
 A record's number is what a spreadsheet shows: the header is row 1, the first ticket row 2; in JSON
 the first item is 1.
 """
@@ -11,7 +13,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tickets.importing.pretix import records_of_json
@@ -22,6 +26,12 @@ __all__ = ["read_records"]
 DELIMITERS = ",;\t|"
 CELL_CHARACTERS_MAX = 1_000_000
 """A longer cell means an unclosed quotation mark, not a ticket."""
+CSV_LIMIT = 2**31 - 1
+"""What the module csv may read into one cell: it says where a row ends, however long its cells are."""
+SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+"""For Excel alone, which does not show it as a row."""
+SAMPLE = 1_024
+JSON_LINES = frozenset({".jsonl", ".ndjson"})
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -43,11 +53,21 @@ def read_records(path: Path) -> Iterator[Record]:
     start = text.lstrip()[:1]
     if not start:
         raise FileRefused(f"{path} is empty.")
-    found = records_of_json(text) if start in "[{" else records_of_csv(text)
-    for record in found:
-        if any("\x00" in value for value in record.fields.values()):
-            record = Record(record.number, {}, "holds a NUL character")
-        yield record
+    is_json = start in "[{" or path.suffix.lower() in JSON_LINES
+    for record in records_of_json(text) if is_json else records_of_csv(text):
+        problem = record.problem or next(filter(None, map(_unkeepable, record.fields.values())), "")
+        yield Record(record.number, {}, problem) if problem else record
+
+
+def _unkeepable(cell: str) -> str:
+    """Why no database keeps such a cell, "" if it does."""
+    if len(cell) > CELL_CHARACTERS_MAX:
+        return f"has a cell of {len(cell):,} characters"
+    if "\x00" in cell:
+        return "holds a NUL character"
+    if not cell.isascii() and any("\ud800" <= character <= "\udfff" for character in cell):
+        return "holds half of a surrogate pair"
+    return ""
 
 
 def decoded(content: bytes) -> str:
@@ -58,29 +78,56 @@ def decoded(content: bytes) -> str:
                 return content.decode(encoding)
             except UnicodeDecodeError as error:
                 raise FileRefused(f"The file begins as {encoding} and does not go on so: {error}.") from error
+    with suppress(UnicodeDecodeError):
+        if encoding := _unmarked(content):
+            return content.decode(encoding)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return content.decode("cp1252", errors="replace")
 
 
+def _unmarked(content: bytes) -> str:
+    """UTF-16 without its mark, seen by the zeros in most of its pairs of bytes; "" for anything else."""
+    high, low = content[0:SAMPLE:2], content[1:SAMPLE:2]
+    if 2 * low.count(0) > len(low) and not high.count(0):
+        return "utf-16-le"
+    if 2 * high.count(0) > len(high) and not low.count(0):
+        return "utf-16-be"
+    return ""
+
+
 def records_of_csv(text: str) -> Iterator[Record]:
-    """Records of a CSV text with a header row."""
-    csv.field_size_limit(CELL_CHARACTERS_MAX)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)
+    """Records of a CSV text with a header row; raises FileRefused where the header cannot be read."""
+    csv.field_size_limit(CSV_LIMIT)
+    if named := SEPARATOR_LINE.match(text):
+        text = text[named.end() :]
+    lines = list(io.StringIO(text, newline=""))
+    rows = csv.reader(lines, delimiter=named[1] if named else delimiter_of(text), strict=True)
     header: list[str] | None = None
     number = 0
-    try:
-        for row in rows:
-            number += 1
-            if not any(cell.strip() for cell in row):
-                continue
+    while True:
+        number, begun = number + 1, rows.line_num
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
             if header is None:
-                header = [normalised(cell) for cell in row]
-                continue
+                raise FileRefused(f"Row {number} cannot be read as CSV: {error}.") from error
+            yield Record(number, {}, f"cannot be read as CSV: {error}")
+            swallowed = lines[begun + 1 : rows.line_num]
+            for further, line in enumerate(swallowed, number + 1):
+                if line.strip():
+                    yield Record(further, {}, f"is swallowed by a quotation mark in row {number}")
+            number += len(swallowed)
+            continue
+        if row is None:
+            return
+        if not any(cell.strip() for cell in row):
+            continue
+        if header is None:
+            header = [normalised(cell) for cell in row]
+        else:
             yield _record(number, header, row)
-    except csv.Error as error:
-        raise FileRefused(f"Row {number + 1} cannot be read as CSV: {error}.") from error
 
 
 def delimiter_of(text: str) -> str:

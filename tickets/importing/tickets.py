@@ -36,7 +36,10 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
     first_row: dict[str, int] = {}
     slugs: set[str] = set()
     for record in read_records(path):
-        if not record.problem and not columns.knows(record.fields):
+        if record.problem:
+            found.wrong.append(WrongRow(record.number, record.problem))
+            continue
+        if not columns.knows(record.fields):
             if found.rows == 0:
                 raise FileRefused(_no_column(record.fields))
             found.wrong.append(WrongRow(record.number, "names no ticket"))

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from tickets.machine import reasons
-from tickets.machine.commands import AddPrincipal, Command, RevokePrincipal, RotatePrincipal
+from tickets.machine.commands import (
+    PRINCIPALS,
+    AddPrincipal,
+    Command,
+    LimitPrincipal,
+    RevokePrincipal,
+    RotatePrincipal,
+)
 from tickets.machine.principals import Principals, ShownPrincipal
 from validators import canonical
 from validators.genesis import Principal
 
 __all__ = ["KINDS", "administer", "shown_principal"]
 
-KINDS = ("add_principal", "rotate_principal", "revoke_principal")
+KINDS = PRINCIPALS
 
 
 def administer(principals: Principals, command: Command, timestamp: int) -> tuple[str, bytes]:
@@ -21,6 +28,8 @@ def administer(principals: Principals, command: Command, timestamp: int) -> tupl
     elif isinstance(command, RotatePrincipal):
         until = timestamp + command.overlap if command.overlap else 0
         name, code = command.name, principals.rotate(command.name, command.public_key, until)
+    elif isinstance(command, LimitPrincipal):
+        name, code = command.name, principals.limit(command.name, command.grants)
     elif isinstance(command, RevokePrincipal):
         known = principals.get(command.name)
         code = principals.revoke(command.name)

@@ -14,11 +14,11 @@ from tickets.machine.rows import TicketRow
 from tickets.machine.snapshot import Proof, Staging
 from tickets.machine.state import MachineState
 from tickets.machine.ticket import TicketState, read_state, row_of
-from tickets.machine.transitions import NAMES
+from tickets.machine.transitions import CAPABILITY, NAMES
 from validators import canonical, signatures
 from validators.consensus.application import BundleResult, Execution, Item, Repeated
 from validators.consensus.effects import ApplicationChange, Reason
-from validators.consensus.membership import Membership, Verify
+from validators.consensus.membership import KIND, Membership, Verify
 from validators.consensus.messages import Bundle, Outcome, bundle_digest
 from validators.consensus.sessions import ExecutedBundle
 from validators.consensus.verified import VerifiedBundle
@@ -153,6 +153,11 @@ class TicketApplication:
     def staging(self, manifest: bytes, root: bytes) -> Staging | None:
         """See consensus.application."""
         return Staging.begin(self._cluster_id, manifest, root)
+
+    def governs(self, principal: str) -> bool:
+        """See consensus.application."""
+        principals = self._state.principals
+        return principals.may(principals.who(principal), CAPABILITY[KIND], "")
 
     def principal_key(self, name: str) -> bytes | None:
         """Public key behind a principal's name on the wire, retired or not, or None (R15)."""

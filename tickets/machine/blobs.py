@@ -35,9 +35,13 @@ class BlobTable:
         # Insertion order is the order of changes, the same on every node.
         self._unhashed: dict[Key, None] = {}
         self._unsaved: dict[Key, None] = {}
+        self._made: dict[Key, Any] = {}
+        """Rows that were hashed and are still to be stored, or the other way round."""
 
     def touch(self, key: Key) -> None:
         """The row of `key` changed, appeared or went."""
+        if self._made:
+            self._made.pop(key, None)
         self._unhashed[key] = None
         self._unsaved[key] = None
 
@@ -48,7 +52,7 @@ class BlobTable:
     def settle(self) -> None:
         """Bring the tree up to date."""
         for key in self._unhashed:
-            row = self._read(key)
+            row = self._row(key, self._unsaved)
             path = canonical.encode((self._name, key))
             found = self._leaves.pop(key, None)
             old = None
@@ -85,6 +89,18 @@ class BlobTable:
 
     def drain(self) -> list[ApplicationChange]:
         """Rows changed since the last call, the last value per key."""
-        changes = [ApplicationChange(table=self._name, key=key, row=self._read(key)) for key in self._unsaved]
+        changes = [
+            ApplicationChange(table=self._name, key=key, row=self._row(key, self._unhashed))
+            for key in self._unsaved
+        ]
         self._unsaved.clear()
         return changes
+
+    def _row(self, key: Key, wanted: dict[Key, None]) -> Any:
+        """The present row, made once while the other reader still wants it: a thousand nonces are long."""
+        if key in self._made:
+            return self._made.pop(key)
+        row = self._read(key)
+        if key in wanted:
+            self._made[key] = row
+        return row

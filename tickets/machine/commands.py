@@ -18,7 +18,8 @@ import msgspec
 from validators import canonical
 from validators.consensus.membership import Change
 from validators.consensus.messages import Operation
-from validators.genesis import ANY_EVENT, CAPABILITIES, PRINCIPAL_NAME, Grant
+from validators.genesis import ANY_EVENT, CAPABILITIES, PRINCIPAL_NAME, Grant, is_host
+from validators.signatures import is_public_key
 
 __all__ = [
     "COMMANDS",
@@ -34,6 +35,7 @@ __all__ = [
     "Consume",
     "Dispute",
     "Issue",
+    "LimitPrincipal",
     "OpenSession",
     "Reconfigure",
     "Resolve",
@@ -163,6 +165,13 @@ class RotatePrincipal(Command, frozen=True):
     """Microseconds of batch time for which the old key still counts; 0 when it may be stolen."""
 
 
+class LimitPrincipal(Command, frozen=True):
+    """Say anew what a principal may do; its key stays."""
+
+    name: PrincipalName
+    grants: Annotated[tuple[Grant, ...], msgspec.Meta(max_length=GRANTS_MAX)] = ()
+
+
 class RevokePrincipal(Command, frozen=True):
     """Take a principal off the list for good; its name may be listed again, with another key."""
 
@@ -187,13 +196,13 @@ COMMANDS: dict[str, type[Command]] = {
     "resolve": Resolve,
     "add_principal": AddPrincipal,
     "rotate_principal": RotatePrincipal,
+    "limit_principal": LimitPrincipal,
     "revoke_principal": RevokePrincipal,
     "reconfigure": Reconfigure,
 }
 KIND_OF: dict[type[Command], str] = {command: kind for kind, command in COMMANDS.items()}
-EVENTLESS = frozenset(
-    {"open_session", "barrier", "add_principal", "rotate_principal", "revoke_principal", "reconfigure"}
-)
+PRINCIPALS = ("add_principal", "rotate_principal", "limit_principal", "revoke_principal")
+EVENTLESS = frozenset({"open_session", "barrier", "reconfigure", *PRINCIPALS})
 """Kinds whose `event` is ""."""
 TICKETLESS = EVENTLESS | {"seed"}
 """Kinds whose `ticket` is ""."""
@@ -271,10 +280,12 @@ def read(kind: str, payload: bytes) -> Command:
         raise CommandError(_named(COMMANDS[kind], str(error))) from error
     if isinstance(command, Issue):
         _check_issue(command)
-    elif isinstance(command, AddPrincipal):
+    elif isinstance(command, AddPrincipal | LimitPrincipal):
         _check_grants(command.grants)
     elif isinstance(command, Reconfigure):
         _check_newcomers(command.change)
+    if isinstance(command, AddPrincipal | RotatePrincipal) and not is_public_key(command.public_key):
+        raise CommandError("public_key: these 32 bytes are no Ed25519 key")
     for field in command.__struct_fields__:
         value = getattr(command, field)
         if isinstance(value, str) and not is_text(value):
@@ -338,13 +349,9 @@ def _check_newcomers(change: Change) -> None:
     for newcomer in change.joins:
         if _MEMBER.fullmatch(newcomer.id) is None:
             raise CommandError("change: a member's id has 1 to 64 characters of A-Z a-z 0-9 . _ -")
-        if len(newcomer.public_key) != 32:
-            raise CommandError("change: an Ed25519 key has 32 bytes")
-        if (
-            not 1 <= len(newcomer.host) <= 253
-            or not is_text(newcomer.host)
-            or not 1 <= newcomer.port <= 65_535
-        ):
+        if not is_public_key(newcomer.public_key):
+            raise CommandError("change: the newcomer's key is no Ed25519 key of 32 bytes")
+        if not is_host(newcomer.host) or not 1 <= newcomer.port <= 65_535:
             raise CommandError("change: the newcomer's address cannot be dialled")
 
 
@@ -372,6 +379,6 @@ def _composed_fields(command: Command) -> Command:
     if isinstance(command, Issue):
         pairs = ((_composed(key), _composed(value)) for key, value in command.metadata)
         changed["metadata"] = tuple(sorted(pairs))
-    elif isinstance(command, AddPrincipal):
+    elif isinstance(command, AddPrincipal | LimitPrincipal):
         changed["grants"] = tuple(sorted(command.grants, key=lambda g: (g.event, g.capability)))
     return msgspec.structs.replace(command, **changed)

@@ -65,19 +65,11 @@ class NonceTable:
         room = self._capacity + (OPENINGS_RESERVED if opening else 0)
         return self._held.get(principal, 0) >= room
 
-    def remember(
-        self,
-        *,
-        principal: str,
-        actor: str,
-        nonce: bytes,
-        remembered: Remembered,
-        valid_until: int,
-    ) -> None:
+    def remember(self, key: NonceKey, remembered: Remembered, valid_until: int) -> None:
         """Keep the first outcome of an operation."""
-        key = (principal, actor, nonce)
         sequence = remembered.sequence
         self._remembered[key] = remembered
+        principal = key[0]
         self._held[principal] = self._held.get(principal, 0) + 1
         group = self._groups.get(sequence)
         if group is None:
@@ -85,8 +77,9 @@ class NonceTable:
             self._touch((sequence,))
         else:
             group.append(key)
-        if valid_until + KEPT_AFTER > self._keep_until.get(sequence, 0):
-            self._keep(sequence, valid_until + KEPT_AFTER)
+        keep_until = valid_until + KEPT_AFTER
+        if keep_until > self._keep_until.get(sequence, 0):
+            self._keep(sequence, keep_until)
 
     def forget(self, timestamp: int) -> None:
         """Drop the groups that need not be kept at this batch time any more."""
@@ -110,8 +103,9 @@ class NonceTable:
         if group is None:
             return None
         entries = []
-        for principal, actor, nonce in group:
-            first = self._remembered[(principal, actor, nonce)]
+        for nonce_key in group:
+            principal, actor, nonce = nonce_key
+            first = self._remembered[nonce_key]
             entries.append(NonceEntry(principal, actor, nonce, first.request, first.code, first.index))
         return NonceGroup(keep_until=self._keep_until[key[0]], entries=tuple(entries))
 

@@ -16,7 +16,7 @@ from tickets.machine.nonces import NonceTable, Remembered
 from tickets.machine.principals import Principals
 from tickets.machine.registry import TICKETS_MAX, TicketRegistry
 from tickets.machine.seed import SEED_COUNT, SEED_TICKETS
-from tickets.machine.ticket import Seeded, Ticket, TicketState, read_state
+from tickets.machine.ticket import Seeded, Ticket, TicketState, read_state, read_window
 from tickets.machine.transitions import CAPABILITY, TRANSITIONS, State
 from validators import canonical
 from validators.consensus.messages import Operation
@@ -29,6 +29,8 @@ MEMO_MAX = 4_096
 """Decoded commands, checked actors and events kept for the next operation; when full, all are dropped."""
 BYTES_8 = 0xC4
 """MessagePack: bytes of at most 255 follow."""
+_HEADERS = [bytes((BYTES_8, length)) for length in range(commands.NONCE_BYTES_MAX + 1)]
+"""By length: what stands before a nonce in a ticket's state."""
 NAMING = frozenset(commands.COMMANDS) - commands.TICKETLESS
 """Kinds that name a ticket."""
 
@@ -178,16 +180,9 @@ class Operations:
 
     def _remember(self, operation: Operation, principal: str, request: bytes, code: str, index: int) -> None:
         self._nonces.remember(
-            principal=principal,
-            actor=operation.actor,
-            nonce=operation.nonce,
-            remembered=Remembered(
-                request=request,
-                code=reasons.NUMBER_OF[code],
-                sequence=self._sequence,
-                index=index,
-            ),
-            valid_until=operation.valid_until,
+            (principal, operation.actor, operation.nonce),
+            Remembered(request, reasons.NUMBER_OF[code], self._sequence, index),
+            operation.valid_until,
         )
 
     def _open(
@@ -244,7 +239,8 @@ class Operations:
             return reasons.FULL, b""
         self._count(operation)
         state = self._state(operation, principal, index, operation.ticket, State.ISSUED, "", "", "", "")
-        self._registry.create(operation.event, operation.ticket, state, issued)
+        window = command.not_before, command.not_after
+        self._registry.create(operation.event, operation.ticket, state, issued, window)
         return reasons.OK, state
 
     def _seed(
@@ -261,7 +257,8 @@ class Operations:
             self._count(operation)
         for name, issued in missing:
             state = self._state(operation, principal, index, name, State.ISSUED, "", "", "", "")
-            self._registry.create(event, name, state, issued)
+            window = read_window(issued)
+            self._registry.create(event, name, state, issued, (window.not_before, window.not_after))
         return reasons.OK, canonical.encode(Seeded(created=len(missing)))
 
     def _change(
@@ -329,7 +326,7 @@ class Operations:
     def _stands(self, operation: Operation, principal: str, ticket: Ticket) -> bool:
         """Whether the ticket's last change bears this principal, actor and nonce."""
         nonce = operation.nonce
-        if not nonce or bytes((BYTES_8, len(nonce))) + nonce not in ticket.state:
+        if not nonce or _HEADERS[len(nonce)] + nonce not in ticket.state:
             return False  # the look costs a tenth of decoding the state
         standing = self._standing(ticket)
         return (standing.principal, standing.actor, standing.nonce) == (
@@ -361,9 +358,10 @@ class Operations:
         device: str,
         note: str,
     ) -> bytes:
-        """The bytes of a ticket's new state."""
+        """The bytes of a ticket's new state: those of a TicketState, which a tuple of its fields has too,
+        without making one that nobody looks at."""
         return canonical.encode(
-            TicketState(
+            (
                 operation.event,
                 ticket,
                 state,
@@ -378,6 +376,6 @@ class Operations:
                 gate,
                 device,
                 note,
-                tuple(self.counts),
+                self.counts,
             )
         )

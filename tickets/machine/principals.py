@@ -8,12 +8,12 @@ batch may hold a request that was signed in time, and who checks it late must be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
 from tickets.machine import reasons
-from validators.genesis import ANY_EVENT, Principal
+from validators.genesis import ANY_EVENT, Grant, Principal
 
 __all__ = ["KEYS_MAX", "Principals", "RetiredKey", "ShownPrincipal", "wire_name"]
 
@@ -140,13 +140,23 @@ class Principals:
         self._touch("principal", name)
         return reasons.OK
 
+    def limit(self, name: str, grants: tuple[Grant, ...]) -> str:
+        """Say anew what a principal may do."""
+        known = self._listed.get(name)
+        if known is None:
+            return reasons.PRINCIPAL_NOT_FOUND
+        if self._rules_alone(name) and not any(_rules(grant.capability, {grant.event}) for grant in grants):
+            return reasons.LAST_ADMIN
+        self._list(msgspec.structs.replace(known, grants=grants))
+        self._touch("principal", name)
+        return reasons.OK
+
     def revoke(self, name: str) -> str:
         """Take a principal off the list, its key and its keys still in overlap at once."""
         known = self._listed.get(name)
         if known is None:
             return reasons.PRINCIPAL_NOT_FOUND
-        administrators = {holder for (holder, what), events in self._events.items() if _rules(what, events)}
-        if administrators == {name}:
+        if self._rules_alone(name):
             return reasons.LAST_ADMIN
         self._retire(known, 0)
         for wire in [wire for wire in self._expiring if self._counts[wire] == name]:
@@ -154,7 +164,7 @@ class Principals:
             del self._expiring[wire], self._counts[wire]
             self._touch("retired", wire)
         del self._listed[name]
-        self._events = {key: events for key, events in self._events.items() if key[0] != name}
+        self._forget_grants(name)
         self._touch("principal", name)
         return reasons.OK
 
@@ -173,7 +183,7 @@ class Principals:
                 self._expiring[wire] = key.until
         for name in [name for name in self._listed if name in self._generations]:
             del self._listed[name]
-            self._events = {key: events for key, events in self._events.items() if key[0] != name}
+            self._forget_grants(name)
         for principal in rows.values():
             self._list(principal)
 
@@ -188,10 +198,18 @@ class Principals:
         self._keys[wire] = principal.public_key
         self._counts[wire] = principal.name
         self.version += 1
+        self._forget_grants(principal.name)
         for capability in {grant.capability for grant in principal.grants}:
             self._events[(principal.name, capability)] = frozenset(
                 grant.event for grant in principal.grants if grant.capability == capability
             )
+
+    def _forget_grants(self, name: str) -> None:
+        self._events = {key: events for key, events in self._events.items() if key[0] != name}
+
+    def _rules_alone(self, name: str) -> bool:
+        """Whether nobody else may change principals and members."""
+        return {holder for (holder, what), events in self._events.items() if _rules(what, events)} == {name}
 
     def _retire(self, principal: Principal, until: int) -> None:
         wire = self.wire(principal.name)
@@ -205,6 +223,6 @@ class Principals:
         self._touch("retired", wire)
 
 
-def _rules(capability: str, events: frozenset[str]) -> bool:
+def _rules(capability: str, events: Collection[str]) -> bool:
     """Whether this grant lets its holder change principals and members."""
     return capability == "admin" and ANY_EVENT in events

@@ -7,7 +7,12 @@ replicated state (sessions and nonces keep one byte per outcome), so they are ne
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
 import msgspec
+
+from validators.consensus.messages import Bundle, Outcome
 
 __all__ = [
     "ALREADY_CONSUMED",
@@ -51,6 +56,7 @@ __all__ = [
     "WRONG_EPOCH",
     "OutcomeReason",
     "pack",
+    "tally",
     "unpack",
 ]
 
@@ -162,6 +168,22 @@ _ALL = (
 REASONS: dict[str, OutcomeReason] = {reason.code: reason for reason in _ALL}
 NUMBER_OF: dict[str, int] = {r.code: r.number for r in _ALL if r.number is not None}
 CODE_OF: dict[int, str] = {number: code for code, number in NUMBER_OF.items()}
+
+
+def tally(executed: Iterable[tuple[Bundle, int, Sequence[Outcome]]]) -> Counter[tuple[str, str]]:
+    """How many operations of each (kind, code) the bundles of an entry held, for whoever watches. The kind
+    of a malformed one, which is whatever its sender wrote, is `malformed`."""
+    found = Counter(
+        [
+            (operation.kind, outcome.code)
+            for bundle, _first_index, outcomes in executed
+            for operation, outcome in zip(bundle.operations, outcomes, strict=True)
+        ]
+    )
+    malformed = sum([found.pop(key) for key in list(found) if key[1] == MALFORMED])
+    if malformed:
+        found[MALFORMED, MALFORMED] = malformed
+    return found
 
 
 def pack(codes: tuple[str, ...]) -> bytes:

@@ -53,9 +53,9 @@ class TicketRegistry:
         tickets = self._events.get(event)
         return None if tickets is None else tickets.get(ticket)
 
-    def create(self, event: str, ticket: str, state: bytes, issued: bytes) -> None:
-        """Add a ticket that does not exist."""
-        entry = self._insert(event, ticket, state, issued)
+    def create(self, event: str, ticket: str, state: bytes, issued: bytes, window: tuple[int, int]) -> None:
+        """Add a ticket that does not exist: issued, not yet validated; `window` as `issued` has it."""
+        entry = self._insert(event, ticket, state, issued, State.ISSUED, "", window)
         self._unsaved[entry] = None
         if self._before is not None:
             self._before[entry] = None
@@ -116,27 +116,30 @@ class TicketRegistry:
         """Add a stored ticket."""
         if isinstance(row, TicketBytes):
             state, issued = parse_bytes(row)
-            self._insert(row.event, row.ticket, state, issued).number = row.number
+            self._restore(row.event, row.ticket, state, issued).number = row.number
         else:
-            self._insert(row.event, row.ticket, *parse_row(row, self._members(row.sequence)))
+            self._restore(row.event, row.ticket, *parse_row(row, self._members(row.sequence)))
 
-    def _insert(self, event: str, ticket: str, state: bytes, issued: bytes) -> Ticket:
+    def _restore(self, event: str, ticket: str, state: bytes, issued: bytes) -> Ticket:
+        head, window = read_head(state), read_window(issued)
+        times = window.not_before, window.not_after
+        return self._insert(event, ticket, state, issued, head.state, head.validator, times)
+
+    def _insert(
+        self,
+        event: str,
+        ticket: str,
+        state: bytes,
+        issued: bytes,
+        status: State,
+        validator: str,
+        window: tuple[int, int],
+    ) -> Ticket:
         leaf = ticket_leaf(state, issued)
         place = self._tree.insert(canonical.encode(("ticket", (event, ticket))), leaf)
         self._count += 1
-        head, window = read_head(state), read_window(issued)
-        self.states[head.state] += 1
-        entry = Ticket(
-            state,
-            issued,
-            leaf,
-            place,
-            self._count,
-            head.state,
-            head.validator,
-            window.not_before,
-            window.not_after,
-        )
+        self.states[status] += 1
+        entry = Ticket(state, issued, leaf, place, self._count, status, validator, *window)
         self._events.setdefault(event, {})[ticket] = entry
         self._groups.setdefault(place // GROUP_BUCKETS, []).append(entry)
         return entry

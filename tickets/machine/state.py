@@ -51,6 +51,7 @@ class MachineState:
         self.principals = Principals(
             genesis.principals, lambda table, name: self._tables[table].touch((name,))
         )
+        self._touch_row, self._touch_page = self._tables["session"].touch, self._tables["bundle"].touch
         self.sessions = SessionTable(parameters.sessions_max, self._touch_session, self.principals.count)
         self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
         self.registry = TicketRegistry(self.memberships.names_at, self._tree, searched=searched)
@@ -145,7 +146,7 @@ class MachineState:
         return ClockRow(self._counts)
 
     def _touch_session(self, key: tuple[int, ...]) -> None:
-        self._tables["session" if len(key) == 2 else "bundle"].touch(key)
+        (self._touch_row if len(key) == 2 else self._touch_page)(key)
 
     def _plant(self, table: str, key: Key, row: Any) -> None:
         """A leaf that never changes."""

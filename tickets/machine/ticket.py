@@ -28,6 +28,7 @@ __all__ = [
     "parse_bytes",
     "parse_row",
     "read_head",
+    "read_packed",
     "read_state",
     "read_window",
     "row_of",
@@ -213,3 +214,5 @@ def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
 _states = msgspec.msgpack.Decoder(TicketState)
 _issues = msgspec.msgpack.Decoder(Issue)
 _pairs = msgspec.msgpack.Decoder(tuple[bytes, bytes])
+read_packed = _pairs.decode
+"""(state, issued) of TicketBytes.packed; raise msgspec.MsgspecError when damaged."""

@@ -97,6 +97,7 @@ CAPABILITY: dict[str, str] = {
     "seed": "admin",
     "add_principal": "admin",
     "rotate_principal": "admin",
+    "limit_principal": "admin",
     "revoke_principal": "admin",
     "reconfigure": "admin",
     "validate": "operate",

@@ -12,7 +12,7 @@ from tickets.proof.certificate import (
     encode_certificate,
     results_path,
 )
-from tickets.proof.chain import Chain, ChainFile, Epoch, EpochStart, chain_of_genesis, read_chain
+from tickets.proof.chain import Chain, ChainFile, Epoch, EpochStart, chain_of_genesis, hand_over, read_chain
 from tickets.proof.compare import Contradiction, compare
 from tickets.proof.errors import ProofError
 from tickets.proof.files import certificate_json, chain_json, evidence_json, unwrap
@@ -37,6 +37,7 @@ __all__ = [
     "decode_certificate",
     "encode_certificate",
     "evidence_json",
+    "hand_over",
     "read_chain",
     "results_path",
     "unwrap",

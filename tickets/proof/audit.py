@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from tickets.proof.errors import ProofError
-from tickets.proof.evidence import DOUBLES, Conviction, convict, encode_evidence, hides, open_signed
+from tickets.proof.evidence import DOUBLES, Conviction, convict, encode_evidence, hides
+from tickets.proof.statements import open_signed
 from tickets.proof.verify import Chain
 from validators import canonical, quorum
 from validators.consensus import messages as m

@@ -25,6 +25,7 @@ __all__ = [
     "Epoch",
     "EpochStart",
     "chain_of_genesis",
+    "hand_over",
     "read_chain",
 ]
 
@@ -77,7 +78,7 @@ def read_chain(data: bytes) -> Chain:
     cluster = g.cluster_id(genesis)
     chain = Chain(cluster, genesis.name, (Epoch(genesis.members, 0, cluster),))
     for handover in file.handovers:
-        chain = _hand_over(chain, handover)
+        chain = hand_over(chain, handover)
     return chain
 
 
@@ -89,8 +90,8 @@ def _founded(data: bytes) -> g.Genesis:
         return ceremony.open_genesis(data)
 
 
-def _hand_over(chain: Chain, data: bytes) -> Chain:
-    """The chain with the epoch that a hand-over begins."""
+def hand_over(chain: Chain, data: bytes) -> Chain:
+    """The chain with the epoch that a hand-over begins; raise ProofError unless it ends the last one."""
     ending = len(chain.epochs) - 1
     certificate = decode_certificate(data)
     proved = verify(certificate, chain)

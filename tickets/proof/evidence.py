@@ -22,14 +22,13 @@ import msgspec
 
 from tickets.proof.certificate import CLUSTER_TAG_SIZE
 from tickets.proof.errors import ProofError
+from tickets.proof.statements import ChainKeys, config_of, decoded, member_of, open_signed
 from tickets.proof.verify import Chain, shown
 from validators import canonical, quorum
 from validators.consensus import messages as m
-from validators.consensus.config import Config
 from validators.consensus.new_view import Claim, plan, proposals, read_claim
 from validators.consensus.verified import Peer, Verified
-from validators.wire import Door, Envelope, PeerError, decode_envelope
-from validators.wire.envelope import signed_bytes
+from validators.wire import Door, PeerError
 
 __all__ = [
     "DOUBLES",
@@ -39,7 +38,6 @@ __all__ = [
     "convict",
     "encode_evidence",
     "hides",
-    "open_signed",
 ]
 
 VERSION = 1
@@ -147,66 +145,18 @@ def _pair(evidence: Evidence, chain: Chain) -> tuple[Any, Any]:
     return open_signed(evidence.frames[0], chain), open_signed(evidence.frames[1], chain)
 
 
-def open_signed(frame: bytes, chain: Chain) -> Any:
-    """The statement in a frame, once its signature is checked; raise ProofError."""
-    envelope, message = _decoded(frame)
-    if type(message) not in m.STATEMENTS:
-        raise ProofError(f"{type(message).__name__} is no statement of a member")
-    name, key = _member(message, chain)
-    if not chain.scheme.verify(
-        key, signed_bytes(chain.cluster, envelope.kind, envelope.body), envelope.signature
-    ):
-        raise ProofError(f"the signature of {name} does not fit what it should say")
-    return message
-
-
 def _open(frame: bytes, kind: type[Any]) -> Any:
-    _envelope, message = _decoded(frame)
+    _envelope, message = decoded(frame)
     if type(message) is not kind:
         raise ProofError(f"{type(message).__name__} where it cannot be")
     return message
 
 
-def _decoded(frame: bytes) -> tuple[Envelope, Any]:
-    try:
-        return decode_envelope(frame)
-    except canonical.CanonicalError as error:
-        raise ProofError(f"a frame is none ({error})") from error
-
-
-def _member(message: Any, chain: Chain) -> tuple[str, bytes]:
-    if message.epoch >= len(chain.epochs):
-        raise ProofError(
-            f"epoch {message.epoch} is not in this chain, which ends with {len(chain.epochs) - 1}"
-        )
-    members = chain.epochs[message.epoch].members
-    if message.sender >= len(members):
-        raise ProofError(f"epoch {message.epoch} has no member {message.sender}")
-    return shown(members[message.sender].id), members[message.sender].public_key
-
-
 def _conviction(code: str, message: Any, where: str, chain: Chain) -> Conviction:
-    return Conviction(code, message.epoch, message.sender, _member(message, chain)[0], where)
+    return Conviction(code, message.epoch, message.sender, member_of(message, chain)[0], where)
 
 
 # --- statements that break the protocol's own rules ---------------------------------------------------
-
-
-class _Keys:
-    """wire.Keys out of a chain."""
-
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
-
-    def member_key(self, epoch: int, index: int) -> bytes | None:
-        """See wire.Keys."""
-        epochs = self._chain.epochs
-        members = epochs[epoch].members if epoch < len(epochs) else ()
-        return members[index].public_key if index < len(members) else None
-
-    def principal_key(self, name: str) -> bytes | None:
-        """See wire.Keys: no request is looked at."""
-        return None
 
 
 def _bad_view_change(frame: bytes, chain: Chain) -> Conviction:
@@ -254,34 +204,15 @@ def _claim(frame: bytes, chain: Chain, epoch: int) -> Claim | None:
     """What a VIEW-CHANGE proves; None when one of its proofs is none."""
     if not 0 <= epoch < len(chain.epochs):
         raise ProofError(f"epoch {epoch} is not in this chain")
-    _envelope, message = _decoded(frame)
+    _envelope, message = decoded(frame)
     if not isinstance(message, m.ViewChange) or message.epoch != epoch:
         raise ProofError("a frame beside it is no VIEW-CHANGE of its epoch")
     open_signed(frame, chain)
-    door = Door(chain.cluster, _Keys(chain), scheme=chain.scheme)
+    door = Door(chain.cluster, ChainKeys(chain), scheme=chain.scheme)
     try:
         verified: Verified[Any] = door.statement(Peer(name="", member=None), frame)
     except PeerError:
         return None
     if any(each.message.epoch != epoch for each in verified.nested.values()):
         raise ProofError("it rests on statements of another epoch: this verifier cannot decide")
-    return read_claim(verified, _config(chain, epoch))
-
-
-def _config(chain: Chain, epoch: int) -> Config:
-    """As much of a replica's configuration as reading proofs needs; bounds at their widest, so that only what
-    is wrong under any parameters convicts."""
-    return Config(
-        cluster=chain.cluster,
-        epoch=epoch,
-        base=chain.epochs[epoch].after,
-        members=tuple(member.id for member in chain.epochs[epoch].members),
-        index=None,
-        checkpoint_interval=1,
-        window=1 << 20,
-        drift_bound=0,
-        batch_operations_max=1,
-        batch_bytes_max=1,
-        sessions_max=1,
-        nonces_max=1,
-    )
+    return read_claim(verified, config_of(chain, epoch))

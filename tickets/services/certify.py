@@ -18,30 +18,25 @@ from dtvn_project.routers import LEARNER_ALIAS
 from tickets.machine import reasons
 from tickets.proof import (
     Certificate,
-    ChainFile,
+    Chain,
     CheckpointProof,
     Leaf,
     ProofError,
     Receipts,
     certificate_json,
-    chain_json,
-    chain_of_genesis,
     encode_certificate,
-    read_chain,
     results_path,
     verify,
 )
 from tickets.proof.certificate import CLUSTER_TAG_SIZE, VERSION
-from tickets.proof.chain import HANDOVER
+from tickets.services.epochs import known_chain
 from tickets.services.errors import InvalidRequest, Refused, TicketError
 from tickets.services.network import gateway
 from validators import canonical, genesis, quorum
 from validators.consensus.messages import KIND_OF, Receipt
-from validators.gateway.client import GenesisKeys
 from validators.gateway.collector import Overloaded
 from validators.gateway.face import GatewayClosed, GatewayFace
 from validators.ledger import read
-from validators.ledger.models import OperationRecord
 from validators.ledger.proofs import (
     EntryProof,
     LogPaths,
@@ -51,9 +46,8 @@ from validators.ledger.proofs import (
 )
 from validators.wire import Envelope
 from validators.wire.envelope import signed_bytes
-from validators.wire.scheme import ED25519
 
-__all__ = ["CERTIFICATE_FILE_MAX", "certificate_of", "epoch_chain", "read_position"]
+__all__ = ["CERTIFICATE_FILE_MAX", "certificate_of", "read_position"]
 
 CERTIFICATE_FILE_MAX = 2_048
 """Bytes of an admission's certificate file (R27); where the log's path would make it longer, receipts do."""
@@ -111,7 +105,7 @@ def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -
     network = gateway()
     cluster = genesis.cluster_id(network.genesis)
     certificate = _unsigned(found, leaf, sides, path, cluster)
-    return certificate_json(encode_certificate(_proved(certificate, found, network, cluster)))
+    return certificate_json(encode_certificate(_proved(certificate, found, network)))
 
 
 def _unsigned(found: EntryProof, leaf: Leaf, sides: int, path: bytes, cluster: bytes) -> Certificate:
@@ -129,11 +123,6 @@ def _unsigned(found: EntryProof, leaf: Leaf, sides: int, path: bytes, cluster: b
     )
 
 
-def epoch_chain() -> bytes:
-    """The epoch chain's file: genesis, and the hand-over of every epoch that ended."""
-    return chain_json(canonical.encode(_chain_file(gateway().genesis)))
-
-
 def read_position(text: str) -> tuple[int, int]:
     """`SEQUENCE` or `SEQUENCE.INDEX`, as lists and pages show it; raise InvalidRequest."""
     sequence, point, index = text.partition(".")
@@ -143,9 +132,9 @@ def read_position(text: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[1])
 
 
-def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace, cluster: bytes) -> Certificate:
+def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace) -> Certificate:
     """With the shortest proof there is: the log's path if the file stays small, else receipts."""
-    chain = read_chain(canonical.encode(_chain_file(network.genesis)))
+    chain = known_chain()
     by_path: Certificate | None = None
     checkpoint = lowest_checkpoint(LEARNER_ALIAS, found.entry.sequence)
     if checkpoint is not None and (proof := _path_proof(found, checkpoint)) is not None:
@@ -153,7 +142,7 @@ def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace, c
         if len(certificate_json(encode_certificate(by_path))) <= CERTIFICATE_FILE_MAX:
             verify(by_path, chain)
             return by_path
-    by_receipts = msgspec.structs.replace(certificate, proof=Receipts(_receipts(found, network, cluster)))
+    by_receipts = msgspec.structs.replace(certificate, proof=Receipts(_receipts(found, network, chain)))
     for candidate in (by_receipts, by_path):
         if candidate is None:
             continue
@@ -186,9 +175,14 @@ def _path_proof(found: EntryProof, checkpoint: ProvenCheckpoint) -> CheckpointPr
     )
 
 
-def _receipts(found: EntryProof, network: GatewayFace, cluster: bytes) -> tuple[tuple[int, bytes], ...]:
-    """Receipts of q members for the entry, ascending; fewer where fewer answer as they should."""
-    count = len(network.present.members)
+def _receipts(found: EntryProof, network: GatewayFace, chain: Chain) -> tuple[tuple[int, bytes], ...]:
+    """Receipts of q members for the entry, ascending; fewer where fewer answer as they should. None of an
+    epoch that is over: the checkpoint that ended it covers the entry, and its keys may be gone."""
+    epoch = found.entry.epoch
+    if epoch != network.present.epoch or epoch >= len(chain.epochs):
+        return ()
+    members = chain.epochs[epoch].members
+    count = len(members)
     asked: list[tuple[int, Any]] = []
     try:
         for member in range(count):
@@ -196,7 +190,6 @@ def _receipts(found: EntryProof, network: GatewayFace, cluster: bytes) -> tuple[
             asked.append((member, network.query(member, "receipt", arguments, wait=RECEIPT_WAIT)))
     except (Overloaded, GatewayClosed) as error:
         raise NotProvable(*NOT_YET) from error
-    keys = GenesisKeys(network.genesis)
     until = time.monotonic() + RECEIPT_WAIT + 1
     good: list[tuple[int, bytes]] = []
     for member, future in asked:
@@ -205,10 +198,9 @@ def _receipts(found: EntryProof, network: GatewayFace, cluster: bytes) -> tuple[
         except (TimeoutError, CancelledError, Overloaded, GatewayClosed):
             continue
         signature = b"" if answered.code else _signature(answered.text)
-        body = canonical.encode(Receipt(found.entry.epoch, member, found.entry.sequence, found.entry_hash))
-        key = keys.member_key(found.entry.epoch, member)
-        data = signed_bytes(cluster, RECEIPT_KIND, body)
-        if key is not None and ED25519.verify(key, data, signature):
+        body = canonical.encode(Receipt(epoch, member, found.entry.sequence, found.entry_hash))
+        data = signed_bytes(chain.cluster, RECEIPT_KIND, body)
+        if chain.scheme.verify(members[member].public_key, data, signature):
             good.append((member, signature))
         if len(good) == quorum.quorum(count):
             break
@@ -222,27 +214,3 @@ def _signature(text: str) -> bytes:
         return base64.b64decode(told["signature"], validate=True)
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         return b""
-
-
-def _chain_file(founded: genesis.Genesis) -> ChainFile:
-    chain = chain_of_genesis(genesis.encode(founded))
-    ended = OperationRecord.objects.using(LEARNER_ALIAS).filter(
-        ticket_id="", operation=HANDOVER, code=reasons.OK
-    )
-    handovers = tuple(_handover(record) for record in ended.order_by("id"))
-    return msgspec.structs.replace(chain, handovers=handovers)
-
-
-def _handover(record: OperationRecord) -> bytes:
-    """The certificate that ends an epoch: proved by the checkpoint at its own sequence (R35)."""
-    found = read_entry_proof(LEARNER_ALIAS, record.sequence)
-    checkpoint = lowest_checkpoint(LEARNER_ALIAS, record.sequence)
-    if found is None or checkpoint is None or checkpoint.sequence != record.sequence:
-        raise NotProvable(*NOT_YET)
-    leaf, sides, path = results_path(found.bundles, record.batch_index, found.entry.timestamp)
-    cluster = genesis.cluster_id(gateway().genesis)
-    proof = _path_proof(found, checkpoint)
-    if proof is None:
-        raise NotProvable(*INCOMPLETE)
-    unsigned = _unsigned(found, leaf, sides, path, cluster)
-    return encode_certificate(msgspec.structs.replace(unsigned, proof=proof))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from pathlib import Path
 
 from django.conf import settings
+from django.db import DatabaseError
 
+from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.errors import Unavailable
 from validators.gateway.client import Gateway
 from validators.gateway.face import GatewayFace
 from validators.genesis import GenesisError
+from validators.ledger import read
 from validators.link import KeyFileError
 
-__all__ = ["acknowledged", "close", "gateway", "use"]
+__all__ = ["acknowledged", "close", "gateway", "key_file", "use"]
 
 PRINCIPAL = "gateway"
 """The actor of what this platform asks for itself."""
@@ -24,25 +28,51 @@ CALLS_MAX = 256
 
 _lock = threading.Lock()
 _own: Gateway | None = None
+_own_mark: tuple[int, int] = (0, 0)
 _given: GatewayFace | None = None
 
 
 def gateway() -> GatewayFace:
     """The gateway of this process; raise Unavailable while there is no cluster to talk to."""
-    global _own
+    global _own, _own_mark
     if _given is not None:
         return _given
+    genesis = settings.DATA / "cluster" / "genesis.bin"
     with _lock:
+        mark = _file_mark(genesis)
+        if _own is not None and mark != _own_mark:
+            _own.close()  # a supervisor founded another cluster
         if _own is None or not _own.alive:
-            genesis = settings.DATA / "cluster" / "genesis.bin"
-            key = settings.DATA / "keys" / "gateway.key"
+            _own_mark = mark
             try:
-                _own = Gateway.open(genesis, key, calls_max=CALLS_MAX)
+                _own = Gateway.open(genesis, key_file(), handovers=_handovers(), calls_max=CALLS_MAX)
             except FileNotFoundError as error:
                 raise Unavailable("No cluster has been made in this data folder yet.") from error
             except (OSError, GenesisError, KeyFileError, ValueError) as error:
                 raise Unavailable(f"The gateway cannot be opened: {error}") from error
         return _own
+
+
+def _file_mark(path: Path) -> tuple[int, int]:
+    """Differs for a file that was put in another's place, and where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_ino, found.st_mtime_ns)
+
+
+def key_file() -> Path:
+    """Where this platform's own key lies."""
+    return Path(settings.DATA) / "keys" / "gateway.key"
+
+
+def _handovers() -> list[bytes]:
+    """What the learner has of ended epochs: the founding members may all be gone by now."""
+    try:
+        return read.handovers(LEARNER_ALIAS)
+    except DatabaseError:
+        return []
 
 
 def acknowledged() -> int:

@@ -19,19 +19,18 @@ import msgspec
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.machine import Barrier, build
 from tickets.machine.snapshot import Proof, prove_ticket
+from tickets.proof import Chain, ProofError
+from tickets.proof.statements import read_stable
 from tickets.services.decide import ANSWER_SLACK, Decision, Request
+from tickets.services.epochs import known_chain
 from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
 from tickets.services.network import gateway
 from validators import quorum
-from validators.consensus import config as configuration
-from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
-from validators.consensus.verified import Peer
-from validators.gateway.client import GenesisKeys, valid_until
+from validators.consensus.certificate import CheckpointCertificate
+from validators.gateway.client import valid_until
 from validators.gateway.collector import Answered, Overloaded, Result
 from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
-from validators.genesis import Genesis, cluster_id
 from validators.ledger import read
-from validators.wire import Door, PeerError
 
 __all__ = ["NothingStableYet", "Proved", "Unproved", "barrier", "quorum_read"]
 
@@ -41,7 +40,6 @@ ASK_AGAIN = 0.05
 """Seconds until members are asked again: a newer checkpoint may be stable then."""
 ACTOR = "platform"
 """Who asks for barriers, in the log."""
-FRAMES_MAX = 128
 NO_PROOF = "unavailable"
 """Answer of a member that has no stable checkpoint, or a newer state than that."""
 
@@ -100,7 +98,7 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
             if best is None or found.sequence > best.sequence:
                 best = found
         if best is None and without >= _needed(network) and read.newest_checkpoint(LEARNER_ALIAS) is None:
-            raise NothingStableYet(network.genesis.parameters.checkpoint_interval)
+            raise NothingStableYet(network.present.parameters.checkpoint_interval)
         spent = time.monotonic() - begun
         if best is not None and (best.sequence >= at_least or spent >= patience):
             return best
@@ -116,7 +114,7 @@ def _needed(network: GatewayFace) -> int:
 
 def _ask_all(network: GatewayFace, event: str, ticket: str) -> tuple[list[Proved], int]:
     """What members prove: f + 1 answers, or all there are after a second; how many said they have none."""
-    genesis, needed, without = network.genesis, _needed(network), 0
+    chain, needed, without = known_chain(), _needed(network), 0
     members = range(len(network.present.members))
     open_ = {network.query(index, "proof", (event, ticket), wait=1.0) for index in members}
     found: list[Proved] = []
@@ -124,35 +122,30 @@ def _ask_all(network: GatewayFace, event: str, ticket: str) -> tuple[list[Proved
         done, open_ = wait(open_, timeout=2.0, return_when=FIRST_COMPLETED)
         if not done:
             break
-        found += [proved for answer in done if (proved := _check(genesis, answer, event, ticket)) is not None]
+        found += [proved for answer in done if (proved := _check(chain, answer, event, ticket)) is not None]
         without += sum(answer.exception() is None and answer.result().code == NO_PROOF for answer in done)
     return found, without
 
 
-def _check(genesis: Genesis, answer: Future[Answered], event: str, ticket: str) -> Proved | None:
+def _check(chain: Chain, answer: Future[Answered], event: str, ticket: str) -> Proved | None:
     """One member's answer, if it is proved; a liar's is as good as none."""
     if answer.exception() is not None or answer.result().code:
         return None
     try:
         shown = msgspec.json.decode(answer.result().text, type=_StateProof)
-        certificate = _certificate(genesis, shown.checkpoint)
-        if certificate is None or certificate.sequence != shown.proof.sequence:
+        certificate = _certificate(chain, shown.checkpoint)
+        if certificate.sequence != shown.proof.sequence:
             return None
-        found = prove_ticket(cluster_id(genesis), certificate.state_root, shown.proof, event, ticket)
-    except (msgspec.MsgspecError, PeerError, ValueError, RecursionError):
+        found = prove_ticket(chain.cluster, certificate.state_root, shown.proof, event, ticket)
+    except (msgspec.MsgspecError, ProofError, ValueError, RecursionError):
         return None
     return Proved(certificate.sequence, found)
 
 
 @lru_cache(maxsize=256)
-def _certificate(genesis: Genesis, frames: tuple[bytes, ...]) -> CheckpointCertificate | None:
+def _certificate(chain: Chain, frames: tuple[bytes, ...]) -> CheckpointCertificate:
     """What q CHECKPOINTs sign; members show the same ones for a while, and each costs a signature."""
-    if len(frames) > FRAMES_MAX:
-        return None
-    cluster = cluster_id(genesis)
-    door = Door(cluster, GenesisKeys(genesis))
-    nested = {frame: door.statement(Peer("", None), frame) for frame in frames}
-    return read_checkpoint(frames, nested, configuration.build(genesis, cluster, None))
+    return read_stable(frames, chain)
 
 
 # --- barriers -------------------------------------------------------------------------------------
@@ -184,7 +177,7 @@ class _Barriers:
             self._running = True
         try:
             network = gateway()
-            entry = network.genesis.members[0].id
+            entry = network.present.members[0].id
             until = valid_until(DEFAULT_WAIT)
             operation = build(Barrier(), ticket="", actor=ACTOR, entry=entry, valid_until=until)
             outcome = network.submit([operation])

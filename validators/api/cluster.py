@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from heapq import merge
 from itertools import islice
 from typing import Any
@@ -12,8 +11,11 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.api.reads import next_link, read_limit
-from tickets.services import InvalidRequest, Unavailable
+from simulator.web.feed import status_now
+from tickets.api.objects import pairs_of
+from tickets.api.queries import next_link, read_limit, read_log_query, read_position
+from tickets.contract import consensus_record
+from tickets.services import Unavailable
 from validators.api.errors import ApiError
 from validators.api.http import ApiView, json_response, own_writes, success
 from validators.api.nodes import OwnView, ask_node, node_objects, own_sequence
@@ -24,13 +26,10 @@ from validators.services.roster import MemberNode, list_members
 
 __all__ = ["ConfigView", "LogsView", "PeersView", "StatsView", "StatusView"]
 
-MICROSECONDS = 1_000_000
 SUPERVISOR = "supervisor"
 
 PEER_FIELDS = ("id", "addrs", "connected_at", "node_id")
 
-AFTER = re.compile(r"(\d{1,18})(?:\.(\d{1,5}))?", re.ASCII)
-REQUEST_DIGITS = 32
 ROWS_AT_ONCE = 2_000
 RECORD_NUMBER_MAX = 2**63 - 1
 
@@ -59,7 +58,7 @@ class StatusView(OwnView):
             "supervisor": "running",
             "nodes_count": len(listed),
             "nodes": listed,
-            "simulator_status": "idle",
+            "simulator_status": status_now(),
         }
         return json_response(status)
 
@@ -123,29 +122,31 @@ class ConfigView(ApiView):
 class LogsView(ApiView):
     """GET /consensus/logs: one record per applied operation, ascending (spec 1.3)."""
 
+    needs_nodes = True
+
     def get(self, http: Request) -> HttpResponse:
         """`limit`, `after` (sequence or sequence.index); `outcome=all` shows refusals, `kind=all` seeds
         and issues too."""
         query = http._request.GET
         limit, after = read_limit(query), query.get("after")
-        for name in ("outcome", "kind"):
-            if query.get(name, "all") != "all":
-                raise InvalidRequest(f"{name} must be all, or absent")
+        refused, all_kinds = read_log_query(query)
         records: QuerySet[OperationRecord] = OperationRecord.objects.order_by("id")
-        if "outcome" not in query:
+        if not refused:
             records = records.filter(code="ok")
         if after is not None:
             records = records.filter(id__gt=_behind(after))
         sequence = own_writes(http)
-        if "kind" in query:
+        if all_kinds:
             rows = list(records.exclude(operation__in=read.SILENT)[: limit + 1])
         else:
             rows = _listed(records, limit + 1)
-        total = read.count_operations(LEARNER_ALIAS, refused="outcome" in query, all_kinds="kind" in query)
+        total = read.count_operations(LEARNER_ALIAS, refused=refused, all_kinds=all_kinds)
         headers = {"X_Total_Count": str(total)}
         if len(rows) > limit:
             rows.pop()
-            headers["Link"] = next_link(http, after=f"{rows[-1].sequence}.{rows[-1].batch_index}")
+            headers["Link"] = next_link(
+                http._request.path, pairs_of(query), f"{rows[-1].sequence}.{rows[-1].batch_index}"
+            )
         return success(data=[_record(row) for row in rows], sequence=sequence, **headers)
 
 
@@ -174,24 +175,20 @@ def _of_kind(records: QuerySet[OperationRecord], kind: str) -> QuerySet[Operatio
 
 def _behind(after: str) -> int:
     """The number of the last record that `after` leaves out; numbers are in the order of the log."""
-    found = AFTER.fullmatch(after)
-    if found is None:
-        raise InvalidRequest("after must be a sequence, or sequence.index")
-    index = ORDERED_OPERATION_SLOTS - 1 if found[2] is None else int(found[2])
-    return min(int(found[1]) * ORDERED_OPERATION_SLOTS + index, RECORD_NUMBER_MAX)
+    sequence, index = read_position(after, ORDERED_OPERATION_SLOTS)
+    return min(sequence * ORDERED_OPERATION_SLOTS + index, RECORD_NUMBER_MAX)
 
 
 def _record(row: OperationRecord) -> dict[str, Any]:
-    """A ConsensusRecord; `code` and `index` are ours."""
-    return {
-        "sequence": row.sequence,
-        "view": row.view,
-        "request_id": f"{bytes(row.request).hex()[:REQUEST_DIGITS]}-{row.batch_index}",
-        "ticket_id": row.ticket_id,
-        "operation": row.operation.upper(),
-        "digest": bytes(row.digest).hex(),
-        "timestamp": row.timestamp // MICROSECONDS,
-        "index": row.batch_index,
-        "node_id": row.entry,
-        "code": row.code,
-    }
+    return consensus_record(
+        sequence=row.sequence,
+        index=row.batch_index,
+        view=row.view,
+        request=bytes(row.request),
+        ticket=row.ticket_id,
+        kind=row.operation,
+        digest=bytes(row.digest),
+        timestamp=row.timestamp,
+        entry=row.entry,
+        code=row.code,
+    )

@@ -7,15 +7,24 @@ import logging
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import Http404, UnreadablePostError
+from prometheus_client import Counter
 from rest_framework import exceptions
 
 from tickets.machine import reasons
 from tickets.services.errors import TicketError
-from validators.services.errors import NodeNotRunning, NodeUnknown, ServiceError
+from validators.services.errors import (
+    ChangeUnknown,
+    NodeNotRunning,
+    NodeUnknown,
+    ServiceError,
+    TooManyChanges,
+)
 
-__all__ = ["ApiError", "describe"]
+__all__ = ["ApiError", "describe", "status_of"]
 
 logger = logging.getLogger(__name__)
+
+_unforeseen = Counter("dtvn_platform_unforeseen_errors", "Answers that failed in a way that nobody foresaw.")
 
 RETRY_AFTER = {503: "1", 504: "1"}
 """Seconds, as the header says it: both go over by themselves."""
@@ -27,12 +36,20 @@ class ApiError(Exception):
     """An answer that is not 200: status, stable code, sentence, further headers."""
 
     def __init__(
-        self, status: int, code: str, sentence: str, *, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        sentence: str,
+        *,
+        headers: dict[str, str] | None = None,
+        bare: bool = False,
     ) -> None:
         super().__init__(sentence)
         self.status = status
         self.code = code
         self.sentence = sentence
+        self.bare = bare
+        """It is the supervisor's own answer, without an envelope: no node was reached (spec 3)."""
         self.headers = (headers or {}) | (
             {"Retry-After": RETRY_AFTER[status]} if status in RETRY_AFTER else {}
         )
@@ -45,10 +62,12 @@ def describe(error: Exception) -> ApiError:
             return error
         case TicketError():
             return ApiError(error.status, error.code, str(error), headers=_sequence(error.sequence))
-        case NodeUnknown():
+        case NodeUnknown() | ChangeUnknown():
             return ApiError(404, error.code, str(error))
         case NodeNotRunning():
             return ApiError(409, error.code, str(error))
+        case TooManyChanges():
+            return ApiError(429, error.code, str(error), headers={"Retry-After": str(error.retry_after)})
         case ServiceError():
             return ApiError(409, error.code, str(error))
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
@@ -66,8 +85,15 @@ def describe(error: Exception) -> ApiError:
         case DatabaseError():
             logger.warning("the database did not answer: %s", error)
             return ApiError(503, "database_busy", "The platform's database is busy; ask again.")
+    _unforeseen.inc()
     logger.error("an answer failed", exc_info=error)
     return ApiError(503, "internal_error", "The platform failed to answer; its log says why.")
+
+
+def status_of(code: str) -> int:
+    """HTTP status of an outcome's code; a refusal that the log does not know is a conflict."""
+    known = reasons.REASONS.get(code)
+    return 409 if known is None else known.status
 
 
 def _sequence(sequence: int) -> dict[str, str]:

@@ -10,20 +10,23 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from tickets.api.queries import read_number
 from tickets.services import network
 from validators import feed
 from validators.api.errors import ApiError, describe
-from validators.api.keys import Caller, KeyAuthentication, PersonAuthentication, require
+from validators.api.keys import Caller, KeyAuthentication, OpenAuthentication, PersonAuthentication, require
+from validators.services import cluster
 
 __all__ = [
     "ApiView",
+    "NothingView",
     "bad_request",
     "error_response",
     "json_response",
@@ -49,18 +52,23 @@ _encoder = msgspec.json.Encoder()
 class ApiView(APIView):
     """`scopes`: what each method needs beside a key; methods left out only need a key."""
 
-    authentication_classes = (KeyAuthentication, PersonAuthentication)
+    authentication_classes = (OpenAuthentication, KeyAuthentication, PersonAuthentication)
     permission_classes = ()
     parser_classes = ()
     scopes: ClassVar[Mapping[str, str]] = {}
     enveloped: ClassVar[bool] = True
     """Errors carry "success": false; the platform's own routes leave it out (spec 3)."""
+    needs_nodes: ClassVar[bool] = False
+    """As the seed's supervisor, which asked a node: 503 while none can be asked (spec 3.3)."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Before the handler: who asks, and may they? (No content negotiation: all is JSON.)"""
+        require(request.user, None)  # before all else (spec 1.6); here no other site's page asks with OPTIONS
         if not self._allows(request.method or ""):
             self.http_method_not_allowed(request, *args, **kwargs)
         require(request.user, self.scopes.get(request.method or ""))
+        if self.needs_nodes and (why := cluster.why_no_node()):
+            raise ApiError(503, "no_node", why, bare=True)
 
     def handle_exception(self, error: Exception) -> HttpResponseBase:  # type: ignore[override]
         """Whatever was raised becomes a JSON answer."""
@@ -69,7 +77,8 @@ class ApiView(APIView):
             described.headers["Allow"] = ", ".join(self.allowed_methods)
         # Who has no key has reached no validator yet: the supervisor's own words, exactly (spec 3, C43).
         exact = described.status == 401
-        return error_response(described, enveloped=self.enveloped and not exact, code=not exact)
+        enveloped = self.enveloped and not (exact or described.bare)
+        return error_response(described, enveloped=enveloped, code=not exact)
 
     def finalize_response(  # type: ignore[override]
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
@@ -100,7 +109,7 @@ def read_body(request: Request, *, limit: int = BODY_BYTES_MAX) -> bytes:
     the client sees the answer instead of a broken connection."""
     raw: HttpRequest = request._request
     announced = raw.META.get("CONTENT_LENGTH") or "0"
-    if announced.isascii() and announced.isdigit() and int(announced) > limit:
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
         raise ApiError(413, "too_large", f"The body is over {limit} bytes.")
     body = raw.read(limit + 1)
     if len(body) > limit:
@@ -117,9 +126,7 @@ def own_writes(request: Request) -> int:
 def min_sequence(request: Request) -> int:
     """The sequence that the request wants to see (R17), 0 when it names none."""
     named = request._request.META.get("HTTP_X_DTVN_MIN_SEQUENCE", "0")
-    if not (named.isascii() and named.isdigit() and int(named) <= SEQUENCE_MAX):
-        raise ApiError(400, "bad_request", "X-DTVN-Min-Sequence: a number is needed.")
-    return int(named)
+    return read_number("X-DTVN-Min-Sequence", named, 0, SEQUENCE_MAX)
 
 
 def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
@@ -153,18 +160,26 @@ def error_response(error: ApiError, *, enveloped: bool, code: bool = True) -> Ht
     return json_response(body, status=error.status, headers=error.headers)
 
 
-@csrf_exempt
-def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-    """Any path below /api/ that nobody serves, whatever the method."""
-    return error_response(ApiError(404, "not_found", "There is nothing at this path."), enveloped=True)
+class NothingView(ApiView):
+    """Any path below /api/ that nobody serves, whatever the method: told to those only who may ask."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Who asks? Then there is no more to it."""
+        require(request.user, None)
+        # Nobody's path reaches no node: where the seed's conventions hold, the supervisor's own form.
+        raise ApiError(404, "not_found", "There is nothing at this path.", bare=settings.SUPERVISOR)
+
+
+not_found = NothingView.as_view()
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400 of Django itself (a foreign Host header, a broken upload): JSON below /api/, one line elsewhere."""
     if isinstance(exception, DisallowedHost):
-        error = ApiError(400, "bad_host", "This server does not go by that name (Host header).")
+        text = "This server does not go by that name (Host header); DTVN_ALLOWED_HOSTS adds names."
+        error = ApiError(400, "bad_host", text)
     else:
         error = ApiError(400, "bad_request", "The request cannot be read.")
     if request.path.startswith("/api/"):
-        return error_response(error, enveloped=True)
+        return error_response(error, enveloped=not settings.SUPERVISOR)
     return HttpResponse(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")

@@ -1,4 +1,5 @@
-"""Who calls: an API key (header) or a person's session (cookie), in this order (spec 1.6, DESIGN 10).
+"""Who calls: an API key (header), a person's session or a key entered on the login page (cookie), in this
+order (spec 1.6, 9.4, DESIGN 10).
 
 A key is looked for in `X-API-Key`, and only where that is absent or empty in `Authorization: Bearer`.
 A wrong key is never rescued by the other header or by a cookie. Keys come in headers only, which no
@@ -7,11 +8,18 @@ foreign page can set, so they need no CSRF token; a session always does.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
@@ -19,9 +27,22 @@ from rest_framework.request import Request
 
 from validators.genesis import CAPABILITIES
 from validators.models import ApiKey
+from validators.node_api.origins import allowed_origin
 from validators.services import api_keys
 
-__all__ = ["Caller", "KeyAuthentication", "PersonAuthentication", "authenticate_key", "ensure_key", "forget"]
+__all__ = [
+    "ANYBODY",
+    "Caller",
+    "KeyAuthentication",
+    "OpenAuthentication",
+    "PersonAuthentication",
+    "authenticate_key",
+    "caller_of_person",
+    "caller_of_session",
+    "ensure_key",
+    "enter_key",
+    "forget",
+]
 
 REMEMBERED_FOR = 2.0
 """Seconds for which a key that was found is not looked up again, unless somebody says that keys changed.
@@ -29,7 +50,10 @@ A change that nobody tells of (by hand in the database, or on another host) take
 
 REMEMBERED_MAX = 1_024
 KEY_LENGTH_MAX = 512
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BEARER = "Bearer "
+SESSION_KEY = "dtvn_api_key"
+"""Where in a session the hash of the key is that was entered on the login page; never the key itself."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -42,6 +66,9 @@ class Caller(msgspec.Struct, frozen=True):
 
     is_authenticated = True
     is_active = True
+
+
+ANYBODY = Caller(actor="anybody", scopes=frozenset(CAPABILITIES))
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -67,12 +94,38 @@ def authenticate_key(plain: str) -> Caller | None:
     """The caller with this key, or None. Hashes are compared, so timing tells nothing about keys."""
     if not plain or len(plain) > KEY_LENGTH_MAX:
         return None
-    digest = api_keys.api_key_digest(plain)
+    return _with_digest(api_keys.api_key_digest(plain))
+
+
+def enter_key(request: HttpRequest, plain: str) -> bool:
+    """Begin a session that may do what this key may, as long as it holds; False for no key of ours."""
+    if authenticate_key(plain) is None:
+        return False
+    request.session.flush()  # nobody's earlier session becomes this one
+    request.session[SESSION_KEY] = api_keys.api_key_digest(plain)
+    rotate_token(request)
+    return True
+
+
+def caller_of_session(session: Mapping[str, Any] | SessionBase | None) -> Caller | None:
+    """Who entered a key in this session; None where nobody did, or the key holds no more."""
+    digest = session.get(SESSION_KEY) if session is not None else None
+    return _with_digest(digest) if isinstance(digest, str) else None
+
+
+def caller_of_person(request: HttpRequest) -> Caller | None:
+    """Who looks at a page: anybody where the API is open, a person, or whoever entered a key."""
+    if settings.API_IS_OPEN:
+        return ANYBODY
+    return _of_user(request.user) or caller_of_session(request.session)
+
+
+def _with_digest(digest: str) -> Caller | None:
     now, mark = time.monotonic(), api_keys.change_mark()
     remembered = _found.get(digest)
     if remembered is not None and now < remembered.until and mark == remembered.mark:
         return remembered.caller
-    key = api_keys.find_api_key(plain)
+    key = api_keys.find_digest(digest)
     if key is None:
         return None
     until = now + REMEMBERED_FOR
@@ -104,6 +157,23 @@ def key_of(request: HttpRequest) -> str | None:
     return None
 
 
+class OpenAuthentication(BaseAuthentication):
+    """Anybody, where no key was given to a supervisor: but no page of another site changes anything."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, str] | None:
+        """The one caller that there is; whatever key is shown counts for nothing (spec 1.6)."""
+        if not settings.API_IS_OPEN:
+            return None
+        plain = request._request
+        if plain.method not in SAFE_METHODS and not allowed_origin(
+            plain.META.get("HTTP_ORIGIN"),
+            plain.META.get("HTTP_HOST", ""),
+            os.environ.get("DTVN_WS_ORIGINS", ""),
+        ):
+            raise PermissionDenied("Pages of other sites may not change anything here (Origin header).")
+        return ANYBODY, "open"
+
+
 class KeyAuthentication(BaseAuthentication):
     """By API key."""
 
@@ -126,21 +196,27 @@ class PersonAuthentication(SessionAuthentication):
     """By session cookie; every unsafe method needs the CSRF token as well."""
 
     def authenticate(self, request: Request) -> tuple[Caller, str] | None:  # type: ignore[override]
-        """The person of this session as a caller."""
-        found = super().authenticate(request)
-        if found is None:
+        """The person of this session, or whoever entered a key in it, as a caller."""
+        plain = request._request
+        caller = _of_user(getattr(plain, "user", None)) or caller_of_session(getattr(plain, "session", None))
+        if caller is None:
             return None
-        user = found[0]
-        if user.is_superuser:
-            scopes = frozenset(CAPABILITIES)
-        else:
-            groups = user.groups.filter(name__in=CAPABILITIES).values_list("name", flat=True)
-            scopes = frozenset(groups)
-        return Caller(actor=f"user:{user.get_username()}"[:128], scopes=scopes), "session"
+        self.enforce_csrf(request)
+        return caller, "session"
 
     def enforce_csrf(self, request: Request) -> None:
         """Look for the token in the plain request: our views have no parsers that DRF could use."""
         super().enforce_csrf(request._request)  # type: ignore[arg-type]
+
+
+def _of_user(user: object) -> Caller | None:
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    if user.is_superuser:
+        scopes = frozenset(CAPABILITIES)
+    else:
+        scopes = frozenset(user.groups.filter(name__in=CAPABILITIES).values_list("name", flat=True))
+    return Caller(actor=f"user:{user.get_username()}"[:128], scopes=scopes)
 
 
 def require(caller: object, scope: str | None) -> None:

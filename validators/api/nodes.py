@@ -12,15 +12,16 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from tickets.api.bodies import read_fields
-from tickets.api.reads import read_event
+from tickets.api.queries import read_event
 from tickets.machine import reasons
 from tickets.machine.commands import is_name
 from tickets.services import InvalidRequest, Unavailable
 from tickets.services.network import gateway
 from validators.api.errors import ApiError
 from validators.api.http import ApiView, json_response, read_body, success
-from validators.models import NodeStatus
-from validators.services import nodes
+from validators.services import node_logs, nodes
+from validators.services.adding import RUNNING, add_node
+from validators.services.errors import NodeExternal, NodeRunning
 from validators.services.roster import MemberNode, find_member, list_members
 
 __all__ = ["OwnView", "ask_node", "node_object", "node_objects", "own_sequence"]
@@ -28,8 +29,6 @@ __all__ = ["OwnView", "ask_node", "node_object", "node_objects", "own_sequence"]
 NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ASK_WAIT = 2.0
 """Seconds for a node's own answer."""
-
-RUNNING = frozenset({NodeStatus.RUNNING, NodeStatus.STARTING, NodeStatus.UNRESPONSIVE})
 
 
 def node_object(member: MemberNode) -> dict[str, Any]:
@@ -39,7 +38,7 @@ def node_object(member: MemberNode) -> dict[str, Any]:
     node: dict[str, Any] = {
         "id": member.id,
         "port": member.port,
-        "api_port": 0,
+        "api_port": member.api_port,
         "status": str(member.status),
         "peer_id": member.peer_id,
         "is_primary": member.view is not None and member.view.connected and member.view.primary,
@@ -108,13 +107,17 @@ class NodesView(OwnView):
         return json_response(node_objects())
 
     def post(self, http: Request) -> HttpResponse:
-        """Start a member of this cluster that this platform runs."""
-        node_id = read_fields(read_body(http)).text("node_id")
+        """Start a member that this platform runs, the first node of a cluster, or a newcomer, which joins."""
+        fields = read_fields(read_body(http))
+        node_id = fields.text("node_id")
         if not node_id:
             raise InvalidRequest("node_id is required")
         if not NODE_ID.fullmatch(node_id):
-            raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 _ -")
-        return start(node_id)
+            raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 _ -, no sign first")
+        as_primary, _ = fields.flag("is_primary"), fields.flag("is_bootstrap")
+        fields.text("bootstrap_addr")  # every member is told of by every other
+        add_node(node_id, as_primary=as_primary, actor=self.caller().actor)
+        return json_response({"status": "starting", "node_id": node_id})
 
 
 class NodeView(OwnView):
@@ -139,6 +142,19 @@ class NodeVerbView(OwnView):
     def post(self, http: Request, node_id: str, verb: str) -> HttpResponse:
         """Say what is wanted; `status` of the node tells when it is so."""
         return {"start": start, "stop": stop, "restart": restart}[verb](node_id)
+
+
+class NodeLogsView(OwnView):
+    """GET /nodes/{id}/logs: what the node said last."""
+
+    def get(self, http: Request, node_id: str) -> HttpResponse:
+        """`lines`: at most so many, 1 to 1,000, oldest first."""
+        lines = http._request.GET.get("lines", str(node_logs.LINES_MAX))
+        if not (lines.isascii() and lines.isdigit() and len(lines) < 10 and int(lines) > 0):
+            raise InvalidRequest(f"lines must be a number from 1 to {node_logs.LINES_MAX}")
+        find_member(node_id)
+        logs = node_logs.last_lines(node_id, min(int(lines), node_logs.LINES_MAX))
+        return json_response({"node_id": node_id, "logs": logs})
 
 
 class NodeStatsView(ApiView):
@@ -167,7 +183,7 @@ def start(node_id: str) -> HttpResponse:
     """Want it running; 409 when it runs."""
     member = _managed(node_id)
     if member.status in RUNNING:
-        raise ApiError(409, "node_running", f"{node_id} is running already.")
+        raise NodeRunning(node_id)
     nodes.start_node(node_id)
     return json_response({"status": "starting", "node_id": node_id})
 
@@ -190,5 +206,5 @@ def _managed(node_id: str) -> MemberNode:
     """A member that this platform runs; others are not ours to start or stop."""
     member = find_member(node_id)
     if member.managed is None:
-        raise ApiError(409, "node_external", f"{node_id} is run by somebody else.")
+        raise NodeExternal(node_id)
     return member

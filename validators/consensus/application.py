@@ -106,6 +106,9 @@ class Application(Protocol):
     def epoch(self, number: int) -> Membership | None:
         """An epoch that the executed log has begun, or None."""
 
+    def governs(self, principal: str) -> bool:
+        """Whether this name on the wire may change the membership as of the executed state."""
+
     def principal_key(self, name: str) -> bytes | None:
         """Public key of a principal now, or None (R15)."""
 

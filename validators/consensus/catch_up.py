@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validators import quorum
-from validators.consensus.certificate import read_checkpoint
+from validators.consensus.certificate import read_checkpoint, why_refused
 from validators.consensus.effects import Reason
 from validators.consensus.entries import Range, read_range
 from validators.consensus.errors import InvariantBreach
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["CatchUp"]
 
 
+RISES = 2_000_000_000
+"""The others decide without this replica while the target rose within so many nanoseconds."""
+
+
 class CatchUp:
     """Owns the target, the question under way, and the source asked."""
 
@@ -37,6 +41,9 @@ class CatchUp:
         """Member -> highest sequence it says it executed."""
         self._vouched = 0
         """Highest sequence that f + 1 members say they executed."""
+        self._highest = 0
+        self._risen: int | None = None
+        """When the target rose last."""
         self.source: int | None = None
         """Member asked, None: no question under way."""
         self._answer_due = 0
@@ -66,12 +73,22 @@ class CatchUp:
         self.look()
 
     def target(self) -> int:
-        """Highest sequence that is surely executed by somebody honest."""
-        return max(self.certified, self._vouched)
+        """Highest sequence that is surely executed by somebody honest: an epoch began after its base."""
+        return max(self.certified, self._vouched, self.core.config.base)
 
     def is_holding(self) -> bool:
         """Whether this replica knows that it lags and still makes progress at catching up (R30)."""
+        if not self.core.arrived:
+            return True
         return self._lagging_since is not None and self.core.now.monotonic < self.held_until
+
+    def is_dispensable(self) -> bool:
+        """Whether this replica is far behind, and the others decide without it: nobody waits for it."""
+        core = self.core
+        if self._risen is None or core.now.monotonic >= self._risen + RISES:
+            return False
+        far = self.target() > core.executed + core.config.window
+        return far or core.transfer.active or not core.arrived
 
     def is_stuck(self) -> bool:
         """Whether fetching the log has helped nothing for long: nobody may have the entries any more."""
@@ -84,6 +101,8 @@ class CatchUp:
         core = self.core
         target = self.target()
         now = core.now.monotonic
+        if target > self._highest:
+            self._highest, self._risen = target, now
         if target <= core.executed:
             self._fresh = self._fresh and target == 0
             self._lagging_since = self.source = None
@@ -99,8 +118,8 @@ class CatchUp:
             self.held_until = now + 2 * core.suspicion.timeout
             if self.source is None:
                 self._lagging_since = now
-        if core.transfer.active:
-            self.source = None
+        if core.transfer.active or not core.arrived:
+            self.source = None  # a log of older epochs cannot be read here
             return
         if self.source is not None:
             if now >= self._answer_due:
@@ -145,9 +164,10 @@ class CatchUp:
             core.outbox.refused(Reason.NOT_ASKED, verified)
             return
         if not verified.message.entries and source != self.source:
-            certificate = read_checkpoint(verified.message.checkpoint, verified.nested, core.config)
+            shown = (verified.message.checkpoint, verified.nested, core.config)
+            certificate = read_checkpoint(*shown)
             if certificate is None:
-                core.outbox.refused(Reason.BAD_PROOF, verified)
+                core.outbox.refused(why_refused(*shown), verified)
             else:
                 core.checkpoints.adopt(certificate)
             return
@@ -222,7 +242,7 @@ class CatchUp:
 
     def deadline(self) -> int | None:
         """Monotonic time of the next question."""
-        if self._lagging_since is None or self.core.transfer.active:
+        if self._lagging_since is None or self.core.transfer.active or not self.core.arrived:
             return None
         if self.source is not None:
             return self._answer_due
@@ -233,5 +253,7 @@ class CatchUp:
         self._answer_due += gap
         self.held_until += gap
         self._moved += gap
+        if self._risen is not None:
+            self._risen += gap
         if self._lagging_since is not None:
             self._lagging_since += gap

@@ -13,6 +13,7 @@ import msgspec
 
 from validators import quorum
 from validators.consensus.config import Config
+from validators.consensus.effects import Reason
 from validators.consensus.messages import Checkpoint, Commit, Prepare, PreparedProof, PrePrepare
 from validators.consensus.verified import Verified
 
@@ -23,6 +24,7 @@ __all__ = [
     "read_checkpoint",
     "read_commits",
     "read_prepared",
+    "why_refused",
 ]
 
 Nested = Mapping[bytes, Verified[Any]]
@@ -68,6 +70,14 @@ def read_checkpoint(frames: Sequence[bytes], nested: Nested, config: Config) -> 
     ):
         return None
     return CheckpointCertificate(*content, frames=tuple(frames))
+
+
+def why_refused(frames: Sequence[bytes], nested: Nested, config: Config) -> Reason:
+    """Why these frames prove no stable checkpoint here. One of another epoch is nobody's fault: two members
+    are not in the same one at every moment (R35)."""
+    votes = [nested[frame].message for frame in frames if frame in nested]
+    other = bool(votes) and all(isinstance(v, Checkpoint) and v.epoch != config.epoch for v in votes)
+    return Reason.WRONG_EPOCH if other else Reason.BAD_PROOF
 
 
 def read_commits(frames: Sequence[bytes], nested: Nested, config: Config) -> CommitCertificate | None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from validators.consensus.application import Repeated
 from validators.consensus.effects import Reason
+from validators.consensus.membership import KIND, is_reconfiguration
 from validators.consensus.messages import Bundle, Busy, Repeat
 from validators.consensus.pace import work_of
 from validators.consensus.pool import BATCH_HEADER, FRAMING, Pending, key_of
+from validators.consensus.throttle import Throttle
 from validators.consensus.verified import Verified, VerifiedBundle
 
 if TYPE_CHECKING:
@@ -18,9 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["Clients"]
 
 RETRY_AFTER_MS = 100
+CLIENTS = -1
+"""Stands for all clients where members are numbered."""
 SECOND = 1_000_000_000
 SETTLED_MAX = 64
 """Waiting requests compared with the state at once, oldest first."""
+VAIN_CHANGE_INTERVAL = 125_000_000
+"""Nanoseconds, times n, between two changes of the membership by whoever may not that one member passes on;
+of clients a member takes half as many. So all members together let four in a second."""
 FORWARDED_MAX = 1_024
 FORWARDED_BYTES_MAX = 1024 * 1024
 """Waiting requests forwarded at once, and their bytes; the others follow on the next tick."""
@@ -37,14 +44,13 @@ class Clients:
         self.core = core
         self._repeats: dict[bytes, bytes] = {}
         """Request digest -> signed Repeat, so that a storm of retries costs one signature."""
+        self._vain_changes = Throttle(core, VAIN_CHANGE_INTERVAL * core.n)
 
     def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
         """Cheap refusal (R5): what cannot be ordered at all, or waits here already."""
         core = self.core
         if not message.operations:
             return Reason.MALFORMED
-        if len(message.operations) > core.config.batch_operations_max:
-            return Reason.TOO_LARGE
         if message.epoch > core.config.epoch:
             return Reason.WRONG_EPOCH
         if message.session != (0, 0):
@@ -74,7 +80,7 @@ class Clients:
             if known.bundle.digest != bundle.digest:
                 self._busy(bundle, Reason.DUPLICATE_REQUEST)
             return
-        full = self._refuse_room(bundle, straight=verified.peer.member is None)
+        full = self._refuse_room(bundle, verified.peer.member)
         if full is not None:
             self._busy(bundle, full)
             return
@@ -82,7 +88,7 @@ class Clients:
         if not core.is_primary:
             self._forward(item)
 
-    def _refuse_room(self, bundle: VerifiedBundle, *, straight: bool) -> Reason | None:
+    def _refuse_room(self, bundle: VerifiedBundle, member: int | None) -> Reason | None:
         """BUSY when what waits would not drain in T / 2 at the measured rate (R30). What a member passes
         on has twice the room: that member let it in, and waits for it to be proposed."""
         core = self.core
@@ -91,9 +97,17 @@ class Clients:
         rate = core.pace.rate()
         if rate is not None:
             room = max(rate * core.suspicion.base // (2 * SECOND), self._least_room())
-            if core.pool.crowded(bundle, room if straight else 2 * room):
+            if core.pool.crowded(bundle, room if member is None else 2 * room):
                 return Reason.BUSY
-        return core.pool.refuse(bundle)
+        return core.pool.refuse(bundle) or self._refuse_vain_change(bundle.bundle, member)
+
+    def _refuse_vain_change(self, message: Bundle, member: int | None) -> Reason | None:
+        """BUSY too often: nothing is proposed above what may end the epoch until it is executed (R35), and
+        by this state it comes to `not_permitted`. The log alone says that (R15), so some are let in."""
+        if not is_reconfiguration(message) or self.core.application.governs(message.principal):
+            return None
+        source, parts = (CLIENTS, 1) if member is None else (member, 0)
+        return None if self._vain_changes.allow(source, KIND.encode(), parts) else Reason.BUSY
 
     def _least_room(self) -> int:
         """What a primary may have in flight at once."""
@@ -174,7 +188,10 @@ class Clients:
 
     def _fits_a_batch(self, bundle: VerifiedBundle) -> bool:
         """Whether an honest primary could propose it: one that came in a liar's batch may be larger."""
-        return len(bundle.frame) + BATCH_HEADER + FRAMING <= self.core.config.batch_bytes_max
+        config = self.core.config
+        if len(bundle.bundle.operations) > config.batch_operations_max:
+            return False
+        return len(bundle.frame) + BATCH_HEADER + FRAMING <= config.batch_bytes_max
 
     def _forward(self, item: Pending) -> None:
         core = self.core

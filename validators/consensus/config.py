@@ -8,8 +8,15 @@ from __future__ import annotations
 import msgspec
 
 from validators import quorum
-from validators.consensus.membership import Membership, founding, window
-from validators.genesis import Genesis
+from validators.consensus.membership import Membership, founding
+from validators.genesis import (
+    POOL_CLIENT_SHARE,
+    POOL_OPERATIONS_MAX,
+    VIEW_CHANGE_BYTES_MAX,
+    Genesis,
+    view_change_bytes,
+    window,
+)
 
 __all__ = ["Config", "ConfigError", "build"]
 
@@ -21,6 +28,10 @@ FRAMES_SUPPLIED_MAX = 256
 """Frames in one SupplyFrames."""
 ENTRIES_SUPPLIED_MAX = 256
 """Entries in one Entries."""
+
+TRANSFER_LAG = 1_000
+TRANSFER_PATIENCE = 5 * SECOND
+"""Config.transfer_lag and Config.transfer_patience, where nothing else is said."""
 
 
 class ConfigError(ValueError):
@@ -55,9 +66,9 @@ class Config(msgspec.Struct, frozen=True):
     """A batch that is not full waits at most this long while others are in flight."""
     pipeline: int = 8
     """Unexecuted proposals of one primary at once."""
-    pool_operations_max: int = 20_000
+    pool_operations_max: int = POOL_OPERATIONS_MAX
     """Operations waiting to be ordered; beyond it clients are told `busy`."""
-    pool_client_share: int = 4
+    pool_client_share: int = POOL_CLIENT_SHARE
     """One session may hold at most 1/4 of the pool."""
     future_frames_max: int = 2_048
     """Frames kept for the next view; beyond it they are dropped and asked for again (status)."""
@@ -69,6 +80,9 @@ class Config(msgspec.Struct, frozen=True):
     """An unanswered question goes to the next member after this time."""
     fetch_delay: int = 20 * MILLISECOND
     """A body that is missing is asked for after this time: it may be behind smaller frames."""
+    first_word: int = 0
+    """So long, if longer than T, a primary may be silent towards a replica that just started and never
+    heard it: members that start together are not ready together. Waiting work has its own clock (R30)."""
     status_idle: int = 1 * SECOND
     """A backup to which nothing is lacking tells its Status this often."""
     resend_after: int = 100 * MILLISECOND
@@ -81,11 +95,11 @@ class Config(msgspec.Struct, frozen=True):
     """Decoded batch bodies of open sequences; executed ones go first, then new ones are not kept."""
     future_bytes_max: int = 32 * 1024 * 1024
     """Bytes kept for the next view, shared equally by links."""
-    transfer_lag: int = 1_000
+    transfer_lag: int = TRANSFER_LAG
     """Sequences behind from which on the state is fetched instead of the log."""
     transfer_retry: int = 1 * SECOND
     """A source of state that is silent for so long is asked less; offers are asked for as often."""
-    transfer_patience: int = 5 * SECOND
+    transfer_patience: int = TRANSFER_PATIENCE
     """After so long without progress at fetching the log the state is fetched, however small the lag."""
     base: int = 0
     """Sequence after which this epoch begins; 0 for genesis. Stable by what ended the epoch before."""
@@ -153,14 +167,10 @@ def build(
     return config
 
 
-STATEMENT_BYTES_MAX = 220
-"""Upper bound of a signed vote's frame: digest, signature, integers and framing."""
-
-
 def check(config: Config) -> None:
     """Refuse (n, L) whose largest message would exceed the wire limit of 10 MiB (R20)."""
-    view_change = config.reach * (config.q + 1) * STATEMENT_BYTES_MAX
-    if view_change > 8 * 1024 * 1024:
+    view_change = view_change_bytes(config.n, config.reach)
+    if view_change > VIEW_CHANGE_BYTES_MAX:
         raise ConfigError(
             f"window: {config.window} sequences of {config.n} members make a VIEW-CHANGE of "
             f"{view_change} bytes, over the wire limit"

@@ -28,6 +28,7 @@ __all__ = [
     "CheckpointRecord",
     "Effects",
     "EntryRecord",
+    "EvidenceRecord",
     "Executed",
     "Install",
     "Note",
@@ -135,13 +136,25 @@ class StateRecord(msgspec.Struct, frozen=True, gc=False):
     value: bytes
 
 
+class EvidenceRecord(msgspec.Struct, frozen=True, gc=False):
+    """Signed statements that convict a member (PITFALLS rows 3 and 22). Binds nobody: written with the turn,
+    synced with what else must last."""
+
+    code: str
+    epoch: int
+    member: int
+    view: int
+    sequence: int
+    frames: tuple[bytes, ...]
+
+
 class Prune(msgspec.Struct, frozen=True, gc=False):
     """Slot records of sequences <= `sequence` may go: a stable checkpoint covers them (R24)."""
 
     sequence: int
 
 
-Record = SlotRecord | EntryRecord | CheckpointRecord | StateRecord | Prune
+Record = SlotRecord | EntryRecord | CheckpointRecord | StateRecord | EvidenceRecord | Prune
 
 
 class ApplicationChange(msgspec.Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from validators.consensus.effects import EvidenceRecord
 from validators.consensus.verified import Verified
 from validators.probes import probe
 
@@ -60,6 +61,8 @@ class Evidence:
             del self._known[next(iter(self._known))]
         self._known[slot] = None
         probe(f"evidence.{kind}")
+        record = EvidenceRecord(kind, message.epoch, message.sender, slot[1], slot[2], frames)
+        self.core.outbox.persist(record)
         self.core.outbox.note(
             "evidence",
             code=kind,

@@ -56,7 +56,7 @@ class Execution:
         if answer:
             self._reply(step)
         core.suspicion.on_executed()
-        core.succession.on_executed(sequence)
+        core.succession.on_executed(step)
         return step
 
     def _leave_pool(self, batch: VerifiedBatch, sequence: int) -> None:

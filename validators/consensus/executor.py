@@ -167,17 +167,18 @@ def open_body(body: bytes, signer: Signer) -> VerifiedBatch:
 
 def subtree_paths(subtrees: list[bytes]) -> list[Path]:
     """For each leaf of canonical.merkle_root's tree its siblings from below: (is left, hash)."""
-    paths: list[list[tuple[bool, bytes]]] = [[] for _ in subtrees]
-    level = list(subtrees)
-    places = list(range(len(subtrees)))
-    while len(level) > 1:
-        for leaf, place in enumerate(places):
-            sibling = place ^ 1
-            if sibling < len(level):
-                paths[leaf].append((sibling < place, level[sibling]))
-            places[leaf] = place // 2
-        paired = [canonical.node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
-        if len(level) % 2:
-            paired.append(level[-1])
-        level = paired
-    return [tuple(path) for path in paths]
+    levels = [subtrees]
+    while len(levels[-1]) > 1:
+        level = levels[-1]
+        paired = [canonical.node_hash(*pair) for pair in zip(level[::2], level[1::2], strict=False)]
+        levels.append(paired + level[2 * len(paired) :])
+    paths: list[Path] = [()]
+    for level in reversed(levels[:-1]):
+        paths = [_lengthened(paths[place // 2], level, place) for place in range(len(level))]
+    return paths if subtrees else []
+
+
+def _lengthened(above: Path, level: list[bytes], place: int) -> Path:
+    """The path from `place` of a level, of which that of its parent is the end."""
+    sibling = place ^ 1
+    return above if sibling >= len(level) else ((sibling < place, level[sibling]), *above)

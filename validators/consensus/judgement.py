@@ -16,6 +16,7 @@ once. To be wrong costs a view change, so `slow` deposes at most one primary in 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from validators.consensus.pool import Pending
@@ -41,7 +42,11 @@ BUSY_INTERVAL = 1 * SECOND
 POOR_INTERVALS = 2
 """So many of them in a row: one may be the disk's."""
 LATENCIES = 8
-"""Batches looked at; the median counts."""
+"""Intervals looked at; the median counts."""
+LATENCY_INTERVAL = 100_000_000
+"""Nanoseconds for which the median of its batches stands: all that waited for one stall of a disk or of a
+shared processor comes at once, and is one observation."""
+NEWEST_MAX = 256
 LATENCY_SHARE = 4
 """From first sight to PRE-PREPARE a quarter of T is patience enough ..."""
 COMMIT_TIMES = 4
@@ -55,7 +60,10 @@ class Judgement:
         self.core = core
         self._from = 0
         """Nothing before this monotonic time is held against the primary (view entered, pause)."""
-        self._latencies: deque[int] = deque(maxlen=LATENCIES)
+        self._latencies: deque[int] = deque(maxlen=LATENCIES - 1)
+        self._newest: list[int] = []
+        """Latencies of the interval under way."""
+        self._newest_since = 0
         self._commits: deque[int] = deque(maxlen=LATENCIES)
         self._busy_since: int | None = None
         self._work = 0
@@ -74,6 +82,7 @@ class Judgement:
         self._best = None
         self._from = self.core.now.monotonic
         self._latencies.clear()
+        self._newest.clear()
         self._busy_since = None
         self._poor = 0
         self.core.pool.overtakes = 0
@@ -99,11 +108,20 @@ class Judgement:
             known = [item for item in waited if item is not None]
             calm = [slot.opened - item.arrived for item in known if item.calm and item.arrived >= self._from]
             if calm:
-                self._latencies.append(max(0, *calm))
+                self._note_latency(max(0, *calm), now)
             oldest = core.pool.oldest()
             if oldest is not None and oldest.arrived < slot.opened:
                 core.pool.overtakes += len(waited) - len(known)
         self._measure(work, now)
+
+    def _note_latency(self, latency: int, now: int) -> None:
+        if self._newest and now - self._newest_since >= LATENCY_INTERVAL:
+            self._latencies.append(_median(self._newest))
+            self._newest.clear()
+        if not self._newest:
+            self._newest_since = now
+        if len(self._newest) < NEWEST_MAX:
+            self._newest.append(latency)
 
     def _measure(self, work: int, now: int) -> None:
         core = self.core
@@ -146,10 +164,14 @@ class Judgement:
         return waited > WAIT_MAX * core.suspicion.timeout
 
     def _is_late(self) -> bool:
-        if len(self._latencies) < LATENCIES:
+        if not self._newest or len(self._latencies) < LATENCIES - 1:
             return False
         patience = max(
             self.core.suspicion.timeout // LATENCY_SHARE,
-            COMMIT_TIMES * sorted(self._commits)[len(self._commits) // 2],
+            COMMIT_TIMES * _median(self._commits),
         )
-        return sorted(self._latencies)[LATENCIES // 2] > patience
+        return _median([*self._latencies, _median(self._newest)]) > patience
+
+
+def _median(values: Collection[int]) -> int:
+    return sorted(values)[len(values) // 2]

@@ -2,8 +2,9 @@
 
 It asks one member to be told each new entry (Follow, renewed), executes every batch itself, and takes
 nothing that q COMMITs of one view or a checkpoint certificate do not cover. Now and then it asks
-another member for the next entry: if that one has it and the source did not send it, the source is
-changed. Where the certified log or state is not what it reached itself, it stops and raises an alarm.
+another member for the next entries: if they bring more news than the source has brought since the last
+time, the source is changed. One entry more proves nothing: under load every such question wins a race of
+milliseconds. Where the certified log or state is not what it reached itself, it stops and raises an alarm.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 from validators import canonical
-from validators.consensus import log_tree
+from validators.consensus import handover, log_tree
 from validators.consensus.application import Application
-from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
+from validators.consensus.certificate import CheckpointCertificate, read_checkpoint, why_refused
 from validators.consensus.config import Config
 from validators.consensus.effects import (
     CheckpointRecord,
@@ -40,6 +41,11 @@ RENEW = 1_000_000_000
 """Nanoseconds between two Follows; one is good for three seconds."""
 PROBE = 300_000_000
 """Nanoseconds between two questions to members other than the source."""
+PROBE_ENTRIES = 16
+"""Entries asked for in such a question. A source that holds entries back must bring as many between two of
+them to be kept, so this is how little it can slow the learner down to."""
+OVERTAKEN_MAX = 3
+"""Entries in a row that others brought while the source brought fewer, until it is changed."""
 UNSTABLE_MAX = 256
 """Own states at checkpoints kept until their certificate comes; the oldest is forgotten first."""
 
@@ -65,7 +71,13 @@ class Learner:
         """Executed here, and the last of this epoch (R35)."""
         self.over = False
         """The end is stable: a learner of the next epoch takes over."""
+        self._begun: StateRecord | None = None
+        """What will prove the end, once it is stable."""
         self._probed = 0
+        self._brought = 0
+        """Entries executed out of the source's word since others last brought any."""
+        self._overtaken = 0
+        """Entries that others brought, while each time the source had brought fewer."""
         self._renew_at = 0
         self._probe_at = 0
         self._contents: dict[int, tuple[bytes, bytes, int]] = {}
@@ -89,6 +101,7 @@ class Learner:
                 raise InvariantBreach(f"restore: not the state of checkpoint {self.stable}")
         if self.application.membership().epoch > self.config.epoch:
             self.ends_at = self.executor.executed
+            self._begun = handover.find(recovery.states, self.config.epoch)
         self._follow()
         self._probe_at = now.monotonic + PROBE
         return self.outbox.take()
@@ -171,24 +184,28 @@ class Learner:
         self._renew_at = self.now.monotonic + RENEW
 
     def _probe(self) -> None:
-        """Ask the next other member for the next entry; who has it while the source is silent wins."""
-        members = self.config.n
+        """Ask the next other member for the next entry; who has it while the source is silent wins. For the
+        end of the epoch the source is asked like everybody: it told it unasked just once, and may be the
+        only one left."""
+        members, ended = self.config.n, self.ends_at is not None
         self._probe_at = self.now.monotonic + PROBE
-        if members == 1:
+        if members == 1 and not ended:
             return
         self._probed = (self._probed + 1) % members
-        if self._probed == self.source:
+        if self._probed == self.source and not ended:
             self._probed = (self._probed + 1) % members
-        following = self.executor.executed + 1
+        first = self.executor.executed + 1
+        last = first + PROBE_ENTRIES - 1
         if self.ends_at is not None:
-            following = self.ends_at  # its certificate is what is lacking
-        message = FetchEntries(self.config.epoch, following, following)
+            first = last = self.ends_at  # its certificate is what is lacking
+        message = FetchEntries(self.config.epoch, first, last)
         self.outbox.send(self._probed, self.signer.link(message))
 
     def _switch(self, member: int, reason: str) -> None:
         if member != self.source:
             self.outbox.note("source_changed", source=member, reason=reason)
         self.source = member
+        self._brought = self._overtaken = 0
         self._follow()
 
     def _on_entries(self, verified: Verified[Entries], source: int) -> None:
@@ -212,10 +229,19 @@ class Learner:
             self._check_state(found.checkpoint)
         elif not found.links and verified.message.checkpoint:
             self._on_certificate(verified)
-        if found.links and source != self.source and source not in self._contradicted_by:
+        if source == self.source:
+            self._brought += len(found.links)
+        elif found.links and source not in self._contradicted_by:
+            self._note_overtaking(len(found.links))
+        if self._overtaken >= OVERTAKEN_MAX:
             self._switch(source, "had more than the source")
         elif found.links and len(verified.batches) < len(entries):
             self._follow()  # the keys for the rest of the range are known now
+
+    def _note_overtaking(self, brought: int) -> None:
+        """Another member brought so many entries that the source had not."""
+        self._overtaken = self._overtaken + brought if self._brought < brought else 0
+        self._brought = 0
 
     def _on_gap(self) -> None:
         """Entries were lost on the way: follow again from where this log ends, now and then."""
@@ -232,8 +258,10 @@ class Learner:
             commits = link.commits.frames
         self.outbox.persist(step.record(commits))
         self.outbox.executed(step.note(self.view))
-        if self.application.membership().epoch > self.config.epoch:
+        if (following := self.application.membership()).epoch > self.config.epoch:
             self.ends_at = sequence
+            self._begun = handover.begun(step, self.executor, following)
+            self.outbox.persist(self._begun)
             self.outbox.note("epoch_ends", sequence=sequence, epoch=self.config.epoch)
         if sequence % self.config.checkpoint_interval == 0 or sequence == self.ends_at:
             self._contents[sequence] = self._content()
@@ -256,9 +284,10 @@ class Learner:
 
     def _on_certificate(self, verified: Verified[Entries]) -> None:
         """A checkpoint certificate by itself, for what was executed before."""
-        certificate = read_checkpoint(verified.message.checkpoint, verified.nested, self.config)
+        shown = (verified.message.checkpoint, verified.nested, self.config)
+        certificate = read_checkpoint(*shown)
         if certificate is None:
-            self.outbox.refused(Reason.BAD_PROOF, verified)
+            self.outbox.refused(why_refused(*shown), verified)
         elif certificate.sequence <= self.executor.executed:
             self._check_state(certificate)
 
@@ -295,6 +324,9 @@ class Learner:
         self.outbox.note("checkpoint_stable", sequence=sequence)
         if sequence == self.ends_at:
             following = self.application.membership()
+            proof = handover.sealed(self._begun, certificate.frames)
+            if proof is not None:
+                self.outbox.persist(proof)
             self.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))
             self.outbox.note("epoch_over", sequence=sequence, epoch=self.config.epoch)
             self.outbox.succeed(Successor(following, ()))

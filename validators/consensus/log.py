@@ -171,6 +171,14 @@ class Log:
             if slot is not None:
                 yield slot
 
+    def first_proposed(self, executed: int) -> Slot | None:
+        """The lowest slot above `executed` with a proposal."""
+        for sequence in range(executed + 1, self.highest + 1):
+            slot = self.slots.get(sequence)
+            if slot is not None and slot.proposals:
+                return slot
+        return None
+
     def leave_view(self) -> list[Slot]:
         """Drop the slots of a view that is left; their COMMITs may still decide. Returns them."""
         left = [self.slots[sequence] for sequence in sorted(self.slots)]

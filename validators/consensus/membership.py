@@ -14,17 +14,28 @@ import msgspec
 
 from validators import canonical, quorum
 from validators.consensus.messages import Bundle
-from validators.genesis import Genesis, GenesisError, Member, Parameters, check_terms
+from validators.genesis import (
+    PORT_MAX,
+    Genesis,
+    GenesisError,
+    Member,
+    Parameters,
+    check_terms,
+    window,
+)
 
 __all__ = [
     "ALIVE_FOR",
+    "FIXED",
     "KIND",
     "Alive",
     "Change",
     "Membership",
     "alive_bytes",
     "founding",
+    "is_fresh",
     "is_reconfiguration",
+    "outline",
     "succeed",
     "window",
 ]
@@ -33,7 +44,7 @@ KIND = "reconfigure"
 """Kind of the operation that ends an epoch."""
 
 ALIVE_FOR = 30_000_000
-"""Microseconds of batch time for which a statement of life counts (R36)."""
+"""Microseconds of batch time for which a statement of life counts (R36), see `is_fresh`."""
 
 FIXED = ("sessions_max", "nonces_max")
 """Parameters that size what the state holds already; a change keeps them."""
@@ -88,11 +99,6 @@ def founding(genesis: Genesis) -> Membership:
     return Membership(epoch=0, after=0, members=genesis.members, parameters=genesis.parameters)
 
 
-def window(parameters: Parameters) -> int:
-    """L: sequences above the stable checkpoint that may be open (R20)."""
-    return max(2 * parameters.checkpoint_interval, 32)
-
-
 def is_reconfiguration(bundle: Bundle) -> bool:
     """Whether a request asks for a change of the membership; beside other operations it does nothing."""
     return len(bundle.operations) == 1 and bundle.operations[0].kind == KIND
@@ -103,22 +109,44 @@ def alive_bytes(cluster: bytes, epoch: int, member: str, executed: int, timestam
     return b"dtvn/v1/alive\0" + cluster + canonical.encode((epoch, member, executed, timestamp))
 
 
+def is_fresh(said: int, timestamp: int, parameters: Parameters) -> bool:
+    """Whether what a clock said at `said` was said lately, at batch time `timestamp` (both microseconds).
+
+    Clocks may differ by the drift bound (R3). A word from further ahead is none: it would count for up to
+    twice ALIVE_FOR after its member fell silent.
+    """
+    return said - min(parameters.drift_bound, ALIVE_FOR) <= timestamp <= said + ALIVE_FOR
+
+
 def succeed(
     now: Membership, change: Change, *, sequence: int, timestamp: int, cluster: bytes, verify: Verify
 ) -> Membership | str:
     """The membership that a change at `sequence` begins, or the code of why it does not."""
+    outlined = outline(now, change)
+    if isinstance(outlined, str):
+        return outlined
+    members, parameters = outlined
+    newcomers = [member for member in members if member not in now.members]
+    if not _shows_life(now, members, newcomers, change.alive, sequence, timestamp, cluster, verify):
+        return "not_ready"
+    return Membership(epoch=now.epoch + 1, after=sequence, members=members, parameters=parameters)
+
+
+def outline(now: Membership, change: Change) -> tuple[tuple[Member, ...], Parameters] | str:
+    """Members and parameters that a change would leave, whoever lives; or the code of why it cannot be."""
     if change.epoch != now.epoch:
         return "wrong_epoch"
     shaped = _shape(now, change)
     if isinstance(shaped, str):
         return shaped
     members, parameters = shaped
+    try:
+        check_terms("any", parameters, len(members))
+    except GenesisError:
+        return "malformed" if change.parameters else "full"  # nobody could live in that epoch (R20)
     if len(members) < 4 <= len(now.members) and not change.allow_small:
         return "too_few_members"
-    newcomers = [member for member in members if member not in now.members]
-    if not _shows_life(now, members, newcomers, change.alive, sequence, timestamp, cluster, verify):
-        return "not_ready"
-    return Membership(epoch=now.epoch + 1, after=sequence, members=members, parameters=parameters)
+    return shaped
 
 
 def _shape(now: Membership, change: Change) -> tuple[tuple[Member, ...], Parameters] | str:
@@ -138,7 +166,7 @@ def _shape(now: Membership, change: Change) -> tuple[tuple[Member, ...], Paramet
         others = [member for member in members if member.id != change.leaves]
         if any(member.id == newcomer.id for member in others):
             return "member_exists"
-        if newcomer in now.members or not 1 <= newcomer.port <= 65_535 or not newcomer.host:
+        if newcomer in now.members or not 1 <= newcomer.port <= PORT_MAX or not newcomer.host:
             return "malformed"
         if any(member.public_key == newcomer.public_key for member in others):
             return "key_in_use"
@@ -152,10 +180,6 @@ def _shape(now: Membership, change: Change) -> tuple[tuple[Member, ...], Paramet
 
 
 def _parameters(now: Membership, wanted: Parameters) -> tuple[tuple[Member, ...], Parameters] | str:
-    try:
-        check_terms("any", wanted)
-    except GenesisError:
-        return "malformed"
     if wanted == now.parameters or any(getattr(wanted, f) != getattr(now.parameters, f) for f in FIXED):
         return "malformed"
     return now.members, wanted
@@ -176,7 +200,7 @@ def _shows_life(
     living: dict[str, int] = {}
     for said in alive:
         key = keys.get(said.member)
-        if key is None or abs(timestamp - said.timestamp) > ALIVE_FOR:
+        if key is None or not is_fresh(said.timestamp, timestamp, now.parameters):
             continue
         if verify(
             key, alive_bytes(cluster, now.epoch, said.member, said.executed, said.timestamp), said.signature

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from validators import canonical
+from validators import canonical, quorum
 
 __all__ = [
     "Answer",
@@ -66,15 +66,16 @@ __all__ = [
 NULL_BATCH_DIGEST = canonical.tagged_digest("dtvn/v1/batch/null")
 """Digest of the null request that fills a hole after a view change (PITFALLS row 5)."""
 
-
 Hash = Annotated[bytes, msgspec.Meta(min_length=canonical.HASH_SIZE, max_length=canonical.HASH_SIZE)]
 """32 bytes, checked when decoded: a longer one would be a cheap way to fill tables and links."""
-
+Votes = Annotated[tuple[bytes, ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)]
+"""Frames of distinct members. Lengths are checked before what is inside is decoded: empty parts cost most."""
+SPAN = msgspec.Meta(max_length=32_768)
+"""More sequences than a replica takes in, or than one range of the log has (three intervals of 10,000)."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 """A view, sequence, index or time; fits every database's 64-bit integer with room to add."""
 Group = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
 """Number of a group of the state (docs/decisions/0052)."""
-
 Word = Annotated[str, msgspec.Meta(max_length=256)]
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
 
@@ -185,7 +186,7 @@ class PreparedProof(Wire, frozen=True):
     the batch."""
 
     pre_prepare: bytes
-    prepares: tuple[bytes, ...]
+    prepares: Votes
 
 
 class ViewChange(Wire, frozen=True):
@@ -195,8 +196,8 @@ class ViewChange(Wire, frozen=True):
     epoch: Count
     sender: Count
     view: Count
-    checkpoint: tuple[bytes, ...]
-    prepared: tuple[PreparedProof, ...]
+    checkpoint: Votes
+    prepared: Annotated[tuple[PreparedProof, ...], SPAN]
 
 
 class NewView(Wire, frozen=True):
@@ -207,8 +208,8 @@ class NewView(Wire, frozen=True):
     epoch: Count
     sender: Count
     view: Count
-    view_changes: tuple[tuple[Count, Hash], ...]
-    proposals: tuple[bytes, ...]
+    view_changes: Annotated[tuple[tuple[Count, Hash], ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)]
+    proposals: Annotated[tuple[bytes, ...], SPAN]
 
 
 class Status(Wire, frozen=True):
@@ -313,8 +314,8 @@ class Entries(Wire, frozen=True):
     """A contiguous range: (entry, batch body, COMMIT frames) each. The frames are q COMMITs of one view,
     or () where `checkpoint` (q CHECKPOINT frames for the last sequence of the range) covers them."""
 
-    entries: tuple[tuple[Entry, bytes, tuple[bytes, ...]], ...]
-    checkpoint: tuple[bytes, ...]
+    entries: Annotated[tuple[tuple[Entry, bytes, Votes], ...], SPAN]
+    checkpoint: Votes
 
 
 class FetchViewChange(Wire, frozen=True):
@@ -326,7 +327,7 @@ class FetchViewChange(Wire, frozen=True):
 class SupplyFrames(Wire, frozen=True):
     """Signed frames that the receiver lacked (retransmission); each is verified by itself."""
 
-    frames: tuple[bytes, ...]
+    frames: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=256)]
 
 
 class FetchSnapshot(Wire, frozen=True):
@@ -340,7 +341,7 @@ class Snapshot(Wire, frozen=True):
     """A state that can be fetched for a while, and what proves it: q CHECKPOINTs sign its root and the log's
     root; the root follows from `manifest`, the log's root from `peaks` and `entry`."""
 
-    checkpoint: tuple[bytes, ...]
+    checkpoint: Votes
     entry: Entry
     """The entry of the checkpoint's sequence."""
     peaks: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=62)]
@@ -361,7 +362,7 @@ class Groups(Wire, frozen=True):
     state is no longer served."""
 
     sequence: Count
-    groups: tuple[tuple[Count, tuple[tuple[bytes, ...], ...]], ...]
+    groups: Annotated[tuple[tuple[Count, tuple[tuple[bytes, ...], ...]], ...], msgspec.Meta(max_length=32)]
 
 
 class Ping(Wire, frozen=True):
@@ -378,8 +379,8 @@ class Pong(Wire, frozen=True):
 
     number: Count
     executed: Count
-    frames: tuple[bytes, ...]
-    checkpoint: tuple[bytes, ...] = ()
+    frames: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=256)]
+    checkpoint: Votes = ()
     """q CHECKPOINT frames of the sender's stable checkpoint, for whoever asks what it said itself (R11)."""
 
 

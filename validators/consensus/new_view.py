@@ -100,12 +100,11 @@ def plan(claims: Iterable[Claim]) -> Plan:
     chosen: dict[int, Prepared] = {}
     for claim in ordered:
         for found in claim.prepared:
-            if found.sequence <= base:
-                continue
             known = chosen.get(found.sequence)
             if known is None or (found.view, found.digest) > (known.view, known.digest):
                 chosen[found.sequence] = found
     last = max(chosen, default=base)
+    # What was prepared at or below the base is among none of these: the checkpoint covers it.
     digests = tuple(
         (sequence, chosen[sequence].digest if sequence in chosen else NULL_BATCH_DIGEST)
         for sequence in range(base + 1, last + 1)

@@ -36,7 +36,8 @@ class Own:
         self.core = core
 
     def refuse(self, message: Any) -> Reason | None:
-        """SECOND_MESSAGE for what is remembered or long settled; None: never said by this ledger."""
+        """SECOND_MESSAGE for what is remembered or long settled; None: never said by this ledger. A twin may
+        have given another vote than the one that is remembered."""
         core = self.core
         if not core.voting or message.epoch != core.config.epoch:
             return Reason.SECOND_MESSAGE
@@ -47,14 +48,16 @@ class Own:
             unknown = (
                 message.sequence > core.log.stable
                 and message.view >= core.views.view
-                and core.ballot.find(view=message.view, sequence=message.sequence, phase=phase) is None
+                and core.ballot.find(view=message.view, sequence=message.sequence, phase=phase)
+                != message.digest
             )
         elif kind is Checkpoint:
             unknown = message.sequence > core.executed
         elif kind is ViewChange:
             unknown = message.view > max(core.views.view, core.views.promised)
         elif kind is NewView:
-            unknown = message.view > core.views.view
+            # Who is bound to a view has not led it: with this it would be active in it.
+            unknown = core.views.is_ahead(message.view)
         return None if unknown else Reason.SECOND_MESSAGE
 
     def on_own(self, verified: Verified[Any]) -> None:

@@ -207,3 +207,9 @@ class Pinging:
         middles = sorted(sorted(trips)[len(trips) // 2] for trips in self._trips.values())
         needed = self.core.q - 1
         return middles[needed - 1] if 0 < needed <= len(middles) else 0
+
+    def shortest(self) -> int:
+        """Nanoseconds within which a quorum answered when it was quickest of late; 0 while unknown."""
+        quickest = sorted(min(trips) for trips in self._trips.values())
+        needed = self.core.q - 1
+        return quickest[needed - 1] if 0 < needed <= len(quickest) else 0

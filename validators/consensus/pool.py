@@ -1,4 +1,5 @@
-"""Requests known and not yet executed, in order of arrival, shared fairly by sessions (R20, R30).
+"""Requests known and not yet executed, in order of arrival, shared fairly by principals and sessions (R20,
+R30).
 
 Every replica keeps them: the primary to propose, a backup to notice when the primary does not. A
 request leaves the pool when its session number was executed, or when the state refuses it.
@@ -6,7 +7,7 @@ request leaves the pool when its session number was executed, or when the state 
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 from validators import canonical
@@ -14,12 +15,12 @@ from validators.consensus.effects import Reason
 from validators.consensus.membership import is_reconfiguration
 from validators.consensus.messages import Bundle
 from validators.consensus.pace import work_of
+from validators.consensus.turns import Share, Turns, principal_of
 from validators.consensus.verified import VerifiedBundle
 
 __all__ = ["BATCH_HEADER", "FRAMING", "Key", "Pending", "Pool", "key_of"]
 
 Key = tuple[str, int, int, int] | bytes
-Share = tuple[str, int, int] | str
 FRAMING = 8
 """Bytes that one request costs in a batch besides its frame (MessagePack header of `bin`)."""
 BATCH_HEADER = 32
@@ -76,8 +77,32 @@ class Pending:
         self.gone = False
 
 
+class _Held:
+    """What waits of one session, or of one principal."""
+
+    __slots__ = ("bytes", "operations", "requests", "work")
+
+    def __init__(self) -> None:
+        self.requests = self.operations = self.bytes = self.work = 0
+
+    def add(self, item: Pending, sign: int) -> None:
+        """One request more, or (-1) less."""
+        self.requests += sign
+        self.operations += sign * item.operations
+        self.bytes += sign * item.size
+        self.work += sign * item.work
+
+
+NOTHING = _Held()
+LATELY = 1_000_000_000
+"""Nanoseconds for which a principal that asked counts as one that goes on asking."""
+PRINCIPAL_SHARE = 2
+"""A principal may hold half of the pool, all its sessions together: it could open hundreds."""
+
+
 class Pool:
-    """Bounded by operations, bytes, and a share of both per session; over it clients hear `busy`."""
+    """Bounded by operations, bytes, and a share of both per session and per principal; over it clients hear
+    `busy`."""
 
     def __init__(
         self, *, operations_max: int, bytes_max: int, client_share: int, batch_operations_max: int = 1_000
@@ -87,8 +112,12 @@ class Pool:
         self._bytes_max = bytes_max
         self._client_share = client_share
         self._pending: OrderedDict[Key, Pending] = OrderedDict()
-        self._held: dict[Share, tuple[int, int, int]] = {}
-        """Operations, bytes and work of each session."""
+        self._held: dict[Share, _Held] = {}
+        """Of each session."""
+        self._held_by: dict[str, _Held] = {}
+        """Of each principal."""
+        self._sessions: Counter[str] = Counter()
+        """Sessions of each principal that hold something."""
         self.operations = 0
         self.bytes = 0
         self.work = 0
@@ -97,11 +126,15 @@ class Pool:
         """Requests that left since the oldest became the oldest: all were first seen after it (R30)."""
         self.leading = False
         """Only a primary keeps queues to propose from."""
-        self._queues: dict[Share, deque[Pending]] = {}
-        self._rotation: deque[Share] = deque()
+        self._turns = Turns()
+        self._newest = ("", 0)
+        """Who asked last, and when (monotonic)."""
+        self._another: int | None = None
+        """When somebody else asked last."""
         self.waiting_operations = 0
         """Operations not yet proposed (only while leading)."""
         self.waiting_bytes = 0
+        self.waiting_work = 0
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -118,46 +151,55 @@ class Pool:
         return iter(self._pending.values())
 
     def refuse(self, bundle: VerifiedBundle) -> Reason | None:
-        """BUSY when the pool, or this session's share of it, is full."""
+        """BUSY when the pool, or this session's or principal's share of it, is full."""
         inner = bundle.bundle
         operations, size = len(inner.operations), len(bundle.frame) + FRAMING
-        if self.operations + operations > self._operations_max:
-            return Reason.BUSY
-        if self.bytes + size > self._bytes_max:
+        if self.operations + operations > self._operations_max or self.bytes + size > self._bytes_max:
             return Reason.BUSY
         share = share_of(inner)
-        held_operations, held_bytes, _work = self._held.get(share, (0, 0, 0))
-        if (held_operations + operations) * self._client_share > self._operations_max:
-            return Reason.BUSY
-        if (held_bytes + size) * self._client_share > self._bytes_max:
-            return Reason.BUSY
+        holders = (
+            (self._held.get(share, NOTHING), self._client_share),
+            (self._held_by.get(inner.principal, NOTHING), PRINCIPAL_SHARE),
+        )
+        for held, parts in holders:
+            if (held.operations + operations) * parts > self._operations_max:
+                return Reason.BUSY
+            if (held.bytes + size) * parts > self._bytes_max:
+                return Reason.BUSY
         return None
 
     def crowded(self, bundle: VerifiedBundle, room: int) -> bool:
         """Whether `room` units of work are too few for this request beside what waits (R30). Half of the
-        room is for whoever comes first, half in equal parts for sessions that hold little: one that asks
-        ten times its share finds itself refused, not others. Who holds nothing is let in once."""
+        room is for whoever comes first, half in equal parts for principals that hold little, and in each
+        part for sessions: one that asks ten times its share finds itself refused, not others. Who holds
+        nothing is let in once."""
         inner = bundle.bundle
         work = work_of(len(inner.operations))
         if self.work + work <= room // 2:
             return False
-        share = share_of(inner)
-        held = self._held.get(share, (0, 0, 0))[2]
-        sessions = max(2, len(self._held) + (share not in self._held))
-        return held > 0 and (held + work > room // 2 // sessions or self.work + work > room)
+        share, name = share_of(inner), inner.principal
+        held, all_held = self._held.get(share, NOTHING), self._held_by.get(name, NOTHING)
+        principals = len(self._held_by) + (name not in self._held_by)
+        sessions = self._sessions[name] + (share not in self._held)
+        if principals > 1 and all_held.work and all_held.work + work > room // principals:
+            return True
+        part = room // 2 // max(2, principals * sessions)
+        return held.work > 0 and (held.work + work > part or self.work + work > room)
 
     def add(self, bundle: VerifiedBundle, key: Key, now: int) -> Pending:
         """Take in a request that `refuse` let pass and whose key is not here."""
         item = Pending(bundle, key, now, calm=self.operations < self._batch_operations_max)
+        if self._newest[0] != bundle.bundle.principal:
+            self._another = self._newest[1] if self._newest[0] else None
+        self._newest = bundle.bundle.principal, now
         if not self._pending:
             self.overtakes = 0
         self._pending[key] = item
-        held_operations, held_bytes, held_work = self._held.get(item.share, (0, 0, 0))
-        self._held[item.share] = (
-            held_operations + item.operations,
-            held_bytes + item.size,
-            held_work + item.work,
-        )
+        if item.share not in self._held:
+            self._held[item.share] = _Held()
+            self._sessions[bundle.bundle.principal] += 1
+        self._held[item.share].add(item, 1)
+        self._held_by.setdefault(bundle.bundle.principal, _Held()).add(item, 1)
         self.operations += item.operations
         self.bytes += item.size
         self.work += item.work
@@ -175,18 +217,9 @@ class Pool:
         self.operations -= item.operations
         self.bytes -= item.size
         self.work -= item.work
-        held_operations, held_bytes, held_work = self._held[item.share]
-        if held_operations == item.operations:
-            del self._held[item.share]
-        else:
-            self._held[item.share] = (
-                held_operations - item.operations,
-                held_bytes - item.size,
-                held_work - item.work,
-            )
+        self._let_go(item)
         if self.leading and not item.proposed:
-            self.waiting_operations -= item.operations
-            self.waiting_bytes -= item.size
+            self._count(item, -1)
         item.gone = True
         return item
 
@@ -200,56 +233,59 @@ class Pool:
     def follow(self) -> None:
         """Become a backup's pool."""
         self.leading = False
-        self._queues.clear()
-        self._rotation.clear()
-        self.waiting_operations = self.waiting_bytes = 0
+        self._turns.clear()
+        self.waiting_operations = self.waiting_bytes = self.waiting_work = 0
         for item in self._pending.values():
             item.proposed = False
 
-    def take(self, operations_max: int, bytes_max: int) -> list[Pending]:
-        """Requests for one batch: one of each session in turn, in each session the oldest first."""
+    def several_ask(self, now: int) -> bool:
+        """Whether more than one principal asked of late: then each waits for what the others ask."""
+        return self._another is not None and now - self._another <= LATELY
+
+    def take(self, operations_max: int, bytes_max: int, work_max: int | None = None) -> list[Pending]:
+        """Requests for one batch, each in its turn."""
         taken: list[Pending] = []
-        operations, size = 0, BATCH_HEADER
-        while self._rotation:
-            share = self._rotation[0]
-            queue = self._queues[share]
-            while queue and queue[0].gone:
-                queue.popleft()
-            if not queue:
-                self._rotation.popleft()
-                del self._queues[share]
-                continue
-            item = queue[0]
+        operations, size, work = 0, BATCH_HEADER, 0
+        while (item := self._turns.head()) is not None:
             if taken and (operations + item.operations > operations_max or size + item.size > bytes_max):
+                break
+            if taken and work_max is not None and work + item.work > work_max:
                 break
             alone = is_reconfiguration(item.bundle.bundle)
             if taken and alone:
                 break
-            queue.popleft()
-            self._rotation.rotate(-1)
+            self._turns.take()
             item.proposed = True
-            self.waiting_operations -= item.operations
-            self.waiting_bytes -= item.size
+            self._count(item, -1)
             operations += item.operations
             size += item.size
+            work += item.work
             taken.append(item)
             if alone:
                 break
         return taken
 
     def oldest_waiting(self) -> int | None:
-        """When the head of the next session's queue arrived: the start of the batch delay."""
-        for share in self._rotation:
-            for item in self._queues[share]:
-                if not item.gone:
-                    return item.arrived
-        return None
+        """When the request arrived whose turn is next: the start of the batch delay."""
+        item = self._turns.head()
+        return None if item is None else item.arrived
 
     def _enqueue(self, item: Pending) -> None:
-        queue = self._queues.get(item.share)
-        if queue is None:
-            queue = self._queues[item.share] = deque()
-            self._rotation.append(item.share)
-        queue.append(item)
-        self.waiting_operations += item.operations
-        self.waiting_bytes += item.size
+        self._turns.add(item)
+        self._count(item, 1)
+
+    def _count(self, item: Pending, sign: int) -> None:
+        """One more that waits to be proposed, or (-1) one less."""
+        self.waiting_operations += sign * item.operations
+        self.waiting_bytes += sign * item.size
+        self.waiting_work += sign * item.work
+
+    def _let_go(self, item: Pending) -> None:
+        name = principal_of(item.share)
+        self._held[item.share].add(item, -1)
+        self._held_by[name].add(item, -1)
+        if not self._held[item.share].requests:
+            del self._held[item.share]
+            self._sessions[name] -= 1
+        if not self._held_by[name].requests:
+            del self._held_by[name], self._sessions[name]

@@ -2,6 +2,9 @@
 
 At once when nothing is in flight, else when a batch is full or has waited `batch_delay`; within the
 pipeline bound and the window, which is all the backpressure there is (PITFALLS row 6).
+
+While several principals ask, little is proposed at a time and little is in flight: each waits for what the
+others have before it in execution, and a batch of all that waits would be mostly of whoever asks most (R30).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING
 from validators import canonical
 from validators.consensus.effects import SlotRecord
 from validators.consensus.messages import Batch, PrePrepare, batch_digest
+from validators.consensus.pace import work_of
 from validators.consensus.pool import Pending
 from validators.consensus.verified import VerifiedBatch, VerifiedBundle
 from validators.probes import probe
@@ -19,6 +23,16 @@ if TYPE_CHECKING:
     from validators.consensus.replica import Replica
 
 __all__ = ["Proposing"]
+
+SECOND = 1_000_000_000
+LEAST = 8 * work_of(1)
+"""Units of work in flight while several principals ask: so many requests of one operation, ..."""
+ROUND_TRIPS = 2
+"""... and what is executed during so many round trips, since from a proposal to its execution it takes one
+and a half: more would wait in the members' queues, before what others ask."""
+LONG_WAIT = 4
+"""Once something waits for one part in so many of T, all goes out as fast as the pipeline takes it: small
+batches cost throughput, and clients that wait long ask every member, which would find the primary slow."""
 
 
 class Proposing:
@@ -59,10 +73,14 @@ class Proposing:
         arrived = pool.oldest_waiting()
         if arrived is None:
             return None
+        room = self._room()
+        if in_flight and room is not None and pool.work - pool.waiting_work >= room:
+            return None
         if (
             in_flight == 0
             or pool.waiting_operations >= core.config.batch_operations_max
             or pool.waiting_bytes >= core.config.batch_bytes_max
+            or (room is not None and pool.waiting_work >= LEAST)
         ):
             return core.now.monotonic
         return arrived + core.config.batch_delay
@@ -77,9 +95,22 @@ class Proposing:
                 core.execution.run()
 
     def _collect(self) -> list[VerifiedBundle]:
-        config = self.core.config
-        taken = self.core.pool.take(config.batch_operations_max, config.batch_bytes_max)
+        config, pool = self.core.config, self.core.pool
+        room = self._room()
+        work = None if room is None else max(LEAST, room // config.pipeline)
+        taken = pool.take(config.batch_operations_max, config.batch_bytes_max, work)
         return [item.bundle for item in taken if self._still_wanted(item)]
+
+    def _room(self) -> int | None:
+        """Units of work that may be in flight; None for as much as the pipeline takes."""
+        core = self.core
+        if not core.pool.several_ask(core.now.monotonic):
+            return None
+        oldest = core.pool.oldest()
+        if oldest is not None and core.now.monotonic > oldest.arrived + core.suspicion.base // LONG_WAIT:
+            return None
+        rate = core.pace.rate() or 0
+        return LEAST + rate * ROUND_TRIPS * core.pinging.shortest() // SECOND
 
     def _still_wanted(self, item: Pending) -> bool:
         """State may have moved on while it waited."""

@@ -96,11 +96,23 @@ class Replica:
         self._last_turn = 0
         self._paused_at = -SHORT_PAUSE_EVERY
         self._steps = 0
+        self._arrived = False
         self._deadline: int | None = None
         self._deadline_known = False
         self._make_tables()
         self._make_phases()
         self._handlers, self._refusals = tables(self)
+        self._deadlines = (
+            self.proposing.ready_at,
+            self.batches.deadline,
+            self.view_changes.deadline,
+            self.catch_up.deadline,
+            self.transfer.deadline,
+            self.serving.deadline,
+            self.suspicion.deadline,
+            self.pinging.deadline,
+            self.reporting.deadline,
+        )
 
     def _make_tables(self) -> None:
         """What phases share."""
@@ -133,7 +145,8 @@ class Replica:
         self.views = Views(self)
         self.ordering = Ordering(self)
         self.proposing = Proposing(self)
-        self.execution = Execution(self, Executor(self.config.epoch, self.application))
+        self._executor = Executor(self.config.epoch, self.application)
+        self.execution = Execution(self, self._executor)
         self.checkpoints = Checkpoints(self)
         self.clients = Clients(self)
         self.catch_up = CatchUp(self)
@@ -155,7 +168,9 @@ class Replica:
         self._last_turn = now.monotonic
         asked = self.voting
         restoring.restore(self, recovery)
-        self.succession.restore()
+        self.succession.restore(recovery)
+        self.transfer.restore(recovery)
+        self.serving.restore(recovery)
         if not self.voting:
             self.stop_voting(self.voting_reason or ("its ledger says so" if asked else "no vote"))
         self.pinging.begin(recovery)
@@ -222,7 +237,9 @@ class Replica:
     def deadline(self) -> int | None:
         """Monotonic nanoseconds when `tick` is wanted next, or None: nothing to wait for."""
         if not self._deadline_known:
-            self._deadline = self._next_deadline()
+            due = self._next_deadline()
+            # What was due before anybody knew of it is not late: that would raise T (R31).
+            self._deadline = due if due is None else max(due, self.now.monotonic)
             self._deadline_known = True
         return self._deadline
 
@@ -240,7 +257,14 @@ class Replica:
     @property
     def executed(self) -> int:
         """Last executed sequence."""
-        return self.execution.executor.executed
+        return self._executor.executed
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the own log reaches into this epoch. One that slept through others takes a state first."""
+        if not self._arrived:
+            self._arrived = self.executed >= self.config.base
+        return self._arrived
 
     @property
     def is_primary(self) -> bool:
@@ -253,14 +277,15 @@ class Replica:
 
     @property
     def free(self) -> bool:
-        """Whether this replica may bind itself: it votes, and it has seen what it said before (R11)."""
-        return self.voting and not self.pinging.holding
+        """Whether this replica may bind itself: it votes, it has seen what it said before (R11), and it has
+        a state of this epoch."""
+        return self.voting and not self.pinging.holding and self.arrived
 
     def waiting_since(self) -> int | None:
         """Monotonic time since when a request or a proposal waits, or None. Votes alone are no work:
         any backup could send one and depose a correct primary (PITFALLS row 13)."""
         oldest = self.pool.oldest()
-        slot = next((slot for slot in self.log.unexecuted(self.executed) if slot.proposals), None)
+        slot = self.log.first_proposed(self.executed)
         if oldest is None:
             return slot.opened if slot is not None else None
         return oldest.arrived if slot is None else min(oldest.arrived, slot.opened)
@@ -338,21 +363,12 @@ class Replica:
     # --- inside -------------------------------------------------------------------------------------
 
     def _next_deadline(self) -> int | None:
-        times = [
-            self.proposing.ready_at(),
-            self.batches.deadline(),
-            self.view_changes.deadline(),
-            self.catch_up.deadline(),
-            self.transfer.deadline(),
-            self.serving.deadline(),
-            self.suspicion.deadline(),
-            self.pinging.deadline(),
-            self.reporting.deadline(),
-        ]
-        if self.n > 1:
-            times.append(self._last_turn + self.config.timeout_base // 4)
-        known = [time for time in times if time is not None]
-        return min(known) if known else None
+        earliest = None if self.n == 1 else self._last_turn + self.config.timeout_base // 4
+        for ask in self._deadlines:
+            time = ask()
+            if time is not None and (earliest is None or time < earliest):
+                earliest = time
+        return earliest
 
     def _begin(self, now: Now) -> None:
         """Start a step. Two turns far apart mean that this process was paused: move all deadlines by

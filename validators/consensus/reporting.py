@@ -107,9 +107,9 @@ class Reporting:
         """Whether anything waits that others might help with."""
         core = self.core
         return (
-            core.views.changing
+            len(core.pool) > 0
+            or core.views.changing
             or self._highest_known() > core.executed
-            or len(core.pool) > 0
             or core.catch_up.target() > core.executed
             or core.checkpoints.is_due()
         )

@@ -61,15 +61,17 @@ class Returning:
         message = verified.message
         for frame in message.frames:
             found = verified.nested.get(frame)
-            if found is not None and found.message.sender == core.index:
-                own = found.message
+            own = None if found is None else found.message
+            # Of an epoch that ended nothing binds, and this index may have been another member's in it.
+            if own is not None and own.sender == core.index and own.epoch == core.config.epoch:
                 self._shown_view = max(self._shown_view, getattr(own, "view", 0))
                 if not isinstance(own, Checkpoint):
                     self._shown_sequence = max(self._shown_sequence, getattr(own, "sequence", 0))
         certificate = read_checkpoint(message.checkpoint, verified.nested, core.config)
         if message.checkpoint and certificate is None:
             return
-        stable = 0 if certificate is None else certificate.sequence
+        # What ended the epoch before is known to all members of this one, and signed by others.
+        stable = core.config.base if certificate is None else certificate.sequence
         if message.executed > stable + core.log.reach:
             return  # it catches up itself: its checkpoint does not tell how far it is
         self._proved[member] = max(self._proved.get(member, 0), stable)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validators.consensus import handover
 from validators.consensus.application import Item
 from validators.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
-from validators.consensus.needs import Base
+from validators.consensus.needs import Base, Recovery
 from validators.consensus.throttle import Throttle
 from validators.consensus.verified import Verified
 
@@ -58,6 +59,15 @@ class Serving:
         """The newest question of each member."""
         self._answered = 0
         self._offers = Throttle(core, OFFER_GAP)
+
+    def restore(self, recovery: Recovery) -> None:
+        """In an epoch that has just begun, the state that ended the one before is what can be served."""
+        core = self.core
+        found = handover.read(recovery.states, core.config.epoch - 1)
+        if found is None or not found.entry.sequence == core.executed == core.log.stable:
+            return
+        core.application.freeze(core.executed)
+        self._base = Base(found.entry, found.peaks)
 
     # --- what can be served ---------------------------------------------------------------------------
 
@@ -111,7 +121,8 @@ class Serving:
         manifest = core.application.pin(certificate.sequence)
         if manifest is None:
             return
-        snapshot = Snapshot(certificate.frames, base.entry, base.peaks, manifest)
+        # What ended the epoch before is signed by others; who asks in this one has the proof of it.
+        snapshot = Snapshot(core.checkpoints.frames, base.entry, base.peaks, manifest)
         self._offer = certificate.sequence, core.signer.link(snapshot)
         self._made = self._asked = now
         self._busy.clear()

@@ -14,8 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validators import canonical
+from validators.consensus import handover
 from validators.consensus.effects import StateRecord, Successor
+from validators.consensus.executor import Step
 from validators.consensus.membership import is_reconfiguration
+from validators.consensus.needs import Recovery
 from validators.consensus.verified import VerifiedBatch, VerifiedBundle
 
 if TYPE_CHECKING:
@@ -43,12 +46,17 @@ class Succession:
         """s is stable: the next epoch's core takes over at the end of the turn."""
         self._open: set[int] = set()
         """Sequences not executed here whose batch may end the epoch."""
+        self._begun: StateRecord | None = None
+        """What will prove the end, once it is stable."""
 
-    def restore(self) -> None:
-        """Take up where the ledger ends. When its last sequence ended the epoch, that is not stable yet."""
+    def restore(self, recovery: Recovery) -> None:
+        """Take up where the ledger ends. When its last sequence ended the epoch, that is stable only if it
+        came as a snapshot."""
         core = self.core
         if core.application.membership().epoch > core.config.epoch:
             self.ends_at = core.executed
+            self._begun = handover.find(recovery.states, core.config.epoch)
+            self.on_stable(core.log.stable)
             return
         for slot in core.log.unexecuted(core.executed):
             batch = None if slot.digest is None else core.bodies.get(slot.digest)
@@ -70,12 +78,16 @@ class Succession:
         """What was open is proposed again, or forgotten."""
         self._open.clear()
 
-    def on_executed(self, sequence: int) -> None:
+    def on_executed(self, step: Step) -> None:
         """The next sequence was executed: it may have been the last."""
         core = self.core
-        if core.application.membership().epoch > core.config.epoch:
+        sequence = step.entry.sequence
+        following = core.application.membership()
+        if following.epoch > core.config.epoch:
             self.ends_at = sequence
             self._open.clear()
+            self._begun = handover.begun(step, core.execution.executor, following)
+            core.outbox.persist(self._begun)
             core.outbox.note("epoch_ends", sequence=sequence, epoch=core.config.epoch)
         elif sequence in self._open:
             # The change was refused, the epoch goes on: votes that waited for this are given now.
@@ -89,6 +101,10 @@ class Succession:
         self.over = True
         core = self.core
         following = core.application.membership()
+        certificate = core.checkpoints.certificate
+        proof = handover.sealed(self._begun, () if certificate is None else certificate.frames)
+        if proof is not None:
+            core.outbox.persist(proof)
         core.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))
         core.outbox.note("epoch_over", sequence=sequence, epoch=core.config.epoch)
         core.outbox.succeed(Successor(following, tuple(self._under_way())))

@@ -62,6 +62,8 @@ class Suspicion:
         self._mark = 0
         """`executed` when the ground arose."""
         self.primary_heard = 0
+        self._met = False
+        """The primary of the view was heard since this process started, or a view was entered or left."""
         self._progressed = 0
         self._waits_from = 0
         """What waited before a pause counts as waiting since then at the earliest (R31)."""
@@ -85,6 +87,7 @@ class Suspicion:
     def on_primary_heard(self) -> None:
         """A proposal or heartbeat of the current view came straight from its primary."""
         self.primary_heard = self.core.now.monotonic
+        self._met = True
 
     def on_executed(self) -> None:
         """A sequence was executed."""
@@ -101,6 +104,7 @@ class Suspicion:
 
     def on_left(self, view: int) -> None:
         """This replica sent a VIEW-CHANGE and left `view`."""
+        self._met = True
         reasons = {self.ground, *(self._reasons.get(member) for member in self._alive(self.suspects, view))}
         self.core.judgement.on_left(slow=SLOW in reasons)
         self.failures += 1
@@ -109,6 +113,7 @@ class Suspicion:
 
     def on_entered(self) -> None:
         """This replica entered a view."""
+        self._met = True
         self._quorum_bound_at = None
         self.begin()
 
@@ -235,9 +240,9 @@ class Suspicion:
             return "no_new_view" if due is not None and now >= due else None
         if core.catch_up.is_holding():
             return None
-        if not core.is_primary and now >= self.primary_heard + self.timeout:
+        if not core.is_primary and now >= self._silent_due(self.timeout):
             return "silent_primary"
-        due = self._progress_due()
+        due = self._progress_due(self.timeout)
         if due is not None and now >= due:
             return "no_progress"
         return core.judgement.ground()
@@ -247,7 +252,7 @@ class Suspicion:
         if self.ground == JOINED:
             return first_hand < quorum.join(core.n)
         if self.ground == "silent_primary":
-            return core.now.monotonic < self.primary_heard + self.timeout
+            return core.now.monotonic < self._silent_due(self.timeout)
         if self.ground == "no_progress":
             if self._key is not None:
                 return core.pool.get(self._key) is None
@@ -283,6 +288,8 @@ class Suspicion:
     @property
     def timeout(self) -> int:
         """T in nanoseconds: doubled for each failed view change, capped (R31)."""
+        if self.failures <= 1:
+            return self._base
         doubled = self._base << min(max(0, self.failures - 1), 8)
         return min(doubled, max(self.core.config.timeout_max, self._base))
 
@@ -313,13 +320,18 @@ class Suspicion:
     def _new_view_due(self) -> int | None:
         return None if self._quorum_bound_at is None else self._quorum_bound_at + self.timeout
 
-    def _progress_due(self) -> int | None:
-        """When waiting work without progress becomes a ground, or None: nothing waits."""
+    def _silent_due(self, timeout: int) -> int:
+        """When the primary's silence becomes a ground. Whoever just started waits longer for the first
+        word: members that start together are not ready together, and work that waits has its own clock."""
+        return self.primary_heard + (timeout if self._met else max(timeout, self.core.config.first_word))
+
+    def _progress_due(self, timeout: int) -> int | None:
+        """When waiting work without progress becomes a ground, or None: nothing waits. `timeout`: T."""
         core = self.core
         if core.executed >= core.log.stable + core.log.window:
             return None  # the window waits for a checkpoint: no primary could go on (PITFALLS row 6)
         since = core.waiting_since()
-        return None if since is None else max(since, self._waits_from, self._progressed) + self.timeout
+        return None if since is None else max(since, self._waits_from, self._progressed) + timeout
 
     def tick(self) -> None:
         """Deadlines may have passed."""
@@ -346,17 +358,16 @@ class Suspicion:
             return self._say_again
         if core.views.changing:
             return self._new_view_due()
-        times = []
-        if not core.is_primary:
-            times.append(self.primary_heard + self.timeout)
-        due = self._progress_due()
+        timeout = self.timeout
+        earliest = None if core.is_primary else self._silent_due(timeout)
+        due = self._progress_due(timeout)
         if due is not None:
-            half = due - self.timeout // 2
-            times.append(due if core.now.monotonic >= half else half)
-        if core.catch_up.is_holding():
-            held = core.catch_up.held_until
-            times = [max(time, held) for time in times]
-        return min(times, default=None)
+            half = due - timeout // 2
+            due = due if core.now.monotonic >= half else half
+            earliest = due if earliest is None else min(earliest, due)
+        if earliest is not None and core.catch_up.is_holding():
+            return max(earliest, core.catch_up.held_until)
+        return earliest
 
     def shift(self, gap: int) -> None:
         """This process was paused: nobody was silent meanwhile (R31)."""

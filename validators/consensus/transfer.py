@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from validators.consensus import log_tree
+from validators.consensus import handover, log_tree
 from validators.consensus.application import Staging
 from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
 from validators.consensus.effects import CheckpointRecord, Install, Reason
 from validators.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot, entry_hash
+from validators.consensus.needs import Recovery
 from validators.consensus.verified import Verified
 
 if TYPE_CHECKING:
@@ -74,8 +75,20 @@ class Transfer:
         self._banned: set[int] = set()
         """Members that sent what was wrong."""
         self._slow: set[int] = set()
+        self._base: CheckpointCertificate | None = None
+        """Of what ended the epoch before, as the own ledger proves it."""
         self.done = False
         """Everything is here: the host installs it at the end of the turn, and nothing else counts."""
+
+    def restore(self, recovery: Recovery) -> None:
+        """The ledger may hold what ended the epoch before: its state is one to begin with."""
+        core = self.core
+        found = handover.read(recovery.states, core.config.epoch - 1)
+        if found is None or not found.checkpoint:
+            return
+        said = core.signer.open(found.checkpoint[0]).message
+        content = (said.sequence, said.state_root, said.log_root, said.timestamp)
+        self._base = CheckpointCertificate(*content, frames=found.checkpoint)
 
     @property
     def active(self) -> bool:
@@ -85,6 +98,8 @@ class Transfer:
     def wanted(self) -> bool:
         """Whether this replica is better helped by a state than by the log."""
         core = self.core
+        if not core.arrived:
+            return True
         lag = core.catch_up.target() - core.executed
         return lag > core.config.transfer_lag or (lag > 0 and core.catch_up.is_stuck())
 
@@ -130,6 +145,8 @@ class Transfer:
     def _least(self) -> int:
         """A state at or below this sequence does not help."""
         core = self.core
+        if not core.arrived:
+            return core.config.base - 1
         return core.executed if core.catch_up.is_stuck() else core.executed + core.config.transfer_lag // 2
 
     def refuse_snapshot(self, member: int | None) -> Reason | None:
@@ -147,6 +164,8 @@ class Transfer:
             return
         message = verified.message
         certificate = read_checkpoint(message.checkpoint, verified.nested, core.config)
+        if not message.checkpoint and not core.arrived:
+            certificate = self._base  # others than the members of this epoch signed it
         staging = None
         if certificate is not None and _fits(certificate, message):
             staging = core.application.staging(message.manifest, certificate.state_root)
@@ -288,7 +307,7 @@ class Transfer:
         core = self.core
         certificate = target.certificate
         record = CheckpointRecord(
-            epoch=core.config.epoch,
+            epoch=core.config.epoch - (certificate is self._base),
             sequence=certificate.sequence,
             state_root=certificate.state_root,
             log_root=certificate.log_root,
@@ -312,9 +331,10 @@ def _first(missing: Iterable[int], without: set[int], count: int) -> tuple[int, 
 
 
 def _fits(certificate: CheckpointCertificate, message: Snapshot) -> bool:
-    """Whether the log that q members signed ends with this entry."""
+    """Whether the log that q members signed ends with this entry. Its root fixes every field of it: the
+    timestamp too, which is the one beside the root."""
     entry, peaks = message.entry, message.peaks
-    if entry.sequence != certificate.sequence or entry.timestamp != certificate.timestamp:
+    if entry.sequence != certificate.sequence:
         return False
     if len(peaks) != (entry.sequence - 1).bit_count():
         return False

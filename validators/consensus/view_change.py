@@ -177,12 +177,13 @@ class Views:
         self._lead()
 
     def said_by(self, member: int, view: int) -> list[bytes]:
-        """VIEW-CHANGEs above `view` of a member, and the NEW-VIEW of a view above it that it leads."""
+        """VIEW-CHANGEs of a member above `view`, and its NEW-VIEW of `view` or above: who is bound to a view
+        may have forgotten that it led it."""
         claims = [self.claims.get(member), self._older.get(member)]
         frames = [claim.frame for claim in claims if claim is not None and claim.view > view]
+        if self.view >= view and self.new_view and self.primary == member:
+            frames.append(self.new_view)
         if self.view > view:
-            if self.new_view and self.primary == member:
-                frames.append(self.new_view)
             basis = (self.core.signer.open(frame) for frame in self.basis.values())
             frames += [each.frame for each in basis if each.message.sender == member]
         return frames

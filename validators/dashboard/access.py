@@ -8,20 +8,21 @@ itself: for it the contract's wider rule holds (spec section 2).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from channels.auth import get_user
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from validators.api.keys import caller_of_session
+from validators.node_api.origins import allowed_origin
 from validators.services.api_keys import find_api_key
 
 __all__ = ["may_watch", "may_watch_still"]
-
-LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 async def may_watch(scope: dict[str, Any]) -> bool:
@@ -30,21 +31,46 @@ async def may_watch(scope: dict[str, Any]) -> bool:
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())
     }
     host, origin = headers.get("host", ""), headers.get("origin")
-    if not _known_host(host):
+    if settings.SUPERVISOR:
+        return await _may_watch_supervisor(headers, host, origin)
+    if not _is_host(host, settings.ALLOWED_HOSTS):
         return False
     if key := _api_key(headers):
-        if not (_same_host(origin, host) or _allowed_for_keys(origin)):
-            return False
-        return await database_sync_to_async(find_api_key)(key) is not None
+        return _allowed(origin, host) and await _is_key(key)
+    if not _same_host(origin, host):
+        return False
     user = scope.get("user")
-    return bool(user is not None and user.is_authenticated and _same_host(origin, host))
+    if user is not None and user.is_authenticated:
+        return True
+    return await database_sync_to_async(_entered_a_key)(scope.get("session"))
+
+
+async def _may_watch_supervisor(headers: dict[str, str], host: str, origin: str | None) -> bool:
+    """As the seed's, which asks nobody for a key here (spec 1.6). But a page whose name was made to point
+    here says that this is its own: without a key, its host must be known, or its origin named."""
+    if origin is None:
+        return _is_host(host, settings.ALLOWED_HOSTS)
+    if not _allowed(origin, host):
+        return False
+    if _is_named(origin) or _is_host(host, settings.KNOWN_HOSTS):
+        return True
+    key = _api_key(headers)
+    return bool(key) and await _is_key(key)
+
+
+async def _is_key(key: str) -> bool:
+    return await database_sync_to_async(find_api_key)(key) is not None
+
+
+def _entered_a_key(session: Any) -> bool:
+    return caller_of_session(session) is not None
 
 
 async def may_watch_still(scope: dict[str, Any]) -> bool:
     """Decide again about a client that was let in: keys are revoked and expire, sessions end."""
     if (session := scope.get("session")) is not None:
         stored = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
-        scope = {**scope, "user": await get_user({**scope, "session": stored})}
+        scope = {**scope, "session": stored, "user": await get_user({**scope, "session": stored})}
     return await may_watch(scope)
 
 
@@ -56,26 +82,28 @@ def _api_key(headers: dict[str, str]) -> str:
     return token if scheme == "Bearer" else ""
 
 
-def _known_host(host: str) -> bool:
-    """The Host header names this platform: what stops DNS rebinding."""
+def _is_host(host: str, names: Sequence[str]) -> bool:
+    """The Host header is one of these: what stops DNS rebinding."""
     domain, _ = split_domain_port(host)
-    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+    return bool(domain) and validate_host(domain, names)
 
 
 def _same_host(origin: str | None, host: str) -> bool:
-    return origin is None or _parsed(origin).netloc.lower() == host.lower()
-
-
-def _allowed_for_keys(origin: str | None) -> bool:
     if origin is None:
         return True
-    named = (name.strip().lower() for name in os.environ.get("DTVN_WS_ORIGINS", "").split(","))
-    return _parsed(origin).hostname in LOCAL_NAMES or origin.lower() in set(named) - {""}
-
-
-def _parsed(origin: str) -> SplitResult:
-    """The parts of an origin; none of them where it is not one ("null", or nonsense)."""
     try:
-        return urlsplit(origin)
+        return urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:
-        return urlsplit("")
+        return False
+
+
+def _allowed(origin: str | None, host: str) -> bool:
+    return allowed_origin(origin, host, _named_origins())
+
+
+def _is_named(origin: str) -> bool:
+    return origin.lower() in {name.strip().lower() for name in _named_origins().split(",")} - {""}
+
+
+def _named_origins() -> str:
+    return os.environ.get("DTVN_WS_ORIGINS", "")

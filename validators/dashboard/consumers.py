@@ -26,7 +26,7 @@ from django.db import DatabaseError
 
 from validators.dashboard.access import may_watch, may_watch_still
 from validators.dashboard.live import Live, encoded, live_of_this_loop
-from validators.dashboard.nodes import cluster_status
+from validators.dashboard.nodes import members_of
 from validators.feed.rows import REFUSED_TYPE, read_applied
 
 __all__ = ["FeedConsumer", "NoSuchSocket"]
@@ -57,8 +57,17 @@ class FeedConsumer(AsyncWebsocketConsumer):
     position = 0
     """Everything up to this sequence was sent, or is known to the client."""
     batch = False
-    nodes_version = 0
-    """Of the nodes' state that the client was told last."""
+    nodes_version = -1
+    """Of the nodes' state that the client was told last; before anything was told, of none."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """See Channels. Whatever ends it, a client that is gone is counted no longer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.live is not None:
+                self.live.leave()
+                self.live = None
 
     async def connect(self) -> None:
         """Refused handshakes get 403; the first frame says how things stand."""
@@ -69,18 +78,16 @@ class FeedConsumer(AsyncWebsocketConsumer):
         """(to, characters) of frames not yet acknowledged."""
         live = live_of_this_loop()
         await self.channel_layer.group_add(live.group, self.channel_name)
-        self.live = live
         self.position = await live.join()
+        self.live = live
         await self.accept()
-        cluster = cluster_status(live.nodes)
-        self.nodes_version = live.nodes_version
         await self._send(
             {
                 "type": "connected",
-                "nodes": live.nodes,
+                "nodes": members_of(live.nodes),
                 "nodes_as_of": live.nodes_as_of,
-                "simulator_status": "idle",
-                "cluster_status": cluster["status"],
+                "simulator_status": live.simulator_status,
+                "cluster_status": live.cluster["status"],
                 "sequence": self.position,
             }
         )
@@ -100,7 +107,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
         """Answer pings, take wishes; whatever else comes is ignored (spec 3.4)."""
         try:
             message = msgspec.json.decode(text_data or bytes_data or b"")
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):  # no JSON, or no UTF-8
             return
         if self.live is None:
             return
@@ -118,6 +125,11 @@ class FeedConsumer(AsyncWebsocketConsumer):
 
     async def _resume(self, after: int) -> None:
         upto, self.position = self.position, after
+        if after > upto and after > (applied := await database_sync_to_async(read_applied)()):
+            # Of another log, or made up: nothing follows it, so the client would wait for ever.
+            self.position = applied
+            await self._send({"type": "reset", "sequence": applied})
+            return
         await self._catch_up(upto)
 
     async def _acknowledged(self, sequence: int) -> None:
@@ -145,6 +157,19 @@ class FeedConsumer(AsyncWebsocketConsumer):
         for text in message["texts"]:
             await self.send(text_data=text)
         await self._tell_nodes()
+
+    async def feed_frames(self, message: dict[str, Any]) -> None:
+        """Frames that all clients get as they are."""
+        if self.live is not None:
+            for text in message["texts"]:
+                await self.send(text_data=text)
+
+    async def feed_founded(self, message: dict[str, Any]) -> None:
+        """Another cluster: whatever this client has seen is of the one before."""
+        if self.live is not None:
+            self.position = 0
+            self._on_the_way.clear()
+            await self._send({"type": "reset", "sequence": 0})
 
     async def feed_access(self, message: dict[str, Any]) -> None:
         """Time to ask whether this client may still watch."""

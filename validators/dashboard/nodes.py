@@ -8,10 +8,18 @@ from typing import Any
 from tickets.services import Unavailable
 from validators.api.nodes import node_object
 from validators.feed.rows import read_applied
-from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
+from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
+from validators.services.cluster import cluster_now
 from validators.services.roster import MemberNode, list_members
 
-__all__ = ["cluster_status", "describe_nodes", "node_changes"]
+__all__ = [
+    "describe_cluster",
+    "describe_nodes",
+    "members_of",
+    "newest_announcement",
+    "node_changes",
+    "read_announcements",
+]
 
 
 def describe_nodes() -> list[dict[str, Any]]:
@@ -44,32 +52,59 @@ def describe_nodes() -> list[dict[str, Any]]:
     return nodes
 
 
-def cluster_status(nodes: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The frame `cluster_status` (spec 3.4) for these nodes."""
-    members = [node for node in nodes if node["role"] == NodeRole.VALIDATOR]
-    wanted = [node for node in members if node["desired"] == DesiredState.RUNNING]
-    running = sum(node["status"] == NodeStatus.RUNNING for node in members)
-    if wanted and running >= len(wanted):
-        status = "running"
-    elif wanted:
-        status = "starting"
-    else:
-        status = "stopping" if any(node["pid"] for node in members) else "idle"
-    return {"type": "cluster_status", "status": status, "nodes_started": running, "nodes_total": len(members)}
+def members_of(nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the learner, which the contract does not know."""
+    return [node for node in nodes if node["role"] == NodeRole.VALIDATOR]
 
 
-def node_changes(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Frames for what changed between two looks: each transition of a node, then the cluster's."""
-    old = {node["id"]: node for node in before}
-    frames = [
-        {"type": "node_status", "node_id": node["id"], "status": node["status"], "node": node}
-        for node in after
-        if node["id"] not in old or old[node["id"]]["status"] != node["status"]
-    ]
-    cluster = cluster_status(after)
-    if before and cluster != cluster_status(before):
-        frames.append(cluster)
+def describe_cluster() -> dict[str, Any]:
+    """The frame `cluster_status` (spec 3.4) as things stand."""
+    row = cluster_now()
+    return _cluster_frame(row.status, row.started, row.total, row.error)
+
+
+def read_announcements(after: int) -> list[Announcement]:
+    """What was announced after the one with this number, in order."""
+    return list(Announcement.objects.filter(pk__gt=after))
+
+
+def newest_announcement() -> int:
+    """Its number; 0 before the first."""
+    return Announcement.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def node_changes(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], announced: Iterable[Announcement]
+) -> list[dict[str, Any]]:
+    """Frames for what changed between two looks: each transition of a node and of the cluster that was
+    announced in between, in its order; then who became or ceased to be primary, and what nodes that others
+    run look like from here."""
+    old, new = ({node["id"]: node for node in members_of(nodes)} for nodes in (before, after))
+    frames, told = [], set()
+    for each in announced:
+        if not each.node_id:
+            frames.append(_cluster_frame(each.status, each.started, each.total, each.error))
+            continue
+        told.add(each.node_id)
+        node = {**new.get(each.node_id, {"id": each.node_id}), "status": each.status, "error": each.error}
+        frames.append(_node_frame(node))
+    for node_id, node in new.items():
+        known = old.get(node_id)
+        if known is None or node_id in told:
+            continue
+        external = node["external"] and known["status"] != node["status"]
+        if external or known["is_primary"] != node["is_primary"]:
+            frames.append(_node_frame(node))
     return frames
+
+
+def _node_frame(node: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "node_status", "node_id": node["id"], "status": node["status"], "node": node}
+
+
+def _cluster_frame(status: str, started: int, total: int, error: str) -> dict[str, Any]:
+    frame = {"type": "cluster_status", "status": status, "nodes_started": started, "nodes_total": total}
+    return {**frame, "error": error} if error else frame
 
 
 def _voting(member: MemberNode) -> bool | None:

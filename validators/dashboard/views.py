@@ -1,42 +1,74 @@
-"""The live page, the snapshot it starts from, and why the cluster does not move."""
+"""How pages are shown and to whom; the live page, the snapshot it starts from, and why the cluster does not
+move."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from validators.dashboard.nodes import cluster_status, describe_nodes
+from validators.api.keys import ANYBODY, caller_of_person
+from validators.dashboard.nodes import describe_cluster, describe_nodes
 from validators.dashboard.stuck import explain
 from validators.feed.rows import LATEST_MAX, RATE_SECONDS, read_snapshot
 
-__all__ = ["page", "snapshot", "stuck", "websocket_only"]
+__all__ = ["for_pages", "page", "show", "snapshot", "stuck", "websocket_only"]
 
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
+
+PAGES = (
+    ("dashboard:page", "Live"),
+    ("dashboard:nodes", "Nodes"),
+    ("dashboard:network", "Network"),
+    ("dashboard:tickets", "Tickets"),
+    ("dashboard:simulator", "Simulator"),
+    ("dashboard:metrics", "Metrics"),
+)
+"""Name of the address and of the page."""
+NEEDED = {
+    "nodes": frozenset({"admin"}),
+    "tickets": frozenset({"operate", "gate", "admin"}),
+    "simulator": frozenset({"admin"}),
+}
+"""Scopes of which one lets a person change something on a page; the API asks for the right one."""
 
 
-@login_required
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
     """The dashboard; everything on it comes from `snapshot` and the feed."""
-    return render(request, "dashboard/page.html", {"latest_max": LATEST_MAX, "rate_seconds": RATE_SECONDS})
+    return show(request, "page", title="Live", latest_max=LATEST_MAX, rate_seconds=RATE_SECONDS)
 
 
-def _for_pages(view: View) -> View:
+def show(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
+    """A page out of its template, or the way to log in. What a person may not do is not offered."""
+    caller = caller_of_person(request)
+    if caller is None:
+        return redirect_to_login(request.get_full_path())
+    shown = {
+        "title": name.capitalize(),
+        "pages": PAGES,
+        "known": caller.actor != ANYBODY.actor,
+        "may_change": bool(NEEDED.get(name, frozenset()) & caller.scopes),
+    }
+    return render(request, f"dashboard/{name}.html", shown | context)
+
+
+def for_pages(view: View) -> View:
     """Data of a page: 401 instead of a redirect, 503 while the database is locked, never cached."""
 
     @wraps(view)
-    def answer(request: HttpRequest) -> HttpResponse:
-        if not request.user.is_authenticated:
+    def answer(request: HttpRequest, **named: str) -> HttpResponse:
+        if caller_of_person(request) is None:
             return JsonResponse({"error": "log in first"}, status=401)
         try:
-            response = view(request)
+            response = view(request, **named)
         except DatabaseError as error:
             return JsonResponse({"error": str(error)}, status=503, headers={"Retry-After": "1"})
         response.headers["Cache-Control"] = "no-store"
@@ -46,7 +78,7 @@ def _for_pages(view: View) -> View:
 
 
 @require_GET
-@_for_pages
+@for_pages
 def snapshot(request: HttpRequest) -> HttpResponse:
     """The log as of one sequence, and the nodes; the feed goes on from there."""
     nodes_as_of = time.time()
@@ -56,14 +88,14 @@ def snapshot(request: HttpRequest) -> HttpResponse:
             "log": read_snapshot(),
             "nodes": nodes,
             "nodes_as_of": nodes_as_of,
-            "cluster": cluster_status(nodes),
+            "cluster": describe_cluster(),
             "now": time.time(),
         }
     )
 
 
 @require_GET
-@_for_pages
+@for_pages
 def stuck(request: HttpRequest) -> HttpResponse:
     """Why nothing is decided right now, or that all is well; asks every node."""
     return JsonResponse(explain())

@@ -80,7 +80,11 @@ class Relay:
         """One more client; return the sequence after which it will be sent everything."""
         self._watchers += 1
         if self._watchers == 1:
-            self.position = max(self.position, await self._applied())
+            try:
+                self.position = max(self.position, await self._applied())
+            except BaseException:
+                self._watchers -= 1
+                raise
         return self.position
 
     def leave(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connections, router
+from django.db import DatabaseError, connections, router
 from django.db.models import QuerySet
 
 from tickets.machine.reasons import OK
@@ -36,6 +36,8 @@ EVENT_TYPES = {
     "resolve": "ticket_resolved",
 }
 REFUSED_TYPE = "operation_refused"
+ADMINISTERED_TYPE = "cluster_changed"
+"""Of what concerns no ticket: members, parameters, principals."""
 STATES = {
     "issue": "ISSUED",
     "seed": "ISSUED",
@@ -45,19 +47,33 @@ STATES = {
     "dispute": "DISPUTED",
 }
 MICROSECONDS = 1_000_000
+UNDEFINED_TABLE, INVALID_SCHEMA = "42P01", "3F000"
+"""Of PostgreSQL (SQLSTATE)."""
 
 
 def read_applied() -> int:
-    """The sequence up to which rows can be read; 0 before there are any."""
-    return applied_sequence(_alias())
+    """The sequence up to which rows can be read; 0 before there are any, or a ledger at all."""
+    try:
+        return applied_sequence(_alias())
+    except DatabaseError as error:
+        if _is_missing(error):
+            return 0
+        raise
+
+
+def _is_missing(error: DatabaseError) -> bool:
+    """Whether the learner has made no ledger yet: of SQLite the file, of PostgreSQL schema and tables."""
+    if "unable to open database file" in str(error) or "no such table" in str(error):
+        return True
+    return getattr(error.__cause__, "sqlstate", "") in (UNDEFINED_TABLE, INVALID_SCHEMA)
 
 
 def read_frame(after: int, *, events_max: int = FRAME_EVENTS) -> Frame:
     """What happened after sequence `after`: whole sequences, as many as hold `events_max` events."""
+    if read_applied() <= after:
+        return Frame(after=after, to=after, second=0, counts={}, rates=(), events=())
     with _one_state():
         applied = read_applied()
-        if applied <= after:
-            return Frame(after=after, to=after, second=0, counts={}, rates=(), events=())
         records = list(_shown(after, applied).order_by("id")[: events_max + 1])
         to = applied
         if len(records) > events_max:
@@ -74,7 +90,17 @@ def read_frame(after: int, *, events_max: int = FRAME_EVENTS) -> Frame:
 
 
 def read_snapshot() -> dict[str, Any]:
-    """All that the page shows of the log, as of `sequence`."""
+    """All that the page shows of the log, as of `sequence`; nothing before there is a ledger."""
+    try:
+        return _snapshot()
+    except DatabaseError as error:
+        if not _is_missing(error):
+            raise
+    counts = dict.fromkeys((*STATES.values(), "applied", "refused"), 0)
+    return {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": []}
+
+
+def _snapshot() -> dict[str, Any]:
     with _one_state():
         applied = read_applied()
         second = _second(applied)
@@ -132,7 +158,7 @@ def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[Ope
 def _event(record: OperationRecord) -> dict[str, Any]:
     ok = record.code == OK
     event: dict[str, Any] = {
-        "type": EVENT_TYPES.get(record.operation, REFUSED_TYPE) if ok else REFUSED_TYPE,
+        "type": EVENT_TYPES.get(record.operation, ADMINISTERED_TYPE) if ok else REFUSED_TYPE,
         "sequence": record.sequence,
         "index": record.batch_index,
         "timestamp": record.timestamp // MICROSECONDS,
@@ -149,7 +175,7 @@ def _event(record: OperationRecord) -> dict[str, Any]:
         event["count"] = _created_by_seed(record)
     elif record.operation == "resolve":
         event["state"] = _state_after_resolve(record)
-    else:
+    elif record.operation in STATES:
         event["state"] = STATES[record.operation]
     return event
 

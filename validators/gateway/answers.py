@@ -24,10 +24,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from tickets.machine.commands import PRINCIPALS
 from tickets.machine.leaf import subtree
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
+from validators.consensus.membership import KIND
 from validators.consensus.verified import Peer
 from validators.wire import Door, PeerError
 
@@ -47,6 +49,11 @@ CODE_LENGTH_MAX = 64
 
 STATE_BYTES_MAX = 4_096
 """A ticket's state: texts at their longest (256 characters of four bytes), a clock of 31 members."""
+
+LISTING = frozenset({KIND, *PRINCIPALS})
+LISTING_BYTES_MAX = 20 * 1024
+"""What they show: all members of an epoch with their addresses (31 of 360 bytes), or all grants of a
+principal (64 of 280)."""
 
 FRAMING = 512
 """Bytes of a Repeat frame or of outcomes besides their codes and states."""
@@ -136,7 +143,7 @@ class Verifier:
         self, head: ReplyHead, entry: m.Entry, operations: tuple[m.Operation, ...]
     ) -> tuple[m.Outcome, ...] | None:
         """The outcomes, when leaves and path lead to the entry's results root; else None."""
-        if len(bytes(head.outcomes)) > FRAMING + len(operations) * (CODE_LENGTH_MAX + STATE_BYTES_MAX):
+        if len(bytes(head.outcomes)) > FRAMING + sum(map(_outcome_bytes_max, operations)):
             return None
         try:
             outcomes = self._outcomes.decode(head.outcomes)
@@ -293,6 +300,10 @@ class Tally:
                 outcomes = tuple(m.Outcome(code=code, state=b"") for code in codes)
                 return Verdict(sequence, first_index, 0, outcomes, repeated=True)
         return None
+
+
+def _outcome_bytes_max(operation: m.Operation) -> int:
+    return CODE_LENGTH_MAX + (LISTING_BYTES_MAX if operation.kind in LISTING else STATE_BYTES_MAX)
 
 
 def _verdict(candidate: _Candidate) -> Verdict:

@@ -117,10 +117,10 @@ class Part(msgspec.Struct, frozen=True):
 class Queue:
     """Calls that wait for a bundle, first come first served, with a bound on what waits."""
 
-    def __init__(self, *, operations_max: int, bytes_max: int, part_bytes_max: int) -> None:
+    def __init__(self, *, operations_max: int, bytes_max: int, part_bytes_max: int = 0) -> None:
         self._operations_max = operations_max
         self._bytes_max = bytes_max
-        self._part_bytes_max = part_bytes_max
+        self._part_bytes_max = part_bytes_max or bytes_max
         self._ready: deque[Call] = deque()
         self._deadlines: list[tuple[int, int, Call]] = []
         self._next = 1
@@ -130,6 +130,13 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self._ready)
+
+    def resize(self, part_bytes_max: int) -> None:
+        """A bundle takes so many bytes from now on (R20): what waits is cut to that."""
+        self._part_bytes_max = part_bytes_max
+        for call in self.open.values():
+            if call.size > part_bytes_max and call.sizes is None:
+                call.sizes = [len(canonical.encode(operation)) for operation in call.operations]
 
     def add(self, operations: tuple[m.Operation, ...], deadline: int) -> Call:
         """Take a call in; raise Overloaded, or OperationTooLarge, with nothing taken."""
@@ -164,8 +171,10 @@ class Queue:
             if call.alone and parts:
                 break
             count, size = _fit(call, operations_max - len(operations), room)
-            if count == 0:
+            if count == 0 and parts:
                 break
+            if count == 0:
+                count, size = 1, room  # over a bound that fell meanwhile: refused alone, the others go on
             self._ready.popleft()
             part = Part(call, call.done, count, call.sent)
             call.carrier = part

@@ -30,12 +30,14 @@ from nacl import bindings
 
 from validators.ceremony import open_genesis
 from validators.consensus.effects import Now
-from validators.consensus.membership import Membership, founding
+from validators.consensus.membership import Membership
 from validators.consensus.messages import Hello, Operation
 from validators.gateway.collector import Actions, Answered, Collector, Overloaded, Result
 from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
+from validators.gateway.identity import Identity, KeyWatch, read_identity
 from validators.genesis import Genesis, GenesisError, cluster_id
-from validators.link import Dialler, public_key_of, read_seed
+from validators.link import Dialler, public_key_of
+from validators.quorum import quorum, weak_quorum
 from validators.wire import Door, FrameSigner
 
 __all__ = ["Gateway", "GatewayClosed", "GenesisKeys", "valid_until"]
@@ -50,6 +52,10 @@ VALID_AFTER_WAIT = 5.0
 
 CLOSE_TIMEOUT = 5.0
 
+SWITCH_WAIT = 2_000_000_000
+"""Nanoseconds for what is under way when the key changes; less than the old key goes on counting, where
+that is not stolen."""
+
 
 def valid_until(wait: float = DEFAULT_WAIT) -> int:
     """`valid_until` of an operation submitted now: Unix microseconds (R14)."""
@@ -63,6 +69,11 @@ class GenesisKeys:
         self._members = tuple(member.public_key for member in genesis.members)
         self._later: dict[int, tuple[bytes, ...]] = {}
         self._principals = {p.name: p.public_key for p in genesis.principals}
+
+    def know(self, wire: str, public_key: bytes) -> None:
+        """A principal's key of later than genesis; raise ValueError when genesis has another one."""
+        if self._principals.setdefault(wire, public_key) != public_key:
+            raise ValueError(f"the key is not that of principal {wire!r} in this genesis")
 
     def follow(self, membership: Membership) -> None:
         """A later epoch has begun."""
@@ -79,9 +90,11 @@ class GenesisKeys:
 
 
 class Gateway:
-    """See face.GatewayFace. `seed`: 32-byte Ed25519 seed of the principal. `addresses`: (host, port) by
-    member index, where they are not those of genesis. `calls_max`: calls and questions under way at
-    once. `limits`: the collector's, for measuring."""
+    """See face.GatewayFace. `seed`: 32-byte Ed25519 seed of the principal; `principal`: its name on the
+    wire. `addresses`: (host, port) by member index, where they are not those of genesis. `handovers`: of
+    ended epochs, where some are at hand: the members of genesis may all be gone. `watch`: the key's file,
+    which may change. `calls_max`: calls and questions under way at once. `limits`: the collector's, for
+    measuring."""
 
     def __init__(
         self,
@@ -90,18 +103,20 @@ class Gateway:
         *,
         principal: str,
         addresses: Mapping[int, tuple[str, int]] | None = None,
+        handovers: Sequence[bytes] = (),
+        watch: KeyWatch | None = None,
         calls_max: int = CALLS_MAX,
         **limits: int,
     ) -> None:
         keys = GenesisKeys(genesis)
-        if keys.principal_key(principal) != public_key_of(seed):
-            raise ValueError(f"the key is not that of principal {principal!r} in this genesis")
+        keys.know(principal, public_key_of(seed))
         self.genesis = genesis
         """As it was founded: its hash is the cluster id."""
-        self.present = founding(genesis)
-        """The newest epoch that f + 1 members told of."""
         self._keys = keys
         self._seed = seed
+        self._watch = watch
+        self._switch: tuple[Identity, int] | None = None
+        """The next key, and when at the latest it is taken (monotonic nanoseconds)."""
         self.principal = principal
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -114,18 +129,25 @@ class Gateway:
         self._questions: dict[int, Future[Answered]] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         client = os.urandom(8)
-        cluster = cluster_id(genesis)
-        secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        self._cluster = cluster = cluster_id(genesis)
         self._collector = Collector(
             genesis,
             principal=principal,
             client=client,
-            signer=FrameSigner(cluster, secret, keys),
+            signer=self._signer(),
             door=Door(cluster, keys),
+            handovers=handovers,
             **limits,
         )
+        self.handovers = self._collector.epochs.certificates
+        """See GatewayFace."""
+        self.present = self._collector.epochs.present
+        """The newest epoch that hand-overs prove."""
+        self._keys.follow(self.present)
         self._hello = Hello(client=client)
-        self._dialler = Dialler(self._context, genesis, seed, hello=self._hello, addresses=addresses)
+        self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
+        self._wanted = self._elsewhere
+        self._dialler = self._dial()
         self._members: tuple[MemberView, ...] = ()
         self._connected: frozenset[int] = frozenset()
         self._view_members()
@@ -134,18 +156,33 @@ class Gateway:
 
     @classmethod
     def open(
-        cls, genesis: str | Path, key: str | Path, *, principal: str = "", calls_max: int = CALLS_MAX
+        cls,
+        genesis: str | Path,
+        key: str | Path,
+        *,
+        principal: str = "",
+        handovers: Sequence[bytes] = (),
+        calls_max: int = CALLS_MAX,
     ) -> Self:
-        """A gateway from a genesis file and a key file (hex seed, mode 0600). `principal`: whose key it
-        is; "": whoever genesis lists with it (GenesisError when nobody)."""
+        """A gateway from a genesis file and a key file (hex seed, mode 0600), which it goes on watching.
+        `principal`: whose key it is; "": whose name stands in the file, else whoever genesis lists with it
+        (GenesisError when nobody)."""
         founded = open_genesis(Path(genesis).read_bytes())
-        seed = read_seed(Path(key))
+        identity = read_identity(Path(key))
+        own = identity.public_key
+        found = (p.name for p in founded.principals if p.public_key == own)
+        principal = principal or identity.wire or next(found, "")
         if not principal:
-            own = public_key_of(seed)
-            principal = next((p.name for p in founded.principals if p.public_key == own), "")
-            if not principal:
-                raise GenesisError(f"the key in {key} is that of no principal")
-        return cls(founded, seed, principal=principal, calls_max=calls_max)
+            raise GenesisError(f"the key in {key} is that of no principal")
+        watch = KeyWatch(Path(key), identity)
+        return cls(
+            founded,
+            identity.seed,
+            principal=principal,
+            handovers=handovers,
+            watch=watch,
+            calls_max=calls_max,
+        )
 
     # --- any thread ------------------------------------------------------------------------------
 
@@ -158,6 +195,11 @@ class Gateway:
     def alive(self) -> bool:
         """False once it was closed, its thread has ended, or this process is a fork of its owner."""
         return self._dead is None and not self._closing and self._pid == os.getpid()
+
+    @property
+    def has_quorum(self) -> bool:
+        """Enough members are connected for an operation to be ordered."""
+        return len(self._connected) >= quorum(len(self.present.members))
 
     def submit(
         self, operations: Sequence[Operation], *, wait: float = DEFAULT_WAIT
@@ -176,6 +218,15 @@ class Gateway:
         future: Future[Answered] = Future()
         self._hand_over((self._ask, future, member, what, tuple(arguments), int(wait * 1_000_000_000)))
         return future
+
+    def dial(self, addresses: Mapping[str, tuple[str, int]]) -> None:
+        """From now on dial members at these (host, port), by id; others at their address of the epoch."""
+        if self._wanted == addresses:
+            return
+        self._wanted = dict(addresses)
+        with self._lock:
+            if self._dead is None:
+                self._dialler.wake()
 
     def members(self) -> tuple[MemberView, ...]:
         """See GatewayFace."""
@@ -234,6 +285,8 @@ class Gateway:
 
     def _turn(self) -> None:
         collector = self._collector
+        if self._wanted != self._elsewhere:
+            self._move()
         pause = collector.deadline() - time.monotonic_ns()
         frames = self._dialler.poll(max(0, -(-pause // 1_000_000)))
         now = Now(monotonic=time.monotonic_ns(), wall=time.time_ns())
@@ -252,6 +305,8 @@ class Gateway:
                 self._closed_calls(1)
         if collector.deadline() <= now.monotonic:
             collector.tick(now)
+        if self._watch is not None:
+            self._look_at_key(self._watch, now)
         self._carry_out(collector.take(now))
         self._view_members()
 
@@ -285,13 +340,54 @@ class Gateway:
         """Dial the members of the next epoch, and nobody else."""
         logger.warning("epoch %s begins with %s members", membership.epoch, len(membership.members))
         self._keys.follow(membership)
-        self.present = membership
+        self.handovers, self.present = self._collector.epochs.certificates, membership
         self._connected = frozenset()
-        present = structs.replace(self.genesis, members=membership.members)
+        self._dial_anew()
+
+    def _dial_anew(self) -> None:
         with self._lock:  # others wake the dialler under it
             self._dialler.close()
-            self._dialler = Dialler(self._context, present, self._seed, hello=self._hello)
+            self._dialler = self._dial()
             self._dialler.wake()
+
+    def _look_at_key(self, watch: KeyWatch, now: Now) -> None:
+        """Go over to another key once nothing is under way with the old one, or after a while anyhow."""
+        reached = len(self._connected) >= weak_quorum(len(self.present.members))
+        following = watch.look(now.monotonic, reached)
+        if following is not None:
+            self._switch = (following, now.monotonic + (SWITCH_WAIT if reached else 0))
+            self._collector.held = True
+        if self._switch is not None and (not self._collector.flies() or now.monotonic >= self._switch[1]):
+            self._take(self._switch[0], now)
+
+    def _take(self, identity: Identity, now: Now) -> None:
+        """Sign and connect with this key from now on."""
+        self._switch = None
+        listed = (p.name for p in self.genesis.principals if p.public_key == identity.public_key)
+        self._seed, self.principal = identity.seed, identity.wire or next(listed, self.principal)
+        logger.warning("signing as %s from now on", self.principal)
+        self._collector.rekey(self.principal, self._signer(), now)
+        self._connected = frozenset()
+        self._collector.connected(self._connected, now)
+        self._dial_anew()
+
+    def _signer(self) -> FrameSigner:
+        secret = bindings.crypto_sign_seed_keypair(self._seed)[1]
+        return FrameSigner(self._cluster, secret, self._keys)
+
+    def _dial(self) -> Dialler:
+        present = structs.replace(self.genesis, members=self.present.members)
+        places = {
+            index: self._elsewhere[member.id]
+            for index, member in enumerate(present.members)
+            if member.id in self._elsewhere
+        }
+        return Dialler(self._context, present, self._seed, hello=self._hello, addresses=places)
+
+    def _move(self) -> None:
+        """Members listen elsewhere: connect anew to all of them."""
+        self._elsewhere = self._wanted
+        self._dial_anew()
 
     def _carry_out(self, actions: Actions) -> None:
         if actions.successor is not None:

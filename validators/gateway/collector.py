@@ -20,7 +20,7 @@ each round of them calls `take` for what to send and what is completed.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
 
@@ -28,20 +28,17 @@ from tickets.machine.reasons import OK
 from validators import canonical, quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import Now, Reason
-from validators.consensus.membership import Membership, founding
+from validators.consensus.membership import Membership
+from validators.consensus.pool import BATCH_HEADER, FRAMING
 from validators.gateway.answers import ReplyHead, Tally, Verdict, Verifier
-from validators.gateway.calls import (
-    Completed,
-    OperationTooLarge,
-    Overloaded,
-    Part,
-    Queue,
-    Result,
-)
-from validators.gateway.pace import Latencies, Views
+from validators.gateway.calls import Completed, OperationTooLarge, Overloaded, Part, Queue, Result
+from validators.gateway.epochs import Epochs
+from validators.gateway.flights import Flight
+from validators.gateway.pace import RETRY_MAX, Latencies, Views
 from validators.gateway.questions import Answered, MemberStatus, Questions
 from validators.gateway.sessions import UNOPENED, Sessions
 from validators.genesis import Genesis
+from validators.handovers import HANDOVERS
 from validators.ports import Signer
 from validators.wire import Door, Envelope
 
@@ -76,8 +73,7 @@ BUNDLE_OPERATIONS_MAX = 1_000
 BUNDLE_FRAMING = 4_096
 """Bytes of a bundle that are not operations, generously (R20 bounds the whole)."""
 
-RETRY_MAX = 1 * SECOND
-QUORUM_GRACE = 1 * SECOND
+QUORUM_GRACE = 3 * SECOND
 """So long a call waits for members to be connected before it is refused with nothing sent."""
 
 
@@ -91,34 +87,10 @@ class Actions(msgspec.Struct):
     """Before anything is sent: dial these members from now on (R16, R35)."""
 
 
-class _Flight(msgspec.Struct):
-    session: tuple[int, int]
-    number: int
-    frame: bytes
-    tally: Tally
-    parts: list[Part]
-    first_sent: int
-    retry_at: int
-    pause: int
-    """Time between the last two sendings."""
-    give_up_at: int
-    to_all: bool = False
-    moved: set[int] = set()
-    """Places in `parts` of what went on in another session; when all did, it is only listened to."""
-
-    @property
-    def left(self) -> bool:
-        """Whether all of it went on in another session: then it is only listened to."""
-        return bool(self.parts) and len(self.moved) == len(self.parts)
-
-    def due(self) -> int:
-        """When `tick` has something to do with it, monotonic nanoseconds."""
-        return self.give_up_at if self.left else min(self.retry_at, self.give_up_at)
-
-
 class Collector:
     """Collects for one principal on one cluster. `client`: 8 bytes that name this process to the
-    members, never reused. Times are monotonic nanoseconds where nothing else is said.
+    members, never reused. `handovers`: of ended epochs, as far as they are known already. Times are
+    monotonic nanoseconds where nothing else is said.
     """
 
     def __init__(
@@ -129,33 +101,34 @@ class Collector:
         client: bytes,
         signer: Signer,
         door: Door,
+        handovers: Iterable[bytes] = (),
         in_flight_max: int = IN_FLIGHT_MAX,
         bundle_operations_max: int = BUNDLE_OPERATIONS_MAX,
     ) -> None:
-        self._epoch = 0
         self._principal = principal
         self._client = client
         self._signer = signer
         self._sessions = Sessions(principal, client)
         self._door = door
-        self._begin(founding(genesis))
+        self.epochs = Epochs(genesis, door.scheme, handovers)
+        self._asked: dict[int, int] = {}
+        """Questions for hand-overs that are under way, each with the member asked: one silent liar must not
+        stand in the way of the others."""
+        self._bundle_operations_max = bundle_operations_max
+        self._queue = Queue(operations_max=OPERATIONS_WAITING_MAX, bytes_max=BYTES_WAITING_MAX)
+        self._begin(self.epochs.present, first_question=1)
         self._envelopes = msgspec.msgpack.Decoder(Envelope)
-        parameters = genesis.parameters
-        self._bundle_operations_max = min(bundle_operations_max, parameters.batch_operations_max)
         self._in_flight_max = in_flight_max
-        self._queue = Queue(
-            operations_max=OPERATIONS_WAITING_MAX,
-            bytes_max=BYTES_WAITING_MAX,
-            part_bytes_max=parameters.batch_bytes_max - BUNDLE_FRAMING,
-        )
-        self._flights: dict[bytes, _Flight] = {}
+        self._flights: dict[bytes, Flight] = {}
+        self.held = False  # True: nothing new is sent, since the key is about to change
         self._latencies = Latencies()
         self._actions = Actions()
         self.acknowledged = 0
         """Highest sequence in which an outcome of ours stands (R17)."""
 
-    def _begin(self, membership: Membership) -> None:
-        """Whom to ask and believe from now on; nobody is connected yet."""
+    def _begin(self, membership: Membership, *, first_question: int) -> None:
+        """Whom to ask and believe from now on; nobody is connected yet. Numbers of questions go on: callers
+        have not been told yet of those that were lost."""
         self._members = tuple(member.id for member in membership.members)
         self._epoch = membership.epoch
         count = len(self._members)
@@ -163,30 +136,50 @@ class Collector:
         self._weak = quorum.weak_quorum(count)
         self._verifier = Verifier(self._door, self._members, self._epoch)
         self._views = Views(count)
-        self.questions = Questions(count)
+        self.questions = Questions(count, first_question)
         self._connected: frozenset[int] = frozenset()
         self._quorum_lost_at: int | None = None
+        self._bytes_max = most = membership.parameters.batch_bytes_max
+        self._queue.resize(max(most - BUNDLE_FRAMING, most // 2))
+        self._operations_max = min(self._bundle_operations_max, membership.parameters.batch_operations_max)
 
-    def _follow(self, now: Now) -> None:
-        """f + 1 members say that a later epoch has begun, and name the same members: one of them is
-        honest. What is under way is asked anew: a member's claim counts in its epoch (R16)."""
-        said = Counter(status.fields.get("membership") for status in self.questions.statuses)
-        for text, count in said.items():
-            if count < self._weak or not isinstance(text, str):
-                continue
-            try:
-                following = canonical.decode(Membership, bytes.fromhex(text))
-            except ValueError:
-                continue
-            if following.epoch <= self._epoch or not 1 <= len(following.members) <= quorum.MEMBERS_MAX:
-                continue
-            self._actions.answered += self.questions.lost(frozenset(range(len(self._members))))
-            self._begin(following)
-            self._actions.successor = following
-            for request, flight in self._flights.items():
-                flight.tally = Tally(request, flight.tally.operations, self._weak)
-                flight.retry_at = now.monotonic
+    def _follow(self, member: int, now: Now) -> None:
+        """A member says that a later epoch has begun: it shall show what proves it (R16)."""
+        said = self.questions.statuses[member].fields.get("epoch")
+        if type(said) is int and said > self._epoch and member not in self._asked.values():
+            self._asked[self.ask(member, HANDOVERS, (str(self._epoch),), now, wait=SECOND)] = member
+
+    def _on_handovers(self, member: int, answered: Answered, now: Now) -> None:
+        """What is under way is asked anew in the epoch that was proved: claims count in their own."""
+        del self._asked[answered.question]
+        if answered.code or not self.epochs.take(answered.text):
+            self._verifier.refused[member] += not answered.code
+        following = self.epochs.present
+        if following.epoch <= self._epoch:
             return
+        self._tell(self.questions.lost(frozenset(range(len(self._members)))))
+        self._begin(following, first_question=self.questions.following)
+        self._actions.successor = following
+        for request, flight in self._flights.items():
+            flight.tally = Tally(request, flight.tally.operations, self._weak)
+            flight.retry_at = now.monotonic
+
+    def _tell(self, answered: list[Answered]) -> None:
+        """Hand answers over, but for those to the collector's own questions."""
+        for each in answered:
+            if self._asked.pop(each.question, None) is None:
+                self._actions.answered.append(each)
+
+    def flies(self) -> bool:
+        """Whether a bundle is under way."""
+        return any(not flight.left for flight in self._flights.values())
+
+    def rekey(self, principal: str, signer: Signer, now: Now) -> None:
+        """Sign under another name. A bundle still under way is left: its key may count no more."""
+        for flight in [flight for flight in self._flights.values() if not flight.left]:
+            self._session_is_gone(flight, now)
+        self._principal, self._signer, self.held = principal, signer, False
+        self._sessions = Sessions(principal, self._client)
 
     # --- in --------------------------------------------------------------------------------------
 
@@ -213,7 +206,7 @@ class Collector:
             self._quorum_lost_at = None
         elif self._quorum_lost_at is None:
             self._quorum_lost_at = now.monotonic
-        self._actions.answered += self.questions.lost(lost)
+        self._tell(self.questions.lost(lost))
 
     def receive(self, member: int, frame: bytes, now: Now) -> None:
         """A frame that came over the authenticated link of `member`; whatever it holds, it cannot
@@ -233,10 +226,13 @@ class Collector:
             self._on_busy(member, envelope, now)
         elif envelope.kind == _ANSWER:
             answered = self.questions.on_answer(member, envelope.body, now.monotonic)
-            if answered is not None:
+            if answered is not None and answered.question in self._asked:
+                self._on_handovers(member, answered, now)
+            elif answered is not None:
                 self._actions.answered.append(answered)
-            self._views.says(member, self.questions.statuses[member].view)
-            self._follow(now)
+            else:
+                self._views.says(member, self.questions.statuses[member].view)
+                self._follow(member, now)
 
     def tick(self, now: Now) -> None:
         """Time has passed: send again, give up, ask how the members are."""
@@ -249,7 +245,7 @@ class Collector:
         if self._without_quorum(now):
             for call in self._queue.unsent():
                 self._complete(self._queue.give_up(call))
-        self._actions.answered += self.questions.overdue(now.monotonic)
+        self._tell(self.questions.overdue(now.monotonic))
         self._actions.send += self.questions.poll(self._connected, now.monotonic)
 
     # --- out -------------------------------------------------------------------------------------
@@ -317,6 +313,8 @@ class Collector:
             self._end(busy.request, [Result(Reason.EXPIRED.value)] * len(flight.tally.operations))
         elif busy.code in (Reason.UNKNOWN_SESSION, Reason.OUTSIDE_SESSION_WINDOW):
             self._session_is_gone(flight, now)
+        elif busy.code == Reason.TOO_LARGE:
+            self._is_too_large(flight, now)
         elif busy.code == Reason.BUSY:
             pause = min(max(busy.retry_after_ms, 0) * MILLISECOND, RETRY_MAX)
             flight.retry_at = max(flight.retry_at, now.monotonic + pause)
@@ -348,7 +346,7 @@ class Collector:
             self._complete(self._queue.settle(part, results[start : start + part.count]))
             start += part.count
 
-    def _give_up(self, request: bytes, flight: _Flight) -> None:
+    def _give_up(self, request: bytes, flight: Flight) -> None:
         """No operation of it can be valid any more; what it did stays unknown, and its calls end."""
         for place, part in enumerate(flight.parts):
             if place not in flight.moved:
@@ -360,15 +358,12 @@ class Collector:
         if completed is not None:
             self._actions.completed.append(completed)
 
-    def _session_is_gone(self, flight: _Flight, now: Now) -> None:
+    def _session_is_gone(self, flight: Flight, now: Now) -> None:
         """f + 1 members do not know the session: leave it, and move what nonces protect, call by call: who
         shares a bundle with others must not wait for what they left out."""
         self._sessions.leave(flight.session)
-        start = 0
         back: list[Part] = []
-        for place, part in enumerate(flight.parts):
-            operations = flight.tally.operations[start : start + part.count]
-            start += part.count
+        for place, part, operations in flight.carried():
             if place not in flight.moved and all(operation.nonce for operation in operations):
                 flight.moved.add(place)
                 back.append(part)
@@ -378,10 +373,23 @@ class Collector:
         for request in left[:-FLIGHTS_MAX]:
             del self._flights[request]
 
+    def _is_too_large(self, flight: Flight, now: Now) -> None:
+        """f + 1 members order no bundle so large any more: what nonces protect goes in smaller ones, what
+        became of the rest is unknown now, not only when nobody waits any more (R14, R20)."""
+        count = len(flight.tally.operations)
+        if count <= self._operations_max and len(flight.frame) + BATCH_HEADER + FRAMING <= self._bytes_max:
+            return  # of an epoch that nobody proved yet: smaller ones would be cut to the same size
+        if count > 1:
+            self._session_is_gone(flight, now)
+        for place, part, _operations in flight.carried():
+            if place not in flight.moved:
+                flight.moved.add(place)
+                self._complete(self._queue.give_up(part.call))
+
     # --- sending ---------------------------------------------------------------------------------
 
     def _launch(self, now: Now) -> None:
-        if not len(self._queue):
+        if not len(self._queue) or self.held:
             return
         if len(self._connected) < self._quorum:
             if self._without_quorum(now):
@@ -397,7 +405,7 @@ class Collector:
             return
         young = sum(now.monotonic - flight.first_sent < YOUNG for flight in flying)
         while young < self._in_flight_max:
-            parts, operations = self._queue.gather(self._bundle_operations_max)
+            parts, operations = self._queue.gather(self._operations_max)
             if not operations:
                 return
             number, done_below = session.take_number()
@@ -432,7 +440,7 @@ class Collector:
         request = m.bundle_digest(self._envelopes.decode(frame).body)
         valid_until = max(operation.valid_until for operation in operations) * 1_000
         pause = self._latencies.first_timeout()
-        flight = _Flight(
+        flight = Flight(
             session=session,
             number=number,
             frame=frame,
@@ -451,15 +459,16 @@ class Collector:
             self._send_to_all(flight)
         return request
 
-    def _send_again(self, flight: _Flight, now: Now) -> None:
+    def _send_again(self, flight: Flight, now: Now) -> None:
         """The word goes to everybody: a silent primary is what backups must learn about (R34)."""
         if not flight.to_all:
             self._actions.send += self.questions.poll(self._connected, now.monotonic, urgent=True)
         self._send_to_all(flight)
-        flight.retry_at = now.monotonic + flight.pause
-        flight.pause = min(2 * flight.pause, RETRY_MAX)
+        pause = self._latencies.next_timeout(flight.pause)
+        flight.retry_at = now.monotonic + pause
+        flight.pause = min(2 * pause, RETRY_MAX)
 
-    def _send_to_all(self, flight: _Flight) -> None:
+    def _send_to_all(self, flight: Flight) -> None:
         flight.to_all = True
         self._actions.send += [(member, flight.frame) for member in sorted(self._connected)]
 

@@ -48,8 +48,16 @@ class GatewayFace(Protocol):
         """The cluster as it was founded."""
 
     @property
+    def principal(self) -> str:
+        """The name on the wire with which it signs now."""
+
+    @property
     def present(self) -> Membership:
         """The newest epoch that this gateway knows of: whom `members` and `query` number."""
+
+    @property
+    def handovers(self) -> tuple[bytes, ...]:
+        """The verified certificates that lead from genesis to `present`."""
 
     @property
     def acknowledged(self) -> int:

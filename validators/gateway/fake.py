@@ -39,6 +39,7 @@ class FakeGateway:
     def __init__(self, genesis: Genesis, *, principal: str, on_executed: Watcher | None = None) -> None:
         self.genesis = genesis
         self.present = founding(genesis)
+        self.handovers: tuple[bytes, ...] = ()
         self.acknowledged = 0
         self.quorum = True
         """False: nothing can be sent."""
@@ -49,7 +50,7 @@ class FakeGateway:
         self.down: frozenset[int] = frozenset()
         """Members that do not answer questions."""
         self.application = TicketApplication(genesis, cluster_id(genesis), searched=True)
-        self._principal = principal
+        self.principal = principal
         self._on_executed = on_executed
         self._lock = threading.Lock()
         self._closed = False
@@ -111,7 +112,7 @@ class FakeGateway:
                 heard=0.0,
                 status=self._status(index),
             )
-            for index, member in enumerate(self.genesis.members)
+            for index, member in enumerate(self.present.members)
         )
 
     def close(self) -> None:
@@ -119,12 +120,12 @@ class FakeGateway:
         self._closed = True
 
     def _status(self, member: int) -> dict[str, Any]:
-        return {"id": self.genesis.members[member].id, "view": 0, "sequence": self._sequence}
+        return {"id": self.present.members[member].id, "view": 0, "sequence": self._sequence}
 
     def _execute(self, operations: tuple[m.Operation, ...]) -> list[Result]:
         bundle = m.Bundle(
             epoch=0,
-            principal=self._principal,
+            principal=self.principal,
             client=b"fakefake",
             session=self._session,
             number=self._number,

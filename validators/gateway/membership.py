@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from typing import Any
+from types import MappingProxyType
 
 import msgspec
 
 from tickets.machine import AddPrincipal, Command, Reconfigure, build
 from validators import canonical, quorum
-from validators.consensus.membership import Alive, Change, Membership
+from validators.consensus.membership import Alive, Change, Membership, alive_bytes
 from validators.gateway.client import Gateway, valid_until
-from validators.gateway.collector import Result
+from validators.gateway.collector import Answered, Result
+from validators.gateway.face import GatewayFace
+from validators.genesis import Member, cluster_id
+from validators.wire import ED25519
 
 __all__ = ["ChangeRefused", "forecast", "gather_words", "reconfigure", "enlist"]
 
@@ -22,11 +25,11 @@ ANSWER_WAIT = 2.0
 WORDS_WAIT = 15.0
 """Seconds for members to answer: links of a new epoch take a moment."""
 EPOCH_WAIT = 30.0
+NO_KEYS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class _Told(msgspec.Struct):
     word: str
-    epoch: int
 
 
 class ChangeRefused(Exception):
@@ -44,30 +47,38 @@ def forecast(now: Membership, change: Change) -> tuple[str, str]:
     return quorum.describe(len(now.members)), described
 
 
-def gather_words(gateway: Gateway, *, without: str = "", wait: float = WORDS_WAIT) -> list[Alive]:
-    """Words of life of all members that answer but `without` (R36): all of them, or what came in time."""
+def gather_words(
+    gateway: GatewayFace,
+    *,
+    without: str = "",
+    keys: Mapping[str, bytes] = NO_KEYS,
+    wait: float = WORDS_WAIT,
+) -> list[Alive]:
+    """Words of life of all members that answer but `without` (R36): all of them, or what came in time.
+    `keys`: of members that the change gives another key, which they sign with.
+
+    A member speaks for itself, in the epoch that hand-overs prove (`present`); whoever says anything else
+    has not answered. So a liar is missing like one that is down, and hides nobody's word.
+    """
     until = time.monotonic() + wait
+    cluster = cluster_id(gateway.genesis)
     words: dict[str, Alive] = {}
-    while time.monotonic() < until:
-        now = gateway.present
-        expected = sum(member.id != without for member in now.members)
-        asked = [
-            gateway.query(index, "alive", wait=ANSWER_WAIT)
-            for index, member in enumerate(now.members)
-            if member.id != without and member.id not in words
-        ]
-        for future in asked:
-            word, epoch = _word(future)
-            if epoch > now.epoch:
-                words.clear()  # this gateway has not heard of that epoch yet: it will
-                expected = len(now.members) + 1
-                break
-            if word is not None:
-                words[word.member] = word
-        if len(words) >= expected:
-            break
+    now = gateway.present
+    while True:
+        if gateway.present is not now:
+            now = gateway.present
+            words.clear()  # they are of an epoch that ended
+        missing = [member for member in now.members if member.id not in {without, *words}]
+        asked = [(member, _ask(gateway, now, member)) for member in missing]
+        for member, future in asked:
+            word = None if future is None else _word(future)
+            key = keys.get(member.id, member.public_key)
+            if word is not None and _speaks_for(word, member.id, key, cluster, now.epoch):
+                words[member.id] = word
+        complete = len(words) == sum(member.id != without for member in now.members)
+        if time.monotonic() >= until or (complete and gateway.present is now):
+            return list(words.values())
         time.sleep(0.2)
-    return list(words.values())
 
 
 def enlist(gateway: Gateway, member_id: str, public_key: bytes) -> str:
@@ -90,16 +101,29 @@ def _order(gateway: Gateway, command: Command) -> Result:
     return gateway.submit([operation], wait=EPOCH_WAIT).result(EPOCH_WAIT + 5)[0]
 
 
-def _word(future: Future[Any]) -> tuple[Alive | None, int]:
-    """(word, epoch in which it was said)."""
+def _ask(gateway: GatewayFace, now: Membership, member: Member) -> Future[Answered] | None:
+    """None: another epoch began meanwhile, and has fewer members."""
+    try:
+        return gateway.query(now.members.index(member), "alive", wait=ANSWER_WAIT)
+    except ValueError:
+        return None
+
+
+def _word(future: Future[Answered]) -> Alive | None:
+    """A member may answer anything: what is no word is none."""
     try:
         answered = future.result(ANSWER_WAIT + 1)
         if answered.code:
-            return None, 0
+            return None
         told = msgspec.json.decode(answered.text, type=_Told)
-        return canonical.decode(Alive, bytes.fromhex(told.word)), told.epoch
-    except (NotYet, ValueError, msgspec.MsgspecError):
-        return None, 0
+        return canonical.decode(Alive, bytes.fromhex(told.word))
+    except (NotYet, ValueError, msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _speaks_for(word: Alive, member: str, key: bytes, cluster: bytes, epoch: int) -> bool:
+    said = alive_bytes(cluster, epoch, member, word.executed, word.timestamp)
+    return word.member == member and ED25519.verify(key, said, word.signature)
 
 
 def _until(look: Callable[[], bool], wait: float) -> None:

@@ -9,13 +9,16 @@ from collections import deque
 
 from validators import quorum
 
-__all__ = ["FIRST_TIMEOUT_MAX", "Latencies", "Views"]
+__all__ = ["FIRST_TIMEOUT_MAX", "RETRY_MAX", "Latencies", "Views"]
 
 MILLISECOND = 1_000_000
 
 FIRST_TIMEOUT_MIN = 100 * MILLISECOND
 FIRST_TIMEOUT_MAX = 300 * MILLISECOND
 """R34: after clamp(4 * p99, 100 ms, 300 ms) a bundle goes to all members."""
+
+RETRY_MAX = 1_000 * MILLISECOND
+"""Between two sendings of one bundle to all members, at the longest."""
 
 SAMPLES_MAX = 256
 SAMPLES_PER_ESTIMATE = 32
@@ -29,6 +32,8 @@ class Latencies:
         self._samples: deque[int] = deque(maxlen=SAMPLES_MAX)
         self._fresh = 0
         self._p99 = FIRST_TIMEOUT_MAX
+        self._patience = 0
+        """4 * p99, once there is an estimate."""
 
     def add(self, sample: int) -> None:
         """Take one round trip into account."""
@@ -38,10 +43,16 @@ class Latencies:
             self._fresh = 0
             ordered = sorted(self._samples)
             self._p99 = ordered[(len(ordered) * 99) // 100]
+            self._patience = min(4 * self._p99, RETRY_MAX)
 
     def first_timeout(self) -> int:
         """How long the believed primary alone has the word (R34)."""
         return min(max(4 * self._p99, FIRST_TIMEOUT_MIN), FIRST_TIMEOUT_MAX)
+
+    def next_timeout(self, pause: int) -> int:
+        """How long a bundle that all members have been told of rests, if it rested `pause` before. What
+        R34 caps is the first timeout: who is slow for everybody is not told of everything ever again."""
+        return max(pause, self._patience)
 
 
 class Views:

@@ -55,12 +55,14 @@ class _Question(msgspec.Struct):
 
 
 class Questions:
-    """Numbers questions, matches answers, and looks at every member once a second."""
+    """Numbers questions, matches answers, and looks at every member once a second. `first`: the number of
+    the first one, above all that were given out before."""
 
-    def __init__(self, members: int) -> None:
+    def __init__(self, members: int, first: int = 1) -> None:
         self.statuses = [MemberStatus() for _ in range(members)]
         self._open: dict[int, _Question] = {}
-        self._next = 1
+        self.following = first
+        """Number of the next question."""
         self._poll_at = 0
         self._polled_at = -STATUS_EVERY
 
@@ -110,8 +112,8 @@ class Questions:
     def _ask(
         self, member: int, what: str, arguments: tuple[str, ...], deadline: int, *, status: bool
     ) -> tuple[int, bytes]:
-        number = self._next
-        self._next += 1
+        number = self.following
+        self.following += 1
         if len(self._open) >= QUESTIONS_MAX:
             deadline = 0
         self._open[number] = _Question(member, deadline, status)

@@ -1,4 +1,4 @@
-"""A ledger file as an auditor reads it: read-only, beside whoever writes it, without Django.
+"""A ledger as an auditor reads it: read-only, beside whoever writes it, without Django.
 
 Nothing here is believed: the signatures in the frames are.
 """
@@ -6,14 +6,17 @@ Nothing here is believed: the signatures in the frames are.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from validators.ledger.location import DATABASE_FILE
 
-__all__ = ["ArchiveError", "LedgerArchive"]
+__all__ = ["ArchiveError", "LedgerArchive", "open_archives"]
+
+Rows = Callable[[str, tuple[int, ...]], Iterator[tuple[Any, ...]]]
 
 _frames = msgspec.msgpack.Decoder(tuple[bytes, ...])
 _ALWAYS = (
@@ -31,42 +34,62 @@ class ArchiveError(Exception):
     """No ledger of this cluster; the text is a sentence without the full stop."""
 
 
-class LedgerArchive:
-    """One SQLite ledger; `path`: the file, or a folder that holds it."""
+def open_archives(place: str, cluster: bytes) -> list[LedgerArchive]:
+    """The ledgers of a cluster in one place: an SQLite file, a folder that holds it, or a database URL of
+    PostgreSQL, where `schema` in the query names one and all are meant without. Raises ArchiveError."""
+    if not place.startswith(("postgresql://", "postgres://")):
+        return [LedgerArchive(*_sqlite(Path(place)), cluster)]
+    from validators.ledger import archive_postgresql
 
-    def __init__(self, path: Path, cluster: bytes) -> None:
-        self.path = path
-        file = path / DATABASE_FILE if path.is_dir() else path
-        if not file.is_file():
-            raise ArchiveError(f"{file} does not exist")
+    return [LedgerArchive(name, rows, cluster) for name, rows in archive_postgresql.ledgers(place, cluster)]
+
+
+def _sqlite(path: Path) -> tuple[str, Rows]:
+    file = path / DATABASE_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise ArchiveError(f"{file} does not exist")
+
+    def rows(sql: str, parameters: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
         try:
-            self._connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
-            row = self._connection.execute("SELECT cluster, schema FROM ledger_ledgermeta").fetchone()
+            yield from connection.execute(sql, parameters)
         except sqlite3.Error as error:
-            raise ArchiveError(f"{file} is no ledger: {error}") from error
-        if row is None or bytes(row[0]) != cluster:
-            raise ArchiveError(f"{file} is the ledger of another cluster")
+            raise ArchiveError(f"{file} cannot be read: {error}") from error
+
+    try:
+        connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        raise ArchiveError(f"{file} is no ledger: {error}") from error
+    return str(path), rows
+
+
+class LedgerArchive:
+    """One ledger. `rows` answers a SELECT with `?` for parameters, and raises ArchiveError."""
+
+    def __init__(self, name: str, rows: Rows, cluster: bytes) -> None:
+        self.name = name
+        """For people: its file, or its schema."""
+        self._rows = rows
+        try:
+            meta = next(rows("SELECT cluster, schema FROM ledger_ledgermeta", ()), None)
+        except ArchiveError as error:
+            raise ArchiveError(f"{name} is no ledger: {error}") from error
+        if meta is None or bytes(meta[0]) != cluster:
+            raise ArchiveError(f"{name} is the ledger of another cluster")
 
     def entry_hashes(self) -> dict[int, bytes]:
         """Sequence -> entry hash of the whole log."""
-        try:
-            rows = self._connection.execute("SELECT sequence, entry_hash FROM ledger_consensusentry")
-            return {sequence: bytes(hashed) for sequence, hashed in rows}
-        except sqlite3.Error as error:
-            raise ArchiveError(f"{self.path} cannot be read: {error}") from error
+        rows = self._rows("SELECT sequence, entry_hash FROM ledger_consensusentry", ())
+        return {sequence: bytes(hashed) for sequence, hashed in rows}
 
     def frames(self, first: int = 0) -> Iterator[bytes]:
         """Signed frames: those of views, votes and evidence, and what proves the log from `first` on."""
-        try:
-            for sql in _ALWAYS:
-                yield from self._unpacked(sql, ())
-            for sql in _FROM:
-                yield from self._unpacked(sql, (first,))
-        except sqlite3.Error as error:
-            raise ArchiveError(f"{self.path} cannot be read: {error}") from error
+        for sql in _ALWAYS:
+            yield from self._unpacked(sql, ())
+        for sql in _FROM:
+            yield from self._unpacked(sql, (first,))
 
     def _unpacked(self, sql: str, parameters: tuple[int, ...]) -> Iterator[bytes]:
-        for (packed,) in self._connection.execute(sql, parameters):
+        for (packed,) in self._rows(sql, parameters):
             try:
                 yield from _frames.decode(bytes(packed))
             except (msgspec.MsgspecError, TypeError):

@@ -24,14 +24,14 @@ from validators.consensus.effects import (
 )
 from validators.ledger import encoding, recovery
 from validators.ledger.bodies import Bodies
-from validators.ledger.convictions import Convictions
 from validators.ledger.install import installing
 from validators.ledger.location import Location, drop_alias
 from validators.ledger.materialise import RowWrites
 from validators.ledger.meta import Meta, count_turn, replace_meta
 from validators.ledger.outcomes import Noted, batch_view, note_executed
 from validators.ledger.state_rows import MaterialisedRows
-from validators.ledger.store import DuplicateKeyError, Store
+from validators.ledger.statements import UPSERT_STATE
+from validators.ledger.store import DuplicateKeyError, Store, Write
 from validators.ledger.turn import Head, TurnPlan, without_repeats
 from validators.ports import JournalError, JournalFull, Recovery
 
@@ -77,7 +77,6 @@ class Ledger:
         self._bodies: Bodies | None = None
         """None: `load` was not called since the ledger was opened."""
         self._broken = ""
-        self._convictions = Convictions()
         self._noted: list[Noted] = []
         """Executed entries whose rows are not written yet: those of the last 100 ms (R9)."""
         self._batches: dict[int, bytes] = {}
@@ -167,10 +166,9 @@ class Ledger:
         """Take the outcomes of an executed entry; they are written with the rows (ports.Watcher).
 
         The host must show the ledger the notes of each turn, those of a replay at start included:
-        outcomes are in no entry, and the list of operations is made of both. Evidence is kept too.
+        outcomes are in no entry, and the list of operations is made of both.
         """
         if not isinstance(note, Executed):
-            self._convictions.notice(note)
             return
         sequence = note.entry.sequence
         body = self._batches.pop(sequence, None)
@@ -196,13 +194,11 @@ class Ledger:
         try:
             rows = RowWrites(self._store, changes, noted)
             fence = replace_meta(meta, held_by=self.incarnation)
-            writes = [*rows.writes, *self._convictions.writes()]
-            self._store.commit(fence, writes, durable=False, finish=rows.counters)
+            self._store.commit(fence, rows.writes, durable=False, finish=rows.counters)
         except JournalError as error:
             self._fail(error)
             raise
         self._meta = meta
-        self._convictions.written()
         self._noted = [one for one in self._noted if one.sequence > sequence]
 
     def install(self, install: Install) -> None:
@@ -270,6 +266,15 @@ class Ledger:
         self._store.commit(replace_meta(meta, held_by=self.incarnation), [], durable=True)
         self._meta = meta
 
+    def vote_again(self) -> None:
+        """Take the flag of R11 back, durably: the node has a key that never voted."""
+        if self.voting:
+            return
+        meta = msgspec.structs.replace(self._meta, voting=True, voting_reason="")
+        write = Write(UPSERT_STATE, [encoding.state_row(VOTES_AGAIN)])
+        self._store.commit(replace_meta(meta, held_by=self.incarnation), [write], durable=True)
+        self._meta = meta
+
     def takes_writes(self) -> bool:
         """Tell whether a full disk has room again; try this before rebuilding the core (R8)."""
         try:
@@ -280,10 +285,6 @@ class Ledger:
 
     def maintain(self) -> None:
         """Let the database do its own housekeeping, outside the turn (R25). Call it when idle."""
-        if len(self._convictions):
-            fence = replace_meta(self._meta, held_by=self.incarnation)
-            self._store.commit(fence, self._convictions.writes(), durable=True)
-            self._convictions.written()
         self._store.maintain()
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "Location",
     "add_alias",
     "drop_alias",
+    "prepare_models",
 ]
 
 DATABASE_FILE = "ledger.sqlite3"
@@ -96,12 +97,32 @@ class Location(msgspec.Struct, frozen=True):
             "OPTIONS": options,
         }
 
+    def read_only(self) -> dict[str, Any]:
+        """Entry of DATABASES for whoever only looks, while the node writes: a transaction sees one moment.
 
-def add_alias(alias: str, location: Location) -> Any:
-    """Make `alias` a Django database of this process and return its connection wrapper.
+        mode=rw never creates an empty file in the ledger's place, query_only refuses every write.
+        """
+        if not self.url:
+            return {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": f"{self.database_file.absolute().as_uri()}?mode=rw",
+                "OPTIONS": {
+                    "uri": True,
+                    "timeout": BUSY_SECONDS,
+                    "init_command": "PRAGMA query_only=ON;",
+                },
+            }
+        database = self.database()
+        from psycopg import IsolationLevel
 
-    A process without Django settings (a tool, a child of a test) gets the least that models need.
-    """
+        database["OPTIONS"]["options"] += " -c default_transaction_read_only=on"
+        database["OPTIONS"]["isolation_level"] = IsolationLevel.REPEATABLE_READ
+        database["CONN_HEALTH_CHECKS"] = True
+        return database
+
+
+def prepare_models() -> None:
+    """Make Django ready in a process without settings (a tool, a helper): the least that models need."""
     import django
     from django.apps import apps
 
@@ -111,11 +132,19 @@ def add_alias(alias: str, location: Location) -> Any:
         )
     if not apps.ready:
         django.setup()
+
+
+def add_alias(alias: str, location: Location, *, reading: bool = False) -> Any:
+    """Make `alias` a Django database of this process and return its connection wrapper. `reading`: another
+    process writes there; nothing can be written through this alias."""
+    prepare_models()
     from django.db import connections
 
     if alias in connections.databases:
         raise ValueError(f"The database alias {alias!r} is in use in this process.")
-    complete = connections.configure_settings({"default": {}, alias: location.database()})
+    complete = connections.configure_settings(
+        {"default": {}, alias: location.read_only() if reading else location.database()}
+    )
     connections.databases[alias] = complete[alias]
     return connections[alias]
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tickets.machine.commands import operation_digest
-from tickets.machine.reasons import MALFORMED, OK, pack, unpack
+from tickets.machine.reasons import MALFORMED, OK, pack, tally, unpack
 from validators import canonical
 from validators.consensus.effects import Executed
 from validators.consensus.messages import Batch, Bundle, Operation, bundle_digest
@@ -104,14 +104,13 @@ def note_executed(executed: Executed, *, origin_view: int, with_operations: bool
     sequence, timestamp = executed.entry.sequence, executed.entry.timestamp
     packed: list[tuple[int, bytes]] = []
     kinds: Counter[tuple[str, bool]] = Counter()
+    for (kind, code), number in tally(executed.bundles).items():
+        kinds[kind, code == OK] += number
     rows: list[tuple[Any, ...]] = []
     for bundle, first_index, outcomes in executed.bundles:
-        codes = tuple(outcome.code for outcome in outcomes)
+        codes = tuple([outcome.code for outcome in outcomes])
         if codes:
             packed.append((first_index, pack(codes)))
-        for operation, code in zip(bundle.operations, codes, strict=True):
-            # The kind of a malformed operation is whatever its sender wrote.
-            kinds["malformed" if code == MALFORMED else operation.kind, code == OK] += 1
         if with_operations:
             rows += _operation_rows(bundle, first_index, codes, sequence, timestamp, origin_view)
     listed = sum(number for (kind, ok), number in kinds.items() if ok and kind not in UNLISTED)

@@ -17,8 +17,9 @@ from django.db.models import CharField, F, Func, QuerySet
 from tickets.machine.reasons import OK
 from tickets.machine.rows import TicketRow
 from validators import canonical
+from validators.consensus import handover
 from validators.consensus.membership import Membership
-from validators.ledger.models import Checkpoint, Counter, LedgerMeta, StateRow, Ticket
+from validators.ledger.models import Checkpoint, Counter, LedgerMeta, StateRow, StateValue, Ticket
 from validators.ledger.outcomes import UNLISTED, Listed, operations_of
 from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
 
@@ -29,6 +30,7 @@ __all__ = [
     "count_operations",
     "count_tickets",
     "entry_operations",
+    "handovers",
     "list_events",
     "list_operations",
     "list_tickets",
@@ -311,3 +313,13 @@ def member_names(using: str, founded: Sequence[str]) -> list[str]:
     for membership in memberships(using):
         names.update(dict.fromkeys(member.id for member in membership.members))
     return list(names)
+
+
+def handovers(using: str, *, after: int = 0) -> list[bytes]:
+    """What this ledger holds of the ends of epochs `after` and later, one by one: encoded HandOvers."""
+    prefix = handover.record_name(0)[:-1]
+    kept = dict(starting_with(StateValue.objects.using(using), "name", prefix).values_list("name", "value"))
+    found: list[bytes] = []
+    while (value := kept.get(handover.record_name(after + len(found)))) is not None:
+        found.append(bytes(value))
+    return found

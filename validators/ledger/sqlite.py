@@ -52,7 +52,8 @@ class SqliteStore:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
-        self._folder = path.parent
+        self._path = path
+        self._file = identity(path)
         self._synchronous = ""
         self._replaced: list[str] = []
         self._uncopied = 0
@@ -77,7 +78,8 @@ class SqliteStore:
         body_bytes: int = 0,
         finish: Callable[[], Sequence[Write]] | None = None,
     ) -> None:
-        """See Store. A failed transaction is rolled back before the error is raised."""
+        """See Store. A failed transaction is rolled back before the error is raised. One in a file that
+        has lost its name was lost with it, whatever SQLite says: nobody may hear of it (R6)."""
         connection = self._connection
         self._checkpointer.raise_failure()
         with translated("write"):
@@ -94,6 +96,8 @@ class SqliteStore:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        if identity(self._path) != self._file:
+            raise JournalError(f"The ledger's file {self._path} was removed or replaced while it was in use.")
         self._uncopied += body_bytes
         if self._uncopied >= CHECKPOINT_EVERY:
             self.maintain()
@@ -123,7 +127,7 @@ class SqliteStore:
 
     def probe(self) -> None:
         """See Store. A file of its own: a small write could fit where a turn does not."""
-        path = self._folder / "ledger.probe"
+        path = self._path.with_name("ledger.probe")
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
@@ -189,6 +193,17 @@ class SqliteStore:
         if wanted != self._synchronous:
             self._connection.execute(f"PRAGMA synchronous={wanted}")
             self._synchronous = wanted
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now; None: no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JournalError(f"The ledger's file cannot be looked at: {error}.") from error
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -71,9 +71,13 @@ INSERT_EVIDENCE = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (member, epoch, code, view, sequence) DO NOTHING"
 )
 TRIM_EVIDENCE = (
-    "DELETE FROM ledger_evidence WHERE member = ? AND id NOT IN"
-    " (SELECT id FROM ledger_evidence WHERE member = ? ORDER BY id LIMIT ?)"
+    "DELETE FROM ledger_evidence WHERE epoch = ? AND member = ? AND id NOT IN"
+    " (SELECT id FROM ledger_evidence WHERE epoch = ? AND member = ? ORDER BY id LIMIT ?)"
+    " AND (id NOT IN (SELECT id FROM ledger_evidence WHERE epoch = ? AND member = ? ORDER BY id LIMIT ?)"
+    " OR id NOT IN (SELECT id FROM ledger_evidence ORDER BY id LIMIT ?))"
 )
+"""An index is somebody else in another epoch: who was removed must not have used up the place of who has it
+now. Of each the first few stay, and more up to its bound and that of all."""
 DROP_BODIES = "DELETE FROM ledger_batchbody WHERE id = ?"
 
 TICKET_COLUMNS = (

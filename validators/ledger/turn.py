@@ -10,12 +10,14 @@ import msgspec
 from validators.consensus.effects import (
     CheckpointRecord,
     EntryRecord,
+    EvidenceRecord,
     Prune,
     Record,
     SlotRecord,
 )
 from validators.ledger import encoding, statements
 from validators.ledger.bodies import Bodies
+from validators.ledger.convictions import evidence_writes
 from validators.ledger.store import DuplicateKeyError, Write
 from validators.ports import JournalError
 
@@ -52,6 +54,7 @@ class TurnPlan:
         self._bodies = bodies
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._pruned = 0
+        self._evidence: list[EvidenceRecord] = []
         self._entered = (0, 0)
         """Highest (epoch, view) that a record of this turn enters."""
 
@@ -68,6 +71,8 @@ class TurnPlan:
             self._add_entry(record)
         elif isinstance(record, CheckpointRecord):
             self._insert(statements.INSERT_CHECKPOINT, encoding.checkpoint_row(record))
+        elif isinstance(record, EvidenceRecord):
+            self._evidence.append(record)
         elif isinstance(record, Prune):
             self._pruned = max(self._pruned, record.sequence)
         else:
@@ -76,6 +81,7 @@ class TurnPlan:
     def writes(self) -> list[Write]:
         """Statements in an order that keeps pruning last."""
         writes = [Write(sql, rows) for sql, rows in self._rows.items()]
+        writes += evidence_writes(self._evidence)
         if self._entered > (0, 0):
             epoch, view = self._entered
             writes.append(Write(statements.ARCHIVE_VIEWS, [(epoch, epoch, view)]))

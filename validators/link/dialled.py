@@ -18,7 +18,7 @@ from validators.link.curve import CurveKeys
 from validators.link.queues import Outbound, lane_of
 from validators.wire import FRAME_BYTES_MAX
 
-__all__ = ["DialledLink", "tune"]
+__all__ = ["NOBLOCK", "DialledLink", "has_frame", "more_follows", "tune"]
 
 PIPE_FRAMES_MAX = 256
 """Frames inside ZeroMQ per direction; what waits longer stays in `Outbound`, where lanes count."""
@@ -39,6 +39,9 @@ for good after a protocol error (a foreign service on the port, a handshake refu
 READ_MAX = 128
 """Frames read of one link at a time, so that one peer does not hold the loop."""
 
+NOBLOCK = int(zmq.NOBLOCK)
+READABLE = int(zmq.POLLIN)
+
 _EVENTS = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_DISCONNECTED
@@ -58,6 +61,16 @@ def tune(socket: zmq.Socket[bytes]) -> None:
     socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
     socket.heartbeat_ttl = HEARTBEAT_TIMEOUT_MS
     socket.handshake_ivl = HANDSHAKE_MS
+
+
+def has_frame(socket: zmq.Socket[bytes]) -> bool:
+    """Whether one waits. To ask is ten times cheaper than the exception of a `recv` that finds none."""
+    return int(socket.get(zmq.EVENTS)) & READABLE != 0
+
+
+def more_follows(socket: zmq.Socket[bytes]) -> bool:
+    """Whether the frame just read was not the last of its message; `rcvmore` takes eight times as long."""
+    return bool(socket.get(zmq.RCVMORE))
 
 
 class DialledLink:
@@ -96,7 +109,10 @@ class DialledLink:
         socket.curve_secretkey = self._keys.secret
         self.monitor = socket.get_monitor_socket(_EVENTS)
         self.socket = socket
-        socket.connect(self.endpoint)
+        try:
+            socket.connect(self.endpoint)
+        except zmq.ZMQError:  # no address at all: one member that cannot be dialled ends nobody else
+            self.counters.handshake_failures += 1
 
     def attend(self) -> None:
         """Take what the monitor tells: greet a new connection, forget what waited for a lost one."""
@@ -130,7 +146,7 @@ class DialledLink:
         """Give ZeroMQ what it takes now; the rest waits in its lanes."""
         while self.ready and (frame := self.outbound.first()) is not None:
             try:
-                self.socket.send(frame, zmq.NOBLOCK)
+                self.socket.send(frame, NOBLOCK)
             except zmq.Again:
                 return
             self.outbound.sent()
@@ -138,15 +154,20 @@ class DialledLink:
             self.counters.bytes_sent += len(frame)
 
     def receive(self, limit: int = READ_MAX) -> list[bytes]:
-        """At most `limit` waiting frames, without blocking."""
+        """At most `limit` waiting frames, without blocking; of a message of several parts the last."""
+        socket = self.socket
         frames: list[bytes] = []
-        try:
-            while len(frames) < limit:
-                parts = self.socket.recv_multipart(zmq.NOBLOCK)
-                frames.append(parts[-1])
-                self.counters.bytes_received += len(parts[-1])
-        except zmq.Again:
-            pass
+        size = 0
+        while len(frames) < limit and (not frames or has_frame(socket)):
+            try:
+                frame = socket.recv(NOBLOCK)
+            except zmq.Again:
+                break  # asked without need: whoever polled knows that one waits
+            while more_follows(socket):
+                frame = socket.recv()
+            frames.append(frame)
+            size += len(frame)
+        self.counters.bytes_received += size
         self.counters.frames_received += len(frames)
         return frames
 

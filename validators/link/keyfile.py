@@ -1,4 +1,7 @@
-"""Key files: 32 bytes of Ed25519 seed as 64 hex digits, readable by their owner only, from creation on."""
+"""Key files: 32 bytes of Ed25519 seed as 64 hex digits, readable by their owner only, from creation on.
+
+A second line may hold the name with which a rotated key of a principal signs.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,19 @@ from pathlib import Path
 
 from nacl import bindings
 
-__all__ = ["KeyFileError", "ensure_seed", "public_key_of", "read_seed", "sync_folder", "write_private"]
+__all__ = [
+    "KeyFileError",
+    "ensure_seed",
+    "named_seed",
+    "public_key_of",
+    "read_named_seed",
+    "read_seed",
+    "sync_folder",
+    "write_private",
+]
 
 SEED_SIZE = 32
+FILE_BYTES_MAX = 256
 
 
 class KeyFileError(Exception):
@@ -25,6 +38,11 @@ def public_key_of(seed: bytes) -> bytes:
 
 def read_seed(path: Path) -> bytes:
     """The 32-byte seed in `path`; raise KeyFileError when it is absent, malformed, or open to others."""
+    return read_named_seed(path)[0]
+
+
+def read_named_seed(path: Path) -> tuple[bytes, str]:
+    """The seed in `path` and the name on its second line, "" where there is none; raise KeyFileError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
@@ -36,14 +54,20 @@ def read_seed(path: Path) -> bytes:
                 f"The key file {path} is open to others (mode {mode:04o}): chmod 600 it, and make a new "
                 "key if anybody may have read it."
             )
-        text = file.read(2 * SEED_SIZE + 2)
+        text = file.read(FILE_BYTES_MAX)
     try:
-        seed = bytes.fromhex(text.decode("ascii").strip())
+        digits, _, name = text.decode("ascii").strip().partition("\n")
+        seed = bytes.fromhex(digits)
     except ValueError as error:
         raise KeyFileError(f"The key file {path} does not hold {2 * SEED_SIZE} hex digits.") from error
     if len(seed) != SEED_SIZE:
         raise KeyFileError(f"The key file {path} does not hold {2 * SEED_SIZE} hex digits.")
-    return seed
+    return seed, name.strip()
+
+
+def named_seed(seed: bytes, name: str) -> bytes:
+    """What `read_named_seed` reads."""
+    return f"{seed.hex()}\n{name}\n".encode("ascii")
 
 
 def ensure_seed(path: Path) -> bytes:

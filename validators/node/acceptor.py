@@ -18,7 +18,7 @@ from validators import canonical
 from validators.consensus.messages import Hello
 from validators.consensus.verified import Peer
 from validators.link import CurveKeys, LinkCounters, Outbound, lane_of
-from validators.link.dialled import tune
+from validators.link.dialled import NOBLOCK, has_frame, more_follows, tune
 from validators.node.zap import DOMAIN
 from validators.wire.envelope import Envelope, kind_of
 
@@ -32,6 +32,8 @@ READ_MAX = 512
 
 BACKLOG = 256
 
+ROUTE = int(zmq.NOBLOCK | zmq.SNDMORE)
+
 _HELLO_KIND = kind_of(Hello(b""))
 _CLIENT_SIZES = (0, 8)
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
@@ -43,6 +45,8 @@ class _Connection(msgspec.Struct):
     outbound: Outbound
     client: bytes = b""
     alive: bool = True
+    greeted: bool = False
+    """False: somebody who only asks, and to whom nothing else is sent."""
 
 
 class Acceptor:
@@ -105,16 +109,17 @@ class Acceptor:
 
     def read(self) -> int:
         """Read a bounded number of frames; return how many."""
+        socket = self.socket
         count = 0
-        while count < READ_MAX:
+        while count < READ_MAX and (not count or has_frame(socket)):
             try:
-                head = self.socket.recv(zmq.NOBLOCK, copy=False)
+                head = socket.recv(NOBLOCK, copy=False)
             except zmq.Again:
-                break
-            frame = self.socket.recv()
-            whole = not self.socket.rcvmore
-            while self.socket.rcvmore:
-                self.socket.recv()
+                break  # asked without need: whoever polled knows that one waits
+            frame = socket.recv()
+            whole = not more_follows(socket)
+            while more_follows(socket):
+                socket.recv()
             self._take(head, frame, whole=whole)
             count += 1
         return count
@@ -186,8 +191,6 @@ class Acceptor:
             outbound=Outbound(),
         )
         self._routes[route] = connection
-        self._newest.setdefault(peer.name, route)
-        self.counters[peer.name].note_connect()
         return connection
 
     def _greeted(self, route: bytes, connection: _Connection, frame: bytes) -> None:
@@ -200,6 +203,9 @@ class Acceptor:
         if len(hello.client) not in _CLIENT_SIZES:
             self.malformed += 1
             return
+        if not connection.greeted:
+            self.counters[connection.peer.name].note_connect()
+        connection.greeted = True
         connection.client = hello.client
         self._newest[connection.peer.name] = route
         self._clients[connection.peer.name, hello.client] = route
@@ -208,7 +214,8 @@ class Acceptor:
         counters = self.counters[connection.peer.name]
         while (frame := connection.outbound.first()) is not None:
             try:
-                self.socket.send_multipart((route, frame), zmq.NOBLOCK)
+                self.socket.send(route, ROUTE)
+                self.socket.send(frame, NOBLOCK)
             except zmq.Again:
                 self._backlog.add(route)
                 return
@@ -229,13 +236,13 @@ class Acceptor:
         self._backlog.discard(route)
         name = connection.peer.name
         counters = self.counters[name]
-        counters.disconnects += 1
+        counters.disconnects += connection.greeted
         counters.dropped_outbound += connection.outbound.clear()
         if self._clients.get((name, connection.client)) == route:
             del self._clients[name, connection.client]
         if self._newest.get(name) == route:
             del self._newest[name]
-            others = [r for r, c in self._routes.items() if c.peer.name == name]
+            others = [r for r, c in self._routes.items() if c.peer.name == name and c.greeted]
             if others:
                 self._newest[name] = others[-1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,7 @@ from validators.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer
 from validators.node.layout import ClusterFolder, NodeFolder, is_node_id
 from validators.node.multiaddr import format_multiaddr, parse_multiaddr
 from validators.node.options import NodeOptions, StartError, read_genesis
-from validators.node.provision import dev_genesis
+from validators.node.provision import api_principal, dev_genesis
 
 __all__ = ["DEV_PORT", "UsageError", "prepare"]
 
@@ -135,24 +135,25 @@ def _with_dev_keys(
         + (", vote as any node and admit any ticket." if salt == DEV_SALT else " can derive every key.")
         + " Use it for trying out only, never for real tickets."
     )
-    _settle(folder, dev_seed(node_id, salt), g.encode(genesis))
+    keys = {folder.key: dev_seed(node_id, salt), folder.api_key: dev_seed(api_principal(node_id), salt)}
+    _settle(folder, keys, g.encode(genesis))
     return genesis
 
 
 def _with_genesis(folder: NodeFolder, genesis_file: Path) -> g.Genesis:
     genesis = read_genesis(genesis_file)
-    _settle(folder, None, genesis_file.read_bytes())
+    _settle(folder, {}, genesis_file.read_bytes())
     return genesis
 
 
-def _settle(folder: NodeFolder, seed: bytes | None, genesis: bytes) -> None:
-    """Keep key and genesis in the node's folder; refuse to give an existing node another one."""
+def _settle(folder: NodeFolder, keys: Mapping[Path, bytes], genesis: bytes) -> None:
+    """Keep keys and genesis in the node's folder; refuse to give an existing node another one."""
+    data_dir = folder.root.parents[1]
     try:
+        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         folder.create()
-        if seed is not None and not folder.key.exists():
-            write_private(folder.key, seed.hex().encode("ascii") + b"\n")
-        if seed is not None and read_seed(folder.key) != seed:
-            raise StartError(f"{folder.key} holds another key: give this node another -data-dir.")
+        for path, seed in keys.items():
+            _keep_key(path, seed)
         if not folder.genesis.exists():
             write_private(folder.genesis, genesis)
         if folder.genesis.read_bytes() != genesis:
@@ -163,6 +164,13 @@ def _settle(folder: NodeFolder, seed: bytes | None, genesis: bytes) -> None:
         raise StartError(f"{folder.root} cannot be used: {error.strerror}.") from error
     except KeyFileError as error:
         raise StartError(str(error)) from error
+
+
+def _keep_key(path: Path, seed: bytes) -> None:
+    if not path.exists():
+        write_private(path, seed.hex().encode("ascii") + b"\n")
+    if read_seed(path) != seed:
+        raise StartError(f"{path} holds another key: give this node another -data-dir.")
 
 
 def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member | None:

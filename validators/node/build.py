@@ -26,8 +26,11 @@ from validators.consensus.verified import VerifiedBundle
 from validators.host import Host
 from validators.ledger import Ledger, Location, open_ledger
 from validators.link import read_seed
+from validators.node.api_helper import ApiHelper
 from validators.node.clock import SystemClock
-from validators.node.epochs import as_genesis, membership_of, own_place
+from validators.node.courtesy import Courtesy
+from validators.node.discovery import AddressBook, Discovery
+from validators.node.epochs import as_genesis, make_crossing, membership_of, own_place
 from validators.node.follower import Follower, word_of_life
 from validators.node.inspect import Inspector
 from validators.node.journal import NodeJournal
@@ -43,6 +46,8 @@ from validators.wire import Door, FrameSigner
 __all__ = ["Node", "build_node", "ledger_location"]
 
 
+FIRST_WORD_TIMEOUTS = 6
+"""Base timeouts that a node which just started waits for its primary's first word: 4.8 s by default."""
 ROWS_LAG = 40_000_000
 """Nanoseconds that a node gathers state rows for one transaction (R9 allows 100 ms); people read the
 learner's rows, which wait for nothing."""
@@ -65,6 +70,7 @@ class Node:
         context: zmq.Context[zmq.Socket[bytes]],
         transport: ZmqTransport,
         exporter: Exporter,
+        api: ApiHelper | None,
         options: NodeOptions,
         logger: logging.Logger,
     ) -> None:
@@ -77,13 +83,19 @@ class Node:
         self._folder = folder
         self.ledger = ledger
         self.exporter = exporter
+        self._api = api
+        self._shown_role = (-1, False)
         self._options = options
         self.figures = Figures([member.id for member in genesis.members], index)
-        self.journal = NodeJournal(ledger, stamp, self.figures)
+        self._courtesy = Courtesy()
+        self.journal = NodeJournal(ledger, stamp, self.figures, self._courtesy)
         self.transport = transport
         self.logger = logger
         self.watcher = NodeWatcher(logger, transport.bad_frame, also=self._notice)
         self.clock = SystemClock()
+        keys = {member.id: member.public_key for member in membership.members}
+        self.book = AddressBook(self.cluster, keys, self.id)
+        self.discovery = Discovery(self.book, cluster=self.cluster, own=self.id, seed=seed, keys=keys)
         self.inspector = Inspector(self)
         self.disk_full = False
         self._inherited = inherited
@@ -97,6 +109,9 @@ class Node:
         """Load the ledger and rebuild application and core from it; raise TurnLost or JournalError."""
         self.host.start()
         self._admit()
+        addresses = self.transport.addresses()
+        named = [self.founding.members[index].id for index in self._options.addresses]
+        self.discovery.begin(self.transport.address, addresses, [name for name in named if name in addresses])
 
     def restart(self) -> None:
         """Throw the dead core away and build another from the ledger (R8)."""
@@ -107,9 +122,10 @@ class Node:
 
     def _make_host(self) -> None:
         self.application = TicketApplication(self.founding, self.cluster)
-        keys = KeyRing(self.application)
+        keys = KeyRing(self.application, self.membership)
         signer = FrameSigner(self.cluster, self._secret, keys)
         config = consensus_config.build(self.founding, self.cluster, self.id, self.membership)
+        config = msgspec.structs.replace(config, first_word=FIRST_WORD_TIMEOUTS * config.timeout_base)
         if self._options.status_idle:
             config = msgspec.structs.replace(config, status_idle=self._options.status_idle)
         self.core = Replica(config, signer, self.application, self.ledger.voting, self._inherited)
@@ -131,6 +147,7 @@ class Node:
             answer_query=self.inspector.answer,
             rows_lag=ROWS_LAG,
             epoch=config.epoch,
+            crossing=make_crossing(self._folder, self.founding, self.membership),
         )
 
     def introduce(self) -> None:
@@ -188,9 +205,31 @@ class Node:
 
         return {**read.storage_stats(self.ledger.alias), "write_time": self.journal.meter.turn_time}
 
+    def give_way(self) -> None:
+        """Rest a little while the others decide without this node and want the processor."""
+        if self.core.catch_up.is_dispensable():
+            self._courtesy.rest()
+        else:
+            self._courtesy.end()
+
     def publish(self) -> None:
-        """Show metrics as of now."""
+        """Dial where others were found; show metrics and the API how the node is now."""
+        for name, address in self.discovery.look(self.transport.connected()).items():
+            self.transport.redial(name, address)
         self.exporter.publish(self)
+        self._show()
+
+    def refresh(self) -> None:
+        """Figures for who asks for them now; the API learns at once of another view, and who votes in it."""
+        if self.exporter.wanted():
+            self.exporter.publish(self)
+        if self._shown_role != (self.view, self.voting):
+            self._show()
+
+    def _show(self) -> None:
+        self._shown_role = (self.view, self.voting)
+        if self._api is not None:
+            self._api.publish(self.inspector.shown())
 
     def _notice(self, note: Executed | Note) -> None:
         self.ledger.notice(note)
@@ -202,7 +241,8 @@ class Node:
         """Who may sign requests may connect (R15); who may no more is not listened to."""
         principals = self.application.principals
         self._principals = principals.version
-        self.transport.admit(principals.counting())
+        if outside := self.transport.admit(principals.counting()):
+            self.logger.error("%s", line("no_key", {"principals": outside}))
 
     def alive(self) -> Alive:
         """This member's word of life (R36), under the key that it will have in the next epoch."""
@@ -219,6 +259,7 @@ class Node:
             self.host.close()
         finally:
             self.exporter.close()
+            self.discovery.close()
             self.transport.close()
             self._context.destroy(linger=0)
             self.ledger.close()
@@ -229,9 +270,10 @@ def build_node(
     logger: logging.Logger,
     options: NodeOptions,
     inherited: tuple[VerifiedBundle, ...] = (),
+    api: ApiHelper | None = None,
 ) -> Node | Follower:
     """Assemble what runs in folder `root` in the epoch of its ledger: a member, or a follower. `inherited`:
-    requests that go on from the epoch before. Raise StartError, LedgerError, JournalError or KeyFileError."""
+    requests that go on from the epoch before. `api` is told how it is. Raises what `run` names."""
     folder = NodeFolder(root)
     genesis = read_genesis(folder.genesis)
     read_seed(folder.key)
@@ -243,25 +285,20 @@ def build_node(
     )
     try:
         membership = membership_of(ledger, genesis)
-        index, seed = own_place(folder, membership)
+        index, seed, fresh = own_place(folder, membership)
+        if fresh:
+            stamp = VotedStamp(folder.identity)
+            ledger.vote_again()
         if index is None:
-            return Follower(
-                folder=folder,
-                genesis=genesis,
-                membership=membership,
-                seed=seed,
-                ledger=ledger,
-                logger=logger,
-            )
+            return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
     except BaseException:
         ledger.close()
         raise
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    present, reachable = as_genesis(genesis, membership), _in_epoch(options, genesis, membership)
     try:
-        transport = _listen(
-            context, as_genesis(genesis, membership), index, seed, _in_epoch(options, genesis, membership)
-        )
-        exporter = Exporter(options.metrics, logger)
+        transport = _listen(context, present, index, seed, reachable)
+        exporter = Exporter(options.metrics, logger, None if api is None else api.figures)
     except BaseException:
         context.destroy(linger=0)
         ledger.close()
@@ -278,6 +315,7 @@ def build_node(
         context=context,
         transport=transport,
         exporter=exporter,
+        api=api,
         options=options,
         logger=logger,
     )

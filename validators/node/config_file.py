@@ -65,7 +65,9 @@ def _read_section(
     name, line = _name(section), section.start_mark.line + 1
     sections = sorted({key.partition(".")[0] for key in known})
     if name not in sections:
-        raise ConfigError(f"{path}:{line}: {name}: unknown section; the nearest is {nearest(name, sections)}")
+        value = isinstance(inside, yaml.ScalarNode) and bool(inside.value)  # a key without its section
+        likely = nearest(name, known if value else sections)
+        raise ConfigError(f"{path}:{line}: {name}: unknown section; the nearest is {likely}")
     if isinstance(inside, yaml.ScalarNode) and inside.tag == "tag:yaml.org,2002:null":
         return
     if not isinstance(inside, yaml.MappingNode):

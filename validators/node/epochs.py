@@ -9,14 +9,16 @@ import msgspec
 
 from validators import canonical
 from validators import genesis as g
+from validators.consensus.config import TRANSFER_LAG, TRANSFER_PATIENCE
 from validators.consensus.membership import Membership, founding
 from validators.consensus.succession import EPOCH
+from validators.crossing import Crossing
 from validators.ledger import Ledger
 from validators.link import public_key_of, read_seed, sync_folder
+from validators.node.keys import VotedStamp
 from validators.node.layout import NodeFolder
-from validators.node.options import StartError
 
-__all__ = ["as_genesis", "membership_of", "own_place"]
+__all__ = ["as_genesis", "make_crossing", "membership_of", "own_place"]
 
 
 def membership_of(ledger: Ledger, genesis: g.Genesis) -> Membership:
@@ -31,30 +33,45 @@ def as_genesis(genesis: g.Genesis, membership: Membership) -> g.Genesis:
     return msgspec.structs.replace(genesis, members=membership.members, parameters=membership.parameters)
 
 
-def own_place(folder: NodeFolder, membership: Membership) -> tuple[int | None, bytes]:
-    """(index, seed) of this node in an epoch; None: it is no member, and follows.
+def own_place(folder: NodeFolder, membership: Membership) -> tuple[int | None, bytes, bool]:
+    """(index, seed, whether the key is new) of this node in an epoch. None: it is no member, and follows; so
+    does one that is a member under another key: its own may be that of a later epoch.
 
     A node whose key is being rotated holds the next one too (`next.key`). In the epoch that names it the old
-    one is erased: nobody can sign for a past epoch with it any more (R35). Raise StartError when the node
-    is a member under a key that is not here.
+    one is erased: nobody can sign for a past epoch with it any more (R35). The new one has never voted,
+    whatever the old one did.
     """
     seed = read_seed(folder.key)
     upcoming = read_seed(folder.next_key) if folder.next_key.exists() else None
+    fresh = False
     places = {member.public_key: index for index, member in enumerate(membership.members)}
     if upcoming is not None and public_key_of(upcoming) in places:
-        _erase(folder.key)
-        folder.next_key.replace(folder.key)
-        sync_folder(folder.identity)
-        seed = upcoming
-    place = places.get(public_key_of(seed))
-    if place is None and membership.find(folder.id) is not None:
-        raise StartError(f"The key in {folder.key} is that of no member, though {folder.id} is one.")
-    return place, seed
+        _replace(folder.key, folder.next_key)
+        VotedStamp(folder.identity).clear()
+        seed, fresh = upcoming, True
+    return places.get(public_key_of(seed)), seed, fresh
 
 
-def _erase(path: Path) -> None:
-    """Overwrite a file in place before its name goes; what the disk itself keeps is beyond a program."""
-    with path.open("r+b") as file:
-        file.write(b"\0" * path.stat().st_size)
+def make_crossing(folder: NodeFolder, genesis: g.Genesis, membership: Membership) -> Crossing:
+    """What takes this node over epochs that it slept through, under any key that it has."""
+    keys = [public_key_of(read_seed(path)) for path in (folder.key, folder.next_key) if path.exists()]
+    return Crossing(
+        genesis,
+        membership,
+        name=folder.id,
+        keys=keys,
+        far=TRANSFER_LAG,
+        patience=TRANSFER_PATIENCE,
+    )
+
+
+def _replace(key: Path, upcoming: Path) -> None:
+    """The next key takes the place of the key, whose bytes are overwritten; what the disk itself keeps is
+    beyond a program. There is a whole key under the name at every moment."""
+    with key.open("r+b") as file:
+        size = key.stat().st_size
+        upcoming.replace(key)
+        sync_folder(key.parent)
+        file.write(b"\0" * size)
         file.flush()
         os.fsync(file.fileno())

@@ -7,7 +7,8 @@ unknown flag or a bad value prints a message and the usage on stderr and ends wi
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from validators.node.kinds import FLAG_FALSE, FLAG_TRUE
@@ -18,7 +19,7 @@ __all__ = ["GoFlags"]
 class GoFlags(argparse.ArgumentParser):
     """An argument parser whose flags read like Go's."""
 
-    def __init__(self, *, prog: str, description: str, epilog: str = "") -> None:
+    def __init__(self, *, prog: str, description: str = "", epilog: str = "") -> None:
         super().__init__(
             prog=prog,
             description=description,
@@ -57,12 +58,31 @@ class GoFlags(argparse.ArgumentParser):
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse; ends the process with 0 after help and with 2 after a mistake."""
-        spelled = [f"{text}=true" if text.lstrip("-") in self._switches else text for text in arguments]
-        return self.parse_args(spelled)
+        return self.parse_args(arguments)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As always, but that a boolean never takes the next word for its value, and that any other flag
+        does, whatever that word looks like."""
+        words = iter(sys.argv[1:] if args is None else args)
+        return super().parse_known_args([self._spelled(word, words) for word in words], namespace)
+
+    def _spelled(self, word: str, following: Iterator[str]) -> str:
+        """A word of the command line; a flag together with its value, which may be the next one."""
+        flag = self._option_string_actions.get(word)
+        if flag is None or flag.nargs is not None:  # a value, an unknown flag, -help, or -flag=value
+            return word
+        if word.lstrip("-") in self._switches:
+            return f"{word}=true"
+        value = next(following, None)
+        return word if value is None else f"{word}={value}"
 
     def _get_option_tuples(self, option_string: str) -> list[Any]:
         """No abbreviations, which argparse allows after one dash whatever `allow_abbrev` says."""
         return []
+
+    def print_usage_on_stderr(self) -> None:
+        """For who finds a mistake later."""
+        self.print_help(sys.stderr)
 
     def error(self, message: str) -> NoReturn:
         """A message, the usage, and 2."""

@@ -16,12 +16,14 @@ from nacl import bindings
 from validators import canonical
 from validators import genesis as g
 from validators.consensus.effects import Executed, Note
-from validators.consensus.membership import Alive, Membership, alive_bytes
+from validators.consensus.membership import Alive, Membership, alive_bytes, window
 from validators.consensus.messages import Hello
 from validators.ledger import Ledger
-from validators.link import Dialler, write_private
-from validators.node.epochs import as_genesis
+from validators.link import Dialler, public_key_of, write_private
+from validators.node.api_helper import ApiHelper
+from validators.node.epochs import as_genesis, make_crossing
 from validators.node.journal import NodeJournal
+from validators.node.keys import peer_id
 from validators.node.layout import NodeFolder
 from validators.node.learner_transport import LearnerTransport
 from validators.node.learning import build_learner_host
@@ -32,6 +34,9 @@ __all__ = ["Follower", "word_of_life"]
 
 WORD_EVERY_NS = 2_000_000_000
 """Between two words of life in the node's folder, for whoever asks that it becomes a member."""
+WORD_SOONER_NS = 100_000_000
+"""Between two of them while the cluster is busy: a word that is more than a window old is none (R36)."""
+WORDS_PER_WINDOW = 4
 
 
 def word_of_life(cluster: bytes, epoch: int, member: str, executed: int, seed: bytes) -> Alive:
@@ -47,12 +52,13 @@ class Follower:
 
     def __init__(
         self,
-        *,
         folder: NodeFolder,
         genesis: g.Genesis,
         membership: Membership,
+        *,
         seed: bytes,
         ledger: Ledger,
+        api: ApiHelper | None,
         logger: logging.Logger,
     ) -> None:
         self.folder = folder
@@ -62,10 +68,12 @@ class Follower:
         self.ledger = ledger
         self.logger = logger
         self.disk_full = False
+        self._api = api
         self.journal = NodeJournal(ledger, None)
         self._seed = seed
         self._started = time.time()
         self._said_at = 0
+        self._said_of = 0
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         present = as_genesis(genesis, membership)
         try:
@@ -94,6 +102,7 @@ class Follower:
             links=self.links,
             watcher=self.watcher,
             searched=False,
+            crossing=make_crossing(self.folder, self.genesis, self.membership),
         )
 
     def introduce(self) -> None:
@@ -102,7 +111,7 @@ class Follower:
             "node_id": self.folder.id,
             "epoch": self.membership.epoch,
             "sequence": self.executed,
-            "reason": "no member of this epoch",
+            "reason": "no member of this epoch under its key",
         }
         self.logger.warning("%s", line("following", fields))
 
@@ -120,14 +129,41 @@ class Follower:
             "started_at": int(self._started),
         }
 
+    def give_way(self) -> None:
+        """Whoever reads waits for it."""
+
     def publish(self) -> None:
-        """Leave a fresh word of life in the node's folder now and then."""
-        now = time.monotonic_ns()
-        if now - self._said_at < WORD_EVERY_NS:
-            return
-        self._said_at = now
+        """Show the API how the node is now; leave a fresh word of life in its folder now and then."""
+        if self._api is not None:
+            self._api.publish(self._shown())
+        if time.monotonic_ns() - self._said_at >= WORD_EVERY_NS:
+            self._say_word()
+
+    def refresh(self) -> None:
+        """See Process: it leads nothing and shows no metrics."""
+
+    def _say_word(self) -> None:
+        self._said_at = time.monotonic_ns()
+        self._said_of = self.executed
         word = word_of_life(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
         write_private(self.folder.word, canonical.encode(word), replace=True)
+
+    def _shown(self) -> dict[str, Any]:
+        """As inspect.shown: a node that leads nothing and listens nowhere."""
+        public_key = public_key_of(self._seed)
+        return {
+            **self.brief(),
+            "is_primary": False,
+            "members": len(self.membership.members),
+            "cache_size": 0,
+            "states": {},
+            "write_time": self.journal.meter.turn_time,
+            "peer_id": peer_id(public_key),
+            "public_key": public_key.hex(),
+            "listen": [],
+            "peers": [],
+            "addresses": {member.id: (member.host, member.port) for member in self.membership.members},
+        }
 
     @property
     def executed(self) -> int:
@@ -136,6 +172,11 @@ class Follower:
 
     def _notice(self, note: Executed | Note) -> None:
         self.ledger.notice(note)
+        moved = self.executed - self._said_of
+        if moved * WORDS_PER_WINDOW >= window(self.membership.parameters) and (
+            time.monotonic_ns() - self._said_at >= WORD_SOONER_NS
+        ):
+            self._say_word()
 
     def close(self) -> None:
         """Write the rows, then let go of links, ledger and lock."""

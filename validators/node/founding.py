@@ -9,7 +9,7 @@ from nacl import bindings
 from validators import ceremony as c
 from validators import genesis as g
 from validators.link import KeyFileError, ensure_seed, public_key_of, read_seed, write_private
-from validators.node.layout import ClusterFolder
+from validators.node.layout import ClusterFolder, is_node_id, why_not_joins_as
 from validators.wire import ED25519
 
 __all__ = ["FoundingError", "install", "join", "own_member", "read_file", "seal", "write_file"]
@@ -54,6 +54,8 @@ def join(
     `principals`: the party's own gateway and learner by role (`gateway`, `learner`), with the grants
     it asks for; their names are prefixed by the node's. Raise FoundingError.
     """
+    if is_node_id(node_id) and (why := why_not_joins_as(node_id, made_here=False)):
+        raise FoundingError(f"id {why}.")
     files = {"gateway": folder.gateway_key, "learner": folder.learner_key}
     try:
         _check_joins(folder, ceremony.terms)

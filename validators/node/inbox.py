@@ -93,10 +93,11 @@ class Inbox:
         self._take(taken, Lane.CONSENSUS, limit - limit // BULK_SHARE, on_probation)
         self._take(taken, Lane.BULK, limit, on_probation)
         self._take(taken, Lane.CONSENSUS, limit, on_probation)
-        for lane in Lane:
-            for name in on_probation:
-                if self._queues[name].lanes[lane]:
-                    self._waiting[lane][name] = self._queues[name]
+        for name in on_probation:
+            queue = self._queues[name]
+            for lane in Lane:
+                if queue.lanes[lane]:
+                    self._waiting[lane][name] = queue
         return taken
 
     def bad_frame(self, name: str, now: int) -> int:

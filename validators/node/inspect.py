@@ -6,17 +6,18 @@
 | stats  | none                      | exactly the keys of the seed's /stats (spec/dtvn 1.3)          |
 | consensus | none                   | ReplicaSnapshot: view, phase and votes of every open sequence  |
 | peers  | none                      | {"peers": [{"id", "addrs", "node_id", "connected", counters}]} |
+| addresses | a record   | {"addresses": [...]}: see `discovery`                          |
 | receipt | a sequence            | {"node_id", "sequence", "signature"}: see `attest.receipt`     |
 | evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
 | ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": Ticket of spec/dtvn 1.3}     |
 | proof  | event, ticket             | StateProof: the ticket in a checkpoint's state, proved (R18)   |
+| handovers | the first epoch        | what proves the ends of epochs (answered by the host)          |
 
 A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import time
 from collections.abc import Callable
@@ -25,12 +26,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django.db import DatabaseError
 
+from tickets.contract import ticket_of_row
 from tickets.machine.snapshot import Proof
 from validators import canonical, quorum
 from validators.consensus.messages import Answer, Query
 from validators.node import attest
 from validators.node.keys import peer_id
 from validators.node.multiaddr import format_multiaddr
+from validators.node.watcher import line
 
 if TYPE_CHECKING:
     from validators.node.build import Node
@@ -63,6 +66,7 @@ class Inspector:
             "peers": lambda _: ("", self.peers()),
             "ticket": self._ticket,
             "proof": self._proof,
+            "addresses": lambda arguments: node.book.answer(arguments, node.discovery.own_record()),
             "receipt": lambda arguments: self._attest(attest.receipt, arguments),
             "evidence": lambda arguments: self._attest(attest.evidence, arguments),
         }
@@ -74,8 +78,12 @@ class Inspector:
             return Answer(number=query.number, code="unknown_query", text="")
         if any(len(argument) > ARGUMENT_MAX for argument in query.arguments):
             return Answer(number=query.number, code="bad_arguments", text="")
-        code, value = question(query.arguments)
-        text = "" if code else msgspec.json.encode(value).decode()
+        try:
+            code, value = question(query.arguments)
+            text = "" if code else msgspec.json.encode(value).decode()
+        except Exception:  # to be asked is no part of deciding: a mistake here ends no member
+            self._node.logger.exception("%s", line("question_failed", {"what": query.what}))
+            code, text = "unavailable", ""
         return Answer(number=query.number, code=code, text=text)
 
     def status(self) -> dict[str, Any]:
@@ -92,7 +100,6 @@ class Inspector:
             "cluster_name": genesis.name,
             "members": count,
             "epoch": node.membership.epoch,
-            "membership": canonical.encode(node.membership).hex(),
             "liars_tolerated": faults,
             "crashes_tolerated": quorum.crashes_tolerated(count),
             "note": quorum.note(count),
@@ -151,8 +158,31 @@ class Inspector:
             "is_primary": brief["is_primary"],
             "current_view": brief["view"],
             "sequence": brief["sequence"],
-            "cache_size": 0,
+            "cache_size": node.host.door.remembered,
             "storage_stats": node.storage_stats(),
+        }
+
+    def shown(self) -> dict[str, Any]:
+        """What the node's own API needs to know besides the ledger; told once a second."""
+        node = self._node
+        own = node.genesis.members[node.index]
+        peer, (host, port) = peer_id(own.public_key), node.transport.address
+        members = len(node.genesis.members)
+        return {
+            **self.brief(),
+            "members": members,
+            "cache_size": node.host.door.remembered,
+            "states": node.application.count_states(),
+            "write_time": node.journal.meter.turn_time,
+            "peer_id": peer,
+            "public_key": own.public_key.hex(),
+            "listen": [format_multiaddr(host, port, peer)],
+            "peers": [
+                {name: peer[name] for name in ("id", "addrs", "connected_at", "node_id")}
+                for peer in self.peers()["peers"]
+                if peer["connected"]
+            ],
+            "addresses": node.transport.addresses(),
         }
 
     def peers(self) -> dict[str, Any]:
@@ -160,6 +190,7 @@ class Inspector:
         node = self._node
         connected = set(node.transport.connected())
         counters = node.transport.counters()
+        addresses = node.transport.addresses()
         listed = []
         for index, member in enumerate(node.genesis.members):
             if index == node.index:
@@ -169,7 +200,7 @@ class Inspector:
                 {
                     "id": name,
                     "node_id": member.id,
-                    "addrs": [format_multiaddr(member.host, member.port, name)],
+                    "addrs": [format_multiaddr(*addresses[member.id], name)],
                     "connected": member.id in connected,
                     "connected_at": counters[member.id].connected_at,
                     "counters": msgspec.to_builtins(counters[member.id]),
@@ -178,6 +209,7 @@ class Inspector:
         principals = [
             {"name": principal.name, "counters": msgspec.to_builtins(counters[principal.name])}
             for principal in node.genesis.principals
+            if principal.name in counters  # not so one that is this node itself by now
         ]
         return {"peers": listed, "principals": principals}
 
@@ -188,16 +220,7 @@ class Inspector:
         row = self._node.application.row(event, arguments[-1])
         if row is None:
             return "ticket_not_found", None
-        ticket = {
-            "ID": row.ticket,
-            "State": row.state,
-            "Data": base64.b64encode(row.data).decode() if row.data else None,
-            "ValidatorID": row.validator,
-            "Timestamp": row.timestamp // 1_000_000,
-            "VectorClock": row.clock,
-            "Metadata": row.metadata,
-        }
-        return "", {"node_id": self._node.id, "sequence": self._node.executed, "ticket": ticket}
+        return "", {"node_id": self._node.id, "sequence": self._node.executed, "ticket": ticket_of_row(row)}
 
     def _proof(self, arguments: tuple[str, ...]) -> tuple[str, Any]:
         """A ticket in the state of the newest stable checkpoint, with all that proves it (R18)."""

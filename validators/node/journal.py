@@ -19,6 +19,7 @@ from validators.consensus.effects import (
     Record,
     SlotRecord,
 )
+from validators.node.courtesy import Courtesy
 from validators.node.keys import VotedStamp
 from validators.node.metrics.figures import Figures
 from validators.ports import Journal, JournalError, Recovery
@@ -39,10 +40,20 @@ class JournalMeter(msgspec.Struct):
 
 
 class NodeJournal:
-    """A `ports.Journal` around another one. `stamp` None: this process never votes (a learner)."""
+    """A `ports.Journal` around another one. `stamp` None: this process never votes (a learner). `courtesy`:
+    a state that others gave is written, and read again, with rests."""
 
-    def __init__(self, journal: Journal, stamp: VotedStamp | None, figures: Figures | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        stamp: VotedStamp | None,
+        figures: Figures | None = None,
+        courtesy: Courtesy | None = None,
+    ) -> None:
         self._journal = journal
+        self._courtesy = courtesy
+        self._installed = False
+        """A state was installed and is to be loaded."""
         self._stamp = stamp
         self._figures = figures
         self.meter = JournalMeter()
@@ -77,7 +88,11 @@ class NodeJournal:
     def install(self, install: Install) -> None:
         """See ports.Journal."""
         before = time.monotonic_ns()
+        courtesy, rows = self._courtesy, install.rows
+        if courtesy is not None:
+            install = msgspec.structs.replace(install, rows=lambda: courtesy.between(rows()))
         self._journal.install(install)
+        self._installed = True
         self._stored("install", before)
 
     def load(self) -> Recovery:
@@ -85,6 +100,9 @@ class NodeJournal:
         before = time.monotonic_ns()
         recovery = self._journal.load()
         self._stored("load", before)
+        if self._installed and self._courtesy is not None:
+            recovery = msgspec.structs.replace(recovery, rows=self._courtesy.between(recovery.rows))
+        self._installed = False
         return recovery
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from validators.node.layout import NodeFolder
-from validators.node.options import MetricsOptions, StartError
+from validators.node.options import ApiOptions, MetricsOptions, StartError
 
-__all__ = ["keep_ports", "kept_metrics", "kept_port"]
+__all__ = ["keep_ports", "kept_api", "kept_metrics", "kept_port", "rewrite_ports"]
 
 FILE = "ports.json"
 
@@ -34,6 +34,19 @@ def kept_metrics(folder: NodeFolder) -> MetricsOptions | None:
     return MetricsOptions(port=port) if port else None
 
 
+def kept_api(folder: NodeFolder, key: str) -> ApiOptions | None:
+    """Where a node that a platform runs serves its own API: as kept_metrics. `key`: what it asks for; "":
+    what is in the node's folder, so that nobody passes the platform's own keys by."""
+    port = kept_port(folder, "api")
+    if not port:
+        return None
+    try:
+        own = folder.api_token.read_text(encoding="ascii").strip() if folder.api_token.exists() else ""
+    except (OSError, ValueError) as error:
+        raise StartError(f"{folder.api_token} cannot be read: {error}.") from error
+    return ApiOptions(port=port, key=key or own, closed=bool(own))
+
+
 def keep_ports(folders: Sequence[NodeFolder], name: str, free: Callable[[int], list[int]]) -> dict[str, int]:
     """Port by node id. Nodes without one get one of `free(count)`, which is written down at once."""
     kept = {folder.id: kept_port(folder, name) for folder in folders}
@@ -42,6 +55,12 @@ def keep_ports(folders: Sequence[NodeFolder], name: str, free: Callable[[int], l
         _write(folder, name, port)
         kept[folder.id] = port
     return {node_id: port for node_id, port in kept.items() if port is not None}
+
+
+def rewrite_ports(folder: NodeFolder, **ports: int) -> None:
+    """Write down these ports in place of what was."""
+    for name, port in ports.items():
+        _write(folder, name, port)
 
 
 def _write(folder: NodeFolder, name: str, port: int) -> None:

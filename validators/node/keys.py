@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from validators.link import write_private
+from validators.signatures import is_public_key
 
 __all__ = ["DEV_SALT", "VotedStamp", "dev_seed", "peer_id", "public_key_of_peer_id"]
 
@@ -47,7 +48,10 @@ def public_key_of_peer_id(text: str) -> bytes:
     )
     if len(data) != 38 or not data.startswith(_IDENTITY_ED25519):
         raise ValueError(f"peer id: {text!r} is not that of an Ed25519 key")
-    return data[len(_IDENTITY_ED25519) :]
+    key = data[len(_IDENTITY_ED25519) :]
+    if not is_public_key(key):
+        raise ValueError(f"peer id: {text!r} holds 32 bytes that are no Ed25519 key")
+    return key
 
 
 def dev_seed(name: str, salt: str = DEV_SALT) -> bytes:
@@ -75,6 +79,11 @@ class VotedStamp:
     def present(self) -> bool:
         """True once the key may have voted."""
         return self._present
+
+    def clear(self) -> None:
+        """The key that voted goes, and its stamp with it."""
+        self.path.unlink(missing_ok=True)
+        self._present = False
 
     def write(self) -> None:
         """Make the stamp durable; cheap when it is there."""

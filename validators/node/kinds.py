@@ -112,14 +112,21 @@ def choice(*allowed: str) -> Kind:
 
 
 def names() -> Kind:
-    """Several words: with commas between them as text, a list in YAML. Kept as text with commas."""
-    line = text()
+    """Several words: with commas between them as text, a list in YAML. Kept as text with commas.
+
+    One that nobody could print is kept as its escapes: who reads the words passes over what is none.
+    """
+
+    def from_text(value: str) -> str:
+        if len(value) > TEXT_MAX:
+            raise ValueError(f"is over {TEXT_MAX} characters")
+        return ",".join(word if word.isprintable() else ascii(word) for word in value.split(","))
 
     def from_yaml(value: Any) -> str:
         if value is None:
             return ""
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError("is no list of texts")
-        return ",".join(line.read_text(item) for item in value)
+        return ",".join(from_text(item) for item in value)
 
-    return Kind(line.read_text, from_yaml)
+    return Kind(from_text, from_yaml)

@@ -5,14 +5,32 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["ClusterFolder", "NodeFolder", "is_node_id", "make_private"]
+__all__ = ["ClusterFolder", "NodeFolder", "is_node_id", "make_private", "why_not_joins_as"]
 
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+_RESERVED = frozenset({"gateway", "learner", "preview"})
+"""Names of a cluster's own principals and processes, and of an address of the API."""
+_API = "api-"
+"""The principal of node X's own API is api-X, and a principal's name is as long as a node's may be."""
 
 
 def is_node_id(text: str) -> bool:
     """A name that is safe as a folder name and readable in a process list."""
     return _NODE_ID.fullmatch(text) is not None
+
+
+def why_not_joins_as(text: str, *, made_here: bool = True) -> str:
+    """Why no new node can have this name, as a sentence about it; "" when one can.
+
+    `made_here`: its own API has a principal too. Nodes that have such a name from before keep it.
+    """
+    longest = 64 - len(_API) if made_here else 64
+    if not is_node_id(text) or len(text) > longest:
+        return f"must be 1 to {longest} of A-Z a-z 0-9 . _ -, no sign first"
+    if text in _RESERVED or text.startswith(_API):
+        return f"{text!r} is a name of the network's own parts: take another"
+    return ""
 
 
 def make_private(folder: Path) -> None:
@@ -30,6 +48,10 @@ class NodeFolder:
         self.id = root.name
         self.identity = root / "identity"
         self.key = self.identity / "node.key"
+        self.api_key = self.identity / "api.key"
+        """The key of the principal that this node's own API signs requests with, where it has one."""
+        self.api_token = self.identity / "api.token"
+        """What this node's own API asks its callers for, where a platform runs it."""
         self.next_key = self.identity / "next.key"
         """The key of the next epoch, while it is being rotated."""
         self.word = self.identity / "alive.bin"

@@ -104,8 +104,14 @@ class LearnerProcess:
             "started_at": int(self._started),
         }
 
+    def give_way(self) -> None:
+        """Whoever reads waits for it."""
+
     def publish(self) -> None:
         """The platform shows the learner's metrics (validators.metrics)."""
+
+    def refresh(self) -> None:
+        """See publish."""
 
     @property
     def executed(self) -> int:

@@ -8,6 +8,7 @@ from validators.consensus import Learner
 from validators.consensus import config as consensus_config
 from validators.consensus.membership import Membership
 from validators.consensus.messages import Answer, Query
+from validators.crossing import Crossing
 from validators.genesis import Genesis, cluster_id
 from validators.host import Host
 from validators.node.clock import SystemClock
@@ -28,12 +29,13 @@ def build_learner_host(
     links: LearnerTransport,
     watcher: NodeWatcher,
     searched: bool,
+    crossing: Crossing | None = None,
 ) -> tuple[Learner, Host]:
     """A fresh learner of the epoch that `membership` names, and the host that runs it. `searched`: its rows
-    are read by pages."""
+    are read by pages. `crossing`: of a node that may be a member in a later epoch."""
     cluster = cluster_id(genesis)
     application = TicketApplication(genesis, cluster, searched=searched)
-    keys = KeyRing(application)
+    keys = KeyRing(application, membership)
     signer = FrameSigner(cluster, b"", keys)
     config = consensus_config.build(genesis, cluster, None, membership)
     core = Learner(config, signer, application)
@@ -48,6 +50,7 @@ def build_learner_host(
         watcher=watcher,
         answer_query=_refuse,
         epoch=config.epoch,
+        crossing=crossing,
     )
     return core, host
 

@@ -20,6 +20,8 @@ def format_multiaddr(host: str, port: int, peer: str) -> str:
 
 def parse_multiaddr(text: str) -> tuple[str, int, str]:
     """(host, port, peer id; "" when absent); raise ValueError with a sentence when it is no such address."""
+    if not text.isascii():
+        raise ValueError(f"{text!a} is not ASCII")
     parts = text.strip().split("/")
     if len(parts) not in (5, 7) or parts[0] or parts[3] != "tcp" or (len(parts) == 7 and parts[5] != "p2p"):
         raise ValueError(f"{text!r} is not of the form /ip4/ADDRESS/tcp/PORT/p2p/PEER-ID")

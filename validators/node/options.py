@@ -10,7 +10,7 @@ from validators import ceremony
 from validators import genesis as g
 from validators.wire.limits import VERIFIED_CACHE_MAX
 
-__all__ = ["MetricsOptions", "NodeOptions", "StartError", "read_genesis"]
+__all__ = ["ApiOptions", "MetricsOptions", "NodeOptions", "StartError", "read_genesis"]
 
 
 class StartError(Exception):
@@ -26,6 +26,23 @@ class MetricsOptions(msgspec.Struct, frozen=True):
     needed: bool = False
     """Somebody asked for this port: without it the node does not start. Else it runs, says so, and tries
     again (votes matter more than figures)."""
+
+
+class ApiOptions(msgspec.Struct, frozen=True):
+    """Where and how a node serves its own API."""
+
+    port: int
+    """0: any free one."""
+    host: str = "127.0.0.1"
+    key: str = ""
+    """What every path below /api/ asks for; "": nothing."""
+    cors: bool = True
+    closed: bool = False
+    """The WebSocket asks for the key too."""
+    static: str = ""
+    """Folder of a page to serve; "": none."""
+    needed: bool = False
+    """As MetricsOptions.needed."""
 
 
 class NodeOptions(msgspec.Struct, frozen=True):
@@ -49,6 +66,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Nanoseconds between two Statuses of an idle backup; 0: as the core has it."""
     metrics: MetricsOptions | None = None
     """None: no metrics."""
+    api: ApiOptions | None = None
+    """None: no API of its own."""
 
 
 def read_genesis(path: Path) -> g.Genesis:
@@ -56,6 +75,11 @@ def read_genesis(path: Path) -> g.Genesis:
     raise StartError with a sentence."""
     try:
         return ceremony.open_genesis(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StartError(
+            f"The genesis {path} cannot be read: {error.strerror}. Where a node's folder was lost, its key "
+            f"is gone with it: a new member takes its place (manage.py members replace)."
+        ) from error
     except OSError as error:
         raise StartError(f"The genesis {path} cannot be read: {error.strerror}.") from error
     except g.GenesisError as error:

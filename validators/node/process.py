@@ -52,8 +52,14 @@ class Process(Protocol):
     def brief(self) -> dict[str, Any]:
         """Small, cheap status: state, view, sequence, ..."""
 
+    def give_way(self) -> None:
+        """Called at every turn: rest where others need the processor more."""
+
     def publish(self) -> None:
-        """Show metrics as of now; called at most once a second."""
+        """Show metrics as of now; called once a second."""
+
+    def refresh(self) -> None:
+        """Show at once what cannot wait for that second; called at every turn, so it must be cheap."""
 
     def close(self) -> None:
         """Let go of links, ledger and lock."""

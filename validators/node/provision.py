@@ -7,18 +7,31 @@ hand holds them all, and genesis says so (`demo`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from validators import genesis as g
 from validators.link import ensure_seed, public_key_of, write_private
 from validators.node.keys import DEV_SALT, dev_seed
-from validators.node.layout import ClusterFolder
+from validators.node.layout import ClusterFolder, NodeFolder
 
-__all__ = ["GATEWAY", "LEARNER", "create_demo_cluster", "dev_genesis", "member_id"]
+__all__ = [
+    "GATEWAY",
+    "LEARNER",
+    "api_principal",
+    "create_demo_cluster",
+    "dev_genesis",
+    "make_newcomer",
+    "member_id",
+]
 
 GATEWAY = "gateway"
 LEARNER = "learner"
+
+
+def api_principal(member: str) -> str:
+    """The name with which a node's own API signs what it is asked for."""
+    return f"api-{member}"
 
 
 def member_id(index: int) -> str:
@@ -27,12 +40,19 @@ def member_id(index: int) -> str:
 
 
 def create_demo_cluster(
-    data_dir: Path, nodes: int, host: str, ports: Sequence[int], name: str = "demo"
+    data_dir: Path,
+    nodes: int,
+    host: str,
+    ports: Sequence[int],
+    name: str = "demo",
+    *,
+    names: Sequence[str] = (),
 ) -> None:
     """Make `nodes` validators below `data_dir`, unless a cluster is there already.
 
-    `ports`: TCP ports on `host`, one per node, kept for good in genesis. The genesis file is written
-    last and whole: a start that was cut off before is simply done again, with the keys it had made.
+    `ports`: TCP ports on `host`, one per node, kept for good in genesis. `names`: of the nodes, where they
+    are not node0, node1 and so on. The genesis file is written last and whole: a start that was cut off
+    before is simply done again, with the keys it had made.
     """
     folder = ClusterFolder(data_dir)
     if folder.genesis.exists():
@@ -42,13 +62,14 @@ def create_demo_cluster(
     folder.create()
     members = []
     for index, port in enumerate(ports):
-        node = folder.node(member_id(index))
+        node = folder.node(names[index] if names else member_id(index))
         node.create()
         public_key = public_key_of(ensure_seed(node.key))
         members.append(g.Member(id=node.id, public_key=public_key, host=host, port=port))
     principals = _principals(
         gateway=public_key_of(ensure_seed(folder.gateway_key)),
         learner=public_key_of(ensure_seed(folder.learner_key)),
+        apis={member.id: public_key_of(ensure_seed(folder.node(member.id).api_key)) for member in members},
     )
     genesis = g.Genesis(
         name=name,
@@ -63,6 +84,15 @@ def create_demo_cluster(
     for member in members:
         write_private(folder.node(member.id).genesis, content, replace=True)
     write_private(folder.genesis, content, replace=True)
+
+
+def make_newcomer(node: NodeFolder, genesis: bytes) -> bytes:
+    """Folder, key and genesis of a node that is to join, unless they are there; its public key."""
+    node.create()
+    key = public_key_of(ensure_seed(node.key))
+    if not node.genesis.exists():
+        write_private(node.genesis, genesis)
+    return key
 
 
 def dev_genesis(
@@ -86,7 +116,9 @@ def dev_genesis(
         for index in range(total_nodes)
     )
     principals = _principals(
-        gateway=public_key_of(dev_seed(GATEWAY, salt)), learner=public_key_of(dev_seed(LEARNER, salt))
+        gateway=public_key_of(dev_seed(GATEWAY, salt)),
+        learner=public_key_of(dev_seed(LEARNER, salt)),
+        apis={member.id: public_key_of(dev_seed(api_principal(member.id), salt)) for member in members},
     )
     genesis = g.Genesis(
         name="dev",
@@ -100,9 +132,15 @@ def dev_genesis(
     return genesis
 
 
-def _principals(*, gateway: bytes, learner: bytes) -> tuple[g.Principal, ...]:
+def _principals(*, gateway: bytes, learner: bytes, apis: Mapping[str, bytes]) -> tuple[g.Principal, ...]:
+    """`apis`: key of each node's own API, by the node's id."""
     everything = tuple(g.Grant(event=g.ANY_EVENT, capability=capability) for capability in g.CAPABILITIES)
-    return (
+    listed = [
         g.Principal(name=GATEWAY, public_key=gateway, grants=everything),
         g.Principal(name=LEARNER, public_key=learner, grants=()),
-    )
+        *(
+            g.Principal(name=api_principal(member), public_key=key, grants=everything)
+            for member, key in apis.items()
+        ),
+    ]
+    return tuple(sorted(listed, key=lambda principal: principal.name))

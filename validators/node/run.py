@@ -14,28 +14,35 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from validators.consensus import InvariantBreach
 from validators.consensus.effects import Successor
 from validators.consensus.verified import VerifiedBundle
 from validators.host import INBOUND_MAX, EpochOver, Installed, TurnLost
 from validators.ledger import LedgerBusy, LedgerError
 from validators.link import KeyFileError
-from validators.node.build import build_node
-from validators.node.kept_ports import kept_metrics
+from validators.node.api_channel import Setup
+from validators.node.api_helper import ApiHelper
+from validators.node.build import build_node, ledger_location
+from validators.node.kept_ports import kept_api, kept_metrics, kept_port, rewrite_ports
 from validators.node.layout import NodeFolder
 from validators.node.logs import node_logger
-from validators.node.options import NodeOptions, StartError
+from validators.node.options import NodeOptions, StartError, read_genesis
 from validators.node.process import Process
 from validators.node.watcher import line
 from validators.ports import JournalError, JournalFenced, JournalFull, Watcher
 
-__all__ = ["EXIT_FAILED", "EXIT_FENCED", "EXIT_STOPPED", "Loop", "run_learner", "run_node"]
+__all__ = ["EXIT_FAILED", "EXIT_FENCED", "EXIT_STOPPED", "Loop", "run_learner", "run_node", "start_api"]
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
 EXIT_FENCED = 3
 
 Beat = Callable[[Mapping[str, Any]], None]
+
+API_SERVED = "api_served"
+"""In the file of kept ports: this node's API was served at its port once."""
 
 LOOK_NS = 50_000_000
 """The loop looks at `should_stop` at least so often."""
@@ -79,15 +86,66 @@ def run_node(
     """
     logger = node_logger(node_directory)
 
-    def build(inherited: tuple[VerifiedBundle, ...]) -> Process:
+    folder = NodeFolder(node_directory)
+    try:
         chosen = options or NodeOptions(
-            database_url=os.environ.get("DATABASE_URL", ""), metrics=kept_metrics(NodeFolder(node_directory))
+            database_url=os.environ.get("DATABASE_URL", ""),
+            metrics=kept_metrics(folder),
+            api=kept_api(folder, os.environ.get("DTVN_API_KEY", "")),
         )
+        api = start_api(folder, chosen, logger)
+    except StartError as error:
+        logger.error("%s", line("cannot_start", {"reason": str(error)}))
+        return EXIT_FAILED
+
+    def build(inherited: tuple[VerifiedBundle, ...]) -> Process:
         return _once_free(
-            lambda: build_node(node_directory, logger, chosen, inherited), chosen.ledger_patience, should_stop
+            lambda: build_node(node_directory, logger, chosen, inherited, api),
+            chosen.ledger_patience,
+            should_stop,
         )
 
-    return _live(build, should_stop, beat, logger)
+    if api is None:
+        return _live(build, should_stop, beat, logger)
+
+    def beat_with_api(report: Mapping[str, Any]) -> None:
+        if beat is not None:
+            beat({**report, "api_error": api.trouble})
+
+    try:
+        return _live(build, lambda: should_stop() and api.drained(), beat_with_api, logger)
+    finally:
+        api.close()
+
+
+def start_api(folder: NodeFolder, options: NodeOptions, logger: logging.Logger) -> ApiHelper | None:
+    """The helper that serves this node's own API; raise StartError when its port is taken."""
+    if options.api is None:
+        return None
+    genesis = read_genesis(folder.genesis)
+    place = ledger_location(options.ledger_folder or folder.ledger, genesis, folder.id, options.database_url)
+    setup = Setup(
+        node=folder.id,
+        folder=str(folder.root),
+        ledger_folder=str(place.folder),
+        ledger_url=place.url,
+        ledger_schema=place.schema,
+        options=options.api,
+    )
+    if options.api.needed or kept_port(folder, API_SERVED) is not None:
+        return ApiHelper(setup, logger)
+    # The first start at a port that was only thought to be free: another network may have been quicker.
+    try:
+        api = ApiHelper(_with_api(setup, needed=True), logger)
+    except StartError:
+        api = ApiHelper(_with_api(setup, port=0), logger)
+    if api.address is not None:
+        rewrite_ports(folder, **{"api": api.address[1], API_SERVED: 1})
+    return api
+
+
+def _with_api(setup: Setup, **changes: Any) -> Setup:
+    return msgspec.structs.replace(setup, options=msgspec.structs.replace(setup.options, **changes))
 
 
 def run_learner(
@@ -197,11 +255,14 @@ class Loop:
         if pause > 0:
             process.links.wait(pause)
         taken = process.host.turn()
+        process.give_way()
         if self._beat_at <= now:
             self._beat_at = now + BEAT_NS
             process.publish()
             if self._beat is not None:
                 self._beat(process.brief())
+        else:
+            process.refresh()
         if taken < INBOUND_MAX:
             self._tidy(now, idle=not taken)
 

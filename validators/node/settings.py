@@ -97,14 +97,33 @@ SETTINGS: tuple[Setting, ...] = (
         "network.bootstrap_peers",
         kinds.names(),
         "",
-        "multiaddrs of members that listen elsewhere than genesis says, separated by commas",
+        "multiaddrs of members to ask where the others are; one is enough, commas between several",
         "bootstrap",
     ),
-    Setting("api.address", _PATH, "0.0.0.0", "address of this node's own API"),  # noqa: S104 - the contract's
-    Setting("api.port", kinds.number(0, PORT_MAX), 8080, "port of this node's own API", "api-port"),
+    Setting(
+        "api.address",
+        _PATH,
+        None,
+        "address of this node's own API (default: -host; else 127.0.0.1 with -dev-keys and demonstration "
+        "networks, 0.0.0.0 with others)",
+    ),
+    Setting(
+        "api.port",
+        kinds.number(0, PORT_MAX),
+        None,
+        "port of this node's own API, 0 for none (default 8080; -dev-keys: 8080 + k)",
+        "api-port",
+    ),
     Setting("api.enable_cors", _ON_OFF, True, "answer with CORS headers"),
     Setting(
         "api.key", _LINE, "", "key that its API asks for", "api-key", variable="DTVN_API_KEY", secret=True
+    ),
+    Setting(
+        "api.static_dir",
+        _LINE,
+        "",
+        "folder of a web page to serve at / (default: web/static, if it is here or up to two folders above)",
+        "static-dir",
     ),
     Setting(
         "consensus.is_primary",
@@ -219,10 +238,7 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path
 
     Raise ConfigError with one line that names the flag, the variable, or the file's line and key.
     """
-    from_file = read_config(file, KEYS) if file is not None else {}
-    for key, found in from_file.items():
-        if KEYS[key].secret:
-            raise ConfigError(f"{found.place}: {key}: no secrets in files; say it by {KEYS[key].environment}")
+    from_file = _from_file(file) if file is not None else {}
     resolved: dict[str, Resolved] = {}
     for setting in SETTINGS:
         spelled = flags.get(setting.flag.replace("-", "_")) if setting.flag else None
@@ -234,15 +250,23 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path
             source = setting.environment
             resolved[setting.key] = Resolved(_read(setting, source, variable), source)
         elif setting.key in from_file:
-            found = from_file[setting.key]
-            try:
-                value = setting.kind.read_yaml(found.value)
-            except ValueError as error:
-                raise ConfigError(f"{found.place}: {setting.key}: {error}") from error
-            resolved[setting.key] = Resolved(value, found.place)
+            resolved[setting.key] = from_file[setting.key]
         else:
             resolved[setting.key] = Resolved(setting.default, DEFAULT)
     return Settings(resolved)
+
+
+def _from_file(file: Path) -> dict[str, Resolved]:
+    """All of the file's values, read: a wrong one is told of, whoever overrides it."""
+    read: dict[str, Resolved] = {}
+    for key, found in read_config(file, KEYS).items():
+        if KEYS[key].secret:
+            raise ConfigError(f"{found.place}: {key}: no secrets in files; say it by {KEYS[key].environment}")
+        try:
+            read[key] = Resolved(KEYS[key].kind.read_yaml(found.value), found.place)
+        except ValueError as error:
+            raise ConfigError(f"{found.place}: {key}: {error}") from error
+    return read
 
 
 def _read(setting: Setting, source: str, spelled: Any) -> Any:

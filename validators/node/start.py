@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from validators.node.alone import UsageError, prepare
-from validators.node.kept_ports import kept_port
+from validators.node.kept_ports import kept_api, kept_port
 from validators.node.layout import NodeFolder
-from validators.node.options import MetricsOptions, NodeOptions
+from validators.node.options import ApiOptions, MetricsOptions, NodeOptions, read_genesis
 from validators.node.settings import ConfigError, Settings, resolve
 
 __all__ = ["METRICS_PORT", "get_ready", "settings_of"]
@@ -19,7 +19,11 @@ __all__ = ["METRICS_PORT", "get_ready", "settings_of"]
 METRICS_PORT = 9090
 """The contract's default; with development keys nodeK has METRICS_PORT + K, as its other ports are."""
 
-NO_API = "this version serves no API of a node's own: it has no effect"
+API_PORT = 8080
+"""The contract's default; with development keys nodeK has API_PORT + K."""
+ANYWHERE = "0.0.0.0"  # noqa: S104 - the contract's default, where parties made the network together
+LOOPBACK = "127.0.0.1"
+STATIC_PLACES = ("web/static", "../../web/static", "../web/static", "./web/static")
 LEDGERS = {"sqlite": "", "boltdb": "", "postgresql": "postgresql"}
 
 
@@ -57,9 +61,14 @@ def get_ready(
         tell=tell,
         warn=warn,
     )
-    for key in ("api.port", "api.key"):
-        if settings.source(key).startswith("-"):
-            warn(f"{settings.source(key)}: {NO_API}")
+    if settings["consensus.is_primary"] and base.index:
+        source = settings.source("consensus.is_primary")
+        warn(f"{source}: the view decides who is primary, and view 0 is led by the first member")
+    api = _api(settings, folder, base)
+    if api is not None and not api.key and api.host != LOOPBACK:
+        warn(
+            f"WARNING: the API on {api.host} asks for no key (-api-key): whoever reaches it may use tickets."
+        )
     return folder, msgspec.structs.replace(
         base,
         database_url=database_url,
@@ -68,6 +77,7 @@ def get_ready(
         remembered_max=settings["gossip.cache_size"],
         status_idle=settings["gossip.anti_entropy_interval"],
         metrics=_metrics(settings, folder, base),
+        api=api,
     )
 
 
@@ -80,6 +90,35 @@ def _database(settings: Settings) -> str:
     if url and not chosen and settings.source("storage.type").startswith("DTVN_"):
         raise UsageError("DTVN_STORAGE_TYPE and DATABASE_URL contradict each other")
     return url
+
+
+def _api(settings: Settings, folder: NodeFolder, base: NodeOptions) -> ApiOptions | None:
+    """Somebody's word, else what was written down for this node, else the default."""
+    kept = kept_api(folder, settings["api.key"])
+    port = settings["api.port"]
+    if port == 0:
+        return None
+    number = base.index if settings["node.dev_keys"] else 0
+    demo = settings["node.dev_keys"] or read_genesis(folder.genesis).demo
+    address = settings["api.address"] or settings["network.listen_address"]
+    return ApiOptions(
+        port=port or (kept.port if kept is not None else API_PORT + number),
+        host=address or (LOOPBACK if demo else ANYWHERE),
+        key=settings["api.key"] or (kept.key if kept is not None else ""),
+        cors=settings["api.enable_cors"],
+        closed=kept is not None and kept.closed,
+        static=_static(settings),
+        needed=True,
+    )
+
+
+def _static(settings: Settings) -> str:
+    """The folder of a page: as told, else as the seed looks for it; "" for none."""
+    told = settings["api.static_dir"]
+    if told and not (Path(told) / "index.html").is_file():
+        raise UsageError(f"{settings.source('api.static_dir')}: there is no index.html in {told}")
+    places = [told] if told else [place for place in STATIC_PLACES if (Path(place) / "index.html").is_file()]
+    return str(Path(places[0]).absolute()) if places else ""
 
 
 def _metrics(settings: Settings, folder: NodeFolder, base: NodeOptions) -> MetricsOptions | None:

@@ -23,6 +23,7 @@ from validators.link.polling import LinkPoll
 from validators.node.acceptor import Acceptor
 from validators.node.inbox import Inbox
 from validators.node.zap import Gatekeeper
+from validators.signatures import is_public_key
 from validators.wire import link_frame
 
 __all__ = ["ZmqTransport", "allowed_users"]
@@ -86,15 +87,23 @@ class ZmqTransport:
         self._acceptor.listen(endpoint_of(host, port) if port else endpoint_of(host, 0).replace(":0", ":*"))
         greeting = link_frame(Hello(client=b""))
         self._links: dict[int, DialledLink] = {}
-        for other in range(index + 1, len(genesis.members)):
-            member = genesis.members[other]
-            self._links[other] = DialledLink(
+        self._addresses = {
+            other: (addresses or {}).get(other, (member.host, member.port))
+            for other, member in enumerate(genesis.members)
+        }
+
+        def dial(other: int) -> DialledLink:
+            return DialledLink(
                 context,
                 curve_keys(seed),
-                server_key=curve_public(member.public_key),
-                endpoint=endpoint_of(*(addresses or {}).get(other, (member.host, member.port))),
+                server_key=curve_public(genesis.members[other].public_key),
+                endpoint=endpoint_of(*self._addresses[other]),
                 hello=greeting,
             )
+
+        self._dial = dial
+        for other in range(index + 1, len(genesis.members)):
+            self._links[other] = dial(other)
         self._poll = LinkPoll(
             [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
         )
@@ -105,17 +114,59 @@ class ZmqTransport:
         """Where this node listens (with the real port)."""
         return str(self._acceptor.socket.getsockopt_string(zmq.LAST_ENDPOINT))
 
-    def admit(self, principals: Mapping[str, bytes]) -> None:
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port) of the same."""
+        host, _, port = self.endpoint.removeprefix("tcp://").rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Where members are said to listen, by their id; this node where it really does."""
+        return {name: self._addresses[index] for index, name in enumerate(self._names)} | {
+            self._names[self._index]: self.address
+        }
+
+    def redial(self, name: str, address: tuple[str, int]) -> None:
+        """A member listens elsewhere than was thought: dial it there from now on, if it is ours to dial. A
+        link that works stays until it is lost."""
+        index = self._names.index(name)
+        if index == self._index or self._addresses[index] == address:
+            return
+        self._addresses[index] = address
+        link = self._links.get(index)
+        if link is None:
+            return
+        if link.ready:
+            link.endpoint = endpoint_of(*address)
+            return
+        link.close()
+        self._links[index] = self._dial(index)
+
+    def admit(self, principals: Mapping[str, bytes]) -> list[str]:
         """From now on let these in besides the members: name on the wire to Ed25519 key. Others of them
-        are not listened to any more, though their connections stand."""
-        keys = {curve_public(key): f"principal/{name}" for name, key in principals.items()}
-        users = {f"principal/{name}": Peer(name=name, member=None) for name in principals}
+        are not listened to any more, though their connections stand. Returns those whose key is none, which
+        an old log may list: they stay outside.
+
+        A principal that is named like a member (its next key, which follows the log already) is heard, under
+        a name that no route, counter or queue of the member has.
+        """
+        keys: dict[bytes, str] = {}
+        users: dict[str, Peer] = {}
+        outside = []
+        for name, key in principals.items():
+            user = f"principal/{name}"
+            if not is_public_key(key):
+                outside.append(name)
+                continue
+            keys[curve_public(key)] = user
+            users[user] = Peer(name=user if name in self._names else name, member=None)
         for key, user in self._members.items():
             keys[key] = user
         for user in self._members.values():
             users[user] = self._users[user]
         self._gatekeeper.allow(keys)
         self._acceptor.allow(users)
+        return outside
 
     # --- ports.Transport -------------------------------------------------------------------------
 

@@ -85,10 +85,9 @@ class NodeWatcher:
     def _executed(self, executed: Executed) -> None:
         self.batches += 1
         self.commit_view = executed.view
-        for _bundle, _first, outcomes in executed.bundles:
-            self.operations += len(outcomes)
-            for outcome in outcomes:
-                self.outcomes[outcome.code] += 1
+        codes = [outcome.code for _bundle, _first, outcomes in executed.bundles for outcome in outcomes]
+        self.operations += len(codes)
+        self.outcomes.update(codes)
 
     def _refused(self, note: Note) -> None:
         peer = str(note.fields.get("peer", ""))

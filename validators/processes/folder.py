@@ -34,8 +34,13 @@ class DataFolder:
         """Where Prometheus finds the nodes and the platform (file_sd_config)."""
 
     def slot_lock(self, name: str) -> Path:
-        """Lock file of whoever runs as `name`: a node, the learner, the web process, a worker."""
+        """Lock file of one of the platform's own processes: web, a worker, the simulator."""
         return self.slots / f"{name}.lock"
+
+    def node_lock(self, node_id: str) -> Path:
+        """Lock file of whoever runs a node, or the learner. People name nodes, so these have a folder to
+        themselves: a node called "web" is not the web process."""
+        return self.slots / "nodes" / f"{node_id}.lock"
 
     def create(self) -> None:
         """Make the folders, for their owner only; raise StartError where that is not possible."""
@@ -44,7 +49,7 @@ class DataFolder:
             for folder in (
                 self.keys,
                 self.platform,
-                self.slots,
+                self.slots / "nodes",
                 self.celery_queue,
                 self.celery_control,
             ):

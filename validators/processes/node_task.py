@@ -31,7 +31,7 @@ def occupy_slot(node_id: str, token: str, run: Run) -> str:
     ).first()
     if node is None:
         return "superseded"
-    lock = SlotLock(folder.slot_lock(node_id))
+    lock = SlotLock(folder.node_lock(node_id))
     if not lock.take():
         lock.release()
         return "already running"
@@ -41,6 +41,7 @@ def occupy_slot(node_id: str, token: str, run: Run) -> str:
     lease = Lease(node, token=token, lock=lock)
     lease.claim()
     # From now on there is something to put in order when the worker dies: see worker._on_child_start.
+    parent.now_busy()
     parent.signal_at_parents_death(signal.SIGTERM)
     code, exit_reason = EXIT_FAILED, "ended without a reason"
     try:

@@ -14,10 +14,12 @@ import threading
 PR_SET_PDEATHSIG = 1
 WATCH_INTERVAL = 0.5
 """Seconds between two looks at the parent's id."""
+IDLE_INTERVAL = 0.2
+"""The same where nothing is to be put in order."""
 
 
 def signal_at_parents_death(number: int) -> None:
-    """Ask the kernel for a signal when our parent dies; elsewhere than on Linux do nothing."""
+    """Ask the kernel for a signal when our parent dies, 0 for none; elsewhere than on Linux do nothing."""
     if not sys.platform.startswith("linux"):
         return
     library = ctypes.CDLL(None, use_errno=True)
@@ -34,6 +36,32 @@ def follow(parent: int, *, grace: float) -> None:
     if os.getppid() != parent:
         sys.exit("the process that started this one is gone")
     threading.Thread(target=_watch, args=(parent, grace), daemon=True, name="parent").start()
+
+
+_busy = False
+
+
+def leave_when_idle(parent: int) -> None:
+    """Leave at once when `parent` ends, unless `now_busy` was said by then.
+
+    For a child that a thread of its parent forked: that thread may end long before its process, and the
+    kernel's signal is for the end of the thread.
+    """
+    threading.Thread(target=_watch_idle, args=(parent,), daemon=True, name="parent").start()
+
+
+def now_busy() -> None:
+    """From now on there is something to put in order before this process may leave."""
+    global _busy
+    _busy = True
+
+
+def _watch_idle(parent: int) -> None:
+    never = threading.Event()
+    while os.getppid() == parent:
+        never.wait(IDLE_INTERVAL)
+    if not _busy:
+        os._exit(0)
 
 
 def _watch(parent: int, grace: float) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from django.core.management import call_command
 from django.db import DatabaseError
 
 from validators import ceremony, genesis
-from validators.node.kept_ports import keep_ports
-from validators.node.layout import ClusterFolder
+from validators.link import write_private
+from validators.models import ManagedNode, NodePart, NodeRole
+from validators.node.kept_ports import keep_ports, kept_port
+from validators.node.layout import ClusterFolder, NodeFolder
 from validators.node.options import StartError as NodeError
 from validators.node.provision import create_demo_cluster
 from validators.processes.errors import StartError
@@ -33,9 +37,13 @@ NODES_DEFAULT = 4
 NODES_MAX = 31
 LOOPBACK = "127.0.0.1"
 FIRST_NODE_PORT = 10_000
+FIRST_MEMBER_PORT = 4_001
+"""Where node0 listens to the other members; that of nodeK is so many more (spec 3.1)."""
+FIRST_API_PORT = 9_001
 FIRST_EPHEMERAL_PORT = 32_768
 """Where Linux begins to number outgoing connections, unless it says otherwise."""
 PORTS_ASKED_FOR = 64
+STALLED_CLIENT_MS = 30_000
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,6 +60,9 @@ def listen(host: str, port: int) -> socket.socket:
         # Inherited by accepted connections; without it small answers wait for delayed
         # acknowledgements (measured: a sixth of the requests per second).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Whoever takes nothing for so long is cut off: what is meant for it waits in our memory.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_CLIENT_MS)
         listener.bind(address)
         listener.listen(1024)
     except OSError as error:
@@ -147,15 +158,65 @@ def keep_metrics_ports(folder: DataFolder, founded: genesis.Genesis, own: Sequen
         ports = keep_ports([places.node(member_id) for member_id in own], "metrics", free_ports)
     except NodeError as error:
         raise StartError(str(error)) from error
-    nodes = [
-        {"targets": [f"{LOOPBACK}:{ports[name]}"], "labels": {"cluster": founded.name, "node": name}}
-        for name in own
-    ]
     folder.prometheus.mkdir(exist_ok=True, mode=0o700)
+    nodes = [_metrics_target(founded, name, ports[name]) for name in own]
     _write_targets(folder.prometheus / "nodes.json", nodes)
     _write_targets(
         folder.prometheus / "platform.json", [{"targets": [web], "labels": {"cluster": founded.name}}]
     )
+
+
+def keep_apis(folder: DataFolder, own: Sequence[str]) -> None:
+    """Give each of our nodes a port for its own API, once and for good (spec 3.1: 9001 + k, else a free one),
+    and a key that it asks for: who has none of the platform's keys does not get past it through a node. A
+    supervisor's nodes ask for its own key, or for none (C43)."""
+    places = ClusterFolder(folder.root)
+    try:
+        for member_id in own:
+            node = places.node(member_id)
+            keep_ports([node], "api", partial(_numbered_ports, member_id, FIRST_API_PORT, ()))
+            if not settings.SUPERVISOR and not node.api_token.exists():
+                node.create()
+                write_private(node.api_token, secrets.token_urlsafe(32).encode("ascii") + b"\n")
+    except NodeError as error:
+        raise StartError(str(error)) from error
+
+
+def _numbered_ports(member_id: str, first: int, others: Collection[int], count: int) -> list[int]:
+    """That of the node's number, where nobody has it; else any free one."""
+    number = re.fullmatch(r"node(\d{1,3})", member_id)
+    if number is not None and (port := first + int(number[1])) not in others:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return [port]
+    return free_ports(count)
+
+
+def keep_newcomer_ports(folder: DataFolder, founded: genesis.Genesis, node: NodeFolder) -> tuple[str, int]:
+    """Give a node that joins a running cluster its ports, once and for good (spec 3.1: 4001 + k to the other
+    members, else a free one); the address at which it will listen to them."""
+    others = {member.port for member in founded.members} | set(_ports_of_newcomers(node.root.parent))
+    own = keep_ports([node], "member", partial(_numbered_ports, node.id, FIRST_MEMBER_PORT, others))
+    metrics = keep_ports([node], "metrics", free_ports)
+    keep_apis(folder, [node.id])
+    path = folder.prometheus / "nodes.json"
+    others = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    target = _metrics_target(founded, node.id, metrics[node.id])
+    folder.prometheus.mkdir(exist_ok=True, mode=0o700)
+    _write_targets(path, [*(other for other in others if other != target), target])
+    return LOOPBACK, own[node.id]
+
+
+def _ports_of_newcomers(nodes: Path) -> Iterator[int]:
+    """Where nodes that joined listen to the other members: theirs while they are down, too."""
+    for folder in nodes.glob("*/"):
+        with suppress(NodeError):  # damaged: said where that node starts
+            if port := kept_port(NodeFolder(folder), "member"):
+                yield port
+
+
+def _metrics_target(founded: genesis.Genesis, node_id: str, port: int) -> dict[str, Any]:
+    return {"targets": [f"{LOOPBACK}:{port}"], "labels": {"cluster": founded.name, "node": node_id}}
 
 
 def _write_targets(path: Path, groups: list[dict[str, Any]]) -> None:
@@ -222,6 +283,12 @@ def ensure_accounts(folder: DataFolder) -> dict[str, Any]:
     return kept
 
 
-def register_cluster(founded: genesis.Genesis, own: Sequence[str]) -> None:
-    """Rows for the nodes that this platform runs; it shows the other members as external."""
-    register_nodes([member.id for member in founded.members], own)
+def register_cluster(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) -> list[str]:
+    """Rows for the nodes that this platform runs, and who of them takes part; it shows the other members
+    as external. Those that it made for the running cluster stay, as long as their keys are here."""
+    places = ClusterFolder(folder.root)
+    known = ManagedNode.objects.filter(role=NodeRole.VALIDATOR).values_list("node_id", flat=True)
+    made = [node_id for node_id in known if places.node(node_id).key.exists()]
+    register_nodes([member.id for member in founded.members], own, made)
+    taking_part = ManagedNode.objects.filter(role=NodeRole.VALIDATOR).exclude(part=NodePart.LEFT)
+    return list(taking_part.values_list("node_id", flat=True))

@@ -15,10 +15,12 @@ from django.db import close_old_connections
 from django.db.models import F
 from kombu.exceptions import OperationalError
 
-from validators.models import ManagedNode, NodeStatus
+from validators.models import ManagedNode, NodeRole, NodeStatus
 from validators.node.run import EXIT_FENCED
+from validators.processes.api_probes import ApiProbes
 from validators.processes.facts import heartbeat, lock_holder
 from validators.processes.folder import DataFolder
+from validators.processes.keeper import announce
 from validators.processes.watch import Action, Decision, NodeWatch, Observation
 
 logger = logging.getLogger("dtvn.reconcile")
@@ -30,9 +32,10 @@ SendStart = Callable[[ManagedNode, str], None]
 class Reconciler:
     """Brings processes and wishes together, one look at a time."""
 
-    def __init__(self, folder: DataFolder, send_start: SendStart) -> None:
+    def __init__(self, folder: DataFolder, send_start: SendStart, probes: ApiProbes | None = None) -> None:
         self._folder = folder
         self._send_start = send_start
+        self._probes = probes
         self._watches: dict[str, NodeWatch] = {}
 
     def turn(self) -> None:
@@ -42,11 +45,14 @@ class Reconciler:
         unsent: OSError | OperationalError | None = None
         for row in rows:
             watch = self._watches.setdefault(row.node_id, NodeWatch(row.generation))
-            seen = observe(row, self._folder)
+            seen = observe(row, self._folder, self._probes)
             try:
                 self._act(row, seen, watch.step(seen, time.monotonic()), watch)
             except (OSError, OperationalError) as error:
                 unsent = error  # the broker is away: the other nodes are looked at all the same
+        if self._probes is not None:
+            validators = (row for row in rows if row.role == NodeRole.VALIDATOR)
+            self._probes.watch([row.node_id for row in validators if row.pid is not None])
         known = {row.node_id for row in rows}
         self._watches = {node_id: watch for node_id, watch in self._watches.items() if node_id in known}
         if unsent is not None:
@@ -81,6 +87,13 @@ class Reconciler:
         try:
             if changes:
                 ManagedNode.objects.filter(node_id=row.node_id).update(**changes)
+            told = row.status == NodeStatus.ERROR
+            if decision.counts_as_restart and row.role == NodeRole.VALIDATOR and not told:
+                # It ended by itself: told as the error that it was, though it starts again at once (X31).
+                announce(node_id=row.node_id, status=NodeStatus.ERROR, error=decision.error)
+            news = row.status != decision.status or (decision.error and not row.error)
+            if news and row.role == NodeRole.VALIDATOR:
+                announce(node_id=row.node_id, status=decision.status, error=decision.error)
             if decision.action is Action.START:
                 self._send_start(row, token)
         except Exception:
@@ -89,9 +102,9 @@ class Reconciler:
             raise
 
 
-def observe(row: ManagedNode, folder: DataFolder) -> Observation:
+def observe(row: ManagedNode, folder: DataFolder, probes: ApiProbes | None = None) -> Observation:
     """Facts about a node. The row was read before: what it claims can only have ended since."""
-    slot = folder.slot_lock(row.node_id)
+    slot = folder.node_lock(row.node_id)
     return Observation(
         desired=row.desired,
         generation=row.generation,
@@ -99,10 +112,16 @@ def observe(row: ManagedNode, folder: DataFolder) -> Observation:
         claimed=bool(row.start_token) and row.claimed_token == row.start_token,
         holder=lock_holder(slot),
         heartbeat=heartbeat(slot),
-        turning=bool(row.report),
+        turning=bool(row.report) and _answers(row, probes),
         exit_reason=row.exit_reason,
+        trouble=str(row.report.get("api_error") or ""),
         runs_elsewhere=row.report.get("exit_code") == EXIT_FENCED,
     )
+
+
+def _answers(row: ManagedNode, probes: ApiProbes | None) -> bool:
+    """A validator runs once its own API answers (spec 3.1); nobody else has one."""
+    return probes is None or row.role != NodeRole.VALIDATOR or probes.answers(row.node_id)
 
 
 def log_transition(row: ManagedNode, decision: Decision) -> None:

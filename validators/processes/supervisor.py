@@ -21,15 +21,19 @@ from django.db import DatabaseError, connections
 
 from dtvn_project import environment
 from validators.models import ManagedNode, NodeRole
-from validators.processes import make_parent, preparation, readiness
+from validators.processes import make_parent, membership, preparation, readiness, servers
+from validators.processes.api_probes import ApiProbes
 from validators.processes.children import Child, Output
 from validators.processes.errors import StartError
 from validators.processes.facts import heartbeat, lock_holder
 from validators.processes.folder import DataFolder, FolderLock, write_private_json
+from validators.processes.founding import finish_putting_aside, found_cluster
+from validators.processes.keeper import ClusterKeeper
 from validators.processes.pulse import Pulse, WebProbe
 from validators.processes.reconcile import Reconciler
 from validators.processes.watch import KILL_SILENT_AFTER
 from validators.processes.worker import GRACE as WORKER_GRACE
+from validators.services.cluster import reset_cluster
 
 logger = logging.getLogger("dtvn.up")
 
@@ -42,8 +46,10 @@ LEFTOVER_PATIENCE = WORKER_GRACE + 4.0
 """Seconds for the processes of a killed `up` to end by themselves, before we end them."""
 SPARE_SLOTS = 2
 """A killed pool child keeps its slot for about 10 s until Celery notices."""
+FURTHER_SLOTS = 4
+"""At least so many in a worker that is started because nodes joined: each worker costs memory."""
 DEFAULT_SLOTS = 4
-"""The learner and three for background work."""
+"""The learner, a simulation, and two for background work."""
 NAME_WIDTH = len("background")
 NODES_WORKER, DEFAULT_WORKER, WEB = "validators", "background", "web"
 
@@ -61,8 +67,15 @@ class Supervisor:
         self._signals = 0
         self._alarm = Alarm()
         self._children: list[Child] = []
-        self._reconciler = Reconciler(folder, send_start)
-        self._probe = WebProbe(public_url(host, port))
+        self._url = public_url(host, port)
+        self._probes = ApiProbes(folder)
+        self._reconciler = Reconciler(folder, send_start, self._probes)
+        self._keeper = ClusterKeeper(
+            folder, lambda names: found_cluster(folder, names, self._url.removeprefix("http://"))
+        )
+        self._slots = 0
+        """Of all workers for nodes together."""
+        self._probe = WebProbe(self._url)
 
     def run(self) -> int:
         """Prepare, start, watch, end. Return the exit code; raise StartError before any child ran."""
@@ -76,11 +89,15 @@ class Supervisor:
             raise StartError(f"a network runs already on {self._folder.root} (process {holder})")
         self._folder.credentials.unlink(missing_ok=True)
         end_leftovers(self._folder)
+        servers.check_servers()
         listener = preparation.listen(self._host, self._port)
+        finish_putting_aside(self._folder)
         accounts, members = self._prepare()
         self._make_children(listener.fileno(), members)
         threads = [
             threading.Thread(target=self._reconcile, name="reconcile"),
+            threading.Thread(target=self._probes.run, args=(self._stop,), name="apis"),
+            threading.Thread(target=membership.run, args=(self._stop,), name="members"),
             threading.Thread(target=self._announce_when_ready, args=(accounts,), name="ready"),
         ]
         try:
@@ -96,21 +113,23 @@ class Supervisor:
         founded, remark = preparation.ensure_cluster(self._folder, self._nodes)
         if remark:
             self._output.say("up", remark)
-        own = preparation.own_members(self._folder, founded)
-        preparation.check_node_ports(founded, own)
-        web = public_url(self._host, self._port).removeprefix("http://")
-        preparation.keep_metrics_ports(self._folder, founded, own, web)
         preparation.migrate()
+        own = preparation.own_members(self._folder, founded)
+        own = preparation.register_cluster(self._folder, founded, own)
+        preparation.check_node_ports(founded, own)
+        preparation.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
+        preparation.keep_apis(self._folder, own)
         preparation.collect_static(self._folder)
         accounts = preparation.ensure_accounts(self._folder)
-        preparation.register_cluster(founded, own)
+        reset_cluster()
         connections.close_all()
         return accounts, len(own)
 
     def _make_children(self, listening: int, members: int) -> None:
+        self._slots = members + SPARE_SLOTS
         self._children = [
-            self._worker(NODES_WORKER, "nodes", members + SPARE_SLOTS, NodeRole.VALIDATOR),
-            self._worker(DEFAULT_WORKER, "default", DEFAULT_SLOTS, NodeRole.LEARNER),
+            self._worker(NODES_WORKER, "nodes", self._slots, NodeRole.VALIDATOR),
+            self._worker(DEFAULT_WORKER, "default,simulations", DEFAULT_SLOTS, NodeRole.LEARNER),
             Child(
                 WEB,
                 ["validators.processes.web", str(listening)],
@@ -147,9 +166,19 @@ class Supervisor:
             if interrupted_make():
                 self._output.say("up", "make was interrupted")
                 return
+            self._make_room()
             for child in self._children:
                 child.keep_alive()
             self._alarm.wait(LOOK_INTERVAL)
+
+    def _make_room(self) -> None:
+        """A further worker when there are more nodes than slots; its start is the next look's."""
+        lacking = self._keeper.validators + SPARE_SLOTS - self._slots
+        if lacking > 0:
+            more = max(lacking, FURTHER_SLOTS)
+            self._slots += more
+            name = f"{NODES_WORKER}{self._slots}"
+            self._children.append(self._worker(name, "nodes", more, NodeRole.VALIDATOR))
 
     def _worker_lost(self, role: str) -> None:
         try:
@@ -164,6 +193,7 @@ class Supervisor:
         complained = ""
         while not self._stop.wait(LOOK_INTERVAL):
             try:
+                self._keeper.turn()
                 self._reconciler.turn()
                 complained = ""
             except Exception as error:  # noqa: BLE001 - said, and tried again
@@ -173,12 +203,15 @@ class Supervisor:
         connections.close_all()
 
     def _announce_when_ready(self, accounts: dict[str, Any]) -> None:
-        url = public_url(self._host, self._port)
-        if not readiness.wait(url, self._stop, lambda text: self._output.say("up", text)):
+        if not self._wait_until_ready():
             return
-        write_private_json(self._folder.credentials, {"url": url, **accounts})
-        for line in greeting(url, self._host, self._folder):
+        write_private_json(self._folder.credentials, {"url": self._url, **accounts})
+        for line in greeting(self._url, self._host, self._folder):
             self._output.say("up", line)
+
+    def _wait_until_ready(self) -> bool:
+        """True when people may come, False when told to stop before."""
+        return readiness.wait(self._url, self._stop, lambda text: self._output.say("up", text))
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
         self._stop.set()
@@ -269,10 +302,12 @@ def greeting(url: str, host: str, folder: DataFolder) -> list[str]:
 
 
 def holders(folder: DataFolder) -> dict[str, int]:
-    """Processes of this network other than `up`: name -> process id."""
-    if not folder.slots.is_dir():
-        return {}
-    found = {path.stem: lock_holder(path) for path in folder.slots.glob("*.lock")}
+    """Processes of this network other than `up`: name -> process id. A node's is nodes/<id>; what an
+    earlier version left running holds a lock beside those of the platform's own."""
+    found = {
+        str(path.relative_to(folder.slots).with_suffix("")): lock_holder(path)
+        for path in folder.slots.rglob("*.lock")
+    }
     return {name: pid for name, pid in found.items() if pid is not None}
 
 

@@ -56,9 +56,11 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: object
     """Compared for change only, so no clock of another process is believed."""
     turning: bool
-    """Its main loop has reported at least once."""
+    """Its main loop has reported at least once, and its API answers."""
     exit_reason: str
     """What a process that ended in order said; empty when it was killed."""
+    trouble: str = ""
+    """Why its API cannot answer, as it says itself."""
     runs_elsewhere: bool = False
     """It ended because another process holds its ledger: paused or run by hand, and no crash."""
 
@@ -78,6 +80,8 @@ class NodeWatch:
         self._ends: deque[float] = deque()
         self._failures_in_a_row = 0
         self._requested_at: float | None = None
+        self._overtaken = False
+        """A wish came while a start request was on its way."""
         self._start_not_before = 0.0
         self._present_since: float | None = None
         self._heartbeat: object = None
@@ -108,20 +112,30 @@ class NodeWatch:
                 self._stop_since += gap
         self._looked_at = now
         if seen.generation != self._generation:
-            self._begin_generation(seen.generation, now)
+            self._begin_generation(seen, now)
         if seen.holder is not None:
             return self._present(seen, now)
         self._stop_since = None
         if seen.claimed and self._requested_at is not None:
             self._note_end(seen, now)
+        elif self._overtaken and self._present_since is not None:
+            # Whoever held the slot ran for an older request, and has turned the newer one away. Once: what
+            # ends again and again before it claims its request is not to be asked for at each look.
+            self._requested_at = self._present_since = None
+            self._overtaken = False
         if seen.desired == DesiredState.STOPPED:
             self._requested_at = None
             return Decision(NodeStatus.STOPPED)
         return self._absent(now)
 
-    def _begin_generation(self, generation: int, now: float) -> None:
+    def _begin_generation(self, seen: Observation, now: float) -> None:
         """A person asked: budgets and grudges start anew."""
-        self._generation = generation
+        self._generation = seen.generation
+        self._overtaken = self._requested_at is not None
+        if seen.holder is None and not seen.claimed:
+            # A slot that took our request up between two wishes has dropped it. If none has yet,
+            # its token is void with the next.
+            self._requested_at = None
         self._ends.clear()
         self._failures_in_a_row = 0
         self._failed = self._why = ""
@@ -147,6 +161,8 @@ class NodeWatch:
             return Decision(NodeStatus.UNRESPONSIVE, f"silent for {silent:.0f} s, killed", Action.KILL)
         if silent > SILENT_AFTER:
             return Decision(NodeStatus.UNRESPONSIVE, f"alive but silent for {silent:.0f} s")
+        if seen.trouble:
+            return Decision(NodeStatus.STARTING, seen.trouble)
         return Decision(NodeStatus.RUNNING if seen.turning else NodeStatus.STARTING)
 
     def _note_end(self, seen: Observation, now: float) -> None:
@@ -192,5 +208,6 @@ class NodeWatch:
         if now < self._start_not_before:
             return Decision(NodeStatus.ERROR, f"{self._why}; starts again after a pause")
         self._requested_at = now
+        self._present_since = None
         counts, self._counts = self._counts, False
         return Decision(NodeStatus.STARTING, self._why, Action.START, counts)

@@ -29,6 +29,11 @@ def main(descriptor: int, parent_id: int) -> None:
     setproctitle(f"dtvn web ({folder.root})")
 
     from daphne.cli import CommandLineInterface
+
+    from validators.processes import body_limit, read_deadline
+
+    body_limit.install()
+    read_deadline.install()
     from twisted.internet import reactor
 
     def last_words() -> None:

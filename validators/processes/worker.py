@@ -5,11 +5,13 @@ everything imported, so that a node that died runs again in a moment.
 """
 
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
 import warnings
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from setproctitle import setproctitle
 from dtvn_project import environment
 from dtvn_project.celery import app
 from validators.processes import parent, stopping
-from validators.processes.facts import SlotLock
+from validators.processes.facts import SlotLock, process_lives
 from validators.processes.folder import DataFolder
 
 GRACE = 4.0
@@ -29,24 +31,33 @@ GRACE = 4.0
 LIFE_INTERVAL = 0.5
 """Seconds between two signs of life to `up`."""
 
+_main_process = 0
+"""Known to the children, which are forked from it: asked too late, the parent may be another one."""
+
 
 def main(name: str, queue: str, slots: int, parent_id: int) -> None:
+    global _main_process
+    _main_process = os.getpid()
     parent.follow(parent_id, grace=GRACE)
     folder = DataFolder(environment.data_folder())
     lock = SlotLock(folder.slot_lock(name))
     if not lock.take():
         sys.exit(f"{name} runs already on {folder.root}")
+    # Before the imports, which take seconds on a busy machine: that the lock's file was made is a sign of
+    # life to `up`, and what follows is to be no silence.
+    threading.Thread(target=_show_life_until_done, args=(lock,), daemon=True, name="life").start()
     signals.worker_shutting_down.connect(_on_shutting_down)
     signals.worker_process_init.connect(_on_child_start)
     # Celery warns of running as root because of pickle, which our serializer never accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.loader.import_default_modules()
-    threading.Thread(target=_show_life_until_done, args=(lock,), daemon=True, name="life").start()
     app.worker_main(
         [
             "--quiet",
             "worker",
             f"--queues={queue}",
+            # No autoscale: its thread and the pool's fill the same gaps, and where they meet both end
+            # (seen: no slot was replaced any more). `up` starts a further worker instead.
             f"--concurrency={slots}",
             f"--hostname={name}@%h",
             "--pool=prefork",
@@ -77,12 +88,22 @@ def _show_life_until_done(lock: SlotLock) -> None:
     is lost: tasks are acknowledged at their start and keep no results, and idle children follow us.
     """
     never, shown_at = threading.Event(), 0.0
-    while not stopping.requested() or state.active_requests:
+    while not stopping.requested() or _task_runs():
         if time.monotonic() - shown_at >= LIFE_INTERVAL:
             lock.show_life()
             shown_at = time.monotonic()
         never.wait(0.1)
+    # The pool's folder of shared memory, which its own slow way to the end would remove.
+    shutil.rmtree(get_temp_dir(), ignore_errors=True)
     os._exit(0)
+
+
+def _task_runs() -> bool:
+    """Celery counts the task of a child that was killed as running for ten more seconds."""
+    return any(
+        request.worker_pid is None or process_lives(request.worker_pid)
+        for request in list(state.active_requests)
+    )
 
 
 def _on_child_start(**_: Any) -> None:
@@ -93,9 +114,10 @@ def _on_child_start(**_: Any) -> None:
     slot is deaf to it, and a node in its slot has a handler of its own (node_task).
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    parent.signal_at_parents_death(signal.SIGKILL)
-    if os.getppid() == 1:
-        os._exit(0)
+    # Not the kernel's signal, which Celery asked for: children that replace others are forked by a thread of
+    # the pool, which ends before its process, and each killed by it is reported as a fault and waited for.
+    parent.signal_at_parents_death(0)
+    parent.leave_when_idle(_main_process)
     setproctitle(f"dtvn idle slot ({Path(environment.data_folder())})")
 
 

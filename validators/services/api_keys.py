@@ -43,7 +43,12 @@ def store_api_key(
 
 def find_api_key(plain: str) -> ApiKey | None:
     """The usable key that this text is, or None. Compares hashes only, so timing tells nothing."""
-    return ApiKey.objects.usable().filter(digest=api_key_digest(plain)).first()
+    return find_digest(api_key_digest(plain))
+
+
+def find_digest(digest: str) -> ApiKey | None:
+    """The usable key with this hash, or None."""
+    return ApiKey.objects.usable().filter(digest=digest).first()
 
 
 def revoke_api_key(key: ApiKey) -> None:

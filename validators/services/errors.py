@@ -2,7 +2,18 @@
 
 ServiceError
 ├── NodeUnknown
-└── NodeNotRunning
+├── NodeNotRunning
+├── NodeRunning
+├── NodeExternal
+├── PrimaryExists
+├── ClusterBusy
+├── ClusterSize
+├── ClusterStopped
+├── ChangePending
+├── TooManyChanges
+├── ChangeUnknown
+├── ChangeOrdered
+└── ChangeFinished
 """
 
 
@@ -24,3 +35,89 @@ class NodeNotRunning(ServiceError):
 
     def __init__(self, node_id: str) -> None:
         super().__init__(f"{node_id} is not running")
+
+
+class NodeRunning(ServiceError):
+    code = "node_running"
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__(f"{node_id} is running already")
+
+
+class NodeExternal(ServiceError):
+    code = "node_external"
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__(f"{node_id} is run by somebody else")
+
+
+class PrimaryExists(ServiceError):
+    code = "primary_exists"
+
+    def __init__(self) -> None:
+        super().__init__("there is a primary already: the view decides which node it is")
+
+
+class ClusterBusy(ServiceError):
+    code = "cluster_starting"
+
+    def __init__(self) -> None:
+        super().__init__("the cluster is starting already")
+
+
+class ClusterSize(ServiceError):
+    code = "cluster_size"
+
+    def __init__(self, members: int) -> None:
+        super().__init__(
+            f"the cluster of this platform has {members} validators: start it with node_count {members}, "
+            "then add or remove members"
+        )
+
+
+class ClusterStopped(ServiceError):
+    code = "cluster_stopped"
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__(
+            f"{node_id} is no member, and a cluster that is stopped cannot take one in: start it first"
+        )
+
+
+class ChangePending(ServiceError):
+    """Another change of the same node is under way."""
+
+    code = "change_pending"
+
+
+class TooManyChanges(ServiceError):
+    """So many changes are asked for that the cluster would do nothing else. `retry_after`: seconds."""
+
+    code = "too_many_changes"
+
+    def __init__(self, sentence: str, retry_after: int) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class ChangeUnknown(ServiceError):
+    code = "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No change has this number.")
+
+
+class ChangeOrdered(ServiceError):
+    code = "change_ordered"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"Change {number} was sent to the cluster: nobody takes it back. Wait, then ask for the opposite."
+        )
+
+
+class ChangeFinished(ServiceError):
+    code = "change_finished"
+
+    def __init__(self, number: int, state: str) -> None:
+        super().__init__(f"Change {number} is finished: {state}.")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import msgspec
 
-from tickets.proof import Chain, ProofError, read_chain
+from tickets.proof import Chain, ProofError
 from tickets.proof.evidence import Conviction, Evidence, convict, encode_evidence
+from tickets.services.epochs import known_chain
 from tickets.services.network import gateway
 from validators import canonical
-from validators import genesis as g
 from validators.canonical import HASH_SIZE
 from validators.consensus.offences import Offence, offence_of
 from validators.gateway.collector import Answered, Overloaded
@@ -21,15 +22,20 @@ from validators.gateway.face import GatewayClosed
 from validators.models import MemberEvidence
 from validators.wire import decode_envelope
 
-__all__ = ["Suspicion", "collect_evidence", "statements", "suspicions"]
+__all__ = ["Suspicion", "collect_evidence", "collect_now_and_then", "statements", "suspicions"]
 
+LINKS_WAIT = 3.0
+"""Seconds for links to all members; who is down then tells next time."""
 ASK_WAIT = 2.0
 """Seconds for the nodes' answers."""
 PAGES_MAX = 8
 """Pages asked of one node in one go; a page is at most a megabyte of frames."""
 PER_MEMBER_MAX = 256
+PIECES_MAX = 4_096
+AT_LEAST = 4
 CONTENT_BYTES_MAX = 1024 * 1024
-"""Pieces kept against one member, and bytes of each: a member may lie in every slot, and tell of it."""
+"""Pieces kept against one member of one epoch, in all, and then still against each; bytes of each: a member
+may lie in every slot, and tell of it."""
 UNTOLD = (TimeoutError, CancelledError, GatewayClosed, Overloaded)
 
 
@@ -59,10 +65,18 @@ class Suspicion(msgspec.Struct, frozen=True):
 def collect_evidence() -> int:
     """Ask every connected member, keep what convicts somebody; return how many pieces are new."""
     network = gateway()
-    chain = read_chain(g.encode(network.genesis))
+    chain = known_chain()
     return sum(
         _collect_from(member.index, member.id, chain) for member in network.members() if member.connected
     )
+
+
+def collect_now_and_then() -> int:
+    """The same for a process whose gateway was opened just now: links take a moment."""
+    until = time.monotonic() + LINKS_WAIT
+    while time.monotonic() < until and not all(member.connected for member in gateway().members()):
+        time.sleep(0.1)
+    return collect_evidence()
 
 
 def suspicions() -> list[Suspicion]:
@@ -131,7 +145,9 @@ def _keep(told: Told, reporter: str, chain: Chain) -> bool:
 
 
 def _store(conviction: Conviction, content: bytes, reporter: str) -> bool:
-    if MemberEvidence.objects.filter(member=conviction.member).count() >= PER_MEMBER_MAX:
+    pieces = MemberEvidence.objects
+    kept = pieces.filter(epoch=conviction.epoch, member=conviction.member).count()
+    if kept >= PER_MEMBER_MAX or (kept >= AT_LEAST and pieces.count() >= PIECES_MAX):
         return False
     _row, is_new = MemberEvidence.objects.get_or_create(
         code=conviction.code,

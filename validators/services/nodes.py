@@ -14,9 +14,11 @@ from validators.services.errors import NodeNotRunning, NodeUnknown
 LEARNER_ID = "learner"
 
 
-def register_nodes(member_ids: Sequence[str], own: Sequence[str] | None = None) -> None:
-    """Make a row for each member that this platform runs (`own`, all by default) and for the learner;
-    keep what people wanted.
+def register_nodes(
+    member_ids: Sequence[str], own: Sequence[str] | None = None, made: Sequence[str] = ()
+) -> None:
+    """Make a row for each founding member that this platform runs (`own`, all by default) and for the
+    learner; keep what people wanted, and the rows of nodes that joined later (`made`).
 
     Called when the network starts, before any process runs: what the rows say about processes is
     of an earlier life and is cleared.
@@ -31,7 +33,7 @@ def register_nodes(member_ids: Sequence[str], own: Sequence[str] | None = None) 
         ManagedNode.objects.update_or_create(
             node_id=LEARNER_ID, defaults={"role": NodeRole.LEARNER, "position": len(member_ids)}
         )
-        ManagedNode.objects.exclude(node_id__in=[*managed, LEARNER_ID]).delete()
+        ManagedNode.objects.exclude(node_id__in=[*managed, *made, LEARNER_ID]).delete()
         ManagedNode.objects.update(
             status=NodeStatus.STOPPED,
             error="",

@@ -11,7 +11,10 @@ from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
 from validators.gateway.face import MemberView
 from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.node.kept_ports import kept_port
 from validators.node.keys import peer_id
+from validators.node.layout import ClusterFolder
+from validators.node.options import StartError
 from validators.processes.facts import lock_holder
 from validators.processes.folder import DataFolder
 from validators.services.errors import NodeUnknown
@@ -26,6 +29,8 @@ class MemberNode(msgspec.Struct, frozen=True):
     index: int
     host: str
     port: int
+    api_port: int
+    """Of its own API; 0 where this platform knows of none."""
     peer_id: str
     managed: ManagedNode | None
     view: MemberView | None
@@ -78,6 +83,7 @@ def list_members() -> list[MemberNode]:
             index=index,
             host=member.host,
             port=member.port,
+            api_port=_api_port(folder, managed.get(member.id)),
             peer_id=peer_id(member.public_key),
             managed=managed.get(member.id),
             view=view,
@@ -99,11 +105,20 @@ def find_member(node_id: str) -> MemberNode:
     raise NodeUnknown(node_id)
 
 
+def _api_port(folder: DataFolder, node: ManagedNode | None) -> int:
+    if node is None:
+        return 0
+    try:
+        return kept_port(ClusterFolder(folder.root).node(node.node_id), "api") or 0
+    except StartError:
+        return 0
+
+
 def _process(folder: DataFolder, node: ManagedNode | None) -> int | None:
     """The holder of the node's slot lock: the kernel knows at once when a process is dead."""
     if node is None or (node.host and node.host != socket.gethostname()):
         return None
     try:
-        return lock_holder(folder.slot_lock(node.node_id))
+        return lock_holder(folder.node_lock(node.node_id))
     except OSError:
         return None

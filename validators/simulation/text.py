@@ -23,7 +23,6 @@ __all__ = [
     "seconds",
     "seed_range",
     "summary",
-    "truth",
 ]
 
 UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9}
@@ -48,31 +47,16 @@ def nanoseconds(word: str) -> int:
     return round(sum(float(number) * UNITS[unit] for number, unit in parts))
 
 
-def seconds(word: str) -> int:
-    """Whole seconds of a duration; a bare number means seconds."""
-    if word.isdecimal():
-        return int(word)
+def seconds(word: str) -> float:
+    """Seconds of a duration, an int where they are whole."""
     duration = nanoseconds(word)
-    if duration % UNITS["s"]:
-        raise ArgumentTypeError(f"{word!r} is not a whole number of seconds")
-    return duration // UNITS["s"]
+    return duration / UNITS["s"] if duration % UNITS["s"] else duration // UNITS["s"]
 
 
-def milliseconds(word: str) -> int:
-    """Whole milliseconds of a duration; a bare number means milliseconds."""
-    if word.isdecimal():
-        return int(word)
+def milliseconds(word: str) -> float:
+    """Milliseconds of a duration, an int where they are whole."""
     duration = nanoseconds(word)
-    if duration % UNITS["ms"]:
-        raise ArgumentTypeError(f"{word!r} is not a whole number of milliseconds")
-    return duration // UNITS["ms"]
-
-
-def truth(word: str) -> bool:
-    """`true` or `false`, as in `-partitions=true`."""
-    if word.lower() not in ("true", "false", "1", "0"):
-        raise ArgumentTypeError(f"{word!r} is neither true nor false")
-    return word.lower() in ("true", "1")
+    return duration / UNITS["ms"] if duration % UNITS["ms"] else duration // UNITS["ms"]
 
 
 def seed_range(word: str) -> range:
@@ -115,8 +99,8 @@ def banner(options: Options, liars: dict[str, str]) -> Iterator[str]:
     yield f"Total Nodes: {options.nodes}"
     yield f"Byzantine Nodes: {options.byzantine_nodes}"
     yield f"Tickets: {options.tickets}"
-    yield f"Duration: {options.duration_seconds}s"
-    yield f"Network Latency: {options.latency_ms}ms"
+    yield f"Duration: {options.duration_seconds:g}s"
+    yield f"Network Latency: {options.latency_ms:g}ms"
     yield f"Packet Loss: {options.packet_loss_rate:.2%}"
     yield f"Network Partitions: {str(options.enable_partitions).lower()}"
     yield f"Crash Rate: {options.crash_rate:g}/s"
@@ -124,7 +108,7 @@ def banner(options: Options, liars: dict[str, str]) -> Iterator[str]:
     yield "Starting simulation..."
     for index, kind in enumerate(liars.values()):
         yield f"node-{index} is Byzantine: {kind}"
-    yield f"Initialized {options.nodes} nodes, quorum of the honest ones needed for each ticket"
+    yield f"Initialized {options.nodes} nodes; a ticket counts when a quorum of them holds it"
 
 
 def progress(total: int, current: int, rounds: int, succeeded: int, failed: int) -> str:
@@ -135,6 +119,7 @@ def progress(total: int, current: int, rounds: int, succeeded: int, failed: int)
 ENDS = {
     "all_processed": "All tickets processed",
     "timed_out": "Simulation timed out",
+    "interrupted": "Simulation interrupted",
     "violation": "Simulation stopped: a promise was broken",
 }
 

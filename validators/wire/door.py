@@ -49,6 +49,9 @@ _SMALL = frozenset(
     }
 )
 
+_NESTING = frozenset({m.ViewChange, m.NewView, m.Entries, m.SupplyFrames, m.Pong, m.Snapshot})
+"""Messages that hold statements (`_nested_frames`)."""
+
 
 class PeerError(Exception):
     """A frame that its sender should not have sent; `reason` is counted per peer."""
@@ -108,7 +111,7 @@ class Door:
         frame = inbound.frame
         if len(frame) > limits.FRAME_BYTES_MAX:
             raise PeerError(Reason.TOO_LARGE, f"a frame of {len(frame)} bytes")
-        envelope, message = _decode(frame)
+        envelope, message = self._decode(frame)
         kind = type(message)
         if kind in _SMALL and len(frame) - len(envelope.attachment) > limits.SMALL_FRAME_BYTES_MAX:
             raise PeerError(Reason.TOO_LARGE, f"a {kind.__name__} of {len(frame)} bytes")
@@ -130,7 +133,7 @@ class Door:
 
     def statement(self, peer: Peer, frame: bytes) -> Verified[Any]:
         """Decode and verify one signed frame (a receipt, a nested vote); raise PeerError."""
-        envelope, message = _decode(frame)
+        envelope, message = self._decode(frame)
         if type(message) not in m.STATEMENTS:
             raise PeerError(Reason.WRONG_KIND, f"{type(message).__name__} is no statement")
         return self._verified(peer, message, envelope, frame)
@@ -148,6 +151,12 @@ class Door:
         return VerifiedBatch(batch=batch, digest=digest, body=body, bundles=bundles)
 
     # --- one step each ---------------------------------------------------------------------------
+
+    def _decode(self, frame: bytes) -> tuple[Envelope, Any]:
+        try:
+            return decode_envelope(frame)
+        except canonical.CanonicalError as error:
+            raise PeerError(Reason.MALFORMED, str(error)) from error
 
     def _verified(self, peer: Peer, message: Any, envelope: Envelope, frame: bytes) -> Verified[Any]:
         kind = type(message)
@@ -209,11 +218,22 @@ class Door:
     def _nested(self, peer: Peer, message: Any) -> dict[bytes, Verified[Any]]:
         """Verify every statement inside; what is absent stays absent, never "skip the check".
 
-        All of them are counted before one signature is checked.
+        All of them are counted before one signature is checked, and before what is too much is decoded.
         """
         verified: dict[bytes, Verified[Any]] = {}
-        found = [(frame, expected, _decode(frame)) for frame, expected in _nested_frames(message)]
-        if sum(1 + _statements(inner) for _, _, (_, inner) in found) > self.statements_max:
+        if type(message) not in _NESTING:
+            return verified
+        frames = list(_nested_frames(message))
+        if not frames:
+            return verified
+        room = self.statements_max - len(frames)
+        found = []
+        for frame, expected in frames if room >= 0 else ():
+            envelope, inner = self._decode(frame)
+            found.append((frame, expected, (envelope, inner)))
+            if (room := room - _statements(inner)) < 0:
+                break
+        if room < 0:
             raise PeerError(Reason.TOO_LARGE, "too many statements in one message")
         for frame, expected, (envelope, inner) in found:
             if frame in verified:
@@ -230,7 +250,7 @@ class Door:
     def _request(self, frame: bytes, *, trusted: bool) -> VerifiedBundle:
         if len(frame) > limits.BUNDLE_FRAME_BYTES_MAX:
             raise PeerError(Reason.TOO_LARGE, f"a request of {len(frame)} bytes")
-        envelope, message = _decode(frame)
+        envelope, message = self._decode(frame)
         if type(message) is not m.Bundle:
             raise PeerError(Reason.BAD_BATCH, f"{type(message).__name__} is no request")
         if trusted:
@@ -276,16 +296,9 @@ def _check_request_form(envelope: Envelope) -> None:
         raise PeerError(Reason.BAD_SIGNATURE, f"a signature of {len(envelope.signature)} bytes")
 
 
-def _decode(frame: bytes) -> tuple[Envelope, Any]:
-    try:
-        return decode_envelope(frame)
-    except canonical.CanonicalError as error:
-        raise PeerError(Reason.MALFORMED, str(error)) from error
-
-
 def _statements(message: Any) -> int:
     """How many statements a message carries directly."""
-    return sum(1 for _ in _nested_frames(message))
+    return sum(1 for _ in _nested_frames(message)) if type(message) in _NESTING else 0
 
 
 def _nested_frames(message: Any) -> Iterable[tuple[bytes, type[Any] | None]]:

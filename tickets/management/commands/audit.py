@@ -13,7 +13,7 @@ from tickets.proof import Chain, ProofError, evidence_json, read_chain, unwrap
 from tickets.proof.audit import Audit, Fork, find_forks
 from tickets.proof.evidence import Conviction
 from tickets.proof.files import CHAIN
-from validators.ledger.archive import ArchiveError, LedgerArchive
+from validators.ledger.archive import ArchiveError, open_archives
 
 EXIT_FORKED = 1
 EXIT_UNREADABLE = 2
@@ -23,7 +23,7 @@ Culprits = dict[str, list[tuple[Conviction, bytes]]]
 
 class Command(BaseCommand):
     help = (
-        "Compare ledgers (SQLite files, or folders that hold one) of one cluster and name the members whom "
+        "Compare ledgers of one cluster and name the members whom "
         "their own signatures convict. Exit codes: 0 no fork, nobody convicted; 1 otherwise; 2 a file cannot "
         "be read or written."
     )
@@ -31,7 +31,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "ledgers", nargs="+", type=Path, metavar="LEDGER", help="of a node that is stopped or runs"
+            "ledgers",
+            nargs="+",
+            metavar="LEDGER",
+            help="of a node that is stopped or runs: an SQLite file, a folder that holds one, or "
+            "postgresql://...[?schema=NAME] (without a name: every ledger of the cluster in that database)",
         )
         parser.add_argument("--genesis", type=Path, required=True, metavar="CHAIN", help="the epoch chain")
         parser.add_argument("--out", type=Path, help="folder for the files of evidence, one a conviction")
@@ -40,8 +44,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         try:
             chain = read_chain(unwrap(CHAIN, options["genesis"].read_bytes()))
-            archives = [LedgerArchive(path, chain.cluster) for path in options["ledgers"]]
-            forks = find_forks({str(archive.path): archive.entry_hashes() for archive in archives})
+            archives = [each for place in options["ledgers"] for each in open_archives(place, chain.cluster)]
+            forks = find_forks({archive.name: archive.entry_hashes() for archive in archives})
             audit = Audit(chain)
             for archive in archives:
                 audit.add(archive.frames(first=min((fork.sequence for fork in forks), default=0)))

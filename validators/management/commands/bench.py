@@ -29,8 +29,30 @@ class Command(BaseCommand):
             "--scale", type=float, default=1.0, help="length of each run; 0.1 is a quick look (default: 1)"
         )
 
+        parser.add_argument(
+            "--only",
+            choices=("rates", "rejoin", "contract"),
+            default="rates",
+            help="rates (default): operations a second and latency; rejoin: a member comes back under load; "
+            "contract: 200 validates by 10 clients over the REST of four validators (X43)",
+        )
+        parser.add_argument(
+            "--behind", type=int, default=100_000, help="rejoin: sequences it missed (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--tickets",
+            type=int,
+            default=1_000_000,
+            help="rejoin: tickets in the state when its ledger is deleted (default: %(default)s)",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it."""
-        from benchmarks.network import main
+        from benchmarks import contract, network, rejoin
 
-        main(options["output"], tuple(options["nodes"]), options["scale"])
+        if options["only"] == "contract":
+            contract.main(options["output"])
+        elif options["only"] == "rejoin":
+            rejoin.main(options["output"], options["behind"], options["tickets"])
+        else:
+            network.main(options["output"], tuple(options["nodes"]), options["scale"])

@@ -1,26 +1,54 @@
-"""`manage.py members show | prepare | enlist | add | remove | replace | rotate | commit`."""
+"""`manage.py members show | prepare | enlist | add | remove | replace | next-key | rotate | parameters |
+changes | cancel`."""
 
 from __future__ import annotations
 
+import base64
+import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from tickets.machine import REASONS
-from validators import canonical, quorum
+from tickets.machine import reasons
+from tickets.services import network
+from validators import quorum
 from validators.ceremony import open_genesis
-from validators.consensus.membership import Alive, Change
 from validators.gateway.client import Gateway
-from validators.gateway.membership import ChangeRefused, enlist, forecast, gather_words, reconfigure
-from validators.genesis import GenesisError, Member
-from validators.link import KeyFileError, ensure_seed, public_key_of, read_seed, write_private
+from validators.gateway.face import GatewayFace
+from validators.gateway.membership import gather_words
+from validators.genesis import GenesisError
+from validators.link import KeyFileError, ensure_seed, public_key_of, read_seed
 from validators.management.teaching import TeachingCommand
-from validators.node.keys import peer_id, public_key_of_peer_id
+from validators.models import MembershipChange
+from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
+from validators.node.provision import make_newcomer
+from validators.services import changes
+from validators.services.errors import ServiceError
+from validators.services.membership import (
+    Preview,
+    Wish,
+    change_of,
+    check_wish,
+    incoming_keys,
+    order,
+    preview,
+    read_word,
+)
+from validators.services.principals import add_principal, read_key
 
 __all__ = ["Command"]
+
+SHOWN_CHANGES = 20
+CANCEL_WAIT = 5.0
+LOOK_INTERVAL = 0.2
+ACTOR = "operator"
+"""Whom the log names for what is asked on the command line."""
 
 TEACH = """\
 Change who the members are. One change at a time; a newcomer follows first, then it votes.
@@ -36,6 +64,16 @@ Change who the members are. One change at a time; a newcomer follows first, then
   one for another      manage.py members replace n2 n5 PEER-ID --host HOST --port PORT --word alive.bin
   a new key            on the host of n2   manage.py members next-key --data-dir ./data --id n2
                        an administrator    manage.py members rotate n2 PEER-ID
+
+  parameters         manage.py members parameters view_timeout=900000
+
+Under `make up` the platform makes nodes and keys itself: leave PEER-ID out.
+
+  a new member       manage.py members add n5
+  one for another    manage.py members replace n2 n5
+  a new key          manage.py members rotate n2
+  what was asked     manage.py members changes
+  take one back      manage.py members cancel 7     until it is sent to the cluster, then no more
 
 Each change first shows what the cluster survives before and after it, and asks; --yes answers.
 """
@@ -61,13 +99,21 @@ class Command(TeachingCommand):
                 verb.add_argument("leaves", metavar="ID", help="the member")
             if name in ("enlist", "add", "replace"):
                 verb.add_argument("newcomer", metavar="NEW-ID")
-            if name in ("enlist", "add", "replace", "rotate"):
+            if name == "enlist":
                 verb.add_argument("peer_id", metavar="PEER-ID", help="as its host printed it")
+            if name in ("add", "replace", "rotate"):
+                verb.add_argument(
+                    "peer_id", metavar="PEER-ID", nargs="?", help="none: the platform makes the key"
+                )
             if name in ("add", "replace"):
-                verb.add_argument("--host", required=True)
-                verb.add_argument("--port", type=int, required=True)
-                verb.add_argument("--word", type=Path, required=True, help="the newcomer's word of life")
-            if name in ("add", "remove", "replace", "rotate"):
+                verb.add_argument("--host")
+                verb.add_argument("--port", type=int)
+                verb.add_argument("--word", type=Path, help="the newcomer's word of life")
+            if name == "parameters":
+                verb.add_argument("set", metavar="NAME=NUMBER", nargs="+")
+            if name == "cancel":
+                verb.add_argument("number", metavar="NUMBER", type=int, help="as `changes` lists it")
+            if name in ("add", "remove", "replace", "rotate", "parameters"):
                 verb.add_argument("--yes", action="store_true", help="do not ask")
             if name == "remove":
                 verb.add_argument("--allow-small", action="store_true", help="even below four members")
@@ -76,7 +122,7 @@ class Command(TeachingCommand):
         """Dispatch."""
         try:
             getattr(self, "_" + options["verb"].replace("-", "_"))(options)
-        except (OSError, ValueError, KeyFileError, GenesisError) as error:
+        except (OSError, ValueError, KeyFileError, GenesisError, ServiceError) as error:
             raise CommandError(str(error)) from error
 
     # --- on a node's own host ------------------------------------------------------------------------
@@ -85,11 +131,7 @@ class Command(TeachingCommand):
         data = options["genesis"].read_bytes()
         open_genesis(data)
         node = ClusterFolder(options["data_dir"]).node(options["id"])
-        node.create()
-        key = public_key_of(ensure_seed(node.key))
-        if not node.genesis.exists():
-            write_private(node.genesis, data)
-        self.stdout.write(peer_id(key))
+        self.stdout.write(peer_id(make_newcomer(node, data)))
 
     def _next_key(self, options: dict[str, Any]) -> None:
         node = ClusterFolder(options["data_dir"]).node(options["id"])
@@ -106,64 +148,122 @@ class Command(TeachingCommand):
             self.stdout.write(quorum.describe(len(now.members)))
             for member in now.members:
                 self.stdout.write(f"{member.id}  {member.host}:{member.port}  {peer_id(member.public_key)}")
+            for name in now.parameters.__struct_fields__:
+                self.stdout.write(f"{name} = {getattr(now.parameters, name)}")
 
     def _enlist(self, options: dict[str, Any]) -> None:
-        with self._gateway(options) as gateway:
-            code = enlist(gateway, options["newcomer"], public_key_of_peer_id(options["peer_id"]))
-        if code != "ok":
-            raise CommandError(REASONS[code].sentence if code in REASONS else code)
+        key = read_key(options["peer_id"])
+        with self._gateway(options):
+            add_principal(options["newcomer"], key, (), actor=ACTOR)
         self.stdout.write(f"{options['newcomer']} may follow now.")
 
     def _add(self, options: dict[str, Any]) -> None:
-        self._change(options, joins=(_newcomer(options),), word=options["word"])
+        self._change(options, _newcomer("add", options))
 
     def _replace(self, options: dict[str, Any]) -> None:
-        self._change(options, leaves=options["leaves"], joins=(_newcomer(options),), word=options["word"])
+        self._change(options, _newcomer("replace", options))
 
     def _remove(self, options: dict[str, Any]) -> None:
-        self._change(options, leaves=options["leaves"], allow_small=options["allow_small"])
+        small = options["allow_small"]
+        self._change(options, Wish(change="remove", node_id=options["leaves"], allow_small=small))
 
     def _rotate(self, options: dict[str, Any]) -> None:
-        self._change(options, leaves=options["leaves"], key=public_key_of_peer_id(options["peer_id"]))
+        wish = Wish(change="rotate", node_id=options["leaves"], peer_id=options["peer_id"] or "")
+        self._change(options, wish)
 
-    def _change(
-        self,
-        options: dict[str, Any],
-        *,
-        leaves: str = "",
-        joins: tuple[Member, ...] = (),
-        key: bytes = b"",
-        word: Path | None = None,
-        allow_small: bool = False,
-    ) -> None:
-        with self._gateway(options) as gateway:
-            words = gather_words(gateway, without="" if key else leaves)
-            now = gateway.present
-            if key:
-                place = now.find(leaves)
-                if place is None:
-                    raise CommandError(REASONS["member_not_found"].sentence)
-                same = now.members[place]
-                joins = (Member(id=same.id, public_key=key, host=same.host, port=same.port),)
-            if word is not None:
-                words.append(canonical.decode(Alive, word.read_bytes()))
-            change = Change(
-                epoch=now.epoch, leaves=leaves, joins=joins, allow_small=allow_small, alive=tuple(words)
+    def _parameters(self, options: dict[str, Any]) -> None:
+        named = dict(text.partition("=")[::2] for text in options["set"])
+        try:
+            wanted = {name: int(value) for name, value in named.items()}
+        except ValueError as error:
+            raise CommandError("write each parameter as NAME=NUMBER") from error
+        self._change(options, Wish(change="parameters", parameters=wanted))
+
+    def _changes(self, options: dict[str, Any]) -> None:
+        self._must_be_platforms(options)
+        for row in MembershipChange.objects.all()[:SHOWN_CHANGES]:
+            self.stdout.write(f"{row.pk}  {row}  {row.state}  {row.sentence}".rstrip())
+
+    def _cancel(self, options: dict[str, Any]) -> None:
+        self._must_be_platforms(options)
+        row = changes.cancel(options["number"])
+        until = time.monotonic() + CANCEL_WAIT
+        while not row.finished and time.monotonic() < until:
+            row = changes.wait(row, LOOK_INTERVAL)
+        self.stdout.write(row.sentence if row.finished else f"{row} will be taken back when `make up` runs.")
+
+    def _must_be_platforms(self, options: dict[str, Any]) -> None:
+        if not _is_platforms(options):
+            raise CommandError("this is not the data folder of a platform: changes are kept by one")
+
+    def _change(self, options: dict[str, Any], wish: Wish) -> None:
+        """Show what it means, ask, have it ordered, wait for its epoch."""
+        if wish.own and not _is_platforms(options):
+            raise CommandError(
+                "PEER-ID is required: this is not the data folder of a platform that could make it"
             )
-            before, after = forecast(now, change)
-            self.stdout.write(f"now    {before}\nafter  {after}")
+        if wish.change in ("add", "replace") and wish.peer_id and not wish.word:
+            raise CommandError("--word is required: the newcomer's identity/alive.bin")
+        with self._gateway(options) as gateway:
+            check_wish(wish)
+            keys = {} if wish.own else incoming_keys(wish)
+            words = gather_words(gateway, without=wish.leaving, keys=keys)
+            now = gateway.present
+            expected = preview(now, wish)
+            if expected.code:
+                raise CommandError(expected.sentence)
+            self._foretell(expected)
             if not options["yes"] and input("Change it? [y/N] ").strip().lower() != "y":
                 raise CommandError("nothing was changed")
-            try:
-                following = reconfigure(gateway, change)
-            except ChangeRefused as refused:
-                known = REASONS.get(refused.code)
-                raise CommandError(refused.code if known is None else known.sentence) from refused
-            self.stdout.write(f"epoch {following.epoch} has begun, after sequence {following.after}.")
+            if wish.own:
+                self._through_platform(wish)
+                return
+            if wish.word:
+                words.append(read_word(wish.word))
+            began = order(change_of(now, wish, words=tuple(words)), actor=ACTOR)
+            self.stdout.write(f"epoch {began.epoch} has begun, after sequence {began.sequence}.")
 
-    def _gateway(self, options: dict[str, Any]) -> Gateway:
+    def _foretell(self, expected: Preview) -> None:
+        self.stdout.write(f"now    {expected.before.sentence}\nafter  {expected.after.sentence}")
+        for seat in expected.seats:
+            if seat.what != "stays":
+                who = (
+                    seat.before
+                    if seat.before == seat.after
+                    else f"{seat.before or '-'} > {seat.after or '-'}"
+                )
+                self.stdout.write(f"seat {seat.index}  {who}  {seat.what}")
+        for name, (before, after) in expected.parameters.items():
+            self.stdout.write(f"{name}  {before} > {after}")
+
+    def _through_platform(self, wish: Wish) -> None:
+        """Nobody named a key: `make up` on this data folder makes the node or its key, and runs it."""
+        row = changes.ask(wish, actor=ACTOR)
+        said = ""
+        while not row.finished:
+            row = changes.wait(row, 0.5)
+            if row.sentence != said:
+                said = row.sentence
+                self.stdout.write(said)
+        if row.code != reasons.OK:
+            raise CommandError(row.sentence)
+
+    @contextmanager
+    def _gateway(self, options: dict[str, Any]) -> Iterator[GatewayFace]:
+        """The services' gateway is that of the named folder; the platform's own where that is its folder."""
+        if _is_platforms(options):
+            try:
+                yield network.gateway()
+            finally:
+                network.close()
+            return
         folder = ClusterFolder(options["data_dir"])
-        return Gateway.open(folder.genesis, folder.gateway_key)
+        with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
+            network.use(gateway)
+            try:
+                yield gateway
+            finally:
+                network.use(None)
 
 
 VERBS = {
@@ -175,13 +275,25 @@ VERBS = {
     "replace": "a follower in the place of a member",
     "next-key": "on a member's host: make its next key",
     "rotate": "begin an epoch with a member's next key",
+    "parameters": "begin an epoch with other parameters",
+    "changes": "what was asked of this platform, the newest first",
+    "cancel": "take a change back that was not sent yet",
 }
 
 
-def _newcomer(options: dict[str, Any]) -> Member:
-    return Member(
-        id=options["newcomer"],
-        public_key=public_key_of_peer_id(options["peer_id"]),
-        host=options["host"],
-        port=options["port"],
+def _is_platforms(options: dict[str, Any]) -> bool:
+    """Whether the named folder is the one whose platform this process belongs to (DTVN_DATA)."""
+    return bool(options["data_dir"].resolve() == Path(settings.DATA).resolve())
+
+
+def _newcomer(change: Literal["add", "replace"], options: dict[str, Any]) -> Wish:
+    word = options["word"]
+    return Wish(
+        change=change,
+        node_id=options["newcomer"],
+        replaces=options.get("leaves") or "",
+        peer_id=options["peer_id"] or "",
+        host=options["host"] or "",
+        port=options["port"] or 0,
+        word="" if word is None else base64.b64encode(word.read_bytes()).decode(),
     )

@@ -6,14 +6,16 @@
     shrink    what of a failing seed is needed to fail
     mutants   plant every bug there is a switch for, and see who catches it
 
-Flags may be written with one dash or two. Exit status: 0 nothing broke a promise, 1 something did, 2 the
-command line is wrong.
+Flags are Go's: `-flag value`, `-flag=value`, one dash or two. Exit status: 0 nothing broke a promise (out of
+time and interrupted included), 1 something did or there are more liars than the nodes tolerate, 2 the command
+line is wrong.
 """
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
-from collections.abc import Iterable
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -22,16 +24,19 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from simulator.adversary import ADVERSARIES
 from simulator.campaign import Cut, Task, run
 from simulator.mutants import MUTANTS
-from simulator.options import OptionError, Options, check
+from simulator.options import COMMAND_LIMITS, OptionError, Options, check
 from simulator.plain import PlainRun
 from simulator.shrinking import shrink
 from simulator.tracing import Teller, Tracer
 from simulator.worlds import WORLDS
+from validators.node.flags import GoFlags
 from validators.simulation import batch, text
 
 __all__ = ["Command"]
 
+RUN_EPILOG = "other verbs: campaign, replay, shrink, mutants; `simulator VERB -h` tells their flags"
 VERBS = ("run", "campaign", "replay", "shrink", "mutants")
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 PLAIN = "plain"
 """World of `run` without a world: a cluster by flags."""
 CLUSTER_FLAGS = {
@@ -41,7 +46,7 @@ CLUSTER_FLAGS = {
     "duration": "duration_seconds",
     "latency": "latency_ms",
     "packet_loss": "packet_loss_rate",
-    "partitions": "enable_partitions",
+    "partition": "enable_partitions",
     "adversary": "adversary",
     "crash_rate": "crash_rate",
 }
@@ -59,54 +64,60 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """As always, but for the verb, which may be left out."""
-        if len(argv) < 3 or (argv[2] not in VERBS and argv[2] not in ("-h", "--help")):
+        if len(argv) < 3 or argv[2] not in VERBS:
             argv = [*argv[:2], "run", *argv[2:]]
         super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:
         """A parser for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=Words)
-        self._add_run(verbs.add_parser("run", help="a cluster by flags, or one seed of a named world"))
+        self._add_run(
+            verbs.add_parser(
+                "run", help="a cluster by flags, or one seed of a named world", epilog=RUN_EPILOG
+            )
+        )
         many = verbs.add_parser("campaign", help="play a range of seeds")
-        many.flag("seeds", type=text.seed_range, required=True, metavar="A:B", help="B is left out")
-        many.flag("jobs", type=text.jobs, default=1, help=f"processes, 1 to {text.JOBS_MAX} (default 1)")
-        many.flag("world", choices=sorted(WORLDS), default="random")
-        many.flag("probes", action="store_true", help="list every probe with its hits and first seed")
+        many.option("seeds", type=text.seed_range, required=True, metavar="A:B", help="B is left out")
+        many.option("jobs", type=text.jobs, default=1, help=f"processes, 1 to {text.JOBS_MAX} (default 1)")
+        many.option("world", choices=sorted(WORLDS), default="random")
+        many.switch("probes", help="list every probe with its hits and first seed")
         again = verbs.add_parser("replay", help="one seed, told line by line")
-        again.flag("trace", metavar="FILE", help="write every event there, one JSON array a line")
-        again.flag("from-ms", type=int, default=0, help="tell nothing before this virtual time")
-        again.flag("quiet", action="store_true", help="tell nothing, only write the trace")
+        again.option("trace", metavar="FILE", help="write every event there, one JSON array a line")
+        again.option("from-ms", type=int, default=0, help="tell nothing before this virtual time")
+        again.switch("quiet", help="tell nothing, only write the trace")
         less = verbs.add_parser("shrink", help="what of a failing seed is needed to fail")
         for one in (again, less):
             self._add_task(one)
         bugs = verbs.add_parser("mutants", help="plant bugs and see who catches them")
-        bugs.flag("jobs", type=text.jobs, default=2, help=f"processes, 1 to {text.JOBS_MAX} (default 2)")
-        bugs.flag("only", action="append", default=[], metavar="NAME", help="this one only; may be repeated")
+        bugs.option("jobs", type=text.jobs, default=2, help=f"processes, 1 to {text.JOBS_MAX} (default 2)")
+        bugs.option(
+            "only", action="append", default=[], metavar="NAME", help="this one only; may be repeated"
+        )
         for one in (many, less, bugs):
-            one.flag("json", action="store_true", help="one JSON object and nothing else")
+            one.switch("json", help="one JSON object and nothing else")
 
     def _add_run(self, one: Words) -> None:
         usual = Options()
-        one.flag("nodes", type=int, help=f"default {usual.nodes}")
-        one.flag("byzantine", type=int, help="liars, the first nodes")
-        one.flag("tickets", type=int, help=f"default {usual.tickets}")
-        one.flag("duration", type=text.seconds, help=f"virtual, as 2m (default {usual.duration_seconds}s)")
-        one.flag("latency", type=text.milliseconds, help=f"one way (default {usual.latency_ms}ms)")
-        one.flag("packet-loss", type=float, help=f"0 to 0.5 (default {usual.packet_loss_rate})")
-        one.flag("partitions", nargs="?", type=text.truth, const=True)
-        one.flag("adversary", metavar="KIND", help=", ".join(ADVERSARIES))
-        one.flag("crash-rate", type=float, help="crashes a virtual second, 0 to 10")
-        one.flag("json", action="store_true", help="one JSON object and nothing else")
+        one.option("nodes", type=int, help=f"default {usual.nodes}")
+        one.option("byzantine", type=int, help="liars, the first nodes")
+        one.option("tickets", type=int, help=f"default {usual.tickets}")
+        one.option("duration", type=text.seconds, help=f"virtual, as 2m (default {usual.duration_seconds}s)")
+        one.option("latency", type=text.milliseconds, help=f"one way (default {usual.latency_ms}ms)")
+        one.option("packet-loss", type=float, help=f"0 to 1 (default {usual.packet_loss_rate})")
+        one.switch("partition", default=None, help="cut a third of the nodes off now and then")
+        one.option("adversary", metavar="KIND", help=", ".join(ADVERSARIES))
+        one.option("crash-rate", type=float, help="crashes a virtual second, 0 to 10")
+        one.switch("json", help="one JSON object and nothing else")
         self._add_task(one, usual=PLAIN)
 
     @staticmethod
     def _add_task(one: Words, usual: str = "random") -> None:
-        one.flag("seed", type=int, default=1, help="the same seed gives the same run")
-        one.flag("world", choices=[*([PLAIN] if usual == PLAIN else []), *sorted(WORLDS)], default=None)
-        one.flag("mutant", choices=sorted(MUTANTS), default="", metavar="NAME", help="plant this bug")
+        one.option("seed", type=int, default=1, help="the same seed gives the same run")
+        one.option("world", choices=[*([PLAIN] if usual == PLAIN else []), *sorted(WORLDS)], default=None)
+        one.option("mutant", choices=sorted(MUTANTS), default="", metavar="NAME", help="plant this bug")
         for name in ("faults", "calls", "liars"):
-            one.flag(f"without-{name}", type=text.numbers, default=frozenset(), metavar="1,4-9")
-        one.flag("stop-after", type=text.nanoseconds, default=0, help="end the safety phase, as 2500ms")
+            one.option(f"without-{name}", type=text.numbers, default=frozenset(), metavar="1,4-9")
+        one.option("stop-after", type=text.nanoseconds, default=0, help="end the safety phase, as 2500ms")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
@@ -132,15 +143,20 @@ class Command(BaseCommand):
     def _run_plain(self, options: dict[str, Any]) -> None:
         refuse((flag for flag in CUT_FLAGS if options[flag]), "is for a named world or a mutant")
         given = {field: options[flag] for flag, field in CLUSTER_FLAGS.items() if options[flag] is not None}
-        try:
-            asked = check(Options(seed=options["seed"], **given))
-        except OptionError as error:
-            raise CommandError(str(error), returncode=2) from error
         say = (lambda _line: None) if options["json"] else self._say
+        wanted = Options(seed=options["seed"], **given)
+        try:
+            asked = check(wanted, COMMAND_LIMITS)
+        except OptionError as error:
+            if error.field != "byzantine_nodes" or wanted.byzantine_nodes < 0:
+                raise CommandError(str(error), returncode=2) from error
+            say(f"Error: {error}")  # the seed's own answer: on stdout, and 1 (C47)
+            raise CommandError(str(error), returncode=1) from error
         one = PlainRun(asked, lambda *numbers: say(text.progress(asked.tickets, *numbers)))
-        for line in text.banner(asked, one.liars):
-            say(line)
-        results = one.run()
+        with interruptible(one):
+            for line in text.banner(asked, one.liars):
+                say(line)
+            results = one.run()
         for line in text.results(results):
             say(line)
         if options["json"]:
@@ -214,12 +230,30 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-class Words(ArgumentParser):
-    """A verb's parser: each flag with one dash and with two."""
+class Words(GoFlags):
+    """A verb's parser."""
 
-    def flag(self, name: str, **options: Any) -> None:
+    def option(self, name: str, **options: Any) -> None:
         """Add `-name` and `--name`."""
         self.add_argument(f"-{name}", f"--{name}", dest=name.replace("-", "_"), **options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What is no flag of this verb ends here, with this verb's usage."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"no such flag: {unknown[0]}")
+        return found, unknown
+
+
+@contextmanager
+def interruptible(one: PlainRun) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run early; what was found is told all the same."""
+    before = {number: signal.signal(number, lambda *_: one.stop()) for number in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def refuse(given: Iterable[str], why: str) -> None:

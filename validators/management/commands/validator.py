@@ -39,8 +39,8 @@ examples:
     manage.py validator -dev-keys -total-nodes 1
   four nodes on this machine, one terminal each (k = 0, 1, 2, 3)
     manage.py validator -dev-keys -id nodek
-  the same with ports of your own: each node is told the others
-    manage.py validator -dev-keys -id node0 -port 5000 -bootstrap /ip4/127.0.0.1/tcp/5001/p2p/PEER-ID,...
+  the same with ports of your own: one member that knows the others is enough
+    manage.py validator -dev-keys -id node1 -port 5001 -bootstrap /ip4/127.0.0.1/tcp/5000/p2p/PEER-ID
   a node of the network that `make up` made (stop it there first)
     manage.py validator -data-dir ./data -id node0
 
@@ -104,6 +104,8 @@ class Command(BaseCommand):
             )
         except UsageError as error:
             print(error, file=sys.stderr)  # noqa: T201 - to the person at the terminal
+            if str(error).startswith("-"):  # a flag; a variable or a file is not explained by flags
+                flags().print_usage_on_stderr()
             return 2
         except StartError as error:
             print(error, file=sys.stderr)  # noqa: T201 - to the person at the terminal

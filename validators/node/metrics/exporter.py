@@ -1,4 +1,4 @@
-"""Between the loop and the server: the loop publishes a snapshot, whoever scrapes gets a page made of it."""
+"""Between the loop and the server: whoever scrapes has the loop publish a snapshot, and gets a page of it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,35 @@ from validators.node.watcher import line
 if TYPE_CHECKING:
     from validators.node.build import Node
 
-__all__ = ["Exporter"]
+__all__ = ["Exporter", "shown_host"]
 
 RETRY_NS = 10_000_000_000
 """Between two tries to listen on a port that somebody else has."""
 
-FRESH_FOR = 0.5
-"""Seconds for which one page is everybody's answer."""
+SNAPSHOT_SPACE_NS = 100_000_000
+"""Between two snapshots that are taken because somebody asks: many scrapers cost no more than one."""
+FRESH_PATIENCE = 0.5
+"""Seconds that a scrape waits for figures as of now; a loop that is held up longer is shown as it was."""
 
 
 class Exporter:
     """The metrics of one node. `publish` is the loop's; `page` runs in the server's threads."""
 
-    def __init__(self, options: MetricsOptions | None, logger: logging.Logger) -> None:
-        """Listen; raise StartError when somebody else has a port that this node was told to take. None:
-        nobody asks for metrics, and nothing is gathered."""
+    def __init__(
+        self, options: MetricsOptions | None, logger: logging.Logger, api: ApiFigures | None = None
+    ) -> None:
+        """Listen; raise StartError when somebody else has a port that this node was told to take. No
+        options: nobody asks for metrics, and nothing is gathered. `api`: what the node's own API counts."""
         self._options = options
-        self.api = ApiFigures()
+        self.api = api or ApiFigures()
         self._logger = logger
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._page = Page()
-        self._rendered = (0.0, b"")
+        self._rendered = (0, b"")
+        """When (monotonic nanoseconds), and the page."""
+        self._asked_at = 0
+        self._published = threading.Condition()
         self._tried_at = 0
         self._server: MetricsServer | None = None
         self._disk: DiskWatch | None = None
@@ -53,23 +60,44 @@ class Exporter:
         return self._server.address if self._server is not None else None
 
     def publish(self, node: Node) -> None:
-        """Show how the node is now: called by the loop at most once a second."""
+        """Show how the node is now: called by the loop, once a second and when somebody asks."""
         if self._options is None:
             return
         if self._disk is None:
             self._disk = DiskWatch(node.ledger.location.folder)
-        self._snapshot = take(node)
+        snapshot = take(node)
+        with self._published:
+            self._snapshot = snapshot
+            self._published.notify_all()
         if self._server is None and time.monotonic_ns() - self._tried_at >= RETRY_NS:
             self._listen()
 
+    def wanted(self) -> bool:
+        """Whether somebody asks for newer figures; the loop asks at every turn."""
+        snapshot = self._snapshot
+        return (
+            snapshot is not None
+            and self._asked_at > snapshot.taken_at
+            and time.monotonic_ns() - snapshot.taken_at >= SNAPSHOT_SPACE_NS
+        )
+
     def page(self) -> bytes:
-        """The newest figures as text; concurrent askers share one page."""
+        """The figures as of now as text; concurrent askers share one page."""
+        asked_at = time.monotonic_ns()
+        with self._published:
+            self._asked_at = asked_at
+            self._published.wait_for(lambda: self._is_newer(asked_at), FRESH_PATIENCE)
         with self._lock:
             made_at, content = self._rendered
-            if not content or time.monotonic() - made_at > FRESH_FOR:
+            if made_at < asked_at:
+                made_at = time.monotonic_ns()
                 content = self._page.render(self._values())
-                self._rendered = (time.monotonic(), content)
+                self._rendered = (made_at, content)
             return content
+
+    def _is_newer(self, asked_at: int) -> bool:
+        """Nothing is waited for before the node's first figures."""
+        return self._snapshot is None or self._snapshot.taken_at >= asked_at
 
     def close(self) -> None:
         """Stop serving."""
@@ -105,8 +133,9 @@ class Exporter:
             self._complained = True
             return
         host, port = self._server.address
-        self._logger.info("%s", line("metrics", {"url": f"http://{_shown(host)}:{port}/metrics"}))
+        self._logger.info("%s", line("metrics", {"url": f"http://{shown_host(host)}:{port}/metrics"}))
 
 
-def _shown(host: str) -> str:
+def shown_host(host: str) -> str:
+    """A host as it stands in a URL."""
     return f"[{host}]" if ":" in host else host

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from tickets.machine.reasons import MALFORMED
+from tickets.machine.reasons import MALFORMED, tally
 from validators import quorum
 from validators.consensus.effects import EntryRecord, Executed, Note, Record, SlotRecord
 from validators.node.metrics.names import COUNTS, SECONDS
@@ -95,15 +95,12 @@ class Figures:
         """See ports.Watcher: only what was executed counts here."""
         if not isinstance(note, Executed):
             return
-        count = 0
-        for bundle, _first, outcomes in note.bundles:
-            count += len(outcomes)
-            for operation, outcome in zip(bundle.operations, outcomes, strict=True):
-                key = (operation.kind if outcome.code != MALFORMED else MALFORMED, outcome.code)
-                if key not in self.operations and len(self.operations) >= OUTCOMES_MAX:
-                    key = (MALFORMED, outcome.code)
-                self.operations[key] += 1
-        self.batches.add(count)
+        found = tally(note.bundles)
+        for key, number in found.items():
+            if key not in self.operations and len(self.operations) >= OUTCOMES_MAX:
+                key = (MALFORMED, key[1])
+            self.operations[key] += number
+        self.batches.add(found.total())
 
     def stored(self, operation: str, began: int) -> None:
         """A call of the ledger that began at `began` (monotonic nanoseconds) ended now."""

@@ -1,7 +1,8 @@
 """A small HTTP server in threads of its own: GET /metrics, and nothing else.
 
 Threads are few, and whoever is slow loses his connection: a scraper can take nothing from the node but a
-moment of the interpreter.
+moment of the interpreter. Connections that have asked nothing make room for new ones, so that whoever opens
+many and says nothing keeps nobody out.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,10 +22,13 @@ __all__ = ["MetricsServer"]
 
 PATH = "/metrics"
 PATIENCE = 5.0
-"""Seconds that a client may take to ask or to read."""
+"""Seconds that a client may take to ask, and again to read, however it divides them."""
 
 CLIENTS_MAX = 8
-"""Connections served at once; further ones are closed."""
+"""Connections served at once. For one more the oldest that has asked nothing yet is closed; if all have, it
+is closed itself."""
+SWEEP = 0.5
+"""Seconds between two looks for connections that took too long."""
 
 
 class MetricsServer:
@@ -32,7 +37,10 @@ class MetricsServer:
     def __init__(self, address: tuple[str, int], page: Callable[[], bytes]) -> None:
         self._server = _Server(address, page)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="metrics", daemon=True
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": SWEEP / 2},
+            name="metrics",
+            daemon=True,
         )
         self._thread.start()
 
@@ -49,29 +57,76 @@ class MetricsServer:
         self._thread.join(PATIENCE)
 
 
+class _Served:
+    """A connection that is being served."""
+
+    def __init__(self) -> None:
+        self.since = time.monotonic()
+        """When it began, or had asked."""
+        self.asked = False
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 16
+    request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], page: Callable[[], bytes]) -> None:
         self.page = page
-        self._free = threading.BoundedSemaphore(CLIENTS_MAX)
+        self._served: dict[socket.socket, _Served] = {}
+        """In the order of arrival."""
+        self._lock = threading.Lock()
+        self._swept = 0.0
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
+        with self._lock:
+            admitted = len(self._served) < CLIENTS_MAX or self._make_room()
+            if admitted:
+                self._served[request] = _Served()
+        if admitted:
+            super().process_request(request, client_address)
+        else:
             self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            with self._lock:
+                self._served.pop(request, None)
+
+    def on_asked(self, request: socket.socket) -> None:
+        """A whole request was read from this connection."""
+        with self._lock:
+            if (served := self._served.get(request)) is not None:
+                served.asked, served.since = True, time.monotonic()
+
+    def service_actions(self) -> None:
+        """Between two connections: end those that dribble. A limit for each piece would never end them."""
+        now = time.monotonic()
+        if now - self._swept < SWEEP:
+            return
+        self._swept = now
+        with self._lock:
+            for request, served in list(self._served.items()):
+                if now - served.since > PATIENCE:
+                    self._end(request)
+
+    def _make_room(self) -> bool:
+        for request, served in self._served.items():
+            if not served.asked:
+                self._end(request)
+                return True
+        return False
+
+    def _end(self, request: socket.socket) -> None:
+        """Its thread finds the connection closed, and ends. Under the lock."""
+        del self._served[request]
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is nobody's fault."""
@@ -87,6 +142,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     timeout = PATIENCE
     server: _Server
+    connection: socket.socket
 
     def do_GET(self) -> None:
         self._answer(body=True)
@@ -101,6 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Scrapes are no news."""
 
     def _answer(self, *, body: bool) -> None:
+        self.server.on_asked(self.connection)
         if self.path.partition("?")[0] != PATH:
             return self._send(
                 HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"See /metrics.\n", body=body

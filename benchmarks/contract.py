@@ -1,0 +1,154 @@
+"""X43: four `validator` processes as a person starts them, 200 validates by 10 clients over their REST.
+
+The seed claims about 150 ms and 100 a second at seven nodes, without a method. Here is one; the machine
+stands beside the numbers, and there is no pass mark.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.cluster import free_ports
+
+__all__ = ["main", "run"]
+
+NODES = 4
+TICKETS = 200
+CLIENTS = 10
+BOOTSTRAP = "12D3KooWLtBkKrip2jyaRzhUphqYyVXGUPMMbmpBWHZMYXaueb9C"
+"""node0 with the development keys."""
+START_SECONDS = 120.0
+STOP_SECONDS = 15.0
+LOOK_INTERVAL = 0.2
+PROGRAM = Path(__file__).resolve().parent.parent / "bin" / "validator"
+
+
+def run() -> dict[str, Any]:
+    """One measurement: latencies in milliseconds, tickets a second, and the machine."""
+    with tempfile.TemporaryDirectory(prefix="dtvn-bench-") as folder, _validators(Path(folder)) as urls:
+        with httpx.Client(base_url=urls[0], timeout=30, trust_env=False) as client:
+            client.post("/api/v1/tickets/seed").raise_for_status()
+        begin = time.perf_counter()
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            parts = [range(first, TICKETS, CLIENTS) for first in range(CLIENTS)]
+            latencies = list(
+                chain(*pool.map(_validate, (urls[number % NODES] for number in range(CLIENTS)), parts))
+            )
+        seconds = time.perf_counter() - begin
+    cuts = statistics.quantiles(latencies, n=100)
+    return {
+        "nodes": NODES,
+        "clients": CLIENTS,
+        "tickets": TICKETS,
+        "p50_ms": round(cuts[49], 2),
+        "p95_ms": round(cuts[94], 2),
+        "max_ms": round(max(latencies), 2),
+        "tickets_per_second": round(TICKETS / seconds, 1),
+        "machine": machine(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on."""
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "cores": os.cpu_count(),
+        "processor": names[0].partition(":")[2].strip() if names else platform.machine(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
+
+
+def main(output: Path) -> None:
+    """Measure, print, write the JSON."""
+    report = run()
+    output.write_text(json.dumps({"contract": report}, indent=2) + "\n", encoding="utf-8")
+    print(
+        f"{NODES} validators, {TICKETS} validates by {CLIENTS} clients over REST: "
+        f"p50 {report['p50_ms']:.1f} ms, p95 {report['p95_ms']:.1f} ms, "
+        f"{report['tickets_per_second']:.0f} tickets/s"
+    )
+    print(", ".join(f"{name} {value}" for name, value in report["machine"].items()))
+    print(f"written: {output}")
+
+
+def _validate(url: str, numbers: range) -> list[float]:
+    """One client's tickets, one after the other; milliseconds of each."""
+    latencies = []
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        for number in numbers:
+            since = time.perf_counter()
+            answer = client.post(
+                "/api/v1/tickets/validate", json={"ticket_id": f"TICKET-{number + 1:03}", "data": None}
+            )
+            latencies.append((time.perf_counter() - since) * 1_000)
+            answer.raise_for_status()
+    return latencies
+
+
+@contextmanager
+def _validators(folder: Path) -> Iterator[list[str]]:
+    """Addresses of four, connected to each other; ended in the end."""
+    p2p, api = free_ports(NODES), free_ports(NODES)
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for number in range(NODES):
+            flags = (
+                ["-primary"]
+                if number == 0
+                else ["-bootstrap", f"/ip4/127.0.0.1/tcp/{p2p[0]}/p2p/{BOOTSTRAP}"]
+            )
+            running.append(
+                subprocess.Popen(
+                    [
+                        str(PROGRAM),
+                        *("-id", f"node{number}", "-port", str(p2p[number]), "-api-port", str(api[number])),
+                        *("-data-dir", str(folder), "-total-nodes", str(NODES), "-metrics-port", "0"),
+                        *("-dev-keys", *flags),
+                    ],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+        urls = [f"http://127.0.0.1:{port}" for port in api]
+        for url in urls:
+            _wait_for_peers(url, running)
+        yield urls
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_for_peers(url: str, running: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if any(process.poll() is not None for process in running):
+            raise RuntimeError("a validator did not start")
+        try:
+            stats = httpx.get(f"{url}/api/v1/stats", timeout=5, trust_env=False).json()
+            if stats["data"]["peer_count"] == NODES - 1:
+                return
+        except (httpx.TransportError, ValueError):
+            pass
+        time.sleep(LOOK_INTERVAL)
+    raise RuntimeError(f"{url} has not found its peers within {START_SECONDS:.0f} s")

@@ -1,0 +1,213 @@
+"""What ordering costs a member where nothing comes between: four hosts in one process, without sockets.
+
+Real cores, doors, signatures and ledgers (on a memory disk where there is one, so without waiting for a
+sync) and a gateway's collector, driven in turn. Each figure is the least processor time of this thread over
+several chunks: it holds on a busy machine, where rates and latencies of a real cluster say little. What a
+cluster costs beyond it is frames, processes that take turns, and cold caches.
+
+`python -m benchmarks.hosts [operations] [per bundle]` prints microseconds per operation.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nacl import bindings
+
+from benchmarks import load
+from tickets.machine import TicketApplication
+from validators.consensus import Replica
+from validators.consensus import config as configuration
+from validators.consensus import messages as m
+from validators.consensus.effects import ALL, ReplyTo, Send
+from validators.consensus.membership import founding
+from validators.consensus.verified import Inbound, Peer
+from validators.gateway.client import GenesisKeys
+from validators.gateway.collector import Collector, Completed
+from validators.genesis import Genesis, cluster_id, decode
+from validators.host import Host
+from validators.ledger import Location, open_ledger
+from validators.link import read_seed
+from validators.node.clock import SystemClock
+from validators.node.inbox import Inbox
+from validators.node.journal import NodeJournal
+from validators.node.keyring import KeyRing
+from validators.node.layout import ClusterFolder
+from validators.node.provision import create_demo_cluster
+from validators.node.watcher import NodeWatcher
+from validators.wire import Door, FrameSigner
+
+__all__ = ["Four"]
+
+MEMBERS = 4
+PORTS = [4_001, 4_002, 4_003, 4_004]
+"""Nobody listens."""
+CHUNKS = 10
+WAIT = 60 * 10**9
+MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - nothing secret, and gone at the end
+GATEWAY = Peer("gateway", None, b"gateway")
+
+
+class _Links:
+    """ports.Transport of one member: queues in this process."""
+
+    def __init__(self, four: Four, index: int) -> None:
+        self._four = four
+        self._index = index
+        self.inbox = Inbox()
+
+    def receive(self, limit: int) -> Sequence[Inbound]:
+        return self.inbox.drain(limit)
+
+    def send(self, send: Send) -> None:
+        for other, links in enumerate(self._four.links):
+            if other != self._index and send.to in (ALL, other):
+                links.inbox.put(self._four.peers[self._index], send.frame, 0)
+
+    def reply(self, reply: ReplyTo) -> None:
+        self._four.replies.append((self._index, reply.frame))
+
+    def answer(self, peer: Peer, frame: bytes) -> None:
+        """Nobody asks here."""
+
+
+class Four:
+    """A cluster in `folder` and its one caller; `spent`: nanoseconds by member, and of the collector."""
+
+    def __init__(self, folder: Path) -> None:
+        create_demo_cluster(folder, nodes=MEMBERS, host="127.0.0.1", ports=PORTS)
+        self._folder = ClusterFolder(folder)
+        genesis = decode(self._folder.genesis.read_bytes())
+        self.peers = [Peer(member.id, index) for index, member in enumerate(genesis.members)]
+        self.replies: deque[tuple[int, bytes]] = deque()
+        self.links = [_Links(self, index) for index in range(MEMBERS)]
+        self._clock = SystemClock()
+        self._hosts = [self._host(genesis, index) for index in range(MEMBERS)]
+        self._collector = self._caller(genesis)
+        self.spent = [0] * (MEMBERS + 1)
+        for host in self._hosts:
+            host.start()
+
+    def call(self, operations: Sequence[m.Operation]) -> None:
+        """Order these in one call; every outcome must be ok."""
+        self._collector.submit(tuple(operations), self._clock.now(), wait=WAIT)
+        while not (done := self._round()):
+            pass
+        if (codes := {result.code for completed in done for result in completed.results}) != {"ok"}:
+            raise RuntimeError(f"the bench measures operations that were not applied: {codes}")
+
+    def close(self) -> None:
+        """Write what is left."""
+        for host in self._hosts:
+            host.close()
+
+    def _round(self) -> list[Completed]:
+        """Everybody who has something to do has a turn."""
+        for index, host in enumerate(self._hosts):
+            due = host.wake_at()
+            if not self.links[index].inbox.empty or (due is not None and due <= time.monotonic_ns()):
+                before = time.thread_time_ns()
+                host.turn()
+                self.spent[index] += time.thread_time_ns() - before
+        before = time.thread_time_ns()
+        now = self._clock.now()
+        while self.replies:
+            self._collector.receive(*self.replies.popleft(), now)
+        if self._collector.deadline() <= now.monotonic:
+            self._collector.tick(now)
+        actions = self._collector.take(now)
+        for member, frame in actions.send:
+            self.links[member].inbox.put(GATEWAY, frame, 0)
+        self.spent[MEMBERS] += time.thread_time_ns() - before
+        return list(actions.completed)
+
+    def _host(self, genesis: Genesis, index: int) -> Host:
+        from validators.node.build import ROWS_LAG  # wants Django's settings
+
+        cluster, name = cluster_id(genesis), genesis.members[index].id
+        node = self._folder.node(name)
+        secret = bindings.crypto_sign_seed_keypair(read_seed(node.key))[1]
+        ledger = open_ledger(Location(node.ledger), cluster_id=cluster, alias=f"bench{index}")
+        application = TicketApplication(genesis, cluster)
+        keys = KeyRing(application, founding(genesis))
+        signer = FrameSigner(cluster, secret, keys)
+        return Host(
+            core=Replica(configuration.build(genesis, cluster, name), signer, application, voting=True),
+            application=application,
+            door=Door(cluster, keys),
+            journal=NodeJournal(ledger, None),
+            transport=self.links[index],
+            clock=self._clock,
+            signer=signer,
+            watcher=NodeWatcher(logging.getLogger(name), lambda _peer: 0, also=ledger.notice),
+            answer_query=lambda query: m.Answer(number=query.number, code="unavailable", text=""),
+            rows_lag=ROWS_LAG,
+        )
+
+    def _caller(self, genesis: Genesis) -> Collector:
+        cluster, keys = cluster_id(genesis), GenesisKeys(genesis)
+        secret = bindings.crypto_sign_seed_keypair(read_seed(self._folder.gateway_key))[1]
+        signer = FrameSigner(cluster, secret, keys)
+        collector = Collector(
+            genesis, principal="gateway", client=b"bench000", signer=signer, door=Door(cluster, keys)
+        )
+        collector.connected(frozenset(range(MEMBERS)), self._clock.now())
+        return collector
+
+
+def _measure(four: Four, operations: Sequence[m.Operation], per_bundle: int) -> list[float]:
+    """Microseconds per operation: of each member, and of the collector."""
+    calls = load.chunks(operations, per_bundle)
+    size = max(1, len(calls) // CHUNKS)
+    found: list[list[float]] = []
+    for first in range(0, len(calls), size):
+        before, chunk = list(four.spent), calls[first : first + size]
+        for call in chunk:
+            four.call(call)
+        count = sum(map(len, chunk))
+        found.append([(now - then) / count / 1e3 for then, now in zip(before, four.spent, strict=True)])
+    return [min(column) for column in zip(*found, strict=True)]
+
+
+@contextmanager
+def quiet_folder() -> Iterator[Path]:
+    """A folder in memory for a cluster in this process, which neither collects garbage nor logs meanwhile."""
+    import django
+
+    disk = MEMORY_DISK if MEMORY_DISK.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="dtvn-bench-", dir=disk) as folder:
+        os.environ["DTVN_DATA"] = folder
+        os.environ["DJANGO_SETTINGS_MODULE"] = "dtvn_project.settings"
+        os.environ.pop("DATABASE_URL", None)
+        django.setup()
+        logging.disable(logging.WARNING)
+        gc.disable()
+        yield Path(folder)
+
+
+def main(operations: int, per_bundle: int) -> None:
+    """Issue that many tickets, admit them, and print."""
+    with quiet_folder() as folder:
+        four = Four(folder / "cluster")
+        four.call(load.issues(["warm"]))
+        tickets = load.names("T", operations)
+        for what, build in (("issue", load.issues), ("admit", load.admits)):
+            figures = "  ".join(f"{figure:8.1f}" for figure in _measure(four, build(tickets), per_bundle))
+            print(f"{what}: microseconds of each member, then of the gateway  {figures}")
+        four.close()
+
+
+if __name__ == "__main__":
+    main(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 400,
+        int(sys.argv[2]) if len(sys.argv) > 2 else 1,
+    )

@@ -1,0 +1,97 @@
+"""What each process and thread of a real cluster spends on a lone operation, as the kernel counts it.
+
+Processor time, not elapsed time: on a busy machine latencies say little, and this still compares. `waits` and
+`put off` are switches of the processor, those that the thread wanted and those that it did not; `ready` is
+how long it could have run and another one did.
+
+`python -m benchmarks.lone [operations] [chunks]` prints medians of the chunks per operation. Linux only.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import load, network
+from benchmarks.cluster import running_processes
+
+__all__ = ["Spent", "spent"]
+
+MEMBERS = 4
+BUNDLE = 100
+WARM = 20
+"""Operations before the first chunk."""
+LEAST = 5.0
+"""Microseconds below which a thread is not worth a line."""
+
+Spent = tuple[float, float, float, float]
+"""Microseconds on a processor, microseconds ready for one, switches wanted, switches not wanted."""
+
+
+def spent(pid: int) -> dict[str, Spent]:
+    """What every thread of a process has used so far, by its name and place."""
+    found: dict[str, Spent] = {}
+    for thread in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda each: int(each.name)):
+        try:
+            used, ready, _slices = (thread / "schedstat").read_text().split()
+            status = dict(line.split(":", 1) for line in (thread / "status").read_text().splitlines())
+        except OSError:
+            continue  # it ended just now
+        name = "main" if int(thread.name) == pid else f"{status['Name'].strip()} +{int(thread.name) - pid}"
+        switches = (int(status[f"{kind}_ctxt_switches"]) for kind in ("voluntary", "nonvoluntary"))
+        found[name] = (int(used) / 1e3, int(ready) / 1e3, *switches)
+    return found
+
+
+def _measure(
+    folder: Path, operations: int, chunks: int
+) -> tuple[list[float], dict[tuple[str, str], list[Spent]]]:
+    """p50 in milliseconds of each chunk; by process and thread, what each chunk cost per operation."""
+    latencies: list[float] = []
+    costs: dict[tuple[str, str], list[Spent]] = {}
+    with (
+        running_processes(folder, MEMBERS) as (genesis, processes),
+        network._gateway(folder, genesis) as gateway,
+    ):
+        network._wait_for_commit(gateway)
+        tickets = load.names("L", WARM + operations * chunks)
+        load.drive(gateway, load.chunks(load.issues(tickets), BUNDLE), outstanding=4)
+        load.lone(gateway, load.admits(tickets[:WARM]))
+        pids = {processes.name(index): processes.pid(processes.name(index)) for index in range(MEMBERS)}
+        pids |= {"learner": processes.pid(""), "gateway": os.getpid()}
+        for chunk in load.chunks(load.admits(tickets[WARM:]), operations):
+            before = {name: spent(pid) for name, pid in pids.items()}
+            latencies.append(load.lone(gateway, chunk).p50_ms)
+            for name, pid in pids.items():
+                for thread, now in spent(pid).items():
+                    then = before[name].get(thread, (0.0,) * len(now))
+                    cost = tuple((late - early) / operations for late, early in zip(now, then, strict=True))
+                    costs.setdefault((name, thread), []).append(cost)  # type: ignore[arg-type]
+    return latencies, costs
+
+
+def main(operations: int, chunks: int) -> None:
+    """Run a cluster and print."""
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory(prefix="dtvn-bench-") as folder:
+        latencies, costs = _measure(Path(folder), operations, chunks)
+    print(f"p50 of each chunk, ms: {'  '.join(f'{each:.2f}' for each in latencies)}")
+    print(f"{'process':10} {'thread':24} {'us':>8} {'ready us':>9} {'waits':>7} {'put off':>8}")
+    total = 0.0
+    for (process, thread), rows in costs.items():
+        used, ready, wanted, unwanted = (statistics.median(column) for column in zip(*rows, strict=True))
+        total += used
+        if used >= LEAST:
+            print(f"{process:10} {thread:24} {used:8.0f} {ready:9.0f} {wanted:7.1f} {unwanted:8.1f}")
+    print(f"all threads: {total:.0f} us of processor time an operation")
+
+
+if __name__ == "__main__":
+    main(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 60,
+        int(sys.argv[2]) if len(sys.argv) > 2 else 5,
+    )

@@ -1,0 +1,273 @@
+"""`manage.py bench --only rejoin`: members come back while the others work (R11, R23).
+
+1. a member that was away while so many sequences were decided
+2. a member whose ledger was deleted, with so many tickets in the state
+
+Real processes, sockets and disks, as in `benchmarks.network`; the others serve the same clients all the time.
+Where all nodes share a machine, what the newcomer costs them is mostly its own processor time, which a member
+on a host of its own would not take from them; it is therefore shown beside the rates.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from benchmarks import load
+from benchmarks.cluster import Processes, running_processes
+from tickets.machine.commands import Issue, Validate, build
+from validators.gateway.client import Gateway, valid_until
+from validators.genesis import Genesis
+from validators.link import read_seed
+from validators.node.layout import ClusterFolder
+
+__all__ = ["run"]
+
+NODES = 4
+AWAY = 3
+"""The member that comes back."""
+BUNDLE = 200
+PART = 4_000
+"""Tickets asked for at once."""
+ISSUED = ("ok", "ticket_exists")
+LOAD_CLIENTS = 8
+LONE_BUNDLES = 16
+"""Bundles of one operation under way at once, while sequences are made."""
+CALM_SECONDS = 10.0
+POLL_SECONDS = 0.2
+PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Rejoin:
+    """What one return cost. Rates in operations a second, times in seconds."""
+
+    tickets: int
+    sequences_behind: int
+    seconds_until_caught_up: float
+    rate_before: float
+    rate_during: float
+    share: float
+    p99_ms_before: float
+    p99_ms_during: float
+    longest_wait_ms: float
+    newcomer_processor_seconds: float
+    others_processor_seconds: float
+    by_state: bool
+    """It took a state; else the log."""
+
+
+class Clients:
+    """Each waits for its outcome and asks again at once; remembers every answer."""
+
+    def __init__(self, gateway: Gateway, prefix: str) -> None:
+        self._gateway = gateway
+        self._prefix = prefix
+        self._ending = threading.Event()
+        self.answers: list[tuple[float, float]] = []
+        """(when, milliseconds)."""
+        self.failures: list[str] = []
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While the block runs."""
+        threads = [threading.Thread(target=self._serve, args=(place,)) for place in range(LOAD_CLIENTS)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._ending.set()
+            for thread in threads:
+                thread.join()
+
+    def _serve(self, place: int) -> None:
+        number = 0
+        while not self._ending.is_set():
+            begun = time.perf_counter()
+            [result] = self._gateway.submit([_issue(f"{self._prefix}-{place}-{number}")], wait=30.0).result()
+            self.answers.append((time.monotonic(), (time.perf_counter() - begun) * 1000))
+            if result.code != "ok":
+                self.failures.append(result.code)
+            number += 1
+
+    def between(self, begun: float, ended: float) -> tuple[float, float, float]:
+        """(answers a second, p99 and longest in milliseconds)."""
+        times = sorted(spent for at, spent in self.answers if begun <= at < ended)
+        if not times:
+            return 0.0, 0.0, 0.0
+        return len(times) / (ended - begun), times[int(len(times) * 0.99)], times[-1]
+
+
+def run(*, behind: int, tickets: int) -> dict[str, Any]:
+    """Both cases; each with a cluster of its own."""
+    report: dict[str, Any] = {}
+    if behind:
+        with _cluster() as (nodes, gateway):
+            load.drive(gateway, load.chunks([_issue("S-0")], 1), outstanding=1)
+            nodes.kill(AWAY)
+            lone = {"bundle_operations_max": 1, "in_flight_max": LONE_BUNDLES}
+            with _gateway(nodes.folder, gateway.genesis, **lone) as many:
+                _sequences(many, behind)
+            report["behind"] = asdict(_return(nodes, gateway, behind=behind, tickets=1))
+    if tickets:
+        with _cluster() as (nodes, gateway):
+            _fill(gateway, tickets)
+            nodes.kill(AWAY)
+            shutil.rmtree(ClusterFolder(nodes.folder).node(nodes.name(AWAY)).ledger)
+            report["wiped"] = asdict(_return(nodes, gateway, behind=gateway.acknowledged, tickets=tickets))
+    return report
+
+
+@contextmanager
+def _cluster() -> Iterator[tuple[Processes, Gateway]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="dtvn-rejoin-") as folder,
+        running_processes(Path(folder), NODES, learners=0) as (genesis, nodes),
+        _gateway(Path(folder), genesis) as gateway,
+    ):
+        _wait_until(lambda: _commits(gateway), "the cluster commits")
+        yield nodes, gateway
+
+
+def _return(nodes: Processes, gateway: Gateway, *, behind: int, tickets: int) -> Rejoin:
+    """Start the member again under load, and measure until it has what was acknowledged."""
+    clients = Clients(gateway, f"load-{time.monotonic_ns()}")
+    others = [nodes.name(index) for index in range(NODES) if index != AWAY]
+    with clients.at_work():
+        calm = time.monotonic()
+        time.sleep(CALM_SECONDS)
+        begun = time.monotonic()
+        used = {name: _processor(nodes, name) for name in others}
+        nodes.start(AWAY)
+        _wait_until(lambda: _executed(gateway) >= gateway.acknowledged - 50, "it has caught up")
+        ended = time.monotonic()
+        spent = sum(_processor(nodes, name) - used[name] for name in others)
+        newcomer = _processor(nodes, nodes.name(AWAY))
+    if clients.failures:
+        raise RuntimeError(f"{len(clients.failures)} operations failed, first: {clients.failures[0]}")
+    before, p99_before, _ = clients.between(calm, begun)
+    during, p99_during, longest = clients.between(begun, ended)
+    status = _status(gateway, AWAY)
+    return Rejoin(
+        tickets=tickets,
+        sequences_behind=behind,
+        seconds_until_caught_up=ended - begun,
+        rate_before=before,
+        rate_during=during,
+        share=during / before,
+        p99_ms_before=p99_before,
+        p99_ms_during=p99_during,
+        longest_wait_ms=longest,
+        newcomer_processor_seconds=newcomer,
+        others_processor_seconds=spent / len(others),
+        by_state="transfer_complete" in status["events"] or "installed" in nodes.said(AWAY),
+    )
+
+
+def _sequences(gateway: Gateway, count: int) -> None:
+    """So many sequences, in each one operation or a few."""
+    gateway.submit([_validate("S-0")], wait=30.0).result()
+    target = gateway.acknowledged + count
+    waiting: list[Future[Any]] = []
+    shown = 0
+    while gateway.acknowledged < target:
+        waiting.append(gateway.submit([_validate("S-0")], wait=30.0))
+        if len(waiting) >= LONE_BUNDLES:
+            waiting.pop(0).result()
+        if gateway.acknowledged >= shown:
+            print(f"sequence {gateway.acknowledged:,} of {target:,}", file=sys.stderr)
+            shown = gateway.acknowledged + count // 10
+    for future in waiting:
+        future.result()
+
+
+def _fill(gateway: Gateway, tickets: int) -> None:
+    """Issue so many; a busy machine may leave outcomes unknown, these are asked for again."""
+    left = [f"T-{number:07}" for number in range(tickets)]
+    done = 0
+    while left:
+        part, left = left[:PART], left[PART:]
+        bundles = [part[first : first + BUNDLE] for first in range(0, len(part), BUNDLE)]
+        asked = [(names, gateway.submit([_issue(name) for name in names], wait=60.0)) for names in bundles]
+        again: list[str] = []
+        for names, future in asked:
+            codes = [result.code for result in future.result()]
+            again += [name for name, code in zip(names, codes, strict=True) if code not in ISSUED]
+        left = again + left
+        done += len(part) - len(again)
+        if done * 10 // tickets != (done - len(part) + len(again)) * 10 // tickets:
+            print(f"{done:,} tickets", file=sys.stderr)
+
+
+def _issue(ticket: str) -> Any:
+    return build(Issue(), ticket=ticket, actor="bench", entry="node0", valid_until=valid_until(60.0))
+
+
+def _validate(ticket: str) -> Any:
+    return build(Validate(), ticket=ticket, actor="bench", entry="node0", valid_until=valid_until(60.0))
+
+
+def _gateway(folder: Path, genesis: Genesis, **limits: Any) -> Gateway:
+    seed = read_seed(ClusterFolder(folder).gateway_key)
+    return Gateway(genesis, seed, principal="gateway", **limits)
+
+
+def _commits(gateway: Gateway) -> bool:
+    try:
+        load.drive(gateway, [[_issue(f"warm-{time.monotonic_ns()}")]], outstanding=1)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _status(gateway: Gateway, index: int) -> dict[str, Any]:
+    answer = gateway.query(index, "status", wait=2.0).result(10.0)
+    return {} if answer.code else msgspec.json.decode(answer.text)
+
+
+def _executed(gateway: Gateway) -> int:
+    return int(_status(gateway, AWAY).get("sequence", -1))
+
+
+def _processor(nodes: Processes, name: str) -> float:
+    times = psutil.Process(nodes.pid(name)).cpu_times()
+    return float(times.user + times.system)
+
+
+def _wait_until(look: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not look():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not within {PATIENCE:g} s: {what}")
+        time.sleep(POLL_SECONDS)
+
+
+def main(output: Path, behind: int, tickets: int) -> None:
+    """Measure, print the table, write the JSON."""
+    report = run(behind=behind, tickets=tickets)
+    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    for name, row in report.items():
+        print(
+            f"{name}: {row['sequences_behind']:,} sequences, {row['tickets']:,} tickets, "
+            f"{'by state' if row['by_state'] else 'by log'}: {row['seconds_until_caught_up']:.1f} s\n"
+            f"  others {row['rate_during']:,.0f} of {row['rate_before']:,.0f} operations/s "
+            f"({row['share']:.0%}), p99 {row['p99_ms_during']:.0f} of {row['p99_ms_before']:.0f} ms, "
+            f"longest wait {row['longest_wait_ms']:.0f} ms\n"
+            f"  processor seconds: newcomer {row['newcomer_processor_seconds']:.1f}, "
+            f"each other {row['others_processor_seconds']:.1f}"
+        )
+    print(f"written: {output}")

@@ -1,0 +1,167 @@
+"""The membership changes while everything goes wrong: members join, leave, are replaced, get new keys.
+
+One change after the other, by an operator's gateway, each with what it must bring (R36), or too little of it.
+What is asked for never leaves more liars and lost disks in an epoch than it tolerates; all else may happen.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from simulator.chance import Dice
+from simulator.clock import MICROSECOND, SECOND
+from simulator.gateway import Gateway, Request
+from simulator.node import Node
+from simulator.world import World
+from tickets.machine import commands
+from validators import quorum
+from validators.consensus.membership import Alive, Change, alive_bytes
+from validators.genesis import Member, Parameters
+
+__all__ = ["LEAST", "Changes", "Registrar"]
+
+VALID_FOR = 60 * SECOND
+LEAST = 4
+"""Members: fewer take an explicit word (R37)."""
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """Weights of the kinds of changes (0: never), and how often one is asked for."""
+
+    pause_max: int = 2 * SECOND
+    joins: int = 3
+    leaves: int = 2
+    replaces: int = 2
+    rotates: int = 2
+    parameters: int = 1
+    unready: float = 0.2
+    """Share of changes that lack words of life."""
+
+
+class Registrar:
+    """Asks for changes until told to stop."""
+
+    def __init__(self, world: World, gateway: Gateway, dice: Dice, changes: Changes) -> None:
+        self.world = world
+        self.gateway = gateway
+        self.asked = 0
+        """Changes asked for so far."""
+        self._dice = dice
+        self._changes = changes
+        self._running = False
+        self._bag = [
+            name
+            for name in ("joins", "leaves", "replaces", "rotates", "parameters")
+            for _ in range(getattr(changes, name))
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        self._running = True
+        self._later()
+
+    def stop(self) -> None:
+        """Ask for no more; what was asked for may still happen."""
+        self._running = False
+
+    def _later(self) -> None:
+        self.world.after(1 + self._dice.below(self._changes.pause_max), self._next)
+
+    def _next(self) -> None:
+        if not self._running:
+            return
+        change = self._draw(self._dice.pick(self._bag)) if self._bag else None
+        if change is not None and not self.gateway.open:
+            self._ask(change)
+        self._later()
+
+    def _ask(self, change: Change) -> Request | None:
+        self.asked += 1
+        operation = commands.build(
+            commands.Reconfigure(change),
+            actor="operator",
+            entry=self.world.member_names[0],
+            valid_until=(self.gateway.clock.now().wall + VALID_FOR) // MICROSECOND,
+        )
+        return self.gateway.ask([operation], wait=4 * SECOND)
+
+    # --- what changes ------------------------------------------------------------------------------
+
+    def _draw(self, kind: str) -> Change | None:
+        """A change of this kind, or None: it cannot be now."""
+        world, dice = self.world, self._dice
+        present = world.present
+        leaves = ""
+        joins: tuple[Member, ...] = ()
+        parameters: tuple[Parameters, ...] = ()
+        if kind == "parameters":
+            interval = dice.pick((3, 5, 10))
+            wanted = msgspec.structs.replace(present.parameters, checkpoint_interval=interval)
+            if wanted == present.parameters:
+                return None
+            parameters = (wanted,)
+        elif kind == "rotates":
+            node = world.nodes[dice.pick(world.member_names)]
+            if not node.honest or len(node.keys) > 3:
+                return None
+            node.keys.append(f"{node.member_id} {len(node.keys)}")
+            leaves, joins = node.member_id, (self._member(node),)
+        else:
+            if kind != "joins":
+                leaves = dice.pick(world.member_names)
+            if kind != "leaves":
+                spare = self._spare()
+                if spare is None:
+                    return None
+                joins = (self._member(spare),)
+        names = [name for name in world.member_names if name != leaves] + [member.id for member in joins]
+        if len(names) < LEAST or len(names) > quorum.MEMBERS_MAX or not self._bearable(names):
+            return None
+        return Change(
+            epoch=present.epoch, leaves=leaves, joins=joins, parameters=parameters, alive=self._words(names)
+        )
+
+    def _member(self, node: Node) -> Member:
+        return Member(node.member_id, self.world.keyring.pair(node.keys[-1])[0], "world", 1)
+
+    def _spare(self) -> Node | None:
+        """A machine that is no member, and has a key that never was a member's."""
+        world = self.world
+        spares = [
+            node
+            for node in world.nodes.values()
+            if node.index is None
+            and node.name[0] in "nr"
+            and node.honest
+            and node.member_id not in world.member_names
+        ]
+        if not spares:
+            return None
+        node = self._dice.pick(spares)
+        known = {member.public_key for epoch in world.epochs.values() for member in epoch.members}
+        if world.keyring.pair(node.keys[-1])[0] in known:
+            node.keys.append(f"{node.member_id} {len(node.keys)}")
+        return node
+
+    def _bearable(self, names: list[str]) -> bool:
+        """Whether liars and members without a vote are no more than these bear."""
+        nodes = [self.world.nodes[name] for name in names]
+        faulty = sum(not node.honest or not node.disk.voting for node in nodes)
+        return faulty <= quorum.faults(len(names))
+
+    def _words(self, names: list[str]) -> tuple[Alive, ...]:
+        """Words of life of those that are up; now and then of too few."""
+        up = [node for name in names if (node := self.world.nodes[name]).up and not node.paused]
+        if self._dice.hit(self._changes.unready):
+            up = self._dice.sample(up, self._dice.below(max(1, len(up))))
+        return tuple(word_of_life(node) for node in up)
+
+
+def word_of_life(node: Node) -> Alive:
+    """Its word under the key that it will have in the next epoch (R36)."""
+    world = node.world
+    executed = len(node.disk.log)
+    timestamp = node.clock.now().wall // MICROSECOND
+    data = alive_bytes(world.cluster, world.present.epoch, node.member_id, executed, timestamp)
+    signature = world.keyring.scheme.sign(world.keyring.pair(node.keys[-1])[1], data)
+    return Alive(node.member_id, executed, timestamp, signature)

@@ -1,0 +1,97 @@
+"""Members that come and go: rows 10 and 18; R16, R35, R36."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.mutants.registry import Plant, mutant
+from validators import quorum
+from validators.consensus import membership
+from validators.consensus.config import Config
+from validators.consensus.effects import Reason
+from validators.consensus.execution import Execution
+from validators.consensus.replica import Replica
+from validators.consensus.succession import Succession
+from validators.crossing import Crossing
+from validators.gateway.epochs import Epochs
+
+
+class Credulous:
+    """A scheme for which every signature is good."""
+
+    def verify(self, public_key: bytes, data: bytes, signature: bytes) -> bool:
+        """See wire.Scheme."""
+        return True
+
+
+@mutant("other-epochs-count", "R35 P10 P18", world="hasty")
+def other_epochs(plant: Plant) -> None:
+    """A vote of another epoch is taken as one of this epoch."""
+
+    def mutant(self: Replica, message: Any) -> Reason | None:
+        return None if 0 <= message.sender < self.n else Reason.UNKNOWN_SENDER
+
+    plant.put(Replica, "_refuse_sender", mutant)
+
+
+@mutant("goes-on-past-the-end", "R35 P18", world="crowded-epochs")
+def past_the_end(plant: Plant) -> None:
+    """What comes after the last sequence of an epoch is proposed, decided and executed in it."""
+    plant.put(Succession, "holds", lambda self, sequence: False)
+    right = Execution.run
+
+    def mutant(self: Execution) -> None:
+        succession = self.core.succession
+        ends_at, succession.ends_at = succession.ends_at, None
+        right(self)
+        succession.ends_at = succession.ends_at or ends_at
+
+    plant.put(Execution, "run", mutant)
+
+
+@mutant("switches-before-the-checkpoint", "R35 P18", world="epochs")
+def switches_early(plant: Plant) -> None:
+    """A replica enters the next epoch when it has executed the change, stable or not."""
+    right = Succession.on_executed
+
+    def mutant(self: Succession, step: Any) -> None:
+        right(self, step)
+        if self.ends_at is not None:
+            self.on_stable(self.ends_at)
+
+    plant.put(Succession, "on_executed", mutant)
+
+
+@mutant("quorum-of-the-founders", "R35 P18", world="epochs")
+def old_quorum(plant: Plant) -> None:
+    """q stays what it was with four, whoever has come since."""
+    plant.put(Config, "q", property(lambda self: min(3, quorum.quorum(self.n))))
+
+
+@mutant("hand-over-not-checked", "R16 R35", world="hasty")
+def hand_over(plant: Plant) -> None:
+    """A gateway believes any member about who the next members are."""
+    right = Epochs.__init__
+
+    def mutant(self: Epochs, genesis: Any, _scheme: Any, *more: Any) -> None:
+        right(self, genesis, Credulous(), *more)  # type: ignore[arg-type]
+
+    plant.put(Epochs, "__init__", mutant)
+
+
+@mutant("crosses-unproved", "R35 R16 P18", world="hasty-crossings", seed=13)
+def crosses_unproved(plant: Plant) -> None:
+    """A node that slept through epochs believes any member about who the members are now."""
+    right = Crossing.begin
+
+    def mutant(self: Crossing, *arguments: Any) -> None:
+        self._scheme = Credulous()  # type: ignore[assignment]
+        right(self, *arguments)
+
+    plant.put(Crossing, "begin", mutant)
+
+
+@mutant("words-of-life-not-counted", "R36 P18", world="unready")
+def unready(plant: Plant) -> None:
+    """A change needs nobody's word that it lives."""
+    plant.put(membership, "_shows_life", lambda *_arguments: True)

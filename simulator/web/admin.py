@@ -1,0 +1,61 @@
+"""Runs of the simulator in the admin: to be read. They are started and stopped over the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from simulator.web.models import SimulatorRun
+from simulator.web.services import output_of
+
+__all__ = ["SimulatorRunAdmin"]
+
+
+@admin.register(SimulatorRun)
+class SimulatorRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What was played, with what outcome; nothing here changes a run."""
+
+    list_display = ("id", "status", "created_at", "finished_at", "nodes", "success_rate", "error")
+    list_filter = ("status",)
+    fields = (
+        "status",
+        "config",
+        "created_at",
+        "finished_at",
+        "host",
+        "progress",
+        "results",
+        "details",
+        "error",
+        "output",
+    )
+    readonly_fields = fields
+
+    @admin.display(description="nodes")
+    def nodes(self, run: SimulatorRun) -> str:
+        """How many, and how many of them lied."""
+        return f"{run.config['nodes']}, {run.config['byzantine_nodes']} lying"
+
+    @admin.display(description="success")
+    def success_rate(self, run: SimulatorRun) -> str:
+        """Of the rounds."""
+        return f"{run.results['success_rate']:.2f} %" if run.results else ""
+
+    @admin.display(description="output")
+    def output(self, run: SimulatorRun) -> str:
+        """The newest lines."""
+        return "\n".join(output_of(run))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """By the API only."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """They are forgotten by themselves."""
+        return False

@@ -1,0 +1,264 @@
+/*
+ * What all pages share: small words for the DOM, calls of the API, and the live connection with its place
+ * in the top bar. Text only ever goes in as text.
+ */
+dtvn.ui = (function () {
+  "use strict";
+
+  const SAID_FOR = 6000; // milliseconds for which good news stands; bad news stands until the next
+  const SVG = "http://www.w3.org/2000/svg";
+  const CONNECTION = {
+    connecting: ["Connecting", "accent"],
+    live: ["Live", "ok"],
+    lost: ["Connection lost, trying again", "bad"],
+  };
+  const STATUS_TONE = {
+    running: "ok",
+    starting: "accent",
+    stopping: "accent",
+    unresponsive: "bad",
+    error: "bad",
+    stopped: "",
+  };
+
+  const root = document.querySelector("[data-dashboard]");
+  const grouped = new Intl.NumberFormat("en");
+  let connection = "connecting";
+  let hiding = null;
+
+  const at = (name) => root.querySelector(`[data-at="${name}"]`);
+
+  function make(tag, className, text) {
+    const element = document.createElement(tag);
+    if (className) {
+      element.className = className;
+    }
+    if (text !== undefined) {
+      element.textContent = text;
+    }
+    return element;
+  }
+
+  /* A shape of a drawing; `text` is its title, which browsers show as a tip. */
+  function shape(tag, attributes, text) {
+    const element = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      element.setAttribute(name, value);
+    }
+    if (text !== undefined) {
+      const title = document.createElementNS(SVG, "title");
+      title.textContent = text;
+      element.append(title);
+    }
+    return element;
+  }
+
+  function put(name, text) {
+    const element = at(name);
+    if (element.textContent !== String(text)) {
+      element.textContent = text;
+    }
+  }
+
+  function pill(tone, text) {
+    return make("span", `pill ${tone}`.trim(), text);
+  }
+
+  function status(text) {
+    return pill(STATUS_TONE[text] ?? "", text);
+  }
+
+  function cell(className, text, label) {
+    const td = make("td", className, text);
+    if (label) {
+      td.dataset.label = label;
+    }
+    return td;
+  }
+
+  function button(text, act, label) {
+    const made = make("button", "button small", text);
+    made.type = "button";
+    if (label) {
+      made.setAttribute("aria-label", label);
+    }
+    made.addEventListener("click", act);
+    return made;
+  }
+
+  /* Rows of a list of facts: [[name, value], ...]. */
+  function facts(element, pairs) {
+    element.replaceChildren(...pairs.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]));
+  }
+
+  /* One word to the person: what was done, or why not. */
+  function say(text, tone) {
+    const element = at("said");
+    element.className = `notice said ${tone || "ok"}`;
+    element.textContent = text;
+    element.hidden = !text;
+    clearTimeout(hiding);
+    if (tone !== "bad") {
+      hiding = setTimeout(() => (element.hidden = true), SAID_FOR);
+    }
+  }
+
+  function clock(seconds) {
+    const then = new Date(seconds * 1000);
+    const today = then.toDateString() === new Date().toDateString();
+    return (today ? "" : `${then.toLocaleDateString("en-GB")} `) + then.toLocaleTimeString("en-GB");
+  }
+
+  // --- calls -------------------------------------------------------------------------------------
+
+  async function answered(url, options) {
+    const response = await fetch(url, { credentials: "same-origin", ...options });
+    if (response.status === 401) {
+      location.reload(); // logged out elsewhere: the page itself leads to the login form
+    }
+    let content;
+    try {
+      content = await response.json();
+    } catch (error) {
+      content = {};
+    }
+    if (!response.ok) {
+      throw new Error(content.error || `${url} answered ${response.status}`);
+    }
+    return { content, headers: response.headers };
+  }
+
+  async function fetchJson(url) {
+    return (await answered(url, { headers: { Accept: "application/json" } })).content;
+  }
+
+  /* An answer of the API without its envelope, and its headers. */
+  async function look(path) {
+    const found = await answered(`/api/v1${path}`, { headers: { Accept: "application/json" } });
+    return { ...found, content: plain(found.content) };
+  }
+
+  /* Change something; resolves to the answer, rejects with the platform's own sentence. */
+  async function call(method, path, body) {
+    const headers = { "Content-Type": "application/json", "X-CSRFToken": root.dataset.csrf };
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    return plain((await answered(`/api/v1${path}`, { method, headers, ...sent })).content);
+  }
+
+  function plain(content) {
+    return content && typeof content === "object" && "success" in content && "data" in content ? content.data : content;
+  }
+
+  /* Have something done on a person's word, and say how it went. True if it was done. */
+  async function attempt(act, done) {
+    try {
+      const found = await act();
+      say(typeof done === "function" ? done(found) : done);
+      return true;
+    } catch (error) {
+      say(error.message, "bad");
+      return false;
+    }
+  }
+
+  /* Call `act` soon, however often it was asked for meanwhile, and never twice at once. */
+  function soon(act, milliseconds) {
+    let waiting = false;
+    let running = false;
+    async function run() {
+      if (running) {
+        setTimeout(run, milliseconds);
+        return;
+      }
+      waiting = false;
+      running = true;
+      try {
+        await act();
+      } catch (error) {
+        say(error.message, "bad");
+      } finally {
+        running = false;
+      }
+    }
+    return function () {
+      if (!waiting) {
+        waiting = true;
+        setTimeout(run, milliseconds);
+      }
+    };
+  }
+
+  // --- the connection ----------------------------------------------------------------------------
+
+  /* `standing` overrules what the connection's pill says: the page's log stands still. */
+  function drawConnection(standing) {
+    const [text, tone] = connection === "live" && standing ? ["Standing still", "bad"] : CONNECTION[connection];
+    at("connection").className = `pill ${tone}`;
+    put("connection", text);
+  }
+
+  /*
+   * Follow the cluster: page.onLog(state, fresh events or null, snapshot), page.onNodes(nodes),
+   * page.onCluster(frame), page.onMessage(any other frame), page.onLive(): connected (again).
+   * Returns {state(), nodes(), clock(), position()}.
+   */
+  function follow(page) {
+    let state = null;
+    let nodes = [];
+    let nodesAsOf = 0; // seconds of the server's clock
+    let ahead = 0; // seconds that the server's clock is ahead of this one
+
+    function takeNodes(found, asOf) {
+      if (!dtvn.model.overtaken(nodesAsOf, asOf)) {
+        nodes = found;
+        nodesAsOf = asOf;
+      }
+    }
+
+    const feed = dtvn.feed({
+      fetchSnapshot: () => fetchJson(root.dataset.snapshotUrl),
+      onSnapshot: function (snapshot) {
+        ahead = snapshot.now - Date.now() / 1000;
+        state = snapshot.log;
+        takeNodes(snapshot.nodes, snapshot.nodes_as_of);
+        page.onLog?.(state, null);
+        page.onNodes?.(nodes);
+        page.onCluster?.(snapshot.cluster);
+        root.removeAttribute("aria-busy");
+      },
+      onFrame: function (frame) {
+        const relation = dtvn.model.relation(state, frame);
+        if (relation === "next") {
+          state = dtvn.model.apply(state, frame);
+          page.onLog?.(state, frame.events);
+        }
+        return relation;
+      },
+      onNodes: function (found, asOf) {
+        takeNodes(found, asOf);
+        page.onNodes?.(nodes);
+      },
+      onMessage: function (message) {
+        if (message.type === "cluster_status") {
+          page.onCluster?.(message);
+        } else {
+          page.onMessage?.(message);
+        }
+      },
+      onState: function (name) {
+        connection = name;
+        drawConnection(page.standing?.());
+        at("stale").hidden = name !== "lost";
+        if (name === "live") {
+          page.onLive?.();
+        }
+      },
+    });
+    return { state: () => state, nodes: () => nodes, clock: () => ahead, position: feed.position };
+  }
+
+  return {
+    at, root, make, shape, put, pill, status, cell, button, facts, say, clock, grouped,
+    fetchJson, look, call, attempt, soon, follow, drawConnection,
+  };
+})();

@@ -1,0 +1,58 @@
+"""A fake gateway whose members say that they live, so that the machine decides about the membership."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+
+from tests.hostcore.support import key_pair
+from validators import canonical
+from validators.consensus.membership import Alive, alive_bytes
+from validators.consensus.messages import Operation
+from validators.gateway.collector import Answered, Result
+from validators.gateway.fake import FakeGateway
+from validators.genesis import cluster_id
+from validators.wire import ED25519
+
+
+class LivingGateway(FakeGateway):
+    """Every member signs with `key_pair(its id)`, or with `keys[its id]`."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.keys: dict[str, str] = {}
+        super().__init__(*arguments, **named)
+
+    def word(self, member: str, *, key: str = "", executed: int | None = None) -> Alive:
+        """A word of life of anybody, now."""
+        executed = self.acknowledged if executed is None else executed
+        now = time.time_ns() // 1_000
+        said = alive_bytes(cluster_id(self.genesis), self.present.epoch, member, executed, now)
+        secret = key_pair(key or self.keys.get(member, member))[1]
+        return Alive(member, executed, now, ED25519.sign(secret, said))
+
+    def word_file(self, member: str, **named: Any) -> str:
+        """The same as a newcomer's host hands it over: base64 of alive.bin."""
+        return base64.b64encode(canonical.encode(self.word(member, **named))).decode()
+
+    def submit(self, operations: Sequence[Operation], *, wait: float = 9.0) -> Future[tuple[Result, ...]]:
+        """See GatewayFace; a new epoch is followed at once."""
+        future = super().submit(operations, wait=wait)
+        self.present = self.application.membership()
+        return future
+
+    def query(
+        self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
+    ) -> Future[Answered]:
+        """See GatewayFace; members that are not down say that they live."""
+        if what != "alive" or member in self.down:
+            return super().query(member, what, arguments, wait=wait)
+        word = canonical.encode(self.word(self.present.members[member].id)).hex()
+        told = msgspec.json.encode({"word": word, "epoch": self.present.epoch}).decode()
+        future: Future[Answered] = Future()
+        future.set_result(Answered(0, "", told))
+        return future

@@ -1,0 +1,122 @@
+"""`manage.py members` and `manage.py principals` over the same services as REST and the admin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.api.living import LivingGateway
+from tests.hostcore.support import key_pair, make_genesis
+from validators import canonical
+from validators import genesis as g
+from validators.link import read_seed, write_private
+from validators.node.follower import word_of_life
+from validators.node.keys import peer_id
+from validators.node.layout import ClusterFolder
+from validators.services import changes
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def say(living: LivingGateway, settings: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a command on the platform's own folder and return what it says."""
+    settings.DATA = tmp_path
+    folder = ClusterFolder(tmp_path)
+    folder.create()
+    write_private(folder.genesis, g.encode(make_genesis(4)))
+
+    def run(command: str, verb: str, *words: str) -> str:
+        where = ("--data-dir", str(tmp_path)) if command == "members" else ()
+        call_command(command, verb, *where, *words)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_principals_come_are_limited_get_keys_and_go(say: Say) -> None:
+    first, second = (peer_id(key_pair(name)[0]) for name in ("gate-1", "gate-1 later"))
+    assert "gate-1  signs as gate-1" in say("principals", "add", "gate-1", first, "--grant", "default:gate")
+    assert "*:gate" in say("principals", "limit", "gate-1", "--grant", "*:gate")
+    assert "signs as gate-1#1" in say("principals", "rotate", "gate-1", second, "--overlap", "5")
+    listed = say("principals", "list")
+    assert f"gate-1  signs as gate-1#1  {second}  *:gate" in listed
+    assert "gateway  signs as gateway" in listed
+    assert "signs as nobody" in say("principals", "revoke", "gate-1")
+    assert "gate-1" not in say("principals", "list")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("revoke", "nobody"), "no principal"),
+        (("revoke", "gateway"), "this platform signs as gateway"),
+        (("limit", "gateway"), "Nobody else could administer"),
+        (("add", "x", "y"), "peer_id"),
+        (("add", "x", peer_id(sha256(b"0").digest())), "no Ed25519 key"),
+        (("add", "x", peer_id(key_pair("x")[0]), "--grant", "gate"), "EVENT:CAPABILITY"),
+        (("add", "x", peer_id(key_pair("x")[0]), "--grant", "*:fly"), "grants: 'fly'"),
+        (("rotate", "nobody"), "peer_id is required"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(say: Say, words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        say("principals", *words)
+
+
+def test_members_change_by_what_the_platform_makes(
+    say: Say, living: LivingGateway, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = ClusterFolder(settings.DATA).node("r4")
+    wait = changes.wait
+
+    def follow(row: Any, seconds: float) -> Any:
+        if node.key.exists():
+            cluster = g.cluster_id(living.genesis)
+            word = word_of_life(cluster, living.present.epoch, "r4", living.acknowledged, read_seed(node.key))
+            write_private(node.word, canonical.encode(word), replace=True)
+        return wait(row, seconds)
+
+    monkeypatch.setattr(changes, "wait", follow)
+    told = say("members", "add", "r4", "--yes")
+    assert "now    4 members: 3 decide" in told
+    assert "after  5 members: 4 decide" in told
+    assert "seat 4  - > r4  joins" in told
+    assert "Epoch 1 has begun" in told
+    told = say("members", "parameters", "view_timeout=900000", "--yes")
+    assert "view_timeout  800000 > 900000" in told
+    assert "epoch 2 has begun" in told
+    shown = say("members", "show")
+    assert "epoch 2" in shown
+    assert "view_timeout = 900000" in shown
+    assert f"r4  127.0.0.1:{living.present.members[4].port}" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("remove", "r1", "--yes"), "Fewer than four"),
+        (("remove", "r9", "--yes"), "no member of this name"),
+        (("add", "r4", peer_id(key_pair("r4")[0]), "--host", "h", "--port", "1"), "--word is required"),
+        (("add", "../r4", "--yes"), "node_id"),
+        (("rotate", "r2", "--yes"), "peer_id is required"),
+        (("parameters", "view_timeout=fast", "--yes"), "NAME=NUMBER"),
+        (("parameters", "speed=1", "--yes"), "parameters: 'speed'"),
+    ],
+)
+def test_what_cannot_be_changed_is_one_sentence(say: Say, words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        say("members", *words)
+
+
+def test_a_folder_without_a_platform_makes_no_keys(say: Say, settings: Any, tmp_path: Path) -> None:
+    settings.DATA = tmp_path / "another"
+    with pytest.raises(CommandError, match="PEER-ID is required"):
+        call_command("members", "add", "r4", "--data-dir", str(tmp_path), "--yes")

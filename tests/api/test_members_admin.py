@@ -1,0 +1,190 @@
+"""The membership and the principals in the admin: shown before, ordered once, the outcome told."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.test import Client
+
+from tests.api.living import LivingGateway
+from tests.hostcore.support import key_pair
+from tickets.services import network
+from validators.models import MembershipChange
+from validators.node.keys import peer_id
+from validators.services import changes, principals
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+MEMBERS = "/admin/validators/membershipchange/"
+PRINCIPALS = f"{MEMBERS}principals/"
+MANAGEMENT = [f"{MEMBERS}ask/{kind}/" for kind in ("add", "remove", "replace", "rotate", "parameters")]
+
+
+@pytest.fixture
+def admin(client: Client, living: LivingGateway) -> Client:
+    client.force_login(User.objects.create_superuser("operator", password="x"))
+    return client
+
+
+def text(response: Any) -> str:
+    assert response.status_code == 200, response.content
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode())))
+
+
+def nonce_in(response: Any) -> str:
+    found = re.search(r'name="nonce" value="([^"]+)"', response.content.decode())
+    assert found is not None
+    return found[1]
+
+
+def test_the_page_shows_the_epoch_who_runs_whom_and_what_may_be_done(admin: Client) -> None:
+    page = admin.get(MEMBERS)
+    told = text(page)
+    assert "Epoch 0" in told
+    assert "4 members: 3 decide; safe with 1 liar" in told
+    assert "r0 127.0.0.1:7000" in told
+    assert peer_id(key_pair("r2")[0]) in told
+    assert re.findall(r" (here|elsewhere) \w+ New key", told) == ["here", "here", "elsewhere", "elsewhere"]
+    assert "None so far." in told
+    assert f'href="{MEMBERS}ask/remove/?node_id=r1"' in page.content.decode()
+
+
+def test_a_change_is_shown_before_it_is_made_and_made_once(admin: Client, living: LivingGateway) -> None:
+    address = f"{MEMBERS}ask/remove/"
+    form = admin.get(f"{address}?node_id=r3")
+    assert 'value="r3" selected' in form.content.decode()
+    fields = {"node_id": "r3", "nonce": nonce_in(form), "step": "preview"}
+    refused = admin.post(address, fields)
+    assert "The cluster would refuse: Fewer than four members" in text(refused)
+    assert "Change it" not in text(refused)
+    fields |= {"allow_small": "on"}
+    shown = admin.post(address, fields)
+    assert "Liars survived 1 0" in text(shown)
+    assert "crash-only, no liar tolerated" in text(shown)
+    assert "3 r3" in text(shown)
+    assert "Change it" in text(shown)
+    assert MembershipChange.objects.count() == 0
+    for _ in range(2):  # clicked twice
+        done = admin.post(address, fields | {"step": "confirm"})
+        row = MembershipChange.objects.get()
+        assert done.headers["Location"] == f"{MEMBERS}{row.pk}/change/"
+    waiting = admin.get(done.headers["Location"])
+    assert 'http-equiv="refresh"' in waiting.content.decode()
+    while changes.turn():
+        pass
+    told = admin.get(done.headers["Location"])
+    assert 'http-equiv="refresh"' not in told.content.decode()
+    assert "Epoch 1 has begun" in text(told)
+    assert "user:operator" in text(told)
+    assert [member.id for member in living.present.members] == ["r0", "r1", "r2"]
+    assert "remove r3" in text(admin.get(MEMBERS))
+
+
+def test_parameters_are_a_form_of_what_they_are(admin: Client, living: LivingGateway) -> None:
+    address = f"{MEMBERS}ask/parameters/"
+    form = admin.get(address)
+    assert 'name="view_timeout" value="800000"' in form.content.decode()
+    assert "nonces_max" not in form.content.decode()
+    given = {
+        name: str(getattr(living.present.parameters, name))
+        for name in ("checkpoint_interval", "drift_bound", "batch_operations_max", "batch_bytes_max")
+    }
+    low = admin.post(address, given | {"view_timeout": "1", "step": "preview"})
+    assert "parameters.view_timeout: 1 is not between" in text(low)
+    same = admin.post(address, given | {"view_timeout": "800000", "step": "preview"})
+    assert "name at least one that changes" in text(same)
+    assert "view_timeout 800000 900000" in text(
+        admin.post(address, given | {"view_timeout": "900000", "step": "preview"})
+    )
+    admin.post(address, given | {"view_timeout": "900000", "step": "confirm", "nonce": "n"})
+    while changes.turn():
+        pass
+    assert living.present.parameters.view_timeout == 900_000
+
+
+def test_a_newcomer_from_elsewhere_needs_its_word(admin: Client, living: LivingGateway) -> None:
+    key = key_pair("r7")[0]
+    admin.post(PRINCIPALS, {"verb": "add", "name": "r7", "peer_id": peer_id(key), "event": "*", "nonce": "a"})
+    address = f"{MEMBERS}ask/add/"
+    fields = {"node_id": "r7", "peer_id": peer_id(key), "host": "10.0.0.7", "port": "7", "step": "preview"}
+    assert "word is required" in text(admin.post(address, fields))
+    fields |= {"word": living.word_file("r7"), "step": "confirm", "nonce": "b"}
+    assert admin.post(address, fields).status_code == 302
+    while changes.turn():
+        pass
+    assert living.present.members[-1].id == "r7"
+    assert "elsewhere" in text(admin.get(MEMBERS))
+
+
+def test_principals_are_added_given_keys_and_revoked(admin: Client) -> None:
+    told = text(admin.get(PRINCIPALS))
+    assert "gateway this platform gateway" in told
+    assert "gate in all events" in told
+    fields = {
+        "verb": "add",
+        "name": "gate-1",
+        "peer_id": peer_id(key_pair("gate-1")[0]),
+        "event": "default",
+        "capabilities": ["gate"],
+        "nonce": "one",
+    }
+    assert "gate-1 is listed, by sequence" in text(admin.post(PRINCIPALS, fields, follow=True))
+    found = principals.find_principal("gate-1")
+    assert found is not None
+    assert [(grant.event, grant.capability) for grant in found.grants] == [("default", "gate")]
+    again = admin.post(PRINCIPALS, fields | {"nonce": "two"}, follow=True)
+    assert "Not done: There is a principal of this name." in text(again)
+    bad = admin.post(PRINCIPALS, fields | {"peer_id": "x", "name": "gate-2", "nonce": "three"})
+    assert "peer_id" in text(bad)
+    limited = {"verb": "limit", "name": "gate-1", "grants": "final:gate\ndefault:gate", "nonce": "3b"}
+    assert "gate-1 has other grants" in text(admin.post(PRINCIPALS, limited, follow=True))
+    assert "gate in default, gate in final" in text(admin.get(PRINCIPALS))
+    wrong = {"verb": "limit", "name": "gate-1", "grants": "final:fly", "nonce": "3c"}
+    assert "Not done: grants: 'fly' is none of" in text(admin.post(PRINCIPALS, wrong, follow=True))
+    rotated = {"verb": "rotate", "name": "gate-1", "peer_id": peer_id(key_pair("gate-1b")[0]), "nonce": "4"}
+    assert "gate-1 has another key" in text(admin.post(PRINCIPALS, rotated, follow=True))
+    assert "gate-1#1" in text(admin.get(PRINCIPALS))
+    gone = {"verb": "revoke", "name": "gate-1", "nonce": "five"}
+    assert "gate-1 is revoked" in text(admin.post(PRINCIPALS, gone, follow=True))
+    assert principals.find_principal("gate-1") is None
+    last = admin.post(PRINCIPALS, {"verb": "revoke", "name": "gateway", "nonce": "six"}, follow=True)
+    assert "this platform signs as gateway" in text(last)
+
+
+def test_only_who_may_administer_sees_the_forms(client: Client, living: LivingGateway) -> None:
+    person = User.objects.create_user("reader", password="x", is_staff=True)
+    person.user_permissions.add(Permission.objects.get(codename="view_membershipchange"))
+    client.force_login(person)
+    page = client.get(MEMBERS)
+    assert "Epoch 0" in text(page)
+    assert "ask/remove" not in page.content.decode()
+    for address in [*MANAGEMENT, PRINCIPALS]:
+        assert client.get(address).status_code == 403
+        assert client.post(address, {"step": "confirm", "node_id": "r0"}).status_code == 403
+    person.groups.add(Group.objects.create(name="admin"))
+    for address in [*MANAGEMENT, PRINCIPALS]:
+        assert client.get(address).status_code == 200
+    assert MembershipChange.objects.count() == 0
+
+
+def test_a_form_without_its_token_is_refused(living: LivingGateway) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.create_superuser("operator", password="x"))
+    for address in [*MANAGEMENT, PRINCIPALS]:
+        assert strict.post(address, {"step": "confirm", "node_id": "r0"}).status_code == 403
+    assert MembershipChange.objects.count() == 0
+
+
+def test_without_a_cluster_the_pages_say_so(
+    admin: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, settings: Any
+) -> None:
+    network.use(None)
+    settings.DATA = tmp_path
+    assert "there is no cluster in this data folder yet" in text(admin.get(MEMBERS))
+    assert "No cluster has been made" in text(admin.get(f"{MEMBERS}ask/add/", follow=True))
+    assert "None to show." in text(admin.get(PRINCIPALS))
+    assert admin.get(f"{MEMBERS}ask/fly/").status_code == 302

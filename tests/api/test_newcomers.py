@@ -1,0 +1,159 @@
+"""A member that this platform makes and runs: from the wish to the seat, without processes (R36)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.api.conftest import Api, read
+from tests.api.living import LivingGateway
+from tests.hostcore.support import make_genesis
+from validators import canonical
+from validators import genesis as g
+from validators.link import public_key_of, read_seed, write_private
+from validators.models import DesiredState, ManagedNode, MembershipChange, NodePart, NodeStatus
+from validators.node.follower import word_of_life
+from validators.node.layout import ClusterFolder, NodeFolder
+from validators.processes import preparation
+from validators.processes.folder import DataFolder
+from validators.services import changes, newcomers, principals
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+
+def follows(node: NodeFolder, living: LivingGateway, *, behind: int = 0) -> None:
+    """The newcomer's process leaves a word of life."""
+    seed, cluster = read_seed(node.key), g.cluster_id(living.genesis)
+    executed = max(living.acknowledged - behind, 0)
+    word = word_of_life(cluster, living.present.epoch, node.id, executed, seed)
+    write_private(node.word, canonical.encode(word), replace=True)
+
+
+def row_of(node_id: str) -> tuple[str, str]:
+    row = ManagedNode.objects.get(pk=node_id)
+    return row.part, row.desired
+
+
+def test_a_newcomer_gets_key_folder_ports_and_a_wish_and_follows_before_it_votes(
+    town: Api, living: LivingGateway, folder: ClusterFolder
+) -> None:
+    asked = town.post("members", {"node_id": "r4"})
+    assert asked.status_code == 202, asked.content
+    assert read(asked)["data"]["state"] == "following"
+    (joining,) = read(town.get("members"))["data"]["joining"]
+    assert (joining["id"], joining["sequence"]) == ("r4", 0)
+    node = folder.node("r4")
+    assert oct(node.key.stat().st_mode & 0o777) == "0o600"
+    assert row_of("r4") == (NodePart.JOINING, DesiredState.RUNNING)
+    listed = {each.name: each for each in principals.list_principals()}
+    assert listed["r4"].public_key == public_key_of(read_seed(node.key))
+    assert listed["r4"].grants == ()
+    assert "admin" in {grant.capability for grant in listed["api-r4"].grants}
+    targets = json.loads((folder.root / "prometheus" / "nodes.json").read_text())
+    assert [each["labels"]["node"] for each in targets] == ["r4"]
+    # Neither without a word, nor far behind, nor with a word of another epoch or key is it ordered.
+    for _ in range(3):
+        changes.turn()
+    assert living.present.epoch == 0
+    words = [
+        word_of_life(g.cluster_id(living.genesis), 7, "r4", living.acknowledged, read_seed(node.key)),
+        word_of_life(g.cluster_id(living.genesis), 0, "r4", living.acknowledged, b"x" * 32),
+    ]
+    for word in words:
+        write_private(node.word, canonical.encode(word), replace=True)
+        changes.turn()
+        assert MembershipChange.objects.get().state == "following"
+    follows(node, living)
+    while changes.turn():
+        pass
+    assert MembershipChange.objects.get().state == "done", MembershipChange.objects.get().sentence
+    assert row_of("r4") == (NodePart.MEMBER, DesiredState.RUNNING)
+    assert read(town.get("members"))["data"]["joining"] == []
+    assert [member.id for member in living.present.members] == ["r0", "r1", "r2", "r3", "r4"]
+    assert living.present.members[4].public_key == public_key_of(read_seed(node.key))
+
+
+def test_who_leaves_is_stopped_and_signs_nothing_any_more(
+    town: Api, living: LivingGateway, folder: ClusterFolder
+) -> None:
+    town.post("members", {"node_id": "r4"})
+    follows(folder.node("r4"), living)
+    while changes.turn():
+        pass
+    assert town.call("DELETE", "members/r4").status_code == 200
+    assert row_of("r4") == (NodePart.LEFT, DesiredState.STOPPED)
+    assert [each.name for each in principals.list_principals()] == ["gateway"]
+    assert [each["id"] for each in read(town.get("nodes"))] == ["r0", "r1", "r2", "r3"]
+
+
+def test_a_restart_of_the_platform_keeps_who_joined_and_who_left(
+    town: Api, living: LivingGateway, folder: ClusterFolder
+) -> None:
+    for name in ("r4", "r5"):
+        town.post("members", {"node_id": name})
+        follows(folder.node(name), living)
+        while changes.turn():
+            pass
+    newcomers.settle(joined="", left="r0")
+    founded = make_genesis(4)
+    running = preparation.register_cluster(DataFolder(folder.root), founded, ["r0", "r1"])
+    assert sorted(running) == ["r1", "r4", "r5"]
+    assert row_of("r0") == (NodePart.LEFT, DesiredState.STOPPED)
+    assert row_of("r5") == (NodePart.MEMBER, DesiredState.RUNNING)
+    folder.node("r5").key.unlink()
+    assert sorted(preparation.register_cluster(DataFolder(folder.root), founded, ["r0", "r1"])) == [
+        "r1",
+        "r4",
+    ]
+
+
+def test_an_epoch_that_somebody_else_ordered_is_noticed(living: LivingGateway) -> None:
+    now = living.present
+    ManagedNode.objects.filter(node_id__in=["r0", "r1"]).update(status=NodeStatus.RUNNING)
+    ManagedNode.objects.filter(pk="r0").update(report={"state": "voting"})
+    ManagedNode.objects.filter(pk="r1").update(report={"state": "learning", "epoch": 3})
+    assert [row.node_id for row in newcomers.suspects()] == ["r1"]
+    assert newcomers.note_leavers(now) == [], "it is a member as far as we know"
+    later = type(now)(epoch=3, after=9, members=now.members[2:], parameters=now.parameters)
+    assert newcomers.note_leavers(later) == ["r1"]
+    assert row_of("r1") == (NodePart.LEFT, DesiredState.STOPPED)
+
+
+def test_a_newcomer_that_never_catches_up_is_given_up(
+    town: Api, living: LivingGateway, folder: ClusterFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.post("members", {"node_id": "r4"})
+    monkeypatch.setattr(changes, "FOLLOW_WAIT", 0.0)
+    changes.turn()
+    row = MembershipChange.objects.get()
+    assert (row.state, row.code) == ("refused", "not_ready")
+    assert row_of("r4") == (NodePart.LEFT, DesiredState.STOPPED)
+    # And may be tried again under its name.
+    monkeypatch.setattr(changes, "FOLLOW_WAIT", 600.0)
+    town.post("members", {"node_id": "r4"})
+    assert row_of("r4") == (NodePart.JOINING, DesiredState.RUNNING)
+    follows(folder.node("r4"), living)
+    while changes.turn():
+        pass
+    assert living.present.members[-1].id == "r4"
+
+
+def test_a_refused_rotation_throws_the_next_key_away(
+    town: Api, living: LivingGateway, folder: ClusterFolder
+) -> None:
+    node = folder.node("r1")
+    node.create()
+    write_private(node.key, b"11" * 32 + b"\n")
+    refused = town.post("members/r1/rotate")  # its words are signed with the old key: it is not heard
+    assert (refused.status_code, read(refused)["code"]) == (409, "not_ready")
+    assert not node.next_key.exists()
+
+
+def test_a_change_whose_key_is_lost_does_not_stand_in_the_way_of_others(
+    town: Api, folder: ClusterFolder
+) -> None:
+    lost = town.post("members/r1/rotate")
+    assert (lost.status_code, read(lost)["code"]) == (409, "refused")
+    assert "cannot do its part" in read(lost)["error"]
+    assert town.call("PATCH", "parameters", {"view_timeout": 900_000}).status_code == 200

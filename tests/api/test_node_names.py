@@ -1,0 +1,63 @@
+"""Names that no new node can have: said at every door, before anything is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.api.conftest import Api, read
+from tests.hostcore.support import key_pair
+from validators.models import ManagedCluster, MembershipChange
+from validators.node.keys import peer_id
+from validators.node.layout import ClusterFolder
+from validators.services import nodes
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+TAKEN = ["learner", "gateway", "preview", "api-node9"]
+TOO_LONG = "n" * 61
+"""Its own API's principal would be api-nnn..., longer than a name may be."""
+
+
+@pytest.mark.parametrize("name", [*TAKEN, TOO_LONG])
+@pytest.mark.parametrize("founded", [False, True])
+def test_no_node_is_added_under_a_name_of_the_networks_own(
+    town: Api, settings: Any, name: str, founded: bool
+) -> None:
+    settings.SUPERVISOR = True
+    nodes.register_nodes(["r0", "r1"] if founded else [])
+    refused = town.post("nodes", {"node_id": name})
+    assert refused.status_code == 400
+    assert read(refused)["error"].startswith("node_id")
+    assert not ManagedCluster.objects.filter(wish="start").exists()
+    assert not MembershipChange.objects.exists()
+
+
+@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize("change", ["add", "replace"])
+def test_no_member_joins_under_such_a_name(town: Api, name: str, change: str) -> None:
+    for place in ({}, {"peer_id": peer_id(key_pair(name)[0]), "host": "10.0.0.9", "port": 7100}):
+        wish = {"change": change, "node_id": name, "replaces": "r1", **place}
+        refused = town.post("members/preview", wish)
+        assert refused.status_code == 400
+        assert "take another" in read(refused)["error"]
+
+
+def test_a_member_that_has_such_a_name_from_before_can_still_go(town: Api) -> None:
+    told = read(town.post("members/preview", {"change": "remove", "node_id": "learner"}))["data"]
+    assert told["code"] == "member_not_found"
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_no_party_joins_a_genesis_under_such_a_name(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "cup.genesis"
+    call_command("genesis", "init", "--name", "cup", "--members", "4", "--out", str(file))
+    before = file.read_bytes()
+    place = ("--data-dir", str(tmp_path / "data"), "--host", "venue.example", "--port", "4001")
+    with pytest.raises(CommandError, match="take another"):
+        call_command("genesis", "join", str(file), "--id", name, *place)
+    assert file.read_bytes() == before
+    assert not ClusterFolder(tmp_path / "data").keys.exists()

@@ -1,0 +1,127 @@
+"""The OpenAPI document is true to the REST that exists: routes, methods, scopes, statuses, shapes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.api.conftest import Api, read
+from tests.api.test_permissions import ROUTES
+from validators.api.openapi import document
+from validators.api.openapi.routes import Route, routes
+from validators.api.openapi.view import text
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+FILE = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
+SAMPLES = {"ticket_id": "T-1", "node_id": "r0", "name": "gateway", "run_id": "1", "number": "1"}
+BODIES: tuple[Any, ...] = (
+    b"",
+    b"{",
+    {},
+    {"ticket_id": "T-1"},
+    {"node_id": "r0"},
+    b'"' + b"x" * 1_100_000 + b'"',
+)
+
+
+@cache
+def described() -> dict[str, Any]:
+    return document()
+
+
+def check(method: str, route: Route, response: Any) -> None:
+    """A status that is named, and a body that is as described."""
+    told = described()["paths"][route.path][method.lower()]["responses"]
+    assert str(response.status_code) in told, (
+        method,
+        route.path,
+        response.status_code,
+        response.content[:300],
+    )
+    answer = told[str(response.status_code)]
+    if "$ref" in answer:
+        answer = described()["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+    media, content = next(iter(answer["content"].items()))
+    assert response.headers["Content-Type"].split(";")[0] == media
+    if "schema" in content:
+        whole = {**content["schema"], "components": described()["components"]}
+        jsonschema.Draft202012Validator(whole).validate(read(response))
+
+
+def test_the_file_is_what_the_platform_answers(api: Api) -> None:
+    assert FILE.read_bytes() == text(), "run `make schema`"
+    assert api.get("openapi.json").content == text()
+
+
+def test_it_is_the_routes_methods_and_scopes_that_exist() -> None:
+    listed = {
+        (method.upper(), path): told.get("x-scope")
+        for path, methods in described()["paths"].items()
+        for method, told in methods.items()
+    }
+    for method, path, scope in ROUTES:
+        found = [
+            known
+            for verb, known in listed
+            if verb == method and re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(known)), path)
+        ]
+        assert found, (method, path)
+        assert listed[method, min(found, key=lambda known: known.count("{"))] == scope
+    names = [told["operationId"] for methods in described()["paths"].values() for told in methods.values()]
+    assert len(names) == len(set(names))
+    assert all(told["summary"] for methods in described()["paths"].values() for told in methods.values())
+
+
+def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                place = described()
+                for part in value["$ref"].removeprefix("#/").split("/"):
+                    place = place[part]
+            for each in value.values():
+                walk(each)
+        elif isinstance(value, list):
+            for each in value:
+                walk(each)
+
+    walk(described())
+    for schema in described()["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_every_answer_has_a_status_and_a_shape_that_are_described(api: Api) -> None:
+    """Each route without anything, with junk, with too much, with something that fits."""
+    for route in routes():
+        path = route.path.format(**SAMPLES)
+        for method in route.methods:
+            bodies = (b"",) if method == "GET" else BODIES
+            for caller, body in itertools.product((api, Api(None)), bodies):
+                check(method, route, caller.call(method, path, body))
+
+
+def test_what_a_ticket_goes_through_is_described(api: Api) -> None:
+    by_path = {route.path: route for route in routes()}
+    steps = [
+        ("POST", "/api/v1/tickets", {"ticket_id": "T-1", "data": "eA=="}),
+        ("POST", "/api/v1/tickets/validate", {"ticket_id": "T-1"}),
+        ("POST", "/api/v1/tickets/validate", {"ticket_id": "T-1"}),
+        ("POST", "/api/v1/tickets/consume", {"ticket_id": "T-1", "gate": "n"}),
+        ("POST", "/api/v1/tickets/batch", {"operations": [{"op": "admit", "ticket_id": "T-1"}]}),
+        ("POST", "/api/v1/tickets/seed", None),
+        ("GET", "/api/v1/tickets", None),
+        ("GET", "/api/v1/consensus/logs", None),
+    ]
+    statuses = []
+    for method, path, body in steps:
+        response = api.call(method, path, body)
+        check(method, by_path[path], response)
+        statuses.append(response.status_code)
+    assert statuses == [200, 200, 409, 200, 200, 200, 200, 200]

@@ -1,0 +1,24 @@
+"""Members that start together are not ready together: the primary's first word is waited for longer (R31)."""
+
+from __future__ import annotations
+
+from tests.consensus.helpers import Cluster
+
+
+def test_r31_members_that_start_together_wait_longer_for_the_first_word() -> None:
+    """A primary that is ready last keeps its office; waiting work has its own clock."""
+    cluster = Cluster(4, first_word=5 * 10**9)
+    cluster[0].crash()
+    cluster.advance(4_000)
+    assert not any(node.told("suspected") for node in cluster.up())
+    cluster.request("T-1", to=[1, 2, 3])
+    cluster.advance(2_500)
+    assert {node.core.snapshot().view for node in cluster.up()} == {1}
+    assert all("T-1" in node.application.values for node in cluster.up())
+
+
+def test_r31_the_first_word_is_not_waited_for_for_ever() -> None:
+    cluster = Cluster(4, first_word=5 * 10**9)
+    cluster[0].crash()
+    cluster.advance(7_500)
+    assert {node.core.snapshot().view for node in cluster.up()} == {1}

@@ -1,0 +1,76 @@
+"""A ledger put back to before a view change: members show the word that it lost before it speaks (R11)."""
+
+from __future__ import annotations
+
+import copy
+
+from tests.consensus.helpers import Cluster, is_kind
+from tests.consensus.test_pinging import VOTES, busy_cluster
+from validators.consensus import messages as m
+
+OTHER_WAYS = (m.NewView, m.ViewChange, m.SupplyFrames)
+"""On which the word would come too, later: here a Pong alone shows it."""
+
+
+def led_by_m1() -> Cluster:
+    """m0 is dead. m1's journal is as it was when m1 was bound to view 1 and had not led it yet; it did since,
+    and nothing was carried over."""
+    cluster = busy_cluster(requests=10)
+    assert cluster[1].core.log.stable == 10
+    cluster[0].crash()
+    while not cluster[1].core.views.changing:
+        if not cluster.deliver():
+            cluster.advance(1, deliver=False)
+    copied = copy.deepcopy(cluster[1].journal)
+    cluster.advance(100)
+    assert cluster.messages(m.NewView, source=1)
+    cluster[1].crash()
+    cluster[1].journal = copied
+    return cluster
+
+
+def test_r11_a_new_view_that_the_ledger_lost_is_shown() -> None:
+    """m1 must not send another one, to members that have not heard of the first."""
+    cluster = led_by_m1()
+    cluster.sent.clear()
+    cluster.drop(is_kind(*OTHER_WAYS))
+    cluster[1].restart()
+    assert cluster[1].core.views.changing
+    assert cluster[1].core.voting
+    cluster.advance(1_000)
+    assert not cluster[1].core.voting
+    assert "NewView under this node's key is not in its ledger" in cluster[1].core.voting_reason
+    kinds = {type(message) for s, _t, message in cluster.sent if s == 1 and isinstance(message, VOTES)}
+    assert kinds == {m.ViewChange}, "the one that its ledger has"
+
+
+def test_r11_nobody_leads_a_view_before_it_has_seen_what_it_said() -> None:
+    """The VIEW-CHANGEs that m1 needs come before the answers to its Ping."""
+    cluster = led_by_m1()
+    changes = {each.sender: each for each in cluster.messages(m.ViewChange) if each.view == 1}
+    cluster.sent.clear()
+    cluster.waiting.clear()
+    cluster.drop(is_kind(m.Pong))
+    cluster[1].restart()
+    for sender in (2, 3):
+        cluster[1].hear(cluster[sender], cluster.sign(changes[sender]))
+    assert cluster[1].core.views.supporters(1) == 3
+    assert cluster[1].core.pinging.holding
+    assert not cluster.messages(m.NewView, source=1)
+
+
+def test_r11_a_view_change_that_only_a_new_view_rests_on_is_shown() -> None:
+    """m3's VIEW-CHANGE is no news any more: the others are in that view. They keep it with the NEW-VIEW."""
+    cluster = busy_cluster(requests=10)
+    copied = copy.deepcopy(cluster[3].journal)
+    cluster[0].crash()
+    cluster.advance(1_500)
+    assert cluster[2].core.views.is_active(1)
+    assert not cluster[2].core.views.claims
+    cluster[3].crash()
+    cluster[3].journal = copied
+    cluster.drop(is_kind(*OTHER_WAYS))
+    cluster[3].restart()
+    cluster.advance(300)
+    assert not cluster[3].core.voting
+    assert "ViewChange under this node's key" in cluster[3].core.voting_reason

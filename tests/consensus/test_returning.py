@@ -1,0 +1,152 @@
+"""How a lost vote comes back: what must be proved, and where it may be used again (R11, decision 0051)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.consensus.helpers import Cluster, Keys
+from tests.consensus.test_new_view import A, Forge
+from validators.consensus import messages as m
+
+
+def lost(forge: Forge) -> None:
+    """m0 has lost its ledger."""
+    forge.cluster[0].core.stop_voting("a test took its disk")
+
+
+def shows(
+    forge: Forge, member: int, stable: int, executed: int, own: tuple[bytes, ...] = (), voters: int = 3
+) -> None:
+    """A member shows its stable checkpoint, how far it is, and what it holds of m0's own word."""
+    proof = forge.checkpoint(stable, voters=list(range(voters)))
+    pong = forge.cluster[member].signer.link(m.Pong(1, executed, own, proof))
+    forge.cluster[0].core.returning.on_pong(member, forge.cluster.verified(pong, member))
+
+
+def stable_at(cluster: Cluster, sequence: int) -> bool:
+    """Whether m0 votes once this checkpoint is stable."""
+    core = cluster[0].core
+    core.log.stable = sequence
+    core.returning.look()
+    return core.voting
+
+
+def test_r11_q_others_must_prove_a_checkpoint_and_two_windows_must_pass() -> None:
+    forge = Forge()
+    lost(forge)
+    core = forge.cluster[0].core
+    shows(forge, 1, 20, 25)
+    shows(forge, 2, 10, 12)
+    assert core.returning.waits_for() is None, "two are fewer than q: the third may know more"
+    shows(forge, 3, 30, 30)
+    due = 30 + 2 * core.log.reach
+    assert core.returning.waits_for() == due
+    assert not stable_at(forge.cluster, due - 1)
+    assert stable_at(forge.cluster, due)
+
+
+@pytest.mark.parametrize("what", ["too few signed it", "it is far ahead of its checkpoint"])
+def test_r11_what_proves_nothing_does_not_count(what: str) -> None:
+    forge = Forge()
+    lost(forge)
+    core = forge.cluster[0].core
+    shows(forge, 1, 20, 25)
+    shows(forge, 2, 10, 12)
+    if what == "too few signed it":
+        shows(forge, 3, 10, 12, voters=2)
+    else:
+        shows(forge, 3, 10, 11 + core.log.reach)
+    assert core.returning.waits_for() is None
+    assert not stable_at(forge.cluster, 10_000)
+
+
+def test_r11_no_vote_in_a_view_below_one_that_it_left() -> None:
+    """m2 holds a VIEW-CHANGE of m0 for view 2: m0 may not vote in view 0 or 1 any more."""
+    forge = Forge()
+    lost(forge)
+    core = forge.cluster[0].core
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12, own=(forge.change(0, 2, 10),) if member == 2 else ())
+    for view, may in ((0, False), (1, False), (2, True)):
+        core.views.view = view
+        assert stable_at(forge.cluster, 10_000) is may, view
+
+
+def test_r11_no_vote_while_it_is_bound_to_a_view_that_it_may_have_led() -> None:
+    """m0 is bound to view 4 and its primary: it may have lost the NEW-VIEW, and must not lead it again."""
+    forge = Forge()
+    lost(forge)
+    core = forge.cluster[0].core
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12)
+    core.views.view, core.views.changing = 4, True
+    assert not stable_at(forge.cluster, 10_000)
+    core.views.changing = False
+    assert stable_at(forge.cluster, 10_000)
+
+
+def test_r11_what_members_showed_before_the_vote_was_lost_counts_no_more() -> None:
+    """They were asked by a replica that still had its word: they showed how far they were then."""
+    forge = Forge()
+    core = forge.cluster[0].core
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12)
+    lost(forge)
+    assert core.returning.waits_for() is None
+    for member in (1, 2, 3):
+        shows(forge, member, 40, 41)
+    assert core.returning.waits_for() == 40 + 2 * core.log.reach
+
+
+@pytest.mark.parametrize("kind", [m.Prepare, m.Commit, m.PrePrepare])
+def test_r11_no_vote_below_a_sequence_that_it_voted_for(kind: type) -> None:
+    """However low the checkpoints are that the others prove."""
+    forge = Forge()
+    lost(forge)
+    core = forge.cluster[0].core
+    vote = forge.cluster.sign(kind(0, 0, 0, 400, A))
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12, own=(vote,) if member == 3 else ())
+    assert core.returning.waits_for() == 400
+    assert not stable_at(forge.cluster, 399)
+    assert stable_at(forge.cluster, 400)
+
+
+def test_r11_the_words_of_others_and_own_checkpoints_put_nothing_off() -> None:
+    """A CHECKPOINT says what was executed: it contradicts no vote, and a liar's frames are not m0's."""
+    forge = Forge()
+    lost(forge)
+    core = forge.cluster[0].core
+    shown = (
+        forge.cluster.sign(m.Checkpoint(0, 0, 5_000, b"s" * 32, b"l" * 32, 7)),
+        forge.cluster.sign(m.Commit(0, 3, 0, 9_000, A)),
+        forge.change(3, 77, 10),
+    )
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12, own=shown)
+    assert core.returning.waits_for() == 10 + 2 * core.log.reach
+    assert stable_at(forge.cluster, 10 + 2 * core.log.reach)
+
+
+def test_r11_words_of_another_epoch_put_nothing_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Index 0 may have been another member in it, and its views have nothing to do with those of this one."""
+    monkeypatch.setattr(Keys, "member_key", lambda keys, _epoch, index: keys.pairs[index][0])
+    forge = Forge()
+    lost(forge)
+    core = forge.cluster[0].core
+    shown = (
+        forge.cluster.sign(m.Commit(1, 0, 0, 9_000, A)),
+        forge.cluster.sign(m.ViewChange(1, 0, 77, (), ())),
+    )
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12, own=shown)
+    assert core.returning.waits_for() == 10 + 2 * core.log.reach
+    assert stable_at(forge.cluster, 10 + 2 * core.log.reach)
+
+
+def test_r11_of_two_members_the_other_one_is_enough() -> None:
+    forge = Forge(2)
+    lost(forge)
+    core = forge.cluster[0].core
+    shows(forge, 1, 10, 12, voters=2)
+    assert core.returning.waits_for() == 10 + 2 * core.log.reach

@@ -1,0 +1,204 @@
+"""One principal with hundreds of sessions takes no more than one with one (R30, PITFALLS rows 14 and 15)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.consensus.helpers import config_for
+from tests.consensus.test_judgement import bundle as bundle_of
+from validators.consensus.effects import Now
+from validators.consensus.pool import Pool, key_of
+from validators.consensus.proposing import Proposing
+from validators.consensus.verified import VerifiedBundle
+from validators.genesis import BOUNDS
+
+MILLISECOND = 1_000_000
+SECOND = 1_000 * MILLISECOND
+ROOM = 100_000
+"""Units of work: what drains in T / 2 here."""
+
+
+def bundle(principal: str, session: int, number: int, operations: int = 84) -> VerifiedBundle:
+    made = bundle_of(session, number, operations)
+    inner = msgspec.structs.replace(made.bundle, principal=principal)
+    return VerifiedBundle(inner, principal.encode() + made.digest, made.frame)
+
+
+def pool_of(operations_max: int = 20_000) -> Pool:
+    return Pool(operations_max=operations_max, bytes_max=10**9, client_share=4)
+
+
+def ask(pool: Pool, asked: VerifiedBundle, room: int = ROOM) -> bool:
+    """As a replica does it; True: it is let in."""
+    if pool.crowded(asked, room) or pool.refuse(asked) is not None:
+        return False
+    pool.add(asked, key_of(asked.bundle, asked.digest), 0)
+    return True
+
+
+def test_r20_a_request_as_large_as_the_largest_batch_finds_room() -> None:
+    """Genesis bounds batches by what one session may hold: else such a request is `busy` for ever."""
+    most = BOUNDS["batch_operations_max"][1]
+    config = config_for(0, 4)
+
+    def pool() -> Pool:
+        return Pool(
+            operations_max=config.pool_operations_max,
+            bytes_max=config.pool_bytes_max,
+            client_share=config.pool_client_share,
+        )
+
+    assert ask(pool(), bundle("modest", 1, 0, most))
+    assert not ask(pool(), bundle("modest", 1, 0, most + 1))
+
+
+def flood(pool: Pool, operations: int) -> int:
+    """Two hundred sessions of one principal, each asking until it is refused; requests let in."""
+    return sum(
+        ask(pool, bundle("greedy", session, number, operations))
+        for number in range(40)
+        for session in range(1, 201)
+    )
+
+
+def test_row_15_two_hundred_sessions_of_one_principal_leave_room_for_another() -> None:
+    """By admission as by the pool itself: each of them was let in once, and twenty filled it."""
+    for room in (ROOM, 10**9):
+        pool = pool_of()
+        assert ask(pool, bundle("modest", 1, 0), room)
+        assert flood(pool, operations=1_000)
+        flood(pool, operations=10)
+        assert all(ask(pool, bundle("modest", 1, number), room) for number in range(1, 5))
+        assert ask(pool, bundle("another", 1, 0), room)
+
+
+def test_r30_a_principals_sessions_share_its_part_and_leave_the_rest() -> None:
+    pool = pool_of(10**6)
+    assert ask(pool, bundle("modest", 1, 0))
+    flood(pool, operations=84)
+    held = pool.work
+    assert held <= ROOM * 3 // 4
+    number = 0
+    while ask(pool, bundle("modest", 1, number := number + 1)):
+        assert number < 10_000
+    assert pool.work - held > ROOM // 8, "its part is not a two hundredth"
+
+
+def test_principals_take_turns_and_their_sessions_within() -> None:
+    pool = pool_of()
+    pool.lead()
+    for session in range(1, 101):
+        assert ask(pool, bundle("greedy", session, 0, 10), 10**9)
+    for number in range(3):
+        assert ask(pool, bundle("modest", 1, number, 10), 10**9)
+    order: list[Any] = [item.bundle.bundle.principal for item in pool.take(60, 10**9)]
+    assert order == ["greedy", "modest"] * 3
+    rest = [item.bundle.bundle.session[0] for item in pool.take(10**6, 10**9)]
+    assert rest == list(range(4, 101)), "each session of the greedy one in its turn"
+
+
+class Primary:
+    """One that proposes from a pool; what it proposed is executed when told. Rate in units of work a second,
+    round trip in nanoseconds."""
+
+    def __init__(self, *, rate: int | None = 20_000, round_trip: int = MILLISECOND) -> None:
+        self.pool = pool_of()
+        self.pool.lead()
+        self.core: Any = SimpleNamespace(
+            pool=self.pool,
+            config=config_for(0, 4),
+            now=Now(0, 0),
+            executed=0,
+            is_primary=True,
+            may_vote=lambda view: True,
+            views=SimpleNamespace(view=0),
+            log=SimpleNamespace(stable=0, window=32),
+            succession=SimpleNamespace(holds=lambda sequence: False),
+            clients=SimpleNamespace(answer_if_settled=lambda bundle: False),
+            pace=SimpleNamespace(rate=lambda: rate),
+            pinging=SimpleNamespace(shortest=lambda: round_trip),
+            suspicion=SimpleNamespace(base=800 * MILLISECOND),
+            execution=SimpleNamespace(run=lambda: None),
+        )
+        self.proposing = Proposing(self.core)
+        self.proposed: list[list[VerifiedBundle]] = []
+        self.proposing._propose = self._propose  # type: ignore[method-assign]
+
+    def _propose(self, bundles: list[VerifiedBundle]) -> None:
+        self.proposed.append(bundles)
+        self.proposing.next_sequence += 1
+
+    def ask(self, principal: str, count: int, at: int, first: int = 0) -> None:
+        self.core.now = Now(at, at)
+        for number in range(first, first + count):
+            asked = bundle(principal, 1, number, 1)
+            self.pool.add(asked, key_of(asked.bundle, asked.digest), at)
+
+    def propose(self) -> list[int]:
+        """Sizes of what goes out a moment later."""
+        at = self.core.now.monotonic + 2 * MILLISECOND
+        self.core.now = Now(at, at)
+        before = len(self.proposed)
+        self.proposing.run()
+        return [len(bundles) for bundles in self.proposed[before:]]
+
+    def execute(self) -> None:
+        """The oldest proposal."""
+        for done in self.proposed[self.core.executed]:
+            self.pool.remove(key_of(done.bundle, done.digest))
+        self.core.executed += 1
+
+
+def test_r30_while_several_ask_each_waits_for_little_of_the_others() -> None:
+    """A hundred and sixty requests of one wait; another's is in the next proposal, and that is small."""
+    primary = Primary()
+    primary.ask("modest", 1, at=0)
+    assert primary.propose() == [1]
+    primary.ask("greedy", 160, at=2 * MILLISECOND)
+    assert sum(primary.propose()) <= 16, "the others wait, where a later request of another passes them"
+    primary.ask("modest", 1, at=3 * MILLISECOND, first=1)
+    primary.execute()
+    primary.execute()
+    primary.propose()
+    following = primary.proposed[-1]
+    assert "modest" in [each.bundle.principal for each in following]
+    assert len(following) <= 8
+    while len(primary.pool):
+        primary.execute()
+        primary.propose()
+    assert sum(len(bundles) for bundles in primary.proposed) == 162, "and everybody is served"
+
+
+def test_r30_one_that_asks_alone_is_not_held_back() -> None:
+    primary = Primary()
+    primary.ask("greedy", 160, at=0)
+    assert primary.propose() == [160]
+    primary.ask("modest", 1, at=MILLISECOND)
+    primary.execute()
+    primary.ask("greedy", 160, at=2 * SECOND, first=160)
+    assert primary.propose() == [161], "a second after the other's last request it is alone again"
+
+
+def test_r30_members_that_are_far_away_have_more_in_flight() -> None:
+    """Proposals that are on their way make nobody wait: what is executed meanwhile may follow at once."""
+    primary = Primary(round_trip=100 * MILLISECOND)
+    primary.ask("modest", 1, at=0)
+    primary.propose()
+    primary.ask("greedy", 200, at=2 * MILLISECOND)
+    assert sum(primary.propose()) == 200
+
+
+@pytest.mark.parametrize(("waited", "expected"), [(100, 8), (201, 160)])
+def test_r30_once_somebody_waits_long_all_that_waits_is_proposed(waited: int, expected: int) -> None:
+    """Where members are slow, small batches would make it longer still, until every client asks everybody and
+    the backups find a healthy primary slow (R32)."""
+    primary = Primary(round_trip=0)
+    primary.ask("modest", 1, at=0)
+    assert primary.propose() == [1]
+    at = (waited - 2) * MILLISECOND
+    primary.ask("greedy", 160, at=at)
+    assert primary.propose()[0] == expected

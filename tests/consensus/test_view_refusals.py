@@ -1,0 +1,98 @@
+"""VIEW-CHANGEs and NEW-VIEWs hold hundreds of signatures: what is refused before they are checked (R5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.consensus.helpers import Cluster
+from tests.consensus.test_new_view import A, Forge, Usurper
+from validators.consensus import messages as m
+from validators.consensus.effects import Reason
+
+PROOF = m.PreparedProof(b"unread", ())
+
+
+def wants(cluster: Cluster, message: Any, source: int) -> Reason | None:
+    return cluster[0].core.wants(cluster.header(cluster.sign(message), source))
+
+
+def test_row_15_no_honest_view_change_has_more_proofs_than_a_window() -> None:
+    cluster = Cluster(4)
+    reach = cluster[0].core.config.reach
+    for proofs, frames, verdict in (
+        (reach, 4, None),
+        (reach + 1, 4, Reason.TOO_LARGE),
+        (0, 5, Reason.TOO_LARGE),
+    ):
+        message = m.ViewChange(0, 1, 1, (b"unread",) * frames, (PROOF,) * proofs)
+        assert wants(cluster, message, 1) is verdict, (proofs, frames)
+
+
+def test_row_15_no_honest_new_view_carries_more_than_a_window() -> None:
+    cluster = Cluster(4)
+    reach = cluster[0].core.config.reach
+    named = tuple((sender, A) for sender in range(5))
+    for carried, names, verdict in (
+        (reach, 4, None),
+        (reach + 1, 4, Reason.TOO_LARGE),
+        (0, 5, Reason.TOO_LARGE),
+    ):
+        message = m.NewView(0, 1, 1, named[:names], (b"unread",) * carried)
+        assert wants(cluster, message, 1) is verdict, (carried, names)
+
+
+def test_r5_a_member_goes_from_view_to_view_upwards() -> None:
+    """What it said of lower views is old, whoever shows it again."""
+    forge = Forge()
+    cluster = forge.cluster
+    assert cluster[0].hear(cluster[1], forge.change(1, 3, 0)) is None
+    views = cluster[0].core.views
+    assert wants(cluster, m.ViewChange(0, 1, 2, (), ()), 2) is Reason.OLD_VIEW
+    assert wants(cluster, m.ViewChange(0, 1, 0, (), ()), 2) is Reason.OLD_VIEW
+    assert wants(cluster, m.ViewChange(0, 1, 4, (), ()), 2) is None
+    same = cluster.verified(forge.change(1, 3, 0), 1)
+    assert views.refuse_view_change(same.message, same.body_digest) is Reason.SECOND_MESSAGE
+    cluster[0].hear(cluster[1], forge.change(1, 3, 10))
+    assert [note["code"] for note in cluster[0].told("evidence")] == ["view_change"]
+    assert views.claims[1].stable == 0, "the first one counts"
+    assert wants(cluster, m.ViewChange(0, 1, 3, (), (PROOF,)), 1) is Reason.SECOND_MESSAGE, "told once"
+
+
+def test_r5_a_new_view_is_of_its_primary_and_of_no_view_below() -> None:
+    cluster = Cluster(4)
+    assert wants(cluster, m.NewView(0, 2, 1, (), ()), 2) is Reason.NOT_PRIMARY
+    assert (
+        cluster[2].core.wants(cluster.header(cluster.sign(m.NewView(0, 0, 0, (), ())), 0)) is Reason.OLD_VIEW
+    )
+    named = tuple((sender, A) for sender in (1, 2, 3))
+    cluster[0].hear(cluster[1], cluster.sign(m.NewView(0, 1, 5, named, ())))
+    assert wants(cluster, m.NewView(0, 1, 1, named, ()), 1) is Reason.OLD_VIEW, "its view 5 waits"
+    assert wants(cluster, m.NewView(0, 1, 9, named, ()), 1) is None
+    assert wants(cluster, m.NewView(0, 2, 2, named, ()), 2) is None, "each primary has one that waits"
+
+
+def test_r33_a_view_change_that_is_wished_for_by_its_digest_is_let_in_however_old() -> None:
+    """r0 has heard later ones of r2; the NEW-VIEW names the one before them all."""
+    usurper = Usurper()
+    cluster = usurper.cluster
+    for view in (2, 3):
+        cluster[0].hear(cluster[2], usurper.change(2, view, 0))
+    cluster[0].hear(cluster[1], usurper.new_view())
+    for sender in (1, 3, 2):
+        cluster[0].hear(cluster[sender], usurper.changes[sender])
+    assert cluster[0].core.views.is_active(1)
+
+
+@pytest.mark.parametrize("liar", [1, 2, 3])
+def test_row_15_digests_that_a_liar_names_are_forgotten_with_its_new_view(liar: int) -> None:
+    """It names VIEW-CHANGEs that nobody has, for a higher view each time."""
+    cluster = Cluster(4)
+    for turn in range(1, 50):
+        view = 4 * turn + liar
+        named = tuple((sender, bytes([turn]) * 32) for sender in (1, 2, 3))
+        cluster[0].hear(cluster[liar], cluster.sign(m.NewView(0, liar, view, named, ())))
+    core = cluster[0].core
+    assert len(core.view_changes) <= core.q
+    assert len(core.views._waiting) == 1

@@ -1,0 +1,90 @@
+"""What a word of life is worth, by batch time alone (R36; decision 0124)."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from simulator.scheme import KeyedHash
+from tests.epochs.test_succession import arrived, founded
+from tests.epochs.world import SECOND, World
+from tickets.machine import Reconfigure
+from validators import genesis as g
+from validators.consensus import membership as ms
+
+CLUSTER = b"c" * 32
+BATCH_TIME = 1_700_000_000_000_000
+DRIFT = g.Parameters().drift_bound
+SCHEME = KeyedHash()
+
+
+def present(**parameters: int) -> ms.Membership:
+    members = tuple(g.Member(f"n{i}", SCHEME.pair(f"n{i}")[0], "host", 1 + i) for i in range(4))
+    return ms.Membership(0, 0, members, g.Parameters(**parameters))
+
+
+def word(member: str, said: int, *, executed: int = 100, epoch: int = 0) -> ms.Alive:
+    data = ms.alive_bytes(CLUSTER, epoch, member, executed, said)
+    return ms.Alive(member, executed, said, SCHEME.sign(SCHEME.pair(member)[1], data))
+
+
+def outcome(now: ms.Membership, *words: ms.Alive) -> str:
+    """Of taking n3 out, at BATCH_TIME; two of the three that stay must live."""
+    change = ms.Change(epoch=0, leaves="n3", allow_small=True, alive=words)
+    found = ms.succeed(now, change, sequence=100, timestamp=BATCH_TIME, cluster=CLUSTER, verify=SCHEME.verify)
+    return found if isinstance(found, str) else "ok"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "code"),
+    [
+        (-ms.ALIVE_FOR - 1, "not_ready"),
+        (-ms.ALIVE_FOR, "ok"),
+        (0, "ok"),
+        (DRIFT, "ok"),
+        (DRIFT + 1, "not_ready"),
+        (ms.ALIVE_FOR, "not_ready"),
+    ],
+)
+def test_r36_a_word_counts_for_thirty_seconds_whatever_its_clock_says(ahead: int, code: str) -> None:
+    """n1's clock is `ahead`; or it lies, to be believed alive a minute after it fell silent."""
+    assert outcome(present(), word("n0", BATCH_TIME), word("n1", BATCH_TIME + ahead)) == code
+
+
+def test_r36_a_wide_drift_bound_makes_no_word_last_longer_than_twice() -> None:
+    now = present(drift_bound=600_000_000)
+    for ahead, code in ((ms.ALIVE_FOR, "ok"), (ms.ALIVE_FOR + 1, "not_ready")):
+        assert outcome(now, word("n0", BATCH_TIME), word("n1", BATCH_TIME + ahead)) == code
+
+
+def test_r36_nobody_speaks_twice_or_for_another_or_in_another_epoch() -> None:
+    own = word("n0", BATCH_TIME)
+    for other in (
+        own,
+        word("n0", BATCH_TIME - 1),
+        word("n3", BATCH_TIME),
+        replace(word("n2", BATCH_TIME), member="n1"),
+        word("n1", BATCH_TIME, epoch=1),
+    ):
+        assert outcome(present(), own, other) == "not_ready"
+
+
+def test_r36_a_member_dated_ahead_that_fell_silent_keeps_no_change_going() -> None:
+    """n1's clock runs 29 s ahead. It speaks and dies; with its word the others would begin an epoch without a
+    quorum, which nobody could leave any more."""
+    world: World = founded("dated ahead")
+    command = world.change(leaves="n3", allow_small=True)
+    said = {each.member: each for each in command.change.alive}
+    box = world.boxes["n1"]
+    ahead = said["n1"].timestamp + 29_000_000
+    data = ms.alive_bytes(world.cluster, 0, "n1", said["n1"].executed, ahead)
+    signature = world.keyring.scheme.sign(world.keyring.pair(box.key)[1], data)
+    dated = replace(said["n1"], timestamp=ahead, signature=signature)
+    box.crash()
+    world.run(SECOND)
+    two = Reconfigure(replace(command.change, alive=(said["n0"], dated)))
+    assert world.do(two) == "not_ready"
+    box.boot()
+    world.run(SECOND)
+    world.reconfigure(leaves="n3", allow_small=True)
+    arrived(world)

@@ -1,0 +1,136 @@
+"""Words of life for a change of the membership: one liar keeps nobody else's from counting (R36)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+from msgspec.structs import replace
+from nacl import bindings
+
+from validators import canonical
+from validators import genesis as g
+from validators.consensus.membership import Alive, Change, Membership, alive_bytes, founding, succeed
+from validators.gateway import membership
+from validators.gateway.collector import Answered
+from validators.gateway.membership import gather_words
+from validators.link import public_key_of
+from validators.node.keys import dev_seed
+from validators.signatures import verify
+from validators.wire import ED25519
+
+NAMES = ("node0", "node1", "node2", "node3")
+FAR = 7
+GENESIS = g.Genesis(
+    name="words",
+    created_at=1,
+    members=tuple(g.Member(name, public_key_of(dev_seed(name)), "127.0.0.1", 5000) for name in NAMES),
+    principals=(),
+    parameters=g.Parameters(),
+    demo=True,
+)
+CLUSTER = g.cluster_id(GENESIS)
+
+
+def word(member: str, *, key: str = "", epoch: int = 0) -> Alive:
+    now = time.time_ns() // 1_000
+    secret = bindings.crypto_sign_seed_keypair(dev_seed(key or member))[1]
+    return Alive(member, 100, now, ED25519.sign(secret, alive_bytes(CLUSTER, epoch, member, 100, now)))
+
+
+def told(said: Alive, epoch: int = 0) -> str:
+    return json.dumps({"word": canonical.encode(said).hex(), "epoch": epoch})
+
+
+class Town:
+    """Three honest members and node3, which says what it likes. `moves`: an epoch is proved after so many
+    questions, and has fewer members."""
+
+    genesis = GENESIS
+
+    def __init__(self, lie: Callable[[], str], *, moves: int = 0) -> None:
+        self.present = founding(GENESIS)
+        self.lie = lie
+        self.moves = moves
+        self.asked = 0
+
+    def query(
+        self, index: int, what: str, arguments: tuple[str, ...] = (), *, wait: float
+    ) -> Future[Answered]:
+        self.asked += 1
+        if self.asked == self.moves:
+            self.present = Membership(1, 50, self.present.members[:3], self.present.parameters)
+        if not 0 <= index < len(self.present.members):
+            raise ValueError(f"no member has index {index}")
+        assert what == "alive"
+        name, epoch = NAMES[index], self.present.epoch
+        future: Future[Answered] = Future()
+        future.set_result(Answered(1, "", self.lie() if index == 3 else told(word(name, epoch=epoch), epoch)))
+        return future
+
+
+@pytest.fixture(autouse=True)
+def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what waits sleeps: time passes by its sleeping."""
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(membership, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+
+
+def begins(now: Membership, words: list[Alive]) -> Membership | str:
+    """What a change of the parameters with these words leads to."""
+    change = Change(0, parameters=(replace(now.parameters, checkpoint_interval=20),), alive=tuple(words))
+    wall = time.time_ns() // 1_000
+    return succeed(now, change, sequence=101, timestamp=wall, cluster=CLUSTER, verify=verify)
+
+
+LIES = {
+    "a later epoch that nothing proves": lambda: told(word("node3", epoch=FAR), FAR),
+    "a later epoch beside a word of this one": lambda: told(word("node3"), FAR),
+    "a forged word of another": lambda: told(Alive("node0", 100, time.time_ns() // 1_000, bytes(64))),
+    "another's name under its own key": lambda: told(word("node0", key="node3")),
+    "a stranger's": lambda: told(word("node9")),
+    "junk": lambda: "[" * 5_000,
+    "a number": lambda: '{"word": 7}',
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_r36_one_liar_among_the_members_prevents_no_change(lie: str) -> None:
+    town = Town(LIES[lie])
+    words = gather_words(town, wait=3.0)  # type: ignore[arg-type]
+    assert {"node0", "node1", "node2"} <= {each.member for each in words}
+    assert all(each.signature != bytes(64) for each in words)
+    following = begins(town.present, words)
+    assert isinstance(following, Membership), following
+    assert following.epoch == 1
+
+
+def test_r36_who_says_its_own_word_ends_the_waiting() -> None:
+    town = Town(lambda: told(word("node3")))
+    assert len(gather_words(town, wait=3.0)) == 4  # type: ignore[arg-type]
+    assert town.asked == 4
+
+
+def test_r36_a_word_under_the_coming_key_counts_for_the_change_that_brings_it() -> None:
+    town = Town(lambda: told(word("node3", key="node3 again")))
+    key = public_key_of(dev_seed("node3 again"))
+    assert len(gather_words(town, wait=1.0)) == 3  # type: ignore[arg-type]
+    assert len(gather_words(town, keys={"node3": key}, wait=1.0)) == 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("moves", [2, 3, 4])
+def test_r36_words_of_an_epoch_that_ended_meanwhile_are_gathered_anew(moves: int) -> None:
+    town = Town(lambda: told(word("node3")), moves=moves)
+    words = gather_words(town, wait=3.0)  # type: ignore[arg-type]
+    assert [each.member for each in words] == ["node0", "node1", "node2"]
+    for each in words:
+        said = alive_bytes(CLUSTER, 1, each.member, each.executed, each.timestamp)
+        assert verify(public_key_of(dev_seed(each.member)), said, each.signature)

@@ -1,0 +1,236 @@
+"""Validators as the contract's acceptance cases start them (spec 12: V and K4), and what they are asked."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+from tests.integration import servers
+from tests.integration.node_cluster import validator
+from tests.waiting import PATIENCE, wait_until
+from validators.link import public_key_of
+from validators.node.keys import dev_seed, peer_id
+from validators.processes.preparation import free_ports
+
+P = "/api/v1"
+NODES = 4
+
+
+def dev_peer_id(name: str, salt: str = "dtvn-validator-key-v1") -> str:
+    return peer_id(public_key_of(dev_seed(name, salt)))
+
+
+class Node:
+    """One `manage.py validator -dev-keys` with ports of its own, and a client that talks to its API."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        name: str = "node0",
+        total: int = 1,
+        flags: Sequence[str] = (),
+        primary: bool = False,
+    ) -> None:
+        self.data = data
+        self.name = name
+        self.port, self.api_port, self.metrics_port = free_ports(3)
+        self.flags = ["-total-nodes", str(total), *(["-primary"] if primary else []), *flags]
+        self.settings: dict[str, str] = {}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = data.parent / f"{data.name}-{name}.log"
+        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def multiaddr(self) -> str:
+        return f"/ip4/127.0.0.1/tcp/{self.port}/p2p/{dev_peer_id(self.name)}"
+
+    def command(self) -> list[str]:
+        ports = ["-port", str(self.port), "-api-port", str(self.api_port)]
+        named = ["-id", self.name, *ports, "-data-dir", str(self.data), *self.flags]
+        return [*named, "-dev-keys", "-metrics-port", str(self.metrics_port)]
+
+    def launch(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = validator(*self.command(), log=log, settings=self.settings)
+
+    def start(self) -> None:
+        self.launch()
+        self.wait_healthy()
+
+    def wait_healthy(self) -> None:
+        wait_until(self.healthy, what=lambda: f"{self.name} healthy\n{self.said()}", pause=0.05)
+
+    def healthy(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.said()
+        try:
+            return self.http.get("/health", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")[-3_000:] if self.log.exists() else ""
+
+    def stop(self, number: int = signal.SIGTERM, *, timeout: float = PATIENCE) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+    def end(self) -> None:
+        self.http.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(PATIENCE)
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def get(self, path: str, **named: Any) -> httpx.Response:
+        return self.http.get(P + path, **named)
+
+    def data_of(self, path: str, **named: Any) -> Any:
+        response = self.get(path, **named)
+        assert response.status_code == 200, response.text
+        return response.json()["data"]
+
+    def post(self, path: str, body: Any = None, **named: Any) -> httpx.Response:
+        """A dict or None as JSON, bytes as they are."""
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} | dict(named.pop("headers", {}))
+        return self.http.post(P + path, content=content, headers=headers, **named)
+
+    def act(self, kind: str, ticket: str, **fields: Any) -> httpx.Response:
+        return self.post(f"/tickets/{kind}", {"ticket_id": ticket, **fields})
+
+    def done(self, kind: str, ticket: str, **fields: Any) -> None:
+        response = self.act(kind, ticket, **fields)
+        assert response.status_code == 200, response.text
+
+    def ticket(self, ticket: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.data_of(f"/tickets/{ticket}")
+        return found
+
+    def state(self, ticket: str) -> str:
+        return str(self.ticket(ticket)["State"])
+
+    def stats(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.data_of("/stats")
+        return found
+
+    @contextmanager
+    def socket(
+        self, *, origin: str | None = None, headers: Mapping[str, str] = {}
+    ) -> Iterator[ClientConnection]:
+        url = f"ws://127.0.0.1:{self.api_port}/ws"
+        with connect(url, origin=origin, additional_headers=dict(headers), proxy=None) as opened:  # type: ignore[arg-type]
+            yield opened
+
+
+def frames(socket: ClientConnection, count: int, *, quiet: float = 0.0) -> list[dict[str, Any]]:
+    """The next `count` frames, and that none follows for `quiet` seconds."""
+    found = [json.loads(socket.recv(timeout=PATIENCE)) for _ in range(count)]
+    if quiet:
+        try:
+            found.append(json.loads(socket.recv(timeout=quiet)))
+        except TimeoutError:
+            return found
+    return found
+
+
+@contextmanager
+def single(data: Path, *flags: str, settings: Mapping[str, str] = {}) -> Iterator[Node]:
+    """V: one validator, running."""
+    with servers.place(broker=False) as place:
+        node = Node(data, primary=True, flags=flags)
+        node.settings = {**place, **settings}
+        try:
+            node.start()
+            yield node
+        finally:
+            node.end()
+
+
+class Four:
+    """K4: four validators, all bootstrapped to node0."""
+
+    def __init__(self, data: Path, settings: Mapping[str, str]) -> None:
+        first = Node(data / "0", total=NODES, primary=True)
+        bootstrap = ["-bootstrap", first.multiaddr]
+        others = [Node(data / str(k), name=f"node{k}", total=NODES, flags=bootstrap) for k in range(1, NODES)]
+        self.nodes = [first, *others]
+        self.seeded: list[int] = []
+        """What each node answered to the first seeds."""
+        for node in self.nodes:
+            node.settings = dict(settings)
+
+    def __getitem__(self, index: int) -> Node:
+        return self.nodes[index]
+
+    def start(self) -> None:
+        for node in self.nodes:
+            node.launch()
+        self.wait_whole()
+
+    def wait_whole(self, timeout: float = PATIENCE) -> None:
+        """Every node is connected to all others."""
+        for node in self.nodes:
+            node.wait_healthy()
+            wait_until(
+                lambda node=node: node.stats()["peer_count"] == NODES - 1,
+                what=lambda node=node: f"three peers of {node.name}\n{node.said()}",
+                timeout=timeout,
+                pause=0.1,
+            )
+
+    def everywhere(
+        self, ticket: str, state: str, among: Sequence[int] = range(NODES), *, within: float
+    ) -> None:
+        def is_there(index: int) -> bool:
+            """Who lags may not have the ticket at all yet."""
+            response = self[index].get(f"/tickets/{ticket}")
+            assert response.status_code in (200, 404), response.text
+            return response.status_code == 200 and response.json()["data"]["State"] == state
+
+        for index in among:
+            wait_until(
+                lambda index=index: is_there(index),
+                what=f"{ticket} {state} on node{index}",
+                timeout=within,
+                pause=0.05,
+            )
+
+    def agree(self, among: Sequence[int] = range(NODES), *, timeout: float = PATIENCE) -> int:
+        """Wait until `sequence` is equal on these nodes and stays so for a look; that sequence."""
+
+        def same() -> int:
+            first = {self[index].stats()["sequence"] for index in among}
+            second = {self[index].stats()["sequence"] for index in among}
+            return first.pop() if len(first) == 1 and first == second else 0
+
+        return wait_until(same, what="one sequence on all", timeout=timeout, pause=0.1)
+
+
+@contextmanager
+def four(data: Path) -> Iterator[Four]:
+    """K4, running and connected."""
+    data.mkdir(parents=True, exist_ok=True)
+    with servers.place(broker=False) as place:
+        made = Four(data, place)
+        try:
+            made.start()
+            yield made
+        finally:
+            for node in made.nodes:
+                node.end()

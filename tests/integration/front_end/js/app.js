@@ -1,0 +1,128 @@
+// Every call of the seed's six pages and every field they read (section 9.2), one page after the other.
+import { get, post, remove } from "/js/api.js";
+import { frame } from "/js/feed.js";
+
+const checks = [];
+const kind = (value) => (Array.isArray(value) ? "array" : value === null ? "null" : typeof value);
+
+function check(what, holds) {
+  checks.push({ what, holds: Boolean(holds) });
+}
+
+function fields(what, object, kinds) {
+  for (const [name, wanted] of Object.entries(kinds)) {
+    check(`${what}.${name} is ${wanted}`, kind(object[name]) === wanted);
+  }
+}
+
+async function refused(what, asked) {
+  try {
+    await asked;
+    check(`${what} is refused`, false);
+  } catch (error) {
+    check(`${what} is refused with words`, error.message.length > 3);
+  }
+}
+
+const NODE = {
+  id: "string", status: "string", is_primary: "boolean", is_bootstrap: "boolean", port: "number", api_port: "number",
+};
+const STATS = {
+  node_id: "string", is_primary: "boolean", peer_count: "number", current_view: "number", sequence: "number",
+  cache_size: "number", storage_stats: "object",
+};
+const TICKET = { ID: "string", State: "string", ValidatorID: "string", Timestamp: "number" };
+const RESULTS = [
+  "total_tickets", "validated_tickets", "consensus_rounds", "successful_rounds", "failed_rounds", "success_rate",
+  "messages_sent", "messages_received", "partition_events", "average_latency_ms",
+];
+
+async function nodesPage() {
+  const greeting = await frame((each) => each.type === "connected");
+  fields("connected", greeting, { nodes: "array", simulator_status: "string", cluster_status: "string" });
+  check("supervisor mode", kind(await get("/nodes")) === "array");
+  fields("stats of nobody", await get("/stats"), { node_id: "string" });
+  await post("/cluster/start", { node_count: 4 });
+  const starting = await frame((each) => each.type === "cluster_status" && each.status === "starting");
+  fields("cluster_status", starting, { nodes_started: "number", nodes_total: "number" });
+  await frame((each) => each.type === "cluster_status" && each.status === "running");
+  const told = await frame((each) => each.type === "node_status" && each.status === "running");
+  fields("node_status.node", told.node, NODE);
+  const nodes = await get("/nodes");
+  check("four nodes run", nodes.length === 4 && nodes.every((node) => node.status === "running"));
+  fields("node", nodes[0], NODE);
+  fields("node_output", await frame((each) => each.type === "node_output"), { node_id: "string", line: "string" });
+  const told_logs = await get("/nodes/node1/logs?lines=100");
+  fields("logs", told_logs, { logs: "array" });
+  await refused("a node that runs", post("/nodes", { node_id: "node1", is_primary: false, is_bootstrap: false }));
+}
+
+async function ticketsPage() {
+  const seeded = await post("/tickets/seed");
+  check("2000 over all nodes", seeded.total_seeded === 2000 && seeded.seeded === 500);
+  await frame((each) => each.type === "tickets_seeded");
+  const tickets = await get("/tickets");
+  check("500 tickets", tickets.length === 500);
+  fields("ticket", tickets[0], TICKET);
+  check("Timestamp is in seconds", Math.abs(Date.now() / 1000 - tickets[0].Timestamp) < 600);
+  await post("/tickets/validate", { ticket_id: "TICKET-001", data: null });
+  await frame((each) => each.type === "ticket_validated" && each.ticket_id === "TICKET-001");
+  await post("/tickets/consume", { ticket_id: "TICKET-001" });
+  await frame((each) => each.type === "ticket_consumed" && each.ticket_id === "TICKET-001");
+  await post("/tickets/validate-via-node", { ticket_id: "TICKET-002", node_id: "node2" });
+  await post("/tickets/dispute", { ticket_id: "TICKET-002" });
+  await frame((each) => each.type === "ticket_disputed" && each.ticket_id === "TICKET-002");
+  await refused("a consumed ticket", post("/tickets/dispute", { ticket_id: "TICKET-001" }));
+  const states = new Map((await get("/tickets")).map((ticket) => [ticket.ID, ticket.State]));
+  check("CONSUMED and DISPUTED", states.get("TICKET-001") === "CONSUMED" && states.get("TICKET-002") === "DISPUTED");
+}
+
+async function dashboardNetworkAndMetricsPages() {
+  const stats = await get("/stats");
+  fields("stats", stats, STATS);
+  fields("storage_stats", stats.storage_stats, { write: "number", page_count: "number" });
+  const status = await get("/status");
+  fields("status", status, { nodes: "array" });
+  check("nodes with a state", status.nodes.every((node) => kind(node.status) === "string"));
+  const peers = await get("/peers");
+  check("peers with an id", (peers.peers || peers).every((peer) => kind(peer.id) === "string"));
+  fields("config", await get("/config"), { total_nodes: "number" });
+}
+
+async function simulatorPage() {
+  fields("simulator", await get("/simulator"), { status: "string", output: "array" });
+  await post("/simulator/start", {
+    nodes: 4, byzantine_nodes: 1, tickets: 20, duration_seconds: 60, latency_ms: 1, packet_loss_rate: 0,
+    enable_partitions: false,
+  });
+  await frame((each) => each.type === "simulator_status" && each.status === "running");
+  fields("simulator_output", await frame((each) => each.type === "simulator_output"), { line: "string" });
+  const progress = await frame((each) => each.type === "simulator_progress");
+  fields("progress", progress.progress, { current_ticket: "number", total_tickets: "number", progress_percent: "number" });
+  const { results } = await frame((each) => each.type === "simulator_results");
+  RESULTS.forEach((name) => check(`results.${name} is a number`, kind(results[name]) === "number"));
+  await frame((each) => each.type === "simulator_status" && each.status === "complete");
+}
+
+async function stopPage() {
+  await remove("/nodes/node3");
+  await frame((each) => each.type === "node_status" && each.node_id === "node3" && each.status === "stopped");
+  await post("/cluster/stop");
+  await frame((each) => each.type === "cluster_status" && each.status === "idle");
+  await refused("a ticket while nothing runs", post("/tickets/validate", { ticket_id: "TICKET-003", data: null }));
+}
+
+async function run() {
+  for (const part of [nodesPage, ticketsPage, dashboardNetworkAndMetricsPages, simulatorPage, stopPage]) {
+    try {
+      await part();
+    } catch (error) {
+      check(`${part.name}: ${error.message}`, false);
+      break;
+    }
+    document.getElementById("done").append(Object.assign(document.createElement("li"), { textContent: part.name }));
+  }
+  window.checks = checks;
+}
+
+run();

@@ -1,0 +1,137 @@
+"""`manage.py supervisor` as a person starts it, and a client of its WebSocket, for tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.integration import servers
+from tests.integration.network import Network, end_in_order
+from tests.waiting import MARGIN, PATIENCE, wait_until
+
+V1 = "/api/v1"
+
+
+class Supervised(Network):
+    """One `supervisor` over one data folder: found and ended like a network."""
+
+    def __init__(self, data: Path, *flags: str, environment: Mapping[str, str] = {}) -> None:
+        super().__init__(data, environment=environment)
+        self.flags = flags
+
+    def command(self) -> list[str]:
+        """What a person would type."""
+        return [
+            *(sys.executable, "manage.py", "supervisor", "-web-addr=127.0.0.1"),
+            *(f"-web-port={self.port}", "--data-dir", str(self.data), *self.flags),
+        ]
+
+    def client(self, *, patient: bool = True, key: str = "") -> httpx.Client:
+        """A program without a key, or with this one."""
+        headers = {"X-API-Key": key} if key else {}
+        return httpx.Client(base_url=f"{self.url}{V1}", headers=headers, timeout=PATIENCE, trust_env=False)
+
+    def statuses(self) -> dict[str, str]:
+        with self.client() as client:
+            return {node["id"]: node["status"] for node in client.get("/nodes").json()}
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        with self.client() as client:
+            return {node["id"]: node for node in client.get("/nodes").json()}
+
+    def wait_until_running(self, count: int, *, timeout: float = PATIENCE) -> None:
+        wait_until(
+            lambda: list(self.statuses().values()) == ["running"] * count,
+            timeout=timeout,
+            what=lambda: f"{count} nodes running: {self.statuses()}\n{self.said()}",
+        )
+
+
+def open_socket(url: str, **headers: str) -> connect:
+    """A WebSocket to `/ws`, to be entered; header names have _ for -."""
+    return connect(
+        f"{url.replace('http', 'ws')}/ws",
+        additional_headers={name.replace("_", "-"): value for name, value in headers.items()},
+        open_timeout=PATIENCE,
+        max_size=None,
+        proxy=None,
+    )
+
+
+class Ears:
+    """A client of `/ws` that remembers every frame."""
+
+    def __init__(self, url: str, **headers: str) -> None:
+        self.frames: list[dict[str, Any]] = []
+        self._held = ExitStack()
+        self._socket = self._held.enter_context(open_socket(url, **headers))
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def say(self, message: object) -> None:
+        self._socket.send(json.dumps(message))
+
+    def say_plainly(self, text: str) -> None:
+        self._socket.send(text)
+
+    def of(self, kind: str, *, after: int = 0, **fields: object) -> list[dict[str, Any]]:
+        """Frames of a type from place `after` on, with these fields."""
+        return [
+            frame
+            for frame in self.frames[after:]
+            if frame["type"] == kind and all(frame.get(name) == value for name, value in fields.items())
+        ]
+
+    def wait_for(
+        self, kind: str, *, after: int = 0, timeout: float = PATIENCE, **fields: object
+    ) -> dict[str, Any]:
+        """The first such frame."""
+        return wait_until(
+            lambda: self.of(kind, after=after, **fields),
+            timeout=timeout,
+            what=lambda: f"{kind} {fields}: {self.frames[-20:]}",
+        )[0]
+
+    def close(self) -> None:
+        self._held.close()
+        self._thread.join(PATIENCE)
+
+    def _listen(self) -> None:
+        try:
+            for text in self._socket:
+                self.frames.append(json.loads(text))
+        except ConnectionClosed:
+            return
+
+
+@contextmanager
+def supervised(data: Path, *flags: str, environment: Mapping[str, str] | None = None) -> Iterator[Supervised]:
+    """A supervisor that answers, and is ended in the end."""
+    with servers.place() as place:
+        made = Supervised(data, *flags, environment=place | dict(environment or {}))
+        with end_in_order(made):
+            made.start()
+            yield made
+
+
+@contextmanager
+def listening(made: Supervised, **headers: str) -> Iterator[Ears]:
+    ears = Ears(made.url, **headers)
+    try:
+        yield ears
+    finally:
+        ears.close()
+
+
+def eventually(look: Callable[[], object], *, within: float, what: str) -> None:
+    """`look` comes true within so many promised seconds."""
+    wait_until(look, timeout=within * MARGIN, what=what)

@@ -1,0 +1,276 @@
+"""One whole network under gates that never stop, and all that issue 3 promises it survives.
+
+Its primary is killed, then paused for 30 s; a node's data is deleted; all nodes are killed at once; members
+come and go, 4 to 7 to 4. In the end nothing acknowledged is lost, all states are equal, and the platform has
+shown what happened.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from tests.integration.network import Network, network
+from tests.integration.node_cluster import ANSWER_WAIT
+from tests.integration.test_process_life import wait_until_everyone_runs
+from tests.waiting import PATIENCE, wait_until
+from validators.gateway.client import Gateway
+from validators.node.layout import ClusterFolder
+
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(900)]
+
+GATES = 3
+PAUSE = 30.0
+"""Seconds for which the primary is suspended."""
+GO_ON = 20
+"""Admissions after a disaster that show that the network works."""
+PAGE = 5_000
+
+
+class Gate(threading.Thread):
+    """Issues a ticket and admits it, one after the other; asks with the same nonce until it is decided."""
+
+    def __init__(self, running: Network, name: str) -> None:
+        super().__init__(daemon=True)
+        self._client = running.client(patient=False)
+        self._name = name
+        self.ending = threading.Event()
+        self.admitted: dict[str, int] = {}
+        """Sequence by ticket."""
+        self.surprises: list[str] = []
+
+    def run(self) -> None:
+        with self._client as client:
+            for number in range(1_000_000):
+                if self.ending.is_set():
+                    return
+                self._admit(client, f"{self._name}-{number}")
+
+    def _admit(self, client: httpx.Client, ticket: str) -> None:
+        for path in ("/api/v1/tickets", "/api/v1/tickets/admit"):
+            body = {"ticket_id": ticket, "nonce": f"{path[-5:]}-{ticket}"}
+            since = time.monotonic()
+            answer = client.post(path, json=body)
+            while answer.status_code in (503, 504) and time.monotonic() - since < PATIENCE:
+                answer = client.post(path, json=body)
+            if answer.status_code != 200:
+                self.surprises.append(f"{path} {ticket}: {answer.status_code} {answer.text[:200]}")
+                return
+        self.admitted[ticket] = int(answer.headers["X-DTVN-Sequence"])
+
+
+class Town:
+    """The network, its gates, and an administrator's gateway beside it."""
+
+    def __init__(self, running: Network, gateway: Gateway, gates: list[Gate]) -> None:
+        self.running = running
+        self.gateway = gateway
+        self.gates = gates
+        self.folder = ClusterFolder(running.data)
+
+    def admitted(self) -> int:
+        return sum(len(gate.admitted) for gate in self.gates)
+
+    def goes_on(self) -> None:
+        """The gates are served now, whatever happened before."""
+        goal = self.admitted() + GO_ON
+        wait_until(
+            lambda: self.admitted() >= goal,
+            what=lambda: f"{goal} admissions: {self.surprises()}\n{self.running.said()}",
+        )
+
+    def surprises(self) -> list[str]:
+        return [surprise for gate in self.gates for surprise in gate.surprises]
+
+    def primary(self) -> dict[str, Any]:
+        def found() -> dict[str, Any] | None:
+            return next((node for node in self.running.nodes().values() if node["is_primary"]), None)
+
+        node = wait_until(found, what="the platform shows who is primary")
+        assert node is not None
+        return node
+
+    def shown(self, node_id: str, check: Callable[[dict[str, Any]], bool], what: str) -> None:
+        wait_until(
+            lambda: check(self.running.nodes()[node_id]),
+            what=lambda: f"{node_id} {what}: {self.running.nodes()[node_id]}\n{self.running.said()}",
+        )
+
+    def members(self, *numbers: int) -> None:
+        """The platform shows these, once it has heard of the epoch."""
+        wait_until(
+            lambda: set(self.running.nodes()) == {f"node{number}" for number in numbers},
+            what=lambda: f"members {numbers}: {self.running.nodes()}",
+        )
+
+    def told(self, index: int, what: str = "status") -> dict[str, Any]:
+        answer = self.gateway.query(index, what, wait=ANSWER_WAIT).result(ANSWER_WAIT + 10)
+        return {} if answer.code else msgspec.json.decode(answer.text)
+
+    def everyone(self, check: Callable[[dict[str, Any]], bool], what: str) -> None:
+        """Every member's own word."""
+        places = range(len(self.gateway.present.members))
+        wait_until(
+            lambda: all((told := self.told(index)) and check(told) for index in places),
+            what=lambda: f"{what}: {[self.told(index) for index in places]}\n{self.running.said()}",
+        )
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    place = tmp_path_factory.mktemp("disasters") / "data"
+    with network(place, environment={"DTVN_KILL_SILENT_AFTER": "90"}) as running, ExitStack() as open_things:
+        running.start()
+        folder = ClusterFolder(running.data)
+        gateway = Gateway.open(folder.genesis, folder.gateway_key, principal="gateway")
+        open_things.callback(gateway.close)
+        gates = [Gate(running, f"gate{number}") for number in range(GATES)]
+        for gate in gates:
+            gate.start()
+        yield Town(running, gateway, gates)
+        for gate in gates:
+            gate.ending.set()
+        for gate in gates:
+            gate.join(PATIENCE)
+
+
+def test_the_primary_is_killed(town: Town) -> None:
+    town.goes_on()
+    old = town.primary()
+    os.kill(old["pid"], signal.SIGKILL)
+    town.goes_on()
+    town.shown(old["id"], lambda node: node["pid"] not in (None, old["pid"]), "has a new process")
+    # In time for its own view, or as a backup of the next one.
+    town.everyone(lambda told: told["voting"] and told["peer_count"] == 3, "all four vote")
+
+
+def test_the_primary_is_paused_for_30_seconds_and_resumed(town: Town) -> None:
+    wait_until_everyone_runs(town.running)
+    old = town.primary()
+    os.kill(old["pid"], signal.SIGSTOP)
+    since = time.monotonic()
+    town.shown(old["id"], lambda node: node["status"] == "unresponsive", "is shown as silent")
+    town.goes_on()
+    assert town.primary()["id"] != old["id"]
+    wait_until(lambda: time.monotonic() - since > PAUSE, what="the pause is over")
+    os.kill(old["pid"], signal.SIGCONT)
+    town.shown(old["id"], lambda node: node["status"] == "running", "runs again")
+    assert town.running.nodes()[old["id"]]["pid"] == old["pid"], "the same process"
+    behind = town.admitted()
+    town.goes_on()
+    assert town.admitted() > behind
+    last = max(town.told(index).get("sequence", 0) for index in range(4))
+    town.everyone(lambda told: told["voting"] and told["sequence"] >= last, "who slept has caught up")
+
+
+def test_the_ledger_of_a_running_node_is_deleted(town: Town) -> None:
+    """It ends, starts without a vote, takes the state or the log from others, and votes again (R11)."""
+    wait_until_everyone_runs(town.running)
+    victim = town.running.nodes()["node3"]
+    incarnation = town.told(3)["incarnation"]
+    shutil.rmtree(town.folder.node("node3").ledger)
+    town.shown("node3", lambda node: node["pid"] not in (None, victim["pid"]), "has a new process")
+    town.goes_on()
+    town.everyone(lambda told: told["voting"], "node3 has its vote back")
+    assert town.told(3)["incarnation"] < max(incarnation, 2)
+    assert "removed or replaced while it was in use" in town.running.log.read_text()
+
+
+def test_all_nodes_are_killed_at_once(town: Town) -> None:
+    wait_until_everyone_runs(town.running)
+    old = {node["pid"] for node in town.running.nodes().values()}
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    wait_until_everyone_runs(town.running)
+    assert not old & {node["pid"] for node in town.running.nodes().values()}
+    town.goes_on()
+    town.everyone(lambda told: told["voting"], "all vote again")
+
+
+def test_the_whole_folder_of_a_node_is_deleted_and_members_come_and_go(town: Town) -> None:
+    """4 to 7 to 4 over REST. With its folder the key of node2 is gone: it leaves, others take its place."""
+    shutil.rmtree(town.folder.node("node2").root)
+    town.shown("node2", lambda node: "members replace" in node.get("error", ""), "is shown with a way out")
+    town.goes_on()
+    with town.running.client() as client:
+        for name in ("node4", "node5", "node6"):
+            assert done(client, client.post("/api/v1/members", json={"node_id": name})) == "ok"
+        town.members(*range(7))
+        for name in ("node2", "node0", "node4"):
+            assert done(client, client.delete(f"/api/v1/members/{name}")) == "ok"
+        changes = client.get("/api/v1/changes").json()["data"]
+    assert [change["state"] for change in changes] == ["done"] * 6
+    town.goes_on()
+    nothing_is_lost(town)
+
+
+def done(client: httpx.Client, asked: httpx.Response) -> str:
+    """What became of a change of the membership; it may take longer than a call waits."""
+    assert asked.status_code in (200, 202, 504), asked.text
+    place = asked.headers["Location"]
+
+    def decided() -> dict[str, Any] | None:
+        change = client.get(place).json()["data"]
+        return change if change["state"] in ("done", "refused") else None
+
+    change = wait_until(decided, what=lambda: f"a change is decided: {client.get(place).text}")
+    assert change is not None
+    return str(change["code"] if change["state"] == "done" else change)
+
+
+def nothing_is_lost(town: Town) -> None:
+    """What gates were told stands in the log, once; and members old and new have equal states."""
+    for gate in town.gates:
+        gate.ending.set()
+    for gate in town.gates:
+        gate.join(PATIENCE)
+    assert town.surprises() == []
+    told = {ticket: sequence for gate in town.gates for ticket, sequence in gate.admitted.items()}
+    assert len(told) > 100
+    admitted = in_the_log(town, last=max(told.values()))
+    assert len(admitted) == len(set(admitted)), "nobody was admitted twice"
+    found = dict(admitted)
+    assert {ticket: found.get(ticket) for ticket in told} == told
+    last = max(found.values())
+    town.everyone(lambda said: said["sequence"] >= last and said["epoch"] == 6, "all have everything")
+    town.members(1, 3, 5, 6)
+    wait_until(lambda: len(roots(town)) == 1, what=lambda: f"one state at one checkpoint: {roots(town)}")
+    with town.running.client() as client:
+        ticket = next(iter(told))
+        states = [
+            client.get(f"/api/v1/nodes/{name}/tickets/{ticket}").json() for name in town.running.nodes()
+        ]
+    assert [state["data"]["State"] for state in states] == ["CONSUMED"] * 4
+    assert states[0]["data"] == states[1]["data"] == states[2]["data"] == states[3]["data"]
+
+
+def roots(town: Town) -> set[tuple[int, str]]:
+    said = [town.told(index) for index in range(4)]
+    return {(status["stable"], status["state_root"]) for status in said if status}
+
+
+def in_the_log(town: Town, *, last: int) -> list[tuple[str, int]]:
+    """(ticket, sequence) of all admissions, as the platform lists them."""
+    admitted: list[tuple[str, int]] = []
+    with town.running.client() as client:
+        after: str | None = None
+        while True:
+            query = {"limit": str(PAGE)} | ({"after": after} if after else {})
+            headers = {"X-DTVN-Min-Sequence": str(last)}
+            records = client.get("/api/v1/consensus/logs", params=query, headers=headers).json()["data"]
+            admitted += [
+                (one["ticket_id"], one["sequence"]) for one in records if one["operation"] == "ADMIT"
+            ]
+            if len(records) < PAGE:
+                return admitted
+            after = f"{records[-1]['sequence']}.{records[-1]['index']}"

@@ -1,0 +1,53 @@
+"""The seed's front end is not ours: a page of our own makes its calls by its rules (spec 9)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.integration.supervised import supervised
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.integration
+
+PAGE = Path(__file__).parent / "front_end"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+WHOLE_RUN = 250_000
+"""Milliseconds."""
+REFUSALS = 3
+"""A browser notes every answer of 4xx and 5xx as an error of the page; so many are asked for."""
+
+
+def test_c48_a_front_end_by_the_rules_of_the_contract_works_unmodified(tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with supervised(tmp_path / "data", "-static-dir", str(PAGE)) as s:
+        with httpx.Client(base_url=s.url, trust_env=False, timeout=PATIENCE) as plain:
+            assert plain.get("/").text == (PAGE / "index.html").read_text()
+            assert plain.get("/js/app.js").headers["content-type"].startswith("text/javascript")
+            assert plain.get("/css/main.css").headers["content-type"].startswith("text/css")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            page = browser.new_page()
+            said: list[str] = []
+            foreign: list[str] = []
+            page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on(
+                "request",
+                lambda asked: None if asked.url.startswith((s.url, "data:")) else foreign.append(asked.url),
+            )
+            page.goto(s.url)
+            page.wait_for_function("window.checks !== undefined", timeout=WHOLE_RUN)
+            checks = page.evaluate("window.checks")
+            browser.close()
+        assert not [each["what"] for each in checks if not each["holds"]], s.said()
+        assert len(checks) > 50
+        refused = [text for text in said if "the server responded with a status of" in text]
+        assert len(refused) == len(said) == REFUSALS, said
+        assert not foreign

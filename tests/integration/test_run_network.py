@@ -1,0 +1,83 @@
+"""`make run-network`: the README's four terminals in one; Ctrl-C ends them all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.integration.network import REPOSITORY, wait_until_gone
+from tests.waiting import MARGIN, PATIENCE, wait_until
+from validators.processes.preparation import free_ports
+
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
+
+STOPS_WITHIN = 10.0
+
+
+def four_in_a_row() -> int:
+    """The first of four free ports that follow each other."""
+
+    def look() -> int:
+        (first,) = free_ports(1)
+        return first if all(is_free(first + number) for number in range(4)) else 0
+
+    return wait_until(look, what="four free ports in a row")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def test_run_network_starts_four_that_agree_and_ends_them(tmp_path: Path) -> None:
+    p2p, api, metrics = four_in_a_row(), four_in_a_row(), four_in_a_row()
+    ports = {"P2P_PORT": str(p2p), "API_PORT": str(api), "METRICS_PORT": str(metrics)}
+    log = tmp_path / "said"
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            ["make", "run-network", f"DATA={tmp_path / 'data'}"],
+            cwd=REPOSITORY,
+            env=os.environ | ports,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        with httpx.Client(trust_env=False, timeout=10) as client:
+
+            def peers(number: int) -> int:
+                assert process.poll() is None, log.read_text()[-3_000:]
+                try:
+                    stats = client.get(f"http://127.0.0.1:{api + number}/api/v1/stats")
+                except httpx.TransportError:
+                    return 0
+                return int(stats.json()["data"]["peer_count"]) if stats.status_code == 200 else 0
+
+            for number in range(4):
+                wait_until(lambda number=number: peers(number) == 3, what="three peers", pause=0.2)
+            assert client.post(f"http://127.0.0.1:{api}/api/v1/tickets/seed").status_code == 200
+            ticket = {"ticket_id": "TICKET-001"}
+            validated = client.post(f"http://127.0.0.1:{api + 2}/api/v1/tickets/validate", json=ticket)
+            assert validated.status_code == 200, validated.text
+        assert "12D3KooWLtBkKrip2jyaRzhUphqYyVXGUPMMbmpBWHZMYXaueb9C" in log.read_text()
+        processes = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(PATIENCE)
+        wait_until_gone(processes, timeout=STOPS_WITHIN * MARGIN)
+        for number in range(4):
+            assert f"node{number} | " in log.read_text()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,472 @@
+"""The supervisor's cases of the contract on one cluster, in the order in which a person would meet them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+
+import httpx
+import psutil
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.integration.network import wait_until_gone
+from tests.integration.supervised import (
+    V1,
+    Ears,
+    Supervised,
+    eventually,
+    listening,
+    open_socket,
+    supervised,
+)
+from tests.waiting import MARGIN, PATIENCE, wait_until
+
+pytestmark = pytest.mark.integration
+
+NODES = ["node0", "node1", "node2", "node3"]
+STATS = {
+    *("node_id", "peer_count", "is_primary", "current_view", "sequence", "cache_size", "storage_stats"),
+    "mode",
+}
+
+
+@pytest.fixture(scope="module")
+def s(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
+    """One supervisor for all cases here; each leaves behind what the next one begins with."""
+    with supervised(tmp_path_factory.mktemp("supervisor") / "data") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ears(s: Supervised) -> Iterator[Ears]:
+    with listening(s) as made:
+        yield made
+
+
+@pytest.fixture
+def api(s: Supervised) -> Iterator[httpx.Client]:
+    with s.client() as client:
+        yield client
+
+
+def error_of(answer: httpx.Response) -> str:
+    """The supervisor's own error: bare."""
+    body = answer.json()
+    assert "success" not in body
+    assert isinstance(body["error"], str)
+    return str(body["error"])
+
+
+# --- before anything was started -------------------------------------------------------------------
+
+
+def test_c31_it_starts_with_no_node(api: httpx.Client) -> None:
+    assert api.get("/nodes").json() == []
+    assert api.get("/status").json() == {
+        "supervisor": "running",
+        "nodes_count": 0,
+        "nodes": [],
+        "simulator_status": "idle",
+    }
+    stats = api.get("/stats").json()
+    assert (stats["node_id"], stats["mode"], stats["nodes_count"]) == ("supervisor", "supervisor", 0)
+    assert api.get("/peers").status_code == api.get("/config").status_code == 200
+    for method, path in (("GET", "/tickets"), ("POST", "/tickets/seed"), ("POST", "/tickets/validate")):
+        answer = api.request(method, path)
+        assert answer.status_code == 503, path
+        assert "no cluster was started" in error_of(answer)
+
+
+def test_c42_the_first_frame_and_ping(s: Supervised, ears: Ears) -> None:
+    first = ears.wait_for("connected")
+    assert ears.frames[0] is first
+    assert (first["nodes"], first["simulator_status"], first["cluster_status"]) == ([], "idle", "idle")
+    ears.say({"type": "ping"})
+    ears.wait_for("pong")
+    ears.say_plainly("this is no JSON")
+    ears.say({"type": "ping"})
+    wait_until(lambda: len(ears.of("pong")) == 2, what="the socket is still open")
+
+
+@pytest.mark.parametrize(
+    ("origin", "opens"),
+    [("http://localhost:9", True), ("own", True), ("http://evil.example", False), ("null", False)],
+)
+def test_c42_the_origin_rule(s: Supervised, origin: str, opens: bool) -> None:
+    headers = {"Origin": s.url if origin == "own" else origin}
+    if opens:
+        with open_socket(s.url, **headers):
+            return
+    with pytest.raises(InvalidStatus) as refused, open_socket(s.url, **headers):
+        pass
+    assert refused.value.response.status_code == 403
+
+
+def test_c42_a_plain_request_to_ws(s: Supervised) -> None:
+    assert httpx.get(f"{s.url}/ws", trust_env=False, timeout=PATIENCE).status_code == 400
+
+
+def test_x40_health_pages_and_no_foreign_address(s: Supervised, api: httpx.Client) -> None:
+    with httpx.Client(base_url=s.url, trust_env=False, timeout=PATIENCE) as plain:
+        assert plain.get("/health").json() == {"status": "healthy"}
+        assert plain.get("/ready").status_code == 503
+        page = plain.get("/")
+        assert page.status_code == 200
+        served = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert served
+        assert not [address for address in served if "//" in address]
+        for path in served:
+            if path.startswith("/static/"):
+                content = plain.get(path)
+                assert content.status_code == 200
+                assert not re.findall(r"""(?:url\(|from |import )["']?https?://""", content.text)
+        options = plain.options(f"{V1}/nodes")
+    assert options.status_code == 405
+    assert "access-control-allow-origin" not in options.headers, "the platform has no CORS"
+
+
+def test_x41_a_page_of_another_site_changes_nothing(api: httpx.Client) -> None:
+    foreign = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
+    answer = api.post("/cluster/start", content=b'{"node_count": 1}', headers=foreign)
+    assert answer.status_code == 403
+    assert api.get("/nodes", headers=foreign).json() == []
+
+
+def test_x40_without_a_key_only_known_names_but_health_at_any(s: Supervised) -> None:
+    far = {"Host": "tickets.example"}
+    with httpx.Client(base_url=s.url, trust_env=False, timeout=PATIENCE) as plain:
+        assert plain.get("/health", headers=far).json() == {"status": "healthy"}
+        refused = plain.get(f"{V1}/nodes", headers=far)
+        assert refused.status_code == 400
+        assert "DTVN_ALLOWED_HOSTS" in error_of(refused)
+
+
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 5000000000\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n"]
+)
+def test_a_body_that_is_too_long_is_refused_before_its_end(s: Supervised, body: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", s.port), PATIENCE) as client:
+        client.sendall(b"POST /api/v1/tickets/validate HTTP/1.1\r\nHost: 127.0.0.1\r\n" + body)
+        if b"chunked" in body:
+            for _ in range(17):
+                client.sendall(b"100000\r\n" + b" " * 0x100000 + b"\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"error"' in answer
+
+
+@pytest.mark.parametrize("name", ["../../evil", "", "a b", "x" * 65, "-a", "<b>", 7, None])
+def test_x30_a_name_is_no_path(s: Supervised, api: httpx.Client, name: object) -> None:
+    before = sorted(s.data.parent.rglob("*evil*"))
+    assert api.post("/nodes", json={"node_id": name}).status_code == 400
+    assert sorted(s.data.parent.rglob("*evil*")) == before
+    assert api.get("/nodes").json() == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"node_count": "x"}', b'{"node_count": 31}', b"7"])
+def test_c33_x33_bodies_that_start_nothing(api: httpx.Client, body: bytes) -> None:
+    answer = api.post("/cluster/start", content=body)
+    assert answer.status_code == 400
+    error_of(answer)
+
+
+# --- a cluster of four -----------------------------------------------------------------------------
+
+
+def test_c32_c33_x33_a_cluster_starts_and_says_how_far_it_is(
+    s: Supervised, api: httpx.Client, ears: Ears
+) -> None:
+    answer = api.post("/cluster/start", json={"node_count": 0})
+    assert answer.elapsed.total_seconds() < 4 * MARGIN
+    assert (answer.status_code, answer.json()) == (200, {"status": "starting", "node_count": 4})
+    again = api.post("/cluster/start", json={"node_count": 4})
+    assert again.status_code == 409
+    assert "starting" in error_of(again)
+    ears.wait_for("cluster_status", status="starting", nodes_started=0, nodes_total=4)
+    done = ears.wait_for("cluster_status", status="running", nodes_started=4, nodes_total=4)
+    counts = [frame["nodes_started"] for frame in ears.of("cluster_status", status="starting")]
+    assert counts == sorted(counts)
+    for name in NODES:
+        told = ears.of("node_status", node_id=name)
+        assert told[-1]["node"]["id"] == name
+        runs = next(frame for frame in told if frame["status"] == "running")
+        assert "starting" in [frame["status"] for frame in told[: told.index(runs)]]
+        assert ears.frames.index(runs) < ears.frames.index(done)
+    assert not ears.of("node_status", node_id="learner")
+    nodes = api.get("/nodes").json()
+    assert [node["id"] for node in nodes] == NODES
+    assert {node["status"] for node in nodes} == {"running"}
+    assert nodes[0]["is_bootstrap"]
+    assert len({node["port"] for node in nodes}) == 4
+    wait_until(lambda: led_as_its_view_says(api), what="one primary, that of its view: node0 in view 0")
+    for node in nodes:
+        assert node["peer_id"].startswith("12D3KooW")
+        assert node["host"] == "127.0.0.1"
+        assert psutil.pid_exists(node["pid"])
+        assert datetime.fromisoformat(node["started_at"]).tzinfo is not None
+
+
+def led_as_its_view_says(api: httpx.Client) -> bool:
+    """Where the machine is busy, the first primary may have been left already."""
+    nodes = api.get("/nodes").json()
+    views = {node["view"] for node in nodes}
+    leading = [node["id"] for node in nodes if node["is_primary"]]
+    return len(views) == 1 and leading == [f"node{views.pop() % len(nodes)}"]
+
+
+def test_c34_a_seed_counts_over_the_nodes(api: httpx.Client, ears: Ears) -> None:
+    wait_until(lambda: api.get("/tickets").status_code == 200, what="the platform's copy can be read")
+    answer = api.post("/tickets/seed", headers={"Content-Type": "application/json"})
+    told = answer.json()["data"]
+    assert told["total_seeded"] == 2000
+    assert told["nodes"] == [{"node_id": name, "seeded": 500} for name in NODES]
+    assert told["unique"] == told["seeded"] == 500
+    seeded = ears.wait_for("tickets_seeded")
+    assert (seeded["count"], seeded["nodes"]) == (2000, 4)
+    assert api.post("/tickets/seed").json()["data"]["total_seeded"] == 0
+
+
+def test_c35_validating_through_the_platform_and_through_a_node(api: httpx.Client, ears: Ears) -> None:
+    assert len(api.get("/tickets").json()["data"]) == 500
+    assert (
+        api.post("/tickets/validate", json={"ticket_id": "TICKET-001", "data": None}).json()["success"]
+        is True
+    )
+    ears.wait_for("ticket_validated", ticket_id="TICKET-001")
+    via = api.post("/tickets/validate-via-node", json={"ticket_id": "TICKET-002", "node_id": "node2"})
+    assert via.status_code == 200
+    assert ears.wait_for("ticket_validated", ticket_id="TICKET-002")["node_id"] == "node2"
+    assert api.get("/tickets/TICKET-002").json()["data"]["ValidatorID"] == "node2"
+    for body, status, phrase in (
+        ({"ticket_id": "TICKET-003", "node_id": "nope"}, 404, "nope"),
+        ({"ticket_id": "TICKET-003"}, 400, "node_id is required"),
+        ({"node_id": "node2"}, 400, "ticket_id is required"),
+    ):
+        refused = api.post("/tickets/validate-via-node", json=body)
+        assert refused.status_code == status
+        assert phrase in refused.json()["error"]
+    assert api.get("/tickets/TICKET-003").json()["data"]["State"] == "ISSUED"
+    assert api.post("/tickets/validate", content=b" " * (1024 * 1024 + 1)).status_code == 413
+
+
+def test_c36_what_a_node_says_of_itself(api: httpx.Client) -> None:
+    stats = api.get("/stats").json()
+    assert stats["success"] is True
+    assert set(stats["data"]) == STATS
+    assert stats["data"]["mode"] == "supervisor"
+    for path in ("/consensus/logs", "/node/crypto", "/storage/entries"):
+        assert api.get(path).json()["success"] is True, path
+    crypto = api.get("/node/crypto").json()["data"]
+    assert crypto["peer_id"] == api.get(f"/nodes/{crypto['node_id']}").json()["peer_id"]
+    assert api.get("/storage/entries").json()["data"]["total_tickets"] == 500
+
+
+def test_c37_x34_logs(api: httpx.Client) -> None:
+    assert api.get("/nodes/node1").json()["id"] == "node1"
+    assert api.get("/nodes/nope").status_code == api.get("/nodes/nope/logs").status_code == 404
+    told = api.get("/nodes/node1/logs").json()
+    assert set(told) == {"node_id", "logs"}
+    assert 0 < len(told["logs"]) <= 1000
+    assert all(re.match(r"\[(stdout|stderr)\] ", line) for line in told["logs"])
+    few = api.get("/nodes/node1/logs", params={"lines": 2}).json()["logs"]
+    assert len(few) == 2
+    assert few[0] in told["logs"]
+    for wrong in ("abc", "0", "-1", ""):
+        assert api.get("/nodes/node1/logs", params={"lines": wrong}).status_code == 400
+
+
+def test_x35_orders_are_stable(api: httpx.Client) -> None:
+    tickets = [ticket["ID"] for ticket in api.get("/tickets").json()["data"]]
+    assert tickets == sorted(tickets)
+    for _ in range(20):
+        assert [node["id"] for node in api.get("/nodes").json()] == NODES
+    for _ in range(3):
+        assert [ticket["ID"] for ticket in api.get("/tickets").json()["data"]] == tickets
+
+
+def test_x42_ids_cannot_hold_html(api: httpx.Client) -> None:
+    """What may not exist cannot be shown: neither a node nor a ticket is named by markup."""
+    assert api.post("/nodes", json={"node_id": "<img src=x onerror=alert(1)>"}).status_code == 400
+    evil = {"ticket_id": "<script>alert(1)</script>"}
+    for verb in ("validate", "consume", "dispute"):
+        answer = api.post(f"/tickets/{verb}", json=evil)
+        assert answer.status_code == 400
+        assert answer.headers["content-type"].startswith("application/json")
+
+
+# --- nodes one by one ------------------------------------------------------------------------------
+
+
+def test_c38_x33_a_node_is_stopped(s: Supervised, api: httpx.Client, ears: Ears) -> None:
+    node = api.get("/nodes/node3").json()
+    here = len(ears.frames)
+    assert api.delete("/nodes/node3").json() == {"status": "stopping", "node_id": "node3"}
+    eventually(lambda: s.statuses()["node3"] == "stopped", within=10, what="node3 stopped")
+    ears.wait_for("node_status", node_id="node3", status="stopping", after=here)
+    ears.wait_for("node_status", node_id="node3", status="stopped", after=here)
+    wait_until(lambda: refuses(node["port"]), what="its port is closed")
+    assert api.delete("/nodes/node3").status_code == 409
+    assert api.delete("/nodes/nope").status_code == 404
+    assert api.post("/nodes/nope/restart").status_code == 404
+    down = api.post("/tickets/validate-via-node", json={"ticket_id": "TICKET-003", "node_id": "node3"})
+    assert down.status_code == 503
+    assert "node3" in error_of(down)
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_x33_what_cannot_be_started(s: Supervised, api: httpx.Client) -> None:
+    assert api.post("/nodes", json={"node_id": "node1"}).status_code == 409
+    second = api.post("/nodes", json={"node_id": "node3", "is_primary": True})
+    assert second.status_code == 409
+    assert "primary" in error_of(second)
+    assert api.post("/nodes", json={"node_id": "node3", "is_primary": "yes"}).status_code == 400
+
+
+def test_x27_ports_are_kept(s: Supervised, api: httpx.Client) -> None:
+    before = {name: (node["port"], node["api_port"]) for name, node in s.nodes().items()}
+    started = {name: node["started_at"] for name, node in s.nodes().items()}
+    with socket.create_server(("127.0.0.1", before["node3"][1])):
+        told = api.post("/nodes", json={"node_id": "node3"})
+        assert told.json() == {"status": "starting", "node_id": "node3"}
+        wait_until(
+            lambda: "in use" in s.nodes()["node3"].get("error", ""), what="it says that its port is taken"
+        )
+        assert s.nodes()["node3"]["status"] == "starting"
+    s.wait_until_running(4)
+    for name in ("node0", "node1"):
+        assert api.post(f"/nodes/{name}/restart").json() == {"status": "restarting", "node_id": name}
+        wait_until(lambda name=name: s.nodes()[name]["started_at"] != started[name], what=f"{name} is new")
+        s.wait_until_running(4)
+    assert {name: (node["port"], node["api_port"]) for name, node in s.nodes().items()} == before
+    assert len({port for ports in before.values() for port in ports if port}) >= 4
+
+    def meshed() -> bool:
+        answers = [api.get(f"/nodes/{name}/stats") for name in NODES]
+        return all(a.status_code == 200 and a.json()["data"]["peer_count"] == 3 for a in answers)
+
+    wait_until(meshed, what="every node has three peers")
+    wait_until(
+        lambda: (
+            api.post("/tickets/validate", json={"ticket_id": "TICKET-010", "nonce": "x27"}).status_code == 200
+        ),
+        what="a validate works",
+    )
+
+
+def test_x31_a_node_that_dies_is_an_error_until_it_is_back(s: Supervised, ears: Ears) -> None:
+    here = len(ears.frames)
+    pid = s.nodes()["node2"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    said = ears.wait_for("node_status", node_id="node2", status="error", after=here)
+    assert "killed" in said["node"]["error"]
+    again = ears.frames.index(said)
+    ears.wait_for("node_status", node_id="node2", status="starting", after=again)
+    ears.wait_for("node_status", node_id="node2", status="running", after=again)
+    s.wait_until_running(4)
+
+
+def test_x36_a_client_that_never_reads_delays_nobody(s: Supervised, api: httpx.Client, ears: Ears) -> None:
+    deaf = deaf_client(s)
+    try:
+        here = len(ears.frames)
+        pongs = len(ears.of("pong"))
+        for number in range(200):
+            if number % 50 == 0:
+                assert api.post("/nodes/node3/restart").status_code == 200
+            ears.say({"type": "ping"})
+        wait_until(lambda: len(ears.of("pong")) == pongs + 200, what="200 pongs")
+        s.wait_until_running(4)
+        validated = api.post("/tickets/validate", json={"ticket_id": "TICKET-020", "nonce": "x36"})
+        assert validated.status_code == 200
+        eventually(
+            lambda: ears.of("ticket_validated", ticket_id="TICKET-020"), within=1.0, what="the event arrives"
+        )
+        ears.wait_for("node_output", node_id="node3", after=here)
+        last = ears.of("node_status", node_id="node3")
+        wait_until(
+            lambda: ears.of("node_status", node_id="node3")[-1]["status"] == "running", what=lambda: str(last)
+        )
+    finally:
+        deaf.close()
+
+
+def deaf_client(s: Supervised) -> socket.socket:
+    """A WebSocket handshake with the smallest window, and then silence."""
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    deaf.connect(("127.0.0.1", s.port))
+    deaf.sendall(
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    assert b"101" in deaf.recv(64)
+    return deaf
+
+
+def test_a_newcomer_joins_the_running_cluster_as_a_member(
+    s: Supervised, api: httpx.Client, ears: Ears
+) -> None:
+    """Defect 26: not a node that counts to another total, but a change of the membership, learner first."""
+    here = len(ears.frames)
+    assert api.post("/nodes", json={"node_id": "node4"}).json() == {"status": "starting", "node_id": "node4"}
+    wait_until(lambda: s.statuses().get("node4") == "running", what=lambda: f"node4 runs\n{s.said()}")
+    wait_until(lambda: api.get("/config").json()["data"]["total_nodes"] == 5, what="five members")
+    ears.wait_for("node_status", node_id="node4", status="running", after=here)
+    via = {"ticket_id": "TICKET-030", "node_id": "node4", "nonce": "newcomer"}
+    wait_until(
+        lambda: api.post("/tickets/validate-via-node", json=via).status_code == 200,
+        what="node4 takes requests",
+    )
+    assert api.get("/tickets/TICKET-030").json()["data"]["ValidatorID"] == "node4"
+
+
+# --- the end ---------------------------------------------------------------------------------------
+
+
+def test_c41_x32_the_cluster_stops(s: Supervised, api: httpx.Client, ears: Ears) -> None:
+    here = len(ears.frames)
+    assert api.post("/cluster/stop").json() == {"status": "stopping"}
+    eventually(lambda: set(s.statuses().values()) == {"stopped"}, within=15, what="all stopped")
+    ears.wait_for("cluster_status", status="stopping", after=here)
+    ears.wait_for("cluster_status", status="idle", after=here)
+    assert api.post("/cluster/stop").json() == {"status": "stopping"}, "also when nothing runs"
+    refused = api.post("/tickets/validate", json={"ticket_id": "TICKET-040"})
+    assert refused.status_code == 503
+    assert "not running" in error_of(refused)
+    stranger = api.post("/nodes", json={"node_id": "node9"})
+    assert stranger.status_code == 409
+    assert "start it first" in error_of(stranger)
+
+
+def test_x32_a_start_that_fails_says_why_and_the_next_one_works(
+    s: Supervised, api: httpx.Client, ears: Ears
+) -> None:
+    here = len(ears.frames)
+    port = s.nodes()["node1"]["port"]
+    with socket.create_server(("127.0.0.1", port)):
+        assert api.post("/cluster/start", json={"node_count": 5}).status_code == 200
+        failed = ears.wait_for("cluster_status", status="idle", after=here)
+    assert str(port) in failed["error"]
+    here = len(ears.frames)
+    assert api.post("/cluster/start", json={"node_count": 5}).status_code == 200
+    ears.wait_for("cluster_status", status="running", nodes_started=5, after=here)
+    assert api.get("/tickets/TICKET-001").json()["data"]["State"] == "VALIDATED", "the same cluster goes on"
+
+
+def test_x29_sigterm_leaves_nothing(s: Supervised) -> None:
+    processes = s.processes()
+    assert len(processes) > 8
+    assert s.process is not None
+    s.process.send_signal(signal.SIGTERM)
+    wait_until_gone(processes, timeout=12 * MARGIN)
+    assert s.process.wait(PATIENCE) == 0
+    assert "ERROR" not in s.log.read_text().rsplit("| stopping", 1)[1]

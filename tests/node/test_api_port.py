@@ -1,0 +1,50 @@
+"""The port of a node that a platform runs: another if it is taken at the first start, its own ever after."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from pathlib import Path
+
+import pytest
+
+from validators.node.kept_ports import keep_ports, kept_api, kept_port
+from validators.node.layout import ClusterFolder
+from validators.node.options import NodeOptions
+from validators.node.provision import create_demo_cluster
+from validators.node.run import start_api
+
+LOGGER = logging.getLogger("test.api")
+
+
+def test_a_port_that_is_taken_at_the_first_start_is_replaced_and_later_missed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_demo_cluster(tmp_path, nodes=1, host="127.0.0.1", ports=[41001])
+    folder = ClusterFolder(tmp_path).node("node0")
+    assert kept_api(folder, "") is None
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = taken.getsockname()[1]
+        keep_ports([folder], "api", lambda _: [busy])
+        api = start_api(folder, NodeOptions(api=kept_api(folder, "k")), LOGGER)
+        assert api is not None
+        try:
+            assert api.address is not None
+            chosen = api.address[1]
+        finally:
+            api.close()
+    assert chosen != busy
+    assert kept_port(folder, "api") == chosen
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", chosen))
+        taken.listen()
+        api = start_api(folder, NodeOptions(api=kept_api(folder, "k")), LOGGER)
+        assert api is not None
+        api.close()
+        assert api.address is None
+        assert "api_off" in caplog.text, "one clear line; the node runs"
+        assert api.trouble == f"API port {chosen} is in use by another program"
+    assert kept_port(folder, "api") == chosen

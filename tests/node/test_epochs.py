@@ -1,0 +1,91 @@
+"""Which epoch a node's folder belongs to, and under which key the node stands in it (R11, R35)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from tests.hostcore.support import make_genesis
+from validators.consensus.effects import StateRecord
+from validators.consensus.membership import Membership, founding
+from validators.genesis import cluster_id
+from validators.ledger import open_ledger
+from validators.link import ensure_seed, public_key_of, read_seed
+from validators.node import epochs
+from validators.node.epochs import own_place
+from validators.node.keys import VotedStamp
+from validators.node.layout import NodeFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> NodeFolder:
+    made = NodeFolder(tmp_path / "r1")
+    made.create()
+    ensure_seed(made.key)
+    return made
+
+
+def named(folder: NodeFolder, path: Path) -> Membership:
+    """An epoch in which the key in `path` is that of member r1."""
+    now = founding(make_genesis(4))
+    member = replace(now.members[1], public_key=public_key_of(read_seed(path)))
+    return replace(now, epoch=1, after=9, members=(now.members[0], member, *now.members[2:]))
+
+
+def test_r35_the_next_key_takes_its_place_only_in_the_epoch_that_names_it(folder: NodeFolder) -> None:
+    ensure_seed(folder.next_key)
+    old = folder.key.read_bytes()
+    assert own_place(folder, named(folder, folder.key)) == (1, read_seed(folder.key), False)
+    VotedStamp(folder.identity).write()
+    upcoming = read_seed(folder.next_key)
+    held = folder.identity.parent / "held"
+    held.hardlink_to(folder.key)  # the bytes of the old key, wherever its name has gone
+    assert own_place(folder, named(folder, folder.next_key)) == (1, upcoming, True)
+    assert held.read_bytes() == bytes(len(old)), "erased"
+    assert not folder.next_key.exists()
+    assert old not in [path.read_bytes() for path in folder.identity.iterdir()]
+    assert not VotedStamp(folder.identity).present
+    assert own_place(folder, named(folder, folder.key)) == (1, upcoming, False)
+
+
+@pytest.mark.parametrize("point", ["replaced", "synced"])
+def test_r35_a_crash_in_the_middle_of_a_change_of_keys_leaves_one_whole_key(
+    folder: NodeFolder, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    ensure_seed(folder.next_key)
+    upcoming, now = read_seed(folder.next_key), named(folder, folder.next_key)
+
+    def cut(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if point == "replaced":
+            patched.setattr(epochs, "sync_folder", cut)
+        else:
+            patched.setattr(epochs.os, "fsync", cut)
+        with pytest.raises(KeyboardInterrupt):
+            own_place(folder, now)
+    assert read_seed(folder.key) == upcoming
+    assert own_place(folder, now)[:2] == (1, upcoming)
+
+
+def test_a_key_of_no_member_follows_it_may_be_that_of_a_later_epoch(folder: NodeFolder) -> None:
+    assert own_place(folder, founding(make_genesis(4))) == (None, read_seed(folder.key), False)
+
+
+@pytest.mark.django_db
+def test_r11_a_ledger_votes_again_for_a_key_that_never_voted(tmp_path: Path) -> None:
+    cluster = cluster_id(make_genesis(4))
+    with_past = {"cluster_id": cluster, "expect_existing": True}
+    ledger = open_ledger(tmp_path, **with_past)
+    ledger.load()
+    ledger.append([StateRecord("voting", b"0")])
+    assert not ledger.voting
+    ledger.vote_again()
+    assert ledger.voting
+    ledger.close()
+    ledger = open_ledger(tmp_path, **with_past)
+    assert (ledger.voting, ledger.state_value("voting")) == (True, b"1")
+    ledger.close()

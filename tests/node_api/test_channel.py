@@ -1,0 +1,51 @@
+"""Node and helper talk in lines over a pair of sockets: nothing is torn, nobody waits, the end is told."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from validators.node.api_channel import Answered, Channel, Counted, Status, Stop
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Channel, Channel]]:
+    first, second = socket.socketpair()
+    channels = Channel(first), Channel(second)
+    yield channels
+    for channel in channels:
+        channel.close()
+
+
+def test_what_is_said_arrives_in_order(ends: tuple[Channel, Channel]) -> None:
+    node, helper = ends
+    said = [Status({"view": 1, "peers": [{"id": "a\nb"}]}), Stop()]
+    assert all(node.send(message) for message in said)
+    heard = helper.receive()
+    assert [next(heard), next(heard)] == said
+    counted = Counted((Answered("GET", "/health", 200, 0.25),), 3)
+    assert helper.send(counted)
+    assert next(node.receive()) == counted
+
+
+def test_who_does_not_listen_delays_nobody_and_hears_whole_lines_later(ends: tuple[Channel, Channel]) -> None:
+    node, helper = ends
+    long = "x" * 50_000
+    sent = [number for number in range(200) if node.send(Status({"number": number, "text": long}))]
+    assert 0 < len(sent) < 200, "the buffers are full, and nobody waited"
+    heard = helper.receive()
+    found = [next(heard) for _ in sent[:-1]]
+    assert [message.fields["number"] for message in found if isinstance(message, Status)] == sent[:-1]
+    assert node.send(Stop()), "there is room again"
+    rest = [next(heard), next(heard)]
+    assert isinstance(rest[0], Status)
+    assert rest == [Status({"number": sent[-1], "text": long}), Stop()]
+
+
+def test_the_end_of_one_is_the_end_for_the_other(ends: tuple[Channel, Channel]) -> None:
+    node, helper = ends
+    node.close()
+    assert list(helper.receive()) == []
+    assert not helper.send(Stop())

@@ -1,0 +1,269 @@
+"""Nobody is waited for without end: slow headers, bodies that never come, answers nobody takes (spec 1.8)."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+from websockets.sync.client import connect
+
+from tests.waiting import PATIENCE, wait_until
+from validators.node_api.__main__ import OWN_FILES, _configuration, _Server, connections_within
+from validators.node_api.deadlines import IDLE, READ, WRITE, TimedProtocol
+
+SHORT = 0.4
+LONG = 16 * 1024 * 1024
+"""Bytes that no socket's buffers hold."""
+
+
+class Quick(TimedProtocol):
+    read_within = write_within = SHORT
+
+
+class Brisk(TimedProtocol):
+    write_within = 2.0
+
+
+class Narrow(TimedProtocol):
+    """With room for few, who may take their time."""
+
+    connections_max = 8
+
+
+class App:
+    """Reads a body and answers with its length; `/long` answers with more than anybody's buffers hold, and a
+    WebSocket is told "late" when its deadlines would be over."""
+
+    def __init__(self) -> None:
+        self.gone = 0
+        """Requests whose client was gone before the body was whole."""
+        self.answered = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await asyncio.wait_for(receive(), PATIENCE)
+            await send({"type": "websocket.send", "text": "late"})
+            return
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.gone += 1
+                return
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+        if scope["path"] == "/slow":
+            with suppress(TimeoutError):  # it takes its time, unless the client leaves
+                await asyncio.wait_for(receive(), 0.6 * Brisk.write_within)
+        body = b"x" * LONG if scope["path"] == "/long" else str(size).encode()
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for start in range(0, len(body), 65_536):
+            part = body[start : start + 65_536]
+            more = start + len(part) < len(body)
+            await send({"type": "http.response.body", "body": part, "more_body": more})
+        self.answered += 1
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+def address(app: App) -> Iterator[tuple[str, int]]:
+    """Of the API's own server with short deadlines."""
+    with serving(app, Quick) as address:
+        yield address
+
+
+@contextmanager
+def serving(app: ASGIApp, protocol: type[TimedProtocol]) -> Iterator[tuple[str, int]]:
+    configuration = _configuration(app)
+    configuration.http = protocol
+    server = _Server(configuration)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+        thread.start()
+        wait_until(lambda: server.started, what="a server")
+        yield listener.getsockname()
+        server.should_exit = True
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def until_the_end(client: socket.socket) -> bytes:
+    """What comes until the other side hangs up."""
+    found = bytearray()
+    with suppress(ConnectionResetError):
+        while part := client.recv(65_536):
+            found += part
+    return bytes(found)
+
+
+def test_the_deadlines_are_those_of_the_contract() -> None:
+    assert (READ, WRITE, IDLE) == (15.0, 30.0, 60)
+    configuration = _configuration(App())
+    assert configuration.http is TimedProtocol
+    assert configuration.timeout_keep_alive == IDLE
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET /",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n{",
+    ],
+    ids=["nothing", "a line", "headers", "a body"],
+)
+def test_a_request_that_never_becomes_whole_is_hung_up_on(
+    app: App, address: tuple[str, int], begun: bytes
+) -> None:
+    with socket.create_connection(address, PATIENCE) as client:
+        client.sendall(begun)
+        answer = until_the_end(client)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    wait_until(lambda: app.gone == (1 if b"POST" in begun else 0), what="the handler released")
+    assert app.answered == 0
+
+
+def test_a_byte_now_and_then_gives_no_more_time(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, PATIENCE) as client:
+        client.settimeout(SHORT / 8)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        since, answer = time.monotonic(), b""
+        while not answer:
+            assert time.monotonic() - since < PATIENCE
+            try:
+                client.sendall(b"X-More: 1\r\n")
+                answer = client.recv(4096)
+            except TimeoutError:
+                continue
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_the_second_request_of_a_connection_has_its_deadline_too(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, PATIENCE) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT")
+        answer = until_the_end(client)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in answer
+
+
+def test_who_asks_again_after_a_while_is_answered(address: tuple[str, int]) -> None:
+    """Between two requests the keep-alive holds, not the deadlines of either."""
+    with socket.create_connection(address, PATIENCE) as client:
+        for _ in range(3):
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n3"):
+                answer += client.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            client.settimeout(3 * SHORT)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            client.settimeout(PATIENCE)
+
+
+def test_each_answer_of_a_connection_has_its_own_time(app: App) -> None:
+    """Three that take longer than the deadline only together."""
+    with serving(app, Brisk) as address, socket.create_connection(address, PATIENCE) as client:
+        for _ in range(3):
+            client.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n0"):
+                part = client.recv(4096)
+                assert part, "hung up on"
+                answer += part
+
+
+def test_an_answer_that_nobody_takes_is_given_up(app: App, address: tuple[str, int]) -> None:
+    with socket.create_connection(address, PATIENCE) as client:
+        client.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: app.answered == 1, what="the handler released")  # it waited for room until then
+        assert len(until_the_end(client)) < LONG
+
+
+def ask(client: socket.socket) -> bytes:
+    """The first words of the answer, b"" where there is none."""
+    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    with suppress(ConnectionError):
+        return client.recv(12)
+    return b""
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost:"], ids=["nothing", "headers"])
+def test_who_only_holds_connections_open_keeps_nobody_out(app: App, begun: bytes) -> None:
+    with serving(app, Narrow) as address, ExitStack() as held:
+        known = held.enter_context(socket.create_connection(address, PATIENCE))
+        assert ask(known) == b"HTTP/1.1 200"
+        idle = [held.enter_context(socket.create_connection(address, PATIENCE)) for _ in range(30)]
+        with suppress(ConnectionError):
+            for client in idle:
+                client.sendall(begun)
+        for _ in range(20):
+            with socket.create_connection(address, PATIENCE) as client:
+                assert ask(client) == b"HTTP/1.1 200"
+        while known.recv(4096)[-1:] != b"0":
+            pass
+        assert ask(known) == b"HTTP/1.1 200", "who was answered before goes last"
+        gone = [client for client in idle if hung_up(client)]
+        assert len(gone) >= len(idle) - Narrow.connections_max
+        assert gone == idle[: len(gone)], "who waited longest goes first"
+
+
+def hung_up(client: socket.socket) -> bool:
+    client.settimeout(0.2)
+    try:
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+@pytest.fixture
+def few_files() -> Iterator[int]:
+    """The most that this process may ask for, while its limit is far below."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OWN_FILES + 20, hard))
+    yield hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_there_are_descriptors_for_all_connections(few_files: int) -> None:
+    assert connections_within(100) == 100
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == OWN_FILES + 100
+    if few_files != resource.RLIM_INFINITY:
+        assert connections_within(few_files) == few_files - OWN_FILES
+
+
+def test_who_is_being_answered_is_not_hung_up_on(app: App) -> None:
+    with serving(app, Narrow) as address, ExitStack() as held:
+        busy = [held.enter_context(socket.create_connection(address, PATIENCE)) for _ in range(8)]
+        for client in busy:
+            client.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+        with socket.create_connection(address, PATIENCE) as newcomer:
+            assert ask(newcomer) == b""
+        for client in busy:
+            assert len(until_the_end(client)) >= LONG
+
+
+def test_a_socket_outlives_the_deadlines(address: tuple[str, int]) -> None:
+    with connect(f"ws://{address[0]}:{address[1]}/", proxy=None) as socket_:
+        with pytest.raises(TimeoutError):
+            socket_.recv(timeout=3 * SHORT)
+        socket_.send("now")
+        assert socket_.recv(timeout=PATIENCE) == "late"

@@ -1,0 +1,136 @@
+"""Live events of a node, out of its ledger's rows: frames, counts of seeds, clients that lag."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests.node_api.test_deadlines import serving
+from tests.waiting import PATIENCE
+from tickets.machine import Consume, Dispute, Issue, Seed, Validate, build
+from validators.ledger.outcomes import Listed
+from validators.node_api import sockets
+from validators.node_api.deadlines import TimedProtocol
+from validators.node_api.service import Service
+from validators.node_api.sockets import QUEUE_MAX, Feed
+
+COMMANDS: dict[str, Any] = {
+    "validate": Validate(),
+    "consume": Consume(),
+    "dispute": Dispute(),
+    "seed": Seed(),
+    "issue": Issue(),
+}
+
+
+def listed(kind: str, sequence: int, *, event: str = "default", ticket: str = "T-1") -> Listed:
+    operation = build(
+        COMMANDS[kind],
+        ticket="" if kind == "seed" else ticket,
+        event=event,
+        actor="a",
+        entry="node1",
+        valid_until=1,
+    )
+    return Listed(sequence, 0, 0, 7_000_000, "ok", "p", b"", operation)
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed(cast(Service, SimpleNamespace(node="node3", sockets=0)))
+
+
+def test_sockets_leave_room_for_requests(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "SOCKETS_MAX", 0)
+    app = Starlette(routes=[WebSocketRoute("/ws", feed.serve)])
+    with (
+        serving(app, TimedProtocol) as (host, port),
+        pytest.raises(InvalidStatus) as denied,
+        connect(f"ws://{host}:{port}/ws", proxy=None),
+    ):
+        pass
+    assert denied.value.response.status_code == 503
+    assert json.loads(denied.value.response.body)["code"] == "busy"
+
+
+def test_c22_each_applied_change_is_a_frame(feed: Feed) -> None:
+    found = feed._frames([listed("validate", 3), listed("consume", 4), listed("dispute", 5)], {})
+    assert [(frame["type"], frame["state"], frame["sequence"]) for frame in found] == [
+        ("ticket_validated", "VALIDATED", 3),
+        ("ticket_consumed", "CONSUMED", 4),
+        ("ticket_disputed", "DISPUTED", 5),
+    ]
+    for frame in found:
+        assert (frame["ticket_id"], frame["timestamp"], frame["node_id"]) == ("T-1", 7, "node3")
+
+
+def test_c22_a_seed_tells_what_it_created_and_only_if_it_did(feed: Feed) -> None:
+    changes = [
+        listed("issue", 2),
+        listed("seed", 3),
+        listed("seed", 4),
+        listed("seed", 5, event="other"),
+        listed("issue", 6, ticket="T-2"),
+    ]
+    found = feed._frames(changes, {"default": 502, "other": 500})
+    assert [(frame["type"], frame["count"], frame["sequence"]) for frame in found] == [
+        ("tickets_seeded", 500, 3),
+        ("tickets_seeded", 500, 5),
+    ]
+    assert feed._frames([listed("seed", 7)], {}) == []
+
+
+def test_x19_a_client_hears_what_follows_its_handshake_once(feed: Feed) -> None:
+    early: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+    late: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+    feed._queues.update({early: 2, late: 3})
+    for sequence in (2, 3, 4):
+        feed._tell(json.dumps(sequence), sequence)
+    assert [early.get_nowait() for _ in range(early.qsize())] == ["3", "4"]
+    assert [late.get_nowait() for _ in range(late.qsize())] == ["4"]
+
+
+def test_x36_who_lags_is_hung_up_on_and_others_hear_everything(feed: Feed) -> None:
+    slow: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+    quick: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+    feed._queues.update({slow: 0, quick: 0})
+    heard = []
+    for sequence in range(1, QUEUE_MAX + 10):
+        feed._tell(str(sequence), sequence)
+        heard.append(quick.get_nowait())
+    assert heard == [str(sequence) for sequence in range(1, QUEUE_MAX + 10)]
+    assert slow not in feed._queues
+    told = [slow.get_nowait() for _ in range(slow.qsize())]
+    assert told[-1] is None, "the writer hangs up"
+
+
+def test_x36_a_batch_larger_than_a_queue_loses_nobody_who_reads(feed: Feed) -> None:
+    """Thousands of changes may commit at once; who never reads is hung up on, and holds others up once."""
+    count = 10 * QUEUE_MAX
+
+    async def story() -> tuple[list[str], bool]:
+        deaf: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+        quick: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+        feed._queues.update({deaf: 0, quick: 0})
+        heard: list[str] = []
+
+        async def listen() -> None:
+            while len(heard) < count and (frame := await quick.get()) is not None:
+                heard.append(frame)
+
+        listening = asyncio.create_task(listen())
+        await feed._pass_on([{"type": "x", "sequence": number} for number in range(1, count + 1)])
+        await asyncio.wait_for(listening, PATIENCE)
+        return heard, deaf in feed._queues
+
+    heard, deaf_stays = asyncio.run(story())
+    assert [json.loads(frame)["sequence"] for frame in heard] == list(range(1, count + 1))
+    assert not deaf_stays

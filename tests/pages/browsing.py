@@ -1,0 +1,80 @@
+"""A real browser for tests of pages; what it complains of; how things on our pages are found."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE = 60_000
+"""Milliseconds: the machine is busy with a whole network."""
+
+RUNS_OUT = """() => {
+  const all = document.querySelectorAll(".card, .card header, .card .scroll, main, .topbar");
+  const wide = [...all].filter((one) => one.scrollWidth > one.clientWidth + 1);
+  return wide.map((one) => `${one.tagName} ${one.className} ${one.scrollWidth} > ${one.clientWidth}`);
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield found
+        found.close()
+
+
+class Complaints(list[str]):
+    """What a browser said that it should not have: errors, refusals, requests to elsewhere."""
+
+    def listen(self, page: Page, url: str) -> None:
+        page.on("console", lambda message: message.type == "error" and self.append(message.text))
+        page.on("pageerror", lambda error: self.append(str(error)))
+        page.on("request", lambda request: request.url.startswith(url) or self.append(request.url))
+
+
+@pytest.fixture
+def complaints() -> Complaints:
+    return Complaints()
+
+
+def window(browser: Browser) -> BrowserContext:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    return context
+
+
+def log_in(page: Page, url: str, credentials: dict[str, Any]) -> None:
+    """As a person does, from the page that asks for it."""
+    page.goto(f"{url}/")
+    page.get_by_label("User name").fill(credentials["admin_user"])
+    page.get_by_label("Password").fill(credentials["admin_password"])
+    page.get_by_role("button", name="Log in").click()
+    expect(shown(page, "connection")).to_have_text("Live")
+
+
+def shown(page: Page, name: str) -> Any:
+    return page.locator(f'[data-at="{name}"]')
+
+
+def expect_to_fit(page: Page) -> None:
+    """Nothing scrolls sideways, and nothing runs out of its card."""
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.evaluate(RUNS_OUT) == []

@@ -1,0 +1,102 @@
+"""In by an API key on the login page: what its session may do, and that it ends with the key (spec 9.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+
+from validators.api import keys
+from validators.services import api_keys
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
+
+KEY = "dtvn_key_of_the_entry_suite"
+PAGES = ("/", *(f"/dashboard/{name}" for name in ("nodes", "network", "tickets", "simulator", "metrics")))
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    keys.forget()
+
+
+def enter(client: Client, key: str = KEY, following: str = "/dashboard/nodes") -> Any:
+    return client.post("/dashboard/key", {"key": key, "next": following})
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_leads_to_the_form_and_the_key_back_to_the_page(client: Client, path: str) -> None:
+    api_keys.store_api_key(KEY, label="entry")
+    asked = client.get(path)
+    assert asked.status_code == 302
+    form = client.get(asked.headers["Location"]).content.decode()
+    assert f'name="next" value="{path}"' in form.split('action="/dashboard/key"')[1]
+    assert enter(client, following=path).headers["Location"] == path
+    assert client.get(path).status_code == 200
+    assert client.get("/dashboard/snapshot").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", "dtvn_no_key", "x" * 600])
+def test_a_wrong_key_is_told_and_lets_nobody_in(client: Client, key: str) -> None:
+    api_keys.store_api_key(KEY, label="entry")
+    assert "This is no key" in enter(client, key).content.decode()
+    assert client.get("/dashboard/nodes").status_code == 302
+    assert client.get("/dashboard/snapshot").status_code == 401
+
+
+@pytest.mark.parametrize("following", ["https://evil.example/", "//evil.example", "javascript:alert(1)", ""])
+def test_the_key_leads_to_no_other_site(client: Client, following: str) -> None:
+    api_keys.store_api_key(KEY, label="entry")
+    assert enter(client, following=following).headers["Location"] == "/"
+
+
+def test_its_session_does_what_the_key_may_and_needs_the_token_of_our_pages() -> None:
+    api_keys.store_api_key(KEY, label="entry", scopes=["operate"])
+    client = Client(enforce_csrf_checks=True)
+    client.get("/admin/login/")
+    token = client.cookies[settings.CSRF_COOKIE_NAME].value
+    client.post("/dashboard/key", {"key": KEY, "next": "/", "csrfmiddlewaretoken": token})
+    page = client.get("/dashboard/nodes").content.decode()
+    token = page.split('data-csrf="')[1].split('"')[0]
+    stop = {"path": "/api/v1/cluster/stop", "content_type": "application/json"}
+    assert client.get("/api/v1/nodes").status_code == 200
+    assert client.post(**stop).status_code == 403, "a page of another site has no token"
+    refused = client.post(**stop, headers={"X-CSRFToken": token})
+    assert "scope 'admin'" in refused.json()["error"]
+    assert "Start cluster" not in page, "what this key may not do is not offered"
+    api_keys.store_api_key(f"{KEY}2", label="admin")
+    other = Client()
+    enter(other, f"{KEY}2")
+    assert "Start cluster" in other.get("/dashboard/nodes").content.decode()
+    assert other.post(**stop).status_code == 200
+
+
+def test_it_ends_with_the_key_and_by_logging_out(client: Client) -> None:
+    key = api_keys.store_api_key(KEY, label="entry")
+    enter(client)
+    client.post("/dashboard/leave")
+    assert client.get("/dashboard/nodes").status_code == 302
+    enter(client)
+    assert client.get("/api/v1/nodes").status_code == 200
+    api_keys.revoke_api_key(key)
+    assert client.get("/dashboard/nodes").status_code == 302
+    assert client.get("/api/v1/nodes").status_code == 401
+
+
+def test_the_key_itself_is_kept_nowhere_and_is_no_way_into_the_admin(client: Client) -> None:
+    api_keys.store_api_key(KEY, label="entry")
+    enter(client)
+    assert KEY not in str(dict(client.session.items()))
+    assert client.get("/admin/").status_code == 302
+    assert "/admin/" not in client.get("/dashboard/nodes").content.decode().split("<main")[0]
+
+
+def test_it_takes_the_place_of_a_person_s_session(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("operator", password="x"))
+    api_keys.store_api_key(KEY, label="entry", scopes=["gate"])
+    enter(client)
+    assert client.post("/api/v1/cluster/stop").status_code == 403
+    assert client.get("/admin/").status_code == 302

@@ -1,0 +1,53 @@
+"""The live feed for whoever came in by an API key: on our own pages, and as long as the key holds."""
+
+from __future__ import annotations
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.test import Client
+
+from tests.pages.learner import RealLearner
+from tests.pages.test_consumer import HOST, Socket
+from tests.waiting import PATIENCE
+from validators.api import keys
+from validators.dashboard import live
+from validators.dashboard.consumers import CLOSED_NO_ACCESS
+from validators.models import ApiKey
+from validators.services import api_keys
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.django_db(transaction=True, databases=["default", "learner"]),
+]
+
+KEY = "dtvn_key_of_the_socket_suite"
+
+
+@sync_to_async
+def enter() -> tuple[ApiKey, str]:
+    keys.forget()
+    key, client = api_keys.store_api_key(KEY, label="socket"), Client()
+    client.post("/dashboard/key", {"key": KEY, "next": "/"})
+    return key, f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+async def test_a_key_s_session_counts_only_on_our_own_pages(learner: RealLearner) -> None:
+    _, cookie = await enter()
+    assert not await Socket(Cookie=cookie, Origin="http://localhost:3000").connect()
+    socket = Socket(Cookie=cookie, Origin=f"http://{HOST}")
+    assert await socket.connect()
+    await socket.channel.disconnect()
+    await live.live_of_this_loop().close()
+
+
+async def test_the_feed_ends_with_the_key(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "ACCESS_INTERVAL", 0.05)
+    key, cookie = await enter()
+    socket = Socket(Cookie=cookie, Origin=f"http://{HOST}")
+    assert await socket.connect()
+    await sync_to_async(api_keys.revoke_api_key)(key)
+    while (said := await socket.channel.receive_output(PATIENCE))["type"] == "websocket.send":
+        continue
+    assert said == {"type": "websocket.close", "code": CLOSED_NO_ACCESS}
+    await live.live_of_this_loop().close()

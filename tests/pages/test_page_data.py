@@ -1,0 +1,128 @@
+"""What the pages ask for beside the API: who may, what it says while nobody can be asked, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connections
+from django.test import Client
+
+from tests.pages.learner import ALIAS, RealLearner
+from validators.dashboard.pages import FIGURES
+from validators.feed.rows import read_snapshot
+from validators.services.own_metrics import sums
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+DATA = ("/dashboard/links", "/dashboard/figures", "/dashboard/node/node0/crypto")
+PAGES = tuple(f"/dashboard/{name}" for name in ("nodes", "network", "tickets", "simulator", "metrics"))
+
+
+@pytest.fixture
+def person(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("operator", password="x"))
+    return client
+
+
+@pytest.mark.parametrize("path", DATA)
+def test_it_is_for_people_who_are_logged_in(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", [*DATA, *PAGES])
+def test_it_is_only_read(person: Client, path: str) -> None:
+    assert person.post(path).status_code == 405
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_is_shown_before_there_is_a_cluster(person: Client, path: str) -> None:
+    page = person.get(path)
+    assert page.status_code == 200
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+
+
+def test_before_there_is_a_cluster_nobody_is_asked(person: Client) -> None:
+    assert person.get("/dashboard/links").json() == {"peers": {}}
+    found = person.get("/dashboard/figures").json()
+    assert (found["asked"], found["nodes"]) == (0, {})
+
+
+def test_nodes_that_do_not_answer_are_told_apart_from_those_that_have_no_peers(
+    learner: RealLearner, person: Client
+) -> None:
+    """The test's gateway reaches nobody, and no node serves metrics."""
+    names = {f"r{number}" for number in range(4)}
+    links = person.get("/dashboard/links").json()["peers"]
+    assert set(links) == names
+    found = person.get("/dashboard/figures").json()
+    assert (found["asked"], found["nodes"]) == (4, {})
+
+
+@pytest.mark.parametrize("part", ["crypto", "storage", "consensus"])
+def test_a_node_that_cannot_tell_is_503_and_an_unknown_one_404(
+    learner: RealLearner, person: Client, part: str
+) -> None:
+    assert person.get(f"/dashboard/node/r0/{part}").status_code == 503
+    assert person.get(f"/dashboard/node/r9/{part}").status_code == 404
+    assert person.get("/dashboard/node/r0/evidence").status_code == 404, "no other part"
+
+
+@pytest.mark.parametrize(
+    ("group", "offered"),
+    [
+        ("gate", {"tickets"}),
+        ("operate", {"tickets"}),
+        ("admin", {"tickets", "nodes", "simulator"}),
+        ("", set()),
+    ],
+)
+def test_what_somebody_may_not_do_is_not_offered(client: Client, group: str, offered: set[str]) -> None:
+    user = User.objects.create_user("somebody")
+    if group:
+        user.groups.add(Group.objects.get_or_create(name=group)[0])
+    client.force_login(user)
+    button = {"nodes": "Start cluster", "tickets": "Change a ticket", "simulator": "Keep a trace"}
+    shown = {
+        name for name, text in button.items() if text in client.get(f"/dashboard/{name}").content.decode()
+    }
+    assert shown == offered
+
+
+def test_figures_are_sums_over_labels() -> None:
+    text = """
+# TYPE peer_count gauge
+peer_count 3
+# TYPE network_bytes_transmitted counter
+network_bytes_transmitted_total{peer="a"} 10
+network_bytes_transmitted_total{peer="b"} 5
+# TYPE consensus_latency_seconds histogram
+consensus_latency_seconds_bucket{le="+Inf"} 4
+consensus_latency_seconds_sum 0.5
+consensus_latency_seconds_count 4
+"""
+    found = sums(text, FIGURES)
+    told = {"peers": 3.0, "bytes": 15.0, "latency_sum": 0.5, "latency_count": 4.0}
+    assert found == dict.fromkeys(FIGURES.values(), 0.0) | told
+
+
+def test_a_snapshot_before_there_is_a_ledger_is_empty(
+    learner: RealLearner, operate: Callable[..., Any], tmp_path: Any
+) -> None:
+    """Not an error: the page of a place where nobody has made a cluster yet comes alive with it."""
+    operate("issue T-1")
+    full = read_snapshot()
+    settings = connections[ALIAS].settings_dict
+    known, settings["NAME"] = settings["NAME"], f"file:{tmp_path}/none.sqlite3?mode=ro"
+    connections[ALIAS].close()
+    try:
+        empty = read_snapshot()
+    finally:
+        settings["NAME"] = known
+        connections[ALIAS].close()
+    assert full["counts"]["ISSUED"] == 1
+    assert (empty["sequence"], set(empty["counts"].values()), empty["latest"]) == (0, {0}, [])
+    assert set(empty) == set(full)
+    assert set(empty["counts"]) == set(full["counts"])

@@ -1,0 +1,415 @@
+"""The six pages of spec 9.4 in a real browser over a real supervisor, from the empty place on: what is done
+on them is done, and what happens is seen without a reload. The tests go on from one another."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.integration.supervised import Supervised, supervised
+from tests.pages.browsing import Complaints, expect_to_fit, shown, window
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+PAGES = {
+    "/": "Live",
+    "/dashboard/nodes": "Nodes",
+    "/dashboard/network": "Network",
+    "/dashboard/tickets": "Tickets",
+    "/dashboard/simulator": "Simulator",
+    "/dashboard/metrics": "Metrics",
+}
+FILLED = {
+    "/": "node0",
+    "/dashboard/nodes": "node0",
+    "/dashboard/network": "node1, node2",
+    "/dashboard/tickets": "TICKET-050",
+    "/dashboard/simulator": "Saved runs",
+    "/dashboard/metrics": "4 of 4 nodes answer",
+}
+"""What is to be read on each page once it has got everything."""
+HOSTILE = '<img src=x onerror="window.hit = 1"><script>window.hit = 1</script>'
+REFUSED = "the server responded with a status of"
+"""A browser complains of every answer of 4xx and 5xx, though the page shows why."""
+
+
+@pytest.fixture(scope="module")
+def s(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
+    with supervised(tmp_path_factory.mktemp("six") / "data") as made:
+        yield made
+
+
+@pytest.fixture
+def api(s: Supervised) -> Iterator[httpx.Client]:
+    with s.client() as client:
+        yield client
+
+
+@pytest.fixture
+def page(s: Supervised, browser: Browser, complaints: Complaints) -> Iterator[Page]:
+    """A window in which nothing may go wrong."""
+    context = window(browser)
+    found = context.new_page()
+    complaints.listen(found, s.url)
+    yield found
+    context.close()
+    assert [text for text in complaints if REFUSED not in text] == []
+
+
+def go(page: Page, s: Supervised, path: str) -> None:
+    """Open a page and mark it: a reload would lose the mark."""
+    page.goto(f"{s.url}{path}")
+    expect(shown(page, "connection")).to_have_text("Live")
+    page.evaluate("window.mark = 1")
+
+
+def expect_no_reload(page: Page) -> None:
+    assert page.evaluate("window.mark") == 1
+
+
+def row(page: Page, body: str, text: str) -> Any:
+    return shown(page, body).locator("tr", has_text=text)
+
+
+def start_four(s: Supervised, api: httpx.Client) -> None:
+    """For a test that is run alone; else they run already."""
+    if len(s.nodes()) != 4:
+        api.post("/cluster/start", json={"node_count": 4}).raise_for_status()
+        s.wait_until_running(4)
+    api.post("/tickets/seed").raise_for_status()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_says_so_while_there_is_nothing(s: Supervised, page: Page, path: str) -> None:
+    go(page, s, path)
+    expect(page.locator("nav [aria-current]")).to_have_text(PAGES[path])
+    expect(page.locator(".empty:visible, [data-at=answering]:visible").first).to_be_visible()
+    for width in (320, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        expect_to_fit(page)
+
+
+def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised, page: Page) -> None:
+    go(page, s, "/dashboard/nodes")
+    page.get_by_label("Nodes", exact=True).fill("4")
+    page.get_by_role("button", name="Start cluster").click()
+    expect(shown(page, "said")).to_contain_text("A cluster of 4 is to start")
+    for number in range(4):
+        expect(row(page, "nodes", f"node{number}")).to_contain_text("running")
+    expect(shown(page, "cluster")).to_have_text("running")
+    expect(shown(page, "cluster-text")).to_have_text("4 of 4 started")
+    expect(row(page, "nodes", "node0")).to_contain_text("primary")
+    expect(page.get_by_label("Nodes", exact=True)).to_be_hidden()  # another number would found another one
+    asked: list[Any] = []
+
+    def take_down(route: Any) -> None:
+        """What the page asks for; a start would stop first what runs."""
+        asked.append(route.request.post_data_json)
+        route.fulfill(json={"status": "starting", "node_count": 4})
+
+    page.route("**/cluster/start", take_down)
+    page.get_by_role("button", name="Start cluster").click()
+    expect(shown(page, "said")).to_contain_text("The cluster is to start")
+    assert asked == [{}]
+    expect_no_reload(page)
+    s.wait_until_running(4)
+
+
+def test_a_node_is_stopped_and_started_and_its_output_followed(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
+    start_four(s, api)
+    go(page, s, "/dashboard/nodes")
+    page.get_by_role("button", name="Look into node3").click()
+    expect(shown(page, "output")).to_contain_text("started node_id=node3")
+    page.get_by_role("button", name="Stop node3").click()
+    expect(row(page, "nodes", "node3")).to_contain_text("stopped")
+    expect(shown(page, "output")).to_contain_text("stopped sequence=")
+    page.get_by_role("button", name="Start node3").click()
+    expect(row(page, "nodes", "node3")).to_contain_text("running")
+    wait_until(
+        lambda: shown(page, "output").text_content().count("started node_id=node3") >= 2,
+        what="the second start in the output",
+    )
+    os.kill(s.nodes()["node3"]["pid"], signal.SIGKILL)
+    expect(row(page, "nodes", "node3")).not_to_contain_text("running")
+    expect(row(page, "nodes", "node3")).to_contain_text("running")
+    expect_no_reload(page)
+
+
+def test_a_node_tells_its_identity_what_it_stores_and_its_log(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
+    start_four(s, api)
+    peer = s.nodes()["node2"]["peer_id"]
+    go(page, s, "/dashboard/nodes")
+    shown(page, "which").select_option("node2")
+    page.get_by_role("button", name="Identity").click()
+    expect(shown(page, "facts")).to_contain_text(peer)
+    page.get_by_role("button", name="Storage").click()
+    expect(shown(page, "facts")).to_contain_text("total tickets")
+    expect(shown(page, "facts")).to_contain_text("500")
+    page.get_by_role("button", name="Consensus log").click()
+    api.post("/tickets/validate", json={"ticket_id": "TICKET-201"}).raise_for_status()
+    expect(row(page, "records", "TICKET-201")).to_contain_text("validate")
+    assert api.post("/tickets/validate", json={"ticket_id": "TICKET-201"}).status_code == 409
+    expect(shown(page, "records")).to_contain_text("validate: already validated")
+    expect_no_reload(page)
+
+
+def test_the_network_page_draws_the_links_there_are(s: Supervised, page: Page, api: httpx.Client) -> None:
+    start_four(s, api)
+    go(page, s, "/dashboard/network")
+    expect(shown(page, "count")).to_have_text("6 of 6 stand")
+    expect(page.locator("line.link:not(.half)")).to_have_count(6 + 1)  # one is the legend's
+    expect(row(page, "peers", "node0").first).to_contain_text("node1, node2, node3")
+    api.delete("/nodes/node2").raise_for_status()
+    expect(shown(page, "count")).to_have_text("3 of 6 stand")
+    expect(page.locator("[data-node=node2]")).to_have_class("dot down")
+    api.post("/nodes", json={"node_id": "node2"}).raise_for_status()
+    expect(shown(page, "count")).to_have_text("6 of 6 stand")
+    before = page.locator("[data-node=node1]").get_attribute("transform")
+    box = page.locator("[data-node=node1] circle").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 60, box["y"] - 40, steps=4)
+    page.mouse.up()
+    assert page.locator("[data-node=node1]").get_attribute("transform") != before
+    for _ in range(12):
+        page.get_by_role("button", name="Closer").click()
+    assert shown(page, "graph").get_attribute("viewBox") == "-125 -85 250 170", "four times, no more"
+    page.get_by_role("button", name="Whole").click()
+    assert page.locator("[data-node=node1]").get_attribute("transform") == before
+    expect_no_reload(page)
+
+
+def test_tickets_are_changed_and_seen_to_change(s: Supervised, page: Page, api: httpx.Client) -> None:
+    start_four(s, api)
+    go(page, s, "/dashboard/tickets")
+    expect(shown(page, "total")).to_have_text("500 in all")
+    page.get_by_role("button", name="Bring in the demonstration tickets").click()
+    expect(shown(page, "said")).to_contain_text("0 tickets brought in")
+    page.get_by_label("Ticket", exact=True).fill("TICKET-010")
+    page.get_by_label("by way of").select_option("node2")
+    page.get_by_role("button", name="Validate", exact=True).first.click()
+    expect(shown(page, "said")).to_contain_text("TICKET-010 is validated by way of node2")
+    expect(row(page, "tickets", "TICKET-010")).to_contain_text("node2")
+    page.get_by_role("button", name="consume TICKET-010").click()
+    expect(row(page, "tickets", "TICKET-010")).to_contain_text("consumed")
+    page.get_by_role("button", name="Validate", exact=True).first.click()
+    expect(shown(page, "said")).to_have_class("notice said bad")
+    expect(shown(page, "said")).to_contain_text("consumed")
+    for verb in ("validate", "dispute"):
+        api.post(f"/tickets/{verb}", json={"ticket_id": "TICKET-011"}).raise_for_status()
+    expect(row(page, "tickets", "TICKET-011")).to_contain_text("disputed")
+    page.get_by_role("button", name="Next page").click()
+    expect(row(page, "tickets", "TICKET-051")).to_be_visible()
+    page.get_by_role("button", name="First page").click()
+    shown(page, "state").select_option("DISPUTED")
+    expect(shown(page, "total")).to_have_text("1 in all")
+    expect(shown(page, "tickets").locator("tr")).to_have_count(1)
+    expect_no_reload(page)
+
+
+def test_x37_a_run_of_the_simulator_is_followed_and_kept(s: Supervised, page: Page) -> None:
+    go(page, s, "/dashboard/simulator")
+    for name, value in (("Nodes", "4"), ("of them lying", "1"), ("Tickets", "60"), ("Latency, ms", "5")):
+        page.get_by_label(name, exact=True).fill(value)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(shown(page, "status")).to_have_text("complete")
+    expect(shown(page, "percent")).to_have_text("60 of 60 tickets, 100 %")
+    expect(shown(page, "output")).to_contain_text("Simulation completed")
+    lines = shown(page, "output").text_content().splitlines()
+    assert len(lines) == len(set(lines)), "no line is lost or told twice"
+    assert lines == httpx.get(f"{s.url}/api/v1/simulator/output", trust_env=False).json()["output"]
+    expect(shown(page, "figures")).to_contain_text("100.00 %")
+    expect(row(page, "runs", "Run 1")).to_contain_text("complete")
+    expect_no_reload(page)
+
+
+def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page) -> None:
+    go(page, s, "/dashboard/simulator")
+    for name, value in (("Nodes", "30"), ("Tickets", "1000"), ("Seconds", "600")):
+        page.get_by_label(name, exact=True).fill(value)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(shown(page, "status")).to_have_text("running")
+    wait_until(
+        lambda: (
+            float(shown(page, "progress").get_attribute("value") or 0) > 0
+            or page.evaluate("document.querySelector('[data-at=progress]').value") > 0
+        ),
+        what="progress on the bar",
+    )
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(shown(page, "status")).to_have_text("idle")
+    expect(shown(page, "output")).to_contain_text("Simulation cancelled")
+    expect(row(page, "runs", "stopped").first).to_be_visible()
+    page.get_by_role("button", name="Look at run 1", exact=True).click()
+    expect(shown(page, "run-title")).to_have_text("Run 1")
+    page.get_by_role("button", name="Back to the newest run").click()
+    expect(shown(page, "output")).to_contain_text("Simulation cancelled")
+    page.get_by_label("of them lying", exact=True).fill("9")
+    page.get_by_label("Nodes", exact=True).fill("4")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(shown(page, "said")).to_have_class("notice said bad")
+    expect_no_reload(page)
+
+
+def test_the_charts_move_with_what_the_nodes_count(s: Supervised, page: Page, api: httpx.Client) -> None:
+    start_four(s, api)
+    go(page, s, "/dashboard/metrics")
+    expect(shown(page, "answering")).to_have_text("4 of 4 nodes answer.")
+    expect(shown(page, "peers-now")).to_have_text("3")
+    known = iter(range(301, 400))
+
+    def decided() -> bool:
+        api.post("/tickets/validate", json={"ticket_id": f"TICKET-{next(known)}"}).raise_for_status()
+        return "ms" in shown(page, "latency-now").text_content()
+
+    wait_until(decided, what="a latency", pause=0.5)
+    wait_until(lambda: page.locator("svg[data-at=throughput] polyline").count() > 0, what="a line")
+    assert not shown(page, "gossip-range").text_content().startswith("nothing")
+    expect(shown(page, "states-total")).to_have_text("500 in all")
+    assert "running" in shown(page, "health").text_content()
+    expect_no_reload(page)
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("width", [320, 781])
+def test_with_a_cluster_each_page_fits_a_phone(
+    s: Supervised, page: Page, api: httpx.Client, path: str, width: int
+) -> None:
+    start_four(s, api)
+    page.set_viewport_size({"width": width, "height": 740})
+    go(page, s, path)
+    expect(page.locator("main")).to_contain_text(FILLED[path])
+    expect_to_fit(page)
+
+
+HOSTILE_NODE = {
+    "id": HOSTILE,
+    "status": HOSTILE,
+    "error": HOSTILE,
+    "peer_id": HOSTILE,
+    "role": "validator",
+    "port": 1,
+    "api_port": 2,
+    "pid": 3,
+    "view": 0,
+    "sequence": 9,
+    "restarts": 0,
+    "desired": "running",
+    "is_primary": True,
+    "is_bootstrap": False,
+    "external": False,
+    "voting": True,
+    "host": HOSTILE,
+}
+HOSTILE_EVENT = {
+    "type": "operation_refused",
+    "sequence": 9,
+    "index": 0,
+    "timestamp": 1,
+    "operation": HOSTILE,
+    "event": HOSTILE,
+    "ticket_id": HOSTILE,
+    "node_id": HOSTILE,
+    "actor": HOSTILE,
+    "code": HOSTILE,
+}
+
+
+def lie(page: Page, address: str, answer: Any, status: int = 200) -> None:
+    """Have the platform answer what it never would: names of this kind are refused everywhere."""
+    page.route(address, lambda route: route.fulfill(status=status, json=answer))
+
+
+def expect_inert(page: Page) -> None:
+    """It is read as text, and nothing of it has become an element or has run."""
+    expect(page.locator("main")).to_contain_text(HOSTILE)
+    assert page.locator("main img, main script").count() == 0
+    assert page.evaluate("window.hit") is None
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard/nodes", "/dashboard/network"])
+def test_x42_names_and_errors_of_nodes_are_text(s: Supervised, page: Page, path: str) -> None:
+    counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 1)
+    log = {"sequence": 9, "second": 1, "counts": counts, "rates": [], "latest": [HOSTILE_EVENT]}
+    cluster = {"status": HOSTILE, "nodes_started": 0, "nodes_total": 1, "error": HOSTILE}
+    page.route_web_socket("**/ws", lambda _: None)  # nothing true comes after it
+    snapshot = {"log": log, "nodes": [HOSTILE_NODE], "nodes_as_of": 1, "cluster": cluster, "now": 1}
+    lie(page, "**/dashboard/snapshot", snapshot)
+    lie(page, "**/dashboard/links", {"peers": {HOSTILE: [HOSTILE]}})
+    lie(page, "**/dashboard/node/**", {"error": HOSTILE}, 503)
+    lie(page, "**/api/v1/nodes/**", {"logs": [f"[stdout] {HOSTILE}"]})
+    stuck = {"id": HOSTILE, "problem": HOSTILE}
+    lie(page, "**/dashboard/stuck", {"level": "stuck", "verdict": HOSTILE, "nodes": [stuck], "quorum": 3})
+    page.goto(f"{s.url}{path}")
+    expect_inert(page)
+    if path == "/":
+        expect(shown(page, "verdict")).to_have_text(HOSTILE)
+        expect(shown(page, "outcomes")).to_contain_text(HOSTILE)
+    if path == "/dashboard/nodes":
+        expect(shown(page, "output")).to_have_text(HOSTILE)
+        page.get_by_role("button", name="Identity").click()
+        expect(shown(page, "one-empty")).to_have_text(HOSTILE)
+        expect_inert(page)
+
+
+def test_x42_ids_and_data_of_tickets_are_text(s: Supervised, page: Page, api: httpx.Client) -> None:
+    """Data may be anything in truth; an id of this kind is refused in the platform's own words."""
+    start_four(s, api)
+    data = base64.b64encode(HOSTILE.encode()).decode()
+    sent = api.post("/tickets/validate", json={"ticket_id": "TICKET-012", "data": data})
+    sent.raise_for_status()
+    api.post("/tickets", json={"ticket_id": "A-HOSTILE", "data": data}).raise_for_status()
+    go(page, s, "/dashboard/tickets")
+    expect(row(page, "tickets", "A-HOSTILE")).to_contain_text(HOSTILE)
+    expect_inert(page)
+    page.get_by_label("Ticket", exact=True).fill(HOSTILE[:64])
+    page.get_by_role("button", name="Validate", exact=True).first.click()
+    expect(shown(page, "said")).to_have_class("notice said bad")
+    assert page.evaluate("window.hit") is None
+    hostile = {"ID": HOSTILE, "State": "ISSUED", "Data": None, "ValidatorID": HOSTILE, "Timestamp": 1}
+    lie(page, "**/api/v1/tickets?*", {"success": True, "data": [hostile]})
+    shown(page, "state").select_option("ISSUED")
+    expect(shown(page, "tickets").locator("b")).to_have_count(1)
+    expect(shown(page, "tickets").locator("b")).to_have_text(HOSTILE)
+    expect_inert(page)
+    lie(page, "**/api/v1/tickets/validate", {"success": False, "error": HOSTILE}, 409)
+    page.get_by_role("button", name="Validate", exact=True).first.click()
+    expect(shown(page, "said")).to_have_text(HOSTILE)
+    expect_inert(page)
+
+
+def test_x42_what_a_run_or_a_process_says_is_text(s: Supervised, page: Page, api: httpx.Client) -> None:
+    start_four(s, api)
+    with (s.data / "nodes" / "node1" / "log" / "node.log").open("a") as log:
+        log.write(f"2026-11-20T00:00:00Z INFO {HOSTILE}\n")
+    go(page, s, "/dashboard/nodes")
+    page.get_by_role("button", name="Look into node1").click()
+    expect(shown(page, "output")).to_contain_text(HOSTILE)
+    expect_inert(page)
+    config = {"nodes": HOSTILE, "byzantine_nodes": HOSTILE, "tickets": HOSTILE}
+    run = {
+        "id": 1,
+        "status": HOSTILE,
+        "config": config,
+        "created_at": "2026-11-20T00:00:00Z",
+        "error": HOSTILE,
+    }
+    lie(page, "**/api/v1/simulator", {"status": HOSTILE, "run_id": 1, "output": [HOSTILE], "error": HOSTILE})
+    lie(page, "**/api/v1/simulator/runs?*", [run])
+    page.goto(f"{s.url}/dashboard/simulator")
+    expect(shown(page, "runs")).to_contain_text(HOSTILE)
+    expect(shown(page, "output")).to_have_text(HOSTILE)
+    expect_inert(page)

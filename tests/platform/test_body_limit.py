@@ -1,0 +1,99 @@
+"""The platform reads no body for itself and none that is too long: the request that daphne makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.web import http
+
+from validators.processes import body_limit
+from validators.processes.body_limit import BODY_BYTES_MAX, BoundedRequest
+
+FORM = b"application/x-www-form-urlencoded"
+
+
+class Server:
+    """What daphne's request asks its server for."""
+
+    def protocol_connected(self, request: Any) -> None:
+        """See daphne."""
+
+
+class Held(BoundedRequest):
+    """A request that is kept where the application would get it."""
+
+    def process(self) -> None:
+        self.channel.held.append((self.args, self.content.read()))
+
+
+class HalfClosing(StringTransport):
+    """A TCP transport can end its own direction alone."""
+
+    half_closed = False
+
+    def loseWriteConnection(self) -> None:
+        """See twisted."""
+        self.half_closed = True
+
+
+class Connection:
+    """One client's."""
+
+    def __init__(self) -> None:
+        self.channel: Any = http.HTTPChannel()
+        self.channel.callLater = Clock().callLater
+        self.channel.timeOut = None
+        self.channel.requestFactory = Held
+        self.channel.factory = type("Factory", (), {"server": Server()})()
+        self.channel.held = []
+        self.channel.site = None
+        self.transport = HalfClosing()
+        self.channel.makeConnection(self.transport)
+
+    def posts(self, path: bytes, body: bytes, kind: bytes, *, length: int | None = None) -> None:
+        said = len(body) if length is None else length
+        self.channel.dataReceived(
+            b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
+            % (path, kind, said, body)
+        )
+
+
+@pytest.fixture
+def one() -> Connection:
+    return Connection()
+
+
+def test_a_form_of_millions_of_fields_is_handed_on_unread(one: Connection) -> None:
+    """Read here it would hold up everybody for seconds, whoever sends it."""
+    body = b"a=1&" * 1_000
+    one.posts(b"/nothing", body, FORM)
+    assert one.channel.held == [({}, body)]
+
+
+@pytest.mark.parametrize(
+    "kind", [b"multipart/form-data", b"multipart/form-data; boundary=x", b"none of these"]
+)
+def test_the_content_type_is_not_looked_at(one: Connection, kind: bytes) -> None:
+    body = b'{"ticket_id":"TICKET-001"}'
+    one.posts(b"/api/v1/tickets/validate", body, kind)
+    assert one.channel.held == [({}, body)]
+    assert not one.transport.value()
+
+
+@pytest.mark.parametrize(
+    ("path", "envelope"), [(b"/api/v1/tickets/batch", {"success": False}), (b"/api/v1/nodes", {}), (b"/", {})]
+)
+def test_what_is_announced_too_long_is_refused_in_the_routes_own_form(
+    one: Connection, path: bytes, envelope: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twisted.internet.reactor.callLater", lambda *_: None)
+    one.posts(path, b"", b"application/json", length=BODY_BYTES_MAX + 1)
+    head, _, content = one.transport.value().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert msgspec.json.decode(content) == envelope | body_limit.SENTENCE
+    assert one.transport.half_closed
+    assert not one.channel.held

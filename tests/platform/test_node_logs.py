@@ -1,0 +1,75 @@
+"""The end of a node's log, and what it writes from now on: through rotation, cut lines and missing files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from validators.services import node_logs
+from validators.services.node_logs import Tail, last_lines, log_file
+
+
+@pytest.fixture
+def log(tmp_path: Path, settings: Any) -> Path:
+    settings.DATA = tmp_path
+    path = log_file("node0")
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def line(number: int, level: str = "INFO    ") -> str:
+    return f"2026-11-20T10:00:00.{number % 1000:03d}Z {level} line {number}\n"
+
+
+def test_a_node_that_said_nothing_has_no_lines(log: Path) -> None:
+    assert last_lines("node0", 10) == []
+
+
+def test_each_line_says_where_it_would_have_gone(log: Path) -> None:
+    log.write_text(
+        line(1) + line(2, "WARNING ") + "Traceback (most recent call last):\n" + line(3, "DEBUG   ")
+    )
+    assert [text.split("]")[0] for text in last_lines("node0", 10)] == [
+        *("[stdout", "[stderr", "[stderr", "[stdout")
+    ]
+
+
+def test_the_newest_lines_are_read_from_behind_and_through_a_rotation(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_logs, "READ_AT_ONCE", 100)
+    log.with_name("node.log.1").write_text("".join(map(line, range(50))))
+    log.write_text("".join(map(line, range(50, 60))))
+    told = last_lines("node0", 25)
+    assert [int(text.rsplit(" ", 1)[1]) for text in told] == list(range(35, 60))
+    assert last_lines("node0", 3) == told[-3:]
+
+
+def test_a_tail_tells_each_whole_line_once(log: Path) -> None:
+    log.write_text(line(1))
+    tail = Tail(log)
+    assert tail.fresh() == []
+    with log.open("a") as file:
+        file.write(line(2) + "half a")
+    assert [text[-6:] for text in tail.fresh()] == ["line 2"]
+    with log.open("a") as file:
+        file.write(" line\n")
+    assert tail.fresh() == ["half a line"]
+
+
+def test_a_tail_goes_on_in_the_file_that_took_the_place_of_the_first(log: Path) -> None:
+    log.write_text(line(1))
+    tail = Tail(log)
+    log.rename(log.with_name("node.log.1"))
+    log.write_text(line(2))
+    assert len(tail.fresh()) == 1
+    assert tail.fresh() == []
+
+
+def test_a_tail_of_nothing_waits_for_the_file(log: Path) -> None:
+    tail = Tail(log)
+    assert tail.fresh() == []
+    log.write_text(line(1))
+    assert len(tail.fresh()) == 1

@@ -1,0 +1,13 @@
+"""What `simulator` prints at its end, in this order (spec/dtvn section 10)."""
+
+RESULT_KEYS = [
+    "Total Tickets",
+    "Validated Tickets",
+    "Consensus Rounds",
+    "Successful Rounds",
+    "Failed Rounds",
+    "Success Rate",
+    "Messages Sent",
+    "Messages Received",
+    "Partition Events",
+]

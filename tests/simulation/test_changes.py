@@ -1,0 +1,65 @@
+"""Random worlds change their members, and what goes wrong with that may (R35, R36; PITFALLS rows 10, 18)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulator.campaign import Task, run
+from simulator.node import Node
+from simulator.onlooker import Onlooker
+from simulator.worlds import world_of
+from validators.consensus.effects import Executed, Note
+
+
+@pytest.mark.parametrize("world", ["epochs", "crowded-epochs"])
+def test_row_18_members_come_and_go_while_callers_call(world: str) -> None:
+    report = run(Task(0, world))
+    assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
+    assert report.epochs >= 3
+    assert report.outcomes > 100
+
+
+def test_r36_most_changes_without_words_of_life_do_not_happen() -> None:
+    assert run(Task(0, "unready")).epochs < run(Task(0, "epochs")).epochs
+
+
+def test_row_18_random_worlds_change_members_among_faults_and_liars() -> None:
+    drawn = [world_of("random", seed) for seed in range(400)]
+    changing = [each for each in drawn if each.changes is not None]
+    assert len(changing) > 30
+    assert any(each.adversaries for each in changing)
+    assert any(each.settings.transfer_lag for each in drawn)
+
+
+class Blamed(Onlooker):
+    """Who is found to have sent what proves nothing, and how often a learner changes its source."""
+
+    def __init__(self) -> None:
+        self.fields: list[dict[str, Any]] = []
+        self.changed = 0
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        if not isinstance(note, Note):
+            return
+        if note.kind == "refused" and note.fields["reason"] == "bad_proof":
+            self.fields.append(note.fields)
+        self.changed += note.kind == "source_changed"
+
+
+def test_r35_nobody_is_blamed_for_the_end_of_an_epoch_that_is_not_sealed_yet_or_comes_late() -> None:
+    blamed = Blamed()
+    report = run(Task(6, "crossings"), blamed)
+    assert report.violation is None
+    assert report.probes["crossing.goes_on_in_a_later_epoch"], "this seed crosses"
+    assert not blamed.fields, "all members are honest"
+
+
+def test_r35_a_learner_whose_source_went_on_into_the_next_epoch_keeps_it() -> None:
+    blamed = Blamed()
+    report = run(Task(1, "small"), blamed)
+    assert report.violation is None
+    assert report.epochs
+    assert not blamed.fields, "all members are honest"
+    assert blamed.changed < 20, "260 times in 0.3 s when entries of the next epoch were taken for a lie"

@@ -1,0 +1,46 @@
+"""`manage.py epochs [--out FILE]`: the epoch chain as this platform knows it, verified."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from tickets.proof import Chain
+from tickets.proof.verify import shown
+from tickets.services.epochs import epoch_chain, known_chain
+from tickets.services.errors import TicketError
+from validators import quorum
+
+
+class Command(BaseCommand):
+    help = (
+        "Say who the members of each epoch were, as verified hand-overs prove it, and write the chain that "
+        "verify_certificate and the stand-alone verifiers take. Works with every node dead, from the "
+        "platform's own copy of the log."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--out", type=Path, help="write the chain to this file")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            chain, content = known_chain(), epoch_chain()
+        except TicketError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write("\n".join(_lines(chain)))
+        if options["out"]:
+            try:
+                options["out"].write_bytes(content)
+            except OSError as error:
+                raise CommandError(f"{options['out']} cannot be written: {error.strerror}") from error
+
+
+def _lines(chain: Chain) -> list[str]:
+    return [
+        f"epoch {number} from sequence {epoch.after + 1}: "
+        f"{', '.join(shown(member.id) for member in epoch.members)} ({quorum.describe(len(epoch.members))})"
+        for number, epoch in enumerate(chain.epochs)
+    ]

@@ -1,0 +1,80 @@
+"""From what a replica keeps of the end of an epoch to the certificate that proves it (R16, R27, R35)."""
+
+from __future__ import annotations
+
+from tickets.machine.commands import CommandError, Reconfigure, read
+from tickets.proof.certificate import (
+    CLUSTER_TAG_SIZE,
+    VERSION,
+    Certificate,
+    CheckpointProof,
+    Leaf,
+    decode_certificate,
+    encode_certificate,
+)
+from tickets.proof.chain import hand_over
+from tickets.proof.errors import ProofError
+from tickets.proof.verify import Chain, Epoch
+from validators import canonical
+from validators import genesis as g
+from validators.consensus.handover import HandOver
+from validators.consensus.membership import Membership
+from validators.consensus.messages import Checkpoint
+from validators.wire import ED25519, Scheme, decode_envelope
+
+__all__ = ["chain_through", "crossed", "handover_certificate"]
+
+
+def handover_certificate(data: bytes, cluster: bytes) -> bytes:
+    """The certificate in a ledger's or a member's encoded HandOver; raise ProofError when it holds none.
+
+    Nothing is verified: what comes out may still prove nothing.
+    """
+    try:
+        found = canonical.decode(HandOver, data)
+        opened = [decode_envelope(frame) for frame in found.checkpoint]
+    except canonical.CanonicalError as error:
+        raise ProofError(f"these bytes are no hand-over ({error})") from error
+    signed = sorted((message.sender, envelope.signature) for envelope, message in opened if _fits(message))
+    first = opened[0][1] if opened else None
+    if not isinstance(first, Checkpoint) or len(signed) != len(opened):
+        raise ProofError("a hand-over without the CHECKPOINTs that seal it")
+    entry = found.entry
+    proof = CheckpointProof(
+        first.epoch,
+        first.sequence,
+        first.state_root,
+        first.timestamp,
+        b"".join(reversed(found.peaks)),
+        tuple(signed),
+    )
+    tag = cluster[:CLUSTER_TAG_SIZE]
+    place = (entry.epoch, entry.sequence, entry.batch_digest, entry.previous)
+    return encode_certificate(Certificate(VERSION, tag, found.leaf, 0, b"", *place, proof))
+
+
+def _fits(message: object) -> bool:
+    return isinstance(message, Checkpoint)
+
+
+def chain_through(
+    genesis: g.Genesis, cluster: bytes, epochs: tuple[Membership, ...], scheme: Scheme = ED25519
+) -> Chain:
+    """The chain of somebody who knows these epochs already, genesis first."""
+    known = tuple(Epoch(each.members, each.after, b"") for each in epochs)
+    return Chain(cluster, genesis.name, known, scheme)
+
+
+def crossed(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, Membership]:
+    """The chain with one epoch more, and that epoch; `now` is the chain's last. Raises ProofError."""
+    longer = hand_over(chain, certificate)
+    leaf = canonical.decode(Leaf, decode_certificate(certificate).leaf)
+    try:
+        command = read(leaf.operation.kind, leaf.operation.payload)
+    except (CommandError, KeyError) as error:
+        raise ProofError(f"the hand-over of epoch {now.epoch} is by no such operation: {error}") from error
+    if not isinstance(command, Reconfigure):
+        raise ProofError(f"the hand-over of epoch {now.epoch} is by no such operation")
+    parameters = command.change.parameters[0] if command.change.parameters else now.parameters
+    begun = longer.epochs[-1]
+    return longer, Membership(now.epoch + 1, begun.after, begun.members, parameters)

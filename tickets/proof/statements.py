@@ -1,0 +1,102 @@
+"""What members signed, checked against a chain: single statements, and checkpoints of q of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tickets.proof.errors import ProofError
+from tickets.proof.verify import Chain, shown
+from validators import canonical, quorum
+from validators.consensus import messages as m
+from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
+from validators.consensus.config import Config
+from validators.consensus.verified import Peer
+from validators.wire import Door, Envelope, PeerError, decode_envelope
+from validators.wire.envelope import signed_bytes
+
+__all__ = ["ChainKeys", "config_of", "decoded", "member_of", "open_signed", "read_stable"]
+
+
+def open_signed(frame: bytes, chain: Chain) -> Any:
+    """The statement in a frame, once its signature is checked; raise ProofError."""
+    envelope, message = decoded(frame)
+    if type(message) not in m.STATEMENTS:
+        raise ProofError(f"{type(message).__name__} is no statement of a member")
+    name, key = member_of(message, chain)
+    if not chain.scheme.verify(
+        key, signed_bytes(chain.cluster, envelope.kind, envelope.body), envelope.signature
+    ):
+        raise ProofError(f"the signature of {name} does not fit what it should say")
+    return message
+
+
+def decoded(frame: bytes) -> tuple[Envelope, Any]:
+    try:
+        return decode_envelope(frame)
+    except canonical.CanonicalError as error:
+        raise ProofError(f"a frame is none ({error})") from error
+
+
+def member_of(message: Any, chain: Chain) -> tuple[str, bytes]:
+    if message.epoch >= len(chain.epochs):
+        raise ProofError(
+            f"epoch {message.epoch} is not in this chain, which ends with {len(chain.epochs) - 1}"
+        )
+    members = chain.epochs[message.epoch].members
+    if message.sender >= len(members):
+        raise ProofError(f"epoch {message.epoch} has no member {message.sender}")
+    return shown(members[message.sender].id), members[message.sender].public_key
+
+
+class ChainKeys:
+    """wire.Keys out of a chain."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        """See wire.Keys."""
+        epochs = self._chain.epochs
+        members = epochs[epoch].members if epoch < len(epochs) else ()
+        return members[index].public_key if index < len(members) else None
+
+    def principal_key(self, name: str) -> bytes | None:
+        """See wire.Keys: no request is looked at."""
+        return None
+
+
+def config_of(chain: Chain, epoch: int) -> Config:
+    """As much of a replica's configuration as reading proofs needs; bounds at their widest, so that only what
+    is wrong under any parameters convicts."""
+    return Config(
+        cluster=chain.cluster,
+        epoch=epoch,
+        base=chain.epochs[epoch].after,
+        members=tuple(member.id for member in chain.epochs[epoch].members),
+        index=None,
+        checkpoint_interval=1,
+        window=1 << 20,
+        drift_bound=0,
+        batch_operations_max=1,
+        batch_bytes_max=1,
+        sessions_max=1,
+        nonces_max=1,
+    )
+
+
+def read_stable(frames: Sequence[bytes], chain: Chain) -> CheckpointCertificate:
+    """The checkpoint that these frames of q members of one epoch prove; raise ProofError."""
+    if not 0 < len(frames) <= quorum.MEMBERS_MAX:
+        raise ProofError(f"{len(frames)} CHECKPOINTs are no checkpoint")
+    door = Door(chain.cluster, ChainKeys(chain), scheme=chain.scheme)
+    try:
+        nested = {frame: door.statement(Peer("", None), frame) for frame in frames}
+    except PeerError as error:
+        raise ProofError(f"a CHECKPOINT is none: {error}") from error
+    epoch: int = nested[frames[0]].message.epoch
+    found = read_checkpoint(frames, nested, config_of(chain, epoch))
+    if found is None:
+        raise ProofError("these CHECKPOINTs prove nothing")
+    chain.members(epoch, found.sequence)
+    return found

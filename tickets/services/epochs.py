@@ -1,0 +1,60 @@
+"""The epoch chain as this platform knows it: genesis, and the hand-over of every epoch that ended (R16, R27).
+
+Two sources, each verified link by link: what the gateway was shown by members, and what the learner's own log
+holds, which is there when no member lives any more.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+
+from dtvn_project.routers import LEARNER_ALIAS
+from tickets.proof import Chain, ChainFile, ProofError, chain_json, chain_of_genesis, hand_over, read_chain
+from tickets.proof.handover import handover_certificate
+from tickets.services.network import gateway
+from validators import canonical, genesis
+from validators.ledger import read
+
+__all__ = ["epoch_chain", "known_chain"]
+
+logger = logging.getLogger(__name__)
+
+
+def epoch_chain() -> bytes:
+    """The epoch chain's file."""
+    network = gateway()
+    founded = chain_of_genesis(genesis.encode(network.genesis))
+    certificates = _verified(founded.genesis, _known(genesis.cluster_id(network.genesis)))[1]
+    return chain_json(canonical.encode(ChainFile(founded.version, founded.genesis, certificates)))
+
+
+def known_chain() -> Chain:
+    """The same, verified; cheap to ask again."""
+    network = gateway()
+    return _verified(genesis.encode(network.genesis), _known(genesis.cluster_id(network.genesis)))[0]
+
+
+def _known(cluster: bytes) -> tuple[bytes, ...]:
+    shown = gateway().handovers
+    kept = read.handovers(LEARNER_ALIAS, after=len(shown))
+    found = list(shown)
+    for each in kept:
+        try:
+            found.append(handover_certificate(each, cluster))
+        except ProofError:
+            break  # begun, and not stable yet
+    return tuple(found)
+
+
+@lru_cache(maxsize=8)
+def _verified(founded: bytes, certificates: tuple[bytes, ...]) -> tuple[Chain, tuple[bytes, ...]]:
+    """The chain, and how many of `certificates` it consists of: up to the first that proves nothing."""
+    chain = read_chain(founded)
+    for number, certificate in enumerate(certificates):
+        try:
+            chain = hand_over(chain, certificate)
+        except ProofError as error:
+            logger.error("the hand-over of epoch %s in the platform's copy is none: %s", number, error)
+            return chain, certificates[:number]
+    return chain, certificates

@@ -1,0 +1,94 @@
+"""The cluster as a whole: start and stop it, and validate through a node that is named (spec 3.2, 3.3)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from tickets.api.bodies import MESSAGES, nonce_of, read_fields, request_of
+from tickets.machine.transitions import CAPABILITY
+from tickets.services import InvalidRequest, decide_one
+from validators.api.errors import ApiError
+from validators.api.http import ApiView, json_response, read_body, success
+from validators.api.nodes import OwnView
+from validators.services import cluster
+from validators.services.own_api import ask_any_api
+from validators.services.roster import find_member
+
+__all__ = [
+    "ClusterStartView",
+    "ClusterStopView",
+    "CryptoView",
+    "StorageEntriesView",
+    "ValidateViaNodeView",
+]
+
+
+class ClusterStartView(OwnView):
+    """POST /cluster/start."""
+
+    scopes: ClassVar = {"POST": "admin"}
+
+    def post(self, http: Request) -> HttpResponse:
+        """`node_count`: below 1 or absent is the cluster that is here, else one of 4. Events tell how far it
+        is."""
+        count = read_fields(read_body(http)).number("node_count")
+        if count > cluster.CLUSTER_NODES_MAX:
+            raise InvalidRequest(f"node_count must be at most {cluster.CLUSTER_NODES_MAX}")
+        started = cluster.start_cluster(count if count >= 1 else None)
+        return json_response({"status": "starting", "node_count": started})
+
+
+class ClusterStopView(OwnView):
+    """POST /cluster/stop."""
+
+    scopes: ClassVar = {"POST": "admin"}
+
+    def post(self, http: Request) -> HttpResponse:
+        """Every node of this platform is to stop; nothing to do when all are."""
+        cluster.stop_cluster()
+        return json_response({"status": "stopping"})
+
+
+class CryptoView(ApiView):
+    """GET /node/crypto."""
+
+    needs_nodes = True
+
+    def get(self, http: Request) -> HttpResponse:
+        """A node's identity: the primary's, else any one's."""
+        return success(data=ask_any_api("/api/v1/node/crypto"))
+
+
+class StorageEntriesView(ApiView):
+    """GET /storage/entries."""
+
+    needs_nodes = True
+
+    def get(self, http: Request) -> HttpResponse:
+        """What a node has stored: the primary, else any one."""
+        return success(data=ask_any_api("/api/v1/storage/entries"))
+
+
+class ValidateViaNodeView(ApiView):
+    """POST /tickets/validate-via-node: the caller names the entry node."""
+
+    needs_nodes = True
+    scopes: ClassVar = {"POST": CAPABILITY["validate"]}
+
+    def post(self, http: Request) -> HttpResponse:
+        """As /tickets/validate; 404 for a node that nobody knows, 503 for one that is down."""
+        fields = read_fields(read_body(http))
+        nonce = nonce_of(http._request.META.get("HTTP_IDEMPOTENCY_KEY"), fields)
+        request = request_of("validate", fields, nonce)
+        node_id = fields.text("node_id")
+        if not node_id:
+            raise InvalidRequest("node_id is required")
+        member = find_member(node_id)
+        if not member.up:
+            down = "does not answer" if member.status == "running" else "is not running"
+            raise ApiError(503, "node_down", f"{node_id} {down}.", bare=True)
+        decision = decide_one(request, actor=self.caller().actor, entry=node_id)
+        return success(MESSAGES["validate"], sequence=decision.result.sequence)

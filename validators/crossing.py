@@ -1,0 +1,134 @@
+"""How a node that slept through epochs comes to the newest one without replaying their log. Pure.
+
+It asks its peers for what proves the ends of epochs and follows the chain from its own (R16, R23, R35). Where
+that leads to an epoch where it is a member under its own key, and far ahead of its log, it goes on there: a
+core of that epoch starts over the old log, gives no vote, and takes the state of a stable checkpoint, as any
+member does that lags. A node that lags a little fetches the log instead, epoch by epoch, and one that is no
+member any more always does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tickets.proof import decode_certificate
+from tickets.proof.handover import chain_through, crossed, handover_certificate
+from validators import canonical
+from validators.consensus import handover
+from validators.consensus.effects import ALL, Reason, Record, Send, StateRecord
+from validators.consensus.membership import Membership
+from validators.consensus.messages import Answer, Query
+from validators.consensus.succession import EPOCH
+from validators.genesis import Genesis, cluster_id
+from validators.handovers import HANDOVERS, HandOvers, read_answer
+from validators.probes import probe
+from validators.wire import ED25519, Scheme, link_frame
+
+if TYPE_CHECKING:
+    from validators.consensus.application import Application
+
+__all__ = ["Crossing"]
+
+ASK_EVERY = 2_000_000_000
+"""Nanoseconds between two questions, each to all peers: an answer is empty but when it matters."""
+
+
+class Crossing:
+    """One per host. `name`, `keys`: this node's id and every key that it may sign with; `far`: sequences
+    behind from which on a state is better than the log; `patience`: nanoseconds without progress after which
+    it is anyway."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        present: Membership,
+        *,
+        name: str,
+        keys: Sequence[bytes],
+        far: int,
+        patience: int,
+        scheme: Scheme = ED25519,
+    ) -> None:
+        self._genesis = genesis
+        self._present = present
+        self._own = [(name, key) for key in keys]
+        self._far = far
+        self._patience = patience
+        self._scheme = scheme
+        self._chain = chain_through(genesis, cluster_id(genesis), (), scheme)
+        self._newest = present
+        self._shown: list[StateRecord] = []
+        """What proves the way from the present epoch to the newest one."""
+        self._number = 0
+        self._ask_at = 0
+        self._executed = -1
+        self._moved = 0
+        """When this node last executed something, or learned that it sleeps."""
+
+    def begin(self, application: Application, kept: HandOvers, now: int) -> None:
+        """The application's rows are loaded: it knows the epochs up to where its log ends. If this node
+        crossed before and has no state of the present epoch yet, `kept` leads on to it."""
+        known: list[Membership] = []
+        while len(known) <= self._present.epoch and (epoch := application.epoch(len(known))) is not None:
+            known.append(epoch)
+        cluster = cluster_id(self._genesis)
+        self._chain = chain_through(self._genesis, cluster, tuple(known), self._scheme)
+        newest = known[-1]
+        while newest.epoch < self._present.epoch:
+            certificate = handover_certificate(kept.find(newest.epoch), cluster)
+            self._chain, newest = crossed(self._chain, newest, certificate)
+        self._number = max(0, now)  # no answer to a former life is taken for one to this
+        self._moved = self._ask_at = now
+
+    def deadline(self) -> int:
+        """Monotonic nanoseconds of the next question."""
+        return self._ask_at
+
+    def ask(self, executed: int, now: int) -> list[Send]:
+        """The next question, when it is time."""
+        if executed != self._executed:
+            self._executed, self._moved = executed, now
+        if now < self._ask_at:
+            return []
+        if now > self._ask_at + 2 * ASK_EVERY:
+            self._moved = now  # this process was paused (R31)
+        self._ask_at = now + ASK_EVERY
+        self._number += 1
+        question = Query(self._number, HANDOVERS, (str(self._newest.epoch),))
+        return [Send(ALL, link_frame(question))]
+
+    def hear(self, answer: Answer) -> Reason | None:
+        """What a peer shows, as far as it proves something; why the rest of it does not count."""
+        if answer.number != self._number:
+            return Reason.NOT_ASKED
+        if answer.code:
+            return None
+        asleep = self._newest.epoch > self._present.epoch
+        try:
+            for data in read_answer(answer.text):
+                certificate = handover_certificate(data, self._chain.cluster)
+                if decode_certificate(certificate).epoch < self._newest.epoch:
+                    continue  # another peer showed it before
+                self._chain, following = crossed(self._chain, self._newest, certificate)
+                self._shown.append(StateRecord(handover.record_name(self._newest.epoch), data))
+                self._newest = following
+                if not asleep:
+                    asleep, self._moved = True, self._ask_at
+        except ValueError:
+            probe("crossing.shown_what_proves_nothing")
+            return Reason.BAD_PROOF
+        return None
+
+    def arrived(self, executed: int, now: int) -> tuple[Membership, list[Record]] | None:
+        """The epoch to go on in, and what must be durable for it; None while the log is the better way."""
+        newest = self._newest
+        lag = newest.after - executed
+        if newest.epoch == self._present.epoch or lag <= 0:
+            return None
+        if lag <= self._far and now < self._moved + self._patience:
+            return None
+        if not any((member.id, member.public_key) in self._own for member in newest.members):
+            return None
+        probe("crossing.goes_on_in_a_later_epoch")
+        return newest, [*self._shown, StateRecord(EPOCH, canonical.encode(newest))]

@@ -1,0 +1,253 @@
+"""The membership in the admin: its members, the quorum calculator before a change, and the outcome."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from tickets.services.errors import TicketError
+from validators.dashboard.principals import principals_page
+from validators.genesis import Parameters
+from validators.models import ChangeState, MembershipChange
+from validators.services import changes
+from validators.services.epoch import PresentEpoch, present_epoch
+from validators.services.errors import ServiceError
+from validators.services.membership import FIXED_PARAMETERS, Wish
+
+__all__ = ["MembershipChangeAdmin", "may_administer"]
+
+TITLES = {
+    "add": "Add a member",
+    "remove": "End a membership",
+    "replace": "Put a newcomer in a member's seat",
+    "rotate": "Give a member a new key",
+    "parameters": "Change parameters",
+}
+TONES = {ChangeState.DONE: "ok", ChangeState.REFUSED: "bad"}
+ELSEWHERE = "Only for a node that runs elsewhere."
+
+
+def may_administer(request: HttpRequest) -> bool:
+    """Superusers and the group `admin`."""
+    user = request.user
+    return user.is_active and (user.is_superuser or user.groups.filter(name="admin").exists())
+
+
+class WishForm(forms.Form):
+    """The fields of one kind of change."""
+
+    node_id = forms.CharField(label="Node", max_length=64, help_text="A name of A-Z a-z 0-9 . _ -")
+    replaces = forms.ChoiceField(label="Takes the seat of")
+    peer_id = forms.CharField(
+        label="Peer id",
+        required=False,
+        max_length=128,
+        help_text=f"{ELSEWHERE} Empty: this platform makes the key.",
+    )
+    host = forms.CharField(label="Host", required=False, max_length=253, help_text=ELSEWHERE)
+    port = forms.IntegerField(
+        label="Port", required=False, min_value=1, max_value=65_535, help_text=ELSEWHERE
+    )
+    word = forms.CharField(
+        label="Word of life",
+        required=False,
+        max_length=2_048,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=f"{ELSEWHERE} base64 of its identity/alive.bin, at most 30 seconds old.",
+    )
+    allow_small = forms.BooleanField(
+        label="Even below four members", required=False, help_text="Then no liar is tolerated."
+    )
+    FIELDS = {
+        "add": ("node_id", "peer_id", "host", "port", "word"),
+        "replace": ("node_id", "replaces", "peer_id", "host", "port", "word"),
+        "remove": ("node_id", "allow_small"),
+        "rotate": ("node_id", "peer_id"),
+        "parameters": (),
+    }
+
+    def __init__(self, kind: str, now: PresentEpoch, data: Any = None, initial: Any = None) -> None:
+        super().__init__(data, initial=initial)
+        self.kind = kind
+        self.fields = {name: self.fields[name] for name in self.FIELDS[kind]}
+        ids = [(member.node.id, member.node.id) for member in now.members]
+        if kind in ("remove", "rotate"):
+            self.fields["node_id"] = forms.ChoiceField(label="Member", choices=ids)
+        if kind == "replace":
+            self.fields["replaces"].choices = ids  # type: ignore[attr-defined]
+        if kind == "parameters":
+            for name in Parameters.__struct_fields__:
+                if name not in FIXED_PARAMETERS:
+                    value = getattr(now.parameters, name)
+                    self.fields[name] = forms.IntegerField(label=name.replace("_", " "), initial=value)
+
+    def wish(self, now: PresentEpoch) -> Wish:
+        """What a valid form asks for."""
+        given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
+        if self.kind == "parameters":
+            changed = {name: value for name, value in given.items() if value != getattr(now.parameters, name)}
+            return Wish(change="parameters", parameters=changed)
+        return msgspec.convert({"change": self.kind, **given}, Wish)
+
+
+@admin.register(MembershipChange)
+class MembershipChangeAdmin(admin.ModelAdmin):
+    """The list begins with the members; below are the changes that were asked for here."""
+
+    change_list_template = "admin/members.html"
+    change_form_template = "admin/membership_change.html"
+    list_display = ("asked", "state_pill", "sentence", "epoch", "sequence", "actor", "created_at")
+    list_display_links = ("asked",)
+    list_per_page = 25
+    sortable_by = ()
+    fields = (
+        "asked",
+        "state_pill",
+        "code",
+        "sentence",
+        "epoch",
+        "sequence",
+        "attempt",
+        "actor",
+        "created_at",
+        "finished_at",
+        "details",
+    )
+    readonly_fields = ("asked", "state_pill", "details")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_administer(request) or super().has_view_permission(request, obj)
+
+    def get_urls(self) -> list[URLPattern]:
+        asking = path(
+            "ask/<str:kind>/",
+            self.admin_site.admin_view(self.ask),
+            name="validators_membershipchange_ask",
+        )
+        cancelling = path(
+            "<int:number>/cancel/",
+            self.admin_site.admin_view(self.cancel),
+            name="validators_membershipchange_cancel",
+        )
+        signers = path(
+            "principals/",
+            self.admin_site.admin_view(self.principals),
+            name="validators_membershipchange_principals",
+        )
+        return [asking, cancelling, signers, *super().get_urls()]
+
+    def principals(self, request: HttpRequest) -> HttpResponse:
+        """Who may sign requests."""
+        return principals_page(request, allowed=may_administer(request))
+
+    @admin.display(description="change")
+    def asked(self, row: MembershipChange) -> str:
+        return f"{row.pk}: {row}"
+
+    @admin.display(description="state")
+    def state_pill(self, row: MembershipChange) -> SafeString:
+        tone = TONES.get(ChangeState(row.state), "accent")
+        return format_html('<span class="pill {}">{}</span>', tone, row.get_state_display())
+
+    def details(self, row: MembershipChange) -> str:
+        return ", ".join(f"{name} {value}" for name, value in row.wish.items() if name != "word")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context: dict[str, Any] = {"may_administer": may_administer(request), "title": "Members"}
+        try:
+            context["now"] = present_epoch()
+        except TicketError as error:
+            messages.warning(request, str(error))
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        unfinished = row is not None and not row.finished
+        unsent = row is not None and not row.finished and not row.content and not row.cancelled
+        context = {
+            "unfinished": unfinished,
+            "may_cancel": unsent and may_administer(request),
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
+
+    def cancel(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Take a change back that was not sent yet."""
+        if not may_administer(request):
+            raise PermissionDenied
+        address = reverse("admin:validators_membershipchange_change", args=[number])
+        if request.method == "POST":
+            try:
+                changes.cancel(number)
+            except ServiceError as error:
+                messages.error(request, str(error))
+        return redirect(address)
+
+    def ask(self, request: HttpRequest, kind: str) -> HttpResponse:
+        """A form, then what it would mean, then the change."""
+        if not may_administer(request):
+            raise PermissionDenied
+        if kind not in TITLES:
+            return redirect("admin:validators_membershipchange_changelist")
+        try:
+            return self._ask(request, kind, present_epoch())
+        except TicketError as error:
+            messages.error(request, str(error))
+            return redirect("admin:validators_membershipchange_changelist")
+
+    def _ask(self, request: HttpRequest, kind: str, now: PresentEpoch) -> HttpResponse:
+        posted = request.method == "POST"
+        initial = {"node_id": request.GET.get("node_id", ""), "replaces": request.GET.get("replaces", "")}
+        form = WishForm(kind, now, request.POST if posted else None, None if posted else initial)
+        context: dict[str, Any] = {}
+        if posted and form.is_valid():
+            try:
+                wish = form.wish(now)
+                if request.POST.get("step") == "confirm":
+                    return self._store(request, wish)
+                context["preview"] = changes.foresee(wish)
+            except ServiceError as error:
+                form.add_error(None, str(error))
+        context |= {
+            **self.admin_site.each_context(request),
+            "title": TITLES[kind],
+            "opts": self.opts,
+            "form": form,
+            "now": now,
+            "nonce": request.POST.get("nonce") or uuid.uuid4().hex,
+        }
+        return TemplateResponse(request, "admin/members_ask.html", context)
+
+    def _store(self, request: HttpRequest, wish: Wish) -> HttpResponse:
+        """The nonce of the form makes a second click the same change."""
+        nonce = request.POST.get("nonce", "")[:64].encode()
+        row = changes.ask(wish, actor=f"user:{request.user.get_username()}"[:128], nonce=nonce)
+        return redirect(reverse("admin:validators_membershipchange_change", args=[row.pk]))

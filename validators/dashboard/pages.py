@@ -1,0 +1,133 @@
+"""The pages beside the live one (spec 9.4), and what they ask for that the API does not have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_GET
+
+from tickets.services import Unavailable
+from validators.api.errors import ApiError
+from validators.api.nodes import ask_node
+from validators.dashboard.views import for_pages, show
+from validators.services.errors import NodeUnknown
+from validators.services.own_api import ask_api
+from validators.services.own_metrics import read_figures
+from validators.services.roster import MemberNode, find_member, list_members
+
+__all__ = ["figures", "links", "metrics", "network", "node_part", "nodes", "simulator", "tickets"]
+
+ASK_AT_ONCE = 8
+RECENT_SEQUENCES = 60
+"""Of the log that the page of one node shows."""
+RECENT_RECORDS = 500
+CHARTS = (
+    ("throughput", "Throughput", "operations decided a second"),
+    ("latency", "Consensus latency", "proposal to execution"),
+    ("gossip", "Gossip", "messages that keep members alike"),
+    ("traffic", "Traffic", "bytes sent over all links"),
+    ("sequence", "Sequence", "batches agreed on"),
+    ("peers", "Peers", "of the best connected node"),
+)
+FIGURES = {
+    "consensus_rounds_total": "decided",
+    "consensus_latency_seconds_sum": "latency_sum",
+    "consensus_latency_seconds_count": "latency_count",
+    "gossip_messages_sent_total": "gossip",
+    "network_bytes_transmitted_total": "bytes",
+    "peer_count": "peers",
+    "dtvn_sequence": "sequence",
+}
+"""Sample of a node's metrics to the name that the page knows it by."""
+
+Found = TypeVar("Found")
+
+
+@require_GET
+def nodes(request: HttpRequest) -> HttpResponse:
+    """The nodes: start and stop them, look into one."""
+    return show(request, "nodes")
+
+
+@require_GET
+def network(request: HttpRequest) -> HttpResponse:
+    """Who is connected to whom."""
+    return show(request, "network")
+
+
+@require_GET
+def tickets(request: HttpRequest) -> HttpResponse:
+    """Tickets, and what may be done with them."""
+    return show(request, "tickets")
+
+
+@require_GET
+def simulator(request: HttpRequest) -> HttpResponse:
+    """Runs of the simulator."""
+    return show(request, "simulator")
+
+
+@require_GET
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Figures over time."""
+    return show(request, "metrics", charts=CHARTS)
+
+
+@require_GET
+@for_pages
+def links(request: HttpRequest) -> HttpResponse:
+    """Each member's peers in its own word: {id: [ids]}, null for one that does not answer."""
+    return JsonResponse({"peers": dict(_of_each(_peers))})
+
+
+@require_GET
+@for_pages
+def figures(request: HttpRequest) -> HttpResponse:
+    """Counts of each node of ours that answers on its metrics port, and when they were taken."""
+    told = _of_each(lambda member: read_figures(member, FIGURES))
+    answered = {node_id: found for node_id, found in told if found is not None}
+    return JsonResponse({"at": time.time(), "asked": len(told), "nodes": answered})
+
+
+@require_GET
+@for_pages
+def node_part(request: HttpRequest, node_id: str, part: str) -> HttpResponse:
+    """What one node answers itself: its identity, what it stores, or the newest of its log."""
+    try:
+        member = find_member(node_id)
+        path = {
+            "crypto": "/api/v1/node/crypto",
+            "storage": "/api/v1/storage/entries",
+            "consensus": f"/api/v1/consensus/logs?kind=all&outcome=all&limit={RECENT_RECORDS}"
+            f"&after={max(0, member.sequence - RECENT_SEQUENCES)}",
+        }[part]
+        return JsonResponse(ask_api(member, path), safe=False)
+    except NodeUnknown as error:
+        return JsonResponse({"error": str(error)}, status=404)
+    except Unavailable as error:
+        return JsonResponse({"error": str(error)}, status=503)
+
+
+def _of_each(ask: Callable[[MemberNode], Found]) -> list[tuple[str, Found]]:
+    """Every member's id and what `ask` finds of it, several at once: a member that hangs holds up none."""
+    try:
+        members: Sequence[MemberNode] = list_members()
+    except Unavailable:
+        return []
+    with ThreadPoolExecutor(ASK_AT_ONCE, "asking") as pool:
+        return list(zip([member.id for member in members], pool.map(ask, members), strict=True))
+
+
+def _peers(member: MemberNode) -> list[str] | None:
+    try:
+        told = ask_node(member, "peers").get("peers")
+    except (ApiError, TimeoutError):
+        return None
+    listed = told if isinstance(told, list) else []
+    return [
+        str(peer.get("node_id", "")) for peer in listed if isinstance(peer, dict) and peer.get("connected")
+    ]

@@ -1,0 +1,128 @@
+"""Principals in the admin: who may sign requests, with which key and for what (R15)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+
+from tickets.services.errors import TicketError
+from validators import feed
+from validators.genesis import ANY_EVENT, CAPABILITIES, Grant
+from validators.services import principals
+from validators.services.errors import ServiceError
+from validators.services.principals import COPY_WAIT, Changed
+
+__all__ = ["principals_page"]
+
+DONE = {
+    "add": "is listed",
+    "rotate": "has another key",
+    "limit": "has other grants",
+    "revoke": "is revoked",
+}
+PAGE = "admin:validators_membershipchange_principals"
+
+
+class AddForm(forms.Form):
+    """A new principal."""
+
+    name = forms.CharField(max_length=64, help_text="A name of A-Z a-z 0-9 . _ -")
+    peer_id = forms.CharField(
+        label="Peer id", max_length=128, help_text="Its key, as its own host printed it."
+    )
+    event = forms.CharField(
+        max_length=64, initial=ANY_EVENT, help_text=f"For which event; {ANY_EVENT} stands for all."
+    )
+    capabilities = forms.MultipleChoiceField(
+        choices=[(name, name) for name in CAPABILITIES],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text="Without any it may follow the log, as a learner or a newcomer does.",
+    )
+
+
+def principals_page(request: HttpRequest, *, allowed: bool) -> HttpResponse:
+    """List, add, new key, limit, revoke. Each is ordered by the cluster, and its outcome told."""
+    if not allowed:
+        raise PermissionDenied
+    form = AddForm()
+    if request.method == "POST":
+        form = AddForm(request.POST) if request.POST.get("verb") == "add" else form
+        if form.is_bound and not form.is_valid():
+            return _page(request, form)
+        try:
+            told = _act(request, form)
+        except ServiceError as error:
+            messages.error(request, f"Not done: {error}")
+            if form.is_bound:
+                return _page(request, form)
+        else:
+            messages.success(request, told)
+        return redirect(PAGE)
+    return _page(request, form)
+
+
+def _act(request: HttpRequest, form: AddForm) -> str:
+    """Do what one of the page's forms asks for; a sentence."""
+    name, verb = request.POST.get("name", ""), request.POST.get("verb", "")
+    asker: dict[str, Any] = {
+        "actor": f"user:{request.user.get_username()}"[:128],
+        "nonce": request.POST.get("nonce", "")[:64].encode(),
+    }
+    verbs: dict[str, Callable[[], Changed]] = {
+        "add": lambda: _add(form, asker),
+        "rotate": lambda: _rotate(name, request.POST.get("peer_id", "").strip(), asker),
+        "limit": lambda: principals.limit_principal(name, _grants(request), **asker),
+        "revoke": lambda: principals.revoke_principal(name, **asker),
+    }
+    if verb not in verbs:
+        return "Nothing was asked for."
+    changed = verbs[verb]()
+    feed.wait_for(changed.sequence, COPY_WAIT)  # the list that comes next is read from the platform's copy
+    return f"Done: {changed.principal.name} {DONE[verb]}, by sequence {changed.sequence} of the log."
+
+
+def _grants(request: HttpRequest) -> list[Grant]:
+    """One line of text each: EVENT:CAPABILITY."""
+    lines = request.POST.get("grants", "").split()
+    return [Grant(event or ANY_EVENT, capability) for event, _, capability in map(_parted, lines)]
+
+
+def _parted(line: str) -> tuple[str, str, str]:
+    return line.rpartition(":")
+
+
+def _add(form: AddForm, asker: dict[str, Any]) -> Changed:
+    given = form.cleaned_data
+    grants = [Grant(given["event"], capability) for capability in given["capabilities"]]
+    return principals.add_principal(given["name"], principals.read_key(given["peer_id"]), grants, **asker)
+
+
+def _rotate(name: str, peer_id: str, asker: dict[str, Any]) -> Changed:
+    if principals.is_own(name) and not peer_id:
+        return principals.rotate_own(actor=asker["actor"])
+    return principals.rotate_principal(name, principals.read_key(peer_id), **asker)
+
+
+def _page(request: HttpRequest, form: AddForm) -> HttpResponse:
+    listed = []
+    try:
+        listed = [(each, principals.is_own(each.name)) for each in principals.list_principals()]
+    except TicketError as error:
+        messages.warning(request, str(error))
+    context = {
+        **admin.site.each_context(request),
+        "title": "Principals",
+        "listed": listed,
+        "form": form,
+        "nonce": uuid.uuid4().hex,
+    }
+    return TemplateResponse(request, "admin/principals.html", context)

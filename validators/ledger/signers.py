@@ -1,0 +1,34 @@
+"""Who may sign requests, as a ledger's rows have it (R15)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tickets.machine.principals import Principals, RetiredKey
+from tickets.machine.rows import change_from
+from validators.consensus.effects import ApplicationChange
+from validators.genesis import Principal
+from validators.ledger.models import StateRow
+from validators.ledger.state_rows import TABLE_NUMBER
+
+__all__ = ["read_principals"]
+
+
+def read_principals(using: str, founded: Iterable[Principal]) -> Principals:
+    """What genesis lists (`founded`), as the log has changed it since."""
+    retired = [
+        (change.key[0], change.row)
+        for change in _rows(using, "retired")
+        if isinstance(change.row, RetiredKey) and isinstance(change.key[0], str)
+    ]
+    listed = [change.row for change in _rows(using, "principal") if isinstance(change.row, Principal)]
+    found = Principals(founded)
+    found.load(listed, retired)
+    return found
+
+
+def _rows(using: str, table: str) -> list[ApplicationChange]:
+    first = TABLE_NUMBER[table]
+    after = bytes([first[0] + 1])
+    rows = StateRow.objects.using(using).filter(key__gt=first, key__lt=after).values_list("key", "row")
+    return [change_from(table, bytes(key)[1:], bytes(row)) for key, row in rows]

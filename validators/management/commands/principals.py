@@ -1,0 +1,115 @@
+"""`manage.py principals list | add | rotate | limit | revoke`: who may sign requests (R15)."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from tickets.services import network
+from validators.genesis import ANY_EVENT, CAPABILITIES, Grant
+from validators.link import KeyFileError
+from validators.management.teaching import TeachingCommand
+from validators.services import principals
+from validators.services.errors import ServiceError
+from validators.services.principals import Changed, ShownPrincipal
+
+__all__ = ["Command"]
+
+ACTOR = "operator"
+
+TEACH = f"""\
+Who may sign requests, with which key and for what. The validators themselves check it: a stolen key can do
+only what stands here. Works on the platform's data folder (DTVN_DATA, ./data), through its gateway's key.
+
+  manage.py principals list
+  manage.py principals add gate-7 PEER-ID --grant default:gate --grant final:gate
+  manage.py principals limit gate-7 --grant default:gate      all that it may from now on
+  manage.py principals rotate gate-7 PEER-ID --overlap 30     the old key counts 30 seconds longer
+  manage.py principals rotate gateway                         the platform's own: it makes the key and uses it
+  manage.py principals revoke gate-7
+
+A grant is EVENT:CAPABILITY. EVENT {ANY_EVENT} stands for all; a capability is one of
+{", ".join(CAPABILITIES)}.
+"""
+
+
+class Command(TeachingCommand):
+    """Exit status: 0 done, 1 refused or impossible (one sentence), 2 wrong usage."""
+
+    help = "Show and change who may sign requests."
+    teaches = TEACH
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """A verb each."""
+        verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
+        for name, text in VERBS.items():
+            verb = verbs.add_parser(name, help=text)
+            if name != "list":
+                verb.add_argument("name", metavar="NAME")
+            if name == "add":
+                verb.add_argument("peer_id", metavar="PEER-ID", help="its key, as its own host printed it")
+            if name == "rotate":
+                verb.add_argument("peer_id", metavar="PEER-ID", nargs="?", default="")
+                verb.add_argument("--overlap", type=float, help="seconds for which the old key counts")
+            if name in ("add", "limit"):
+                verb.add_argument("--grant", action="append", default=[], metavar="EVENT:CAPABILITY")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Dispatch."""
+        try:
+            getattr(self, "_" + options["verb"])(options)
+        except (OSError, ValueError, KeyFileError, ServiceError) as error:
+            raise CommandError(str(error)) from error
+        finally:
+            network.close()
+
+    def _list(self, options: dict[str, Any]) -> None:
+        for each in principals.list_principals():
+            self._show(each)
+
+    def _add(self, options: dict[str, Any]) -> None:
+        key = principals.read_key(options["peer_id"])
+        grants = [_grant(text) for text in options["grant"]]
+        self._tell(principals.add_principal(options["name"], key, grants, actor=ACTOR))
+
+    def _rotate(self, options: dict[str, Any]) -> None:
+        name, overlap = options["name"], options["overlap"]
+        if principals.is_own(name) and not options["peer_id"]:
+            longer = principals.OWN_OVERLAP if overlap is None else overlap
+            self._tell(principals.rotate_own(overlap=longer, actor=ACTOR))
+            return
+        key = principals.read_key(options["peer_id"])
+        self._tell(principals.rotate_principal(name, key, overlap=overlap or 0.0, actor=ACTOR))
+
+    def _limit(self, options: dict[str, Any]) -> None:
+        grants = [_grant(text) for text in options["grant"]]
+        self._tell(principals.limit_principal(options["name"], grants, actor=ACTOR))
+
+    def _revoke(self, options: dict[str, Any]) -> None:
+        self._tell(principals.revoke_principal(options["name"], actor=ACTOR))
+
+    def _tell(self, changed: Changed) -> None:
+        self._show(changed.principal)
+        self.stdout.write(f"decided at sequence {changed.sequence}")
+
+    def _show(self, each: ShownPrincipal) -> None:
+        grants = " ".join(f"{grant.event}:{grant.capability}" for grant in each.grants) or "follows the log"
+        self.stdout.write(f"{each.name}  signs as {each.wire or 'nobody'}  {each.peer_id}  {grants}")
+
+
+VERBS = {
+    "list": "all of them, with keys and grants",
+    "add": "list a new one",
+    "rotate": "give one another key",
+    "limit": "say anew what one may do",
+    "revoke": "take one off the list",
+}
+
+
+def _grant(text: str) -> Grant:
+    event, colon, capability = text.rpartition(":")
+    if not colon:
+        raise CommandError(f"{text!r} is no grant: write EVENT:CAPABILITY")
+    return Grant(event, capability)

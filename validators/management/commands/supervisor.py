@@ -1,0 +1,121 @@
+"""`manage.py supervisor`: the platform as the seed's supervisor, with its flags (spec/dtvn 4.2)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from validators.node.alone import UsageError
+from validators.node.flags import GoFlags
+from validators.services.cluster import CLUSTER_NODES_MAX
+
+DESCRIPTION = """\
+Run a network from its API and dashboard: starts with no node, POST /api/v1/cluster/start makes them run.
+
+Without a key everybody who reaches the port may call the API, pages of other sites apart. A cluster that
+DATA-DIR holds already is listed, stopped; a start with another number of nodes puts it aside in
+DATA-DIR/earlier and founds a new one.
+
+With a key it answers under any name (Host header). Without one it answers to this machine's own names and
+addresses only, so that no page elsewhere can take one on; DTVN_ALLOWED_HOSTS=name,name adds some.
+"""
+EPILOG = """\
+exit: 0 stopped cleanly, 1 could not start, 2 wrong usage
+"""
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - as the seed's
+PORT_MAX = 65_535
+STATIC_PLACES = ("web/static", "../../web/static", "../web/static")
+MODULE = "validators.processes.standing"
+
+
+def flags() -> GoFlags:
+    """What the command takes."""
+    parser = GoFlags(prog="manage.py supervisor", description=DESCRIPTION, epilog=EPILOG)
+    parser.flag("web-port", kind=int, default=8080, help="port of API, WebSocket and pages (default 8080)")
+    parser.flag("web-addr", default=EVERYWHERE, help="address of the same (default 0.0.0.0)")
+    parser.flag(
+        "data-dir", default="./data", help="where everything is kept, made if absent (default ./data)"
+    )
+    parser.flag("validator", default="", help="taken for compatibility; must exist where given")
+    parser.flag("simulator", default="", help="taken for compatibility")
+    parser.flag("static-dir", default="", help="the seed's own front end, served in place of our pages")
+    parser.flag("auto-start", kind=int, default=0, help="nodes to start at once (default 0)")
+    parser.flag("api-key", default="", help="key that the API asks for (default $DTVN_API_KEY, or none)")
+    return parser
+
+
+def environment_of(options: Namespace, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the processes of the network read; raise UsageError naming the flag that is wrong."""
+    if not 1 <= options.web_port <= PORT_MAX:
+        raise UsageError(f"-web-port {options.web_port} is not between 1 and {PORT_MAX}")
+    if not 0 <= options.auto_start <= CLUSTER_NODES_MAX:
+        raise UsageError(f"-auto-start {options.auto_start} is not between 0 and {CLUSTER_NODES_MAX}")
+    if not options.data_dir:
+        raise UsageError("-data-dir is empty")
+    try:
+        socket.getaddrinfo(options.web_addr or None, options.web_port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"-web-addr {options.web_addr} is no address: {error}") from error
+    said = {
+        "DTVN_SUPERVISOR": "1",
+        "DTVN_DATA": str(Path(options.data_dir).absolute()),
+        "HOST": options.web_addr or EVERYWHERE,
+        "PORT": str(options.web_port),
+        "DTVN_AUTO_START": str(options.auto_start),
+        "DTVN_STATIC_DIR": static_directory(options.static_dir),
+        "DTVN_API_KEY": options.api_key or environ.get("DTVN_API_KEY", ""),
+    }
+    return {**environ, **said}
+
+
+def static_directory(given: str) -> str:
+    """The front end's folder, "" for our own pages; raise UsageError for one that is not there."""
+    if given:
+        if not Path(given).is_dir():
+            raise UsageError(f"-static-dir {given} is no folder")
+        return str(Path(given).absolute())
+    found = (Path(place) for place in STATIC_PLACES if (Path(place) / "index.html").is_file())
+    return next((str(place.absolute()) for place in found), "")
+
+
+class Command(BaseCommand):
+    help = "Run a network from its API and dashboard, as the seed's supervisor does."
+    requires_system_checks: list[str] = []
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Parse Go-style flags, and go on as the process of the network."""
+        self.become(flags().parse(argv[2:]))
+
+    def print_help(self, prog_name: str, subcommand: str) -> None:
+        """For `manage.py help supervisor`."""
+        flags().print_help()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """For call_command: options as on the command line, names with underscores."""
+        given = vars(flags().parse([]))
+        given.update({name: value for name, value in options.items() if name in given})
+        self.become(Namespace(**given))
+
+    def become(self, options: Namespace) -> None:
+        """Settings were read before the flags: the process begins anew, with all of them in its
+        environment."""
+        try:
+            environ = environment_of(options, os.environ)
+        except UsageError as error:
+            flags().error(str(error))
+        if options.validator and not Path(options.validator).is_file():
+            print(f"-validator {options.validator}: there is no such file", file=sys.stderr)  # noqa: T201
+            sys.exit(1)
+        if options.simulator and not Path(options.simulator).is_file():
+            print(f"WARNING: -simulator {options.simulator}: there is no such file", file=sys.stderr)  # noqa: T201
+        sys.stdout.flush()
+        os.chdir(settings.BASE_DIR)
+        os.execve(sys.executable, [sys.executable, "-m", MODULE], environ)  # noqa: S606 - this very program

@@ -1,0 +1,131 @@
+"""`python -m validators.node_api CHANNEL LISTENER`: two inherited descriptors. Started by node.api_helper."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import uvicorn
+from setproctitle import setproctitle
+
+from validators.ledger.location import prepare_models
+from validators.node.api_channel import Answered, Channel, Counted, Setup, Status, Stop
+from validators.node_api.deadlines import CONNECTIONS_MAX, IDLE, TimedProtocol
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from validators.node_api.service import Service
+
+GRACE = 2
+"""Seconds that answers under way have once the node is told to stop."""
+TELL_EVERY = 0.1
+TELL_SPACE = 0.01
+"""Seconds between two reports to the node, which shows them to whoever scrapes it: at most, and at least."""
+ANSWERED_MAX = 20_000
+"""Answers kept for a node that takes none (paused, say); beyond, the oldest go uncounted."""
+SOCKET_FRAME_MAX = 64 * 1024
+OWN_FILES = 512
+"""Descriptors that are no client's connections: the ledger's, the gateway's, a page's."""
+
+
+class _Server(uvicorn.Server):
+    """Ended by the node, not by signals: Ctrl-C reaches the whole group, and the node decides."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def main() -> None:
+    """Serve until the node says stop or is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    listener = socket.socket(fileno=int(sys.argv[2]))
+    messages = channel.receive()
+    setup = next(messages, None)
+    if not isinstance(setup, Setup):
+        return
+    setproctitle(f"dtvn api {setup.node} ({setup.folder})")
+    logging.basicConfig(format=f"%(levelname)s api {setup.node}: %(message)s", level=logging.WARNING)
+    prepare_models()
+    TimedProtocol.connections_max = connections_within(CONNECTIONS_MAX)
+    # Both need models, and Django made ready.
+    from validators.node_api.app import build_app
+    from validators.node_api.service import Service
+
+    service = Service(setup)
+    server = _Server(_configuration(build_app(service)))
+    threading.Thread(target=_heed, args=(messages, service, server), name="node", daemon=True).start()
+    asyncio.run(_serve(channel, listener, service, server))
+    os._exit(0)
+
+
+def _configuration(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        http=TimedProtocol,
+        ws="websockets-sansio",
+        ws_max_size=SOCKET_FRAME_MAX,
+        server_header=False,
+        timeout_keep_alive=IDLE,
+        timeout_graceful_shutdown=GRACE,
+        proxy_headers=False,
+    )
+
+
+def connections_within(wanted: int) -> int:
+    """How many clients' connections this process may have open, at most `wanted`; asks the system for more
+    descriptors where they are few. Without one nobody is accepted, and so nobody makes room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + OWN_FILES
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(wanted, soft - OWN_FILES))
+
+
+def _heed(messages: Iterator[object], service: Service, server: uvicorn.Server) -> None:
+    for message in messages:
+        if isinstance(message, Status):
+            service.heard(message.fields)
+        elif isinstance(message, Stop):
+            server.should_exit = True
+    if not server.should_exit:
+        os._exit(0)  # the node is gone, and nobody it spoke for may be spoken for any longer
+
+
+async def _serve(channel: Channel, listener: socket.socket, service: Service, server: uvicorn.Server) -> None:
+    telling = asyncio.create_task(_tell(channel, service))
+    await server.serve(sockets=[listener])
+    telling.cancel()
+
+
+async def _tell(channel: Channel, service: Service) -> None:
+    said = 0
+    answered: tuple[Answered, ...] = ()
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(service.news.wait(), TELL_EVERY)
+        service.news.clear()
+        answered = (answered + service.take_answered())[-ANSWERED_MAX:]
+        if (answered or said != service.sockets) and channel.send(Counted(answered, service.sockets)):
+            said, answered = service.sockets, ()
+        await asyncio.sleep(TELL_SPACE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""HTTP with an end to every wait for a client (spec 1.8): uvicorn has none for slow requests and answers.
+
+A request is read whole, headers and body, within READ; its answer is taken by the client within WRITE of
+that; between two requests uvicorn's own keep-alive holds. Who is late is told so where nothing was answered
+yet, and hung up on. A loop that was itself paused blames nobody: the time is given anew.
+
+Connections are bounded too, and in such a way that who only holds them open keeps nobody out: for a new one
+beyond the bound, the one is hung up on that has waited longest for its client (0131).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import h11
+import msgspec
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+__all__ = ["CONNECTIONS_MAX", "IDLE", "READ", "WRITE", "TimedProtocol"]
+
+CONNECTIONS_MAX = 2_000
+"""WebSockets included; those have a bound of their own below it (sockets.SOCKETS_MAX)."""
+
+READ = 15.0
+WRITE = 30.0
+IDLE = 60
+"""Seconds, as the seed's."""
+PAUSE_OF_OURS = 1.0
+"""Seconds by which a deadline may be looked at late before this process counts as paused."""
+CONTENT = msgspec.json.encode({"success": False, "error": "The request did not come whole in time."})
+ANSWER = b"\r\n".join(
+    (
+        b"HTTP/1.1 408 Request Timeout",
+        b"Content-Type: application/json",
+        b"Content-Length: %d" % len(CONTENT),
+        b"Connection: close",
+        b"",
+        CONTENT,
+    )
+)
+
+
+class TimedProtocol(H11Protocol):
+    """One connection."""
+
+    read_within, write_within = READ, WRITE
+    connections_max = CONNECTIONS_MAX
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+        self._timed: object = None
+        """The request whose answer `_writing` is about."""
+        self._answered_at: float | None = None
+        self._since = self.loop.time()
+        """Loop's time since when its client is waited for, where it is."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio: the first request is due."""
+        super().connection_made(transport)
+        if len(self.connections) > self.connections_max:
+            self._make_room()
+        self._reading = self._later(self.read_within, self._read_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self._forget()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """See uvicorn: what was sent ahead of its turn may be the next request."""
+        super().on_response_complete()
+        self._since = self._answered_at = self.loop.time()
+        self._look()
+
+    def _make_room(self) -> None:
+        """Hang up on whoever kept us waiting longest; who was answered before goes after who never asked.
+        Where nobody keeps us waiting, the newcomer goes."""
+        open_ = [each for each in self.connections if not each.transport.is_closing()]
+        if len(open_) <= self.connections_max:
+            return
+        waiting = (each for each in open_ if isinstance(each, TimedProtocol) and each.waits_for_client)
+        min(waiting, key=lambda each: (each._answered_at is not None, each._since)).transport.abort()
+
+    @property
+    def waits_for_client(self) -> bool:
+        """No whole request is here that is not answered yet."""
+        return self._reading is not None or self.cycle is None or self.cycle.response_complete
+
+    def _look(self) -> None:
+        """What is waited for now?"""
+        if self.transport.get_protocol() is not self:
+            self._forget()  # a WebSocket by now
+            return
+        theirs = self.conn.their_state
+        begun = theirs is h11.SEND_BODY or (theirs is h11.IDLE and bool(self.conn.trailing_data[0]))
+        if begun and self._reading is None:
+            self._reading = self._later(self.read_within, self._read_late)
+        if not begun and (self._reading is not None or self.cycle is not self._timed):
+            if self._reading is not None:
+                self._reading.cancel()
+                self._reading = None
+            self._timed = self.cycle
+            if self._writing is not None:
+                self._writing.cancel()
+            self._writing = self._later(self.write_within, self._write_late)
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
+        return self.loop.call_later(seconds, act)
+
+    def _read_late(self) -> None:
+        late = self._reading
+        if late is not None and self.loop.time() - late.when() > PAUSE_OF_OURS:
+            self._reading = self._later(self.read_within, self._read_late)
+            return
+        self._forget()
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(ANSWER)
+        self.transport.close()
+        self._writing = self._later(self.write_within, self._write_late)
+
+    def _write_late(self) -> None:
+        late = self._writing
+        if late is not None and self.loop.time() - late.when() > PAUSE_OF_OURS:
+            self._writing = self._later(self.write_within, self._write_late)
+            return
+        self._writing = None
+        answered = self.cycle is None or self.cycle.response_complete
+        if not answered or self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self._forget()
+            self.transport.abort()
+
+    def _forget(self) -> None:
+        for timer in (self._reading, self._writing):
+            if timer is not None:
+                timer.cancel()
+        self._reading = self._writing = None

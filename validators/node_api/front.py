@@ -1,0 +1,118 @@
+"""What every request passes before its route: counting, CORS, the key, and the origin of writes.
+
+Plain ASGI around the routes, so that it holds for whatever they answer, 404 and 405 included.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable, Sequence
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from validators.node.options import ApiOptions
+from validators.node_api.answers import Problem, failure
+from validators.node_api.origins import allowed_origin
+
+__all__ = ["PATTERN", "Front", "key_fits"]
+
+PATTERN = "dtvn.pattern"
+"""Where in the scope a route writes its pattern, so that a request is counted under it."""
+OTHER = "other"
+"""Endpoint of requests to paths of no route."""
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type, Authorization, X-API-Key",
+}
+
+Answered = Callable[[str, str, int, float], None]
+
+
+class Front:
+    """`answered(method, endpoint, status, seconds)` is told of every HTTP request; `routes` name the endpoint
+    of those that none of them handled."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        options: ApiOptions,
+        origins: str,
+        answered: Answered,
+        routes: Sequence[BaseRoute] = (),
+    ) -> None:
+        self._app = app
+        self._options = options
+        self._origins = origins
+        self._answered = answered
+        self._routes = [route for route in routes if isinstance(route, Route)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket" and (refusal := self._refuse_socket(scope)) is not None:
+            await refusal(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began, status = time.perf_counter(), 0
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if self._options.cors:
+                    MutableHeaders(scope=message).update(CORS)
+            await send(message)
+
+        try:
+            await (self._refuse(scope) or self._app)(scope, receive, sent)
+        finally:
+            seconds = time.perf_counter() - began
+            endpoint = scope.get(PATTERN) or self._pattern(scope["path"])
+            self._answered(scope["method"], endpoint, status or 499, seconds)
+
+    def _pattern(self, path: str) -> str:
+        """Whose path it is, where no route was reached: refused before, or with another method."""
+        return next((route.path for route in self._routes if route.path_regex.match(path)), OTHER)
+
+    def _refuse(self, scope: Scope) -> Response | None:
+        """What is answered before any route; OPTIONS before the key (spec 1.7)."""
+        headers = Headers(scope=scope)
+        if not scope["path"].startswith("/api/"):
+            return None
+        if scope["method"] == "OPTIONS":
+            return Response(b"", 200)
+        if self._options.key:
+            if not key_fits(headers, self._options.key):
+                return failure(Problem(401, "unauthorized", "Invalid or missing API key"))
+            return None
+        host = headers.get("host", "")
+        if scope["method"] in WRITES and not allowed_origin(headers.get("origin"), host, self._origins):
+            text = "Pages of other sites may not change tickets here (Origin header)."
+            return failure(Problem(403, "foreign_origin", text))
+        return None
+
+    def _refuse_socket(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if not allowed_origin(headers.get("origin"), headers.get("host", ""), self._origins):
+            return Response(b"Forbidden\n", 403, media_type="text/plain")
+        if self._options.closed and not key_fits(headers, self._options.key):
+            return failure(Problem(401, "unauthorized", "Invalid or missing API key"))
+        return None
+
+
+def key_fits(headers: Headers, key: str) -> bool:
+    """X-API-Key, or only where that is absent, a bearer token (spec 1.6); compared in constant time."""
+    given = headers.get("x-api-key", "")
+    if not given:
+        bearer = headers.get("authorization", "")
+        given = bearer.removeprefix("Bearer ") if bearer.startswith("Bearer ") else ""
+    return hmac.compare_digest(given.encode("latin-1"), key.encode())

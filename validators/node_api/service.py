@@ -1,0 +1,192 @@
+"""What the routes work with: the node's word, its ledger, and the way into consensus."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, connections
+
+from tickets.services import Decision, Request, Unavailable, decide_one, network
+from validators.gateway.client import Gateway
+from validators.gateway.identity import read_identity
+from validators.genesis import Genesis, GenesisError
+from validators.ledger import Location, read
+from validators.ledger.location import add_alias
+from validators.ledger.read_packed import listed_principals
+from validators.link import KeyFileError
+from validators.node.api_channel import Answered, Setup
+from validators.node.layout import NodeFolder
+from validators.node.options import read_genesis
+from validators.node_api.answers import Problem
+
+__all__ = ["ALIAS", "Service"]
+
+logger = logging.getLogger("dtvn.node_api")
+
+Found = TypeVar("Found")
+
+ALIAS = "node"
+READERS = 4
+"""Threads that read the ledger, each with a connection of its own."""
+WRITERS = 64
+"""Operations that wait for their outcome at once; further ones wait in line up to CALLS_MAX."""
+CALLS_MAX = 512
+OWN_WRITES_WAIT = 1.0
+"""Seconds that a read waits for what this API acknowledged (R17)."""
+LOOK_EVERY = 0.005
+MEMBERS_WAIT = 3.0
+"""Seconds that an operation waits for enough members to be connected: nodes that just started are
+called healthy before their APIs have reached each other's nodes."""
+STATUS_AGE_MAX = 10.0
+"""Seconds since its last word after which the node is not called healthy."""
+
+
+class Service:
+    """One for the life of the helper. Everything but `status` is the event loop's."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.node = setup.node
+        folder = NodeFolder(Path(setup.folder))
+        self.genesis: Genesis = read_genesis(folder.genesis)
+        add_alias(
+            ALIAS, Location(Path(setup.ledger_folder), setup.ledger_url, setup.ledger_schema), reading=True
+        )
+        self._folder = folder
+        self._gateway: Gateway | None = None
+        self._no_gateway = ""
+        self._readers = ThreadPoolExecutor(READERS, "reader")
+        self._writers = ThreadPoolExecutor(WRITERS, "writer")
+        self._waiting = 0
+        self._status: Mapping[str, Any] | None = None
+        self._status_at = 0.0
+        self._answered: list[Answered] = []
+        self.news = asyncio.Event()
+        """Something was answered and not told to the node yet."""
+        self.sockets = 0
+        """Open WebSockets."""
+
+    # --- the node's word ------------------------------------------------------------------------
+
+    def heard(self, fields: Mapping[str, Any]) -> None:
+        """The node said how it is; called by the channel's thread."""
+        addresses = {name: (host, port) for name, (host, port) in fields["addresses"].items()}
+        if self._gateway is None:
+            self._gateway, self._no_gateway = _open_gateway(self.genesis, self._folder, addresses)
+            network.use(self._gateway)
+        else:
+            self._gateway.dial(addresses)
+        self._status_at = time.monotonic()
+        self._status = fields
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """The node's newest word (inspect.shown); raise Problem while there is none."""
+        if self._status is None:
+            raise Problem(503, "starting", "The node is starting.")
+        return self._status
+
+    @property
+    def healthy(self) -> bool:
+        """The node's loop turns."""
+        return self._status is not None and time.monotonic() - self._status_at < STATUS_AGE_MAX
+
+    # --- counting -------------------------------------------------------------------------------
+
+    def answered(self, method: str, endpoint: str, status: int, seconds: float) -> None:
+        """See Front."""
+        self._answered.append(Answered(method, endpoint, status, seconds))
+        self.news.set()
+
+    def take_answered(self) -> tuple[Answered, ...]:
+        """What was answered since the last call."""
+        taken, self._answered = self._answered, []
+        return tuple(taken)
+
+    # --- the ledger -----------------------------------------------------------------------------
+
+    async def read(self, look: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
+        """Look into the ledger, in a thread of its own."""
+        self.status  # noqa: B018 - there is a ledger once the node has said anything
+        call = partial(_in_thread, look, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+
+    async def seen(self, sequence: int = 0) -> int:
+        """Wait, at most a second, until the ledger's rows show what this API acknowledged and `sequence`;
+        how far they are."""
+        wanted = max(sequence, network.acknowledged())
+        until = time.monotonic() + OWN_WRITES_WAIT
+        while True:
+            applied = await self.read(read.applied_sequence, ALIAS)
+            if applied >= wanted or time.monotonic() > until:
+                return applied
+            await asyncio.sleep(LOOK_EVERY)
+
+    # --- consensus ------------------------------------------------------------------------------
+
+    async def decide(self, request: Request) -> Decision:
+        """Have an operation ordered with this node as its entry; raise TicketError unless it was applied."""
+        self.status  # noqa: B018
+        if self._gateway is None:
+            raise Problem(503, "read_only", self._no_gateway)
+        if self._waiting >= CALLS_MAX:
+            raise Unavailable("Too much is under way here; ask again later.", "busy")
+        self._waiting += 1
+        try:
+            await self._reach_members(self._gateway)
+            call = partial(decide_one, request, actor=self._gateway.principal, entry=self.node)
+            return await asyncio.get_running_loop().run_in_executor(self._writers, call)
+        finally:
+            self._waiting -= 1
+
+    async def _reach_members(self, gateway: Gateway) -> None:
+        """Give a quorum a moment to be connected; the gateway itself answers when none is."""
+        until = time.monotonic() + MEMBERS_WAIT
+        while not gateway.has_quorum and time.monotonic() < until:  # noqa: ASYNC110 - another thread's
+            await asyncio.sleep(LOOK_EVERY)
+
+
+def _in_thread(look: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
+    try:
+        return look(*arguments, **named)
+    except DatabaseError:
+        connections[ALIAS].close()  # this thread's; the next look makes a new one
+        raise
+
+
+def _open_gateway(
+    genesis: Genesis, folder: NodeFolder, addresses: Mapping[str, tuple[str, int]]
+) -> tuple[Gateway | None, str]:
+    """The way into consensus under the key in identity/api.key, or why there is none (now)."""
+    if not folder.api_key.exists():
+        return None, f"This node's API only reads: there is no key of a principal in {folder.api_key.name}."
+    try:
+        own = read_identity(folder.api_key).public_key
+        founding = any(principal.public_key == own for principal in genesis.principals)
+        later = () if founding else listed_principals(ALIAS)
+        name = next((principal.name for principal in later if principal.public_key == own), "")
+        gateway = Gateway.open(
+            folder.genesis,
+            folder.api_key,
+            principal=name,
+            handovers=read.handovers(ALIAS),
+            calls_max=CALLS_MAX,
+        )
+    except (GenesisError, KeyFileError, DatabaseError, OSError, ValueError) as error:
+        logger.info("%s", error)
+        return None, "This node's API only reads: its key is that of no principal that this node knows of."
+    gateway.dial(addresses)
+    return gateway, ""
+
+
+def origins() -> str:
+    """`DTVN_WS_ORIGINS`."""
+    return os.environ.get("DTVN_WS_ORIGINS", "")

@@ -1,0 +1,214 @@
+"""The WebSocket: an event for every change as its row appears in this node's ledger (spec 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Any
+
+import msgspec
+from django.db import DatabaseError, transaction
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from validators.ledger import read
+from validators.ledger.outcomes import Listed
+from validators.ledger.read_packed import created_since, newest_number
+from validators.node_api.answers import Problem, failure
+from validators.node_api.service import ALIAS, Service
+
+__all__ = ["Feed"]
+
+logger = logging.getLogger("dtvn.node_api")
+
+LOOK_EVERY = 0.05
+"""Seconds between two looks at the ledger while anybody listens."""
+QUEUE_MAX = 512
+"""Frames that wait for one client; one that is further behind is hung up on."""
+PART = 256
+"""Frames passed on until writers have their turn: one batch may hold more than a queue does."""
+SOCKETS_MAX = 1_000
+"""Clients at once; further ones are asked to come again, so that they leave room for requests."""
+ROOM_WAIT = 0.25
+"""Seconds that others wait, once, for a client that does not read before it is hung up on."""
+AT_ONCE = 1_000
+"""Operations read at once."""
+LISTED_MAX = 50_000
+"""Operations of one look; beyond (a state was transferred, say) everybody is hung up on and looks anew."""
+MICROSECONDS = 1_000_000
+BEYOND = 1 << 31
+"""Behind every index of a batch."""
+EVENTS = {
+    "validate": ("ticket_validated", "VALIDATED"),
+    "consume": ("ticket_consumed", "CONSUMED"),
+    "admit": ("ticket_consumed", "CONSUMED"),
+    "dispute": ("ticket_disputed", "DISPUTED"),
+}
+"""Kind of operation to the frame's type and the ticket's state afterwards."""
+PONG = '{"type":"pong"}'
+TRY_AGAIN_LATER = 1013
+
+Position = tuple[tuple[int, int], int]
+"""(sequence, index) of the last operation that was told, and how many tickets there were then."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Feed:
+    """All open sockets, and the one look at the ledger that serves them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._queues: dict[asyncio.Queue[str | None], int] = {}
+        """Of each client, and the sequence behind which it is told everything."""
+        self._at: Position | None = None
+        """Up to where everybody was told."""
+        self._looking: asyncio.Task[None] | None = None
+
+    async def serve(self, socket: WebSocket) -> None:
+        """One client, until either side ends it."""
+        if len(self._queues) >= SOCKETS_MAX:
+            busy = Problem(503, "busy", "Too many listen here; ask again later.")
+            await socket.send_denial_response(failure(busy))
+            return
+        queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+        position = await self._position()
+        # What was answered before the handshake is no news after it.
+        self._queues[queue] = position[0][0] if position else 0
+        if self._looking is None or self._looking.done():
+            self._at = position
+            self._looking = asyncio.create_task(self._look_on())
+        self._service.sockets = len(self._queues)
+        await socket.accept()
+        writer = asyncio.create_task(_write(socket, queue))
+        try:
+            await _read(socket, queue)
+        finally:
+            self._queues.pop(queue, None)
+            self._service.sockets = len(self._queues)
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+
+    async def _position(self) -> Position | None:
+        """Where the ledger is now; None while it does not tell."""
+        try:
+            await self._service.seen()
+            return await self._service.read(_now)
+        except (DatabaseError, Problem):
+            return None
+
+    async def _look_on(self) -> None:
+        while self._queues:
+            await asyncio.sleep(LOOK_EVERY)
+            if self._at is None:
+                self._at = await self._position()
+                continue
+            try:
+                found = await self._service.read(_since, self._at)
+            except (DatabaseError, Problem) as error:
+                logger.debug("the feed waits: %s", error)
+                continue
+            if found is None:
+                self._at = None
+                for queue in list(self._queues):
+                    self._hang_up(queue)
+                continue
+            listed, created, self._at = found
+            await self._pass_on(self._frames(listed, created))
+
+    async def _pass_on(self, frames: list[dict[str, Any]]) -> None:
+        """Tell everybody. Who reads loses nothing, however many there are."""
+        for begin in range(0, len(frames), PART):
+            for frame in frames[begin : begin + PART]:
+                self._tell(_encoder.encode(frame).decode(), frame["sequence"])
+            until = time.monotonic() + ROOM_WAIT
+            await asyncio.sleep(0)
+            while any(queue.qsize() > QUEUE_MAX - PART for queue in self._queues):
+                if time.monotonic() > until:
+                    break
+                await asyncio.sleep(LOOK_EVERY / 10)
+
+    def _frames(self, listed: list[Listed], created: dict[str, int]) -> list[dict[str, Any]]:
+        """Frames of these operations. What a seed created is what was created in its event, but for tickets
+        issued one by one."""
+        for item in listed:
+            if item.operation.kind == "issue":
+                created[item.operation.event] -= 1
+        frames: list[dict[str, Any]] = []
+        for item in listed:
+            kind, at = item.operation.kind, item.timestamp // MICROSECONDS
+            origin = {"node_id": self._service.node, "sequence": item.sequence}
+            if kind == "seed":
+                count = created.pop(item.operation.event, 0)
+                if count > 0:
+                    frames.append({"type": "tickets_seeded", "count": count, "timestamp": at, **origin})
+            elif kind in EVENTS:
+                name, state = EVENTS[kind]
+                ticket = item.operation.ticket
+                frames.append({"type": name, "ticket_id": ticket, "timestamp": at, "state": state, **origin})
+        return frames
+
+    def _tell(self, frame: str, sequence: int) -> None:
+        for queue, since in list(self._queues.items()):
+            if sequence <= since:
+                continue
+            if queue.full():
+                self._hang_up(queue)
+            else:
+                queue.put_nowait(frame)
+
+    def _hang_up(self, queue: asyncio.Queue[str | None]) -> None:
+        del self._queues[queue]
+        if queue.full():
+            queue.get_nowait()
+        queue.put_nowait(None)
+
+
+async def _read(socket: WebSocket, queue: asyncio.Queue[str | None]) -> None:
+    """Answer pings; whatever else a client says is ignored."""
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if _is_ping(message.get("text") or "") and not queue.full():
+                queue.put_nowait(PONG)
+
+
+async def _write(socket: WebSocket, queue: asyncio.Queue[str | None]) -> None:
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        while (frame := await queue.get()) is not None:
+            await socket.send_text(frame)
+        await socket.close(TRY_AGAIN_LATER)
+
+
+def _is_ping(text: str) -> bool:
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("type") == "ping"
+
+
+def _now() -> Position:
+    with transaction.atomic(using=ALIAS):
+        return (read.applied_sequence(ALIAS), BEYOND), newest_number(ALIAS)
+
+
+def _since(at: Position) -> tuple[list[Listed], dict[str, int], Position] | None:
+    """Applied operations behind a position, tickets created since then by event, and the position now; None
+    where these are too many."""
+    after, tickets = at
+    with transaction.atomic(using=ALIAS):
+        if read.applied_sequence(ALIAS) <= after[0]:
+            return [], {}, at
+        listed: list[Listed] = []
+        while part := read.list_operations(ALIAS, limit=AT_ONCE, after=after, all_kinds=True):
+            listed += part
+            if len(listed) > LISTED_MAX:
+                return None
+            after = (part[-1].sequence, part[-1].index)
+        upto = (read.applied_sequence(ALIAS), BEYOND)
+        return listed, created_since(ALIAS, tickets), (upto, newest_number(ALIAS))

@@ -1,0 +1,64 @@
+"""POST: one operation each, ordered by the cluster with this node as its entry. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from tickets.api.bodies import MESSAGES, nonce_of, read_fields, request_of
+from tickets.contract import ticket_of_bytes
+from tickets.machine import Issue, reasons, seeded_count
+from validators import canonical
+from validators.node_api.answers import Problem, success
+from validators.node_api.service import Service
+
+__all__ = ["operation"]
+
+BODY_BYTES_MAX = 1024 * 1024
+"""Largest body of an operation (spec 1.4)."""
+BODY_BYTES_READ = 16 * 1024 * 1024
+"""A longer one is read to its end up to here, so that its sender sees the answer."""
+
+
+def operation(service: Service, kind: str) -> Callable[[HttpRequest], Awaitable[Response]]:
+    """The handler of one kind of operation."""
+
+    async def handle(http: HttpRequest) -> Response:
+        fields = read_fields(await _body(http), may_be_empty=kind == "seed")
+        request = request_of(kind, fields, nonce_of(http.headers.get("idempotency-key"), fields))
+        decision = await service.decide(request)
+        message, result = MESSAGES[kind], decision.result
+        if kind == "seed":
+            data: Any = {"seeded": seeded_count(result.state)}
+            return success(message, data, sequence=result.sequence)
+        if kind == "issue" and isinstance(request.command, Issue) and result.state:
+            names = [member.id for member in service.genesis.members]
+            data = ticket_of_bytes(result.state, canonical.encode(request.command), names)
+            return success(message, data, sequence=result.sequence)
+        return success(message, sequence=result.sequence)
+
+    return handle
+
+
+async def _body(http: HttpRequest) -> bytes:
+    """The body; raise 413 when it is too long."""
+    announced = http.headers.get("content-length", "0")
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > BODY_BYTES_READ:
+        raise _too_large()
+    body, size = bytearray(), 0
+    async for chunk in http.stream():  # for as long as deadlines.READ gives the whole request
+        size += len(chunk)
+        if size <= BODY_BYTES_MAX:
+            body += chunk
+        elif size > BODY_BYTES_READ:
+            break
+    if size > BODY_BYTES_MAX:
+        raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> Problem:
+    return Problem(413, reasons.TOO_LARGE, f"The body is over {BODY_BYTES_MAX} bytes.")

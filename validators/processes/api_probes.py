@@ -1,0 +1,82 @@
+"""Does each node's own API answer? Asked in threads of its own: a process that hangs holds nobody up."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import msgspec
+
+from validators.node.kept_ports import kept_port
+from validators.node.layout import ClusterFolder
+from validators.node.options import StartError
+from validators.processes.folder import DataFolder
+
+__all__ = ["ApiProbes"]
+
+LOOK_INTERVAL = 0.25
+"""Seconds between two questions to one node."""
+ANSWER_PATIENCE = 2.0
+MISSES_MAX = 3
+"""So many answers that come too late, one after the other, count as none: a busy machine is slow. A refused
+connection counts at once."""
+ASKED_AT_ONCE = 8
+LOOPBACK = "127.0.0.1"
+
+
+class Known(msgspec.Struct):
+    """What was heard of one node's API."""
+
+    answers: bool = False
+    misses: int = 0
+
+
+class ApiProbes:
+    """Asks `/health` of the nodes that `watch` names, until told to stop."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        self._places = ClusterFolder(folder.root)
+        self._known: dict[str, Known] = {}
+        self._names: tuple[str, ...] = ()
+
+    def watch(self, names: Sequence[str]) -> None:
+        """From now on these: nodes whose process runs. Who comes anew is unknown until it answered."""
+        self._names = tuple(names)
+        self._known = {name: self._known.get(name) or Known() for name in names}
+
+    def answers(self, name: str) -> bool:
+        """Whether its API answered when it was asked last; a node without one has nothing to answer with."""
+        known = self._known.get(name)
+        return known is not None and known.answers
+
+    def run(self, stop: threading.Event) -> None:
+        """The thread's life."""
+        with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="api-probe") as pool:
+            while not stop.wait(LOOK_INTERVAL):
+                list(pool.map(self._ask, self._names))
+
+    def _ask(self, name: str) -> None:
+        known = self._known.get(name)
+        if known is None:
+            return
+        try:
+            port = kept_port(self._places.node(name), "api")
+        except StartError:
+            port = None
+        if not port:
+            known.answers = True
+            return
+        begun = time.monotonic()
+        try:
+            with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_PATIENCE)) as connection:
+                connection.request("GET", "/health")
+                healthy = connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            healthy = False
+        known.misses = 0 if healthy else known.misses + 1
+        late = time.monotonic() - begun >= ANSWER_PATIENCE
+        known.answers = healthy or (known.answers and late and known.misses < MISSES_MAX)

@@ -1,0 +1,125 @@
+"""Founding a cluster while the platform runs, and putting an earlier one aside. Nothing is ever deleted."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connections
+
+from validators import ceremony, genesis
+from validators.models import ChangeState, ManagedNode, MembershipChange
+from validators.node.layout import ClusterFolder, make_private
+from validators.node.provision import create_demo_cluster
+from validators.processes import preparation
+from validators.processes.errors import StartError
+from validators.processes.folder import DataFolder
+from validators.services.cluster import member_names
+
+__all__ = ["EARLIER", "finish_putting_aside", "found_cluster", "put_aside", "usual_ports"]
+
+logger = logging.getLogger("dtvn.cluster")
+
+EARLIER = "earlier"
+"""Folder below the data folder: each of its folders is a data folder of its own, with one cluster."""
+PARTS = ("nodes", "learner", "keys/gateway.key", "keys/learner.key", "prometheus", "cluster")
+UNFINISHED = ".unfinished"
+NUMBERED = re.compile(r"node(0|[1-9]\d{0,4})", re.ASCII)
+PORT_MAX = 65_535
+
+
+def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
+    """Make sure that the cluster in the folder is that of `names`, and that its nodes can listen.
+
+    A cluster with other members is put aside. `web`: host:port of the platform, for Prometheus. Nothing
+    of the cluster may run. Raises StartError.
+    """
+    path = ClusterFolder(folder.root).genesis
+    if path.exists() and member_names() != list(names):
+        put_aside(folder)
+    if not path.exists():
+        ports = usual_ports(names)
+        create_demo_cluster(folder.root, len(names), preparation.LOOPBACK, ports, names=names)
+    founded, _ = preparation.ensure_cluster(folder, None)
+    own = preparation.own_members(folder, founded)
+    if set(member_names()) != set(names):
+        MembershipChange.objects.exclude(state=ChangeState.DONE).delete()
+        ManagedNode.objects.all().delete()
+        preparation.register_cluster(folder, founded, own)
+    preparation.check_node_ports(founded, own)
+    preparation.keep_apis(folder, names)
+    preparation.keep_metrics_ports(folder, founded, member_names(), web)
+
+
+def usual_ports(names: Sequence[str]) -> list[int]:
+    """A loopback port for each name: that of its number where it is free, else any free one."""
+    with ExitStack() as held:
+        chosen = [_hold(held, name) for name in names]
+    lacking = chosen.count(None)
+    others = iter(preparation.free_ports(lacking) if lacking else [])
+    return [next(others) if port is None else port for port in chosen]
+
+
+def _hold(held: ExitStack, name: str) -> int | None:
+    found = NUMBERED.fullmatch(name)
+    if found is None or (port := preparation.FIRST_MEMBER_PORT + int(found[1])) > PORT_MAX:
+        return None
+    one = held.enter_context(socket.socket())
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        one.bind((preparation.LOOPBACK, port))
+    except OSError:
+        return None
+    return port
+
+
+def put_aside(folder: DataFolder) -> Path:
+    """Move the cluster with all its keys and ledgers into a folder of its own; return which."""
+    path = ClusterFolder(folder.root).genesis
+    try:
+        founded = ceremony.open_genesis(path.read_bytes())
+    except (OSError, genesis.GenesisError) as error:
+        raise StartError(f"{path} cannot be read: {error}") from error
+    if not founded.demo:
+        raise StartError("this cluster was not made by this platform alone: it is not put aside")
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    place = folder.root / EARLIER / f"{stamp}-{genesis.cluster_id(founded).hex()[:12]}"
+    make_private(place.parent)
+    make_private(place)
+    (place / UNFINISHED).touch()
+    _move(folder, place)
+    logger.warning("the cluster of %s nodes is put aside in %s", len(founded.members), place)
+    return place
+
+
+def finish_putting_aside(folder: DataFolder) -> None:
+    """What a crash cut off is done now; called before anything looks for a cluster."""
+    for mark in (folder.root / EARLIER).glob(f"*/{UNFINISHED}"):
+        _move(folder, mark.parent)
+
+
+def _move(folder: DataFolder, place: Path) -> None:
+    """Each part moves at once or not at all, so this can be begun again."""
+    make_private(place / "keys")
+    for part in PARTS:
+        if (folder.root / part).exists() and not (place / part).exists():
+            (folder.root / part).rename(place / part)
+    _rename_learner_schema(place)
+    (place / UNFINISHED).unlink()
+
+
+def _rename_learner_schema(place: Path) -> None:
+    """On PostgreSQL the learner's tables are in a schema; nodes' are named by their cluster anyway."""
+    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+        return
+    kept = re.sub(r"[^a-z0-9]", "_", f"learner_{place.name}")
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT 1 FROM information_schema.schemata WHERE schema_name = 'learner'")
+        if cursor.fetchone():
+            cursor.execute(f'ALTER SCHEMA learner RENAME TO "{kept}"')

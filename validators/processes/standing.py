@@ -1,0 +1,118 @@
+"""`manage.py supervisor`: the same platform run as the seed's supervisor is.
+
+It starts with no node running, and people start a cluster through the API; a cluster that the data folder
+holds already is listed and stopped. Run as `python -m validators.processes.standing`, with everything in
+the environment: settings are read before a command knows its flags.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import django
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
+    django.setup()
+
+from django.db import connections
+from django.utils.crypto import constant_time_compare
+
+from dtvn_project import environment
+from validators.models import ApiKey, DesiredState, ManagedNode
+from validators.node.layout import ClusterFolder
+from validators.processes import preparation
+from validators.processes.errors import StartError
+from validators.processes.folder import DataFolder
+from validators.processes.supervisor import Supervisor
+from validators.services import api_keys
+from validators.services.cluster import reset_cluster, start_cluster, start_standing
+
+__all__ = ["StandingSupervisor"]
+
+ASK_INTERVAL = 0.1
+KEY_LABEL = "DTVN_API_KEY"
+USUAL_NODES = 4
+
+
+class StandingSupervisor(Supervisor):
+    """One run of `manage.py supervisor` over one data folder. `auto_start`: nodes to start at once."""
+
+    def __init__(self, folder: DataFolder, *, host: str, port: int, auto_start: int) -> None:
+        super().__init__(folder, host=host, port=port, nodes=None)
+        self._auto_start = auto_start
+
+    def _prepare(self) -> tuple[dict[str, Any], int]:
+        environment.ensure_secret_key(self._folder.root)
+        self._folder.clear_celery()
+        preparation.migrate()
+        preparation.collect_static(self._folder)
+        accounts = preparation.ensure_accounts(self._folder)
+        hold_key(os.environ.get("DTVN_API_KEY", ""))
+        members = self._register()
+        reset_cluster()
+        if self._auto_start:
+            self._start_at_once(members)
+        connections.close_all()
+        return accounts, max(members, self._auto_start, USUAL_NODES)
+
+    def _start_at_once(self, members: int) -> None:
+        """The cluster that is here, of whatever size it is by now: a flag that was typed once, and stands in
+        a unit file since, puts no tickets aside. Else one of so many."""
+        if not ClusterFolder(self._folder.root).genesis.exists():
+            start_cluster(self._auto_start)
+            return
+        if members != self._auto_start:
+            remark = f"this cluster has {members} validators; -auto-start {self._auto_start} starts them all"
+            self._output.say("up", remark)
+        start_standing()
+
+    def _register(self) -> int:
+        """Rows for the cluster that is here already, all of it stopped; how many members."""
+        if not ClusterFolder(self._folder.root).genesis.exists():
+            ManagedNode.objects.all().delete()
+            return 0
+        founded, _ = preparation.ensure_cluster(self._folder, None)
+        own = preparation.own_members(self._folder, founded)
+        own = preparation.register_cluster(self._folder, founded, own)
+        ManagedNode.objects.update(desired=DesiredState.STOPPED)
+        return len(own)
+
+    def _wait_until_ready(self) -> bool:
+        """As soon as the web process answers: there may be no cluster to commit anything."""
+        while not self._probe.answers:
+            if self._stop.wait(ASK_INTERVAL):
+                return False
+        return True
+
+
+def hold_key(plain: str) -> None:
+    """The key that was given is good, and those that were given at earlier starts no longer."""
+    digest = api_keys.api_key_digest(plain) if plain else ""
+    for key in ApiKey.objects.filter(label=KEY_LABEL):
+        if not constant_time_compare(key.digest, digest):
+            key.delete()
+    if plain:
+        api_keys.store_api_key(plain, label=KEY_LABEL)
+    api_keys.tell_of_change()
+
+
+def main() -> int:
+    """The process's life; its exit code."""
+    folder = DataFolder(environment.data_folder())
+    try:
+        return StandingSupervisor(
+            folder,
+            host=os.environ["HOST"],
+            port=int(os.environ["PORT"]),
+            auto_start=int(os.environ.get("DTVN_AUTO_START") or 0),
+        ).run()
+    except StartError as error:
+        print(f"supervisor: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Start a node by its name: one that is a member, the first of a cluster, or a newcomer that joins."""
+
+from __future__ import annotations
+
+import time
+
+from django.conf import settings
+
+from tickets.services.network import gateway
+from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.services import changes, nodes
+from validators.services.cluster import found_with, member_names
+from validators.services.errors import ClusterStopped, NodeExternal, NodeRunning, PrimaryExists
+from validators.services.membership import Wish, check_new_name
+from validators.services.roster import list_members
+
+__all__ = ["RUNNING", "add_node"]
+
+RUNNING = frozenset({NodeStatus.RUNNING, NodeStatus.STARTING, NodeStatus.UNRESPONSIVE})
+LISTED_WAIT = 5.0
+"""Seconds until a cluster of one, founded by another process, is listed."""
+LOOK_INTERVAL = 0.05
+
+
+def add_node(node_id: str, *, as_primary: bool, actor: str) -> None:
+    """Want a node running. Returns at once; a newcomer follows first and becomes a member then (R36).
+
+    `as_primary`: refused where another node is primary, since the view decides that. Raises
+    ServiceError, and InvalidRequest for a name that no new node can have.
+    """
+    known = member_names()
+    if not known and settings.SUPERVISOR:
+        check_new_name(node_id)
+        found_with(node_id)
+        _wait_until_listed(node_id)
+        return
+    if as_primary and _has_other_primary(node_id):
+        raise PrimaryExists
+    if node_id in known:
+        if ManagedNode.objects.get(node_id=node_id).status in RUNNING:
+            raise NodeRunning(node_id)
+        nodes.start_node(node_id)
+        return
+    if any(member.id == node_id for member in list_members()):
+        raise NodeExternal(node_id)
+    check_new_name(node_id)
+    if not any(member.connected for member in gateway().members()):
+        raise ClusterStopped(node_id)
+    # Even below four members: whoever adds one by one begins there.
+    changes.ask(Wish(change="add", node_id=node_id, allow_small=True), actor=actor)
+
+
+def _has_other_primary(node_id: str) -> bool:
+    """Whether a node that is up leads now; of a cluster that is down, its first member will."""
+    members = list_members()
+    leading = [
+        member.id for member in members if member.view is not None and member.view.primary and member.up
+    ]
+    first = [member.id for member in members[:1]]
+    return (leading or first) != [node_id]
+
+
+def _wait_until_listed(node_id: str) -> None:
+    until = time.monotonic() + LISTED_WAIT
+    rows = ManagedNode.objects.filter(node_id=node_id, role=NodeRole.VALIDATOR)
+    while not rows.exists() and time.monotonic() < until:
+        time.sleep(LOOK_INTERVAL)

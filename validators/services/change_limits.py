@@ -1,0 +1,62 @@
+"""How many changes of the membership may be asked for.
+
+Each ends an epoch, and nothing is proposed while one is decided (R35): whoever could ask without bound would
+keep the cluster from all other work.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from validators.models import FINISHED, ManagedCluster, MembershipChange
+from validators.services.cluster import ONE_ROW
+from validators.services.errors import ChangePending, TooManyChanges
+from validators.services.membership import Wish
+
+__all__ = ["hold", "refuse_flood", "refuse_rivals", "unfinished"]
+
+OPEN_MAX = 8
+"""Changes under way; they are carried out one after the other."""
+ASKED_MAX = 30
+ASKED_WITHIN = timedelta(minutes=10)
+"""One caller may ask for so many in so long, whatever becomes of them."""
+OPEN_RETRY = 10
+"""Seconds until one of those under way may be finished."""
+
+
+def hold() -> None:
+    """Nobody else asks for a change until the end of this transaction."""
+    ManagedCluster.objects.get_or_create(pk=ONE_ROW)
+    ManagedCluster.objects.select_for_update().get(pk=ONE_ROW)
+
+
+def unfinished() -> QuerySet[MembershipChange]:
+    """Changes under way."""
+    return MembershipChange.objects.exclude(state__in=FINISHED)
+
+
+def refuse_rivals(wish: Wish) -> None:
+    """Raise ChangePending while another change of the same member, or of the parameters, is under way."""
+    for other in unfinished():
+        named = {other.wish.get("node_id"), other.wish.get("replaces")} - {"", None}
+        both = wish.change == other.wish["change"] == "parameters"
+        if both or named & {wish.node_id, wish.replaces}:
+            raise ChangePending(f"change {other.pk} ({other}) is under way")
+
+
+def refuse_flood(actor: str) -> None:
+    """Raise TooManyChanges when too many are under way, or this caller asked for too many lately."""
+    if unfinished().count() >= OPEN_MAX:
+        raise TooManyChanges(f"{OPEN_MAX} changes are under way: wait until one is finished.", OPEN_RETRY)
+    now = timezone.now()
+    asked = MembershipChange.objects.filter(actor=actor, created_at__gt=now - ASKED_WITHIN)
+    times = list(asked.order_by("-id").values_list("created_at", flat=True)[:ASKED_MAX])
+    if len(times) == ASKED_MAX:
+        wait = int((times[-1] + ASKED_WITHIN - now).total_seconds()) + 1
+        minutes = int(ASKED_WITHIN.total_seconds()) // 60
+        raise TooManyChanges(
+            f"{ASKED_MAX} changes in {minutes} minutes are enough: each ends an epoch.", wait
+        )

@@ -1,0 +1,178 @@
+"""Start and stop the cluster as a whole: the only writers of what is wanted of it.
+
+Like those for nodes, these functions write a wish and return at once; the keeper makes it true (see
+validators.processes.keeper).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, QuerySet
+
+from tickets.services.errors import Unavailable
+from tickets.services.network import gateway
+from validators import quorum
+from validators.models import (
+    ClusterStatus,
+    ClusterWish,
+    DesiredState,
+    ManagedCluster,
+    ManagedNode,
+    NodePart,
+    NodeRole,
+    NodeStatus,
+)
+from validators.services.errors import ClusterBusy, ClusterSize
+
+__all__ = [
+    "CLUSTER_NODES_DEFAULT",
+    "CLUSTER_NODES_MAX",
+    "cluster_now",
+    "found_with",
+    "member_names",
+    "own_validators",
+    "reset_cluster",
+    "start_cluster",
+    "start_standing",
+    "stop_cluster",
+    "why_no_node",
+]
+
+CLUSTER_NODES_DEFAULT = 4
+CLUSTER_NODES_MAX = 30
+"""As the form of the seed's front end (spec 3.2)."""
+
+ONE_ROW = 1
+
+
+def cluster_now() -> ManagedCluster:
+    """The row; a fresh one while nobody wanted anything yet."""
+    return ManagedCluster.objects.filter(pk=ONE_ROW).first() or ManagedCluster(pk=ONE_ROW)
+
+
+def start_cluster(count: int | None = None) -> int:
+    """Want a cluster running, and return of how many: that of this data folder, whose members are started
+    anew, when it has `count` of them or nobody named a number; else one founded now, where this platform may
+    put an earlier one aside.
+
+    A stop under way is gone on with, and the start follows. Raises ClusterBusy while a start is under way,
+    ClusterSize where the cluster has another size.
+    """
+    nodes = own_validators()
+    joined = nodes.exclude(part=NodePart.JOINING).count()
+    # Who is only about to join makes it no other cluster.
+    if nodes.exists() and count in (None, len(nodes), joined):
+        start_standing()
+        return len(nodes) if count is None else count
+    if nodes.exists() and not settings.SUPERVISOR:
+        raise ClusterSize(len(nodes))
+    wanted = CLUSTER_NODES_DEFAULT if count is None else count
+    _want_start([f"node{number}" for number in range(wanted)])
+    return wanted
+
+
+def start_standing() -> None:
+    """Want the cluster of this data folder running, whoever its members are by then: it is never put aside
+    (0130). Raises ClusterBusy."""
+    _want_start([])
+
+
+def found_with(node_id: str) -> None:
+    """Want a cluster of one, where none is. Raises ClusterBusy."""
+    _want_start([node_id])
+
+
+def stop_cluster() -> None:
+    """Want every node of this platform stopped; nothing to do when all are."""
+    with transaction.atomic():
+        _locked()
+        _wish(ClusterWish.STOP)
+
+
+def why_no_node() -> str:
+    """Why no node can be asked anything right now, "" when one may be. Only where the seed's conventions
+    hold: elsewhere the gateway is asked, which waits for nodes that come back. Nodes whose own API does not
+    answer show as starting; while a quorum of them is connected, the cluster can be asked all the same."""
+    if not settings.SUPERVISOR:
+        return ""
+    statuses = set(own_validators().values_list("status", flat=True))
+    if NodeStatus.RUNNING in statuses or NodeStatus.UNRESPONSIVE in statuses:
+        return ""
+    if not statuses:
+        return "no primary: no cluster was started"
+    if NodeStatus.STARTING in statuses and _has_quorum():
+        return ""
+    if NodeStatus.STARTING in statuses or cluster_now().status == ClusterStatus.STARTING:
+        return "the cluster is still starting up"
+    return "the primary is not running: no node is"
+
+
+def _has_quorum() -> bool:
+    try:
+        members = gateway().members()
+    except Unavailable:
+        return False
+    return sum(member.connected for member in members) >= quorum.quorum(len(members))
+
+
+def member_names() -> list[str]:
+    """The validators that this platform runs, by their numbers; those that left the cluster apart."""
+    return list(own_validators().values_list("node_id", flat=True))
+
+
+def own_validators() -> QuerySet[ManagedNode]:
+    """Rows of the validators that this platform runs, those apart that left the cluster."""
+    return ManagedNode.objects.filter(role=NodeRole.VALIDATOR).exclude(part=NodePart.LEFT)
+
+
+def reset_cluster() -> None:
+    """Called when the network starts, before any process runs: what the row says is of an earlier life."""
+    wanted = own_validators().filter(desired=DesiredState.RUNNING).count()
+    with transaction.atomic():
+        row = _locked()
+        ManagedCluster.objects.filter(pk=ONE_ROW).update(
+            wish=ClusterWish.NONE,
+            handled=row.generation,
+            status=ClusterStatus.STARTING if wanted else ClusterStatus.IDLE,
+            started=0,
+            total=len(member_names()),
+            error="",
+        )
+
+
+def _want_start(names: Sequence[str]) -> None:
+    with transaction.atomic():
+        if _starts(_locked()):
+            raise ClusterBusy
+        _wish(ClusterWish.START, members=list(names))
+
+
+def _starts(row: ManagedCluster) -> bool:
+    """Whether a start is under way: wished, and not all of its nodes run yet. What the keeper has not
+    noticed yet counts as well: people see the nodes, not the keeper."""
+    if row.wish != ClusterWish.START:
+        return False
+    nodes = list(own_validators())
+    done = [node.node_id for node in nodes if _runs_as_wanted(node)]
+    others = bool(row.members) and sorted(done) != sorted(row.members)
+    return row.handled != row.generation or len(done) < len(nodes) or others
+
+
+def _runs_as_wanted(node: ManagedNode) -> bool:
+    return (
+        node.desired == DesiredState.RUNNING
+        and node.status == NodeStatus.RUNNING
+        and node.running_generation == node.generation
+    )
+
+
+def _wish(wish: ClusterWish, **changes: object) -> None:
+    ManagedCluster.objects.filter(pk=ONE_ROW).update(wish=wish, generation=F("generation") + 1, **changes)
+
+
+def _locked() -> ManagedCluster:
+    ManagedCluster.objects.get_or_create(pk=ONE_ROW)
+    return ManagedCluster.objects.select_for_update().get(pk=ONE_ROW)

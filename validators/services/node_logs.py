@@ -1,0 +1,96 @@
+"""The log of a node as the seed's supervisor tells it: its last lines, each with where it would have gone.
+
+The node itself writes the file, which is rotated (validators.node.logs); here it is only read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+
+from validators.node.layout import ClusterFolder
+
+__all__ = ["LINES_MAX", "Tail", "last_lines", "log_file"]
+
+LINES_MAX = 1_000
+READ_AT_ONCE = 65_536
+LINE_CHARACTERS_MAX = 4_096
+FRESH_BYTES_MAX = 262_144
+"""Of what was written since the last look; the rest of it is passed over."""
+
+_LEVEL = re.compile(r"\S+Z (DEBUG|INFO) ")
+"""A line with one of these is news for stdout; what is worse, and what follows it, is for stderr."""
+
+
+def log_file(node_id: str) -> Path:
+    """Where a node writes; raise ValueError for a name that is no node id."""
+    return ClusterFolder(settings.DATA).node(node_id).log / "node.log"
+
+
+def last_lines(node_id: str, count: int) -> list[str]:
+    """The newest `count` lines, oldest first, beginning with "[stdout] " or "[stderr] "."""
+    path = log_file(node_id)
+    lines: list[str] = []
+    for file in (path, path.with_name(f"{path.name}.1")):
+        if len(lines) < count:
+            lines = [*_end_of(file, count - len(lines)), *lines]
+    return [f"[{'stdout' if _LEVEL.match(line) else 'stderr'}] {line}" for line in lines]
+
+
+def _end_of(path: Path, count: int) -> list[str]:
+    """The last `count` lines of a file, read from behind."""
+    blocks: list[bytes] = []
+    try:
+        with path.open("rb") as file:
+            position = file.seek(0, os.SEEK_END)
+            found = 0
+            while position and found <= count:
+                size = min(READ_AT_ONCE, position)
+                position = file.seek(position - size)
+                blocks.append(file.read(size))
+                found += blocks[-1].count(b"\n")
+    except OSError:
+        return []
+    return list(_lines(b"".join(reversed(blocks))))[-count:]
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    for line in content.decode("utf-8", "replace").split("\n"):
+        if text := line.rstrip():
+            yield text[:LINE_CHARACTERS_MAX]
+
+
+class Tail:
+    """What a node writes from now on, look by look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inode, self._position = self._facts()
+
+    def fresh(self) -> list[str]:
+        """Whole lines written since the last look. A rotated file is begun anew."""
+        inode, size = self._facts()
+        if inode != self._inode or size < self._position:
+            self._inode, self._position = inode, 0
+        if size == self._position:
+            return []
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                content = file.read(FRESH_BYTES_MAX)
+        except OSError:
+            return []
+        whole = content[: content.rfind(b"\n") + 1]
+        self._position += len(whole) if whole else (len(content) if len(content) == FRESH_BYTES_MAX else 0)
+        return list(_lines(whole))
+
+    def _facts(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return 0, 0
+        return found.st_ino, found.st_size
