@@ -18,6 +18,9 @@ from dtvn_project.settings import *  # noqa: E402, F403
 
 # Tests make the learner's tables and rows themselves.
 DATABASES["learner"] = environment.platform_sqlite(Path(_folder) / "learner.sqlite3")  # noqa: F405
+# Files, as in the product: of a database in memory no thread waits for another's lock, it fails at once.
+for _alias, _database in DATABASES.items():  # noqa: F405
+    _database["TEST"] = {"NAME": str(Path(_folder) / f"test-{_alias}.sqlite3")}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

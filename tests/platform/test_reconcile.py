@@ -16,7 +16,7 @@ from validators.processes.folder import DataFolder
 from validators.processes.reconcile import Reconciler
 from validators.services import nodes
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # a look closes its connection
 
 HOLD = (
     "import sys; from pathlib import Path; from validators.processes.facts import SlotLock; "
