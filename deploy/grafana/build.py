@@ -211,6 +211,11 @@ NODE_BOARD = dashboard(
             (f"rate(dtvn_dropped_frames_total{{{NODE}}}[1m])", "{{peer}} {{direction}}"),
             unit="ops",
         ),
+        panel(
+            "Requests to its own API",
+            (f"sum(rate(api_requests_total{{{NODE}}}[1m]))", "a second"),
+            (f"increase(dtvn_api_unforeseen_errors_total{{{NODE}}}[10m])", "failed in ten minutes"),
+        ),
         panel("Live links", (f"dtvn_peer_connected{{{NODE}}}", "{{peer}}")),
         panel("Time until it suspects", (f"dtvn_view_timeout_seconds{{{NODE}}}", "T"), unit="s"),
         panel(

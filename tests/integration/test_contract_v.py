@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -410,6 +411,16 @@ def test_x17_metrics_tell_the_truth_about_the_api(v: Node) -> None:
     with v.socket():
         wait_until(lambda: page().value("websocket_connections") == 1, what="an open socket")
     wait_until(lambda: page().value("websocket_connections") == 0, what="no open socket")
+
+
+def test_a_line_for_each_request_without_its_query(v: Node) -> None:
+    """Section 1.8: method, URI, duration. What a query holds is nobody's business."""
+    assert v.get("/tickets/LINE-OF-ITS-OWN?api_key=a-secret").status_code == 404
+    shown = r"request method=GET path=/api/v1/tickets/LINE-OF-ITS-OWN status=404 ms=\d+\.\d"
+    wait_until(lambda: re.search(shown, v.log.read_text()), what="its line")
+    text = v.log.read_text()
+    assert "a-secret" not in text
+    assert not re.search(r"path=/health status=200", text), "asked too often to be shown"
 
 
 def test_x25_a_request_repeated_with_its_nonce_is_applied_once(v: Node) -> None:

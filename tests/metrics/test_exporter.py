@@ -171,9 +171,11 @@ def test_requests_of_the_api_are_counted_by_route_and_odd_methods_together() -> 
     figures.answered("GET", "/api/v1/tickets/{id}", 404, 0.003)
     figures.answered("BREW", "/api/v1/tickets/{id}", 405, 0.003)
     figures.sockets = 2
+    figures.faults = 3
     values = figures.values()
     assert values["api_requests_total"] == {
         ("GET", "/api/v1/tickets/{id}", "404"): 1,
         ("other", "/api/v1/tickets/{id}", "405"): 1,
     }
     assert values["websocket_connections"] == 2
+    assert values["dtvn_api_unforeseen_errors_total"] == 3

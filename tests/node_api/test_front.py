@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tickets.services import Unavailable
+from validators.node.api_channel import Answered
 from validators.node.options import ApiOptions
-from validators.node_api.front import Front, key_fits
+from validators.node_api.answers import Problem
+from validators.node_api.app import _route
+from validators.node_api.front import PATH_MAX, Front, key_fits
 from validators.node_api.origins import allowed_origin
 
 
@@ -59,15 +66,19 @@ def test_what_no_route_answered_is_counted_under_the_route_of_its_path(
     method: str, path: str, key: str, told: tuple[str, str, int]
 ) -> None:
     routes = [Route("/api/v1/tickets/{id}", lambda http: Response(), methods=["GET"])]
-    counted: list[tuple[str, str, int]] = []
-    front = Front(
-        Starlette(routes=routes),
-        ApiOptions(port=0, key="right"),
-        "",
-        lambda method, endpoint, status, seconds: counted.append((method, endpoint, status)),
-        routes,
-    )
-    scope = {"type": "http", "method": method, "path": path, "headers": [(b"x-api-key", key.encode())]}
+    answered, status = ask(routes, method, path, key)
+    assert (answered.method, answered.endpoint, answered.status) == told
+    assert (answered.path, answered.unforeseen) == (path, False)
+    assert status == told[2]
+
+
+def ask(routes: list[Route], method: str, path: str, key: str = "right") -> tuple[Answered, int]:
+    """What the front told of one request, and the status that its client got; 0: it got nothing."""
+    counted: list[Answered] = []
+    front = Front(Starlette(routes=routes), ApiOptions(port=0, key="right"), "", counted.append, routes)
+    plain, _, query = path.partition("?")
+    scope = {"type": "http", "method": method, "path": unquote(plain), "raw_path": plain.encode()}
+    scope |= {"headers": [(b"x-api-key", key.encode())], "query_string": query.encode(), "root_path": ""}
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -76,9 +87,44 @@ def test_what_no_route_answered_is_counted_under_the_route_of_its_path(
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    asyncio.run(front(scope | {"query_string": b"", "root_path": ""}, receive, send))
-    assert counted == [told]
-    assert sent[0]["status"] == told[2]
+    with suppress(ValueError):
+        asyncio.run(front(scope, receive, send))
+    [told] = counted
+    return told, next((message["status"] for message in sent if "status" in message), 0)
+
+
+def test_a_path_is_told_as_it_came_without_its_query() -> None:
+    routes = [Route("/api/v1/tickets/{id}", lambda http: Response(), methods=["GET"])]
+    told, _ = ask(routes, "GET", "/api/v1/tickets/a%0Ab?api_key=right&x")
+    assert told.path == "/api/v1/tickets/a%0Ab"
+    told, _ = ask(routes, "GET", "/" + "x" * 100_000)
+    assert len(told.path) == PATH_MAX
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "unforeseen"),
+    [
+        (ValueError("a bug"), 503, True),
+        (Problem(503, "starting", "The node is starting."), 503, False),
+        (Unavailable("not now"), 503, False),
+    ],
+)
+def test_only_what_nobody_foresaw_is_told_as_a_fault(
+    error: Exception, status: int, *, unforeseen: bool
+) -> None:
+    async def fail(http: Request) -> Response:
+        raise error
+
+    told, seen = ask([_route("/api/v1/stats", fail, "GET")], "GET", "/api/v1/stats")
+    assert (told.status, told.unforeseen, seen) == (status, unforeseen, status)
+
+
+def test_an_error_outside_every_route_of_ours_is_a_fault_too() -> None:
+    async def fail(http: Request) -> Response:
+        raise ValueError("a bug")
+
+    told, status = ask([Route("/css", fail)], "GET", "/css")
+    assert (told.unforeseen, told.status, status) == (True, 500, 500)
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,13 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 
     method: str
     endpoint: str
+    """The route's pattern."""
     status: int
     seconds: float
+    path: str = ""
+    """As it was asked for, without the query, cut to a length."""
+    unforeseen: bool = False
+    """Answered, or not, after an error that nobody foresaw."""
 
 
 class Counted(msgspec.Struct, frozen=True, tag="counted"):

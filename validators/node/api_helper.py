@@ -25,6 +25,7 @@ from validators.node.api_channel import Channel, Counted, Setup, Status, Stop
 from validators.node.metrics import ApiFigures
 from validators.node.metrics.exporter import shown_host
 from validators.node.options import ApiOptions, StartError
+from validators.node.request_log import RequestLog
 from validators.node.watcher import line
 
 __all__ = ["ApiHelper"]
@@ -51,6 +52,7 @@ class ApiHelper:
         self.figures = ApiFigures()
         self._setup = setup
         self._logger = logger
+        self._requests = RequestLog(logger)
         self._listener: socket.socket | None = None
         self.trouble = ""
         """Why it does not listen, in one line; "" while it does."""
@@ -175,7 +177,10 @@ class ApiHelper:
             if isinstance(message, Counted):
                 for item in message.answered:
                     self.figures.answered(item.method, item.endpoint, item.status, item.seconds)
+                    self.figures.faults += item.unforeseen
+                self._requests.answered(message.answered)
                 self.figures.sockets = message.sockets
+        self._requests.flush()
         self.figures.sockets = 0
         with self._lock:
             self._channel = None

@@ -14,11 +14,13 @@ from starlette.responses import Response
 from tickets.services import TicketError
 from validators.services.errors import ServiceError
 
-__all__ = ["Problem", "bare", "failure", "problem_of", "success"]
+__all__ = ["UNFORESEEN", "Problem", "bare", "failure", "problem_of", "success"]
 
 logger = logging.getLogger("dtvn.node_api")
 
 SEQUENCE_HEADER = "X-DTVN-Sequence"
+UNFORESEEN = "internal_error"
+"""Code of an answer to what is a fault in this program; counted apart."""
 RETRY_AFTER = {503: "1", 504: "1"}
 """Seconds: both go over by themselves."""
 
@@ -85,4 +87,4 @@ def problem_of(error: Exception) -> Problem:
             logger.warning("the ledger did not answer: %s", error)
             return Problem(503, "database_busy", "The ledger is busy; ask again.")
     logger.error("an answer failed", exc_info=error)
-    return Problem(503, "internal_error", "The node failed to answer; its log says why.")
+    return Problem(503, UNFORESEEN, "The node failed to answer; its log says why.")

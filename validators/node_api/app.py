@@ -14,8 +14,8 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from validators.node_api.answers import Problem, failure, problem_of
-from validators.node_api.front import PATTERN, Front
+from validators.node_api.answers import UNFORESEEN, Problem, failure, problem_of
+from validators.node_api.front import FAULT, PATTERN, Front
 from validators.node_api.reads import Reads
 from validators.node_api.service import Service, origins
 from validators.node_api.sockets import Feed
@@ -70,7 +70,9 @@ def _route(pattern: str, handler: Handler, *methods: str) -> Route:
         try:
             return await handler(http)
         except Exception as error:  # noqa: BLE001 - described, and logged where unforeseen
-            return failure(problem_of(error))
+            problem = problem_of(error)
+            http.scope[FAULT] = problem.code == UNFORESEEN
+            return failure(problem)
 
     return Route(pattern, answer, methods=list(methods))
 

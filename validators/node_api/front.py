@@ -14,14 +14,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from validators.node.api_channel import Answered
 from validators.node.options import ApiOptions
 from validators.node_api.answers import Problem, failure
 from validators.node_api.origins import allowed_origin
 
-__all__ = ["PATTERN", "Front", "key_fits"]
+__all__ = ["FAULT", "PATTERN", "Front", "key_fits"]
 
 PATTERN = "dtvn.pattern"
 """Where in the scope a route writes its pattern, so that a request is counted under it."""
+FAULT = "dtvn.fault"
+"""Where it writes that an error was met that nobody foresaw."""
 OTHER = "other"
 """Endpoint of requests to paths of no route."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -31,19 +34,20 @@ CORS = {
     "Access-Control-Allow-Headers": "Content-Type, Authorization, X-API-Key",
 }
 
-Answered = Callable[[str, str, int, float], None]
+PATH_MAX = 256
+"""Characters of a path that are told; the node shows fewer."""
 
 
 class Front:
-    """`answered(method, endpoint, status, seconds)` is told of every HTTP request; `routes` name the endpoint
-    of those that none of them handled."""
+    """`answered` is told of every HTTP request; `routes` name the endpoint of those that none of them
+    handled."""
 
     def __init__(
         self,
         app: ASGIApp,
         options: ApiOptions,
         origins: str,
-        answered: Answered,
+        answered: Callable[[Answered], None],
         routes: Sequence[BaseRoute] = (),
     ) -> None:
         self._app = app
@@ -74,10 +78,15 @@ class Front:
 
         try:
             await (self._refuse(scope) or self._app)(scope, receive, sent)
+        except Exception:
+            scope[FAULT] = True
+            raise
         finally:
-            seconds = time.perf_counter() - began
             endpoint = scope.get(PATTERN) or self._pattern(scope["path"])
-            self._answered(scope["method"], endpoint, status or 499, seconds)
+            seconds = time.perf_counter() - began
+            fault = bool(scope.get(FAULT))
+            told = Answered(scope["method"], endpoint, status or 499, seconds, _path_of(scope), fault)
+            self._answered(told)
 
     def _pattern(self, path: str) -> str:
         """Whose path it is, where no route was reached: refused before, or with another method."""
@@ -107,6 +116,12 @@ class Front:
         if self._options.closed and not key_fits(headers, self._options.key):
             return failure(Problem(401, "unauthorized", "Invalid or missing API key"))
         return None
+
+
+def _path_of(scope: Scope) -> str:
+    """As it came, so that nothing in it can look like something else; the query is no part of it."""
+    raw = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+    return str(raw[:PATH_MAX].decode("latin-1"))
 
 
 def key_fits(headers: Headers, key: str) -> bool:

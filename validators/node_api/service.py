@@ -101,9 +101,9 @@ class Service:
 
     # --- counting -------------------------------------------------------------------------------
 
-    def answered(self, method: str, endpoint: str, status: int, seconds: float) -> None:
+    def answered(self, told: Answered) -> None:
         """See Front."""
-        self._answered.append(Answered(method, endpoint, status, seconds))
+        self._answered.append(told)
         self.news.set()
 
     def take_answered(self) -> tuple[Answered, ...]:

@@ -23,6 +23,8 @@ class ApiFigures:
         self._latency: dict[tuple[str, str], Histogram] = {}
         self.sockets = 0
         """Open WebSockets."""
+        self.faults = 0
+        """Requests that met an error that nobody foresaw."""
 
     def answered(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """A request to the route `endpoint` (for example `/api/v1/tickets/{id}`) was answered."""
@@ -38,4 +40,5 @@ class ApiFigures:
                 "api_requests_total": dict(self._requests),
                 "api_latency_seconds": {labels: found.copy() for labels, found in self._latency.items()},
                 "websocket_connections": self.sockets,
+                "dtvn_api_unforeseen_errors_total": self.faults,
             }

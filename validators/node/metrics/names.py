@@ -113,6 +113,10 @@ OPERATORS: tuple[Metric, ...] = (
     ),
     _counter("dtvn_pauses_total", "Times this process found that it had been stopped for a while."),
     _counter("dtvn_rebuilds_total", "Times the core was rebuilt from the ledger after a lost turn."),
+    _counter(
+        "dtvn_api_unforeseen_errors_total",
+        "Requests to this node's own API that failed in a way that nobody foresaw.",
+    ),
     _counter("dtvn_notes_total", "Other events of the core, by kind.", "kind"),
     _gauge("dtvn_disk_free_bytes", "Free space where the node's folder is."),
     _gauge("dtvn_disk_size_bytes", "Size of the file system where the node's folder is."),

@@ -1,0 +1,66 @@
+"""A line for each request to a node's API: what it shows, what it never shows, and how many there are."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from validators.node.api_channel import Answered
+from validators.node.request_log import LINES_MAX, RequestLog
+
+LOGGER = logging.getLogger("test.requests")
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(caplog: pytest.LogCaptureFixture) -> Clock:
+    caplog.set_level(logging.INFO, LOGGER.name)
+    return Clock()
+
+
+def asked(path: str = "/api/v1/stats", *, endpoint: str = "/api/v1/stats", status: int = 200) -> Answered:
+    return Answered("GET", endpoint, status, 0.01234, path)
+
+
+def test_a_line_names_method_path_status_and_duration(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    RequestLog(LOGGER, clock).answered([asked()])
+    assert caplog.messages == ["request method=GET path=/api/v1/stats status=200 ms=12.3"]
+
+
+def test_a_path_can_neither_begin_a_line_of_its_own_nor_fill_the_log(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = RequestLog(LOGGER, clock)
+    log.answered([asked("/a\nERROR b"), asked("/" + "x" * 100_000)])
+    assert caplog.messages[0].split(" ", 3)[2] == 'path="/a\\nERROR'
+    assert len(caplog.messages[1]) < 300
+
+
+def test_who_only_asks_whether_it_lives_has_a_line_when_it_does_not(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    healthy = asked("/health", endpoint="/health")
+    RequestLog(LOGGER, clock).answered([healthy, asked("/health", endpoint="/health", status=503)])
+    assert ["status=503" in text for text in caplog.messages] == [True]
+
+
+def test_beyond_so_many_a_second_requests_are_counted_in_one_line(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = RequestLog(LOGGER, clock)
+    for _ in range(10):
+        log.answered([asked()] * LINES_MAX)
+    assert len(caplog.messages) == LINES_MAX
+    clock.now += 1.0
+    log.answered([asked()])
+    assert caplog.messages[LINES_MAX] == f"requests_left_out count={9 * LINES_MAX}"
+    assert caplog.messages[LINES_MAX + 1].startswith("request method=GET")
+    log.flush()
+    assert len(caplog.messages) == LINES_MAX + 2, "nothing was left out since"
