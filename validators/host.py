@@ -174,6 +174,18 @@ class Host:
             raise TurnLost("this host lost a turn before")
         self._write_rows()
 
+    def stand_by(self) -> None:
+        """While nothing can be made durable (R8), after the turn was lost: what comes is dropped, but who
+        asks how this node is hears it."""
+        for item in self.transport.receive(INBOUND_MAX):
+            try:
+                header = self.door.peek(item)
+            except PeerError:
+                continue
+            if isinstance(header.message, m.Query):
+                self._questions.put(header.peer, header.message)
+        self._answer_queries()
+
     # --- one step each ---------------------------------------------------------------------------
 
     def _take(self, item: Inbound, now: Now, effects: Effects) -> None:
@@ -268,7 +280,7 @@ class Host:
         raise TurnLost("a snapshot was installed") from Installed(install.checkpoint.sequence)
 
     def _answer_queries(self) -> None:
-        """After the turn is durable: nobody hears of what could still be lost (R8)."""
+        """After the turn is durable, or without one: nobody hears of what could still be lost (R8)."""
         for peer, query in self._questions.take():
             answer = self.handovers.answer if query.what == HANDOVERS else self.answer_query
             self.transport.answer(peer, self.signer.link(answer(query)))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.node.running import Running, commits, until_commits
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
+from validators.node import follower
 from validators.node.build import Node, build_node
 from validators.node.follower import Follower
 from validators.node.layout import ClusterFolder
 from validators.node.logs import node_logger
 from validators.node.options import NodeOptions
+from validators.node.process import DISK_FULL
 from validators.node.provision import create_demo_cluster
 from validators.node.run import EXIT_FAILED, EXIT_FENCED, EXIT_STOPPED, run_node
 from validators.ports import JournalError, JournalFenced, JournalFull
@@ -50,6 +54,27 @@ def test_r8_on_a_full_disk_it_stops_voting_loudly_and_resumes_by_itself(
     assert any(message.startswith("rebuilt") for message in messages)
 
 
+def test_r8_on_a_full_disk_it_still_says_how_it_is_and_tells_nothing_that_could_be_lost(
+    running: Running,
+) -> None:
+    """Whoever asked waited for nothing: every question was dropped, that for the status too."""
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        running.breaks = JournalFull("No space left on device.")
+        assert commits(gateway, wait=0.5) == "outcome_unknown"
+        wait_until(lambda: gateway.members()[0].status.get("state") == "disk_full", what="it says so itself")
+        status = gateway.members()[0].status
+        assert (status["voting"], status["sequence"]) == (False, running.node.executed)
+        assert status["voting_reason"].startswith("its disk is full")
+        stats = gateway.query(0, "stats").result(PATIENCE)
+        assert (stats.code, msgspec.json.decode(stats.text)["sequence"]) == ("", running.node.executed)
+        for what, arguments in (("ticket", ("T",)), ("alive", ()), ("consensus", ()), ("addresses", ("",))):
+            assert gateway.query(0, what, arguments).result(PATIENCE).code == DISK_FULL, what
+        running.breaks = None
+        until_commits(gateway)
+        assert gateway.query(0, "consensus").result(PATIENCE).code == ""
+
+
 def test_r8_any_other_failed_write_ends_the_process(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -69,6 +94,10 @@ def test_r10_a_fenced_process_ends_without_sending(running: Running) -> None:
         assert commits(gateway, wait=0.5) == "outcome_unknown"
         wait_until(lambda: running.code is not None, what="the loop ends")
     assert running.code == EXIT_FENCED
+
+
+def no_room(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def raise_in_steps(node: Node, error: Exception, times: int) -> Callable[[], int]:
@@ -146,7 +175,9 @@ def test_a_node_that_cannot_start_says_why_in_one_line(
         handler.close()
 
 
-def test_the_key_of_nobody_follows_and_has_no_vote(tmp_path: Path) -> None:
+def test_the_key_of_nobody_follows_and_has_no_vote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     create_demo_cluster(tmp_path / "a", nodes=1, host="127.0.0.1", ports=[1])
     create_demo_cluster(tmp_path / "b", nodes=1, host="127.0.0.1", ports=[1])
     ours, theirs = ClusterFolder(tmp_path / "a").node("node0"), ClusterFolder(tmp_path / "b").node("node0")
@@ -156,6 +187,9 @@ def test_the_key_of_nobody_follows_and_has_no_vote(tmp_path: Path) -> None:
     try:
         assert isinstance(made, Follower)
         assert made.brief()["voting"] is False
+        monkeypatch.setattr(follower, "write_private", no_room)
+        made.publish()
+        assert "word_not_written" in caplog.text, "a word for others that could not be written ends nothing"
     finally:
         made.close()
     for handler in list(logger.handlers):

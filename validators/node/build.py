@@ -39,6 +39,7 @@ from validators.node.keys import VotedStamp
 from validators.node.layout import NodeFolder
 from validators.node.metrics import Exporter, Figures, MeteredTransport
 from validators.node.options import NodeOptions, StartError, read_genesis
+from validators.node.process import DISK_FULL
 from validators.node.transport import ZmqTransport
 from validators.node.watcher import NodeWatcher, line
 from validators.wire import Door, FrameSigner
@@ -196,7 +197,7 @@ class Node:
     def state(self) -> str:
         """voting, following or disk_full."""
         if self.disk_full:
-            return "disk_full"
+            return DISK_FULL
         return "voting" if self.core.voting else "following"
 
     def storage_stats(self) -> dict[str, int]:

@@ -27,6 +27,7 @@ from validators.node.keys import peer_id
 from validators.node.layout import NodeFolder
 from validators.node.learner_transport import LearnerTransport
 from validators.node.learning import build_learner_host
+from validators.node.process import DISK_FULL
 from validators.node.watcher import NodeWatcher, line
 from validators.wire import ED25519
 
@@ -119,7 +120,7 @@ class Follower:
         """The heartbeat's status."""
         return {
             "node_id": self.folder.id,
-            "state": "disk_full" if self.disk_full else "learning",
+            "state": DISK_FULL if self.disk_full else "learning",
             "voting": False,
             "epoch": self.membership.epoch,
             "view": self.core.view,
@@ -136,7 +137,7 @@ class Follower:
         """Show the API how the node is now; leave a fresh word of life in its folder now and then."""
         if self._api is not None:
             self._api.publish(self._shown())
-        if time.monotonic_ns() - self._said_at >= WORD_EVERY_NS:
+        if not self.disk_full and time.monotonic_ns() - self._said_at >= WORD_EVERY_NS:
             self._say_word()
 
     def refresh(self) -> None:
@@ -146,7 +147,10 @@ class Follower:
         self._said_at = time.monotonic_ns()
         self._said_of = self.executed
         word = word_of_life(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
-        write_private(self.folder.word, canonical.encode(word), replace=True)
+        try:
+            write_private(self.folder.word, canonical.encode(word), replace=True)
+        except OSError as error:  # a disk without room: whether that ends it is the ledger's to say (R8)
+            self.logger.warning("%s", line("word_not_written", {"reason": str(error)}))
 
     def _shown(self) -> dict[str, Any]:
         """As inspect.shown: a node that leads nothing and listens nowhere."""

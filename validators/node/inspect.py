@@ -13,7 +13,8 @@
 | proof  | event, ticket             | StateProof: the ticket in a checkpoint's state, proved (R18)   |
 | handovers | the first epoch        | what proves the ends of epochs (answered by the host)          |
 
-A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`.
+A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`,
+`disk_full` (then only what WITHOUT_ROOM names is answered).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from validators.consensus.messages import Answer, Query
 from validators.node import attest
 from validators.node.keys import peer_id
 from validators.node.multiaddr import format_multiaddr
+from validators.node.process import DISK_FULL
 from validators.node.watcher import line
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ __all__ = ["DEFAULT_EVENT", "Inspector", "StateProof"]
 
 DEFAULT_EVENT = "default"
 ARGUMENT_MAX = 256
+WITHOUT_ROOM = frozenset({"status", "stats", "peers", "proof", "receipt", "evidence"})
+"""Answered while the disk is full too (R8): what is durable, what proves itself, and how the node is. Its
+core and its application have lost a turn, and tell nothing."""
 
 
 class StateProof(msgspec.Struct, frozen=True):
@@ -78,6 +83,8 @@ class Inspector:
             return Answer(number=query.number, code="unknown_query", text="")
         if any(len(argument) > ARGUMENT_MAX for argument in query.arguments):
             return Answer(number=query.number, code="bad_arguments", text="")
+        if self._node.disk_full and query.what not in WITHOUT_ROOM:
+            return Answer(number=query.number, code=DISK_FULL, text="")
         try:
             code, value = question(query.arguments)
             text = "" if code else msgspec.json.encode(value).decode()

@@ -25,6 +25,7 @@ from validators.node.layout import ClusterFolder
 from validators.node.learner_transport import LearnerTransport
 from validators.node.learning import build_learner_host
 from validators.node.options import StartError, read_genesis
+from validators.node.process import DISK_FULL
 from validators.node.watcher import NodeWatcher, line
 from validators.ports import Watcher
 
@@ -95,7 +96,7 @@ class LearnerProcess:
         """The heartbeat's status."""
         return {
             "node_id": LEARNER_SCHEMA,
-            "state": "disk_full" if self.disk_full else "following",
+            "state": DISK_FULL if self.disk_full else "following",
             "voting": False,
             "view": self.core.view,
             "sequence": self.executed,

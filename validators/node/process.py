@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import Any, Protocol
 
-from validators.consensus.verified import Inbound
 from validators.host import Host
 from validators.ledger import Ledger
 
-__all__ = ["Links", "Process"]
+__all__ = ["DISK_FULL", "Links", "Process"]
+
+DISK_FULL = "disk_full"
+"""The state that a process says it is in while its disk has no room (R8), and its code for questions that it
+cannot answer then."""
 
 
 class Links(Protocol):
@@ -18,9 +20,6 @@ class Links(Protocol):
 
     def wait(self, timeout_ns: int) -> None:
         """Return when a frame waits or a connection changed, after `timeout_ns` at the latest."""
-
-    def receive(self, limit: int) -> Sequence[Inbound]:
-        """At most `limit` waiting frames."""
 
 
 class Process(Protocol):

@@ -306,7 +306,8 @@ class Loop:
             self._process.logger.warning("%s", line("rebuilt", {"sequence": self._process.executed}))
 
     def _wait_for_room(self, cause: JournalFull) -> None:
-        """Say loudly that the disk is full, go on beating, and return when it is not (R8)."""
+        """Say loudly that the disk is full, to whoever asks as well, go on beating, and return when it is not
+        (R8)."""
         process = self._process
         process.disk_full = True
         process.logger.critical("%s", line("disk_full", {"reason": str(cause)}))
@@ -321,7 +322,7 @@ class Loop:
                 if process.ledger.takes_writes():
                     break
             process.links.wait(LOOK_NS)
-            process.links.receive(INBOUND_MAX)
+            process.host.stand_by()
         process.disk_full = False
 
     def _failed(self, error: Exception) -> int:
