@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from validators.node.logs import BEGUN, begin_log
 from validators.services import node_logs
 from validators.services.node_logs import Tail, last_lines, log_file
 
@@ -45,6 +46,30 @@ def test_the_newest_lines_are_read_from_behind_and_through_a_rotation(
     told = last_lines("node0", 25)
     assert [int(text.rsplit(" ", 1)[1]) for text in told] == list(range(35, 60))
     assert last_lines("node0", 3) == told[-3:]
+
+
+def test_never_more_than_asked_for_of_a_log_of_any_length(log: Path) -> None:
+    log.write_text("".join(map(line, range(3_000))))
+    assert [text.rsplit(" ", 1)[1] for text in last_lines("node0", 1_000)] == [
+        str(number) for number in range(2_000, 3_000)
+    ]
+
+
+def test_a_start_that_was_asked_for_begins_it_anew(log: Path) -> None:
+    begun = f"2026-11-20T10:00:01.000Z INFO     {BEGUN}\n"
+    log.write_text(line(1) + begun + line(2) + begun + line(3))
+    assert last_lines("node0", 10) == [f"[stdout] {begun.strip()}", f"[stdout] {line(3).strip()}"]
+    assert last_lines("node0", 1) == [f"[stdout] {line(3).strip()}"]
+    log.rename(log.with_name("node.log.1"))
+    log.write_text(line(4) + line(5))
+    assert len(last_lines("node0", 10)) == 4, "through a rotation"
+
+
+def test_the_line_that_begins_a_log_is_the_one_that_is_looked_for(log: Path) -> None:
+    log.write_text(line(1))
+    begin_log(log.parent.parent)
+    (told,) = last_lines("node0", 10)
+    assert told.endswith(BEGUN)
 
 
 def test_a_tail_tells_each_whole_line_once(log: Path) -> None:

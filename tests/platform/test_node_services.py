@@ -1,6 +1,7 @@
 """Starting and stopping nodes is writing a wish; only these services write it."""
 
 import pytest
+from django.db.models import F
 
 from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.services import nodes
@@ -24,12 +25,13 @@ def test_members_and_the_learner_are_registered_in_order() -> None:
 
 def test_registering_again_keeps_what_people_wanted_and_forgets_old_processes() -> None:
     nodes.stop_node("node1")
-    ManagedNode.objects.update(pid=1, status=NodeStatus.RUNNING, start_token="old")
+    ManagedNode.objects.update(
+        pid=1, status=NodeStatus.RUNNING, start_token="old", running_generation=F("generation")
+    )
     nodes.register_nodes(["node0", "node1"])
     assert ManagedNode.objects.get(pk="node1").desired == DesiredState.STOPPED
-    assert set(ManagedNode.objects.values_list("pid", "status", "start_token")) == {
-        (None, NodeStatus.STOPPED, "")
-    }
+    forgotten = ManagedNode.objects.values_list("pid", "status", "start_token", "running_generation")
+    assert set(forgotten) == {(None, NodeStatus.STOPPED, "", None)}
 
 
 def test_only_the_nodes_that_this_platform_runs_are_registered() -> None:

@@ -14,10 +14,12 @@ from validators.node.layout import NodeFolder, make_private
 from validators.node.options import StartError
 from validators.node.settings import Settings
 
-__all__ = ["JsonLines", "log_as_told", "node_logger"]
+__all__ = ["BEGUN", "JsonLines", "begin_log", "log_as_told", "node_logger"]
 
 FILE_BYTES_MAX = 10 * 1024 * 1024
 FILES_KEPT = 5
+BEGUN = "begun"
+"""The line from which a platform shows a node's log: somebody asked for this start."""
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -49,6 +51,11 @@ def node_logger(node_directory: Path) -> logging.Logger:
     handler.setFormatter(formatter)
     logger.addHandler(handler)
     return logger
+
+
+def begin_log(node_directory: Path) -> None:
+    """Say that what follows is of a start that somebody asked for."""
+    node_logger(node_directory).info(BEGUN)
 
 
 class JsonLines(logging.Formatter):

@@ -9,7 +9,8 @@ from typing import Any
 from django.conf import settings
 from setproctitle import setproctitle
 
-from validators.models import DesiredState, ManagedNode
+from validators.models import DesiredState, ManagedNode, NodeRole
+from validators.node.logs import begin_log
 from validators.node.run import EXIT_FAILED
 from validators.processes import parent
 from validators.processes.facts import SlotLock
@@ -45,6 +46,9 @@ def occupy_slot(node_id: str, token: str, run: Run) -> str:
     parent.signal_at_parents_death(signal.SIGTERM)
     code, exit_reason = EXIT_FAILED, "ended without a reason"
     try:
+        if node.role == NodeRole.VALIDATOR and node.running_generation != node.generation:
+            # Asked for, so its log is shown from here (spec 3.2); after an end by itself it goes on.
+            begin_log(folder.nodes / node_id)
         code = run(lease.should_stop, lease.beat)
         exit_reason = "" if lease.should_stop() else f"ended with code {code}: {loud.last}".rstrip(": ")
     except Exception as error:

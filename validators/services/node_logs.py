@@ -1,6 +1,8 @@
 """The log of a node as the seed's supervisor tells it: its last lines, each with where it would have gone.
 
-The node itself writes the file, which is rotated (validators.node.logs); here it is only read.
+A start that somebody asked for begins it anew (spec 3.2); one after a crash does not, so that what came
+before can be seen. The node itself writes the file, which is rotated (validators.node.logs) and keeps all;
+here it is only read.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 from django.conf import settings
 
 from validators.node.layout import ClusterFolder
+from validators.node.logs import BEGUN
 
 __all__ = ["LINES_MAX", "Tail", "last_lines", "log_file"]
 
@@ -24,6 +27,7 @@ FRESH_BYTES_MAX = 262_144
 
 _LEVEL = re.compile(r"\S+Z (DEBUG|INFO) ")
 """A line with one of these is news for stdout; what is worse, and what follows it, is for stderr."""
+_BEGUN = re.compile(rf"\S+Z INFO +{BEGUN}")
 
 
 def log_file(node_id: str) -> Path:
@@ -32,12 +36,14 @@ def log_file(node_id: str) -> Path:
 
 
 def last_lines(node_id: str, count: int) -> list[str]:
-    """The newest `count` lines, oldest first, beginning with "[stdout] " or "[stderr] "."""
+    """The newest `count` lines since its start, oldest first, beginning with "[stdout] " or "[stderr] "."""
     path = log_file(node_id)
     lines: list[str] = []
     for file in (path, path.with_name(f"{path.name}.1")):
         if len(lines) < count:
             lines = [*_end_of(file, count - len(lines)), *lines]
+    begun = (place for place in reversed(range(len(lines))) if _BEGUN.fullmatch(lines[place]))
+    lines = lines[next(begun, 0) :]
     return [f"[{'stdout' if _LEVEL.match(line) else 'stderr'}] {line}" for line in lines]
 
 

@@ -39,6 +39,7 @@ def register_nodes(
             error="",
             start_token="",
             claimed_token="",
+            running_generation=None,
             exit_reason="",
             pid=None,
             heartbeat_at=None,

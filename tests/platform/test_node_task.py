@@ -1,0 +1,65 @@
+"""A slot of a worker that is a node: whose log begins anew, and whose goes on (spec 3.2)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from validators.models import ManagedNode
+from validators.node.logs import BEGUN, node_logger
+from validators.processes import node_task, parent
+from validators.processes.folder import DataFolder
+from validators.services import nodes
+from validators.services.node_logs import last_lines
+
+pytestmark = pytest.mark.django_db(transaction=True)  # the lease's threads have connections of their own
+
+
+@pytest.fixture
+def slot(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[DataFolder]:
+    """What a slot does to its process, this test's process is spared."""
+    settings.DATA = tmp_path
+    folder = DataFolder(tmp_path)
+    folder.create()
+    monkeypatch.setattr(node_task, "setproctitle", lambda title: None)
+    monkeypatch.setattr(node_task, "name_log_lines", lambda node_id: None)
+    monkeypatch.setattr(parent, "now_busy", lambda: None)
+    monkeypatch.setattr(parent, "signal_at_parents_death", lambda number: None)
+    root = logging.getLogger()
+    before = root.handlers[:]
+    nodes.register_nodes(["node0"])
+    yield folder
+    root.handlers[:] = before
+
+
+def one_life(folder: DataFolder, said: str) -> None:
+    """A worker takes the start request up, and the node says something and ends."""
+    ManagedNode.objects.update(start_token="token")
+    node_directory = folder.nodes / "node0"
+
+    def run(should_stop: object, beat: object) -> int:
+        node_logger(node_directory).info(said)
+        return 1
+
+    assert "ended with code 1" in node_task.occupy_slot("node0", "token", run)
+
+
+def words() -> list[str]:
+    return [line.rsplit(" ", 1)[1] for line in last_lines("node0", 100)]
+
+
+def test_a_log_goes_on_after_a_crash_and_begins_anew_when_somebody_asks(slot: DataFolder) -> None:
+    one_life(slot, "first")
+    assert words() == [BEGUN, "first"]
+    one_life(slot, "second")
+    assert words() == [BEGUN, "first", "second"], "what it said before it ended is still there"
+    nodes.restart_node("node0")
+    one_life(slot, "third")
+    assert words() == [BEGUN, "third"]
+    nodes.register_nodes(["node0"])
+    one_life(slot, "fourth")
+    assert words() == [BEGUN, "fourth"], "another life of the platform"
