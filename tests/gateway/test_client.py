@@ -38,8 +38,7 @@ def test_r14_with_nobody_there_a_call_is_refused_with_nothing_sent(lonely: Gatew
 
 def test_a_question_to_a_member_that_is_not_there_ends_at_once(lonely: Gateway) -> None:
     assert lonely.query(2, "status").result(PATIENCE).code == "down"
-    with pytest.raises(ValueError, match="index 4"):
-        lonely.query(4, "status")
+    assert lonely.query(4, "status").result(PATIENCE).code == "down", "another epoch had more members"
 
 
 def test_members_are_seen_as_not_connected(lonely: Gateway) -> None:
@@ -60,6 +59,7 @@ def test_calls_under_way_are_bounded(lonely: Gateway, monkeypatch: pytest.Monkey
         lonely.submit([operation()])
     with pytest.raises(Overloaded):
         lonely.submit([operation()])
+    assert lonely.query(0, "status").result(PATIENCE).code == "down", "people can still look"
 
 
 def test_calls_from_many_threads_all_end(lonely: Gateway) -> None:
@@ -85,6 +85,7 @@ def test_closing_ends_what_is_under_way_and_refuses_what_comes_after(lonely: Gat
     assert error is None or isinstance(error, GatewayClosed)
     with pytest.raises(GatewayClosed):
         lonely.submit([operation()])
+    assert lonely.query(0, "status").result(PATIENCE).code == "down"
     lonely.close()
 
 

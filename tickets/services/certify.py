@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from concurrent.futures import CancelledError
 from typing import Any
 
 import msgspec
@@ -34,8 +33,7 @@ from tickets.services.errors import InvalidRequest, Refused, TicketError
 from tickets.services.network import gateway
 from validators import canonical, genesis, quorum
 from validators.consensus.messages import KIND_OF, Receipt
-from validators.gateway.collector import Overloaded
-from validators.gateway.face import GatewayClosed, GatewayFace
+from validators.gateway.face import GatewayFace
 from validators.ledger import read
 from validators.ledger.proofs import (
     EntryProof,
@@ -183,19 +181,14 @@ def _receipts(found: EntryProof, network: GatewayFace, chain: Chain) -> tuple[tu
         return ()
     members = chain.epochs[epoch].members
     count = len(members)
-    asked: list[tuple[int, Any]] = []
-    try:
-        for member in range(count):
-            arguments = (str(found.entry.sequence),)
-            asked.append((member, network.query(member, "receipt", arguments, wait=RECEIPT_WAIT)))
-    except (Overloaded, GatewayClosed) as error:
-        raise NotProvable(*NOT_YET) from error
+    arguments = (str(found.entry.sequence),)
+    asked = [network.query(member, "receipt", arguments, wait=RECEIPT_WAIT) for member in range(count)]
     until = time.monotonic() + RECEIPT_WAIT + 1
     good: list[tuple[int, bytes]] = []
-    for member, future in asked:
+    for member, future in enumerate(asked):
         try:
             answered = future.result(max(0.0, until - time.monotonic()))
-        except (TimeoutError, CancelledError, Overloaded, GatewayClosed):
+        except TimeoutError:
             continue
         signature = b"" if answered.code else _signature(answered.text)
         body = canonical.encode(Receipt(epoch, member, found.entry.sequence, found.entry_hash))

@@ -51,6 +51,8 @@ VALID_AFTER_WAIT = 5.0
 """Seconds for which an operation stays valid after its caller stopped waiting (R14)."""
 
 CLOSE_TIMEOUT = 5.0
+NOBODY = Answered(0, "down", "")
+"""The answer of a member that is not connected; of each of them when the gateway is closed."""
 
 SWITCH_WAIT = 2_000_000_000
 """Nanoseconds for what is under way when the key changes; less than the old key goes on counting, where
@@ -93,7 +95,7 @@ class Gateway:
     """See face.GatewayFace. `seed`: 32-byte Ed25519 seed of the principal; `principal`: its name on the
     wire. `addresses`: (host, port) by member index, where they are not those of genesis. `handovers`: of
     ended epochs, where some are at hand: the members of genesis may all be gone. `watch`: the key's file,
-    which may change. `calls_max`: calls and questions under way at once. `limits`: the collector's, for
+    which may change. `calls_max`: calls under way at once. `limits`: the collector's, for
     measuring."""
 
     def __init__(
@@ -206,17 +208,18 @@ class Gateway:
     ) -> Future[tuple[Result, ...]]:
         """See GatewayFace."""
         future: Future[tuple[Result, ...]] = Future()
-        self._hand_over((self._submit, future, tuple(operations), int(wait * 1_000_000_000)))
+        self._hand_over((self._submit, future, tuple(operations), int(wait * 1_000_000_000)), counts=True)
         return future
 
     def query(
         self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
     ) -> Future[Answered]:
         """See GatewayFace."""
-        if not 0 <= member < len(self.present.members):
-            raise ValueError(f"no member has index {member}")
         future: Future[Answered] = Future()
-        self._hand_over((self._ask, future, member, what, tuple(arguments), int(wait * 1_000_000_000)))
+        try:
+            self._hand_over((self._ask, future, member, what, tuple(arguments), int(wait * 1_000_000_000)))
+        except GatewayClosed:
+            future.set_result(NOBODY)
         return future
 
     def dial(self, addresses: Mapping[str, tuple[str, int]]) -> None:
@@ -250,15 +253,17 @@ class Gateway:
     ) -> None:
         self.close()
 
-    def _hand_over(self, item: tuple[Any, ...]) -> None:
+    def _hand_over(self, item: tuple[Any, ...], *, counts: bool = False) -> None:
+        """To the gateway's thread. Questions do not count: the collector bounds them, and people must be
+        able to look while nothing is decided."""
         if self._pid != os.getpid():
             raise GatewayClosed("a forked process needs a gateway of its own")
         with self._lock:
             if self._closing or self._dead is not None:
                 raise GatewayClosed("the gateway is closed") from self._dead
-            if self._calls_open >= self._calls_max:
+            if counts and self._calls_open >= self._calls_max:
                 raise Overloaded(f"{self._calls_max} calls are under way already")
-            self._calls_open += 1
+            self._calls_open += counts
             self._inbox.append(item)
             if len(self._inbox) == 1:
                 self._dialler.wake()
@@ -275,13 +280,17 @@ class Gateway:
             error = failure
         with self._lock:
             self._dead = error or GatewayClosed("the gateway is closed")
-            left = [item[1] for item in self._inbox]
+            asked = [*self._questions.values(), *(item[1] for item in self._inbox if item[0] == self._ask)]
+            called = [*self._futures.values(), *(item[1] for item in self._inbox if item[0] == self._submit)]
             self._inbox.clear()
             self._dialler.close()
         self._context.destroy(linger=0)
-        for future in [*left, *self._futures.values(), *self._questions.values()]:
+        for future in called:
             if not future.done():
                 future.set_exception(GatewayClosed("the gateway was closed meanwhile"))
+        for question in asked:
+            if not question.done():
+                question.set_result(NOBODY)
 
     def _turn(self) -> None:
         collector = self._collector
@@ -301,7 +310,7 @@ class Gateway:
         for take, future, *arguments in arrived:
             if future.set_running_or_notify_cancel():
                 take(future, now, *arguments)
-            else:
+            elif take == self._submit:
                 self._closed_calls(1)
         if collector.deadline() <= now.monotonic:
             collector.tick(now)
@@ -331,8 +340,7 @@ class Gateway:
         wait: int,
     ) -> None:
         if member not in self._connected:
-            self._closed_calls(1)
-            future.set_result(Answered(0, "down", ""))
+            future.set_result(NOBODY)
             return
         self._questions[self._collector.ask(member, what, arguments, now, wait=wait)] = future
 
@@ -394,8 +402,8 @@ class Gateway:
             self._follow(actions.successor)
         for member, frame in actions.send:
             self._dialler.send(member, frame)
-        if actions.completed or actions.answered:
-            self._closed_calls(len(actions.completed) + len(actions.answered))
+        if actions.completed:
+            self._closed_calls(len(actions.completed))
         for completed in actions.completed:
             self._futures.pop(completed.call).set_result(completed.results)
         for answered in actions.answered:

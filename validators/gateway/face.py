@@ -76,7 +76,9 @@ class GatewayFace(Protocol):
     def query(
         self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
     ) -> Future[Answered]:
-        """Ask one member (by index) about itself; its answer is its own word."""
+        """Ask one member (by index) about itself; its answer is its own word. Never refused, and its future
+        has no exception: what is not answered has a code (see questions.Answered), "down" where an epoch
+        has no such member, and of a gateway that is closed."""
 
     def members(self) -> tuple[MemberView, ...]:
         """All members, in genesis order."""

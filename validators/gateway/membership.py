@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from types import MappingProxyType
@@ -16,7 +16,8 @@ from validators.consensus.membership import Alive, Change, Membership, alive_byt
 from validators.gateway.client import Gateway, valid_until
 from validators.gateway.collector import Answered, Result
 from validators.gateway.face import GatewayFace
-from validators.genesis import Member, cluster_id
+from validators.genesis import cluster_id
+from validators.waiting import look_until
 from validators.wire import ED25519
 
 __all__ = ["ChangeRefused", "forecast", "gather_words", "reconfigure", "enlist"]
@@ -69,9 +70,10 @@ def gather_words(
             now = gateway.present
             words.clear()  # they are of an epoch that ended
         missing = [member for member in now.members if member.id not in {without, *words}]
-        asked = [(member, _ask(gateway, now, member)) for member in missing]
-        for member, future in asked:
-            word = None if future is None else _word(future)
+        places = [now.members.index(member) for member in missing]
+        asked = [gateway.query(place, "alive", wait=ANSWER_WAIT) for place in places]
+        for member, future in zip(missing, asked, strict=True):
+            word = _word(future)
             key = keys.get(member.id, member.public_key)
             if word is not None and _speaks_for(word, member.id, key, cluster, now.epoch):
                 words[member.id] = word
@@ -91,7 +93,7 @@ def reconfigure(gateway: Gateway, change: Change) -> Membership:
     result = _order(gateway, Reconfigure(change))
     if result.code != "ok":
         raise ChangeRefused(result.code)
-    _until(lambda: gateway.present.epoch > change.epoch, EPOCH_WAIT)
+    look_until(lambda: gateway.present.epoch > change.epoch, EPOCH_WAIT, pause=0.05)
     return gateway.present
 
 
@@ -99,14 +101,6 @@ def _order(gateway: Gateway, command: Command) -> Result:
     entry = gateway.present.members[0].id
     operation = build(command, actor="operator", entry=entry, valid_until=valid_until(EPOCH_WAIT))
     return gateway.submit([operation], wait=EPOCH_WAIT).result(EPOCH_WAIT + 5)[0]
-
-
-def _ask(gateway: GatewayFace, now: Membership, member: Member) -> Future[Answered] | None:
-    """None: another epoch began meanwhile, and has fewer members."""
-    try:
-        return gateway.query(now.members.index(member), "alive", wait=ANSWER_WAIT)
-    except ValueError:
-        return None
 
 
 def _word(future: Future[Answered]) -> Alive | None:
@@ -124,9 +118,3 @@ def _word(future: Future[Answered]) -> Alive | None:
 def _speaks_for(word: Alive, member: str, key: bytes, cluster: bytes, epoch: int) -> bool:
     said = alive_bytes(cluster, epoch, member, word.executed, word.timestamp)
     return word.member == member and ED25519.verify(key, said, word.signature)
-
-
-def _until(look: Callable[[], bool], wait: float) -> None:
-    until = time.monotonic() + wait
-    while not look() and time.monotonic() < until:
-        time.sleep(0.05)

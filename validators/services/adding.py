@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from django.conf import settings
 
 from tickets.services.network import gateway
@@ -13,6 +11,7 @@ from validators.services.cluster import found_with, member_names
 from validators.services.errors import ClusterStopped, NodeExternal, NodeRunning, PrimaryExists
 from validators.services.membership import Wish, check_new_name
 from validators.services.roster import list_members
+from validators.waiting import look_until
 
 __all__ = ["RUNNING", "add_node"]
 
@@ -61,7 +60,5 @@ def _has_other_primary(node_id: str) -> bool:
 
 
 def _wait_until_listed(node_id: str) -> None:
-    until = time.monotonic() + LISTED_WAIT
     rows = ManagedNode.objects.filter(node_id=node_id, role=NodeRole.VALIDATOR)
-    while not rows.exists() and time.monotonic() < until:
-        time.sleep(LOOK_INTERVAL)
+    look_until(rows.exists, LISTED_WAIT, pause=LOOK_INTERVAL)

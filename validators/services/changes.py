@@ -35,7 +35,7 @@ from validators.link import KeyFileError, public_key_of, read_seed
 from validators.models import ChangeState, MembershipChange
 from validators.processes.errors import StartError
 from validators.quorum import weak_quorum
-from validators.services import change_limits, newcomers
+from validators.services import change_limits, joining, newcomers
 from validators.services.errors import (
     ChangeFinished,
     ChangeOrdered,
@@ -54,6 +54,7 @@ from validators.services.membership import (
     preview,
     read_word,
 )
+from validators.waiting import look_until
 from validators.wire import ED25519
 
 __all__ = [
@@ -120,7 +121,9 @@ def ask(wish: Wish, *, actor: str, nonce: bytes = b"") -> MembershipChange:
             if known is None:
                 change_limits.refuse_rivals(wish)
                 change_limits.refuse_flood(actor)
-                return MembershipChange.objects.create(wish=told, actor=actor, nonce=named)
+                made = MembershipChange.objects.create(wish=told, actor=actor, nonce=named)
+                joining.tell(made)
+                return made
     if known.wish != told:
         raise NonceReused
     return known
@@ -146,12 +149,12 @@ def cancel(number: int) -> MembershipChange:
 def wait(row: MembershipChange, seconds: float) -> MembershipChange:
     """The row once it is finished and this process speaks with its epoch; or as it is after so many
     seconds."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if row.finished and gateway().present.epoch >= (row.epoch or 0):
-            break
-        time.sleep(LOOK_INTERVAL)
+
+    def over() -> bool:
         row.refresh_from_db()
+        return row.finished and gateway().present.epoch >= (row.epoch or 0)
+
+    look_until(over, seconds, pause=LOOK_INTERVAL)
     return row
 
 
@@ -323,6 +326,7 @@ def _note(row: MembershipChange, **changed: Any) -> None:
     row.save(update_fields=[*changed])
     if moved:
         logger.info("change %s (%s): %s. %s", row.pk, row, row.state, row.sentence)
+        joining.tell(row)
 
 
 def _asker(row: MembershipChange) -> newcomers.Asker:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -17,9 +16,9 @@ from tickets.services.network import gateway
 from validators import canonical
 from validators.canonical import HASH_SIZE
 from validators.consensus.offences import Offence, offence_of
-from validators.gateway.collector import Answered, Overloaded
-from validators.gateway.face import GatewayClosed
+from validators.gateway.collector import Answered
 from validators.models import MemberEvidence
+from validators.waiting import look_until
 from validators.wire import decode_envelope
 
 __all__ = ["Suspicion", "collect_evidence", "collect_now_and_then", "statements", "suspicions"]
@@ -36,7 +35,6 @@ AT_LEAST = 4
 CONTENT_BYTES_MAX = 1024 * 1024
 """Pieces kept against one member of one epoch, in all, and then still against each; bytes of each: a member
 may lie in every slot, and tell of it."""
-UNTOLD = (TimeoutError, CancelledError, GatewayClosed, Overloaded)
 
 
 class Told(msgspec.Struct):
@@ -73,9 +71,7 @@ def collect_evidence() -> int:
 
 def collect_now_and_then() -> int:
     """The same for a process whose gateway was opened just now: links take a moment."""
-    until = time.monotonic() + LINKS_WAIT
-    while time.monotonic() < until and not all(member.connected for member in gateway().members()):
-        time.sleep(0.1)
+    look_until(lambda: all(member.connected for member in gateway().members()), LINKS_WAIT, pause=0.1)
     return collect_evidence()
 
 
@@ -127,7 +123,7 @@ def _page(future: Future[Answered]) -> Page | None:
     try:
         answered = future.result(ASK_WAIT + 1)
         return None if answered.code else msgspec.json.decode(answered.text, type=Page)
-    except (*UNTOLD, msgspec.MsgspecError, ValueError, RecursionError):
+    except (TimeoutError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
 from itertools import zip_longest
 from typing import Literal
 
@@ -28,6 +27,7 @@ from validators.genesis import GenesisError, Member, Parameters, check_terms, is
 from validators.ledger import read
 from validators.node.keys import public_key_of_peer_id
 from validators.node.layout import is_node_id, why_not_joins_as
+from validators.waiting import look_until
 
 __all__ = [
     "FIXED_PARAMETERS",
@@ -301,12 +301,10 @@ def order(change: Change, *, actor: str, nonce: bytes = b"", wait: float = ORDER
     """
     network = gateway()
     decision = decide_one(Request(Reconfigure(change), nonce=nonce), actor=actor, wait=wait)
-    until = time.monotonic() + EPOCH_WAIT
-    while network.present.epoch <= change.epoch and time.monotonic() < until:
-        time.sleep(0.05)
+    begun = look_until(lambda: network.present.epoch > change.epoch, EPOCH_WAIT, pause=0.05)
     if not decision.result.sequence:
         raise OutcomeUnknown
-    return Began(change.epoch + 1, decision.result.sequence, network.present.epoch > change.epoch)
+    return Began(change.epoch + 1, decision.result.sequence, begun)
 
 
 Members = tuple[Member, ...]
