@@ -235,6 +235,12 @@ class Cluster:
             self.nodes[index].tick()
         self.time = end
 
+    def advance_far(self, hops: int, milliseconds: int) -> None:
+        """As `advance`, on far links: a frame waits for the end of such a part of time, or of the next."""
+        for _ in range(hops):
+            self.advance(milliseconds, deliver=False)
+            self.deliver(len(self.waiting))
+
     # --- clients ------------------------------------------------------------------------------------
 
     def bundle(

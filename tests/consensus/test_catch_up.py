@@ -206,6 +206,17 @@ def test_row_17_a_lying_source_is_left_for_another() -> None:
     assert cluster.executed()[3] == 10
 
 
+def test_r23_answers_that_take_longer_than_the_patience_for_them_are_read() -> None:
+    """Round trips of 300 ms and more: whoever was asked first answers when the next one is asked."""
+    cluster = Cluster(4)
+    cluster[3].crash()
+    busy(cluster, 105)
+    cluster.waiting.clear()
+    cluster[3].restart()
+    cluster.advance_far(15, 300)
+    assert cluster.executed() == [105] * 4
+
+
 def test_an_answer_that_was_not_asked_for_is_refused_unread() -> None:
     source = Source(forgotten=False)
     frame = source.cluster[0].signer.link(source.entries)

@@ -75,6 +75,19 @@ def test_it_leaves_a_silent_source() -> None:
     assert cluster.learner.log == cluster[1].log
 
 
+def test_r28_it_leaves_a_silent_source_though_every_answer_takes_longer_than_the_next_question() -> None:
+    cluster = Following()
+    cluster.work(2)
+    cluster[0].crash()
+    cluster.request("T-after", to=[1, 2, 3])
+    cluster.drop(lambda _source, target, _message: target == -1)
+    cluster.advance(3_000)
+    cluster.heal()
+    assert len(cluster.learner.log) == 2
+    cluster.advance_far(8, 350)
+    assert len(cluster.learner.log) == 3
+
+
 def test_r28_a_race_won_by_others_changes_no_source() -> None:
     """Under load who is asked in between is first now and then: that is no reason to leave the source."""
     cluster = Following()
@@ -130,9 +143,12 @@ def test_it_takes_nothing_from_a_stranger() -> None:
     cluster.work(2)
     entries = cluster[2].journal.range(1, 2)
     core = cluster.learner.core
-    core.source, core._probed = 0, 1
     frame = cluster[2].signer.link(entries)
     assert core.wants(cluster.header(frame, 2)) == "not_asked"
+    cluster.advance(600)  # r1 and r2 were asked, and had nothing more
+    assert core.wants(cluster.header(frame, 2)) is None
+    cluster.learner.hear(cluster[2], frame)
+    assert core.wants(cluster.header(frame, 2)) == "not_asked", "one answer for one question"
     assert core.wants(cluster.header(cluster.sign(m.Commit(0, 0, 0, 9, b"d" * 32)), 0)) == "wrong_kind"
 
 

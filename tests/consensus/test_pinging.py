@@ -13,6 +13,7 @@ from simulator.world import Settings
 from tests.consensus.helpers import MILLISECOND, Cluster, is_kind
 from validators.consensus import messages as m
 from validators.consensus.config import SECOND
+from validators.consensus.effects import Reason
 
 VOTES = (m.PrePrepare, m.Prepare, m.Commit, m.ViewChange, m.NewView)
 
@@ -58,7 +59,7 @@ def test_r31_a_pong_nobody_asked_for_measures_nothing() -> None:
     cluster.drop(is_kind(m.Pong))
     cluster.advance(2_100)
     asked = cluster.messages(m.Ping, source=0)[-1].number
-    for number in (asked - 1, asked + 7):
+    for number in (asked - 2, asked + 7):
         refused = cluster[0].hear(cluster[1], cluster[1].signer.link(m.Pong(number, 0, ())))
         assert refused is not None
     answer = cluster[1].signer.link(m.Pong(asked, 0, ()))
@@ -162,6 +163,55 @@ def test_r11_a_member_that_is_down_is_waited_for_a_quarter_of_a_second() -> None
     cluster.request("T-then")
     cluster.advance(100)
     assert cluster.executed()[0] == 4, "three of four decide"
+
+
+def test_r11_an_answer_that_takes_longer_than_the_time_between_two_questions_counts() -> None:
+    """Round trips of 300 ms: each answer is to an earlier question than the newest."""
+    cluster = busy_cluster()
+    for node in cluster.nodes:
+        node.crash()
+    cluster.waiting.clear()
+    for node in cluster.nodes:
+        node.restart()
+    cluster.advance_far(4, 150)
+    assert not any(node.core.pinging.holding for node in cluster.nodes)
+    assert {node.core.pinging.round_trip() for node in cluster.nodes} == {300 * MILLISECOND}
+
+
+def test_row_15_one_answer_of_each_member_is_read_however_often_it_was_asked() -> None:
+    cluster = busy_cluster()
+    cluster[3].crash()
+    cluster.waiting.clear()
+    cluster.drop(lambda _s, target, message: type(message) is m.Pong and target == 3)
+    cluster[3].restart()
+    cluster.advance(350)
+    numbers = [ping.number for ping in cluster.messages(m.Ping, source=3)[-12::3]]
+    assert len(set(numbers)) == 4
+    heard = [
+        cluster[3].hear(cluster[1], cluster[1].signer.link(m.Pong(number, 3, ())))
+        for number in (numbers[0] - 1, numbers[1], numbers[0], numbers[2], numbers[3])
+    ]
+    assert heard == [Reason.NOT_ASKED, None, *[Reason.NOT_ASKED] * 3]
+
+
+def test_row_15_questions_that_nobody_answers_are_forgotten() -> None:
+    """A member that is down for long; what answers the first question then measures nothing any more."""
+    cluster = busy_cluster()
+    cluster[3].crash()
+    for index in (1, 2):
+        cluster[index].crash()
+    cluster.waiting.clear()
+    cluster.sent.clear()
+    cluster[3].restart()
+    cluster.drop(lambda source, target, _m: {source, target} == {0, 3})
+    first = cluster.messages(m.Ping, source=3)[0].number
+    cluster.advance(5_100)
+    late = cluster[0].signer.link(m.Pong(first, 3, ()))
+    assert cluster[3].hear(cluster[0], late) is Reason.NOT_ASKED
+    cluster.advance(60_000)
+    pinging = cluster[3].core.pinging
+    assert pinging.holding
+    assert max(len(open_) for open_ in pinging._asked.values()) <= 51
 
 
 def test_r11_a_whole_cluster_that_restarts_goes_on() -> None:

@@ -2,8 +2,9 @@
 
 The target is what one honest member has: a certified checkpoint, or the highest sequence that f + 1
 members say they executed; never a single peer's word. One range at a time is asked of one member;
-silence, a lie or nothing new moves on to the next. While it catches up, a replica suspects nobody, as
-long as that brings progress.
+silence, a lie or nothing new moves on to the next. Who was passed over may still answer, once: on a slow
+link every answer comes after the patience for it. While it catches up, a replica suspects nobody, as long
+as that brings progress.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class CatchUp:
         self._risen: int | None = None
         """When the target rose last."""
         self.source: int | None = None
-        """Member asked, None: no question under way."""
+        """Member asked last, None: no question under way."""
+        self._owing: set[int] = set()
+        """Members that were asked and have not answered."""
         self._answer_due = 0
         self._lagging_since: int | None = None
         self._seen = 0
@@ -106,6 +109,7 @@ class CatchUp:
         if target <= core.executed:
             self._fresh = self._fresh and target == 0
             self._lagging_since = self.source = None
+            self._owing.clear()
             self._seen = core.executed
             return
         if self._lagging_since is None:
@@ -148,12 +152,13 @@ class CatchUp:
         last = min(self.target(), first + core.config.fetch_entries_max - 1)
         last = max(last, first)
         core.outbox.send(source, core.signer.link(FetchEntries(core.config.epoch, first, last)))
-        self._answer_due = core.now.monotonic + core.config.fetch_retry
+        self._owing.add(source)
+        self._answer_due = core.now.monotonic + max(core.config.fetch_retry, 2 * core.pinging.round_trip())
 
     def refuse_entries(self, member: int | None, entries: int) -> Reason | None:
-        """Only the member asked may answer; verifying a range costs signatures. A certificate without a
-        range is the hand-over of this epoch, from a member that went on without this replica (R35)."""
-        asked = member is not None and (member == self.source or not entries)
+        """Only a member that was asked may answer; verifying a range costs signatures. A certificate without
+        a range is the hand-over of this epoch, from a member that went on without this replica (R35)."""
+        asked = member is not None and (member in self._owing or not entries)
         return None if asked else Reason.NOT_ASKED
 
     def on_entries(self, verified: Verified[Entries]) -> None:
@@ -163,7 +168,7 @@ class CatchUp:
         if source is None or self.refuse_entries(source, len(verified.message.entries)) is not None:
             core.outbox.refused(Reason.NOT_ASKED, verified)
             return
-        if not verified.message.entries and source != self.source:
+        if not verified.message.entries:
             shown = (verified.message.checkpoint, verified.nested, core.config)
             certificate = read_checkpoint(*shown)
             if certificate is None:
@@ -171,6 +176,7 @@ class CatchUp:
             else:
                 core.checkpoints.adopt(certificate)
             return
+        self._owing.discard(source)
         executor = core.execution.executor
         found = read_range(verified, executor, core.config)
         before = core.executed
@@ -189,10 +195,10 @@ class CatchUp:
                 self.ask()
             else:
                 self.look()
-        elif self.target() > core.executed:
-            self._answer_due = core.now.monotonic + core.config.fetch_retry // 5
-        else:
+        elif self.target() <= core.executed:
             self.look()
+        elif source == self.source:
+            self._answer_due = core.now.monotonic + core.config.fetch_retry // 5
 
     def _execute(self, found: Range) -> None:
         core = self.core

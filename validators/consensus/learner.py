@@ -74,6 +74,9 @@ class Learner:
         self._begun: StateRecord | None = None
         """What will prove the end, once it is stable."""
         self._probed = 0
+        """Member asked last."""
+        self._owing: set[int] = set()
+        """Members that were asked and have not answered."""
         self._brought = 0
         """Entries executed out of the source's word since others last brought any."""
         self._overtaken = 0
@@ -107,25 +110,30 @@ class Learner:
         return self.outbox.take()
 
     def wants(self, header: Header) -> Reason | None:
-        """Only ranges of the log, from the member followed or the one just asked."""
+        """Only ranges of the log, from the member followed or one that was asked."""
         if self.alarm or self.over:
             return Reason.NOT_ASKED
         if type(header.message) is not Entries:
             return Reason.WRONG_KIND
-        return None if header.peer.member in (self.source, self._probed) else Reason.NOT_ASKED
+        return None if self._expects(header.peer.member) else Reason.NOT_ASKED
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         """Execute what is proved of a range."""
         self.now = now
         message = verified.message
         source = verified.peer.member
-        if self.alarm or self.over or source is None or source not in (self.source, self._probed):
+        if self.alarm or self.over or source is None or not self._expects(source):
             self.outbox.refused(Reason.NOT_ASKED, verified)
         elif type(message) is Entries:
+            self._owing.discard(source)
             self._on_entries(verified, source)
         else:
             self.outbox.refused(Reason.WRONG_KIND, verified)
         return self.outbox.take()
+
+    def _expects(self, member: int | None) -> bool:
+        """Whether a member may send a range now."""
+        return member == self.source or member in self._owing
 
     def tick(self, now: Now) -> Effects:
         """Renew, and look whether others have more."""
@@ -200,6 +208,7 @@ class Learner:
             first = last = self.ends_at  # its certificate is what is lacking
         message = FetchEntries(self.config.epoch, first, last)
         self.outbox.send(self._probed, self.signer.link(message))
+        self._owing.add(self._probed)
 
     def _switch(self, member: int, reason: str) -> None:
         if member != self.source:

@@ -31,6 +31,8 @@ __all__ = ["OWN_SHOWN_MAX", "Pinging"]
 
 PING_EVERY = 2_000_000_000
 """Nanoseconds between two Pings; while waiting for answers to the first, `resend_after`."""
+OPEN_FOR = 5_000_000_000
+"""Nanoseconds for which a Ping may be answered: nobody is so far away that later Pings pass its answer by."""
 SAMPLES_KEPT = 8
 """Round trips of one member remembered; their median counts, so one busy turn does not."""
 ANSWER_GAP = 20_000_000
@@ -46,8 +48,8 @@ class Pinging:
         self.core = core
         self.holding = False
         """Votes wait for the answers of a quorum (R11)."""
-        self._asked: dict[int, tuple[int, int]] = {}
-        """Member -> (number, monotonic time) of the Ping it has not answered."""
+        self._asked: dict[int, dict[int, int]] = {}
+        """Member -> the Pings it has not answered: number -> monotonic time."""
         self._enough_since: int | None = None
         """When a quorum had answered."""
         self._shown: set[int] = set()
@@ -80,7 +82,9 @@ class Pinging:
         for member in core.others:
             if self.holding and member in self._shown:
                 continue
-            self._asked[member] = (self._number, core.now.monotonic)
+            since = core.now.monotonic - OPEN_FOR
+            unanswered = {n: sent for n, sent in self._asked.get(member, {}).items() if sent >= since}
+            self._asked[member] = {**unanswered, self._number: core.now.monotonic}
             mine = member not in self._shown if core.voting else core.returning.asks(member)
             frame = core.signer.link(Ping(self._number, mine, core.views.view))
             core.outbox.send(member, frame)
@@ -161,11 +165,11 @@ class Pinging:
     # --- listening ----------------------------------------------------------------------------------
 
     def refuse_pong(self, message: Pong, member: int | None) -> Reason | None:
-        """Cheap refusal (R5): only an answer to the Ping under way."""
+        """Cheap refusal (R5): only one answer to the Pings under way."""
         if len(message.frames) > OWN_SHOWN_MAX:
             return Reason.TOO_LARGE
-        asked = self._asked.get(member) if member is not None else None
-        return None if asked is not None and asked[0] == message.number else Reason.NOT_ASKED
+        asked = self._asked.get(member, {}) if member is not None else {}
+        return None if message.number in asked else Reason.NOT_ASKED
 
     def on_pong(self, verified: Verified[Pong]) -> None:
         """A member answered; what it shows under the own key is compared with the ledger."""
@@ -176,7 +180,7 @@ class Pinging:
         if member is None or reason is not None:
             core.outbox.refused(reason or Reason.NOT_ASKED, verified)
             return
-        _number, sent = self._asked.pop(member)
+        sent = self._asked.pop(member)[message.number]
         self._trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(core.now.monotonic - sent)
         core.suspicion.on_round_trip(self.round_trip())
         for frame in message.frames:
