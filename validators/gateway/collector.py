@@ -33,7 +33,7 @@ from validators.consensus.pool import BATCH_HEADER, FRAMING
 from validators.gateway.answers import ReplyHead, Tally, Verdict, Verifier
 from validators.gateway.calls import Completed, OperationTooLarge, Overloaded, Part, Queue, Result
 from validators.gateway.epochs import Epochs
-from validators.gateway.flights import Flight
+from validators.gateway.flights import Flight, Flights
 from validators.gateway.pace import RETRY_MAX, Latencies, Views
 from validators.gateway.questions import Answered, MemberStatus, Questions
 from validators.gateway.sessions import UNOPENED, Sessions
@@ -119,7 +119,7 @@ class Collector:
         self._begin(self.epochs.present, first_question=1)
         self._envelopes = msgspec.msgpack.Decoder(Envelope)
         self._in_flight_max = in_flight_max
-        self._flights: dict[bytes, Flight] = {}
+        self._flights = Flights()
         self.held = False  # True: nothing new is sent, since the key is about to change
         self._latencies = Latencies()
         self._actions = Actions()
@@ -163,6 +163,7 @@ class Collector:
         for request, flight in self._flights.items():
             flight.tally = Tally(request, flight.tally.operations, self._weak)
             flight.retry_at = now.monotonic
+            self._flights.note(request)
 
     def _tell(self, answered: list[Answered]) -> None:
         """Hand answers over, but for those to the collector's own questions."""
@@ -172,7 +173,7 @@ class Collector:
 
     def flies(self) -> bool:
         """Whether a bundle is under way."""
-        return any(not flight.left for flight in self._flights.values())
+        return self._flights.flying > 0
 
     def rekey(self, principal: str, signer: Signer, now: Now) -> None:
         """Sign under another name. A bundle still under way is left: its key may count no more."""
@@ -236,11 +237,12 @@ class Collector:
 
     def tick(self, now: Now) -> None:
         """Time has passed: send again, give up, ask how the members are."""
-        for request, flight in list(self._flights.items()):
+        for request, flight in self._flights.overdue(now.monotonic):
             if flight.give_up_at <= now.monotonic:
                 self._give_up(request, flight)
-            elif not flight.left and flight.retry_at <= now.monotonic:
+            else:
                 self._send_again(flight, now)
+                self._flights.note(request)
         self._actions.completed += self._queue.overdue(now.monotonic)
         if self._without_quorum(now):
             for call in self._queue.unsent():
@@ -259,10 +261,7 @@ class Collector:
     def deadline(self) -> int:
         """Monotonic nanoseconds when `tick` is wanted next."""
         times = [self.questions.deadline()]
-        times += [flight.due() for flight in self._flights.values()]
-        overdue = self._queue.deadline()
-        if overdue is not None:
-            times.append(overdue)
+        times += [due for due in (self._flights.deadline(), self._queue.deadline()) if due is not None]
         if len(self._queue):
             if self._quorum_lost_at is not None and self._queue.unsent():
                 times.append(self._quorum_lost_at + QUORUM_GRACE)
@@ -287,7 +286,7 @@ class Collector:
             return
         flight = self._flights.get(head.request)
         if flight is not None:
-            self._settle(head.request, flight.tally.reply(member, head, self._verifier), now)
+            self._settle(flight, flight.tally.reply(member, head, self._verifier), now)
 
     def _on_repeat(self, member: int, envelope: Envelope, frame: bytes, now: Now) -> None:
         try:
@@ -297,7 +296,7 @@ class Collector:
             return
         flight = self._flights.get(said.request)
         if flight is not None:
-            self._settle(said.request, flight.tally.repeat(member, frame, said, self._verifier), now)
+            self._settle(flight, flight.tally.repeat(member, frame, said, self._verifier), now)
 
     def _on_busy(self, member: int, envelope: Envelope, now: Now) -> None:
         try:
@@ -319,10 +318,10 @@ class Collector:
             pause = min(max(busy.retry_after_ms, 0) * MILLISECOND, RETRY_MAX)
             flight.retry_at = max(flight.retry_at, now.monotonic + pause)
 
-    def _settle(self, request: bytes, verdict: Verdict | None, now: Now) -> None:
+    def _settle(self, flight: Flight, verdict: Verdict | None, now: Now) -> None:
         if verdict is None:
             return
-        flight = self._flights[request]
+        request = flight.tally.request
         self._latencies.add(now.monotonic - flight.first_sent)
         self.acknowledged = max(self.acknowledged, verdict.sequence)
         if flight.session != UNOPENED:
@@ -339,7 +338,7 @@ class Collector:
 
     def _end(self, request: bytes, results: list[Result]) -> None:
         """A bundle is over: its number is done, its calls have their results."""
-        flight = self._flights.pop(request)
+        flight = self._flights.remove(request)
         self._sessions.ended(request, flight.session, flight.number)
         start = 0
         for part in flight.parts:
@@ -351,7 +350,7 @@ class Collector:
         for place, part in enumerate(flight.parts):
             if place not in flight.moved:
                 self._complete(self._queue.give_up(part.call))
-        del self._flights[request]
+        self._flights.remove(request)
         self._sessions.ended(request, flight.session, flight.number)
 
     def _complete(self, completed: Completed | None) -> None:
@@ -369,9 +368,9 @@ class Collector:
                 back.append(part)
         for part in reversed(back):
             self._queue.put_back(part)
-        left = [request for request, other in self._flights.items() if other.left]
-        for request in left[:-FLIGHTS_MAX]:
-            del self._flights[request]
+        self._flights.note(flight.tally.request)
+        for request in self._flights.left()[:-FLIGHTS_MAX]:
+            self._flights.remove(request)
 
     def _is_too_large(self, flight: Flight, now: Now) -> None:
         """f + 1 members order no bundle so large any more: what nonces protect goes in smaller ones, what
@@ -385,6 +384,7 @@ class Collector:
             if place not in flight.moved:
                 flight.moved.add(place)
                 self._complete(self._queue.give_up(part.call))
+        self._flights.note(flight.tally.request)
 
     # --- sending ---------------------------------------------------------------------------------
 
@@ -400,10 +400,9 @@ class Collector:
         if session is None:
             self._open_session(now)
             return
-        flying = [flight for flight in self._flights.values() if not flight.left]
-        if len(flying) >= FLIGHTS_MAX:
+        if self._flights.flying >= FLIGHTS_MAX:
             return
-        young = sum(now.monotonic - flight.first_sent < YOUNG for flight in flying)
+        young = self._flights.young(now.monotonic - YOUNG)
         while young < self._in_flight_max:
             parts, operations = self._queue.gather(self._operations_max)
             if not operations:
@@ -451,7 +450,7 @@ class Collector:
             pause=pause,
             give_up_at=now.monotonic + max(valid_until - now.wall, 0),
         )
-        self._flights[request] = flight
+        self._flights.add(request, flight)
         primary = self._views.primary()
         if primary in self._connected:
             self._actions.send.append((primary, frame))
