@@ -1,10 +1,12 @@
-"""What each process and thread of a real cluster spends on a lone operation, as the kernel counts it.
+"""What each process and thread of a real cluster spends on one operation, as the kernel counts it.
 
 Processor time, not elapsed time: on a busy machine latencies say little, and this still compares. `waits` and
 `put off` are switches of the processor, those that the thread wanted and those that it did not; `ready` is
 how long it could have run and another one did.
 
-`python -m benchmarks.lone [operations] [chunks]` prints medians of the chunks per operation. Linux only.
+`python -m benchmarks.lone [operations] [chunks] [clients]` prints medians of the chunks per operation: of one
+client that waits for each outcome (the default), or of so many at once, each operation signed by itself. The
+clients live in the gateway's process, and their work is counted with it. Linux only.
 """
 
 from __future__ import annotations
@@ -48,38 +50,41 @@ def spent(pid: int) -> dict[str, Spent]:
 
 
 def _measure(
-    folder: Path, operations: int, chunks: int
-) -> tuple[list[float], dict[tuple[str, str], list[Spent]]]:
-    """p50 in milliseconds of each chunk; by process and thread, what each chunk cost per operation."""
-    latencies: list[float] = []
+    folder: Path, operations: int, chunks: int, clients: int
+) -> tuple[list[load.Rates], dict[tuple[str, str], list[Spent]]]:
+    """Rate and p50 of each chunk; by process and thread, what each chunk cost per operation."""
+    rates: list[load.Rates] = []
     costs: dict[tuple[str, str], list[Spent]] = {}
     with (
         running_processes(folder, MEMBERS) as (genesis, processes),
-        network._gateway(folder, genesis) as gateway,
+        network._gateway(folder, genesis, bundle_operations_max=BUNDLE) as gateway,
+        network._gateway(folder, genesis, bundle_operations_max=1, in_flight_max=clients) as single,
     ):
         network._wait_for_commit(gateway)
         tickets = load.names("L", WARM + operations * chunks)
         load.drive(gateway, load.chunks(load.issues(tickets), BUNDLE), outstanding=4)
-        load.lone(gateway, load.admits(tickets[:WARM]))
+        load.lone(single, load.admits(tickets[:WARM]))
         pids = {processes.name(index): processes.pid(processes.name(index)) for index in range(MEMBERS)}
         pids |= {"learner": processes.pid(""), "gateway": os.getpid()}
-        for chunk in load.chunks(load.admits(tickets[WARM:]), operations):
+        for chunk in load.chunks(tickets[WARM:], operations):
+            calls = load.chunks(load.admits(chunk), 1)
             before = {name: spent(pid) for name, pid in pids.items()}
-            latencies.append(load.lone(gateway, chunk).p50_ms)
+            rates.append(load.drive(single, calls, outstanding=clients))
             for name, pid in pids.items():
                 for thread, now in spent(pid).items():
                     then = before[name].get(thread, (0.0,) * len(now))
                     cost = tuple((late - early) / operations for late, early in zip(now, then, strict=True))
                     costs.setdefault((name, thread), []).append(cost)  # type: ignore[arg-type]
-    return latencies, costs
+    return rates, costs
 
 
-def main(operations: int, chunks: int) -> None:
+def main(operations: int, chunks: int, clients: int) -> None:
     """Run a cluster and print."""
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="dtvn-bench-") as folder:
-        latencies, costs = _measure(Path(folder), operations, chunks)
-    print(f"p50 of each chunk, ms: {'  '.join(f'{each:.2f}' for each in latencies)}")
+        rates, costs = _measure(Path(folder), operations, chunks, clients)
+    print(f"p50 of each chunk, ms: {'  '.join(f'{each.p50_ms:.2f}' for each in rates)}")
+    print(f"operations a second: {'  '.join(f'{each.operations_per_second:.0f}' for each in rates)}")
     print(f"{'process':10} {'thread':24} {'us':>8} {'ready us':>9} {'waits':>7} {'put off':>8}")
     total = 0.0
     for (process, thread), rows in costs.items():
@@ -94,4 +99,5 @@ if __name__ == "__main__":
     main(
         int(sys.argv[1]) if len(sys.argv) > 1 else 60,
         int(sys.argv[2]) if len(sys.argv) > 2 else 5,
+        int(sys.argv[3]) if len(sys.argv) > 3 else 1,
     )
