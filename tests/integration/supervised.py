@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -72,6 +73,8 @@ class Ears:
 
     def __init__(self, url: str, **headers: str) -> None:
         self.frames: list[dict[str, Any]] = []
+        self.times: list[float] = []
+        """Unix seconds at which each of them came."""
         self._held = ExitStack()
         self._socket = self._held.enter_context(open_socket(url, **headers))
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -101,6 +104,10 @@ class Ears:
             what=lambda: f"{kind} {fields}: {self.frames[-20:]}",
         )[0]
 
+    def time_of(self, frame: dict[str, Any]) -> float:
+        """When this very frame came, in Unix seconds."""
+        return next(self.times[place] for place, each in enumerate(self.frames) if each is frame)
+
     def close(self) -> None:
         self._held.close()
         self._thread.join(PATIENCE)
@@ -108,7 +115,9 @@ class Ears:
     def _listen(self) -> None:
         try:
             for text in self._socket:
-                self.frames.append(json.loads(text))
+                frame = json.loads(text)
+                self.times.append(time.time())
+                self.frames.append(frame)
         except ConnectionClosed:
             return
 

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -14,6 +15,14 @@ import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.integration.announced import (
+    ANNOUNCED_WITHIN,
+    STAGES,
+    deaf_client,
+    heard_the_same,
+    lines_came_in_order_and_at_once,
+    restart_between_pings,
+)
 from tests.integration.network import wait_until_gone
 from tests.integration.supervised import (
     V1,
@@ -219,6 +228,20 @@ def led_as_its_view_says(api: httpx.Client) -> bool:
     return len(views) == 1 and leading == [f"node{views.pop() % len(nodes)}"]
 
 
+def test_c33_an_empty_object_starts_the_cluster_that_is_here(
+    s: Supervised, api: httpx.Client, ears: Ears
+) -> None:
+    here = len(ears.frames)
+    before = {name: node["pid"] for name, node in s.nodes().items()}
+    answer = api.post("/cluster/start", json={})
+    assert (answer.status_code, answer.json()) == (200, {"status": "starting", "node_count": 4})
+    ears.wait_for("cluster_status", status="starting", nodes_started=0, nodes_total=4, after=here)
+    ears.wait_for("cluster_status", status="running", nodes_started=4, nodes_total=4, after=here)
+    nodes = s.nodes()
+    assert list(nodes) == NODES
+    assert all(nodes[name]["pid"] != before[name] for name in NODES), "each is started anew"
+
+
 def test_c34_a_seed_counts_over_the_nodes(api: httpx.Client, ears: Ears) -> None:
     wait_until(lambda: api.get("/tickets").status_code == 200, what="the platform's copy can be read")
     answer = api.post("/tickets/seed", headers={"Content-Type": "application/json"})
@@ -273,11 +296,16 @@ def test_c37_x34_logs(api: httpx.Client) -> None:
     assert set(told) == {"node_id", "logs"}
     assert 0 < len(told["logs"]) <= 1000
     assert all(re.match(r"\[(stdout|stderr)\] ", line) for line in told["logs"])
+    assert re.fullmatch(r"\[stdout\] \S+Z INFO +begun", told["logs"][0]), "since this start"
     few = api.get("/nodes/node1/logs", params={"lines": 2}).json()["logs"]
     assert len(few) == 2
     assert few[0] in told["logs"]
     for wrong in ("abc", "0", "-1", ""):
         assert api.get("/nodes/node1/logs", params={"lines": wrong}).status_code == 400
+    with (s.data / "nodes" / "node1" / "log" / "node.log").open("a", encoding="utf-8") as file:
+        file.writelines(f"2026-11-20T10:00:00.000Z INFO     filling {number}\n" for number in range(3_000))
+    for asked in ({}, {"lines": "1000"}, {"lines": "999999999"}):
+        assert len(api.get("/nodes/node1/logs", params=asked).json()["logs"]) == 1000
 
 
 def test_x35_orders_are_stable(api: httpx.Client) -> None:
@@ -304,11 +332,12 @@ def test_x42_ids_cannot_hold_html(api: httpx.Client) -> None:
 
 def test_c38_x33_a_node_is_stopped(s: Supervised, api: httpx.Client, ears: Ears) -> None:
     node = api.get("/nodes/node3").json()
-    here = len(ears.frames)
+    here, asked = len(ears.frames), time.time()
     assert api.delete("/nodes/node3").json() == {"status": "stopping", "node_id": "node3"}
     eventually(lambda: s.statuses()["node3"] == "stopped", within=10, what="node3 stopped")
-    ears.wait_for("node_status", node_id="node3", status="stopping", after=here)
-    ears.wait_for("node_status", node_id="node3", status="stopped", after=here)
+    stopping = ears.wait_for("node_status", node_id="node3", status="stopping", after=here)
+    assert ears.time_of(stopping) - asked < ANNOUNCED_WITHIN
+    ears.wait_for("node_status", node_id="node3", status="stopped", after=ears.frames.index(stopping))
     wait_until(lambda: refuses(node["port"]), what="its port is closed")
     assert api.delete("/nodes/node3").status_code == 409
     assert api.delete("/nodes/nope").status_code == 404
@@ -347,6 +376,9 @@ def test_x27_ports_are_kept(s: Supervised, api: httpx.Client) -> None:
         wait_until(lambda name=name: s.nodes()[name]["started_at"] != started[name], what=f"{name} is new")
         s.wait_until_running(4)
     assert {name: (node["port"], node["api_port"]) for name, node in s.nodes().items()} == before
+    again = api.get("/nodes/node1/logs").json()["logs"]
+    assert again[0].endswith(" begun")
+    assert not [line for line in again if "filling" in line], "cleared when it was started again (3.2)"
     assert len({port for ports in before.values() for port in ports if port}) >= 4
 
     def meshed() -> bool:
@@ -364,9 +396,10 @@ def test_x27_ports_are_kept(s: Supervised, api: httpx.Client) -> None:
 
 def test_x31_a_node_that_dies_is_an_error_until_it_is_back(s: Supervised, ears: Ears) -> None:
     here = len(ears.frames)
-    pid = s.nodes()["node2"]["pid"]
+    pid, killed = s.nodes()["node2"]["pid"], time.time()
     os.kill(pid, signal.SIGKILL)
     said = ears.wait_for("node_status", node_id="node2", status="error", after=here)
+    assert ears.time_of(said) - killed < ANNOUNCED_WITHIN
     assert "killed" in said["node"]["error"]
     again = ears.frames.index(said)
     ears.wait_for("node_status", node_id="node2", status="starting", after=again)
@@ -377,50 +410,40 @@ def test_x31_a_node_that_dies_is_an_error_until_it_is_back(s: Supervised, ears: 
 def test_x36_a_client_that_never_reads_delays_nobody(s: Supervised, api: httpx.Client, ears: Ears) -> None:
     deaf = deaf_client(s)
     try:
-        here = len(ears.frames)
-        pongs = len(ears.of("pong"))
-        for number in range(200):
-            if number % 50 == 0:
-                assert api.post("/nodes/node3/restart").status_code == 200
-            ears.say({"type": "ping"})
-        wait_until(lambda: len(ears.of("pong")) == pongs + 200, what="200 pongs")
-        s.wait_until_running(4)
-        validated = api.post("/tickets/validate", json={"ticket_id": "TICKET-020", "nonce": "x36"})
-        assert validated.status_code == 200
-        eventually(
-            lambda: ears.of("ticket_validated", ticket_id="TICKET-020"), within=1.0, what="the event arrives"
-        )
-        ears.wait_for("node_output", node_id="node3", after=here)
-        last = ears.of("node_status", node_id="node3")
-        wait_until(
-            lambda: ears.of("node_status", node_id="node3")[-1]["status"] == "running", what=lambda: str(last)
-        )
+        with listening(s) as other:
+            other.wait_for("connected")
+            here, pongs = len(ears.frames), len(ears.of("pong"))
+            for _ in range(4):
+                restart_between_pings(s, api, ears, "node3")
+            wait_until(lambda: len(ears.of("pong")) == pongs + 200, what="200 pongs")
+            heard_the_same(ears, other, at_least=4 * len(STAGES))
+            validated = api.post("/tickets/validate", json={"ticket_id": "TICKET-020", "nonce": "x36"})
+            assert validated.status_code == 200
+            eventually(
+                lambda: all(each.of("ticket_validated", ticket_id="TICKET-020") for each in (ears, other)),
+                within=1.0,
+                what="the event arrives",
+            )
+        lines_came_in_order_and_at_once(ears, "node3", after=here, at_least=4)
     finally:
         deaf.close()
 
 
-def deaf_client(s: Supervised) -> socket.socket:
-    """A WebSocket handshake with the smallest window, and then silence."""
-    deaf = socket.socket()
-    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    deaf.connect(("127.0.0.1", s.port))
-    deaf.sendall(
-        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
-    assert b"101" in deaf.recv(64)
-    return deaf
-
-
-def test_a_newcomer_joins_the_running_cluster_as_a_member(
+def test_c40_a_newcomer_joins_the_running_cluster_as_a_member(
     s: Supervised, api: httpx.Client, ears: Ears
 ) -> None:
     """Defect 26: not a node that counts to another total, but a change of the membership, learner first."""
     here = len(ears.frames)
     assert api.post("/nodes", json={"node_id": "node4"}).json() == {"status": "starting", "node_id": "node4"}
+    told = s.nodes()["node4"]
+    assert told["status"] == "starting", "listed from the start"
+    assert told["joining"] in ("waiting", "following", "ordering")
     wait_until(lambda: s.statuses().get("node4") == "running", what=lambda: f"node4 runs\n{s.said()}")
     wait_until(lambda: api.get("/config").json()["data"]["total_nodes"] == 5, what="five members")
     ears.wait_for("node_status", node_id="node4", status="running", after=here)
+    stages = [frame["status"] for frame in ears.of("node_status", node_id="node4", after=here)]
+    assert stages[: stages.index("running")] == ["starting"] * stages.index("running")
+    assert stages.index("running") >= 3, "asked for, followed, ordered"
     via = {"ticket_id": "TICKET-030", "node_id": "node4", "nonce": "newcomer"}
     wait_until(
         lambda: api.post("/tickets/validate-via-node", json=via).status_code == 200,

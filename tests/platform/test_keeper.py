@@ -315,6 +315,37 @@ def test_who_is_about_to_join_makes_it_no_other_cluster(desk: Desk) -> None:
     assert cluster.cluster_now().error == ""
 
 
+def test_who_is_about_to_join_is_not_waited_for(desk: Desk) -> None:
+    started(desk)
+    ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4, status=NodeStatus.STARTING)
+    with pytest.raises(ClusterBusy):
+        cluster.start_cluster(4)
+    show(NodeStatus.RUNNING)
+    desk.keeper.turn()
+    ManagedNode.objects.filter(node_id__in=FOUR).update(running_generation=F("generation"))
+    desk.keeper.turn()
+    assert desk.told() == [("starting", 0, 4), ("running", 4, 4)]
+    ManagedNode.objects.filter(node_id="node4").update(part=NodePart.MEMBER, status=NodeStatus.RUNNING)
+    desk.keeper.turn()
+    assert desk.told() == [("running", 5, 5)]
+
+
+def test_a_cluster_stops_with_whoever_was_about_to_join(desk: Desk) -> None:
+    started(desk)
+    ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4)
+    show(NodeStatus.RUNNING, *FOUR, "node4")
+    desk.keeper.turn()
+    cluster.stop_cluster()
+    desk.keeper.turn()
+    show(NodeStatus.STOPPED)
+    show(NodeStatus.STOPPING, "node4")
+    desk.keeper.turn()
+    assert cluster.cluster_now().status == "stopping", "its process is still there"
+    show(NodeStatus.STOPPED, "node4")
+    desk.keeper.turn()
+    assert cluster.cluster_now().status == "idle"
+
+
 def test_only_another_number_that_is_named_puts_it_aside(desk: Desk) -> None:
     changed(desk)
     assert cluster.start_cluster(1) == 1

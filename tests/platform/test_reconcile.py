@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from tests.waiting import wait_until
-from validators.models import Announcement, ManagedNode, NodeStatus
+from validators.models import Announcement, ManagedNode, NodePart, NodeStatus
 from validators.processes.folder import DataFolder
 from validators.processes.reconcile import Reconciler
 from validators.services import nodes
@@ -86,6 +86,19 @@ def test_a_living_process_is_shown_with_its_id(desk: Desk) -> None:
     process = desk.run("node0")
     desk.reconciler.turn()
     assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
+
+
+def test_a_newcomer_starts_until_it_is_a_member(desk: Desk) -> None:
+    ManagedNode.objects.filter(pk="node0").update(part=NodePart.JOINING)
+    desk.reconciler.turn()
+    process = desk.run("node0")
+    desk.reconciler.turn()
+    assert desk.status("node0") == (NodeStatus.STARTING, "", process.pid), "nothing can be asked of it yet"
+    ManagedNode.objects.filter(pk="node0").update(part=NodePart.MEMBER)
+    desk.reconciler.turn()
+    assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
+    told = Announcement.objects.filter(node_id="node0").values_list("status", flat=True)
+    assert list(told) == ["starting", "running"]
 
 
 def test_a_node_whose_api_has_no_port_starts_and_says_why_until_it_has(desk: Desk) -> None:

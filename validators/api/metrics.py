@@ -26,7 +26,7 @@ from validators.api.errors import ApiError
 from validators.api.http import error_response
 from validators.api.keys import authenticate_key, key_of
 from validators.ledger import read
-from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
+from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 
 __all__ = ["PlatformFigures", "metrics"]
 
@@ -81,7 +81,9 @@ class PlatformFigures(Collector):
 
 def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
     by_node = ("node_id",)
-    wanted = GaugeMetricFamily("dtvn_platform_node_wanted", "1: it should run.", labels=by_node)
+    wanted = GaugeMetricFamily(
+        "dtvn_platform_node_wanted", "1: it should run, and not only join.", labels=by_node
+    )
     up = GaugeMetricFamily("dtvn_platform_node_up", "1: it runs and shows life.", labels=by_node)
     status = GaugeMetricFamily("dtvn_platform_node_status", "1 for its state.", labels=("node_id", "status"))
     restarts = CounterMetricFamily("dtvn_platform_node_restarts", "Automatic restarts.", labels=by_node)
@@ -90,7 +92,8 @@ def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
     )
     for node in nodes:
         name = (node.node_id,)
-        wanted.add_metric(name, int(node.desired == DesiredState.RUNNING))
+        joins = node.part == NodePart.JOINING  # for as long as that takes; given up after ten minutes
+        wanted.add_metric(name, int(node.desired == DesiredState.RUNNING and not joins))
         up.add_metric(name, int(node.status == NodeStatus.RUNNING))
         restarts.add_metric(name, node.restarts)
         for state in NodeStatus.values:

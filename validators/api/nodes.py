@@ -19,10 +19,12 @@ from tickets.services import InvalidRequest, Unavailable
 from tickets.services.network import gateway
 from validators.api.errors import ApiError
 from validators.api.http import ApiView, json_response, read_body, success
+from validators.models import ChangeState
 from validators.services import node_logs, nodes
 from validators.services.adding import RUNNING, add_node
-from validators.services.errors import NodeExternal, NodeRunning
-from validators.services.roster import MemberNode, find_member, list_members
+from validators.services.errors import ChangePending, NodeExternal, NodeRunning
+from validators.services.joining import find_node, list_nodes
+from validators.services.roster import MemberNode
 
 __all__ = ["OwnView", "ask_node", "node_object", "node_objects", "own_sequence"]
 
@@ -40,7 +42,6 @@ def node_object(member: MemberNode) -> dict[str, Any]:
         "port": member.port,
         "api_port": member.api_port,
         "status": str(member.status),
-        "peer_id": member.peer_id,
         "is_primary": member.view is not None and member.view.connected and member.view.primary,
         "is_bootstrap": member.index == 0,
         "started_at": None if started is None else started.astimezone(UTC).isoformat().replace("+00:00", "Z"),
@@ -52,13 +53,17 @@ def node_object(member: MemberNode) -> dict[str, Any]:
     }
     if managed is not None and managed.error:
         node["error"] = managed.error
+    if member.peer_id:
+        node["peer_id"] = member.peer_id
+    if member.joining:
+        node["joining"] = member.joining
     return node
 
 
 def node_objects() -> list[dict[str, Any]]:
     """All of them; none while no cluster has been made."""
     try:
-        members = list_members()
+        members = list_nodes()
     except Unavailable:
         return []
     return [node_object(member) for member in members]
@@ -127,7 +132,7 @@ class NodeView(OwnView):
 
     def get(self, http: Request, node_id: str) -> HttpResponse:
         """The Node object."""
-        return json_response(node_object(find_member(node_id)))
+        return json_response(node_object(find_node(node_id)))
 
     def delete(self, http: Request, node_id: str) -> HttpResponse:
         """Stop it, and keep it stopped."""
@@ -152,7 +157,7 @@ class NodeLogsView(OwnView):
         lines = http._request.GET.get("lines", str(node_logs.LINES_MAX))
         if not (lines.isascii() and lines.isdigit() and len(lines) < 10 and int(lines) > 0):
             raise InvalidRequest(f"lines must be a number from 1 to {node_logs.LINES_MAX}")
-        find_member(node_id)
+        find_node(node_id)
         logs = node_logs.last_lines(node_id, min(int(lines), node_logs.LINES_MAX))
         return json_response({"node_id": node_id, "logs": logs})
 
@@ -162,7 +167,7 @@ class NodeStatsView(ApiView):
 
     def get(self, http: Request, node_id: str) -> HttpResponse:
         """503 when that node is down."""
-        stats = ask_node(find_member(node_id), "stats")
+        stats = ask_node(find_node(node_id), "stats")
         return success(data=stats, sequence=own_sequence(stats))
 
 
@@ -172,7 +177,7 @@ class NodeTicketView(ApiView):
     def get(self, http: Request, node_id: str, ticket_id: str) -> HttpResponse:
         """503 when that node is down, 404 when it knows no such ticket."""
         event = read_event(http._request.GET)
-        member = find_member(node_id)
+        member = find_node(node_id)
         if not is_name(ticket_id):
             raise ApiError(404, reasons.TICKET_NOT_FOUND, reasons.REASONS[reasons.TICKET_NOT_FOUND].sentence)
         told = ask_node(member, "ticket", (event, ticket_id))
@@ -204,7 +209,9 @@ def restart(node_id: str) -> HttpResponse:
 
 def _managed(node_id: str) -> MemberNode:
     """A member that this platform runs; others are not ours to start or stop."""
-    member = find_member(node_id)
+    member = find_node(node_id)
     if member.managed is None:
         raise NodeExternal(node_id)
+    if member.joining == ChangeState.WAITING:
+        raise ChangePending(f"{node_id} is being made: wait until it has a process")
     return member

@@ -14,8 +14,8 @@ from validators.api.errors import ApiError
 from validators.api.http import ApiView, json_response, read_body, success
 from validators.api.nodes import OwnView
 from validators.services import cluster
+from validators.services.joining import find_node
 from validators.services.own_api import ask_any_api
-from validators.services.roster import find_member
 
 __all__ = [
     "ClusterStartView",
@@ -86,7 +86,7 @@ class ValidateViaNodeView(ApiView):
         node_id = fields.text("node_id")
         if not node_id:
             raise InvalidRequest("node_id is required")
-        member = find_member(node_id)
+        member = find_node(node_id)
         if not member.up:
             down = "does not answer" if member.status == "running" else "is not running"
             raise ApiError(503, "node_down", f"{node_id} {down}.", bare=True)

@@ -228,7 +228,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
         """A seed's count is the sum over the nodes' ledgers (spec 3.4)."""
         if event["type"] != "tickets_seeded" or self.live is None:
             return event
-        nodes = sum(node["role"] == "validator" for node in self.live.nodes)
+        nodes = sum("joining" not in node for node in members_of(self.live.nodes))
         return {**event, "unique": event["count"], "count": event["count"] * nodes, "nodes": nodes}
 
     def _full(self) -> bool:

@@ -10,7 +10,8 @@ from validators.api.nodes import node_object
 from validators.feed.rows import read_applied
 from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.services.cluster import cluster_now
-from validators.services.roster import MemberNode, list_members
+from validators.services.joining import list_nodes
+from validators.services.roster import MemberNode
 
 __all__ = [
     "describe_cluster",
@@ -27,7 +28,7 @@ def describe_nodes() -> list[dict[str, Any]]:
     learner. Empty while no cluster has been made."""
     nodes = []
     try:
-        members = list_members()
+        members = list_nodes()
     except Unavailable:
         members = []
     for member in members:

@@ -15,9 +15,10 @@ from validators.api.errors import ApiError
 from validators.api.nodes import ask_node
 from validators.dashboard.views import for_pages, show
 from validators.services.errors import NodeUnknown
+from validators.services.joining import find_node
 from validators.services.own_api import ask_api
 from validators.services.own_metrics import read_figures
-from validators.services.roster import MemberNode, find_member, list_members
+from validators.services.roster import MemberNode, list_members
 
 __all__ = ["figures", "links", "metrics", "network", "node_part", "nodes", "simulator", "tickets"]
 
@@ -98,7 +99,7 @@ def figures(request: HttpRequest) -> HttpResponse:
 def node_part(request: HttpRequest, node_id: str, part: str) -> HttpResponse:
     """What one node answers itself: its identity, what it stores, or the newest of its log."""
     try:
-        member = find_member(node_id)
+        member = find_node(node_id)
         path = {
             "crypto": "/api/v1/node/crypto",
             "storage": "/api/v1/storage/entries",

@@ -18,7 +18,6 @@ from django.db.models import F
 from validators import quorum
 from validators.genesis import GenesisError
 from validators.models import (
-    Announcement,
     ClusterStatus,
     ClusterWish,
     DesiredState,
@@ -30,15 +29,15 @@ from validators.models import (
 from validators.processes.errors import StartError
 from validators.processes.facts import lock_holder
 from validators.processes.folder import DataFolder
-from validators.services.cluster import ONE_ROW, cluster_now, member_names, own_validators
+from validators.services.announcing import announce
+from validators.services.cluster import ONE_ROW, cluster_now, member_names, own_members, own_validators
 
-__all__ = ["ANNOUNCEMENTS_KEPT", "ClusterKeeper", "announce"]
+__all__ = ["ClusterKeeper"]
 
 logger = logging.getLogger("dtvn.cluster")
 
 START_PATIENCE = 90.0
 """Seconds until a start counts as failed when no quorum runs, and as done when one does."""
-ANNOUNCEMENTS_KEPT = 2_000
 
 Found = Callable[[Sequence[str]], None]
 """Make sure that the cluster of these members exists in the data folder; raises StartError."""
@@ -84,7 +83,7 @@ class ClusterKeeper:
         self._start = None
         if row.wish == ClusterWish.START:
             self._start = Start(members=list(row.members), since=time.monotonic())
-            tell(ClusterStatus.STARTING, 0, len(row.members or member_names()))
+            tell(ClusterStatus.STARTING, 0, len(row.members) or own_members().count())
             _want(DesiredState.STOPPED, everybody=True)
             self._start.told = dict(ManagedNode.objects.values_list("node_id", "generation"))
         elif row.wish == ClusterWish.STOP:
@@ -120,7 +119,7 @@ class ClusterKeeper:
     def _count(self, start: Start, now: float) -> None:
         """How many run, and whether that is the end of it, one way or the other. Whom a person stopped
         meanwhile is not waited for."""
-        everybody = list(own_validators())
+        everybody = list(own_members())
         rows = [row for row in everybody if row.desired == DesiredState.RUNNING]
         running = sum(row.status == NodeStatus.RUNNING for row in rows)
         total, late = len(everybody), now - start.since > START_PATIENCE
@@ -148,13 +147,15 @@ class ClusterKeeper:
         return any(lock_holder(self._folder.node_lock(name)) is not None for name in names)
 
     def _follow(self, row: ManagedCluster) -> None:
-        """Without a start under way: what the nodes' wishes and states amount to."""
-        rows = list(own_validators())
+        """Without a start under way: what the members' wishes and states amount to."""
+        everybody = list(own_validators())
+        rows = [node for node in everybody if node.part != NodePart.JOINING]
         wanted = [node for node in rows if node.desired == DesiredState.RUNNING]
         running = sum(node.status == NodeStatus.RUNNING for node in rows)
         settled = all(node.status in (NodeStatus.RUNNING, NodeStatus.ERROR) for node in wanted)
         if not wanted:
-            ended = all(node.status == NodeStatus.STOPPED for node in rows)
+            stopped = (node for node in everybody if node.desired == DesiredState.STOPPED)
+            ended = all(node.status == NodeStatus.STOPPED for node in stopped)
             tell(ClusterStatus.IDLE if ended else ClusterStatus.STOPPING, running, len(rows), row.error)
         elif row.status == ClusterStatus.RUNNING or (settled and running):
             # Why a start came to less than all is said until all run.
@@ -171,13 +172,6 @@ def tell(status: str, started: int, total: int, error: str = "") -> None:
         return
     ManagedCluster.objects.filter(pk=ONE_ROW).update(status=status, started=started, total=total, error=error)
     announce(status=status, started=started, total=total, error=error)
-
-
-def announce(**said: object) -> None:
-    """Have browsers told of a change; the oldest announcements go."""
-    made = Announcement.objects.create(**said)
-    if made.pk % 100 == 0:
-        Announcement.objects.filter(pk__lte=made.pk - ANNOUNCEMENTS_KEPT).delete()
 
 
 def _stopped_since(start: Start) -> set[str]:

@@ -15,13 +15,13 @@ from django.db import close_old_connections
 from django.db.models import F
 from kombu.exceptions import OperationalError
 
-from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.models import ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.node.run import EXIT_FENCED
 from validators.processes.api_probes import ApiProbes
 from validators.processes.facts import heartbeat, lock_holder
 from validators.processes.folder import DataFolder
-from validators.processes.keeper import announce
 from validators.processes.watch import Action, Decision, NodeWatch, Observation
+from validators.services.announcing import announce
 
 logger = logging.getLogger("dtvn.reconcile")
 
@@ -120,7 +120,10 @@ def observe(row: ManagedNode, folder: DataFolder, probes: ApiProbes | None = Non
 
 
 def _answers(row: ManagedNode, probes: ApiProbes | None) -> bool:
-    """A validator runs once its own API answers (spec 3.1); nobody else has one."""
+    """A validator runs once its own API answers (spec 3.1); nobody else has one. A newcomer starts until it
+    is a member: whoever is shown running may be asked to decide something."""
+    if row.part == NodePart.JOINING:
+        return False
     return probes is None or row.role != NodeRole.VALIDATOR or probes.answers(row.node_id)
 
 

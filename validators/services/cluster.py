@@ -33,6 +33,7 @@ __all__ = [
     "cluster_now",
     "found_with",
     "member_names",
+    "own_members",
     "own_validators",
     "reset_cluster",
     "start_cluster",
@@ -62,7 +63,7 @@ def start_cluster(count: int | None = None) -> int:
     ClusterSize where the cluster has another size.
     """
     nodes = own_validators()
-    joined = nodes.exclude(part=NodePart.JOINING).count()
+    joined = own_members().count()
     # Who is only about to join makes it no other cluster.
     if nodes.exists() and count in (None, len(nodes), joined):
         start_standing()
@@ -128,6 +129,11 @@ def own_validators() -> QuerySet[ManagedNode]:
     return ManagedNode.objects.filter(role=NodeRole.VALIDATOR).exclude(part=NodePart.LEFT)
 
 
+def own_members() -> QuerySet[ManagedNode]:
+    """Those of them that are members by now."""
+    return own_validators().exclude(part=NodePart.JOINING)
+
+
 def reset_cluster() -> None:
     """Called when the network starts, before any process runs: what the row says is of an earlier life."""
     wanted = own_validators().filter(desired=DesiredState.RUNNING).count()
@@ -138,7 +144,7 @@ def reset_cluster() -> None:
             handled=row.generation,
             status=ClusterStatus.STARTING if wanted else ClusterStatus.IDLE,
             started=0,
-            total=len(member_names()),
+            total=own_members().count(),
             error="",
         )
 
@@ -155,7 +161,7 @@ def _starts(row: ManagedCluster) -> bool:
     noticed yet counts as well: people see the nodes, not the keeper."""
     if row.wish != ClusterWish.START:
         return False
-    nodes = list(own_validators())
+    nodes = list(own_members())
     done = [node.node_id for node in nodes if _runs_as_wanted(node)]
     others = bool(row.members) and sorted(done) != sorted(row.members)
     return row.handled != row.generation or len(done) < len(nodes) or others

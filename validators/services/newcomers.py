@@ -76,10 +76,19 @@ def make(node_id: str, ask: Asker) -> tuple[str, int]:
         last = validators.aggregate(last=Max("position"))["last"]
         row, fresh = ManagedNode.objects.get_or_create(
             node_id=node_id,
-            defaults={"part": NodePart.JOINING, "position": 0 if last is None else last + 1},
+            defaults={
+                "part": NodePart.JOINING,
+                "position": 0 if last is None else last + 1,
+                "status": NodeStatus.STARTING,  # as it was announced
+            },
         )
         if not fresh and row.part == NodePart.LEFT:
-            _want(node_id, part=NodePart.JOINING, desired=DesiredState.RUNNING)
+            _want(
+                node_id,
+                part=NodePart.JOINING,
+                desired=DesiredState.RUNNING,
+                status=NodeStatus.STARTING,
+            )
     return host, port
 
 

@@ -7,7 +7,6 @@ import socket
 import msgspec
 from django.conf import settings
 
-from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
 from validators.gateway.face import MemberView
 from validators.models import ManagedNode, NodeRole, NodeStatus
@@ -17,9 +16,8 @@ from validators.node.layout import ClusterFolder
 from validators.node.options import StartError
 from validators.processes.facts import lock_holder
 from validators.processes.folder import DataFolder
-from validators.services.errors import NodeUnknown
 
-__all__ = ["MemberNode", "find_member", "list_members"]
+__all__ = ["MemberNode", "api_port_of", "list_members", "process_of"]
 
 
 class MemberNode(msgspec.Struct, frozen=True):
@@ -37,6 +35,8 @@ class MemberNode(msgspec.Struct, frozen=True):
     """As the gateway sees it; None while there is no gateway."""
     pid: int | None
     """The process that runs its pump on this host now."""
+    joining: str = ""
+    """How far a newcomer is that is no member yet (services.joining); "" for members."""
 
     @property
     def status(self) -> str:
@@ -83,29 +83,18 @@ def list_members() -> list[MemberNode]:
             index=index,
             host=member.host,
             port=member.port,
-            api_port=_api_port(folder, managed.get(member.id)),
+            api_port=api_port_of(folder, managed.get(member.id)),
             peer_id=peer_id(member.public_key),
             managed=managed.get(member.id),
             view=view,
-            pid=_process(folder, managed.get(member.id)),
+            pid=process_of(folder, managed.get(member.id)),
         )
         for index, (member, view) in enumerate(zip(network.present.members, views, strict=False))
     ]
 
 
-def find_member(node_id: str) -> MemberNode:
-    """One member; raise NodeUnknown."""
-    try:
-        members = list_members()
-    except Unavailable:
-        raise NodeUnknown(node_id) from None
-    for member in members:
-        if member.id == node_id:
-            return member
-    raise NodeUnknown(node_id)
-
-
-def _api_port(folder: DataFolder, node: ManagedNode | None) -> int:
+def api_port_of(folder: DataFolder, node: ManagedNode | None) -> int:
+    """Where a node of ours serves its own API; 0: nowhere that is known."""
     if node is None:
         return 0
     try:
@@ -114,7 +103,7 @@ def _api_port(folder: DataFolder, node: ManagedNode | None) -> int:
         return 0
 
 
-def _process(folder: DataFolder, node: ManagedNode | None) -> int | None:
+def process_of(folder: DataFolder, node: ManagedNode | None) -> int | None:
     """The holder of the node's slot lock: the kernel knows at once when a process is dead."""
     if node is None or (node.host and node.host != socket.gethostname()):
         return None

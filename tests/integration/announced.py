@@ -1,0 +1,70 @@
+"""What clients of a supervisor's `/ws` were told of nodes: everything, in order, and soon enough."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from datetime import datetime
+
+import httpx
+
+from tests.integration.supervised import Ears, Supervised
+from tests.waiting import MARGIN, wait_until
+
+ANNOUNCED_WITHIN = 1.0 * MARGIN
+"""Seconds from a change of state, or a line of a log, to every client's frame."""
+STAGES = ("stopping", "starting", "running")
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+
+
+def deaf_client(s: Supervised) -> socket.socket:
+    """A WebSocket handshake with the smallest window, and then silence."""
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    deaf.connect(("127.0.0.1", s.port))
+    deaf.sendall(
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    assert b"101" in deaf.recv(64)
+    return deaf
+
+
+def restart_between_pings(s: Supervised, api: httpx.Client, ears: Ears, node_id: str) -> None:
+    """Each stage is told, in its order, and the first of them at once."""
+    here, asked = len(ears.frames), time.time()
+    assert api.post(f"/nodes/{node_id}/restart").status_code == 200
+    for _ in range(50):
+        ears.say({"type": "ping"})
+    for stage in STAGES:
+        frame = ears.wait_for("node_status", node_id=node_id, status=stage, after=here)
+        assert stage != "stopping" or ears.time_of(frame) - asked < ANNOUNCED_WITHIN
+        here = ears.frames.index(frame, here) + 1
+    assert s.statuses()[node_id] == "running"
+
+
+def heard_the_same(first: Ears, second: Ears, *, at_least: int) -> None:
+    """Who came later was told of nodes what the first was told since, one after the other."""
+
+    def of_nodes(ears: Ears) -> list[tuple[str, str, bool]]:
+        told = ears.of("node_status")
+        return [(each["node_id"], each["status"], each["node"].get("is_primary", False)) for each in told]
+
+    def same() -> bool:
+        later = of_nodes(second)
+        return len(later) >= at_least and of_nodes(first)[-len(later) :] == later
+
+    wait_until(same, what=lambda: f"the same frames:\n{of_nodes(first)}\n{of_nodes(second)}")
+
+
+def lines_came_in_order_and_at_once(ears: Ears, node_id: str, *, after: int, at_least: int) -> None:
+    """By the time stamps that the node itself gave its lines, on this machine's clock."""
+    lines = [
+        (datetime.fromisoformat(stamp).timestamp(), ears.time_of(frame))
+        for frame in ears.of("node_output", node_id=node_id, after=after)
+        if STAMP.fullmatch(stamp := frame["line"].split(" ")[0])
+    ]
+    assert len(lines) >= at_least
+    assert lines == sorted(lines)
+    assert max(came - written for written, came in lines) < ANNOUNCED_WITHIN
