@@ -27,6 +27,7 @@ from validators.models import ApiKey, ManagedNode, NodeStatus
 from validators.services import nodes
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 from validators.services.errors import ServiceError
+from validators.services.roster import error_of, view_of
 
 __all__ = [
     "ApiKeyAdmin",
@@ -69,7 +70,7 @@ class ManagedNodeAdmin(admin.ModelAdmin):
         "sequence",
         "pid",
         "restarts",
-        "error",
+        "trouble",
     )
     actions = ["start", "stop", "restart"]
     sortable_by = ()
@@ -79,7 +80,7 @@ class ManagedNodeAdmin(admin.ModelAdmin):
         "role",
         "part",
         "status_pill",
-        "error",
+        "trouble",
         "desired",
         "generation",
         "restarts",
@@ -89,7 +90,11 @@ class ManagedNodeAdmin(admin.ModelAdmin):
         "heartbeat_at",
         "report",
     )
-    readonly_fields = ("status_pill",)
+    readonly_fields = ("status_pill", "trouble")
+
+    @admin.display(description="error", empty_value="")
+    def trouble(self, node: ManagedNode) -> str:
+        return error_of(node, view_of(node.node_id))
 
     @admin.display(description="state")
     def status_pill(self, node: ManagedNode) -> SafeString:

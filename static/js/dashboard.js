@@ -110,19 +110,21 @@
     put("view", views.length ? Math.max(...views) : "–");
     const primary = members.find((node) => node.is_primary);
     put("primary", primary ? `primary ${primary.id}` : "no primary known");
-    const trouble = members.some((node) => node.status !== "running" && node.desired === "running");
+    const able = running.filter((node) => node.voting !== false);
+    const trouble = members.some((node) => node.desired === "running" && !able.includes(node));
     const needed = dtvn.model.quorum(members.length);
-    const few = members.length > 0 && running.length < needed;
+    const few = members.length > 0 && able.length < needed;
     at("trouble").hidden = !trouble || few;
     at("few").hidden = !few;
-    put("few", `Nothing can be decided: ${running.length} of ${members.length} nodes run, and ${needed} are needed.`);
+    const [count, verb] = running.length < needed ? [running.length, "run"] : [able.length, "vote"];
+    put("few", `Nothing can be decided: ${count} of ${members.length} nodes ${verb}, and ${needed} are needed.`);
     drawLearner(newest);
     if ((trouble || few || standing()) && !asking) {
       startAsking();
     }
   }
 
-  /* The log on this page is the learner's: while it does not run, the page stands still, and says so. */
+  /* The log on this page is the learner's: while it does not read, the page stands still, and says so. */
   function drawLearner(newest) {
     const learner = standing();
     at("standing").hidden = learner === undefined;
@@ -131,13 +133,14 @@
       const behind = Math.max(0, newest - state.sequence);
       const missing = behind ? `; the nodes have agreed on ${grouped.format(behind)} more since` : "";
       const shown = `Tickets, log and outcomes are as of sequence ${grouped.format(state.sequence)}${missing}.`;
-      put("standing", `This page stands still: the learner, which reads the log for it, is ${learner.status}${since}. ${shown}`);
+      const why = learner.status === "running" ? `cannot go on (${learner.error})` : `is ${learner.status}${since}`;
+      put("standing", `This page stands still: the learner, which reads the log for it, ${why}. ${shown}`);
     }
     drawConnection(learner);
   }
 
   function standing() {
-    return nodes.find((node) => node.role === "learner" && node.status !== "running");
+    return nodes.find((node) => node.role === "learner" && (node.status !== "running" || node.error));
   }
 
   function nodeRow(node, newest) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -9,6 +10,8 @@ import msgspec
 import pytest
 
 from tests.api.conftest import Api, read
+from tests.waiting import PATIENCE
+from validators.api import cluster
 from validators.gateway.collector import Answered
 from validators.gateway.fake import FakeGateway
 from validators.models import DesiredState, ManagedNode, MembershipChange, NodeStatus
@@ -114,6 +117,37 @@ def test_a_node_shows_its_error_only_when_there_is_one(api: Api) -> None:
     assert (node["status"], node["error"]) == ("error", "its disk is gone")
 
 
+FULL = "its disk is full; it goes on by itself when there is room"
+
+
+def test_a_node_whose_disk_is_full_says_so_over_its_link_or_in_its_row(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list showed a node that runs, and nothing else."""
+    ManagedNode.objects.update(status=NodeStatus.RUNNING, report={"state": "voting"})
+    full = {"view": 0, "sequence": 7, "state": "disk_full", "voting": False}
+    monkeypatch.setattr(fake, "_status", lambda member: full if member == 1 else {"state": "voting"})
+    shown = {node["id"]: (node["status"], node.get("error")) for node in read(api.get("nodes"))}
+    others = dict.fromkeys(("r0", "r2", "r3"), ("running", None))
+    assert shown == {**others, "r1": ("running", FULL)}
+    ManagedNode.objects.filter(pk="r1").delete()
+    assert read(api.get("nodes/r1"))["error"] == FULL, "whoever runs it"
+    ManagedNode.objects.filter(pk="r2").update(report={"state": "disk_full"})
+    assert "error" not in read(api.get("nodes/r2")), "its word over the link is newer"
+    fake.down = frozenset({2})
+    assert read(api.get("nodes/r2"))["error"] == FULL
+    ManagedNode.objects.filter(pk="r2").update(status=NodeStatus.STOPPED)
+    assert "error" not in read(api.get("nodes/r2")), "it is stopped: what it said of itself is over"
+
+
+def test_a_node_whose_disk_is_full_refuses_with_that_reason(api: Api, answers: Answers) -> None:
+    answers.words[1, "ticket"] = "disk_full", None
+    response = api.get("nodes/r1/tickets/T-1")
+    assert (response.status_code, read(response)["code"]) == (503, "disk_full")
+    assert read(response)["error"] == f"r1 cannot tell now: {FULL}."
+    assert response.headers["Retry-After"] == "1"
+
+
 def test_a_member_nobody_here_runs_is_external(api: Api, fake: FakeGateway) -> None:
     nodes.register_nodes(["r0", "r1", "r2"])
     node = read(api.get("nodes/r3"))
@@ -175,6 +209,30 @@ def test_stats_are_the_primarys_with_the_supervisors_mark(api: Api, answers: Ans
 def test_stats_without_the_primary_are_anybody_elses(api: Api, fake: FakeGateway, answers: Answers) -> None:
     fake.down = frozenset({0})
     assert read(api.get("stats"))["data"]["node_id"] == "r1"
+
+
+def test_members_that_hang_hold_up_no_read(
+    api: Api, fake: FakeGateway, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were asked one after the other, two seconds each."""
+    monkeypatch.setattr(cluster, "PRIMARY_WAIT", 0.05)
+    monkeypatch.setattr(cluster, "ASK_WAIT", 0.2)
+    told, silent = fake.query, {0, 1, 2}
+
+    def query(member: int, what: str, *rest: Any, **named: Any) -> Future[Answered]:
+        return Future() if member in silent else told(member, what, *rest, **named)
+
+    fake.query = query  # type: ignore[method-assign]
+    assert read(api.get("stats"))["data"]["node_id"] == "r3"
+    silent = {0, 1, 2, 3}
+    began = time.monotonic()
+    assert read(api.get("stats"))["node_id"] == "supervisor"
+    assert read(api.get("config"))["message"] == "No node answers."
+    assert time.monotonic() - began < PATIENCE
+    silent = set()
+    answers.asked.clear()
+    assert read(api.get("stats"))["data"]["node_id"] == "r0"
+    assert answers.asked == [(0, "stats", ())], "while the primary answers nobody else is asked"
 
 
 def test_without_any_node_the_platform_answers_for_itself(api: Api, fake: FakeGateway) -> None:

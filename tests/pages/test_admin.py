@@ -282,6 +282,16 @@ def test_nodes_are_started_and_stopped_by_wish(nodes: Callable[[], dict[str, str
     assert nodes()["r1"] == DesiredState.RUNNING
 
 
+def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client) -> None:
+    assert "its disk is full" not in text(admin.get(NODES))
+    ManagedNode.objects.filter(pk="r2").update(status="running", report={"state": "disk_full"})
+    learner.gateway.down = frozenset({2})
+    page = text(admin.get(NODES))
+    said = re.findall(r'field-trouble">([^<]*)<', page)
+    assert [line for line in said if line] == ["its disk is full; it goes on by itself when there is room"]
+    assert "its disk is full" in text(admin.get(f"{NODES}r2/change/"))
+
+
 def test_a_wish_that_cannot_be_is_told(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.STOPPED, status="stopped")
     told = text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1"]}, follow=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.pages.learner import RealLearner
 from validators.dashboard.stuck import Node, Slot, _reading, explain, judge
+from validators.gateway.collector import Answered
 from validators.models import ManagedNode
 
 
@@ -106,6 +108,23 @@ def test_a_learner_that_stopped_is_named_with_since_when(learner: RealLearner) -
     assert _reading() == "the learner is stopped since 2026-11-20 09:17:02 UTC; they show sequence 1"
     ManagedNode.objects.filter(role="learner").update(status="running")
     assert _reading() == ""
+    ManagedNode.objects.filter(role="learner").update(report={"state": "disk_full"})
+    said = "its disk is full; it goes on by itself when there is room; they show sequence 1"
+    assert _reading() == f"the learner cannot write: {said}"
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_full_disks_are_named(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def query(member: int, what: str, *, wait: float) -> Future[Answered]:
+        assert what == "consensus"
+        future: Future[Answered] = Future()
+        future.set_result(Answered(1, "disk_full", ""))
+        return future
+
+    monkeypatch.setattr(learner.gateway, "query", query)
+    found = explain()
+    missing = ", ".join(f"r{number} (its disk is full)" for number in range(4))
+    assert found["verdict"] == f"0 of 4 nodes vote and 3 are needed. Missing: {missing}."
 
 
 @pytest.mark.django_db(databases=["default", "learner"])

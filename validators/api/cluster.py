@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from heapq import merge
 from itertools import islice
 from typing import Any
@@ -16,9 +19,11 @@ from tickets.api.objects import pairs_of
 from tickets.api.queries import next_link, read_limit, read_log_query, read_position
 from tickets.contract import consensus_record
 from tickets.services import Unavailable
+from tickets.services.network import gateway
 from validators.api.errors import ApiError
 from validators.api.http import ApiView, json_response, own_writes, success
-from validators.api.nodes import OwnView, ask_node, node_objects, own_sequence
+from validators.api.nodes import ASK_WAIT, OwnView, node_objects, own_sequence, read_answered
+from validators.gateway.collector import Answered
 from validators.ledger import read
 from validators.ledger.models import OperationRecord
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS, UNLISTED
@@ -30,21 +35,42 @@ SUPERVISOR = "supervisor"
 
 PEER_FIELDS = ("id", "addrs", "connected_at", "node_id")
 
+PRIMARY_WAIT = 0.5
+"""Seconds that the primary is asked alone: a member that hangs, however many do, costs a reader no more."""
 ROWS_AT_ONCE = 2_000
 RECORD_NUMBER_MAX = 2**63 - 1
 
 
 def ask_any(what: str) -> tuple[MemberNode, dict[str, Any]] | None:
-    """The answer of the primary, else of any member that gives one; None when nobody does."""
+    """The answer of the primary, or of the first other when it does not give one at once; None when nobody
+    does in time."""
     try:
         members = [member for member in list_members() if member.up]
+        members.sort(key=lambda member: not (member.view and member.view.primary))
+        network = gateway()
     except Unavailable:
         return None
-    for member in sorted(members, key=lambda member: not (member.view and member.view.primary)):
-        try:
-            return member, ask_node(member, what)
-        except ApiError:
-            continue
+    asked: dict[Future[Answered], MemberNode] = {}
+    for some, patience in ((members[:1], PRIMARY_WAIT), (members[1:], ASK_WAIT)):
+        asked |= {network.query(each.index, what, wait=PRIMARY_WAIT + ASK_WAIT): each for each in some}
+        if (found := _first_answer(asked, patience)) is not None:
+            return found
+    return None
+
+
+def _first_answer(
+    asked: dict[Future[Answered], MemberNode], patience: float
+) -> tuple[MemberNode, dict[str, Any]] | None:
+    """The first good answer within so many seconds; what was answered otherwise leaves `asked`."""
+    until = time.monotonic() + patience
+    while asked:
+        done, _ = wait(asked, timeout=max(0.0, until - time.monotonic()), return_when=FIRST_COMPLETED)
+        if not done:
+            return None
+        for answer in done:
+            member = asked.pop(answer)
+            with suppress(ApiError):
+                return member, read_answered(member, answer.result())
     return None
 
 

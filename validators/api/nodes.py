@@ -19,14 +19,15 @@ from tickets.services import InvalidRequest, Unavailable
 from tickets.services.network import gateway
 from validators.api.errors import ApiError
 from validators.api.http import ApiView, json_response, read_body, success
+from validators.gateway.collector import Answered
 from validators.models import ChangeState
 from validators.services import node_logs, nodes
 from validators.services.adding import RUNNING, add_node
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning
 from validators.services.joining import find_node, list_nodes
-from validators.services.roster import MemberNode
+from validators.services.roster import DISK_FULL, DISK_IS_FULL, MemberNode
 
-__all__ = ["OwnView", "ask_node", "node_object", "node_objects", "own_sequence"]
+__all__ = ["OwnView", "ask_node", "node_object", "node_objects", "own_sequence", "read_answered"]
 
 NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ASK_WAIT = 2.0
@@ -51,8 +52,8 @@ def node_object(member: MemberNode) -> dict[str, Any]:
         "view": member.view_number,
         "external": managed is None,
     }
-    if managed is not None and managed.error:
-        node["error"] = managed.error
+    if member.error:
+        node["error"] = member.error
     if member.peer_id:
         node["peer_id"] = member.peer_id
     if member.joining:
@@ -71,13 +72,25 @@ def node_objects() -> list[dict[str, Any]]:
 
 def ask_node(member: MemberNode, what: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
     """A node's own answer now; raise 503 when it is down, with its own code where it refuses."""
-    if member.up:
-        answered = gateway().query(member.index, what, arguments, wait=ASK_WAIT).result(ASK_WAIT + 1)
-        if not answered.code:
-            return _read_answer(member, answered.text)
-        if answered.code == reasons.TICKET_NOT_FOUND:
-            raise ApiError(404, answered.code, reasons.REASONS[answered.code].sentence)
-    raise ApiError(503, "node_down", f"{member.id} does not answer.")
+    if not member.up:
+        raise _no_answer(member)
+    answered = gateway().query(member.index, what, arguments, wait=ASK_WAIT).result(ASK_WAIT + 1)
+    return read_answered(member, answered)
+
+
+def read_answered(member: MemberNode, answered: Answered) -> dict[str, Any]:
+    """What a node told; raise as ask_node does."""
+    if not answered.code:
+        return _read_answer(member, answered.text)
+    if answered.code == reasons.TICKET_NOT_FOUND:
+        raise ApiError(404, answered.code, reasons.REASONS[answered.code].sentence)
+    if answered.code == DISK_FULL:
+        raise ApiError(503, DISK_FULL, f"{member.id} cannot tell now: {DISK_IS_FULL}.")
+    raise _no_answer(member)
+
+
+def _no_answer(member: MemberNode) -> ApiError:
+    return ApiError(503, "node_down", f"{member.id} does not answer.")
 
 
 def _read_answer(member: MemberNode, text: str) -> dict[str, Any]:

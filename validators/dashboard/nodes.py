@@ -11,7 +11,7 @@ from validators.feed.rows import read_applied
 from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.services.cluster import cluster_now
 from validators.services.joining import list_nodes
-from validators.services.roster import MemberNode
+from validators.services.roster import MemberNode, error_of
 
 __all__ = [
     "describe_cluster",
@@ -39,7 +39,7 @@ def describe_nodes() -> list[dict[str, Any]]:
             {
                 "id": row.node_id,
                 "status": row.status,
-                "error": row.error,
+                "error": error_of(row, None),
                 "pid": row.pid,
                 "host": row.host,
                 "sequence": report.get("sequence", 0) if row.status == NodeStatus.RUNNING else read_applied(),

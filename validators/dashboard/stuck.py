@@ -7,7 +7,7 @@ the operator, drawn from all of them, the most telling reason first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from datetime import UTC
 from typing import Any
 
@@ -19,6 +19,7 @@ from validators.feed.rows import read_applied
 from validators.gateway.collector import Answered
 from validators.gateway.face import MemberView
 from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.services.roster import DISK_FULL, error_of
 
 __all__ = ["Node", "Slot", "explain", "judge"]
 
@@ -27,8 +28,8 @@ ANSWER_WAIT = 1.0
 SLOW = 1.0
 """Seconds after which an undecided sequence counts as stuck; a healthy one takes milliseconds."""
 NANOSECONDS = 1_000_000_000
-PROBLEMS = {"timeout": "no answer", "down": "not connected"}
-"""Codes of the gateway for answers that never came, in words."""
+PROBLEMS = {"timeout": "no answer", "down": "not connected", DISK_FULL: "its disk is full"}
+"""Codes of what was not answered, in words."""
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,10 +121,13 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
 
 
 def _reading() -> str:
-    """Why the learner's rows stand still; "" while it runs."""
-    learner = ManagedNode.objects.filter(role=NodeRole.LEARNER).exclude(status=NodeStatus.RUNNING).first()
+    """Why the learner's rows stand still; "" while it reads."""
+    learner = ManagedNode.objects.filter(role=NodeRole.LEARNER).first()
     if learner is None:
         return ""
+    if learner.status == NodeStatus.RUNNING:
+        error = error_of(learner, None)
+        return f"the learner cannot write: {error}; they show sequence {read_applied()}" if error else ""
     heard = learner.heartbeat_at
     since = "" if heard is None else f" since {heard.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return f"the learner is {learner.status}{since}; they show sequence {read_applied()}"
@@ -160,7 +164,7 @@ def _node(member: MemberView, future: Future[Answered] | None, ids: Sequence[str
         return Node(id=member.id, problem="not connected")
     try:
         answered = future.result(ANSWER_WAIT + 0.5)
-    except (TimeoutError, CancelledError):
+    except TimeoutError:
         return Node(id=member.id, problem="no answer")
     if answered.code:
         return Node(id=member.id, problem=PROBLEMS.get(answered.code, answered.code))

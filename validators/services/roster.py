@@ -7,6 +7,7 @@ import socket
 import msgspec
 from django.conf import settings
 
+from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
 from validators.gateway.face import MemberView
 from validators.models import ManagedNode, NodeRole, NodeStatus
@@ -14,10 +15,23 @@ from validators.node.kept_ports import kept_port
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
 from validators.node.options import StartError
+from validators.node.process import DISK_FULL
 from validators.processes.facts import lock_holder
 from validators.processes.folder import DataFolder
 
-__all__ = ["MemberNode", "api_port_of", "list_members", "process_of"]
+__all__ = [
+    "DISK_FULL",
+    "DISK_IS_FULL",
+    "MemberNode",
+    "api_port_of",
+    "error_of",
+    "list_members",
+    "process_of",
+    "view_of",
+]
+
+ALIVE = frozenset({NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE})
+DISK_IS_FULL = "its disk is full; it goes on by itself when there is room"
 
 
 class MemberNode(msgspec.Struct, frozen=True):
@@ -47,6 +61,11 @@ class MemberNode(msgspec.Struct, frozen=True):
         return NodeStatus.RUNNING if connected else NodeStatus.UNRESPONSIVE
 
     @property
+    def error(self) -> str:
+        """See error_of."""
+        return error_of(self.managed, self.view)
+
+    @property
     def up(self) -> bool:
         """Whether it can be asked something now."""
         return self.view is not None and self.view.connected
@@ -66,6 +85,28 @@ class MemberNode(msgspec.Struct, frozen=True):
             return over_the_link
         reported = (self.managed.report if self.managed is not None else {}).get(name)
         return reported if isinstance(reported, int) else over_the_link
+
+
+def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
+    """Why a process does not run, or runs and decides nothing; "" where neither is known.
+
+    That its disk is full it says over its link, which needs no disk, and in its row, as far as the platform's
+    own database can still be written.
+    """
+    if row is not None and (row.error or row.status not in ALIVE):
+        return row.error
+    linked = view is not None and view.connected and view.heard is not None
+    said = view.status if view is not None and linked else {} if row is None else row.report
+    return DISK_IS_FULL if said.get("state") == DISK_FULL else ""
+
+
+def view_of(node_id: str) -> MemberView | None:
+    """The member of this name as the gateway sees it; None: it is none, or there is no gateway."""
+    try:
+        views = gateway().members()
+    except Unavailable:
+        return None
+    return next((view for view in views if view.id == node_id), None)
 
 
 def list_members() -> list[MemberNode]:
