@@ -272,7 +272,9 @@ def test_c35_validating_through_the_platform_and_through_a_node(api: httpx.Clien
     ):
         refused = api.post("/tickets/validate-via-node", json=body)
         assert refused.status_code == status
-        assert phrase in refused.json()["error"]
+        assert phrase in error_of(refused)
+    again = api.post("/tickets/validate-via-node", json={"ticket_id": "TICKET-002", "node_id": "node2"})
+    assert (again.status_code, again.json()["success"]) == (409, False), "the node's own answer"
     assert api.get("/tickets/TICKET-003").json()["data"]["State"] == "ISSUED"
     assert api.post("/tickets/validate", content=b" " * (1024 * 1024 + 1)).status_code == 413
 

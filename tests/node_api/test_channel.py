@@ -25,7 +25,7 @@ def test_what_is_said_arrives_in_order(ends: tuple[Channel, Channel]) -> None:
     assert all(node.send(message) for message in said)
     heard = helper.receive()
     assert [next(heard), next(heard)] == said
-    counted = Counted((Answered("GET", "/health", 200, 0.25),), 3)
+    counted = Counted((Answered("GET", "/health", 200, 0.25, "/health", unforeseen=True),), 3, 2)
     assert helper.send(counted)
     assert next(node.receive()) == counted
 

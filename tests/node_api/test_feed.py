@@ -88,6 +88,29 @@ def test_c22_a_seed_tells_what_it_created_and_only_if_it_did(feed: Feed) -> None
     assert feed._frames([listed("seed", 7)], {}) == []
 
 
+def test_a_fault_of_the_feed_is_counted_and_leaves_no_client_waiting(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[int] = []
+
+    async def broken(*arguments: Any) -> Any:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(sockets, "LOOK_EVERY", 0.001)
+    service = cast(Any, feed._service)
+    service.read, service.failed = broken, lambda: failures.append(1)
+
+    async def story() -> str | None:
+        queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+        feed._queues[queue] = 0
+        feed._at = ((1, 0), 0)
+        await asyncio.wait_for(feed._look_on(), PATIENCE)
+        return queue.get_nowait()
+
+    assert asyncio.run(story()) is None, "its writer hangs up"
+    assert (failures, feed._queues) == ([1], {})
+
+
 def test_x19_a_client_hears_what_follows_its_handshake_once(feed: Feed) -> None:
     early: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
     late: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)

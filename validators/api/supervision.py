@@ -9,9 +9,9 @@ from rest_framework.request import Request
 
 from tickets.api.bodies import MESSAGES, nonce_of, read_fields, request_of
 from tickets.machine.transitions import CAPABILITY
-from tickets.services import InvalidRequest, decide_one
-from validators.api.errors import ApiError
-from validators.api.http import ApiView, json_response, read_body, success
+from tickets.services import InvalidRequest, TicketError, decide_one
+from validators.api.errors import ApiError, describe
+from validators.api.http import ApiView, error_response, json_response, read_body, success
 from validators.api.nodes import OwnView
 from validators.services import cluster
 from validators.services.joining import find_node
@@ -72,8 +72,9 @@ class StorageEntriesView(ApiView):
         return success(data=ask_any_api("/api/v1/storage/entries"))
 
 
-class ValidateViaNodeView(ApiView):
-    """POST /tickets/validate-via-node: the caller names the entry node."""
+class ValidateViaNodeView(OwnView):
+    """POST /tickets/validate-via-node: the caller names the entry node. What the platform refuses is its own
+    answer, what is decided is the node's (spec 3.3)."""
 
     needs_nodes = True
     scopes: ClassVar = {"POST": CAPABILITY["validate"]}
@@ -89,6 +90,9 @@ class ValidateViaNodeView(ApiView):
         member = find_node(node_id)
         if not member.up:
             down = "does not answer" if member.status == "running" else "is not running"
-            raise ApiError(503, "node_down", f"{node_id} {down}.", bare=True)
-        decision = decide_one(request, actor=self.caller().actor, entry=node_id)
+            raise ApiError(503, "node_down", f"{node_id} {down}.")
+        try:
+            decision = decide_one(request, actor=self.caller().actor, entry=node_id)
+        except TicketError as error:
+            return error_response(describe(error), enveloped=True)
         return success(MESSAGES["validate"], sequence=decision.result.sequence)

@@ -62,6 +62,8 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
     answered: tuple[Answered, ...]
     sockets: int
     """WebSockets open now."""
+    faults: int = 0
+    """Errors that nobody foresaw and that no request met."""
 
 
 Message = Setup | Status | Stop | Counted

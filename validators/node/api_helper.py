@@ -178,6 +178,7 @@ class ApiHelper:
                 for item in message.answered:
                     self.figures.answered(item.method, item.endpoint, item.status, item.seconds)
                     self.figures.faults += item.unforeseen
+                self.figures.faults += message.faults
                 self._requests.answered(message.answered)
                 self.figures.sockets = message.sockets
         self._requests.flush()

@@ -115,15 +115,17 @@ async def _serve(channel: Channel, listener: socket.socket, service: Service, se
 
 
 async def _tell(channel: Channel, service: Service) -> None:
-    said = 0
+    said = faults = 0
     answered: tuple[Answered, ...] = ()
     while True:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(service.news.wait(), TELL_EVERY)
         service.news.clear()
         answered = (answered + service.take_answered())[-ANSWERED_MAX:]
-        if (answered or said != service.sockets) and channel.send(Counted(answered, service.sockets)):
-            said, answered = service.sockets, ()
+        faults += service.take_faults()
+        news = answered or faults or said != service.sockets
+        if news and channel.send(Counted(answered, service.sockets, faults)):
+            said, answered, faults = service.sockets, (), 0
         await asyncio.sleep(TELL_SPACE)
 
 

@@ -69,6 +69,7 @@ class Service:
         self._status: Mapping[str, Any] | None = None
         self._status_at = 0.0
         self._answered: list[Answered] = []
+        self._faults = 0
         self.news = asyncio.Event()
         """Something was answered and not told to the node yet."""
         self.sockets = 0
@@ -110,6 +111,16 @@ class Service:
         """What was answered since the last call."""
         taken, self._answered = self._answered, []
         return tuple(taken)
+
+    def failed(self) -> None:
+        """Something that is no request met an error that nobody foresaw."""
+        self._faults += 1
+        self.news.set()
+
+    def take_faults(self) -> int:
+        """How often, since the last call."""
+        taken, self._faults = self._faults, 0
+        return taken
 
     # --- the ledger -----------------------------------------------------------------------------
 

@@ -107,16 +107,22 @@ class Feed:
                 continue
             try:
                 found = await self._service.read(_since, self._at)
+                frames = [] if found is None else self._frames(*found[:2])
             except (DatabaseError, Problem) as error:
                 logger.debug("the feed waits: %s", error)
                 continue
+            except Exception:
+                # A fault of ours: who stayed would wait in vain, who comes again is told what follows.
+                logger.exception("the live feed failed; its clients are hung up on")
+                self._service.failed()
+                found = None
             if found is None:
                 self._at = None
                 for queue in list(self._queues):
                     self._hang_up(queue)
                 continue
-            listed, created, self._at = found
-            await self._pass_on(self._frames(listed, created))
+            self._at = found[2]
+            await self._pass_on(frames)
 
     async def _pass_on(self, frames: list[dict[str, Any]]) -> None:
         """Tell everybody. Who reads loses nothing, however many there are."""

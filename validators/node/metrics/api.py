@@ -24,7 +24,7 @@ class ApiFigures:
         self.sockets = 0
         """Open WebSockets."""
         self.faults = 0
-        """Requests that met an error that nobody foresaw."""
+        """Errors of it that nobody foresaw."""
 
     def answered(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """A request to the route `endpoint` (for example `/api/v1/tickets/{id}`) was answered."""

@@ -115,7 +115,7 @@ OPERATORS: tuple[Metric, ...] = (
     _counter("dtvn_rebuilds_total", "Times the core was rebuilt from the ledger after a lost turn."),
     _counter(
         "dtvn_api_unforeseen_errors_total",
-        "Requests to this node's own API that failed in a way that nobody foresaw.",
+        "Failures of this node's own API, its live feed included, that nobody foresaw.",
     ),
     _counter("dtvn_notes_total", "Other events of the core, by kind.", "kind"),
     _gauge("dtvn_disk_free_bytes", "Free space where the node's folder is."),

@@ -1,0 +1,58 @@
+"""Ports of a cluster that the platform founds: of each node's number, else free ones, and kept (spec 3.1)."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from validators.ceremony import open_genesis
+from validators.node.layout import ClusterFolder
+from validators.processes import founding, preparation
+from validators.processes.errors import StartError
+from validators.processes.folder import DataFolder
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A range of three in place of 4001 on, which others on this machine may have; nobody is in it."""
+    for first in preparation.free_ports(20):
+        if all(is_free(first + k) for k in range(3)):
+            monkeypatch.setattr(preparation, "FIRST_MEMBER_PORT", first)
+            yield first
+            return
+    pytest.skip("no three free ports in a row")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def ports(folder: DataFolder) -> list[int]:
+    return [member.port for member in open_genesis(ClusterFolder(folder.root).genesis.read_bytes()).members]
+
+
+def test_a_port_that_is_taken_is_replaced_and_the_choice_kept(base: int, tmp_path: Path) -> None:
+    folder, names = DataFolder(tmp_path), ["node0", "node1", "node2"]
+    folder.create()
+    with socket.create_server(("127.0.0.1", base + 1)):
+        founding.found_cluster(folder, names, "127.0.0.1:1")
+        chosen = ports(folder)
+        assert (chosen[0], chosen[2]) == (base, base + 2), "those of their numbers"
+        assert chosen[1] not in (base, base + 1, base + 2)
+    founding.found_cluster(folder, names, "127.0.0.1:1")
+    assert ports(folder) == chosen, "though it is free by now"
+    kept = rf"port {chosen[1]}, kept for node1 since the first start: .* in use"
+    with socket.create_server(("127.0.0.1", chosen[1])), pytest.raises(StartError, match=kept):
+        founding.found_cluster(folder, names, "127.0.0.1:1")
+
+
+def test_a_name_without_a_number_gets_any_free_port(base: int) -> None:
+    chosen = founding.usual_ports(["gate", "node2"])
+    assert chosen[1] == base + 2
+    assert chosen[0] not in range(base, base + 3)
