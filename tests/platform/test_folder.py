@@ -10,8 +10,8 @@ import pytest
 
 from dtvn_project import environment
 from validators.processes.errors import StartError
-from validators.processes.facts import SlotLock, lock_holder, process_lives
-from validators.processes.folder import DataFolder, FolderLock, read_json, write_private_json
+from validators.processes.facts import RecordLock, SlotLock, lock_holder, process_lives
+from validators.processes.folder import DataFolder, read_json, write_private_json
 from validators.processes.supervisor import holders
 
 HOLD = (
@@ -132,7 +132,7 @@ def test_a_second_up_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     folder.create()
     process = hold_elsewhere(folder.lock_file)
     try:
-        assert not FolderLock(folder).take()
+        assert not RecordLock(folder.lock_file).take()
     finally:
         end(process)
 

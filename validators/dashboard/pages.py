@@ -1,4 +1,4 @@
-"""The pages beside the live one (spec 9.4), and what they ask for that the API does not have."""
+"""What the pages ask for that the API does not have (spec 9.4)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from django.views.decorators.http import require_GET
 from tickets.services import Unavailable
 from validators.api.errors import ApiError
 from validators.api.nodes import ask_node
-from validators.dashboard.views import for_pages, show
+from validators.dashboard.views import for_pages
 from validators.services.errors import NodeUnknown
 from validators.services.joining import find_node
 from validators.services.own_api import ask_api
 from validators.services.own_metrics import read_figures
 from validators.services.roster import MemberNode, list_members
 
-__all__ = ["figures", "links", "metrics", "network", "node_part", "nodes", "simulator", "tickets"]
+__all__ = ["CHARTS", "figures", "links", "node_part"]
 
 ASK_AT_ONCE = 8
 RECENT_SEQUENCES = 60
@@ -46,36 +46,6 @@ FIGURES = {
 """Sample of a node's metrics to the name that the page knows it by."""
 
 Found = TypeVar("Found")
-
-
-@require_GET
-def nodes(request: HttpRequest) -> HttpResponse:
-    """The nodes: start and stop them, look into one."""
-    return show(request, "nodes")
-
-
-@require_GET
-def network(request: HttpRequest) -> HttpResponse:
-    """Who is connected to whom."""
-    return show(request, "network")
-
-
-@require_GET
-def tickets(request: HttpRequest) -> HttpResponse:
-    """Tickets, and what may be done with them."""
-    return show(request, "tickets")
-
-
-@require_GET
-def simulator(request: HttpRequest) -> HttpResponse:
-    """Runs of the simulator."""
-    return show(request, "simulator")
-
-
-@require_GET
-def metrics(request: HttpRequest) -> HttpResponse:
-    """Figures over time."""
-    return show(request, "metrics", charts=CHARTS)
 
 
 @require_GET

@@ -3,15 +3,17 @@
 from django.urls import URLPattern, URLResolver, path
 
 from validators.dashboard import entry, pages, views
+from validators.dashboard.views import page_of
+from validators.feed.rows import LATEST_MAX, RATE_SECONDS
 
 app_name = "dashboard"
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", views.page, name="page"),
-    path("dashboard/nodes", pages.nodes, name="nodes"),
-    path("dashboard/network", pages.network, name="network"),
-    path("dashboard/tickets", pages.tickets, name="tickets"),
-    path("dashboard/simulator", pages.simulator, name="simulator"),
-    path("dashboard/metrics", pages.metrics, name="metrics"),
+    path("", page_of("page", title="Live", latest_max=LATEST_MAX, rate_seconds=RATE_SECONDS), name="page"),
+    *(
+        path(f"dashboard/{name}", page_of(name), name=name)
+        for name in ("nodes", "network", "tickets", "simulator")
+    ),
+    path("dashboard/metrics", page_of("metrics", charts=pages.CHARTS), name="metrics"),
     path("dashboard/links", pages.links, name="links"),
     path("dashboard/figures", pages.figures, name="figures"),
     *(

@@ -1,5 +1,4 @@
-"""How pages are shown and to whom; the live page, the snapshot it starts from, and why the cluster does not
-move."""
+"""How pages are shown and to whom; the snapshot that they start from, and why the cluster does not move."""
 
 from __future__ import annotations
 
@@ -17,9 +16,9 @@ from django.views.decorators.http import require_GET
 from validators.api.keys import ANYBODY, caller_of_person
 from validators.dashboard.nodes import describe_cluster, describe_nodes
 from validators.dashboard.stuck import explain
-from validators.feed.rows import LATEST_MAX, RATE_SECONDS, read_snapshot
+from validators.feed.rows import read_snapshot
 
-__all__ = ["for_pages", "page", "show", "snapshot", "stuck", "websocket_only"]
+__all__ = ["for_pages", "page_of", "snapshot", "stuck", "websocket_only"]
 
 View = Callable[..., HttpResponse]
 
@@ -40,24 +39,24 @@ NEEDED = {
 """Scopes of which one lets a person change something on a page; the API asks for the right one."""
 
 
-@require_GET
-def page(request: HttpRequest) -> HttpResponse:
-    """The dashboard; everything on it comes from `snapshot` and the feed."""
-    return show(request, "page", title="Live", latest_max=LATEST_MAX, rate_seconds=RATE_SECONDS)
+def page_of(name: str, **context: Any) -> View:
+    """The view of a page out of its template; what is on it comes from `snapshot`, the feed and the API. Who
+    is not known is shown the way to log in, and what a person may not do is not offered."""
 
+    @require_GET
+    def view(request: HttpRequest) -> HttpResponse:
+        caller = caller_of_person(request)
+        if caller is None:
+            return redirect_to_login(request.get_full_path())
+        shown = {
+            "title": name.capitalize(),
+            "pages": PAGES,
+            "known": caller.actor != ANYBODY.actor,
+            "may_change": bool(NEEDED.get(name, frozenset()) & caller.scopes),
+        }
+        return render(request, f"dashboard/{name}.html", shown | context)
 
-def show(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
-    """A page out of its template, or the way to log in. What a person may not do is not offered."""
-    caller = caller_of_person(request)
-    if caller is None:
-        return redirect_to_login(request.get_full_path())
-    shown = {
-        "title": name.capitalize(),
-        "pages": PAGES,
-        "known": caller.actor != ANYBODY.actor,
-        "may_change": bool(NEEDED.get(name, frozenset()) & caller.scopes),
-    }
-    return render(request, f"dashboard/{name}.html", shown | context)
+    return view
 
 
 def for_pages(view: View) -> View:

@@ -6,7 +6,6 @@ When an epoch names it a member, the process builds a voting node over the same 
 from __future__ import annotations
 
 import logging
-import os
 import time
 from typing import Any
 
@@ -26,8 +25,7 @@ from validators.node.journal import NodeJournal
 from validators.node.keys import peer_id
 from validators.node.layout import NodeFolder
 from validators.node.learner_transport import LearnerTransport
-from validators.node.learning import build_learner_host
-from validators.node.process import DISK_FULL
+from validators.node.learning import LearningProcess, build_learner_host
 from validators.node.watcher import NodeWatcher, line
 from validators.wire import ED25519
 
@@ -48,7 +46,7 @@ def word_of_life(cluster: bytes, epoch: int, member: str, executed: int, seed: b
     return Alive(member, executed, timestamp, signature)
 
 
-class Follower:
+class Follower(LearningProcess):
     """Everything of the process of a node that does not vote because it is no member."""
 
     def __init__(
@@ -62,38 +60,26 @@ class Follower:
         api: ApiHelper | None,
         logger: logging.Logger,
     ) -> None:
+        present = as_genesis(genesis, membership)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            dialler = Dialler(context, present, seed, hello=Hello(client=b""))
+        except BaseException:
+            context.destroy(linger=0)
+            raise
+        links = LearnerTransport(dialler, present)
+        super().__init__(ledger=ledger, links=links, context=context, logger=logger)
         self.folder = folder
         self.genesis = genesis
         self.membership = membership
         self.cluster = g.cluster_id(genesis)
-        self.ledger = ledger
-        self.logger = logger
-        self.disk_full = False
         self._api = api
         self.journal = NodeJournal(ledger, None)
         self._seed = seed
-        self._started = time.time()
         self._said_at = 0
         self._said_of = 0
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        present = as_genesis(genesis, membership)
-        try:
-            dialler = Dialler(self._context, present, seed, hello=Hello(client=b""))
-        except BaseException:
-            self._context.destroy(linger=0)
-            raise
-        self.links = LearnerTransport(dialler, present)
-        self.watcher = NodeWatcher(logger, self.links.bad_frame, also=self._notice)
+        self.watcher = NodeWatcher(logger, links.bad_frame, also=self._notice)
         self._make_host()
-
-    def start(self) -> None:
-        """Rebuild application and core from the ledger."""
-        self.host.start()
-
-    def restart(self) -> None:
-        """Throw the dead core away and build another (R8)."""
-        self._make_host()
-        self.host.start()
 
     def _make_host(self) -> None:
         self.core, self.host = build_learner_host(
@@ -118,20 +104,7 @@ class Follower:
 
     def brief(self) -> dict[str, Any]:
         """The heartbeat's status."""
-        return {
-            "node_id": self.folder.id,
-            "state": DISK_FULL if self.disk_full else "learning",
-            "voting": False,
-            "epoch": self.membership.epoch,
-            "view": self.core.view,
-            "sequence": self.executed,
-            "peer_count": len(self.links.connected()),
-            "pid": os.getpid(),
-            "started_at": int(self._started),
-        }
-
-    def give_way(self) -> None:
-        """Whoever reads waits for it."""
+        return {**self._brief(self.folder.id, "learning"), "epoch": self.membership.epoch}
 
     def publish(self) -> None:
         """Show the API how the node is now; leave a fresh word of life in its folder now and then."""
@@ -139,9 +112,6 @@ class Follower:
             self._api.publish(self._shown())
         if not self.disk_full and time.monotonic_ns() - self._said_at >= WORD_EVERY_NS:
             self._say_word()
-
-    def refresh(self) -> None:
-        """See Process: it leads nothing and shows no metrics."""
 
     def _say_word(self) -> None:
         self._said_at = time.monotonic_ns()
@@ -169,11 +139,6 @@ class Follower:
             "addresses": {member.id: (member.host, member.port) for member in self.membership.members},
         }
 
-    @property
-    def executed(self) -> int:
-        """Last executed sequence."""
-        return self.host.executed
-
     def _notice(self, note: Executed | Note) -> None:
         self.ledger.notice(note)
         moved = self.executed - self._said_of
@@ -181,12 +146,3 @@ class Follower:
             time.monotonic_ns() - self._said_at >= WORD_SOONER_NS
         ):
             self._say_word()
-
-    def close(self) -> None:
-        """Write the rows, then let go of links, ledger and lock."""
-        try:
-            self.host.close()
-        finally:
-            self.links.close()
-            self._context.destroy(linger=0)
-            self.ledger.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,8 @@ from validators.node.epochs import as_genesis, membership_of
 from validators.node.journal import NodeJournal
 from validators.node.layout import ClusterFolder
 from validators.node.learner_transport import LearnerTransport
-from validators.node.learning import build_learner_host
+from validators.node.learning import LearningProcess, build_learner_host
 from validators.node.options import StartError, read_genesis
-from validators.node.process import DISK_FULL
 from validators.node.watcher import NodeWatcher, line
 from validators.ports import Watcher
 
@@ -35,7 +32,7 @@ LEARNER_SCHEMA = "learner"
 """The learner's schema on PostgreSQL; its name in messages and lists."""
 
 
-class LearnerProcess:
+class LearnerProcess(LearningProcess):
     """Everything of the learner's process."""
 
     def __init__(
@@ -50,28 +47,14 @@ class LearnerProcess:
         watcher: Watcher | None,
         logger: logging.Logger,
     ) -> None:
+        super().__init__(ledger=ledger, links=links, context=context, logger=logger)
         self.genesis = genesis
         self.membership = membership
         self.cluster = g.cluster_id(genesis)
-        self.ledger = ledger
-        self.links = links
-        self.logger = logger
-        self.disk_full = False
         self.journal = NodeJournal(AnnouncingJournal(ledger, publisher), None)
         self.watcher = NodeWatcher(logger, links.bad_frame, also=_heard_by(ledger, watcher))
         self._publisher = publisher
-        self._context = context
-        self._started = time.time()
         self._make_host()
-
-    def start(self) -> None:
-        """Rebuild application and core from the ledger."""
-        self.host.start()
-
-    def restart(self) -> None:
-        """Throw the dead core away and build another (R8)."""
-        self._make_host()
-        self.host.start()
 
     def _make_host(self) -> None:
         self.core, self.host = build_learner_host(
@@ -94,40 +77,17 @@ class LearnerProcess:
 
     def brief(self) -> dict[str, Any]:
         """The heartbeat's status."""
-        return {
-            "node_id": LEARNER_SCHEMA,
-            "state": DISK_FULL if self.disk_full else "following",
-            "voting": False,
-            "view": self.core.view,
-            "sequence": self.executed,
-            "peer_count": len(self.links.connected()),
-            "pid": os.getpid(),
-            "started_at": int(self._started),
-        }
-
-    def give_way(self) -> None:
-        """Whoever reads waits for it."""
+        return self._brief(LEARNER_SCHEMA, "following")
 
     def publish(self) -> None:
         """The platform shows the learner's metrics (validators.metrics)."""
 
-    def refresh(self) -> None:
-        """See publish."""
-
-    @property
-    def executed(self) -> int:
-        """Last executed sequence."""
-        return self.host.executed
-
     def close(self) -> None:
-        """Write the rows, then let go of links, feed, ledger and lock."""
+        """As any, and the feed."""
         try:
-            self.host.close()
+            super().close()
         finally:
-            self.links.close()
-            self._context.destroy(linger=0)
             self._publisher.close()
-            self.ledger.close()
 
 
 def build_learner(

@@ -3,6 +3,13 @@ member (R28, R36)."""
 
 from __future__ import annotations
 
+import logging
+import os
+import time
+from typing import Any
+
+import zmq
+
 from tickets.machine import TicketApplication
 from validators.consensus import Learner
 from validators.consensus import config as consensus_config
@@ -11,14 +18,85 @@ from validators.consensus.messages import Answer, Query
 from validators.crossing import Crossing
 from validators.genesis import Genesis, cluster_id
 from validators.host import Host
+from validators.ledger import Ledger
 from validators.node.clock import SystemClock
 from validators.node.journal import NodeJournal
 from validators.node.keyring import KeyRing
 from validators.node.learner_transport import LearnerTransport
+from validators.node.process import DISK_FULL
 from validators.node.watcher import NodeWatcher
 from validators.wire import Door, FrameSigner
 
-__all__ = ["build_learner_host"]
+__all__ = ["LearningProcess", "build_learner_host"]
+
+
+class LearningProcess:
+    """A Process that has no vote and is dialled by nobody. Who derives from it makes its host, and calls
+    `_make_host` when all that it is made of is there."""
+
+    core: Learner
+    host: Host
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        links: LearnerTransport,
+        context: zmq.Context[zmq.Socket[bytes]],
+        logger: logging.Logger,
+    ) -> None:
+        self.ledger = ledger
+        self.links = links
+        self.logger = logger
+        self.disk_full = False
+        self._context = context
+        self._started = time.time()
+
+    def _make_host(self) -> None:
+        """Set `core` and `host` to new ones."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Rebuild application and core from the ledger."""
+        self.host.start()
+
+    def restart(self) -> None:
+        """Throw the dead core away and build another (R8)."""
+        self._make_host()
+        self.host.start()
+
+    def give_way(self) -> None:
+        """Whoever reads waits for it."""
+
+    def refresh(self) -> None:
+        """See Process: it leads nothing and shows no metrics of its own."""
+
+    @property
+    def executed(self) -> int:
+        """Last executed sequence."""
+        return self.host.executed
+
+    def _brief(self, name: str, state: str) -> dict[str, Any]:
+        """The heartbeat's status; `state`: while its disk has room."""
+        return {
+            "node_id": name,
+            "state": DISK_FULL if self.disk_full else state,
+            "voting": False,
+            "view": self.core.view,
+            "sequence": self.executed,
+            "peer_count": len(self.links.connected()),
+            "pid": os.getpid(),
+            "started_at": int(self._started),
+        }
+
+    def close(self) -> None:
+        """Write the rows, then let go of links, ledger and lock."""
+        try:
+            self.host.close()
+        finally:
+            self.links.close()
+            self._context.destroy(linger=0)
+            self.ledger.close()
 
 
 def build_learner_host(

@@ -37,11 +37,11 @@ def heartbeat(path: Path) -> int:
         return 0
 
 
-class SlotLock:
-    """Taken by the process that runs a node, kept until that process ends.
+class RecordLock:
+    """A POSIX record lock on a file, kept until the process that took it ends.
 
-    A record lock goes when *any* descriptor of the file is closed in the process, so nothing else
-    in a node process may open this file.
+    It goes when *any* descriptor of the file is closed in the process, so nothing else in that process may
+    open this file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +49,7 @@ class SlotLock:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def take(self) -> bool:
-        """True when held by this process now; False when another one runs the node."""
+        """True when this process holds it now; False when another one does."""
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -58,12 +58,16 @@ class SlotLock:
             raise
         return True
 
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+class SlotLock(RecordLock):
+    """Taken by the process that runs a node."""
+
     def show_life(self) -> None:
         """Touch the file: its time of change is the heartbeat, which needs no database and no space."""
         os.utime(self._descriptor)
-
-    def release(self) -> None:
-        os.close(self._descriptor)
 
 
 def process_lives(pid: int) -> bool:

@@ -1,12 +1,11 @@
-"""The data folder: its layout, its lock, and files that are private from their first byte."""
+"""The data folder: its layout, and files that are private from their first byte."""
 
-import errno
-import fcntl
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+from validators.link import write_private
 from validators.processes.errors import StartError
 
 CREDENTIALS = "credentials.json"
@@ -73,34 +72,9 @@ class DataFolder:
                 path.unlink(missing_ok=True)
 
 
-class FolderLock:
-    """Held by the one `up` of a data folder, for as long as its process lives."""
-
-    def __init__(self, folder: DataFolder) -> None:
-        self._descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def take(self) -> bool:
-        """True when this process holds the folder now."""
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in {errno.EACCES, errno.EAGAIN}:
-                return False
-            raise
-        return True
-
-
 def write_private_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file that nobody else may read, complete or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_private(path, json.dumps(content, indent=2).encode() + b"\n", replace=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

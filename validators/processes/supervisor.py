@@ -25,8 +25,8 @@ from validators.processes import make_parent, membership, preparation, readiness
 from validators.processes.api_probes import ApiProbes
 from validators.processes.children import Child, Output
 from validators.processes.errors import StartError
-from validators.processes.facts import heartbeat, lock_holder
-from validators.processes.folder import DataFolder, FolderLock, write_private_json
+from validators.processes.facts import RecordLock, heartbeat, lock_holder
+from validators.processes.folder import DataFolder, write_private_json
 from validators.processes.founding import finish_putting_aside, found_cluster
 from validators.processes.keeper import ClusterKeeper
 from validators.processes.pulse import Pulse, WebProbe
@@ -83,7 +83,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         self._folder.create()
-        lock = FolderLock(self._folder)
+        lock = RecordLock(self._folder.lock_file)
         if not lock.take():
             holder = lock_holder(self._folder.lock_file)
             raise StartError(f"a network runs already on {self._folder.root} (process {holder})")
