@@ -12,9 +12,11 @@ import socket
 import struct
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from validators.database_url import postgresql_database
 
 
 class Variable(NamedTuple):
@@ -141,21 +143,10 @@ def learner_sqlite(path: Path) -> dict[str, Any]:
 
 def postgresql(url: str, *, schema: str, read_only: bool = False) -> dict[str, Any]:
     """A PostgreSQL alias confined to one schema by its search path."""
-    parts = urlsplit(url)
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
-    options["options"] = f"-c search_path={schema}"
+    database = postgresql_database(url, schema=schema)
     if read_only:
-        options["options"] += " -c default_transaction_read_only=on"
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": options.pop("host", None) or unquote(parts.hostname or ""),
-        "PORT": str(parts.port or ""),
-        "OPTIONS": options,
-        "CONN_HEALTH_CHECKS": True,
-    }
+        database["OPTIONS"]["options"] += " -c default_transaction_read_only=on"
+    return {**database, "CONN_HEALTH_CHECKS": True}
 
 
 def databases(data: Path) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from tickets.machine.reasons import OK
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.members import MembershipChangeAdmin, may_administer
+from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.dashboard.shown import moment, outcome_pill
 from validators.genesis import CAPABILITIES
 from validators.ledger import read
@@ -57,7 +58,7 @@ TONES = {
 
 
 @admin.register(ManagedNode)
-class ManagedNodeAdmin(admin.ModelAdmin):
+class ManagedNodeAdmin(ReadOnlyAdmin):
     """What this platform keeps running: the wish, the process, and the node's own word."""
 
     list_display = (
@@ -106,15 +107,6 @@ class ManagedNodeAdmin(admin.ModelAdmin):
 
     def sequence(self, node: ManagedNode) -> Any:
         return node.report.get("sequence", "–")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_admin_permission(self, request: HttpRequest) -> bool:
         return may_administer(request)

@@ -8,21 +8,15 @@ import pytest
 from tests.pages.learner import RealLearner
 from tests.tools.conftest import Trouble
 from tests.tools.test_sending import many, send
-from tickets.importing import platform as platform_module
 from tickets.importing.platform import Refused
 from tickets.scanning import Outcome, Plan, make_plan, play, prove
 from validators.ledger.models import OperationRecord
 
 pytestmark = [
     pytest.mark.asyncio,
+    pytest.mark.usefixtures("quick"),
     pytest.mark.django_db(transaction=True, databases=["default", "learner"]),
 ]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform_module, "PAUSE_FIRST", 0.001)
-    monkeypatch.setattr(platform_module, "PAUSE_MAX", 0.002)
 
 
 async def planned(client: httpx.AsyncClient, count: int, duplicates: float = 0.4) -> Plan:

@@ -13,7 +13,6 @@ from tests.pages.learner import RealLearner
 from tests.tools.conftest import Trouble
 from tests.tools.test_holders import ticket
 from tickets.importing import Holder, ImportedTicket
-from tickets.importing import platform as platform_module
 from tickets.importing.platform import Refused
 from tickets.importing.sending import Delivery, NetworkSilent, operation_of, send_tickets, settled
 from tickets.machine.commands import Issue
@@ -21,15 +20,9 @@ from validators.ledger.models import OperationRecord, Ticket
 
 pytestmark = [
     pytest.mark.asyncio,
+    pytest.mark.usefixtures("quick"),
     pytest.mark.django_db(transaction=True, databases=["default", "learner"]),
 ]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between attempts of a millisecond: the order of things stays the same."""
-    monkeypatch.setattr(platform_module, "PAUSE_FIRST", 0.001)
-    monkeypatch.setattr(platform_module, "PAUSE_MAX", 0.002)
 
 
 async def rows(query: Callable[[], Any]) -> Any:

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from tickets.proof import evidence_json
 from tickets.services.errors import TicketError
+from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.models import MemberEvidence
 from validators.services import evidence
 
@@ -22,7 +23,7 @@ SUSPICIONS_MAX = 200
 
 
 @admin.register(MemberEvidence)
-class MemberEvidenceAdmin(admin.ModelAdmin):
+class MemberEvidenceAdmin(ReadOnlyAdmin):
     """Opening the list asks the nodes for what they have seen since."""
 
     change_list_template = "admin/evidence_list.html"
@@ -32,15 +33,6 @@ class MemberEvidenceAdmin(admin.ModelAdmin):
     show_full_result_count = False
     fields = ("name", "code", "epoch", "place", "reported_by", "collected_at", "statements", "file")
     readonly_fields = ("statements", "file")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_urls(self) -> list[URLPattern]:
         download = path(

@@ -17,6 +17,8 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from validators.dashboard.readonly import ReadOnlyAdmin
+
 __all__ = ["KeysetAdmin"]
 
 AFTER = "after"
@@ -61,7 +63,7 @@ class KeysetChangeList(ChangeList):
         return self.get_query_string({AFTER: self.next_key})
 
 
-class KeysetAdmin(admin.ModelAdmin):
+class KeysetAdmin(ReadOnlyAdmin):
     """A read-only list over `keyset`, the columns of a unique index, `descending` or not."""
 
     keyset: ClassVar[Sequence[str]]
@@ -128,12 +130,3 @@ class KeysetAdmin(admin.ModelAdmin):
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         raise PermissionDenied
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 
 from tickets.services.errors import TicketError
 from validators.dashboard.principals import principals_page
+from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.genesis import Parameters
 from validators.models import ChangeState, MembershipChange
 from validators.services import changes
@@ -102,7 +103,7 @@ class WishForm(forms.Form):
 
 
 @admin.register(MembershipChange)
-class MembershipChangeAdmin(admin.ModelAdmin):
+class MembershipChangeAdmin(ReadOnlyAdmin):
     """The list begins with the members; below are the changes that were asked for here."""
 
     change_list_template = "admin/members.html"
@@ -125,15 +126,6 @@ class MembershipChangeAdmin(admin.ModelAdmin):
         "details",
     )
     readonly_fields = ("asked", "state_pill", "details")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_administer(request) or super().has_view_permission(request, obj)

@@ -10,11 +10,12 @@ import os
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
 
+from validators.database_url import postgresql_database
 from validators.ledger.errors import LedgerUnreachable
 
 __all__ = [
@@ -82,20 +83,10 @@ class Location(msgspec.Struct, frozen=True):
                 "NAME": str(self.database_file),
                 "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": BUSY_SECONDS},
             }
-        parts = urlsplit(self.url)
-        options: dict[str, Any] = dict(parse_qsl(parts.query))
-        options["options"] = f"-c search_path={self.schema}"
-        options["prepare_threshold"] = 3
-        options.setdefault("connect_timeout", "10")
-        return {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": unquote(parts.path.lstrip("/")),
-            "USER": unquote(parts.username or ""),
-            "PASSWORD": unquote(parts.password or ""),
-            "HOST": options.pop("host", None) or unquote(parts.hostname or ""),
-            "PORT": str(parts.port or ""),
-            "OPTIONS": options,
-        }
+        database = postgresql_database(self.url, schema=self.schema)
+        database["OPTIONS"]["prepare_threshold"] = 3
+        database["OPTIONS"].setdefault("connect_timeout", "10")
+        return database
 
     def read_only(self) -> dict[str, Any]:
         """Entry of DATABASES for whoever only looks, while the node writes: a transaction sees one moment.
