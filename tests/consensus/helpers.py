@@ -23,7 +23,7 @@ from validators import canonical
 from validators.consensus import Config, Learner, Replica
 from validators.consensus import messages as m
 from validators.consensus.config import check
-from validators.consensus.effects import ALL, Effects, Executed, Note, Now, Reason, ReplyTo
+from validators.consensus.effects import ALL, Effects, Executed, Install, Note, Now, Reason, ReplyTo
 from validators.consensus.verified import Header, Inbound, Peer, Verified
 from validators.wire import Door, FrameSigner
 
@@ -78,6 +78,7 @@ class Node:
         self.index = index
         self.journal = MemoryJournal()
         self.notes: list[Executed | Note] = []
+        self.installs: list[Install] = []
         self.up = True
         self.skew = 0
         self.core: Any
@@ -89,7 +90,7 @@ class Node:
         secret = keys.pairs[self.index][1] if self.index is not None else b""
         self.signer = FrameSigner(CLUSTER, secret, keys, scheme=keys.scheme)
         self.door = Door(CLUSTER, keys, scheme=keys.scheme)
-        self.application = KeyValue()
+        self.application = self.cluster.state()
         config = config_for(self.index, self.cluster.members, **self.cluster.changes)
         if self.index is None:
             self.core = Learner(config, self.signer, self.application)
@@ -143,6 +144,8 @@ class Node:
                     self.cluster.post(self, node, send.frame)
         self.cluster.replies += [(self.index, reply) for reply in effects.reply]
         self.notes += effects.notes
+        if effects.install is not None:
+            self.installs.append(effects.install)
 
     def crash(self) -> None:
         """Memory is gone; the journal stays."""
@@ -164,6 +167,9 @@ class Node:
 
 class Cluster:
     """n members, optional learners, one client."""
+
+    state: type[KeyValue] = KeyValue
+    """What they replicate."""
 
     def __init__(self, members: int = 4, *, learners: int = 0, **changes: Any) -> None:
         self.members = members

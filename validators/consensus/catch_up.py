@@ -124,6 +124,7 @@ class CatchUp:
                 self._lagging_since = now
         if core.transfer.active or not core.arrived:
             self.source = None  # a log of older epochs cannot be read here
+            self._owing.clear()
             return
         if self.source is not None:
             if now >= self._answer_due:

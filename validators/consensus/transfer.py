@@ -3,8 +3,8 @@ PITFALLS row 17).
 
 1. It asks everybody; whoever can offers a state with the q CHECKPOINTs that sign it.
 2. Of the offers that are proved it takes the one that most members offer, the higher one among equals.
-3. It fetches the state in groups from all of these members at once. Each group proves itself; who sends
-   a wrong one is not asked again, who is late is asked less.
+3. It fetches the state in groups from all of these members at once. Each group proves itself, whichever
+   question it answers; who sends a wrong one is not asked again, who is late is asked less.
 4. What is complete is installed by the host in one transaction, and the core starts anew from the ledger.
 
 Nothing durable changes before the end, so a crash on the way only begins it again. The manifest has a fixed
@@ -35,7 +35,7 @@ __all__ = ["Transfer"]
 GROUPS_ASKED = 32
 """Groups named in one question; a source sends as many of them as fit."""
 STRIKES_MAX = 3
-"""Questions that a source may leave unanswered before this transfer goes on without it."""
+"""Questions in a row that may bring nothing before this transfer goes on without their source."""
 ALONE_MAX = 15_000_000_000
 """Nanoseconds for which one source alone is believed to be doing its best; then others are preferred."""
 
@@ -53,10 +53,15 @@ class _Source(msgspec.Struct):
     """A member that state is fetched from."""
 
     groups: tuple[int, ...] = ()
-    """Asked for and not here; () for no question under way."""
+    """Asked for last and not here, late or not."""
+    owing: int = 0
+    """Questions that it has not answered, however long ago they were put."""
+    patient: bool = False
+    """Its answer is waited for."""
     due: int = 0
     """When the answer is late, or when the next question may be put."""
     strikes: int = 0
+    """Times in a row that it was late or brought nothing new."""
 
 
 class Transfer:
@@ -130,6 +135,7 @@ class Transfer:
 
     def shift(self, gap: int) -> None:
         """This process was paused (R31)."""
+        self._begun += gap
         for source in self._sources.values():
             source.due += gap
 
@@ -228,40 +234,40 @@ class Transfer:
             return
         now = core.now.monotonic
         for member, source in list(self._sources.items()):
-            if source.groups and now >= source.due:
-                self._late(member, source)
+            if source.patient and now >= source.due:
+                self._strike(member, source)
         under_way = {group for source in self._sources.values() for group in source.groups}
         for member, source in self._sources.items():
-            if source.groups or now < source.due:
+            if source.patient or now < source.due:
                 continue
             chosen = _first(staging.missing, under_way, GROUPS_ASKED)
             # Nothing is left but what others owe: the slowest of them is not waited for.
             source.groups = chosen or _first(staging.missing, set(), GROUPS_ASKED)
             under_way.update(source.groups)
+            source.owing += 1
+            source.patient = True
             source.due = now + core.config.transfer_retry
             question = FetchGroups(target.certificate.sequence, source.groups)
             core.outbox.send(member, core.signer.link(question))
         if not self._sources:
             self._abandon("no source is left")
 
-    def _late(self, member: int, source: _Source) -> None:
+    def _strike(self, member: int, source: _Source) -> None:
         core = self.core
-        source.groups = ()
+        source.patient = False
         source.strikes += 1
         source.due = core.now.monotonic + source.strikes * core.config.transfer_retry
         if source.strikes >= STRIKES_MAX:
             self._slow.add(member)
             del self._sources[member]
-            core.outbox.note("source_left", member=member, reason="silent")
+            core.outbox.note("source_left", member=member, reason="slow")
 
     def refuse_groups(self, message: Groups, member: int | None) -> Reason | None:
-        """Cheap refusal (R5): only what was asked of this member."""
+        """Cheap refusal (R5): one answer to each question that this member was asked."""
         source = self._sources.get(member) if member is not None else None
-        if source is None or self._target is None or not source.groups:
+        if source is None or self._target is None or not source.owing:
             return Reason.NOT_ASKED
-        if message.sequence != self._target.certificate.sequence or len(message.groups) > GROUPS_ASKED:
-            return Reason.NOT_ASKED
-        return None
+        return None if message.sequence == self._target.certificate.sequence else Reason.NOT_ASKED
 
     def on_groups(self, verified: Verified[Groups]) -> None:
         """Groups of the state; a wrong one ends it with this source."""
@@ -273,15 +279,18 @@ class Transfer:
             core.outbox.refused(reason or Reason.NOT_ASKED, verified)
             return
         source = self._sources[member]
+        source.owing -= 1
+        lacking = len(self._staging.missing)
         if not message.groups:
             del self._sources[member]
             core.outbox.note("source_left", member=member, reason="serves it no longer")
-        for group, items in message.groups:
-            if group not in source.groups or not self._staging.add(group, items):
-                self._ban(member, Reason.BAD_CHUNK, verified)
-                break
-        source.groups, source.due, source.strikes = (), core.now.monotonic, 0
-        core.catch_up.held_until = core.now.monotonic + 2 * core.suspicion.timeout
+        elif not all(self._staging.add(group, items) for group, items in message.groups):
+            self._ban(member, Reason.BAD_CHUNK, verified)
+        elif len(self._staging.missing) < lacking:
+            source.groups, source.patient, source.due, source.strikes = (), False, core.now.monotonic, 0
+            core.catch_up.held_until = core.now.monotonic + 2 * core.suspicion.timeout
+        else:
+            self._strike(member, source)
         self._ask()
 
     def _ban(self, member: int, reason: Reason, verified: Verified[Snapshot] | Verified[Groups]) -> None:
