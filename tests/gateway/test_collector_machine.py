@@ -108,7 +108,8 @@ def test_outcomes_of_the_machine_arrive_whole() -> None:
     assert desk.codes(call) == ("ok", "ok", "already_consumed")
 
 
-def test_r12_a_session_evicted_under_way_costs_no_outcome_that_a_nonce_protects() -> None:
+def evicted() -> MachineDesk:
+    """A desk that issued ticket A; others have opened sessions since, until its own had no room."""
     machine = Machine()
     desk = MachineDesk(machine, b"client-0")
     desk.submit(issue("A"))
@@ -118,6 +119,11 @@ def test_r12_a_session_evicted_under_way_costs_no_outcome_that_a_nonce_protects(
         other = MachineDesk(machine, f"client-{number}".encode())
         other.submit(issue(f"T-{number}"))
         other.run()
+    return desk
+
+
+def test_r12_a_session_evicted_under_way_costs_no_outcome_that_a_nonce_protects() -> None:
+    desk = evicted()
     call = desk.submit(operation(Admit(), "A", nonce=b"scan-1"))
     desk.run()
     assert desk.codes(call) == ("ok",)
@@ -127,15 +133,7 @@ def test_r12_a_session_evicted_under_way_costs_no_outcome_that_a_nonce_protects(
 
 
 def test_r12_a_session_evicted_under_way_leaves_the_rest_unknown_and_admits_nobody() -> None:
-    machine = Machine()
-    desk = MachineDesk(machine, b"client-0")
-    desk.submit(issue("A"))
-    desk.run()
-    desk.pass_time(2 * SECOND)
-    for number in range(1, SESSIONS + 1):
-        other = MachineDesk(machine, f"client-{number}".encode())
-        other.submit(issue(f"T-{number}"))
-        other.run()
+    desk = evicted()
     call = desk.submit(operation(Admit(), "A"), wait=5 * SECOND)
     desk.run()
     desk.pass_time(5 * SECOND)
