@@ -53,8 +53,9 @@
     }
     const state = cell("whole", "");
     state.append(status(node.status));
-    if (node.error) {
-      state.append(make("span", "reason", node.error));
+    const reason = node.error || (node.joining ? `joins: ${node.joining}` : "");
+    if (reason) {
+      state.append(make("span", "reason", reason));
     }
     made.append(
       name,

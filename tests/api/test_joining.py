@@ -53,7 +53,7 @@ def test_c40_it_is_listed_before_anything_of_it_is_made(asked: Api, folder: Clus
     assert read(asked.get("status"))["nodes_count"] == 5
     assert [each["id"] for each in members_of(describe_nodes())][-1] == "r4"
     assert told() == [("starting", "")]
-    for method, path in (("POST", "nodes"), ("DELETE", R4), ("POST", f"{R4}/restart")):
+    for method, path in (("POST", "nodes"), ("POST", f"{R4}/start"), ("POST", f"{R4}/restart")):
         answer = asked.call(method, path, {"node_id": "r4"} if path == "nodes" else None)
         assert answer.status_code == 409, "it is under way"
 
@@ -105,6 +105,19 @@ def test_one_that_is_refused_says_why_and_is_gone(
     assert told()[-1] == ("error", "r4 did not get the log in 0 seconds.")
     assert "r4" not in listed(asked)
     assert asked.get(R4).status_code == 404
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_one_that_is_stopped_is_taken_back_and_holds_nobody_up(asked: Api, made: bool) -> None:
+    if made:
+        changes.turn()
+    answer = asked.call("DELETE", R4)
+    assert (answer.status_code, read(answer)) == (200, {"status": "stopping", "node_id": "r4"})
+    assert changes.turn() is not None
+    assert changes.turn() is None, "nothing stands behind it"
+    assert "r4" not in listed(asked)
+    assert asked.call("DELETE", R4).status_code == 404
+    assert asked.post("nodes", {"node_id": "r4"}).status_code == 200, "and may be tried again"
 
 
 def test_one_that_is_taken_back_before_it_was_made_is_told_as_stopped(asked: Api) -> None:

@@ -31,7 +31,7 @@ def deaf_client(s: Supervised) -> socket.socket:
     return deaf
 
 
-def restart_between_pings(s: Supervised, api: httpx.Client, ears: Ears, node_id: str) -> None:
+def restart_between_pings(api: httpx.Client, ears: Ears, node_id: str) -> None:
     """Each stage is told, in its order, and the first of them at once."""
     here, asked = len(ears.frames), time.time()
     assert api.post(f"/nodes/{node_id}/restart").status_code == 200
@@ -41,7 +41,6 @@ def restart_between_pings(s: Supervised, api: httpx.Client, ears: Ears, node_id:
         frame = ears.wait_for("node_status", node_id=node_id, status=stage, after=here)
         assert stage != "stopping" or ears.time_of(frame) - asked < ANNOUNCED_WITHIN
         here = ears.frames.index(frame, here) + 1
-    assert s.statuses()[node_id] == "running"
 
 
 def heard_the_same(first: Ears, second: Ears, *, at_least: int) -> None:

@@ -416,7 +416,7 @@ def test_x36_a_client_that_never_reads_delays_nobody(s: Supervised, api: httpx.C
             other.wait_for("connected")
             here, pongs = len(ears.frames), len(ears.of("pong"))
             for _ in range(4):
-                restart_between_pings(s, api, ears, "node3")
+                restart_between_pings(api, ears, "node3")
             wait_until(lambda: len(ears.of("pong")) == pongs + 200, what="200 pongs")
             heard_the_same(ears, other, at_least=4 * len(STAGES))
             validated = api.post("/tickets/validate", json={"ticket_id": "TICKET-020", "nonce": "x36"})

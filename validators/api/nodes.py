@@ -21,7 +21,7 @@ from validators.api.errors import ApiError
 from validators.api.http import ApiView, json_response, read_body, success
 from validators.gateway.collector import Answered
 from validators.models import ChangeState
-from validators.services import node_logs, nodes
+from validators.services import changes, node_logs, nodes
 from validators.services.adding import RUNNING, add_node
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning
 from validators.services.joining import find_node, list_nodes
@@ -207,15 +207,16 @@ def start(node_id: str) -> HttpResponse:
 
 
 def stop(node_id: str) -> HttpResponse:
-    """Want it stopped; 409 when it is."""
-    _managed(node_id)
-    nodes.stop_node(node_id)
+    """Want it stopped; 409 when it is. A newcomer does not join then, and whoever waits behind it goes on."""
+    if not (_managed(node_id).joining and changes.call_off(node_id)):
+        nodes.stop_node(node_id)
     return json_response({"status": "stopping", "node_id": node_id})
 
 
 def restart(node_id: str) -> HttpResponse:
     """Want a new process for it."""
-    _managed(node_id)
+    if _managed(node_id).joining == ChangeState.WAITING:
+        raise ChangePending(f"{node_id} is being made: wait until it has a process")
     nodes.restart_node(node_id)
     return json_response({"status": "restarting", "node_id": node_id})
 
@@ -225,6 +226,4 @@ def _managed(node_id: str) -> MemberNode:
     member = find_node(node_id)
     if member.managed is None:
         raise NodeExternal(node_id)
-    if member.joining == ChangeState.WAITING:
-        raise ChangePending(f"{node_id} is being made: wait until it has a process")
     return member

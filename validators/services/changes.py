@@ -64,6 +64,7 @@ __all__ = [
     "ChangeUnknown",
     "TooManyChanges",
     "ask",
+    "call_off",
     "cancel",
     "foresee",
     "turn",
@@ -144,6 +145,18 @@ def cancel(number: int) -> MembershipChange:
     if row.finished:
         raise ChangeFinished(row.pk, row.state)
     raise ChangeOrdered(row.pk)
+
+
+def call_off(node_id: str) -> bool:
+    """Have the change taken back by which a newcomer of ours is about to join; False where there is none.
+
+    Raises ChangeOrdered.
+    """
+    for row in change_limits.unfinished():
+        if joining.newcomer_of(row) == node_id:
+            cancel(row.pk)
+            return True
+    return False
 
 
 def wait(row: MembershipChange, seconds: float) -> MembershipChange:
