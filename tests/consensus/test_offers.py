@@ -1,0 +1,169 @@
+"""Which of the states that others offer a replica takes, and when it asks for one (R23, PITFALLS row 17)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.consensus.helpers import is_kind, open_frame
+from tests.consensus.test_transfer import LAG, SECOND, Far
+from validators.consensus import messages as m
+from validators.consensus.effects import Reason
+
+
+class Offered(Far):
+    """r3 hears no offer but those that a test makes; the others can make one of 10 and one of 20."""
+
+    def __init__(self, *, known: int = 0) -> None:
+        self.made: dict[tuple[int, int], bytes] = {}
+        super().__init__(known=known, ahead=13 - known)
+        self._make(10)
+        self.late.crash()
+        self.work(10)
+        self.advance(200)
+        self._make(20)
+        self.drop(is_kind(m.Snapshot))
+        self.waiting.clear()
+        self.sent.clear()
+        self.late.restart()
+        self.pass_time(100)
+
+    def _make(self, sequence: int) -> None:
+        for member in (0, 1, 2):
+            source = self[member]
+            source.hear(self.late, self.late.signer.link(m.FetchSnapshot(0, sequence - 1)))
+            frames = [frame for _, target, frame in self.waiting if target is self.late]
+            (offer,) = {frame for frame in frames if type(open_frame(frame)) is m.Snapshot}
+            self.made[member, sequence] = offer
+            self.waiting.clear()
+
+    def offers(self, member: int, sequence: int, **changes: Any) -> Reason | None:
+        """A member offers its state, with changes."""
+        message = msgspec.structs.replace(open_frame(self.made[member, sequence]), **changes)
+        return self.late.hear(self[member], self[member].signer.link(message))
+
+    def began(self) -> list[tuple[int, list[int]]]:
+        return [(told["sequence"], told["sources"]) for told in self.late.told("transfer_began")]
+
+
+@pytest.mark.parametrize(
+    ("offers", "slow", "began"),
+    [
+        ({0: 10, 1: 10, 2: 20}, (), (10, [0, 1])),
+        ({0: 10, 1: 20, 2: 20}, (), (20, [1, 2])),
+        ({0: 20, 1: 20, 2: 10}, (0,), (20, [0, 1])),
+        ({0: 20, 1: 20, 2: 10}, (0, 1), (10, [2])),
+        ({0: 10, 1: 10, 2: 20}, (0,), (20, [2])),
+    ],
+)
+def test_row_17_the_state_that_most_offer_is_taken_the_higher_one_among_equals(
+    offers: dict[int, int], slow: tuple[int, ...], began: tuple[int, list[int]]
+) -> None:
+    """Most sources are the quickest, and those that were slow before count for none."""
+    cluster = Offered()
+    cluster.transfer._slow.update(slow)
+    for member, sequence in offers.items():
+        assert cluster.offers(member, sequence) is None
+    assert cluster.began() == [began]
+    assert cluster.late.core.catch_up.certified == began[0]
+
+
+def test_further_offers_are_waited_for_a_quarter_of_a_second() -> None:
+    cluster = Offered()
+    cluster.offers(0, 10)
+    cluster.pass_time(200)
+    cluster.offers(1, 20)
+    assert cluster.began() == []
+    cluster.pass_time(60)
+    assert cluster.began() == [(20, [1])]
+
+
+def test_when_all_have_offered_or_lied_nobody_is_waited_for() -> None:
+    cluster = Offered()
+    cluster.offers(0, 20)
+    cluster.offers(1, 20, manifest=bytes(32))
+    assert cluster.began() == []
+    cluster.offers(2, 20)
+    assert cluster.began() == [(20, [0, 2])]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"manifest": bytes(32)},
+        {"peaks": ()},
+        {"peaks": (bytes(32),) * 3},
+        {"checkpoint": ()},
+    ],
+)
+def test_row_17_an_offer_that_proves_nothing_bans_its_maker(changes: dict[str, Any]) -> None:
+    cluster = Offered()
+    assert cluster.offers(0, 20, **changes) is None
+    assert cluster.late.told("poisoned") == [{"member": 0, "reason": "bad_proof"}]
+    assert cluster.offers(0, 20) is Reason.NOT_ASKED
+    cluster.offers(1, 20)
+    cluster.pass_time(300)
+    assert cluster.began() == [(20, [1])]
+
+
+def test_row_17_the_certificate_of_one_state_covers_no_other() -> None:
+    cluster = Offered()
+    other = open_frame(cluster.made[0, 10])
+    cluster.offers(0, 20, entry=other.entry, peaks=other.peaks)
+    cluster.offers(1, 20, entry=msgspec.structs.replace(other.entry, sequence=20))
+    cluster.offers(2, 20, checkpoint=other.checkpoint)
+    assert [told["member"] for told in cluster.late.told("poisoned")] == [0, 1, 2]
+
+
+def test_one_offer_of_each_member_counts() -> None:
+    cluster = Offered()
+    assert cluster.offers(0, 10) is None
+    assert cluster.offers(0, 20) is Reason.NOT_ASKED
+    cluster.pass_time(300, r0=900)
+    assert cluster.began() == [(10, [0])]
+    assert cluster.offers(1, 20) is Reason.NOT_ASKED, "it has a target"
+
+
+@pytest.mark.parametrize(("known", "helps"), [(7, True), (8, False)])
+def test_row_17_a_state_hardly_above_the_own_log_is_of_no_use(known: int, helps: bool) -> None:
+    """Half the lag must be gained: else the next one would be wanted at once. It is nobody's lie."""
+    assert known + LAG // 2 == 9 + (not helps)
+    cluster = Offered(known=known)
+    assert cluster.offers(0, 10) is None
+    cluster.pass_time(300)
+    assert bool(cluster.began()) is helps
+    assert not cluster.late.told("poisoned")
+    refused = [told["reason"] for told in cluster.late.told("refused") if told["text"] == "Snapshot"]
+    assert refused == ([] if helps else ["outside_window"])
+
+
+def test_an_offer_that_nobody_wants_is_refused_unread() -> None:
+    cluster = Offered(known=13)
+    cluster.heal()
+    cluster.advance(2 * SECOND)
+    assert cluster.late.core.executed == 23
+    assert cluster.offers(0, 20) is Reason.NOT_ASKED
+
+
+def test_who_needs_no_state_any_more_keeps_nothing_of_what_was_offered() -> None:
+    cluster = Offered()
+    cluster.offers(0, 10)
+    cluster.heal()
+    cluster.pass_time(200)
+    assert cluster.late.core.executed == 23, "by the log"
+    assert cluster.transfer.deadline() is None
+    cluster.pass_time(500)
+    assert cluster.began() == []
+    assert cluster.transfer._offers == {}
+
+
+def test_a_state_is_asked_for_every_second_until_one_is_offered() -> None:
+    cluster = Offered()
+    cluster.pass_time(3_500)
+    assert len(cluster.messages(m.FetchSnapshot, source=3)) == 3 * 4
+    assert {wish.above for wish in cluster.messages(m.FetchSnapshot, source=3)} == {LAG // 2}
+    cluster.offers(0, 20)
+    cluster.pass_time(2 * SECOND, r0=900)
+    assert len(cluster.messages(m.FetchSnapshot, source=3)) == 3 * 4
