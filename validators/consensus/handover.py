@@ -54,14 +54,15 @@ def read(states: Iterable[StateRecord], epoch: int) -> HandOver | None:
 
 def begun(step: Step, executor: Executor, following: Membership) -> StateRecord:
     """The end of an epoch that was executed just now, in `step`."""
-    entry = step.entry
-    peaks = executor.base.peaks if executor.base is not None else ()
+    entry, base = step.entry, executor.base
+    if base is None or base.entry != entry or following.after != entry.sequence:
+        raise InvariantBreach(f"epoch {entry.epoch} does not end with the newest entry {entry.sequence}")
     bundle, result = step.done()[0]
     operation, outcome = bundle.bundle.operations[0], result.outcomes[0]
     leaf = canonical.encode((result.first_index, operation, outcome.code, entry.timestamp, outcome.state))
-    if canonical.digest(b"\x00" + leaf) != entry.results_root or following.after != entry.sequence:
+    if canonical.digest(b"\x00" + leaf) != entry.results_root:
         raise InvariantBreach(f"epoch {entry.epoch} ended with more than one operation at {entry.sequence}")
-    return StateRecord(record_name(entry.epoch), canonical.encode(HandOver(entry, leaf, peaks, ())))
+    return StateRecord(record_name(entry.epoch), canonical.encode(HandOver(entry, leaf, base.peaks, ())))
 
 
 def sealed(begun: StateRecord | None, checkpoint: tuple[bytes, ...]) -> StateRecord | None:
