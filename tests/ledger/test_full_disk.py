@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.disks import fill, mounted
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
 from tests.ledger.test_materialise import change
 from validators.ledger import Ledger, LedgerError, Location, open_ledger
@@ -23,29 +22,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Leave no byte free."""
-    filler = folder / "filler"
-    descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
-    try:
-        while True:
-            os.write(descriptor, bytes(4096))
-    except OSError:
-        return filler
-    finally:
-        os.close(descriptor)
+    with mounted(folder, DISK_BYTES):
+        yield folder
 
 
 def test_r8_a_real_full_disk_and_room_again(small_disk: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.disks import fill
 from tests.ledger.children import end_now, reopen_when_free, run_in_child
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
-from tests.ledger.test_full_disk import fill, small_disk
+from tests.ledger.test_full_disk import small_disk
 from tests.ledger.test_materialise import change
 from tickets.machine.rows import SessionRow, TicketBytes
 from tickets.machine.ticket import NAMES, TicketState

@@ -1,0 +1,66 @@
+"""While the nodes' disks are full nothing is decided, and whoever looks is told so at once (R8, 0150)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.disks import fill, mounted
+from tests.integration.network import Network, network
+from tests.waiting import wait_until
+from validators.node.layout import ClusterFolder
+
+# On PostgreSQL the ledgers lie on the server's disk, which is not this test's to fill.
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
+
+DISK_BYTES = 48 * 1024 * 1024
+BATCH = 500
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Network]:
+    """A network whose nodes share a small disk of their own."""
+    data = tmp_path / "data"
+    nodes = ClusterFolder(data).nodes
+    nodes.mkdir(parents=True)
+    with mounted(nodes, DISK_BYTES), network(data) as made:
+        made.start()
+        yield made
+
+
+def full(running: Network) -> list[str]:
+    """Who says that its disk is full."""
+    return [
+        name for name, node in running.nodes().items() if node.get("error", "").startswith("its disk is full")
+    ]
+
+
+def test_r8_reads_are_answered_while_the_disks_of_the_nodes_are_full(running: Network) -> None:
+    with running.client(patient=False) as client:
+        client.post("/api/v1/tickets/seed").raise_for_status()
+        filler = fill(ClusterFolder(running.data).nodes)
+        numbers = count()
+
+        def no_quorum() -> bool:
+            """What is written fills what was left of each ledger's own files."""
+            asked = [{"op": "issue", "ticket_id": f"T-{next(numbers)}"} for _ in range(BATCH)]
+            client.post("/api/v1/tickets/batch", json={"operations": asked})
+            return len(full(running)) >= 2
+
+        wait_until(no_quorum, what=lambda: f"full disks: {running.nodes()}\n{running.said()}")
+        stats = client.get("/api/v1/stats").json()
+        assert stats["data"]["node_id"] in running.nodes(), "a node answers, not the platform for want of one"
+        config = client.get("/api/v1/config").json()["data"]
+        assert (config["node_id"] in running.nodes(), config["total_nodes"]) == (True, 4)
+        one = full(running)[0]
+        assert client.get(f"/api/v1/nodes/{one}/stats").json()["data"]["node_id"] == one
+        refused = client.get(f"/api/v1/nodes/{one}/tickets/TICKET-001")
+        assert (refused.status_code, refused.json()["code"]) == (503, "disk_full")
+        assert client.get("/api/v1/tickets/TICKET-001").json()["data"]["State"] == "ISSUED"
+        filler.unlink()
+    with running.client() as patient:
+        patient.post("/api/v1/tickets/validate", json={"ticket_id": "TICKET-001"}).raise_for_status()
+    wait_until(lambda: not full(running), what=lambda: f"room again: {running.nodes()}")
