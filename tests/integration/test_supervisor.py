@@ -291,7 +291,7 @@ def test_c36_what_a_node_says_of_itself(api: httpx.Client) -> None:
     assert api.get("/storage/entries").json()["data"]["total_tickets"] == 500
 
 
-def test_c37_x34_logs(api: httpx.Client) -> None:
+def test_c37_x34_logs(s: Supervised, api: httpx.Client) -> None:
     assert api.get("/nodes/node1").json()["id"] == "node1"
     assert api.get("/nodes/nope").status_code == api.get("/nodes/nope/logs").status_code == 404
     told = api.get("/nodes/node1/logs").json()
