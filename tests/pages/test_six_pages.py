@@ -365,6 +365,20 @@ def test_x42_names_and_errors_of_nodes_are_text(s: Supervised, page: Page, path:
         expect_inert(page)
 
 
+def test_c40_a_newcomer_is_seen_with_how_far_it_is(s: Supervised, page: Page) -> None:
+    counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 0)
+    log = {"sequence": 9, "second": 1, "counts": counts, "rates": [], "latest": []}
+    cluster = {"status": "running", "nodes_started": 1, "nodes_total": 1}
+    newcomer = HOSTILE_NODE | {"id": "node7", "status": "starting", "joining": "following"}
+    newcomer.pop("error", None)
+    page.route_web_socket("**/ws", lambda _: None)  # nothing true comes after it
+    snapshot = {"log": log, "nodes": [newcomer], "nodes_as_of": 1, "cluster": cluster, "now": 1}
+    lie(page, "**/dashboard/snapshot", snapshot)
+    lie(page, "**/api/v1/nodes/**", {"logs": []})
+    page.goto(f"{s.url}/dashboard/nodes")
+    expect(row(page, "nodes", "node7")).to_contain_text("joins: following")
+
+
 def test_x42_ids_and_data_of_tickets_are_text(s: Supervised, page: Page, api: httpx.Client) -> None:
     """Data may be anything in truth; an id of this kind is refused in the platform's own words."""
     start_four(s, api)
