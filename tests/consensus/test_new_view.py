@@ -173,6 +173,7 @@ class Usurper(Forge):
         super().__init__()
         # Sequence 1 is prepared by r3, as far as the VIEW-CHANGEs tell.
         self.changes = {
+            0: self.change(0, 1, 0),
             1: self.change(1, 1, 0),
             2: self.change(2, 1, 0),
             3: self.change(3, 1, 0, self.proof(0, 1, A)),
@@ -219,6 +220,9 @@ BAD_NEW_VIEWS: dict[str, Callable[[Usurper], bytes]] = {
         named=[(1, u.digest(1)), (2, u.digest(2)), (2, u.digest(2))]
     ),
     "too few VIEW-CHANGEs": lambda u: u.new_view(named=[(1, u.digest(1)), (2, u.digest(2))]),
+    "one VIEW-CHANGE too many": lambda u: u.new_view(
+        named=[(0, u.digest(0)), (1, u.digest(1)), (2, u.digest(2)), (3, u.digest(3))]
+    ),
     "names in no order": lambda u: u.new_view(named=[(2, u.digest(2)), (1, u.digest(1)), (3, u.digest(3))]),
     "one VIEW-CHANGE under another's name": lambda u: u.new_view(
         named=[(0, u.digest(1)), (2, u.digest(2)), (3, u.digest(3))]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.consensus.helpers import Cluster, is_kind
-from tests.consensus.test_new_view import Forge
+from tests.consensus.test_new_view import A, Forge, Usurper
+from tests.consensus.test_pinging import busy_cluster
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
+from validators.consensus.view_change import Views
 
 X = b"x" * 32
 
@@ -34,6 +36,7 @@ def test_r7_a_primary_knows_the_proposals_of_its_new_view_again(restarted: bool)
         cluster[1].crash()
         cluster[1].restart()
         core = cluster[1].core
+        assert core.views.is_active(1)
     assert core.wants(cluster.header(frame, 2)) is Reason.SECOND_MESSAGE
     assert core.voting
     other = cluster.sign(m.PrePrepare(0, 1, 1, 1, X))
@@ -55,3 +58,218 @@ def test_r29_a_view_change_counts_at_once_though_others_are_bound_to_the_own_vie
     assert late.core.views.view == 1
     late.hear(cluster[0], forge.change(0, 2, 0))
     assert (late.core.views.view, late.core.views.changing) == (2, True)
+
+
+def test_r33_no_view_change_for_a_higher_view_is_named() -> None:
+    """m1 leads view 1; with that of m3, which has gone on to view 2, it has three VIEW-CHANGEs."""
+    forge = Forge()
+    cluster = forge.cluster
+    for sender, view in ((3, 2), (2, 1)):
+        cluster[1].hear(cluster[sender], forge.change(sender, view, 0))
+    views = cluster[1].core.views
+    assert (views.view, views.changing, len(views.claims)) == (1, True, 3)
+    assert not cluster.messages(m.NewView)
+    cluster[1].hear(cluster[0], forge.change(0, 1, 0))
+    (new_view,) = cluster.messages(m.NewView)[:1]
+    assert [sender for sender, _digest in new_view.view_changes] == [0, 1, 2]
+
+
+def test_r30_who_has_gone_on_to_a_higher_view_counts_as_bound() -> None:
+    """The NEW-VIEW of view 1 is awaited from then on, and missed after T."""
+    forge = Forge()
+    cluster = forge.cluster
+    late = cluster[0]
+    for sender, view in ((3, 2), (2, 1)):
+        late.hear(cluster[sender], forge.change(sender, view, 0))
+    assert (late.core.views.view, late.core.views.changing) == (1, True)
+    cluster.drop(lambda _source, _target, _message: True)
+    cluster.advance(700)
+    assert not late.told("suspected")
+    cluster.advance(200)
+    assert late.told("suspected")[-1]["reason"] == "no_new_view"
+
+
+def test_r33_the_own_view_change_is_among_those_that_a_primary_names() -> None:
+    """m2 restarts, and hears of all others before it may bind itself."""
+    cluster = busy_cluster()
+    cluster[2].crash()
+    cluster.waiting.clear()
+    cluster.drop(is_kind(m.Pong))
+    cluster[2].restart()
+    for sender in (0, 1, 3):
+        cluster[2].hear(cluster[sender], cluster.sign(m.ViewChange(0, sender, 2, (), ())))
+    assert cluster[2].core.pinging.holding
+    assert not cluster.messages(m.NewView)
+    cluster.heal()
+    cluster.advance(200)
+    new_view = cluster.messages(m.NewView, source=2)[0]
+    assert [sender for sender, _digest in new_view.view_changes] == [0, 1, 2]
+
+
+def test_r33_a_body_that_is_carried_over_is_asked_first_of_who_is_proved_to_have_it() -> None:
+    usurper = Usurper()
+    cluster = usurper.cluster
+    usurper.tell(usurper.new_view())
+    core = cluster[0].core
+    assert core.views.is_active(1)
+    assert core.batches.sequence_of(A) == 1, "as long as it may be demanded"
+    cluster.waiting.clear()
+    cluster[0].tick()
+    asked = [target for source, target, message in cluster.sent if type(message) is m.FetchBatch]
+    assert asked == [3]
+
+
+def test_r33_what_was_executed_is_not_asked_for_again() -> None:
+    """r3 has executed what the view carries over, and had to make room for other bodies since."""
+    cluster = Cluster(4)
+    cluster.drop(lambda _s, target, message: type(message) is m.Commit and target != 3)
+    cluster.request("T-1")
+    cluster.stabilize()
+    assert cluster.executed() == [0, 0, 0, 1]
+    cluster[3].core.bodies.prune(1)
+    cluster[0].crash()
+    cluster.advance(3_000)
+    assert cluster[3].core.views.is_active(1)
+    assert list(cluster[3].core.views.demanded) == [1]
+    assert not cluster.messages(m.FetchBatch, source=3)
+
+
+def test_r24_a_checkpoint_inside_a_new_view_is_stable_where_its_sequence_was_executed_since() -> None:
+    """r3 heard of the checkpoint before it had executed so far, and of no CHECKPOINT itself."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames, m.Entries))
+    cluster.drop(lambda _s, target, message: type(message) is m.Commit and target == 3)
+    for number in range(10):
+        cluster.request(f"T-{number}")
+        cluster.stabilize()
+    late = cluster[3]
+    assert cluster.executed() == [10, 10, 10, 0]
+    roots = (cluster[0].application.root(), cluster[0].core.execution.executor.log_root())
+    timestamp = cluster[0].core.execution.executor.timestamp
+    stable = tuple(cluster.sign(m.Checkpoint(0, i, 10, *roots, timestamp)) for i in (0, 1, 2))
+    shown = {0: (), 1: stable, 2: ()}
+    changes = {sender: cluster.sign(m.ViewChange(0, sender, 1, shown[sender], ())) for sender in shown}
+    late.hear(cluster[1], changes[1])
+    assert late.core.log.stable == 0
+    for sequence in range(1, 11):
+        digest = late.core.log.slots[sequence].digest
+        for sender in (0, 1, 2):
+            late.hear(cluster[sender], cluster.sign(m.Commit(0, sender, 0, sequence, digest)))
+    assert (late.core.executed, late.core.log.stable) == (10, 0)
+    named = tuple((i, cluster.verified(frame, i).body_digest) for i, frame in changes.items())
+    for sender in (0, 2):
+        late.hear(cluster[sender], changes[sender])
+    assert late.core.log.stable == 0
+    late.hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, named, ())))
+    assert late.core.views.is_active(1)
+    assert late.core.log.stable == 10
+
+
+class Crossroads(Forge):
+    """m0 follows the others from view 0 to 1, 2 and 3, which m1, m2 and m3 lead; nothing is carried over."""
+
+    def __init__(self, stable: int = 0) -> None:
+        super().__init__()
+        self.words = {(i, view): self.change(i, view, stable) for i in (1, 2, 3) for view in (1, 2, 3)}
+        self.hears = self.cluster[0]
+        self.cluster.drop(lambda _source, _target, _message: True)
+
+    def leaves(self, member: int, view: int) -> None:
+        self.hears.hear(self.cluster[member], self.words[member, view])
+
+    def leads(self, view: int) -> None:
+        named = [(i, self.cluster.verified(self.words[i, view], i).body_digest) for i in (1, 2, 3)]
+        frame = self.cluster.sign(m.NewView(0, view, view, tuple(named), ()))
+        self.hears.hear(self.cluster[view], frame)
+
+    @property
+    def views(self) -> Views:
+        found: Views = self.hears.core.views
+        return found
+
+
+def test_r29_who_left_for_a_higher_view_is_remembered_when_a_lower_one_is_entered() -> None:
+    story = Crossroads()
+    for member in (1, 2, 3):
+        story.leaves(member, 1)
+    story.leaves(3, 2)
+    story.leads(1)
+    assert story.views.is_active(1)
+    story.leaves(2, 2)
+    assert (story.views.view, story.views.changing) == (2, True), "m3 and m2 are f + 1"
+
+
+def test_r33_the_word_before_a_members_last_is_remembered_when_a_lower_view_is_entered() -> None:
+    story = Crossroads()
+    for member in (1, 2, 3):
+        story.leaves(member, 1)
+    story.leaves(3, 2)
+    story.leaves(3, 3)
+    story.leads(1)
+    story.leaves(3, 1)
+    assert story.views.is_active(1)
+    story.leaves(1, 2)
+    story.leaves(2, 2)
+    story.leads(2)
+    assert story.views.is_active(2)
+
+
+def test_r33_a_new_view_that_waits_is_entered_after_a_lower_one() -> None:
+    story = Crossroads()
+    story.leads(2)
+    story.leads(1)
+    for member in (1, 2, 3):
+        story.leaves(member, 1)
+    assert story.views.is_active(1)
+    for member in (1, 2, 3):
+        story.leaves(member, 2)
+    assert story.views.is_active(2)
+    assert story.views._waiting == {}
+    assert len(story.hears.core.view_changes) == 0
+
+
+def test_row_15_nothing_is_kept_of_views_that_were_passed_over() -> None:
+    story = Crossroads()
+    for view in (1, 2):
+        story.leads(view)
+    for member in (1, 2, 3):
+        story.leaves(member, 2)
+        story.leaves(member, 3)
+    story.leads(3)
+    assert story.views.is_active(3)
+    assert (story.views._waiting, story.views.claims, story.views._older) == ({}, {}, {})
+    assert len(story.hears.core.view_changes) == 0
+
+
+def test_r33_nothing_fresh_is_taken_below_the_checkpoint_from_which_a_view_starts() -> None:
+    """m0 has not that checkpoint: for it these sequences are open."""
+    story = Crossroads(stable=10)
+    for member in (1, 2, 3):
+        story.leaves(member, 1)
+    story.leads(1)
+    assert story.views.is_active(1)
+    core = story.hears.core
+    assert core.log.stable == 0
+    for sequence, reason in ((10, Reason.OUTSIDE_WINDOW), (11, None)):
+        proposal = story.cluster.sign(m.PrePrepare(0, 1, 1, sequence, A))
+        assert core.wants(story.cluster.header(proposal, 1)) is reason
+
+
+def test_r33_nothing_is_asked_for_or_opened_that_the_own_checkpoint_covers() -> None:
+    """None of the three knows that 10 is stable: they decide 5 again, and m0 needs nothing of it."""
+    forge = Forge()
+    cluster = forge.cluster
+    for number in range(10):
+        cluster.request(f"T-{number}")
+        cluster.stabilize()
+    core = cluster[0].core
+    assert core.log.stable == 10
+    changes = {i: forge.change(i, 1, 0, *([forge.proof(0, 5, A)] if i == 3 else [])) for i in (1, 2, 3)}
+    named = tuple((i, cluster.verified(frame, i).body_digest) for i, frame in changes.items())
+    carried = [m.PrePrepare(0, 1, 1, s, m.NULL_BATCH_DIGEST) for s in range(1, 5)]
+    frames = tuple(cluster.sign(each) for each in (*carried, m.PrePrepare(0, 1, 1, 5, A)))
+    for i, frame in changes.items():
+        cluster[0].hear(cluster[i], frame)
+    cluster[0].hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, named, frames)))
+    assert core.views.is_active(1)
+    assert (core.log.slots, len(core.batches)) == ({}, 0)

@@ -310,10 +310,12 @@ def test_who_joined_says_so_when_it_sees_a_ground_itself() -> None:
     assert cluster.messages(m.Suspect, source=3)[-1].reason == "silent_primary"
 
 
-def test_f_plus_one_view_changes_are_joined() -> None:
+@pytest.mark.parametrize("members", [4, 7])
+def test_f_plus_one_view_changes_are_joined(members: int) -> None:
     """Castro & Liskov 4.5.2: a replica that sees f + 1 VIEW-CHANGEs moves though its timer runs."""
-    cluster = Cluster(4)
-    for sender in (2, 3):
+    cluster = Cluster(members)
+    for sender in range(2, 2 + (members + 2) // 3):
+        assert cluster[1].core.snapshot().view == 0
         change = cluster.sign(m.ViewChange(0, sender, 1, (), ()))
         cluster[1].hear(cluster[sender], change)
     assert cluster[1].core.snapshot().view == 1

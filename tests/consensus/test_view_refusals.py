@@ -73,6 +73,64 @@ def test_r5_a_new_view_is_of_its_primary_and_of_no_view_below() -> None:
     assert wants(cluster, m.NewView(0, 2, 2, named, ()), 2) is None, "each primary has one that waits"
 
 
+def test_row_4_a_new_view_of_another_than_its_primary_is_refused_whoever_brings_it() -> None:
+    """Where nothing is carried over, everybody could write it; inside other messages it passes the door."""
+    forge = Forge()
+    cluster = forge.cluster
+    changes = {sender: forge.change(sender, 1, 0) for sender in (1, 2, 3)}
+    named = tuple((sender, cluster.verified(frame, sender).body_digest) for sender, frame in changes.items())
+    for sender, frame in changes.items():
+        cluster[0].hear(cluster[sender], frame)
+    lie = cluster.sign(m.NewView(0, 2, 1, named, ()))
+    cluster[0].hear(cluster[2], cluster[2].signer.link(m.SupplyFrames((lie,))))
+    assert not cluster[0].core.views.is_active(1)
+    assert [told["reason"] for told in cluster[0].told("refused")] == [Reason.NOT_PRIMARY.value]
+    true = cluster.sign(m.NewView(0, 1, 1, named, ()))
+    cluster[0].hear(cluster[2], cluster[2].signer.link(m.SupplyFrames((true,))))
+    assert cluster[0].core.views.is_active(1)
+
+
+def test_r33_a_new_view_may_name_the_word_before_a_members_last() -> None:
+    """m2 has gone on to view 2 meanwhile: what it said of view 1 is here, and is asked of nobody."""
+    usurper = Usurper()
+    cluster = usurper.cluster
+    for sender in (1, 3, 2):
+        cluster[0].hear(cluster[sender], usurper.changes[sender])
+    cluster[0].hear(cluster[2], usurper.change(2, 2, 0))
+    cluster[0].hear(cluster[1], usurper.new_view())
+    assert cluster[0].core.views.is_active(1)
+    assert not cluster[0].core.view_changes
+
+
+def test_row_15_a_wrong_new_view_is_judged_once_and_what_it_named_is_wanted_no_more() -> None:
+    usurper = Usurper()
+    cluster = usurper.cluster
+    core = cluster[0].core
+    other = usurper.change(1, 5, 0)
+    named = [(1, cluster.verified(other, 1).body_digest), (2, A), (3, A)]
+    cluster[0].hear(cluster[1], usurper.new_view(named=named))
+    assert len(core.view_changes) == 2
+    cluster[0].hear(cluster[1], other)
+    cluster[0].hear(cluster[3], usurper.change(3, 9, 0))
+    assert len(core.view_changes) == 0
+    assert core.views._waiting == {}
+    refused = [told for told in cluster[0].told("refused") if told["text"] == "NewView"]
+    assert [told["reason"] for told in refused] == [Reason.BAD_PROOF.value]
+
+
+def test_row_15_what_a_liar_was_asked_for_is_forgotten_with_its_new_view() -> None:
+    """It names a VIEW-CHANGE of its own and shows it, again and again."""
+    forge = Forge()
+    cluster = forge.cluster
+    for turn in range(20):
+        view = 4 * turn + 1
+        own = forge.change(1, view, 0)
+        named = ((1, cluster.verified(own, 1).body_digest), (2, A), (3, A))
+        cluster[0].hear(cluster[1], cluster.sign(m.NewView(0, 1, view, named, ())))
+        cluster[0].hear(cluster[1], own)
+    assert len(cluster[0].core.views._extra) <= 1
+
+
 def test_r33_a_view_change_that_is_wished_for_by_its_digest_is_let_in_however_old() -> None:
     """r0 has heard later ones of r2; the NEW-VIEW names the one before them all."""
     usurper = Usurper()

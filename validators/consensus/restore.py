@@ -46,9 +46,7 @@ def say_again(core: Replica) -> None:
     for frame in core.checkpoints.mine.values():
         core.outbox.broadcast(frame)
     if core.views.changing:
-        own = core.views.frame_of_own()
-        if own is not None:
-            core.outbox.broadcast(own)
+        core.outbox.broadcast(core.views.claims[core.index].frame)
         return
     if core.is_primary and core.views.new_view:
         core.outbox.broadcast(core.views.new_view)

@@ -37,8 +37,6 @@ class Views:
         self.changing = False
         self.promised = 0
         """Highest view of an own VIEW-CHANGE: no vote below it, ever (R29)."""
-        self.base = core.config.base
-        """Checkpoint from which the current view started."""
         self.start = 0
         """Highest sequence its NEW-VIEW demands; fresh proposals lie above."""
         self.demanded: dict[int, tuple[bytes, bytes]] = {}
@@ -103,11 +101,6 @@ class Views:
         core.pool.follow()
         core.suspicion.on_left(left)
         self.accept(read_claim_of_own(core, frame))
-
-    def frame_of_own(self) -> bytes | None:
-        """The own VIEW-CHANGE for `view` while changing, to be sent again (R33)."""
-        claim = self.claims.get(self.core.index)
-        return claim.frame if claim is not None and claim.view == self.view else None
 
     # --- VIEW-CHANGE --------------------------------------------------------------------------------
 
@@ -208,11 +201,10 @@ class Views:
         if not self.changing or self.primary != core.index or not core.free:
             return
         claims = [claim for claim in self.claims.values() if claim.view == self.view]
-        if len(claims) < core.q or core.index not in {claim.sender for claim in claims}:
+        if len(claims) < core.q:
             return
-        own = [claim for claim in claims if claim.sender == core.index]
-        rest = [claim for claim in claims if claim.sender != core.index]
-        used = sorted((own + rest)[: core.q], key=lambda claim: claim.sender)
+        claims.sort(key=lambda claim: claim.sender != core.index)  # the own one is among those named
+        used = sorted(claims[: core.q], key=lambda claim: claim.sender)
         found = plan(used)
         probe("views.led")
         epoch, view = core.config.epoch, self.view
@@ -337,13 +329,15 @@ class Views:
         frames = (frame, *(claim.frame for claim in used))
         core.outbox.persist(SlotRecord(epoch, self.view, 0, "new_view", frames))
         core.outbox.persist(SlotRecord(epoch, self.view, 0, "view", ()))
-        core.outbox.note("entered_view", view=self.view, base=self.base, start=self.start)
         found = plan(used)
+        core.outbox.note("entered_view", view=self.view, base=found.base, start=self.start)
         _mark(found)
         if found.checkpoint is not None:
             core.checkpoints.adopt(found.checkpoint)
+        needed = {digest for sequence, digest in found.digests if sequence > core.log.stable}
+        needed -= set(core.log.digests.values())
         for digest, holders in found.holders:
-            if digest not in core.bodies and digest not in core.log.digests.values():
+            if digest in needed and digest not in core.bodies:
                 core.batches.ask(digest, self.start, holders)
         core.on_entered(left)
 
@@ -351,7 +345,6 @@ class Views:
         found = plan(used)
         self.view = message.view
         self.changing = False
-        self.base = found.base
         self.start = found.digests[-1][0] if found.digests else found.base
         self.demanded = {
             sequence: (digest, proposal)
