@@ -444,8 +444,9 @@ def test_c40_a_newcomer_joins_the_running_cluster_as_a_member(
     wait_until(lambda: api.get("/config").json()["data"]["total_nodes"] == 5, what="five members")
     ears.wait_for("node_status", node_id="node4", status="running", after=here)
     stages = [frame["status"] for frame in ears.of("node_status", node_id="node4", after=here)]
-    assert stages[: stages.index("running")] == ["starting"] * stages.index("running")
-    assert stages.index("running") >= 3, "asked for, followed, ordered"
+    before = stages[: stages.index("running")]
+    assert before.count("starting") >= 3, "asked for, followed, ordered"
+    assert set(before) <= {"starting", "unresponsive"}, "a busy machine may make a node wait for seconds"
     via = {"ticket_id": "TICKET-030", "node_id": "node4", "nonce": "newcomer"}
     wait_until(
         lambda: api.post("/tickets/validate-via-node", json=via).status_code == 200,
