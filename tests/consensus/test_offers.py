@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.consensus.helpers import is_kind, open_frame
+from tests.consensus.helpers import MILLISECOND, is_kind, open_frame
 from tests.consensus.test_transfer import LAG, SECOND, Far
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
@@ -167,3 +167,21 @@ def test_a_state_is_asked_for_every_second_until_one_is_offered() -> None:
     cluster.offers(0, 20)
     cluster.pass_time(2 * SECOND, r0=900)
     assert len(cluster.messages(m.FetchSnapshot, source=3)) == 3 * 4
+
+
+def test_r31_a_pause_is_no_time_in_which_the_log_brought_nothing() -> None:
+    cluster = Far(known=8, ahead=4)
+    cluster.advance(1_000)
+    catch_up = cluster.late.core.catch_up
+    asked = len(cluster.messages(m.FetchEntries, source=3))
+    assert asked >= 3, "in vain"
+    assert catch_up.is_holding()
+    cluster.time += 10 * SECOND * MILLISECOND
+    cluster.late.tick()
+    assert cluster.late.told("paused")
+    assert catch_up.is_holding(), "nobody is suspected for it"
+    assert len(cluster.messages(m.FetchEntries, source=3)) == asked, "the answer may still be on its way"
+    cluster.advance(3_500)
+    assert not cluster.messages(m.FetchSnapshot, source=3)
+    cluster.advance(700)
+    assert cluster.messages(m.FetchSnapshot, source=3)

@@ -291,6 +291,8 @@ def test_row_17_whom_nobody_serves_any_more_looks_for_another_state_and_keeps_wh
     assert [told["reason"] for told in cluster.late.told("source_left")] == ["serves it no longer"] * 3
     assert cluster.late.told("transfer_ended") == [{"reason": "no source is left"}]
     assert not cluster.transfer.active
+    cluster.pass_time(STEP, **ALL_SILENT)
+    assert len(cluster.messages(m.FetchSnapshot, source=3)) == 2 * 3, "it asks again at once"
     cluster.pass_time(1_200, **ALL_SILENT)
     assert cluster.transfer.active
     assert len(cluster.transfer._staging.missing) == lacking
@@ -320,18 +322,19 @@ def test_row_17_one_poisoner_is_left_out_however_often_it_begins_anew() -> None:
     assert cluster.late.told("transfer_began")[-1]["sources"] == [1, 2]
 
 
-def test_a_state_that_the_own_log_has_overtaken_is_given_up() -> None:
+@pytest.mark.parametrize("ahead", [12, 13])
+def test_a_state_that_the_own_log_has_overtaken_is_given_up(ahead: int) -> None:
     cluster = Far(known=8, ahead=0)
     cluster.advance(400)
     cluster.votes = []
-    cluster.work(13)
+    cluster.work(ahead)
     cluster.pass_time(1_500, **ALL_SILENT)
     assert cluster.transfer.active
     cluster.heal()
     cluster.waiting.extend(cluster.votes)
     cluster.pass_time(3 * SECOND, **ALL_SILENT)
     assert cluster.late.told("transfer_ended") == [{"reason": "overtaken"}]
-    assert cluster.late.core.executed == 21
+    assert cluster.late.core.executed == 8 + ahead
     assert cluster.transfer._staging is None, "and nothing of it is kept"
     assert cluster.transfer.deadline() is None
 
@@ -358,10 +361,14 @@ def test_row_17_one_source_that_takes_its_time_is_left_for_others_after_a_quarte
 
 def test_r31_a_pause_is_not_the_time_that_a_source_takes() -> None:
     cluster = alone()
-    cluster.pass_time(5 * SECOND, r0=1_900)
+    cluster.pass_time(500, r0=1_900)
+    cluster.time += 10 * SECOND * MILLISECOND
+    cluster.late.tick()
+    assert [source.strikes for source in cluster.transfer._sources.values()] == [0]
+    cluster.pass_time(4_500, r0=1_900)
     cluster.time += 30 * SECOND * MILLISECOND
     cluster.late.tick()
-    assert cluster.late.told("paused")
+    assert len(cluster.late.told("paused")) == 2
     assert not cluster.late.told("source_left")
     cluster.pass_time(9 * SECOND, r0=1_900)
     assert not cluster.late.told("transfer_ended")

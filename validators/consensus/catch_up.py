@@ -151,7 +151,6 @@ class CatchUp:
         core = self.core
         first = core.executed + 1
         last = min(self.target(), first + core.config.fetch_entries_max - 1)
-        last = max(last, first)
         core.outbox.send(source, core.signer.link(FetchEntries(core.config.epoch, first, last)))
         self._owing.add(source)
         self._answer_due = core.now.monotonic + max(core.config.fetch_retry, 2 * core.pinging.round_trip())

@@ -214,8 +214,6 @@ class Transfer:
     def _check_target(self) -> None:
         """Give a target up that was overtaken, or whose only source takes its time."""
         core = self.core
-        if self._target is None:
-            return
         if len(self._sources) == 1 and core.n > 2 and core.now.monotonic > self._begun + ALONE_MAX:
             self._slow |= set(self._sources)
             self._abandon("slow")
@@ -297,7 +295,6 @@ class Transfer:
         """Not asked again by this process; counted against it, and told to people."""
         core = self.core
         self._banned.add(member)
-        self._offers.pop(member, None)
         self._sources.pop(member, None)
         core.outbox.refused(reason, verified)
         core.outbox.note("poisoned", member=member, reason=reason.value)
