@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from tests.consensus.helpers import Cluster, Node, open_frame
+from validators.consensus import Learner
 from validators.consensus import messages as m
+from validators.consensus.verified import Inbound, Peer
 
 
 class Following(Cluster):
@@ -215,3 +219,63 @@ def test_it_sends_no_statement() -> None:
     cluster.advance(400)
     kinds = {type(message) for source, _t, message in cluster.sent if source is None}
     assert kinds == {m.Follow, m.FetchEntries}
+
+
+def test_r28_where_no_member_of_its_epoch_is_left_a_member_of_a_later_one_brings_the_log() -> None:
+    """All founders were replaced, or have other keys: the log proves itself, whoever brings it."""
+    cluster = Following()
+    cluster.work(12)
+    heir = cluster.learner
+    newcomer = Newcomer(cluster, others=1)
+    for member in cluster.nodes[:4]:
+        member.crash()
+    for _ in range(200):
+        newcomer.turn(heir)
+        cluster.time += 100_000_000
+    assert newcomer.log == cluster[0].log
+    assert newcomer.application.root() == cluster[0].application.root()
+
+
+def test_r28_no_word_of_a_member_of_a_later_epoch_counts_as_a_members() -> None:
+    """It claims other results than were executed here: f + 1 members would stop the learner, it does not."""
+    cluster = Following()
+    cluster.work(3)
+    newcomer = Newcomer(cluster, others=2)
+    whole = cluster[0].journal.range(1, 3)
+    assert whole is not None
+    claimed = [(msgspec.structs.replace(e, results_root=b"\x07" * 32), b, c) for e, b, c in whole.entries]
+    for liar, entry in zip((4, 5, 4), claimed, strict=True):
+        newcomer.core.source = liar
+        newcomer.hear(Peer(f"m{liar}", liar), newcomer.signer.link(m.Entries((entry,), ())))
+    assert newcomer.log == cluster[0].log
+    assert newcomer.core.alarm == ""
+    assert len(newcomer.told("entry_differs")) == 3
+
+
+class Newcomer(Node):
+    """A learner over an empty ledger that may also ask `others`; only they hear it."""
+
+    def __init__(self, cluster: Following, *, others: int) -> None:
+        self.others = others
+        super().__init__(cluster, None)
+
+    def build(self, *, voting: bool) -> None:
+        super().build(voting=voting)
+        self.application = self.cluster.state()
+        self.core = Learner(self.core.config, self.signer, self.application, others=self.others)
+        self.asked = self.core.restore(self.journal.load(), self.now())
+
+    def hear(self, source: Any, frame: bytes) -> None:
+        header = self.door.peek(Inbound(source, frame))
+        assert self.core.wants(header) is None
+        self.take(self.core.receive(self.door.verify(header), self.now()))
+
+    def turn(self, heir: Node) -> None:
+        """What it asks member 4 is answered out of the heir's log."""
+        effects = self.core.tick(self.now())
+        for send in effects.send:
+            question = open_frame(send.frame)
+            if send.to == 4 and isinstance(question, m.FetchEntries):
+                found = heir.journal.range(question.first, question.last)
+                if found is not None:
+                    self.hear(Peer("m4", 4), self.signer.link(found))

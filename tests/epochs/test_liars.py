@@ -142,6 +142,7 @@ def test_r35_what_was_decided_above_the_end_is_void_for_whoever_hears_of_it() ->
         box = world.boxes[name]
         asking = box.core.catch_up if isinstance(box.core, Replica) else box.core
         asking.source = 0
+        asking._owing.add(0)
         known = [(each.entry, each.body, each.commits) for each in log[len(box.disk.log) : s]]
         assert known
         answer = link_frame(m.Entries((*known, (void, body, commits)), ()))

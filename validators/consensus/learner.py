@@ -51,10 +51,16 @@ UNSTABLE_MAX = 256
 
 
 class Learner:
-    """Same face as Replica; `config.index` is None."""
+    """Same face as Replica; `config.index` is None.
 
-    def __init__(self, config: Config, signer: Signer, application: Application) -> None:
+    `others`: members of a later epoch that can be asked too, as indices from n on. Of the epoch's own
+    members none may be left, or none under its old key. They bring what is proved, or nothing: no word of
+    theirs counts.
+    """
+
+    def __init__(self, config: Config, signer: Signer, application: Application, *, others: int = 0) -> None:
         self.config = config
+        self.sources = config.n + others
         self.signer = signer
         self.application = application
         self.now = Now(0, 0)
@@ -195,13 +201,13 @@ class Learner:
         """Ask the next other member for the next entry; who has it while the source is silent wins. For the
         end of the epoch the source is asked like everybody: it told it unasked just once, and may be the
         only one left."""
-        members, ended = self.config.n, self.ends_at is not None
+        ended = self.ends_at is not None
         self._probe_at = self.now.monotonic + PROBE
-        if members == 1 and not ended:
+        if self.sources == 1 and not ended:
             return
-        self._probed = (self._probed + 1) % members
+        self._probed = (self._probed + 1) % self.sources
         if self._probed == self.source and not ended:
-            self._probed = (self._probed + 1) % members
+            self._probed = (self._probed + 1) % self.sources
         first = self.executor.executed + 1
         last = first + PROBE_ENTRIES - 1
         if self.ends_at is not None:
@@ -226,7 +232,7 @@ class Learner:
         if not found.honest:
             self.outbox.refused(Reason.BAD_PROOF, verified)
             if source == self.source:
-                self._switch((source + 1) % self.config.n, "sent what proves nothing")
+                self._switch((source + 1) % self.sources, "sent what proves nothing")
             return
         for link in found.links:
             if self.ends_at is not None:
@@ -282,12 +288,13 @@ class Learner:
             self._stop(f"q members certified another entry {sequence} than was executed here")
             return
         # COMMITs bind the batch; its results are this one member's word until f + 1 say the same.
-        self._contradicted_by.add(source)
+        if source < self.config.n:
+            self._contradicted_by.add(source)
         self.outbox.note("entry_differs", sequence=sequence, source=source)
         if len(self._contradicted_by) > self.config.f:
             self._stop(f"f + 1 members say that entry {sequence} has other results")
         elif source == self.source:
-            self._switch((source + 1) % self.config.n, "claims other results")
+            self._switch((source + 1) % self.sources, "claims other results")
 
     # --- checkpoints --------------------------------------------------------------------------------
 

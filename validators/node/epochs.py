@@ -18,7 +18,7 @@ from validators.link import public_key_of, read_seed, sync_folder
 from validators.node.keys import VotedStamp
 from validators.node.layout import NodeFolder
 
-__all__ = ["as_genesis", "make_crossing", "membership_of", "own_place"]
+__all__ = ["as_genesis", "make_crossing", "membership_of", "other_sources", "own_place"]
 
 
 def membership_of(ledger: Ledger, genesis: g.Genesis) -> Membership:
@@ -31,6 +31,20 @@ def as_genesis(genesis: g.Genesis, membership: Membership) -> g.Genesis:
     """Genesis with the members of an epoch: for links, addresses and what people are shown. Its hash is
     no cluster id."""
     return msgspec.structs.replace(genesis, members=membership.members, parameters=membership.parameters)
+
+
+def other_sources(folder: NodeFolder, membership: Membership) -> tuple[g.Member, ...]:
+    """Members of a later epoch, by whoever made this node, that are none of `membership` under the same key:
+    of it nobody may be left. Raise CanonicalError when the file is none of ours."""
+    try:
+        later = canonical.decode(Membership, folder.sources.read_bytes())
+    except FileNotFoundError:
+        return ()
+    if later.epoch <= membership.epoch:
+        return ()
+    known = {member.public_key for member in membership.members}
+    others = [member for member in later.members if member.public_key not in known]
+    return tuple(msgspec.structs.replace(member, id=f"{member.id}@{later.epoch}") for member in others)
 
 
 def own_place(folder: NodeFolder, membership: Membership) -> tuple[int | None, bytes, bool]:

@@ -9,6 +9,7 @@ import logging
 import time
 from typing import Any
 
+import msgspec
 import zmq
 from nacl import bindings
 
@@ -20,7 +21,7 @@ from validators.consensus.messages import Hello
 from validators.ledger import Ledger
 from validators.link import Dialler, public_key_of, write_private
 from validators.node.api_helper import ApiHelper
-from validators.node.epochs import as_genesis, make_crossing
+from validators.node.epochs import as_genesis, make_crossing, other_sources
 from validators.node.journal import NodeJournal
 from validators.node.keys import peer_id
 from validators.node.layout import NodeFolder
@@ -60,20 +61,23 @@ class Follower(LearningProcess):
         api: ApiHelper | None,
         logger: logging.Logger,
     ) -> None:
-        present = as_genesis(genesis, membership)
+        others = _others(folder, membership, logger)
+        dialled = as_genesis(genesis, membership)
+        dialled = msgspec.structs.replace(dialled, members=dialled.members + others)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            dialler = Dialler(context, present, seed, hello=Hello(client=b""))
+            dialler = Dialler(context, dialled, seed, hello=Hello(client=b""))
         except BaseException:
             context.destroy(linger=0)
             raise
-        links = LearnerTransport(dialler, present)
+        links = LearnerTransport(dialler, dialled)
         super().__init__(ledger=ledger, links=links, context=context, logger=logger)
         self.folder = folder
         self.genesis = genesis
         self.membership = membership
         self.cluster = g.cluster_id(genesis)
         self._api = api
+        self._others = len(others)
         self.journal = NodeJournal(ledger, None)
         self._seed = seed
         self._said_at = 0
@@ -89,6 +93,7 @@ class Follower(LearningProcess):
             links=self.links,
             watcher=self.watcher,
             searched=False,
+            others=self._others,
             crossing=make_crossing(self.folder, self.genesis, self.membership),
         )
 
@@ -146,3 +151,12 @@ class Follower(LearningProcess):
             time.monotonic_ns() - self._said_at >= WORD_SOONER_NS
         ):
             self._say_word()
+
+
+def _others(folder: NodeFolder, membership: Membership, logger: logging.Logger) -> tuple[g.Member, ...]:
+    """Whom else it may ask; a file that says nothing readable is a hint less, no reason to stop."""
+    try:
+        return other_sources(folder, membership)
+    except (OSError, canonical.CanonicalError) as error:
+        logger.warning("%s", line("sources_not_read", {"reason": str(error)}))
+        return ()

@@ -57,6 +57,9 @@ class NodeFolder:
         self.word = self.identity / "alive.bin"
         """The newest word of life of a node that is no member (R36)."""
         self.genesis = self.identity / "genesis.bin"
+        self.sources = self.identity / "sources.bin"
+        """A newer membership than the ledger's: whom a newcomer may ask for the log, where those of its own
+        epoch are gone. A hint: nothing that they say is believed unproved."""
         self.ledger = root / "ledger"
         self.log = root / "log"
 

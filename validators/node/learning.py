@@ -108,15 +108,16 @@ def build_learner_host(
     watcher: NodeWatcher,
     searched: bool,
     crossing: Crossing | None = None,
+    others: int = 0,
 ) -> tuple[Learner, Host]:
     """A fresh learner of the epoch that `membership` names, and the host that runs it. `searched`: its rows
-    are read by pages. `crossing`: of a node that may be a member in a later epoch."""
+    are read by pages. `crossing`: of a node that may be a member in a later epoch. `others`: see Learner."""
     cluster = cluster_id(genesis)
     application = TicketApplication(genesis, cluster, searched=searched)
     keys = KeyRing(application, membership)
     signer = FrameSigner(cluster, b"", keys)
     config = consensus_config.build(genesis, cluster, None, membership)
-    core = Learner(config, signer, application)
+    core = Learner(config, signer, application, others=others)
     host = Host(
         core=core,
         application=application,

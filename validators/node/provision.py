@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from validators import canonical
 from validators import genesis as g
+from validators.consensus.membership import Membership
 from validators.link import ensure_seed, public_key_of, write_private
 from validators.node.keys import DEV_SALT, dev_seed
 from validators.node.layout import ClusterFolder, NodeFolder
@@ -86,9 +88,12 @@ def create_demo_cluster(
     write_private(folder.genesis, content, replace=True)
 
 
-def make_newcomer(node: NodeFolder, genesis: bytes) -> bytes:
-    """Folder, key and genesis of a node that is to join, unless they are there; its public key."""
+def make_newcomer(node: NodeFolder, genesis: bytes, newest: Membership | None = None) -> bytes:
+    """Folder, key and genesis of a node that is to join, unless they are there; its public key. `newest`:
+    whom it may ask for the log, written anew each time; None: the members of genesis."""
     node.create()
+    if newest is not None:
+        write_private(node.sources, canonical.encode(newest), replace=True)
     key = public_key_of(ensure_seed(node.key))
     if not node.genesis.exists():
         write_private(node.genesis, genesis)

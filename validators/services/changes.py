@@ -210,7 +210,7 @@ def _begin(row: MembershipChange) -> None:
     if wish.own and wish.change == "rotate":
         newcomers.next_key(wish.node_id)
     elif wish.own:
-        row.host, row.port = newcomers.make(wish.node_id, _asker(row))
+        row.host, row.port = newcomers.make(wish.node_id, newest_epoch(gateway()), _asker(row))
         row.save(update_fields=["host", "port"])
         _note(row, state=ChangeState.FOLLOWING, sentence=f"{wish.node_id} fetches the log.")
         return

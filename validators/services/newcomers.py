@@ -59,13 +59,16 @@ def check(wish: Wish, now: Membership) -> None:
         raise InvalidRequest(f"peer_id is required: {wish.node_id} makes its next key where it runs")
 
 
-def make(node_id: str, ask: Asker) -> tuple[str, int]:
+def make(node_id: str, newest: Membership, ask: Asker) -> tuple[str, int]:
     """Make a newcomer ready to follow: keys and folder, listed by the cluster, and wanted running.
-    Return the address at which it will listen as a member. Doing it twice is doing it once."""
+
+    `newest`: whom it may ask for the log. Return the address at which it will listen as a member. Doing it
+    twice is doing it once.
+    """
     folder, places = folder_of(node_id), ClusterFolder(settings.DATA)
     genesis = places.genesis.read_bytes()
     founded = open_genesis(genesis)
-    key = make_newcomer(folder, genesis)
+    key = make_newcomer(folder, genesis, newest)
     host, port = preparation.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
     _enlist(node_id, key, (), ask)
     # What a node's own API may ask for: everything in a demonstration, as its founders', else nothing (R15).

@@ -16,8 +16,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from tickets.machine import reasons
 from tickets.services import network
-from validators import quorum
+from validators import canonical, quorum
 from validators.ceremony import open_genesis
+from validators.consensus.membership import Membership
 from validators.gateway.client import Gateway
 from validators.gateway.face import GatewayFace
 from validators.gateway.membership import gather_words
@@ -95,6 +96,9 @@ class Command(TeachingCommand):
                 verb.add_argument("--id", required=True, help="the node")
             if name == "prepare":
                 verb.add_argument("--genesis", type=Path, required=True, help="the file that all sealed")
+                verb.add_argument("--sources", type=Path, help="whom to ask for the log: what `show` wrote")
+            if name == "show":
+                verb.add_argument("--write", type=Path, metavar="FILE", help="the members, for `prepare`")
             if name in ("remove", "replace", "rotate"):
                 verb.add_argument("leaves", metavar="ID", help="the member")
             if name in ("enlist", "add", "replace"):
@@ -131,7 +135,10 @@ class Command(TeachingCommand):
         data = options["genesis"].read_bytes()
         open_genesis(data)
         node = ClusterFolder(options["data_dir"]).node(options["id"])
-        self.stdout.write(peer_id(make_newcomer(node, data)))
+        newest = None
+        if options["sources"] is not None:
+            newest = canonical.decode(Membership, options["sources"].read_bytes())
+        self.stdout.write(peer_id(make_newcomer(node, data, newest)))
 
     def _next_key(self, options: dict[str, Any]) -> None:
         node = ClusterFolder(options["data_dir"]).node(options["id"])
@@ -144,6 +151,8 @@ class Command(TeachingCommand):
         with self._gateway(options) as gateway:
             gather_words(gateway, wait=3.0)  # long enough to hear of later epochs
             now = gateway.present
+            if options["write"] is not None:
+                options["write"].write_bytes(canonical.encode(now))
             self.stdout.write(f"epoch {now.epoch}, after sequence {now.after}")
             self.stdout.write(quorum.describe(len(now.members)))
             for member in now.members:
