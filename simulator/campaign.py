@@ -137,7 +137,7 @@ def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...
 
     probes.listen(count)
     cluster = Cluster(task.seed, drawn.settings)
-    fingerprint = Fingerprint(cluster.world.clock.read)
+    fingerprint = Fingerprint(cluster.world.clock)
     cluster.world.audience.add(fingerprint, _Notes(count), *onlookers)
     play = Play(cluster, drawn, task.cut)
     try:

@@ -199,8 +199,10 @@ class Cluster:
             core = Replica(config, signer, application, voting, inherited)
             core.own = Shameless(core, node)
         node.look, node.core = core.snapshot, core
-        door = ThriftyDoor(world.cluster, keys, scheme=scheme, statements_max=config.statements_max)
-        door.core, door.name, door.decoded = core, node.name, world.decoded
+        door = ThriftyDoor(
+            world.cluster, keys, world.reading, scheme=scheme, statements_max=config.statements_max
+        )
+        door.core, door.name = core, node.name
         host: Host
 
         def answer_query(query: m.Query) -> m.Answer:

@@ -101,6 +101,8 @@ class Node:
         self._ready_at = 0
         self._spent = 0
         self._wake: int | None = None
+        self._asked: set[int] = set()
+        """Times at which the world will come back to it, the one that counts (`_wake`) among them."""
         self._sends_left: int | None = None
 
     # --- power -----------------------------------------------------------------------------------
@@ -203,9 +205,12 @@ class Node:
         time = max(time, self._ready_at, self._true.time)
         if self._wake is None or time < self._wake:
             self._wake = time
-            self.world.at(time, self._awake, time)
+            if time not in self._asked:  # most deadlines stay what they were over many turns
+                self._asked.add(time)
+                self.world.at(time, self._awake, time)
 
     def _awake(self, time: int) -> None:
+        self._asked.discard(time)
         if self._wake != time:
             return
         self._wake = None
@@ -269,7 +274,11 @@ class Node:
     def receive(self, limit: int) -> Sequence[Inbound]:
         """See ports.Transport."""
         inbox = self.inbox
-        taken = [inbox.popleft() for _ in range(min(limit, len(inbox)))]
+        if len(inbox) <= limit:
+            taken = list(inbox)
+            inbox.clear()
+        else:
+            taken = [inbox.popleft() for _ in range(limit)]
         self._spent += self.costs.frame * len(taken)
         return taken
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from validators.consensus.messages import KIND_OF
+
 if TYPE_CHECKING:
     from simulator.node import Node
     from validators.consensus.effects import Executed, Note, Record
 
-__all__ = ["EXECUTED", "Audience", "Hearers", "Onlooker"]
+__all__ = ["EXECUTED", "Audience", "FrameHearers", "Hearers", "Onlooker"]
 
 
 class Onlooker:
@@ -67,6 +69,14 @@ class Hearers(dict[Kind, tuple[Callable[..., None], ...]]):
         return found
 
 
+class FrameHearers(Hearers[int]):
+    """The same by a frame's second byte, which names its kind (-1: it has none)."""
+
+    def append(self, kinds: frozenset[Any] | None, listener: Callable[..., None]) -> None:
+        """See Hearers; `kinds` are types of messages."""
+        super().append(None if kinds is None else frozenset(KIND_OF[kind] for kind in kinds), listener)
+
+
 class Audience:
     """All onlookers of a world, in the order in which they came; by event only those that listen."""
 
@@ -74,8 +84,8 @@ class Audience:
         self.turning: list[Callable[[Node], None]] = []
         self.persisted: list[Callable[[Node, Sequence[Record]], None]] = []
         self.noticed: Hearers[str] = Hearers()
-        self.spoke: Hearers[type[Any] | None] = Hearers()
-        self.delivered: Hearers[type[Any] | None] = Hearers()
+        self.spoke = FrameHearers()
+        self.delivered = FrameHearers()
         self.started: list[Callable[[Node], None]] = []
         self.stopped: list[Callable[[Node], None]] = []
 

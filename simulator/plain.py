@@ -104,7 +104,7 @@ class PlainRun:
             parameters=Parameters(view_timeout=timeout),
         )
         cluster = self.cluster = Cluster(options.seed, settings)
-        self._fingerprint = Fingerprint(cluster.world.clock.read)
+        self._fingerprint = Fingerprint(cluster.world.clock)
         cluster.world.audience.add(self._fingerprint, *onlookers)
         self._dice: Dice = cluster.world.dice.fork("plain")
         self._requests: list[Request] = []

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from simulator.clock import MILLISECOND
+from simulator.clock import MILLISECOND, TrueClock
 from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.onlooker import Onlooker
@@ -229,7 +229,7 @@ class Transcript(Onlooker):
 class Fingerprint(Onlooker):
     """A hash over every delivery and turn of a run, in order: equal runs have equal ones."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
+    def __init__(self, clock: TrueClock) -> None:
         self._clock = clock
         self._state = sha256()
         self._parts: list[bytes] = []
@@ -246,19 +246,19 @@ class Fingerprint(Onlooker):
 
     def turning(self, node: Node) -> None:
         """See Onlooker."""
-        self._parts.append(f"{self._clock()} turn {node.name}\n".encode())
+        self._parts.append(f"{self._clock.time} turn {node.name}\n".encode())
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
         """See Onlooker."""
         parts = self._parts
-        parts += (f"{self._clock()} {sender} {receiver} ".encode(), frame)
+        parts += (f"{self._clock.time} {sender} {receiver} ".encode(), frame)
         if len(parts) > HASHED_AT_ONCE:
             self._hash()
 
     def started(self, node: Node) -> None:
         """See Onlooker."""
-        self._parts.append(f"{self._clock()} start {node.name}\n".encode())
+        self._parts.append(f"{self._clock.time} start {node.name}\n".encode())
 
     def stopped(self, node: Node) -> None:
         """See Onlooker."""
-        self._parts.append(f"{self._clock()} stop {node.name}\n".encode())
+        self._parts.append(f"{self._clock.time} stop {node.name}\n".encode())

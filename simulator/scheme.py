@@ -44,11 +44,15 @@ class Keyring:
 
     def __init__(self, *, real: bool) -> None:
         """`real`: Ed25519 as in production, else the keyed hash."""
+        self._pairs: dict[str, tuple[bytes, bytes]] = {}
         self._keyed = None if real else KeyedHash()
         self.scheme: Scheme = ED25519 if self._keyed is None else self._keyed
 
     def pair(self, name: str) -> tuple[bytes, bytes]:
         """(public key, secret key)."""
-        if self._keyed is not None:
-            return self._keyed.pair(name)
-        return bindings.crypto_sign_seed_keypair(sha256(b"seed of " + name.encode()).digest())
+        known = self._pairs.get(name)
+        if known is None:
+            seed = sha256(b"seed of " + name.encode()).digest()
+            known = self._keyed.pair(name) if self._keyed else bindings.crypto_sign_seed_keypair(seed)
+            self._pairs[name] = known
+        return known

@@ -15,9 +15,10 @@ import msgspec
 
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND, NodeClock, TrueClock
-from simulator.network import LinkQuality, Network, kind_of_frame
+from simulator.network import LinkQuality, Network
 from simulator.node import Costs, Node
 from simulator.onlooker import EXECUTED, Audience
+from simulator.reading import Reading
 from simulator.scheme import Keyring
 from simulator.violation import Violation
 from validators import genesis as g
@@ -25,7 +26,6 @@ from validators.consensus.effects import Executed, Note, Record
 from validators.consensus.membership import Membership, founding
 from validators.consensus.verified import Inbound, Peer
 from validators.host import TurnLost
-from validators.wire import Envelope
 
 __all__ = ["OPERATORS_NUMBER", "Endpoint", "Settings", "World"]
 
@@ -104,8 +104,7 @@ class World:
         self.sent = self.received = 0
         """Frames handed to the network, and frames that arrived."""
         self.events = 0
-        self.decoded: dict[bytes, tuple[Envelope, Any]] = {}
-        """What the newest frames say (see ThriftyDoor)."""
+        self.reading = Reading()
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
         self._peers: dict[tuple[str, int], Peer] = {}
@@ -219,7 +218,7 @@ class World:
         self.sent += 1
         node = self.nodes.get(sender)
         if node is not None:
-            for told in self.audience.spoke[kind_of_frame(frame)]:
+            for told in self.audience.spoke[frame[1] if len(frame) > 1 else -1]:
                 told(node, receiver, frame)
         self._carry(sender, receiver, frame, departs)
         if not self.twins:
@@ -230,7 +229,8 @@ class World:
 
     def _carry(self, sender: str, receiver: str, frame: bytes, departs: int) -> None:
         for arrival in self.network.arrivals(sender, receiver, frame, departs):
-            self.at(arrival, self._deliver, sender, receiver, frame)
+            self._order += 1
+            heapq.heappush(self._queue, (arrival, self._order, self._deliver, (sender, receiver, frame)))
 
     def _deliver(self, sender: str, receiver: str, frame: bytes) -> None:
         network = self.network
@@ -239,7 +239,7 @@ class World:
             return
         self.events += 1
         self.received += 1
-        for told in self.audience.delivered[kind_of_frame(frame)]:
+        for told in self.audience.delivered[frame[1] if len(frame) > 1 else -1]:
             told(sender, receiver, frame)
         node = self.nodes.get(receiver)
         if node is not None:

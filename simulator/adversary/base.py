@@ -13,9 +13,8 @@ import msgspec
 from simulator.chance import Dice
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators import canonical
 from validators.consensus import messages as m
-from validators.wire import Envelope, FrameSigner
+from validators.wire import FrameSigner
 
 if TYPE_CHECKING:
     from simulator.cluster import Cluster
@@ -63,10 +62,10 @@ class Liar:
         kind = kind_of_frame(frame)
         if kind not in m.STATEMENTS:
             return None
-        message = canonical.decode(kind, canonical.decode(Envelope, frame).body)
+        message = self.world.reading.read(frame)[1]
         return message if self.node.said(message) else None
 
     def changed(self, frame: bytes, message: Any, **fields: Any) -> bytes:
         """The statement with other fields, signed with the own key; a batch stays attached."""
-        attachment = canonical.decode(Envelope, frame).attachment
+        attachment = self.world.reading.read(frame)[0].attachment
         return self.signer.sign(msgspec.structs.replace(message, **fields), attachment)

@@ -8,7 +8,6 @@ from simulator.world import World
 from validators import canonical, quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
-from validators.wire import Envelope
 
 __all__ = ["Composure"]
 
@@ -37,13 +36,12 @@ class Composure(Checker):
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
         """See Checker."""
-        kind = m.KINDS[frame[1]]
         try:
-            message = canonical.decode(kind, canonical.decode(Envelope, frame).body)
+            message = self.world.reading.read(frame)[1]
         except canonical.CanonicalError:
             return  # a vandal's
         sender, view = (message.epoch, message.sender), message.view
-        if kind is m.Suspect:
+        if type(message) is m.Suspect:
             self._suspected[sender] = max(view, self._suspected.get(sender, 0))
             return
         if node.honest and node.said(message) and view > self._left.get(sender, 0):

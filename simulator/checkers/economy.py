@@ -8,35 +8,53 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.reading import AskedKeys, Reading, Result, keep
 from simulator.violation import Violation
 from validators.consensus.replica import Replica
-from validators.consensus.verified import Header, Verified
-from validators.wire import Door, Envelope
+from validators.consensus.verified import Header, Inbound, Verified
+from validators.wire import Door, Envelope, Scheme
+from validators.wire.door import Keys
 
 __all__ = ["ThriftyDoor"]
 
 wants = Replica.wants
 LOOK_EVERY = 8
 """Frames between two looks."""
-DECODED_MAX = 1_000
 
 
 class ThriftyDoor(Door):
-    """A door that grudges signatures; `core` and `name` are whom it opens for."""
+    """The product's door, which grudges signatures, and does nothing twice in a world that `reading` has the
+    result of."""
 
-    core: Any = None
-    name = ""
-    _frames = 0
-    decoded: dict[bytes, tuple[Envelope, Any]] = {}
-    """What the newest frames say: it follows from their bytes, and most come to several members."""
+    def __init__(
+        self, cluster: bytes, keys: Keys, reading: Reading, *, scheme: Scheme, statements_max: int
+    ) -> None:
+        self._asked = AskedKeys(keys)
+        super().__init__(cluster, self._asked, scheme=scheme, statements_max=statements_max)
+        self.core: Any = None
+        """Whom it opens for."""
+        self.name = ""
+        self._reading = reading
+        self._frames = 0
+
+    def peek(self, inbound: Inbound) -> Header:
+        """See Door."""
+        headers = self._reading.headers
+        known = headers.get(inbound.frame)
+        if known is not None and known.peer is inbound.peer:
+            return known
+        return keep(headers, inbound.frame, super().peek(inbound))
 
     def _decode(self, frame: bytes) -> tuple[Envelope, Any]:
-        known = self.decoded.get(frame)
-        if known is None:
-            if len(self.decoded) >= DECODED_MAX:
-                self.decoded.clear()
-            known = self.decoded[frame] = super()._decode(frame)
-        return known
+        decoded = self._reading.decoded
+        return decoded.get(frame) or keep(decoded, frame, super()._decode(frame))
+
+    def _check(self, key: bytes | None, envelope: Envelope, signer: str) -> None:
+        signed = self._reading.signed
+        if key is None or (key, envelope) not in signed:
+            super()._check(key, envelope, signer)
+            if key is not None:
+                keep(signed, (key, envelope), True)
 
     def verify(self, header: Header) -> Verified[Any]:
         """See Door."""
@@ -46,4 +64,16 @@ class ThriftyDoor(Door):
             if reason is not None:
                 kind = type(header.message).__name__
                 raise Violation("economy", f"{self.name} verifies a {kind} that it refuses: {reason.value}")
-        return super().verify(header)
+        known = self._reading.results.get(header.frame)
+        if (
+            known is not None
+            and known.peer is header.peer
+            and known.statements_max == self.statements_max
+            and self._asked.agree(known.asked)
+        ):
+            return known.verified
+        self._asked.asked.clear()
+        verified = super().verify(header)
+        asked = tuple(self._asked.asked)
+        keep(self._reading.results, header.frame, Result(header.peer, self.statements_max, asked, verified))
+        return verified

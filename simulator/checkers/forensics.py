@@ -9,7 +9,7 @@ from simulator.world import World
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
-from validators.wire import Envelope, PeerError
+from validators.wire import PeerError
 
 __all__ = ["Forensics"]
 
@@ -41,7 +41,7 @@ class Forensics(Checker):
         if node is None or not node.honest or node.host is None:
             return
         try:
-            message = canonical.decode(m.KINDS[frame[1]], canonical.decode(Envelope, frame).body)
+            message = self.world.reading.read(frame)[1]
         except canonical.CanonicalError:
             return
         if not liar.said(message) or node.index is None or message.epoch != node.membership.epoch:

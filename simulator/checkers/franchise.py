@@ -5,10 +5,8 @@ from __future__ import annotations
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
-from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
-from validators.wire import Envelope
 
 __all__ = ["Franchise"]
 
@@ -44,7 +42,6 @@ class Franchise(Checker):
             return
         if frame in self._left:
             return  # the basis of a view, word for word, for whoever asks: it binds to nothing new
-        envelope = canonical.decode(Envelope, frame)
-        message = canonical.decode(m.KINDS[envelope.kind], envelope.body)
+        message = self.world.reading.read(frame)[1]
         if node.said(message):
             self.fail(f"{node.name} lost its ledger and says {type(message).__name__}")

@@ -170,7 +170,7 @@ def _joined(first: Call, second: Call) -> Call:
 def explains(calls: list[Call]) -> bool:
     """Whether some order of the calls respects real time and gives every answer."""
     # Answers without an effect fit anywhere; calls never answered come last when nothing needs them.
-    rest = [call for call in calls if call.code not in EFFECTLESS]
+    rest = sorted((call for call in calls if call.code not in EFFECTLESS), key=lambda call: call.asked)
     told = sum(1 << place for place, call in enumerate(rest) if call.code)
     seen: set[tuple[int, int]] = set()
     stack = [(0, ABSENT)]
@@ -188,16 +188,19 @@ def explains(calls: list[Call]) -> bool:
 
 
 def _next(rest: list[Call], done: int, state: int) -> list[tuple[int, int]]:
-    """Configurations one call further. A call that was answered and changes nothing here may as well come
-    first, so nothing else need be tried; one that was not answered and changes nothing need not come."""
+    """Configurations one call further; `rest` is in the order in which it was asked. A call that was answered
+    and changes nothing here may as well come first, so nothing else need be tried; one that was not answered
+    and changes nothing need not come."""
     horizon = EVER
-    for place, call in enumerate(rest):
-        if call.answered < horizon and not done >> place & 1:
-            horizon = call.answered
     found: list[tuple[int, int]] = []
-    for place, call in enumerate(rest):
-        if done >> place & 1 or call.asked > horizon:
+    for place in range((done ^ done + 1).bit_length() - 1, len(rest)):
+        call = rest[place]
+        if call.asked > horizon:
+            break  # and whatever was asked later was answered later, too
+        if done >> place & 1:
             continue
+        if call.answered < horizon:
+            horizon = call.answered
         after, answer = ANSWERS[call.kind][state]
         if call.code == answer and after == state:
             return [(done | 1 << place, state)]

@@ -6,9 +6,7 @@ from simulator.checkers.base import Checker
 from simulator.checkers.history import History
 from simulator.node import Node
 from simulator.world import World
-from validators import canonical
 from validators.consensus import messages as m
-from validators.wire import Envelope
 
 __all__ = ["StateRoots"]
 
@@ -28,7 +26,7 @@ class StateRoots(Checker):
         """See Checker."""
         if not node.honest:
             return
-        said = canonical.decode(m.Checkpoint, canonical.decode(Envelope, frame).body)
+        said = self.world.reading.read(frame)[1]
         if not node.said(said):
             return
         claim = (said.state_root, said.log_root, said.timestamp)

@@ -7,9 +7,7 @@ from typing import Any
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
-from validators import canonical
 from validators.consensus import messages as m
-from validators.wire import Envelope
 
 __all__ = ["Speech"]
 
@@ -43,12 +41,11 @@ class Speech(Checker):
         """See Checker."""
         if not node.honest or (node is self._newest[0] and frame is self._newest[1]):
             return
-        envelope = canonical.decode(Envelope, frame)
+        envelope, message = self.world.reading.read(frame)
         identity = (node.name, envelope.body)
         if identity in self._seen:
             self._newest = (node, frame)
             return
-        message = canonical.decode(m.KINDS[envelope.kind], envelope.body)
         if not node.said(message):
             return
         self._seen.add(identity)

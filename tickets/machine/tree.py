@@ -54,26 +54,24 @@ manifest of a state of any size; a group of a million tickets' state holds about
 _PLACES = list(range(BUCKETS))
 """One shared int per bucket: a million tickets would otherwise hold a million of them."""
 
-_NONE = bytearray()
-"""Stands for every bucket that never had a leaf; never written to. Making 131,072 arrays for a tree that
-holds thirty tickets took 12 ms of each start."""
-
 
 class StateTree:
     """Leaf hashes by key; what the leaves cover is their owners' affair."""
 
     def __init__(self, salt: bytes) -> None:
         self._salt = salted(salt)
-        self._ranks: list[bytearray] = [_NONE] * BUCKETS
-        self._leaves: list[bytearray] = [_NONE] * BUCKETS
+        self._ranks: dict[int, bytearray] = {}
+        self._leaves: dict[int, bytearray] = {}
+        """By bucket; those that never had a leaf are in neither."""
         self._changed: set[int] = set()
-        self._levels = [bytearray(level) for level in _EMPTY_LEVELS]
+        self._levels = _EMPTY_LEVELS
+        """Copied when there is something to write: a start makes two trees and writes to one, late."""
 
     def insert(self, key: bytes, leaf: bytes) -> int:
         """Add a leaf under a key that has none; return its place, which `replace` wants."""
         place, rank = self.locate(key)
-        ranks = self._ranks[place]
-        if ranks is _NONE:
+        ranks = self._ranks.get(place)
+        if ranks is None:
             ranks = self._ranks[place] = bytearray()
             self._leaves[place] = bytearray()
         position = 0
@@ -91,7 +89,7 @@ class StateTree:
         The first match is the one: finding the 32 bytes of a hash across two neighbours would mean to
         have found a collision of SHA-256.
         """
-        leaves = self._leaves[place]
+        leaves = self._leaves.get(place, bytearray())
         at = leaves.find(old)
         if at < 0:
             raise KeyError(old.hex())
@@ -101,7 +99,7 @@ class StateTree:
     def remove(self, key: bytes, leaf: bytes) -> int:
         """Take out the leaf of a key and return its place; raise KeyError where it does not stand."""
         place, _ = self.locate(key)
-        leaves = self._leaves[place]
+        leaves = self._leaves.get(place, bytearray())
         at = leaves.find(leaf)
         if at < 0:
             raise KeyError(leaf.hex())
@@ -130,6 +128,8 @@ class StateTree:
         """The root over all leaves, 32 bytes; rehashes what changed since the last call."""
         changed = self._changed
         self._changed = set()
+        if changed and self._levels is _EMPTY_LEVELS:
+            self._levels = [bytearray(level) for level in _EMPTY_LEVELS]
         buckets, leaves = self._levels[0], self._leaves
         for place in changed:
             at = place * SIZE
@@ -205,18 +205,18 @@ def _above(level: list[bytes]) -> list[bytes]:
     ]
 
 
-def _empty_levels() -> list[bytes]:
-    """Levels of a tree of empty buckets, from the buckets up to the root."""
+def _empty_levels() -> list[bytearray]:
+    """Levels of a tree of empty buckets, from the buckets up to the root; never written to."""
     node = sha256(b"\x02").digest()
     count = BUCKETS
-    levels = [node * count]
+    levels = [bytearray(node * count)]
     while count > 1:
         node = sha256(b"\x01" + node * FAN_OUT).digest()
         count //= FAN_OUT
-        levels.append(node * count)
+        levels.append(bytearray(node * count))
     return levels
 
 
 _EMPTY_LEVELS = _empty_levels()
-EMPTY_GROUP = _EMPTY_LEVELS[GROUP_LEVEL][:SIZE]
+EMPTY_GROUP = bytes(_EMPTY_LEVELS[GROUP_LEVEL][:SIZE])
 """Hash of a group without a leaf: it need not be asked for."""

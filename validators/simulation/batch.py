@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from time import perf_counter, process_time
 from typing import Any, TypeVar
@@ -42,7 +43,7 @@ def mutants(names: list[str], jobs: int, tell: Tell) -> dict[str, Any]:
     """Plant each of them; return who caught it, with what command."""
     started = perf_counter()
     found: list[Verdict] = []
-    for verdict in _spread(hunt, names, jobs):
+    for verdict in _spread(_hunted, names, jobs):
         found.append(verdict)
         if tell is not None:
             by = f"{verdict.checker} at seed {verdict.seed}" if verdict.caught else "NOBODY"
@@ -56,6 +57,12 @@ def mutants(names: list[str], jobs: int, tell: Tell) -> dict[str, Any]:
     }
 
 
+def _hunted(name: str) -> Verdict:
+    verdict = hunt(name)
+    gc.collect()
+    return verdict
+
+
 def _timed(task: Task) -> tuple[Report, float]:
     before = process_time()
     report = run(task)
@@ -66,7 +73,8 @@ def _timed(task: Task) -> tuple[Report, float]:
 def _spread(work: Callable[[Given], Made], given: Iterable[Given], jobs: int) -> Iterator[Made]:
     """Results in order, from `jobs` processes; one job stays in this process."""
     if jobs <= 1:
-        yield from map(work, given)
+        with _spared():
+            yield from map(work, given)
         return
     waiting = iter(given)
     with ProcessPoolExecutor(max_workers=jobs, initializer=_spare_the_collector) as pool:
@@ -76,12 +84,24 @@ def _spread(work: Callable[[Given], Made], given: Iterable[Given], jobs: int) ->
             futures += [pool.submit(work, item) for item in islice(waiting, 1)]
 
 
+@contextmanager
+def _spared() -> Iterator[None]:
+    """The same for a while, in a process that does other things too."""
+    usual = gc.get_threshold()
+    _spare_the_collector()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
+
+
 def _spare_the_collector() -> None:
-    """What was imported stays; what a world makes dies with it, so looking for cycles meanwhile seldom finds
-    one."""
+    """What was imported stays, and what a world makes dies with it: looking for cycles meanwhile finds none.
+    Only a world that grows beyond all measure is looked at after all."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(1_000_000, 20, 50)
 
 
 class _Totals:

@@ -1,0 +1,101 @@
+"""What the world's doors remember for each other changes nothing but the time that a run takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator import reading
+from simulator.campaign import Task, run
+from simulator.checkers import economy
+from simulator.checkers.economy import ThriftyDoor
+from simulator.reading import Reading
+from simulator.scheme import Keyring
+from validators.consensus import messages as m
+from validators.consensus.effects import Reason
+from validators.consensus.verified import Inbound, Peer
+from validators.wire import FrameSigner, PeerError
+
+CLUSTER = bytes(32)
+R0, R1 = Peer("r0", 0), Peer("r1", 1)
+
+
+class Keys:
+    """Member 0 of every epoch that is known has this key."""
+
+    def __init__(self, key: bytes, epochs: int) -> None:
+        self._key = key
+        self._epochs = epochs
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        return self._key if epoch < self._epochs and index == 0 else None
+
+    def principal_key(self, name: str) -> bytes | None:
+        return None
+
+
+class Stage:
+    """Doors that share what they remember."""
+
+    def __init__(self) -> None:
+        self.keyring = Keyring(real=False)
+        self.reading = Reading()
+
+    def door(self, owner: str = "r0", epochs: int = 2, statements_max: int = 100) -> ThriftyDoor:
+        keys = Keys(self.keyring.pair(owner)[0], epochs)
+        scheme = self.keyring.scheme
+        return ThriftyDoor(CLUSTER, keys, self.reading, scheme=scheme, statements_max=statements_max)
+
+    def frame(self, epoch: int = 0) -> bytes:
+        secret = self.keyring.pair("r0")[1]
+        signer = FrameSigner(CLUSTER, secret, Keys(b"", 0), scheme=self.keyring.scheme)
+        return signer.sign(m.Suspect(epoch, 0, 1, "slow"))
+
+
+def come(door: ThriftyDoor, frame: bytes, peer: Peer = R0) -> Peer:
+    """A frame comes in; the peer of what the door made of it."""
+    return door.verify(door.peek(Inbound(peer, frame))).peer
+
+
+def test_a_signature_is_checked_once_for_all_doors_that_have_the_same_keys() -> None:
+    stage = Stage()
+    first, second = stage.door(), stage.door()
+    frame = stage.frame()
+    come(first, frame)
+    come(second, frame)
+    assert (first.verifications, second.verifications) == (1, 0)
+
+
+def test_a_result_counts_at_no_door_that_has_other_keys() -> None:
+    stage = Stage()
+    frame = stage.frame(epoch=1)
+    come(stage.door(), frame)
+    with pytest.raises(PeerError) as unknown:
+        come(stage.door(epochs=1), frame)
+    assert unknown.value.reason is Reason.UNKNOWN_SENDER
+    with pytest.raises(PeerError) as bad:
+        come(stage.door(owner="r1"), frame)
+    assert bad.value.reason is Reason.BAD_SIGNATURE
+
+
+def test_a_result_counts_for_nobody_else_who_brings_it_and_at_no_door_with_another_limit() -> None:
+    stage = Stage()
+    frame = FrameSigner(CLUSTER, b"", Keys(b"", 0), scheme=stage.keyring.scheme).link(
+        m.SupplyFrames((stage.frame(), stage.frame(epoch=1)))
+    )
+    door = stage.door()
+    assert come(door, frame, R0) is R0
+    assert come(door, frame, R1) is R1
+    assert come(door, frame, R0) is R0
+    with pytest.raises(PeerError) as much:
+        come(stage.door(statements_max=1), frame)
+    assert much.value.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize("world", ["flooder", "impostor", "epochs"])
+def test_a_world_that_remembers_nothing_is_the_same_world(
+    world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = run(Task(1, world))
+    monkeypatch.setattr(economy, "keep", lambda _table, _key, found: found)
+    monkeypatch.setattr(reading, "keep", lambda _table, _key, found: found)
+    assert run(Task(1, world)) == expected
