@@ -167,16 +167,28 @@ CROSSINGS: dict[str, Any] = {
     "duration": 8 * SECOND,
 }
 """Members sleep through changes, and the log hardly gets through."""
+STRANDED: dict[str, Any] = {
+    **CROSSINGS,
+    "members": 5,
+    "changes": Changes(pause_max=500 * MILLISECOND, joins=2, leaves=1, replaces=6, rotates=0),
+    "plan": QUIET,
+    "partings": (
+        Parting(SECOND, (("r4",), ("r0", "r1", "r2", "r3", "n0", "n1", "n2"))),
+        Parting(2 * SECOND, ()),
+    ),
+    "silences": tuple(
+        Silence(kind, receiver="r4", start=SECOND, end=7 * SECOND) for kind in ("Entries", "Snapshot")
+    ),
+}
+"""One sleeps, crosses, and gets no state: it may be no member any more when one comes."""
 
 
 def anything(seed: int) -> Draw:
     """Mostly a random world; now and then one of those that look for what chance finds too seldom."""
-    dice = Dice(seed).fork("directed")
-    if dice.hit(DIRECTED_SHARE):
-        return WORLDS[dice.pick(DIRECTED)](seed)
-    dice = Dice(seed).fork("directed later")
-    if dice.hit(LATER_SHARE):
-        return WORLDS[dice.pick(DIRECTED_LATER)](seed)
+    for stream, share, worlds in DIRECTED:
+        dice = Dice(seed).fork(stream)
+        if dice.hit(share):
+            return WORLDS[dice.pick(worlds)](seed)
     return draw(seed)
 
 
@@ -255,6 +267,7 @@ WORLDS: dict[str, Drawing] = {
     "unready": of(changes=Changes(pause_max=400 * MILLISECOND, unready=0.9), spares=3, duration=6 * SECOND),
     "crossings": of(**CROSSINGS),
     "hasty-crossings": of("hasty", **CROSSINGS),
+    "stranded": of(**STRANDED),
     "transfers": of(**TRANSFERS),
     "poisoner": of("poisoner", at=(1,), **TRANSFERS),
     "poisoned-chunks": of("poisoner/another ticket", at=(1,), **TRANSFERS),
@@ -314,25 +327,37 @@ WORLDS: dict[str, Drawing] = {
 }
 """Liars stand at the first places, so that they lead the first views."""
 
-DIRECTED_SHARE = 0.06
-DIRECTED = (
-    "crammer",
-    "editor",
-    "epochs",
-    "equivocator",
-    "hasty",
-    "librarian",
-    "lost-checkpoints",
-    "poisoner",
-    "stragglers",
-    "teaser",
-    "torn",
-    "torn-fake",
-    "transfers",
-    "two-certificates",
-    "usurper",
+DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
+    (
+        "directed",
+        0.06,
+        (
+            "crammer",
+            "editor",
+            "epochs",
+            "equivocator",
+            "hasty",
+            "librarian",
+            "lost-checkpoints",
+            "poisoner",
+            "stragglers",
+            "teaser",
+            "torn",
+            "torn-fake",
+            "transfers",
+            "two-certificates",
+            "usurper",
+        ),
+    ),
+    ("directed later", 0.02, ("crossings", "hasty-crossings")),
+    (
+        "directed once more",
+        0.05,
+        (
+            *("editor", "hasty-crossings", "librarian", "lost-checkpoints", "stragglers", "teaser"),
+            *("stranded",) * 4,
+        ),
+    ),
 )
-"""What a random world may be instead."""
-LATER_SHARE = 0.02
-DIRECTED_LATER = ("crossings", "hasty-crossings")
-"""Drawn apart from the others, so that a seed that is one of these stays the same."""
+"""What a random world may be instead: stream of chance, share, worlds, the rarer moments' more often. Each is
+drawn apart from those before it, so that a seed that is one of these stays the same."""

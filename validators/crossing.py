@@ -4,7 +4,7 @@ It asks its peers for what proves the ends of epochs and follows the chain from 
 that leads to an epoch where it is a member under its own key, and far ahead of its log, it goes on there: a
 core of that epoch starts over the old log, gives no vote, and takes the state of a stable checkpoint, as any
 member does that lags. A node that lags a little fetches the log instead, epoch by epoch, and one that is no
-member any more always does.
+member any more always does: if it crossed before and still waits for a state, it goes back to its log.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Crossing:
         self._scheme = scheme
         self._chain = chain_through(genesis, cluster_id(genesis), (), scheme)
         self._newest = present
+        self._log = present
+        """The epoch in which the own log ends."""
         self._shown: list[StateRecord] = []
         """What proves the way from the present epoch to the newest one."""
         self._number = 0
@@ -68,16 +70,18 @@ class Crossing:
 
     def begin(self, application: Application, kept: HandOvers, now: int) -> None:
         """The application's rows are loaded: it knows the epochs up to where its log ends. If this node
-        crossed before and has no state of the present epoch yet, `kept` leads on to it."""
+        crossed before and has no state of the present epoch yet, `kept` leads on to it; beyond it, if it went
+        back."""
         known: list[Membership] = []
         while len(known) <= self._present.epoch and (epoch := application.epoch(len(known))) is not None:
             known.append(epoch)
         cluster = cluster_id(self._genesis)
         self._chain = chain_through(self._genesis, cluster, tuple(known), self._scheme)
-        newest = known[-1]
-        while newest.epoch < self._present.epoch:
+        self._log = newest = known[-1]
+        while newest.epoch < self._present.epoch or kept.find(newest.epoch):
             certificate = handover_certificate(kept.find(newest.epoch), cluster)
             self._chain, newest = crossed(self._chain, newest, certificate)
+        self._newest = newest
         self._number = max(0, now)  # no answer to a former life is taken for one to this
         self._moved = self._ask_at = now
 
@@ -126,9 +130,12 @@ class Crossing:
         lag = newest.after - executed
         if newest.epoch == self._present.epoch or lag <= 0:
             return None
-        if lag <= self._far and now < self._moved + self._patience:
-            return None
         if not any((member.id, member.public_key) in self._own for member in newest.members):
+            if executed >= self._present.after:
+                return None
+            probe("crossing.goes_back_to_its_log")  # nobody gives a state to who is no member
+            return self._log, [*self._shown, StateRecord(EPOCH, canonical.encode(self._log))]
+        if lag <= self._far and now < self._moved + self._patience:
             return None
         probe("crossing.goes_on_in_a_later_epoch")
         return newest, [*self._shown, StateRecord(EPOCH, canonical.encode(newest))]

@@ -46,6 +46,7 @@ PROBES: dict[str, str] = {
     "catch_up.entry_differs": "a page claims other results than were executed",
     # epochs
     "crossing.goes_on_in_a_later_epoch": "a node that slept through epochs goes on in the newest one (R35)",
+    "crossing.goes_back_to_its_log": "one that crossed was removed before it had a state (R35)",
     "crossing.shown_what_proves_nothing": "a member shows an end of an epoch that proves nothing",
     # restarts
     "restore.without_a_vote": "a start that may not vote (R11)",

@@ -106,6 +106,27 @@ def test_a_wiped_member_whose_key_was_rotated_is_a_stranger_in_genesis_and_comes
     assert (box.index, box.membership.epoch) == (2, 1)
 
 
+def test_r35_a_member_that_crossed_and_was_removed_before_it_had_a_state_reads_the_log() -> None:
+    world = founded(members=5, far=FAR)
+    grow(world, "n7")
+    arrived(world)
+    box = world.boxes["n7"]
+    world.cut.add("n7")
+    busy(world, 2 * FAR)
+    world.reconfigure(leaves="n1")
+    busy(world, 2 * FAR)
+    ended = len(box.disk.log)
+    world.cut.clear()
+    world.hold = (m.Entries, m.Snapshot)
+    assert world.run(20 * SECOND, lambda: box.membership.epoch == 2)
+    assert len(box.disk.log) == ended
+    world.hold = (m.Snapshot,)
+    world.reconfigure(leaves="n7")
+    assert world.run(20 * SECOND, lambda: box.membership.epoch == 3)
+    assert box.index is None
+    assert None not in box.disk.log
+
+
 def test_r11_a_wiped_member_votes_at_once_under_a_key_that_never_voted() -> None:
     world = founded(members=5, far=FAR)
     busy(world, 2 * FAR)
