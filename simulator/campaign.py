@@ -22,7 +22,7 @@ from simulator.mutants.registry import planted
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.report import Fingerprint
-from simulator.violation import Violation
+from simulator.violation import Interrupted, Violation
 from simulator.workload import UNDECIDED, Crowd
 from simulator.worlds import world_of
 from validators import probes, quorum
@@ -118,14 +118,22 @@ class Report(msgspec.Struct):
     """Who found the first broken promise; None: nobody."""
     violation: str | None = None
     """Its sentence."""
+    ended: str = "finished"
+    """finished, interrupted or violation."""
 
 
 def run(task: Task, *onlookers: Onlooker, drawn: Draw | None = None) -> Report:
-    """Play one task; a broken promise is in the report, not raised. `onlookers` are told what happens."""
+    """Play one task; a broken promise is in the report, not raised. `onlookers` are told what happens. Who
+    interrupts gets the report of what was played, in the exception."""
     drawn = drawn or world_of(task.world, task.seed)
     report = Report(task.seed, task.world, drawn.settings.members, drawn.adversaries, task.command)
-    with planted(task.mutant):
-        _run(task, drawn, report, onlookers)
+    try:
+        with planted(task.mutant):
+            _run(task, drawn, report, onlookers)
+    except Interrupted as interrupted:
+        report.ended = "interrupted"
+        interrupted.found = report
+        raise
     return report
 
 
@@ -144,15 +152,16 @@ def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...
         play.run()
     except Violation as violation:
         report.violation, report.checker = str(violation), violation.checker
+        report.ended = "violation"
     finally:
         probes.listen(None)
-    world = cluster.world
-    report.events, report.virtual_time = world.events, world.time
-    report.fingerprint = fingerprint.hex()
-    report.executed, report.view_changes = cluster.history.highest, len(cluster.history.entered)
-    report.committed, report.outcomes = len(cluster.history.outcomes), cluster.durability.outcomes
-    report.epochs = len(world.epochs) - 1
-    report.faults, report.calls = play.trouble.happened, play.crowd.called
+        world = cluster.world
+        report.events, report.virtual_time = world.events, world.time
+        report.fingerprint = fingerprint.hex()
+        report.executed, report.view_changes = cluster.history.highest, len(cluster.history.entered)
+        report.committed, report.outcomes = len(cluster.history.outcomes), cluster.durability.outcomes
+        report.epochs = len(world.epochs) - 1
+        report.faults, report.calls = play.trouble.happened, play.crowd.called
 
 
 class _Notes(Onlooker):

@@ -24,7 +24,7 @@ from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.options import MIXED, Options
 from simulator.report import Fingerprint
-from simulator.violation import Violation
+from simulator.violation import Interrupted, Violation
 from simulator.world import Settings
 from tickets.machine import TicketApplication, commands
 from tickets.machine.transitions import State
@@ -42,6 +42,8 @@ PARTITION_TIME = 5 * SECOND
 BACK_AFTER = 2 * SECOND
 """A crashed node starts again."""
 ISSUED_AT_ONCE = 50
+ISSUED_AHEAD = 1_000
+"""More tickets than that are issued when the earlier ones were scanned: nobody has to hold them all."""
 PATIENCE = 600 * SECOND
 TIMEOUT_MIN = 800 * MILLISECOND
 TIMEOUT_LATENCIES = 16
@@ -108,9 +110,11 @@ class PlainRun:
         cluster.world.audience.add(self._fingerprint, *onlookers)
         self._dice: Dice = cluster.world.dice.fork("plain")
         self._requests: list[Request] = []
-        self._asked = 0
+        self._issues: list[Request] = []
+        """Of the newest block."""
+        self._issued = self._asked = 0
         self._answered = self._good = 0
-        self._stopped = False
+        self._stopped = self._played = False
         cluster.gateways[0].observers.append(self)
         self.liars: dict[str, str] = {}
         for index in range(options.byzantine_nodes):
@@ -126,6 +130,8 @@ class PlainRun:
             except Violation as violation:
                 results.ended = "violation"
                 results.violation, results.checker = str(violation), violation.checker
+            except Interrupted:
+                results.ended = "interrupted"
         results.messages_sent, results.messages_received = world.sent, world.received
         results.virtual_seconds = round(world.time / SECOND, 3)
         results.events = world.events
@@ -133,9 +139,11 @@ class PlainRun:
         results.fingerprint = self._fingerprint.hex()
         return results
 
-    def stop(self) -> None:
-        """End as soon as may be, from a signal handler or another thread; `run` returns what was found."""
+    def stop(self) -> bool:
+        """End after this event, from a signal handler or another thread; `run` returns what was found. False
+        when the last event is over and only `Interrupted` ends the questions of the checkers."""
         self._stopped = True
+        return not self._played
 
     def _play(self) -> None:
         world = self.cluster.world
@@ -143,19 +151,22 @@ class PlainRun:
         for name, kind in self.liars.items():
             corrupt(self.cluster, name, kind)
         self.cluster.start()
-        world.after(100 * MILLISECOND, self._issue)
+        world.after(100 * MILLISECOND, self._begin)
         if self.options.crash_rate:
             world.after(self._until_crash(), self._crash)
         done = world.run(end, done=self._all_over)
+        self._played = True
         self._asked, asked = self.options.tickets, self._asked  # nothing more is asked
         if self._stopped:
             self.results.ended = "interrupted"
             self._count(asked)
             return
         self.results.ended = "all_processed" if done else "timed_out"
-        heal(self.cluster, None)
-        settle(self.cluster)
-        self._count(asked)
+        try:
+            heal(self.cluster, None)
+            settle(self.cluster)
+        finally:
+            self._count(asked)
         self.cluster.finish()
 
     # --- traffic ---------------------------------------------------------------------------------
@@ -164,20 +175,32 @@ class PlainRun:
     def _gateway(self) -> Gateway:
         return self.cluster.gateways[0]
 
-    def _issue(self) -> None:
-        tickets = self.options.tickets
-        for first in range(0, tickets, ISSUED_AT_ONCE):
-            numbers = range(first, min(first + ISSUED_AT_ONCE, tickets))
-            self._gateway.ask([self._operation("issue", n) for n in numbers], wait=PATIENCE)
+    def _begin(self) -> None:
+        self._issue()
         self.cluster.world.after(PACE, self._next)
 
+    def _issue(self) -> None:
+        """The next block of tickets."""
+        end = min(self._issued + ISSUED_AHEAD, self.options.tickets)
+        self._issues = []
+        for first in range(self._issued, end, ISSUED_AT_ONCE):
+            numbers = range(first, min(first + ISSUED_AT_ONCE, end))
+            request = self._gateway.ask([self._operation("issue", n) for n in numbers], wait=PATIENCE)
+            if request is None:
+                return  # overloaded: the rest later
+            self._issues.append(request)
+            self._issued = numbers.stop
+
     def _next(self) -> None:
-        """The next ticket's scan, when the tickets were issued."""
+        """The next ticket's scan, when those of its block were issued."""
         options, world = self.options, self.cluster.world
         if self._asked >= options.tickets:
             return
         world.after(PACE, self._next)
-        if any(not request.over for request in self._gateway.requests[: self._issues()]):
+        if any(not request.over for request in self._issues):
+            return
+        if self._asked == self._issued:
+            self._issue()
             return
         if options.enable_partitions and self._dice.hit(PARTITION_SHARE):
             self._part()
@@ -186,9 +209,6 @@ class PlainRun:
             return  # overloaded: the same ticket again, later
         self._requests.append(request)
         self._asked += 1
-
-    def _issues(self) -> int:
-        return -(-self.options.tickets // ISSUED_AT_ONCE)
 
     def _operation(self, kind: str, number: int) -> Operation:
         wall = self._gateway.clock.now().wall
@@ -262,12 +282,12 @@ class PlainRun:
         results.successful_rounds = rounds
         results.failed_rounds = asked - rounds
         results.success_rate = round(100 * rounds / asked, 2) if asked else 0.0
-        results.validated_tickets = self._validated()
+        results.validated_tickets = self._validated(asked)
         waits = [request.ended_at - request.asked_at for request in self._requests if request.over]
         results.average_latency_ms = round(sum(waits) / len(waits) / MILLISECOND, 3) if waits else 0.0
         self._tell()
 
-    def _validated(self) -> int:
+    def _validated(self, asked: int) -> int:
         """Validated tickets in the state of an honest member; 0 when an interrupt found none of them up."""
         up = (node.host for node in self.cluster.world.honest_members() if node.host is not None)
         host = next(up, None)
@@ -277,7 +297,7 @@ class PlainRun:
         if not isinstance(application, TicketApplication):
             raise TypeError("a member runs the ticket machine")
         found = 0
-        for number in range(self.options.tickets):
+        for number in range(asked):
             state = application.ticket(commands.DEFAULT_EVENT, f"ticket-{number}")
             found += state is not None and state.state is State.VALIDATED
         return found

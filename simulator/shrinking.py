@@ -12,6 +12,7 @@ import msgspec
 
 from simulator.campaign import Cut, Report, Task, run
 from simulator.clock import MILLISECOND
+from simulator.violation import Interrupted
 from simulator.worlds import world_of
 
 __all__ = ["shrink"]
@@ -22,7 +23,8 @@ RUNS_MAX = 200
 
 def shrink(task: Task, tell: Callable[[str], None] | None = None) -> Report | None:
     """The smallest failing run that was found, or None when the task does not fail. It counts as failing
-    when the same checker complains, whatever its sentence."""
+    when the same checker complains, whatever its sentence. Interrupted before it knows whether the task
+    fails, it raises; later it is content with what it has, and `ended` says so."""
     return _Shrinker(task, tell or (lambda _line: None)).find()
 
 
@@ -40,6 +42,13 @@ class _Shrinker:
         if first.violation is None:
             return None
         self._best, self._checker = first, first.checker
+        try:
+            self._lessen(first)
+        except Interrupted:
+            self._best.ended = "interrupted"
+        return self._best
+
+    def _lessen(self, first: Report) -> None:
         drawn = world_of(self._task.world, self._task.seed)
         self._tell(f"{first.violation}: {first.faults} faults, {first.calls} calls")
         if self._task.cut.duration == 0 and first.virtual_time < drawn.duration:
@@ -48,7 +57,6 @@ class _Shrinker:
         self._thin("faults", first.faults)
         self._thin("calls", first.calls)
         self._thin("faults", first.faults)
-        return self._best
 
     def _try(self, cut: Cut) -> bool:
         """Whether it fails as before; then it is the new measure."""

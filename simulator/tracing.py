@@ -11,7 +11,7 @@ kinds of messages, and a name is introduced before it is used:
     ["n", time, node, kind, text]                                          a note: suspicion, view, evidence
     ["u", time, node] ["d", time, node]                                    up, down
     ["v", time, checker, text]                                             last line: the broken promise
-    ["x", text]                                                            the end of a trace that is too long
+    ["x", text]                                                            a trace cut short: why
 
 Nodes and kinds are numbers; digests are eight hexadecimal digits. What a message does not have is null.
 """
@@ -97,6 +97,10 @@ class Ending(Protocol):
     def violation(self) -> str | None:
         """Of what."""
 
+    @property
+    def ended(self) -> str:
+        """How, in a word."""
+
 
 class Tracer(Onlooker):
     """Writes the trace; `write` takes bytes of whole lines."""
@@ -167,7 +171,10 @@ class Tracer(Onlooker):
         self._put("d", node.world.time // MICROSECOND, self._place(node.name))
 
     def close(self, report: Ending) -> None:
-        """The last line: what the checkers say."""
+        """The last line: what the checkers say, unless they were not asked."""
+        if report.ended == "interrupted":
+            self._put("x", "interrupted")
+            return
         now = report.virtual_time // MICROSECOND
         self._put("v", now, report.checker, report.violation)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
+import multiprocessing
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from time import perf_counter, process_time
 from typing import Any, TypeVar
@@ -15,7 +16,9 @@ import msgspec
 from simulator.campaign import Report, Task, run
 from simulator.hunting import Verdict, hunt
 from simulator.mutants import NOT_PLANTED
+from simulator.violation import Interrupted
 from validators.probes import PROBES
+from validators.simulation.interrupts import begin_worker, held_back
 
 __all__ = ["campaign", "mutants"]
 
@@ -29,26 +32,39 @@ Made = TypeVar("Made")
 
 
 def campaign(tasks: Iterable[Task], jobs: int, tell: Tell) -> dict[str, Any]:
-    """Play all; return the totals. Violations are told as they come."""
+    """Play all; return the totals, of the seeds played so far when it is interrupted. Violations are told as
+    they come."""
     started = perf_counter()
     totals = _Totals()
-    for report, seconds in _spread(_timed, tasks, jobs):
-        totals.add(report, seconds)
-        if report.violation is not None and tell is not None:
-            tell(f"{report.violation}\n  {report.command}")
-    return totals.summary(perf_counter() - started)
+    ended = "finished"
+    try:
+        with closing(_spread(_timed, tasks, jobs)) as reports:
+            for report, seconds in reports:
+                totals.add(report, seconds)
+                if report.violation is not None and tell is not None:
+                    tell(f"{report.violation}\n  {report.command}")
+    except Interrupted:
+        ended = "interrupted"
+    return {"ended": ended, **totals.summary(perf_counter() - started)}
 
 
 def mutants(names: list[str], jobs: int, tell: Tell) -> dict[str, Any]:
-    """Plant each of them; return who caught it, with what command."""
+    """Plant each of them; return who caught it, with what command. Those not hunted yet when it is
+    interrupted are left out."""
     started = perf_counter()
     found: list[Verdict] = []
-    for verdict in _spread(_hunted, names, jobs):
-        found.append(verdict)
-        if tell is not None:
-            by = f"{verdict.checker} at seed {verdict.seed}" if verdict.caught else "NOBODY"
-            tell(f"{verdict.rule:12} {verdict.name:44} {by}")
+    ended = "finished"
+    try:
+        with closing(_spread(_hunted, names, jobs)) as verdicts:
+            for verdict in verdicts:
+                found.append(verdict)
+                if tell is not None:
+                    by = f"{verdict.checker} at seed {verdict.seed}" if verdict.caught else "NOBODY"
+                    tell(f"{verdict.rule:12} {verdict.name:44} {by}")
+    except Interrupted:
+        ended = "interrupted"
     return {
+        "ended": ended,
         "mutants": [msgspec.to_builtins(verdict) for verdict in found],
         "total": len(found),
         "caught": sum(verdict.caught for verdict in found),
@@ -70,18 +86,40 @@ def _timed(task: Task) -> tuple[Report, float]:
     return report, process_time() - before
 
 
-def _spread(work: Callable[[Given], Made], given: Iterable[Given], jobs: int) -> Iterator[Made]:
-    """Results in order, from `jobs` processes; one job stays in this process."""
+def _spread(work: Callable[[Given], Made], given: Iterable[Given], jobs: int) -> Generator[Made, None, None]:
+    """Results in order, from `jobs` processes; one job stays in this process. Whoever closes it early, or is
+    interrupted, leaves no process behind."""
     if jobs <= 1:
         with _spared():
             yield from map(work, given)
         return
     waiting = iter(given)
-    with ProcessPoolExecutor(max_workers=jobs, initializer=_spare_the_collector) as pool:
-        futures = [pool.submit(work, item) for item in islice(waiting, AHEAD * jobs)]
-        while futures:
-            yield futures.pop(0).result()
-            futures += [pool.submit(work, item) for item in islice(waiting, 1)]
+    with ProcessPoolExecutor(max_workers=jobs, initializer=_begin_worker) as pool:
+        try:
+            futures = []
+            with held_back():
+                futures += [pool.submit(work, item) for item in islice(waiting, AHEAD * jobs)]
+            while futures:
+                yield futures.pop(0).result()
+                futures += [pool.submit(work, item) for item in islice(waiting, 1)]
+        except Interrupted:
+            whole = [future.result() for future in futures if future.done()]
+            _end_workers()
+            yield from whole
+            raise
+        except BaseException:
+            _end_workers()
+            raise
+
+
+def _end_workers() -> None:
+    for worker in multiprocessing.active_children():
+        worker.kill()
+
+
+def _begin_worker() -> None:
+    begin_worker()
+    _spare_the_collector()
 
 
 @contextmanager

@@ -8,35 +8,38 @@
 
 Flags are Go's: `-flag value`, `-flag=value`, one dash or two. Exit status: 0 nothing broke a promise (out of
 time and interrupted included), 1 something did or there are more liars than the nodes tolerate, 2 the command
-line is wrong.
+line is wrong. Ctrl-C and SIGTERM end any verb, and what was found so far is told; a second one ends the
+process at once.
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from simulator.adversary import ADVERSARIES
-from simulator.campaign import Cut, Task, run
+from simulator.campaign import Cut, Report, Task, run
 from simulator.mutants import MUTANTS
+from simulator.onlooker import Onlooker
 from simulator.options import COMMAND_LIMITS, OptionError, Options, check
 from simulator.plain import PlainRun
 from simulator.shrinking import shrink
 from simulator.tracing import Teller, Tracer
+from simulator.violation import Interrupted
 from simulator.worlds import WORLDS
 from validators.node.flags import GoFlags
 from validators.simulation import batch, text
+from validators.simulation.interrupts import Interrupts
 
 __all__ = ["Command"]
 
-RUN_EPILOG = "other verbs: campaign, replay, shrink, mutants; `simulator VERB -h` tells their flags"
+INTERRUPT_EPILOG = "Ctrl-C and SIGTERM end it and what was found so far is told; a second one ends it at once"
+OTHER_VERBS = "other verbs: campaign, replay, shrink, mutants; `simulator VERB -h` tells their flags"
+RUN_EPILOG = f"{INTERRUPT_EPILOG}\n{OTHER_VERBS}"
 VERBS = ("run", "campaign", "replay", "shrink", "mutants")
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 PLAIN = "plain"
 """World of `run` without a world: a cluster by flags."""
 CLUSTER_FLAGS = {
@@ -76,19 +79,23 @@ class Command(BaseCommand):
                 "run", help="a cluster by flags, or one seed of a named world", epilog=RUN_EPILOG
             )
         )
-        many = verbs.add_parser("campaign", help="play a range of seeds")
+        many = verbs.add_parser("campaign", help="play a range of seeds", epilog=INTERRUPT_EPILOG)
         many.option("seeds", type=text.seed_range, required=True, metavar="A:B", help="B is left out")
         many.option("jobs", type=text.jobs, default=1, help=f"processes, 1 to {text.JOBS_MAX} (default 1)")
         many.option("world", choices=sorted(WORLDS), default="random")
         many.switch("probes", help="list every probe with its hits and first seed")
-        again = verbs.add_parser("replay", help="one seed, told line by line")
+        again = verbs.add_parser("replay", help="one seed, told line by line", epilog=INTERRUPT_EPILOG)
         again.option("trace", metavar="FILE", help="write every event there, one JSON array a line")
         again.option("from-ms", type=int, default=0, help="tell nothing before this virtual time")
         again.switch("quiet", help="tell nothing, only write the trace")
-        less = verbs.add_parser("shrink", help="what of a failing seed is needed to fail")
+        less = verbs.add_parser(
+            "shrink", help="what of a failing seed is needed to fail", epilog=INTERRUPT_EPILOG
+        )
         for one in (again, less):
             self._add_task(one)
-        bugs = verbs.add_parser("mutants", help="plant bugs and see who catches them")
+        bugs = verbs.add_parser(
+            "mutants", help="plant bugs and see who catches them", epilog=INTERRUPT_EPILOG
+        )
         bugs.option("jobs", type=text.jobs, default=2, help=f"processes, 1 to {text.JOBS_MAX} (default 2)")
         bugs.option(
             "only", action="append", default=[], metavar="NAME", help="this one only; may be repeated"
@@ -121,7 +128,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
-        getattr(self, "_" + options["verb"])(options)
+        self._interrupts = Interrupts()
+        with self._interrupts.heard():
+            getattr(self, "_" + options["verb"])(options)
 
     # --- verbs -----------------------------------------------------------------------------------
 
@@ -132,7 +141,7 @@ class Command(BaseCommand):
         refuse((flag for flag in CLUSTER_FLAGS if options[flag] is not None), OWN_CLUSTER)
         if options["world"] == PLAIN:
             raise CommandError("-mutant: the world of a mutant is a named one", returncode=2)
-        report = run(task_of(options))
+        report = self._play(task_of(options))
         if options["json"]:
             self._json(report)
         else:
@@ -153,7 +162,7 @@ class Command(BaseCommand):
             say(f"Error: {error}")  # the seed's own answer: on stdout, and 1 (C47)
             raise CommandError(str(error), returncode=1) from error
         one = PlainRun(asked, lambda *numbers: say(text.progress(asked.tickets, *numbers)))
-        with interruptible(one):
+        with self._interrupts.during(lambda: end(one)):
             for line in text.banner(asked, one.liars):
                 say(line)
             results = one.run()
@@ -168,14 +177,15 @@ class Command(BaseCommand):
         seeds = options["seeds"]
         tasks = (Task(seed, options["world"]) for seed in seeds)
         tell = None if options["json"] else self._say
-        summary = batch.campaign(tasks, options["jobs"], tell)
+        with self._interrupts.during():
+            summary = batch.campaign(tasks, options["jobs"], tell)
         if options["json"]:
             self._json(summary)
         else:
             for line in text.summary(summary, with_probes=options["probes"]):
                 self._say(line)
         if summary["violations"]:
-            raise CommandError(f"{len(summary['violations'])} of {len(seeds)} seeds broke a promise")
+            raise CommandError(f"{len(summary['violations'])} of {summary['runs']} seeds broke a promise")
 
     def _replay(self, options: dict[str, Any]) -> None:
         task = task_of(options)
@@ -183,12 +193,12 @@ class Command(BaseCommand):
         if not options["quiet"]:
             onlookers.append(Teller(self._say, since=options["from_ms"] * 1_000_000))
         if not options["trace"]:
-            report = run(task, *onlookers)
+            report = self._play(task, *onlookers)
         else:
             try:
                 with open(options["trace"], "wb") as file:
                     tracer = Tracer(file.write)
-                    report = run(task, *onlookers, tracer)
+                    report = self._play(task, *onlookers, tracer)
                     tracer.close(report)
             except OSError as error:
                 why = f"{options['trace']} cannot be written: {error.strerror}"
@@ -199,13 +209,17 @@ class Command(BaseCommand):
 
     def _shrink(self, options: dict[str, Any]) -> None:
         tell = None if options["json"] else self._say
-        found = shrink(task_of(options), tell)
+        try:
+            with self._interrupts.during():
+                found = shrink(task_of(options), tell)
+        except Interrupted as interrupted:
+            found = report_of(interrupted, task_of(options))
         if found is None:
             raise CommandError("nothing to shrink: this seed breaks no promise", returncode=2)
         if options["json"]:
             self._json(found)
         else:
-            self._say(found.violation or "")
+            self._say(found.violation or "interrupted before it was known whether this seed fails")
             self._say(found.command)
 
     def _mutants(self, options: dict[str, Any]) -> None:
@@ -213,14 +227,25 @@ class Command(BaseCommand):
         if unknown:
             raise CommandError(f"no mutant {unknown[0]!r}", returncode=2)
         tell = None if options["json"] else self._say
-        summary = batch.mutants(options["only"] or list(MUTANTS), options["jobs"], tell)
+        with self._interrupts.during():
+            summary = batch.mutants(options["only"] or list(MUTANTS), options["jobs"], tell)
         if options["json"]:
             self._json(summary)
         missed = [mutant["name"] for mutant in summary["mutants"] if not mutant["caught"]]
         if missed:
             raise CommandError(f"{len(missed)} mutants got away: {', '.join(missed)}")
-        if not options["json"]:
+        if not options["json"] and summary["ended"] == "interrupted":
+            self._say(f"interrupted: {summary['caught']} mutants were caught so far, none got away")
+        elif not options["json"]:
             self._say(f"all {len(summary['mutants'])} mutants were caught in {summary['seconds']} s")
+
+    def _play(self, task: Task, *onlookers: Onlooker) -> Report:
+        """What came of a seed, as far as it was played."""
+        try:
+            with self._interrupts.during():
+                return run(task, *onlookers)
+        except Interrupted as interrupted:
+            return report_of(interrupted, task)
 
     def _json(self, value: object) -> None:
         self.stdout.write(msgspec.json.encode(value).decode())
@@ -245,21 +270,23 @@ class Words(GoFlags):
         return found, unknown
 
 
-@contextmanager
-def interruptible(one: PlainRun) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run early; what was found is told all the same."""
-    before = {number: signal.signal(number, lambda *_: one.stop()) for number in INTERRUPTS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def refuse(given: Iterable[str], why: str) -> None:
     """Raise CommandError for the first of these flags, which were given: none is ignored in silence."""
     for flag in given:
         raise CommandError(f"-{flag.replace('_', '-')} {why}", returncode=2)
+
+
+def end(one: PlainRun) -> None:
+    """End a run by flags: after this event, or at once where no event follows."""
+    if not one.stop():
+        raise Interrupted
+
+
+def report_of(interrupted: Interrupted, task: Task) -> Report:
+    """What was found of the seed that was being played; interrupted before it began, nothing."""
+    if isinstance(interrupted.found, Report):
+        return interrupted.found
+    return Report(task.seed, task.world, 0, (), task.command, ended="interrupted")
 
 
 def task_of(options: dict[str, Any]) -> Task:

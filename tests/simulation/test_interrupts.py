@@ -1,0 +1,129 @@
+"""Ctrl-C and SIGTERM in any verb: what was found so far is told; tickets without end hold up nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simulator import plain
+from simulator.campaign import Task
+from simulator.gateway import Gateway, Request
+from simulator.options import Options
+from simulator.plain import PlainRun
+from validators.management.commands.simulator import Command
+from validators.simulation import batch
+from validators.simulation.interrupts import Interrupts
+
+
+class Hasty(Command):
+    """Somebody presses Ctrl-C at the first line with this text."""
+
+    text = " ms  "
+
+    def _say(self, line: str) -> None:
+        super()._say(line)
+        if self.text in line:
+            self.text = "never again"
+            signal.raise_signal(signal.SIGINT)
+
+
+def hasty(text: str, *words: str) -> None:
+    command = Hasty()
+    command.text = text
+    command.run_from_argv(["manage.py", "simulator", *words])
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("tickets", [10**9, 10**20])
+def test_tickets_without_end_end_with_the_duration(tickets: int, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["-nodes", "4", "-byzantine", "1", "-tickets", str(tickets), "-duration", "1s", "-json"]
+    Command().run_from_argv(["manage.py", "simulator", *words])
+    results = json.loads(capsys.readouterr().out)
+    assert (results["ended"], results["total_tickets"]) == ("timed_out", tickets)
+
+
+class Onlooker:
+    """Sees how many tickets are issued that nobody scanned."""
+
+    def __init__(self) -> None:
+        self.issued = self.scanned = self.most = 0
+
+    def answered(self, _gateway: Gateway, request: Request) -> None:
+        """See gateway.ClientObserver."""
+        if request.operations[0].kind == "issue":
+            self.issued += len(request.operations)
+        else:
+            self.scanned += 1
+        self.most = max(self.most, self.issued - self.scanned)
+
+
+def test_tickets_are_issued_in_blocks_and_all_are_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "ISSUED_AHEAD", 60)
+    options = Options(nodes=4, byzantine_nodes=0, tickets=130, latency_ms=1, packet_loss_rate=0)
+    one, seen = PlainRun(options, lambda *_numbers: None), Onlooker()
+    one.cluster.gateways[0].observers.append(seen)
+    results = one.run()
+    assert (results.ended, results.validated_tickets) == ("all_processed", 130)
+    assert seen.issued == seen.scanned == 130
+    assert seen.most <= 60 + 5, "a block, and the scans that are under way when it is asked for"
+
+
+def test_an_interrupted_campaign_tells_what_was_found_before() -> None:
+    interrupts = Interrupts()
+
+    def tasks() -> Iterator[Task]:
+        yield Task(3, "calm")
+        yield Task(0, "crashes", "rows-by-half")
+        signal.raise_signal(signal.SIGTERM)
+        yield Task(4, "calm")
+
+    with interrupts.heard(), interrupts.during():
+        summary = batch.campaign(tasks(), 1, None)
+    assert (summary["ended"], summary["runs"]) == ("interrupted", 2)
+    assert [violation["seed"] for violation in summary["violations"]] == [0]
+
+
+def test_interrupted_mutants_count_those_that_were_hunted(capsys: pytest.CaptureFixture[str]) -> None:
+    only = ["--only", "consumes-again", "--only", "rows-by-half"]
+    hasty(" at seed ", "mutants", "--jobs", "1", *only)
+    lines = capsys.readouterr().out.splitlines()
+    assert "interrupted: 1 mutants were caught so far, none got away" in lines
+    assert not any("rows-by-half" in line for line in lines)
+
+
+def test_an_interrupted_replay_ends_with_its_report_and_a_trace_that_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hasty("executes 3 ", "replay", "--world", "calm", "--trace", str(tmp_path / "trace"))
+    found = dict(
+        line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if " ms  " not in line
+    )
+    assert (found["ended"], found["violation"], found["executed"]) == ("interrupted", "None", "3")
+    assert int(found["events"]) > 0
+    assert json.loads((tmp_path / "trace").read_bytes().splitlines()[-1]) == ["x", "interrupted"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupted_shrink_has_the_smallest_run_so_far(capsys: pytest.CaptureFixture[str]) -> None:
+    hasty(" faults, ", "shrink", "--world", "crashes", "--seed", "0", "--mutant", "rows-by-half")
+    assert "manage.py simulator run --seed 0 --world crashes --mutant rows-by-half" in capsys.readouterr().out
+
+
+def test_the_first_signal_outside_of_work_waits_and_the_second_one_ends_the_process() -> None:
+    program = (
+        "import signal\n"
+        "from validators.simulation.interrupts import Interrupts\n"
+        "with Interrupts().heard():\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    print('whole', flush=True)\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    print('still there', flush=True)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGTERM, "whole\n", "")
