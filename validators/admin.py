@@ -99,7 +99,8 @@ class ManagedNodeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def status_pill(self, node: ManagedNode) -> SafeString:
-        tone = TONES.get(NodeStatus(node.status), "")
+        full = node.status == NodeStatus.RUNNING and self.trouble(node)
+        tone = "bad" if full else TONES.get(NodeStatus(node.status), "")
         return format_html('<span class="pill {}">{}</span>', tone, node.get_status_display())
 
     def view(self, node: ManagedNode) -> Any:
@@ -305,6 +306,11 @@ class ApiKeyAdmin(admin.ModelAdmin):
         stored = store_api_key(plain, label=obj.label, scopes=obj.scopes, expires_at=obj.expires_at)
         obj.pk = stored.pk
         request.new_api_key = plain  # type: ignore[attr-defined]
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **named: Any) -> HttpResponse:
+        """One way to save: the next page shows the key."""
+        one = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().render_change_form(request, {**context, **one}, **named)
 
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None

@@ -150,15 +150,10 @@
     if (node.is_primary) {
       name.append(" ", pill("plain accent", "primary"));
     }
-    const status = cell("whole", "");
-    status.append(dtvn.ui.status(node.status));
-    if (node.error) {
-      status.append(make("span", "reason", node.error));
-    }
     const behind = node.sequence === undefined ? "–" : Math.max(0, newest - node.sequence);
     row.append(
       name,
-      status,
+      dtvn.ui.nodeState(node),
       cell("number", node.view ?? "–", "View"),
       cell("number", node.sequence === undefined ? "–" : grouped.format(node.sequence), "Sequence"),
       cell("number", behind, "Behind"),

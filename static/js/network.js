@@ -2,7 +2,7 @@
 (function () {
   "use strict";
 
-  const { at, cell, fetchJson, make, put, root, shape, status } = dtvn.ui;
+  const { at, cell, fetchJson, make, nodeState, put, root, shape } = dtvn.ui;
   const LOOK_EVERY = 3000;
   const LOOK_AFTER = 500; // milliseconds from a change of a node to a look
   const WIDTH = 1000;
@@ -80,13 +80,11 @@
     const made = make("tr");
     const name = cell("whole", "");
     name.append(make("b", "", node.id));
-    const state = cell("whole", "");
-    state.append(status(node.status));
     const told = peers[node.id];
     const lacking = nodes.filter((other) => other.id !== node.id && !(told ?? []).includes(other.id)).map((other) => other.id);
     made.append(
       name,
-      state,
+      nodeState(node),
       cell("", told ? told.join(", ") || "nobody" : "does not answer", "Connected to"),
       cell("", told ? lacking.join(", ") || "nobody" : "–", "Lacks"),
     );
@@ -151,7 +149,7 @@
   }
 
   const renewSoon = dtvn.ui.soon(renew, LOOK_AFTER);
-  const shown = () => nodes.map((node) => [node.id, node.status, node.is_primary].join()).join();
+  const shown = () => nodes.map((node) => [node.id, node.status, node.error, node.is_primary].join()).join();
 
   dtvn.page = dtvn.ui.follow({
     onNodes: function (found) {

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
 
-  const { at, button, call, cell, facts, fetchJson, grouped, look, make, pill, put, status } = dtvn.ui;
+  const { at, button, call, cell, facts, fetchJson, grouped, look, make, nodeState, pill, put } = dtvn.ui;
   const LINES = 400;
   const RECORDS = 100;
   const LOOK_AFTER = 400; // milliseconds from a sign of something new to a look at it
@@ -51,15 +51,9 @@
         name.append(" ", pill("plain accent", text));
       }
     }
-    const state = cell("whole", "");
-    state.append(status(node.status));
-    const reason = node.error || (node.joining ? `joins: ${node.joining}` : "");
-    if (reason) {
-      state.append(make("span", "reason", reason));
-    }
     made.append(
       name,
-      state,
+      nodeState(node),
       cell("number", node.view ?? "–", "View"),
       cell("number", grouped.format(node.sequence ?? 0), "Sequence"),
       cell("number mono", node.port || "–", "Port"),

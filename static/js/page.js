@@ -64,14 +64,22 @@ dtvn.ui = (function () {
     return make("span", `pill ${tone}`.trim(), text);
   }
 
-  function status(text) {
-    return pill(STATUS_TONE[text] ?? "", text);
-  }
-
   function cell(className, text, label) {
     const td = make("td", className, text);
     if (label) {
       td.dataset.label = label;
+    }
+    return td;
+  }
+
+  /* The cell of a node's state: with what is wrong with it, though it may run, or how far a newcomer is. */
+  function nodeState(node) {
+    const td = cell("whole", "");
+    const tone = node.status === "running" && node.error ? "bad" : (STATUS_TONE[node.status] ?? "");
+    td.append(pill(tone, node.status));
+    const reason = node.error || (node.joining ? `joins: ${node.joining}` : "");
+    if (reason) {
+      td.append(make("span", "reason", reason));
     }
     return td;
   }
@@ -258,7 +266,7 @@ dtvn.ui = (function () {
   }
 
   return {
-    at, root, make, shape, put, pill, status, cell, button, facts, say, clock, grouped,
+    at, root, make, shape, put, pill, cell, nodeState, button, facts, say, clock, grouped,
     fetchJson, look, call, attempt, soon, follow, drawConnection,
   };
 })();

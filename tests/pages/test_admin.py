@@ -289,6 +289,7 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
     page = text(admin.get(NODES))
     said = re.findall(r'field-trouble">([^<]*)<', page)
     assert [line for line in said if line] == ["its disk is full; it goes on by itself when there is room"]
+    assert "<h1>Managed nodes</h1>" in page
     assert "its disk is full" in text(admin.get(f"{NODES}r2/change/"))
 
 
@@ -300,6 +301,9 @@ def test_a_wish_that_cannot_be_is_told(nodes: Callable[[], dict[str, str]], admi
 
 def test_a_new_key_is_shown_once_and_kept_as_a_hash(admin: Client) -> None:
     sent = {"label": "north gate", "scopes": ["gate"], "expires_at_0": "", "expires_at_1": ""}
+    asked = text(admin.get("/admin/validators/apikey/add/"))
+    assert '"_save"' in asked
+    assert "_addanother" not in asked, "whatever is pressed, the next page shows the key"
     response = admin.post("/admin/validators/apikey/add/", sent)
     shown = re.search(r"dtvn_[\w-]{43}", text(response))
     assert shown is not None

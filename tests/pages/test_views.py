@@ -32,6 +32,12 @@ def person(client: Client) -> Client:
     return client
 
 
+def test_what_is_not_there_is_said_on_a_page_of_ours(client: Client) -> None:
+    response = client.get("/nowhere")
+    assert response.status_code == 404
+    assert "There is nothing at this address." in response.content.decode()
+
+
 def test_the_page_asks_strangers_to_log_in(client: Client) -> None:
     response = client.get("/")
     assert response.status_code == 302

@@ -85,8 +85,7 @@ class KeysetAdmin(ReadOnlyAdmin):
         query = request.GET.copy()
         request.keyset_after = query.pop(AFTER, [""])[-1]  # type: ignore[attr-defined]
         request.GET = query  # type: ignore[assignment]
-        title = str(self.opts.verbose_name_plural).capitalize()
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+        return super().changelist_view(request, extra_context)
 
     def order(self) -> list[str]:
         """Ordering by the key."""
