@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import httpx
@@ -10,13 +9,12 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.integration.supervised import supervised
+from tests.pages.browsing import CHROMIUM, FLAGS
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.integration
 
 PAGE = Path(__file__).parent / "front_end"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 WHOLE_RUN = 250_000
 """Milliseconds."""
 REFUSALS = 3
@@ -32,7 +30,7 @@ def test_c48_a_front_end_by_the_rules_of_the_contract_works_unmodified(tmp_path:
             assert plain.get("/js/app.js").headers["content-type"].startswith("text/javascript")
             assert plain.get("/css/main.css").headers["content-type"].startswith("text/css")
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
             page = browser.new_page()
             said: list[str] = []
             foreign: list[str] = []

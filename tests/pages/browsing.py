@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -59,6 +60,20 @@ def window(browser: Browser) -> BrowserContext:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE)
     return context
+
+
+@contextmanager
+def opened(
+    browser: Browser, url: str, complaints: Complaints, *, credentials: dict[str, Any] | None = None
+) -> Iterator[Page]:
+    """A page in a window of its own, on the live page as the person of `credentials`; none: nowhere yet."""
+    context = window(browser)
+    found = context.new_page()
+    complaints.listen(found, url)
+    if credentials is not None:
+        log_in(found, url, credentials)
+    yield found
+    context.close()
 
 
 def log_in(page: Page, url: str, credentials: dict[str, Any]) -> None:

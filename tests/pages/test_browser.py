@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.integration.network import Network, network
-from tests.pages.browsing import Complaints, expect_to_fit, log_in, shown, window
+from tests.pages.browsing import Complaints, expect_to_fit, opened, shown
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -35,13 +35,9 @@ def api(running: Network) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def page(running: Network, browser: Browser, complaints: Complaints) -> Iterator[Page]:
-    """The live page, logged in."""
-    context = window(browser)
-    found = context.new_page()
-    complaints.listen(found, running.url)
-    log_in(found, running.url, running.credentials)
-    yield found
-    context.close()
+    """The live page, logged in; some of these tests give cause for complaint."""
+    with opened(browser, running.url, complaints, credentials=running.credentials) as found:
+        yield found
 
 
 def model(page: Page) -> Any:

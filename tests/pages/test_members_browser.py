@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.hostcore.support import key_pair
 from tests.integration.network import REPOSITORY, Network, network
-from tests.pages.browsing import PATIENCE, Complaints, expect_to_fit, log_in, shown, window
+from tests.pages.browsing import PATIENCE, Complaints, expect_to_fit, opened, shown, window
 from validators.node.keys import peer_id
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -37,12 +37,8 @@ def running(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def page(running: Network, browser: Browser, complaints: Complaints) -> Iterator[Page]:
     """A window of the person who administers."""
-    context = window(browser)
-    found = context.new_page()
-    complaints.listen(found, running.url)
-    log_in(found, running.url, running.credentials)
-    yield found
-    context.close()
+    with opened(browser, running.url, complaints, credentials=running.credentials) as found:
+        yield found
     assert complaints == []
 
 

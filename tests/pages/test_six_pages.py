@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.integration.supervised import Supervised, supervised
-from tests.pages.browsing import Complaints, expect_to_fit, shown, window
+from tests.pages.browsing import Complaints, expect_to_fit, opened, shown
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -56,11 +56,8 @@ def api(s: Supervised) -> Iterator[httpx.Client]:
 @pytest.fixture
 def page(s: Supervised, browser: Browser, complaints: Complaints) -> Iterator[Page]:
     """A window in which nothing may go wrong."""
-    context = window(browser)
-    found = context.new_page()
-    complaints.listen(found, s.url)
-    yield found
-    context.close()
+    with opened(browser, s.url, complaints) as found:
+        yield found
     assert [text for text in complaints if REFUSED not in text] == []
 
 
