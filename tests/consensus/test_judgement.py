@@ -11,11 +11,13 @@ from tests.consensus.helpers import MILLISECOND, Cluster
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
 from validators.consensus.judgement import SLOW, SLOW_EVERY, UNFAIR, Judgement
-from validators.consensus.pace import INTERVAL, SAMPLES_KEPT, Pace, work_of
+from validators.consensus.pace import INTERVAL, REQUEST_WORK, SAMPLES_KEPT, Pace, work_of
 from validators.consensus.pool import Pool, key_of
 from validators.consensus.verified import VerifiedBundle
 
 SECOND = 1_000 * MILLISECOND
+HUNDRED = 100 - REQUEST_WORK
+"""Operations of a request that is a hundred units of work."""
 
 
 def test_r30_the_rate_is_measured_only_while_work_waits() -> None:
@@ -41,7 +43,7 @@ def test_r30_one_stall_does_not_turn_clients_away_and_a_slower_disk_does() -> No
     assert pace.rate() == 250 * SECOND // INTERVAL
 
 
-def bundle(session: int, number: int, operations: int = 84) -> VerifiedBundle:
+def bundle(session: int, number: int, operations: int = HUNDRED) -> VerifiedBundle:
     operation = m.Operation("barrier", "", "", "", "", 0)
     inner = m.Bundle(0, "gateway", b"", (session, 0), number, 0, (operation,) * operations)
     return VerifiedBundle(inner, b"%d %d" % (session, number), b"frame")
@@ -52,7 +54,7 @@ def fill(pool: Pool, session: int, room: int) -> int:
     for number in range(10_000):
         asked = bundle(session, number)
         if pool.crowded(asked, room):
-            return number * work_of(84)
+            return number * work_of(HUNDRED)
         pool.add(asked, key_of(asked.bundle, asked.digest), number)
     raise AssertionError("the pool takes everything")
 
@@ -85,6 +87,21 @@ def test_r30_over_the_room_a_client_hears_busy_and_a_forwarded_request_has_twice
     for number in range(12, 18):
         cluster[0].hear(cluster[2], cluster.bundle(f"T-{number}", session=(1, number % 3)))
     assert len(primary.pool) == waiting + 6
+
+
+def test_r30_a_rate_measured_with_bundles_lets_as_many_single_requests_in_as_can_be_done() -> None:
+    """As measured: 13,472 operations a second in bundles of 100, 2,013 by themselves."""
+    cluster = Cluster(4)
+    primary = cluster[0].core
+    cluster.drop(lambda _s, _t, _m: True)
+    primary.pace._rates.append(13_472 * work_of(100) // 100)
+    drained = 2_013 * 4 // 10  # in T / 2; half of the room is for whoever comes first
+    for number in range(drained // 2):
+        cluster.request(f"T-{number}", session=(1, 0))
+    assert not cluster.answers(m.Busy)
+    for number in range(drained // 2, 2 * drained):
+        cluster.request(f"T-{number}", session=(1, 0))
+    assert cluster.answers(m.Busy)
 
 
 class Judged:
