@@ -45,6 +45,22 @@ def test_r7_a_primary_knows_the_proposals_of_its_new_view_again(restarted: bool)
     assert not core.voting, "one that it never signed takes its vote away"
 
 
+def test_r7_a_primary_knows_a_proposal_again_whose_body_it_never_had() -> None:
+    """Its NEW-VIEW is all that its ledger has of it."""
+    usurper = Usurper()
+    cluster = usurper.cluster
+    for sender in (2, 3):
+        cluster[1].hear(cluster[sender], usurper.changes[sender])
+    _digest, frame = cluster[1].core.views.demanded[1]
+    assert [record.phase for record in cluster[1].journal.slots.values() if record.sequence] == []
+    cluster[1].crash()
+    cluster[1].restart()
+    assert cluster[1].core.views.is_active(1)
+    assert cluster[1].core.wants(cluster.header(frame, 2)) is Reason.SECOND_MESSAGE
+    cluster[1].hear(cluster[2], frame)
+    assert cluster[1].core.voting
+
+
 def test_r29_a_view_change_counts_at_once_though_others_are_bound_to_the_own_view() -> None:
     """m3 is bound to view 1 like m1; m2 suspects it, and m0 left it: with its own ground three would go."""
     forge = Forge()
@@ -228,10 +244,13 @@ def test_r33_a_new_view_that_waits_is_entered_after_a_lower_one() -> None:
     assert len(story.hears.core.view_changes) == 0
 
 
-def test_row_15_nothing_is_kept_of_views_that_were_passed_over() -> None:
+@pytest.mark.parametrize("voting", [True, False])
+def test_row_15_nothing_is_kept_of_views_that_were_passed_over(voting: bool) -> None:
+    """Whoever has no vote never leaves a view by itself: it enters one after another."""
     story = Crossroads()
-    for view in (1, 2):
-        story.leads(view)
+    if not voting:
+        story.hears.core.stop_voting("a test took its disk")
+    story.leads(1)
     for member in (1, 2, 3):
         story.leaves(member, 2)
         story.leaves(member, 3)
