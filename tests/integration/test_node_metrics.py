@@ -191,8 +191,10 @@ def test_nodes_of_make_up_are_where_prometheus_is_told(tmp_path: Path) -> None:
         for address in nodes:
             wait_until(lambda: shows_quorum(address), what=f"a node at {address}")  # noqa: B023 - at once
         [web] = targets(network, "platform.json")
-        page = scrape(web)
-        assert page.value("dtvn_platform_node_up", node_id="node0") == 1
+        # The network is ready once it commits; a node is shown running once its own API answers as well.
+        wait_until(
+            lambda: scrape(web).value("dtvn_platform_node_up", node_id="node0") == 1, what="node0 is up"
+        )
         wait_until(lambda: scrape(web).value("dtvn_platform_learner_lag_sequences") == 0, what="no lag")
         network.stop()
         network.start()
