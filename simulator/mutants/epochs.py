@@ -79,7 +79,7 @@ def hand_over(plant: Plant) -> None:
     plant.put(Epochs, "__init__", mutant)
 
 
-@mutant("crosses-unproved", "R35 R16 P18", world="hasty-crossings", seed=13)
+@mutant("crosses-unproved", "R35 R16 P18", world="hasty-crossings", seed=27)
 def crosses_unproved(plant: Plant) -> None:
     """A node that slept through epochs believes any member about who the members are now."""
     right = Crossing.begin

@@ -135,6 +135,20 @@ def test_r33_a_body_that_is_carried_over_is_asked_first_of_who_is_proved_to_have
     assert asked == [3]
 
 
+def test_r33_of_three_members_the_two_that_are_left_carry_a_batch_over() -> None:
+    """The PREPARE of the only backup is all that there is: nothing comes after it that would show it."""
+    cluster = Cluster(3)
+    cluster.drop(is_kind(m.SupplyFrames))
+    cluster.drop(lambda _source, _target, message: type(message) is m.Commit and message.view == 0)
+    cluster.request("T-1", to=[0, 1, 2])
+    cluster.stabilize()
+    cluster[0].crash()
+    cluster.advance(2_000)
+    assert list(cluster[1].core.views.demanded) == [1]
+    assert {node.core.views.view for node in cluster.up()} == {1}
+    assert [len(node.journal.log) for node in cluster.up()] == [1, 1]
+
+
 def test_r33_what_was_executed_is_not_asked_for_again() -> None:
     """r3 has executed what the view carries over, and had to make room for other bodies since."""
     cluster = Cluster(4)

@@ -382,7 +382,7 @@ class Views:
     def restore_changing(self, frame: bytes) -> None:
         """The own VIEW-CHANGE in the ledger is newer than any view entered: still bound (R29)."""
         claim = read_claim_of_own(self.core, frame)
-        self.view = self.promised = claim.view
+        self.view = claim.view
         self.changing = True
         self.new_view = b""
         self.claims[self.core.index] = claim
