@@ -46,6 +46,7 @@ class Core(Protocol):
 
     def restore(self, recovery: Recovery, now: Now) -> Effects: ...
     def wants(self, header: Header) -> Reason | None: ...
+    def wants_within(self, header: Header, kind: type[Any]) -> Reason | None: ...
     def receive(self, verified: Verified[Any], now: Now) -> Effects: ...
     def tick(self, now: Now) -> Effects: ...
     def deadline(self) -> int | None: ...
@@ -196,6 +197,11 @@ class Host:
             reason = self.core.wants(header)
             if reason is not None:
                 effects.notes.append(_refused(item, reason, type(header.message).__name__))
+                return
+            header, left_out = self.door.sift(header, self.core.wants_within)
+            for reason in left_out:
+                effects.notes.append(_refused(item, reason, f"in {type(header.message).__name__}"))
+            if left_out and isinstance(header.message, m.SupplyFrames) and not header.message.frames:
                 return
             verified = self.door.verify(header)
         except PeerError as error:

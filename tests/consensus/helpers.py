@@ -120,6 +120,9 @@ class Node:
         reason = self.core.wants(header)
         if reason is not None:
             return reason
+        header, left_out = self.door.sift(header, self.core.wants_within)
+        if left_out and isinstance(header.message, m.SupplyFrames) and not header.message.frames:
+            return left_out[0]
         self.take(self.core.receive(self.door.verify(header), self.now()))
         self.core.invariants()
         return None

@@ -120,6 +120,7 @@ class ObedientCore:
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
         self.refusing: Reason | None = None
+        self.refusing_within: Callable[[Header], Reason | None] = lambda header: None
         self.on_receive: Callable[[Verified[Any]], Effects] = lambda verified: Effects()
         self.on_tick: Callable[[], Effects] = Effects
         self.on_restore: Callable[[], Effects] = Effects
@@ -132,6 +133,9 @@ class ObedientCore:
 
     def wants(self, header: Header) -> Reason | None:
         return self.refusing
+
+    def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
+        return self.refusing_within(header)
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         self.tape("receive", verified.message)

@@ -123,6 +123,10 @@ class Learner:
             return Reason.WRONG_KIND
         return None if self._expects(header.peer.member) else Reason.NOT_ASKED
 
+    def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
+        """No message that it takes holds loose statements."""
+        return Reason.NOT_ASKED
+
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         """Execute what is proved of a range."""
         self.now = now

@@ -35,6 +35,7 @@ from validators.consensus.messages import (
     Bundle,
     FetchBatch,
     FetchViewChange,
+    Pong,
     SupplyBatch,
     SupplyFrames,
     ViewChange,
@@ -209,6 +210,16 @@ class Replica:
             if message.sender == self.index and not self._may_have_said(kind):
                 return self.own.refuse(message)
         return refuse(message, header.peer.member)
+
+    def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
+        """The same for a loose statement inside a message of `kind`. A Pong shows this replica's own word,
+        and only what its ledger lacks matters; who has no vote looks at all of it (R11)."""
+        if kind is not Pong:
+            return self.wants(header)
+        message = header.message
+        if message.sender != self.index:
+            return Reason.NOT_ASKED
+        return self.own.refuse(message) if self.voting else None
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         """Handle one verified message."""

@@ -7,8 +7,10 @@ the requests of a batch are verified here too; the core never sees an unchecked 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
+
+import msgspec
 
 from validators import canonical
 from validators.consensus import messages as m
@@ -51,6 +53,12 @@ _SMALL = frozenset(
 
 _NESTING = frozenset({m.ViewChange, m.NewView, m.Entries, m.SupplyFrames, m.Pong, m.Snapshot})
 """Messages that hold statements (`_nested_frames`)."""
+
+_SIFTED = frozenset({m.SupplyFrames, m.Pong})
+"""Messages whose statements count one by one: what is not wanted of them is left out."""
+
+ALIKE_MAX = 2
+"""Statements of one sender about one slot in such a message: a vote, and one that contradicts it."""
 
 
 class PeerError(Exception):
@@ -125,6 +133,45 @@ class Door:
             signature=envelope.signature,
             attachment=envelope.attachment,
         )
+
+    def sift(
+        self, header: Header, wants: Callable[[Header, type[Any]], Reason | None]
+    ) -> tuple[Header, list[Reason]]:
+        """Leave out, before a signature is checked, what `wants` refuses of loose statements; return the
+        rest of the message, and for each that was left out why."""
+        message = header.message
+        kind = type(message)
+        if kind not in _SIFTED or not message.frames:
+            return header, []
+        kept: dict[bytes, None] = {}
+        alike: dict[tuple[Any, ...], int] = {}
+        reasons: list[Reason] = []
+        for frame in message.frames:
+            if frame in kept:
+                continue
+            envelope, inner = self._decode(frame)
+            _check_loose(envelope, inner)
+            place = (type(inner), inner.sender, getattr(inner, "view", 0), getattr(inner, "sequence", 0))
+            alike[place] = alike.get(place, 0) + 1
+            nested = Header(
+                peer=header.peer,
+                message=inner,
+                frame=frame,
+                body=envelope.body,
+                signature=envelope.signature,
+                attachment=b"",
+            )
+            reason = Reason.SECOND_MESSAGE if alike[place] > ALIKE_MAX else wants(nested, kind)
+            if reason is None:
+                kept[frame] = None
+            else:
+                reasons.append(reason)
+        if not reasons:
+            return header, reasons
+        less = msgspec.structs.replace(message, frames=tuple(kept))
+        body = canonical.encode(less)
+        frame = encode_envelope(m.KIND_OF[kind], body, header.signature, header.attachment)
+        return msgspec.structs.replace(header, message=less, frame=frame, body=body), reasons
 
     def verify(self, header: Header) -> Verified[Any]:
         """Check every signature that counts; raise PeerError, with nothing changed, if one fails."""
@@ -240,9 +287,9 @@ class Door:
                 continue
             if expected is not None and type(inner) is not expected:
                 raise PeerError(Reason.BAD_PROOF, f"{type(inner).__name__} where it cannot be")
-            if type(inner) not in m.STATEMENTS:
-                raise PeerError(Reason.WRONG_KIND, f"{type(inner).__name__} is no statement")
-            if expected is not None and envelope.attachment:
+            if expected is None:
+                _check_loose(envelope, inner)
+            elif envelope.attachment:
                 raise PeerError(Reason.BAD_PROOF, "a certificate carries no batch")
             verified[frame] = self._verified(peer, inner, envelope, frame)
         return verified
@@ -286,6 +333,15 @@ class Door:
         if len(self._valid) >= self.remembered_max:
             del self._valid[next(iter(self._valid))]
         self._valid[identity] = None
+
+
+def _check_loose(envelope: Envelope, message: Any) -> None:
+    """What a statement inside a message must be where any kind may stand. A batch goes with the proposal
+    itself only: inside another message its requests would be checked before anybody said it is wanted."""
+    if type(message) not in m.STATEMENTS:
+        raise PeerError(Reason.WRONG_KIND, f"{type(message).__name__} is no statement")
+    if envelope.attachment:
+        raise PeerError(Reason.MALFORMED, "a statement inside a message carries no batch")
 
 
 def _check_request_form(envelope: Envelope) -> None:

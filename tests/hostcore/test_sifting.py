@@ -1,0 +1,118 @@
+"""Loose statements inside a message cost no signature unless each is wanted (R5, PITFALLS row 15)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.consensus.helpers import Cluster
+from tests.hostcore.doubles import Bench
+from tests.hostcore.support import EPOCH, Paper, bundle
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.effects import Reason
+from validators.consensus.verified import Header
+from validators.wire import PeerError, link_frame
+
+
+def prepare(paper: Paper, sequence: int, digest: bytes = b"d" * 32) -> bytes:
+    return paper.sign(m.Prepare(EPOCH, 1, 0, sequence, digest))
+
+
+def received(bench: Bench) -> list[object]:
+    return [value for what, value in bench.tape.said if what == "receive"]
+
+
+def only_sequence_7(header: Header) -> Reason | None:
+    return None if header.message.sequence == 7 else Reason.OUTSIDE_WINDOW
+
+
+@pytest.mark.parametrize("pong", [False, True])
+def test_row_15_what_is_not_wanted_inside_a_message_costs_no_signature(pong: bool) -> None:
+    bench = Bench()
+    bench.core.refusing_within = only_sequence_7
+    frames = tuple(prepare(bench.paper, sequence) for sequence in range(1, 9))
+    kept = (frames[6],)
+    message, left = (
+        (m.Pong(1, 0, frames, ()), m.Pong(1, 0, kept, ()))
+        if pong
+        else (m.SupplyFrames(frames), m.SupplyFrames(kept))
+    )
+    before = bench.host.door.verifications
+    bench.hear(link_frame(message))
+    bench.host.turn()
+    assert bench.host.door.verifications - before == 1
+    assert received(bench) == [left]
+
+
+def test_row_15_a_message_of_unwanted_statements_is_refused_and_counted() -> None:
+    bench = Bench()
+    bench.core.refusing_within = lambda header: Reason.OUTSIDE_WINDOW
+    bench.hear(link_frame(m.SupplyFrames(tuple(prepare(bench.paper, number) for number in range(1, 40)))))
+    bench.host.turn()
+    assert bench.host.door.verifications == 0
+    assert received(bench) == []
+    assert [note.fields["reason"] for what, note in bench.tape.said if what == "note"] == [
+        "outside_window"
+    ] * 39
+
+
+def test_row_15_one_vote_and_its_contradiction_are_looked_at_and_no_third() -> None:
+    bench = Bench()
+    frames = tuple(prepare(bench.paper, 7, bytes([number]) * 32) for number in range(20))
+    bench.hear(link_frame(m.SupplyFrames(frames)))
+    bench.host.turn()
+    assert bench.host.door.verifications == 2
+    assert received(bench) == [m.SupplyFrames(frames[:2])]
+
+
+@pytest.mark.parametrize("pong", [False, True])
+def test_row_15_a_statement_inside_a_message_carries_no_batch(pong: bool) -> None:
+    """Thousands of requests under a liar's own key would be checked before anybody said they are wanted."""
+    paper = Paper()
+    requests = tuple(paper.sign(bundle(number)) for number in range(5))
+    digests = tuple(m.bundle_digest(canonical.encode(bundle(number))) for number in range(5))
+    body = canonical.encode(m.Batch(0, 5, requests))
+    frame = paper.sign(m.PrePrepare(EPOCH, 0, 0, 1, m.batch_digest(0, 5, digests)), body)
+    assert paper.verify(frame).batch is not None, "by itself it is well-formed"
+    paper = Paper()
+    nesting = link_frame(m.Pong(1, 0, (frame,), ()) if pong else m.SupplyFrames((frame,)))
+    header = paper.door.peek(paper.inbound(nesting))
+    for step in (
+        lambda: paper.door.sift(header, lambda _header, _kind: None),
+        lambda: paper.door.verify(header),
+    ):
+        with pytest.raises(PeerError) as refused:
+            step()
+        assert refused.value.reason is Reason.MALFORMED, "no honest member sends it: its link is muted"
+    assert paper.door.verifications == 0
+
+
+def test_a_message_that_is_wanted_whole_stays_as_it_came() -> None:
+    paper = Paper()
+    header = paper.door.peek(
+        paper.inbound(link_frame(m.SupplyFrames((prepare(paper, 7), prepare(paper, 8)))))
+    )
+    sifted, reasons = paper.door.sift(header, lambda _header, _kind: None)
+    assert sifted is header
+    assert reasons == []
+
+
+def test_row_15_a_pong_shows_only_the_own_word_and_only_what_the_ledger_lacks() -> None:
+    """The core itself says what it wants: others' votes, and own ones that it remembers, are left out."""
+    cluster = Cluster(4)
+    core = cluster[0].core
+    foreign = cluster.sign(m.Prepare(0, 1, 0, 1, b"d" * 32))
+    unknown = cluster.sign(m.Commit(0, 0, 0, 5, b"d" * 32))
+    settled = cluster.sign(m.Checkpoint(0, 0, 0, b"s" * 32, b"l" * 32, 5))
+    said = [core.wants_within(cluster.header(frame, 1), m.Pong) for frame in (foreign, unknown, settled)]
+    assert said == [Reason.NOT_ASKED, None, Reason.SECOND_MESSAGE]
+    core.stop_voting("a test")
+    assert core.wants_within(cluster.header(settled, 1), m.Pong) is None, "who forgot looks at all of it"
+
+
+def test_row_15_votes_far_outside_the_window_are_wanted_in_no_wrapping() -> None:
+    cluster = Cluster(4)
+    far = cluster.header(cluster.sign(m.Prepare(0, 3, 0, 100_000, b"d" * 32)), 3)
+    near = cluster.header(cluster.sign(m.Prepare(0, 3, 0, 1, b"d" * 32)), 3)
+    assert cluster[0].core.wants_within(far, m.SupplyFrames) is Reason.OUTSIDE_WINDOW
+    assert cluster[0].core.wants_within(near, m.SupplyFrames) is None
