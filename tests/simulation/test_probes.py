@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from simulator.campaign import Task, run
+from simulator.worlds import DIRECTED
 from validators import probes
 
 ROOT = Path(__file__).resolve().parents[2]
+SEEDS = 12
+"""Within so many a directed world comes to its moment."""
 MARK = re.compile(r'probe\(\s*(f?)"([^"]+)"')
 
 
@@ -47,3 +52,21 @@ def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
     assert "views.carried_batch" in reached
     assert "restore.without_a_vote" in reached
     assert not probes._listeners
+
+
+@pytest.mark.parametrize(
+    ("probe", "world"),
+    [
+        ("ordering.another_proposal_is_durable", "teaser"),
+        ("ordering.withheld_equivocation", "teaser"),
+        ("ordering.prepared_but_executed_otherwise", "stragglers"),
+        ("proposing.window_full", "lost-checkpoints"),
+        ("catch_up.refused_a_page", "librarian"),
+        ("catch_up.entry_differs", "editor"),
+        ("crossing.shown_what_proves_nothing", "hasty-crossings"),
+        ("crossing.goes_back_to_its_log", "stranded"),
+    ],
+)
+def test_what_chance_hardly_reaches_has_a_world_that_random_seeds_become(probe: str, world: str) -> None:
+    assert any(world in worlds for _stream, _share, worlds in DIRECTED)
+    assert any(probe in run(Task(seed, world)).probes for seed in range(SEEDS))
