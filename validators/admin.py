@@ -307,10 +307,12 @@ class ApiKeyAdmin(admin.ModelAdmin):
         obj.pk = stored.pk
         request.new_api_key = plain  # type: ignore[attr-defined]
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **named: Any) -> HttpResponse:
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *rest: Any, **named: Any
+    ) -> HttpResponse:
         """One way to save: the next page shows the key."""
         one = {"show_save_and_continue": False, "show_save_and_add_another": False}
-        return super().render_change_form(request, {**context, **one}, **named)
+        return super().render_change_form(request, {**context, **one}, *rest, **named)
 
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
