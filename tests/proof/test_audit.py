@@ -152,3 +152,14 @@ def test_p22_forgeries_in_a_ledger_hide_nothing_and_convict_nobody() -> None:
     assert [found.sentence() for found, _data in pieces] == [
         "r1 is convicted: commit, epoch 0, view 0, sequence 7"
     ]
+
+
+def test_p22_a_statement_that_nobody_can_read_silences_no_verdict() -> None:
+    """A culprit may sign noise inside a VIEW-CHANGE, and who compares it with his COMMITs stumbles."""
+    paper = Paper()
+    noise = m.ViewChange(0, 3, 1, (b"noise",), ())
+    twice = [m.Commit(0, 2, 0, 5, bytes([number]) * 32) for number in (1, 2)]
+    audit = Audit(read_chain(g.encode(paper.genesis)))
+    audit.add(paper.sign(each) for each in [*twice, noise, m.Commit(0, 3, 0, 5, bytes(32))])
+    named = {name: [found.code for found, _data in pieces] for name, pieces in audit.culprits().items()}
+    assert named == {"r2": ["commit"], "r3": ["bad_view_change"]}

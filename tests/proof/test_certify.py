@@ -249,6 +249,21 @@ def test_r27_the_command_names_who_signed_two_histories(tmp_path: Path) -> None:
         say(tmp_path / "one", "--genesis", tmp_path / "chain", "--against", tmp_path / "other")
 
 
+def test_r35_with_pins_stolen_keys_of_former_members_prove_nothing_after_their_epoch(tmp_path: Path) -> None:
+    """Cut to the epoch of those keys, the chain would not say that it has ended."""
+    log, forged = PaperLog(), PaperLog()
+    log.fill(20)
+    (tmp_path / "short").write_bytes(log.chain())
+    (tmp_path / "whole").write_bytes(log.chain(Later(log, ["r1", "r2", "r3", "r4"]).handover))
+    forged.fill(40)
+    forged.admit()
+    (tmp_path / "forged").write_bytes(forged.receipts(len(forged.steps)))
+    pin = tmp_path / "pin.json"
+    for chain in ("whole", "short"):
+        with pytest.raises(CommandError, match="not proved: "):
+            say(tmp_path / "forged", "--genesis", tmp_path / chain, "--pin", pin)
+
+
 def test_r35_a_chain_that_contradicts_a_pinned_epoch_is_refused(tmp_path: Path) -> None:
     log = PaperLog()
     log.admit()
@@ -258,12 +273,14 @@ def test_r35_a_chain_that_contradicts_a_pinned_epoch_is_refused(tmp_path: Path) 
         (tmp_path / name).write_bytes(log.chain(Later(log, members).handover))
     (tmp_path / "short").write_bytes(log.chain())
     (tmp_path / "foreign").write_bytes(PaperLog(name="foreign").chain())
-    for chain in ("short", "good", "short", "good"):
+    for chain in ("short", "good", "good"):
         assert "admit -> ok" in say(certificate, "--genesis", tmp_path / chain, "--pin", pin)
     with pytest.raises(CommandError, match="this chain contradicts epoch 1 that was pinned"):
         say(certificate, "--genesis", tmp_path / "forked", "--pin", pin)
     with pytest.raises(CommandError, match="this chain contradicts the cluster that was pinned"):
         say(certificate, "--genesis", tmp_path / "foreign", "--pin", pin)
+    with pytest.raises(CommandError, match="epoch 1 was seen before: take the newer chain"):
+        say(certificate, "--genesis", tmp_path / "short", "--pin", pin)
     assert len(json.loads(pin.read_text())["epochs"]) == 2
     assert key_pair("r4")[0] != key_pair("r9")[0]
 

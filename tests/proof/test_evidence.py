@@ -13,6 +13,8 @@ from tickets.proof import ProofError, read_chain
 from tickets.proof.evidence import DOUBLES, convict, encode_evidence
 from validators import genesis as g
 from validators.consensus import messages as m
+from validators.wire import decode_envelope
+from validators.wire.envelope import encode_envelope
 from verifier import dtvn_verify
 
 PAPER = Paper()
@@ -143,3 +145,27 @@ def test_p4_a_new_view_that_does_not_follow_convicts_its_sender() -> None:
         judged(m.NewView(0, 1, 1, named, carried), *changes)
     with pytest.raises(ProofError, match="are not all here"):
         judged(m.NewView(0, 1, 1, named, forged), *changes[:2])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(min_size=1, max_size=64), st.sampled_from(["bad_view_change", "bad_new_view", *pairs()]))
+def test_p22_what_nobody_signed_convicts_nobody(hung_on: bytes, code: str) -> None:
+    """The attachment of an envelope is outside its signature: anybody may hang one on an honest frame."""
+    changes = [change(index, 1, prepared(0, 1)) for index in range(3)]
+    named = tuple((each.sender, digest_of(each)) for each in changes)
+    honest = m.NewView(0, 1, 1, named, (PAPER.sign(m.PrePrepare(0, 1, 1, 1, ONE)),))
+    said: list[Any] = [changes[1]]
+    if code == "bad_new_view":
+        said = [honest, *changes]
+    elif code in pairs():
+        said = [pairs()[code][0]] * 2
+    frames = [with_attachment(PAPER.sign(each), hung_on) for each in said]
+    with pytest.raises(ProofError):
+        convict(encode_evidence(PAPER.cluster, code, [PAPER.sign(said[0]), *frames[1:]]), CHAIN)
+    with pytest.raises(ProofError):
+        convict(encode_evidence(PAPER.cluster, code, frames), CHAIN)
+
+
+def with_attachment(frame: bytes, attachment: bytes) -> bytes:
+    envelope, _message = decode_envelope(frame)
+    return encode_envelope(envelope.kind, envelope.body, envelope.signature, attachment)

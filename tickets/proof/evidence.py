@@ -29,6 +29,7 @@ from validators.consensus import messages as m
 from validators.consensus.new_view import Claim, plan, proposals, read_claim
 from validators.consensus.verified import Peer, Verified
 from validators.wire import Door, PeerError
+from validators.wire.envelope import encode_envelope
 
 __all__ = [
     "DOUBLES",
@@ -130,7 +131,8 @@ def _hidden(evidence: Evidence, chain: Chain) -> Conviction:
 
 
 def hides(commit: m.Commit, change: m.ViewChange) -> bool:
-    """Whether a VIEW-CHANGE lacks what the same member's COMMIT says that it holds."""
+    """Whether a VIEW-CHANGE lacks what the same member's COMMIT says that it holds; raise ProofError when
+    what it carries cannot be read."""
     if (commit.epoch, commit.sender) != (change.epoch, change.sender) or commit.view >= change.view:
         return False
     if any(_open(frame, m.Checkpoint).sequence >= commit.sequence for frame in change.checkpoint):
@@ -201,16 +203,20 @@ def _follows(message: m.NewView, basis: Sequence[bytes], chain: Chain) -> bool:
 
 
 def _claim(frame: bytes, chain: Chain, epoch: int) -> Claim | None:
-    """What a VIEW-CHANGE proves; None when one of its proofs is none."""
+    """What a VIEW-CHANGE proves; None when one of its proofs is none.
+
+    Only what its sender signed is judged: what somebody hung on the envelope afterwards is his own.
+    """
     if not 0 <= epoch < len(chain.epochs):
         raise ProofError(f"epoch {epoch} is not in this chain")
-    _envelope, message = decoded(frame)
+    envelope, message = decoded(frame)
     if not isinstance(message, m.ViewChange) or message.epoch != epoch:
         raise ProofError("a frame beside it is no VIEW-CHANGE of its epoch")
     open_signed(frame, chain)
+    bare = encode_envelope(envelope.kind, envelope.body, envelope.signature)
     door = Door(chain.cluster, ChainKeys(chain), scheme=chain.scheme)
     try:
-        verified: Verified[Any] = door.statement(Peer(name="", member=None), frame)
+        verified: Verified[Any] = door.statement(Peer(name="", member=None), bare)
     except PeerError:
         return None
     if any(each.message.epoch != epoch for each in verified.nested.values()):

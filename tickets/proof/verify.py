@@ -64,13 +64,21 @@ class Chain(msgspec.Struct, frozen=True):
 
     def pinned(self, pins: Sequence[bytes]) -> tuple[bytes, ...]:
         """The pins of a verifier that has seen this chain too; raise ProofError when it contradicts what
-        was pinned before: then members whose keys were rotated out have signed another history (R35)."""
+        was pinned before: then members whose keys were rotated out have signed another history (R35). One
+        that ends sooner is refused too: it hides where its last epoch ended, so that stolen keys of former
+        members could sign on.
+        """
         links = tuple(epoch.link for epoch in self.epochs)
         for number, (pin, link) in enumerate(zip(pins, links, strict=False)):
             if pin != link:
                 what = f"epoch {number}" if number else "the cluster"
                 raise ProofError(f"this chain contradicts {what} that was pinned")
-        return max(tuple(pins), links, key=len)
+        if len(links) < len(pins):
+            raise ProofError(
+                f"this chain ends with epoch {len(links) - 1}, and epoch {len(pins) - 1} was seen before: "
+                "take the newer chain"
+            )
+        return links
 
 
 class Proved(msgspec.Struct, frozen=True):
