@@ -84,7 +84,7 @@ def read(path, kind):
     data = Path(path).read_bytes()
     if not data.startswith(b"{"):
         return data
-    found = json.loads(data)
+    found = json.loads(data.decode(), parse_constant=int)  # UTF-8 only; int("NaN") is an error
     inner = found["data"] if set(found) == {"success", "data"} and found["success"] is True else found
     need(set(inner) == {"format", kind} and inner["format"] == f"dtvn-{kind}/1", f"{path} is no {kind}")
     decoded = base64.b64decode(inner[kind], validate=True)

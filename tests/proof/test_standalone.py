@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.proof.support import Later, PaperLog
 from tickets.machine import Admit
-from tickets.proof import certificate_json, compare, decode_certificate, read_chain, verify
+from tickets.proof import ProofError, certificate_json, compare, decode_certificate, read_chain, verify
+from tickets.proof.files import CERTIFICATE, unwrap
 from verifier import dtvn_verify
 
 FILE = Path(dtvn_verify.__file__)
@@ -159,3 +161,23 @@ def test_its_help_is_no_verdict(tmp_path: Path) -> None:
     code, said = run("certificate", tmp_path / "one", "--genesis")
     assert code == 1
     assert "dtvn_verify.py certificate CERT --genesis CHAIN" in said
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda whole: whole.decode().encode("utf-16-le"),
+        lambda whole: b'{"data":NaN,"success":true,"data":' + whole + b"}",
+        lambda whole: whole[:-1] + b',"more":1}',
+    ],
+)
+def test_r27_all_read_the_same_files(
+    spelled: Callable[[bytes], bytes], log: PaperLog, tmp_path: Path
+) -> None:
+    """What one verifier takes for a file and another does not, two people would quarrel about."""
+    file = tmp_path / "certificate"
+    file.write_bytes(spelled(certificate_json(log.receipts(3))))
+    with pytest.raises(ProofError):
+        unwrap(CERTIFICATE, file.read_bytes())
+    with pytest.raises(REFUSED):
+        dtvn_verify.read(file, "certificate")

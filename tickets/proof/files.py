@@ -1,7 +1,7 @@
 """Certificates and chains as files: JSON around base64, or the bare bytes.
 
-Reading is strict, so that nothing in a file can change without a verifier saying no: one spelling of
-base64, no member that is not known.
+Reading is strict, so that nothing in a file can change without a verifier saying no: UTF-8, one spelling of
+base64, no member that is not known; of one that is said twice every verifier takes the last.
 """
 
 from __future__ import annotations

@@ -428,7 +428,8 @@ class Hello(Wire, frozen=True):
 
 
 class Query(Wire, frozen=True):
-    """To a node, outside consensus: `what` is status, ticket or stats; answered at its own sequence."""
+    """To a node, outside consensus, by gateways and by nodes that lag; answered at its own sequence. What can
+    be asked: docs/protocol/messages.md."""
 
     number: Count
     what: Word
