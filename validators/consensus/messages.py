@@ -428,8 +428,7 @@ class Hello(Wire, frozen=True):
 
 
 class Query(Wire, frozen=True):
-    """To a node, outside consensus, by gateways and by nodes that lag; answered at its own sequence. What can
-    be asked: docs/protocol/messages.md."""
+    """To a node, outside consensus; answered at its own sequence. Words: docs/protocol/messages.md."""
 
     number: Count
     what: Word
