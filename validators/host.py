@@ -47,6 +47,7 @@ class Core(Protocol):
     def restore(self, recovery: Recovery, now: Now) -> Effects: ...
     def wants(self, header: Header) -> Reason | None: ...
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None: ...
+    def awaits(self, digest: bytes) -> bool: ...
     def receive(self, verified: Verified[Any], now: Now) -> Effects: ...
     def tick(self, now: Now) -> Effects: ...
     def deadline(self) -> int | None: ...
@@ -194,7 +195,7 @@ class Host:
             header = self.door.peek(item)
             if self._serve(item, header, now, effects):
                 return
-            reason = self.core.wants(header)
+            reason = self.core.wants(header) or self._unasked(header)
             if reason is not None:
                 effects.notes.append(_refused(item, reason, type(header.message).__name__))
                 return
@@ -209,6 +210,12 @@ class Host:
             return
         effects.merge(self.core.receive(verified, now))
         self.core.invariants()
+
+    def _unasked(self, header: Header) -> Reason | None:
+        """Whether a batch comes that nobody waits for: so much of it is read before a request is checked."""
+        if not isinstance(header.message, m.SupplyBatch):
+            return None
+        return None if self.core.awaits(self.door.digest_of(header.message.body)) else Reason.NOT_ASKED
 
     def _serve(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
         """Requests for what is durable already are answered by the host, not by the core."""

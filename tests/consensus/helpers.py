@@ -120,6 +120,8 @@ class Node:
         reason = self.core.wants(header)
         if reason is not None:
             return reason
+        if isinstance(message, m.SupplyBatch) and not self.core.awaits(self.door.digest_of(message.body)):
+            return Reason.NOT_ASKED
         header, left_out = self.door.sift(header, self.core.wants_within)
         if left_out and isinstance(header.message, m.SupplyFrames) and not header.message.frames:
             return left_out[0]

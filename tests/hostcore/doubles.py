@@ -121,6 +121,7 @@ class ObedientCore:
         self.tape = tape
         self.refusing: Reason | None = None
         self.refusing_within: Callable[[Header], Reason | None] = lambda header: None
+        self.awaited: set[bytes] = set()
         self.on_receive: Callable[[Verified[Any]], Effects] = lambda verified: Effects()
         self.on_tick: Callable[[], Effects] = Effects
         self.on_restore: Callable[[], Effects] = Effects
@@ -136,6 +137,9 @@ class ObedientCore:
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         return self.refusing_within(header)
+
+    def awaits(self, digest: bytes) -> bool:
+        return digest in self.awaited
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         self.tape("receive", verified.message)

@@ -116,3 +116,22 @@ def test_row_15_votes_far_outside_the_window_are_wanted_in_no_wrapping() -> None
     near = cluster.header(cluster.sign(m.Prepare(0, 3, 0, 1, b"d" * 32)), 3)
     assert cluster[0].core.wants_within(far, m.SupplyFrames) is Reason.OUTSIDE_WINDOW
     assert cluster[0].core.wants_within(near, m.SupplyFrames) is None
+
+
+def test_row_15_a_batch_that_nobody_waits_for_costs_no_signature() -> None:
+    bench = Bench()
+    requests = tuple(bench.paper.sign(bundle(number)) for number in range(5))
+    body = canonical.encode(m.Batch(0, 5, requests))
+    digest = bench.paper.door.digest_of(body)
+    digests = tuple(m.bundle_digest(canonical.encode(bundle(number))) for number in range(5))
+    assert digest == m.batch_digest(0, 5, digests)
+    bench.core.awaited = {b"another" + digest[7:]}
+    bench.hear(link_frame(m.SupplyBatch(body)))
+    bench.host.turn()
+    assert bench.host.door.verifications == 0
+    assert [note.fields["reason"] for what, note in bench.tape.said if what == "note"] == ["not_asked"]
+    bench.core.awaited = {digest}
+    bench.hear(link_frame(m.SupplyBatch(body)))
+    bench.host.turn()
+    assert bench.host.door.verifications == 5
+    assert received(bench) == [m.SupplyBatch(body)]

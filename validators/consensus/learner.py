@@ -127,6 +127,10 @@ class Learner:
         """No message that it takes holds loose statements."""
         return Reason.NOT_ASKED
 
+    def awaits(self, digest: bytes) -> bool:
+        """Batches come to it inside entries."""
+        return False
+
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         """Execute what is proved of a range."""
         self.now = now

@@ -221,6 +221,10 @@ class Replica:
             return Reason.NOT_ASKED
         return self.own.refuse(message) if self.voting else None
 
+    def awaits(self, digest: bytes) -> bool:
+        """Whether a batch is asked for: its requests are not checked before that is known (row 15)."""
+        return digest in self.batches
+
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         """Handle one verified message."""
         self._begin(now)
