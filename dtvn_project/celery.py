@@ -3,7 +3,9 @@
 import os
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
+TRANSPORT_ALIASES["filesystem"] = "dtvn_project.file_broker:Transport"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
 
 app = Celery("dtvn")

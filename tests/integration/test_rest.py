@@ -65,7 +65,10 @@ def test_the_tour(client: httpx.Client) -> None:
         ("VALIDATE", "TICKET-001"),
         ("CONSUME", "TICKET-001"),
     ]
-    assert [node["status"] for node in client.get("/api/v1/nodes").json()] == ["running"] * 4
+    wait_until(
+        lambda: [node["status"] for node in client.get("/api/v1/nodes").json()] == ["running"] * 4,
+        what="the last node has begun too: three are enough to decide",
+    )
     assert client.get("/api/v1/config").json()["data"]["total_nodes"] == 4
     assert len(client.get("/api/v1/peers").json()["data"]["peers"]) == 3
 
