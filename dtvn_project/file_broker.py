@@ -22,13 +22,13 @@ __all__ = ["Channel", "Transport"]
 class Channel(filesystem.Channel):
     """Reads as its parent does, which passes over names that end otherwise."""
 
-    def _put(self, queue: str, message: Any, **_options: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_options: Any) -> None:  # type: ignore[override]
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         whole = os.path.join(self.data_folder_out, name)
         part = f"{whole}.part"
         try:
             with open(part, "x", encoding="utf-8") as file:
-                file.write(dumps(message))
+                file.write(dumps(payload))
             os.replace(part, whole)
         except OSError as error:
             raise ChannelError(f"cannot write a message in {self.data_folder_out}: {error}") from error
