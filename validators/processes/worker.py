@@ -15,7 +15,7 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
-from celery import signals
+from celery import bootsteps, signals
 from celery.exceptions import SecurityWarning
 from celery.worker import state
 from setproctitle import setproctitle
@@ -51,6 +51,7 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
     # Celery warns of running as root because of pickle, which our serializer never accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.loader.import_default_modules()
+    app.steps["consumer"].add(OneAhead)
     app.worker_main(
         [
             "--quiet",
@@ -69,6 +70,15 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
             "--loglevel=WARNING",
         ]
     )
+
+
+class OneAhead(bootsteps.Step):  # type: ignore[misc]
+    """Take one start request at a time off the queue. Celery takes as many ahead as there are slots: a worker
+    whose slots are all nodes then holds requests, one after the other, that another worker has room for."""
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        consumer.initial_prefetch_count = 1
+        super().__init__(consumer, **options)
 
 
 def _on_shutting_down(**_: Any) -> None:
