@@ -51,7 +51,7 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
     # Celery warns of running as root because of pickle, which our serializer never accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.loader.import_default_modules()
-    app.steps["consumer"].add(OneAhead)
+    app.steps["consumer"].add(OnlyIntoFreeSlots)
     app.worker_main(
         [
             "--quiet",
@@ -72,13 +72,17 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
     )
 
 
-class OneAhead(bootsteps.Step):  # type: ignore[misc]
-    """Take one start request at a time off the queue. Celery takes as many ahead as there are slots: a worker
-    whose slots are all nodes then holds requests, one after the other, that another worker has room for."""
+class OnlyIntoFreeSlots(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Take no start request that this worker has no slot for. Celery takes as many ahead as it has slots: a
+    worker full of nodes then held, one after the other, requests that another worker had room for."""
 
-    def __init__(self, consumer: Any, **options: Any) -> None:
-        consumer.initial_prefetch_count = 1
-        super().__init__(consumer, **options)
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, consumer: Any) -> None:
+        """The queue is being read from now on: once for each connection to the broker."""
+        qos, slots = consumer.task_consumer.channel.qos, consumer.pool.num_processes
+        may_consume = qos.can_consume
+        qos.can_consume = lambda: sum(map(_runs, list(state.reserved_requests))) < slots and may_consume()
 
 
 def _on_shutting_down(**_: Any) -> None:
@@ -109,11 +113,12 @@ def _show_life_until_done(lock: SlotLock) -> None:
 
 
 def _task_runs() -> bool:
+    return any(map(_runs, list(state.active_requests)))
+
+
+def _runs(request: Any) -> bool:
     """Celery counts the task of a child that was killed as running for ten more seconds."""
-    return any(
-        request.worker_pid is None or process_lives(request.worker_pid)
-        for request in list(state.active_requests)
-    )
+    return request.worker_pid is None or process_lives(request.worker_pid)
 
 
 def _on_child_start(**_: Any) -> None:
