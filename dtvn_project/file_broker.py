@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from kombu.exceptions import ChannelError
@@ -31,6 +32,8 @@ class Channel(filesystem.Channel):
                 file.write(dumps(payload))
             os.replace(part, whole)
         except OSError as error:
+            with suppress(OSError):
+                os.unlink(part)
             raise ChannelError(f"cannot write a message in {self.data_folder_out}: {error}") from error
 
 
