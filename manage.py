@@ -3,10 +3,17 @@
 
 import io
 import os
+import signal
 import sys
+
+UNTIL_STOPPED = ("validator", "supervisor")
+"""Commands that a signal ends well, from the first moment on; later they hear signals themselves."""
 
 
 def main() -> None:
+    if sys.argv[1:2] and sys.argv[1] in UNTIL_STOPPED:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: os._exit(0))
     if sys.version_info < (3, 11):  # noqa: UP036 - a clear line for whoever runs it with an old Python
         sys.exit(f"DTVN needs Python 3.11 or newer, this is {sys.version.split()[0]}.")
     for stream in (sys.stdout, sys.stderr):

@@ -27,12 +27,12 @@ from benchmarks.hosts import MEMBERS, PORTS, Four, quiet_folder
 from tickets.machine import Issue
 from tickets.machine.commands import build
 from validators.consensus.effects import ALL, Now, ReplyTo, Send
-from validators.consensus.verified import Inbound, Peer
+from validators.consensus.verified import Peer
 from validators.gateway.client import GenesisKeys
 from validators.gateway.collector import Collector
 from validators.genesis import Genesis, cluster_id, decode
 from validators.link import public_key_of, read_seed
-from validators.node.inbox import Inbox
+from validators.node.inbox import FromInbox
 from validators.node.layout import ClusterFolder
 from validators.node.provision import create_demo_cluster
 from validators.wire import Door, FrameSigner
@@ -64,16 +64,13 @@ class Clock:
         return Now(monotonic=self.time, wall=self._wall + self.time)
 
 
-class Links:
+class Links(FromInbox):
     """ports.Transport of one member: what it says is delivered when its turn is over."""
 
     def __init__(self, peers: Sequence[Peer], index: int) -> None:
-        self.inbox = Inbox()
+        super().__init__()
         self.said: list[Delivery] = []
         self._peers, self._index = peers, index
-
-    def receive(self, limit: int) -> Sequence[Inbound]:
-        return self.inbox.drain(limit)
 
     def send(self, send: Send) -> None:
         for other in range(MEMBERS):

@@ -30,7 +30,7 @@ from validators.consensus import config as configuration
 from validators.consensus import messages as m
 from validators.consensus.effects import ALL, ReplyTo, Send
 from validators.consensus.membership import founding
-from validators.consensus.verified import Inbound, Peer
+from validators.consensus.verified import Peer
 from validators.gateway.client import GenesisKeys
 from validators.gateway.collector import Collector, Completed
 from validators.genesis import Genesis, cluster_id, decode
@@ -38,7 +38,7 @@ from validators.host import Host
 from validators.ledger import Location, open_ledger
 from validators.link import read_seed
 from validators.node.clock import SystemClock
-from validators.node.inbox import Inbox
+from validators.node.inbox import FromInbox
 from validators.node.journal import NodeJournal
 from validators.node.keyring import KeyRing
 from validators.node.layout import ClusterFolder
@@ -57,16 +57,13 @@ MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - nothing secret, and gone at the e
 GATEWAY = Peer("gateway", None, b"gateway")
 
 
-class _Links:
+class _Links(FromInbox):
     """ports.Transport of one member: queues in this process."""
 
     def __init__(self, four: Four, index: int) -> None:
         self._four = four
         self._index = index
-        self.inbox = Inbox()
-
-    def receive(self, limit: int) -> Sequence[Inbound]:
-        return self.inbox.drain(limit)
+        super().__init__()
 
     def send(self, send: Send) -> None:
         for other, links in enumerate(self._four.links):

@@ -254,3 +254,12 @@ class ExpectedAnswers(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         status = getattr(record, "status_code", 500)
         return status >= 500 and status not in {503, 504}
+
+
+class ClientsThatLeft(logging.Filter):
+    """Keep out of it, too, what asyncio says of Django's watch over a client that hung up right at the end of
+    its request: nobody asks that task any more how it ended."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return type(error).__name__ != "RequestAborted"

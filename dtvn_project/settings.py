@@ -145,7 +145,10 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"expected": {"()": "dtvn_project.environment.ExpectedAnswers"}},
+    "filters": {
+        "expected": {"()": "dtvn_project.environment.ExpectedAnswers"},
+        "left": {"()": "dtvn_project.environment.ClientsThatLeft"},
+    },
     "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "plain"},
@@ -154,6 +157,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": os.environ.get("DTVN_LOG_LEVEL", "INFO")},
     "loggers": {
         "django.request": {"filters": ["expected"]},
+        "asyncio": {"filters": ["left"]},
         # Who sends a foreign Host header gets his 400; the log is not his to fill.
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
         "httpx": {"level": "WARNING"},

@@ -282,6 +282,14 @@ class Node:
         self._spent += self.costs.frame * len(taken)
         return taken
 
+    def put_back(self, items: Sequence[Inbound]) -> None:
+        """See ports.Transport."""
+        self.inbox.extendleft(reversed(items))
+        self._spent -= self.costs.frame * len(items)
+
+    def charge(self, peer: Peer, checks: int) -> None:
+        """Frames wait here in the order in which they came."""
+
     def send(self, send: Send) -> None:
         """See ports.Transport."""
         if self._sends_left is not None:

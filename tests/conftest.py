@@ -1,12 +1,16 @@
-"""`pytest --scaled-out` keeps the state of networks under test on PostgreSQL and Redis."""
+"""`pytest --scaled-out` keeps the state of networks under test on PostgreSQL and Redis; `--begin-until`
+gives a run an end, on machines where it would be stopped in the middle."""
 
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
 from tests.integration import servers
+
+OUT_OF_TIME = "the time given to this run was over"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +19,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         default=False,
         help="networks of the integration tests live on the PostgreSQL and Redis of this machine",
+    )
+    parser.addoption(
+        "--begin-until",
+        type=float,
+        default=None,
+        metavar="UNIX-SECONDS",
+        help="tests that have not begun by then are skipped, and counted at the end",
     )
 
 
@@ -36,6 +47,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         items[:] = [item for item in items if item not in left]
         config.hook.pytest_deselected(items=left)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before fixtures: a network is not started for what is not to run."""
+    end = item.config.getoption("--begin-until")
+    if end is not None and time.time() > end:
+        pytest.skip(OUT_OF_TIME)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    late = [report.nodeid for report in skipped if OUT_OF_TIME in str(report.longrepr)]
+    if late:
+        terminalreporter.section("NOT EVERYTHING RAN", sep="!")
+        terminalreporter.line(f"{len(late)} tests were not begun: {OUT_OF_TIME}. The first was {late[0]}")
 
 
 def pytest_report_header() -> str:

@@ -7,7 +7,8 @@ builds a new host from the ledger or ends the process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from validators import canonical
@@ -28,9 +29,10 @@ from validators.consensus.verified import Header, Inbound, Peer, Verified
 from validators.crossing import Crossing
 from validators.handovers import HANDOVERS, HandOvers
 from validators.log_server import LogServer
+from validators.patience import Patience
 from validators.ports import Clock, Journal, Recovery, Signer, Transport, Watcher
 from validators.questions import Questions
-from validators.wire import Door, PeerError
+from validators.wire import CHECK, Door, PeerError
 
 __all__ = ["Core", "EpochOver", "Host", "Installed", "TurnLost"]
 
@@ -39,6 +41,10 @@ MATERIALISE_AFTER = 50_000_000
 
 INBOUND_MAX = 256
 """Frames of one turn: bounds the turn's time and its transaction."""
+
+CHECKS_MAX = 1_024
+"""Signatures checked in one turn, after which no further frame is looked at: a frame may hold hundreds. Those
+that are recognised count as well, but less."""
 
 
 class Core(Protocol):
@@ -107,6 +113,7 @@ class Host:
         self.handovers = HandOvers()
         self.executed = 0
         self._questions = Questions()
+        self._patience = Patience()
         self._timestamp = 0
         self._dirty_since: int | None = None
         self._materialised = 0
@@ -139,8 +146,7 @@ class Host:
         inbound = self.transport.receive(INBOUND_MAX)
         effects = Effects()
         try:
-            for item in inbound:
-                self._take(item, now, effects)
+            taken = self._take_all(inbound, now, effects)
             deadline = self.core.deadline()
             if deadline is not None and now.monotonic >= deadline:
                 effects.merge(self.core.tick(now))
@@ -151,7 +157,7 @@ class Host:
             raise TurnLost("a step raised") from error
         self._finish(effects, now)
         self._materialise(now, idle=not inbound)
-        return len(inbound)
+        return taken
 
     def wake_at(self) -> int | None:
         """Monotonic nanoseconds when a turn is wanted though nothing arrives, or None."""
@@ -190,20 +196,39 @@ class Host:
 
     # --- one step each ---------------------------------------------------------------------------
 
+    def _take_all(self, inbound: Sequence[Inbound], now: Now, effects: Effects) -> int:
+        """Look at these, and return at how many: what would make the turn too long waits for the next one,
+        and who sent what is dear is charged for it."""
+        door = self.door
+        before = door.work
+        enough = before + CHECKS_MAX * CHECK
+        for count, item in enumerate(inbound, 1):
+            self._take(item, now, effects)
+            after = door.work
+            if after - before >= 2 * CHECK:
+                self.transport.charge(item.peer, (after - before) // CHECK - 1)
+            if after >= enough:
+                self.transport.put_back(inbound[count:])
+                return count
+            before = after
+        return len(inbound)
+
     def _take(self, item: Inbound, now: Now, effects: Effects) -> None:
         try:
             header = self.door.peek(item)
             if self._serve(item, header, now, effects):
                 return
-            reason = self.core.wants(header) or self._unasked(header)
+            reason = self.core.wants(header) or self._spared(header, now)
             if reason is not None:
                 effects.notes.append(_refused(item, reason, type(header.message).__name__))
                 return
             header, left_out = self.door.sift(header, self.core.wants_within)
-            for reason in left_out:
-                effects.notes.append(_refused(item, reason, f"in {type(header.message).__name__}"))
-            if left_out and isinstance(header.message, m.SupplyFrames) and not header.message.frames:
-                return
+            if left_out:
+                self._patience.wear(item.peer.name, len(left_out), now.monotonic)
+                for reason, times in Counter(left_out).items():
+                    effects.notes.append(_refused(item, reason, f"in {type(header.message).__name__}", times))
+                if isinstance(header.message, m.SupplyFrames) and not header.message.frames:
+                    return
             verified = self.door.verify(header)
         except PeerError as error:
             effects.notes.append(_refused(item, error.reason, str(error)))
@@ -211,11 +236,15 @@ class Host:
         effects.merge(self.core.receive(verified, now))
         self.core.invariants()
 
-    def _unasked(self, header: Header) -> Reason | None:
-        """Whether a batch comes that nobody waits for: so much of it is read before a request is checked."""
-        if not isinstance(header.message, m.SupplyBatch):
-            return None
-        return None if self.core.awaits(self.door.digest_of(header.message.body)) else Reason.NOT_ASKED
+    def _spared(self, header: Header, now: Now) -> Reason | None:
+        """Why a message is not looked into: a batch that nobody waits for, as its digest tells, or statements
+        by way of one that sent too many unwanted ones of late."""
+        message = header.message
+        if isinstance(message, m.SupplyBatch):
+            return None if self.core.awaits(self.door.digest_of(message.body)) else Reason.NOT_ASKED
+        if isinstance(message, m.SupplyFrames):
+            return None if self._patience.lasts(header.peer.name, now.monotonic) else Reason.BUSY
+        return None
 
     def _serve(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
         """Requests for what is durable already are answered by the host, not by the core."""
@@ -342,13 +371,14 @@ _SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.He
 """What `_serve` looks at."""
 
 
-def _refused(item: Inbound, reason: Reason, text: str) -> Note:
+def _refused(item: Inbound, reason: Reason, text: str, times: int = 1) -> Note:
     return Note(
         kind="refused",
         fields={
             "peer": item.peer.name,
             "reason": reason.value,
             "text": text,
+            **({"times": times} if times > 1 else {}),
             "frame": canonical.digest(item.frame[:1024]).hex()[:16],
         },
     )

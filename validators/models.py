@@ -167,6 +167,10 @@ class ManagedCluster(models.Model):
     wish = models.CharField(max_length=8, choices=ClusterWish.choices, blank=True, default=ClusterWish.NONE)
     members = models.JSONField(default=list, help_text="Names of the members that a start wants.")
     generation = models.PositiveIntegerField(default=0, help_text="Raised by each wish.")
+    told = models.JSONField(
+        default=dict,
+        help_text="Generation of each node as the wish left it: one that is another was wished since.",
+    )
 
     handled = models.PositiveIntegerField(default=0, help_text="The generation that was taken up.")
     status = models.CharField(max_length=16, choices=ClusterStatus.choices, default=ClusterStatus.IDLE)

@@ -90,6 +90,12 @@ class Transport(Protocol):
     def receive(self, limit: int) -> Sequence[Inbound]:
         """At most `limit` waiting frames, without blocking."""
 
+    def put_back(self, items: Sequence[Inbound]) -> None:
+        """The last ones of what was received, not looked at yet: they wait as if they had not been given."""
+
+    def charge(self, peer: Peer, checks: int) -> None:
+        """A frame of this peer cost so many signature checks beyond its one: others may go first now."""
+
     def send(self, send: Send) -> None:
         """Queue for one member, all others, or a named peer; drops when its bounded queue is full."""
 

@@ -3,33 +3,34 @@
 
     dtvn_verify.py certificate CERT --genesis CHAIN [--against OTHER]
     dtvn_verify.py evidence FILE --genesis CHAIN
-
 CHAIN: from somebody you trust, the epoch chain or the genesis.bin that its parties sealed. Exit code 0: it holds; 1: it does not, or contradicts OTHER.
 """
 
 # fmt: off
 # ruff: noqa: E401, E501, DTZ001, I001, T201
-import base64, hashlib, io, json, re, sys
-from datetime import datetime, timedelta
-from pathlib import Path
-
-from nacl.bindings import crypto_sign_open
-from nacl.exceptions import BadSignatureError
+import base64, datetime, hashlib, io, pathlib, re, sys
+import nacl.bindings, nacl.exceptions
 
 STATES = ("", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "DISPUTED")  # 5: upheld for good
-COMMIT, CHECKPOINT, VIEW_CHANGE, RECEIPT = 18, 19, 21, 24
-# Evidence of two statements: their kind, and what is equal in both (besides epoch and sender) while the rest differs.
-DOUBLES = {"double_proposal": (16, "view sequence"), "prepare": (17, "view sequence"), "commit": (COMMIT, "view sequence"),
-           "view_change": (VIEW_CHANGE, "view"), "new_view": (22, "view"), "checkpoint": (CHECKPOINT, "sequence"),
-           "receipt": (RECEIPT, "sequence")}
+PROPOSAL, COMMIT, CHECKPOINT, VIEW_CHANGE, RECEIPT = 16, 18, 19, 21, 24
+SAID = {PROPOSAL: "iiiih", 17: "iiiih", COMMIT: "iiiih", CHECKPOINT: "iiihhi", VIEW_CHANGE: "iiiVP", 22: "iiiNB", RECEIPT: "iiih"}
+# Evidence of two statements: their kind (of the first one). Besides epoch and sender view or sequence are equal, and the rest differs.
+CRIMES = {"double_proposal": 16, "prepare": 17, "commit": 18, "hidden_commit": 18, "checkpoint": 19, "view_change": 21, "new_view": 22, "receipt": 24}
+# One letter for each type: int, text, word, bytes, hash, path, flag, list; lists of Bytes, Votes, Proofs (r: one), Names (n: one).
+FITS = {"i": lambda v: type(v) is int and v <= 1 << 62, "s": lambda v: type(v) is str, "w": lambda v: type(v) is str and len(v) <= 256,
+        "b": lambda v: type(v) is bytes, "h": lambda v: type(v) is bytes and len(v) == 32, "f": lambda v: type(v) is bool,
+        "p": lambda v: type(v) is bytes and len(v) <= 2048 and len(v) % 32 == 0, "l": lambda v: type(v) is list,
+        "B": lambda v: like(v, "b" * min(len(v), 1 << 15)), "V": lambda v: like(v, "b" * min(len(v), 31)), "r": lambda v: like(v, "bV"),
+        "P": lambda v: like(v, "r" * min(len(v), 1 << 15)), "N": lambda v: like(v, "n" * min(len(v), 31)), "n": lambda v: like(v, "ih")}
+# The one form of a file in JSON: nothing in it that JSON's readers disagree about. A space: any white space; K: what it holds.
+FORM = (r'(?:I|\{ (?:"success" : true , "data" : I|"data" : I , "success" : true) \}) '.replace("I", r"\{ (?:F , B|B , F) \}")
+        .replace("F", '"format" : "dtvn-K/1"').replace("B", '"K" : "[A-Za-z0-9+/]+={0,2}"').replace(" ", r"[ \t\r\n]*"))
 
 def need(condition, why):
     if not condition:
         raise ValueError(why)
-
 def shown(text):
     return re.sub("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]", "?", text[:128])
-
 def digest(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
@@ -38,24 +39,24 @@ def unpack(data):
     stream = io.BytesIO(data)
     def take(size):
         taken = stream.read(size)
-        need(len(taken) == size, "it ends too early")
+        need(len(taken) == size, "these bytes end too early")
         return taken
     def number(width):
         return int.from_bytes(take(width), "big")
     def value(depth):
         head = number(1)
-        if head < 0x80 or head in (0xC2, 0xC3):
-            return head if head < 0x80 else head == 0xC3
-        if 0xCC <= head <= 0xCF:
-            return number(1 << head - 0xCC)
+        if head in (0xC2, 0xC3):
+            return head == 0xC3
+        if head < 0x80 or 0xCC <= head <= 0xCF:
+            return head if head < 0x80 else number(1 << head - 0xCC)
         if 0xC4 <= head <= 0xC6:
             return take(number(1 << head - 0xC4))
         if 0xA0 <= head < 0xC0 or 0xD9 <= head <= 0xDB:
             return take(head & 31 if head < 0xC0 else number(1 << head - 0xD9)).decode()
-        need((0x90 <= head < 0xA0 or head in (0xDC, 0xDD)) and depth < 16, "it holds what no message holds")
+        need((0x90 <= head < 0xA0 or head in (0xDC, 0xDD)) and depth < 16, "these bytes hold what no message holds")
         return [value(depth + 1) for _ in range(head & 15 if head < 0xA0 else number(2 << head - 0xDC))]
     found = value(0)
-    need(pack(found) == data, "it is not in canonical form")
+    need(pack(found) == data, "these bytes are not in canonical form")
     return found
 
 def pack(value):
@@ -71,25 +72,25 @@ def pack(value):
     width = next(width for width in (1, 2, 4, 8) if width >= least and size < 1 << 8 * width)
     return bytes([head + width.bit_length() - 1]) + size.to_bytes(width, "big") + body
 
+def like(value, shape):
+    return type(value) is list and len(value) == len(shape) and all(FITS[kind](each) for kind, each in zip(shape, value, strict=True))
 def fields(value, shape, what):
-    """The fields of `what`, their types checked, one letter each: int, str, bytes, hash, list, flag."""
-    kinds = {"i": int, "s": str, "b": bytes, "h": bytes, "l": list, "f": bool}
-    need(isinstance(value, list) and len(value) == len(shape), f"{what} has not the form of one")
-    for field, kind in zip(value, shape, strict=True):
-        need(type(field) is kinds[kind] and (kind != "h" or len(field) == 32), f"{what} has a bad field")
+    """The fields of `what`, their types checked."""
+    need(like(value, shape), f"{what} has not the form of one")
     return value
 
 def read(path, kind):
     """The bytes inside a file: bare, in JSON, or in an answer of the REST API."""
-    data = Path(path).read_bytes()
-    if not data.startswith(b"{"):
-        return data
-    found = json.loads(data.decode(), parse_constant=int)  # UTF-8 only; int("NaN") is an error
-    inner = found["data"] if set(found) == {"success", "data"} and found["success"] is True else found
-    need(set(inner) == {"format", kind} and inner["format"] == f"dtvn-{kind}/1", f"{path} is no {kind}")
-    decoded = base64.b64decode(inner[kind], validate=True)
-    need(base64.b64encode(decoded).decode() == inner[kind], f"{path}: not the one spelling of its base64")
-    return decoded
+    found = data = pathlib.Path(path).read_bytes()
+    need(b"\x90" <= data[:1] < b"\xa0" or data[:1] == b"{", f"this file is no {kind}: it begins neither with {{ nor as its bytes do")
+    if data[:1] == b"{":
+        form = f'{{"format": "dtvn-{kind}/1", "{kind}": "<base64>"}}'
+        need(re.fullmatch(FORM.replace("K", kind).encode(), data), f'this file is no {kind}: not {form}, alone or the "data" of a good answer')
+        text = data[data.index(b'"%b"' % kind.encode()) :].split(b'"')[3]
+        found = base64.b64decode(text[: len(text) & ~3])
+        need(base64.b64encode(found) == text, f"the {kind} in this file is not the one spelling of its base64")
+    need(len(found) <= {"certificate": 1 << 18, "chain": 1 << 24, "evidence": 1 << 23}[kind], f"this file is no {kind}: {len(found)} bytes are too many")
+    return found
 
 def climb(index, size, found, path):
     """RFC 9162, 2.1.3.2: the root over `size` leaves to which `path` leads from the leaf at `index`."""
@@ -101,7 +102,7 @@ def climb(index, size, found, path):
         while left and index and not index & 1:
             index, last = index >> 1, last >> 1
         index, last = index >> 1, last >> 1
-    need(index == last == 0 and len(path) % 32 == 0, wrong)
+    need(index == last == 0, wrong)
     return found
 
 class Chain:
@@ -124,7 +125,7 @@ class Chain:
         """The genesis in the file that parties sealed; who takes it from somebody he trusts needs no seals."""
         name, created, _, parameters, version = fields(terms, "siili", "the terms")
         parties = [fields(fields(record, "ll", "a record")[0], "hll", "a party") for record in records]
-        principals = sorted((row for _, _, rows in parties for row in rows), key=lambda row: row[0])
+        principals = sorted((fields(row, "shl", "a principal") for _, _, rows in parties for row in rows), key=lambda row: row[0])
         return pack([name, created, [member for _, member, _ in parties], principals, parameters, False, version])
     @staticmethod
     def named(rows):
@@ -141,29 +142,27 @@ class Chain:
     def check(self, member, kind, body, signature):
         data = b"dtvn/v1/signed\0" + self.cluster + bytes([kind]) + body
         try:
-            need(len(signature) == 64 and crypto_sign_open(signature + data, member[1]) == data, "")
-        except (BadSignatureError, ValueError):
+            need(len(signature) == 64 and nacl.bindings.crypto_sign_open(signature + data, member[1]) == data, "")
+        except (nacl.exceptions.BadSignatureError, ValueError):
             raise ValueError(f"the signature of {shown(member[0])} does not fit what it should say") from None
 
 class Proved:
     """What a certificate proves."""
     def __init__(self, data, chain):
-        version, tag, leaf, sides, path, self.epoch, self.sequence, batch, previous, proof = fields(
-            unpack(data), "ibbibiihhl", "the certificate")
+        version, tag, leaf, sides, path, self.epoch, self.sequence, batch, previous, proof = fields(unpack(data), "ibbipiihhl", "the certificate")
         need(version == 1 and tag == chain.cluster[:8], "the certificate is of another cluster than this chain")
-        self.index, operation, self.code, self.time, self.state = fields(unpack(leaf), "ilsib", "the leaf")
+        self.index, operation, self.code, self.time, self.state = fields(unpack(leaf), "ilwib", "the leaf")
         self.kind, self.event, self.ticket, *_ = fields(operation, "sssssibb", "the operation")
         root = digest(b"\0", leaf)
-        need(len(path) % 32 == 0 and sides >> len(path) // 32 == 0, "its path is none")
+        need(sides >> len(path) // 32 == 0, "its path names more sides than it has hashes")
         for bit, at in enumerate(range(0, len(path), 32)):
-            pair = (path[at : at + 32], root)
-            root = digest(b"\1", *(pair if sides >> bit & 1 else pair[::-1]))
+            root = digest(b"\1", *((path[at : at + 32], root) if sides >> bit & 1 else (root, path[at : at + 32])))
         self.entry = digest(b"dtvn/v1/entry\0", pack([self.epoch, self.sequence, batch, root, self.time, previous]))
         self.members, self.checkpoint = chain.members(self.epoch, self.sequence), None
         if proof[:1] == ["receipts"]:
             kind, body, signatures = RECEIPT, [self.epoch, 0, self.sequence, self.entry], fields(proof, "sl", "it")[1]
         else:
-            word, epoch, size, state_root, then, path, signatures = fields(proof, "siihibl", "the proof")
+            word, epoch, size, state_root, then, path, signatures = fields(proof, "siihipl", "the proof")
             need(word == "checkpoint" and epoch >= self.epoch, "its proof is none")
             self.members, self.checkpoint = chain.members(epoch, size), (epoch, size)
             kind, body = CHECKPOINT, [epoch, 0, size, state_root, climb(self.sequence - 1, size, self.entry, path), then]
@@ -175,18 +174,18 @@ class Proved:
             chain.check(self.members[sender], kind, pack([body[0], sender, *body[2:]]), signature)
         self.signers = [self.members[sender] for sender in senders]
         found = fields(unpack(self.state), "ssisiiisssbsssl", "the state") if self.state[:1] == b"\x9f" else []
+        need(not found or (0 < found[2] < 6 and like(found[14], "i" * len(found[14]))), "the state has not the form of one")
         self.ticket_state = found if found[:2] == [self.event, self.ticket] else None
     def sentences(self):
         liars, (gate, device) = (len(self.members) - 1) // 3, (self.ticket_state or [""] * 13)[11:13]
         moment = (f"{self.time} microseconds after 1970" if self.time >= 253402300800000000 else
-                  f"{datetime(1970, 1, 1) + timedelta(microseconds=self.time):%Y-%m-%d %H:%M:%S.%f} UTC")
+                  f"{datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=self.time):%Y-%m-%d %H:%M:%S.%f} UTC")
         yield (f"ticket {shown(self.ticket)} of event {shown(self.event)}: {shown(self.kind)} -> {shown(self.code)} "
                f"at sequence {self.sequence}, index {self.index}, epoch {self.epoch}, log time {moment}")
-        tolerance = f"of whom {liars} may lie" if liars else "crash-only, no liar tolerated"
-        names = ", ".join(shown(name) for name, _ in self.signers)
+        tolerance, names = f"of whom {liars} may lie" if liars else "crash-only, no liar tolerated", ", ".join(shown(name) for name, _ in self.signers)
         yield f"signed by {names}: {len(self.signers)} of {len(self.members)} members, {tolerance}"
-        yield ("proved by the log under their checkpoint at sequence {1}, epoch {0}".format(*self.checkpoint)
-               if self.checkpoint else "proved by their receipts for this sequence")
+        log = "the log under their checkpoint at sequence {1}, epoch {0}"
+        yield f"proved by {log.format(*self.checkpoint) if self.checkpoint else 'their receipts for this sequence'}"
         if self.ticket_state:
             place = (gate and f", gate {shown(gate)}") + (device and f", device {shown(device)}")
             yield f"right after it the ticket was {STATES[self.ticket_state[2]]}{place}"
@@ -195,38 +194,40 @@ class Proved:
 def contradiction(one, other):
     """Why both cannot be true, and who signed both; nothing when they can."""
     first, second = sorted((one, other), key=lambda proved: proved.sequence)
-    same, why = (first.event, first.ticket) == (second.event, second.ticket), ""
-    final = same and first.ticket_state and first.ticket_state[2] in (3, 5)
+    why, final = "", (first.event, first.ticket) == (second.event, second.ticket) and first.ticket_state and first.ticket_state[2] in (3, 5)
     if first.sequence == second.sequence and first.entry != second.entry:
         why = f"two entries at sequence {first.sequence}"
     elif first.sequence != second.sequence and final and second.state and first.state != second.state:
-        why = (f"ticket {shown(first.ticket)} of event {shown(first.event)} was final at sequence {first.sequence} "
-               f"and another one at sequence {second.sequence}")
+        why = f"ticket {shown(first.ticket)} of event {shown(first.event)} was final at sequence {first.sequence} and another one at sequence {second.sequence}"
     if why:
         names = [shown(name) for name, key in one.signers if key in [known for _, known in other.signers]]
         weak = (min(len(one.members), len(other.members)) - 1) // 3 + 1
         yield f"contradiction: {why}\nconvicted, having signed both: {', '.join(names) or 'nobody'} (f + 1 = {weak})"
 
+def statement(frame, kind, chain=None):
+    """The fields of what a member said, its signature checked if `chain` is given."""
+    found, body, signature, _ = fields(unpack(frame), "ibbb", "a statement")
+    need(found == kind, "a statement is of a kind that cannot stand there")
+    said = fields(unpack(body), SAID[kind], "a statement")
+    if chain:
+        chain.check(chain.members(said[0], None)[said[1]], kind, body, signature)
+    return said
+
 def evidence(data, chain):
     """Whom two signed statements convict, and of what."""
-    version, tag, code, frames = fields(unpack(data), "ibsl", "the evidence")
+    version, tag, code, frames = fields(unpack(data), "ibsB", "the evidence")
     need(version == 1 and tag == chain.cluster[:8], "the evidence is of another cluster than this chain")
-    said = [fields(unpack(frame), "ibbb", "a statement") for frame in frames]
-    one, other = (unpack(statement[1]) for statement in said)
-    member = chain.members(one[0], None)[one[1]]
-    for kind, body, signature, _ in said:
-        chain.check(member, kind, body, signature)
-    if code == "hidden_commit":
-        wanted, claims = [COMMIT, VIEW_CHANGE], [unpack(unpack(frame)[1])[2] for frame in other[3]]
-        held = [unpack(unpack(proof[0])[1]) for proof in other[4]]
-        kept = any(claim >= one[3] for claim in claims) or any(p[3] == one[3] and p[2] >= one[2] for p in held)
-        crime, where = one[:2] == other[:2] and one[2] < other[2] and not kept, f"sequence {one[3]}, view {other[2]}"
-    else:
-        wanted, names = [DOUBLES[code][0]] * 2, DOUBLES[code][1].split()
-        crime = one[: 2 + len(names)] == other[: 2 + len(names)] and one != other
-        where = ", ".join(f"{name} {number}" for name, number in zip(names, one[2:], strict=False))
-    need(crime and [statement[0] for statement in said] == wanted, "the two statements do not contradict each other")
-    yield f"{shown(member[0])} is convicted: {code}, epoch {one[0]}, {where}"
+    need(code in CRIMES and len(frames) == 2, f"{shown(code)} with {len(frames)} frames is no evidence that this verifier knows")
+    hidden, kind = code == "hidden_commit", CRIMES[code]
+    one, other = statement(frames[0], kind, chain), statement(frames[1], VIEW_CHANGE if hidden else kind, chain)
+    names = [] if hidden else ["sequence"] if kind in (CHECKPOINT, RECEIPT) else ["view", "sequence"][: 1 + (kind < CHECKPOINT)]
+    crime, where = one != other, ", ".join(f"{name} {number}" for name, number in zip(names, one[2:], strict=False))
+    if hidden:
+        held, stable = [statement(proof, PROPOSAL) for proof, _ in other[4]], [statement(frame, CHECKPOINT) for frame in other[3]]
+        kept = any(each[2] >= one[3] for each in stable) or any(each[3] == one[3] and each[2] >= one[2] for each in held)
+        crime, where = one[2] < other[2] and not kept, f"sequence {one[3]}, view {other[2]}"
+    need(crime and one[: 2 + len(names)] == other[: 2 + len(names)], "the two statements do not contradict each other")
+    yield f"{shown(chain.members(one[0], None)[one[1]][0])} is convicted: {code}, epoch {one[0]}, {where}"
 
 def main(kind, path, *options):
     try:
@@ -238,11 +239,10 @@ def main(kind, path, *options):
             return 0
         proved = [Proved(read(file, kind), chain) for file in (path, given.get("--against")) if file]
         against = list(contradiction(*proved)) if len(proved) > 1 else []
-        told = [line for each in proved for line in each.sentences()] + (against or ["both can be true"] * (len(proved) - 1))
-        print(*told, sep="\n")
+        print(*(line for each in proved for line in each.sentences()), *(against or ["both can be true"] * (len(proved) - 1)), sep="\n")
         return 1 if against else 0
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-        print(f"not proved: {error}")
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        print("not proved:", error if isinstance(error, (OSError, ValueError)) else "a part of it has not the form that it should have")
         return 1
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@
   const YEAR_10000 = 253402300800000000n;
   // Order of the group: a second spelling of a signature has an S that is not below it.
   const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
+  const COUNT_MAX = 2n ** 62n;
+  const BYTES_MAX = { certificate: 2 ** 18, chain: 2 ** 24 };
   const utf8 = new TextEncoder();
 
   class Refused extends Error {}
@@ -23,7 +25,9 @@
 
   // --- bytes -------------------------------------------------------------------------------------
 
-  function join(...parts) {
+  const join = (...parts) => joined(parts);
+
+  function joined(parts) {
     const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
     let at = 0;
     for (const part of parts) {
@@ -46,10 +50,11 @@
 
   /* The one MessagePack value in `data`: arrays, bytes, texts, whole numbers, true and false. */
   function unpack(data) {
+    need(data instanceof Uint8Array, "bytes are missing where they should be");
     let at = 0;
     const take = (size) => {
       at += size;
-      need(at <= data.length, "it ends too early");
+      need(at <= data.length, "these bytes end too early");
       return data.slice(at - size, at);
     };
     const number = (width) => {
@@ -64,18 +69,26 @@
       if (head >= 0xc4 && head <= 0xc6) return take(number(1 << (head - 0xc4)));
       if ((head >= 0xa0 && head < 0xc0) || (head >= 0xd9 && head <= 0xdb)) {
         const size = head < 0xc0 ? head & 31 : number(1 << (head - 0xd9));
-        return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(take(size));
+        return text(take(size));
       }
-      need((head >= 0x90 && head < 0xa0) || head === 0xdc || head === 0xdd, "it holds what no message holds");
-      need(depth < 16, "it is nested too deep");
+      need((head >= 0x90 && head < 0xa0) || head === 0xdc || head === 0xdd, "these bytes hold what no message holds");
+      need(depth < 16, "these bytes are nested too deep");
       const size = head < 0xa0 ? head & 15 : number(2 << (head - 0xdc));
       const items = [];
       while (items.length < size) items.push(value(depth + 1));
       return items;
     };
     const found = value(0);
-    need(same(pack(found), data), "it is not in canonical form");
+    need(same(pack(found), data), "these bytes are not in canonical form");
     return found;
+  }
+
+  function text(bytes) {
+    try {
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    } catch {
+      throw new Refused("these bytes hold a text that is no UTF-8");
+    }
   }
 
   /* Canonical MessagePack: every number and length in its shortest form. */
@@ -87,7 +100,7 @@
       return join(sized(BigInt(body.length), 0xa0, 32n, 0xd9, 1), body);
     }
     if (Array.isArray(value)) {
-      return join(sized(BigInt(value.length), 0x90, 16n, 0xdb, 2), ...value.map(pack));
+      return joined([sized(BigInt(value.length), 0x90, 16n, 0xdb, 2), ...value.map(pack)]);
     }
     return join(sized(BigInt(value.length), 0, 0n, 0xc4, 1), value);
   }
@@ -100,13 +113,15 @@
     return new Uint8Array(bytes);
   }
 
-  /* The fields of `what`, types checked, one letter each: int, str, bytes, hash, list, flag. */
+  /* The fields of `what`, types checked, one letter each: int, str, word, bytes, hash, path, list, flag. */
   function fields(value, shape, what) {
     const fits = {
-      i: isNumber,
+      i: (field) => isNumber(field) && field <= COUNT_MAX,
       s: (field) => typeof field === "string",
+      w: (field) => typeof field === "string" && Array.from(field).length <= 256,
       b: (field) => field instanceof Uint8Array,
       h: (field) => field instanceof Uint8Array && field.length === 32,
+      p: (field) => field instanceof Uint8Array && field.length <= 2048 && field.length % 32 === 0,
       l: Array.isArray,
       f: (field) => typeof field === "boolean",
     };
@@ -115,27 +130,36 @@
     return value;
   }
 
+  /* The one form of a file in JSON, names in either order; its base64 is the only group that takes part. What
+     readers of JSON disagree about (names said twice, escapes, numbers, depth) is no part of it. */
+  function formOf(kind) {
+    const space = "[ \\t\\r\\n]*";
+    const pair = (name, value) => `"${name}"${space}:${space}${value}`;
+    const both = (one, other) =>
+      `\\{${space}(?:${one}${space},${space}${other}|${other}${space},${space}${one})${space}\\}`;
+    const inner = both(pair("format", `"dtvn-${kind}/1"`), pair(kind, '"([A-Za-z0-9+/]+={0,2})"'));
+    const answer = both(pair("success", "true"), pair("data", inner));
+    return new RegExp(`^(?:${inner}|${answer})${space}$`);
+  }
+
   /* The bytes inside a file (Uint8Array): bare, in JSON, or in an answer of the REST API. */
   function unwrap(kind, file) {
-    if (file[0] !== 0x7b) return file;
-    let found;
-    try {
-      found = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(file));
-    } catch {
-      throw new Refused("this file is no JSON");
+    let data = file;
+    if (file[0] === 0x7b) {
+      // Bytes that are no UTF-8 become a letter that the form has nowhere.
+      const groups = formOf(kind).exec(new TextDecoder("utf-8").decode(file));
+      const form = `{"format": "dtvn-${kind}/1", "${kind}": "<base64>"}`;
+      need(groups, `this file is no ${kind}: not ${form}, alone or the "data" of a good answer`);
+      const coded = groups.slice(1).find((group) => group !== undefined);
+      const letters = root.atob(coded.slice(0, coded.length - (coded.length % 4)));
+      need(root.btoa(letters) === coded, `the ${kind} in this file is not the one spelling of its base64`);
+      data = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+    } else {
+      const begins = file[0] >= 0x90 && file[0] < 0xa0;
+      need(begins, `this file is no ${kind}: it begins neither with { nor as its bytes do`);
     }
-    const answered = Object.keys(found).sort().join() === "data,success" && found.success === true;
-    const inner = answered ? found.data : found;
-    const known = inner !== null && typeof inner === "object" && Object.keys(inner).sort().join();
-    need(known === [kind, "format"].sort().join() && inner.format === `dtvn-${kind}/1`, `this file is no ${kind}`);
-    let text;
-    try {
-      text = root.atob(inner[kind]);
-    } catch {
-      throw new Refused(`the ${kind} in this file is no base64`);
-    }
-    need(root.btoa(text) === inner[kind], `the ${kind} in this file is not the one spelling of its base64`);
-    return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+    need(data.length <= BYTES_MAX[kind], `this file is no ${kind}: ${data.length} bytes are too many`);
+    return data;
   }
 
   // --- trees and signatures ----------------------------------------------------------------------
@@ -214,7 +238,7 @@
     const [name, created, , parameters, version] = fields(terms, "siili", "the terms");
     need(Array.isArray(records), "the genesis has a bad field");
     const parties = records.map((record) => fields(fields(record, "ll", "a record")[0], "hll", "a party"));
-    const principals = parties.flatMap((party) => party[2]);
+    const principals = parties.flatMap((party) => party[2]).map((row) => fields(row, "shl", "a principal"));
     principals.sort((one, other) => (one[0] < other[0] ? -1 : 1));
     return pack([name, created, parties.map((party) => party[1]), principals, parameters, false, version]);
   }
@@ -260,12 +284,12 @@
   async function prove(data, chain) {
     const [version, cluster, leaf, sides, path, epoch, sequence, batch, previous, proof] = fields(
       unpack(data),
-      "ibbibiihhl",
+      "ibbipiihhl",
       "the certificate",
     );
     need(version === 1, `a certificate of version ${version}; this verifier knows 1`);
     need(same(cluster, chain.cluster.slice(0, 8)), "the certificate is of another cluster than this chain");
-    const [index, operation, code, time, state] = fields(unpack(leaf), "ilsib", "the leaf");
+    const [index, operation, code, time, state] = fields(unpack(leaf), "ilwib", "the leaf");
     const [kind, event, ticket] = fields(operation, "sssssibb", "the operation");
     const siblings = hashes(path);
     need(BigInt(sides) >> BigInt(siblings.length) === 0n, "its path names more sides than it has hashes");
@@ -283,7 +307,7 @@
     if (proof[0] === "receipts") {
       signatures = fields(proof, "sl", "the proof")[1];
     } else {
-      const [word, inEpoch, size, stateRoot, then, logPath, signed] = fields(proof, "siihibl", "the proof");
+      const [word, inEpoch, size, stateRoot, then, logPath, signed] = fields(proof, "siihipl", "the proof");
       need(word === "checkpoint" && inEpoch >= epoch, "its proof is none");
       members = membersIn(chain, inEpoch, size);
       checkpoint = { epoch: inEpoch, sequence: size };
@@ -322,6 +346,9 @@
   function ticketState(state, event, ticket) {
     if (state[0] !== 0x9f) return null;
     const found = fields(unpack(state), "ssisiiisssbsssl", "the state");
+    const clock = found[14];
+    fields(clock, "i".repeat(clock.length), "the state");
+    need(found[2] >= 1 && found[2] <= 5, "the state has not the form of one");
     return found[0] === event && found[1] === ticket ? found : null;
   }
 

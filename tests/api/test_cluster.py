@@ -357,6 +357,37 @@ def test_x7_the_log_lists_what_was_applied_in_order(api: Api) -> None:
     assert everything.headers["X-Total-Count"] == "4"
 
 
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("state=ISSUED", ["ISSUE", "ISSUE"]),
+        ("state=VALIDATED", ["VALIDATE"]),
+        ("state=VALIDATED&outcome=all", ["VALIDATE", "VALIDATE"]),
+        ("state=CONSUMED&kind=all", ["ADMIT"]),
+        ("state=DISPUTED", ["DISPUTE", "RESOLVE"]),
+        ("state=PENDING&kind=all&outcome=all", []),
+    ],
+)
+def test_the_log_shows_what_is_about_one_state(api: Api, query: str, shown: list[str]) -> None:
+    batch = [
+        {"op": "issue", "ticket_id": "A"},
+        {"op": "validate", "ticket_id": "A"},
+        {"op": "validate", "ticket_id": "A"},
+        {"op": "dispute", "ticket_id": "A"},
+        {"op": "issue", "ticket_id": "B"},
+        {"op": "admit", "ticket_id": "B"},
+    ]
+    api.post("tickets/batch", {"operations": batch})
+    api.post("tickets/resolve", {"ticket_id": "A", "verdict": "clear"})
+    seen, path = [], f"/api/v1/consensus/logs?{query}&limit=1"
+    while path:
+        response = api.get(path)
+        assert response.headers["X-Total-Count"] == str(len(shown))
+        seen += [record["operation"] for record in read(response)["data"]]
+        path = response.headers.get("Link", "").partition("<")[2].partition(">")[0]
+    assert seen == shown
+
+
 def test_the_log_pages_by_sequence_and_index(api: Api) -> None:
     batch = [{"op": kind, "ticket_id": t} for t in "ABC" for kind in ("issue", "validate", "consume")]
     api.post("tickets/batch", {"operations": batch})
@@ -370,7 +401,9 @@ def test_the_log_pages_by_sequence_and_index(api: Api) -> None:
     assert read(api.get(f"consensus/logs?after={last}"))["data"] == []
 
 
-@pytest.mark.parametrize("query", ["limit=0", "after=x", "after=1.", "after=-1", "outcome=ok", "kind="])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "after=x", "after=1.", "after=-1", "outcome=ok", "kind=", "state=validated"]
+)
 def test_bad_log_queries_are_400(api: Api, query: str) -> None:
     response = api.get(f"consensus/logs?{query}")
     assert (response.status_code, query.split("=")[0] in read(response)["error"]) == (400, True)

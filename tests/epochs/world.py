@@ -33,8 +33,7 @@ from validators.wire import Door, FrameSigner, decode_envelope
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
-START = 1_700_000_000_000_000
-"""Wall clock at the beginning, Unix microseconds."""
+START = 1_700_000_000_000_000  # wall clock at the beginning, Unix microseconds
 CLIENT = b"client00"
 
 
@@ -61,8 +60,7 @@ class Box:
     def __init__(self, world: World, name: str, key: str) -> None:
         self.world = world
         self.name = name
-        self.key = key
-        """Name of its key pair; another one after a rotation."""
+        self.key = key  # name of its key pair; another one after a rotation
         self.next_key = ""
         self.disk = VirtualDisk(world.dice.fork(f"disk {name}"))
         self.host: Host | None = None
@@ -167,6 +165,12 @@ class Box:
 
     def receive(self, limit: int) -> Sequence[Inbound]:
         return [self.inbox.popleft() for _ in range(min(limit, len(self.inbox)))]
+
+    def put_back(self, items: Sequence[Inbound]) -> None:
+        self.inbox.extendleft(reversed(items))
+
+    def charge(self, peer: Peer, checks: int) -> None:
+        """Frames wait here in the order in which they came."""
 
     def send(self, send: Send) -> None:
         members = self.membership.members

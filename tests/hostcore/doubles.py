@@ -90,10 +90,17 @@ class TapeTransport:
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
         self.waiting: list[Inbound] = []
+        self.charged: list[tuple[str, int]] = []
 
     def receive(self, limit: int) -> Sequence[Inbound]:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         return taken
+
+    def put_back(self, items: Sequence[Inbound]) -> None:
+        self.waiting = [*items, *self.waiting]
+
+    def charge(self, peer: Peer, checks: int) -> None:
+        self.charged.append((peer.name, checks))
 
     def send(self, send: Send) -> None:
         self.tape("send", send)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.consensus.helpers import Cluster
@@ -11,6 +13,7 @@ from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
 from validators.consensus.verified import Header
+from validators.patience import BURST, PER_SECOND
 from validators.wire import PeerError, link_frame
 
 
@@ -51,9 +54,10 @@ def test_row_15_a_message_of_unwanted_statements_is_refused_and_counted() -> Non
     bench.host.turn()
     assert bench.host.door.verifications == 0
     assert received(bench) == []
-    assert [note.fields["reason"] for what, note in bench.tape.said if what == "note"] == [
-        "outside_window"
-    ] * 39
+    noted = [note.fields for what, note in bench.tape.said if what == "note"]
+    assert [(each["reason"], each["times"]) for each in noted] == [("outside_window", 39)], (
+        "told once: a note of each had cost three times as much as looking at it"
+    )
 
 
 def test_row_15_one_vote_and_its_contradiction_are_looked_at_and_no_third() -> None:
@@ -63,6 +67,45 @@ def test_row_15_one_vote_and_its_contradiction_are_looked_at_and_no_third() -> N
     bench.host.turn()
     assert bench.host.door.verifications == 2
     assert received(bench) == [m.SupplyFrames(frames[:2])]
+
+
+def test_row_15_who_sends_what_nobody_wants_is_not_looked_into_for_a_while() -> None:
+    """Nobody checks it, but it is decoded; others are heard meanwhile, and time brings patience back."""
+    bench = Bench()
+    looked_at: Counter[str] = Counter()
+
+    def unwanted(header: Header) -> Reason:
+        looked_at[header.peer.name] += 1
+        return Reason.OUTSIDE_WINDOW
+
+    bench.core.refusing_within = unwanted
+    full = link_frame(m.SupplyFrames(tuple(prepare(bench.paper, sequence) for sequence in range(256))))
+    bench.hear(*[full] * 40)
+    bench.hear(full, index=2)
+    bench.host.turn()
+    assert looked_at == {"r1": BURST, "r2": 256}
+    reasons = Counter(note.fields["reason"] for what, note in bench.tape.said if what == "note")
+    assert reasons == {"outside_window": BURST // 256 + 1, "busy": 40 - BURST // 256}
+    bench.hear(bench.vote())
+    bench.host.turn()
+    assert received(bench) == [m.Prepare(EPOCH, 1, 0, 1, b"d" * 32)], "it may vote all the time"
+    bench.clock.monotonic += 1_000_000_000
+    bench.hear(*[full] * 40)
+    bench.host.turn()
+    assert looked_at["r1"] == BURST + PER_SECOND
+    bench.clock.monotonic += 3_600_000_000_000
+    bench.hear(*[full] * 40)
+    bench.host.turn()
+    assert looked_at["r1"] == 2 * BURST + PER_SECOND, "an hour of silence buys no more than one burst"
+
+
+def test_what_is_wanted_is_looked_into_however_much_it_is() -> None:
+    bench = Bench()
+    full = link_frame(m.SupplyFrames(tuple(prepare(bench.paper, sequence) for sequence in range(256))))
+    bench.hear(*[full] * 40)
+    while bench.transport.waiting:
+        bench.host.turn()
+    assert len(received(bench)) == 40
 
 
 @pytest.mark.parametrize("pong", [False, True])

@@ -243,3 +243,32 @@ def test_x18_the_file_says_how_the_api_is_served_and_a_flag_beats_it(tmp_path: P
         for number in range(1, 12):
             node.done("validate", f"TICKET-1{number:02d}", data=base64.b64encode(b"x").decode())
         assert node.data_of("/storage/entries")["latest_checkpoint"]["sequence"] >= 10
+
+
+@pytest.mark.embedded_only
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", ["validator", "supervisor"])
+def test_x29_a_signal_while_everything_is_still_being_loaded_is_a_good_end(
+    command: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    """Sent as soon as the program has said to the kernel that it hears both, long before it serves; an
+    interpreter hears SIGINT by itself."""
+    flags = ["-data-dir", str(tmp_path / "data"), *(["-dev-keys"] if command == "validator" else [])]
+    with subprocess.Popen(
+        [sys.executable, "manage.py", command, *flags],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        wait_until(lambda: heard(process.pid, signal.SIGTERM), what="it hears", pause=0)
+        process.send_signal(number)
+        said, complained = process.communicate(timeout=30)
+    assert (process.returncode, said, complained) == (0, b"", b"")
+
+
+def heard(pid: int, number: int) -> bool:
+    """Whether a process catches this signal: a bit of SigCgt (proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)

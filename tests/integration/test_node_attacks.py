@@ -82,9 +82,11 @@ def test_a_curve_client_with_a_foreign_key_gets_nothing_and_is_counted(
 
 
 class Actor:
-    """Speaks to node0 with the real key of a member or principal, and may forge."""
+    """Speaks to one node, node0 unless told, with the real key of a member or principal, and may forge."""
 
-    def __init__(self, cluster: Cluster, context: zmq.Context[zmq.Socket[bytes]], name: str) -> None:
+    def __init__(
+        self, cluster: Cluster, context: zmq.Context[zmq.Socket[bytes]], name: str, *, to: int = 0
+    ) -> None:
         self.name = name
         index = next((i for i, member in enumerate(cluster.genesis.members) if member.id == name), None)
         path = cluster.folder.gateway_key if index is None else cluster.node(index).key
@@ -92,11 +94,11 @@ class Actor:
         self.index = index
         self._cluster = cluster_id(cluster.genesis)
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
-        alone = msgspec.structs.replace(cluster.genesis, members=cluster.genesis.members[:1])
+        alone = msgspec.structs.replace(cluster.genesis, members=cluster.genesis.members[to : to + 1])
         client = b"" if index is not None else b"forger--"
         self.dialler = Dialler(context, alone, seed, hello=m.Hello(client=client))
         wait_until(
-            lambda: (self.dialler.poll(50), self.dialler.connected())[1], what="node0 accepts", pause=0
+            lambda: (self.dialler.poll(50), self.dialler.connected())[1], what=f"node{to} accepts", pause=0
         )
 
     def seal(self, message: Any, attachment: bytes = b"") -> bytes:

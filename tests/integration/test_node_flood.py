@@ -23,10 +23,11 @@ from validators.wire import link_frame
 
 pytestmark = pytest.mark.integration
 
-FRAMES_PER_SECOND = 3_000
-"""An honest member sends one node about 300 frames a second under this test's load."""
+FRAMES_PER_OPERATION = 7
+"""Ten times what an honest member sends one node under this test's load: 300 frames a second where 430
+operations are done. A machine of half the speed gets half the flood, as its honest members send half."""
 
-TURNS = 6
+TURNS = 12
 TURNS_LEAST = 2
 """Shared machines are noisy, and noise takes from either side: turns are added up until they tell."""
 LEAST_SHARE = 0.8
@@ -49,6 +50,7 @@ class Flood(threading.Thread):
         self.active = threading.Event()
         self.ending = threading.Event()
         self.sent = 0
+        self.per_second = 0.0
         status = [m.Status(0, 3, 0, False, 0, 0, 0, (number,), True) for number in range(1, 200)]
         votes = [m.Prepare(0, 3, 0, 10_000 + number, bytes(32)) for number in range(200)]
         self._frames = [actor.seal(one) for pair in zip(status, votes, strict=False) for one in pair]
@@ -61,12 +63,22 @@ class Flood(threading.Thread):
                 self._actor.dialler.poll(0)
                 continue
             begun = time.monotonic()
-            for _ in range(FRAMES_PER_SECOND // 100):
+            for _ in range(round(self.per_second / 100)):
                 self._actor.dialler.send(0, self._frames[self.sent % len(self._frames)])
                 self.sent += 1
             self._actor.dialler.poll(0)
             self.ending.wait(max(0.0, 0.01 - (time.monotonic() - begun)))
         self._actor.dialler.close()
+
+
+@contextmanager
+def own_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    """Sockets of an actor's own; gone with it, whatever the test came to."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        yield context
+    finally:
+        context.destroy(linger=0)
 
 
 @contextmanager
@@ -103,8 +115,7 @@ def rate(gateway: Gateway, label: str, *, seconds: float = 4.0, clients: int = 8
 
 
 def test_pitfall_15_a_flood_of_one_member_does_not_starve_clients(tmp_path: Path) -> None:
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    with running_cluster(tmp_path, 4) as (cluster, gateway):
+    with running_cluster(tmp_path, 4) as (cluster, gateway), own_context() as context:
         cluster.kill(3)
         with flooding(Actor(cluster, context, "node3")) as flood:
             seen: list[tuple[float, float]] = []
@@ -114,10 +125,9 @@ def test_pitfall_15_a_flood_of_one_member_does_not_starve_clients(tmp_path: Path
                 seen.append(compare(gateway, flood, len(seen)))
                 stayed = stayed or cluster.status_of(gateway, 0)["view"] == view
             refused = cluster.status_of(gateway, 0)["refused"]
-        assert flood.sent > FRAMES_PER_SECOND
+        assert flood.sent > FRAMES_PER_OPERATION * 4 * min(calm for calm, _flooded in seen)
         assert share(seen) >= LEAST_SHARE, (seen, refused)
         assert stayed, "a flood does not depose the primary"
-    context.destroy(linger=0)
 
 
 def compare(gateway: Gateway, flood: Flood, turn: int) -> tuple[float, float]:
@@ -126,6 +136,8 @@ def compare(gateway: Gateway, flood: Flood, turn: int) -> tuple[float, float]:
     for flooded in (False, True) if turn % 2 == 0 else (True, False):
         (flood.active.set if flooded else flood.active.clear)()
         found[flooded] = rate(gateway, f"{'flood' if flooded else 'calm'}{turn}")
+        if not flooded:
+            flood.per_second = FRAMES_PER_OPERATION * found[False]
     flood.active.clear()
     return found[False], found[True]
 

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.consensus.verified import Peer
+from validators.consensus.verified import Inbound, Peer
 from validators.node import inbox as inbox_module
 from validators.node.inbox import Inbox
 from validators.wire.envelope import encode_envelope
@@ -60,10 +60,12 @@ def test_pitfall_15_a_queue_is_bounded_in_frames_and_bytes() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.booleans()), max_size=200),
     st.integers(min_value=1, max_value=50),
+    st.lists(st.tuples(st.integers(min_value=0, max_value=50), st.sampled_from([0, 3, 500])), max_size=50),
 )
 def test_every_frame_comes_out_once_and_in_its_senders_order(
-    arrivals: list[tuple[str, bool]], limit: int
+    arrivals: list[tuple[str, bool]], limit: int, turns: list[tuple[int, int]]
 ) -> None:
+    """Also where a turn looks at one frame or a few, puts back the others, and charges for what was dear."""
     inbox = Inbox()
     sent: dict[tuple[str, int], list[bytes]] = {}
     for number, (name, is_vote) in enumerate(arrivals):
@@ -74,7 +76,11 @@ def test_every_frame_comes_out_once_and_in_its_senders_order(
     while not inbox.empty:
         taken = inbox.drain(limit)
         assert 0 < len(taken) <= limit
-        for item in taken:
+        left_over, checks = turns.pop() if turns else (0, 0)
+        looked_at = max(1, len(taken) - left_over)
+        inbox.put_back(taken[looked_at:])
+        inbox.charge(taken[0].peer.name, checks)
+        for item in taken[:looked_at]:
             received.setdefault((item.peer.name, item.frame[1]), []).append(item.frame)
     assert received == sent
     assert len(inbox) == 0
@@ -123,3 +129,83 @@ def test_who_forged_lately_gets_few_frames_a_turn() -> None:
         taken = inbox.drain(256)
         sizes.append(sum(item.peer.name == "noisy" for item in taken))
     assert sizes == [16] * 12 + [8]
+
+
+# --- turns by what frames cost (decision 0156) -----------------------------------------------------
+
+
+def names(items: list[Inbound]) -> list[str]:
+    return [item.peer.name for item in items]
+
+
+def test_row_15_who_is_in_debt_comes_after_the_others() -> None:
+    inbox = Inbox()
+    for _ in range(10):
+        inbox.put(NOISY, VOTE, 0)
+    for _ in range(20):
+        inbox.put(QUIET, VOTE, 0)
+    inbox.charge("noisy", 500)
+    assert names(inbox.drain(64)) == ["quiet"] * 20 + ["noisy"] * 10
+
+
+def test_who_is_alone_is_served_whatever_it_owes() -> None:
+    inbox = Inbox()
+    inbox.charge("noisy", 500)
+    for _ in range(100):
+        inbox.put(NOISY, VOTE, 0)
+    assert len(inbox.drain(64)) == 64
+
+
+def test_a_debt_is_bounded_and_worn_off_so_that_nobody_starves() -> None:
+    """While another one always has frames waiting: as many of these go first as the debt counts checks."""
+    inbox = Inbox()
+    inbox.charge("noisy", 1_000_000)
+    inbox.put(NOISY, VOTE, 0)
+    served = 0
+    while True:
+        for _ in range(64):
+            inbox.put(QUIET, VOTE, 0)
+        taken = names(inbox.drain(64))
+        if "noisy" in taken:
+            break
+        served += len(taken)
+    assert inbox_module.DEBT_MAX - 64 <= served <= inbox_module.DEBT_MAX
+
+
+def test_peers_that_are_all_in_debt_are_served_by_how_much_they_owe() -> None:
+    inbox = Inbox()
+    inbox.charge("noisy", 4_000)
+    inbox.charge("quiet", 400)
+    for _ in range(20):
+        inbox.put(NOISY, VOTE, 0)
+        inbox.put(QUIET, VOTE, 0)
+    assert names(inbox.drain(64)) == ["quiet"] * 20 + ["noisy"] * 20
+
+
+def test_row_15_dear_votes_do_not_take_the_share_of_bulk() -> None:
+    """Each turn here ends after the first frame, as if it had cost all the checks of a turn."""
+    inbox = Inbox()
+    for _ in range(50):
+        inbox.put(NOISY, VOTE, 0)
+        inbox.put(QUIET, BULK, 0)
+    seen = []
+    for _ in range(10):
+        taken = inbox.drain(256)
+        inbox.put_back(taken[1:])
+        seen.append(taken[0].frame)
+    assert Counter(seen) == {VOTE: 5, BULK: 5}
+
+
+def test_what_was_put_back_counts_among_the_bytes_and_goes_with_a_mute() -> None:
+    inbox = Inbox()
+    big = b"\x94\x01" + bytes(10 * 1024 * 1024)
+    for _ in range(3):
+        inbox.put(NOISY, big, 0)
+    inbox.put_back(inbox.drain(9)[1:])
+    inbox.put(NOISY, big, 0)
+    inbox.put(NOISY, big, 0)
+    assert inbox.counters("noisy").dropped_inbound == 1
+    for _ in range(16):
+        inbox.bad_frame("noisy", 0)
+    assert inbox.empty
+    assert inbox.counters("noisy").dropped_inbound == 4

@@ -31,10 +31,10 @@ def test_outcomes_and_refusals_are_counted(logger: logging.Logger) -> None:
     outcomes = (Outcome("ok", b""), Outcome("already_consumed", b""))
     watcher.notice(Executed(ENTRY, b"", ((None, 0, outcomes),), view=3))
     watcher.notice(refusal(Reason.OLD_VIEW))
-    watcher.notice(refusal(Reason.OLD_VIEW))
+    watcher.notice(Note("refused", {**refusal(Reason.OLD_VIEW).fields, "times": 39}))
     assert (watcher.batches, watcher.operations, watcher.commit_view) == (1, 2, 3)
     assert watcher.outcomes == {"ok": 1, "already_consumed": 1}
-    assert watcher.refused == {("node1", "old_view"): 2}
+    assert watcher.refused == {("node1", "old_view"): 40}
 
 
 def test_only_forgeries_lead_to_a_mute(logger: logging.Logger) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from validators.ceremony import open_genesis
+from validators.node.kept_ports import kept_port
 from validators.node.layout import ClusterFolder
+from validators.node.provision import create_demo_cluster
 from validators.processes import founding, preparation
 from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder
@@ -56,3 +58,25 @@ def test_a_name_without_a_number_gets_any_free_port(base: int) -> None:
     chosen = founding.usual_ports(["gate", "node2"])
     assert chosen[1] == base + 2
     assert chosen[0] not in range(base, base + 3)
+
+
+def test_connections_that_ended_a_moment_ago_move_no_node_to_another_port(
+    base: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits in TIME-WAIT is of whoever had the port before: the node itself can listen there."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", base))
+        listener.listen()
+        with socket.create_connection(("127.0.0.1", base)) as client:
+            served, _ = listener.accept()
+            served.close()
+            assert client.recv(1) == b""
+    with socket.socket() as probe, pytest.raises(OSError, match="in use"):
+        probe.bind(("127.0.0.1", base))
+    folder = DataFolder(tmp_path)
+    folder.create()
+    create_demo_cluster(tmp_path, 1, preparation.LOOPBACK, preparation.free_ports(1))
+    monkeypatch.setattr(preparation, "FIRST_API_PORT", base)
+    preparation.keep_apis(folder, ["node0"])
+    assert kept_port(ClusterFolder(tmp_path).node("node0"), "api") == base

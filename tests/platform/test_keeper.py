@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,63 +11,21 @@ import pytest
 from django.db import OperationalError
 from django.db.models import F
 
+from tests.platform.desk import FOUR, Desk, own, show, started
 from tests.platform.test_reconcile import HOLD
 from validators.genesis import GenesisError
-from validators.models import Announcement, ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
+from validators.models import ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
 from validators.node.layout import ClusterFolder
 from validators.node.options import StartError as NodeStartError
 from validators.node.provision import create_demo_cluster, make_newcomer
 from validators.processes import founding
 from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
 from validators.processes.keeper import ClusterKeeper
 from validators.processes.standing import StandingSupervisor
 from validators.services import cluster, nodes
 from validators.services.errors import ClusterBusy, ClusterSize
 
 pytestmark = pytest.mark.django_db
-
-FOUR = [f"node{number}" for number in range(4)]
-
-
-class Desk:
-    """A keeper, and what it founded."""
-
-    def __init__(self, root: Path) -> None:
-        self.folder = DataFolder(root)
-        self.folder.create()
-        self.founded: list[list[str]] = []
-        self.refusal: Exception | None = None
-        self.keeper = ClusterKeeper(self.folder, self.found)
-
-    def found(self, names: Any) -> None:
-        if self.refusal:
-            raise self.refusal
-        self.founded.append(list(names))
-        nodes.register_nodes(list(names))
-
-    def told(self) -> list[tuple[str, int, int]]:
-        """Frames since the last call."""
-        told = [(each.status, each.started, each.total) for each in Announcement.objects.all()]
-        Announcement.objects.all().delete()
-        return told
-
-
-@pytest.fixture
-def desk(tmp_path: Path, settings: Any) -> Iterator[Desk]:
-    settings.SUPERVISOR = True
-    cluster.reset_cluster()
-    return Desk(tmp_path)
-
-
-def show(status: str, *names: str, error: str = "") -> None:
-    ManagedNode.objects.filter(node_id__in=names or FOUR).update(status=status, error=error)
-
-
-def started(desk: Desk) -> None:
-    cluster.start_cluster(4)
-    desk.keeper.turn()
-    desk.keeper.turn()
 
 
 def test_a_start_founds_wants_and_counts(desk: Desk) -> None:
@@ -99,12 +56,14 @@ def test_a_start_is_taken_whenever_none_is_under_way(desk: Desk) -> None:
     cluster.stop_cluster()
     cluster.start_cluster(4)  # the stop of a start that is under way, and at once another one
     desk.keeper.turn()
+    show(NodeStatus.STOPPED)
     desk.keeper.turn()
     ManagedNode.objects.update(status=NodeStatus.RUNNING, running_generation=F("generation"))
     cluster.start_cluster(4)  # all run, though the keeper has not seen it yet
     desk.keeper.turn()
     with pytest.raises(ClusterBusy):
         cluster.start_cluster(4)
+    ManagedNode.objects.update(status=NodeStatus.STOPPED)
     desk.keeper.turn()
     show(NodeStatus.RUNNING)
     desk.keeper.turn()
@@ -201,6 +160,9 @@ def test_x33_who_is_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
     show(NodeStatus.STOPPING)
     nodes.stop_node("node2")
     desk.keeper.turn()
+    assert desk.founded == [FOUR], "nobody's row is reset before it was said that it stopped"
+    show(NodeStatus.STOPPED)
+    desk.keeper.turn()
     nodes.stop_node("node1")  # and one more, when the others are wanted again
     desk.keeper.turn()
     wanted = ManagedNode.objects.filter(role="validator", desired=DesiredState.RUNNING)
@@ -211,6 +173,7 @@ def test_x33_who_is_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
     now = cluster.cluster_now()
     assert (now.status, now.started, now.wish) == ("running", 2, ClusterWish.NONE), "nobody is waited for"
     cluster.start_cluster(4)
+    show(NodeStatus.STOPPED)
     for _ in range(2):
         desk.keeper.turn()
     assert wanted.count() == 4, "the next start is for all again"
@@ -373,10 +336,6 @@ def test_an_automatic_start_where_no_member_runs_says_so(desk: Desk) -> None:
     desk.keeper.turn()
     assert "none of the cluster's members" in cluster.cluster_now().error
     assert (is_aside(desk), ClusterFolder(desk.folder.root).genesis.read_bytes()) == (False, genesis)
-
-
-def own() -> Any:
-    return cluster.own_validators()
 
 
 def supervisor(desk: Desk, number: int) -> StandingSupervisor:

@@ -1,9 +1,10 @@
 """Settings follow the environment; the defaults are embedded and closed."""
 
+import logging
 from pathlib import Path
 
 import pytest
-from django.core.exceptions import DisallowedHost, ImproperlyConfigured
+from django.core.exceptions import DisallowedHost, ImproperlyConfigured, RequestAborted
 from django.test import Client, RequestFactory, override_settings
 
 from dtvn_project import environment
@@ -117,3 +118,20 @@ def test_pages_carry_a_policy_that_allows_only_our_own_scripts() -> None:
     assert "default-src 'self'" in response.headers["Content-Security-Policy"]
     assert "unsafe" not in response.headers["Content-Security-Policy"]
     assert response.headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_client_that_hung_up_is_no_fault_and_any_other_lost_task_is() -> None:
+    told: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+
+    logger, listener = logging.getLogger("asyncio"), Listener()
+    logger.addHandler(listener)
+    try:
+        for error in (RequestAborted(), RuntimeError("a fault")):
+            logger.error("lost: %r", error, exc_info=(type(error), error, None))
+    finally:
+        logger.removeHandler(listener)
+    assert told == ["lost: RuntimeError('a fault')"]

@@ -26,6 +26,7 @@ async function verdict(vector) {
     }
     return told;
   } catch (error) {
+    if (!(error instanceof verifier.Refused)) throw error; // it fell, which is no verdict
     return { refused: true, why: error.message };
   }
 }

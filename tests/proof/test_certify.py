@@ -387,26 +387,19 @@ def test_r26_outcomes_of_every_epoch_are_proved_and_the_chain_leads_through_them
     assert (done.returncode, done.stdout) == (0, found["NEW"])
 
 
-def test_r26_an_epoch_whose_end_is_not_stable_yet_takes_no_certificate_away(
-    platform: Platform, tmp_path: Path
+@pytest.mark.parametrize(
+    ("frames", "stable"), [(0, False), (2, True)], ids=["not stable yet", "a broken copy"]
+)
+def test_r35_an_end_that_is_not_proved_ends_the_chain_before_it_and_takes_no_certificate_away(
+    platform: Platform, tmp_path: Path, frames: int, stable: bool
 ) -> None:
     log = platform.log
     log.admit("OLD")
     log.change(leaves="r1")
-    log.handovers[0] = msgspec.structs.replace(log.handovers[0], checkpoint=())
-    platform.learn()
-    chain = saved(platform, tmp_path, "epochs", "epochs.json")
-    certificate = saved(platform, tmp_path, "tickets/OLD/certificate?at=2.0", "old.json")
-    assert "4 members" in say(certificate, "--genesis", chain)
-
-
-def test_r35_a_hand_over_in_the_copy_that_proves_nothing_ends_the_chain_before_it(
-    platform: Platform, tmp_path: Path
-) -> None:
-    log = platform.log
-    log.admit("OLD")
-    log.change(leaves="r1")
-    log.handovers[0] = msgspec.structs.replace(log.handovers[0], checkpoint=log.handovers[0].checkpoint[:2])
-    platform.learn(len(log.steps))
+    whole = log.handovers[0]
+    log.handovers[0] = msgspec.structs.replace(whole, checkpoint=whole.checkpoint[:frames])
+    platform.learn(*[len(log.steps)] * stable)
     chain = saved(platform, tmp_path, "epochs", "epochs.json")
     assert len(read_chain(unwrap("chain", chain.read_bytes())).epochs) == 1
+    certificate = saved(platform, tmp_path, "tickets/OLD/certificate?at=2.0", "old.json")
+    assert "4 members" in say(certificate, "--genesis", chain)

@@ -63,7 +63,7 @@ def by_one_file(vector: dict[str, Any]) -> dict[str, Any]:
         if "against" in read:
             lines = list(dtvn_verify.contradiction(proved, dtvn_verify.Proved(read["against"], chain)))
             said["against_sentences"] = "\n".join(lines).splitlines()
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, TypeError, LookupError):
         return {"refused": True}
     return said
 

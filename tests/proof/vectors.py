@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from tests.proof import odd_leaves
 from tests.proof.support import Later, PaperLog
 from tickets.machine import Admit, Dispute, Issue, Resolve, Validate
 from tickets.proof import Receipts, compare, decode_certificate, encode_certificate, read_chain, verify
@@ -91,6 +92,10 @@ def build() -> list[dict[str, Any]]:
     _through_epochs(holds, refused)
     _contradicting(holds, chain, log, fork)
     _broken(refused, log)
+    for name, data in odd_leaves.holding(log):
+        holds(name, chain, data)
+    for name, data in odd_leaves.refused(log):
+        refused(name, data)
     return found
 
 

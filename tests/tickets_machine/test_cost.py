@@ -44,12 +44,14 @@ def test_r25_one_change_rehashes_one_path(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_r25_a_checkpoint_of_a_million_leaves_with_ten_thousand_changed_costs_under_50_ms() -> None:
     """Processor time, so that a busy machine fails nothing; the best of five, so that a cold cache neither.
+    A machine on which a hash takes more than half a microsecond has as long as 100,000 of them take there.
     `python -m benchmarks.apply 1000000` measures the same with real tickets."""
     state = tree.StateTree(b"c" * 32)
     leaves = [hashlib.sha256(b"%d" % number).digest() for number in range(LEAVES)]
     places = [state.insert(b"ticket %d" % number, leaf) for number, leaf in enumerate(leaves)]
     state.root()
     costs: list[float] = []
+    floors: list[float] = []
     for turn in range(5):
         for step in range(CHANGED):
             number = (turn * CHANGED + step) * 7_919_791 % LEAVES
@@ -59,4 +61,13 @@ def test_r25_a_checkpoint_of_a_million_leaves_with_ten_thousand_changed_costs_un
         state.root()
         state.groups()
         costs.append(time.process_time() - before)
-    assert min(costs) < 0.050, costs
+        floors.append(hundred_thousand_hashes())
+    assert min(costs) < max(0.050, min(floors)), (costs, floors)
+
+
+def hundred_thousand_hashes() -> float:
+    """Seconds of the processor: 0.05 on the machine that docs/performance.md was measured on."""
+    before, pair = time.process_time(), bytes(64)
+    for _ in range(100_000):
+        hashlib.sha256(pair).digest()
+    return time.process_time() - before

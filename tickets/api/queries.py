@@ -69,20 +69,26 @@ def read_event(query: Query) -> str:
 
 def read_ticket_query(query: Query) -> tuple[str | None, str]:
     """(`state`, `after`) of a list of tickets."""
-    state, after = query.get("state"), query.get("after")
-    if state is not None and state not in STATES:
-        raise InvalidRequest(f"state must be one of {', '.join(sorted(STATES))}")
+    state, after = _read_state(query), query.get("after")
     if after is not None and not is_name(after):
         raise InvalidRequest("after must be a ticket id")
     return state, after or ""
 
 
-def read_log_query(query: Query) -> tuple[bool, bool]:
-    """Whether a list of operations shows refusals (`outcome=all`), and seeds and issues (`kind=all`)."""
+def _read_state(query: Query) -> str | None:
+    state = query.get("state")
+    if state is not None and state not in STATES:
+        raise InvalidRequest(f"state must be one of {', '.join(sorted(STATES))}")
+    return None if state is None else str(state)
+
+
+def read_log_query(query: Query) -> tuple[bool, bool, str | None]:
+    """Whether a list of operations shows refusals (`outcome=all`), and seeds and issues (`kind=all`), and
+    the `state` that all of them are about."""
     for name in ("outcome", "kind"):
         if query.get(name) not in (None, "all"):
             raise InvalidRequest(f"{name} must be all, or absent")
-    return query.get("outcome") is not None, query.get("kind") is not None
+    return query.get("outcome") is not None, query.get("kind") is not None, _read_state(query)
 
 
 def read_position(text: str, slots: int) -> tuple[int, int]:

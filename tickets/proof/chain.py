@@ -13,7 +13,8 @@ import msgspec
 
 from tickets.proof.certificate import decode_certificate
 from tickets.proof.errors import ProofError
-from tickets.proof.verify import Chain, Epoch, verify
+from tickets.proof.files import BYTES_MAX, CHAIN
+from tickets.proof.verify import COUNT_MAX, Chain, Epoch, verify
 from validators import canonical, ceremony
 from validators import genesis as g
 from validators.quorum import MEMBERS_MAX
@@ -33,7 +34,6 @@ HANDOVER = "reconfigure"
 """Kind of the operation that ends an epoch."""
 
 VERSION = 1
-CHAIN_BYTES_MAX = 16 * 1024 * 1024
 
 
 class EpochStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -63,7 +63,7 @@ def read_chain(data: bytes) -> Chain:
 
     Raises ProofError.
     """
-    if len(data) > CHAIN_BYTES_MAX:
+    if len(data) > BYTES_MAX[CHAIN]:
         raise ProofError(f"an epoch chain of {len(data)} bytes is none")
     try:
         file = canonical.decode(ChainFile, data)
@@ -75,11 +75,18 @@ def read_chain(data: bytes) -> Chain:
         genesis = g.decode(file.genesis) if file.genesis is not data else _founded(data)
     except g.GenesisError as error:
         raise ProofError(f"the genesis is none: {error}") from error
+    _check_numbers(genesis.created_at, genesis.protocol_version)
     cluster = g.cluster_id(genesis)
     chain = Chain(cluster, genesis.name, (Epoch(genesis.members, 0, cluster),))
     for handover in file.handovers:
         chain = hand_over(chain, handover)
     return chain
+
+
+def _check_numbers(*numbers: int) -> None:
+    """What a genesis leaves open and the other verifiers do not read."""
+    if not all(0 <= number <= COUNT_MAX for number in numbers):
+        raise ProofError("the epoch chain holds a number that is out of range")
 
 
 def _founded(data: bytes) -> g.Genesis:
@@ -107,6 +114,7 @@ def hand_over(chain: Chain, data: bytes) -> Chain:
     names = [member.id for member in start.members]
     if len(set(keys)) != len(keys) or len(set(names)) != len(names) or any(len(key) != 32 for key in keys):
         raise ProofError(f"the members of epoch {ending + 1} share a name or a key")
+    _check_numbers(*(member.port for member in start.members))
     if start.epoch != ending + 1:
         raise ProofError(f"the hand-over of epoch {ending} begins epoch {start.epoch}")
     epochs = (*chain.epochs, Epoch(start.members, proved.sequence, proved.entry_hash))

@@ -22,10 +22,12 @@ import msgspec
 
 from tickets.proof.certificate import CLUSTER_TAG_SIZE
 from tickets.proof.errors import ProofError
+from tickets.proof.files import BYTES_MAX, EVIDENCE
 from tickets.proof.statements import ChainKeys, config_of, decoded, member_of, open_signed
 from tickets.proof.verify import Chain, shown
 from validators import canonical, quorum
 from validators.consensus import messages as m
+from validators.consensus.effects import Reason
 from validators.consensus.new_view import Claim, plan, proposals, read_claim
 from validators.consensus.verified import Peer, Verified
 from validators.wire import Door, PeerError
@@ -33,7 +35,6 @@ from validators.wire.envelope import encode_envelope
 
 __all__ = [
     "DOUBLES",
-    "EVIDENCE_BYTES_MAX",
     "Conviction",
     "Evidence",
     "convict",
@@ -42,7 +43,6 @@ __all__ = [
 ]
 
 VERSION = 1
-EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
 SLOT, PLACE, VIEW = ("view", "sequence"), ("sequence",), ("view",)
 DOUBLES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "double_proposal": (m.PrePrepare, SLOT),
@@ -87,7 +87,7 @@ def encode_evidence(cluster: bytes, code: str, frames: Sequence[bytes]) -> bytes
 
 def convict(data: bytes, chain: Chain) -> Conviction:
     """Check a file of evidence; raise ProofError unless it convicts somebody."""
-    if len(data) > EVIDENCE_BYTES_MAX:
+    if len(data) > BYTES_MAX[EVIDENCE]:
         raise ProofError(f"evidence of {len(data)} bytes is none")
     try:
         evidence = canonical.decode(Evidence, data)
@@ -203,9 +203,10 @@ def _follows(message: m.NewView, basis: Sequence[bytes], chain: Chain) -> bool:
 
 
 def _claim(frame: bytes, chain: Chain, epoch: int) -> Claim | None:
-    """What a VIEW-CHANGE proves; None when one of its proofs is none.
+    """What a VIEW-CHANGE proves; None when one of its proofs is none, ProofError when that cannot be told.
 
-    Only what its sender signed is judged: what somebody hung on the envelope afterwards is his own.
+    Only what its sender signed is judged: what somebody hung on the envelope afterwards is his own. What this
+    verifier does not know (an epoch) or is too small for is not its sender's fault.
     """
     if not 0 <= epoch < len(chain.epochs):
         raise ProofError(f"epoch {epoch} is not in this chain")
@@ -217,7 +218,9 @@ def _claim(frame: bytes, chain: Chain, epoch: int) -> Claim | None:
     door = Door(chain.cluster, ChainKeys(chain), scheme=chain.scheme)
     try:
         verified: Verified[Any] = door.statement(Peer(name="", member=None), bare)
-    except PeerError:
+    except PeerError as error:
+        if error.reason is Reason.TOO_LARGE:
+            raise ProofError(f"{error}: this verifier cannot decide") from error
         return None
     if any(each.message.epoch != epoch for each in verified.nested.values()):
         raise ProofError("it rests on statements of another epoch: this verifier cannot decide")

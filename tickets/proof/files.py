@@ -1,20 +1,23 @@
 """Certificates and chains as files: JSON around base64, or the bare bytes.
 
-Reading is strict, so that nothing in a file can change without a verifier saying no: UTF-8, one spelling of
-base64, no member that is not known; of one that is said twice every verifier takes the last.
+Reading is strict, so that nothing in a file can change without a verifier saying no, and all verifiers read
+the same files: of JSON one form is taken, by a pattern that every language has. What JSON's readers disagree
+about (names said twice, escapes, numbers, depth, what follows) is no part of it (docs/decisions/0151).
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import Any
+import re
+from functools import cache
 
 import msgspec
 
+from tickets.proof.certificate import CERTIFICATE_BYTES_MAX
 from tickets.proof.errors import ProofError
 
 __all__ = [
+    "BYTES_MAX",
     "CERTIFICATE",
     "CHAIN",
     "EVIDENCE",
@@ -28,6 +31,8 @@ __all__ = [
 CERTIFICATE = "certificate"
 CHAIN = "chain"
 EVIDENCE = "evidence"
+BYTES_MAX = {CERTIFICATE: CERTIFICATE_BYTES_MAX, CHAIN: 16 * 1024 * 1024, EVIDENCE: 8 * 1024 * 1024}
+"""What a file of each kind may hold; every verifier has these bounds."""
 
 
 def wrap(kind: str, data: bytes) -> dict[str, str]:
@@ -50,26 +55,36 @@ def evidence_json(data: bytes) -> bytes:
     return msgspec.json.encode(wrap(EVIDENCE, data))
 
 
+@cache
+def _form(kind: str) -> re.Pattern[bytes]:
+    """The JSON of a file of one kind, names in either order; its base64 is the only group that takes part."""
+    space = r"[ \t\r\n]*"
+
+    def pair(name: str, value: str) -> str:
+        return f'"{name}"{space}:{space}{value}'
+
+    def both(one: str, other: str) -> str:
+        return rf"\{{{space}(?:{one}{space},{space}{other}|{other}{space},{space}{one}){space}\}}"
+
+    inner = both(pair("format", f'"dtvn-{kind}/1"'), pair(kind, '"([A-Za-z0-9+/]+={0,2})"'))
+    answer = both(pair("success", "true"), pair("data", inner))
+    return re.compile(f"(?:{inner}|{answer}){space}".encode("ascii"))
+
+
 def unwrap(kind: str, file: bytes) -> bytes:
     """The bytes inside a file of one kind: bare, in its JSON object, or in an answer of the REST API."""
-    if not file.startswith(b"{"):
-        return file
-    found: Any
-    try:
-        found = msgspec.json.decode(file)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ProofError(f"this file is no JSON ({error})") from error
-    answered = found.get("success") is True and set(found) == {"success", "data"}
-    inner = found["data"] if answered else found
-    if not isinstance(inner, dict) or set(inner) != {"format", kind}:
-        raise ProofError(f"this file is no {kind}")
-    text = inner[kind]
-    if inner["format"] != f"dtvn-{kind}/1" or not isinstance(text, str):
-        raise ProofError(f"this file is no {kind} of a format that this verifier knows")
-    try:
-        data = base64.b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ProofError(f"the {kind} in this file is no base64") from error
-    if wrap(kind, data) != inner:
-        raise ProofError(f"the {kind} in this file is not the one spelling of its base64")
+    data = file
+    if file.startswith(b"{"):
+        found = _form(kind).fullmatch(file)
+        if found is None or found.lastindex is None:
+            form = f'{{"format": "dtvn-{kind}/1", "{kind}": "<base64>"}}'
+            raise ProofError(f'this file is no {kind}: not {form}, alone or the "data" of a good answer')
+        text = found[found.lastindex]
+        data = base64.b64decode(text[: len(text) & ~3])
+        if base64.b64encode(data) != text:
+            raise ProofError(f"the {kind} in this file is not the one spelling of its base64")
+    elif not b"\x90" <= file[:1] < b"\xa0":
+        raise ProofError(f"this file is no {kind}: it begins neither with {{ nor as its bytes do")
+    if len(data) > BYTES_MAX[kind]:
+        raise ProofError(f"this file is no {kind}: {len(data)} bytes are too many")
     return data

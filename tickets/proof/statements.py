@@ -56,9 +56,13 @@ class ChainKeys:
         self._chain = chain
 
     def member_key(self, epoch: int, index: int) -> bytes | None:
-        """See wire.Keys."""
-        epochs = self._chain.epochs
-        members = epochs[epoch].members if epoch < len(epochs) else ()
+        """See wire.Keys; None is a member that a known epoch never had. Raises ProofError for an epoch that
+        this chain lacks: a longer one may know it, so it speaks for nobody and against nobody."""
+        last = len(self._chain.epochs) - 1
+        if epoch > last:
+            said = f"epoch {epoch} is not in this chain, which ends with {last}"
+            raise ProofError(f"{said}: this verifier cannot decide")
+        members = self._chain.epochs[epoch].members
         return members[index].public_key if index < len(members) else None
 
     def principal_key(self, name: str) -> bytes | None:

@@ -25,13 +25,17 @@ from validators.genesis import Member
 from validators.wire.envelope import signed_bytes
 from validators.wire.scheme import ED25519, Scheme
 
-__all__ = ["CRASH_ONLY", "Chain", "Epoch", "Proved", "shown", "time_text", "verify"]
+__all__ = ["COUNT_MAX", "CRASH_ONLY", "Chain", "Epoch", "Proved", "shown", "time_text", "verify"]
 
 CRASH_ONLY = "crash-only, no liar tolerated"
 CAVEAT = "It is an outcome at one point of the log and says nothing about what came later."
 UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """What a terminal or a page might obey instead of showing it."""
 SHOWN_MAX = 128
+TICKET_HEAD = b"\x9f"
+"""Canonical bytes of a TicketState begin so: it has fifteen fields, and no other state has as many."""
+COUNT_MAX = 2**62
+"""As in messages.Count."""
 DAY = 86_400_000_000
 YEAR_10000 = 253_402_300_800_000_000
 
@@ -145,6 +149,7 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
         leaf = canonical.decode(Leaf, certificate.leaf)
     except canonical.CanonicalError as error:
         raise ProofError(f"its leaf is no outcome ({error})") from error
+    _check_state(leaf.state)
     entry = Entry(
         epoch=certificate.epoch,
         sequence=certificate.sequence,
@@ -180,6 +185,19 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
         members=len(members),
         signers=signers,
     )
+
+
+def _check_state(state: bytes) -> None:
+    """What begins as the state of a ticket is one: no verifier may make less or more of it than another."""
+    if not state.startswith(TICKET_HEAD):
+        return
+    try:
+        found = canonical.decode(TicketState, state)
+    except canonical.CanonicalError as error:
+        raise ProofError(f"its state begins as a ticket's and is none ({error})") from error
+    numbers = (found.timestamp, found.sequence, found.index, *found.clock)
+    if not all(0 <= each <= COUNT_MAX for each in numbers):
+        raise ProofError("its state begins as a ticket's and is none (a number is out of range)")
 
 
 def _results_root(certificate: Certificate) -> bytes:

@@ -26,7 +26,7 @@ from validators.api.nodes import ASK_WAIT, OwnView, node_objects, own_sequence, 
 from validators.gateway.collector import Answered
 from validators.ledger import read
 from validators.ledger.models import OperationRecord
-from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS, UNLISTED
+from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 from validators.services.roster import MemberNode, list_members
 
 __all__ = ["ConfigView", "LogsView", "PeersView", "StatsView", "StatusView"]
@@ -152,21 +152,21 @@ class LogsView(ApiView):
 
     def get(self, http: Request) -> HttpResponse:
         """`limit`, `after` (sequence or sequence.index); `outcome=all` shows refusals, `kind=all` seeds
-        and issues too."""
+        and issues too, `state` only what is about that state of a ticket."""
         query = http._request.GET
         limit, after = read_limit(query), query.get("after")
-        refused, all_kinds = read_log_query(query)
+        refused, all_kinds, state = read_log_query(query)
         records: QuerySet[OperationRecord] = OperationRecord.objects.order_by("id")
         if not refused:
             records = records.filter(code="ok")
         if after is not None:
             records = records.filter(id__gt=_behind(after))
         sequence = own_writes(http)
-        if all_kinds:
+        if all_kinds and state is None:
             rows = list(records.exclude(operation__in=read.SILENT)[: limit + 1])
         else:
-            rows = _listed(records, limit + 1)
-        total = read.count_operations(LEARNER_ALIAS, refused=refused, all_kinds=all_kinds)
+            rows = _listed(records, limit + 1, state)
+        total = read.count_operations(LEARNER_ALIAS, refused=refused, all_kinds=all_kinds, state=state)
         headers = {"X_Total_Count": str(total)}
         if len(rows) > limit:
             rows.pop()
@@ -176,13 +176,13 @@ class LogsView(ApiView):
         return success(data=[_record(row) for row in rows], sequence=sequence, **headers)
 
 
-def _listed(records: QuerySet[OperationRecord], limit: int) -> list[OperationRecord]:
-    """The first `limit` of the kinds that the plain list shows.
+def _listed(records: QuerySet[OperationRecord], limit: int, state: str | None) -> list[OperationRecord]:
+    """The first `limit` of the kinds that the plain list shows, or that are about a state.
 
     Each kind from its own index, then merged: in the order of the log a million issued tickets may
     stand before the first of them.
     """
-    kinds = [kind for kind in read.operation_kinds(LEARNER_ALIAS) if kind not in UNLISTED]
+    kinds = filter(read.shown_kinds(all_kinds=False, state=state), read.operation_kinds(LEARNER_ALIAS))
     numbers = merge(*(_of_kind(records, kind)[:limit] for kind in kinds))
     wanted = list(islice(numbers, limit))
     rows: list[OperationRecord] = []

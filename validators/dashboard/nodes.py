@@ -87,8 +87,9 @@ def node_changes(
             frames.append(_cluster_frame(each.status, each.started, each.total, each.error))
             continue
         told.add(each.node_id)
-        node = {**new.get(each.node_id, {"id": each.node_id}), "status": each.status, "error": each.error}
-        frames.append(_node_frame(node))
+        node = new.get(each.node_id) or old.get(each.node_id) or {"id": each.node_id}
+        node = {name: value for name, value in node.items() if name != "error"} | {"status": each.status}
+        frames.append(_node_frame(node | {"error": each.error} if each.error else node))
     for node_id, node in new.items():
         known = old.get(node_id)
         if known is None or node_id in told:

@@ -22,6 +22,7 @@ from validators.ledger.encoding import checksum
 from validators.wire import Envelope
 
 __all__ = [
+    "ABOUT",
     "INSERT_OPERATION",
     "INSERT_OUTCOMES",
     "INSERT_STATES",
@@ -38,6 +39,13 @@ ORDERED_OPERATION_SLOTS = 1 << 14
 """Places per sequence in OperationRecord.id; genesis allows 10,000 operations in a batch."""
 UNLISTED = frozenset({"issue", "seed", "open_session", "barrier"})
 """Kinds that the plain consensus log leaves out (spec 1.3)."""
+ABOUT: dict[str, frozenset[str]] = {
+    "ISSUED": frozenset({"issue", "seed"}),
+    "VALIDATED": frozenset({"validate"}),
+    "CONSUMED": frozenset({"consume", "admit"}),
+    "DISPUTED": frozenset({"dispute", "resolve"}),
+}
+"""Kinds by the state of a ticket that they are about, for `state=`: they lead to it, or end it (resolve)."""
 
 INSERT_OUTCOMES = (
     "INSERT INTO ledger_entryoutcomes (sequence, operations, listed, outcomes, checksum)"

@@ -7,7 +7,7 @@ key, never by offset, and no page counts rows: counters are kept with them (R9).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from validators import canonical
 from validators.consensus import handover
 from validators.consensus.membership import Membership
 from validators.ledger.models import Checkpoint, Counter, LedgerMeta, StateRow, StateValue, Ticket
-from validators.ledger.outcomes import UNLISTED, Listed, operations_of
+from validators.ledger.outcomes import ABOUT, UNLISTED, Listed, operations_of
 from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "member_names",
     "memberships",
     "read_ticket",
+    "shown_kinds",
     "starting_with",
     "storage_stats",
 ]
@@ -179,20 +180,21 @@ def list_operations(
     after: tuple[int, int] = (0, -1),
     refused: bool = False,
     all_kinds: bool = False,
+    state: str | None = None,
 ) -> list[Listed]:
     """At most `limit` ordered operations behind (sequence, index) `after`, ascending (spec 1.3).
 
     Plainly: applied ones that concern a ticket, seed and issue left out. `refused`: refusals too.
-    `all_kinds`: seed and issue too.
+    `all_kinds`: seed and issue too. `state`: only kinds that are about it, whatever they are.
     """
     found: list[Listed] = []
-    plain = not refused and not all_kinds
+    shown = shown_kinds(all_kinds, state)
+    plain = not refused and not all_kinds and state is None
     for sequence, timestamp, content, outcomes in _entries_from(using, after[0], plain=plain):
         for listed in operations_of(content, outcomes, sequence=sequence, timestamp=timestamp):
-            kind = listed.operation.kind
-            if (sequence, listed.index) <= after or kind in SILENT:
+            if (sequence, listed.index) <= after or not shown(listed.operation.kind):
                 continue
-            if (listed.code != OK and not refused) or (kind in UNLISTED and not all_kinds):
+            if listed.code != OK and not refused:
                 continue
             found.append(listed)
             if len(found) == limit:
@@ -207,15 +209,25 @@ def operation_kinds(using: str, *, outcome: str = "") -> list[str]:
     return sorted({kind for _, kind, ended in parts if outcome in ("", ended)})
 
 
-def count_operations(using: str, *, refused: bool = False, all_kinds: bool = False) -> int:
+def shown_kinds(all_kinds: bool, state: str | None) -> Callable[[str], bool]:
+    """Tells whether a list of operations has those of a kind."""
+    if state is not None:
+        return ABOUT.get(state, frozenset()).__contains__
+    if all_kinds:
+        return lambda kind: kind not in SILENT
+    return lambda kind: kind not in UNLISTED
+
+
+def count_operations(
+    using: str, *, refused: bool = False, all_kinds: bool = False, state: str | None = None
+) -> int:
     """How many `list_operations` would give in all, from the counters."""
-    total = 0
+    total, shown = 0, shown_kinds(all_kinds, state)
     counters = Counter.objects.using(using).filter(name__gte="operation/", name__lt="operation0")
     for name, value in counters.values_list("name", "value"):
         _, kind, outcome = name.split("/", 2)
-        if kind in SILENT or (outcome != OK and not refused) or (kind in UNLISTED and not all_kinds):
-            continue
-        total += value
+        if shown(kind) and (outcome == OK or refused):
+            total += value
     return total
 
 

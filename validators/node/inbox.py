@@ -2,17 +2,19 @@
 
 PITFALLS row 15. Votes come before bulk within a turn, but bulk keeps a share of each turn, so that a
 member who floods votes cannot shut clients out. A peer that sends forged or malformed frames is
-muted for a while: refusing a bad signature costs as much as accepting a good one.
+muted for a while: refusing a bad signature costs as much as accepting a good one. Peers take turns by what
+their frames cost: who sent one with hundreds of signatures lets others go first for a while (decision 0156).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from validators.consensus.verified import Inbound, Peer
 from validators.link import Lane, LinkCounters, lane_of
 
-__all__ = ["Inbox"]
+__all__ = ["FromInbox", "Inbox"]
 
 FRAMES_MAX = 4_096
 """Frames of one lane of one peer: more than a gateway may have in flight."""
@@ -27,7 +29,10 @@ BULK_SHARE = 4
 """At least one in so many frames of a full turn is bulk."""
 
 STRIDE = 8
-"""Frames taken of a peer before the next one's turn."""
+"""Frames taken of a peer before the next one's turn; or so many checks of its debt are worn off."""
+
+DEBT_MAX = 4_096
+"""Checks that a peer may owe: what came together in a bad hour is not held against it for longer."""
 
 BAD_FRAMES = 16
 """Forged or malformed frames within FORGIVE after which a peer is muted."""
@@ -41,16 +46,36 @@ FORGIVE = 60_000_000_000
 class _Queue:
     """What waits of one peer."""
 
-    __slots__ = ("bad", "bad_since", "bytes", "counters", "lanes", "mute", "muted_until")
+    __slots__ = ("bad", "bad_since", "bytes", "counters", "debt", "lanes", "mute", "muted_until")
 
     def __init__(self) -> None:
         self.lanes: tuple[deque[Inbound], deque[Inbound]] = (deque(), deque())
         self.bytes = 0
+        self.debt = 0
         self.counters = LinkCounters()
         self.bad = 0
         self.bad_since = 0
         self.mute = 0
         self.muted_until = 0
+
+
+class FromInbox:
+    """The half of ports.Transport that hears; who fills the inbox is another matter."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+
+    def receive(self, limit: int) -> Sequence[Inbound]:
+        """See ports.Transport."""
+        return self.inbox.drain(limit)
+
+    def put_back(self, items: Sequence[Inbound]) -> None:
+        """See ports.Transport."""
+        self.inbox.put_back(items)
+
+    def charge(self, peer: Peer, checks: int) -> None:
+        """See ports.Transport."""
+        self.inbox.charge(peer.name, checks)
 
 
 class Inbox:
@@ -59,6 +84,7 @@ class Inbox:
     def __init__(self) -> None:
         self._queues: dict[str, _Queue] = {}
         self._waiting: tuple[dict[str, _Queue], dict[str, _Queue]] = ({}, {})
+        self._bulk_first = False
 
     def __len__(self) -> int:
         return sum(len(q.lanes[0]) + len(q.lanes[1]) for q in self._queues.values())
@@ -90,6 +116,9 @@ class Inbox:
         """At most `limit` frames: votes first, a share for bulk, each peer in its turn."""
         taken: list[Inbound] = []
         on_probation: dict[str, int] = {}
+        if self._bulk_first:
+            self._bulk_first = False
+            self._take(taken, Lane.BULK, limit // BULK_SHARE, on_probation)
         self._take(taken, Lane.CONSENSUS, limit - limit // BULK_SHARE, on_probation)
         self._take(taken, Lane.BULK, limit, on_probation)
         self._take(taken, Lane.CONSENSUS, limit, on_probation)
@@ -99,6 +128,23 @@ class Inbox:
                 if queue.lanes[lane]:
                     self._waiting[lane][name] = queue
         return taken
+
+    def put_back(self, items: Sequence[Inbound]) -> None:
+        """The last ones of what was drained wait again, before what came after them. Where votes were so dear
+        that the turn ended before bulk had its share, bulk comes first in the next one."""
+        lane = Lane.BULK
+        for item in reversed(items):
+            lane = lane_of(item.frame)
+            queue = self._queues[item.peer.name]
+            queue.lanes[lane].appendleft(item)
+            queue.bytes += len(item.frame)
+            self._waiting[lane][item.peer.name] = queue
+        self._bulk_first = lane is Lane.CONSENSUS
+
+    def charge(self, name: str, checks: int) -> None:
+        """A frame of this peer cost so many signature checks beyond its one."""
+        queue = self._queue(name)
+        queue.debt = min(queue.debt + checks, DEBT_MAX)
 
     def bad_frame(self, name: str, now: int) -> int:
         """Note a forged or malformed frame; return nanoseconds of mute when one begins now, else 0."""
@@ -120,12 +166,17 @@ class Inbox:
         return queue.mute
 
     def _take(self, taken: list[Inbound], lane: Lane, limit: int, on_probation: dict[str, int]) -> None:
-        """Move frames of one lane until `taken` holds `limit`; who was served goes to the end of the
-        line, and who forged lately is out for this turn once it had BAD_FRAMES of it."""
+        """Move frames of one lane until `taken` holds `limit`; who was served, or is in debt while others
+        wait, goes to the end of the line, and who forged lately is out for this turn once it had BAD_FRAMES
+        of it."""
         waiting = self._waiting[lane]
         while waiting and len(taken) < limit:
             name = next(iter(waiting))
             queue = waiting.pop(name)
+            if queue.debt and waiting:
+                queue.debt = max(0, queue.debt - STRIDE)
+                waiting[name] = queue
+                continue
             frames = queue.lanes[lane]
             count = min(STRIDE, len(frames), limit - len(taken))
             if queue.bad or queue.mute:

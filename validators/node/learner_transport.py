@@ -9,23 +9,23 @@ from validators.consensus.effects import ALL, ReplyTo, Send
 from validators.consensus.verified import Inbound, Peer
 from validators.genesis import Genesis
 from validators.link import Dialler, LinkCounters
-from validators.node.inbox import Inbox
+from validators.node.inbox import FromInbox
 
 __all__ = ["LearnerTransport"]
 
 
-class LearnerTransport:
+class LearnerTransport(FromInbox):
     """Bounded, fair inbound queues around a `Dialler`."""
 
     def __init__(self, dialler: Dialler, genesis: Genesis) -> None:
         self._dialler = dialler
         self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
-        self._inbox = Inbox()
+        super().__init__()
 
     def receive(self, limit: int) -> Sequence[Inbound]:
         """See ports.Transport."""
         self._read(0)
-        return self._inbox.drain(limit)
+        return super().receive(limit)
 
     def send(self, send: Send) -> None:
         """See ports.Transport; a learner knows only members."""
@@ -43,12 +43,12 @@ class LearnerTransport:
 
     def wait(self, timeout_ns: int) -> None:
         """Return when a frame waits or a connection changed, after `timeout_ns` at the latest."""
-        if self._inbox.empty:
+        if self.inbox.empty:
             self._read(max(0, -(-timeout_ns // 1_000_000)))
 
     def bad_frame(self, name: str) -> int:
         """A frame of this member was forged or malformed; nanoseconds of mute that begin now, or 0."""
-        return self._inbox.bad_frame(name, time.monotonic_ns())
+        return self.inbox.bad_frame(name, time.monotonic_ns())
 
     def connected(self) -> list[str]:
         """Names of members with a live link."""
@@ -65,4 +65,4 @@ class LearnerTransport:
     def _read(self, timeout_ms: int) -> None:
         now = time.monotonic_ns()
         for index, frame in self._dialler.poll(timeout_ms):
-            self._inbox.put(self._peers[index], frame, now)
+            self.inbox.put(self._peers[index], frame, now)

@@ -21,7 +21,7 @@ from validators.link import DialledLink, LinkCounters, curve_keys, curve_public
 from validators.link.dial import endpoint_of
 from validators.link.polling import LinkPoll
 from validators.node.acceptor import Acceptor
-from validators.node.inbox import Inbox
+from validators.node.inbox import FromInbox
 from validators.node.zap import Gatekeeper
 from validators.signatures import is_public_key
 from validators.wire import link_frame
@@ -56,7 +56,7 @@ class Queues(msgspec.Struct, frozen=True):
     outbound: int
 
 
-class ZmqTransport:
+class ZmqTransport(FromInbox):
     """Links of one member. Made after fork, used by one thread.
 
     `bind`: (host, port) to listen on, port 0 for any; None: genesis' own address. `addresses`
@@ -80,7 +80,7 @@ class ZmqTransport:
         self._index = index
         self._names = [member.id for member in genesis.members]
         self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
-        self._inbox = Inbox()
+        super().__init__()
         self._gatekeeper = Gatekeeper(context, allowed)
         self._acceptor = Acceptor(context, curve_keys(seed), users, self._arrived)
         host, port = bind or (own.host, own.port)
@@ -173,7 +173,7 @@ class ZmqTransport:
     def receive(self, limit: int) -> Sequence[Inbound]:
         """At most `limit` waiting frames, fair over peers, without blocking."""
         self._read()
-        return self._inbox.drain(limit)
+        return super().receive(limit)
 
     def send(self, send: Send) -> None:
         """Queue for one member, all others, or the newest connection of a named principal."""
@@ -206,13 +206,13 @@ class ZmqTransport:
 
     def wait(self, timeout_ns: int) -> None:
         """Return as soon as a frame waits or a connection changed, after `timeout_ns` at the latest."""
-        if not self._inbox.empty:
+        if not self.inbox.empty:
             return
         self._poll.wait(min(timeout_ns, RETRY_NS) if self._acceptor.waiting else timeout_ns)
 
     def bad_frame(self, name: str) -> int:
         """A frame of this peer was forged or malformed; return nanoseconds of mute that begin now, or 0."""
-        return self._inbox.bad_frame(name, time.monotonic_ns())
+        return self.inbox.bad_frame(name, time.monotonic_ns())
 
     def connected(self) -> list[str]:
         """Names of the other members with a live link, in order of their index."""
@@ -222,7 +222,7 @@ class ZmqTransport:
         """Counters by peer: this side's sends and what came in, over all its connections."""
         merged: dict[str, LinkCounters] = {}
         for name, accepted in self._acceptor.counters.items():
-            merged[name] = _sum(accepted, self._inbox.counters(name))
+            merged[name] = _sum(accepted, self.inbox.counters(name))
         for index, link in self._links.items():
             merged[self._names[index]] = _sum(merged[self._names[index]], _sent_only(link.counters))
         return merged
@@ -230,7 +230,7 @@ class ZmqTransport:
     def queues(self) -> Queues:
         """Frames that wait in memory now."""
         outbound = sum(len(link.outbound) for link in self._links.values())
-        return Queues(inbound=len(self._inbox), outbound=outbound + self._acceptor.frames_waiting())
+        return Queues(inbound=len(self.inbox), outbound=outbound + self._acceptor.frames_waiting())
 
     @property
     def strangers(self) -> int:
@@ -266,7 +266,7 @@ class ZmqTransport:
                 self._arrived(peer, frame)
 
     def _arrived(self, peer: Peer, frame: bytes) -> None:
-        self._inbox.put(peer, frame, self._now)
+        self.inbox.put(peer, frame, self._now)
 
     def _to_member(self, other: int, frame: bytes) -> None:
         """By the link this member dials, else by the one the other dialled."""

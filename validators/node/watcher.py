@@ -94,7 +94,7 @@ class NodeWatcher:
         reason = str(note.fields.get("reason", ""))
         key = (peer, reason)
         if key in self.refused or len(self.refused) < REFUSALS_MAX:
-            self.refused[key] += 1
+            self.refused[key] += note.fields.get("times", 1)
         if reason in FORGED:
             mute = self._on_forged(peer)
             if mute:

@@ -134,10 +134,10 @@ class Reads:
         """Ordered operations, ascending; applied ones that concern a ticket unless more is asked for."""
         query = http.query_params
         limit, after = read_limit(query), query.get("after")
-        refused, all_kinds = read_log_query(query)
+        refused, all_kinds, state = read_log_query(query)
         position = (0, -1) if after is None else read_position(after, ORDERED_OPERATION_SLOTS)
         await self._seen(http)
-        found = await self._service.read(_operations, limit, position, refused, all_kinds)
+        found = await self._service.read(_operations, limit, position, refused, all_kinds, state)
         sequence, listed, total, more = found
         headers = {"X-Total-Count": str(total)}
         if more:
@@ -194,14 +194,14 @@ class Reads:
 
 
 def _operations(
-    limit: int, after: tuple[int, int], refused: bool, all_kinds: bool
+    limit: int, after: tuple[int, int], refused: bool, all_kinds: bool, state: str | None
 ) -> tuple[int, list[Listed], int, bool]:
     with transaction.atomic(using=ALIAS):
         sequence = read.applied_sequence(ALIAS)
         listed = read.list_operations(
-            ALIAS, limit=limit + 1, after=after, refused=refused, all_kinds=all_kinds
+            ALIAS, limit=limit + 1, after=after, refused=refused, all_kinds=all_kinds, state=state
         )
-        total = read.count_operations(ALIAS, refused=refused, all_kinds=all_kinds)
+        total = read.count_operations(ALIAS, refused=refused, all_kinds=all_kinds, state=state)
     return sequence, listed[:limit], total, len(listed) > limit
 
 

@@ -58,7 +58,8 @@ class DataFolder:
             probe.unlink()
         except OSError as error:
             raise StartError(
-                f"cannot write to the data folder {self.root}: {error.strerror}; name another with DATA="
+                f"cannot write to the data folder {self.root}: {error.strerror}; name another with "
+                "DATA= or -data-dir"
             ) from error
 
     def clear_celery(self) -> None:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connections
+from django.db import connections, transaction
 
 from validators import ceremony, genesis
-from validators.models import ChangeState, ManagedNode, MembershipChange
+from validators.models import ChangeState, DesiredState, ManagedNode, MembershipChange
 from validators.node.layout import ClusterFolder, make_private
 from validators.node.provision import create_demo_cluster
 from validators.processes import preparation
@@ -49,9 +49,12 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
     founded, _ = preparation.ensure_cluster(folder, None)
     own = preparation.own_members(folder, founded)
     if set(member_names()) != set(names):
-        MembershipChange.objects.exclude(state=ChangeState.DONE).delete()
-        ManagedNode.objects.all().delete()
-        preparation.register_cluster(folder, founded, own)
+        with transaction.atomic():
+            MembershipChange.objects.exclude(state=ChangeState.DONE).delete()
+            ManagedNode.objects.all().delete()
+            preparation.register_cluster(folder, founded, own)
+            # Wanted by the start that founds them, unless somebody stopped the cluster meanwhile.
+            ManagedNode.objects.update(desired=DesiredState.STOPPED)
     preparation.check_node_ports(founded, own)
     preparation.keep_apis(folder, names)
     preparation.keep_metrics_ports(folder, founded, member_names(), web)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from django.db import DatabaseError
@@ -30,7 +30,16 @@ from validators.processes.errors import StartError
 from validators.processes.facts import lock_holder
 from validators.processes.folder import DataFolder
 from validators.services.announcing import announce
-from validators.services.cluster import ONE_ROW, cluster_now, member_names, own_members, own_validators
+from validators.services.cluster import (
+    ONE_ROW,
+    begin,
+    cluster_now,
+    give_up,
+    member_names,
+    own_members,
+    own_validators,
+    stopped_since,
+)
 
 __all__ = ["ClusterKeeper"]
 
@@ -49,8 +58,10 @@ class Start(msgspec.Struct):
     members: list[str]
     """Of the cluster to be founded, unless it is the one that stands; none: whoever stands there."""
     since: float
-    told: dict[str, int] = {}
-    """Generation of each node as the start has left it: one that is another was wished by a person since."""
+    generation: int
+    """Of the wish."""
+    told: dict[str, int]
+    """Generation of each node as the wish has left it: one that is another was wished by a person since."""
     begun: bool = False
     """The nodes are wanted running; before, what ran is being stopped."""
 
@@ -82,19 +93,23 @@ class ClusterKeeper:
         ManagedCluster.objects.filter(pk=ONE_ROW).update(handled=row.generation)
         self._start = None
         if row.wish == ClusterWish.START:
-            self._start = Start(members=list(row.members), since=time.monotonic())
+            now = time.monotonic()
+            self._start = Start(
+                members=list(row.members), since=now, generation=row.generation, told=dict(row.told)
+            )
             tell(ClusterStatus.STARTING, 0, len(row.members) or own_members().count())
-            _want(DesiredState.STOPPED, everybody=True)
-            self._start.told = dict(ManagedNode.objects.values_list("node_id", "generation"))
-        elif row.wish == ClusterWish.STOP:
-            _want(DesiredState.STOPPED)
 
     def _go_on(self, start: Start, now: float) -> None:
         if not start.begun:
-            if self._somebody_runs() and now - start.since < START_PATIENCE:
+            late = now - start.since > START_PATIENCE
+            if (self._somebody_runs() or _somebody_shown()) and not late:
+                return
+            if start.members and self._somebody_runs():
+                # Started since by a person, or it does not end: nothing is put aside under a process.
+                self._fail(start, "a node of the cluster before still runs", len(start.members))
                 return
             names = start.members or member_names()
-            stopped = _stopped_since(start)
+            stopped = stopped_since(ManagedNode.objects.all(), start.told)
             try:
                 if not names:
                     raise StartError("this platform runs none of the cluster's members")
@@ -104,10 +119,10 @@ class ClusterKeeper:
                     raise  # it comes back, and founding can be done again
                 # Whatever it is: this start is over, and another one may work.
                 known = isinstance(error, (StartError, GenesisError))
-                self._fail(str(error) if known else f"{type(error).__name__}: {error}", len(names))
+                self._fail(start, str(error) if known else f"{type(error).__name__}: {error}", len(names))
                 return
-            _want(DesiredState.RUNNING, everybody=True, but=stopped | _stopped_since(start))
-            start.begun, start.since = True, now
+            if begin(start.generation, start.told, stopped):  # else the next turn takes up the newer wish
+                start.begun, start.since = True, now
             return
         self._count(start, now)
 
@@ -131,13 +146,13 @@ class ClusterKeeper:
             self._over()
             tell(ClusterStatus.RUNNING, running, total, reasons if running < len(rows) else "")
         elif late or len(rows) - len(failed) < needed:
-            self._fail(reasons or f"only {running} of {total} nodes came up", total)
+            self._fail(start, reasons or f"only {running} of {total} nodes came up", total)
         else:
             tell(ClusterStatus.STARTING, running, total)
 
-    def _fail(self, reason: str, total: int) -> None:
+    def _fail(self, start: Start, reason: str, total: int) -> None:
         logger.warning("the cluster does not start: %s", reason)
-        _want(DesiredState.STOPPED)
+        give_up(start.generation)
         tell(ClusterStatus.STOPPING if self._somebody_runs() else ClusterStatus.IDLE, 0, total, reason)
         self._over()
 
@@ -165,6 +180,13 @@ class ClusterKeeper:
             tell(ClusterStatus.STARTING, running, len(rows))
 
 
+def _somebody_shown() -> bool:
+    """Whether a node is still shown as anything but ended. Its row may be deleted or reset by the founding:
+    reconcile is to have said first that it stopped."""
+    ended = (NodeStatus.STOPPED, NodeStatus.ERROR)
+    return ManagedNode.objects.exclude(part=NodePart.LEFT).exclude(status__in=ended).exists()
+
+
 def tell(status: str, started: int, total: int, error: str = "") -> None:
     """Write how the cluster is; announced where that changes something for people."""
     row = cluster_now()
@@ -172,17 +194,3 @@ def tell(status: str, started: int, total: int, error: str = "") -> None:
         return
     ManagedCluster.objects.filter(pk=ONE_ROW).update(status=status, started=started, total=total, error=error)
     announce(status=status, started=started, total=total, error=error)
-
-
-def _stopped_since(start: Start) -> set[str]:
-    """Nodes that a person stopped while the start was not begun: they are not to come up with the others."""
-    rows = ManagedNode.objects.filter(desired=DesiredState.STOPPED).values_list("node_id", "generation")
-    return {name for name, generation in rows if start.told.get(name, generation) != generation}
-
-
-def _want(desired: DesiredState, *, everybody: bool = False, but: Collection[str] = ()) -> None:
-    """Of all validators; `everybody`: of the learner too."""
-    rows = ManagedNode.objects.exclude(part=NodePart.LEFT) if everybody else own_validators()
-    if desired == DesiredState.STOPPED:
-        rows = rows.exclude(desired=DesiredState.STOPPED)
-    rows.exclude(node_id__in=but).update(desired=desired, generation=F("generation") + 1)

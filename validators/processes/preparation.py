@@ -54,7 +54,9 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind)
     except OSError as error:
-        raise StartError(f"HOST={host} is no address of this machine: {error.strerror}") from error
+        raise StartError(
+            f"HOST={host} (-web-addr) is no address of this machine: {error.strerror}"
+        ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Inherited by accepted connections; without it small answers wait for delayed
@@ -67,7 +69,9 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(1024)
     except OSError as error:
         listener.close()
-        raise StartError(f"port {port} on {host}: {error.strerror}; choose another with PORT=") from error
+        raise StartError(
+            f"port {port} on {host}: {error.strerror}; choose another with PORT= or -web-port"
+        ) from error
     return listener
 
 
@@ -187,6 +191,8 @@ def _numbered_ports(member_id: str, first: int, others: Collection[int], count: 
     number = re.fullmatch(r"node(\d{1,3})", member_id)
     if number is not None and (port := first + int(number[1])) not in others:
         with socket.socket() as probe, suppress(OSError):
+            # As the node will: connections that ended a moment ago are no reason to move for good.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((LOOPBACK, port))
             return [port]
     return free_ports(count)

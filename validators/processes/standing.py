@@ -8,12 +8,15 @@ the environment: settings are read before a command knows its flags.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any
 
 import django
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # until the supervisor hears them: nothing runs yet
+        signal.signal(number, lambda *_: os._exit(0))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
     django.setup()
 

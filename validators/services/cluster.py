@@ -1,12 +1,13 @@
 """Start and stop the cluster as a whole: the only writers of what is wanted of it.
 
 Like those for nodes, these functions write a wish and return at once; the keeper makes it true (see
-validators.processes.keeper).
+validators.processes.keeper). What a wish means for each node is written with it: an order for one node
+that follows it, however soon, is the newer one and stands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.conf import settings
 from django.db import transaction
@@ -30,8 +31,10 @@ from validators.services.errors import ClusterBusy, ClusterSize
 __all__ = [
     "CLUSTER_NODES_DEFAULT",
     "CLUSTER_NODES_MAX",
+    "begin",
     "cluster_now",
     "found_with",
+    "give_up",
     "member_names",
     "own_members",
     "own_validators",
@@ -39,6 +42,7 @@ __all__ = [
     "start_cluster",
     "start_standing",
     "stop_cluster",
+    "stopped_since",
     "why_no_node",
 ]
 
@@ -90,7 +94,37 @@ def stop_cluster() -> None:
     """Want every node of this platform stopped; nothing to do when all are."""
     with transaction.atomic():
         _locked()
-        _wish(ClusterWish.STOP)
+        _want(own_validators(), DesiredState.STOPPED)
+        _wish(ClusterWish.STOP, told={})
+
+
+def begin(generation: int, told: Mapping[str, int], stopped: Collection[str]) -> bool:
+    """Want all nodes running, the learner too, as the start of this generation asked for; those apart that
+    are `stopped`, or that a person stopped since it was `told`. False: there is a newer wish, so nothing."""
+    with transaction.atomic():
+        if _locked().generation != generation:
+            return False
+        rows = list(_everybody().select_for_update())  # all of them: nobody is stopped meanwhile
+        stopped = set(stopped) | stopped_since(rows, told)
+        _want(_everybody().exclude(node_id__in=stopped), DesiredState.RUNNING)
+    return True
+
+
+def give_up(generation: int) -> None:
+    """Want all validators stopped: the start of this generation has failed. A newer wish stands."""
+    with transaction.atomic():
+        if _locked().generation == generation:
+            _want(own_validators(), DesiredState.STOPPED)
+
+
+def stopped_since(rows: Iterable[ManagedNode], told: Mapping[str, int]) -> set[str]:
+    """Nodes that a person stopped after a wish was `told`: they are not to come up with the others. A row
+    that was made since, by a founding, begins to count anew."""
+    return {
+        row.node_id
+        for row in rows
+        if row.desired == DesiredState.STOPPED and row.generation > told.get(row.node_id, row.generation)
+    }
 
 
 def why_no_node() -> str:
@@ -153,7 +187,9 @@ def _want_start(names: Sequence[str]) -> None:
     with transaction.atomic():
         if _starts(_locked()):
             raise ClusterBusy
-        _wish(ClusterWish.START, members=list(names))
+        _want(_everybody(), DesiredState.STOPPED)
+        told = dict(ManagedNode.objects.values_list("node_id", "generation"))
+        _wish(ClusterWish.START, members=list(names), told=told)
 
 
 def _starts(row: ManagedCluster) -> bool:
@@ -173,6 +209,16 @@ def _runs_as_wanted(node: ManagedNode) -> bool:
         and node.status == NodeStatus.RUNNING
         and node.running_generation == node.generation
     )
+
+
+def _everybody() -> QuerySet[ManagedNode]:
+    return ManagedNode.objects.exclude(part=NodePart.LEFT)
+
+
+def _want(rows: QuerySet[ManagedNode], desired: DesiredState) -> None:
+    if desired == DesiredState.STOPPED:
+        rows = rows.exclude(desired=DesiredState.STOPPED)
+    rows.update(desired=desired, generation=F("generation") + 1)
 
 
 def _wish(wish: ClusterWish, **changes: object) -> None:

@@ -230,7 +230,8 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
         "read": {"enum": ["local", "quorum", "linearizable"]},
     },
     ("GET", f"{_TICKETS}/{{ticket_id}}/certificate"): {"event": STRING, "at": STRING},
-    ("GET", "/api/v1/consensus/logs"): _PAGE | {"outcome": {"const": "all"}, "kind": {"const": "all"}},
+    ("GET", "/api/v1/consensus/logs"): _PAGE
+    | {"outcome": {"const": "all"}, "kind": {"const": "all"}, "state": STRING},
     ("GET", f"{_NODE}/tickets/{{ticket_id}}"): {"event": STRING},
     ("GET", f"{_SIMULATOR}/runs"): _PAGE,
     ("DELETE", "/api/v1/members/{node_id}"): {"allow_small": BOOLEAN},

@@ -30,6 +30,16 @@ class MeteredTransport:
             self._messages["received", _kind(item.frame)] += 1
         return received
 
+    def put_back(self, items: Sequence[Inbound]) -> None:
+        """See ports.Transport: they are counted when they come again."""
+        for item in items:
+            self._messages["received", _kind(item.frame)] -= 1
+        self._transport.put_back(items)
+
+    def charge(self, peer: Peer, checks: int) -> None:
+        """See ports.Transport."""
+        self._transport.charge(peer, checks)
+
     def send(self, send: Send) -> None:
         """See ports.Transport."""
         self._messages["sent", _kind(send.frame)] += 1

@@ -1,0 +1,70 @@
+"""What is left to callers while one member sends what nobody wants (PITFALLS row 15, decisions 0155, 0156).
+
+The world of `benchmarks.fairness`, where only processor time makes time pass. The last member takes part, and
+sends each of the others messages of 256 well-signed votes far outside the window.
+
+`python -m benchmarks.unwanted [messages a second]` prints a caller's rate without and with them, in turns.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from nacl import bindings
+
+from benchmarks.fairness import SECOND, Caller, World
+from benchmarks.hosts import MEMBERS, quiet_folder
+from validators.consensus import messages as m
+from validators.gateway.client import GenesisKeys
+from validators.genesis import cluster_id
+from validators.link import read_seed
+from validators.node.layout import ClusterFolder
+from validators.wire import FrameSigner, link_frame
+
+LIAR = MEMBERS - 1
+EACH = 256
+TURNS = 4
+FAR = 100_000
+
+
+def messages(world: World, folder: ClusterFolder) -> list[bytes]:
+    """A few different ones."""
+    seed = read_seed(folder.node(world.genesis.members[LIAR].id).key)
+    secret = bindings.crypto_sign_seed_keypair(seed)[1]
+    signer = FrameSigner(cluster_id(world.genesis), secret, GenesisKeys(world.genesis))
+    votes = [signer.sign(m.Prepare(0, LIAR, 0, FAR + number, bytes(32))) for number in range(4 * EACH)]
+    return [link_frame(m.SupplyFrames(tuple(votes[i : i + EACH]))) for i in range(0, len(votes), EACH)]
+
+
+def done(world: World, caller: Caller, frames: list[bytes], per_second: int) -> int:
+    """Operations of a second in which so many messages come, evenly."""
+    before = len(caller.times)
+    for number in range(per_second):
+        for links in world.links[:LIAR]:
+            links.inbox.put(world.peers[LIAR], frames[number % len(frames)], world.time)
+        world.go(SECOND // per_second)
+    if not per_second:
+        world.go(SECOND)
+    return len(caller.times) - before
+
+
+def main(per_second: int) -> None:
+    """A second of each, in turns."""
+    with quiet_folder() as folder:
+        world = World(folder / "cluster")
+        caller = world.modest()
+        frames = messages(world, ClusterFolder(folder / "cluster"))
+        world.go(SECOND)
+        calm = flooded = 0
+        for _ in range(TURNS):
+            calm += done(world, caller, frames, 0)
+            flooded += done(world, caller, frames, per_second)
+        print(
+            f"{per_second} messages of {EACH} unwanted votes a second leave {flooded / calm:.0%}: "
+            f"{flooded / TURNS:.0f} operations a second instead of {calm / TURNS:.0f}"
+        )
+        world.close()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 90)

@@ -1,0 +1,105 @@
+"""A turn ends by what it checked, and peers take turns by what their frames cost (decision 0156, row 15)."""
+
+from __future__ import annotations
+
+from tests.hostcore.doubles import Bench, Tape, TapeTransport
+from tests.hostcore.support import EPOCH, bundle
+from validators import canonical
+from validators.consensus import messages as m
+from validators.host import CHECKS_MAX
+from validators.node.inbox import FromInbox
+from validators.node.metrics.figures import Figures
+from validators.node.metrics.meter import MeteredTransport
+from validators.wire.limits import VERIFIED_CACHE_MAX
+
+DEAR = 500
+
+
+class InboxTransport(FromInbox, TapeTransport):
+    """With a node's own queues."""
+
+    def __init__(self, tape: Tape) -> None:
+        FromInbox.__init__(self)
+        TapeTransport.__init__(self, tape)
+
+
+def dear_frame(bench: Bench) -> bytes:
+    """A proposal of so many requests; the door remembers none of them until it comes again."""
+    paper = bench.paper
+    paper.door.remembered_max = 1
+    bundles = [bundle(number) for number in range(DEAR)]
+    body = canonical.encode(m.Batch(0, 5, tuple(paper.sign(each) for each in bundles)))
+    digests = tuple(m.bundle_digest(canonical.encode(each)) for each in bundles)
+    return paper.sign(m.PrePrepare(EPOCH, 0, 0, 1, m.batch_digest(0, 5, digests)), body)
+
+
+def heard(bench: Bench) -> list[int]:
+    """Sequences of the statements that came to the core: that of a dear frame is 1."""
+    return [value.sequence for what, value in bench.tape.said if what == "receive"]
+
+
+def test_row_15_a_turn_checks_a_bounded_number_of_signatures_and_loses_no_frame() -> None:
+    bench = Bench()
+    dear = dear_frame(bench)
+    votes = [bench.vote(sequence) for sequence in (1_001, 1_002, 1_003)]
+    bench.hear(dear, dear, votes[0], dear, votes[1], dear, votes[2])
+    counts = []
+    while bench.transport.waiting:
+        before = bench.host.door.verifications
+        counts.append(bench.host.turn())
+        assert bench.host.door.verifications - before < CHECKS_MAX + DEAR + 1
+    assert counts == [4, 3]
+    assert heard(bench) == [1, 1, 1_001, 1, 1_002, 1, 1_003]
+    assert bench.transport.charged == [("r1", DEAR)] * 4, "one check of each frame is free"
+
+
+def test_row_15_dear_frames_of_one_peer_keep_no_other_waiting_for_more_than_a_turn() -> None:
+    bench = Bench()
+    transport = InboxTransport(bench.tape)
+    bench.host.transport = transport
+    dear, liar, honest = dear_frame(bench), bench.paper.peer(1), bench.paper.peer(2)
+    votes = [bench.paper.sign(m.Prepare(EPOCH, 2, 0, sequence, b"d" * 32)) for sequence in range(2, 17)]
+    said = []
+    for turn in range(4):
+        for _ in range(4):
+            transport.inbox.put(liar, dear, 0)
+        for vote in votes[4 * turn : 4 * turn + 4]:
+            transport.inbox.put(honest, vote, 0)
+        bench.host.turn()
+        said.append(heard(bench))
+        del bench.tape.said[:]
+    assert said == [
+        [1, 1, 1],
+        [2, 3, 4, 5, 6, 7, 8, 9, 1, 1, 1],
+        [10, 11, 12, 13, 1, 1, 1],
+        [14, 15, 16, 1, 1, 1],
+    ], "in debt since the first turn: the others go first, and the rest of the turn is the liar's"
+    assert len(transport.inbox) == 4
+
+
+def test_row_15_signatures_that_are_recognised_count_an_eighth() -> None:
+    """A member may send the same proofs in one VIEW-CHANGE after the other: no check, yet each is decoded."""
+    bench = Bench()
+    dear = dear_frame(bench)
+    bench.paper.door.remembered_max = VERIFIED_CACHE_MAX
+    bench.hear(*[dear] * 20)
+    first = bench.host.turn()
+    assert bench.host.door.verifications == DEAR + 1
+    assert first == 10, "501 checks and nine times 501 eighths"
+    assert bench.transport.charged == [("r1", DEAR)] + [("r1", (DEAR + 1) // 8 - 1)] * 9
+    bench.host.turn()
+    bench.hear(bench.vote(1_001), bench.vote(1_001))
+    del bench.transport.charged[:]
+    bench.host.turn()
+    assert bench.transport.charged == [], "a vote costs nobody anything, recognised or not"
+
+
+def test_frames_put_back_are_counted_once() -> None:
+    bench = Bench()
+    figures = Figures(("r0", "r1", "r2", "r3"), 0)
+    bench.host.transport = MeteredTransport(bench.transport, figures)
+    bench.hear(*[dear_frame(bench)] * 5)
+    while bench.transport.waiting:
+        bench.host.turn()
+    assert figures.messages["received", m.KIND_OF[m.PrePrepare]] == 5
+    assert len(bench.transport.charged) == 5

@@ -1,0 +1,32 @@
+"""Frames about nodes: what the contract's Node object says, also of one that is gone (spec 3.1, 3.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from validators.dashboard.nodes import node_changes
+from validators.models import Announcement, NodeRole
+
+NODE: dict[str, Any] = {
+    "id": "node2",
+    "role": NodeRole.VALIDATOR,
+    "status": "stopping",
+    "api_port": 9003,
+    "is_primary": False,
+    "external": False,
+}
+
+
+def test_a_frame_has_an_error_only_where_there_is_one() -> None:
+    failed, running = (
+        Announcement(node_id="node2", status="error", error="no room"),
+        Announcement(node_id="node2", status="running"),
+    )
+    first, second = node_changes([NODE], [{**NODE, "error": "no room"}], [failed, running])
+    assert (first["node"]["error"], first["node"]["status"]) == ("no room", "error")
+    assert second["node"] == {**NODE, "status": "running"}
+
+
+def test_the_last_frame_of_a_node_that_is_put_aside_is_a_whole_one() -> None:
+    [frame] = node_changes([NODE], [], [Announcement(node_id="node2", status="stopped")])
+    assert (frame["status"], frame["node"]) == ("stopped", {**NODE, "status": "stopped"})

@@ -1,0 +1,95 @@
+"""Leaves that q members signed and no honest one would: all verifiers read the same in them, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from tests.proof.support import START, PaperLog
+from tickets.proof import Certificate, Receipts, encode_certificate
+from tickets.proof.certificate import CLUSTER_TAG_SIZE
+from validators import canonical
+from validators.consensus import messages as m
+
+BEYOND, LARGEST = 2**53 + 1, 2**62
+OPERATION = ["admit", "default", "TICKET-1", "gate", "r0", START, b"", b""]
+TICKET = ["default", "TICKET-1", 3, "r0", START, 3, 0, "admit", "gateway", "gate", b"", "n", "d", "", [1, 2]]
+WIDE = "\U0001f3aa"
+"""Two letters for JavaScript, one for Python."""
+
+pack = msgspec.msgpack.encode
+
+
+def leaf(**changed: Any) -> bytes:
+    plain = {"index": 0, "operation": OPERATION, "code": "ok", "time": START, "state": b""}
+    return pack(list((plain | changed).values()))
+
+
+def state(at: int, value: Any) -> bytes:
+    """A leaf with one field of the ticket's state changed."""
+    return leaf(state=pack([*TICKET[:at], value, *TICKET[at + 1 :]]))
+
+
+def named(name: str) -> bytes:
+    return leaf(operation=[*OPERATION[:2], name, *OPERATION[3:]])
+
+
+def holding(log: PaperLog) -> Iterator[tuple[str, bytes]]:
+    """(name, certificate)"""
+    for name, data, time, sequence in (
+        ("numbers beyond 2^53", leaf(index=BEYOND + 2, time=BEYOND), BEYOND, BEYOND),
+        ("the largest numbers", leaf(index=LARGEST, time=LARGEST), LARGEST, LARGEST),
+        ("a name with NUL and a mark", named("\ufeffT\0"), START, 3),
+        ("a name of 200 letters beyond 16 bits", named(WIDE * 200), START, 3),
+        ("a code of 256 letters beyond 16 bits", leaf(code=WIDE * 256), START, 3),
+        ("a state of fourteen fields", leaf(state=b"\x9e" + bytes(14)), START, 3),
+        ("a state that is noise", leaf(state=b"\xff\x9f\0"), START, 3),
+        ("a state of the largest numbers", state(14, [LARGEST, BEYOND]), START, 3),
+        ("a state of another ticket", state(1, "TICKET-2"), START, 3),
+    ):
+        yield f"odd: {name}", by_receipts(log, data, time, sequence)
+
+
+def refused(log: PaperLog) -> Iterator[tuple[str, bytes]]:
+    """(name, certificate)"""
+    sound = leaf(state=pack(TICKET))
+    for name, data in (
+        ("a state cut after its first byte", leaf(state=b"\x9f")),
+        ("a state of fifteen numbers", leaf(state=b"\x9f" + bytes(15))),
+        ("a state with a byte too many", leaf(state=pack(TICKET) + b"\0")),
+        (
+            "a state with a length in a longer spelling",
+            leaf(state=pack(TICKET).replace(b"\xa2r0", b"\xd9\2r0")),
+        ),
+        *((f"a state whose number is {each}", state(2, each)) for each in (0, 6, 3.0, True, -1, 2**64 - 1)),
+        *((f"a state whose time is {each}", state(4, each)) for each in (-1, 1.0, LARGEST + 1)),
+        *(
+            (f"a state whose clock is {each}", state(14, [each]))
+            for each in (-1, -0.0, "1", None, LARGEST + 1)
+        ),
+        ("a state whose clock is a number", state(14, 1)),
+        *(
+            (f"an index that is {each}", leaf(index=each))
+            for each in (1.0, -0.0, -1, True, None, LARGEST + 1)
+        ),
+        ("a code of 257 letters beyond 16 bits", leaf(code=WIDE * 257)),
+        ("a text for bytes", leaf(state="")),
+        ("bytes for a text", leaf(code=b"ok")),
+        ("a field too many", leaf(more=1)),
+        ("a map", leaf(operation={"kind": "admit"})),
+        ("a lone surrogate", sound.replace(b"TICKET-1", b"\xed\xa0\x80KET-1")),
+        ("an overlong letter", sound.replace(b"TICKET-1", b"\xc0\x80CKET-1")),
+        ("a leaf a thousand deep", b"\x91" * 1_000 + b"\0"),
+    ):
+        yield f"odd: {name}", by_receipts(log, data, START, 3)
+    yield "odd: a sequence beyond all", by_receipts(log, leaf(), START, LARGEST + 1)
+
+
+def by_receipts(log: PaperLog, leaf: bytes, time: int, sequence: int) -> bytes:
+    """A certificate of these bytes as the only leaf of an entry."""
+    results, cluster = canonical.digest(b"\x00" + leaf), log.cluster[:CLUSTER_TAG_SIZE]
+    entry = m.Entry(0, sequence, bytes(32), results, time, bytes(32))
+    proof = Receipts(log.sign(m.Receipt(0, 0, sequence, m.entry_hash(entry))))
+    return encode_certificate(Certificate(1, cluster, leaf, 0, b"", 0, sequence, bytes(32), bytes(32), proof))

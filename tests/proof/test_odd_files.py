@@ -1,0 +1,113 @@
+"""Odd files: every verifier must make the same of them, and say in words what is wrong (decision 0151).
+
+One table, docs/protocol/odd-files.json, goes through `manage.py`, the verifier of one file and the browser's
+under node. The browser knows no evidence.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from tests.proof import vectors
+from tests.proof.test_evidence import GENESIS, file_of, pairs
+from tests.proof.test_vectors import by_browser
+from verifier import dtvn_verify
+
+TABLE = Path(__file__).resolve().parents[2] / "docs/protocol/odd-files.json"
+ROWS: list[dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))["files"]
+VECTOR = json.loads(vectors.FILE.read_text(encoding="utf-8"))["vectors"][0]
+GOOD = {
+    "certificate": base64.b64decode(VECTOR["certificate"]),
+    "chain": base64.b64decode(VECTOR["chain"]),
+    "evidence": file_of("commit", *pairs()["commit"]),
+}
+CASES = [(kind, row) for row in ROWS for kind in GOOD if row.get("of", kind) == kind]
+IDS = [f"{kind}: {row['name']}" for kind, row in CASES]
+
+
+def content(kind: str, row: dict[str, Any]) -> bytes:
+    good = GOOD[kind]
+    coded = base64.b64encode(good)
+    stands_for = {
+        b"KIND": kind.encode(),
+        b"BASE64": coded,
+        b"BYTES": good,
+        b"BIGHEX": good.hex().upper().encode(),
+        b"HEX": good.hex().encode(),
+        b"TWICE": base64.b64encode(coded),
+    }
+    names = re.compile(b"|".join(stands_for))
+    parts = [(part, 1) if isinstance(part, str) else part for part in row["file"]]
+    whole = b"".join(part.encode("latin-1") * times for part, times in parts)
+    return names.sub(lambda found: stands_for[found[0]], whole)
+
+
+def judge(found: dict[str, Any], kind: str, row: dict[str, Any]) -> None:
+    """The verdict of one verifier: its words, or why it refuses."""
+    if "holds" in row:
+        assert found == {"holds": True}
+        return
+    assert "holds" not in found
+    assert found["refused"].startswith(row["refused"].replace("KIND", kind))
+    assert len(found["refused"].split()) >= 3, "a refusal is said in words"
+
+
+def files(kind: str, row: dict[str, Any], folder: Path) -> tuple[Path, Path]:
+    """(what is checked, the chain), one of them odd."""
+    checked, chain = folder / "checked", folder / "chain"
+    odd = content(kind, row)
+    chain.write_bytes(odd if kind == "chain" else GENESIS if kind == "evidence" else GOOD["chain"])
+    checked.write_bytes(GOOD["certificate"] if kind == "chain" else odd)
+    return checked, chain
+
+
+def test_the_table_is_one() -> None:
+    assert len({row["name"] for row in ROWS}) == len(ROWS) >= 100
+    assert all(("holds" in row) is not ("refused" in row) for row in ROWS)
+
+
+@pytest.mark.parametrize(("kind", "row"), CASES, ids=IDS)
+def test_p15_manage_py(kind: str, row: dict[str, Any], tmp_path: Path) -> None:
+    checked, chain = files(kind, row, tmp_path)
+    command = "verify_evidence" if kind == "evidence" else "verify_certificate"
+    arguments = (command, str(checked), "--genesis", str(chain))
+    if "holds" in row:
+        call_command(*arguments, stdout=StringIO())
+        return
+    with pytest.raises(CommandError, match=r"^not proved: ") as refusal:
+        call_command(*arguments, stdout=StringIO())
+    assert refusal.value.returncode == 1
+    judge({"refused": str(refusal.value).removeprefix("not proved: ")}, kind, row)
+
+
+@pytest.mark.parametrize(("kind", "row"), CASES, ids=IDS)
+def test_p15_the_one_file(
+    kind: str, row: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checked, chain = files(kind, row, tmp_path)
+    command = "evidence" if kind == "evidence" else "certificate"
+    code = dtvn_verify.main(command, str(checked), "--genesis", str(chain))
+    said = capsys.readouterr().out
+    refused = said.startswith("not proved: ")
+    assert code == refused
+    judge({"refused": said.removeprefix("not proved: ")} if refused else {"holds": True}, kind, row)
+
+
+def test_p15_the_browser() -> None:
+    given = []
+    cases = [(kind, row) for kind, row in CASES if kind != "evidence"]
+    for kind, row in cases:
+        read = {"certificate": GOOD["certificate"], "chain": GOOD["chain"], kind: content(kind, row)}
+        given.append({name: base64.b64encode(data).decode() for name, data in read.items()})
+    for (kind, row), said in zip(cases, by_browser({"vectors": given}), strict=True):
+        found = {"refused": said["why"]} if "refused" in said else {"holds": True}
+        judge(found, kind, row)
