@@ -15,10 +15,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.integration import servers
 from tests.integration.node_cluster import validator
+from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 from validators.link import public_key_of
 from validators.node.keys import dev_seed, peer_id
-from validators.processes.preparation import free_ports
 
 P = "/api/v1"
 NODES = 4

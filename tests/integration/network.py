@@ -22,8 +22,8 @@ import httpx
 import psutil
 
 from tests.integration import servers
+from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
-from validators.processes.preparation import free_ports
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 

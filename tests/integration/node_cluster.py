@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 
 from tests.integration import servers
+from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Barrier, build
 from validators.consensus.messages import Operation
@@ -25,7 +26,6 @@ from validators.genesis import Genesis, decode
 from validators.node.build import ledger_location
 from validators.node.layout import ClusterFolder, NodeFolder
 from validators.node.provision import create_demo_cluster
-from validators.processes.preparation import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUTCOME_WAIT = 40.0

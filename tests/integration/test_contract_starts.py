@@ -20,8 +20,8 @@ from websockets.exceptions import InvalidStatus
 
 from tests.integration.contract_nodes import Node, P, frames, single
 from tests.integration.node_cluster import ROOT, environment
+from tests.ports import free_ports
 from tests.waiting import MARGIN, wait_until
-from validators.processes.preparation import free_ports
 
 pytestmark = pytest.mark.integration
 

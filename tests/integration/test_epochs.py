@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.integration.node_cluster import ANSWER_WAIT, Cluster, operation, running_cluster, submit, validator
+from tests.ports import free_ports
 from tests.waiting import wait_until
 from tickets.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
 from validators import canonical
@@ -19,7 +20,6 @@ from validators.consensus.membership import Alive, Change
 from validators.gateway.client import Gateway
 from validators.genesis import Member
 from validators.link import ensure_seed, public_key_of, write_private
-from validators.processes.preparation import free_ports
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

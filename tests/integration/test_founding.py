@@ -11,10 +11,10 @@ import pytest
 
 from tests.founding.parties import Party, found
 from tests.integration.node_cluster import OUTCOME_WAIT, operation, submit, validator
+from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Admit, Barrier, Issue
 from validators.gateway.client import Gateway
-from validators.processes.preparation import free_ports
 
 pytestmark = pytest.mark.integration
 

@@ -20,12 +20,12 @@ from tests.integration.node_cluster import (
     submit,
     validator,
 )
+from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Admit, Consume, Issue, Validate
 from validators.gateway.client import Gateway
 from validators.genesis import decode
 from validators.node.keys import dev_seed
-from validators.processes.preparation import free_ports
 
 pytestmark = pytest.mark.integration
 

@@ -15,10 +15,10 @@ from tests.integration.network import Network
 from tests.integration.network import network as running
 from tests.integration.node_cluster import Cluster, operation, submit, validator
 from tests.metrics.scraping import Page, scrape
+from tests.ports import free_ports
 from tests.waiting import MARGIN, PATIENCE, wait_until
 from tickets.machine import Issue, Seed, Validate
 from validators.node.metrics.names import ALL, CONTRACT
-from validators.processes.preparation import free_ports
 
 pytestmark = pytest.mark.integration
 

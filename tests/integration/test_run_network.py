@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -14,35 +13,16 @@ import psutil
 import pytest
 
 from tests.integration.network import REPOSITORY, wait_until_gone
+from tests.ports import ports_in_a_row
 from tests.waiting import MARGIN, PATIENCE, wait_until
-from validators.processes.preparation import free_ports
 
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
 STOPS_WITHIN = 10.0
 
 
-def four_in_a_row() -> int:
-    """The first of four free ports that follow each other."""
-
-    def look() -> int:
-        (first,) = free_ports(1)
-        return first if all(is_free(first + number) for number in range(4)) else 0
-
-    return wait_until(look, what="four free ports in a row")
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def test_run_network_starts_four_that_agree_and_ends_them(tmp_path: Path) -> None:
-    p2p, api, metrics = four_in_a_row(), four_in_a_row(), four_in_a_row()
+    p2p, api, metrics = ports_in_a_row(4), ports_in_a_row(4), ports_in_a_row(4)
     ports = {"P2P_PORT": str(p2p), "API_PORT": str(api), "METRICS_PORT": str(metrics)}
     log = tmp_path / "said"
     with log.open("w") as said:

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from tests.integration.network import REPOSITORY, Network, network, wait_until_gone
+from tests.ports import free_ports
 from tests.waiting import MARGIN, PATIENCE, wait_until
-from validators.processes.preparation import free_ports
 
 pytestmark = pytest.mark.integration
 
