@@ -80,6 +80,9 @@ class KeyValue:
     def pin(self, sequence: int) -> bytes | None:
         return None
 
+    def size(self) -> int:
+        return len(self.values)
+
     def read_pinned(self, group: int) -> None:
         return None
 

@@ -15,6 +15,8 @@ from validators.consensus.effects import ApplicationChange, Install, Reason
 from validators.consensus.transfer import GROUPS_ASKED
 
 LAG = 5
+SMALL = 1_000
+"""Tickets that count as a sequence where the state is small beside the log."""
 VOTES = (m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint)
 SECOND = 1_000
 STEP = 20
@@ -27,13 +29,15 @@ class Far(Cluster):
 
     state = Grouped
 
-    def __init__(self, members: int = 4, *, known: int = 0, ahead: int = 23, wiped: bool = False) -> None:
+    def __init__(
+        self, members: int = 4, *, known: int = 0, ahead: int = 23, wiped: bool = False, worth: int = SMALL
+    ) -> None:
         self.held: list[tuple[int, Node, Node, bytes]] = []
         self.delays: dict[int, int | None] = {}
         self.votes: list[tuple[Node, Node, bytes]] | None = None
         """Votes on their way to it, once they are kept aside."""
         self.late: Node | None = None
-        super().__init__(members, transfer_lag=LAG)
+        super().__init__(members, transfer_lag=LAG, transfer_tickets=worth)
         self.late = self[members - 1]
         self.work(known)
         self.late.crash()
@@ -379,3 +383,19 @@ def test_of_two_members_the_other_one_is_waited_for() -> None:
     cluster.pass_time(25 * SECOND, r0=1_900)
     assert not cluster.late.told("transfer_ended")
     assert cluster.installed()
+
+
+@pytest.mark.parametrize(("worth", "transfers"), [(2_400 // 23 + 1, 1), (2_400 // 23 - 1, 0)])
+def test_r23_a_large_state_is_not_fetched_for_what_the_log_brings_sooner(worth: int, transfers: int) -> None:
+    """Found at a million tickets: each state took so long to install that the next one was due (0158)."""
+    cluster = Far(worth=worth)
+    cluster.advance(300)
+    assert len(cluster.late.told("transfer_began")) == transfers
+
+
+def test_r23_whatever_its_size_a_state_helps_where_the_log_does_not() -> None:
+    cluster = Far(worth=1)
+    cluster.advance(4 * SECOND)
+    assert not cluster.late.told("transfer_began")
+    cluster.advance(4 * SECOND)
+    assert cluster.late.told("transfer_began"), "nobody gives it the log (Far): after the patience for it"

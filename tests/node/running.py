@@ -13,6 +13,7 @@ from tickets.machine import Barrier, build
 from validators.gateway.client import Gateway, valid_until
 from validators.link import read_seed
 from validators.node.build import Node, build_node
+from validators.node.heart import Heart
 from validators.node.layout import ClusterFolder
 from validators.node.logs import node_logger
 from validators.node.options import NodeOptions
@@ -45,7 +46,7 @@ class Running:
         self.node = build_node(self.root, logger, self.options)
         self._break_when_told(self.node)
         self._ready.set()
-        self.code = Loop(self.node, self.asked.is_set, self.beats.append).run()
+        self.code = Loop(self.node, self.asked.is_set, Heart(self.beats.append)).run()
         with contextlib.suppress(Exception):
             self.node.close()
         for handler in list(logger.handlers):

@@ -171,6 +171,10 @@ class TicketApplication:
         """An epoch that the executed log has begun, or None."""
         return self._state.memberships.epoch(number)
 
+    def size(self) -> int:
+        """See consensus.application."""
+        return len(self._state.registry)
+
     def member_key(self, epoch: int, index: int) -> bytes | None:
         """Public key of a member in an epoch, or None (wire.Keys)."""
         found = self._state.memberships.epoch(epoch)

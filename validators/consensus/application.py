@@ -79,6 +79,9 @@ class Application(Protocol):
     def repeated(self, bundle: Bundle) -> Repeated | None:
         """Where this (session, number) was executed, if it was."""
 
+    def size(self) -> int:
+        """Tickets in the state."""
+
     def root(self) -> bytes:
         """State root after the last execution (R24, R25)."""
 

@@ -30,8 +30,9 @@ ENTRIES_SUPPLIED_MAX = 256
 """Entries in one Entries."""
 
 TRANSFER_LAG = 1_000
+TRANSFER_TICKETS = 32
 TRANSFER_PATIENCE = 5 * SECOND
-"""Config.transfer_lag and Config.transfer_patience, where nothing else is said."""
+"""Config.transfer_lag, _tickets and _patience, where nothing else is said."""
 
 
 class ConfigError(ValueError):
@@ -96,7 +97,9 @@ class Config(msgspec.Struct, frozen=True):
     future_bytes_max: int = 32 * 1024 * 1024
     """Bytes kept for the next view, shared equally by links."""
     transfer_lag: int = TRANSFER_LAG
-    """Sequences behind from which on the state is fetched instead of the log."""
+    """Sequences behind from which on the state is fetched instead of the log ..."""
+    transfer_tickets: int = TRANSFER_TICKETS
+    """... or one for so many tickets that this replica has already, where these are more (decision 0158)."""
     transfer_retry: int = 1 * SECOND
     """A source of state that is silent for so long is asked less; offers are asked for as often."""
     transfer_patience: int = TRANSFER_PATIENCE

@@ -106,7 +106,13 @@ class Transfer:
         if not core.arrived:
             return True
         lag = core.catch_up.target() - core.executed
-        return lag > core.config.transfer_lag or (lag > 0 and core.catch_up.is_stuck())
+        return lag > self._far() or (lag > 0 and core.catch_up.is_stuck())
+
+    def _far(self) -> int:
+        """Sequences behind from which on a state is sooner here than the log. A large state takes as long to
+        install as the others take for thousands of sequences: who has just done it must not do it again."""
+        core = self.core
+        return max(core.config.transfer_lag, core.application.size() // core.config.transfer_tickets)
 
     # --- seeking and choosing -------------------------------------------------------------------------
 
@@ -153,7 +159,7 @@ class Transfer:
         core = self.core
         if not core.arrived:
             return core.config.base - 1
-        return core.executed if core.catch_up.is_stuck() else core.executed + core.config.transfer_lag // 2
+        return core.executed if core.catch_up.is_stuck() else core.executed + self._far() // 2
 
     def refuse_snapshot(self, member: int | None) -> Reason | None:
         """Cheap refusal (R5): verifying a certificate costs q signatures."""

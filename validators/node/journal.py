@@ -7,7 +7,7 @@ is recognised at the next start (R11).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -25,6 +25,14 @@ from validators.node.metrics.figures import Figures
 from validators.ports import Journal, JournalError, Recovery
 
 __all__ = ["JournalMeter", "NodeJournal"]
+
+
+ROWS = 500
+"""Rows between two signs of life."""
+
+
+def _unheard() -> None:
+    """Nobody listens."""
 
 
 class JournalMeter(msgspec.Struct):
@@ -57,6 +65,9 @@ class NodeJournal:
         self._stamp = stamp
         self._figures = figures
         self.meter = JournalMeter()
+        self.alive: Callable[[], None] = _unheard
+        """Called between the rows of a state that is written or read: that may take longer than anybody waits
+        for a word."""
 
     def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         """See ports.Journal; the stamp goes first."""
@@ -88,10 +99,10 @@ class NodeJournal:
     def install(self, install: Install) -> None:
         """See ports.Journal."""
         before = time.monotonic_ns()
-        courtesy, rows = self._courtesy, install.rows
-        if courtesy is not None:
-            install = msgspec.structs.replace(install, rows=lambda: courtesy.between(rows()))
-        self._journal.install(install)
+        rows = install.rows
+        self._journal.install(
+            msgspec.structs.replace(install, rows=lambda: self._between(rows(), courteous=True))
+        )
         self._installed = True
         self._stored("install", before)
 
@@ -100,10 +111,9 @@ class NodeJournal:
         before = time.monotonic_ns()
         recovery = self._journal.load()
         self._stored("load", before)
-        if self._installed and self._courtesy is not None:
-            recovery = msgspec.structs.replace(recovery, rows=self._courtesy.between(recovery.rows))
+        rows = self._between(recovery.rows, courteous=self._installed)
         self._installed = False
-        return recovery
+        return msgspec.structs.replace(recovery, rows=rows)
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""
@@ -118,6 +128,15 @@ class NodeJournal:
         checkpoint = self._journal.checkpoint_from(sequence)
         self._stored("read", before)
         return checkpoint
+
+    def _between(self, rows: Iterable[ApplicationChange], *, courteous: bool) -> Iterator[ApplicationChange]:
+        """The same rows, with signs of life between them, and rests where `courteous`."""
+        if courteous and self._courtesy is not None:
+            rows = self._courtesy.between(rows)
+        for number, row in enumerate(rows):
+            if number % ROWS == 0:
+                self.alive()
+            yield row
 
     def _stored(self, operation: str, began: int) -> None:
         if self._figures is not None:

@@ -36,6 +36,7 @@ class LearningProcess:
 
     core: Learner
     host: Host
+    journal: NodeJournal
 
     def __init__(
         self,

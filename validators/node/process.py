@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from validators.host import Host
 from validators.ledger import Ledger
+from validators.node.journal import NodeJournal
 
 __all__ = ["DISK_FULL", "Links", "Process"]
 
@@ -27,6 +28,7 @@ class Process(Protocol):
 
     host: Host
     ledger: Ledger
+    journal: NodeJournal
     logger: logging.Logger
     disk_full: bool
     """Set by the loop while the disk has no room (R8)."""

@@ -25,6 +25,7 @@ from validators.link import KeyFileError
 from validators.node.api_channel import Setup
 from validators.node.api_helper import ApiHelper
 from validators.node.build import build_node, ledger_location
+from validators.node.heart import Beat, Heart
 from validators.node.kept_ports import kept_api, kept_metrics, kept_port, rewrite_ports
 from validators.node.layout import NodeFolder
 from validators.node.logs import node_logger
@@ -39,16 +40,11 @@ EXIT_STOPPED = 0
 EXIT_FAILED = 1
 EXIT_FENCED = 3
 
-Beat = Callable[[Mapping[str, Any]], None]
-
 API_SERVED = "api_served"
 """In the file of kept ports: this node's API was served at its port once."""
 
 LOOK_NS = 50_000_000
 """The loop looks at `should_stop` at least so often."""
-
-BEAT_NS = 1_000_000_000
-"""Between two heartbeats to the supervisor."""
 
 DISK_RETRY_NS = 1_000_000_000
 """Between two looks whether a full disk has room again (R8)."""
@@ -82,7 +78,7 @@ def run_node(
     """Run the node in `node_directory` until `should_stop()`; return an exit code (see above).
 
     `should_stop` is asked at every turn and must be cheap. `beat` is told the node's brief status at
-    most once a second, from this thread, also while the disk is full.
+    most once a second, from this thread, also while the disk is full or a large state is written.
     """
     logger = node_logger(node_directory)
 
@@ -188,13 +184,14 @@ def _live(
 ) -> int:
     """One process after the other, one for each epoch (R35); the last one's exit code."""
     inherited: tuple[VerifiedBundle, ...] = ()
+    heart = Heart(beat)
     while True:
         try:
             process = build(inherited)
         except (StartError, LedgerError, KeyFileError, JournalError) as error:
             logger.error("%s", line("cannot_start", {"reason": str(error)}))
             return EXIT_FENCED if isinstance(error, LedgerBusy) else EXIT_FAILED
-        loop = Loop(process, should_stop, beat)
+        loop = Loop(process, should_stop, heart)
         try:
             code = loop.run()
         finally:
@@ -211,11 +208,11 @@ def _live(
 class Loop:
     """The main loop of one process."""
 
-    def __init__(self, process: Process, should_stop: Callable[[], bool], beat: Beat | None) -> None:
+    def __init__(self, process: Process, should_stop: Callable[[], bool], heart: Heart) -> None:
         self._process = process
         self._should_stop = should_stop
-        self._beat = beat
-        self._beat_at = 0
+        self._heart = heart
+        process.journal.alive = heart.alive
         self._collected = self._collected_all = time.monotonic_ns()
         self._maintained = 0
         self._rebuilds: list[int] = []
@@ -256,11 +253,9 @@ class Loop:
             process.links.wait(pause)
         taken = process.host.turn()
         process.give_way()
-        if self._beat_at <= now:
-            self._beat_at = now + BEAT_NS
+        if self._heart.is_due(now):
             process.publish()
-            if self._beat is not None:
-                self._beat(process.brief())
+            self._heart.tell(process.brief(), now)
         else:
             process.refresh()
         if taken < INBOUND_MAX:
@@ -317,8 +312,7 @@ class Loop:
             if now - tried_at >= DISK_RETRY_NS:
                 tried_at = now
                 process.publish()
-                if self._beat is not None:
-                    self._beat(process.brief())
+                self._heart.tell(process.brief(), now)
                 if process.ledger.takes_writes():
                     break
             process.links.wait(LOOK_NS)

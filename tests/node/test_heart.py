@@ -1,0 +1,69 @@
+"""A process that writes or reads a large state is heard of meanwhile: else it is taken for hung and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from validators.consensus.effects import ApplicationChange
+from validators.node.heart import BEAT_NS, Heart
+from validators.node.journal import ROWS, NodeJournal
+
+ROW_NS = 200_000
+"""What a row takes in these stories: a million of them more than three minutes."""
+
+
+class Install(msgspec.Struct, frozen=True):
+    rows: Any
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    rows: Iterable[ApplicationChange]
+
+
+class Slow:
+    """A ledger in whose hands every row takes time."""
+
+    def __init__(self, rows: int) -> None:
+        self.time = 0
+        self.said: list[tuple[int, Mapping[str, Any]]] = []
+        self._rows = rows
+        self.heart = Heart(lambda report: self.said.append((self.time, report)), now=lambda: self.time)
+        self.journal = NodeJournal(self, None)  # type: ignore[arg-type]
+        self.journal.alive = self.heart.alive
+
+    def rows(self) -> Iterator[ApplicationChange]:
+        for number in range(self._rows):
+            self.time += ROW_NS
+            yield ApplicationChange("ticket", (number,), None)
+
+    def install(self, install: Install) -> None:
+        assert sum(1 for _ in install.rows()) == self._rows
+
+    def load(self) -> Recovery:
+        return Recovery(self.rows())
+
+    def longest_silence(self, since: int) -> int:
+        times = [since, *(at for at, _ in self.said if at >= since), self.time]
+        return max(after - before for before, after in zip(times, times[1:], strict=False))
+
+
+def test_a_large_state_is_written_and_read_without_a_long_silence() -> None:
+    ledger = Slow(300 * ROWS)
+    ledger.heart.tell({"state": "following"}, 0)
+    most = BEAT_NS + ROWS * ROW_NS
+    ledger.journal.install(Install(ledger.rows))  # type: ignore[arg-type]
+    written = ledger.time
+    assert ledger.longest_silence(0) <= most
+    assert sum(1 for _ in ledger.journal.load().rows) == 300 * ROWS
+    assert ledger.longest_silence(written) <= most
+    assert {report["state"] for _, report in ledger.said} == {"following"}
+
+
+def test_before_its_first_word_a_process_is_not_said_to_run() -> None:
+    """Whoever starts it shows it as starting until it says how it is."""
+    ledger = Slow(300 * ROWS)
+    assert sum(1 for _ in ledger.journal.load().rows) == 300 * ROWS
+    assert ledger.said == []
