@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -47,7 +48,7 @@ class Slow:
 
     def longest_silence(self, since: int) -> int:
         times = [since, *(at for at, _ in self.said if at >= since), self.time]
-        return max(after - before for before, after in zip(times, times[1:], strict=False))
+        return max(after - before for before, after in pairwise(times))
 
 
 def test_a_large_state_is_written_and_read_without_a_long_silence() -> None:

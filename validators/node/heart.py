@@ -39,7 +39,7 @@ class Heart:
             self._beat(report)
 
     def alive(self) -> None:
-        """It is as it was, and works: cheap, to be called between any two pieces of long work. Before its first
-        word it says nothing: whoever started it waits for that."""
+        """It is as it was, and works: cheap, to be called between any two pieces of long work. Before its
+        first word it says nothing: whoever started it waits for that."""
         if self._last is not None and self.is_due(now := self._now()):
             self.tell(self._last, now)
