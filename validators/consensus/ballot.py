@@ -10,12 +10,10 @@ __all__ = ["Ballot"]
 class Ballot:
     """Asked before every signature of a vote; also filled from the ledger at restart."""
 
-    __slots__ = ("_cast", "newest")
+    __slots__ = ("_cast",)
 
     def __init__(self) -> None:
         self._cast: dict[int, dict[tuple[int, str], bytes]] = {}
-        self.newest = (0, 0)
-        """(view, sequence) of the highest vote."""
 
     def cast(self, *, view: int, sequence: int, phase: str, digest: bytes) -> None:
         """Note a vote; raise InvariantBreach when the same slot has a vote for another digest."""
@@ -25,8 +23,6 @@ class Ballot:
             raise InvariantBreach(
                 f"own {phase} of view {view} sequence {sequence} would contradict an earlier one"
             )
-        if (view, sequence) > self.newest:
-            self.newest = (view, sequence)
 
     def find(self, *, view: int, sequence: int, phase: str) -> bytes | None:
         """The digest this replica voted for, or None."""

@@ -54,7 +54,7 @@ def say_again(core: Replica) -> None:
         if core.is_primary and slot.digest is not None and not slot.carried:
             batch = core.bodies.get(slot.digest)
             frame = slot.proposals[slot.digest]
-            if batch is not None and batch.body:
+            if batch is not None:
                 frame = core.signer.attach(frame, batch.body)
             core.outbox.broadcast(frame)
         for vote in (slot.my_prepare, slot.my_commit):
@@ -111,7 +111,7 @@ def _restore_slot(core: Replica, record: SlotRecord) -> None:
             proof = PreparedProof(record.frames[0], record.frames[1:])
             found = Prepared(record.view, sequence, message.digest, proof)
             core.log.certificates[sequence] = found
-    if record.phase in VOTES and (record.phase != "pre_prepare" or message.sender == core.index):
+    if record.phase in VOTES and message.sender == core.index:
         core.ballot.cast(view=record.view, sequence=sequence, phase=record.phase, digest=message.digest)
     if core.views.is_active(record.view):
         _restore_open_slot(core, record, message.digest)

@@ -1,0 +1,261 @@
+"""A replica out of its ledger knows what it decided, is bound by what it said, and says it again (R7, R11,
+R24, R29, R33)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tests.consensus.doubles import MemoryJournal
+from tests.consensus.helpers import Cluster, Node, is_kind
+from tests.consensus.test_new_view import Forge
+from tests.consensus.test_pinging import VOTES, busy_cluster
+from tests.consensus.test_voting import make_proposal
+from validators.consensus import InvariantBreach
+from validators.consensus import messages as m
+from validators.consensus.effects import Reason, SlotRecord
+from validators.consensus.needs import Recovery
+
+OTHER = b"o" * 32
+
+
+class Backwards(MemoryJournal):
+    """A ledger gives its records in no order that anybody promised."""
+
+    def load(self) -> Recovery:
+        found = super().load()
+        return replace(found, slots=found.slots[::-1])
+
+
+def again(node: Node, *, voting: bool = True) -> list[Any]:
+    """The node comes back; what it says at once to one of the others."""
+    cluster = node.cluster
+    listener = 1 if node.index == 0 else 0
+    node.crash()
+    cluster.waiting.clear()
+    cluster.sent.clear()
+    node.restart(voting=voting)
+    return [message for _source, target, message in cluster.sent if target == listener]
+
+
+def without_primary(cluster: Cluster, view: int) -> None:
+    """The primary of a view is gone; all others enter the next one."""
+    cluster[view].crash()
+    while not all(node.core.views.is_active(view + 1) for node in cluster.up()):
+        cluster.advance(20)
+
+
+def kinds(said: list[Any], *wanted: type) -> list[type]:
+    return [type(message) for message in said if type(message) in wanted]
+
+
+# --- what was decided -----------------------------------------------------------------------------
+
+
+def test_row_11_what_was_executed_above_the_checkpoint_is_known_again() -> None:
+    """Twelve executed, ten of them under a stable checkpoint: the last two could be contradicted."""
+    cluster = busy_cluster(requests=12)
+    before = dict(cluster[3].core.log.digests)
+    again(cluster[3])
+    assert cluster[3].core.log.digests == before
+    assert list(before) == [11, 12]
+    with pytest.raises(InvariantBreach, match="fork: sequence 12"):
+        cluster[3].core.execution.check_agrees(12, OTHER)
+
+
+def test_row_11_nobody_votes_for_another_batch_where_it_executed_one_before_its_restart() -> None:
+    """m0, m1 and m2 lie all three: their NEW-VIEW demands nothing, and m1 proposes another batch for 1."""
+    forge = Forge()
+    cluster = forge.cluster
+    cluster.request("T-1")
+    cluster.stabilize()
+    again(cluster[3])
+    cluster.advance(500)
+    changes = [forge.change(i, 1, 0) for i in (0, 1, 2)]
+    named = [(i, cluster.verified(change, i).body_digest) for i, change in enumerate(changes)]
+    for sender, change in enumerate(changes):
+        cluster[3].hear(cluster[sender], change)
+    cluster[3].hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, tuple(named), ())))
+    assert cluster[3].core.views.is_active(1)
+    cluster.sent.clear()
+    cluster[3].hear(cluster[1], make_proposal(cluster, "T-2", view=1))
+    assert cluster[3].core.log.slots[1].withheld is Reason.EQUIVOCATION
+    assert not cluster.messages(m.Prepare, source=3)
+
+
+def test_r24_the_certificate_of_the_low_mark_travels_in_view_changes_after_a_restart() -> None:
+    """Without it nobody could be shown that everything below is settled."""
+    cluster = busy_cluster(requests=12)
+    frames = cluster[3].core.checkpoints.frames
+    assert len(frames) == 3
+    again(cluster[3])
+    cluster[0].crash()
+    cluster.advance(2_500)
+    change = cluster.messages(m.ViewChange, source=3)[0]
+    assert change.checkpoint == frames
+
+
+# --- what binds -----------------------------------------------------------------------------------
+
+
+def test_r29_a_restart_leads_into_the_highest_of_the_views_that_were_entered() -> None:
+    """In whatever order the ledger gives them, and with all that the last NEW-VIEW rests on."""
+    cluster = Cluster(7)
+    cluster[6].journal = Backwards()
+    cluster.drop(is_kind(m.Commit, m.SupplyFrames))
+    cluster.request("T-1", to=list(range(7)))
+    cluster.stabilize()
+    without_primary(cluster, 0)
+    without_primary(cluster, 1)
+    before = cluster[6].core.views
+    assert before.is_active(2)
+    assert [record.view for record in cluster[6].journal.slots.values() if record.phase == "view"] == [1, 2]
+    assert cluster[6].core.log.certificates[1].view == 2
+    said = again(cluster[6])
+    views = cluster[6].core.views
+    assert views.is_active(2)
+    assert (views.new_view, views.demanded, views.basis) == (before.new_view, before.demanded, before.basis)
+    assert (views.start, views.promised) == (1, 2)
+    assert cluster[6].core.log.certificates[1].view == 2, "and not the older one, of view 0"
+    assert cluster[6].core.log.slots[1].view == 2
+    assert {message.view for message in said if type(message) in (m.Prepare, m.Commit)} == {2}
+
+
+def test_r29_of_several_view_changes_the_highest_binds_a_restarted_replica() -> None:
+    """It voted in view 0, was bound to view 1 and then to view 2, and entered neither."""
+    cluster = Cluster(4)
+    cluster[3].journal = Backwards()
+    cluster.drop(is_kind(m.Commit, m.NewView))
+    cluster.request("T-1", to=[0, 1, 2, 3])
+    cluster.stabilize()
+    cluster[0].crash()
+    cluster.advance(8_000)
+    bound = [record for record in cluster[3].journal.slots.values() if record.phase == "view_change"]
+    assert len(bound) > 1
+    highest = cluster[3].core.views.view
+    assert highest == max(record.view for record in bound)
+    said = again(cluster[3])
+    views = cluster[3].core.views
+    assert (views.view, views.changing, views.promised) == (highest, True, highest)
+    assert [(c.view, c.sender) for c in said if type(c) is m.ViewChange] == [(highest, 3)]
+    assert not kinds(said, m.Prepare, m.Commit), "it left the view of its votes"
+    assert not cluster[3].core.log.slots
+
+
+def test_r35_what_was_said_in_another_epoch_binds_nobody_in_this_one() -> None:
+    """Its ledger still has the views of the epoch before, which begins anew in view 0."""
+    cluster = busy_cluster()
+    of_another = [
+        SlotRecord(1, 6, 0, "view", ()),
+        SlotRecord(1, 7, 0, "view_change", (cluster.sign(m.ViewChange(1, 3, 7, (), ())),)),
+        SlotRecord(1, 0, 4, "prepare", (cluster.sign(m.Prepare(1, 3, 0, 4, OTHER)),)),
+    ]
+    cluster[3].journal.append(of_another)
+    said = again(cluster[3])
+    assert cluster[3].core.views.is_active(0)
+    assert not [message for message in said if getattr(message, "epoch", 0) != 0]
+    cluster.advance(500)
+    cluster.request("T-next")
+    cluster.advance(100)
+    assert cluster.executed() == [4] * 4
+    assert cluster.messages(m.Prepare, source=3)[-1].sequence == 4
+
+
+@pytest.mark.parametrize("journal", [MemoryJournal, Backwards])
+@pytest.mark.parametrize("index", [0, 2])
+def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
+    index: int, journal: type[MemoryJournal]
+) -> None:
+    """The own PREPARE stands in the ledger by itself, and in the certificate: it is one vote."""
+    cluster = Cluster(4)
+    cluster[index].journal = journal()
+    cluster.drop(is_kind(m.Commit, m.SupplyFrames))
+    cluster.request("T-1")
+    cluster.stabilize()
+    before = cluster[index].core.log.slots[1]
+    certificate = cluster[index].core.log.certificates[1]
+    again(cluster[index])
+    slot = cluster[index].core.log.slots[1]
+    senders = {cluster.verified(frame, 0).message.sender for frame in certificate.proof.prepares}
+    own = {index} if index else set()  # a primary's vote is its proposal
+    assert set(slot.prepares.votes) == senders | own
+    assert slot.prepares.counts == {certificate.digest: len(senders | own)}
+    assert slot.commits.counts == {certificate.digest: 1}
+    for name in ("digest", "durable", "prepared", "proposals", "my_prepare", "my_commit"):
+        assert getattr(slot, name) == getattr(before, name), name
+
+
+def test_r21_what_was_prepared_beside_the_first_proposal_is_known_again() -> None:
+    """A lying primary told m3 alone another batch than the others, who prepared theirs with m3's help."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Commit, m.SupplyFrames))
+    lonely, common = make_proposal(cluster, "T-lonely"), make_proposal(cluster, "T-common")
+    cluster[3].hear(cluster[0], lonely)
+    for index in (1, 2, 3):
+        cluster[index].hear(cluster[0], common)
+    cluster.stabilize()
+    before = cluster[3].core.log.slots[1]
+    assert before.prepared not in (None, before.digest)
+    again(cluster[3])
+    slot = cluster[3].core.log.slots[1]
+    assert (slot.digest, slot.prepared, slot.proposals) == (before.digest, before.prepared, before.proposals)
+
+
+# --- what is said again ---------------------------------------------------------------------------
+
+
+def test_r7_a_checkpoint_that_is_not_stable_is_said_again() -> None:
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
+    for number in range(10):
+        cluster.request(f"T-{number}")
+        cluster.stabilize()
+    said = cluster.messages(m.Checkpoint, source=3)[0]
+    assert said.sequence == 10
+    assert [message for message in again(cluster[3]) if type(message) is m.Checkpoint] == [said]
+
+
+def test_r7_a_primary_leads_its_view_again_and_nobody_else_does() -> None:
+    """Its NEW-VIEW says what is carried over; nothing of it is proposed a second time."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Commit, m.SupplyFrames))
+    cluster.request("T-1", to=[0, 1, 2, 3])
+    cluster.stabilize()
+    without_primary(cluster, 0)
+    new_view = cluster.messages(m.NewView, source=1)[0]
+    said = again(cluster[1])
+    assert [message for message in said if type(message) is m.NewView] == [new_view]
+    assert cluster[1].core.log.slots[1].carried
+    assert not kinds(said, m.PrePrepare)
+    said = again(cluster[2])
+    assert cluster[2].core.views.is_active(1)
+    assert cluster[2].core.views.new_view
+    assert not kinds(said, m.NewView)
+
+
+def test_r7_a_proposal_whose_body_finds_no_room_is_said_again_without_it() -> None:
+    """The same bytes are signed; whoever lacks the body asks for it by its digest (R21)."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Prepare, m.SupplyFrames))
+    for number in range(2):
+        cluster.request(f"T-{number}")
+        cluster.stabilize()
+    proposed = {message.digest for message in cluster.messages(m.PrePrepare, source=0)}
+    cluster.changes["bodies_bytes_max"] = 1
+    said = again(cluster[0])
+    assert {message.digest for message in said if type(message) is m.PrePrepare} == proposed
+
+
+def test_r11_who_has_no_vote_any_more_says_none_of_its_votes_again() -> None:
+    """Its ledger holds them, and says that it must not vote: what else it said is not known."""
+    cluster = Cluster(4)
+    cluster.drop(is_kind(m.Commit, m.Checkpoint, m.SupplyFrames))
+    cluster.request("T-1")
+    cluster.stabilize()
+    assert kinds(again(cluster[3]), *VOTES) == [m.Prepare, m.Commit]
+    cluster[3].core.stop_voting("a test took its vote")
+    cluster[3].take(cluster[3].core.outbox.take())
+    assert not kinds(again(cluster[3]), *VOTES)
+    assert not kinds(again(cluster[3], voting=False), *VOTES)
