@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 from validators.genesis import Genesis, decode
 from validators.node.layout import ClusterFolder
 from validators.node.provision import create_demo_cluster, member_id
+from validators.processes.parent import signal_at_parents_death
 
 __all__ = ["Processes", "free_ports", "running_cluster", "running_processes"]
 
@@ -104,7 +106,9 @@ def running_cluster(folder: Path, nodes: int) -> Iterator[Genesis]:
 
 
 def _live(folder: Path, name: str, stop: Any) -> None:
-    """One node (or the learner: no name), as its Celery task would run it, on the embedded default."""
+    """One node (or the learner: no name), as its Celery task would run it, on the embedded default. Never
+    outlives the benchmark, however that ends."""
+    signal_at_parents_death(signal.SIGKILL)
     os.environ["DTVN_DATA"] = str(folder)
     os.environ["DJANGO_SETTINGS_MODULE"] = "dtvn_project.settings"
     os.environ.pop("DATABASE_URL", None)
