@@ -85,7 +85,6 @@ class Succession:
         following = core.application.membership()
         if following.epoch > core.config.epoch:
             self.ends_at = sequence
-            self._open.clear()
             self._begun = handover.begun(step, core.execution.executor, following)
             core.outbox.persist(self._begun)
             core.outbox.note("epoch_ends", sequence=sequence, epoch=core.config.epoch)
@@ -96,7 +95,7 @@ class Succession:
 
     def on_stable(self, sequence: int) -> None:
         """q members signed the end: it is the hand-over (R35)."""
-        if sequence != self.ends_at or self.over:
+        if sequence != self.ends_at:
             return
         self.over = True
         core = self.core
