@@ -7,10 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.consensus.helpers import MILLISECOND, is_kind, open_frame
+from tests.consensus.grouped import Grouped
+from tests.consensus.helpers import MILLISECOND, config_for, is_kind, open_frame
 from tests.consensus.test_transfer import LAG, SECOND, Far
+from validators import canonical
+from validators.consensus import Replica, handover
 from validators.consensus import messages as m
-from validators.consensus.effects import Reason
+from validators.consensus.effects import Reason, StateRecord
 
 
 class Offered(Far):
@@ -185,3 +188,48 @@ def test_r31_a_pause_is_no_time_in_which_the_log_brought_nothing() -> None:
     assert not cluster.messages(m.FetchSnapshot, source=3)
     cluster.advance(700)
     assert cluster.messages(m.FetchSnapshot, source=3)
+
+
+# --- the state with which an epoch begins (R35) -----------------------------------------------------
+
+
+class Crossed(Far):
+    """20 was the end of epoch 0, and r3 slept through it: in epoch 1 its ledger has the proof, and no state.
+    r0 offers the state of 20 as those of an epoch do in which nothing is stable yet."""
+
+    def __init__(self, *, of: int = 0, proved: bool = True) -> None:
+        super().__init__()
+        self[0].hear(self.late, self.late.signer.link(m.FetchSnapshot(0, 19)))
+        (frame,) = {frame for *_, frame in self.waiting if type(open_frame(frame)) is m.Snapshot}
+        offer = open_frame(frame)
+        self.frames = offer.checkpoint
+        end = handover.HandOver(offer.entry, b"", offer.peaks, self.frames if proved else ())
+        self.late.journal.append([StateRecord(handover.record_name(of), canonical.encode(end))])
+        self.drop(is_kind(m.Snapshot))
+        self.waiting.clear()
+        self.sent.clear()
+        config = msgspec.structs.replace(config_for(3, 4, transfer_lag=LAG), epoch=1, base=20)
+        self.late.core = Replica(config, self.late.signer, Grouped(), True)
+        self.late.take(self.late.core.restore(self.late.journal.load(), self.late.now()))
+        self.advance(20)
+        bare = msgspec.structs.replace(offer, checkpoint=())
+        assert self.late.hear(self[0], self[0].signer.link(bare)) is None
+
+
+def test_r35_a_state_begins_with_the_proof_of_the_epoch_before_and_is_kept_as_of_that_epoch() -> None:
+    cluster = Crossed()
+    assert {wish.above for wish in cluster.messages(m.FetchSnapshot, source=3)} == {19}
+    cluster.pass_time(SECOND)
+    assert cluster.late.told("transfer_began") == [{"sequence": 20, "sources": [0]}]
+    record = cluster.installed().checkpoint
+    assert (record.epoch, record.sequence, record.frames) == (0, 20, cluster.frames)
+    assert not cluster.late.told("poisoned")
+
+
+@pytest.mark.parametrize("ledger", [{"proved": False}, {"of": 1}], ids=["without CHECKPOINTs", "of epoch 1"])
+def test_r35_what_the_own_ledger_does_not_prove_is_no_state_to_begin_with(ledger: dict[str, Any]) -> None:
+    """Nobody of this epoch signed it: without q of the one before it is r0's word alone."""
+    cluster = Crossed(**ledger)
+    cluster.pass_time(SECOND)
+    assert cluster.late.told("poisoned") == [{"member": 0, "reason": "bad_proof"}]
+    assert not cluster.late.installs
