@@ -116,18 +116,27 @@ def test_r30_a_request_that_names_anothers_session_takes_neither_its_place_nor_i
     assert len(pool) == 2
 
 
-def test_opening_bundles_are_told_apart_by_their_nonce() -> None:
-    """They share session (0, 0) and number 0; one nonce opens one session, whatever else differs."""
+def test_r13_opening_bundles_are_told_apart_as_the_state_tells_them() -> None:
+    """They share session (0, 0) and number 0; one nonce of one actor opens one session, however it travels.
+    If another actor or body had its place too, whoever may do nothing could hold one at the backups and keep
+    the primary from taking it."""
 
-    def opening(principal: str, nonce: bytes, client: bytes = b"c") -> m.Bundle:
-        operation = msgspec.structs.replace(OPERATION, nonce=nonce)
-        return m.Bundle(0, principal, client, (0, 0), 0, 0, (operation,))
+    def opening(principal: str = "gateway", client: bytes = b"c", **fields: Any) -> bytes:
+        operation = msgspec.structs.replace(OPERATION, **({"nonce": b"1"} | fields))
+        key = key_of(m.Bundle(0, principal, client, (0, 0), 0, 0, (operation,)), b"d" * 32)
+        assert isinstance(key, bytes)
+        return key
 
-    digest = b"d" * 32
-    first = key_of(opening("gateway", b"1"), digest)
-    assert first == key_of(opening("gateway", b"1", client=b"other"), b"e" * 32)
-    assert first != key_of(opening("gateway", b"2"), digest)
-    assert first != key_of(opening("gate", b"1"), digest)
+    first = opening()
+    assert first == opening(client=b"other") == opening(valid_until=2) == opening(entry="m1")
+    others = [
+        opening("gate"),
+        opening(nonce=b"2"),
+        opening(actor="b"),
+        opening(payload=b"none that opens"),
+        opening(event="other"),
+    ]
+    assert len({first, *others}) == 1 + len(others)
 
 
 @settings(max_examples=100, deadline=None)

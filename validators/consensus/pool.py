@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
+import msgspec
+
 from validators import canonical
 from validators.consensus.effects import Reason
 from validators.consensus.membership import is_reconfiguration
@@ -31,10 +33,12 @@ def key_of(bundle: Bundle, digest: bytes) -> Key:
     """What may be executed only once: a session's number, or a session's opening (R12). Who signed it is
     part of it: whoever names another's session must not be taken for its owner."""
     if bundle.session == (0, 0):
-        # Two openings with one nonce open one session; a client that signs both must not make a correct
-        # primary's proposal look like a repetition.
-        nonce = bundle.operations[0].nonce if bundle.operations else b""
-        return canonical.tagged_digest("dtvn/v1/opening", bundle.principal.encode(), b"\0", nonce)
+        # Two openings that the state takes for one (R13: actor, nonce, body) open one session; a client that
+        # signs both must not make a correct primary's proposal look like a repetition. Those that it tells
+        # apart may not share a place: a backup would wait for one while others hold it at the primary.
+        told = [msgspec.structs.replace(each, entry="", valid_until=0) for each in bundle.operations[:1]]
+        parts = (bundle.principal.encode(), b"\0", canonical.encode(told))
+        return canonical.tagged_digest("dtvn/v1/opening", *parts)
     return (bundle.principal, *bundle.session, bundle.number)
 
 
