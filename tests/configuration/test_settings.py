@@ -66,6 +66,12 @@ def test_flags_beat_the_environment_which_beats_the_file_which_beats_defaults(to
     assert port(told.options(environment={"DTVN_METRICS_PORT": ""})) == 9001
 
 
+def test_an_empty_key_is_no_key_and_switches_off_none(told: Told) -> None:
+    key = lambda *given: told.options(*given, environment={"DTVN_API_KEY": "k"}).api.key  # noqa: E731
+    assert [key(*given) for given in ((), ("-api-key", ""), ("-api-key=",), ("-api-key=o",))] == list("kkko")
+    assert told.options("-api-key", "").api.key == ""
+
+
 def test_every_setting_says_where_it_came_from(told: Told) -> None:
     told.write({"node": {"id": "node1"}, "gossip": {"ttl": 4}})
     given = vars(flags().parse(["-config", str(told.file), "-id=node2"]))

@@ -243,6 +243,8 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path
     for setting in SETTINGS:
         spelled = flags.get(setting.flag.replace("-", "_")) if setting.flag else None
         variable = environment.get(setting.environment, "")
+        if setting.secret and spelled == "":
+            spelled = None  # an empty key is no key, and switches off none that the environment says (1.6)
         if spelled is not None:
             source = f"-{setting.flag}"
             resolved[setting.key] = Resolved(_read(setting, source, spelled), source)
