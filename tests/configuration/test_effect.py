@@ -65,12 +65,24 @@ def test_a_start_waits_for_a_ledger_that_becomes_free(tmp_path: Path) -> None:
     assert found == ["built"]
 
 
-@pytest.mark.parametrize(("patience", "stopping"), [(0, False), (60 * 10**9, True)])
-def test_it_does_not_wait_without_patience_or_when_told_to_stop(
-    tmp_path: Path, patience: int, stopping: bool
-) -> None:
+def test_it_does_not_wait_without_patience(tmp_path: Path) -> None:
     make_private_folder(tmp_path / "ledger")
     held = FileLock(tmp_path / "ledger")
     with pytest.raises(LedgerBusy):
-        run._once_free(lambda: FileLock(tmp_path / "ledger"), patience, lambda: stopping)  # type: ignore[arg-type,return-value]
+        run._once_free(lambda: FileLock(tmp_path / "ledger"), 0, lambda: False)  # type: ignore[arg-type,return-value]
     held.close()
+
+
+def test_whoever_is_told_to_stop_while_it_waits_ended_as_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    options = NodeOptions(bind=("127.0.0.1", 0), ledger_patience=60 * 10**9)
+    node = Running(tmp_path / "data", options=options)
+    held = FileLock(node.root / "ledger")
+    try:
+        assert run.run_node(node.root, lambda: True, options=options) == run.EXIT_STOPPED
+    finally:
+        held.close()
+    assert "stopped reason=" in caplog.text
+    assert not [told for told in caplog.records if told.levelname == "ERROR"]

@@ -164,6 +164,10 @@ def run_learner(
     return _live(lambda _: build_learner(data_dir, logger, watcher, url), should_stop, beat, logger)
 
 
+class ToldToStop(Exception):
+    """While it waited for its ledger."""
+
+
 def _once_free(build: Callable[[], Process], patience: int, should_stop: Callable[[], bool]) -> Process:
     """Build; a ledger that another process holds may become free within `patience` nanoseconds."""
     until = time.monotonic_ns() + patience
@@ -171,7 +175,9 @@ def _once_free(build: Callable[[], Process], patience: int, should_stop: Callabl
         try:
             return build()
         except LedgerBusy:
-            if time.monotonic_ns() >= until or should_stop():
+            if should_stop():
+                raise ToldToStop from None
+            if time.monotonic_ns() >= until:
                 raise
         time.sleep(LOOK_NS / 1e9)
 
@@ -188,6 +194,9 @@ def _live(
     while True:
         try:
             process = build(inherited)
+        except ToldToStop:
+            logger.info("%s", line("stopped", {"reason": "before its ledger was free"}))
+            return EXIT_STOPPED
         except (StartError, LedgerError, KeyFileError, JournalError) as error:
             logger.error("%s", line("cannot_start", {"reason": str(error)}))
             return EXIT_FENCED if isinstance(error, LedgerBusy) else EXIT_FAILED

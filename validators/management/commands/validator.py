@@ -18,7 +18,7 @@ from validators.node.alone import UsageError
 from validators.node.flags import GoFlags
 from validators.node.logs import log_as_told
 from validators.node.options import StartError
-from validators.node.run import EXIT_FAILED, run_node
+from validators.node.run import EXIT_FAILED, EXIT_FENCED, run_node
 from validators.node.settings import SETTINGS, Settings
 from validators.node.start import get_ready, settings_of
 
@@ -47,7 +47,7 @@ examples:
 Flags win over the environment (DTVN_NODE_ID, DTVN_METRICS_PORT, ...), that over the file given with
 -config, that over defaults. manage.py config --show tells what holds, and where it came from.
 
-exit: 0 stopped cleanly, 1 could not start or go on, 2 wrong usage, 3 another process runs this node
+exit: 0 stopped cleanly, 1 could not start or go on (another process runs this node, say), 2 wrong usage
 """
 
 
@@ -112,7 +112,9 @@ class Command(BaseCommand):
             return EXIT_FAILED
         stopping = _Stopping()
         setproctitle(f"dtvn validator {folder.id} ({settings['node.data_dir']})")
-        return run_node(folder.root, stopping.asked, options=node_options)
+        code = run_node(folder.root, stopping.asked, options=node_options)
+        # Slots of workers tell a node that runs elsewhere from others; the contract has 1 for it (4.1, 8.5).
+        return EXIT_FAILED if code == EXIT_FENCED else code
 
 
 def _teller(settings: Settings) -> Callable[[str], None]:
