@@ -30,3 +30,9 @@ def test_a_frame_has_an_error_only_where_there_is_one() -> None:
 def test_the_last_frame_of_a_node_that_is_put_aside_is_a_whole_one() -> None:
     [frame] = node_changes([NODE], [], [Announcement(node_id="node2", status="stopped")])
     assert (frame["status"], frame["node"]) == ("stopped", {**NODE, "status": "stopped"})
+
+
+def test_whoever_is_told_to_run_joins_no_more() -> None:
+    joining = {**NODE, "joining": "ordering"}
+    [frame] = node_changes([joining], [joining], [Announcement(node_id="node2", status="running")])
+    assert "joining" not in frame["node"], "no later frame would take it back"

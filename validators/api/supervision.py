@@ -13,9 +13,12 @@ from tickets.services import InvalidRequest, TicketError, decide_one
 from validators.api.errors import ApiError, describe
 from validators.api.http import ApiView, error_response, json_response, read_body, success
 from validators.api.nodes import OwnView
+from validators.models import NodeStatus
 from validators.services import cluster
 from validators.services.joining import find_node
 from validators.services.own_api import ask_any_api
+from validators.services.roster import MemberNode
+from validators.waiting import look_until
 
 __all__ = [
     "ClusterStartView",
@@ -24,6 +27,11 @@ __all__ = [
     "StorageEntriesView",
     "ValidateViaNodeView",
 ]
+
+
+LINK_WAIT = 2.0
+"""Seconds for our link to a node that runs: all are cut when an epoch begins, and made anew at once."""
+LOOK_INTERVAL = 0.05
 
 
 class ClusterStartView(OwnView):
@@ -87,7 +95,7 @@ class ValidateViaNodeView(OwnView):
         node_id = fields.text("node_id")
         if not node_id:
             raise InvalidRequest("node_id is required")
-        member = find_node(node_id)
+        member = _linked(node_id)
         if not member.up:
             down = "does not answer" if member.status == "running" else "is not running"
             raise ApiError(503, "node_down", f"{node_id} {down}.")
@@ -96,3 +104,12 @@ class ValidateViaNodeView(OwnView):
         except TicketError as error:
             return error_response(describe(error), enveloped=True)
         return success(MESSAGES["validate"], sequence=decision.result.sequence)
+
+
+def _linked(node_id: str) -> MemberNode:
+    """The node; one whose process runs gets a moment to be reached. Raises NodeUnknown."""
+    member = find_node(node_id)
+    if not member.up and member.managed is not None and member.managed.status == NodeStatus.RUNNING:
+        look_until(lambda: find_node(node_id).up, LINK_WAIT, pause=LOOK_INTERVAL)
+        member = find_node(node_id)
+    return member

@@ -88,7 +88,8 @@ def node_changes(
             continue
         told.add(each.node_id)
         node = new.get(each.node_id) or old.get(each.node_id) or {"id": each.node_id}
-        node = {name: value for name, value in node.items() if name != "error"} | {"status": each.status}
+        gone = {"error", "joining"} if each.status == NodeStatus.RUNNING else {"error"}
+        node = {name: value for name, value in node.items() if name not in gone} | {"status": each.status}
         frames.append(_node_frame(node | {"error": each.error} if each.error else node))
     for node_id, node in new.items():
         known = old.get(node_id)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.conf import settings
 
 from tickets.services.network import gateway
-from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.models import ClusterWish, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.services import changes, nodes
-from validators.services.cluster import found_with, member_names
+from validators.services.cluster import cluster_now, found_with, member_names, own_members
 from validators.services.errors import ClusterStopped, NodeExternal, NodeRunning, PrimaryExists
 from validators.services.membership import Wish, check_new_name
 from validators.services.roster import list_members
@@ -43,7 +43,7 @@ def add_node(node_id: str, *, as_primary: bool, actor: str) -> None:
     if any(member.id == node_id for member in list_members()):
         raise NodeExternal(node_id)
     check_new_name(node_id)
-    if not any(member.connected for member in gateway().members()):
+    if not _is_to_run():
         raise ClusterStopped(node_id)
     # Even below four members: whoever adds one by one begins there.
     changes.ask(Wish(change="add", node_id=node_id, allow_small=True), actor=actor)
@@ -57,6 +57,18 @@ def _has_other_primary(node_id: str) -> bool:
     ]
     first = [member.id for member in members[:1]]
     return (leading or first) != [node_id]
+
+
+def _is_to_run() -> bool:
+    """Whether the cluster is up or comes up. Of our own members the wish says so, and no link: all are cut
+    when an epoch begins, and there is none yet while the first node starts. Of those of others, the link."""
+    own = {row.node_id: row for row in own_members()}
+    wish = cluster_now()
+    if wish.wish == ClusterWish.START and wish.members in ([], list(own)):
+        return True
+    if any(row.desired == DesiredState.RUNNING and row.status != NodeStatus.ERROR for row in own.values()):
+        return True
+    return any(member.connected for member in gateway().members() if member.id not in own)
 
 
 def _wait_until_listed(node_id: str) -> None:

@@ -17,16 +17,19 @@ from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
 from validators import quorum
 from validators.models import (
+    ChangeState,
     ClusterStatus,
     ClusterWish,
     DesiredState,
     ManagedCluster,
     ManagedNode,
+    MembershipChange,
     NodePart,
     NodeRole,
     NodeStatus,
 )
 from validators.services.errors import ClusterBusy, ClusterSize
+from validators.services.joining import newcomer_of
 
 __all__ = [
     "CLUSTER_NODES_DEFAULT",
@@ -91,9 +94,14 @@ def found_with(node_id: str) -> None:
 
 
 def stop_cluster() -> None:
-    """Want every node of this platform stopped; nothing to do when all are."""
+    """Want every node of this platform stopped; nothing to do when all are. A newcomer of ours of which
+    nothing was made is taken back: that needs a cluster that runs, and it would show as starting until then.
+    """
     with transaction.atomic():
         _locked()
+        waiting = MembershipChange.objects.filter(state=ChangeState.WAITING, content=b"")
+        # Before the rows: one that is made meanwhile has a row by then, or is taken back.
+        waiting.filter(pk__in=[row.pk for row in waiting if newcomer_of(row)]).update(cancelled=True)
         _want(own_validators(), DesiredState.STOPPED)
         _wish(ClusterWish.STOP, told={})
 

@@ -96,7 +96,8 @@ def _newcomer(change: MembershipChange, place: int) -> MemberNode | None:
     if row is None:
         if change.state == ChangeState.DONE:
             return None
-        row = ManagedNode(node_id=node_id, part=NodePart.JOINING, status=NodeStatus.STARTING)
+        status = NodeStatus.STOPPED if change.cancelled else NodeStatus.STARTING
+        row = ManagedNode(node_id=node_id, part=NodePart.JOINING, status=status)
     folder = DataFolder(settings.DATA)
     return MemberNode(
         id=node_id,

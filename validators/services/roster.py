@@ -56,7 +56,9 @@ class MemberNode(msgspec.Struct, frozen=True):
     def status(self) -> str:
         """One of validators.models.NodeStatus."""
         if self.managed is not None:
-            return self.managed.status
+            runs = self.managed.status == NodeStatus.RUNNING
+            # Its epoch has begun, and this process has not met it: it cannot ask that node yet.
+            return NodeStatus.STARTING if runs and self.joining else self.managed.status
         connected = self.view is not None and self.view.connected
         return NodeStatus.RUNNING if connected else NodeStatus.UNRESPONSIVE
 
