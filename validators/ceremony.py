@@ -28,6 +28,7 @@ __all__ = [
     "Seal",
     "Terms",
     "begin",
+    "check_address",
     "check_terms",
     "decode",
     "encode",
@@ -105,6 +106,12 @@ class Ceremony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 def check_terms(terms: Terms) -> None:
     """Raise GenesisError unless a cluster may have these terms."""
     g.check_terms(terms.name, terms.parameters, terms.members)
+
+
+def check_address(member: str, host: str, port: int) -> None:
+    """Raise GenesisError unless others could dial it."""
+    if not g.is_host(host) or not 1 <= port <= g.PORT_MAX:
+        raise g.GenesisError(f"records: {member[:64]!r} gives no address that others could dial")
 
 
 def begin(terms: Terms) -> Ceremony:
@@ -257,8 +264,9 @@ def _check_record(record: Record, terms: Terms) -> None:
     for text in (party.member.id, *(principal.name for principal in party.principals)):
         if _NAME.fullmatch(text) is None:
             raise g.GenesisError(f"records: {text[:64]!r} is no name (A-Z a-z 0-9 . _ -; 64 at most)")
-    if not g.is_host(party.member.host) or not 1 <= party.member.port <= g.PORT_MAX:
-        raise g.GenesisError(f"records: {name!r} gives no address that others could dial")
+    for grant in (grant for principal in party.principals for grant in principal.grants):
+        g.check_grant(grant)
+    check_address(party.member.id, party.member.host, party.member.port)
     keys = [party.member.public_key, *(principal.public_key for principal in party.principals)]
     if len(record.signatures) != len(keys):
         raise g.GenesisError(f"records: {name!r} must be signed by each of its {len(keys)} keys")

@@ -18,6 +18,7 @@ __all__ = [
     "ANY_EVENT",
     "BOUNDS",
     "CAPABILITIES",
+    "EVENT_NAME",
     "Genesis",
     "GenesisError",
     "Grant",
@@ -30,6 +31,7 @@ __all__ = [
     "Principal",
     "VIEW_CHANGE_BYTES_MAX",
     "check",
+    "check_grant",
     "check_terms",
     "cluster_id",
     "decode",
@@ -48,6 +50,9 @@ gate (consume, admit), admin (seed, principals, membership)."""
 
 PRINCIPAL_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Pattern of a principal's name. No "#": that parts a rotated key's generation from its name on the wire."""
+
+EVENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+"""Pattern of an event's name, as operations bear it (spec 1.4)."""
 
 
 STATEMENT_BYTES_MAX = 220
@@ -196,11 +201,17 @@ def _check_principal(principal: Principal) -> None:
             f"principals: {principal.name!r} is no name: 1 to 64 of A-Z a-z 0-9 . _ -, no sign first"
         )
     for grant in principal.grants:
-        if grant.capability not in CAPABILITIES:
-            raise GenesisError(f"grants: {grant.capability!r} is none of {', '.join(CAPABILITIES)}")
-        if not grant.event:
-            # What names no event (principals, membership) asks for "": such a grant would rule unseen.
-            raise GenesisError(f"grants: an event has a name, or is {ANY_EVENT!r} for all")
+        check_grant(grant)
+
+
+def check_grant(grant: Grant) -> None:
+    """Raise GenesisError unless it says what may be done in which event, in words that all can read: whoever
+    seals it must see it, and another's event could hold what a terminal obeys."""
+    if grant.capability not in CAPABILITIES:
+        raise GenesisError(f"grants: {grant.capability[:32]!r} is none of {', '.join(CAPABILITIES)}")
+    # What names no event (principals, membership) asks for "": such a grant would rule unseen.
+    if grant.event != ANY_EVENT and re.fullmatch(EVENT_NAME, grant.event) is None:
+        raise GenesisError(f"grants: {grant.event[:64]!r} names no event, nor is it {ANY_EVENT!r} for all")
 
 
 def is_host(text: str) -> bool:

@@ -14,6 +14,7 @@ from validators import ceremony as c
 from validators import genesis as g
 from validators.link import public_key_of, read_seed
 from validators.management.commands.genesis import grant
+from validators.node.founding import join
 from validators.node.options import StartError, read_genesis
 
 PORTS = {"auditor": 41004, "promoter": 41002, "seller": 41003, "venue": 41001}
@@ -166,6 +167,15 @@ def test_an_address_that_cannot_be_dialled_is_refused_at_once(tmp_path: Path, dr
     place = ("--data-dir", tmp_path / "data", "--id", "venue", "--host", "node_1", "--port", 41001)
     said = Said("join", draft, *place)
     assert (said.code, "gives no address that others could dial" in said.error) == (1, True)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_port_beyond_all_numbers_is_refused_before_a_key_is_made(tmp_path: Path, draft: Path) -> None:
+    party = Party(tmp_path, "venue")
+    party.receives(draft)
+    said = party.joins(99999999999999999999999)
+    assert (said.code, "'venue' gives no address that others could dial" in said.error) == (1, True)
+    assert not party.data.exists()
 
 
 def test_two_members_at_one_address_are_refused(tmp_path: Path, draft: Path) -> None:
@@ -228,7 +238,54 @@ def test_a_folder_that_serves_a_cluster_joins_no_other(tmp_path: Path) -> None:
     assert party.joins(41001).code == 0, "its own record again changes nothing"
 
 
-@pytest.mark.parametrize("wish", ["gate:", "gate:ü", "gate:two words", "walk"])
+HIDDEN = "a\r\x1b[2Kprincipal    venue-gateway  no grants\x1b[8m"
+"""To a terminal: back to the start of the line, away with it, another line, and what follows unseen."""
+
+
+@pytest.mark.parametrize("hidden", [g.Grant(HIDDEN, "gate"), g.Grant("*", HIDDEN)])
+def test_r15_nobody_hides_what_he_asks_for(
+    tmp_path: Path, draft: Path, hidden: g.Grant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`show` is where the others see who gets `admin:*`; the liar's own program checks nothing."""
+    liar, other = Party(tmp_path, "liar"), Party(tmp_path, "venue")
+    wishes = (g.Grant("*", "admin"), hidden)
+    for joined in (0, 1):
+        with monkeypatch.context() as own:
+            own.setattr(g, "check_grant", lambda grant: None)
+            full = join(
+                c.decode(draft.read_bytes()),
+                liar.folder,
+                node_id="liar",
+                host="127.0.0.1",
+                port=41009,
+                principals={"gateway": wishes},
+            )
+        assert len(full.records) == joined + 1
+        file = tmp_path / f"{joined}.genesis"
+        file.write_bytes(c.encode(full))
+        for said in (Said("show", file), Said("seal", file, "--data-dir", other.data)):
+            assert (said.code, "grants: 'a\\r" in said.error, "\x1b" in said.error) == (1, True, False)
+            assert said.text == "", "nothing is shown of it"
+        other.receives(draft)
+        assert other.joins(41001).code == 0
+        draft = other.file
+
+
+def test_show_gives_a_terminal_nothing_to_obey(pair: list[Party], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the checks before it let pass."""
+    good = c.decode(pair[0].file.read_bytes())
+    (record,) = good.records
+    gateway, learner = record.party.principals
+    party = replace(record.party, principals=(replace(gateway, grants=(g.Grant(HIDDEN, "gate"),)), learner))
+    odd = replace(good, records=(replace(record, party=party),))
+    monkeypatch.setattr("validators.management.commands.genesis.read_file", lambda path: odd)
+    text = Said("show", pair[0].file).text
+    assert "gate:a??[2Kprincipal" in text
+    assert "\r" not in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("wish", ["gate:", "gate:ü", "gate:two words", f"gate:{'e' * 65}", "walk"])
 def test_a_grant_of_no_event_is_refused(wish: str) -> None:
     with pytest.raises(ArgumentTypeError, match=r"names no event|is none of"):
         grant(wish)

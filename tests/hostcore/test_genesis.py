@@ -80,7 +80,15 @@ def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
         ),
         "a ruler of what has no event": (
             replace(base, principals=(replace(first, grants=(genesis.Grant("", "admin"),)),)),
-            "an event has a name",
+            "'' names no event",
+        ),
+        "a right that a terminal would hide": (
+            replace(base, principals=(replace(first, grants=(genesis.Grant("a\r\x1b[8m", "gate"),)),)),
+            r"'a\\r\\x1b\[8m' names no event",
+        ),
+        "a right in an event that no operation can name": (
+            replace(base, principals=(replace(first, grants=(genesis.Grant("e" * 65, "gate"),)),)),
+            "names no event",
         ),
         "interval 0": (replace(base, parameters=replace(base.parameters, checkpoint_interval=0)), "interval"),
         "batches that no session may ask for": (

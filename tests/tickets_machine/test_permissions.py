@@ -6,7 +6,9 @@ import pytest
 
 from tests.tickets_machine.support import Machine, genesis, public
 from tickets.machine import Admit, Barrier, Command, Consume, Dispute, Issue, Resolve, Seed, Validate
-from validators.genesis import CAPABILITIES, Grant, Principal
+from tickets.machine.commands import LimitPrincipal, read
+from validators.canonical import encode
+from validators.genesis import CAPABILITIES, Grant, Principal, check_grant
 
 NEEDS: list[tuple[Command, str, str]] = [
     (Issue(), "T-9", "issue"),
@@ -57,6 +59,23 @@ def test_r15_permission_comes_before_existence() -> None:
     """Who may not ask learns nothing from the code."""
     machine = machine_where_someone_holds()
     assert machine.do(Admit(), "nowhere", principal="someone") == "not_permitted"
+
+
+EVENTS = ["final:2026", "a_b-c.d", "7", "*", "e" * 64, "e" * 65, ":a", "a\n", "a b", "\u00fc", ""]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_r15_genesis_grants_in_the_events_that_the_log_grants_in(event: str) -> None:
+    """One rule, said twice: genesis knows no tickets."""
+    wish = Grant(event, "gate")
+    said = []
+    for check in (check_grant, lambda grant: read("limit_principal", encode(LimitPrincipal("x", (grant,))))):
+        try:
+            check(wish)
+            said.append(True)
+        except ValueError:
+            said.append(False)
+    assert said[0] == said[1]
 
 
 def test_the_key_of_a_principal_is_the_one_in_genesis() -> None:

@@ -59,6 +59,7 @@ def join(
     files = {"gateway": folder.gateway_key, "learner": folder.learner_key}
     try:
         _check_joins(folder, ceremony.terms)
+        c.check_address(node_id, host, port)
         folder.create()
         node = folder.node(node_id)
         node.create()

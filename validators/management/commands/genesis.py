@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from tickets.machine.commands import is_name
+from tickets.proof.verify import shown
 from validators import ceremony as c
 from validators import genesis as g
 from validators import quorum
@@ -164,7 +164,7 @@ class Command(TeachingCommand):
                 f"member       {member.id}  {member.host}:{member.port}  {peer_id(member.public_key)}  {mark}"
             )
         for principal in (principal for party in parties for principal in party.principals):
-            rights = ", ".join(f"{a.capability}:{a.event}" for a in principal.grants) or "no grants"
+            rights = ", ".join(shown(f"{a.capability}:{a.event}") for a in principal.grants) or "no grants"
             say(f"principal    {principal.name}  {peer_id(principal.public_key)}  {rights}")
         for field in terms.parameters.__struct_fields__:
             say(f"parameter    {field} = {getattr(terms.parameters, field)}")
@@ -183,6 +183,9 @@ def grant(text: str) -> g.Grant:
     capability, colon, event = text.partition(":")
     if capability not in g.CAPABILITIES:
         raise ArgumentTypeError(f"{capability!r} is none of {', '.join(g.CAPABILITIES)}")
-    if colon and event != g.ANY_EVENT and not is_name(event):
-        raise ArgumentTypeError(f"{event!r} names no event; without a colon it is for all of them")
-    return g.Grant(event=event or g.ANY_EVENT, capability=capability)
+    wanted = g.Grant(event=event if colon else g.ANY_EVENT, capability=capability)
+    try:
+        g.check_grant(wanted)
+    except g.GenesisError as error:
+        raise ArgumentTypeError(f"{event!r} names no event; without a colon it is for all of them") from error
+    return wanted
