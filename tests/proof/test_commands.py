@@ -96,6 +96,24 @@ def test_p22_a_fork_in_one_view_convicts_who_committed_twice(tmp_path: Path, cha
         assert dtvn_verify.main("evidence", file, "--genesis", chain) == 0
 
 
+def test_p22_a_fork_needs_the_liars_of_its_own_epoch(tmp_path: Path) -> None:
+    """Seven members, of whom three must have lied; that six were left afterwards takes none away."""
+    one, other = PaperLog(7), PaperLog(7)
+    one.admit(gate="north")
+    other.admit(gate="south")
+    first = keep(tmp_path / "first", one, 0, ())
+    second = keep(tmp_path / "second", other, 0, ())
+    one.change(leaves="r6")
+    chain = tmp_path / "chain"
+    chain.write_bytes(one.chain())
+    code, said = audit(first, second, "--genesis", chain, "--json")
+    report = json.loads(said)
+    assert (code, report["forks"][0]["sequence"], report["needed"]) == (1, 3, 3)
+    said = audit(first, second, "--genesis", chain)[1]
+    assert "a fork needs 3 liars: ledgers of more members may convict the others" in said
+    assert json.loads(audit(first, "--genesis", chain, "--json")[1])["needed"] == 2, "of the newest epoch"
+
+
 def test_p22_a_fork_over_two_views_convicts_who_hid_what_he_had_committed(
     tmp_path: Path, chain: Path
 ) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from tickets.proof.errors import ProofError
 from tickets.proof.evidence import DOUBLES, Conviction, convict, encode_evidence, hides
 from tickets.proof.statements import open_signed
-from tickets.proof.verify import Chain
+from tickets.proof.verify import Chain, Epoch
 from validators import canonical, quorum
 from validators.consensus import messages as m
 from validators.wire import decode_envelope
@@ -128,9 +128,14 @@ class Audit:
         if len(pieces) < PER_MEMBER_MAX:
             pieces.append((found, data))
 
-    def needed(self) -> int:
-        """f + 1 of the newest epoch: at least so many lied where there is a fork."""
-        return quorum.weak_quorum(len(self._chain.epochs[-1].members))
+    def needed(self, forks: Iterable[Fork] = ()) -> int:
+        """f + 1 of the epoch that the fork is in: at least so many of its members lied; of several forks the
+        most, without one that of the newest epoch."""
+        epochs = [self._epoch_of(fork.sequence) for fork in forks] or [self._chain.epochs[-1]]
+        return max(quorum.weak_quorum(len(epoch.members)) for epoch in epochs)
+
+    def _epoch_of(self, sequence: int) -> Epoch:
+        return next(epoch for epoch in reversed(self._chain.epochs) if epoch.after < sequence)
 
 
 def find_forks(logs: Mapping[str, Mapping[int, bytes]]) -> list[Fork]:

@@ -74,8 +74,9 @@ class Command(BaseCommand):
             self.stdout.write(f"  {pieces[0][0].sentence()}")
         if not culprits:
             self.stdout.write("nobody is convicted")
-        if forks and len(culprits) < audit.needed():
-            lacking = f"a fork needs {audit.needed()} liars: ledgers of more members may convict the others"
+        needed = audit.needed(forks)
+        if forks and len(culprits) < needed:
+            lacking = f"a fork needs {needed} liars: ledgers of more members may convict the others"
             self.stdout.write(lacking)
 
 
@@ -91,7 +92,7 @@ def _report(audit: Audit, forks: list[Fork], culprits: Culprits) -> dict[str, An
     return {
         "statements": audit.statements,
         "forks": [{"sequence": fork.sequence, "ledgers": [fork.one, fork.other]} for fork in forks],
-        "needed": audit.needed(),
+        "needed": audit.needed(forks),
         "culprits": {
             name: [found.sentence() for found, _data in pieces] for name, pieces in culprits.items()
         },
