@@ -305,9 +305,9 @@ class Gateway:
             collector.connected(connected, now)
         for member, frame in frames:
             collector.receive(member, frame, now)
-        with self._lock:
-            arrived, self._inbox = self._inbox, deque()
-        for take, future, *arguments in arrived:
+        # Not under the lock: whoever woke this thread holds it still, and each would wait for the other.
+        while self._inbox:
+            take, future, *arguments = self._inbox.popleft()
             if future.set_running_or_notify_cancel():
                 take(future, now, *arguments)
             elif take == self._submit:
