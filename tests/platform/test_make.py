@@ -15,14 +15,14 @@ BASH = "/bin/bash"
 def run_make_venv(programs: dict[str, str], tmp_path: Path) -> subprocess.CompletedProcess[str]:
     """Run deploy/make-venv on a machine that has only `programs` (name -> shell text)."""
     path = tmp_path / "bin"
-    path.mkdir()
     for name, text in programs.items():
         program = path / name
+        program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(f"#!{BASH}\n{text}\n")
         program.chmod(0o755)
     return subprocess.run(
         [BASH, str(ROOT / "deploy/make-venv"), str(tmp_path / "venv")],
-        env={"PATH": str(path)},
+        env={"PATH": f"{path}:{path / 'further'}"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -68,3 +68,22 @@ def test_python_311_is_found_first(present: str, tmp_path: Path) -> None:
     programs = {present: says} | ({"python3": other} if present != "python3" else {})
     refused = run_make_venv(programs | {"rm": "exit 0"}, tmp_path)
     assert f"bin/{present}" in refused.stderr
+
+
+@pytest.mark.parametrize(("own", "chosen"), [("0", "bin/further/python3.11"), ("1", "bin/python3.11")])
+def test_of_two_alike_the_distributions_own_is_taken_as_it_is_quicker(
+    own: str, chosen: str, tmp_path: Path
+) -> None:
+    says = 'case "$1" in -m) echo made by $0 >&2; exit 1;; esac; case "$2" in *%d.%d*) echo 3.11;; '
+    first = says + "*base_prefix*) exit 1;; esac"
+    further = says + f"*base_prefix*) exit {own};; esac"
+    refused = run_make_venv({"python3.11": first, "further/python3.11": further, "rm": "exit 0"}, tmp_path)
+    assert refused.stderr.endswith(f"made by {tmp_path}/{chosen}\n")
+
+
+def test_one_that_can_make_no_environment_is_passed_over(tmp_path: Path) -> None:
+    says = 'case "$1" in -m) echo made by $0 >&2; exit 1;; esac; case "$2" in *%d.%d*) echo 3.11;; '
+    bare = says + "*ensurepip*) exit 1;; esac"
+    whole = says + "*base_prefix*) exit 1;; esac"
+    refused = run_make_venv({"python3.11": bare, "further/python3.11": whole, "rm": "exit 0"}, tmp_path)
+    assert refused.stderr.endswith(f"made by {tmp_path}/bin/further/python3.11\n")
