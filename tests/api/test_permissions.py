@@ -152,6 +152,16 @@ def test_c19_how_a_key_is_shown(api: Api) -> None:
     assert status(X_API_Key="\xff\xfe") == 401
 
 
+@pytest.mark.parametrize("key", ["schlüssel", "ключ", "k" * 2_000])
+def test_c19_a_key_may_have_any_letters_and_be_long(fake: FakeGateway, key: str) -> None:
+    """Header values come as Latin-1; whoever chose such a key was locked out."""
+    api_keys.store_api_key(key, label="given")
+    sent = key.encode().decode("latin-1")
+    assert Api(None).get("status", X_API_Key=sent).status_code == 200
+    assert Api(None).get("status", Authorization=f"Bearer {sent}").status_code == 200
+    assert Api(None).get("status", X_API_Key=sent + "ü").status_code == 401
+
+
 @pytest.mark.parametrize(("method", "path", "scope"), ROUTES, ids=IDS)
 def test_c43_every_401_of_the_platform_is_exact(
     fake: FakeGateway, method: str, path: str, scope: str | None

@@ -42,6 +42,9 @@ __all__ = [
     "ensure_key",
     "enter_key",
     "forget",
+    "key_of",
+    "require",
+    "text_of_header",
 ]
 
 REMEMBERED_FOR = 2.0
@@ -49,7 +52,9 @@ REMEMBERED_FOR = 2.0
 A change that nobody tells of (by hand in the database, or on another host) takes so long."""
 
 REMEMBERED_MAX = 1_024
-KEY_LENGTH_MAX = 512
+KEY_LENGTH_MAX = 16_384
+"""Longer than any header that gets this far: the one who gave the key would be locked out below it."""
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BEARER = "Bearer "
 SESSION_KEY = "dtvn_api_key"
@@ -150,11 +155,17 @@ def key_of(request: HttpRequest) -> str | None:
     headers = request.META
     plain = headers.get("HTTP_X_API_KEY", "")
     if plain:
-        return str(plain)
+        return text_of_header(plain)
     authorization = headers.get("HTTP_AUTHORIZATION", "")
     if authorization.startswith(BEARER):
-        return str(authorization[len(BEARER) :])
+        return text_of_header(authorization[len(BEARER) :])
     return None
+
+
+def text_of_header(value: str) -> str:
+    """A header's bytes come as Latin-1, and a key is hashed as UTF-8: other letters than those of ASCII would
+    fit nothing. Surrogates stand for what is no UTF-8, so that two such keys stay two."""
+    return value.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 class OpenAuthentication(BaseAuthentication):

@@ -18,7 +18,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from validators.api.keys import caller_of_session
+from validators.api.keys import caller_of_session, text_of_header
 from validators.node_api.origins import allowed_origin
 from validators.services.api_keys import find_api_key
 
@@ -77,9 +77,9 @@ async def may_watch_still(scope: dict[str, Any]) -> bool:
 def _api_key(headers: dict[str, str]) -> str:
     """X-API-Key, or only where that is absent, a bearer token (spec 1.6)."""
     if key := headers.get("x-api-key"):
-        return key
+        return text_of_header(key)
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token if scheme == "Bearer" else ""
+    return text_of_header(token) if scheme == "Bearer" else ""
 
 
 def _is_host(host: str, names: Sequence[str]) -> bool:

@@ -51,7 +51,7 @@ def _ask(member: MemberNode, path: str) -> Any:
         if api is None:
             return None
         with closing(http.client.HTTPConnection(api.host, api.port, timeout=WAIT)) as connection:
-            connection.request("GET", path, headers={"X-API-Key": api.key} if api.key else {})
+            connection.request("GET", path, headers={"X-API-Key": api.key.encode()} if api.key else {})
             answer = connection.getresponse()
             body = answer.read(ANSWER_BYTES_MAX)
         return _decoder.decode(body).get("data") if answer.status == http.HTTPStatus.OK else None

@@ -1,0 +1,54 @@
+"""The platform asks a node on the node's own API, with the key that both were given."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+from validators.node.options import ApiOptions
+from validators.node_api.front import key_fits
+from validators.services import own_api
+
+
+class Node(BaseHTTPRequestHandler):
+    """Answers who has the key, as a node decides it."""
+
+    key = ""
+
+    def do_GET(self) -> None:
+        fits = key_fits(self.headers, self.key)  # type: ignore[arg-type]
+        body = b'{"success":true,"data":{"node_id":"r0"}}'
+        self.send_response(200 if fits else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    server = HTTPServer(("127.0.0.1", 0), Node)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("key", ["plain", "schlüssel", "ключ"])
+def test_a_key_of_any_letters_opens_the_nodes_too(
+    port: int, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Node, "key", key)
+    monkeypatch.setenv("DTVN_API_KEY", key)
+    monkeypatch.setattr(
+        own_api, "kept_api", lambda _folder, given: ApiOptions(host="127.0.0.1", port=port, key=given)
+    )
+    told = own_api._ask(SimpleNamespace(id="r0"), "/api/v1/stats")  # type: ignore[arg-type]
+    assert told == {"node_id": "r0"}
