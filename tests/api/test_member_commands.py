@@ -64,6 +64,9 @@ def test_principals_come_are_limited_get_keys_and_go(say: Say) -> None:
         (("add", "x", peer_id(key_pair("x")[0]), "--grant", "gate"), "EVENT:CAPABILITY"),
         (("add", "x", peer_id(key_pair("x")[0]), "--grant", "*:fly"), "grants: 'fly'"),
         (("rotate", "nobody"), "peer_id is required"),
+        (("rotate", "gateway", "--overlap", "inf"), "--overlap must be from 0 to 600 seconds"),
+        (("rotate", "gateway", "--overlap", "nan"), "--overlap must be from 0 to 600 seconds"),
+        (("rotate", "gateway", "--overlap=-1"), "--overlap must be from 0 to 600 seconds"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(say: Say, words: tuple[str, ...], said: str) -> None:
@@ -97,6 +100,33 @@ def test_members_change_by_what_the_platform_makes(
     assert "epoch 2" in shown
     assert "view_timeout = 900000" in shown
     assert f"r4  127.0.0.1:{living.present.members[4].port}" in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "code"),
+    [
+        ("", "nothing was changed", 1),
+        (EOFError(), "nobody is there to be asked, nothing was changed: --yes answers", 1),
+        (KeyboardInterrupt(), "nothing was changed", 130),
+    ],
+)
+def test_a_question_without_a_yes_changes_nothing(
+    say: Say,
+    living: LivingGateway,
+    typed: str | BaseException,
+    said: str,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(_question: str) -> str:
+        if isinstance(typed, BaseException):
+            raise typed
+        return typed
+
+    monkeypatch.setattr("builtins.input", answer)
+    with pytest.raises(CommandError) as told:
+        say("members", "parameters", "view_timeout=900000")
+    assert (str(told.value), told.value.returncode, living.present.epoch) == (said, code, 0)
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,9 @@ def test_x38_a_flag_that_a_run_by_flags_would_ignore_is_refused() -> None:
         (["campaign", "--seeds", "0:2", "--jobs", "1000"], "is no number of processes from 1 to 64"),
         (["mutants", "--jobs", "9" * 5_000], "is no number of processes from 1 to 64"),
         (["shrink", "--without-calls", "1-99999999999"], "more than 1000000 numbers"),
+        (["run", "-duration", f"{'9' * 400}s"], "is no duration"),
+        (["run", "-latency", f"{'9' * 400}s"], "is no duration"),
+        (["replay", "-stop-after", f"{'9' * 400}s"], "is no duration"),
     ],
 )
 def test_more_than_a_machine_can_play_is_refused_before_it_is_begun(

@@ -42,8 +42,8 @@ def nanoseconds(word: str) -> int:
     if word == "0":
         return 0
     parts = PART.findall(word)
-    if not parts or "".join(number + unit for number, unit in parts) != word:
-        raise ArgumentTypeError(f"{word!r} is no duration such as 60s, 1m30s or 50ms")
+    if not parts or "".join(number + unit for number, unit in parts) != word or len(word) > DIGITS_MAX:
+        raise ArgumentTypeError(f"{word[:64]!r} is no duration such as 60s, 1m30s or 50ms")
     return round(sum(float(number) * UNITS[unit] for number, unit in parts))
 
 

@@ -48,6 +48,8 @@ __all__ = ["Command"]
 SHOWN_CHANGES = 20
 CANCEL_WAIT = 5.0
 LOOK_INTERVAL = 0.2
+INTERRUPTED = 130
+"""Exit status of whoever presses Ctrl-C, as shells have it."""
 ACTOR = "operator"
 """Whom the log names for what is asked on the command line."""
 
@@ -81,7 +83,7 @@ Each change first shows what the cluster survives before and after it, and asks;
 
 
 class Command(TeachingCommand):
-    """Exit status: 0 done, 1 refused or impossible (one sentence), 2 wrong usage."""
+    """Exit status: 0 done, 1 refused or impossible (one sentence), 2 wrong usage, 130 Ctrl-C when asked."""
 
     help = "Show and change the members of the cluster."
     teaches = TEACH
@@ -222,7 +224,7 @@ class Command(TeachingCommand):
             if expected.code:
                 raise CommandError(expected.sentence)
             self._foretell(expected)
-            if not options["yes"] and input("Change it? [y/N] ").strip().lower() != "y":
+            if not options["yes"] and not _agreed():
                 raise CommandError("nothing was changed")
             if wish.own:
                 self._through_platform(wish)
@@ -293,6 +295,16 @@ VERBS = {
 def _is_platforms(options: dict[str, Any]) -> bool:
     """Whether the named folder is the one whose platform this process belongs to (DTVN_DATA)."""
     return bool(options["data_dir"].resolve() == Path(settings.DATA).resolve())
+
+
+def _agreed() -> bool:
+    """Ask whoever sits there."""
+    try:
+        return input("Change it? [y/N] ").strip().lower() == "y"
+    except EOFError as error:
+        raise CommandError("nobody is there to be asked, nothing was changed: --yes answers") from error
+    except KeyboardInterrupt as error:
+        raise CommandError("nothing was changed", returncode=INTERRUPTED) from error
 
 
 def _newcomer(change: Literal["add", "replace"], options: dict[str, Any]) -> Wish:

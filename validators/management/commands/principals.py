@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from tickets.machine import commands
 from tickets.services import network
 from validators.genesis import ANY_EVENT, CAPABILITIES, Grant
 from validators.link import KeyFileError
@@ -18,6 +19,8 @@ from validators.services.principals import Changed, ShownPrincipal
 __all__ = ["Command"]
 
 ACTOR = "operator"
+OVERLAP_MAX = commands.OVERLAP_MAX // 1_000_000
+"""Seconds."""
 
 TEACH = f"""\
 Who may sign requests, with which key and for what. The validators themselves check it: a stolen key can do
@@ -76,6 +79,8 @@ class Command(TeachingCommand):
 
     def _rotate(self, options: dict[str, Any]) -> None:
         name, overlap = options["name"], options["overlap"]
+        if not 0 <= (overlap or 0.0) <= OVERLAP_MAX:  # a NaN is outside too
+            raise CommandError(f"--overlap must be from 0 to {OVERLAP_MAX} seconds")
         if principals.is_own(name) and not options["peer_id"]:
             longer = principals.OWN_OVERLAP if overlap is None else overlap
             self._tell(principals.rotate_own(overlap=longer, actor=ACTOR))
