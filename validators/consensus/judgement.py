@@ -3,11 +3,12 @@
 `suspicion` knows whether a primary works at all; what is here are grounds against one that is alive:
 
 * *unfair*: a request waits longer than 4 T, while two windows of requests first seen after it were
-  executed.
+  executed, or a few that were first seen when it had waited 2 T already.
 * *slow*, where a full batch waited here all the time: less than 70 % of the throughput that the best of
   the last five views had under the same condition.
-* *slow* otherwise: requests that found less than a batch before them wait too long from first sight to
-  PRE-PREPARE. Those that stand in a long queue do not count: no primary is quick then.
+* *slow* otherwise: requests that found less than a batch before them, or whose turn comes soon, wait too
+  long from first sight to PRE-PREPARE. Those that stand in a long queue do not count: no primary is quick
+  then.
 
 A healthy primary under a burst has a full batch waiting; under falling load it has none and answers at
 once. To be wrong costs a view change, so `slow` deposes at most one primary in 30 s.
@@ -33,6 +34,10 @@ SECOND = 1_000_000_000
 WAIT_MAX = 4
 """Times T that a request may wait while later ones pass it."""
 WINDOWS_OVERTAKEN = 2
+LATECOMERS_AFTER = 2
+"""Times T after which a request that waits is passed by nobody new, whose primary hears it ..."""
+LATECOMERS_MAX = 3
+"""... and so many that pass it are not chance: under a light load two windows take minutes (0159)."""
 SHARE_OF_BEST = 0.7
 VIEWS_REMEMBERED = 5
 SLOW_EVERY = 30 * SECOND
@@ -72,6 +77,10 @@ class Judgement:
         """Best throughput of this view, units a second."""
         self._earlier: deque[int] = deque(maxlen=VIEWS_REMEMBERED)
         self._deposed_at = -SLOW_EVERY
+        self._passed: Pending | None = None
+        """The oldest waiting request, when something was executed last ..."""
+        self._latecomers = 0
+        """... and the requests that passed it though first seen long after it."""
 
     # --- events -------------------------------------------------------------------------------------
 
@@ -85,6 +94,7 @@ class Judgement:
         self._newest.clear()
         self._busy_since = None
         self._poor = 0
+        self._latecomers = 0
         self.core.pool.overtakes = 0
 
     def on_left(self, *, slow: bool) -> None:
@@ -96,6 +106,7 @@ class Judgement:
         """This process was paused: nobody made these requests wait (R31)."""
         self._from = self.core.now.monotonic + gap
         self._busy_since = None
+        self._latecomers = 0
 
     def on_executed(self, sequence: int, work: int, waited: list[Pending | None]) -> None:
         """A batch of the log was executed; `waited`: its requests, None for those that did not wait here
@@ -112,7 +123,21 @@ class Judgement:
             oldest = core.pool.oldest()
             if oldest is not None and oldest.arrived < slot.opened:
                 core.pool.overtakes += len(waited) - len(known)
+            seen = [item.arrived if item is not None else slot.opened for item in waited]
+            self._note_passed(oldest, seen)
         self._measure(work, now)
+
+    def _note_passed(self, oldest: Pending | None, seen: list[int]) -> None:
+        """These were executed, first seen at these times, while `oldest` still waits."""
+        if oldest is not self._passed:
+            self._passed, self._latecomers = oldest, 0
+        if oldest is not None:
+            late = self._since(oldest) + LATECOMERS_AFTER * self.core.suspicion.timeout
+            self._latecomers += sum(at >= late for at in seen)
+
+    def _since(self, oldest: Pending) -> int:
+        """Since when this primary lets it wait."""
+        return max(oldest.arrived, self._from)
 
     def _note_latency(self, latency: int, now: int) -> None:
         if self._newest and now - self._newest_since >= LATENCY_INTERVAL:
@@ -158,10 +183,12 @@ class Judgement:
     def _is_unfair(self) -> bool:
         core = self.core
         oldest = core.pool.oldest()
-        if oldest is None or core.pool.overtakes < WINDOWS_OVERTAKEN * core.log.window:
+        if oldest is None:
             return False
-        waited = core.now.monotonic - max(oldest.arrived, self._from)
-        return waited > WAIT_MAX * core.suspicion.timeout
+        many = core.pool.overtakes >= WINDOWS_OVERTAKEN * core.log.window
+        if not many and (oldest is not self._passed or self._latecomers < LATECOMERS_MAX):
+            return False
+        return core.now.monotonic - self._since(oldest) > WAIT_MAX * core.suspicion.timeout
 
     def _is_late(self) -> bool:
         if not self._newest or len(self._latencies) < LATENCIES - 1:

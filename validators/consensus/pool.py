@@ -74,7 +74,8 @@ class Pending:
         self.size = len(bundle.frame) + FRAMING
         self.work = work_of(self.operations)
         self.calm = calm
-        """It found less than a full batch before it: a quick primary proposes it at once (R32)."""
+        """It found less than a full batch before it, or its turn comes soon: a quick primary proposes it at
+        once (R32)."""
         self.forwarded = 0
         """Monotonic nanoseconds of the last forward to a primary."""
         self.proposed = False
@@ -100,6 +101,8 @@ class _Held:
 NOTHING = _Held()
 LATELY = 1_000_000_000
 """Nanoseconds for which a principal that asked counts as one that goes on asking."""
+FEW = 3
+"""Principals that may hold something beside one whose first request is to be proposed at once."""
 PRINCIPAL_SHARE = 2
 """A principal may hold half of the pool, all its sessions together: it could open hundreds."""
 
@@ -192,7 +195,7 @@ class Pool:
 
     def add(self, bundle: VerifiedBundle, key: Key, now: int) -> Pending:
         """Take in a request that `refuse` let pass and whose key is not here."""
-        item = Pending(bundle, key, now, calm=self.operations < self._batch_operations_max)
+        item = Pending(bundle, key, now, calm=self._is_calm(bundle.bundle.principal))
         if self._newest[0] != bundle.bundle.principal:
             self._another = self._newest[1] if self._newest[0] else None
         self._newest = bundle.bundle.principal, now
@@ -273,6 +276,13 @@ class Pool:
         """When the request arrived whose turn is next: the start of the batch delay."""
         item = self._turns.head()
         return None if item is None else item.arrived
+
+    def _is_calm(self, principal: str) -> bool:
+        """Principals take turns: who has nothing else waiting beside a few others waits for one batch of
+        each, however much they ask. Else an accomplice that fills the pool would hide a slow primary."""
+        if self.operations < self._batch_operations_max:
+            return True
+        return principal not in self._held_by and len(self._held_by) <= FEW
 
     def _enqueue(self, item: Pending) -> None:
         self._turns.add(item)

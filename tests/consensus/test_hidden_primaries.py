@@ -1,0 +1,46 @@
+"""Primaries that do harm where few look: beside a light load, or behind an accomplice (decision 0159)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.consensus.world import MILLISECOND, SECOND, Callers, make, notes, views
+from validators.consensus.judgement import SLOW, UNFAIR
+from validators.genesis import Parameters
+
+
+@pytest.mark.parametrize("pause", [100, 700])
+def test_r30_a_primary_that_starves_one_client_loses_its_office_under_a_light_load_too(pause: int) -> None:
+    """At 700 ms the others ask 1.4 times a second: two windows of later requests would take 45 s, and the
+    victim's own requests live for ten."""
+    cluster = make(22, liars={"r0": "censor"})
+    suspected = notes(cluster, "suspected")
+    callers = [Callers(gateway, 1, pause=pause * MILLISECOND) for gateway in cluster.gateways]
+    began = cluster.world.time
+    assert cluster.world.run_for(10 * SECOND, done=lambda: views(cluster) == {1})
+    assert UNFAIR in {fields["reason"] for _name, fields in suspected}
+    assert cluster.world.time - began < 5 * SECOND, "4 T and a view change"
+    cluster.world.run_for(2 * SECOND)
+    assert all(each.done for each in callers), "the starved one too"
+
+
+def test_r30_an_honest_primary_keeps_its_office_under_a_light_load() -> None:
+    cluster = make(22)
+    suspected = notes(cluster, "suspected")
+    callers = [Callers(gateway, 1, pause=700 * MILLISECOND) for gateway in cluster.gateways]
+    cluster.world.run_for(15 * SECOND)
+    assert (views(cluster), suspected) == ({0}, [])
+    assert sum(each.unanswered for each in callers) == 0
+
+
+def test_p21_r32_a_slow_primary_cannot_hide_behind_an_accomplice() -> None:
+    """Who keeps a full batch waiting makes a queue for everybody, but the others' turn comes soon. That an
+    honest primary keeps its office beside such callers is shown in test_slow_primaries."""
+    parameters = Parameters(batch_operations_max=40)
+    cluster = make(21, gateways=3, liars={"r0": "sluggard"}, parameters=parameters)
+    suspected = notes(cluster, "suspected")
+    for gateway in cluster.gateways[:2]:
+        Callers(gateway, 1, pause=25 * MILLISECOND)
+    Callers(cluster.gateways[2], 2, operations=40)
+    assert cluster.world.run_for(15 * SECOND, done=lambda: views(cluster) == {1})
+    assert SLOW in {fields["reason"] for _name, fields in suspected}
