@@ -46,6 +46,13 @@ def test_c3_seeding_creates_500_once(api: Api) -> None:
     assert (second["data"]["seeded"], second["data"]["total_seeded"]) == (0, 0)
 
 
+@pytest.mark.parametrize("body", [b"", b"seed=1&now", b"{", b"[]", b'{"nonce": "n"}'])
+def test_c3_the_body_of_a_seed_is_not_looked_at(api: Api, body: bytes) -> None:
+    """A form, as curl sends it, or anything else."""
+    told = api.call("POST", "tickets/seed", body)
+    assert (told.status_code, read(told)["data"]["seeded"]) == (200, 500)
+
+
 def test_c4_the_list_shows_all_tickets_in_order_with_the_exact_names(seeded: Api) -> None:
     listed = read(seeded.get("tickets"))["data"]
     assert [ticket["ID"] for ticket in listed] == [f"TICKET-{i:03d}" for i in range(1, 501)]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from rest_framework.request import Request as HttpRequest
 
-from tickets.api.bodies import KINDS, MESSAGES, Fields, nonce_of, read_fields, request_of
+from tickets.api.bodies import KINDS, MESSAGES, Fields, fields_of, nonce_of, read_fields, request_of
 from tickets.api.objects import issued_ticket, seeded
 from tickets.machine import reasons
 from tickets.machine.transitions import CAPABILITY
@@ -30,7 +30,7 @@ class OperationView(ApiView):
 
     def post(self, http: HttpRequest) -> HttpResponse:
         """Have the operation ordered and tell what the cluster decided."""
-        fields = read_fields(read_body(http), may_be_empty=self.kind == "seed")
+        fields = fields_of(self.kind, read_body(http))
         request = request_of(
             self.kind, fields, nonce_of(http._request.META.get("HTTP_IDEMPOTENCY_KEY"), fields)
         )

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from tickets.api.bodies import MESSAGES, nonce_of, read_fields, request_of
+from tickets.api.bodies import MESSAGES, fields_of, nonce_of, request_of
 from tickets.contract import ticket_of_bytes
 from tickets.machine import Issue, reasons, seeded_count
 from validators import canonical
@@ -27,7 +27,7 @@ def operation(service: Service, kind: str) -> Callable[[HttpRequest], Awaitable[
     """The handler of one kind of operation."""
 
     async def handle(http: HttpRequest) -> Response:
-        fields = read_fields(await _body(http), may_be_empty=kind == "seed")
+        fields = fields_of(kind, await _body(http))
         request = request_of(kind, fields, nonce_of(http.headers.get("idempotency-key"), fields))
         decision = await service.decide(request)
         message, result = MESSAGES[kind], decision.result
