@@ -36,6 +36,14 @@ def test_no_node_is_added_under_a_name_of_the_networks_own(
     assert not MembershipChange.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["n" * 61, "n" * 64, "n" * 65, "a b"])
+def test_one_length_is_said_whatever_is_wrong(town: Api, name: str) -> None:
+    """Whoever heard "1 to 64" took 64, and heard "1 to 60"."""
+    wish = {"change": "add", "node_id": name}
+    for refused in (town.post("nodes", {"node_id": name}), town.post("members/preview", wish)):
+        assert (refused.status_code, "1 to 60 of" in read(refused)["error"]) == (400, True)
+
+
 @pytest.mark.parametrize("name", TAKEN)
 @pytest.mark.parametrize("change", ["add", "replace"])
 def test_no_member_joins_under_such_a_name(town: Api, name: str, change: str) -> None:

@@ -131,7 +131,7 @@ class NodesView(OwnView):
         if not node_id:
             raise InvalidRequest("node_id is required")
         if not NODE_ID.fullmatch(node_id):
-            raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 _ -, no sign first")
+            raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, no sign first")
         as_primary, _ = fields.flag("is_primary"), fields.flag("is_bootstrap")
         fields.text("bootstrap_addr")  # every member is told of by every other
         add_node(node_id, as_primary=as_primary, actor=self.caller().actor)

@@ -231,10 +231,10 @@ def check_wish(wish: Wish) -> None:
     if wish.change == "parameters":
         _check_parameters(wish.parameters)
         return
-    if not is_node_id(wish.node_id):
-        raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 . _ -, no sign first")
     if wish.change in ("add", "replace"):
         check_new_name(wish.node_id, made_here=not wish.peer_id)
+    if not is_node_id(wish.node_id):
+        raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 . _ -, no sign first")
     if wish.change == "replace" and not is_node_id(wish.replaces):
         raise InvalidRequest("replaces must name a member")
     if wish.change == "replace" and wish.replaces == wish.node_id:
