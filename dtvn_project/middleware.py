@@ -1,8 +1,11 @@
-"""Response headers that hold for every page."""
+"""What holds for every page: how files are served, and response headers."""
 
 from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 POLICY = "; ".join(
     (
@@ -29,3 +32,13 @@ class ContentSecurityPolicy:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
+
+
+class ServedFiles(WhiteNoiseMiddleware):  # type: ignore[misc] # whitenoise has no types
+    """Files as they are; an index by its own name has moved for good, as in the seed (spec 9)."""
+
+    def redirect(self, from_url: str, to_url: str) -> Any:
+        """To its folder, with 301 instead of 302."""
+        moved = super().redirect(from_url, to_url)
+        moved.response.status = HTTPStatus.MOVED_PERMANENTLY
+        return moved

@@ -37,7 +37,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "dtvn_project.middleware.ServedFiles",
     "dtvn_project.middleware.ContentSecurityPolicy",
     "validators.api.health.HealthAtAnyName",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -116,6 +116,7 @@ if STATIC_DIRECTORY := os.environ.get("DTVN_STATIC_DIR"):
     # The seed's own front end, as it is (spec 9): its files at the root, its index in place of our page.
     WHITENOISE_ROOT = STATIC_DIRECTORY
     WHITENOISE_INDEX_FILE = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # a supervisor sends no CORS headers (spec 3)
 WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
 SESSION_COOKIE_HTTPONLY = True
