@@ -42,6 +42,8 @@ LOOK_INTERVAL = 0.2
 STOP_GRACE = 8.0
 """Seconds for an orderly end; then everything left is killed. A second Ctrl-C shortens it."""
 STOP_GRACE_HURRIED = 2.0
+END_WITHIN = 10.0
+"""Seconds for all of the end, our own threads too: 12 are promised (X29)."""
 LEFTOVER_PATIENCE = WORKER_GRACE + 4.0
 """Seconds for the processes of a killed `up` to end by themselves, before we end them."""
 SPARE_SLOTS = 2
@@ -94,18 +96,22 @@ class Supervisor:
         finish_putting_aside(self._folder)
         accounts, members = self._prepare()
         self._make_children(listener.fileno(), members)
-        threads = [
-            threading.Thread(target=self._reconcile, name="reconcile"),
-            threading.Thread(target=self._probes.run, args=(self._stop,), name="apis"),
-            threading.Thread(target=membership.run, args=(self._stop,), name="members"),
-            threading.Thread(target=self._announce_when_ready, args=(accounts,), name="ready"),
-        ]
+        threads = self._threads(accounts)
         try:
             self._supervise(threads)
         finally:
             self._end(threads)
             listener.close()
         return 0
+
+    def _threads(self, accounts: dict[str, Any]) -> list[threading.Thread]:
+        """Daemons: one that hangs does not hold up the end. What each was doing survives a kill -9 too."""
+        return [
+            threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
+            threading.Thread(target=self._probes.run, args=(self._stop,), name="apis", daemon=True),
+            threading.Thread(target=membership.run, args=(self._stop,), name="members", daemon=True),
+            threading.Thread(target=self._announce_when_ready, args=(accounts,), name="ready", daemon=True),
+        ]
 
     def _prepare(self) -> tuple[dict[str, Any], int]:
         environment.ensure_secret_key(self._folder.root)
@@ -229,7 +235,7 @@ class Supervisor:
             child.kill()
         for thread in threads:
             if thread.ident is not None:
-                thread.join(timeout=3)
+                thread.join(timeout=max(0.0, since + END_WITHIN - time.monotonic()))
         for holder in holders(self._folder).values():
             end_process(holder)
         self._output.say("up", "stopped")
