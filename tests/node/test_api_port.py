@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
+import os
+import signal
 import socket
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
+from tests.waiting import wait_until
+from validators.node import api_helper
 from validators.node.kept_ports import keep_ports, kept_api, kept_port
 from validators.node.layout import ClusterFolder
 from validators.node.options import NodeOptions
@@ -48,3 +55,40 @@ def test_a_port_that_is_taken_at_the_first_start_is_replaced_and_later_missed(
         assert "api_off" in caplog.text, "one clear line; the node runs"
         assert api.trouble == f"API port {chosen} is in use by another program"
     assert kept_port(folder, "api") == chosen
+
+
+def answered(address: tuple[str, int]) -> int:
+    with (
+        suppress(OSError, http.client.HTTPException),
+        closing(http.client.HTTPConnection(*address, timeout=0.3)) as connection,
+    ):
+        connection.request("GET", "/health")
+        return connection.getresponse().status
+    return 0
+
+
+def test_x31_a_helper_that_hangs_is_told_of_killed_and_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(api_helper, "SILENCE", 0.3)
+    create_demo_cluster(tmp_path, nodes=1, host="127.0.0.1", ports=[41001])
+    folder = ClusterFolder(tmp_path).node("node0")
+    keep_ports([folder], "api", lambda _: free_ports(1))
+    api = start_api(folder, NodeOptions(api=kept_api(folder, "k")), LOGGER)
+    assert api is not None
+    try:
+        address = api.address
+        assert address is not None
+        wait_until(lambda: answered(address), what="it answers")
+        wait_until(lambda: "path=/health" in caplog.text, what="the node heard of it")
+        first = api._process
+        assert first is not None
+        os.kill(first.pid, signal.SIGSTOP)
+        wait_until(lambda: api.trouble == "its API does not answer", what="people can be told")
+        wait_until(lambda: answered(address), what="another one answers at the same port")
+        assert first.poll() == -signal.SIGKILL
+        wait_until(lambda: not api.trouble, what="all is well again")
+        assert "silent for" in caplog.text
+    finally:
+        api.close()

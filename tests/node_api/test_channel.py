@@ -44,6 +44,17 @@ def test_who_does_not_listen_delays_nobody_and_hears_whole_lines_later(ends: tup
     assert rest == [Status({"number": sent[-1], "text": long}), Stop()]
 
 
+def test_silence_is_told_and_ends_with_the_next_word(ends: tuple[Channel, Channel]) -> None:
+    node, helper = ends
+    heard = node.listen(0.01)
+    assert [next(heard), next(heard)] == [None, None]
+    assert helper.send(Counted((), 0))
+    assert next(heard) == Counted((), 0)
+    assert next(heard) is None
+    node.close()
+    assert list(heard) == [], "nobody listens to a line that was hung up"
+
+
 def test_the_end_of_one_is_the_end_for_the_other(ends: tuple[Channel, Channel]) -> None:
     node, helper = ends
     node.close()

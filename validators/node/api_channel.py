@@ -6,6 +6,7 @@ end of the line is the end of the other process, however it ended.
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -57,7 +58,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Counted(msgspec.Struct, frozen=True, tag="counted"):
-    """What the helper did since it last told."""
+    """What the helper did since it last told; told once a second also when that is nothing: its pulse."""
 
     answered: tuple[Answered, ...]
     sockets: int
@@ -87,8 +88,21 @@ class Channel:
 
     def receive(self) -> Iterator[Message]:
         """Everything the other end says, until it is gone."""
+        return (message for message in self.listen(None) if message is not None)
+
+    def listen(self, patience: float | None) -> Iterator[Message | None]:
+        """The same, and None after each `patience` seconds of silence. However long we were paused ourselves,
+        that is one."""
         buffered = b""
+        poll = select.poll()
+        with suppress(OSError, ValueError):  # closed by another thread already
+            poll.register(self._end, select.POLLIN)
         while True:
+            if patience is not None and not poll.poll(patience * 1_000):
+                if self._end.fileno() < 0:
+                    return
+                yield None
+                continue
             try:
                 data = self._end.recv(RECEIVE_BYTES)
             except OSError:

@@ -2,7 +2,7 @@
 
 Requests are none of the loop's business: the helper (validators.node_api) reads the node's ledger itself and
 has operations ordered as a client does. It ends when its node does, by the end of their channel, also after a
-kill -9; when it ends first, it is started again.
+kill -9; when it ends first, or is silent for long, it is started again.
 """
 
 from __future__ import annotations
@@ -39,6 +39,13 @@ RETRY_SECONDS = 2.0
 """Between two tries to listen on a port that somebody else has."""
 RESTART_FIRST, RESTART_MAX = 0.5, 30.0
 STEADY_AFTER = 60.0
+SILENCE = 1.0
+"""Seconds without a word that are one silence; a helper that serves has a pulse of that length."""
+SILENCES_TOLD, SILENCES_MAX, SILENCES_FIRST = 4, 10, 60
+"""So many in a row, and people are told; so many, and it is killed. Counted by our own turns, so that a node
+that was paused, or a machine that crawls, blames nobody. What has said nothing yet is still starting, and
+has longer."""
+SILENT = "its API does not answer"
 ASKED_TO_END = frozenset({signal.SIGINT, signal.SIGTERM})
 """A signal to all processes of a network may reach a helper that is just starting."""
 BACKLOG = 1_024
@@ -55,7 +62,7 @@ class ApiHelper:
         self._requests = RequestLog(logger)
         self._listener: socket.socket | None = None
         self.trouble = ""
-        """Why it does not listen, in one line; "" while it does."""
+        """Why it does not listen or answer, in one line; "" while it does."""
         self._listen(wait=PORT_PATIENCE if setup.options.needed else 0.0)
         self._lock = threading.Lock()
         self._channel: Channel | None = None
@@ -173,14 +180,7 @@ class ApiHelper:
             channel.send(self._setup)
             if self._status is not None:
                 channel.send(self._status)
-        for message in channel.receive():
-            if isinstance(message, Counted):
-                for item in message.answered:
-                    self.figures.answered(item.method, item.endpoint, item.status, item.seconds)
-                    self.figures.faults += item.unforeseen
-                self.figures.faults += message.faults
-                self._requests.answered(message.answered)
-                self.figures.sockets = message.sockets
+        self._listen_to(channel, process)
         self._requests.flush()
         self.figures.sockets = 0
         with self._lock:
@@ -190,6 +190,29 @@ class ApiHelper:
             return process.wait(DRAIN_SECONDS)
         process.kill()
         return process.wait()
+
+    def _listen_to(self, channel: Channel, process: subprocess.Popen[bytes]) -> None:
+        """Until it is gone; one that is silent for too long, stopped say, is killed."""
+        serves, silences = False, 0
+        for message in channel.listen(SILENCE):
+            if isinstance(message, Counted):
+                self._counted(message)
+                serves, silences, self.trouble = True, 0, ""
+            elif message is None and not self._closing.is_set():
+                silences += 1
+                if serves and silences >= SILENCES_TOLD:
+                    self.trouble = SILENT
+                if silences == (SILENCES_MAX if serves else SILENCES_FIRST):
+                    self._logger.error("%s", line("api_down", {"reason": f"silent for {silences} s, killed"}))
+                    process.kill()
+
+    def _counted(self, message: Counted) -> None:
+        for item in message.answered:
+            self.figures.answered(item.method, item.endpoint, item.status, item.seconds)
+            self.figures.faults += item.unforeseen
+        self.figures.faults += message.faults
+        self._requests.answered(message.answered)
+        self.figures.sockets = message.sockets
 
 
 def _environment() -> dict[str, str]:

@@ -31,6 +31,8 @@ GRACE = 2
 TELL_EVERY = 0.1
 TELL_SPACE = 0.01
 """Seconds between two reports to the node, which shows them to whoever scrapes it: at most, and at least."""
+PULSE = 1.0
+"""Seconds after which it tells that there is nothing to tell: who is silent for long is killed."""
 ANSWERED_MAX = 20_000
 """Answers kept for a node that takes none (paused, say); beyond, the oldest go uncounted."""
 SOCKET_FRAME_MAX = 64 * 1024
@@ -115,7 +117,7 @@ async def _serve(channel: Channel, listener: socket.socket, service: Service, se
 
 
 async def _tell(channel: Channel, service: Service) -> None:
-    said = faults = 0
+    said, faults, told_at = 0, 0, 0.0
     answered: tuple[Answered, ...] = ()
     while True:
         with contextlib.suppress(TimeoutError):
@@ -123,9 +125,10 @@ async def _tell(channel: Channel, service: Service) -> None:
         service.news.clear()
         answered = (answered + service.take_answered())[-ANSWERED_MAX:]
         faults += service.take_faults()
-        news = answered or faults or said != service.sockets
+        now = asyncio.get_running_loop().time()
+        news = answered or faults or said != service.sockets or now - told_at >= PULSE / 2
         if news and channel.send(Counted(answered, service.sockets, faults)):
-            said, answered, faults = service.sockets, (), 0
+            said, answered, faults, told_at = service.sockets, (), 0, now
         await asyncio.sleep(TELL_SPACE)
 
 
