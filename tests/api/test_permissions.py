@@ -104,6 +104,14 @@ def test_x16_a_wrong_method_is_405_with_allow(api: Api, path: str) -> None:
         assert "error" in read(response)
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_x16_a_wrong_method_on_health_is_405_with_allow(method: str) -> None:
+    response = Api(None).call(method, "/health")
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD"}
+    assert "error" in read(response)
+
+
 UNKNOWN = [
     "/api",
     "/api/",

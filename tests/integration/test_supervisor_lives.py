@@ -157,6 +157,7 @@ def test_c43_x28_x29_a_key_an_automatic_start_and_a_killed_supervisor(tmp_path: 
         with s.client(key=key) as api:
             wait_until(
                 lambda: [node["status"] for node in api.get("/nodes").json()] == ["running"] * 4,
+                timeout=30 * MARGIN,
                 what=lambda: f"four nodes without a request\n{s.said()}",
             )
             wait_until(lambda: seed(api), what="it commits")
