@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 
 from benchmarks import load
 from benchmarks.cluster import Processes, running_processes
@@ -244,6 +243,8 @@ def _executed(gateway: Gateway) -> int:
 
 
 def _processor(nodes: Processes, name: str) -> float:
+    import psutil  # of the development tools (`make bench`); the other measurements do without
+
     times = psutil.Process(nodes.pid(name)).cpu_times()
     return float(times.user + times.system)
 
