@@ -243,13 +243,9 @@ def test_c33_an_empty_object_starts_the_cluster_that_is_here(
 
 
 def test_c34_a_seed_counts_over_the_nodes(api: httpx.Client, ears: Ears) -> None:
-    wait_until(lambda: api.get("/tickets").status_code == 200, what="the platform's copy can be read")
-    for name in NODES:  # each was started anew just now
-        wait_until(
-            lambda name=name: api.get(f"/nodes/{name}/stats").status_code == 200, what=f"{name} is linked"
-        )
-    answer = api.post("/tickets/seed", headers={"Content-Type": "application/json"})
-    told = answer.json()["data"]
+    paths = ["/tickets", *(f"/nodes/{name}/stats" for name in NODES)]  # each was started anew just now
+    wait_until(lambda: all(api.get(path).status_code == 200 for path in paths), what="all can be read")
+    told = api.post("/tickets/seed", headers={"Content-Type": "application/json"}).json()["data"]
     assert told["total_seeded"] == 2000
     assert told["nodes"] == [{"node_id": name, "seeded": 500} for name in NODES]
     assert told["unique"] == told["seeded"] == 500
