@@ -8,6 +8,7 @@ from simulator.world import World
 from validators import canonical, quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
+from validators.consensus.replica import Replica
 
 __all__ = ["Composure"]
 
@@ -32,6 +33,8 @@ class Composure(Checker):
         """(Epoch, member) -> highest view for which it ever said VIEW-CHANGE."""
         self._suspecting: dict[str, int | None] = {}
         """Node -> until when it suspected somebody; None: it does."""
+        self._waited: dict[str, dict[str, int]] = {}
+        """Node -> ground -> how long it had waited, awake, when it fell asleep last; its own nanoseconds."""
         self._timeout = world.settings.parameters.view_timeout * MICROSECOND
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
@@ -65,6 +68,11 @@ class Composure(Checker):
         """See Onlooker: a new life suspects nobody."""
         self._suspecting[node.name] = 0
 
+    def turning(self, node: Node) -> None:
+        """See Onlooker: when a node wakes up, its core still is as it was when the node fell asleep."""
+        if node.slept[1] == self.world.time and node.honest and isinstance(node.core, Replica):
+            self._waited[node.name] = _waits(node.core)
+
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
         if not isinstance(note, Note) or not node.honest or node.index is None:
@@ -83,5 +91,20 @@ class Composure(Checker):
             return  # it suspected before it slept, and what was overdue then still is
         long = awake - asleep > 2 * self._timeout
         # What was nearly overdue when it fell asleep may be so soon after, but not at that very moment.
-        if long and note.fields["reason"] != "joined" and self.world.time == awake:
+        if not long or note.fields["reason"] == "joined" or self.world.time != awake:
+            return
+        # Unless it had been patient enough before: what it hears on waking may shorten T (a stable checkpoint
+        # ends the doubling, R31), or free a member that could suspect nobody yet (R11).
+        waited = self._waited.get(node.name, {}).get(note.fields["reason"], 0)
+        if waited < node.core.suspicion.timeout:
             self.fail(f"{node.name} woke up and blames the primary at once: {note.fields} (R31)")
+
+
+def _waits(core: Replica) -> dict[str, int]:
+    """How long a replica has waited for its primary up to its last step, by the ground that it may become."""
+    last = core.now.monotonic
+    progress = core.suspicion._progress_due(0)
+    return {
+        "silent_primary": last - core.suspicion.primary_heard,
+        "no_progress": 0 if progress is None else last - progress,
+    }
