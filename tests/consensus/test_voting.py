@@ -62,6 +62,29 @@ def test_row_3_each_contradiction_is_told_once() -> None:
     assert len(cluster[0].told("evidence")) == 1
 
 
+@pytest.mark.parametrize("lacking", [True, False])
+def test_row_3_a_commit_that_contradicts_the_one_that_decided_is_evidence(*, lacking: bool) -> None:
+    """A liar that sends two at once, the first of which decides, would leave no trace otherwise. `lacking`:
+    the body is not here, so the sequence is decided and not executed."""
+    cluster = Cluster(4)
+    sent = proposal(cluster)
+    target = cluster[3]
+    if not lacking:
+        cluster.drop(is_kind(m.Commit))
+        cluster.stabilize()
+    cluster.waiting.clear()
+    voters = (0, 1, 2) if lacking else (0, 2)
+    for sender in voters:
+        target.hear(cluster[sender], cluster.sign(m.Commit(0, sender, 0, 1, sent.digest)))
+    assert target.core.executed == (0 if lacking else 1)
+    assert not target.told("evidence")
+    first, second = (cluster.sign(m.Commit(0, 2, 0, 1, digest)) for digest in (sent.digest, OTHER))
+    target.hear(cluster[2], second)
+    assert [(e["code"], e["sender"]) for e in target.told("evidence")] == [("commit", 2)]
+    assert target.hear(cluster[2], second) is Reason.SECOND_MESSAGE, "the rest is dropped unread"
+    assert target.hear(cluster[2], first) is Reason.DECIDED, "and so is what says nothing new"
+
+
 def test_a_prepare_of_the_primary_is_no_vote() -> None:
     """Its PRE-PREPARE is; else one member would count twice in a certificate."""
     cluster = Cluster(4)

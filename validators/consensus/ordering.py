@@ -276,21 +276,22 @@ class Ordering:
     # --- COMMIT ------------------------------------------------------------------------------------
 
     def refuse_commit(self, message: Commit, link: int | None) -> Reason | None:
-        """Cheap refusal (R5). COMMITs of lower views may still decide and are let in (R21)."""
+        """Cheap refusal (R5). COMMITs of lower views may still decide and are let in (R21). A second one for
+        another digest passes once, as evidence, though the first may have decided (PITFALLS row 3)."""
         core = self.core
         if not core.log.inside(message.sequence):
             return Reason.OUTSIDE_WINDOW
+        slot = core.log.slots.get(message.sequence)
+        vote = None
+        if slot is not None and slot.view == message.view:
+            vote = slot.commits.votes.get(message.sender)
+        if vote is not None and vote.digest != message.digest:
+            return Reason.SECOND_MESSAGE if core.evidence.known("commit", message) else None
         if message.sequence <= core.executed or message.sequence in core.log.decisions:
             return Reason.DECIDED
         if core.views.is_ahead(message.view):
             return core.future.refuse(message, link)
-        slot = core.log.slots.get(message.sequence)
-        if slot is None or slot.view != message.view:
-            return None
-        vote = slot.commits.votes.get(message.sender)
-        if vote is not None and (vote.digest == message.digest or core.evidence.known("commit", message)):
-            return Reason.SECOND_MESSAGE
-        return None
+        return None if vote is None else Reason.SECOND_MESSAGE
 
     def on_commit(self, verified: Verified[Commit]) -> None:
         """A replica holds a prepared certificate."""
