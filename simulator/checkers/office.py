@@ -17,8 +17,8 @@ ENDURED_MAX = 60
 
 
 class Office(Checker):
-    """Asks only where the case is clear: one liar, a sluggard, and honest members whose T is the usual one. A
-    second deposition may have to wait for 30 s, so only its first view counts."""
+    """Asks only where the case is clear: one liar, a sluggard, and honest members whose T is the usual one and
+    that are not crowded. A second deposition may have to wait for 30 s, so only its first view counts."""
 
     name = "office"
     notes = frozenset({EXECUTED})
@@ -42,6 +42,8 @@ class Office(Checker):
             self._view = note.view
         if note.view != self._view or node.core.suspicion.timeout > 1.2 * self._timeout:
             return
+        if node.core.pool.operations >= node.core.config.batch_operations_max:
+            return  # while full batches wait, R32 compares throughput, and with earlier views only
         self._executed += 1
         if self._executed > ENDURED_MAX * (self.world.members - 1):
             self.fail(
