@@ -61,10 +61,12 @@ class WatchedJournal:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._disk: VirtualDisk = node.disk
+        self._member = node.index is not None
 
     def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         """See ports.Journal."""
         self._disk.append(records, durable=durable)
+        self._disk.served_member |= self._member
         self._node.wrote(records)
         self._disk.after_write()
 
@@ -195,7 +197,10 @@ class Cluster:
         if member is None:
             core = Learner(config, signer, application)
         else:
-            voting = node.disk.voting or not node.disk.empty
+            # The real ledger remembers that it replaces a lost one, whoever writes there. Here only until a
+            # member's core has written: that one must have kept it itself. A learner's has not, and whom
+            # genesis does not name begins as one.
+            voting = node.disk.voting or node.disk.served_member
             core = Replica(config, signer, application, voting, inherited)
             core.own = Shameless(core, node)
         node.look, node.core = core.snapshot, core

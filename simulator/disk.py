@@ -67,6 +67,8 @@ class VirtualDisk:
         self._dice = dice
         self.voting = voting
         """False: it replaces a ledger that was lost, so its node follows without a vote (R11)."""
+        self.served_member = False
+        """Whether the core of a member ever wrote here. A learner's never says whether its node may vote."""
         self.slots: dict[SlotKey, SlotRecord] = {}
         self.log: list[EntryRecord | None] = []
         """By sequence - 1; None below a snapshot that was installed."""
@@ -185,12 +187,6 @@ class VirtualDisk:
         """Sequence of the newest stable checkpoint, 0 for none."""
         return self.checkpoints[-1].sequence if self.checkpoints else 0
 
-    @property
-    def empty(self) -> bool:
-        """True while nothing was ever written: a ledger that replaces a lost one says by itself, from its
-        first write on, that its node may not vote."""
-        return not (self.log or self.slots or self.checkpoints or self.states)
-
     def entry(self, sequence: int) -> EntryRecord | None:
         """The record of a sequence, None where it lies below a snapshot. Raises IndexError beyond the end."""
         return self.log[sequence - 1]
@@ -223,7 +219,7 @@ class VirtualDisk:
         """A backup as it is now, without what is not synced."""
         other = VirtualDisk(self._dice.fork("backup"), voting=self.voting)
         other.slots, other.log = dict(self.slots), self.log[: self.synced]
-        other.base = self.base
+        other.base, other.served_member = self.base, self.served_member
         other.checkpoints, other.states = list(self.checkpoints), dict(self.states)
         other._rows, other._applied = dict(self._rows), self._applied
         other._without_commits = self._without_commits

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from tests.hostcore.support import make_genesis
+from validators import canonical
 from validators.consensus.effects import StateRecord
 from validators.consensus.membership import Membership, founding
+from validators.consensus.succession import EPOCH
 from validators.genesis import cluster_id
 from validators.ledger import open_ledger
 from validators.link import ensure_seed, public_key_of, read_seed
 from validators.node import epochs
+from validators.node.build import Node, build_node
 from validators.node.epochs import own_place
+from validators.node.follower import Follower
 from validators.node.keys import VotedStamp
 from validators.node.layout import NodeFolder
+from validators.node.options import NodeOptions
 
 
 @pytest.fixture
@@ -89,3 +95,27 @@ def test_r11_a_ledger_votes_again_for_a_key_that_never_voted(tmp_path: Path) -> 
     ledger = open_ledger(tmp_path, **with_past)
     assert (ledger.voting, ledger.state_value("voting")) == (True, b"1")
     ledger.close()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_r11_a_member_that_genesis_does_not_name_comes_back_without_its_ledger_and_without_a_vote(
+    folder: NodeFolder, lost: bool
+) -> None:
+    """On the way it is a follower, whose core knows nothing of votes: its ledger must remember for it."""
+    genesis = make_genesis(4)
+    folder.genesis.write_bytes(canonical.encode(genesis))
+    if lost:
+        VotedStamp(folder.identity).write()
+    logger, options = logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0))
+    made = build_node(folder.root, logger, options)
+    assert isinstance(made, Follower)
+    made.ledger.load()
+    made.ledger.append([StateRecord(EPOCH, canonical.encode(named(folder, folder.key)))])
+    made.close()
+    made = build_node(folder.root, logger, options)
+    try:
+        assert isinstance(made, Node)
+        assert (made.core.voting, made.state) == ((False, "following") if lost else (True, "voting"))
+        assert ("lost" in made.voting_reason) == lost
+    finally:
+        made.close()
