@@ -17,8 +17,9 @@ ENDURED_MAX = 60
 
 
 class Office(Checker):
-    """Asks only where the case is clear: one liar, a sluggard, and honest members whose T is the usual one and
-    that are not crowded. A second deposition may have to wait for 30 s, so only its first view counts."""
+    """Asks only where the case is clear: one liar, a sluggard, and honest members whose T is the usual one
+    and that are not crowded. A second deposition may have to wait for 30 s, so only its first view counts.
+    """
 
     name = "office"
     notes = frozenset({EXECUTED})
