@@ -31,9 +31,11 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def campaign(tasks: Iterable[Task], jobs: int, tell: Tell) -> dict[str, Any]:
+def campaign(
+    tasks: Iterable[Task], jobs: int, tell: Tell, played: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Play all; return the totals, of the seeds played so far when it is interrupted. Violations are told as
-    they come."""
+    they come; `played` is called after each seed."""
     started = perf_counter()
     totals = _Totals()
     ended = "finished"
@@ -41,6 +43,7 @@ def campaign(tasks: Iterable[Task], jobs: int, tell: Tell) -> dict[str, Any]:
         with closing(_spread(_timed, tasks, jobs)) as reports:
             for report, seconds in reports:
                 totals.add(report, seconds)
+                played()
                 if report.violation is not None and tell is not None:
                     tell(f"{report.violation}\n  {report.command}")
     except Interrupted:

@@ -32,6 +32,7 @@ from simulator.violation import Interrupted
 from simulator.worlds import WORLDS
 from validators.node.flags import GoFlags
 from validators.simulation import batch, text
+from validators.simulation.bar import bar
 from validators.simulation.interrupts import Interrupts
 
 __all__ = ["Command"]
@@ -177,8 +178,8 @@ class Command(BaseCommand):
         seeds = options["seeds"]
         tasks = (Task(seed, options["world"]) for seed in seeds)
         tell = None if options["json"] else self._say
-        with self._interrupts.during():
-            summary = batch.campaign(tasks, options["jobs"], tell)
+        with self._interrupts.during(), bar(len(seeds), "Playing seeds") as played:
+            summary = batch.campaign(tasks, options["jobs"], tell, played)
         if options["json"]:
             self._json(summary)
         else:
