@@ -131,12 +131,7 @@ def test_r16_who_restarts_between_the_end_and_its_checkpoint_has_the_proof_in_th
     begun = cluster.proof(3)
     assert begun is not None
     assert begun.checkpoint == ()
-    for node in cluster.nodes:
-        node.crash()
-    cluster.heal()
-    for node in cluster.nodes:
-        node.restart()
-    cluster.stabilize()
+    cluster.all_die_and_return()
     for node in cluster.nodes:
         assert node.core.succession.over
         proof = cluster.proof(node.index or 0)

@@ -311,12 +311,7 @@ def test_r6_all_die_between_commit_and_execution_and_nothing_is_lost() -> None:
     cluster.request("T-1")
     cluster.stabilize()
     assert cluster.executed() == [0] * 4
-    for node in cluster.nodes:
-        node.crash()
-    cluster.heal()
-    for node in cluster.nodes:
-        node.restart()
-    cluster.stabilize()
+    cluster.all_die_and_return()
     assert cluster.executed() == [1] * 4
 
 
