@@ -103,7 +103,7 @@ class Composure(Checker):
 def _waits(core: Replica) -> dict[str, int]:
     """How long a replica has waited for its primary up to its last step, by the ground that it may become."""
     last = core.now.monotonic
-    progress = core.suspicion._progress_due(0)
+    progress = core.suspicion.progress_due(0)
     return {
         "silent_primary": last - core.suspicion.primary_heard,
         "no_progress": 0 if progress is None else last - progress,

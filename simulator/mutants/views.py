@@ -196,7 +196,7 @@ def never_suspects(plant: Plant) -> None:
 @mutant("waiting-is-no-ground", "R30 P14", world="idler")
 def waiting_is_no_ground(plant: Plant) -> None:
     """Waiting work that does not move is no ground, as long as heartbeats come."""
-    plant.put(Suspicion, "_progress_due", lambda self, timeout: None)
+    plant.put(Suspicion, "progress_due", lambda self, timeout: None)
 
 
 @mutant("slowness-is-endured", "R32 P21", world="sluggard")

@@ -242,7 +242,7 @@ class Suspicion:
             return None
         if not core.is_primary and now >= self._silent_due(self.timeout):
             return "silent_primary"
-        due = self._progress_due(self.timeout)
+        due = self.progress_due(self.timeout)
         if due is not None and now >= due:
             return "no_progress"
         return core.judgement.ground()
@@ -325,7 +325,7 @@ class Suspicion:
         word: members that start together are not ready together, and work that waits has its own clock."""
         return self.primary_heard + (timeout if self._met else max(timeout, self.core.config.first_word))
 
-    def _progress_due(self, timeout: int) -> int | None:
+    def progress_due(self, timeout: int) -> int | None:
         """When waiting work without progress becomes a ground, or None: nothing waits. `timeout`: T."""
         core = self.core
         if core.executed >= core.log.stable + core.log.window:
@@ -360,7 +360,7 @@ class Suspicion:
             return self._new_view_due()
         timeout = self.timeout
         earliest = None if core.is_primary else self._silent_due(timeout)
-        due = self._progress_due(timeout)
+        due = self.progress_due(timeout)
         if due is not None:
             half = due - timeout // 2
             due = due if core.now.monotonic >= half else half
