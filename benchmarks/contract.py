@@ -104,7 +104,8 @@ def _validate(url: str, numbers: range) -> list[float]:
 @contextmanager
 def _validators(folder: Path) -> Iterator[list[str]]:
     """Addresses of four, connected to each other; ended in the end."""
-    p2p, api = free_ports(NODES), free_ports(NODES)
+    ports = free_ports(2 * NODES)  # asked for at once: no two are the same
+    p2p, api = ports[:NODES], ports[NODES:]
     running: list[subprocess.Popen[bytes]] = []
     try:
         for number in range(NODES):
