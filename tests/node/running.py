@@ -30,6 +30,7 @@ class Running:
         self.folder = ClusterFolder(data)
         self.root = self.folder.node("node0").root
         self.beats: list[Mapping[str, Any]] = []
+        self.heart = Heart(self.beats.append)
         self.code: int | None = None
         self.breaks: BaseException | None = None
         self.asked = threading.Event()
@@ -46,7 +47,7 @@ class Running:
         self.node = build_node(self.root, logger, self.options)
         self._break_when_told(self.node)
         self._ready.set()
-        self.code = Loop(self.node, self.asked.is_set, Heart(self.beats.append)).run()
+        self.code = Loop(self.node, self.asked.is_set, self.heart).run()
         with contextlib.suppress(Exception):
             self.node.close()
         for handler in list(logger.handlers):

@@ -35,6 +35,13 @@ def test_it_beats_and_stops_when_told(running: Running) -> None:
     assert gc.isenabled(), "the loop gives the collector back as it found it"
 
 
+def test_the_journal_of_a_node_has_its_heart(running: Running) -> None:
+    """With it, what writes or reads a large state is heard of (test_heart.py)."""
+    wait_until(lambda: running.beats, what="a heartbeat")
+    assert running.node.journal.alive == running.heart.alive
+    assert running.end() == EXIT_STOPPED
+
+
 def test_r8_on_a_full_disk_it_stops_voting_loudly_and_resumes_by_itself(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
