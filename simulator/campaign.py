@@ -34,6 +34,8 @@ __all__ = ["Cut", "Report", "Task", "run"]
 LIVENESS_BOUND = 60 * SECOND
 """Virtual time within which a healed cluster must have decided and everybody caught up."""
 
+AFTERMATH = 5 * SECOND
+"""Virtual time that a healed cluster is looked at which lost too much to promise anything but safety."""
 RECONNECTED_AFTER = 100 * MILLISECOND
 """Gateways have their connections again; before that they answer `unavailable` at once."""
 
@@ -200,12 +202,13 @@ class Play:
                 self._liars += 1
         self.crowd = Crowd(world, cluster.gateways, dice.fork("crowd"), drawn.traffic, left_out=cut.calls)
         tolerated = min(quorum.crashes_tolerated(world.members), quorum.faults(world.members))
+        self._bearable = max(0, tolerated - len(liars))
         self.trouble = Trouble(
             world,
             cluster.gateways,
             dice.fork("trouble"),
             drawn.plan,
-            spare=max(0, tolerated - len(liars)),
+            spare=self._bearable + drawn.forgetful,
             left_out=cut.faults,
         )
         self._rogue = cluster.add_rogue() if drawn.rogue else None
@@ -236,8 +239,12 @@ class Play:
         if self.registrar is not None:
             self.registrar.stop()
         heal(self.cluster, self._dice if self.drawn.dead and self.registrar is None else None)
-        self._liveness()
-        self.cluster.finish()
+        if self.trouble.lost <= self._bearable:
+            self._liveness()
+            self.cluster.finish()
+        else:
+            world.run_for(AFTERMATH)
+            self.cluster.finish(all_caught_up=self.cluster.settled())
 
     def _silence(self, silence: Silence) -> None:
         network = self.cluster.world.network

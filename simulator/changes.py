@@ -22,7 +22,7 @@ __all__ = ["LEAST", "Changes", "Registrar"]
 
 VALID_FOR = 60 * SECOND
 LEAST = 4
-"""Members: fewer take an explicit word (R37)."""
+"""Members: fewer take an explicit word (R37), which nobody here gives."""
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -36,6 +36,8 @@ class Changes(msgspec.Struct, frozen=True):
     parameters: int = 1
     unready: float = 0.2
     """Share of changes that lack words of life."""
+    least: int = LEAST
+    """Changes that would leave fewer members are not asked for."""
 
 
 class Registrar:
@@ -115,7 +117,7 @@ class Registrar:
                     return None
                 joins = (self._member(spare),)
         names = [name for name in world.member_names if name != leaves] + [member.id for member in joins]
-        if len(names) < LEAST or len(names) > quorum.MEMBERS_MAX or not self._bearable(names):
+        if len(names) < self._changes.least or len(names) > quorum.MEMBERS_MAX or not self._bearable(names):
             return None
         return Change(
             epoch=present.epoch, leaves=leaves, joins=joins, parameters=parameters, alive=self._words(names)

@@ -30,7 +30,7 @@ from validators.consensus.succession import EPOCH
 from validators.crossing import Crossing
 from validators.host import Host
 from validators.node.keyring import KeyRing
-from validators.ports import Recovery
+from validators.ports import JournalFenced, Recovery
 from validators.wire import FrameSigner
 
 __all__ = ["Cluster", "ClusterKeys"]
@@ -56,15 +56,18 @@ class ClusterKeys:
 
 
 class WatchedJournal:
-    """The node's disk, with the world told after each write."""
+    """The node's disk as one process has it open (R10), with the world told after each write."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._disk: VirtualDisk = node.disk
+        self._disk.incarnation += 1
+        self._held = self._disk.incarnation
         self._member = node.index is not None
 
     def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         """See ports.Journal."""
+        self._fence()
         self._disk.append(records, durable=durable)
         self._disk.served_member |= self._member
         self._node.wrote(records)
@@ -72,13 +75,19 @@ class WatchedJournal:
 
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
         """See ports.Journal."""
+        self._fence()
         self._disk.materialise(changes, sequence, timestamp)
 
     def install(self, install: Install) -> None:
         """See ports.Journal."""
+        self._fence()
         self._disk.install(install)
         self._node.wrote([install.checkpoint])
         self._disk.after_write()
+
+    def _fence(self) -> None:
+        if self._held != self._disk.incarnation:
+            raise JournalFenced("another process has this disk")
 
     def load(self) -> Recovery:
         """See ports.Journal."""
@@ -127,10 +136,11 @@ class Cluster:
         for node in self.world.nodes.values():
             self.world.start(node)
 
-    def finish(self) -> None:
-        """Ask every checker its last question."""
+    def finish(self, *, all_caught_up: bool = True) -> None:
+        """Ask every checker its last question, or those that may be asked where not all have caught up."""
         for checker in self.checkers:
-            checker.finish()
+            if all_caught_up or not checker.of_all:
+                checker.finish()
 
     def ends(self) -> dict[str, int]:
         """Where the durable log of each honest node that is up ends."""

@@ -78,6 +78,8 @@ class VirtualDisk:
         self.states: dict[str, StateRecord] = {}
         self.full = False
         self.crash_at: CrashPoint | None = None
+        self.incarnation = 0
+        """Counts the processes that opened it; one with an older number is fenced (R10)."""
         self._rows: dict[tuple[Any, ...], ApplicationChange] = {}
         self._applied = 0
         self._unsynced: list[tuple[ApplicationChange, ...] | None] = []
@@ -181,6 +183,18 @@ class VirtualDisk:
         return next((c for c in self.checkpoints if c.sequence >= sequence), None)
 
     # --- the world's side ------------------------------------------------------------------------
+
+    @property
+    def rows_end(self) -> int:
+        """Sequence that the state rows show to whoever reads them now."""
+        return self._rows_at[-1] if self._rows_at else self._applied
+
+    def rows(self, table: str) -> list[Any]:
+        """The rows of a table as they are read now, synced or not."""
+        found = {key: change.row for key, change in self._rows.items() if change.table == table}
+        for write in self._unsynced:
+            found.update({(table, *c.key): c.row for c in write or () if c.table == table})
+        return [row for row in found.values() if row is not None]
 
     @property
     def stable(self) -> int:

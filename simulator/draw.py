@@ -70,6 +70,9 @@ class Draw(msgspec.Struct, frozen=True):
     """True: as many members as may be are dead in the liveness phase, else all live."""
     silences: tuple[Silence, ...] = ()
     partings: tuple[Parting, ...] = ()
+    forgetful: bool = False
+    """True: one member more may lose its disk than the cluster can do without beside its liars. Nothing may
+    be broken then (R11); that it goes on is not asked."""
 
 
 def draw(seed: int) -> Draw:
@@ -102,7 +105,12 @@ def _with_more(seed: int, drawn: Draw) -> Draw:
         settings = msgspec.structs.replace(settings, first_word=FIRST_WORD)
     if changes is not None and Dice(seed).fork("ways back").hit(0.5):
         settings = msgspec.structs.replace(settings, crossing=True)
-    return msgspec.structs.replace(drawn, settings=settings, adversaries=liars, changes=changes)
+    plan, forgetful = drawn.plan, False
+    if settings.members >= LEAST and changes is None and Dice(seed).fork("one disk more").hit(0.1):
+        plan, forgetful = msgspec.structs.replace(plan, disk_lost=2), True
+    return msgspec.structs.replace(
+        drawn, settings=settings, adversaries=liars, changes=changes, plan=plan, forgetful=forgetful
+    )
 
 
 def _draw(seed: int) -> Draw:

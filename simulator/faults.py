@@ -14,6 +14,7 @@ from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
 from simulator.disk import CrashPoint
 from simulator.gateway import Gateway
+from simulator.ghost import Ghost, take_over
 from simulator.node import Node
 from simulator.world import World
 from validators import quorum
@@ -54,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True):
     wall_jump: int = 0
     client_restart: int = 0
     disk_lost: int = 0
+    take_over: int = 0
     away_max: int = 4 * SECOND
     """Longest time that a crashed or suspended node is away."""
 
@@ -128,6 +130,7 @@ class Trouble:
             "wall_jump": self._wall_jump,
             "client_restart": self._client_restart,
             "disk_lost": self._disk_lost,
+            "take_over": self._take_over,
         }
         self._bag = [action for name, action in kinds.items() for _ in range(getattr(plan, name))]
 
@@ -154,7 +157,7 @@ class Trouble:
 
     def _anyone(self) -> Node:
         """Mostly by chance, often the primary: that is where it hurts."""
-        nodes = list(self.world.nodes.values())
+        nodes = [node for node in self.world.nodes.values() if not isinstance(node, Ghost)]
         if not self._dice.hit(PRIMARY_SHARE):
             return self._dice.pick(nodes)
         view = max(node.view() for node in nodes if node.index is not None)
@@ -184,7 +187,7 @@ class Trouble:
         self._back_later(node)
 
     def _crash_all(self) -> None:
-        for node in self.world.nodes.values():
+        for node in list(self.world.nodes.values()):
             if node.up:
                 node.crash()
             self._back_later(node)
@@ -246,8 +249,25 @@ class Trouble:
         node = self._anyone()
         if node.index is None or not node.honest or not node.disk.voting or self.lost >= self._spare:
             return
+        if self.world.settings.spares and not self._bears_another():
+            return
         self.lost += 1
         if node.up:
             node.crash()
         node.lose_disk()
         self._back_later(node)
+
+    def _bears_another(self) -> bool:
+        """Whether the present members, and those after one more has left, bear one more without a vote."""
+        world = self.world
+        fewer = world.members - 1
+        faulty = sum(
+            not (node := world.nodes[name]).honest or not node.disk.voting for name in world.member_names
+        )
+        return faulty < min(quorum.faults(fewer), quorum.crashes_tolerated(fewer))
+
+    def _take_over(self) -> None:
+        """A node's process sleeps, another one takes its place, and the first wakes (R10)."""
+        ghost = take_over(self._anyone())
+        if ghost is not None:
+            self.world.after(1 + self._dice.below(self.plan.away_max), ghost.resume)

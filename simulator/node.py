@@ -155,6 +155,23 @@ class Node:
         self.disk.crash()
         self.world.stopped(self)
 
+    def leave(self) -> None:
+        """Its process is no longer this node's: what runs in it goes on elsewhere (R10)."""
+        self.host = None
+        self.paused = False
+        self.inbox.clear()
+        self.world.stopped(self)
+
+    @property
+    def serves_reads(self) -> bool:
+        """Whether its own API can answer."""
+        return self.up and not (self.paused or self.armed or self.disk.full)
+
+    def bring_rows_up(self) -> None:
+        """What its own API does before it answers (R17)."""
+        if self.host is not None:
+            self._guard(self.host.flush_rows)
+
     def crash_in_next_write(self, point: CrashPoint) -> None:
         """Arm a crash: it happens when the node next writes or, WHILE_SENDING, next speaks."""
         if point is CrashPoint.WHILE_SENDING:

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 
 from simulator.adversary import ADVERSARIES
+from simulator.clock import MILLISECOND, SECOND
 from validators import quorum
+from validators.durations import format_duration
 
-__all__ = ["COMMAND_LIMITS", "LIMITS", "MIXED", "OptionError", "Options", "check"]
+__all__ = [
+    "COMMAND_LIMITS",
+    "FLAGS",
+    "LIMITS",
+    "MIXED",
+    "PLAIN",
+    "YEAR",
+    "OptionError",
+    "Options",
+    "Plain",
+    "by_hand",
+    "check",
+]
+
+PLAIN = "plain"
+"""World of a run without a world: a cluster by flags."""
 
 MIXED = ("equivocator", "mutator", "mute", "sluggard")
 """Kinds of the liars, in turn, where none is named: two tongues, wrong digests, silence, delay."""
@@ -41,6 +59,49 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Kind of every liar; "": one of each of MIXED in turn."""
     crash_rate: float = 0.0
     """Crashes of a random node for each virtual second."""
+
+
+FLAGS = {
+    "nodes": "nodes",
+    "byzantine": "byzantine_nodes",
+    "tickets": "tickets",
+    "duration": "duration_seconds",
+    "latency": "latency_ms",
+    "packet-loss": "packet_loss_rate",
+    "partition": "enable_partitions",
+    "adversary": "adversary",
+    "crash-rate": "crash_rate",
+}
+"""Field of Options, by the command's flag."""
+ALWAYS_SAID = ("nodes", "byzantine_nodes")
+"""Even the usual ones: a command with a mutant and no size would play the mutant's own world."""
+
+
+class Plain(msgspec.Struct, frozen=True):
+    """A run by flags, and the bug that is planted in it ("": none)."""
+
+    options: Options
+    mutant: str = ""
+
+    @property
+    def command(self) -> str:
+        """What plays it again."""
+        words = ["manage.py simulator run"]
+        for flag, field in FLAGS.items():
+            value = getattr(self.options, field)
+            if field in ALWAYS_SAID or value != getattr(Options(), field):
+                words.append(f"--{flag}" if value is True else f"--{flag} {_spelled(field, value)}")
+        words.append(f"--seed {self.options.seed}")
+        if self.mutant:
+            words.append(f"--mutant {self.mutant}")
+        return " ".join(words)
+
+
+def _spelled(field: str, value: Any) -> str:
+    unit = {"duration_seconds": SECOND, "latency_ms": MILLISECOND}.get(field)
+    if unit is None:
+        return str(value).removesuffix(".0")
+    return format_duration(round(value * unit))
 
 
 LIMITS: tuple[tuple[str, float, float], ...] = (
@@ -81,3 +142,16 @@ def check(options: Options, limits: tuple[tuple[str, float, float], ...] = LIMIT
     if options.adversary and options.adversary not in ADVERSARIES:
         raise OptionError("adversary", f"{options.adversary!r} is none of {', '.join(ADVERSARIES)}")
     return options
+
+
+def by_hand(given: dict[str, Any]) -> Options:
+    """The options of a command line that gives these fields. The usual number of liars follows the nodes;
+    raise OptionError for what is outside of the limits, and for nodes that tolerate none where nobody said
+    that none is meant."""
+    wanted = check(Options(**{"byzantine_nodes": 0, **given}), COMMAND_LIMITS)
+    if "byzantine_nodes" in given:
+        return wanted
+    most = quorum.faults(wanted.nodes)
+    if not most:
+        raise OptionError("nodes", f"{wanted.nodes} tolerate no liar; -byzantine 0 plays them without one")
+    return msgspec.structs.replace(wanted, byzantine_nodes=min(most, Options().byzantine_nodes))

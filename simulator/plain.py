@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from simulator.adversary import corrupt
+from simulator.adversary import APART, corrupt
 from simulator.campaign import heal, settle
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
@@ -22,7 +22,7 @@ from simulator.mutants.registry import planted
 from simulator.network import LinkQuality
 from simulator.node import Node
 from simulator.onlooker import Onlooker
-from simulator.options import MIXED, Options
+from simulator.options import MIXED, YEAR, Options, Plain
 from simulator.report import Fingerprint
 from simulator.violation import Interrupted, Violation
 from simulator.world import Settings
@@ -77,6 +77,8 @@ class Results(msgspec.Struct):
     """all_processed, timed_out, interrupted or violation."""
     checker: str | None = None
     violation: str | None = None
+    command: str = ""
+    """What plays it again."""
 
     @property
     def virtual_time(self) -> int:
@@ -85,27 +87,35 @@ class Results(msgspec.Struct):
 
 
 class PlainRun:
-    """One run; `progress(current, rounds, succeeded, failed)` is told every ten tickets and at the end."""
+    """One run; `progress(current, rounds, succeeded, failed)` is told every ten tickets and at the end.
+    `mutant`: a bug that is planted while it plays."""
 
     def __init__(
-        self, options: Options, progress: Callable[[int, int, int, int], None], *onlookers: Onlooker
+        self,
+        options: Options,
+        progress: Callable[[int, int, int, int], None],
+        *onlookers: Onlooker,
+        mutant: str = "",
     ) -> None:
         self.options = options
-        self.results = Results(total_tickets=options.tickets, seed=options.seed)
+        command = Plain(options, mutant).command
+        self.results = Results(total_tickets=options.tickets, seed=options.seed, command=command)
         self._progress = progress
+        self._mutant = mutant
         self._told = -1
         latency = round(options.latency_ms * MILLISECOND)
         timeout = min(TIMEOUT_MAX, max(TIMEOUT_MIN, TIMEOUT_LATENCIES * latency)) // 1_000
         settings = Settings(
             members=options.nodes,
             gateways=1,
-            real_signatures=False,
+            malleable=options.adversary in APART,
             quality=LinkQuality(
                 latency_min=latency, latency_max=latency + latency // 10, loss=options.packet_loss_rate
             ),
             parameters=Parameters(view_timeout=timeout),
         )
-        cluster = self.cluster = Cluster(options.seed, settings)
+        with planted(mutant):
+            cluster = self.cluster = Cluster(options.seed, settings)
         self._fingerprint = Fingerprint(cluster.world.clock)
         cluster.world.audience.add(self._fingerprint, *onlookers)
         self._dice: Dice = cluster.world.dice.fork("plain")
@@ -120,16 +130,18 @@ class PlainRun:
         for index in range(options.byzantine_nodes):
             self.liars[cluster.world.member_names[index]] = options.adversary or MIXED[index % len(MIXED)]
 
-    def run(self, mutant: str = "") -> Results:
+    def run(self) -> Results:
         """Play it; a broken promise is in the results, not raised."""
         results = self.results
         world = self.cluster.world
-        with planted(mutant):
+        with planted(self._mutant):
             try:
                 self._play()
             except Violation as violation:
                 results.ended = "violation"
                 results.violation, results.checker = str(violation), violation.checker
+                if not self._played:
+                    self._count(self._asked)
             except Interrupted:
                 results.ended = "interrupted"
         results.messages_sent, results.messages_received = world.sent, world.received
@@ -252,7 +264,7 @@ class PlainRun:
         world.after(PARTITION_TIME, world.network.cuts.clear)
 
     def _until_crash(self) -> int:
-        return 1 + self._dice.below(round(2 * SECOND / self.options.crash_rate))
+        return 1 + self._dice.below(round(min(2 * SECOND / self.options.crash_rate, YEAR * SECOND)))
 
     def _crash(self) -> None:
         world = self.cluster.world

@@ -2,7 +2,8 @@
 
 Unforgeable for adversaries, because they are handed a secret of their own and nothing else, and
 twenty times cheaper than Ed25519. Same shapes: 32-byte public keys (points of the curve, as the rules
-ask), 64-byte signatures.
+ask), 64-byte signatures. `MalleableHash` is one whose signatures have many forms, for worlds that ask who
+takes a signature's bytes for what was signed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from nacl import bindings
 
 from validators.wire import ED25519, Scheme
 
-__all__ = ["KeyedHash", "Keyring"]
+__all__ = ["LOOSE", "KeyedHash", "Keyring", "MalleableHash"]
+
+LOOSE = 8
+"""Bytes at the end of a malleable signature that nobody checks."""
 
 
 class KeyedHash:
@@ -39,13 +43,33 @@ class KeyedHash:
         return secret is not None and blake2b(data, key=secret).digest() == signature
 
 
+class MalleableHash(KeyedHash):
+    """No signature comes twice, and whoever holds one can change its end (PITFALLS row 12). As unforgeable as
+    the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._signed = 0
+
+    def sign(self, secret: bytes, data: bytes) -> bytes:
+        """See wire.Scheme, but for "the same bytes every time"."""
+        self._signed += 1
+        return super().sign(secret, data)[:-LOOSE] + self._signed.to_bytes(LOOSE, "big")
+
+    def verify(self, public_key: bytes, data: bytes, signature: bytes) -> bool:
+        """See wire.Scheme."""
+        secret = self._secrets.get(public_key)
+        return secret is not None and super().sign(secret, data)[:-LOOSE] == signature[:-LOOSE]
+
+
 class Keyring:
     """Keys of everybody in one world, from their names: the same in every run."""
 
-    def __init__(self, *, real: bool) -> None:
-        """`real`: Ed25519 as in production, else the keyed hash."""
+    def __init__(self, *, real: bool, malleable: bool = False) -> None:
+        """`real`: Ed25519 as in production, else the keyed hash, or its malleable kin."""
         self._pairs: dict[str, tuple[bytes, bytes]] = {}
-        self._keyed = None if real else KeyedHash()
+        keyed = MalleableHash() if malleable else KeyedHash()
+        self._keyed = None if real else keyed
         self.scheme: Scheme = ED25519 if self._keyed is None else self._keyed
 
     def pair(self, name: str) -> tuple[bytes, bytes]:

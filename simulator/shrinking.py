@@ -1,44 +1,65 @@
 """What of a failing run is needed to fail: faults, calls and liars are left out while it still fails.
 
 Delta debugging (Zeller & Hildebrandt, 2002) in its simple form: halves first, then quarters, down to one by
-one. Each fault and call draws from a stream of its own, so leaving one out changes no other.
+one. Each fault and call draws from a stream of its own, so leaving one out changes no other. A run by flags
+has no faults and calls with numbers: its flags are lessened, and each of its tries is another world, which
+counts when the same checker complains there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from simulator.campaign import Cut, Report, Task, run
 from simulator.clock import MILLISECOND
+from simulator.options import Options, Plain
+from simulator.plain import PlainRun, Results
 from simulator.violation import Interrupted
 from simulator.worlds import world_of
+from validators.quorum import MEMBERS_MAX, faults
 
 __all__ = ["shrink"]
 
 RUNS_MAX = 200
 """Runs that are tried at most: a seed takes about a second."""
 
+Tell = Callable[[str], None]
+Wanted = TypeVar("Wanted", Task, Plain)
+Found = TypeVar("Found", Report, Results)
 
-def shrink(task: Task, tell: Callable[[str], None] | None = None) -> Report | None:
-    """The smallest failing run that was found, or None when the task does not fail. It counts as failing
-    when the same checker complains, whatever its sentence. Interrupted before it knows whether the task
+
+def shrink(wanted: Task | Plain, tell: Tell | None = None) -> Report | Results | None:
+    """The smallest failing run that was found, or None when this one does not fail. It counts as failing
+    when the same checker complains, whatever its sentence. Interrupted before it knows whether the run
     fails, it raises; later it is content with what it has, and `ended` says so."""
-    return _Shrinker(task, tell or (lambda _line: None)).find()
+    told = tell or (lambda _line: None)
+    if isinstance(wanted, Plain):
+        return _PlainShrinker(wanted, _played, told).find()
+    return _SeedShrinker(wanted, run, told).find()
 
 
-class _Shrinker:
-    def __init__(self, task: Task, tell: Callable[[str], None]) -> None:
-        self._task = task
+def _played(wanted: Plain) -> Results:
+    results = PlainRun(wanted.options, lambda *_numbers: None, mutant=wanted.mutant).run()
+    if results.ended == "interrupted":
+        raise Interrupted(results)
+    return results
+
+
+class _Shrinker(Generic[Wanted, Found]):
+    def __init__(self, wanted: Wanted, play: Callable[[Wanted], Found], tell: Tell) -> None:
+        self._wanted: Wanted = wanted
+        self._play: Callable[[Wanted], Found] = play
         self._tell = tell
         self._runs = 0
         self._checker: str | None = None
-        self._best: Report | None = None
+        self._best: Found | None = None
 
-    def find(self) -> Report | None:
+    def find(self) -> Found | None:
         """See shrink."""
-        first = run(self._task)
+        first = self._play(self._wanted)
         if first.violation is None:
             return None
         self._best, self._checker = first, first.checker
@@ -48,39 +69,90 @@ class _Shrinker:
             self._best.ended = "interrupted"
         return self._best
 
+    def _lessen(self, first: Found) -> None:
+        raise NotImplementedError
+
+    def _try(self, wanted: Wanted) -> bool:
+        """Whether it fails as before; then it is the new measure."""
+        if self._runs >= RUNS_MAX:
+            return False
+        self._runs += 1
+        found = self._play(wanted)
+        if found.checker != self._checker:
+            return False
+        self._wanted, self._best = wanted, found
+        return True
+
+
+class _SeedShrinker(_Shrinker[Task, Report]):
+    """Of a named world."""
+
     def _lessen(self, first: Report) -> None:
-        drawn = world_of(self._task.world, self._task.seed)
+        task = self._wanted
+        drawn = world_of(task.world, task.seed)
         self._tell(f"{first.violation}: {first.faults} faults, {first.calls} calls")
-        if self._task.cut.duration == 0 and first.virtual_time < drawn.duration:
-            self._try(msgspec.structs.replace(self._task.cut, duration=first.virtual_time + MILLISECOND))
+        if task.cut.duration == 0 and first.virtual_time < drawn.duration:
+            self._try_cut(msgspec.structs.replace(task.cut, duration=first.virtual_time + MILLISECOND))
         self._thin("liars", len(drawn.adversaries))
         self._thin("faults", first.faults)
         self._thin("calls", first.calls)
         self._thin("faults", first.faults)
 
-    def _try(self, cut: Cut) -> bool:
-        """Whether it fails as before; then it is the new measure."""
-        if self._runs >= RUNS_MAX:
-            return False
-        self._runs += 1
-        task = msgspec.structs.replace(self._task, cut=cut)
-        report = run(task)
-        if report.checker != self._checker:
-            return False
-        self._task, self._best = task, report
-        return True
+    def _try_cut(self, cut: Cut) -> bool:
+        return self._try(msgspec.structs.replace(self._wanted, cut=cut))
 
     def _thin(self, what: str, count: int) -> None:
-        kept = [number for number in range(count) if number not in getattr(self._task.cut, what)]
+        kept = [number for number in range(count) if number not in getattr(self._wanted.cut, what)]
         size = len(kept)
         while size:
             place = 0
             while place < len(kept):
                 without = kept[place : place + size]
-                left_out = getattr(self._task.cut, what) | frozenset(without)
-                if self._try(msgspec.structs.replace(self._task.cut, **{what: left_out})):
+                left_out = getattr(self._wanted.cut, what) | frozenset(without)
+                if self._try_cut(msgspec.structs.replace(self._wanted.cut, **{what: left_out})):
                     del kept[place : place + size]
                 else:
                     place += size
             size = size // 2
         self._tell(f"{len(kept)} {what} are needed ({self._runs} runs)")
+
+
+class _PlainShrinker(_Shrinker[Plain, Results]):
+    """Of a run by flags."""
+
+    def _lessen(self, first: Results) -> None:
+        options = self._options
+        self._tell(f"{first.violation}: {options.nodes} nodes, {options.tickets} tickets")
+        self._without("enable_partitions", False)
+        self._without("crash_rate", 0.0)
+        self._without("packet_loss_rate", 0.0)
+        self._lower("byzantine_nodes", 0)
+        if not self._options.byzantine_nodes:
+            self._without("adversary", "")  # of nobody
+        liars = self._options.byzantine_nodes
+        self._lower("nodes", next(n for n in range(1, MEMBERS_MAX + 1) if faults(n) >= liars))
+        self._lower("tickets", 1)
+
+    @property
+    def _options(self) -> Options:
+        """The least so far."""
+        options: Options = self._wanted.options
+        return options
+
+    def _try_with(self, field: str, value: Any) -> bool:
+        options = msgspec.structs.replace(self._options, **{field: value})
+        return self._try(msgspec.structs.replace(self._wanted, options=options))
+
+    def _without(self, field: str, none: Any) -> None:
+        if getattr(self._options, field) != none:
+            self._try_with(field, none)
+
+    def _lower(self, field: str, least: int) -> None:
+        """By as much as possible, then by half of that, down to one by one."""
+        step = getattr(self._options, field) - least
+        while step:
+            less = getattr(self._options, field) - step
+            if less < least or not self._try_with(field, less):
+                step //= 2
+        what = {"byzantine_nodes": "liars"}.get(field, field)
+        self._tell(f"{getattr(self._options, field)} {what} are needed ({self._runs} runs)")

@@ -49,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True):
     guests: int = 0
     """How many of the gateways, the last ones, may do nothing at all (R15)."""
     real_signatures: bool = False
+    malleable: bool = False
+    """A signature has many forms (simulator.scheme.MalleableHash); not with real ones."""
     quality: LinkQuality = LinkQuality()
     costs: Costs = Costs()
     skew_max: int = 200 * MILLISECOND
@@ -59,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Machines that may become members; there is an operator's gateway then, which changes the membership."""
     transfer_lag: int = 0
     """Sequences behind from which on a member takes the state instead of the log; 0: as in the product."""
+    node_reads: bool = False
+    """Somebody reads at the nodes' own API, which brings their rows up to the log (R17)."""
     crossing: bool = False
     """Nodes that slept through epochs go on in the newest one, as in the product; else they read the log."""
     first_word: int = 0
@@ -86,7 +90,7 @@ class World:
         self.dice = Dice(seed)
         self.clock = TrueClock()
         self.network = Network(self.dice.fork("network"), settings.quality)
-        self.keyring = Keyring(real=settings.real_signatures)
+        self.keyring = Keyring(real=settings.real_signatures, malleable=settings.malleable)
         self.genesis = make_genesis(settings, self.keyring)
         self.cluster = g.cluster_id(self.genesis)
         self.epochs: dict[int, Membership] = {}

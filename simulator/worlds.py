@@ -136,6 +136,26 @@ STRAGGLING = (
 old vote arrives, and r3 is prepared for a batch whose place is taken."""
 
 
+FORGOTTEN: dict[str, Any] = {
+    "plan": Plan(pause_max=4 * SECOND, away_max=300 * MILLISECOND, disk_lost=1, heal=0),
+    "traffic": BRISK,
+    "partings": (
+        *(Parting(start, (("r0",), ("r1", "r2", "r3"))) for start in (SECOND, 9 * SECOND)),
+        *(Parting(start, ()) for start in (2 * SECOND, 11 * SECOND)),
+    ),
+    "silences": (
+        *(Silence("Suspect", receiver=name, start=SECOND, end=5 * SECOND) for name in ("r0", "r1", "r3")),
+        *(
+            Silence(kind, sender="r2", start=SECOND, end=5 * SECOND)
+            for kind in ("ViewChange", "SupplyFrames")
+        ),
+    ),
+    "duration": 14 * SECOND,
+}
+"""r2 alone leaves view 0, on good grounds, and nobody hears of it (a liar at most). Then it may lose its
+disk, and come back while the others still are in view 0."""
+
+
 def torn(*liars: str, at: tuple[int, ...] = (), more: tuple[Silence, ...] = ()) -> Drawing:
     """See R0_GONE; the liars take part in the view change, which cannot do without them."""
     return of(*liars, at=at, silences=TORN + more, partings=R0_GONE, traffic=BRISK, duration=4 * SECOND)
@@ -246,6 +266,15 @@ WORLDS: dict[str, Drawing] = {
     "alarmed": of("forger", at=(3,)),
     "equivocator-of-five": of("equivocator", members=5),
     "idler": of("idler"),
+    "forgotten": of(**FORGOTTEN),
+    "forgotten-but-for-a-liar": of("usurper/omit", at=(1,), forgetful=True, **FORGOTTEN),
+    "readers": of(node_reads=True),
+    "two-processes": of(
+        plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, take_over=2, crash=1, heal=0),
+        duration=4 * SECOND,
+    ),
+    "malleable": of(plan=CRASHES, duration=6 * SECOND, dead=True, malleable=True),
+    "malleator": of("malleator", plan=LEADERLESS, silences=LOST_COMMITS, traffic=BUSY, malleable=True),
     "one-way": of(plan=Plan(pause_max=300 * MILLISECOND, one_way=2, heal=1), duration=6 * SECOND),
     "usurper": of(
         "usurper",
@@ -265,6 +294,9 @@ WORLDS: dict[str, Drawing] = {
     "hasty": of("hasty", **WALK),
     "revenant": of("revenant", at=(3,), members=5, **WALK),
     "unready": of(changes=Changes(pause_max=400 * MILLISECOND, unready=0.9), spares=3, duration=6 * SECOND),
+    "shrinking": of(
+        changes=Changes(pause_max=400 * MILLISECOND, joins=1, leaves=4, unready=0.0, least=3), spares=3
+    ),
     "crossings": of(**CROSSINGS),
     "hasty-crossings": of("hasty", **CROSSINGS),
     "stranded": of(**STRANDED),
@@ -358,6 +390,8 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
             *("stranded",) * 4,
         ),
     ),
+    ("directed for processes and bytes", 0.02, ("malleable", "malleator", "readers", "two-processes")),
+    ("directed for lost words", 0.01, ("forgotten", "forgotten-but-for-a-liar")),
 )
 """What a random world may be instead: stream of chance, share, worlds, the rarer moments' more often. Each is
 drawn apart from those before it, so that a seed that is one of these stays the same."""

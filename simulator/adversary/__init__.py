@@ -19,6 +19,7 @@ from simulator.adversary.hasty import Hasty
 from simulator.adversary.idler import Idler
 from simulator.adversary.impostor import Impostor
 from simulator.adversary.librarian import Librarian
+from simulator.adversary.malleator import Malleator
 from simulator.adversary.miser import Miser
 from simulator.adversary.mutator import Mutator
 from simulator.adversary.mute import Mute
@@ -37,7 +38,7 @@ from simulator.adversary.vandal import Vandal
 if TYPE_CHECKING:
     from simulator.cluster import Cluster
 
-__all__ = ["ADVERSARIES", "LATER", "SIMPLE", "Liar", "corrupt"]
+__all__ = ["ADVERSARIES", "APART", "LATER", "SIMPLE", "Liar", "corrupt"]
 
 SIMPLE: dict[str, type[Liar]] = {
     "amnesiac": Amnesiac,
@@ -71,7 +72,9 @@ LATER: dict[str, type[Liar]] = {
     "teaser": Teaser,
 }
 """Drawn apart from the others, so that these stand in the same worlds as before."""
-ADVERSARIES = (*SIMPLE, "twin", *LATER)
+APART: dict[str, type[Liar]] = {"malleator": Malleator}
+"""Never drawn: its worlds sign otherwise."""
+ADVERSARIES = (*SIMPLE, "twin", *LATER, *APART)
 
 
 def corrupt(cluster: Cluster, name: str, kind: str) -> None:
@@ -87,7 +90,7 @@ def corrupt(cluster: Cluster, name: str, kind: str) -> None:
         node.speech = Usurper(cluster, node, dice, forgery=forgery)
         return
     if kind != "twin":
-        liar = node.speech = (SIMPLE | LATER)[kind](cluster, node, dice)
+        liar = node.speech = (SIMPLE | LATER | APART)[kind](cluster, node, dice)
         if isinstance(liar, Librarian):
             liar.forger = bool(forgery)
         elif isinstance(liar, Poisoner):

@@ -9,6 +9,7 @@ from simulator.checkers.bounds import Bounds
 from simulator.checkers.clock import Clock
 from simulator.checkers.composure import Composure
 from simulator.checkers.durability import Durability
+from simulator.checkers.exports import Exports
 from simulator.checkers.forensics import Forensics
 from simulator.checkers.franchise import Franchise
 from simulator.checkers.history import History
@@ -16,9 +17,12 @@ from simulator.checkers.learner import Learners
 from simulator.checkers.linearizable import Linearizable
 from simulator.checkers.low_mark import LowMark
 from simulator.checkers.office import Office
+from simulator.checkers.own_writes import OwnWrites
 from simulator.checkers.proofs import Proofs
+from simulator.checkers.reads import Reads
 from simulator.checkers.rest import Rest
 from simulator.checkers.roots import StateRoots
+from simulator.checkers.smallness import Smallness
 from simulator.checkers.speech import Speech
 from simulator.checkers.statements import Statements
 from simulator.checkers.succession import Succession
@@ -51,4 +55,8 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         Rest(world),
         Office(world),
         Succession(world, statements, history),
+        Smallness(world, history),
+        Exports(world, history),
+        Reads(world, history),
+        OwnWrites(world),
     ]

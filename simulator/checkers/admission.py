@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.checkers.base import Checker
-from simulator.checkers.history import History
+from simulator.checkers.history import History, Unread
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
@@ -27,7 +27,7 @@ class Admission(Checker):
     def __init__(self, world: World, history: History) -> None:
         super().__init__(world)
         self._history = history
-        self._read = 0
+        self._unread = Unread(history)
         self._admitted: dict[tuple[str, str], m.Operation] = {}
         self._executed: dict[tuple[tuple[int, int], int], int] = {}
         self._nonces: dict[tuple[str, str, bytes], tuple[m.Operation, str]] = {}
@@ -35,10 +35,7 @@ class Admission(Checker):
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
-        bundles = self._history.bundles
-        while self._read < len(bundles):
-            sequence, bundle, outcomes = bundles[self._read]
-            self._read += 1
+        for sequence, bundle, outcomes in self._unread.bundles():
             if bundle.session != (0, 0):
                 self._once(sequence, bundle)
             for operation, outcome in zip(bundle.operations, outcomes, strict=True):

@@ -17,6 +17,8 @@ class Checker(Onlooker):
     """Looks on at nodes and clients and asks one question. Only honest nodes are held to it."""
 
     name = ""
+    of_all = False
+    """Its last question asks that everybody who lives has caught up."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -34,4 +36,4 @@ class Checker(Onlooker):
         """A client was told what became of its call."""
 
     def finish(self) -> None:
-        """The run is over: everybody who lives is healed and has caught up."""
+        """The run is over: everything is healed."""

@@ -9,10 +9,13 @@ from validators import canonical, quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
 from validators.consensus.replica import Replica
+from validators.consensus.wishes import RETURNING
 
 __all__ = ["Composure"]
 
 MICROSECOND = 1_000
+BLAMELESS = frozenset({"joined", RETURNING})
+"""Grounds that say nothing of the primary."""
 ENDINGS = frozenset({"suspicion_lapsed", "left_view", "entered_view"})
 """Notes after which a member suspects nobody any more."""
 
@@ -91,11 +94,15 @@ class Composure(Checker):
             return  # it suspected before it slept, and what was overdue then still is
         long = awake - asleep > 2 * self._timeout
         # What was nearly overdue when it fell asleep may be so soon after, but not at that very moment.
-        if not long or note.fields["reason"] == "joined" or self.world.time != awake:
+        reason = note.fields["reason"]
+        if not long or reason in BLAMELESS or self.world.time != awake:
             return
+        views = node.core.views
+        if reason == "no_new_view" and node.core.wishes.waits(views.primary):
+            return  # who has no vote leads nobody, however long one waits
         # Unless it had been patient enough before: what it hears on waking may shorten T (a stable checkpoint
         # ends the doubling, R31), or free a member that could suspect nobody yet (R11).
-        waited = self._waited.get(node.name, {}).get(note.fields["reason"], 0)
+        waited = self._waited.get(node.name, {}).get(reason, 0)
         if waited < node.core.suspicion.timeout:
             self.fail(f"{node.name} woke up and blames the primary at once: {note.fields} (R31)")
 
@@ -103,8 +110,9 @@ class Composure(Checker):
 def _waits(core: Replica) -> dict[str, int]:
     """How long a replica has waited for its primary up to its last step, by the ground that it may become."""
     last = core.now.monotonic
-    progress = core.suspicion.progress_due(0)
+    progress, new_view = core.suspicion.progress_due(0), core.suspicion.new_view_due(0)
     return {
         "silent_primary": last - core.suspicion.primary_heard,
         "no_progress": 0 if progress is None else last - progress,
+        "no_new_view": 0 if new_view is None else last - new_view,
     }

@@ -20,6 +20,7 @@ class Durability(Checker):
     """An answer is final the moment it is given: enough disks hold it then, and its log never loses it."""
 
     name = "durability"
+    of_all = True
 
     def __init__(self, world: World, history: History) -> None:
         super().__init__(world)

@@ -1,4 +1,4 @@
-"""Does a liar that contradicts itself leave evidence? (row 22)"""
+"""Does a liar that contradicts itself leave evidence, and nobody else? (rows 12 and 22)"""
 
 from __future__ import annotations
 
@@ -67,8 +67,12 @@ class Forensics(Checker):
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
-        if isinstance(note, Note) and note.kind == "evidence" and node.honest:
-            self._evidence += 1
+        if not isinstance(note, Note) or not node.honest:
+            return
+        self._evidence += 1
+        accused = self.world.nodes[node.membership.members[note.fields["sender"]].id]
+        if accused.honest:
+            self.fail(f"{node.name} holds against {accused.name}, which is honest: {note.fields['text']}")
 
     def finish(self) -> None:
         """See Checker."""

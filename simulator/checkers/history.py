@@ -6,7 +6,7 @@ must be the ones that the replicas put their names to. Other checkers read the o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from simulator.checkers.base import Checker
 from simulator.node import Node
@@ -20,10 +20,13 @@ from validators.consensus.messages import NULL_BATCH_DIGEST
 from validators.wire import FrameSigner
 from validators.wire.door import Keys
 
-__all__ = ["History"]
+__all__ = ["History", "Unread"]
 
 Place = tuple[int, int]
 """(sequence, index of the operation in its batch)."""
+
+Bundle = tuple[int, m.Bundle, tuple[m.Outcome, ...]]
+"""(sequence, bundle, outcomes)."""
 
 
 class History(Checker):
@@ -35,8 +38,8 @@ class History(Checker):
     def __init__(self, world: World, keys: Keys) -> None:
         super().__init__(world)
         self.outcomes: dict[Place, tuple[m.Operation, m.Outcome]] = {}
-        self.bundles: list[tuple[int, m.Bundle, tuple[m.Outcome, ...]]] = []
-        """In order: (sequence, bundle, outcomes)."""
+        self.bundles: list[Bundle] = []
+        """In order."""
         self.highest = 0
         """Sequence of the newest entry that is durable anywhere honest."""
         self.entered: set[tuple[int, int]] = set()
@@ -106,3 +109,23 @@ class History(Checker):
             pairs = zip(bundle.bundle.operations, result.outcomes, strict=True)
             for offset, pair in enumerate(pairs):
                 self.outcomes[sequence, result.first_index + offset] = pair
+
+
+class Unread:
+    """What one checker has not read of the agreed log yet."""
+
+    def __init__(self, history: History) -> None:
+        self._bundles = history.bundles
+        self._read = 0
+
+    def bundles(self) -> Iterator[Bundle]:
+        """Each once, in order."""
+        while self._read < len(self._bundles):
+            self._read += 1
+            yield self._bundles[self._read - 1]
+
+    def operations(self) -> Iterator[tuple[int, m.Bundle, m.Operation, m.Outcome]]:
+        """The same by their operations: (sequence, bundle, operation, outcome)."""
+        for sequence, bundle, outcomes in self.bundles():
+            for operation, outcome in zip(bundle.operations, outcomes, strict=True):
+                yield sequence, bundle, operation, outcome

@@ -13,6 +13,7 @@ class Learners(Checker):
     """Agreement holds learners to the same entries; this one asks that they arrive and raise no alarm."""
 
     name = "learner"
+    of_all = True
     notes = frozenset({"alarm"})
 
     def noticed(self, node: Node, note: Executed | Note) -> None:

@@ -2,51 +2,141 @@
 
 from __future__ import annotations
 
+from collections import deque
+from functools import cached_property
+
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.onlooker import EXECUTED
 from simulator.world import World
 from validators import quorum
 from validators.consensus.effects import Executed, Note
+from validators.consensus.judgement import SLOW
+from validators.consensus.replica import Replica
 
 __all__ = ["Office"]
 
 MICROSECOND = 1_000
-ENDURED_MAX = 60
-"""Sequences executed under it in its first view: several times what a judgement needs."""
+INTERVAL = 100_000 * MICROSECOND
+"""What comes in so long is one observation, however many batches it is (decision 0097)."""
+OBSERVATIONS = 8
+USUAL = 1.2
+"""Times the world's T: asked are members that have found their own a little longer at most."""
+ENDURED_MAX = 2
+"""Times T for which a quorum may have had a ground: each says SUSPECT eight times meanwhile."""
 
 
 class Office(Checker):
-    """Asks only where the case is clear: one liar, a sluggard, and honest members whose T is the usual one
-    and that are not crowded. A second deposition may have to wait for 30 s, so only its first view counts.
+    """Asks only where the case is clear: one liar, a sluggard, and a quorum of honest members each of which
+    saw what decisions 0045 and 0097 call slow. Nobody else sees wait what clients tell the primary alone. A
+    second deposition may have to wait for 30 s, so only its first view counts.
     """
 
     name = "office"
-    notes = frozenset({EXECUTED})
+    notes = frozenset({EXECUTED, "suspected"})
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._timeout = world.settings.parameters.view_timeout * MICROSECOND
         self._view = -1
-        self._executed = 0
+        self._witnesses: dict[str, _Witness] = {}
+        self._since: int | None = None
+        """Since when a quorum has had a ground, world time."""
+        self._over = False
+        """Somebody else was found slow."""
+
+    @cached_property
+    def _sluggard(self) -> Node | None:
+        """The only liar, if it is one; who lies is settled before the first turn."""
+        liars = [node for node in self.world.nodes.values() if not node.honest]
+        return liars[0] if len(liars) == 1 and getattr(liars[0].speech, "slow", False) else None
+
+    def turning(self, node: Node) -> None:
+        """See Onlooker: what came in earlier turns waits now."""
+        if self._sluggard is None or not node.honest or not isinstance(node.core, Replica):
+            return
+        witness = self._witnesses.get(node.name)
+        if witness is None or witness.core is not node.core or node.slept[1] == self.world.time:
+            witness = self._witnesses[node.name] = _Witness(node.core)  # nobody is blamed for a sleep (R31)
+        witness.look()
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
-        if not isinstance(note, Executed) or not node.honest or node.index is None or node.core is None:
+        sluggard, witness = self._sluggard, self._witnesses.get(node.name)
+        if sluggard is None or witness is None or node.index is None or len(self.world.epochs) > 1:
             return
-        liars = [other for other in self.world.nodes.values() if not other.honest]
-        if len(self.world.epochs) > 1 or len(liars) != 1 or not getattr(liars[0].speech, "slow", False):
-            return
-        if quorum.primary(note.view, self.world.members) != liars[0].index:
-            return
-        if self._view < 0:
-            self._view = note.view
-        if note.view != self._view or node.core.suspicion.timeout > 1.2 * self._timeout:
-            return
-        if node.core.pool.operations >= node.core.config.batch_operations_max:
-            return  # while full batches wait, R32 compares throughput, and with earlier views only
-        self._executed += 1
-        if self._executed > ENDURED_MAX * (self.world.members - 1):
+        view = note.view if isinstance(note, Executed) else note.fields["view"]
+        led = quorum.primary(view, self.world.members) == sluggard.index
+        if isinstance(note, Note):
+            self._over = self._over or (note.fields["reason"] == SLOW and not led)
+        elif led and not self._over and self._view in (-1, view):
+            self._view = view
+            witness.hear(note, self.world.time)
+            if witness.core.suspicion.timeout > USUAL * self._timeout:
+                witness.waits.clear()
+            self._judge(sluggard)
+
+    def _judge(self, sluggard: Node) -> None:
+        now, patience = self.world.time, int(USUAL * self._timeout / 4)
+        lately = now - ENDURED_MAX * self._timeout
+        known = self._witnesses.values()
+        accusing = sum(each.heard_at >= lately and each.has_ground(patience) for each in known)
+        if accusing < quorum.quorum(self.world.members):
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        elif self._since < lately:
             self.fail(
-                f"{liars[0].name} still leads view {note.view} after {ENDURED_MAX} late proposals (R32)"
+                f"{sluggard.name} still leads view {self._view}, and a quorum saw that it is slow (R32)"
             )
+
+
+class _Witness:
+    """What an honest member saw of the primary in this life: a plain account of what it should have judged.
+    Times are its own nanoseconds."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.waits: deque[int] = deque(maxlen=OBSERVATIONS)
+        """From first sight to PRE-PREPARE: the least of each interval."""
+        self.heard_at = 0
+        """World time of the newest."""
+        self._commits: deque[int] = deque(maxlen=OBSERVATIONS)
+        self._since = 0
+        self._calm: dict[object, int] = {}
+        """When that arrived which waits and found less than a full batch before it."""
+
+    def look(self) -> None:
+        """A turn begins."""
+        pool, before = self.core.pool, self._calm
+        few = pool.operations < self.core.config.batch_operations_max
+        self._calm = {item.key: item.arrived for item in pool if few or item.key in before}
+
+    def hear(self, note: Executed, time: int) -> None:
+        """A batch was executed in the turn that began last."""
+        slot = self.core.log.slots.get(note.entry.sequence)
+        if slot is None or slot.carried or not slot.proposals:
+            return
+        now = self.core.now.monotonic
+        self._commits.append(now - slot.opened)
+        keys = [(each.principal, *each.session, each.number) for each, _first, _outcomes in note.bundles]
+        arrived = [self._calm[key] for key in keys if key in self._calm]
+        if not arrived:
+            return
+        self.heard_at = time
+        wait = slot.opened - min(arrived)
+        if self.waits and now - self._since < INTERVAL:
+            self.waits[-1] = min(self.waits[-1], wait)
+        else:
+            self._since = now
+            self.waits.append(wait)
+
+    def has_ground(self, patience: int) -> bool:
+        """Whether it should suspect the primary: when it is free, and not while it catches up (R11, R30)."""
+        if len(self.waits) < OBSERVATIONS or not self.core.free or self.core.catch_up.is_holding():
+            return False
+        return _median(self.waits) > max(patience, 4 * _median(self._commits))
+
+
+def _median(values: deque[int]) -> int:
+    return sorted(values)[len(values) // 2]

@@ -1,4 +1,5 @@
-"""Is everything durable before it is spoken, and nothing ever contradicted? (R6, R7; PITFALLS row 11)"""
+"""Is everything durable before it is spoken, nothing ever contradicted, nothing said again in other bytes?
+(R4, R6, R7; PITFALLS row 11)"""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Speech(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._said: dict[tuple[Any, ...], bytes] = {}
-        self._seen: set[tuple[str, bytes]] = set()
+        self._seen: dict[tuple[str, int, bytes], bytes] = {}
+        """By member, kind and body (a PREPARE and a COMMIT have the same): the signature under it."""
         self._newest: tuple[Node | None, bytes] = (None, b"")
         """The newest of them, as what is said to all comes once for each."""
         self._left: dict[tuple[str, int], int] = {}
@@ -42,13 +44,16 @@ class Speech(Checker):
         if not node.honest or (node is self._newest[0] and frame is self._newest[1]):
             return
         envelope, message = self.world.reading.read(frame)
-        identity = (node.name, envelope.body)
-        if identity in self._seen:
+        identity = (node.name, envelope.kind, envelope.body)
+        signature = self._seen.get(identity)
+        if signature is not None:
+            if signature != envelope.signature:
+                self.fail(f"{node.name} says a {type(message).__name__} again in other bytes (R4)")
             self._newest = (node, frame)
             return
         if not node.said(message):
             return
-        self._seen.add(identity)
+        self._seen[identity] = envelope.signature
         self._once(node, message, envelope.body)
         self._durable(node, message)
 

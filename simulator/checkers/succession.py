@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.checkers.base import Checker
-from simulator.checkers.history import History
+from simulator.checkers.history import History, Unread
 from simulator.checkers.statements import Statements
 from simulator.gateway import Gateway
 from simulator.node import Node
@@ -36,7 +36,7 @@ class Succession(Checker):
         self.gateways: list[Gateway] = []
         self._history = history
         self._statements = statements
-        self._read = 0
+        self._unread = Unread(history)
         self._believed: dict[str, Membership] = {}
         """By gateway: the epoch that it was last found to believe in."""
 
@@ -80,13 +80,9 @@ class Succession(Checker):
     # --- what the log says -------------------------------------------------------------------------
 
     def _read_log(self) -> None:
-        bundles = self._history.bundles
-        while self._read < len(bundles):
-            sequence, bundle, outcomes = bundles[self._read]
-            self._read += 1
-            for operation, outcome in zip(bundle.operations, outcomes, strict=True):
-                if operation.kind == KIND and outcome.code == "ok":
-                    self._due(sequence, bundle, operation)
+        for sequence, bundle, operation, outcome in self._unread.operations():
+            if operation.kind == KIND and outcome.code == "ok":
+                self._due(sequence, bundle, operation)
 
     def _due(self, sequence: int, bundle: m.Bundle, operation: m.Operation) -> None:
         following = next((e for e in self._history.epochs if e.after == sequence and e.epoch), None)

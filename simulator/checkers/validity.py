@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.checkers.base import Checker
-from simulator.checkers.history import History
+from simulator.checkers.history import History, Unread
 from simulator.node import Node
 from simulator.world import World
 from validators.consensus import messages as m
@@ -28,19 +28,15 @@ class Validity(Checker):
     def __init__(self, world: World, history: History) -> None:
         super().__init__(world)
         self._history = history
-        self._read = 0
+        self._unread = Unread(history)
         self._may = {p.name for p in world.genesis.principals if p.grants}
         self._nonces: set[tuple[str, str, bytes]] = set()
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
-        bundles = self._history.bundles
-        while self._read < len(bundles):
-            sequence, bundle, outcomes = bundles[self._read]
-            self._read += 1
-            for operation, outcome in zip(bundle.operations, outcomes, strict=True):
-                if outcome.code == "ok":
-                    self._due(sequence, bundle.principal, operation)
+        for sequence, bundle, operation, outcome in self._unread.operations():
+            if outcome.code == "ok":
+                self._due(sequence, bundle.principal, operation)
 
     def _due(self, sequence: int, principal: str, operation: m.Operation) -> None:
         if operation.nonce:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from simulator.mutants import application, durability, edges, epochs, ordering, transfer, views
+from simulator.mutants import (
+    application,
+    durability,
+    edges,
+    epochs,
+    ordering,
+    proofs,
+    statements,
+    transfer,
+    views,
+)
 from simulator.mutants.absent import NOT_PLANTED
 from simulator.mutants.registry import MUTANTS, Mutant, planted
 
 __all__ = ["MUTANTS", "NOT_PLANTED", "Mutant", "planted"]
 
-_ = (application, durability, edges, epochs, ordering, transfer, views)
+_ = (application, durability, edges, epochs, ordering, proofs, statements, transfer, views)

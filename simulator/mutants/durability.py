@@ -16,8 +16,9 @@ from validators.consensus.executor import Executor
 from validators.consensus.outbox import Outbox
 from validators.consensus.own import Own
 from validators.consensus.replica import Replica
-from validators.host import Host
-from validators.ports import JournalError
+from validators.consensus.returning import Returning
+from validators.host import Host, TurnLost
+from validators.ports import JournalError, JournalFenced
 
 
 def forgets(plant: Plant, lost: Callable[[Any], bool]) -> None:
@@ -127,6 +128,23 @@ def full_disk(plant: Plant) -> None:
     plant.put(Host, "_finish", mutant)
 
 
+@mutant("fenced-process-speaks", "R10", world="two-processes")
+def fenced_speaks(plant: Plant) -> None:
+    """A process whose ledger another one has taken over goes on from memory."""
+    finish = Host._finish
+
+    def mutant(self: Host, effects: Effects, now: Any) -> None:
+        try:
+            finish(self, effects, now)
+        except TurnLost as lost:
+            if not isinstance(lost.__cause__, JournalFenced):
+                raise
+            self._dead = False
+            finish(self, Effects([], effects.send, effects.reply, effects.notes), now)
+
+    plant.put(Host, "_finish", mutant)
+
+
 @mutant("entries-not-kept", "R9 P20", seed=0)
 def entries_not_kept(plant: Plant) -> None:
     """Clients are answered, but the log entry is not written."""
@@ -185,3 +203,10 @@ def any_own(plant: Plant) -> None:
 def flag_not_kept(plant: Plant) -> None:
     """That it may not vote is not written down."""
     forgets(plant, lambda record: isinstance(record, StateRecord))
+
+
+@mutant("vote-back-in-the-same-view", "R11", world="forgotten", seed=18)
+def same_view(plant: Plant) -> None:
+    """A lost vote comes back in the view in which the others are, though a VIEW-CHANGE that nobody showed may
+    bind to the next."""
+    plant.put(Returning, "view_due", lambda self: self._shown_view)

@@ -23,7 +23,7 @@ def one_receipt(plant: Plant) -> None:
     plant.put(Collector, "__init__", init)
 
 
-@mutant("asks-only-the-primary", "P14", world="censor")
+@mutant("asks-only-the-primary", "R34 P14", world="censor")
 def only_primary(plant: Plant) -> None:
     """A gateway never sends a request to anybody but the believed primary."""
 

@@ -1,8 +1,10 @@
-"""Members that come and go: rows 10 and 18; R16, R35, R36."""
+"""Members that come and go: rows 10 and 18; R16, R35 to R37."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import msgspec
 
 from simulator.mutants.registry import Plant, mutant
 from validators import quorum
@@ -95,3 +97,14 @@ def crosses_unproved(plant: Plant) -> None:
 def unready(plant: Plant) -> None:
     """A change needs nobody's word that it lives."""
     plant.put(membership, "_shows_life", lambda *_arguments: True)
+
+
+@mutant("few-members-unasked", "R37", world="shrinking")
+def few_unasked(plant: Plant) -> None:
+    """A change may leave fewer than four members, and no liar tolerated, though nobody said that it may."""
+    right = membership.outline
+
+    def mutant(now: Any, change: Any) -> Any:
+        return right(now, msgspec.structs.replace(change, allow_small=True))
+
+    plant.put(membership, "outline", mutant)

@@ -10,6 +10,7 @@ from simulator.mutants.registry import Plant, mutant
 from validators.consensus import certificate, new_view, view_change
 from validators.consensus.effects import SlotRecord
 from validators.consensus.judgement import Judgement
+from validators.consensus.log import Slot
 from validators.consensus.messages import NULL_BATCH_DIGEST
 from validators.consensus.new_view import Plan
 from validators.consensus.replica import Replica
@@ -208,13 +209,24 @@ def slowness_endured(plant: Plant) -> None:
 @mutant("new-view-never-awaited", "R29 P13", world="idlers")
 def no_new_view_timer(plant: Plant) -> None:
     """Nobody minds that the next primary does not come with its NEW-VIEW."""
-    plant.put(Suspicion, "_new_view_due", lambda self: None)
+    plant.put(Suspicion, "new_view_due", lambda self, timeout: None)
 
 
 @mutant("pause-is-blamed", "R31", world="sleepers", seed=3)
 def pause_is_blamed(plant: Plant) -> None:
     """A replica that was suspended takes its own sleep for the primary's silence."""
     plant.put(Replica, "_was_paused", lambda self, gap, now: False)
+
+
+@mutant("early-votes-are-work", "R30 P13", world="random", seed=600839)
+def early_votes_are_work(plant: Plant) -> None:
+    """A proposal waits since the first vote for its sequence, which any liar gives as early as it likes."""
+
+    def mutant(self: Slot, digest: bytes, frame: bytes, now: int) -> None:
+        self.proposals[digest] = frame
+        self.digest = self.digest or digest
+
+    plant.put(Slot, "place", mutant)
 
 
 @mutant("nothing-said-again", "R33 P13", world="lossy", seed=32)

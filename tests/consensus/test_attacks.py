@@ -80,6 +80,24 @@ def test_row_13_a_vote_long_before_its_proposal_does_not_age_it() -> None:
     assert cluster.executed()[:3] == [1, 1, 1]
 
 
+def test_row_13_an_early_vote_does_not_turn_the_primary_against_itself() -> None:
+    """Seed 600839: what it proposes waits since then, not since a liar's vote for that sequence. Its own
+    SUSPECT and the liar's would be enough for all others to join (R29)."""
+    cluster = Cluster(4)
+    cluster.advance(1_000)
+    cluster[3].crash()
+    vote = cluster.sign(m.Prepare(0, 3, 0, cluster[0].core.executed + 1, b"z" * 32))
+    cluster[0].hear(cluster[3], vote)
+    cluster.advance(10_000)
+    cluster.drop(lambda *_: True)
+    cluster.request("T-1", to=[0])
+    cluster.advance(700)
+    assert cluster.messages(m.PrePrepare)
+    assert not cluster[0].told("suspected"), "T has not passed since its proposal"
+    cluster.advance(200)
+    assert cluster[0].told("suspected"), "nobody answers it: now it has"
+
+
 def test_row_14_a_request_that_no_batch_can_hold_does_not_wait_after_a_view_change() -> None:
     """A liar proposes a bundle over the batch limit; the correct members must not depose each other."""
     cluster = Cluster(4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from simulator.adversary import sluggard
 from tests.consensus.world import MILLISECOND, SECOND, Callers, make, notes, views
 from validators.consensus.judgement import SLOW, UNFAIR
 from validators.genesis import Parameters
@@ -43,4 +44,18 @@ def test_p21_r32_a_slow_primary_cannot_hide_behind_an_accomplice() -> None:
         Callers(gateway, 1, pause=25 * MILLISECOND)
     Callers(cluster.gateways[2], 2, operations=40)
     assert cluster.world.run_for(15 * SECOND, done=lambda: views(cluster) == {1})
+    assert SLOW in {fields["reason"] for _name, fields in suspected}
+
+
+def test_p21_r32_a_delay_that_outlasts_the_clients_and_a_quarter_of_t_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """520 ms: for 300 clients tell the primary alone (R34), and the others see the rest, which is T / 4 and
+    more. What is shorter nobody can tell from a healthy primary's delay."""
+    monkeypatch.setattr(sluggard, "SHARE_OF_TIMEOUT", 0.65)
+    cluster = make(22, liars={"r0": "sluggard"})
+    suspected = notes(cluster, "suspected")
+    for gateway in cluster.gateways:
+        Callers(gateway, 1, pause=25 * MILLISECOND)
+    assert cluster.world.run_for(10 * SECOND, done=lambda: views(cluster) == {1})
     assert SLOW in {fields["reason"] for _name, fields in suspected}

@@ -92,6 +92,20 @@ def test_when_all_have_offered_or_lied_nobody_is_waited_for() -> None:
     assert cluster.began() == [(20, [0, 2])]
 
 
+def test_row_17_more_liars_than_there_can_be_are_asked_again_and_one_is_not() -> None:
+    """Something else is wrong then: left out for ever, they would leave it without a state."""
+    cluster = Offered()
+    cluster.offers(0, 20, manifest=bytes(32))
+    cluster.pass_time(1_200)
+    assert cluster.offers(0, 20) is Reason.NOT_ASKED, "f is one"
+    cluster.offers(1, 20, manifest=bytes(32))
+    assert cluster.offers(0, 20) is Reason.NOT_ASKED, "it is not asked again yet"
+    cluster.pass_time(1_200)
+    for member in (0, 1, 2):
+        assert cluster.offers(member, 20) is None
+    assert cluster.began() == [(20, [0, 1, 2])]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -195,14 +209,14 @@ def test_r31_a_pause_is_no_time_in_which_the_log_brought_nothing() -> None:
 
 class Crossed(Far):
     """20 was the end of epoch 0, and r3 slept through it: in epoch 1 its ledger has the proof, and no state.
-    r0 offers the state of 20 as those of an epoch do in which nothing is stable yet."""
+    The others offer the state of 20 as those of an epoch do in which nothing is stable yet; r0 at once."""
 
-    def __init__(self, *, of: int = 0, proved: bool = True) -> None:
+    def __init__(self, *, of: int = 0, proved: bool = True, offered: bool = True) -> None:
         super().__init__()
         self[0].hear(self.late, self.late.signer.link(m.FetchSnapshot(0, 19)))
         (frame,) = {frame for *_, frame in self.waiting if type(open_frame(frame)) is m.Snapshot}
         offer = open_frame(frame)
-        self.frames = offer.checkpoint
+        self.old, self.frames = frame, offer.checkpoint
         end = handover.HandOver(offer.entry, b"", offer.peaks, self.frames if proved else ())
         self.late.journal.append([StateRecord(handover.record_name(of), canonical.encode(end))])
         self.drop(is_kind(m.Snapshot))
@@ -212,8 +226,9 @@ class Crossed(Far):
         self.late.core = Replica(config, self.late.signer, Grouped(), True)
         self.late.take(self.late.core.restore(self.late.journal.load(), self.late.now()))
         self.advance(20)
-        bare = msgspec.structs.replace(offer, checkpoint=())
-        assert self.late.hear(self[0], self[0].signer.link(bare)) is None
+        self.bare = self[0].signer.link(msgspec.structs.replace(offer, checkpoint=()))
+        if offered:
+            assert self.late.hear(self[0], self.bare) is None
 
 
 def test_r35_a_state_begins_with_the_proof_of_the_epoch_before_and_is_kept_as_of_that_epoch() -> None:
@@ -233,3 +248,16 @@ def test_r35_what_the_own_ledger_does_not_prove_is_no_state_to_begin_with(ledger
     cluster.pass_time(SECOND)
     assert cluster.late.told("poisoned") == [{"member": 0, "reason": "bad_proof"}]
     assert not cluster.late.installs
+
+
+def test_r35_an_offer_that_was_on_its_way_while_one_of_two_went_on_is_nobodys_lie() -> None:
+    """It was asked for in epoch 0; who made it is no poisoner in epoch 1, and is a source there."""
+    cluster = Crossed(offered=False)
+    for member in (0, 1, 2):
+        assert cluster.late.hear(cluster[member], cluster.old) is None
+        told = cluster.late.told("refused")[-1]
+        assert (told["peer"], told["reason"]) == (f"m{member}", Reason.WRONG_EPOCH.value)
+    assert not cluster.late.told("poisoned")
+    for member in (0, 1, 2):
+        assert cluster.late.hear(cluster[member], cluster.bare) is None
+    assert cluster.late.told("transfer_began") == [{"sequence": 20, "sources": [0, 1, 2]}]

@@ -15,18 +15,25 @@ def lost(forge: Forge) -> None:
 
 
 def shows(
-    forge: Forge, member: int, stable: int, executed: int, own: tuple[bytes, ...] = (), voters: int = 3
+    forge: Forge,
+    member: int,
+    stable: int,
+    executed: int,
+    own: tuple[bytes, ...] = (),
+    voters: int = 3,
+    view: int = 0,
 ) -> None:
-    """A member shows its stable checkpoint, how far it is, and what it holds of m0's own word."""
+    """A member shows its stable checkpoint, how far it is, what it holds of m0's own word, and its view."""
     proof = forge.checkpoint(stable, voters=list(range(voters)))
-    pong = forge.cluster[member].signer.link(m.Pong(1, executed, own, proof))
+    pong = forge.cluster[member].signer.link(m.Pong(1, executed, own, proof, view))
     forge.cluster[0].core.returning.on_pong(member, forge.cluster.verified(pong, member))
 
 
-def stable_at(cluster: Cluster, sequence: int) -> bool:
-    """Whether m0 votes once this checkpoint is stable."""
+def stable_at(cluster: Cluster, sequence: int, view: int = 1) -> bool:
+    """Whether m0 votes once this checkpoint is stable and it is in this view."""
     core = cluster[0].core
     core.log.stable = sequence
+    core.views.view = view
     core.returning.look()
     return core.voting
 
@@ -60,16 +67,48 @@ def test_r11_what_proves_nothing_does_not_count(what: str) -> None:
     assert not stable_at(forge.cluster, 10_000)
 
 
-def test_r11_no_vote_in_a_view_below_one_that_it_left() -> None:
-    """m2 holds a VIEW-CHANGE of m0 for view 2: m0 may not vote in view 0 or 1 any more."""
+def test_r11_only_in_a_view_above_one_that_it_left() -> None:
+    """m2 holds a VIEW-CHANGE of m0 for view 2: m0 may not vote in view 0 to 2 any more."""
+    forge = Forge()
+    lost(forge)
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12, own=(forge.change(0, 2, 10),) if member == 2 else ())
+    for view, may in ((0, False), (1, False), (2, False), (3, True)):
+        assert stable_at(forge.cluster, 10_000, view) is may, view
+
+
+def test_r11_only_in_a_view_above_those_of_all_who_answered() -> None:
+    """One of them may have wanted view 6, and m0 have left for it, which nobody shows."""
+    forge = Forge()
+    lost(forge)
+    for member, view in ((1, 3), (2, 5), (3, 4)):
+        shows(forge, member, 10, 12, view=view)
+    for view, may in ((4, False), (5, False), (6, True)):
+        assert stable_at(forge.cluster, 10_000, view) is may, view
+
+
+def test_r11_it_asks_for_that_view_when_nothing_else_is_missing() -> None:
     forge = Forge()
     lost(forge)
     core = forge.cluster[0].core
+    assert core.returning.wished_view() == 0, "nobody has answered"
     for member in (1, 2, 3):
-        shows(forge, member, 10, 12, own=(forge.change(0, 2, 10),) if member == 2 else ())
-    for view, may in ((0, False), (1, False), (2, True)):
-        core.views.view = view
-        assert stable_at(forge.cluster, 10_000) is may, view
+        shows(forge, member, 10, 12, view=2)
+    assert core.returning.wished_view() == 0, "no checkpoint is far enough"
+    assert not stable_at(forge.cluster, 10_000, 2)
+    assert core.returning.wished_view() == 3
+    assert stable_at(forge.cluster, 10_000, 3)
+    assert core.returning.wished_view() == 0, "it votes"
+
+
+def test_r11_the_view_in_which_they_were_when_asked_counts() -> None:
+    """What they say later would put the return off for ever: they go on to further views."""
+    forge = Forge()
+    lost(forge)
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12)
+        shows(forge, member, 10, 12, view=7)
+    assert stable_at(forge.cluster, 10_000, 1)
 
 
 def test_r11_no_vote_while_it_is_bound_to_a_view_that_it_may_have_led() -> None:
@@ -150,3 +189,25 @@ def test_r11_of_two_members_the_other_one_is_enough() -> None:
     core = forge.cluster[0].core
     shows(forge, 1, 10, 12, voters=2)
     assert core.returning.waits_for() == 10 + 2 * core.log.reach
+
+
+def test_r11_one_liars_view_puts_nothing_off_where_q_others_answer() -> None:
+    """At n = 7 five of six are enough: any q of those who answered tell how far m0 may be bound."""
+    forge = Forge(7)
+    lost(forge)
+    core = forge.cluster[0].core
+    for member in (1, 2, 3, 4):
+        shows(forge, member, 10, 12, voters=5, view=2)
+    shows(forge, 6, 10, 12, voters=5, view=2**40)
+    assert core.returning.view_due() == 2**40 + 1, "it may be the only honest one that was so far"
+    shows(forge, 5, 10, 12, voters=5, view=3)
+    assert core.returning.view_due() == 4
+
+
+def test_r11_the_view_of_another_epoch_is_none_of_this_one() -> None:
+    forge = Forge()
+    lost(forge)
+    for member in (1, 2, 3):
+        pong = forge.cluster[member].signer.link(m.Pong(1, 12, (), (), 3, 1))
+        forge.cluster[0].core.returning.on_pong(member, forge.cluster.verified(pong, member))
+    assert forge.cluster[0].core.returning.waits_for() is None

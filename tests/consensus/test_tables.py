@@ -20,7 +20,7 @@ from validators.consensus.executor import subtree_paths
 from validators.consensus.fetching import Fetching
 from validators.consensus.log import LateCommits, Log, Tally, Vote
 from validators.consensus.outbox import Outbox
-from validators.consensus.pool import Pool, key_of
+from validators.consensus.pool import FRAMING, Pool, key_of
 from validators.consensus.throttle import REMEMBERED_MAX, Throttle
 from validators.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle
 from validators.genesis import Genesis, Member, Parameters
@@ -41,6 +41,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.integers(1, 4), st.integers(0, 9), st.integers(1, 6)),
         st.tuples(st.just("remove"), st.integers(1, 4), st.integers(0, 9), st.just(0)),
+        st.tuples(st.just("behind"), st.integers(1, 4), st.integers(0, 9), st.integers(1, 6)),
         st.tuples(st.just("take"), st.integers(1, 12), st.integers(100, 900), st.just(0)),
         st.tuples(st.just("lead"), st.just(0), st.just(0), st.just(0)),
         st.tuples(st.just("follow"), st.just(0), st.just(0), st.just(0)),
@@ -55,6 +56,7 @@ def test_the_pool_counts_what_it_holds(moves: list[tuple[str, int, int, int]]) -
     """Sums, shares and what waits agree with a dictionary; nothing is given out twice."""
     pool = Pool(operations_max=40, bytes_max=4_000, client_share=2)
     model: dict[Any, VerifiedBundle] = {}
+    behind: dict[Any, int] = {}
     proposed: set[Any] = set()
     for move, first, second, third in moves:
         if move == "add":
@@ -67,7 +69,14 @@ def test_the_pool_counts_what_it_holds(moves: list[tuple[str, int, int, int]]) -
             key = ("gateway", first, 0, second)
             pool.remove(key)
             model.pop(key, None)
+            behind.pop(key, None)
             proposed.discard(key)
+        elif move == "behind":
+            item = pool.get(key := ("gateway", first, 0, second))
+            if item is not None and pool.put_behind(
+                item, verified_bundle(first, second, size=third * 40), None
+            ):
+                behind[key] = third * 40 + FRAMING
         elif move == "take" and pool.leading:
             taken = pool.take(first, second)
             keys = [item.key for item in taken]
@@ -85,9 +94,11 @@ def test_the_pool_counts_what_it_holds(moves: list[tuple[str, int, int, int]]) -
             proposed.clear()
         assert [item.key for item in pool] == list(model), "in order of arrival"
         assert pool.operations == sum(len(b.bundle.operations) for b in model.values()) <= 40
-        assert pool.bytes <= 4_000
+        sizes = {key: len(b.frame) + FRAMING + behind.get(key, 0) for key, b in model.items()}
+        assert pool.bytes == sum(sizes.values()) == sum(held.bytes for held in pool._held.values()) <= 4_000
         waiting = [b for key, b in model.items() if key not in proposed] if pool.leading else []
         assert pool.waiting_operations == sum(len(b.bundle.operations) for b in waiting)
+        assert pool.waiting_bytes == sum(sizes[key] for key in sizes if pool.leading and key not in proposed)
 
 
 def test_each_session_is_served_in_its_own_order() -> None:

@@ -258,6 +258,19 @@ def test_row_17_answers_that_bring_nothing_new_end_like_silence() -> None:
     assert {"member": 0, "reason": "slow"} in cluster.late.told("source_left")
 
 
+def test_row_17_what_a_source_was_asked_is_an_answer_though_a_liar_was_quicker() -> None:
+    """Else a liar that answers what it was not asked, a moment before, makes every honest source slow."""
+    cluster = Far()
+    cluster.pass_time(100, **ALL_SILENT)
+    group = cluster.asked(0)[0].groups[0]
+    items = cluster[0].application.read_pinned(group)
+    assert group not in cluster.asked(1)[0].groups
+    assert cluster.says(1, (group, items)) is None
+    cluster.time += 10 * MILLISECOND
+    assert cluster.says(0, (group, items)) is None
+    assert len(cluster.asked(0)) == 2, "asked again at once"
+
+
 def test_r5_one_answer_to_each_question_and_of_this_state() -> None:
     cluster = Far()
     cluster.pass_time(100, r0=None, r1=None, r2=None)

@@ -239,9 +239,9 @@ def test_row_13_a_member_that_comes_and_goes_does_not_keep_the_timeout_at_base()
     cluster.drop(lambda source, _t, _m: source == 3)
     for node in cluster.nodes:
         for _ in range(3):
-            node.core.suspicion.on_left(0)
+            node.core.suspicion.on_left(0, entered=False)
     status = cluster.messages(m.Status, source=3)[-1]
-    for _ in range(4):
+    for _ in range(3):
         cluster.advance(2_700)
         for target in range(3):
             cluster[target].hear(cluster[3], cluster.sign(status))
@@ -255,7 +255,7 @@ def test_r31_the_timeout_is_base_again_when_members_return_so_that_a_quorum_spea
     cluster.cut(0, 1)
     for node in cluster.nodes:
         for _ in range(3):
-            node.core.suspicion.on_left(0)
+            node.core.suspicion.on_left(0, entered=False)
     cluster.advance(3_000)
     assert cluster[2].core.snapshot().timeout == 3_200_000_000
     cluster.heal()
@@ -350,7 +350,7 @@ def test_r31_the_timeout_doubles_and_returns_to_base() -> None:
     cluster.advance(4_000)
     survivor = cluster[2].core
     for _ in range(6):
-        survivor.suspicion.on_left(0)
+        survivor.suspicion.on_left(0, entered=False)
     assert survivor.snapshot().timeout == 8_000_000_000
     cluster[0].restart()
     cluster.advance(9_000)

@@ -127,6 +127,47 @@ def test_r35_a_member_that_crossed_and_was_removed_before_it_had_a_state_reads_t
     assert None not in box.disk.log
 
 
+def nobody_has_a_state_to_give(world: World, sleeper: str) -> None:
+    """Members start again with a log above their checkpoint, and one stays away: `sleeper` is needed."""
+    for member in world.now.members:
+        if member.id != sleeper:
+            world.boxes[member.id].crash()
+            world.boxes[member.id].boot()
+    world.boxes["n0"].crash()
+    world.cut.clear()
+
+
+@pytest.mark.parametrize("far", [2, 1_000])
+def test_r23_where_the_others_wait_for_its_vote_to_have_a_state_the_log_is_read_instead(far: int) -> None:
+    world = founded(members=5, far=far)
+    box = world.boxes["n4"]
+    world.cut.add("n4")
+    two_epochs_later(world, "n4")
+    busy(world, 3)
+    slept = len(box.disk.log)
+    nobody_has_a_state_to_give(world, "n4")
+    assert world.run(60 * SECOND, lambda: box.membership.epoch == 2 and box.core.free), "it waits for a state"
+    assert None not in box.disk.log[slept:]
+    assert barrier(world) == "ok"
+    world.check()
+
+
+def test_r23_a_long_log_is_not_read_to_its_end_once_a_state_is_offered() -> None:
+    world = founded(members=5, far=FAR)
+    box = world.boxes["n4"]
+    world.cut.add("n4")
+    two_epochs_later(world, "n4")
+    world.hold = (m.Snapshot, m.Entries)
+    world.cut.clear()
+    assert world.run(20 * SECOND, lambda: box.membership.epoch == 2)
+    assert world.run(20 * SECOND, lambda: box.membership.epoch == 0), "nobody offers a state"
+    assert world.run(20 * SECOND, lambda: box.membership.epoch == 2), "nobody gives the log either"
+    world.hold = ()
+    busy(world, 12)
+    arrived(world)
+    assert box.disk.base is not None
+
+
 def test_r11_a_wiped_member_votes_at_once_under_a_key_that_never_voted() -> None:
     world = founded(members=5, far=FAR)
     busy(world, 2 * FAR)

@@ -272,6 +272,8 @@ def test_r11_a_removed_members_old_word_keeps_nobody_who_has_its_index_now_from_
         core = victim.core
         if isinstance(core, Replica) and core.config.epoch == 1 and core.voting:
             break
+    world.run(30 * SECOND, lambda: isinstance(victim.core, Replica) and victim.core.voting)
+    core = victim.core
     assert shown
     assert isinstance(core, Replica)
-    assert core.voting, core.returning.waits_for()
+    assert core.voting, (core.returning.waits_for(), core.returning.view_due())

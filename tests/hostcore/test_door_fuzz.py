@@ -79,7 +79,9 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 def inside(kind: Any, bound: msgspec.Meta) -> st.SearchStrategy[Any]:
     """Values that keep a field's bound."""
     if kind is int:
-        return st.integers(bound.ge or 0, bound.le)
+        most = bound.le if bound.lt is None else bound.lt - 1
+        assert most is not None, "what has no bound may be more than a message can hold"
+        return st.integers(bound.ge or 0, most)
     if kind is bytes:
         return st.binary(min_size=bound.min_length or 0, max_size=bound.max_length)
     return values(kind)

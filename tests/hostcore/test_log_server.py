@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from tests.hostcore.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
-from tests.hostcore.support import Paper
-from validators import log_server
+from tests.hostcore.support import Paper, make_genesis
+from validators import log_server, quorum
 from validators.canonical import decode
 from validators.consensus import messages as m
+from validators.consensus.config import build
 from validators.consensus.effects import CheckpointRecord
 from validators.consensus.verified import Peer
 from validators.log_server import LogServer
@@ -77,10 +81,55 @@ def test_nothing_is_said_of_what_is_not_there() -> None:
 def test_a_long_range_is_cut_by_number_and_by_bytes() -> None:
     shop = Shop(300)
     shop.ask(m.FetchEntries(0, 1, 300))
-    assert shop.push()[0][1] == list(range(1, log_server.RANGE_ENTRIES_MAX + 1))
+    assert shop.push()[0][1] == list(range(1, log_server.COMMITS_MAX // 3 + 1)), "three COMMITs each"
+    shop = Shop(300, commits_from=301)
+    shop.journal.checkpoints = [checkpoint(300)]
+    shop.ask(m.FetchEntries(0, 1, 300))
+    assert shop.push()[0][1:] == (list(range(1, 301)), 3), "up to its certificate"
     shop = Shop(10, body=b"b" * (log_server.RANGE_BYTES_MAX // 3))
     shop.ask(m.FetchEntries(0, 1, 10))
     assert shop.push()[0][1] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("members", range(1, 32))
+def test_r35_who_stands_in_an_epoch_of_fewer_members_takes_each_answer(members: int) -> None:
+    """A full range of a cluster of seven was `too_large`, an accusation of an honest member, for a newcomer
+    that still walked through the epoch of four."""
+    parameters = msgspec.structs.replace(make_genesis(members).parameters, checkpoint_interval=1)
+    genesis = msgspec.structs.replace(make_genesis(members), parameters=parameters)
+    taken = build(genesis, b"c" * 32, None).statements_max
+    assert taken >= log_server.COMMITS_MAX + quorum.quorum(quorum.MEMBERS_MAX)
+
+
+def test_r35_no_answer_has_more_commits_than_everybody_takes() -> None:
+    many = tuple(b"%d" % number for number in range(21))
+
+    def shop(commits_from: int) -> Shop:
+        made = Shop(40, commits_from=commits_from)
+        for sequence, record in made.journal.log.items():
+            if record.commits:
+                made.journal.log[sequence] = msgspec.structs.replace(record, commits=many)
+        return made
+
+    asked = shop(1)
+    asked.ask(m.FetchEntries(0, 1, 40))
+    assert asked.push()[0][1] == list(range(1, 13)), "12 times 21 COMMITs"
+    mixed = shop(5)
+    mixed.journal.checkpoints = [checkpoint(30)]
+    mixed.ask(m.FetchEntries(0, 1, 40))
+    mixed.tape.said.clear()
+    mixed.server.push(mixed.clock.now())
+    message = decode(m.Entries, decode(Envelope, mixed.tape.said[-1][1][1]).body)
+    assert [entry.sequence for entry, _body, _commits in message.entries] == list(range(1, 31))
+    assert {commits for _entry, _body, commits in message.entries} == {()}, "its certificate covers them"
+    burst = shop(1)
+    burst.ask(m.Follow(0, 41))
+    burst.push()
+    for sequence in range(41, 61):
+        record = msgspec.structs.replace(entry_record(sequence), commits=many)
+        burst.journal.log[sequence] = record
+        burst.server.on_entry(record)
+    assert [answers[0][1] for answers in iter(burst.push, [])] == [list(range(41, 53)), list(range(53, 61))]
 
 
 def test_r23_entries_below_a_checkpoint_travel_up_to_it_with_its_certificate() -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from simulator.campaign import Cut, Task, run
-from simulator.options import OptionError, Options, check
+from simulator.options import OptionError, Options, by_hand, check
 from simulator.plain import PlainRun, Results
 from simulator.shrinking import shrink
 from tests.simulation.printed import RESULT_KEYS
@@ -72,6 +72,12 @@ def test_partitions_and_crashes_are_survived_and_counted() -> None:
     crashed = PlainRun(check(options), lambda *_numbers: None).run()
     assert crashed.violation is None
     assert crashed.crashes > 0
+
+
+def test_a_crash_rate_that_is_almost_none_brings_none() -> None:
+    options = Options(nodes=4, byzantine_nodes=0, tickets=2, latency_ms=1, crash_rate=5e-324)
+    results = PlainRun(check(options), lambda *_numbers: None).run()
+    assert (results.ended, results.crashes) == ("all_processed", 0)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +185,8 @@ def test_x38_what_is_no_flag_ends_with_a_message(
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("play", [["--mutant", "any-epoch"], ["--world", "calm"]])
+@pytest.mark.parametrize("play", [["--world", "calm", "--mutant", "any-epoch"], ["--world", "calm"]])
+@pytest.mark.parametrize("verb", ["run", "replay", "shrink"])
 @pytest.mark.parametrize(
     "flag",
     [
@@ -194,20 +201,37 @@ def test_x38_what_is_no_flag_ends_with_a_message(
         ["-crash-rate", "0"],
     ],
 )
-def test_x38_a_flag_that_a_named_world_would_ignore_is_refused(play: list[str], flag: list[str]) -> None:
+def test_x38_a_flag_that_a_named_world_would_ignore_is_refused(
+    verb: str, play: list[str], flag: list[str]
+) -> None:
     with pytest.raises(CommandError, match=f"^{flag[0].partition('=')[0]} makes the cluster") as caught:
-        call_command("simulator", "run", *play, *flag, "--json")
+        call_command("simulator", verb, *play, *flag, "--json")
     assert caught.value.returncode == 2
 
 
-def test_x38_a_flag_that_a_run_by_flags_would_ignore_is_refused() -> None:
+@pytest.mark.parametrize("verb", ["run", "replay", "shrink"])
+@pytest.mark.parametrize("play", [[], ["--nodes", "4", "--mutant", "any-epoch"], ["--world", "plain"]])
+def test_x38_a_flag_that_a_run_by_flags_would_ignore_is_refused(verb: str, play: list[str]) -> None:
     for flag, value in (("-without-faults", "1"), ("-without-liars", "0"), ("-stop-after", "2500ms")):
         with pytest.raises(CommandError, match=f"^{flag} is for a named world") as caught:
-            call_command("simulator", "run", flag, value)
+            call_command("simulator", verb, *play, flag, value)
         assert caught.value.returncode == 2
-    with pytest.raises(CommandError, match=r"^-mutant: ") as caught:
-        call_command("simulator", "run", "--world", "plain", "--mutant", "any-epoch")
+
+
+@pytest.mark.parametrize("words", [["-nodes", "3"], ["-nodes", "1", "--mutant", "any-epoch"]])
+def test_x38_nodes_that_tolerate_no_liar_are_refused_by_their_own_name(words: list[str]) -> None:
+    """Nobody gave a number of liars, so nothing is said of one that was too many."""
+    with pytest.raises(
+        CommandError, match=r"^nodes: [13] tolerate no liar; -byzantine 0 plays them"
+    ) as caught:
+        call_command("simulator", "run", *words)
     assert caught.value.returncode == 2
+
+
+@pytest.mark.parametrize(("nodes", "liars"), [(4, 1), (6, 1), (7, 2), (31, 2)])
+def test_the_usual_number_of_liars_follows_the_nodes(nodes: int, liars: int) -> None:
+    assert by_hand({"nodes": nodes}).byzantine_nodes == liars
+    assert by_hand({"nodes": nodes, "byzantine_nodes": 0}).byzantine_nodes == 0
 
 
 @pytest.mark.parametrize(
@@ -285,7 +309,7 @@ def test_a_replay_writes_a_trace_that_is_the_same_byte_for_byte(
 
 
 def test_a_failing_run_shrinks_to_less_that_fails_alike() -> None:
-    task = Task(0, "crashes", "rows-by-half")
+    task = Task(0, "crashes", "rows-replayed-twice")
     whole = run(task)
     found = shrink(task)
     assert found is not None

@@ -119,7 +119,8 @@ def test_the_first_signal_outside_of_work_waits_and_the_second_one_ends_the_proc
     program = (
         "import signal\n"
         "from validators.simulation.interrupts import Interrupts\n"
-        "with Interrupts().heard():\n"
+        "times = iter([100.0, 101.0])\n"
+        "with Interrupts(lambda: next(times)).heard():\n"
         "    signal.raise_signal(signal.SIGTERM)\n"
         "    print('whole', flush=True)\n"
         "    signal.raise_signal(signal.SIGTERM)\n"
@@ -127,3 +128,25 @@ def test_the_first_signal_outside_of_work_waits_and_the_second_one_ends_the_proc
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGTERM, "whole\n", "")
+
+
+def test_a_signal_right_behind_the_first_is_the_same_one() -> None:
+    """`timeout` sends one to the process and one to its group; what was found is told all the same."""
+    times, ends = iter([100.0, 100.004, 100.4, 100.49]), []
+    interrupts = Interrupts(lambda: next(times))
+    with interrupts.heard(), interrupts.during(lambda: ends.append("ended")):
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            signal.raise_signal(number)
+    assert ends == ["ended"]
+
+
+def test_a_worker_that_begins_when_its_parent_is_gone_ends_at_once() -> None:
+    words = "import os; from validators.simulation import interrupts as i; i.begin_worker({}); print('works')"
+    orphan = subprocess.run(
+        [sys.executable, "-c", words.format("os.getppid() + 1")], capture_output=True, check=False, text=True
+    )
+    assert (orphan.returncode, orphan.stdout) == (1, "")
+    child = subprocess.run(
+        [sys.executable, "-c", words.format("os.getppid()")], capture_output=True, check=False, text=True
+    )
+    assert (child.returncode, child.stdout) == (0, "works\n")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -134,6 +135,7 @@ def test_c45_x37_a_run_is_told_frame_by_frame_and_kept(web: Web) -> None:
     assert shown["results"]["average_latency_ms"] > 5
     kept = web.get(f"/runs/{started['run_id']}")
     assert kept["details"]["ended"] == "all_processed"
+    assert kept["details"]["command"].startswith("manage.py simulator run --nodes 4 --byzantine ")
     assert kept["output"] == lines
     web.get(f"/runs/{started['run_id']}/trace", 404)
 
@@ -242,8 +244,7 @@ def test_without_a_way_to_a_worker_it_is_503_and_nothing_runs(
 
 def test_a_broken_promise_is_an_error_with_its_results(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted bug, found by the checkers."""
-    run = playing.PlainRun.run
-    monkeypatch.setattr(playing.PlainRun, "run", lambda one: run(one, "executes-out-of-order"))
+    monkeypatch.setattr(playing, "PlainRun", partial(playing.PlainRun, mutant="executes-out-of-order"))
     web.post("/start", SMALL)
     playing.play(*web.asked)
     shown = web.get()

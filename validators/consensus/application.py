@@ -54,13 +54,13 @@ class Staging(Protocol):
 
     @property
     def missing(self) -> Mapping[int, None]:
-        """Groups that are not here yet, ascending."""
+        """Groups that are not here yet, ascending; then parts of those that come in parts (parts.py)."""
 
     def adopt(self, other: Self) -> None:
         """Take over what another snapshot has in common with this one."""
 
-    def add(self, group: int, items: tuple[Item, ...]) -> bool:
-        """Take a group; False when it is not what the manifest says."""
+    def add(self, number: int, items: tuple[Item, ...]) -> bool:
+        """Take a group, or a part of one; False when it is not what the manifest says."""
 
     def rows(self) -> Iterable[ApplicationChange]:
         """The whole state, once nothing is missing; may be asked again."""
@@ -94,8 +94,8 @@ class Application(Protocol):
         None when it is not the newest frozen one. One state is pinned at a time; it may be let go when
         it has come to keep too much."""
 
-    def read_pinned(self, group: int) -> tuple[Item, ...] | None:
-        """A group of the pinned state; None when none is pinned."""
+    def read_pinned(self, number: int) -> tuple[Item, ...] | None:
+        """A group of the pinned state, or a part of one (parts.py); None when none is pinned."""
 
     def release(self) -> None:
         """Let the pinned state go."""

@@ -10,7 +10,7 @@ from validators.consensus.effects import Reason
 from validators.consensus.membership import KIND, is_reconfiguration
 from validators.consensus.messages import Bundle, Busy, Repeat
 from validators.consensus.pace import work_of
-from validators.consensus.pool import BATCH_HEADER, FRAMING, Pending, key_of
+from validators.consensus.pool import BATCH_HEADER, FRAMING, UNOPENED, Pending, end_of, key_of
 from validators.consensus.throttle import Throttle
 from validators.consensus.verified import Verified, VerifiedBundle
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Clients"]
 
 RETRY_AFTER_MS = 100
+FOR_EVER = 1 << 64
+"""Batch time that no request names."""
 CLIENTS = -1
 """Stands for all clients where members are numbered."""
 SECOND = 1_000_000_000
@@ -74,19 +76,43 @@ class Clients:
             return
         if self.answer_if_settled(bundle):
             return
-        key = key_of(message, bundle.digest)
-        known = core.pool.get(key)
-        if known is not None:
-            if known.bundle.digest != bundle.digest:
-                self._busy(bundle, Reason.DUPLICATE_REQUEST)
-            return
-        full = self._refuse_room(bundle, verified.peer.member)
-        if full is not None:
+        member = verified.peer.member
+        known = core.pool.get(key_of(message, bundle.digest))
+        if known is None:
+            self._take_in(bundle, member)
+        elif known.bundle.digest != bundle.digest and not self._stands_behind(known, bundle, member):
+            self._busy(bundle, Reason.DUPLICATE_REQUEST)
+
+    def _take_in(self, bundle: VerifiedBundle, member: int | None) -> None:
+        """It waits from now on, unless there is no room."""
+        core = self.core
+        if (full := self._refuse_room(bundle, member)) is not None:
             self._busy(bundle, full)
             return
-        item = core.pool.add(bundle, key, core.now.monotonic)
+        item = core.pool.add(bundle, key_of(bundle.bundle, bundle.digest), core.now.monotonic)
         if not core.is_primary:
             self._forward(item)
+
+    def _stands_behind(self, known: Pending, bundle: VerifiedBundle, member: int | None) -> bool:
+        """Whether this other body of a key that waits here is kept, for when that one is gone: what a member
+        waits for before what a client says, then what can be executed longest. Where the one that is kept
+        is refused or fails, so do the others (0165)."""
+        behind, lasts = known.behind, self._lasts(bundle.bundle)
+        if behind is None:
+            better = lasts > self._lasts(known.bundle.bundle)
+        elif behind.digest == bundle.digest:
+            known.passed_on = known.passed_on if member is None else member
+            return True
+        else:
+            before = known.passed_on is not None, self._lasts(behind.bundle)
+            better = (member is not None, lasts) > before
+        return better and self._fits_a_batch(bundle) and self.core.pool.put_behind(known, bundle, member)
+
+    def _lasts(self, message: Bundle) -> int:
+        """Until when it can be executed. What is past its end and not refused is a retry, which has its first
+        outcome however late it comes (R13)."""
+        end, now = end_of(message), self.core.execution.executor.timestamp
+        return FOR_EVER if end < now and self.core.application.refuse(message, now) is None else end
 
     def _refuse_room(self, bundle: VerifiedBundle, member: int | None) -> Reason | None:
         """BUSY when what waits would not drain in T / 2 at the measured rate (R30). What a member passes
@@ -129,21 +155,32 @@ class Clients:
             if reason is None or self._opens_soon(message, reason):
                 return False
             self._busy(bundle, reason)
-        self.leave_pool(bundle)
+        self._leave(bundle)
         return True
 
     def leave_pool(self, bundle: VerifiedBundle) -> Pending | None:
-        """This request was executed, skipped or refused: it waits no more, nor does another body under the
-        key that it settled. One that may still be executed stays, or a censor could hide it (R30)."""
+        """This request was executed or skipped: it waits no more. Nor does another body of its opening that
+        ends no later: its outcome would have been the same, and the primary may have had no place for it."""
+        message = bundle.bundle
+        return self._leave(bundle, end_of(message) if message.session == UNOPENED else -1)
+
+    def _leave(self, bundle: VerifiedBundle, last: int = -1) -> Pending | None:
+        """This request waits no more, nor does another body under the key that it settled or that ends by
+        `last`. One that may still be executed stays, or a censor could hide it (R30)."""
         core = self.core
         key = key_of(bundle.bundle, bundle.digest)
         item = core.pool.get(key)
         if item is None:
             return None
         other = item.bundle
-        if other.digest != bundle.digest and core.application.repeated(other.bundle) is None:
+        stays = other.digest != bundle.digest and end_of(other.bundle) > last
+        if stays and core.application.repeated(other.bundle) is None:
             return None
-        return core.pool.remove(key)
+        core.pool.remove(key)
+        behind = item.behind
+        if behind is not None and end_of(behind.bundle) > last and not self.answer_if_settled(behind):
+            self._take_in(behind, item.passed_on)
+        return item
 
     def _opens_soon(self, message: Bundle, reason: Reason) -> bool:
         """Its session is opened by a sequence that others executed and this replica will."""

@@ -94,6 +94,9 @@ class Learner:
 
     # --- the face -----------------------------------------------------------------------------------
 
+    receiving = False
+    """It follows the log, however long that is."""
+
     def restore(self, recovery: Recovery, now: Now) -> Effects:
         """Take up where the ledger ends; the application's rows are loaded already."""
         self.now = now

@@ -85,6 +85,15 @@ class Slot:
         self.my_prepare: bytes | None = None
         self.my_commit: bytes | None = None
 
+    def place(self, digest: bytes, frame: bytes, now: int) -> None:
+        """Take a PRE-PREPARE in. With the first one the slot begins to wait: anybody may vote early, and
+        votes alone are no work (PITFALLS row 13)."""
+        if not self.proposals:
+            self.opened = now
+        self.proposals[digest] = frame
+        if self.digest is None:
+            self.digest = digest
+
     @property
     def phase(self) -> str:
         """For people: how far it got here."""

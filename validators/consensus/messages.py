@@ -182,16 +182,15 @@ class Suspect(Wire, frozen=True):
 
 
 class PreparedProof(Wire, frozen=True):
-    """A prepared certificate: the PRE-PREPARE and q - 1 PREPAREs of distinct backups, as frames without
-    the batch."""
+    """A prepared certificate: the PRE-PREPARE and q - 1 PREPAREs of distinct backups, without the batch."""
 
     pre_prepare: bytes
     prepares: Votes
 
 
 class ViewChange(Wire, frozen=True):
-    """Binding: I left every view below `view` (R29, R33). `checkpoint` holds the q CHECKPOINT frames of
-    my stable checkpoint (empty: sequence 0); `prepared` one proof per sequence above it, ascending."""
+    """Binding: I left every view below `view` (R29, R33). `checkpoint`: q CHECKPOINT frames of my stable one
+    (empty: sequence 0); `prepared`: one proof per sequence above it, ascending."""
 
     epoch: Count
     sender: Count
@@ -366,22 +365,26 @@ class Groups(Wire, frozen=True):
 
 
 class Ping(Wire, frozen=True):
-    """Are you there (R31)? `mine`: show me what you hold under my own key (R11)."""
+    """Are you there (R31)? `mine`: show me what you hold under my key, of my `view` and above (R11).
+    `wished`: from this view on I may vote again, and I wait for nothing else; else 0."""
 
     number: Count
     mine: bool
     view: Count
-    """The view I am in or bound to: what I said in lower ones matters no more."""
+    wished: Count = 0
+    epoch: Count = 0
 
 
 class Pong(Wire, frozen=True):
-    """Answer to a Ping. A member's word about itself, and frames under the asker's key, newest first."""
+    """Answer to a Ping. A member's word about itself, and frames under the asker's key, newest first. For
+    who lost its vote (R11): q CHECKPOINT frames of its stable `checkpoint`, and the `view` it is bound to."""
 
     number: Count
     executed: Count
     frames: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=256)]
     checkpoint: Votes = ()
-    """q CHECKPOINT frames of the sender's stable checkpoint, for whoever asks what it said itself (R11)."""
+    view: Count = 0
+    epoch: Count = 0
 
 
 class Reply(Wire, frozen=True):
@@ -402,8 +405,7 @@ class Reply(Wire, frozen=True):
 
 
 class Busy(Wire, frozen=True):
-    """To a client: not ordered, and why (`busy`, `unknown_session`, `outside_window`, ...). A single
-    replica's word: a hint, never an outcome."""
+    """To a client: not ordered, and why (`busy`, `unknown_session`, ...). A hint, never an outcome."""
 
     session: tuple[Count, Count]
     number: Count
@@ -486,10 +488,8 @@ def bundle_digest(body: bytes) -> bytes:
 
 
 def batch_digest(origin_view: int, proposed: int, requests: tuple[bytes, ...]) -> bytes:
-    """R1: H(tag, origin view, proposed timestamp, request digests); neither view, primary nor sequence.
-
-    `requests` are bundle digests in order.
-    """
+    """R1: H(tag, origin view, proposed timestamp, request digests in order); neither view, primary nor
+    sequence."""
     header = origin_view.to_bytes(8, "big") + proposed.to_bytes(8, "big")
     return canonical.tagged_digest("dtvn/v1/batch", header, *requests)
 

@@ -90,7 +90,7 @@ class Ordering:
         if message.digest not in slot.proposals:
             if slot.digest is not None:
                 core.evidence.note_double("double_proposal", verified, slot.proposals[slot.digest])
-            self._place(slot, message.digest, verified.frame)
+            slot.place(message.digest, verified.frame, core.now.monotonic)
             if verified.peer.member == message.sender:
                 core.suspicion.on_primary_heard()
         if verified.batch is not None:
@@ -115,7 +115,7 @@ class Ordering:
         slot = core.log.open(sequence, core.views.view, core.now.monotonic)
         slot.carried = True
         if digest not in slot.proposals:
-            self._place(slot, digest, frame)
+            slot.place(digest, frame, core.now.monotonic)
         return slot
 
     def consider(self, slot: Slot) -> None:
@@ -356,13 +356,6 @@ class Ordering:
     def _keep_for_later(self, verified: Verified[Any]) -> None:
         if (reason := self.core.future.add(verified)) is not None:
             self.core.outbox.refused(reason, verified)
-
-    def _place(self, slot: Slot, digest: bytes, frame: bytes) -> None:
-        if not slot.proposals:
-            slot.opened = self.core.now.monotonic
-        slot.proposals[digest] = frame
-        if slot.digest is None:
-            slot.digest = digest
 
     def _persist_proposal(self, slot: Slot, digest: bytes) -> None:
         batch = self.core.bodies.get(digest)

@@ -86,7 +86,9 @@ class Pinging:
             unanswered = {n: sent for n, sent in self._asked.get(member, {}).items() if sent >= since}
             self._asked[member] = {**unanswered, self._number: core.now.monotonic}
             mine = member not in self._shown if core.voting else core.returning.asks(member)
-            frame = core.signer.link(Ping(self._number, mine, core.views.view))
+            wished = core.returning.wished_view()
+            epoch = core.config.epoch
+            frame = core.signer.link(Ping(self._number, mine, core.views.view, wished, epoch))
             core.outbox.send(member, frame)
 
     def tick(self) -> None:
@@ -122,7 +124,10 @@ class Pinging:
             return
         frames = self._shown_to(member, message.view) if message.mine else ()
         stable = core.checkpoints.frames if message.mine else ()
-        core.outbox.send(member, core.signer.link(Pong(message.number, core.executed, frames, stable)))
+        epoch = core.config.epoch
+        answer = Pong(message.number, core.executed, frames, stable, core.views.view, epoch)
+        core.outbox.send(member, core.signer.link(answer))
+        core.wishes.on_said(member, message.wished if message.epoch == epoch else 0)
 
     def _shown_to(self, member: int, view: int) -> tuple[bytes, ...]:
         """As much as one message takes; one statement that its ledger lacks is enough."""

@@ -20,9 +20,11 @@ from validators.consensus.pace import work_of
 from validators.consensus.turns import Share, Turns, principal_of
 from validators.consensus.verified import VerifiedBundle
 
-__all__ = ["BATCH_HEADER", "FRAMING", "Key", "Pending", "Pool", "key_of"]
+__all__ = ["BATCH_HEADER", "FRAMING", "UNOPENED", "Key", "Pending", "Pool", "end_of", "key_of"]
 
 Key = tuple[str, int, int, int] | bytes
+UNOPENED = (0, 0)
+"""Session of a bundle that opens one (R12)."""
 FRAMING = 8
 """Bytes that one request costs in a batch besides its frame (MessagePack header of `bin`)."""
 BATCH_HEADER = 32
@@ -32,7 +34,7 @@ BATCH_HEADER = 32
 def key_of(bundle: Bundle, digest: bytes) -> Key:
     """What may be executed only once: a session's number, or a session's opening (R12). Who signed it is
     part of it: whoever names another's session must not be taken for its owner."""
-    if bundle.session == (0, 0):
+    if bundle.session == UNOPENED:
         # Two openings that the state takes for one (R13: actor, nonce, body) open one session; a client that
         # signs both must not make a correct primary's proposal look like a repetition. Those that it tells
         # apart may not share a place: a backup would wait for one while others hold it at the primary.
@@ -42,9 +44,14 @@ def key_of(bundle: Bundle, digest: bytes) -> Key:
     return (bundle.principal, *bundle.session, bundle.number)
 
 
+def end_of(bundle: Bundle) -> int:
+    """Batch time after which nothing in it can be executed any more, microseconds (R14)."""
+    return max([operation.valid_until for operation in bundle.operations], default=0)
+
+
 def share_of(bundle: Bundle) -> Share:
     """Whose part of the pool a request takes up: its session's, with its signer; an opening its signer's."""
-    return (bundle.principal, *bundle.session) if bundle.session != (0, 0) else bundle.principal
+    return (bundle.principal, *bundle.session) if bundle.session != UNOPENED else bundle.principal
 
 
 class Pending:
@@ -52,12 +59,14 @@ class Pending:
 
     __slots__ = (
         "arrived",
+        "behind",
         "bundle",
         "calm",
         "forwarded",
         "gone",
         "key",
         "operations",
+        "passed_on",
         "proposed",
         "share",
         "size",
@@ -67,11 +76,16 @@ class Pending:
     def __init__(self, bundle: VerifiedBundle, key: Key, arrived: int, *, calm: bool) -> None:
         inner = bundle.bundle
         self.bundle = bundle
+        self.behind: VerifiedBundle | None = None
+        """Another body of the same key, for when this one is gone and did not settle it ..."""
+        self.passed_on: int | None = None
+        """... and the member from which that came, None for a client."""
         self.key = key
         self.share = share_of(inner)
         self.arrived = arrived
         self.operations = len(inner.operations)
         self.size = len(bundle.frame) + FRAMING
+        """Bytes, with those of what stands behind it."""
         self.work = work_of(self.operations)
         self.calm = calm
         """It found less than a full batch before it, or its turn comes soon: a quick primary proposes it at
@@ -159,8 +173,9 @@ class Pool:
 
     def refuse(self, bundle: VerifiedBundle) -> Reason | None:
         """BUSY when the pool, or this session's or principal's share of it, is full."""
-        inner = bundle.bundle
-        operations, size = len(inner.operations), len(bundle.frame) + FRAMING
+        return self._refuse(bundle.bundle, len(bundle.bundle.operations), len(bundle.frame) + FRAMING)
+
+    def _refuse(self, inner: Bundle, operations: int, size: int) -> Reason | None:
         if self.operations + operations > self._operations_max or self.bytes + size > self._bytes_max:
             return Reason.BUSY
         share = share_of(inner)
@@ -213,6 +228,22 @@ class Pool:
         if self.leading:
             self._enqueue(item)
         return item
+
+    def put_behind(self, item: Pending, bundle: VerifiedBundle, member: int | None) -> bool:
+        """This body, from a member or a client, takes the place behind `item`, if there is room for it."""
+        more = len(bundle.frame) + FRAMING
+        if item.behind is not None:
+            more -= len(item.behind.frame) + FRAMING
+        if self._refuse(bundle.bundle, 0, more) is not None:
+            return False
+        item.behind, item.passed_on = bundle, member
+        item.size += more
+        self.bytes += more
+        self._held[item.share].bytes += more
+        self._held_by[principal_of(item.share)].bytes += more
+        if self.leading and not item.proposed:
+            self.waiting_bytes += more
+        return True
 
     def remove(self, key: Key) -> Pending | None:
         """The key was executed or is refused for good; the request that waited under it."""

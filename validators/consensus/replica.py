@@ -58,6 +58,7 @@ from validators.consensus.throttle import Throttle
 from validators.consensus.transfer import Transfer
 from validators.consensus.verified import Header, Verified, VerifiedBundle
 from validators.consensus.view_change import Views
+from validators.consensus.wishes import Wishes
 
 __all__ = ["Replica"]
 
@@ -159,6 +160,7 @@ class Replica:
         self.pace = Pace()
         self.pinging = Pinging(self)
         self.returning = Returning(self)
+        self.wishes = Wishes(self)
         self.succession = Succession(self)
 
     # --- the face -----------------------------------------------------------------------------------
@@ -282,6 +284,11 @@ class Replica:
         return self._arrived
 
     @property
+    def receiving(self) -> bool:
+        """Whether a state is on its way in."""
+        return self.transfer.active
+
+    @property
     def is_primary(self) -> bool:
         """Whether this replica is the primary of its view."""
         return self.views.view % self.n == self.index
@@ -374,6 +381,7 @@ class Replica:
         self.clients.forward_waiting(0)
         for verified in self.future.take(self.views.view):
             self._dispatch(verified)
+        self.returning.look()
 
     # --- inside -------------------------------------------------------------------------------------
 
@@ -397,6 +405,7 @@ class Replica:
                 self.serving,
                 self.reporting,
                 self.pinging,
+                self.wishes,
                 self.judgement,
                 self.batches,
                 self.view_changes,

@@ -122,7 +122,7 @@ def _restore_open_slot(core: Replica, record: SlotRecord, digest: bytes) -> None
     slot = core.log.open(record.sequence, record.view, core.now.monotonic)
     frame = record.frames[0]
     if record.phase == "pre_prepare":
-        slot.proposals[digest] = frame
+        slot.place(digest, frame, core.now.monotonic)
         slot.digest = slot.durable = digest
     elif record.phase == "prepare":
         probe("restore.open_slot_with_own_prepare")

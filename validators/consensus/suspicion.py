@@ -8,8 +8,9 @@ A SUSPECT has no date: an old one could be shown again. So it counts in full onl
 link; relayed by another (links between two members may be down) it counts only towards leaving, and
 only for a replica that has a ground of its own.
 
-Grounds: the primary is silent, waiting work does not progress, a NEW-VIEW is wrong, or (while a view
-change is under way and q members are bound to it) its NEW-VIEW does not come.
+Grounds: the primary is silent, waiting work does not progress, a NEW-VIEW is wrong, a member needs another
+view to vote again (`wishes`), or (while a view change is under way and q members are bound to it) its
+NEW-VIEW does not come.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from validators.consensus.judgement import SLOW, UNFAIR
 from validators.consensus.messages import SupplyFrames, Suspect
 from validators.consensus.pool import Key
 from validators.consensus.verified import Verified
+from validators.consensus.wishes import RETURNING
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
@@ -35,6 +37,9 @@ JOINED = "joined"
 LATENESS_KEPT = 256
 """Ticks whose lateness is remembered: about a minute at five a second."""
 ADAPT_EVERY = 16
+CALM = 10_000_000_000
+"""Nanoseconds of an entered view, whose primary is heard and in which nothing waits, after which view changes
+that failed before it count no more: an idle cluster has no checkpoint that would end it (0164)."""
 LIFETIME_HEARTBEATS = 5
 """A SUSPECT not renewed for so many heartbeats has lapsed: four may be lost in a row."""
 
@@ -102,19 +107,29 @@ class Suspicion:
         member that comes and goes beside a quorum changes nothing: it may be a liar (row 13)."""
         self.failures = 0
 
-    def on_left(self, view: int) -> None:
-        """This replica sent a VIEW-CHANGE and left `view`."""
+    def on_left(self, view: int, *, entered: bool) -> None:
+        """This replica sent a VIEW-CHANGE and left `view`, which it had entered or was only bound to."""
         self._met = True
         reasons = {self.ground, *(self._reasons.get(member) for member in self._alive(self.suspects, view))}
         self.core.judgement.on_left(slow=SLOW in reasons)
-        self.failures += 1
+        self.failures = self.failures + 1 if self._failed(view, entered) else max(1, self.failures)
         self._quorum_bound_at = None
+        self.core.wishes.on_moved()
         self._clear()
+
+    def _failed(self, view: int, entered: bool) -> bool:
+        """Whether this counts as one more view change that failed (R31). Not where only others found the
+        view wrong, or so that a member may vote again, nor where its primary said that it has no vote: what
+        liars bring about would add up."""
+        if not entered:
+            return not self.core.wishes.waits(quorum.primary(view, self.core.n))
+        return self.ground not in (None, JOINED, RETURNING)
 
     def on_entered(self) -> None:
         """This replica entered a view."""
         self._met = True
         self._quorum_bound_at = None
+        self.core.wishes.on_moved()
         self.begin()
 
     def on_bad_new_view(self, view: int) -> None:
@@ -212,11 +227,13 @@ class Suspicion:
 
     def _first_hand(self, others: dict[int, int]) -> int:
         """How many of them suspect for a ground of their own, or are bound: who only joined others must
-        not keep these others' word alive when it has lapsed."""
+        not keep these others' word alive when it has lapsed. Nor does anybody join a wish that it has not
+        heard itself: a liar would tell one honest member, and withdraw it before the others knew (0164)."""
         claims = self.core.views.claims
         view = self.core.views.view
         return sum(
-            self._reasons.get(member) != JOINED or (member in claims and claims[member].view > view)
+            self._reasons.get(member) not in (JOINED, RETURNING)
+            or (member in claims and claims[member].view > view)
             for member in others
         )
 
@@ -236,8 +253,9 @@ class Suspicion:
         if views.changing:
             if self._bad_new_view == views.view:
                 return "bad_new_view"
-            due = self._new_view_due()
-            return "no_new_view" if due is not None and now >= due else None
+            due = self.new_view_due(self.timeout)
+            vain = due is not None and (now >= due or core.wishes.waits(views.primary))
+            return "no_new_view" if vain else None
         if core.catch_up.is_holding():
             return None
         if not core.is_primary and now >= self._silent_due(self.timeout):
@@ -245,7 +263,7 @@ class Suspicion:
         due = self.progress_due(self.timeout)
         if due is not None and now >= due:
             return "no_progress"
-        return core.judgement.ground()
+        return core.judgement.ground() or core.wishes.ground(views.view)
 
     def _lapsed(self, first_hand: int) -> bool:
         core = self.core
@@ -259,6 +277,8 @@ class Suspicion:
             return core.executed > self._mark
         if self.ground in (UNFAIR, SLOW):
             return core.judgement.ground() is None
+        if self.ground == RETURNING:
+            return core.wishes.ground(core.views.view) is None
         return False
 
     def _suspect(self, ground: str) -> None:
@@ -267,6 +287,8 @@ class Suspicion:
         self.ground = ground
         self._key = oldest.key if oldest is not None else None
         self._mark = core.executed
+        if ground == RETURNING:
+            core.wishes.on_ground(core.views.view)
         core.outbox.note("suspected", view=core.views.view, reason=ground)
         self._say()
 
@@ -317,8 +339,9 @@ class Suspicion:
         wanted = 8 * (self._round_trip + turn)
         self._base = max(config.timeout_base, min(wanted, config.timeout_adapted_max))
 
-    def _new_view_due(self) -> int | None:
-        return None if self._quorum_bound_at is None else self._quorum_bound_at + self.timeout
+    def new_view_due(self, timeout: int) -> int | None:
+        """When a missing NEW-VIEW becomes a ground, or None: too few are bound to the view. `timeout`: T."""
+        return None if self._quorum_bound_at is None else self._quorum_bound_at + timeout
 
     def _silent_due(self, timeout: int) -> int:
         """When the primary's silence becomes a ground. Whoever just started waits longer for the first
@@ -336,6 +359,9 @@ class Suspicion:
     def tick(self) -> None:
         """Deadlines may have passed."""
         core = self.core
+        calm = self.ground is None and not core.views.changing and core.waiting_since() is None
+        if calm and core.now.monotonic >= self._progressed + CALM:
+            self.failures = 0
         core.clients.drop_settled()
         self._forward_again()
         self.evaluate()
@@ -357,7 +383,7 @@ class Suspicion:
         if self.ground is not None:
             return self._say_again
         if core.views.changing:
-            return self._new_view_due()
+            return self.new_view_due(self.timeout)
         timeout = self.timeout
         earliest = None if core.is_primary else self._silent_due(timeout)
         due = self.progress_due(timeout)

@@ -8,20 +8,19 @@ PITFALLS row 17).
 4. What is complete is installed by the host in one transaction, and the core starts anew from the ledger.
 
 Nothing durable changes before the end, so a crash on the way only begins it again. The manifest has a fixed
-size, a group at most the frame's, and certificates cannot be invented: a liar can be slow, no more. While no
-offer is good the log is fetched as ever.
+size, a group or a part of one at most the frame's, and certificates cannot be invented: a liar can be slow,
+no more. While no offer is good the log is fetched as ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from validators.consensus import handover, log_tree
+from validators.consensus import handover, log_tree, parts
 from validators.consensus.application import Staging
-from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
+from validators.consensus.certificate import CheckpointCertificate, read_checkpoint, why_refused
 from validators.consensus.effects import CheckpointRecord, Install, Reason
 from validators.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot, entry_hash
 from validators.consensus.needs import Recovery
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Transfer"]
 
 GROUPS_ASKED = 32
-"""Groups named in one question; a source sends as many of them as fit."""
+"""Groups, or parts of one, named in one question; a source sends as many of them as fit."""
 STRIKES_MAX = 3
 """Questions in a row that may bring nothing before this transfer goes on without their source."""
 ALONE_MAX = 15_000_000_000
@@ -152,6 +151,8 @@ class Transfer:
             self._choose()
         if self._target is None and now >= self._seek_at:
             self._seek_at = now + core.config.transfer_retry
+            if len(self._banned) > core.config.f:
+                self._banned.clear()  # more than can be lying: something else is wrong, try again
             core.outbox.broadcast(core.signer.link(FetchSnapshot(core.config.epoch, self._least())))
 
     def _least(self) -> int:
@@ -176,13 +177,17 @@ class Transfer:
             return
         message = verified.message
         certificate = read_checkpoint(message.checkpoint, verified.nested, core.config)
-        if not message.checkpoint and not core.arrived:
+        if not message.checkpoint:
             certificate = self._base  # others than the members of this epoch signed it
         staging = None
         if certificate is not None and _fits(certificate, message):
             staging = core.application.staging(message.manifest, certificate.state_root)
         if certificate is None or staging is None:
-            self._ban(member, Reason.BAD_PROOF, verified)
+            why = why_refused(message.checkpoint, verified.nested, core.config)
+            if why is Reason.WRONG_EPOCH:
+                core.outbox.refused(why, verified)  # on its way while this replica went on: nobody lied (R35)
+            else:
+                self._ban(member, why, verified)
             return
         if certificate.sequence <= self._least():
             core.outbox.refused(Reason.OUTSIDE_WINDOW, verified)  # proved, but of no use
@@ -244,14 +249,14 @@ class Transfer:
         for member, source in self._sources.items():
             if source.patient or now < source.due:
                 continue
-            chosen = _first(staging.missing, under_way, GROUPS_ASKED)
+            chosen = parts.some(staging.missing, under_way, GROUPS_ASKED)
             # Nothing is left but what others owe: the slowest of them is not waited for.
-            source.groups = chosen or _first(staging.missing, set(), GROUPS_ASKED)
+            source.groups = chosen or parts.some(staging.missing, set(), GROUPS_ASKED)
             under_way.update(source.groups)
             source.owing += 1
             source.patient = True
             source.due = now + core.config.transfer_retry
-            question = FetchGroups(target.certificate.sequence, source.groups)
+            question = FetchGroups(target.certificate.sequence, parts.spell(source.groups))
             core.outbox.send(member, core.signer.link(question))
         if not self._sources:
             self._abandon("no source is left")
@@ -284,13 +289,14 @@ class Transfer:
             return
         source = self._sources[member]
         source.owing -= 1
-        lacking = len(self._staging.missing)
+        # What it was asked is no less an answer because others were quicker: a liar could be, by a leaf.
+        new = any(n in self._staging.missing or n in source.groups for n, _items in message.groups)
         if not message.groups:
             del self._sources[member]
             core.outbox.note("source_left", member=member, reason="serves it no longer")
-        elif not all(self._staging.add(group, items) for group, items in message.groups):
+        elif not all(self._staging.add(number, items) for number, items in message.groups):
             self._ban(member, Reason.BAD_CHUNK, verified)
-        elif len(self._staging.missing) < lacking:
+        elif new:
             source.groups, source.patient, source.due, source.strikes = (), False, core.now.monotonic, 0
             core.catch_up.held_until = core.now.monotonic + 2 * core.suspicion.timeout
         else:
@@ -312,8 +318,6 @@ class Transfer:
         self._target = None
         self._sources = {}
         self._seek_at = core.now.monotonic
-        if len(self._banned) > core.config.f:
-            self._banned.clear()  # more than can be lying: something else is wrong, try again
 
     def _complete(self, target: _Offer, staging: Staging) -> None:
         core = self.core
@@ -330,16 +334,6 @@ class Transfer:
         self._target = None
         core.outbox.note("transfer_complete", sequence=certificate.sequence)
         core.outbox.install(Install(record, target.message.entry, target.message.peaks, staging.rows))
-
-
-def _first(missing: Iterable[int], without: set[int], count: int) -> tuple[int, ...]:
-    found: list[int] = []
-    for group in missing:
-        if group not in without:
-            found.append(group)
-            if len(found) == count:
-                break
-    return tuple(found)
 
 
 def _fits(certificate: CheckpointCertificate, message: Snapshot) -> bool:

@@ -76,7 +76,7 @@ class Views:
         core = self.core
         if view <= self.view or not core.free:
             return
-        left = self.view
+        left, entered = self.view, not self.changing
         self.view = view
         self.changing = True
         self.promised = view
@@ -99,7 +99,7 @@ class Views:
         if reason.startswith("f + 1"):
             probe("views.followed_a_weak_quorum")
         core.pool.follow()
-        core.suspicion.on_left(left)
+        core.suspicion.on_left(left, entered=entered)
         self.accept(read_claim_of_own(core, frame))
 
     # --- VIEW-CHANGE --------------------------------------------------------------------------------

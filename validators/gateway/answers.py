@@ -49,6 +49,8 @@ CODE_LENGTH_MAX = 64
 
 STATE_BYTES_MAX = 4_096
 """A ticket's state: texts at their longest (256 characters of four bytes), a clock of 31 members."""
+PLACE_BYTES = 9
+"""Of one more place in the clock, which never loses one: each epoch may have brought one newcomer."""
 
 LISTING = frozenset({KIND, *PRINCIPALS})
 LISTING_BYTES_MAX = 20 * 1024
@@ -143,7 +145,7 @@ class Verifier:
         self, head: ReplyHead, entry: m.Entry, operations: tuple[m.Operation, ...]
     ) -> tuple[m.Outcome, ...] | None:
         """The outcomes, when leaves and path lead to the entry's results root; else None."""
-        if len(bytes(head.outcomes)) > FRAMING + sum(map(_outcome_bytes_max, operations)):
+        if len(bytes(head.outcomes)) > FRAMING + sum([_bytes_max(op, self._epoch) for op in operations]):
             return None
         try:
             outcomes = self._outcomes.decode(head.outcomes)
@@ -302,8 +304,11 @@ class Tally:
         return None
 
 
-def _outcome_bytes_max(operation: m.Operation) -> int:
-    return CODE_LENGTH_MAX + (LISTING_BYTES_MAX if operation.kind in LISTING else STATE_BYTES_MAX)
+def _bytes_max(operation: m.Operation, epoch: int) -> int:
+    """Of the outcome of an operation in an epoch."""
+    if operation.kind in LISTING:
+        return CODE_LENGTH_MAX + LISTING_BYTES_MAX
+    return CODE_LENGTH_MAX + STATE_BYTES_MAX + epoch * PLACE_BYTES
 
 
 def _verdict(candidate: _Candidate) -> Verdict:

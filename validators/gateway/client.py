@@ -36,6 +36,7 @@ from validators.gateway.collector import Actions, Answered, Collector, Overloade
 from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
 from validators.gateway.identity import Identity, KeyWatch, read_identity
 from validators.genesis import Genesis, GenesisError, cluster_id
+from validators.genesis_file import read_genesis_bytes
 from validators.link import Dialler, public_key_of
 from validators.quorum import quorum, weak_quorum
 from validators.wire import Door, FrameSigner
@@ -169,7 +170,7 @@ class Gateway:
         """A gateway from a genesis file and a key file (hex seed, mode 0600), which it goes on watching.
         `principal`: whose key it is; "": whose name stands in the file, else whoever genesis lists with it
         (GenesisError when nobody)."""
-        founded = open_genesis(Path(genesis).read_bytes())
+        founded = open_genesis(read_genesis_bytes(Path(genesis)))
         identity = read_identity(Path(key))
         own = identity.public_key
         found = (p.name for p in founded.principals if p.public_key == own)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
@@ -97,7 +98,7 @@ def _spread(work: Callable[[Given], Made], given: Iterable[Given], jobs: int) ->
             yield from map(work, given)
         return
     waiting = iter(given)
-    with ProcessPoolExecutor(max_workers=jobs, initializer=_begin_worker) as pool:
+    with ProcessPoolExecutor(max_workers=jobs, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
         try:
             futures = []
             with held_back():
@@ -120,8 +121,8 @@ def _end_workers() -> None:
         worker.kill()
 
 
-def _begin_worker() -> None:
-    begin_worker()
+def _begin_worker(parent: int) -> None:
+    begin_worker(parent)
     _spare_the_collector()
 
 

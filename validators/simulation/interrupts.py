@@ -1,12 +1,15 @@
 """Ctrl-C and SIGTERM during `manage.py simulator`: the work ends and what was found is told.
 
 The first signal ends the work, wherever it is; while nothing is being played it is only remembered, so that
-results are printed whole. The second one ends the process at once, as it would have without all this.
+results are printed whole. The second one ends the process at once, as it would have without all this; one
+right behind the first is the same: `timeout` sends to the process and to its group.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -17,6 +20,8 @@ from validators.processes.parent import signal_at_parents_death
 __all__ = ["Interrupts", "begin_worker", "held_back"]
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
+SAME_WITHIN = 0.5
+"""Seconds after the first signal in which a further one is the same; nobody presses Ctrl-C twice so soon."""
 
 
 def _raise() -> NoReturn:
@@ -26,8 +31,10 @@ def _raise() -> NoReturn:
 class Interrupts:
     """What the signals of this process mean while the command runs."""
 
-    def __init__(self) -> None:
-        self._came = False
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._came: float | None = None
+        """When the first one did."""
         self._end: Callable[[], object] | None = None
 
     @contextmanager
@@ -45,17 +52,20 @@ class Interrupts:
         """Work that `end` ends; as it stands, `Interrupted` is raised in the middle of it."""
         self._end = end
         try:
-            if self._came:
+            if self._came is not None:
                 end()
             yield
         finally:
             self._end = None
 
     def _hear(self, number: int, _frame: object) -> None:
-        if self._came:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self._came = True
+        now = self._clock()
+        if self._came is not None:
+            if now - self._came >= SAME_WITHIN:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            return
+        self._came = now
         if self._end is not None:
             self._end()
 
@@ -70,10 +80,12 @@ def held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def begin_worker() -> None:
-    """In a worker: Ctrl-C goes to all processes of a terminal and is the parent's affair, whom none
-    outlives."""
+def begin_worker(parent: int) -> None:
+    """In a worker of process `parent`: Ctrl-C goes to all processes of a terminal and is the parent's affair,
+    whom none outlives, not even one that begins when the parent is gone already."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal_at_parents_death(signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)

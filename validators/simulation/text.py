@@ -143,6 +143,7 @@ def results(found: Results) -> Iterator[str]:
     yield f"Virtual Time: {found.virtual_seconds:.3f}s"
     yield f"Events: {found.events}"
     yield f"Fingerprint: {found.fingerprint}"
+    yield f"Command: {found.command}"
 
 
 # --- one seed, many seeds ------------------------------------------------------------------------

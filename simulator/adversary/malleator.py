@@ -1,0 +1,133 @@
+"""Says everything in other bytes than it heard or said it before: never another word, but another form of its
+signature (row 12; R4).
+
+In a world whose signatures are malleable all of it is valid, and nobody may take two forms of one statement
+for two. Elsewhere what it does to the words of others is what the door is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from simulator.adversary.base import Liar, Words
+from simulator.node import Node
+from simulator.scheme import LOOSE
+from validators import canonical
+from validators.consensus import messages as m
+from validators.wire import Envelope, link_frame
+
+__all__ = ["Malleator"]
+
+TWICE = 0.3
+"""Share of its words that come in two forms at once."""
+
+
+class Malleator(Liar):
+    """Its own statements it signs anew each time; those of others, at whatever depth, get another end. What
+    holds the words of others it signs with these changed, one choice for all, so that nobody can hold against
+    it that it contradicts itself."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._said: dict[bytes, Any] = {}
+        """Body of an own VIEW-CHANGE or NEW-VIEW -> what is said in its place; that stays as it is."""
+        self._digests: dict[bytes, bytes] = {}
+        """Of an own VIEW-CHANGE -> of what was said in its place: how a NEW-VIEW names them."""
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+        """See node.Speech."""
+        yield receiver, self.form(frame)
+        if self.dice.hit(TWICE):
+            yield receiver, self.form(frame)
+
+    def form(self, frame: bytes) -> bytes:
+        """The same in another form, where it has one."""
+        envelope, message = self.world.reading.read(frame)
+        change = CHANGES.get(type(message))
+        if type(message) in m.LINK:
+            return frame if change is None else link_frame(change(self, message))
+        body = envelope.attachment and self.batch(envelope.attachment)
+        if self.mine(frame) is None:
+            end = envelope.signature[:-LOOSE] + self.dice.bytes(LOOSE)
+            return canonical.encode(Envelope(envelope.kind, envelope.body, end, body))
+        if change is not None:
+            if envelope.body not in self._said:
+                said = self._said[envelope.body] = change(self, message)
+                self._said[canonical.encode(said)] = said
+            self._remember(message, self._said[envelope.body])
+            message = self._said[envelope.body]
+        return self.signer.sign(message, body)
+
+    def _remember(self, true: Any, said: Any) -> None:
+        """The honest node inside has to know its VIEW-CHANGE as others do, or it could enter no view that
+        rests on it."""
+        if not isinstance(true, m.ViewChange):
+            return
+        before, after = digest_of(true), digest_of(said)
+        self._digests[before] = after
+        claims = self.node.core.views.claims
+        own = claims.get(self.index)
+        if own is not None and own.digest == before:
+            claims[self.index] = msgspec.structs.replace(own, digest=after, frame=self.signer.sign(said))
+
+    # --- what holds signatures of others -----------------------------------------------------------
+
+    def forms(self, frames: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """Each of them in another form."""
+        return tuple(self.form(frame) for frame in frames)
+
+    def batch(self, body: bytes) -> bytes:
+        """A batch, whose digest says nothing of its requests' signatures."""
+        batch = canonical.decode(m.Batch, body)
+        return canonical.encode(msgspec.structs.replace(batch, requests=self.forms(batch.requests)))
+
+    def entries(self, message: m.Entries) -> m.Entries:
+        """Pages of the log."""
+        pages = []
+        for entry, body, commits in message.entries:
+            pages.append((entry, body and self.batch(body), self.forms(commits)))
+        return m.Entries(entries=tuple(pages), checkpoint=self.forms(message.checkpoint))
+
+    def view_change(self, message: m.ViewChange) -> m.ViewChange:
+        """Its own: of what it is made of."""
+        prepared = tuple(
+            m.PreparedProof(self.form(proof.pre_prepare), self.forms(proof.prepares))
+            for proof in message.prepared
+        )
+        checkpoint = self.forms(message.checkpoint)
+        return msgspec.structs.replace(message, checkpoint=checkpoint, prepared=prepared)
+
+    def new_view(self, message: m.NewView) -> m.NewView:
+        """Its own: the PRE-PREPAREs in it are too."""
+        named = tuple((sender, self._digests.get(digest, digest)) for sender, digest in message.view_changes)
+        return msgspec.structs.replace(message, view_changes=named, proposals=self.forms(message.proposals))
+
+
+def digest_of(message: Any) -> bytes:
+    """How others name a statement."""
+    return canonical.digest(m.KIND_OF[type(message)].to_bytes(1, "big") + canonical.encode(message))
+
+
+def fields(*names: str) -> Callable[[Malleator, Any], Any]:
+    """Changes these tuples of frames."""
+
+    def change(liar: Malleator, message: Any) -> Any:
+        changed = {name: liar.forms(getattr(message, name)) for name in names}
+        return msgspec.structs.replace(message, **changed)
+
+    return change
+
+
+CHANGES: dict[type[Any], Callable[[Malleator, Any], Any]] = {
+    m.ViewChange: Malleator.view_change,
+    m.NewView: Malleator.new_view,
+    m.Entries: Malleator.entries,
+    m.SupplyBatch: lambda liar, message: m.SupplyBatch(liar.batch(message.body)),
+    m.SupplyFrames: fields("frames"),
+    m.Pong: fields("frames", "checkpoint"),
+    m.Snapshot: fields("checkpoint"),
+    m.Reply: lambda liar, message: msgspec.structs.replace(message, receipt=liar.form(message.receipt)),
+}

@@ -1,0 +1,71 @@
+"""A process that slept while another one took its node over, and wakes without knowing it (R10).
+
+It has the old process's core and connections, and the ledger that is no longer its own: it hears what its
+node hears and speaks in its node's name until it writes. The product's pump must then end without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import TYPE_CHECKING
+
+from simulator.node import Node
+from simulator.violation import Violation
+from validators.host import Host, TurnLost
+from validators.ports import JournalFenced
+
+if TYPE_CHECKING:
+    from simulator.world import World
+
+__all__ = ["OLD", "Ghost", "take_over"]
+
+OLD = "~old"
+"""Ends the name under which the world keeps it; what it says, it says in its node's name."""
+
+
+class Ghost(Node):
+    """The old process of `node`, asleep, with the host that ran in it."""
+
+    def __init__(self, world: World, node: Node, host: Host) -> None:
+        dice = world.dice.fork(f"old process of {node.name} at {world.time}")
+        super().__init__(world, node.name, node.index, dice=dice, clock=copy(node.clock), costs=node.costs)
+        self.host = host
+        host.transport = host.log_server._transport = self
+        host.watcher, host.clock = self, self.clock
+        self.disk, self.membership, self.keys = node.disk, node.membership, node.keys
+        self.core, self.look = node.core, node.look
+        self.inbox.extend(node.inbox)
+        self.pause()
+
+    def crash(self) -> None:
+        """Its process ends; the disk has another owner and keeps its power."""
+        self.host = None
+        self.inbox.clear()
+        self.world.nodes.pop(self.name + OLD, None)
+        self.world.twins.pop(self.name, None)
+
+    def _guard(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except TurnLost as lost:
+            if isinstance(lost.__cause__, Violation):
+                raise lost.__cause__ from None
+            if not isinstance(lost.__cause__, JournalFenced):
+                self.world.broken(self, lost)
+            self.crash()
+
+
+def take_over(node: Node) -> Ghost | None:
+    """Another process of this node starts on its disk, while the first sleeps. None where it does not run,
+    or has an old process or a twin already."""
+    world = node.world
+    host = node.host
+    if host is None or not node.honest or node.armed or node.name in world.twins or isinstance(node, Ghost):
+        return None
+    ghost = Ghost(world, node, host)
+    node.leave()
+    world.nodes[node.name + OLD] = ghost
+    world.twins[node.name] = node.name + OLD
+    world.start(node)
+    return ghost

@@ -1,0 +1,85 @@
+"""A statement is what it says, not its bytes: R4, row 12. These bugs make a difference only where signatures
+are malleable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from simulator.mutants.registry import Plant, mutant
+from validators import canonical
+from validators.consensus import restore
+from validators.consensus.effects import Reason, SlotRecord
+from validators.consensus.ordering import Ordering
+from validators.wire import Door
+
+
+def heard_again(plant: Plant, name: str) -> None:
+    """A second statement of a sender is no reason to refuse it unread."""
+    refuse = getattr(Ordering, name)
+
+    def unless_second(self: Ordering, message: Any, link: int | None) -> Reason | None:
+        reason: Reason | None = refuse(self, message, link)
+        return None if reason is Reason.SECOND_MESSAGE else reason
+
+    plant.put(Ordering, name, unless_second)
+
+
+@mutant("signs-anew-after-restart", "R4", world="malleable")
+def signs_anew(plant: Plant) -> None:
+    """A restarted replica signs its votes once more instead of sending the frames that it kept."""
+    right = restore._restore_slot
+
+    def mutant(core: Any, record: SlotRecord) -> None:
+        said = core.signer.open(record.frames[0]).message
+        if said.sender == core.index:
+            record = msgspec.structs.replace(record, frames=(core.signer.sign(said), *record.frames[1:]))
+        right(core, record)
+
+    plant.put(restore, "_restore_slot", mutant)
+
+
+@mutant("known-by-its-bytes", "R4 P12", world="malleator")
+def known_by_bytes(plant: Plant) -> None:
+    """What identifies a statement is a hash over its signature too."""
+    right = Door._verified
+
+    def mutant(self: Door, peer: Any, message: Any, envelope: Any, frame: bytes) -> Any:
+        verified = right(self, peer, message, envelope, frame)
+        return msgspec.structs.replace(verified, body_digest=canonical.digest(verified.frame))
+
+    plant.put(Door, "_verified", mutant)
+
+
+@mutant("two-forms-are-two-votes", "P12", world="malleator")
+def two_votes(plant: Plant) -> None:
+    """A COMMIT in another form counts beside the one that its sender gave before."""
+    on_commit = Ordering.on_commit
+
+    def mutant(self: Ordering, verified: Any) -> None:
+        message, slot = verified.message, self.core.log.slots.get(verified.message.sequence)
+        votes = slot.commits.votes if slot is not None and slot.view == message.view else {}
+        first = votes.get(message.sender)
+        if slot is None or first is None or first.digest != message.digest:
+            on_commit(self, verified)
+        elif all(vote.frame != verified.frame for vote in votes.values()):
+            self._count_commit(slot, self.core.n + len(votes), message.digest, verified.frame)
+
+    heard_again(plant, "refuse_commit")
+    plant.put(Ordering, "on_commit", mutant)
+
+
+@mutant("two-forms-are-a-lie", "P12", world="malleator")
+def two_forms_convict(plant: Plant) -> None:
+    """A PREPARE in another form is evidence against its sender."""
+    on_prepare = Ordering.on_prepare
+
+    def mutant(self: Ordering, verified: Any) -> None:
+        slot = self.core.log.slots.get(verified.message.sequence)
+        vote = None if slot is None else slot.prepares.votes.get(verified.message.sender)
+        if vote is None or vote.frame != verified.frame:
+            on_prepare(self, verified)
+
+    heard_again(plant, "refuse_prepare")
+    plant.put(Ordering, "on_prepare", mutant)

@@ -1,0 +1,418 @@
+"""What a replica that fetches a state or the log must not believe, nor be stopped by (R23, R30, R35; PITFALLS
+row 17). The door may have let a message in before another one changed what is wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.consensus.doubles import KeyValue
+from tests.consensus.helpers import MILLISECOND, Cluster, Node, config_for, is_kind, open_frame
+from tests.consensus.test_catch_up import Source, busy
+from tests.consensus.test_fetched import answer, asked, lagging
+from tests.consensus.test_offers import Crossed, Offered
+from tests.consensus.test_transfer import ALL_SILENT, GROUP, LAG, SECOND, Far, alone
+from validators import canonical
+from validators.consensus import InvariantBreach, Replica, handover
+from validators.consensus import messages as m
+from validators.consensus.bodies import NULL_BATCH
+from validators.consensus.effects import Reason, StateRecord
+from validators.consensus.executor import Executor
+from validators.consensus.verified import Inbound, Peer, Verified
+
+
+def let_in(node: Node, source: Node, message: Any) -> Verified[Any]:
+    """What a member sends, wanted when it came, not read yet."""
+    header = node.door.peek(Inbound(source.peer, source.signer.link(message)))
+    assert node.core.wants(header) is None
+    return node.door.verify(header)
+
+
+def read(node: Node, verified: Verified[Any]) -> None:
+    node.take(node.core.receive(verified, node.now()))
+    node.core.invariants()
+
+
+def refusals(node: Node, kind: str) -> list[str]:
+    return [told["reason"] for told in node.told("refused") if told["text"] == kind]
+
+
+# --- what was wanted when it came ------------------------------------------------------------------
+
+
+def test_p17_of_two_answers_to_one_question_the_second_is_not_read() -> None:
+    """The first one says that the state is served no longer: its sender is no source any more."""
+    cluster = Far()
+    cluster.pass_time(100, **ALL_SILENT)
+    group = cluster.asked(0)[0].groups[0]
+    first = let_in(cluster.late, cluster[0], m.Groups(20, ()))
+    second = let_in(cluster.late, cluster[0], m.Groups(20, ((group, GROUP),)))
+    read(cluster.late, first)
+    read(cluster.late, second)
+    assert refusals(cluster.late, "Groups") == [Reason.NOT_ASKED.value]
+    assert not cluster.late.told("poisoned")
+
+
+def test_p17_groups_are_not_read_once_all_is_here() -> None:
+    """Nor is another state sought: the host installs this one at the end of the turn."""
+    cluster = Far()
+    cluster.pass_time(100, r0=10_000, r1=None, r2=None)
+    held = [each for each in cluster.held if each[1] is cluster[0]]
+    late = let_in(cluster.late, cluster[0], open_frame(held[0][3]))
+    cluster.pass_time(2_500, r0=10_000)
+    assert cluster.transfer.done
+    read(cluster.late, late)
+    assert all(question.groups for question in cluster.messages(m.FetchGroups, source=3))
+    cluster.sent.clear()
+    cluster.advance(3 * SECOND)
+    assert not cluster.messages(m.FetchSnapshot, source=3)
+    assert not cluster.messages(m.FetchGroups, source=3)
+    assert cluster.transfer.refuse_snapshot(0) is Reason.NOT_ASKED
+    assert cluster.transfer.refuse_groups(m.Groups(20, ()), 0) is Reason.NOT_ASKED
+    assert len(cluster.late.installs) == 1
+
+
+def test_row_17_of_two_offers_of_one_member_the_second_is_not_read() -> None:
+    cluster = Offered()
+    first, second = (
+        let_in(cluster.late, cluster[0], open_frame(cluster.made[0, sequence])) for sequence in (10, 20)
+    )
+    read(cluster.late, first)
+    read(cluster.late, second)
+    assert refusals(cluster.late, "Snapshot") == [Reason.NOT_ASKED.value]
+    cluster.pass_time(300)
+    assert cluster.began() == [(10, [0])]
+
+
+def test_row_17_an_offer_that_comes_after_the_choice_changes_nothing() -> None:
+    cluster = Offered()
+    late = let_in(cluster.late, cluster[1], open_frame(cluster.made[1, 20]))
+    cluster.offers(0, 10)
+    cluster.pass_time(300, r0=None)
+    assert cluster.began() == [(10, [0])]
+    read(cluster.late, late)
+    assert refusals(cluster.late, "Snapshot") == [Reason.NOT_ASKED.value]
+    assert cluster.transfer._offers == {}
+
+
+def test_r23_a_proved_checkpoint_is_a_target_whatever_anybody_says() -> None:
+    catch_up = Cluster(4)[0].core.catch_up
+    catch_up.on_said(1, 5)
+    catch_up.on_said(2, 5)
+    catch_up.on_certified(20)
+    assert catch_up.target() == 20
+    catch_up.on_certified(10)
+    assert catch_up.target() == 20
+
+
+def test_row_17_a_range_that_was_not_asked_for_is_not_read() -> None:
+    """Not even a true one: what it costs is for the asked to cause."""
+    source = Source(forgotten=False)
+    catch_up = source.node.core.catch_up
+    catch_up._owing.add(0)
+    first = let_in(source.node, source.cluster[0], source.entries)
+    catch_up._owing.clear()
+    read(source.node, first)
+    assert source.node.core.executed == 0
+    assert refusals(source.node, "Entries") == [Reason.NOT_ASKED.value]
+
+
+@pytest.mark.parametrize("message", ["Snapshot", "Groups", "Entries"])
+def test_row_17_nobody_without_a_place_among_the_members_is_listened_to(message: str) -> None:
+    """A learner, or a node that is no member any more."""
+    cluster = Offered()
+    offered = open_frame(cluster.made[0, 20])
+    sent = {"Snapshot": offered, "Groups": m.Groups(20, ()), "Entries": m.Entries((), offered.checkpoint)}
+    core = cluster.late.core
+    target = core.catch_up.target()
+    frame = cluster[0].signer.link(sent[message])
+    inbound = Inbound(Peer("learner", None), frame)
+    header = cluster.late.door.peek(inbound)
+    assert core.wants(header) is not None
+    read(cluster.late, cluster.late.door.verify(header))
+    assert (core.catch_up.target(), core.transfer._offers) == (target, {})
+
+
+# --- the state with which an epoch begins (R35) ----------------------------------------------------
+
+
+class Entered(Far):
+    """r3 is in epoch 1, which began after `base`; its ledger has the proof of it. r0 has the state of 20."""
+
+    def __init__(self, *, base: int, known: int = 0) -> None:
+        super().__init__(known=known, ahead=20 - known)
+        late = self.late
+        self[0].hear(late, late.signer.link(m.FetchSnapshot(0, 19)))
+        (frame,) = {frame for *_, frame in self.waiting if type(open_frame(frame)) is m.Snapshot}
+        self.offer = open_frame(frame)
+        proof = next(kept.frames for kept in self[0].journal.checkpoints if kept.sequence == base)
+        end = handover.HandOver(self[0].journal.log[base - 1].entry, b"", (), proof)
+        late.journal.append([StateRecord(handover.record_name(0), canonical.encode(end))])
+        late.journal.applied = known
+        self.drop(is_kind(m.Snapshot))
+        self.waiting.clear()
+        self.sent.clear()
+        pairs = self.keys.pairs
+        self.keys.member_key = lambda _epoch, index: pairs[index][0]  # type: ignore[method-assign]
+        config = msgspec.structs.replace(config_for(3, 4, transfer_lag=LAG), epoch=1, base=base)
+        late.core = Replica(config, late.signer, late.application, True)
+        late.take(late.core.restore(late.journal.load(), late.now()))
+        late.tick()
+
+    def signed(self, members: tuple[int, ...], epoch: int = 1) -> tuple[bytes, ...]:
+        """CHECKPOINTs of 20, of these members."""
+        said = open_frame(self.offer.checkpoint[0])
+        content = (20, said.state_root, said.log_root, said.timestamp)
+        return tuple(self.sign(m.Checkpoint(epoch, member, *content)) for member in members)
+
+    def offers(self, member: int, checkpoint: tuple[bytes, ...]) -> None:
+        offer = msgspec.structs.replace(self.offer, checkpoint=checkpoint)
+        read(self.late, let_in(self.late, self[member], offer))
+
+
+def test_r35_a_later_state_of_this_epoch_is_taken_by_the_signatures_of_its_members() -> None:
+    """What ended the epoch before is not its proof, though the ledger holds it."""
+    cluster = Entered(base=10)
+    assert cluster.late.core.catch_up.target() == 10, "an epoch began after its base, whatever anybody says"
+    proof = cluster.signed((0, 1, 2))
+    cluster.offers(0, proof)
+    cluster.pass_time(SECOND)
+    record = cluster.installed().checkpoint
+    assert (record.epoch, record.sequence, record.frames) == (1, 20, proof)
+
+
+@pytest.mark.parametrize(
+    ("members", "epoch", "reason"),
+    [((0, 1), 1, Reason.BAD_PROOF), ((), 1, Reason.BAD_PROOF), ((0, 1, 2), 0, Reason.WRONG_EPOCH)],
+    ids=["too few", "none", "of the epoch before"],
+)
+def test_r35_the_proof_of_the_epoch_before_covers_no_other_state(
+    members: tuple[int, ...], epoch: int, reason: Reason
+) -> None:
+    cluster = Entered(base=10)
+    cluster.offers(0, cluster.signed(members, epoch))
+    assert refusals(cluster.late, "Snapshot") == [reason.value]
+    cluster.pass_time(SECOND)
+    assert not cluster.late.told("transfer_began")
+
+
+def test_r35_the_state_that_began_the_epoch_is_no_lie_to_whoever_has_it() -> None:
+    """It was asked for before this replica had it, and comes late: of no use, no more."""
+    cluster = Entered(base=20, known=20)
+    core = cluster.late.core
+    assert core.arrived
+    for member in (0, 1):
+        core.catch_up.on_said(member, 220)
+    cluster.offers(2, ())
+    assert refusals(cluster.late, "Snapshot") == [Reason.OUTSIDE_WINDOW.value]
+    assert not cluster.late.told("poisoned")
+    cluster.pass_time(300)
+    assert not core.transfer.active
+
+
+def test_r35_whoever_slept_through_an_epoch_asks_for_no_log_and_suspects_nobody() -> None:
+    """It could not read that log; and what it lacks is not the primary's fault (R30)."""
+    cluster = Crossed(offered=False)
+    core = cluster.late.core
+    assert core.catch_up.is_dispensable(), "the others decide without it"
+    cluster.pass_time(10 * SECOND)
+    assert not cluster.messages(m.FetchEntries, source=3)
+    assert cluster.messages(m.FetchSnapshot, source=3)
+    assert core.catch_up.deadline() is None
+    assert core.catch_up.is_holding()
+
+
+# --- when it asks, and whom ------------------------------------------------------------------------
+
+
+def test_the_time_to_choose_is_a_deadline_and_the_end_of_a_sources_time_is_the_next() -> None:
+    """Nothing else need happen meanwhile."""
+    cluster = Offered()
+    assert cluster.transfer.deadline() == cluster.transfer._seek_at
+    before = cluster.time
+    cluster.offers(0, 20)
+    assert cluster.transfer.deadline() == before + 250 * MILLISECOND
+    cluster.pass_time(300, r0=None)
+    assert cluster.began() == [(20, [0])]
+    assert cluster.transfer.deadline() == cluster.transfer._sources[0].due > cluster.time
+
+
+def test_r23_one_entry_that_nobody_has_any_more_is_enough_to_want_a_state() -> None:
+    cluster = Far(known=9, ahead=1)
+    cluster.advance(6 * SECOND)
+    assert cluster.installed().checkpoint.sequence == 10
+
+
+def test_row_17_several_sources_have_all_the_time_that_they_need() -> None:
+    """Nobody else is left to be preferred: only one alone is given up for its slowness."""
+    cluster = Far()
+    cluster.pass_time(100, **ALL_SILENT)
+    cluster.transfer.shift(-20 * SECOND * MILLISECOND)
+    cluster.late.tick()
+    assert len(cluster.transfer._sources) == 3
+    assert not cluster.late.told("transfer_ended")
+    cluster.transfer._sources[1].due += 1
+    assert cluster.transfer.deadline() == cluster.transfer._sources[0].due, "the first of their times"
+
+
+def test_row_17_who_was_slow_is_remembered_when_the_next_state_is_chosen() -> None:
+    """Silent three times in a row, or alone for too long."""
+    cluster = Far()
+    cluster.pass_time(4 * SECOND, **ALL_SILENT)
+    assert not cluster.transfer._slow
+    cluster.pass_time(3 * SECOND, **ALL_SILENT)
+    assert cluster.transfer._slow == {0, 1, 2}
+    cluster = alone()
+    cluster.pass_time(500, r0=None)
+    cluster.transfer.shift(-15 * SECOND * MILLISECOND)
+    cluster.late.tick()
+    assert cluster.late.told("transfer_ended") == [{"reason": "slow"}]
+    assert cluster.transfer._slow == {0}
+
+
+def test_r30_one_that_fetches_a_state_is_dispensable_while_the_others_go_on() -> None:
+    """However near it is; when they stand still, they may be waiting for it."""
+    cluster = Far()
+    cluster.pass_time(100, **ALL_SILENT)
+    catch_up = cluster.late.core.catch_up
+    assert catch_up.target() < catch_up.core.executed + catch_up.core.config.window
+    assert cluster.transfer.active
+    assert catch_up.is_dispensable()
+    cluster.time += 10 * SECOND * MILLISECOND
+    cluster.late.tick()
+    assert cluster.late.told("paused")
+    assert catch_up.is_dispensable(), "a pause is no time in which they stood still (R31)"
+    cluster.pass_time(2 * SECOND, **ALL_SILENT)
+    assert not catch_up.is_dispensable()
+
+
+@pytest.mark.parametrize(("executed", "gap", "wait"), [(0, 2, 0), (3, 2, 250), (3, 10, 250), (3, 11, 0)])
+def test_r23_what_may_be_on_its_way_is_not_asked_for_at_once(executed: int, gap: int, wait: int) -> None:
+    """After a start nothing is, and a gap wider than a checkpoint is no loss of a few messages."""
+    cluster = Cluster(4)
+    busy(cluster, executed)
+    core = cluster[3].core
+    core.tick(cluster[3].now())
+    for said in (executed, executed + gap):
+        core.outbox.take()
+        for member in (0, 1):
+            core.catch_up.on_said(member, said)
+    questions = [send for send in core.outbox.take().send if type(open_frame(send.frame)) is m.FetchEntries]
+    assert len(questions) == (not wait)
+    assert not core.catch_up.is_dispensable(), "one so near is waited for"
+    if wait:
+        assert core.catch_up.deadline() == cluster.time + wait * MILLISECOND
+        core.catch_up.shift(SECOND * MILLISECOND)
+        assert core.catch_up.deadline() == cluster.time + (SECOND + wait) * MILLISECOND, "(R31)"
+        core.catch_up.shift(-SECOND * MILLISECOND)
+        cluster.time += wait * MILLISECOND
+        cluster[3].tick()
+        assert [(first, last) for _member, first, last in asked(cluster, 3)] == [(4, executed + gap)]
+
+
+def test_r23_who_comes_nearer_by_itself_asks_for_nothing() -> None:
+    """Each step on puts the question off: what is lacking is on its way."""
+    cluster = Cluster(4)
+    busy(cluster, 3)
+    late = cluster[3]
+    late.tick()
+    for step in range(5):
+        for member in (0, 1):
+            late.core.catch_up.on_said(member, 3 + 3 * step)
+        busy(cluster, 1)
+        cluster.time += 200 * MILLISECOND
+        late.tick()
+    assert late.core.executed == 8 < late.core.catch_up.target()
+    held = cluster.time + 2 * late.core.suspicion.timeout
+    assert late.core.catch_up.held_until == held, "and the primary is not blamed (R30)"
+    assert not asked(cluster, 3)
+
+
+def test_r23_on_a_far_link_an_answer_has_two_round_trips(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, late = lagging(40)
+    catch_up = late.core.catch_up
+    monkeypatch.setattr(late.core.pinging, "round_trip", lambda: 400 * MILLISECOND)
+    late.tick()
+    for member in (0, 1):
+        catch_up.on_said(member, 40)
+    assert catch_up.source is not None
+    assert catch_up.deadline() == cluster.time + 800 * MILLISECOND
+
+
+def test_r23_whoever_has_nothing_is_asked_when_nothing_helps_and_not_for_what_was_in_vain_before() -> None:
+    cluster, late = lagging(40)
+    cluster.drop(is_kind(m.Status, m.Ping, m.Pong, m.SupplyFrames))
+    for member, executed in ((0, 0), (1, 40), (2, 40)):
+        late.core.catch_up.on_said(member, executed)
+    for first in range(1, 7):
+        member = late.core.catch_up.source
+        assert member in (1, 2)
+        read(late, let_in(late, cluster[member], open_frame(answer(cluster, first, first))))
+        cluster.advance(300)
+    assert late.core.executed == 6
+    assert {member for member, _first, _last in asked(cluster, 3)} == {1, 2}
+
+
+def test_r30_whoever_has_caught_up_suspects_again_at_once() -> None:
+    """And has the bodies that a view change may ask for, no older ones."""
+    cluster, late = lagging(40)
+    cluster.advance(600)
+    member = late.core.catch_up.source
+    assert member is not None
+    assert late.core.catch_up.is_holding()
+    assert late.hear(cluster[member], answer(cluster, 1, 40)) is None
+    assert late.core.executed == 40
+    assert not late.core.catch_up.is_holding()
+    assert late.core.catch_up.source is None
+    assert {first for _member, first, _last in asked(cluster, 3)} == {1}, "there is nothing left to ask for"
+    kept = [late.core.bodies.get(record.entry.batch_digest) is not None for record in late.journal.log]
+    assert kept == [record.entry.sequence > 40 - late.core.log.window for record in late.journal.log]
+
+
+def test_r23_a_log_that_drips_is_no_log_that_brings_nothing() -> None:
+    """An entry every two seconds: no state is wanted, and nobody is suspected. Then nothing for five."""
+    cluster, late = lagging(40)
+    cluster.advance(600)
+    for first in (1, 2, 3):
+        member = late.core.catch_up.source
+        assert member is not None
+        assert late.hear(cluster[member], answer(cluster, first, first)) is None
+        assert late.core.catch_up.is_holding()
+        cluster.advance(2 * SECOND)
+    assert late.core.executed == 3
+    assert not cluster.messages(m.FetchSnapshot, source=3)
+    cluster.advance(2_900)
+    assert not cluster.messages(m.FetchSnapshot, source=3)
+    cluster.advance(600)
+    assert cluster.messages(m.FetchSnapshot, source=3)
+
+
+def test_row_17_a_lie_of_the_source_asked_is_soon_followed_by_the_next_question() -> None:
+    """And one of a source that was passed over changes nothing for the one that is waited for."""
+    cluster, late = lagging(40)
+    catch_up = late.core.catch_up
+    cluster.advance(600)
+    passed, present = [member for member, _first, _last in asked(cluster, 3)][-2:]
+    assert catch_up.source == present
+    due = catch_up.deadline()
+    (entry, body, commits), *_rest = cluster[0].journal.range(1, 4).entries  # type: ignore[union-attr]
+    lie = m.Entries(((entry, body, commits[:2]),), ())
+    read(late, let_in(late, cluster[passed], lie))
+    assert catch_up.deadline() == due
+    read(late, let_in(late, cluster[present], lie))
+    assert catch_up.deadline() == cluster.time + 50 * MILLISECOND
+    assert refusals(late, "Entries") == [Reason.BAD_PROOF.value] * 2
+    assert late.core.executed == 0
+
+
+def test_r28_a_certified_time_that_the_own_execution_does_not_give_stops_the_replica() -> None:
+    """Of a null batch it is all that is certified beside the root of nothing."""
+    source = Source(forgotten=True)
+    entry = source.entries.entries[0][0]
+    core = source.node.core
+    step = Executor(0, KeyValue()).execute(NULL_BATCH)
+    core.catch_up._must_equal(step, step.entry.results_root, step.entry.timestamp)
+    with pytest.raises(InvariantBreach, match="certified other results for sequence 1"):
+        core.catch_up._must_equal(step, step.entry.results_root, entry.timestamp)

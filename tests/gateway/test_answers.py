@@ -1,0 +1,53 @@
+"""What a gateway takes for an outcome follows what an outcome can be (PITFALLS row 15, decision 0167)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.gateway.support import START, operation
+from tests.hostcore.support import Paper
+from tickets.machine.leaf import subtree
+from tickets.machine.ticket import TicketState
+from tickets.machine.transitions import State
+from validators import canonical
+from validators.consensus import messages as m
+from validators.gateway.answers import STATE_BYTES_MAX, ReplyHead, Verifier
+from validators.quorum import MEMBERS_MAX
+
+WIDE = "\U0001f39f"
+
+
+def longest(members: int) -> bytes:
+    """A ticket's state with every text at its longest, all of so many members' counts high."""
+    return canonical.encode(
+        TicketState(
+            *("e" * 64, "t" * 128, State.CONSUMED, "m" * 64),
+            *(2**62, 2**62, 2**32, "x" * 16, "p" * 64, WIDE * 128, bytes(64)),
+            *(WIDE * 64, WIDE * 64, WIDE * 256),
+            (2**62,) * members,
+        )
+    )
+
+
+def taken(epoch: int, state: bytes) -> bool:
+    """Whether a gateway in this epoch takes the outcome that a true reply shows."""
+    asked = (operation(),)
+    shown = (m.Outcome("ok", state),)
+    entry = m.Entry(epoch, 1, bytes(32), subtree(0, asked, shown, START // 1_000), START // 1_000, bytes(32))
+    head = ReplyHead(
+        *((1, 0), 0, bytes(32), msgspec.Raw(canonical.encode(entry)), 0),
+        *(msgspec.Raw(canonical.encode(shown)), (), b""),
+    )
+    return Verifier(Paper(4).door, ("r0", "r1", "r2", "r3"), epoch).outcomes(head, entry, asked) == shown
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 600, 4_000, 9_999])
+def test_p15_a_state_with_a_place_for_every_member_there_ever_was_is_taken(epoch: int) -> None:
+    """Each epoch brings one newcomer at most."""
+    assert taken(epoch, longest(MEMBERS_MAX + epoch))
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 4_000])
+def test_p15_a_larger_one_than_there_can_be_in_this_epoch_is_not(epoch: int) -> None:
+    assert not taken(epoch, bytes(STATE_BYTES_MAX + 600 + 9 * epoch))

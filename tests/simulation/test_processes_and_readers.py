@@ -1,0 +1,54 @@
+"""Old processes really wake and are really fenced; what was told is really read.
+
+That the checkers complain when they should is shown by planted bugs (test_checkers.py).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.campaign import Cut, Play
+from simulator.checkers.own_writes import OwnWrites
+from simulator.cluster import Cluster
+from simulator.ghost import Ghost, take_over
+from simulator.worlds import world_of
+
+
+def played(world: str, seed: int) -> Cluster:
+    """A world after its last question."""
+    drawn = world_of(world, seed)
+    cluster = Cluster(seed, drawn.settings)
+    Play(cluster, drawn, Cut()).run()
+    return cluster
+
+
+def test_r10_a_process_whose_ledger_was_taken_over_wakes_and_ends_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    woken, ended = [], []
+    resume, crash = Ghost.resume, Ghost.crash
+    monkeypatch.setattr(Ghost, "resume", lambda ghost: (woken.append(ghost.name), resume(ghost)))
+    monkeypatch.setattr(Ghost, "crash", lambda ghost: (ended.append(ghost.up), crash(ghost)))
+    cluster = played("two-processes", 0)
+    assert len(woken) >= 3
+    assert ended.count(True) >= 3, "it ran until it wrote"
+    assert not any(isinstance(node, Ghost) and not node.paused for node in cluster.world.nodes.values())
+
+
+def test_r10_the_new_process_has_what_the_old_one_promised() -> None:
+    drawn = world_of("calm", 0)
+    cluster = Cluster(0, drawn.settings)
+    cluster.start()
+    node = cluster.world.nodes["r1"]
+    before = node.core
+    ghost = take_over(node)
+    assert ghost is not None
+    assert (ghost.core, ghost.disk) == (before, node.disk)
+    assert node.core is not before
+    assert take_over(node) is None, "one old process at a time"
+
+
+def test_r17_who_was_told_of_a_change_reads_it_on_the_platform_and_at_nodes() -> None:
+    readings = next(c for c in played("readers", 1).checkers if isinstance(c, OwnWrites))
+    assert readings.seen >= 4
+    assert readings.seen_at_nodes >= 12
