@@ -15,6 +15,8 @@
     dispute: "disputed",
     resolve: "resolved",
   };
+  // What an operation that names no ticket is about.
+  const SUBJECTS = { seed: "demo tickets", reconfigure: "membership", barrier: "log", open_session: "session" };
   const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
   let state = null;
   let nodes = [];
@@ -83,9 +85,9 @@
     const time = make("time", "", new Date(event.timestamp * 1000).toLocaleTimeString("en-GB"));
     time.dateTime = new Date(event.timestamp * 1000).toISOString();
     const what = make("span", "what");
-    what.append(make("span", "mono", event.ticket_id || "demo tickets"));
+    what.append(make("span", "mono", event.ticket_id || SUBJECTS[event.operation] || "principals"));
     const ok = event.code === "ok";
-    const word = ok ? VERBS[event.operation] || event.operation : event.code.replaceAll("_", " ");
+    const word = ok ? VERBS[event.operation] || event.operation.replaceAll("_", " ") : event.code.replaceAll("_", " ");
     const count = event.count === undefined ? "" : ` ${event.count}`;
     const where = make("span", "where");
     const asked = ok ? "" : `${event.operation} refused, `;

@@ -12,6 +12,7 @@
   let nodes = [];
   let which = "";
   let tab = "output";
+  let seen; // the chosen node's sequence when it was looked into last
 
   // --- the cluster -------------------------------------------------------------------------------
 
@@ -40,7 +41,12 @@
     }
     at("one").hidden = nodes.length === 0;
     drawChoice();
+    if (tab !== "output" && sequenceOf(which) !== seen) {
+      renewSoon(); // it may execute later than the log of this page says
+    }
   }
+
+  const sequenceOf = (id) => nodes.find((node) => node.id === id)?.sequence;
 
   function row(node) {
     const made = make("tr");
@@ -124,6 +130,7 @@
     if (!id) {
       return;
     }
+    seen = sequenceOf(id);
     const path = `/dashboard/node/${encodeURIComponent(id)}/${name}`;
     let found = null;
     let problem = "";

@@ -22,7 +22,15 @@
 
   async function bytesOf(id, kind) {
     const file = document.getElementById(id).files[0];
-    return file ? verifier.unwrap(kind, new Uint8Array(await file.arrayBuffer())) : null;
+    if (!file) return null;
+    verifier.needRoom(kind, file.size); // before it is read
+    let content;
+    try {
+      content = await file.arrayBuffer();
+    } catch {
+      throw new verifier.Refused(`${file.name} cannot be read`);
+    }
+    return verifier.unwrap(kind, new Uint8Array(content));
   }
 
   async function check() {

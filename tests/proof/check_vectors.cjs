@@ -8,7 +8,7 @@ const vm = require("vm");
 const shelf = path.join(__dirname, "../../static");
 globalThis.self = globalThis;
 globalThis.crypto ??= require("crypto").webcrypto;
-for (const file of ["vendor/sha256.min.js", "vendor/nacl-fast.min.js", "verifier/verify.js"]) {
+for (const file of ["vendor/sha256.min.js", "vendor/nacl-fast.min.js", "verifier/forms.js", "verifier/verify.js"]) {
   vm.runInThisContext(fs.readFileSync(path.join(shelf, file), "utf8"), { filename: file });
 }
 const verifier = globalThis.dtvnVerify;

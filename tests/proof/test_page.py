@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.pages.browsing import CHROMIUM, FLAGS
+from tests.pages.browsing import CHROMIUM, FLAGS, PATIENCE
 from tests.proof import vectors
 
 pytestmark = pytest.mark.integration
@@ -28,9 +28,11 @@ def page(tmp_path: Path) -> Iterator[Page]:
     # A copy, as somebody keeps it on a stick: the page and the vendored files beside it, nothing else.
     for name in ("verifier", "vendor"):
         shutil.copytree(PAGE.parent.parent / name, tmp_path / "stick" / name)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=PATIENCE)
         context = browser.new_context(offline=True)
+        context.set_default_timeout(PATIENCE)
         found = context.new_page()
         complaints: list[str] = []
         found.on(
@@ -66,7 +68,7 @@ def test_r27_the_page_proves_refuses_and_convicts_offline(page: Page) -> None:
     expect(lines).to_have_text(vector["sentences"])
     choose(page, certificate=named("a wrong signature")["certificate"])
     expect(headline).to_have_text("Not proved.")
-    expect(lines).to_have_text(["the signature of r0 does not fit what the certificate says"])
+    expect(lines).to_have_text(["the signature of r0 does not fit what it should say"])
     choose(page, **named("two receipts"))
     expect(headline).to_have_text("Both hold, and both cannot be true.")
     expect(lines.last).to_have_text("convicted, having signed both: r1, r2 (f + 1 = 2)")
@@ -93,3 +95,13 @@ def test_r27_chromium_agrees_with_every_vector(page: Page) -> None:
             [VECTORS, fallback],
         )
         assert said == [vector.get("sentences") for vector in VECTORS]
+
+
+def test_the_page_refuses_a_file_by_its_size_before_it_reads_it(page: Page) -> None:
+    page.evaluate("() => { File.prototype.arrayBuffer = () => Promise.reject(new Error('it was read')); }")
+    choose(page, chain=b" " * (2**25 + 1))
+    lines = page.locator("#sentences li")
+    expect(page.locator("#headline")).to_have_text("Not proved.")
+    expect(lines).to_have_text(["this file is no chain: it is too large, over 33554432 bytes"])
+    choose(page, chain=b"{}")
+    expect(lines).to_have_text(["chain cannot be read"])

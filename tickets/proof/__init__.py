@@ -1,6 +1,7 @@
 """Proofs that need no server: certificates of outcomes, and the chain of epochs they rest on (R26, R27).
 
-Pure. `verifier/` holds the same rules a second and a third time, for people who do not trust this program.
+Pure but for `read_file`. `verifier/` holds the same rules a second and a third time, for people who do not
+trust this program.
 """
 
 from tickets.proof.certificate import (
@@ -15,7 +16,7 @@ from tickets.proof.certificate import (
 from tickets.proof.chain import Chain, ChainFile, Epoch, EpochStart, chain_of_genesis, hand_over, read_chain
 from tickets.proof.compare import Contradiction, compare
 from tickets.proof.errors import ProofError
-from tickets.proof.files import certificate_json, chain_json, evidence_json, unwrap
+from tickets.proof.files import certificate_json, chain_json, evidence_json, read_file, unwrap
 from tickets.proof.verify import Proved, verify
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "evidence_json",
     "hand_over",
     "read_chain",
+    "read_file",
     "results_path",
     "unwrap",
     "verify",

@@ -14,6 +14,7 @@ import msgspec
 
 from tickets.machine.leaf import operation_leaf
 from tickets.proof.errors import ProofError
+from tickets.proof.forms import no_form, opened
 from validators import canonical
 from validators.consensus.executor import subtree_paths
 from validators.consensus.messages import Count, Hash, Operation, Outcome, Word
@@ -87,7 +88,7 @@ class CheckpointProof(
 class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Leaf, path to the results root, the entry's other fields, and who signed."""
 
-    version: int
+    version: Count
     cluster: Annotated[bytes, msgspec.Meta(min_length=CLUSTER_TAG_SIZE, max_length=CLUSTER_TAG_SIZE)]
     leaf: bytes
     """Canonical bytes of a Leaf."""
@@ -113,20 +114,18 @@ def decode_certificate(data: bytes) -> Certificate:
     """Back from `encode_certificate`; raise ProofError."""
     if len(data) > CERTIFICATE_BYTES_MAX:
         raise ProofError(f"a certificate of {len(data)} bytes is none")
-    try:
-        certificate = canonical.decode(Certificate, data)
-    except canonical.CanonicalError as error:
-        raise ProofError(f"these bytes are no certificate ({error})") from error
+    certificate = opened(Certificate, data, "the certificate")
+    paths = (certificate.path, getattr(certificate.proof, "path", b""))
+    if any(len(path) % canonical.HASH_SIZE for path in paths):
+        raise no_form("the certificate")
     if certificate.version != VERSION:
         raise ProofError(f"a certificate of version {certificate.version}; this verifier knows {VERSION}")
     return certificate
 
 
 def split_hashes(joined: bytes) -> list[bytes]:
-    """The 32-byte hashes in `joined`; raise ProofError when it is not made of them."""
+    """The 32-byte hashes in the path of a decoded certificate."""
     size = canonical.HASH_SIZE
-    if len(joined) % size:
-        raise ProofError("a path holds something that is no hash")
     return [joined[at : at + size] for at in range(0, len(joined), size)]
 
 

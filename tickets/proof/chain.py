@@ -7,16 +7,16 @@ the q members that signed the checkpoint signed them.
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 
 from tickets.proof.certificate import decode_certificate
 from tickets.proof.errors import ProofError
 from tickets.proof.files import BYTES_MAX, CHAIN
+from tickets.proof.forms import no_form, opened
 from tickets.proof.verify import COUNT_MAX, Chain, Epoch, verify
-from validators import canonical, ceremony
+from validators import ceremony
 from validators import genesis as g
+from validators.consensus.messages import Count
 from validators.quorum import MEMBERS_MAX
 
 __all__ = [
@@ -34,19 +34,21 @@ HANDOVER = "reconfigure"
 """Kind of the operation that ends an epoch."""
 
 VERSION = 1
+SEALED, PLAIN = b"\x94", b"\x97"
+"""First byte of a genesis that its parties made together, and of a bare one; a ChainFile has another."""
 
 
 class EpochStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Outcome state of a hand-over: the epoch that begins after it, and its members in order."""
 
-    epoch: int
-    members: Annotated[tuple[g.Member, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
+    epoch: Count
+    members: tuple[g.Member, ...]
 
 
 class ChainFile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The second file that a verifier takes."""
 
-    version: int
+    version: Count
     genesis: bytes
     """Canonical bytes of validators.genesis.Genesis."""
     handovers: tuple[bytes, ...]
@@ -65,17 +67,18 @@ def read_chain(data: bytes) -> Chain:
     """
     if len(data) > BYTES_MAX[CHAIN]:
         raise ProofError(f"an epoch chain of {len(data)} bytes is none")
-    try:
-        file = canonical.decode(ChainFile, data)
-    except canonical.CanonicalError:
+    if data[:1] in (SEALED, PLAIN):
         file = chain_of_genesis(data)
+    else:
+        file = opened(ChainFile, data, "the epoch chain")
     if file.version != VERSION:
         raise ProofError(f"an epoch chain of version {file.version}; this verifier knows {VERSION}")
     try:
-        genesis = g.decode(file.genesis) if file.genesis is not data else _founded(data)
+        sealed = data[:1] == SEALED
+        genesis = _founded(data) if sealed else opened(g.Genesis, file.genesis, "the genesis")
+        _check_genesis(genesis)
     except g.GenesisError as error:
         raise ProofError(f"the genesis is none: {error}") from error
-    _check_numbers(genesis.created_at, genesis.protocol_version)
     cluster = g.cluster_id(genesis)
     chain = Chain(cluster, genesis.name, (Epoch(genesis.members, 0, cluster),))
     for handover in file.handovers:
@@ -83,18 +86,28 @@ def read_chain(data: bytes) -> Chain:
     return chain
 
 
-def _check_numbers(*numbers: int) -> None:
-    """What a genesis leaves open and the other verifiers do not read."""
-    if not all(0 <= number <= COUNT_MAX for number in numbers):
-        raise ProofError("the epoch chain holds a number that is out of range")
-
-
 def _founded(data: bytes) -> g.Genesis:
-    """A genesis file. Whether a cluster may start from it is not asked: its hash is what is trusted."""
-    try:
-        return g.decode(data)
-    except g.GenesisError:
-        return ceremony.open_genesis(data)
+    """The genesis that parties made together, if all of them sealed it."""
+    if opened(ceremony.Ceremony, data, "the genesis").format != ceremony.FORMAT:
+        raise no_form("the genesis")
+    return ceremony.open_genesis(data)
+
+
+def _check_genesis(genesis: g.Genesis) -> None:
+    """Whether a cluster may start from a bare one is not asked: its hash is what is trusted."""
+    if not all(0 <= number <= COUNT_MAX for number in (genesis.created_at, genesis.protocol_version)):
+        raise no_form("the genesis")
+    _check_members(genesis.members, "the genesis")
+    g.check(genesis)
+
+
+def _check_members(members: tuple[g.Member, ...], what: str) -> None:
+    """What all verifiers ask of members, each name and key of whom stands once."""
+    if not all(len(member.public_key) == 32 and 0 <= member.port <= COUNT_MAX for member in members):
+        raise no_form(what)
+    keys, names = {member.public_key for member in members}, {member.id for member in members}
+    if not 1 <= len(members) <= MEMBERS_MAX or not len(keys) == len(names) == len(members):
+        raise ProofError("members are too many or share a name or a key")
 
 
 def hand_over(chain: Chain, data: bytes) -> Chain:
@@ -102,20 +115,13 @@ def hand_over(chain: Chain, data: bytes) -> Chain:
     ending = len(chain.epochs) - 1
     certificate = decode_certificate(data)
     proved = verify(certificate, chain)
-    if (proved.kind, proved.code) != (HANDOVER, "ok"):
-        raise ProofError(f"epoch {ending} cannot end with {proved.kind} -> {proved.code}")
-    if proved.epoch != ending or proved.checkpoint != (ending, proved.sequence):
-        raise ProofError(f"the hand-over of epoch {ending} is not the checkpoint that ends it")
-    try:
-        start = canonical.decode(EpochStart, proved.state)
-    except canonical.CanonicalError as error:
-        raise ProofError(f"the hand-over of epoch {ending} names no members ({error})") from error
-    keys = [member.public_key for member in start.members]
-    names = [member.id for member in start.members]
-    if len(set(keys)) != len(keys) or len(set(names)) != len(names) or any(len(key) != 32 for key in keys):
-        raise ProofError(f"the members of epoch {ending + 1} share a name or a key")
-    _check_numbers(*(member.port for member in start.members))
+    wrong = ProofError(f"epoch {ending} does not end with this hand-over")
+    ends = (proved.kind, proved.code, proved.epoch) == (HANDOVER, "ok", ending)
+    if not ends or proved.checkpoint != (ending, proved.sequence):
+        raise wrong
+    start = opened(EpochStart, proved.state, "the hand-over")
+    _check_members(start.members, "the hand-over")
     if start.epoch != ending + 1:
-        raise ProofError(f"the hand-over of epoch {ending} begins epoch {start.epoch}")
+        raise wrong
     epochs = (*chain.epochs, Epoch(start.members, proved.sequence, proved.entry_hash))
     return msgspec.structs.replace(chain, epochs=epochs)

@@ -10,7 +10,7 @@
 | bad_view_change | one VIEW-CHANGE | its own proofs prove nothing |
 | bad_new_view | a NEW-VIEW and its VIEW-CHANGEs | it does not follow from them |
 
-The last two need the protocol's own rules and are checked here only; the others by every verifier.
+The last two need the protocol's own rules, which the stand-alone verifier has in a second file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import msgspec
 from tickets.proof.certificate import CLUSTER_TAG_SIZE
 from tickets.proof.errors import ProofError
 from tickets.proof.files import BYTES_MAX, EVIDENCE
+from tickets.proof.forms import opened
 from tickets.proof.statements import ChainKeys, config_of, decoded, member_of, open_signed
 from tickets.proof.verify import Chain, shown
 from validators import canonical, quorum
@@ -59,7 +60,7 @@ DOUBLES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
 class Evidence(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a file holds."""
 
-    version: int
+    version: m.Count
     cluster: Annotated[bytes, msgspec.Meta(min_length=CLUSTER_TAG_SIZE, max_length=CLUSTER_TAG_SIZE)]
     code: str
     frames: tuple[bytes, ...]
@@ -89,34 +90,32 @@ def convict(data: bytes, chain: Chain) -> Conviction:
     """Check a file of evidence; raise ProofError unless it convicts somebody."""
     if len(data) > BYTES_MAX[EVIDENCE]:
         raise ProofError(f"evidence of {len(data)} bytes is none")
-    try:
-        evidence = canonical.decode(Evidence, data)
-    except canonical.CanonicalError as error:
-        raise ProofError(f"these bytes are no evidence ({error})") from error
+    evidence = opened(Evidence, data, "the evidence")
     if evidence.version != VERSION:
         raise ProofError(f"evidence of version {evidence.version}; this verifier knows {VERSION}")
     if evidence.cluster != chain.cluster[:CLUSTER_TAG_SIZE]:
         raise ProofError("the evidence is of another cluster than this chain")
-    if evidence.code in DOUBLES:
+    code, frames = evidence.code, evidence.frames
+    if code in DOUBLES and len(frames) == 2:
         return _double(evidence, chain)
-    if evidence.code == "hidden_commit":
+    if code == "hidden_commit" and len(frames) == 2:
         return _hidden(evidence, chain)
-    if evidence.code == "bad_view_change" and len(evidence.frames) == 1:
-        return _bad_view_change(evidence.frames[0], chain)
-    if evidence.code == "bad_new_view" and evidence.frames:
-        return _bad_new_view(evidence.frames[0], evidence.frames[1:], chain)
-    raise ProofError(f"{shown(evidence.code)} is no kind of evidence that this verifier knows")
+    if code == "bad_view_change" and len(frames) == 1:
+        return _bad_view_change(frames[0], chain)
+    if code == "bad_new_view" and frames:
+        return _bad_new_view(frames[0], frames[1:], chain)
+    said = f"{shown(code)} with {len(frames)} frames"
+    raise ProofError(f"{said} is no evidence that this verifier knows")
 
 
 # --- two statements ---------------------------------------------------------------------------------
 
 
 def _double(evidence: Evidence, chain: Chain) -> Conviction:
-    one, other = _pair(evidence, chain)
     kind, equal = DOUBLES[evidence.code]
+    one, other = (open_signed(frame, chain, kind) for frame in evidence.frames)
     fields = ("epoch", "sender", *equal)
-    same = type(one) is type(other) is kind and all(getattr(one, f) == getattr(other, f) for f in fields)
-    if not same or one == other:
+    if one == other or any(getattr(one, f) != getattr(other, f) for f in fields):
         raise ProofError("the two statements do not contradict each other")
     return _conviction(evidence.code, one, ", ".join(f"{f} {getattr(one, f)}" for f in equal), chain)
 
@@ -124,8 +123,9 @@ def _double(evidence: Evidence, chain: Chain) -> Conviction:
 def _hidden(evidence: Evidence, chain: Chain) -> Conviction:
     """A COMMIT says: I hold the prepared certificate of this slot, until a checkpoint covers it. A
     VIEW-CHANGE for a later view without one of that view or a later one lied (R33)."""
-    one, other = _pair(evidence, chain)
-    if not isinstance(one, m.Commit) or not isinstance(other, m.ViewChange) or not hides(one, other):
+    one = open_signed(evidence.frames[0], chain, m.Commit)
+    other = open_signed(evidence.frames[1], chain, m.ViewChange)
+    if not hides(one, other):
         raise ProofError("the two statements do not contradict each other")
     return _conviction("hidden_commit", one, f"sequence {one.sequence}, view {other.view}", chain)
 
@@ -141,17 +141,8 @@ def hides(commit: m.Commit, change: m.ViewChange) -> bool:
     return not any(each.sequence == commit.sequence and each.view >= commit.view for each in held)
 
 
-def _pair(evidence: Evidence, chain: Chain) -> tuple[Any, Any]:
-    if len(evidence.frames) != 2:
-        raise ProofError("this kind of evidence has two statements")
-    return open_signed(evidence.frames[0], chain), open_signed(evidence.frames[1], chain)
-
-
 def _open(frame: bytes, kind: type[Any]) -> Any:
-    _envelope, message = decoded(frame)
-    if type(message) is not kind:
-        raise ProofError(f"{type(message).__name__} where it cannot be")
-    return message
+    return decoded(frame, kind)[1]
 
 
 def _conviction(code: str, message: Any, where: str, chain: Chain) -> Conviction:
@@ -162,18 +153,14 @@ def _conviction(code: str, message: Any, where: str, chain: Chain) -> Conviction
 
 
 def _bad_view_change(frame: bytes, chain: Chain) -> Conviction:
-    message = open_signed(frame, chain)
-    if not isinstance(message, m.ViewChange):
-        raise ProofError(f"{type(message).__name__} is no VIEW-CHANGE")
+    message = open_signed(frame, chain, m.ViewChange)
     if _claim(frame, chain, message.epoch) is not None:
         raise ProofError("this VIEW-CHANGE proves what it claims")
     return _conviction("bad_view_change", message, f"view {message.view}", chain)
 
 
 def _bad_new_view(frame: bytes, basis: Sequence[bytes], chain: Chain) -> Conviction:
-    message = open_signed(frame, chain)
-    if not isinstance(message, m.NewView):
-        raise ProofError(f"{type(message).__name__} is no NEW-VIEW")
+    message = open_signed(frame, chain, m.NewView)
     if _follows(message, basis, chain):
         raise ProofError("this NEW-VIEW follows from its VIEW-CHANGEs")
     return _conviction("bad_new_view", message, f"view {message.view}", chain)
@@ -208,12 +195,10 @@ def _claim(frame: bytes, chain: Chain, epoch: int) -> Claim | None:
     Only what its sender signed is judged: what somebody hung on the envelope afterwards is his own. What this
     verifier does not know (an epoch) or is too small for is not its sender's fault.
     """
-    if not 0 <= epoch < len(chain.epochs):
-        raise ProofError(f"epoch {epoch} is not in this chain")
-    envelope, message = decoded(frame)
-    if not isinstance(message, m.ViewChange) or message.epoch != epoch:
+    message = open_signed(frame, chain, m.ViewChange)
+    if message.epoch != epoch:
         raise ProofError("a frame beside it is no VIEW-CHANGE of its epoch")
-    open_signed(frame, chain)
+    envelope, _message = decoded(frame)
     bare = encode_envelope(envelope.kind, envelope.body, envelope.signature)
     door = Door(chain.cluster, ChainKeys(chain), scheme=chain.scheme)
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from functools import cache
+from pathlib import Path
 
 import msgspec
 
@@ -21,9 +22,12 @@ __all__ = [
     "CERTIFICATE",
     "CHAIN",
     "EVIDENCE",
+    "FILE_BYTES_MAX",
     "certificate_json",
     "chain_json",
     "evidence_json",
+    "read_bounded",
+    "read_file",
     "unwrap",
     "wrap",
 ]
@@ -33,6 +37,8 @@ CHAIN = "chain"
 EVIDENCE = "evidence"
 BYTES_MAX = {CERTIFICATE: CERTIFICATE_BYTES_MAX, CHAIN: 16 * 1024 * 1024, EVIDENCE: 8 * 1024 * 1024}
 """What a file of each kind may hold; every verifier has these bounds."""
+FILE_BYTES_MAX = {kind: 2 * size for kind, size in BYTES_MAX.items()}
+"""What the file itself may have. Base64 makes four bytes of three; the rest is for white space."""
 
 
 def wrap(kind: str, data: bytes) -> dict[str, str]:
@@ -71,8 +77,24 @@ def _form(kind: str) -> re.Pattern[bytes]:
     return re.compile(f"(?:{inner}|{answer}){space}".encode("ascii"))
 
 
+def read_file(kind: str, path: Path) -> bytes:
+    """The bytes inside a file of one kind; raise ProofError when there is none."""
+    return unwrap(kind, read_bounded(path, FILE_BYTES_MAX[kind]))
+
+
+def read_bounded(path: Path, bound: int) -> bytes:
+    """What a file holds, but one byte more than `bound` at most: it may be a disk, or have no end at all."""
+    try:
+        with path.open("rb") as file:
+            return file.read(bound + 1)
+    except OSError as error:
+        raise ProofError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def unwrap(kind: str, file: bytes) -> bytes:
     """The bytes inside a file of one kind: bare, in its JSON object, or in an answer of the REST API."""
+    if len(file) > FILE_BYTES_MAX[kind]:
+        raise ProofError(f"this file is no {kind}: it is too large, over {FILE_BYTES_MAX[kind]} bytes")
     data = file
     if file.startswith(b"{"):
         found = _form(kind).fullmatch(file)

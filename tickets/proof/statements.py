@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from tickets.proof.errors import ProofError
-from tickets.proof.verify import Chain, shown
-from validators import canonical, quorum
+from tickets.proof.forms import no_form, opened
+from tickets.proof.verify import COUNT_MAX, Chain, shown
+from validators import quorum
 from validators.consensus import messages as m
 from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
 from validators.consensus.config import Config
 from validators.consensus.verified import Peer
-from validators.wire import Door, Envelope, PeerError, decode_envelope
+from validators.wire import Door, Envelope, PeerError
 from validators.wire.envelope import signed_bytes
 
 __all__ = ["ChainKeys", "config_of", "decoded", "member_of", "open_signed", "read_stable"]
 
+STATEMENT = "a statement"
 
-def open_signed(frame: bytes, chain: Chain) -> Any:
-    """The statement in a frame, once its signature is checked; raise ProofError."""
-    envelope, message = decoded(frame)
+
+def open_signed(frame: bytes, chain: Chain, kind: type[Any] | None = None) -> Any:
+    """The statement in a frame, once its signature is checked; raise ProofError, also if it is no `kind`."""
+    envelope, message = decoded(frame, kind)
     if type(message) not in m.STATEMENTS:
         raise ProofError(f"{type(message).__name__} is no statement of a member")
     name, key = member_of(message, chain)
@@ -31,11 +34,17 @@ def open_signed(frame: bytes, chain: Chain) -> Any:
     return message
 
 
-def decoded(frame: bytes) -> tuple[Envelope, Any]:
-    try:
-        return decode_envelope(frame)
-    except canonical.CanonicalError as error:
-        raise ProofError(f"a frame is none ({error})") from error
+def decoded(frame: bytes, kind: type[Any] | None = None) -> tuple[Envelope, Any]:
+    """A frame and the message in it; raise ProofError unless it is a `kind`, if one is named."""
+    envelope = opened(Envelope, frame, STATEMENT)
+    if not 0 <= envelope.kind <= COUNT_MAX:
+        raise no_form(STATEMENT)
+    found = m.KINDS.get(envelope.kind)
+    if kind is not None and found is not kind:
+        raise ProofError("a statement is of a kind that cannot stand there")
+    if found is None:
+        raise no_form(STATEMENT)
+    return envelope, opened(found, envelope.body, STATEMENT)
 
 
 def member_of(message: Any, chain: Chain) -> tuple[str, bytes]:

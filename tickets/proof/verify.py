@@ -18,6 +18,7 @@ from tickets.proof.certificate import (
     split_hashes,
 )
 from tickets.proof.errors import ProofError
+from tickets.proof.forms import no_form, opened
 from validators import canonical, quorum
 from validators.consensus import log_tree
 from validators.consensus.messages import KIND_OF, Checkpoint, Entry, Receipt, entry_hash
@@ -145,10 +146,7 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
     """
     if certificate.cluster != chain.cluster[:CLUSTER_TAG_SIZE]:
         raise ProofError("the certificate is of another cluster than this chain")
-    try:
-        leaf = canonical.decode(Leaf, certificate.leaf)
-    except canonical.CanonicalError as error:
-        raise ProofError(f"its leaf is no outcome ({error})") from error
+    leaf = opened(Leaf, certificate.leaf, "the leaf")
     _check_state(leaf.state)
     entry = Entry(
         epoch=certificate.epoch,
@@ -191,13 +189,10 @@ def _check_state(state: bytes) -> None:
     """What begins as the state of a ticket is one: no verifier may make less or more of it than another."""
     if not state.startswith(TICKET_HEAD):
         return
-    try:
-        found = canonical.decode(TicketState, state)
-    except canonical.CanonicalError as error:
-        raise ProofError(f"its state begins as a ticket's and is none ({error})") from error
+    found = opened(TicketState, state, "the state")
     numbers = (found.timestamp, found.sequence, found.index, *found.clock)
     if not all(0 <= each <= COUNT_MAX for each in numbers):
-        raise ProofError("its state begins as a ticket's and is none (a number is out of range)")
+        raise no_form("the state")
 
 
 def _results_root(certificate: Certificate) -> bytes:
@@ -220,9 +215,7 @@ def _log_root(
     path = split_hashes(proof.path)
     root = log_tree.climb(certificate.sequence - 1, proof.sequence, hashed, path)
     if root is None:
-        raise ProofError(
-            f"its path does not lead from sequence {certificate.sequence} to a checkpoint at {proof.sequence}"
-        )
+        raise ProofError("its path does not lead to its checkpoint")
     return members, root
 
 
@@ -244,7 +237,7 @@ def _signers(
         statement = canonical.encode(msgspec.structs.replace(body, sender=index))
         data = signed_bytes(chain.cluster, KIND_OF[type(body)], statement)
         if not chain.scheme.verify(member.public_key, data, signature):
-            raise ProofError(f"the signature of {shown(member.id)} does not fit what the certificate says")
+            raise ProofError(f"the signature of {shown(member.id)} does not fit what it should say")
         signers.append((member.public_key, member.id))
     return tuple(signers)
 

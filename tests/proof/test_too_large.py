@@ -1,0 +1,110 @@
+"""A file of any size is refused in one sentence, and of it no more is read than may be in it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.proof.support import PaperLog
+from tests.proof.test_standalone import FILE, MANAGE
+from tickets.proof import ProofError, chain_json, read_file
+from tickets.proof.files import BYTES_MAX, FILE_BYTES_MAX
+from verifier import dtvn_verify
+
+HUGE = 3 * 1024**3
+MEMORY = 2 * 1024**3
+"""Address space of a verifier: less than the file has."""
+SMALL, ZERO = ("-I", str(FILE)), "/dev/zero"
+
+
+@pytest.fixture
+def huge(tmp_path: Path) -> Path:
+    """Three gigabytes of nothing, which take no room on the disk."""
+    path = tmp_path / "huge"
+    path.touch()
+    os.truncate(path, HUGE)
+    return path
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    path = tmp_path / "chain"
+    path.write_bytes(chain_json(PaperLog().chain()))
+    return path
+
+
+def confined() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    """Exit code and what was said, in little memory."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=confined,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def refusal(kind: str) -> str:
+    return f"this file is no {kind}: it is too large, over {2 * BYTES_MAX[kind]} bytes\n"
+
+
+@pytest.mark.parametrize("endless", [False, True], ids=["three gigabytes", "without an end"])
+@pytest.mark.parametrize(
+    ("program", "of"),
+    [
+        ((*SMALL, "certificate"), "certificate"),
+        ((*SMALL, "certificate"), "chain"),
+        ((*SMALL, "evidence"), "evidence"),
+        ((MANAGE, "verify_certificate"), "certificate"),
+        ((MANAGE, "verify_evidence"), "evidence"),
+        ((MANAGE, "verify_evidence"), "chain"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else str(each[-1]),
+)
+def test_what_is_larger_than_memory(
+    program: tuple[object, ...], of: str, endless: bool, huge: Path, chain: Path
+) -> None:
+    large = ZERO if endless else huge
+    checked, trusted = (chain, large) if of == "chain" else (large, chain)
+    code, said = run(*program, checked, "--genesis", trusted)
+    told = said if program[0] == "-I" else said.removeprefix("CommandError: ")
+    assert (code, told) == (1, f"not proved: {refusal(of)}")
+
+
+def test_an_audit_with_a_chain_without_an_end(tmp_path: Path) -> None:
+    code, said = run(MANAGE, "audit", tmp_path, "--genesis", ZERO)
+    assert (code, said) == (2, f"CommandError: nothing was audited: {refusal('chain')}")
+
+
+def test_pins_without_an_end(tmp_path: Path, chain: Path) -> None:
+    code, said = run(MANAGE, "verify_certificate", chain, "--genesis", chain, "--pin", ZERO)
+    assert (code, said) == (1, f"CommandError: not proved: {ZERO} is no file of pins\n")
+
+
+def test_a_founding_in_a_file_without_an_end(tmp_path: Path) -> None:
+    code, said = run(MANAGE, "genesis", "show", ZERO)
+    why = f"CommandError: {ZERO} is no genesis in the making: it is too large, over 1048576 bytes.\n"
+    assert (code, said) == (1, why)
+
+
+@pytest.mark.parametrize("kind", ["certificate", "chain", "evidence"])
+def test_no_byte_more_than_the_bound(kind: str, tmp_path: Path) -> None:
+    """One that is just as large as it may be is looked at, and found to be none for another reason."""
+    most, path = FILE_BYTES_MAX[kind], tmp_path / "file"
+    for size, why in ((most, "begins neither"), (most + 1, "too large")):
+        path.touch()
+        os.truncate(path, size)
+        with pytest.raises(ProofError, match=why):
+            read_file(kind, path)
+        with pytest.raises(ValueError, match=why):
+            dtvn_verify.read(path, kind)

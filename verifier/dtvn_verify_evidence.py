@@ -1,0 +1,419 @@
+"""Second file of DTVN's stand-alone verifier: whom evidence convicts, and of what.
+
+dtvn_verify.py loads it from its own folder for `evidence` and `--against`, and for seals in a genesis.bin;
+docs/protocol/certificates.md has the rules. Evidence of a broken view has three answers: a sentence that
+convicts; a ValueError saying that what was sent holds; and one saying that this cannot be decided here.
+"""
+
+import hashlib
+import itertools
+
+from dtvn_verify import (
+    HASH,
+    LEAF,
+    MANY,
+    MEMBER,
+    NUMBER,
+    PARAMETERS,
+    PRINCIPAL,
+    TAG,
+    WORD,
+    Proved,
+    named,
+    need,
+    opened,
+    pack,
+    read,
+    shown,
+)
+from nacl import exceptions, signing
+
+# --- forms -------------------------------------------------------------------------------------------
+
+PROPOSAL, PREPARE, COMMIT, CHECKPOINT, VIEW_CHANGE, NEW_VIEW, RECEIPT = 16, 17, 18, 19, 21, 22, 24
+FRAME = (NUMBER, bytes, bytes, bytes)  # kind, body, signature, attachment
+FRAMES, SPAN = [bytes, 31], 1 << 15  # a frame of each member; sequences between two checkpoints
+IN_A_SLOT = (NUMBER, NUMBER, NUMBER, NUMBER, HASH)  # epoch, sender, view, sequence, digest
+SAID = {  # kind: the body of a statement that may stand in evidence; all begin with epoch and sender
+    PROPOSAL: IN_A_SLOT,
+    PREPARE: IN_A_SLOT,
+    COMMIT: IN_A_SLOT,
+    CHECKPOINT: (NUMBER, NUMBER, NUMBER, HASH, HASH, NUMBER),
+    VIEW_CHANGE: (NUMBER, NUMBER, NUMBER, FRAMES, [(bytes, FRAMES), SPAN]),
+    NEW_VIEW: (NUMBER, NUMBER, NUMBER, [(NUMBER, HASH), 31], [bytes, SPAN]),
+    RECEIPT: (NUMBER, NUMBER, NUMBER, HASH),
+}
+PAIR, CLIENT = (NUMBER, NUMBER), {bytes: range(33)}
+ENTRY = (NUMBER, NUMBER, HASH, HASH, NUMBER, HASH)
+# All other messages. None may stand in a VIEW-CHANGE; but what is no message convicts at once, while one that
+# carries too many statements is left to a larger verifier.
+FORMS = {
+    1: (NUMBER, str, CLIENT, PAIR, NUMBER, NUMBER, [LEAF[1], MANY]),
+    20: (NUMBER, NUMBER, NUMBER, WORD),
+    23: (NUMBER, NUMBER, NUMBER, bool, NUMBER, NUMBER, NUMBER, [NUMBER, 64], bool),
+    25: (NUMBER, NUMBER, PAIR, NUMBER, HASH, NUMBER, NUMBER, [WORD, MANY]),
+    64: (HASH,),
+    65: (bytes,),
+    66: (NUMBER, NUMBER, NUMBER),
+    67: ([(ENTRY, bytes, FRAMES), SPAN], FRAMES),
+    68: (HASH,),
+    69: ([bytes, 256],),
+    70: (PAIR, NUMBER, HASH, ENTRY, NUMBER, [(WORD, bytes), MANY], [(bool, HASH), MANY], bytes),
+    71: (PAIR, NUMBER, HASH, WORD, NUMBER),
+    72: (NUMBER, NUMBER),
+    73: (CLIENT,),
+    74: (NUMBER, WORD, [{str: range(1025)}, 16]),
+    75: (NUMBER, WORD, str),
+    76: (NUMBER, bool, NUMBER, NUMBER, NUMBER),
+    77: (NUMBER, NUMBER, [bytes, 256], FRAMES, NUMBER, NUMBER),
+    80: (NUMBER, NUMBER),
+    81: (FRAMES, ENTRY, [HASH, 62], {bytes: range((1 << 16) + 1)}),
+    82: (NUMBER, [{int: range(1024)}, 1024]),
+    83: (NUMBER, [(NUMBER, [[bytes, MANY], MANY]), 32]),
+}
+
+
+# --- the command, for what dtvn_verify.py leaves to this file ----------------------------------------
+
+
+def main(kind, path, chain, against):
+    """Print whom a file convicts; or what two certificates prove, and whether both can be true."""
+    if kind == "evidence":
+        print(*evidence(read(path, kind), chain), sep="\n")
+        return 0
+    proved = [Proved(read(file, kind), chain) for file in (path, against)]
+    lies = [*contradiction(*proved)]
+    print(*proved[0].sentences(), *proved[1].sentences(), *(lies or ["both can be true"]), sep="\n")
+    return 1 if lies else 0
+
+
+def founded(data):
+    """The genesis in the file that parties made, if all of them sealed it."""
+    terms = (str, NUMBER, NUMBER, PARAMETERS, NUMBER)
+    record = ((bytes, MEMBER, [PRINCIPAL, MANY]), [bytes, MANY])
+    form = ("dtvn-genesis-1", terms, [record, MANY], [(str, bytes), MANY])
+    _, (name, created, count, parameters, version), records, seals = opened(data, form, "the genesis")
+    need(
+        len(records) == count, f"the genesis is none: records: {len(records)} of {count} parties have joined"
+    )
+    members = [member for (_, member, _), _ in records]
+    principals = sorted((row for (_, _, rows), _ in records for row in rows), key=lambda row: row[0])
+    genesis = pack([name, created, members, principals, parameters, False, version])
+    keys = dict(named(members))
+    sealed = b"dtvn/v1/genesis-seal\0" + hashlib.sha256(b"dtvn/v1/genesis\0" + genesis).digest()
+    for name, signature in seals:
+        good = name in keys and signed(keys[name], sealed, signature)
+        need(good, f"the genesis is none: seals: the seal of '{shown(name)}' is not of this genesis")
+    absent = ", ".join(shown(name) for name in keys if name not in dict(seals))
+    need(not absent, f"the genesis is none: it is not sealed yet: {absent} must still sign it")
+    return genesis
+
+
+def signed(key, data, signature):
+    """Whether this is an Ed25519 signature of `data`."""
+    try:
+        return signing.VerifyKey(key).verify(data, signature) == data
+    except exceptions.CryptoError:
+        return False
+
+
+def contradiction(one, other):
+    """Why two certificates cannot both be true, and who signed both; nothing when they can."""
+    first, second = sorted((one, other), key=lambda proved: proved.sequence)
+    ticket = f"ticket {shown(first.ticket)} of event {shown(first.event)}"
+    if first.sequence == second.sequence:
+        why = first.entry != second.entry and f"two entries at sequence {first.sequence}"
+    else:
+        was = f"{ticket} was final at sequence {first.sequence}"
+        why = changed_what_was_final(first, second) and f"{was} and another one at sequence {second.sequence}"
+    if why:
+        keys = [key for _, key in other.signers]
+        names = ", ".join(shown(name) for name, key in one.signers if key in keys)
+        enough = (min(len(one.members), len(other.members)) + 2) // 3
+        yield f"contradiction: {why}"
+        yield f"convicted, having signed both: {names or 'nobody'} (f + 1 = {enough})"
+
+
+def changed_what_was_final(first, second):
+    """Whether a ticket that was consumed, or in dispute for good, was another one later."""
+    same_ticket = (first.event, first.ticket) == (second.event, second.ticket)
+    final = same_ticket and first.ticket_state and first.ticket_state[2] in (3, 5)
+    return final and second.state and first.state != second.state
+
+
+# --- evidence ----------------------------------------------------------------------------------------
+
+# Of two statements: their kind, and what is equal in them besides epoch and sender, while the rest differs.
+CRIMES = {
+    "double_proposal": (PROPOSAL, ("view", "sequence")),
+    "prepare": (PREPARE, ("view", "sequence")),
+    "commit": (COMMIT, ("view", "sequence")),
+    "checkpoint": (CHECKPOINT, ("sequence",)),
+    "receipt": (RECEIPT, ("sequence",)),
+    "view_change": (VIEW_CHANGE, ("view",)),
+    "new_view": (NEW_VIEW, ("view",)),
+    "hidden_commit": (COMMIT, ()),
+}
+
+
+def evidence(data, chain):
+    """Whom signed statements convict, and of what, in one sentence; ValueError when they convict nobody."""
+    form = (NUMBER, TAG, str, [bytes, MANY])
+    version, tag, code, frames = opened(data, form, "the evidence")
+    need(version == 1, f"evidence of version {version}; this verifier knows 1")
+    need(tag == chain.cluster[:8], "the evidence is of another cluster than this chain")
+    fitting = len(frames) == 2 if code in CRIMES else judged(code, len(frames))
+    need(fitting, f"{shown(code)} with {len(frames)} frames is no evidence that this verifier knows")
+    if code == "bad_view_change":
+        said, where = bad_view_change(frames[0], chain)
+    elif code == "bad_new_view":
+        said, where = bad_new_view(frames, chain)
+    elif code == "hidden_commit":
+        said, where = hidden_commit(*frames, chain)
+    else:
+        said, where = said_twice(*CRIMES[code], frames, chain)
+    yield f"{shown(member_of(said, chain)[0])} is convicted: {code}, epoch {said[0]}, {where}"
+
+
+def judged(code, count):
+    """Whether so many frames may break a view."""
+    return (code == "bad_view_change" and count == 1) or (code == "bad_new_view" and count >= 1)
+
+
+def said_twice(kind, equal, frames, chain):
+    """Two statements of which an honest member makes only one: (the first, where)."""
+    one, other = [statement(frame, kind, chain) for frame in frames]
+    same = 2 + len(equal)
+    need(one[:same] == other[:same] and one != other, "the two statements do not contradict each other")
+    return one, ", ".join(f"{name} {number}" for name, number in zip(equal, one[2:same], strict=True))
+
+
+def hidden_commit(commit, change, chain):
+    """A COMMIT says that its sender holds a prepared certificate, until a checkpoint covers it: a VIEW-CHANGE
+    of a later view without one of that view or a later one lied. (The COMMIT, where.)"""
+    one, other = statement(commit, COMMIT, chain), statement(change, VIEW_CHANGE, chain)
+    view, sequence = one[2:4]
+    hides = one[:2] == other[:2] and view < other[2]
+    if hides and any(statement(frame, CHECKPOINT)[2] >= sequence for frame in other[3]):
+        hides = False
+    if hides:
+        held = (statement(frame, PROPOSAL) for frame, _ in other[4])
+        hides = not any(each[3] == sequence and each[2] >= view for each in held)
+    need(hides, "the two statements do not contradict each other")
+    return one, f"sequence {sequence}, view {other[2]}"
+
+
+def statement(frame, kind, chain=None):
+    """The fields of what a member said, its signature checked if `chain` is given."""
+    found, body, signature, _ = opened(frame, FRAME, "a statement")
+    need(found == kind, "a statement is of a kind that cannot stand there")
+    said = opened(body, SAID[kind], "a statement")
+    if chain:
+        chain.check(member_of(said, chain), kind, body, signature)
+    return said
+
+
+def member_of(said, chain):
+    """(name, key) of the sender of a statement."""
+    epoch, sender = said[:2]
+    last = len(chain.epochs) - 1
+    need(epoch <= last, f"epoch {epoch} is not in this chain, which ends with {last}")
+    members, _ = chain.epochs[epoch]
+    need(sender < len(members), f"epoch {epoch} has no member {sender}")
+    return members[sender]
+
+
+# --- evidence of broken views ------------------------------------------------------------------------
+
+NULL_BATCH = hashlib.sha256(b"dtvn/v1/batch/null\0").digest()  # fills a sequence that nobody prepared
+# No cluster may have a wider window, whatever its parameters: what lies beyond proves nothing anywhere.
+REACH = (1 << 20) + 1
+# In one message, as DTVN itself bounds them. Who sends more may be honest in the eyes of a larger verifier.
+STATEMENTS_MAX = 1 << 16
+UNDECIDED = "this verifier cannot decide"
+TOO_MANY = f"too many statements in one message: {UNDECIDED}"
+
+
+class ProvesNothing(Exception):
+    """Of a VIEW-CHANGE: its sender is guilty. No ValueError, so that no other mistake passes for this one."""
+
+
+def bad_view_change(frame, chain):
+    """A VIEW-CHANGE that does not prove what it claims: (what was said, where)."""
+    said = statement(frame, VIEW_CHANGE, chain)
+    need(claim(frame, said[0], chain) is None, "this VIEW-CHANGE proves what it claims")
+    return said, f"view {said[2]}"
+
+
+def bad_new_view(frames, chain):
+    """A NEW-VIEW that does not follow from the VIEW-CHANGEs behind it: (what was said, where)."""
+    said = statement(frames[0], NEW_VIEW, chain)
+    need(not follows(said, frames[1:], chain), "this NEW-VIEW follows from its VIEW-CHANGEs")
+    return said, f"view {said[2]}"
+
+
+def quorum(count):
+    """q of so many members."""
+    return (count + (count - 1) // 3 + 2) // 2
+
+
+# --- a NEW-VIEW ---
+
+
+def follows(said, basis, chain):
+    """Whether nothing in `basis` speaks against a NEW-VIEW; ValueError where something is missing."""
+    epoch, sender, view, changes, proposals = said
+    count = len(chain.epochs[epoch][0])
+    senders = [each for each, _ in changes]
+    if len(senders) != quorum(count) or senders != sorted(set(senders)) or sender != view % count:
+        return False
+    claims = {}
+    for frame in basis:
+        found = claim(frame, epoch, chain)
+        if found is not None:
+            claims[found["digest"]] = found
+    used = [(each, claims[digest]) for each, digest in changes if digest in claims]
+    if any((found["sender"], found["view"]) != (each, view) for each, found in used):
+        return False
+    need(len(used) == len(changes), "the VIEW-CHANGEs that this NEW-VIEW names are not all here")
+    # Who signed the proposals is not asked: the NEW-VIEW's own signature covers what they say.
+    carried = [statement(frame, PROPOSAL) for frame in proposals]
+    slots = plan([found for _, found in used])
+    pairs = itertools.zip_longest(carried, slots, fillvalue=())
+    return all(proposal == [epoch, sender, view, *slot] for proposal, slot in pairs)
+
+
+def plan(claims):
+    """What the view must decide again, (sequence, digest): from the newest checkpoint on, without holes."""
+    base, chosen = max(found["stable"] for found in claims), {}
+    for found in claims:
+        for view, sequence, digest in found["prepared"]:
+            chosen[sequence] = max(chosen.get(sequence, (view, digest)), (view, digest))
+    last = max(chosen, default=base)
+    return ((sequence, chosen.get(sequence, (0, NULL_BATCH))[1]) for sequence in range(base + 1, last + 1))
+
+
+# --- a VIEW-CHANGE ---
+
+
+def claim(frame, epoch, chain):
+    """What a VIEW-CHANGE of `epoch` proves; None: one of its proofs is none; ValueError: that cannot be told.
+
+    Only what its sender signed is judged: what hangs on its envelope besides may be anybody's.
+    """
+    said = statement(frame, VIEW_CHANGE, chain)
+    need(said[0] == epoch, "a frame beside it is no VIEW-CHANGE of its epoch")
+    members, after = chain.epochs[epoch]
+    _, body, _, _ = opened(frame, FRAME, "a statement")
+    digest = hashlib.sha256(bytes([VIEW_CHANGE]) + body).digest()
+    try:
+        inside = statements_inside(said, chain)
+        foreign = any(fields[0] != epoch for _, fields in inside.values())
+        need(not foreign, f"it rests on statements of another epoch: {UNDECIDED}")
+        low = stable(said[3], inside, len(members)) if said[3] else after
+        slots = prepared(said, inside, len(members), low)
+    except ProvesNothing:
+        return None
+    return {"digest": digest, "sender": said[1], "view": said[2], "stable": low, "prepared": slots}
+
+
+def stable(frames, inside, count):
+    """The sequence of the checkpoint that exactly q equal CHECKPOINTs prove."""
+    votes = by_distinct(frames, inside, CHECKPOINT)
+    if len(votes) != quorum(count) or votes[0][2] < 1 or any(vote[2:] != votes[0][2:] for vote in votes):
+        raise ProvesNothing
+    return votes[0][2]
+
+
+def prepared(said, inside, count, low):
+    """The certificates above the checkpoint at `low`, [view, sequence, digest] each, sequences ascending.
+
+    One is a proposal of an earlier view by its primary, and equal PREPAREs of exactly q - 1 distinct backups.
+    """
+    slots, previous = [], low
+    for frame, prepares in said[4]:
+        kind, proposal = inside[frame]
+        votes = by_distinct(prepares, inside, PREPARE)
+        if kind != PROPOSAL or len(votes) != quorum(count) - 1:
+            raise ProvesNothing
+        view, sequence, _ = proposal[2:]
+        primary = view % count
+        if proposal[1] != primary or any(vote[1] == primary or vote[2:] != proposal[2:] for vote in votes):
+            raise ProvesNothing
+        if view >= said[2] or not previous < sequence <= low + REACH:
+            raise ProvesNothing
+        slots.append(proposal[2:])
+        previous = sequence
+    return slots
+
+
+def by_distinct(frames, inside, kind):
+    """The fields of these statements, which are all of one kind, no sender twice."""
+    found = [inside[frame] for frame in frames]
+    if any(each != kind for each, _ in found) or len({fields[1] for _, fields in found}) != len(found):
+        raise ProvesNothing
+    return [fields for _, fields in found]
+
+
+# --- the statements inside ---
+
+
+def statements_inside(said, chain):
+    """frame -> (kind, fields) of every statement inside a VIEW-CHANGE, signatures checked.
+
+    All are decoded and counted before one signature is checked, then taken in the order in which they stand:
+    whoever meets first what he cannot judge says so, and whoever meets first what proves nothing convicts.
+    """
+    wanted = [(frame, CHECKPOINT) for frame in said[3]]
+    for proposal, prepares in said[4]:
+        wanted += [(proposal, PROPOSAL), *((frame, PREPARE) for frame in prepares)]
+    room, messages, inside = STATEMENTS_MAX - len(wanted), [], {}
+    need(room >= 0, TOO_MANY)
+    for frame, _ in wanted:
+        messages.append(decoded(frame))
+        room -= carried(*messages[-1][:2])
+        need(room >= 0, TOO_MANY)
+    for (frame, right), (kind, fields, body, signature, attachment) in zip(wanted, messages, strict=True):
+        if frame in inside:
+            continue
+        if kind != right or attachment:
+            raise ProvesNothing
+        check(chain, fields, kind, body, signature)
+        inside[frame] = kind, fields
+    return inside
+
+
+def decoded(frame):
+    """(kind, fields, body, signature, attachment) of a frame, whatever its kind."""
+    try:
+        kind, body, signature, attachment = opened(frame, FRAME, "a frame")
+        fields = opened(body, (SAID | FORMS)[kind], "a message")
+    except (ValueError, LookupError):
+        raise ProvesNothing from None
+    return kind, fields, body, signature, attachment
+
+
+def carried(kind, fields):
+    """How many statements a message carries directly."""
+    if kind == VIEW_CHANGE:
+        return len(fields[3]) + sum(1 + len(prepares) for _, prepares in fields[4])
+    if kind == NEW_VIEW:
+        return len(fields[4])
+    if kind == 67:  # a range of the log, each entry with its COMMITs
+        return sum(len(commits) for _, _, commits in fields[0]) + len(fields[1])
+    if kind == 77:
+        return len(fields[2]) + len(fields[3])
+    return len(fields[0]) if kind in (69, 81) else 0
+
+
+def check(chain, fields, kind, body, signature):
+    """Check that the member whom `fields` name signed them."""
+    epoch, sender = fields[:2]
+    last = len(chain.epochs) - 1
+    need(epoch <= last, f"epoch {epoch} is not in this chain, which ends with {last}: {UNDECIDED}")
+    if sender >= len(chain.epochs[epoch][0]):
+        raise ProvesNothing
+    try:
+        chain.check(chain.epochs[epoch][0][sender], kind, body, signature)
+    except ValueError:
+        raise ProvesNothing from None
