@@ -24,6 +24,7 @@ from tickets.machine.transitions import CAPABILITY
 from tickets.models import SearchKey, TicketHolder
 from tickets.services import Decision, Request, TicketError, batch
 from validators.dashboard.keyset import KeysetAdmin
+from validators.dashboard.selected import SelectedRows
 from validators.dashboard.shown import moment, outcome_pill
 from validators.feed import wait_for
 from validators.ledger.models import OperationRecord, Ticket
@@ -89,7 +90,7 @@ class TicketActionForm(ActionForm):
 
 
 @admin.register(Ticket)
-class TicketAdmin(KeysetAdmin):
+class TicketAdmin(SelectedRows, KeysetAdmin):
     """Search finds ids that begin so."""
 
     keyset = ("event", "ticket_id")
@@ -249,13 +250,13 @@ class TicketAdmin(KeysetAdmin):
         except TicketError as error:
             self.message_user(request, f"Nothing was done: {error}", messages.ERROR)
             return
-        wait_for(max(decision.result.sequence for decision in decisions), OWN_WRITES_WAIT)
+        wait_for(max((decision.result.sequence for decision in decisions), default=0), OWN_WRITES_WAIT)
         _report(request, done, [one for one in decisions if one.code == "ok"], messages.SUCCESS)
         _report(request, "not " + done, [one for one in decisions if one.code != "ok"], messages.WARNING)
 
 
 @admin.register(TicketHolder)
-class TicketHolderAdmin(KeysetAdmin):
+class TicketHolderAdmin(SelectedRows, KeysetAdmin):
     """Who holds which ticket: searched by the people at the help desk, erased on request."""
 
     keyset = ("event", "ticket")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 
 from tests.api.conftest import Api, read
 from tests.waiting import PATIENCE
-from validators.api import cluster
+from validators.api import cluster, health
 from validators.gateway.collector import Answered
 from validators.gateway.fake import FakeGateway
 from validators.models import DesiredState, ManagedNode, MembershipChange, NodeStatus
@@ -87,9 +88,16 @@ def test_ready_commits_an_operation_and_needs_no_key(fake: FakeGateway) -> None:
     assert read(response)["sequence"] > before
 
 
-def test_ready_asks_the_cluster_once_a_second_for_everybody(fake: FakeGateway) -> None:
+def test_ready_asks_the_cluster_once_a_second_for_everybody(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: now))
     first = read(Api(None).get("/ready"))["sequence"]
+    now += 0.9
     assert [read(Api(None).get("/ready"))["sequence"] for _ in range(5)] == [first] * 5
+    now += 0.1
+    assert read(Api(None).get("/ready"))["sequence"] > first
 
 
 def test_ready_tells_why_not(fake: FakeGateway) -> None:

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from tests.api.living import LivingGateway
 from tests.hostcore.support import key_pair, make_genesis
+from tickets.services import network
 from validators import canonical
 from validators import genesis as g
 from validators.link import read_seed, write_private
@@ -150,3 +151,39 @@ def test_a_folder_without_a_platform_makes_no_keys(say: Say, settings: Any, tmp_
     settings.DATA = tmp_path / "another"
     with pytest.raises(CommandError, match="PEER-ID is required"):
         call_command("members", "add", "r4", "--data-dir", str(tmp_path), "--yes")
+
+
+def test_members_is_about_the_platform_s_folder_where_none_is_named(
+    say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("members", "show")
+    call_command("members", "changes")
+    assert "r3  127.0.0.1:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("show", "--data-dir", "{none}"), "^No cluster has been made in {none} yet; --data-dir names"),
+        (("prepare", "--id", "n5", "--genesis", "{none}"), "^{none}: No such file or directory.$"),
+        (
+            ("prepare", "--id", "n5", "--genesis", "/dev/zero"),
+            r"^The genesis /dev/zero is not usable: it is too large, over \d+",
+        ),
+        (("add", "r4", "--word", "{none}"), "^{none}: No such file or directory.$"),
+        (("show", "--write", "{none}/x"), "^{none}/x: No such file or directory.$"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(
+    say: Say, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    none = str(tmp_path / "none")
+    with pytest.raises(CommandError, match=said.replace("{none}", none)):
+        call_command("members", *(word.replace("{none}", none) for word in words))
+
+
+def test_no_cluster_in_the_platform_s_folder_is_one_sentence(settings: Any, tmp_path: Path) -> None:
+    settings.DATA = tmp_path
+    network.close()
+    with pytest.raises(CommandError, match=r"^No cluster has been made in this data folder yet\.$"):
+        call_command("members", "show")

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
+from django.utils import timezone
 
+from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
-from tests.hostcore.support import key_pair
+from tests.hostcore.support import key_pair, make_genesis
 from tickets.services import network
-from validators.models import MembershipChange
+from validators.consensus.membership import Membership, founding
+from validators.dashboard import members
+from validators.models import ManagedNode, MembershipChange, NodeStatus
 from validators.node.keys import peer_id
-from validators.services import changes, principals
+from validators.services import changes, epoch, principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -82,6 +87,125 @@ def test_a_change_is_shown_before_it_is_made_and_made_once(admin: Client, living
     assert "user:operator" in text(told)
     assert [member.id for member in living.present.members] == ["r0", "r1", "r2"]
     assert "remove r3" in text(admin.get(MEMBERS))
+
+
+class LaggingGateway(LivingGateway):
+    """Of a process that meets the epoch another one began only when it has been asked `looks` times."""
+
+    looks = 0
+
+    @property  # type: ignore[override]
+    def present(self) -> Membership:
+        self.looks -= 1
+        return founding(self.genesis) if self.looks > 0 else self._newest
+
+    @present.setter
+    def present(self, newest: Membership) -> None:
+        self._newest = newest
+
+
+@pytest.fixture
+def lagging(living: LivingGateway) -> LaggingGateway:
+    """The same gateway: what was ordered through it is met late from now on."""
+    newest = living.__dict__.pop("present")
+    living.__class__ = LaggingGateway
+    found = cast(LaggingGateway, living)
+    found.present = newest
+    return found
+
+
+def raised_timeout(admin: Client) -> None:
+    """Epoch 1 has begun, and the one who asked was told so."""
+    fields = {"view_timeout": "900000", "step": "confirm", "nonce": "late"}
+    given = {
+        name: str(getattr(founding(make_genesis(4)).parameters, name))
+        for name in ("checkpoint_interval", "drift_bound", "batch_operations_max", "batch_bytes_max")
+    }
+    admin.post(f"{MEMBERS}ask/parameters/", given | fields)
+    while changes.turn():
+        pass
+    assert MembershipChange.objects.get().state == "done"
+
+
+def test_the_page_waits_for_the_epoch_that_was_told_to_have_begun(
+    admin: Client, lagging: LaggingGateway, town: Api
+) -> None:
+    """Seen in the CI: "Done" came from the process that carries changes out, and the next page, from another
+    process, showed the members of before."""
+    raised_timeout(admin)
+    lagging.looks = 4
+    shown = admin.get(MEMBERS)
+    assert "Epoch 1" in text(shown)
+    assert 'http-equiv="refresh"' not in shown.content.decode()
+    lagging.looks = 4
+    assert read(town.get("members"))["data"]["epoch"] == 1
+    lagging.looks = 4
+    assert read(town.get(f"changes/{MembershipChange.objects.get().pk}"))["data"]["state"] == "done"
+    assert lagging.looks <= 0, "who polls a change is told once this process has met its epoch"
+
+
+def test_a_page_that_cannot_wait_longer_says_so_and_looks_again(
+    admin: Client, lagging: LaggingGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised_timeout(admin)
+    monkeypatch.setattr(epoch, "MET_WITHIN", 0.0)
+    lagging.looks = 100
+    shown = admin.get(MEMBERS)
+    assert "Epoch 0" in text(shown)
+    assert "A later epoch has begun" in text(shown)
+    assert 'http-equiv="refresh"' in shown.content.decode()
+    lagging.looks = 100
+    MembershipChange.objects.update(finished_at=timezone.now() - 2 * epoch.RECENT)
+    assert "A later epoch has begun" not in text(admin.get(MEMBERS)), "an old one may be of another cluster"
+
+
+def test_the_page_looks_again_while_something_is_under_way(admin: Client, living: LivingGateway) -> None:
+    def again() -> bool:
+        return 'http-equiv="refresh"' in admin.get(MEMBERS).content.decode()
+
+    nodes = ManagedNode.objects.filter(node_id="r0")
+    nodes.update(status=NodeStatus.RUNNING)
+    assert not again()
+    nodes.update(status=NodeStatus.STARTING)
+    assert again()
+    nodes.update(status=NodeStatus.RUNNING)
+    asked = MembershipChange.objects.create(wish={"change": "remove", "node_id": "r3"}, actor="a", nonce="n")
+    assert again()
+    asked.delete()
+    assert not again()
+
+
+def test_a_page_on_which_nothing_moves_for_a_minute_looks_again_less_often(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(time=lambda: seconds)
+    monkeypatch.setattr(members, "time", clock)
+    seconds = 1_000.0
+
+    def pause() -> str:
+        page = admin.get(MEMBERS)
+        found = re.search(r'http-equiv="refresh" content="(\d+)"', page.content.decode())
+        if found is None:
+            return "none"
+        assert f"looks again every {found[1]} seconds" in text(page)
+        return found[1]
+
+    nodes = ManagedNode.objects.filter(node_id="r0")
+    ManagedNode.objects.update(status=NodeStatus.RUNNING)
+    nodes.update(status=NodeStatus.STARTING)
+    assert pause() == "2"
+    nodes.update(error="no free worker slot took the start request for 7 s")
+    seconds += members.CALM_AFTER - 1
+    assert pause() == "2"
+    seconds += 1
+    assert pause() == "10", "what counts the seconds is no change"
+    ManagedNode.objects.filter(node_id="r1").update(status=NodeStatus.STOPPING)
+    assert pause() == "2"
+    ManagedNode.objects.update(status=NodeStatus.RUNNING)
+    seconds += members.CALM_AFTER
+    assert pause() == "none"
+    nodes.update(status=NodeStatus.STARTING)
+    assert pause() == "2", "another start"
 
 
 def test_parameters_are_a_form_of_what_they_are(admin: Client, living: LivingGateway) -> None:

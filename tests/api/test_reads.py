@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -11,8 +12,9 @@ import pytest
 
 from tests.api.conftest import Api, read
 from tests.hostcore.support import key_pair
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 from tickets.services import reading
+from tickets.services.epochs import known_chain
 from validators.consensus import messages as m
 from validators.gateway.client import GenesisKeys
 from validators.gateway.collector import Answered, Result
@@ -35,6 +37,8 @@ class Members:
         """By member; one without an answer is silent."""
         self.without: set[int] = set()
         """Members that answer that they have no proof."""
+        self.restarted: dict[int, int] = {}
+        """Members that started again, and the sequence above which their next checkpoint proves something."""
         monkeypatch.setattr(fake, "query", self.query)
 
     def query(self, member: int, what: str, arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
@@ -43,8 +47,17 @@ class Members:
         future: Future[Answered] = Future()
         text = self.answers.get(member)
         code = "unavailable" if member in self.without else "timeout"
+        if member in self.restarted:
+            found = self.after_restart(*arguments, above=self.restarted[member])
+            code, text = ("not_frozen", None) if found is None else ("", found)
         future.set_result(Answered(0, code, "") if text is None else Answered(0, "", text))
         return future
+
+    def after_restart(self, _event: str, ticket: str, *, above: int) -> str | None:
+        """Something only where the newest execution is a checkpoint's: nobody freezes beside the core."""
+        sequence = self.fake._sequence
+        due = sequence > above and sequence % self.genesis.parameters.checkpoint_interval == 0
+        return self.proof(ticket) if due else None
 
     def proof(self, ticket: str, *, signers: tuple[int, ...] = (0, 1, 2), sequence: int = 0) -> str:
         """What an honest member shows of the state as it is now; `sequence`: claimed instead of its own."""
@@ -177,6 +190,117 @@ def test_r18_a_quorum_read_before_the_first_checkpoint_says_so_at_once(
     assert (answer.status_code, read(answer)["code"]) == (503, "unavailable")
 
 
+def test_r18_after_a_restart_of_all_members_a_quorum_read_orders_barriers_up_to_a_checkpoint(
+    api: Api, members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "WAIT", PATIENCE)
+    interval = members.genesis.parameters.checkpoint_interval
+    while members.fake._sequence < interval + 3:
+        issue(api, f"T-{members.fake._sequence}")
+    members.restarted = dict.fromkeys(range(3), members.fake._sequence)
+    answer = api.get("tickets/T-5?read=quorum")
+    assert (answer.status_code, read(answer)["data"]["State"]) == (200, "ISSUED")
+    assert answer.headers["X-DTVN-Sequence"] == str(2 * interval)
+    assert members.fake._sequence == 2 * interval, "as many as it takes, and no more"
+    assert members.asked == 8, "before and after"
+    members.fake.acknowledged = 0  # another process of the platform acknowledged nothing yet
+    members.restarted = dict.fromkeys(range(3), 2 * interval)
+    assert api.get("tickets/NOBODY?read=quorum").status_code == 404
+    assert members.fake._sequence == 3 * interval
+
+
+def test_r18_readers_after_a_restart_share_their_barriers_and_order_one_at_a_time(
+    members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty at once order few more than one does alone, not twenty times as many."""
+    interval = members.genesis.parameters.checkpoint_interval
+    under_way, most, sequence = 0, 0, interval
+    chain = known_chain()
+    monkeypatch.setattr(reading, "known_chain", lambda: chain)
+    monkeypatch.setattr(reading, "WAIT", PATIENCE)
+    monkeypatch.setattr(reading, "_barriers", reading._Barriers())
+    newest = members.proof("T-1", sequence=2 * interval)
+
+    def ordered() -> tuple[Result, ...]:
+        nonlocal under_way, sequence
+        sequence += 1
+        members.fake.acknowledged = sequence
+        if sequence == 2 * interval:
+            members.restarted, members.answers = {}, dict.fromkeys(range(4), newest)
+        under_way -= 1
+        return (Result("ok", b"", sequence, 0, 1),)
+
+    with ThreadPoolExecutor(20) as readers, ThreadPoolExecutor(4) as cluster:
+
+        def submit(_operations: Any, *, wait: float = 9.0) -> Future[tuple[Result, ...]]:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            return cluster.submit(ordered)
+
+        monkeypatch.setattr(members.fake, "submit", submit)
+        monkeypatch.setattr(members, "after_restart", lambda *_arguments, above: None)
+        members.restarted = dict.fromkeys(range(4), interval)
+        found = list(readers.map(lambda _: reading.quorum_read("default", "T-1"), range(20)))
+    assert {each.sequence for each in found} == {2 * interval}
+    assert most == 1
+    # Who looked just before the checkpoint was there orders one more, shared like all others.
+    assert sequence <= 2 * interval + len(found)
+
+
+@pytest.fixture
+def own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader's seconds pass only while it sleeps: what it does in them is not up to the machine."""
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+
+
+@pytest.mark.usefixtures("own_time")
+@pytest.mark.parametrize(
+    ("how", "wait", "restarted", "submitted"),
+    [
+        ("no quorum", PATIENCE, (0, 1, 2, 3), 1),
+        ("full", PATIENCE, (0, 1, 2, 3), 1),
+        ("no answer", 1.5, (0, 1, 2, 3), 1),
+        ("never frozen", 1.5, (0, 1, 2, 3), 10),
+        ("one member's word", 0.5, (2,), 0),
+    ],
+)
+def test_p19_a_quorum_read_after_a_restart_ends_and_never_orders_more_than_an_interval(
+    api: Api,
+    members: Members,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+    wait: float,
+    restarted: tuple[int, ...],
+    submitted: int,
+) -> None:
+    issue(api)
+    sent: list[Any] = []
+    real = members.fake.submit
+
+    def submit(operations: Any, *, wait: float = 9.0) -> Future[tuple[Result, ...]]:
+        sent.append(operations)
+        return Future() if how == "no answer" else real(operations, wait=wait)
+
+    monkeypatch.setattr(members.fake, "submit", submit)
+    monkeypatch.setattr(reading, "_barriers", reading._Barriers())
+    monkeypatch.setattr(reading, "WAIT", wait)
+    monkeypatch.setattr(members, "after_restart", lambda *_arguments, above: None)
+    members.restarted = dict.fromkeys(restarted, members.fake._sequence)
+    members.fake.quorum, members.fake.full = how != "no quorum", how == "full"
+    answer = api.get("tickets/T-1?read=quorum")
+    assert (answer.status_code, read(answer)["code"]) == (503, "unavailable")
+    assert "ask again" in read(answer)["error"]
+    assert min(1, submitted) <= len(sent) <= submitted
+
+
+@pytest.mark.usefixtures("own_time")
 def test_r17_a_quorum_read_waits_a_little_for_the_sequence_that_is_named(api: Api, members: Members) -> None:
     issue(api)
     members.answers = dict.fromkeys(range(4), members.proof("T-1"))
@@ -196,6 +320,18 @@ def test_r18_a_linearizable_read_orders_a_barrier_first(api: Api, fake: FakeGate
     assert api.get("tickets/NOBODY?read=linearizable").status_code == 404
 
 
+class CountedBarriers(reading._Barriers):
+    """Knows how many readers wait for one, or have waited."""
+
+    waiting = 0
+
+    def _begin(self) -> None:
+        """Called by a reader once it has its place, and when one ends."""
+        with self._lock:
+            self.waiting += 1
+        super()._begin()
+
+
 def test_r18_readers_that_wait_share_one_barrier_and_none_joins_one_already_sent(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,19 +345,19 @@ def test_r18_readers_that_wait_share_one_barrier_and_none_joins_one_already_sent
             sent.append(future)
         return future
 
+    barriers = CountedBarriers()
     monkeypatch.setattr(fake, "submit", submit)
-    monkeypatch.setattr(reading, "_barriers", reading._Barriers())
+    monkeypatch.setattr(reading, "_barriers", barriers)
     with ThreadPoolExecutor(21) as pool:
         first = pool.submit(reading.barrier)
         wait_until(lambda: len(sent) == 1, what="the first barrier is under way")
         others = [pool.submit(reading.barrier) for _ in range(20)]
-        wait_until(lambda: reading._barriers._next is not None, what="the others wait")
-        wait_until(lambda: pool._work_queue.empty(), what="all of them wait")
+        wait_until(lambda: barriers.waiting == 21, what="all the others wait as well")
         sent[0].set_result((Result("ok", b"", 7, 0, 1),))
         wait_until(lambda: len(sent) == 2, what="the second barrier is under way")
         sent[1].set_result((Result("ok", b"", 9, 0, 1),))
-        assert first.result(10) == 7
-        assert {other.result(10) for other in others} <= {9}
+        assert first.result(PATIENCE) == 7
+        assert {other.result(PATIENCE) for other in others} == {9}
     assert len(sent) == 2
 
 

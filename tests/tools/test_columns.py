@@ -115,6 +115,72 @@ def test_unpaid_orders_are_taken_on_request(tmp_path: Path) -> None:
 
 def test_a_blocked_ticket_is_left_out(tmp_path: Path) -> None:
     assert only(tmp_path, as_csv(pretix_row(Blocked="Yes"))) == LeftOut(2, "ABC12-1 is blocked")
+    assert isinstance(only(tmp_path, as_csv(pretix_row(Blocked="No"))), ImportedTicket)
+
+
+@pytest.mark.parametrize("name", ["Ticket secret", "Order code"])
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ({"Status": "canceled"}, "is canceled"),
+        ({"Status": "pending"}, "is pending"),
+        ({"Blocked": "Yes"}, "is blocked"),
+    ],
+)
+def test_a_position_is_left_out_whatever_column_names_the_ticket(
+    tmp_path: Path, name: str, cells: dict[str, str], says: str
+) -> None:
+    columns = Columns(chosen={"ticket_id": name})
+    content = as_csv(pretix_row(**cells), pretix_row(Order_code="XYZ99", Ticket_secret="a1b2"))
+    found = tickets(tmp_path, content, columns)
+    assert [one.reason.partition(" ")[2] for one in found.left_out] == [says]
+    assert [one.ticket_id for one in found.tickets] == ["a1b2" if name == "Ticket secret" else "XYZ99"]
+
+
+def test_a_position_is_left_out_though_somebody_added_a_column_ticket_id(tmp_path: Path) -> None:
+    content = b"Order code,Position ID,Status,ticket_id\nABC12,1,canceled,T-1\nABC12,2,paid,T-2\n"
+    found = tickets(tmp_path, content)
+    assert found.left_out == [LeftOut(2, "T-1 is canceled")]
+    assert [one.ticket_id for one in found.tickets] == ["T-2"]
+
+
+@pytest.mark.parametrize(
+    ("order", "position", "says"),
+    [
+        ({"status": "c"}, {}, "is canceled"),
+        ({"status": "n"}, {}, "is pending"),
+        ({"status": "p", "testmode": True}, {}, "was ordered in test mode"),
+        ({"status": "p"}, {"blocked": ["admin"]}, "is blocked"),
+    ],
+)
+def test_a_position_in_json_is_left_out_whatever_names_the_ticket(
+    tmp_path: Path, order: dict[str, Any], position: dict[str, Any], says: str
+) -> None:
+    content = [{"code": "ABC12", **order, "positions": [{"positionid": 1, "secret": "s3cret", **position}]}]
+    columns = Columns(chosen={"ticket_id": "Ticket secret"})
+    assert only(tmp_path, content, columns) == LeftOut(1, f"s3cret {says}")
+
+
+def test_a_block_in_a_word_nobody_knows_is_wrong(tmp_path: Path) -> None:
+    """As with the status: a translated export says `Ja`."""
+    says = "says 'ja' where it says whether it is blocked, not yes or no"
+    assert reason(tmp_path, as_csv(pretix_row(Blocked="Ja"))) == says
+
+
+def test_a_row_that_was_torn_before_the_block_is_wrong(tmp_path: Path) -> None:
+    """It would be a valid ticket otherwise."""
+    row = pretix_row(Blocked="Yes")
+    short = row[: PRETIX.index("Blocked")]
+    assert reason(tmp_path, as_csv(short)) == f"has {len(short)} cells, but the header has {len(PRETIX)}"
+    trimmed = row[: PRETIX.index("Valid until") + 1]
+    assert only(tmp_path, as_csv(trimmed)) == LeftOut(2, "ABC12-1 is blocked")
+
+
+def test_a_row_may_not_end_before_a_column_that_was_chosen(tmp_path: Path) -> None:
+    content = b"ticket_id,Sitzplatz\nT-1\n"
+    assert only(tmp_path, content).seat == ""
+    wrong = only(tmp_path, content, Columns(chosen={"seat": "Sitzplatz"}))
+    assert wrong == WrongRow(2, "has 1 cell, but the header has 2")
 
 
 def test_a_status_nobody_knows_is_wrong(tmp_path: Path) -> None:
@@ -127,6 +193,14 @@ def test_a_status_nobody_knows_is_wrong(tmp_path: Path) -> None:
 )
 def test_a_position_without_its_name_is_wrong(tmp_path: Path, field: str, says: str) -> None:
     assert says in reason(tmp_path, as_csv(pretix_row(**{field: ""})))
+
+
+@pytest.mark.parametrize("position", ["abc", "0", "01", "-1", "1.0", "1-2", "²", "1" * 10])
+def test_a_position_is_a_number_from_1_on(tmp_path: Path, position: str) -> None:
+    """pretix's own `positionid` (doc/api/resources/orders: integer, number of the position in the order).
+    Anything else is another column by mistake, or would name one ticket in two ways."""
+    says = f"position id {position!r} is no whole number from 1 on"
+    assert reason(tmp_path, as_csv(pretix_row(Position_ID=position))) == says
 
 
 def test_an_export_over_several_events_needs_a_choice(tmp_path: Path) -> None:
@@ -166,6 +240,18 @@ def test_pretix_order_data_in_json(tmp_path: Path) -> None:
     assert found.left_out == [LeftOut(2, "DEF34-1 is canceled")]
 
 
+def test_an_order_of_pretix_s_test_mode_is_left_out(tmp_path: Path) -> None:
+    """doc/api/resources/orders: `testmode`; nobody paid for it."""
+    order = {
+        "code": "ABC12",
+        "event": "summer",
+        "status": "p",
+        "positions": [{"positionid": 1, "secret": "s"}],
+    }
+    assert only(tmp_path, [order | {"testmode": True}]) == LeftOut(1, "ABC12-1 was ordered in test mode")
+    assert isinstance(only(tmp_path, [order | {"testmode": False}]), ImportedTicket)
+
+
 def test_pretix_order_positions_of_its_rest_api(tmp_path: Path) -> None:
     """doc/api/resources/orders: results of /orderpositions/."""
     position = {
@@ -178,6 +264,8 @@ def test_pretix_order_positions_of_its_rest_api(tmp_path: Path) -> None:
     assert (ticket.ticket_id, ticket.seat) == ("ABC12-1", "Row 1, Seat 2")
     assert ticket.not_before == moment(2026, 7, 31, 16)
     assert only(tmp_path, [position | {"canceled": True}]) == LeftOut(1, "ABC12-1 is canceled")
+    assert only(tmp_path, [position | {"blocked": ["admin"]}]) == LeftOut(1, "ABC12-1 is blocked")
+    assert "position id 'yes'" in only(tmp_path, [position | {"positionid": True}]).reason
 
 
 # --- plain files -----------------------------------------------------------------------------------
@@ -204,6 +292,16 @@ def test_any_column_can_be_named(tmp_path: Path) -> None:
     columns = Columns(chosen={"ticket_id": "Biljett-Nr", "name": "Namn"})
     ticket = only(tmp_path, "Biljett-Nr;Namn\nT-1;Åsa\n".encode(), columns)
     assert (ticket.ticket_id, ticket.holder.name) == ("T-1", "Åsa")
+
+
+@pytest.mark.parametrize("content", [b"ticket_id,not_after\nT-1,\n", [{"ticket_id": "T-1"}]])
+def test_a_column_that_was_chosen_and_is_not_there_is_told(tmp_path: Path, content: Any) -> None:
+    """A slip of the pen would make tickets without an end, without a word."""
+    with pytest.raises(FileRefused, match="no column 'Ende', which --column names"):
+        tickets(tmp_path, content, Columns(chosen={"not_after": "Ende"}))
+    some_have_it = [{"ticket_id": "T-1"}, {"ticket_id": "T-2", "Ende": "2026-08-01 10:00"}]
+    found = tickets(tmp_path, some_have_it, Columns(chosen={"not_after": "Ende"})).tickets
+    assert [ticket.not_after for ticket in found] == [0, moment(2026, 8, 1, 10)]
 
 
 @pytest.mark.parametrize(
@@ -276,3 +374,25 @@ def test_a_wrong_row_is_wrong_whichever_event_is_asked_for(tmp_path: Path) -> No
     assert [(one.row, one.reason) for one in found.wrong] == [
         (4, "cannot be read as CSV: unexpected end of data")
     ]
+
+
+DEEP = '{"a":' * 900 + "[[1]]" + "}" * 900
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ('[{"positions": 5}]', "has positions that are no list"),
+        ('[{"positionid": [1], "order": "ABC12"}]', "has no position id"),
+        ('{"event": {"items": [1, {"id": [1], "variations": 5}], "orders": [7]}}', "is not an object"),
+        ('[{"ticket_id": ' + DEEP + "}]", "has no ticket id"),
+    ],
+)
+def test_json_of_another_shape_is_a_wrong_row(tmp_path: Path, content: str, wrong: str) -> None:
+    assert reason(tmp_path, content.encode()) == wrong
+
+
+@pytest.mark.parametrize("content", ['{"event": {"orders": 5}}', '{"event": {"items": 5}}'])
+def test_an_export_without_a_list_of_orders_holds_no_rows(tmp_path: Path, content: str) -> None:
+    with pytest.raises(FileRefused, match="holds no rows"):
+        tickets(tmp_path, content.encode())

@@ -12,12 +12,14 @@ from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
 from tests.pages.learner import RealLearner
+from tests.ports import free_ports
 from tests.tools.test_columns import as_csv, pretix_row
 from tickets.api import operations
 from tickets.models import TicketHolder
 from tickets.services import Decision, Refused, Request
 from validators.gateway.collector import Result
 from validators.ledger.models import Ticket
+from validators.services.api_keys import generate_api_key, store_api_key
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 
@@ -102,9 +104,14 @@ def test_a_report_lists_every_row_that_did_not_go_in(at: list[str], export: Path
     [
         (["absent.csv"], "cannot be read"),
         (["FILE", "--column", "nonsense"], "is not FIELD=NAME"),
+        (["FILE", "--column", "seat=A", "--column", "seat=B"], "--column names seat twice: 'A' and 'B'"),
+        (["FILE", "--column", "seat=Sitz"], "The file has no column 'Sitz', which --column names"),
         (["FILE", "--timezone", "Mars/North"], "is not known"),
         (["FILE", "--event", "a b"], "is not 1 to 64"),
         (["FILE", "--url", "http://127.0.0.1:9"], "There is no"),
+        (["FILE", "--report", "/nowhere/report"], "--report /nowhere/report cannot be written"),
+        (["FILE", "--url", "foo", "--api-key", "k"], "'foo' is no address"),
+        (["FILE", "--url", "ftp://here", "--api-key", "k"], "'ftp://here' is no address"),
     ],
 )
 def test_what_cannot_begin_ends_with_2_and_a_sentence(
@@ -115,9 +122,121 @@ def test_what_cannot_begin_ends_with_2_and_a_sentence(
     assert sentence in ran.error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--record", "/nowhere/record"], "--record /nowhere/record cannot be written"),
+        (["--url", "foo", "--api-key", "k"], "'foo' is no address"),
+        (["--url", "http://", "--api-key", "k"], "'http:' is no address"),
+        (["--event", "bad event"], "--event 'bad event' is not 1 to 64"),
+        (["--event", "e" * 65], "is not 1 to 64"),
+        (["--event", ""], "is not 1 to 64"),
+        (["--column", "nonsense"], "is not FIELD=NAME"),
+        (["--column", "seat=Sitz"], "The file has no column 'Sitz', which --column names"),
+    ],
+)
+def test_a_scan_that_could_not_be_proved_or_sent_does_not_begin(
+    at: list[str], export: Path, learner: RealLearner, arguments: list[str], sentence: str
+) -> None:
+    Ran("import_tickets", str(export), *at)
+    before = learner.gateway.acknowledged
+    ran = Ran("scan", str(export), *at, *arguments)
+    assert (ran.code, ran.text) == (2, "")
+    assert sentence in ran.error
+    assert learner.gateway.acknowledged == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--limit", "0"], ["--limit", "-1"], ["--pace", "-1"], ["--patience", "nan"], ["--patience", "inf"]],
+)
+def test_a_scan_with_a_number_that_means_nothing_does_not_begin(
+    export: Path, at: list[str], arguments: list[str]
+) -> None:
+    with pytest.raises(CommandError, match=rf"argument {arguments[0]}: '{arguments[1]}' is no "):
+        call_command("scan", str(export), *at, *arguments)
+
+
+def test_the_verdict_is_told_though_the_record_has_no_room(
+    at: list[str], export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Ran("import_tickets", str(export), *at)
+    ran, result = scanned(export, at, "--record", "/dev/full")
+    assert (ran.code, result["proved"]) == (0, True)
+    assert "--record /dev/full was not written: No space left on device." in capsys.readouterr().err
+
+
 def test_a_wrong_key_ends_with_2(at: list[str], export: Path) -> None:
     ran = Ran("import_tickets", str(export), *at[:2], "--api-key", "dtvn_wrong")
     assert (ran.code, "API key was refused" in ran.error) == (2, True)
+
+
+@pytest.mark.parametrize("scopes", [None, ["gate", "operate"]])
+def test_a_key_that_may_not_issue_leaves_no_person_behind(
+    at: list[str], export: Path, scopes: list[str] | None
+) -> None:
+    """What was kept of tickets that were never sent stood against the corrected file."""
+    key = generate_api_key()
+    if scopes is not None:
+        store_api_key(key, label="gate", scopes=scopes)
+    ran = Ran("import_tickets", str(export), *at[:2], "--api-key", key)
+    assert (ran.code, "API key was refused" in ran.error) == (2, True)
+    assert not TicketHolder.objects.exists()
+    export.write_bytes(export.read_bytes().replace(b"Ada Lovelace", b"Ada King"))
+    assert Ran("import_tickets", str(export), *at).text.startswith("30 rows read: 28 tickets in the network.")
+    assert TicketHolder.objects.filter(name="Ada King").count() == 28
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, *tickets: str) -> None:
+    """The cluster refuses to issue these, for good."""
+    honest = operations.batch
+
+    def strict(requests: list[Request], **options: Any) -> list[Decision]:
+        taken = [request for request in requests if request.ticket not in tickets]
+        decisions = iter(honest(taken, **options))
+        refused = Result("not_permitted", b"", 1)
+        return [
+            Decision(request, refused) if request.ticket in tickets else next(decisions)
+            for request in requests
+        ]
+
+    monkeypatch.setattr(operations, "batch", strict)
+
+
+def test_a_ticket_refused_for_good_leaves_no_person_behind(
+    at: list[str], export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept of it stood against a corrected row."""
+    with monkeypatch.context() as strict:
+        refusing(strict, "ORD03-1", "ORD05-1")
+        ran = Ran("import_tickets", str(export), *at)
+    assert "  row 5: ORD03-1 was refused" in ran.text
+    kept = set(TicketHolder.objects.values_list("ticket", flat=True))
+    assert (len(kept), kept & {"ORD03-1", "ORD05-1"}) == (26, set())
+    lines = export.read_bytes().splitlines(keepends=True)
+    lines[4] = lines[4].replace(b"Ada Lovelace", b"Ada King")
+    export.write_bytes(b"".join(lines))
+    assert Ran("import_tickets", str(export), *at).text.startswith(
+        "30 rows read: 28 tickets in the network (26 had been there before)."
+    )
+    assert TicketHolder.objects.get(ticket="ORD03-1").name == "Ada King"
+
+
+def test_who_was_kept_by_an_earlier_import_stays(
+    at: list[str], export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ticket is there, whatever is said of issuing it again."""
+    Ran("import_tickets", str(export), *at)
+    refusing(monkeypatch, "ORD03-1")
+    assert "ORD03-1 was refused" in Ran("import_tickets", str(export), *at).text
+    assert TicketHolder.objects.filter(ticket="ORD03-1").exists()
+
+
+def test_a_platform_that_is_not_there_leaves_no_person_behind(learner: RealLearner, export: Path) -> None:
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    ran = Ran("import_tickets", str(export), "--url", url, "--api-key", "k", "--patience", "0.2")
+    assert (ran.code, "no answer for" in ran.error) == (3, True)
+    assert not TicketHolder.objects.exists()
 
 
 def test_a_silent_network_ends_with_3(at: list[str], export: Path, learner: RealLearner) -> None:
@@ -157,6 +276,29 @@ def test_a_rehearsal_proves_that_each_ticket_was_admitted_once(
     lines = (tmp_path / "record.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 42
     assert {json.loads(line)["code"] for line in lines} == {"ok", "already_consumed"}
+
+
+def test_a_file_with_a_column_of_another_name_is_scanned_as_it_was_imported(
+    at: list[str], tmp_path: Path
+) -> None:
+    path, chosen = tmp_path / "plain.csv", ["--column", "ticket_id=Biljett-Nr"]
+    path.write_bytes(b"Biljett-Nr,name\nB-1,Ada\nB-2,Bob\n")
+    ran = Ran("scan", str(path), *at)
+    assert (ran.code, "Name the right one with --column" in ran.error) == (2, True)
+    assert Ran("import_tickets", str(path), *chosen, *at).code == 0
+    ran, result = scanned(path, at, *chosen)
+    assert (ran.code, result["proved"], result["tickets"]) == (0, True, 2)
+
+
+def test_a_file_is_scanned_in_the_time_zone_it_was_imported_in(at: list[str], tmp_path: Path) -> None:
+    """In UTC this ticket would end before it begins."""
+    path, zone = tmp_path / "plain.csv", ["--timezone", "America/New_York"]
+    path.write_bytes(b"ticket_id,not before,not after\nT-1,2020-07-31T18:00+02:00,2020-07-31 12:30\n")
+    assert Ran("import_tickets", str(path), *zone, *at).code == 0
+    assert "--timezone 'Mars'" in Ran("scan", str(path), "--timezone", "Mars", *at).error
+    ran = Ran("scan", str(path), *at)
+    assert (ran.code, ran.error) == (2, "The file holds no valid ticket.")
+    assert scanned(path, at, *zone)[1]["tickets"] == 1
 
 
 def test_a_second_rehearsal_is_not_proved(at: list[str], export: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tickets.importing import Holder, ImportedTicket, WrongRow
-from tickets.importing.holders import commitment, erase_holders, remember_holders
+from tickets.importing.holders import commitment, erase_holders, forget_holders, remember_holders
 from tickets.models import TicketHolder
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ def ticket(number: int, holder: Holder = ADA, secret: bytes = b"") -> ImportedTi
 
 
 def test_the_commitment_says_nothing_without_its_salt() -> None:
-    commitments, wrong = remember_holders([ticket(1), ticket(2)])
+    commitments, wrong, _ = remember_holders([ticket(1), ticket(2)])
     assert wrong == []
     assert commitments["T-1"] != commitments["T-2"], "two tickets of one person cannot be linked"
     salt = bytes(TicketHolder.objects.get(ticket="T-1").salt)
@@ -38,20 +38,19 @@ def test_the_commitment_says_nothing_without_its_salt() -> None:
 
 
 def test_a_repeated_import_takes_up_the_same_salt() -> None:
-    first, _ = remember_holders([ticket(1)])
-    again, wrong = remember_holders([ticket(1)])
-    assert (again, wrong) == (first, [])
+    first = remember_holders([ticket(1)])
+    assert remember_holders([ticket(1)]) == (first.commitments, [], set())
     assert TicketHolder.objects.count() == 1
 
 
 def test_a_ticket_without_a_person_has_no_row() -> None:
-    assert remember_holders([ticket(1, Holder())]) == ({}, [])
+    assert remember_holders([ticket(1, Holder())]) == ({}, [], set())
     assert not TicketHolder.objects.exists()
 
 
 def test_other_data_for_a_known_ticket_is_refused_with_its_row() -> None:
     remember_holders([ticket(1)])
-    commitments, wrong = remember_holders([ticket(1, Holder("Mallory"))])
+    commitments, wrong, _ = remember_holders([ticket(1, Holder("Mallory"))])
     assert commitments == {}
     (refused,) = wrong
     assert isinstance(refused, WrongRow)
@@ -71,13 +70,26 @@ def test_erasing_forgets_the_person_the_salt_and_the_secret() -> None:
 def test_who_was_erased_does_not_come_back_with_the_next_import() -> None:
     remember_holders([ticket(1)])
     erase_holders("default", ["T-1"])
-    commitments, wrong = remember_holders([ticket(1)])
+    commitments, wrong, _ = remember_holders([ticket(1)])
     assert commitments == {}
     assert "erased" in wrong[0].reason
     assert TicketHolder.objects.get().name == ""
 
 
+def test_what_was_kept_for_nothing_is_taken_back() -> None:
+    assert remember_holders([ticket(1), ticket(2)]).fresh == {"T-1", "T-2"}
+    forget_holders("default", {"T-1", "T-9"})
+    assert remember_holders([ticket(1, Holder("Ada King")), ticket(2)]).fresh == {"T-1"}
+
+
+def test_forgetting_is_no_way_back_for_who_was_erased() -> None:
+    remember_holders([ticket(1)])
+    erase_holders("default", ["T-1"])
+    forget_holders("default", {"T-1"})
+    assert TicketHolder.objects.exists()
+
+
 def test_many_tickets_cost_few_queries(django_assert_max_num_queries: object) -> None:
     with django_assert_max_num_queries(40):  # type: ignore[operator]
-        commitments, _ = remember_holders([ticket(number) for number in range(2_000)])
+        commitments, _, _ = remember_holders([ticket(number) for number in range(2_000)])
     assert len(commitments) == 2_000

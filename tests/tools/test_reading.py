@@ -45,10 +45,61 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
     assert [(record.number, record.fields["ticket id"]) for record in records] == [(2, "T-1"), (5, "T-2")]
 
 
-def test_of_columns_with_one_name_the_first_counts(tmp_path: Path) -> None:
-    """pretix's older exports have the attendee's company, then the invoice's, under one name."""
-    (record,) = read(tmp_path, b"ticket_id,Company,Company\nT-1,Attendee Ltd,Invoice Ltd\n")
-    assert record.fields["company"] == "Attendee Ltd"
+INVOICE = b"ticket_id,Company,City,%b,Company,Invoice address name,City\nT-1,A Ltd,Ulm,x,I Ltd,Zoe,Bonn\n"
+
+
+def test_of_columns_that_pretix_has_twice_the_attendees_counts(tmp_path: Path) -> None:
+    """Its exports have the attendee's company, then the invoice's, under one name; older ones the address."""
+    (record,) = read(tmp_path, INVOICE % b"VAT ID")
+    assert (record.fields["company"], record.fields["city"]) == ("A Ltd", "Ulm")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"ticket_id,seat,Ticket-ID\nT-1,x,T-2\n", "column 'ticket_id' twice, as columns 1 and 3: rename or"),
+        (b"ticket_id,Company,Company\nT-1,a,b\n", "'Company' twice, as columns 2 and 3"),
+        (INVOICE % b"City", "'City' twice, as columns 3 and 4"),
+        (INVOICE % b"Invoice address name", "'Invoice address name' twice"),
+    ],
+    ids=["two spellings", "no export of pretix", "a question of that name", "of the invoice alone"],
+)
+def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+    with pytest.raises(FileRefused, match=sentence):
+        read(tmp_path, content)
+
+
+def test_columns_that_nobody_reads_may_share_a_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"ticket_id,Which size?,Which size?,,\nT-1,S,L,,\n")
+    (record,) = read_records(tmp_path / "file", matters={"ticket id"}.__contains__)
+    assert record.fields["ticket id"] == "T-1"
+
+
+@pytest.mark.parametrize(
+    ("item", "problem"),
+    [
+        ('{"ticket_id": "A", "ticket_id": "B"}', "says 'ticket_id' twice"),
+        ('{"ticket_id": "A", "Ticket ID": "B"}', "says 'ticket_id' and 'Ticket ID', which are one column"),
+        ('{"ticket_id": "A", "name": {"en": "a", "en": "b"}}', "says 'en' twice in 'name'"),
+    ],
+)
+def test_an_object_that_names_something_twice_is_a_wrong_row(tmp_path: Path, item: str, problem: str) -> None:
+    listed = read(tmp_path, f'[{item}, {{"ticket_id": "C"}}]'.encode())
+    by_line = read(tmp_path, f'{item}\n{{"ticket_id": "C"}}\n'.encode())
+    assert problems(listed) == problems(by_line) == {1: problem, 2: ""}
+    assert listed[1].fields == {"ticket id": "C"}
+
+
+@pytest.mark.parametrize(
+    ("content", "twice"),
+    [
+        (b'{"tickets": [{"ticket_id": "A"}], "tickets": [{"ticket_id": "B"}]}', "'tickets' twice"),
+        (b'{"event": {"orders": [], "orders": []}}', "'orders' twice in 'event'"),
+    ],
+)
+def test_a_list_that_is_there_twice_is_refused(tmp_path: Path, content: bytes, twice: str) -> None:
+    with pytest.raises(FileRefused, match=rf"The JSON of this file says {twice}\."):
+        read(tmp_path, content)
 
 
 def test_the_apostrophe_before_a_formula_is_taken_off(tmp_path: Path) -> None:
@@ -57,10 +108,45 @@ def test_the_apostrophe_before_a_formula_is_taken_off(tmp_path: Path) -> None:
 
 
 def test_a_row_with_too_many_cells_is_a_problem_of_that_row(tmp_path: Path) -> None:
-    first, second, third = read(tmp_path, b"ticket_id,name\nT-1,a,b\nT-2\nT-3,x,,\n")
+    first, second = read(tmp_path, b"ticket_id,name\nT-1,a,b\nT-3,x,,\n")
     assert first.problem == "has 3 cells, but the header has 2"
-    assert (second.fields, second.problem) == ({"ticket id": "T-2"}, "")
-    assert third.problem == ""
+    assert second.problem == ""
+
+
+def test_a_row_with_too_few_cells_is_a_problem_of_that_row(tmp_path: Path) -> None:
+    found = read(tmp_path, b"ticket_id,name,seat\nT-1\nT-2,b\nT-3,c,\n")
+    assert problems(found) == {
+        2: "has 1 cell, but the header has 3",
+        3: "has 2 cells, but the header has 3",
+        4: "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "right"),
+    [
+        (b"ticket_id,name,comment,", b"T-1,x\n", True),
+        (b"ticket_id,name,comment", b"T-1\n", False),
+        (b"ticket_id,comment,comment", b"T-1\n", True),
+        (b"ticket_id,name,comment", b"T-1,x", False),
+        (b"ticket_id,name,,", b"T-1,x", True),
+    ],
+    ids=["nobody reads it", "a name", "nobody reads both", "torn, perhaps in x", "columns of no name"],
+)
+def test_a_row_may_end_before_columns_that_nobody_reads(
+    tmp_path: Path, header: bytes, row: bytes, right: bool
+) -> None:
+    (tmp_path / "file").write_bytes(header + b"\n" + row)
+    (found,) = read_records(tmp_path / "file", matters={"ticket id", "name"}.__contains__)
+    assert (found.problem == "") is right
+
+
+def test_a_file_that_is_called_json_is_told_what_json_must_be(tmp_path: Path) -> None:
+    path = tmp_path / "tickets.json"
+    for content in ('"x"', "7", "null", '{"a": 1}'):
+        path.write_text(content)
+        with pytest.raises(FileRefused, match="No list of tickets was found in this JSON: a list of objects"):
+            list(read_records(path))
 
 
 @pytest.mark.parametrize(
@@ -143,6 +229,13 @@ def test_a_line_that_is_no_json_is_a_wrong_row(tmp_path: Path) -> None:
     assert found[1].problem.startswith("is not JSON: ")
 
 
+def test_blank_lines_count_where_lines_are_counted(tmp_path: Path) -> None:
+    found = read(tmp_path, b'{"ticket_id": "A-1"}\n\n \n{bad\n{"ticket_id": "A-5"}\n\n')
+    assert [record.number for record in found] == [1, 4, 5]
+    assert found[1].problem.startswith("is not JSON: ")
+    assert found[1].problem.endswith(", at its character 2")
+
+
 def test_a_file_that_is_called_json_lines_may_begin_with_a_wrong_one(tmp_path: Path) -> None:
     path = tmp_path / "tickets.jsonl"
     path.write_text('oops\n{"ticket_id": "A-2"}\n', encoding="utf-8")
@@ -178,7 +271,7 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], delimiter: 
     writer = csv.writer(out, delimiter=delimiter, quoting=csv.QUOTE_ALL)
     writer.writerow(["ticket_id", "b", "c"])
     writer.writerows(rows)
-    found = [list(record.fields.values()) for record in records_of_csv(out.getvalue())]
+    found = [list(record.fields.values()) for record in records_of_csv(out.getvalue(), bool)]
     written = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
     assert found == [[unguarded(cell) for cell in row] for row in written]
 

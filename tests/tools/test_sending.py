@@ -39,7 +39,8 @@ async def send(
 ) -> tuple[Delivery, int]:
     told: list[int] = []
     known: dict[str, Any] = {"patience": 20.0, "batch_size": 50, "in_flight": 3, **options}
-    delivery = await send_tickets(client, tickets, {}, told=told.append, **known)
+    delivery = Delivery()
+    await send_tickets(client, tickets, {}, delivery, told=told.append, **known)
     return delivery, sum(told)
 
 
@@ -86,7 +87,8 @@ async def test_what_the_row_says_is_what_is_ordered(client: httpx.AsyncClient) -
         secret_digest=b"",
     )
     commitments = {"ABC12-1": b"c" * 32}
-    delivery = await send_tickets(client, [imported], commitments, patience=5, told=lambda _: None)
+    delivery = Delivery()
+    await send_tickets(client, [imported], commitments, delivery, patience=5, told=lambda _: None)
     assert delivery.issued == 1
     stored = await rows(Ticket.objects.get)
     row = stored.whole
@@ -115,3 +117,12 @@ async def test_a_refused_ticket_is_reported_by_its_row(client: httpx.AsyncClient
     delivery = Delivery()
     assert settled(wrong, {"status": 403, "code": "not_permitted", "error": "Not here."}, delivery)
     assert [(row.row, row.reason) for row in delivery.wrong] == [(8, "T-7 was refused: Not here.")]
+
+
+async def test_a_refusal_says_that_nothing_was_done_only_where_it_was_sent_once() -> None:
+    """The first sending may have been done, and its answer lost."""
+    delivery, no = Delivery(), {"status": 403, "code": "not_permitted"}
+    assert settled(ticket(1, Holder()), no, delivery, first=True)
+    assert settled(ticket(2, Holder()), no, delivery)
+    assert settled(ticket(3, Holder()), {"status": 409, "code": "ticket_exists"}, delivery, first=True)
+    assert delivery.refused == {"T-1"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ MESSAGES = {
 """What an answer says when it was done, by kind."""
 
 MICROSECONDS = 1_000_000
+DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
 SECONDS_MAX = 2**63 // MICROSECONDS - 1
 
 _decoder = msgspec.json.Decoder()
@@ -70,6 +72,13 @@ class Fields:
         if len(data) > limit:
             raise InvalidRequest(f"{name} must be at most {limit} bytes")
         return data
+
+    def digest(self, name: str) -> bytes:
+        """32 bytes in hex; null, absent and "" are none. `bytes.fromhex` alone passes over spaces."""
+        text = self.text(name)
+        if text and not DIGEST.fullmatch(text):
+            raise InvalidRequest(f"{name} must be 64 hex digits")
+        return bytes.fromhex(text)
 
     def number(self, name: str, default: int = 0) -> int:
         """A whole number; null counts as absent."""
@@ -173,17 +182,12 @@ def nonce_of(header: str | None, fields: Fields) -> bytes:
 
 
 def _issue(fields: Fields) -> Command:
-    commitment = fields.text("commitment")
-    try:
-        hashed = bytes.fromhex(commitment)
-    except ValueError as error:
-        raise InvalidRequest("commitment must be 64 hex digits") from error
     return Issue(
         not_before=fields.moment("not_before"),
         not_after=fields.moment("not_after"),
         product=fields.text("product"),
         seat=fields.text("seat"),
-        commitment=hashed,
+        commitment=fields.digest("commitment"),
         data=fields.base64("data", limit=DATA_BYTES_MAX),
         metadata=fields.texts("metadata"),
     )

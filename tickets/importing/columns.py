@@ -12,7 +12,8 @@ the code a gate scans: who knows it can enter, so it never enters the log, only 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime, tzinfo
 
 import msgspec
@@ -24,6 +25,8 @@ __all__ = ["ALIASES", "Columns", "Holder", "ImportedTicket", "LeftOut", "WrongRo
 
 PLAIN_ID = "ticket id"
 """The column that names tickets whatever else a file holds."""
+PRETIX = frozenset({"order code", "position id"})
+"""Columns that pretix's export has and no other file."""
 ALIASES: dict[str, tuple[str, ...]] = {
     "ticket_id": (PLAIN_ID, "ticketid", "ticket code", "ticket number", "ticket", "barcode", "id", "code"),
     "order": ("order code", "order"),
@@ -31,6 +34,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "slug": ("event slug",),
     "status": ("status",),
     "blocked": ("blocked",),
+    "testmode": ("testmode", "test mode"),
     "product": ("product", "item", "ticket type", "type", "category"),
     "variation": ("variation",),
     "seat": ("seat name", "seat", "seat id"),
@@ -50,6 +54,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
 PAID = frozenset({"paid", "confirmed", ""})
 LEFT_OUT = frozenset({"pending", "canceled", "cancelled", "expired", "approval pending", "overpaid"})
 YES = frozenset({"yes", "true", "1"})
+NO = frozenset({"no", "false", "0", "none", ""})
+POSITION = re.compile(r"[1-9][0-9]{0,8}")
+"""pretix counts the positions of an order from 1 on."""
 MOMENT_FORMATS = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y")
 LABEL_LENGTH_MAX = 128
 """Characters of product and seat in the log."""
@@ -120,7 +127,16 @@ class Columns:
         for field, name in (chosen or {}).items():
             self._names[field] = (normalised(name),)
         self._id_chosen = "ticket_id" in (chosen or {})
+        self._chosen = {normalised(name): name for name in (chosen or {}).values()}
         self._include_pending = include_pending
+
+    def understands(self, name: str) -> bool:
+        """Whether a column of this name says something of a ticket or its holder."""
+        return any(name in names for names in self._names.values())
+
+    def absent(self, names: Container[str]) -> list[str]:
+        """Columns that were chosen and are none of these."""
+        return [name for known, name in self._chosen.items() if known not in names]
 
     def knows(self, fields: Mapping[str, str]) -> bool:
         """Whether these columns name tickets at all."""
@@ -165,14 +181,22 @@ class Columns:
 
     def _by_position(self, fields: Mapping[str, str]) -> bool:
         """Whether order and position name the ticket: nothing else does so more plainly."""
-        both = self._has("order", fields) and self._has("position", fields)
-        return both and not self._id_chosen and PLAIN_ID not in fields
+        return self._has_position(fields) and not self._id_chosen and PLAIN_ID not in fields
+
+    def _of_pretix(self, fields: Mapping[str, str]) -> bool:
+        """Whether a row is an order position, which may be cancelled or unpaid, whatever names its ticket."""
+        return fields.keys() >= PRETIX or (self._has_position(fields) and PLAIN_ID not in fields)
+
+    def _has_position(self, fields: Mapping[str, str]) -> bool:
+        return self._has("order", fields) and self._has("position", fields)
 
     def _ticket_id(self, fields: Mapping[str, str]) -> str:
         if self._by_position(fields):
             order, position = self._value("order", fields), self._value("position", fields)
             if not (order and position):
                 raise _Refused("has no order code" if not order else "has no position id")
+            if not POSITION.fullmatch(position):
+                raise _Refused(f"position id {position[:40]!r} is no whole number from 1 on")
             ticket_id = f"{order}-{position}"
         else:
             ticket_id = self._value("ticket_id", fields)
@@ -186,10 +210,15 @@ class Columns:
         return ticket_id
 
     def _reason_to_leave_out(self, fields: Mapping[str, str]) -> str:
-        if not self._by_position(fields):
+        if not self._of_pretix(fields):
             return ""
-        if self._value("blocked", fields).lower() in YES:
+        blocked = self._value("blocked", fields).lower()
+        if blocked in YES:
             return "is blocked"
+        if blocked not in NO:
+            raise _Refused(f"says {blocked[:40]!r} where it says whether it is blocked, not yes or no")
+        if self._value("testmode", fields).lower() in YES:
+            return "was ordered in test mode"
         status = self._value("status", fields).lower()
         if status in PAID or (status == "pending" and self._include_pending):
             return ""

@@ -7,7 +7,8 @@ ticket: without the salt nobody can test a guess against the log, and erasing de
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from django.utils import timezone
 
@@ -15,7 +16,7 @@ from tickets.importing.columns import Holder, ImportedTicket, WrongRow
 from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
 from validators import canonical
 
-__all__ = ["commitment", "erase_holders", "remember_holders"]
+__all__ = ["Kept", "commitment", "erase_holders", "forget_holders", "remember_holders"]
 
 ROWS_AT_ONCE = 500
 """Tickets of one query; SQLite takes at most 32,766 parameters, a row has nine."""
@@ -26,19 +27,29 @@ def commitment(holder: Holder, salt: bytes) -> bytes:
     return canonical.tagged_digest("dtvn/v1/holder", salt, canonical.encode(holder))
 
 
-def remember_holders(tickets: Sequence[ImportedTicket]) -> tuple[dict[str, bytes], list[WrongRow]]:
-    """Store the holders of tickets of one event; answer with commitments by ticket id, and the rows
-    that contradict what is stored.
+class Kept(NamedTuple):
+    """What became of the persons of an import."""
+
+    commitments: dict[str, bytes]
+    """By ticket id."""
+    contradictions: list[WrongRow]
+    """Rows that say something else than what was stored before."""
+    fresh: set[str]
+    """Tickets whose persons were not stored before."""
+
+
+def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
+    """Store the holders of tickets of one event.
 
     Stored before the tickets are sent, so no ticket is ever without its holder; what a repeated
     import finds stored it takes up again with the same salt, so it sends the same bytes (R13).
     """
-    commitments: dict[str, bytes] = {}
-    wrong: list[WrongRow] = []
+    kept = Kept({}, [], set())
     with_data = [ticket for ticket in tickets if ticket.holder or ticket.secret_digest]
     for start in range(0, len(with_data), ROWS_AT_ONCE):
         part = with_data[start : start + ROWS_AT_ONCE]
-        TicketHolder.objects.bulk_create(map(_row, part), ignore_conflicts=True)
+        made = {ticket.ticket_id: _row(ticket) for ticket in part}
+        TicketHolder.objects.bulk_create(made.values(), ignore_conflicts=True)
         stored = TicketHolder.objects.filter(
             event=part[0].event, ticket__in=[ticket.ticket_id for ticket in part]
         )
@@ -46,10 +57,20 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> tuple[dict[str, bytes
         for ticket in part:
             row = rows[ticket.ticket_id]
             if problem := _contradiction(row, ticket):
-                wrong.append(WrongRow(ticket.row, f"{ticket.ticket_id} {problem}"))
-            else:
-                commitments[ticket.ticket_id] = commitment(ticket.holder, bytes(row.salt))
-    return commitments, wrong
+                kept.contradictions.append(WrongRow(ticket.row, f"{ticket.ticket_id} {problem}"))
+                continue
+            kept.commitments[ticket.ticket_id] = commitment(ticket.holder, bytes(row.salt))
+            if bytes(row.salt) == made[ticket.ticket_id].salt:
+                kept.fresh.add(ticket.ticket_id)
+    return kept
+
+
+def forget_holders(event: str, tickets: Iterable[str]) -> None:
+    """Take back what was stored of tickets that there will not be."""
+    wanted = sorted(tickets)
+    for start in range(0, len(wanted), ROWS_AT_ONCE):
+        part = wanted[start : start + ROWS_AT_ONCE]
+        TicketHolder.objects.filter(event=event, ticket__in=part, erased_at=None).delete()
 
 
 def erase_holders(event: str, tickets: Sequence[str]) -> int:

@@ -55,9 +55,16 @@ def platform_of(data: Path, *, url: str = "", api_key: str = "") -> Platform:
         except (OSError, ValueError) as error:
             raise PlatformUnknown(f"{path} cannot be read: {error}.") from error
     try:
-        return Platform(url=(url or found["url"]).rstrip("/"), api_key=api_key or found["api_key"])
+        known = Platform(url=(url or found["url"]).rstrip("/"), api_key=api_key or found["api_key"])
     except KeyError as error:
         raise PlatformUnknown(f"{path} holds no {error}: start the network again.") from error
+    try:
+        address = httpx.URL(known.url)
+    except (httpx.InvalidURL, TypeError):
+        address = httpx.URL("")
+    if address.scheme not in ("http", "https") or not address.host:
+        raise PlatformUnknown(f"{known.url!r} is no address of a platform: say http://HOST:PORT.")
+    return known
 
 
 def open_client(platform: Platform, *, connections: int, patience: float) -> httpx.AsyncClient:

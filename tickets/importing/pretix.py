@@ -10,10 +10,10 @@ knows what a column means.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tickets.importing.jsontext import Unreadable, parsed
+from tickets.importing.jsontext import BLANK, Unreadable, parsed
 from tickets.importing.record import FileRefused, Record, normalised
 
 __all__ = ["records_of_json"]
@@ -24,12 +24,15 @@ NOTHING = frozenset({"", "None"})
 """pretix's JSON export writes "None" for an order without a phone number."""
 
 
-def records_of_json(text: str) -> Iterator[Record]:
-    """Records of a JSON text; raises FileRefused where no list of tickets is found in it."""
+def records_of_json(text: str, matters: Callable[[str], bool]) -> Iterator[Record]:
+    """Records of a JSON text; raises FileRefused where no list of tickets is found in it. `matters`: which
+    names an object may not have in two spellings."""
     content = parsed(text)
+    if isinstance(content, dict | Unreadable) and (problem := _problem(content, matters)):
+        raise FileRefused(f"The JSON of this file {problem}.")
     if isinstance(content, dict) and isinstance(event := content.get("event"), dict):
         names = _Names(event)
-        positions = _positions_of_orders(event.get("orders") or [], names)
+        positions = _positions_of_orders(_listed(event.get("orders")), names)
     else:
         items = _items(content)
         names = _Names({})
@@ -38,12 +41,28 @@ def records_of_json(text: str) -> Iterator[Record]:
         else:
             positions = ((item, {}) for item in items)
     for number, (item, order) in enumerate(positions, 1):
-        if isinstance(item, Unreadable):
-            yield Record(number, {}, item.reason)
-        elif not isinstance(item, dict):
-            yield Record(number, {}, "is not an object")
+        if item is BLANK:
+            continue
+        if problem := _problem(item, matters):
+            yield Record(number, {}, problem)
         else:
             yield Record(number, _fields(item, order, names))
+
+
+def _problem(item: Any, matters: Callable[[str], bool]) -> str:
+    """Why nobody could say what this item means, "" if it is clear."""
+    if isinstance(item, Unreadable):
+        return item.reason
+    if not isinstance(item, dict):
+        return "is not an object"
+    spelled: dict[str, str] = {}
+    for key, value in item.items():
+        if isinstance(value, Unreadable):
+            return f"{value.reason} in {key[:40]!r}"
+        name = normalised(key)
+        if (first := spelled.setdefault(name, key)) != key and matters(name):
+            return f"says {first[:40]!r} and {key[:40]!r}, which are one column"
+    return ""
 
 
 def _items(content: Any) -> list[Any]:
@@ -52,7 +71,7 @@ def _items(content: Any) -> list[Any]:
             return _items(content[0])
         return content
     for key in ("results", "tickets", "orders", "positions"):
-        if isinstance(content.get(key), list):
+        if isinstance(content, dict) and isinstance(content.get(key), list):
             found: list[Any] = content[key]
             return found
     raise FileRefused(
@@ -66,12 +85,13 @@ class _Names:
 
     def __init__(self, event: dict[str, Any]) -> None:
         self.slug = str(event.get("slug") or "")
-        self.items: dict[Any, str] = {}
-        self.variations: dict[Any, str] = {}
-        for item in event.get("items") or []:
-            self.items[item.get("id")] = _text(item.get("name"))
-            for variation in item.get("variations") or []:
-                self.variations[variation.get("id")] = _text(variation.get("name") or variation.get("value"))
+        self.items: dict[str, str] = {}
+        self.variations: dict[str, str] = {}
+        for item in _objects(event.get("items")):
+            self.items[_text(item.get("id"))] = _text(item.get("name"))
+            for variation in _objects(item.get("variations")):
+                name = _text(variation.get("name") or variation.get("value"))
+                self.variations[_text(variation.get("id"))] = name
 
 
 def _positions_of_orders(orders: Iterable[Any], names: _Names) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -79,7 +99,11 @@ def _positions_of_orders(orders: Iterable[Any], names: _Names) -> Iterator[tuple
         if not isinstance(order, dict):
             yield order, {}
             continue
-        for position in order.get("positions") or []:
+        positions = order.get("positions") or []
+        if not isinstance(positions, list):
+            yield Unreadable("has positions that are no list"), order
+            continue
+        for position in positions:
             yield position, order
 
 
@@ -92,11 +116,15 @@ def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[
     fields["event slug"] = names.slug or _text(order.get("event") or item.get("event"))
     fields["order code"] = _text(order.get("code") or item.get("order"))
     fields["position id"] = _text(item["positionid"])
-    fields["product"] = names.items.get(item.get("item"), "") or fields.pop("item", "")
-    fields["variation"] = names.variations.get(item.get("variation"), "") or fields.pop("variation", "")
+    fields["product"] = names.items.get(_text(item.get("item")), "") or fields.pop("item", "")
+    variation = names.variations.get(_text(item.get("variation")), "")
+    fields["variation"] = variation or fields.pop("variation", "")
     fields["ticket secret"] = fields.pop("secret", "")
     status = "canceled" if item.get("canceled") else _text(order.get("status") or item.get("order status"))
     fields["status"] = STATUS_WORDS.get(status, status)
+    fields["testmode"] = _text(order.get("testmode"))
+    if isinstance(item.get("blocked"), list):  # of who blocks it; null: nobody
+        fields["blocked"] = "yes"
     for name in ("email", "phone"):
         text = _text(order.get(name))
         fields[name] = fields.get(name, "") if text in NOTHING else text
@@ -110,14 +138,22 @@ def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[
     return fields
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in _listed(value) if isinstance(item, dict)]
+
+
 def _text(value: Any) -> str:
-    """A JSON value as a cell: "" for none, the first language of a translated text."""
+    """A JSON value as a cell: "" for none and for a list, the first language of a translated text."""
+    while isinstance(value, dict):
+        value = next(iter(value.values()), "")
     match value:
-        case None | False:
+        case None | False | list() | Unreadable():
             return ""
         case True:
             return "yes"
-        case dict():
-            return _text(next(iter(value.values()), ""))
         case _:
             return str(value).strip()

@@ -3,7 +3,8 @@
 Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which is what spreadsheet
 programs write. Delimiter: the one that Excel's first line "sep=;" names, else the one of comma,
 semicolon, tab and bar that the header row has most of. A row that is no CSV is a record with a
-problem, and so is each row that its quotation mark swallows; the rest goes on behind it.
+problem, and so are one of another length than the header and each row that its quotation mark swallows;
+the rest goes on behind it.
 A record's number is what a spreadsheet shows: the header is row 1, the first ticket row 2; in JSON
 the first item is 1.
 """
@@ -14,7 +15,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,18 +32,21 @@ CSV_LIMIT = 2**31 - 1
 SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 """For Excel alone, which does not show it as a row."""
 SAMPLE = 1_024
-JSON_LINES = frozenset({".jsonl", ".ndjson"})
+JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+INVOICE = frozenset({"company", "address", "zip code", "city", "country", "state"})
+"""What pretix's exports have of the attendee first and of the invoice once more, under the same names."""
 FORMULA_STARTS = "=+-@|%"
 """pretix puts an apostrophe before cells that begin so, to keep spreadsheets from running them."""
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """All records of a file; blank rows are passed over. Raises FileRefused."""
+def read_records(path: Path, *, matters: Callable[[str], bool] = lambda name: True) -> Iterator[Record]:
+    """All records of a file; blank rows are passed over. Raises FileRefused. `matters`: which columns, by
+    their normalised names, somebody reads: a row of CSV has a cell of each, and none of them stands twice."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -53,8 +57,8 @@ def read_records(path: Path) -> Iterator[Record]:
     start = text.lstrip()[:1]
     if not start:
         raise FileRefused(f"{path} is empty.")
-    is_json = start in "[{" or path.suffix.lower() in JSON_LINES
-    for record in records_of_json(text) if is_json else records_of_csv(text):
+    is_json = start in "[{" or path.suffix.lower() in JSON_SUFFIXES
+    for record in (records_of_json if is_json else records_of_csv)(text, matters):
         problem = record.problem or next(filter(None, map(_unkeepable, record.fields.values())), "")
         yield Record(record.number, {}, problem) if problem else record
 
@@ -97,7 +101,7 @@ def _unmarked(content: bytes) -> str:
     return ""
 
 
-def records_of_csv(text: str) -> Iterator[Record]:
+def records_of_csv(text: str, matters: Callable[[str], bool]) -> Iterator[Record]:
     """Records of a CSV text with a header row; raises FileRefused where the header cannot be read."""
     csv.field_size_limit(CSV_LIMIT)
     if named := SEPARATOR_LINE.match(text):
@@ -126,8 +130,11 @@ def records_of_csv(text: str) -> Iterator[Record]:
             continue
         if header is None:
             header = [normalised(cell) for cell in row]
+            _check_header(row, header, matters)
         else:
-            yield _record(number, header, row)
+            # Nothing ends the last row of a file that broke off, and then its last cell is none to trust.
+            ended = rows.line_num < len(lines) or lines[-1].endswith(("\r", "\n"))
+            yield _record(number, header, row, matters if ended else lambda name: True)
 
 
 def delimiter_of(text: str) -> str:
@@ -137,9 +144,30 @@ def delimiter_of(text: str) -> str:
     return max(DELIMITERS, key=lambda candidate: (unquoted.count(candidate), -DELIMITERS.index(candidate)))
 
 
-def _record(number: int, header: list[str], row: list[str]) -> Record:
-    if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
-        return Record(number, {}, f"has {len(row)} cells, but the header has {len(header)}")
+def _check_header(cells: list[str], header: list[str], matters: Callable[[str], bool]) -> None:
+    """Raise FileRefused for a name that stands twice: nobody could say which of its columns counts."""
+    # The column before this one is the invoice's company.
+    invoice = header.index("invoice address name") - 1 if "invoice address name" in header else len(header)
+    first: dict[str, int] = {}
+    for column, name in enumerate(header):
+        before = first.setdefault(name, column)
+        of_invoice = name in INVOICE and before < invoice <= column
+        if name and before < column and matters(name) and not of_invoice:
+            raise FileRefused(
+                f"The header names the column {cells[before].strip()!r} twice, as columns {before + 1} and"
+                f" {column + 1}: rename or remove the one that is not meant."
+            )
+
+
+def _record(number: int, header: list[str], row: list[str], matters: Callable[[str], bool]) -> Record:
+    beyond = any(cell.strip() for cell in row[len(header) :])
+    # Spreadsheet programs leave out empty cells at the end of a row (Excel does, sixteen rows at a time), and
+    # a file that was torn looks the same. What nobody reads may be missing; where a validity, a block or a
+    # name may have been, empty is not taken for what the file says.
+    missing = any(name and matters(name) for name in header[len(row) :] if name not in header[: len(row)])
+    if beyond or missing:
+        cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+        return Record(number, {}, f"has {cells}, but the header has {len(header)}")
     fields: dict[str, str] = {}
     for name, cell in zip(header, row, strict=False):
         if name:

@@ -16,7 +16,8 @@ class Record(msgspec.Struct, frozen=True):
 
     number: int
     fields: dict[str, str]
-    """By normalised column name (see `normalised`); of columns that share a name, the first."""
+    """By normalised column name (see `normalised`); of columns that nobody reads and that share a name, and
+    of those that pretix has twice, the first."""
     problem: str = ""
 
 

@@ -18,8 +18,18 @@ from tickets.importing.columns import ImportedTicket, WrongRow
 from tickets.importing.platform import TRY_AGAIN, Refused, pause_before
 from tickets.machine import reasons
 
-__all__ = ["BATCH_SIZE", "IN_FLIGHT", "Delivery", "NetworkSilent", "operation_of", "send_tickets", "settled"]
+__all__ = [
+    "BATCH_SIZE",
+    "IN_FLIGHT",
+    "Delivery",
+    "NetworkSilent",
+    "check_may_issue",
+    "operation_of",
+    "send_tickets",
+    "settled",
+]
 
+ISSUE_PATH = "/api/v1/tickets"
 BATCH_PATH = "/api/v1/tickets/batch"
 BATCH_SIZE = 1_000
 """Tickets of one request; about 300 KB, and one bundle of the gateway."""
@@ -39,6 +49,8 @@ class Delivery(msgspec.Struct):
     existed: int = 0
     """Issued by an earlier import, or by somebody else: left as they are."""
     wrong: list[WrongRow] = []
+    refused: set[str] = set()
+    """Tickets that this import did not issue: refused for good the first time they were sent."""
 
 
 def operation_of(ticket: ImportedTicket, commitment: bytes) -> dict[str, Any]:
@@ -55,22 +67,48 @@ def operation_of(ticket: ImportedTicket, commitment: bytes) -> dict[str, Any]:
     return operation
 
 
+async def check_may_issue(client: httpx.AsyncClient, *, patience: float) -> None:
+    """Return when the platform answers and this key may issue tickets; nothing is ordered.
+
+    Asked with an order that names no ticket: only who may issue is told what it lacks. Raises
+    NetworkSilent after `patience` seconds, and Refused.
+    """
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + patience
+    attempt = 1
+    while True:
+        response: httpx.Response | None = None
+        try:
+            response = await client.post(ISSUE_PATH, json={})
+        except httpx.TransportError:
+            pass
+        else:
+            if response.status_code not in TRY_AGAIN:
+                break
+        if loop.time() >= give_up_at:
+            raise NetworkSilent(f"no answer for {patience:.0f} s")
+        attempt += 1
+        await asyncio.sleep(pause_before(attempt, response))
+    if response.status_code != reasons.REASONS[reasons.TICKET_ID_REQUIRED].status:
+        raise Refused(_sentence(response))
+
+
 async def send_tickets(
     client: httpx.AsyncClient,
     tickets: Sequence[ImportedTicket],
     commitments: Mapping[str, bytes],
+    delivery: Delivery,
     *,
     patience: float,
     told: Callable[[int], None],
     batch_size: int = BATCH_SIZE,
     in_flight: int = IN_FLIGHT,
-) -> Delivery:
-    """Issue all tickets; `told(n)` hears of each n more that are done.
+) -> None:
+    """Issue all tickets; `told(n)` hears of each n more that are done, `delivery` says what became of them.
 
     Raises NetworkSilent when a batch got no final answer for `patience` seconds, and Refused when
     the platform will not take any (a wrong key, for instance).
     """
-    delivery = Delivery()
     starts = iter(range(0, len(tickets), batch_size))
 
     async def work() -> None:
@@ -87,7 +125,6 @@ async def send_tickets(
                 group.create_task(work())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
-    return delivery
 
 
 async def _send_batch(
@@ -100,18 +137,18 @@ async def _send_batch(
 ) -> None:
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + patience
-    attempt = 1
+    attempt, first = 1, True
     while pending:
         response, results = await _post(client, [operation for _, operation in pending])
         undecided = [
             pair
             for pair, result in zip(pending, results, strict=True)
-            if not settled(pair[0], result, delivery)
+            if not settled(pair[0], result, delivery, first=first)
         ]
         if done := len(pending) - len(undecided):
             told(done)
             give_up_at, attempt = loop.time() + patience, 1
-        pending = undecided
+        pending, first = undecided, False
         if pending and loop.time() >= give_up_at:
             raise NetworkSilent(f"no final answer for {patience:.0f} s")
         if pending:
@@ -138,8 +175,11 @@ async def _post(
     return response, results
 
 
-def settled(ticket: ImportedTicket, result: Mapping[str, Any], delivery: Delivery) -> bool:
-    """Count a final result; False where the same operation has to be sent again."""
+def settled(
+    ticket: ImportedTicket, result: Mapping[str, Any], delivery: Delivery, *, first: bool = False
+) -> bool:
+    """Count a final result; False where the same operation has to be sent again. `first`: it was sent once
+    only, so that a refusal says that it was not done."""
     status = result.get("status")
     if status is None or status in TRY_AGAIN:
         return False
@@ -151,6 +191,8 @@ def settled(ticket: ImportedTicket, result: Mapping[str, Any], delivery: Deliver
     else:
         text = result.get("error") or code or f"status {status}"
         delivery.wrong.append(WrongRow(ticket.row, f"{ticket.ticket_id} was refused: {text}"))
+        if first:
+            delivery.refused.add(ticket.ticket_id)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,9 @@ from tickets.importing.reading import read_records
 from tickets.importing.record import FileRefused
 
 __all__ = ["TicketFile", "read_tickets"]
+
+NO_COLUMN = "No column names the tickets: ticket_id, or order code and position id."
+NAME_IT = "Name the right one with --column ticket_id=NAME."
 
 
 class TicketFile(msgspec.Struct):
@@ -35,13 +39,15 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
     found = TicketFile()
     first_row: dict[str, int] = {}
     slugs: set[str] = set()
-    for record in read_records(path):
+    present: dict[str, None] = {}
+    for record in read_records(path, matters=columns.understands):
         if record.problem:
             found.wrong.append(WrongRow(record.number, record.problem))
             continue
+        present |= dict.fromkeys(record.fields)
         if not columns.knows(record.fields):
             if found.rows == 0:
-                raise FileRefused(_no_column(record.fields))
+                raise FileRefused(f"{NO_COLUMN} {_found(present)} {NAME_IT}")
             found.wrong.append(WrongRow(record.number, "names no ticket"))
             continue
         row_slug = columns.slug(record)
@@ -65,12 +71,10 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
         raise FileRefused(f"The file holds tickets of several events ({names}): choose one with --slug.")
     if found.rows == 0:
         raise FileRefused("The file holds no rows below its header.")
+    if present and (absent := columns.absent(present)):
+        raise FileRefused(f"The file has no column {absent[0]!r}, which --column names. {_found(present)}")
     return found
 
 
-def _no_column(fields: dict[str, str]) -> str:
-    names = ", ".join(list(fields)[:12]) or "none"
-    return (
-        "No column names the tickets: ticket_id, or order code and position id. "
-        f"Columns found: {names}. Name the right one with --column ticket_id=NAME."
-    )
+def _found(names: Iterable[str]) -> str:
+    return f"Columns found: {', '.join(list(names)[:12]) or 'none'}."

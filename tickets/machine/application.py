@@ -142,9 +142,9 @@ class TicketApplication:
         """See consensus.application."""
         self._state.freezer.release()
 
-    def read_pinned(self, group: int) -> tuple[Item, ...] | None:
+    def read_pinned(self, number: int) -> tuple[Item, ...] | None:
         """See consensus.application."""
-        return self._state.freezer.read(group)
+        return self._state.freezer.read(number)
 
     def prove(self, event: str, ticket: str) -> Proof | None:
         """What the newest frozen state says of a ticket (R18); None while that cannot be told."""

@@ -6,7 +6,7 @@ stands in the root by itself, so a row is kept for each later epoch only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from tickets.machine import reasons
 from tickets.machine.commands import Reconfigure
@@ -35,8 +35,10 @@ class Memberships:
         self.names = [member.id for member in genesis.members]
         """Ids of all members ever, in the order in which they came: the vector clock's places."""
         self._places = {name: place for place, name in enumerate(self.names)}
-        self._known = [(0, tuple(self.names))]
-        """(sequence after which, ids of all members there had been)."""
+        self._known = [(0, len(self.names))]
+        """(sequence after which, how many members there had been)."""
+        self._waiting: dict[int, Membership] = {}
+        """Stored epochs that do not follow on those that are here."""
 
     @property
     def now(self) -> Membership:
@@ -81,18 +83,14 @@ class Memberships:
 
     def names_at(self, sequence: int) -> Sequence[str]:
         """Ids of all members there had been when `sequence` was executed."""
-        for after, known in reversed(self._known):
-            if after < sequence:
-                return known
-        return self._known[0][1]
+        count = next((known for after, known in reversed(self._known) if after < sequence), self._known[0][1])
+        return self.names if count == len(self.names) else self.names[:count]
 
-    def load(self, rows: Iterable[Membership]) -> None:
-        """Genesis and these stored epochs, as far as they follow one another."""
-        del self._epochs[1:], self._known[1:], self.names[len(self._epochs[0].members) :]
-        self._places = {name: place for place, name in enumerate(self.names)}
-        for row in sorted(rows, key=lambda row: row.epoch):
-            if row.epoch == len(self._epochs):
-                self._append(row)
+    def load(self, row: Membership) -> None:
+        """A stored epoch, in whatever order they come; it counts once those before it are here."""
+        self._waiting[row.epoch] = row
+        while (following := self._waiting.pop(len(self._epochs), None)) is not None:
+            self._append(following)
 
     def _append(self, following: Membership) -> None:
         self._epochs.append(following)
@@ -100,7 +98,7 @@ class Memberships:
             if member.id not in self._places:
                 self._places[member.id] = len(self.names)
                 self.names.append(member.id)
-        self._known.append((following.after, tuple(self.names)))
+        self._known.append((following.after, len(self.names)))
 
     def _refuse_key(self, public_key: bytes, name: str, principals: Principals) -> str:
         """A key is nobody else's, ever: neither a member's of any epoch, nor a principal's, save the one

@@ -3,7 +3,8 @@
 A snapshot is the leaves of the state tree with what they cover, in 1,024 groups of 64 buckets. The hashes
 of all groups are the manifest; the root that q members signed follows from it (tree.root_of_groups), so
 one bad group is recognised by itself, whoever sent it. An item of a group is either (state, issued) of a
-ticket or (body,) of a row of another table, whose leaf is H(0x00, body).
+ticket or (body,) of a row of another table, whose leaf is H(0x00, body). A group that is too large for one
+answer travels in parts (parts.py).
 
 Freezing copies nothing but the manifest: from then on the tables remember what changes replace (copy on
 write), which is dropped at the next freeze unless the state was pinned.
@@ -18,6 +19,7 @@ from typing import Any
 import msgspec
 
 from tickets.machine.blobs import BlobTable
+from tickets.machine.parts import Leaf, Listed, is_list, large, list_of, part_of
 from tickets.machine.registry import TicketRegistry
 from tickets.machine.rows import ROW_TYPES, TicketBytes
 from tickets.machine.ticket import Ticket, read_head, ticket_leaf
@@ -35,6 +37,7 @@ from tickets.machine.tree import (
     salted,
 )
 from validators import canonical
+from validators.consensus import parts
 from validators.consensus.application import Item
 from validators.consensus.effects import ApplicationChange
 
@@ -42,6 +45,11 @@ __all__ = ["Freezer", "Proof", "Staging", "prove_ticket"]
 
 KEPT_MAX = 500_000
 """Replaced rows that a pinned state may keep alive (about 200 MB); beyond it, it is let go."""
+ORDERED_MAX = 500_000
+"""Leaves of large groups of a pinned state whose order is remembered: some microseconds each to find."""
+
+Ordered = tuple[Item, tuple[Item, ...]]
+"""The list of a large group, and its items in that order."""
 
 Before = dict[int, dict[tuple[Any, ...], bytes | None]]
 
@@ -55,6 +63,17 @@ class _Pinned:
         self.rows: dict[str, Before] = {name: {} for name in tables}
         self.kept = 0
         """Rows of other tables kept; tickets are counted by themselves."""
+        self.ordered: dict[int, Ordered] = {}
+        """Large groups in order."""
+        self._leaves = 0
+        """Of all of these."""
+
+    def remember(self, group: int, ordered: Ordered) -> None:
+        """Keep the order of a group, in place of others when there are too many."""
+        self._leaves += len(ordered[1])
+        while self.ordered and self._leaves > ORDERED_MAX:
+            self._leaves -= len(self.ordered.pop(next(iter(self.ordered)))[1])
+        self.ordered[group] = ordered
 
 
 class Freezer:
@@ -121,16 +140,34 @@ class Freezer:
                 items.append((body,))
         return Proof(self._frozen[0], tuple(items), self._tree.siblings(place))
 
-    def read(self, group: int) -> tuple[Item, ...] | None:
-        """A group of the pinned state; None when none is pinned."""
+    def read(self, number: int) -> tuple[Item, ...] | None:
+        """A group of the pinned state, or the list of a large one, or a part of it; None when none is
+        pinned."""
         pinned = self._pinned
-        if pinned is None or not 0 <= group < GROUPS:
+        if pinned is None or number < 0:
             return None
+        group, first = parts.group_of(number), parts.first_of(number)
+        ordered = pinned.ordered.get(group)
+        if ordered is None:
+            items = self._items(pinned, group)
+            if not large(items):
+                return items
+            ordered = self._order(items, group)
+            pinned.remember(group, ordered)
+        return (ordered[0],) if first is None else part_of(ordered[1], first)
+
+    def _items(self, pinned: _Pinned, group: int) -> tuple[Item, ...]:
         items: list[Item] = list(self._registry.read(group, pinned.tickets))
         for name, table in self._tables.items():
             items += [(body,) for body in table.read(group, pinned.rows[name])]
         items += [(body,) for body in self._planted.get(group, ())]
         return tuple(items)
+
+    def _order(self, items: tuple[Item, ...], group: int) -> Ordered:
+        """The list of a group, and its items in that order: the same at every member."""
+        salt = self._tree.salt
+        found = sorted([(_leaf_of(salt, item), item) for item in items])
+        return list_of([leaf for leaf, _item in found], group), tuple([item for _leaf, item in found])
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -170,6 +207,8 @@ class Staging:
         self._salt = salted(cluster_id)
         self._manifest = manifest
         self._groups: dict[int, tuple[Item, ...]] = {}
+        self._listed: dict[int, Listed] = {}
+        """Groups that come in parts, or came so."""
         self._missing = _wanted(manifest)
 
     @classmethod
@@ -181,7 +220,7 @@ class Staging:
 
     @property
     def missing(self) -> Mapping[int, None]:
-        """Groups that are not here, ascending."""
+        """Groups that are not here, ascending; then parts of those whose list is."""
         return self._missing
 
     def adopt(self, other: Staging) -> None:
@@ -190,21 +229,65 @@ class Staging:
             if self._hash(group) == other._hash(group):
                 self._groups[group] = items
                 self._missing.pop(group, None)
+        for group, listed in other._listed.items():
+            if group in self._missing and self._hash(group) == other._hash(group):
+                self._list(group, listed)
 
-    def add(self, group: int, items: tuple[Item, ...]) -> bool:
-        """Take a group; False when it is not what the manifest says: its sender is at fault."""
-        if group not in self._missing:
-            return group in range(GROUPS)
+    def add(self, number: int, items: tuple[Item, ...]) -> bool:
+        """Take a group, the list of one or a part of it; False when it is not what the manifest says: its
+        sender is at fault."""
+        group, first = parts.group_of(number), parts.first_of(number)
+        listed = self._listed.get(group)
+        late = group in self._groups or first is None or listed is None
+        if number not in self._missing and late:  # what was asked for before
+            return 0 <= number < GROUPS * parts.LEAVES_MAX and (first is None or bool(items))
         try:
-            leaves = [_leaf_of(self._salt, item) for item in items]
+            if first is not None and listed is not None:
+                return self._add_part(group, first, listed, items) or self._add_whole(group, items)
+            return self._add_list(group, items[0]) if is_list(items) else self._add_whole(group, items)
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
             return False  # deep nesting is a way to be unreadable, too
-        found = group_hash(group, leaves)
+
+    def _add_whole(self, group: int, items: tuple[Item, ...]) -> bool:
+        found = group_hash(group, [self._leaf(item) for item in items])
         if found is None or found != self._hash(group):
             return False
-        self._groups[group] = items
-        del self._missing[group]
+        self._have(group, items)
         return True
+
+    def _add_list(self, group: int, item: Item) -> bool:
+        listed = Listed.begin(group, item, self._hash(group))
+        if listed is not None:
+            self._list(group, listed)
+        return listed is not None
+
+    def _add_part(self, group: int, first: int, listed: Listed, items: tuple[Item, ...]) -> bool:
+        before = listed.missing_at(first)
+        if not listed.add(first, items, self._leaf):
+            return False
+        if (after := listed.missing_at(first)) != before and before is not None:
+            del self._missing[before]
+            self._missing.update({} if after is None else {after: None})
+        if (whole := listed.whole()) is not None:
+            self._have(group, whole)
+        return True
+
+    def _list(self, group: int, listed: Listed) -> None:
+        """This group comes in parts."""
+        self._listed[group] = listed
+        del self._missing[group]
+        self._missing.update(dict.fromkeys(listed.missing()))
+
+    def _have(self, group: int, items: tuple[Item, ...]) -> None:
+        self._groups[group] = items
+        self._missing.pop(group, None)
+        listed = self._listed.get(group)
+        if listed is not None:
+            for number in listed.missing():
+                del self._missing[number]
+
+    def _leaf(self, item: Item) -> Leaf:
+        return _leaf_of(self._salt, item)
 
     def rows(self) -> Iterator[ApplicationChange]:
         """Everything, as the ledger stores it and `Application.load` takes it."""
@@ -227,7 +310,7 @@ class Staging:
         return self._manifest[group * SIZE : (group + 1) * SIZE]
 
 
-def _leaf_of(salt: Any, item: Item) -> tuple[int, bytes, bytes]:
+def _leaf_of(salt: Any, item: Item) -> Leaf:
     """(bucket, rank, leaf hash); what is not even readable raises, the group's hash proves the rest."""
     if len(item) == 2:
         state, issued = item

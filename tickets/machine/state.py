@@ -115,7 +115,7 @@ class MachineState:
                 self.registry.load(change.row)
             elif change.table == "membership":
                 memberships.append(change.row)
-                self.memberships.load(memberships)
+                self.memberships.load(change.row)
             else:
                 stored[change.table][tuple(change.key)] = change.row
         self.sessions.load(

@@ -31,6 +31,7 @@ __all__ = [
     "LEVELS",
     "StateTree",
     "climb",
+    "fold",
     "group_hash",
     "locate",
     "root_of_groups",
@@ -59,7 +60,7 @@ class StateTree:
     """Leaf hashes by key; what the leaves cover is their owners' affair."""
 
     def __init__(self, salt: bytes) -> None:
-        self._salt = salted(salt)
+        self.salt = salted(salt)
         self._ranks: dict[int, bytearray] = {}
         self._leaves: dict[int, bytearray] = {}
         """By bucket; those that never had a leaf are in neither."""
@@ -145,7 +146,7 @@ class StateTree:
 
     def locate(self, key: bytes) -> tuple[int, bytes]:
         """(bucket, rank inside it) of a key."""
-        return locate(self._salt, key)
+        return locate(self.salt, key)
 
 
 def salted(salt: bytes) -> Any:
@@ -169,10 +170,7 @@ def group_hash(group: int, leaves: Iterable[tuple[int, bytes, bytes]]) -> bytes 
         if not first <= place < first + GROUP_BUCKETS:
             return None
         buckets[place - first].append(leaf)
-    level = [sha256(b"\x02" + b"".join(leaves)).digest() for leaves in buckets]
-    while len(level) > 1:
-        level = _above(level)
-    return level[0]
+    return fold([sha256(b"\x02" + b"".join(leaves)).digest() for leaves in buckets])
 
 
 def climb(place: int, leaves: Iterable[tuple[int, bytes, bytes]], siblings: Sequence[bytes]) -> bytes | None:
@@ -193,16 +191,17 @@ def climb(place: int, leaves: Iterable[tuple[int, bytes, bytes]], siblings: Sequ
 
 def root_of_groups(groups: bytes) -> bytes:
     """The root over a tree whose groups have these hashes; GROUPS of them, one after the other."""
-    level = [groups[at : at + SIZE] for at in range(0, GROUPS * SIZE, SIZE)]
+    return fold([groups[at : at + SIZE] for at in range(0, GROUPS * SIZE, SIZE)])
+
+
+def fold(level: list[bytes]) -> bytes:
+    """The node above these of one level; a power of FAN_OUT of them."""
     while len(level) > 1:
-        level = _above(level)
+        level = [
+            sha256(b"\x01" + b"".join(level[at : at + FAN_OUT])).digest()
+            for at in range(0, len(level), FAN_OUT)
+        ]
     return level[0]
-
-
-def _above(level: list[bytes]) -> list[bytes]:
-    return [
-        sha256(b"\x01" + b"".join(level[at : at + FAN_OUT])).digest() for at in range(0, len(level), FAN_OUT)
-    ]
 
 
 def _empty_levels() -> list[bytearray]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -19,20 +20,17 @@ from tickets.proof import (
     Certificate,
     Chain,
     CheckpointProof,
-    Leaf,
     ProofError,
     Receipts,
+    assembly,
     certificate_json,
     encode_certificate,
-    results_path,
     verify,
 )
-from tickets.proof.certificate import CLUSTER_TAG_SIZE, VERSION
 from tickets.services.epochs import known_chain
 from tickets.services.errors import InvalidRequest, Refused, TicketError
 from tickets.services.network import gateway
-from validators import canonical, genesis, quorum
-from validators.consensus.messages import KIND_OF, Receipt
+from validators import genesis
 from validators.gateway.face import GatewayFace
 from validators.ledger import read
 from validators.ledger.proofs import (
@@ -42,8 +40,6 @@ from validators.ledger.proofs import (
     lowest_checkpoint,
     read_entry_proof,
 )
-from validators.wire import Envelope
-from validators.wire.envelope import signed_bytes
 
 __all__ = ["CERTIFICATE_FILE_MAX", "certificate_of", "read_position"]
 
@@ -51,8 +47,6 @@ CERTIFICATE_FILE_MAX = 2_048
 """Bytes of an admission's certificate file (R27); where the log's path would make it longer, receipts do."""
 RECEIPT_WAIT = 2.0
 """Seconds for the members' receipts."""
-
-RECEIPT_KIND = KIND_OF[Receipt]
 
 _paths = LogPaths(LEARNER_ALIAS)
 
@@ -92,33 +86,17 @@ def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -
     found = read_entry_proof(LEARNER_ALIAS, sequence)
     if found is None:
         raise NotProvable(*(NO_OUTCOME if sequence > read.applied_sequence(LEARNER_ALIAS) else INCOMPLETE))
+    network = gateway()
+    cluster = genesis.cluster_id(network.genesis)
     try:
-        leaf, sides, path = results_path(found.bundles, index, found.entry.timestamp)
+        leaf, certificate = assembly.unproved(found.entry, found.bundles, index, cluster)
     except KeyError as error:
         raise NotProvable(*NO_OUTCOME) from error
     if at is None and leaf.operation.kind == "seed":
         raise NotProvable(*SEEDED)
     if (leaf.operation.event, leaf.operation.ticket) != (event, ticket):
         raise NotProvable(*NO_OUTCOME)
-    network = gateway()
-    cluster = genesis.cluster_id(network.genesis)
-    certificate = _unsigned(found, leaf, sides, path, cluster)
     return certificate_json(encode_certificate(_proved(certificate, found, network)))
-
-
-def _unsigned(found: EntryProof, leaf: Leaf, sides: int, path: bytes, cluster: bytes) -> Certificate:
-    return Certificate(
-        version=VERSION,
-        cluster=cluster[:CLUSTER_TAG_SIZE],
-        leaf=canonical.encode(leaf),
-        sides=sides,
-        path=path,
-        epoch=found.entry.epoch,
-        sequence=found.entry.sequence,
-        batch=found.entry.batch_digest,
-        previous=found.entry.previous,
-        proof=Receipts(()),
-    )
 
 
 def read_position(text: str) -> tuple[int, int]:
@@ -140,7 +118,7 @@ def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace) -
         if len(certificate_json(encode_certificate(by_path))) <= CERTIFICATE_FILE_MAX:
             verify(by_path, chain)
             return by_path
-    by_receipts = msgspec.structs.replace(certificate, proof=Receipts(_receipts(found, network, chain)))
+    by_receipts = msgspec.structs.replace(certificate, proof=_receipts(found, network, chain))
     for candidate in (by_receipts, by_path):
         if candidate is None:
             continue
@@ -158,46 +136,29 @@ def _path_proof(found: EntryProof, checkpoint: ProvenCheckpoint) -> CheckpointPr
         path = _paths.path(found.entry.sequence, checkpoint.sequence)
     except LookupError:
         return None
-    signatures = []
-    for frame in checkpoint.frames:
-        envelope = canonical.decode(Envelope, frame)
-        sender = msgspec.msgpack.decode(envelope.body)[1]
-        signatures.append((sender, envelope.signature))
-    return CheckpointProof(
-        epoch=checkpoint.epoch,
-        sequence=checkpoint.sequence,
-        state_root=checkpoint.state_root,
-        timestamp=checkpoint.timestamp,
-        path=b"".join(path),
-        signatures=tuple(sorted(signatures)),
-    )
+    return assembly.log_proof(checkpoint, path)
 
 
-def _receipts(found: EntryProof, network: GatewayFace, chain: Chain) -> tuple[tuple[int, bytes], ...]:
-    """Receipts of q members for the entry, ascending; fewer where fewer answer as they should. None of an
-    epoch that is over: the checkpoint that ended it covers the entry, and its keys may be gone."""
-    epoch = found.entry.epoch
+def _receipts(found: EntryProof, network: GatewayFace, chain: Chain) -> Receipts:
+    """Receipts of q members for the entry; fewer where fewer answer as they should. None of an epoch that is
+    over: the checkpoint that ended it covers the entry, and its keys may be gone."""
+    epoch, sequence = found.entry.epoch, found.entry.sequence
     if epoch != network.present.epoch or epoch >= len(chain.epochs):
-        return ()
-    members = chain.epochs[epoch].members
-    count = len(members)
-    arguments = (str(found.entry.sequence),)
-    asked = [network.query(member, "receipt", arguments, wait=RECEIPT_WAIT) for member in range(count)]
+        return Receipts(())
+    offered = _offered(network, len(chain.epochs[epoch].members), sequence)
+    return assembly.receipts(epoch, sequence, found.entry_hash, chain, offered)
+
+
+def _offered(network: GatewayFace, count: int, sequence: int) -> Iterator[tuple[int, bytes]]:
+    """What all members say is their receipt: asked at once, waited for one after the other."""
+    asked = [network.query(member, "receipt", (str(sequence),), wait=RECEIPT_WAIT) for member in range(count)]
     until = time.monotonic() + RECEIPT_WAIT + 1
-    good: list[tuple[int, bytes]] = []
     for member, future in enumerate(asked):
         try:
             answered = future.result(max(0.0, until - time.monotonic()))
         except TimeoutError:
             continue
-        signature = b"" if answered.code else _signature(answered.text)
-        body = canonical.encode(Receipt(epoch, member, found.entry.sequence, found.entry_hash))
-        data = signed_bytes(chain.cluster, RECEIPT_KIND, body)
-        if chain.scheme.verify(members[member].public_key, data, signature):
-            good.append((member, signature))
-        if len(good) == quorum.quorum(count):
-            break
-    return tuple(good)
+        yield member, b"" if answered.code else _signature(answered.text)
 
 
 def _signature(text: str) -> bytes:

@@ -1,7 +1,8 @@
 """Reads that promise more than the platform's own copy does (R18).
 
 * quorum: a member shows the ticket in the state of a stable checkpoint, which q members signed. The value
-  is real, whoever showed it; it is as new as that checkpoint, no newer.
+  is real, whoever showed it; it is as new as that checkpoint, no newer. Where all members have started
+  again since, none has that state any more: barriers are ordered up to the next checkpoint.
 * linearizable: an ordered barrier first, so that what is read afterwards holds everything that was decided
   before the question. Readers that wait at the same time share one.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from functools import lru_cache
 
@@ -18,8 +20,8 @@ import msgspec
 
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.machine import Barrier, build
-from tickets.machine.snapshot import Proof, prove_ticket
 from tickets.proof import Chain, ProofError
+from tickets.proof.reads import NO_PROOF, NOT_FROZEN, proved_ticket
 from tickets.proof.statements import read_stable
 from tickets.services.decide import ANSWER_SLACK, Decision, Request
 from tickets.services.epochs import known_chain
@@ -40,8 +42,6 @@ ASK_AGAIN = 0.05
 """Seconds until members are asked again: a newer checkpoint may be stable then."""
 ACTOR = "platform"
 """Who asks for barriers, in the log."""
-NO_PROOF = "unavailable"
-"""Answer of a member that has no stable checkpoint, or a newer state than that."""
 
 
 class Unproved(Unavailable):
@@ -75,30 +75,31 @@ class Proved(msgspec.Struct, frozen=True):
     """Canonical (state, issued), None: there was no such ticket."""
 
 
-class _StateProof(msgspec.Struct, frozen=True):
-    """As a node answers (node.inspect)."""
-
-    checkpoint: tuple[bytes, ...]
-    proof: Proof
-
-
 def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float = 1.0) -> Proved:
     """The ticket as q members signed it, of the newest checkpoint that anybody proves.
 
     All members are asked; f + 1 good answers are waited for, so that one that is behind does not decide
     alone. Asks again for at most `patience` seconds while no proof reaches sequence `at_least`. Raises
     Unproved when nobody proves anything, NothingStableYet at once in a cluster before its first checkpoint.
+
+    Where f + 1 say that they lost what they could prove when they started again, waiting does not help: it
+    has barriers ordered until a checkpoint is due, in all no more than lie between two.
     """
     network = gateway()
     begun = time.monotonic()
     best: Proved | None = None
+    barriers = network.present.parameters.checkpoint_interval
     while True:
-        proved, without = _ask_all(network, event, ticket)
+        known = network.acknowledged
+        proved, codes = _ask_all(network, event, ticket)
         for found in proved:
             if best is None or found.sequence > best.sequence:
                 best = found
-        if best is None and without >= _needed(network) and read.newest_checkpoint(LEARNER_ALIAS) is None:
-            raise NothingStableYet(network.present.parameters.checkpoint_interval)
+        if best is None:
+            if codes[NO_PROOF] >= _needed(network) and read.newest_checkpoint(LEARNER_ALIAS) is None:
+                raise NothingStableYet(network.present.parameters.checkpoint_interval)
+            if codes[NOT_FROZEN] >= _needed(network):
+                barriers -= _pass_checkpoint(network, known, barriers, begun + WAIT)
         spent = time.monotonic() - begun
         if best is not None and (best.sequence >= at_least or spent >= patience):
             return best
@@ -112,9 +113,10 @@ def _needed(network: GatewayFace) -> int:
     return quorum.weak_quorum(len(network.present.members))
 
 
-def _ask_all(network: GatewayFace, event: str, ticket: str) -> tuple[list[Proved], int]:
-    """What members prove: f + 1 answers, or all there are after a second; how many said they have none."""
-    chain, needed, without = known_chain(), _needed(network), 0
+def _ask_all(network: GatewayFace, event: str, ticket: str) -> tuple[list[Proved], Counter[str]]:
+    """What members prove: f + 1 answers, or all there are after a second; and the codes of all answers."""
+    chain, needed = known_chain(), _needed(network)
+    codes: Counter[str] = Counter()
     members = range(len(network.present.members))
     open_ = {network.query(index, "proof", (event, ticket), wait=1.0) for index in members}
     found: list[Proved] = []
@@ -123,8 +125,8 @@ def _ask_all(network: GatewayFace, event: str, ticket: str) -> tuple[list[Proved
         if not done:
             break
         found += [proved for answer in done if (proved := _check(chain, answer, event, ticket)) is not None]
-        without += sum(answer.exception() is None and answer.result().code == NO_PROOF for answer in done)
-    return found, without
+        codes.update(answer.result().code for answer in done if answer.exception() is None)
+    return found, codes
 
 
 def _check(chain: Chain, answer: Future[Answered], event: str, ticket: str) -> Proved | None:
@@ -132,20 +134,35 @@ def _check(chain: Chain, answer: Future[Answered], event: str, ticket: str) -> P
     if answer.exception() is not None or answer.result().code:
         return None
     try:
-        shown = msgspec.json.decode(answer.result().text, type=_StateProof)
-        certificate = _certificate(chain, shown.checkpoint)
-        if certificate.sequence != shown.proof.sequence:
-            return None
-        found = prove_ticket(chain.cluster, certificate.state_root, shown.proof, event, ticket)
-    except (msgspec.MsgspecError, ProofError, ValueError, RecursionError):
+        return Proved(*proved_ticket(answer.result().text, chain, event, ticket, _certificate))
+    except ProofError:
         return None
-    return Proved(certificate.sequence, found)
 
 
 @lru_cache(maxsize=256)
-def _certificate(chain: Chain, frames: tuple[bytes, ...]) -> CheckpointCertificate:
+def _certificate(frames: tuple[bytes, ...], chain: Chain) -> CheckpointCertificate:
     """What q CHECKPOINTs sign; members show the same ones for a while, and each costs a signature."""
     return read_stable(frames, chain)
+
+
+def _pass_checkpoint(network: GatewayFace, known: int, most: int, until: float) -> int:
+    """Have barriers ordered, at most so many, until the log has passed a checkpoint above sequence `known`;
+    how many. Raises Unproved when one is not ordered in time: where there is no quorum, one is enough.
+
+    `known` is from before the members were asked, so that a checkpoint which others reached meanwhile is
+    looked for first. Readers at the same time share their barriers, which are under way one by one.
+    """
+    interval = network.present.parameters.checkpoint_interval
+    reached = known
+    for ordered in range(most):
+        reached, left = max(reached, network.acknowledged), until - time.monotonic()
+        if reached // interval > known // interval or left <= 0:
+            return ordered
+        try:
+            reached = barrier(left)
+        except TicketError as error:
+            raise Unproved from error
+    return most
 
 
 # --- barriers -------------------------------------------------------------------------------------
@@ -160,14 +177,15 @@ class _Barriers:
         self._running = False
         self._next: Future[Result] | None = None
 
-    def wait(self) -> Result:
-        """The outcome of a barrier that was sent after this call began."""
+    def wait(self, patience: float) -> Result:
+        """The outcome of a barrier that was sent after this call began; TimeoutError after so many
+        seconds."""
         with self._lock:
             if self._next is None:
                 self._next = Future()
             mine = self._next
         self._begin()
-        return mine.result(DEFAULT_WAIT + ANSWER_SLACK)
+        return mine.result(patience)
 
     def _begin(self) -> None:
         with self._lock:
@@ -199,11 +217,11 @@ class _Barriers:
 _barriers = _Barriers()
 
 
-def barrier() -> int:
+def barrier(patience: float = DEFAULT_WAIT + ANSWER_SLACK) -> int:
     """Have an empty operation ordered, shared by all readers that wait here; its sequence. Raises
     TicketError when the cluster does not answer."""
     try:
-        outcome = _barriers.wait()
+        outcome = _barriers.wait(patience)
     except Overloaded as error:
         raise Unavailable("Too much is under way here; ask again later.") from error
     except (GatewayClosed, CancelledError, TimeoutError) as error:

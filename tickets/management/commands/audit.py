@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tickets.proof import Chain, ProofError, evidence_json, read_chain, unwrap
+from tickets.proof import Chain, ProofError, evidence_json, read_chain, read_file
 from tickets.proof.audit import Audit, Fork, find_forks
 from tickets.proof.evidence import Conviction
 from tickets.proof.files import CHAIN
@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            chain = read_chain(unwrap(CHAIN, options["genesis"].read_bytes()))
+            chain = read_chain(read_file(CHAIN, options["genesis"]))
             archives = [each for place in options["ledgers"] for each in open_archives(place, chain.cluster)]
             forks = find_forks({archive.name: archive.entry_hashes() for archive in archives})
             audit = Audit(chain)

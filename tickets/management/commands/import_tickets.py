@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -16,11 +17,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tickets.importing import Columns, FileRefused, LeftOut, TicketFile, WrongRow, read_tickets
-from tickets.importing.columns import ALIASES
-from tickets.importing.holders import remember_holders
+from tickets.importing.arguments import (
+    add_column,
+    add_timezone,
+    at_least_one,
+    check_event,
+    check_writable,
+    chosen_columns,
+    seconds,
+    zone_of,
+)
+from tickets.importing.holders import forget_holders, remember_holders
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
-from tickets.importing.sending import IN_FLIGHT, Delivery, NetworkSilent, send_tickets
-from tickets.machine.commands import DEFAULT_EVENT, is_name
+from tickets.importing.sending import IN_FLIGHT, Delivery, NetworkSilent, check_may_issue, send_tickets
+from tickets.machine.commands import DEFAULT_EVENT
 
 EXIT_SOME_WRONG = 1
 EXIT_NOTHING_DONE = 2
@@ -47,28 +57,23 @@ class Command(BaseCommand):
         )
         parser.add_argument("--slug", default="", help="of an export over several events: take only this one")
         parser.add_argument("--dry-run", action="store_true", help="read and report, change nothing")
-        parser.add_argument(
-            "--column",
-            action="append",
-            default=[],
-            metavar="FIELD=NAME",
-            help=f"a column of another name; fields: {', '.join(ALIASES)}",
-        )
-        parser.add_argument(
-            "--timezone", default="UTC", help="of times without offset (default: %(default)s)"
-        )
+        add_column(parser)
+        add_timezone(parser)
         parser.add_argument("--include-pending", action="store_true", help="take unpaid orders too")
         parser.add_argument("--url", default="", help="of the platform (default: from DATA/credentials.json)")
         parser.add_argument("--api-key", default="", help="default: from DATA/credentials.json")
-        parser.add_argument("--in-flight", type=int, default=IN_FLIGHT, help="requests at once (%(default)s)")
         parser.add_argument(
-            "--patience", type=float, default=120.0, help="seconds to bear a silent network (%(default)s)"
+            "--in-flight", type=at_least_one, default=IN_FLIGHT, help="requests at once (%(default)s)"
+        )
+        parser.add_argument(
+            "--patience", type=seconds, default=120.0, help="seconds to bear a silent network (%(default)s)"
         )
         parser.add_argument("--report", type=Path, help="write all rows that did not go in to this file")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             found = read_tickets(options["file"], _columns(options), slug=options["slug"])
+            check_writable(options["report"], "--report")
             if options["dry_run"]:
                 self._summarise(found, None, options["report"])
                 return
@@ -79,40 +84,49 @@ class Command(BaseCommand):
         self._summarise(found, delivery, options["report"])
 
     def _deliver(self, found: TicketFile, platform: Platform, options: dict[str, Any]) -> Delivery:
+        """Persons are kept only once it is sure that their tickets may be issued: what is kept of a ticket
+        that was never sent would stand against a corrected file."""
+        if not found.tickets:
+            return Delivery()
+
+        async def ask() -> None:
+            async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:
+                await check_may_issue(client, patience=options["patience"])
+
+        with _explained(platform):
+            asyncio.run(ask())
         try:
-            commitments, contradictions = remember_holders(found.tickets)
+            kept = remember_holders(found.tickets)
         except OperationalError as error:
             raise CommandError(
                 f"The platform's database cannot be used, so holders could not be kept: {error}.",
                 returncode=EXIT_NOTHING_DONE,
             ) from error
-        refused = {wrong.row for wrong in contradictions}
+        refused = {wrong.row for wrong in kept.contradictions}
         tickets = [ticket for ticket in found.tickets if ticket.row not in refused]
+        delivery = Delivery()
         with _progress() as progress:
             task = progress.add_task("Issuing tickets", total=len(tickets))
 
-            async def send() -> Delivery:
-                in_flight = max(1, options["in_flight"])
+            async def send() -> None:
+                in_flight = options["in_flight"]
                 async with open_client(platform, connections=in_flight, patience=ANSWER_PATIENCE) as client:
-                    return await send_tickets(
+                    await send_tickets(
                         client,
                         tickets,
-                        commitments,
+                        kept.commitments,
+                        delivery,
                         patience=options["patience"],
                         told=lambda count: progress.advance(task, count),
                         in_flight=in_flight,
                     )
 
             try:
-                delivery = asyncio.run(send())
-            except Refused as error:
-                raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
-            except NetworkSilent as error:
-                raise CommandError(
-                    f"Stopped: {error} from {platform.url}. Run the same command again to finish.",
-                    returncode=EXIT_UNFINISHED,
-                ) from error
-        delivery.wrong += contradictions
+                with _explained(platform):
+                    asyncio.run(send())
+            finally:
+                forget_holders(options["event"], kept.fresh & delivery.refused)
+        delivery.wrong += kept.contradictions
         return delivery
 
     def _summarise(self, found: TicketFile, delivery: Delivery | None, report: Path | None) -> None:
@@ -146,21 +160,28 @@ class Command(BaseCommand):
             self.stdout.write(f"  and {len(lines) - REPORTED_MAX:,} more (--report FILE writes all)")
 
 
-def _columns(options: dict[str, Any]) -> Columns:
-    chosen: dict[str, str] = {}
-    for pair in options["column"]:
-        field, equals, name = pair.partition("=")
-        if not equals or field not in ALIASES:
-            raise FileRefused(f"--column {pair!r} is not FIELD=NAME with FIELD one of {', '.join(ALIASES)}.")
-        chosen[field] = name
-    if not is_name(options["event"]) or len(options["event"]) > 64:
-        raise FileRefused(f"--event {options['event']!r} is not 1 to 64 of A-Z a-z 0-9 . _ : -")
+@contextmanager
+def _explained(platform: Platform) -> Iterator[None]:
+    """Why the platform did not do it, as a sentence with its exit code."""
     try:
-        zone = ZoneInfo(options["timezone"])
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise FileRefused(f"--timezone {options['timezone']!r} is not known, say Europe/Berlin.") from error
+        yield
+    except Refused as error:
+        raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
+    except NetworkSilent as error:
+        raise CommandError(
+            f"Stopped: {error} from {platform.url}. Run the same command again to finish.",
+            returncode=EXIT_UNFINISHED,
+        ) from error
+
+
+def _columns(options: dict[str, Any]) -> Columns:
+    chosen = chosen_columns(options["column"])
+    check_event(options["event"])
     return Columns(
-        event=options["event"], zone=zone, chosen=chosen, include_pending=options["include_pending"]
+        event=options["event"],
+        zone=zone_of(options["timezone"]),
+        chosen=chosen,
+        include_pending=options["include_pending"],
     )
 
 

@@ -17,6 +17,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tickets.importing import Columns, FileRefused, read_tickets
+from tickets.importing.arguments import (
+    add_column,
+    add_timezone,
+    at_least_one,
+    check_event,
+    check_writable,
+    chosen_columns,
+    seconds,
+    zone_of,
+)
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
 from tickets.machine.commands import DEFAULT_EVENT
 from tickets.scanning import Outcome, Plan, Verdict, make_plan, play, prove
@@ -47,14 +57,21 @@ class Command(BaseCommand):
             default=0.2,
             help="share of tickets shown twice (default: %(default)s)",
         )
-        parser.add_argument("--limit", type=int, default=0, help="scan only the first so many tickets")
-        parser.add_argument("--pace", type=float, default=0.0, help="seconds a gate rests between two scans")
+        parser.add_argument("--limit", type=at_least_one, help="scan only the first so many tickets")
         parser.add_argument(
-            "--patience", type=float, default=60.0, help="seconds one scan is repeated (default: %(default)s)"
+            "--pace", type=seconds, default=0.0, help="seconds a gate rests between two scans"
+        )
+        parser.add_argument(
+            "--patience",
+            type=seconds,
+            default=60.0,
+            help="seconds one scan is repeated (default: %(default)s)",
         )
         parser.add_argument("--seed", type=int, default=None, help="of the plan: repeat a run with its seed")
         parser.add_argument("--event", default=DEFAULT_EVENT, help="default: %(default)s")
         parser.add_argument("--slug", default="", help="as for import_tickets")
+        add_column(parser)
+        add_timezone(parser)
         parser.add_argument("--include-pending", action="store_true", help="as for import_tickets")
         parser.add_argument("--url", default="", help="of the platform (default: from DATA/credentials.json)")
         parser.add_argument("--api-key", default="", help="default: from DATA/credentials.json")
@@ -67,12 +84,19 @@ class Command(BaseCommand):
                 "--gates is at least 1, --duplicates from 0 to 1.", returncode=EXIT_NOTHING_DONE
             )
         try:
-            columns = Columns(event=options["event"], include_pending=options["include_pending"])
+            check_event(options["event"])
+            columns = Columns(
+                event=options["event"],
+                zone=zone_of(options["timezone"]),
+                chosen=chosen_columns(options["column"]),
+                include_pending=options["include_pending"],
+            )
             tickets = read_tickets(options["file"], columns, slug=options["slug"]).tickets
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
+            check_writable(options["record"], "--record")
         except (FileRefused, PlatformUnknown) as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
-        ids = [ticket.ticket_id for ticket in tickets][: options["limit"] or None]
+        ids = [ticket.ticket_id for ticket in tickets][: options["limit"]]
         if not ids:
             raise CommandError("The file holds no valid ticket.", returncode=EXIT_NOTHING_DONE)
         seed = secrets.randbelow(2**32) if options["seed"] is None else options["seed"]
@@ -82,8 +106,7 @@ class Command(BaseCommand):
         began = time.monotonic()
         record = self._play(platform, plan, options)
         elapsed = time.monotonic() - began
-        if options["record"] is not None:
-            options["record"].write_text("".join(map(_line, record)), encoding="utf-8")
+        self._write(options["record"], record)
         self._tell(prove(plan.scans, record), record, elapsed, seed, options)
 
     def _play(self, platform: Platform, plan: Plan, options: dict[str, Any]) -> list[Outcome]:
@@ -112,6 +135,14 @@ class Command(BaseCommand):
                 return asyncio.run(run())
             except Refused as error:
                 raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
+
+    def _write(self, path: Path | None, record: list[Outcome]) -> None:
+        """The verdict is told even where there is no room for the record any more."""
+        try:
+            if path is not None:
+                path.write_text("".join(map(_line, record)), encoding="utf-8")
+        except OSError as error:
+            self.stderr.write(f"--record {path} was not written: {error.strerror}.")
 
     def _tell(
         self, verdict: Verdict, record: list[Outcome], elapsed: float, seed: int, options: dict[str, Any]

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tickets.proof import Chain, ProofError, Proved, compare, decode_certificate, read_chain, unwrap, verify
-from tickets.proof.files import CERTIFICATE, CHAIN
+from tickets.proof import (
+    Chain,
+    ProofError,
+    Proved,
+    compare,
+    decode_certificate,
+    read_chain,
+    read_file,
+    verify,
+)
+from tickets.proof.files import CERTIFICATE, CHAIN, FILE_BYTES_MAX, read_bounded
 
 EXIT_REFUSED = 1
 PIN_FORMAT = "dtvn-pin/1"
+PIN_BYTES_MAX = FILE_BYTES_MAX[CHAIN]
+"""A pin is far smaller than the link of the chain that it is of."""
 
 
 class Command(BaseCommand):
@@ -41,7 +53,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            chain = read_chain(unwrap(CHAIN, _read(options["genesis"])))
+            chain = read_chain(read_file(CHAIN, options["genesis"]))
             if options["pin"]:
                 _pin(options["pin"], chain)
             found = _verify(options["certificate"], chain)
@@ -65,22 +77,17 @@ class Command(BaseCommand):
 
 
 def _verify(path: Path, chain: Chain) -> Proved:
-    return verify(decode_certificate(unwrap(CERTIFICATE, _read(path))), chain)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ProofError(f"{path} cannot be read: {error.strerror}") from error
+    return verify(decode_certificate(read_file(CERTIFICATE, path)), chain)
 
 
 def _pin(path: Path, chain: Chain) -> None:
     """Refuse a chain against what was pinned, and pin what it adds."""
     pins: list[bytes] = []
-    if path.exists():
-        content = _read(path)
+    if os.path.exists(path):  # the one that says no where it may not look
+        content = read_bounded(path, PIN_BYTES_MAX)
         try:
+            if len(content) > PIN_BYTES_MAX:
+                raise ValueError("size")
             held = json.loads(content)
             pins = [bytes.fromhex(link) for link in held["epochs"]]
             if held["format"] != PIN_FORMAT:

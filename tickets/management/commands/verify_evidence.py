@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tickets.proof import ProofError, read_chain, unwrap
+from tickets.proof import ProofError, read_chain, read_file
 from tickets.proof.evidence import convict
 from tickets.proof.files import CHAIN, EVIDENCE
 
@@ -28,11 +28,8 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            chain = read_chain(unwrap(CHAIN, options["genesis"].read_bytes()))
-            found = convict(unwrap(EVIDENCE, options["evidence"].read_bytes()), chain)
-        except OSError as error:
-            text = f"not proved: {error.filename} cannot be read: {error.strerror}"
-            raise CommandError(text, returncode=EXIT_REFUSED) from error
+            chain = read_chain(read_file(CHAIN, options["genesis"]))
+            found = convict(read_file(EVIDENCE, options["evidence"]), chain)
         except ProofError as error:
             raise CommandError(f"not proved: {error}", returncode=EXIT_REFUSED) from error
         self.stdout.write(found.sentence())

@@ -1,0 +1,117 @@
+"""A group of the state that is too large for one answer travels in parts (docs/decisions/0166).
+
+In its place comes its *list*: the hashes of its leaves, bucket by bucket in their order, from which the
+group's own hash follows. Then each leaf proves itself, so parts may come from different members, and end
+wherever their sender ended them. Where a group is small all the same (a liar sent its list), the answer is
+the whole group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+
+from tickets.machine.tree import GROUP_BUCKETS, SIZE, fold
+from validators.consensus import parts
+from validators.consensus.application import Item
+
+__all__ = ["Leaf", "Listed", "is_list", "large", "list_of", "part_of"]
+
+WHOLE_BYTES_MAX = 8 * 1024 * 1024
+"""A group up to this size travels whole."""
+PART_LEAVES = 64
+PART_BYTES = 64 * 1024
+"""Of a part, unless its first leaf alone covers more."""
+
+Leaf = tuple[int, bytes, bytes]
+"""(bucket, rank, leaf hash)."""
+
+
+def large(items: Sequence[Item]) -> bool:
+    """Whether these are too much for one answer."""
+    return sum([len(piece) + 8 for item in items for piece in item]) > WHOLE_BYTES_MAX
+
+
+def size_of(item: Item) -> int:
+    """About the bytes that an item takes on the wire."""
+    return sum(len(piece) + 8 for piece in item)
+
+
+def list_of(leaves: Sequence[Leaf], group: int) -> Item:
+    """The list of a group whose leaves, in order, are these."""
+    buckets = [bytearray() for _ in range(GROUP_BUCKETS)]
+    for place, _rank, leaf in leaves:
+        buckets[place - group * GROUP_BUCKETS] += leaf
+    return tuple(bytes(bucket) for bucket in buckets)
+
+
+def is_list(items: Sequence[Item]) -> bool:
+    """Whether this is said to be the list of a group; no leaf has so many pieces."""
+    return len(items) == 1 and len(items[0]) == GROUP_BUCKETS
+
+
+def part_of(items: Sequence[Item], first: int) -> tuple[Item, ...]:
+    """The part of a group, all of whose items are these, that begins with a leaf; () where there is none."""
+    found: list[Item] = []
+    room = PART_BYTES
+    for item in items[first : _end(first, len(items))]:
+        room -= size_of(item)
+        if found and room < 0:
+            break
+        found.append(item)
+    return tuple(found)
+
+
+class Listed:
+    """A group whose list is here, and what came of it."""
+
+    def __init__(self, group: int, leaves: bytes) -> None:
+        self._group = group
+        self._leaves = leaves
+        self._items: dict[int, Item] = {}
+
+    @classmethod
+    def begin(cls, group: int, listed: Item, wanted: bytes) -> Listed | None:
+        """The group with this list; None where the group's hash does not follow from it."""
+        if any(len(bucket) % SIZE for bucket in listed) or sum(map(len, listed)) > parts.LEAVES_MAX * SIZE:
+            return None
+        if fold([sha256(b"\x02" + bucket).digest() for bucket in listed]) != wanted:
+            return None
+        return cls(group, b"".join(listed))
+
+    def __len__(self) -> int:
+        return len(self._leaves) // SIZE
+
+    def missing(self) -> list[int]:
+        """Numbers of the parts that are not here."""
+        found = [self.missing_at(block) for block in range(0, len(self), PART_LEAVES)]
+        return [number for number in found if number is not None]
+
+    def missing_at(self, leaf: int) -> int | None:
+        """The number of what is missing of the part that a leaf is in, None: nothing."""
+        block = leaf - leaf % PART_LEAVES
+        lacking = (leaf for leaf in range(block, _end(block, len(self))) if leaf not in self._items)
+        first = next(lacking, None)
+        return None if first is None else parts.part(self._group, first)
+
+    def whole(self) -> tuple[Item, ...] | None:
+        """The group, once all of it is here."""
+        if len(self._items) < len(self):
+            return None
+        return tuple([self._items[leaf] for leaf in range(len(self))])
+
+    def add(self, first: int, items: Sequence[Item], leaf_of: Callable[[Item], Leaf]) -> bool:
+        """Take leaves from `first` on, of one part, also where others were first; False: they are not those
+        of the list. Raises whatever `leaf_of` raises."""
+        if not items or first + len(items) > _end(first, len(self)):
+            return False
+        for at, item in enumerate(items, first):
+            if leaf_of(item)[2] != self._leaves[at * SIZE : (at + 1) * SIZE]:
+                return False
+        self._items.update(enumerate(items, first))
+        return True
+
+
+def _end(first: int, count: int) -> int:
+    """Where the part that a leaf is in ends at the latest."""
+    return min((first // PART_LEAVES + 1) * PART_LEAVES, count)
