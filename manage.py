@@ -5,15 +5,27 @@ import io
 import os
 import signal
 import sys
+from contextlib import suppress
 
 UNTIL_STOPPED = ("validator", "supervisor")
-"""Commands that a signal ends well, from the first moment on; later they hear signals themselves."""
+"""Commands that a signal ends well."""
+HEAR_SIGNALS = (*UNTIL_STOPPED, "simulator")
+"""Commands that hear signals themselves once they run; until then `end` does."""
+
+
+def end(number: int, _frame: object) -> None:
+    """Before a command begins, and after its end, nothing is to be put in order; nobody wants a traceback."""
+    if sys.argv[1] in UNTIL_STOPPED:
+        os._exit(0)
+    with suppress(OSError):
+        os.write(2, f"{sys.argv[1]}: interrupted by {signal.Signals(number).name}\n".encode())
+    os._exit(128 + number)
 
 
 def main() -> None:
-    if sys.argv[1:2] and sys.argv[1] in UNTIL_STOPPED:
+    if sys.argv[1:2] and sys.argv[1] in HEAR_SIGNALS:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: os._exit(0))
+            signal.signal(number, end)
     if sys.version_info < (3, 11):  # noqa: UP036 - a clear line for whoever runs it with an old Python
         sys.exit(f"DTVN needs Python 3.11 or newer, this is {sys.version.split()[0]}.")
     for stream in (sys.stdout, sys.stderr):

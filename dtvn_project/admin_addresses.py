@@ -1,8 +1,9 @@
 """Addresses and forms of the admin's lists that name what there is not: a sentence, never a 500.
 
 Django hands any lookup of the address and any text of a ticked box to the database, which fails on a
-regular expression that is none, or on a number beyond 64 bits. Lists are asked only for what they
-offer, and actions only for keys that a row could have; whoever asks for more is led back and told.
+regular expression that is none, on a number beyond 64 bits, or (PostgreSQL) on the character 0. Lists are
+asked only for what they offer, actions and pages only for keys that a row could have; whoever asks for more
+is led back and told.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_FACETS_VAR, IS_POPUP_VAR, TO_FIELD_VAR
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
 from django.core.exceptions import ValidationError
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.text import Truncator
 
 __all__ = ["AdminAddresses"]
@@ -28,6 +31,9 @@ OWN_WORDS = frozenset(
 """What a list's address may hold besides filters; "after" is validators.dashboard.keyset's."""
 OFFERED_LOOKUPS = frozenset({"exact", "isnull", "isempty", "gte", "lt"})
 """What Django's filters put into their links."""
+PAGES_OF_ROWS = ("_change", "_history", "_delete")
+NUL = "\x00"
+"""PostgreSQL has it in no text."""
 SHOWN_MAX = 40
 
 
@@ -46,22 +52,39 @@ class AdminAddresses:
     def process_view(
         self, request: HttpRequest, view: Any, arguments: Any, named: Any
     ) -> HttpResponse | None:
-        """Look at requests for lists of people who may see them; the rest is Django's."""
+        """Look at requests of people who may see the list; the rest is Django's."""
         shown = getattr(view, "model_admin", None)
         match = request.resolver_match
-        is_list = match is not None and (match.url_name or "").endswith("_changelist")
-        if shown is None or not is_list or not shown.admin_site.has_permission(request):
+        if shown is None or match is None or not shown.admin_site.has_permission(request):
             return None
-        unknown = [name for name in request.GET if not _offered(shown, request, name)]
-        wrong = [key for key in request.POST.getlist(ACTION_CHECKBOX_NAME) if not _possible(shown, key)]
-        if unknown:
-            sentence = f"This list has no such filter: {_shortened(unknown[0])}. All rows are shown."
-        elif wrong:
-            sentence = f"Nothing was done: there is no row with the key {_shortened(wrong[0])}."
-        else:
-            return None
-        messages.error(request, sentence)
-        return HttpResponseRedirect(request.path if unknown else request.get_full_path())
+        page = match.url_name or ""
+        if page.endswith("_changelist"):
+            return _look_at_list(shown, request)
+        key = unquote(named.get("object_id", ""))
+        if page.endswith(PAGES_OF_ROWS) and NUL in key:
+            whole = reverse(f"admin:{page.rpartition('_')[0]}_changelist")
+            return _led_back(request, f"There is no row with the key {_shortened(key)}.", whole)
+        return None
+
+
+def _look_at_list(shown: ModelAdmin[Any], request: HttpRequest) -> HttpResponse | None:
+    for name, values in request.GET.lists():
+        if not _offered(shown, request, name):
+            sentence = f"This list has no such filter: {_shortened(name)}. All rows are shown."
+            return _led_back(request, sentence, request.path)
+        if any(NUL in value for value in values):
+            sentence = f"What {name} asks for holds a character that is in no text. All rows are shown."
+            return _led_back(request, sentence, request.path)
+    for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+        if not _possible(shown, key):
+            sentence = f"Nothing was done: there is no row with the key {_shortened(key)}."
+            return _led_back(request, sentence, request.get_full_path())
+    return None
+
+
+def _led_back(request: HttpRequest, sentence: str, address: str) -> HttpResponse:
+    messages.error(request, sentence)
+    return HttpResponseRedirect(address)
 
 
 def _offered(shown: ModelAdmin[Any], request: HttpRequest, name: str) -> bool:
@@ -83,6 +106,8 @@ def _offered(shown: ModelAdmin[Any], request: HttpRequest, name: str) -> bool:
 
 def _possible(shown: ModelAdmin[Any], key: str) -> bool:
     """Whether a row could have this primary key: of its type, in its range."""
+    if NUL in key:
+        return False
     try:
         shown.model._meta.pk.clean(key, None)
     except ValidationError:
@@ -91,4 +116,4 @@ def _possible(shown: ModelAdmin[Any], key: str) -> bool:
 
 
 def _shortened(text: str) -> str:
-    return Truncator(text).chars(SHOWN_MAX)
+    return Truncator(text.replace(NUL, "\\0")).chars(SHOWN_MAX)

@@ -30,7 +30,7 @@ class Variable(NamedTuple):
 VARIABLES = (
     Variable("DTVN_DATA", "./data"),
     Variable("NODES", "4"),
-    Variable("HOST", "127.0.0.1"),
+    Variable("DTVN_HOST", "127.0.0.1"),
     Variable("PORT", "8080"),
     Variable("DATABASE_URL", "(SQLite files)"),
     Variable("CELERY_BROKER_URL", "(files)"),
@@ -215,7 +215,7 @@ def broker(data: Path) -> tuple[str, dict[str, Any]]:
 def allowed_hosts() -> list[str]:
     """Names this platform answers to: a Host header check is what stops DNS rebinding."""
     hosts = ["localhost", "127.0.0.1", "[::1]"]
-    bound = os.environ.get("HOST", "")
+    bound = os.environ.get("DTVN_HOST", "")
     if bound and bound in WILDCARD_HOSTS:
         hosts += sorted({socket.gethostname(), *_own_addresses()})
     elif bound:

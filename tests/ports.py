@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.waiting import wait_until
 from validators.processes import preparation
@@ -37,6 +39,22 @@ def ports_in_a_row(count: int) -> int:
         return first
 
     return wait_until(look, what=f"{count} free ports in a row")
+
+
+@contextmanager
+def occupied(port: int) -> Iterator[None]:
+    """A port that somebody else has, from the moment on when whoever had it before has let go."""
+
+    def taken() -> socket.socket | None:
+        try:
+            return socket.create_server((preparation.LOOPBACK, port))
+        except OSError:
+            return None
+
+    listener = wait_until(taken, what=f"port {port} is free")
+    assert listener is not None
+    with listener:
+        yield
 
 
 def _is_free(port: int) -> bool:

@@ -15,6 +15,15 @@ do other things as well. Only a time that somebody was promised is given to `wai
 MARGIN = 3.0
 """Promised times hold on a machine of its own; tests share theirs, and allow this many times as much."""
 
+STALL = 3.0
+"""Seconds besides for which any process may stand still there, at any line: a promise of one second is not
+shown to be broken by one such moment."""
+
+
+def allowed(promised: float) -> float:
+    """Seconds until a test takes a promised time for broken."""
+    return MARGIN * promised + STALL
+
 
 def wait_until(
     look: Callable[[], Found],
@@ -25,13 +34,17 @@ def wait_until(
 ) -> Found:
     """Look again and again until `look()` is true in the sense of `bool`, and return what it gave.
 
-    Fails with `what` (text, or a function that gives it at that moment) after `timeout` seconds.
+    Fails with `what` (text, or a function that gives it at that moment) after `timeout` seconds. The last
+    look begins after them, however long looks take; time in which this process stood still does not count.
     """
     deadline = time.monotonic() + timeout
     while True:
+        begun = time.monotonic()
         found = look()
         if found:
             return found
-        if time.monotonic() > deadline:
+        if begun > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what() if callable(what) else what}")
+        awake = time.monotonic() + pause
         time.sleep(pause)
+        deadline += max(0.0, time.monotonic() - awake)

@@ -15,10 +15,12 @@ from django.utils.safestring import SafeString
 
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.machine.reasons import OK
+from validators.dashboard.accounts import AccountAdmin, AccountGroupAdmin
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.members import MembershipChangeAdmin, may_administer
 from validators.dashboard.readonly import ReadOnlyAdmin
+from validators.dashboard.selected import SelectedRows
 from validators.dashboard.shown import moment, outcome_pill
 from validators.genesis import CAPABILITIES
 from validators.ledger import read
@@ -31,6 +33,8 @@ from validators.services.errors import ServiceError
 from validators.services.roster import error_of, view_of
 
 __all__ = [
+    "AccountAdmin",
+    "AccountGroupAdmin",
     "ApiKeyAdmin",
     "ConsensusEntryAdmin",
     "ManagedNodeAdmin",
@@ -58,7 +62,7 @@ TONES = {
 
 
 @admin.register(ManagedNode)
-class ManagedNodeAdmin(ReadOnlyAdmin):
+class ManagedNodeAdmin(SelectedRows, ReadOnlyAdmin):
     """What this platform keeps running: the wish, the process, and the node's own word."""
 
     list_display = (
@@ -273,7 +277,7 @@ class ApiKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):
+class ApiKeyAdmin(SelectedRows):
     """Keys of programs and gates. A key is shown once, when it is made; only its hash is kept."""
 
     form = ApiKeyForm

@@ -66,7 +66,9 @@ class Crossing:
         self._ask_at = 0
         self._executed = -1
         self._moved = 0
-        """When this node last executed something, or learned that it sleeps."""
+        """When this node last executed something, received some of a state, or learned that it sleeps."""
+        self._by_log_until = 0
+        """It came back to its log: a state is not sought before, however far it lags."""
 
     def begin(self, application: Application, kept: HandOvers, now: int) -> None:
         """The application's rows are loaded: it knows the epochs up to where its log ends. If this node
@@ -84,6 +86,7 @@ class Crossing:
         self._newest = newest
         self._number = max(0, now)  # no answer to a former life is taken for one to this
         self._moved = self._ask_at = now
+        self._by_log_until = now + self._patience if newest.epoch > self._present.epoch else now
 
     def deadline(self) -> int:
         """Monotonic nanoseconds of the next question."""
@@ -124,18 +127,27 @@ class Crossing:
             return Reason.BAD_PROOF
         return None
 
-    def arrived(self, executed: int, now: int) -> tuple[Membership, list[Record]] | None:
-        """The epoch to go on in, and what must be durable for it; None while the log is the better way."""
+    def arrived(self, executed: int, now: int, *, receiving: bool) -> tuple[Membership, list[Record]] | None:
+        """The epoch to go on in, and what must be durable for it; None while the present one is better.
+        `receiving`: a state is on its way in."""
+        if receiving:
+            self._moved = now
         newest = self._newest
         lag = newest.after - executed
-        if newest.epoch == self._present.epoch or lag <= 0:
+        if lag <= 0:
             return None
+        stuck = now >= self._moved + self._patience
+        if newest.epoch == self._present.epoch:
+            return self._back() if stuck else None
         if not any((member.id, member.public_key) in self._own for member in newest.members):
-            if executed >= self._present.after:
-                return None
-            probe("crossing.goes_back_to_its_log")  # nobody gives a state to who is no member
-            return self._log, [*self._shown, StateRecord(EPOCH, canonical.encode(self._log))]
-        if lag <= self._far and now < self._moved + self._patience:
+            # Nobody gives a state to who is no member.
+            return self._back() if executed < self._present.after else None
+        if not stuck and (lag <= self._far or now < self._by_log_until):
             return None
         probe("crossing.goes_on_in_a_later_epoch")
         return newest, [*self._shown, StateRecord(EPOCH, canonical.encode(newest))]
+
+    def _back(self) -> tuple[Membership, list[Record]]:
+        """The epoch of the own log. Nothing was said in the one that is left: it had no state of it."""
+        probe("crossing.goes_back_to_its_log")
+        return self._log, [*self._shown, StateRecord(EPOCH, canonical.encode(self._log))]

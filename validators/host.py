@@ -50,6 +50,8 @@ that are recognised count as well, but less."""
 class Core(Protocol):
     """The face of every protocol (Replica, Learner)."""
 
+    @property
+    def receiving(self) -> bool: ...
     def restore(self, recovery: Recovery, now: Now) -> Effects: ...
     def wants(self, header: Header) -> Reason | None: ...
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None: ...
@@ -270,7 +272,7 @@ class Host:
         if self.crossing is None:
             return
         effects.send += self.crossing.ask(self.executed, now.monotonic)
-        found = self.crossing.arrived(self.executed, now.monotonic)
+        found = self.crossing.arrived(self.executed, now.monotonic, receiving=self.core.receiving)
         if found is not None and effects.install is None:
             membership, records = found
             effects.persist += records

@@ -7,7 +7,9 @@ compare its state (R28). Who receives them verifies; the server is not trusted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
 
 import msgspec
 
@@ -28,6 +30,10 @@ RANGE_BYTES_MAX = 1024 * 1024
 """Batch bodies of one answer: under ten milliseconds of the loop."""
 
 RANGE_ENTRIES_MAX = 256
+
+COMMITS_MAX = 256
+"""COMMITs of one answer, unless its first entry alone has more: a member that stands in an earlier epoch, of
+fewer members, takes no more statements in one message (consensus.config: statements_max)."""
 
 CERTIFIED_RANGE_BYTES_MAX = 9 * 1024 * 1024
 """A range up to its checkpoint must fit one frame whole: the wire limit less framing."""
@@ -141,6 +147,7 @@ class LogServer:
         self._behind = bool(self._requests)
         self._whole = all(record.commits for record in self._fresh.values()) and (
             sum(len(record.body) for record in self._fresh.values()) <= RANGE_BYTES_MAX
+            and _commits(self._fresh.values()) <= COMMITS_MAX
         )
         self._forget_lapsed(now)
         encoded: dict[tuple[int, int], bytes] = {}
@@ -217,11 +224,14 @@ class LogServer:
                 records = list(self._journal.entries(first, checkpoint.sequence, CERTIFIED_RANGE_BYTES_MAX))
                 self._rest(records)
             records = [r for r in records if r.entry.sequence <= checkpoint.sequence]
+            if _commits(records) > COMMITS_MAX:
+                records = [msgspec.structs.replace(r, commits=()) for r in records]
             if records[-1].entry.sequence < checkpoint.sequence:
                 return 0  # some below it are missing here: a snapshot was installed
             certificate = checkpoint.frames
-        elif first == last:
-            checkpoint = self._journal.checkpoint_from(first)
+        else:
+            records = _cut(records)
+            checkpoint = self._journal.checkpoint_from(first) if first == last else None
             if checkpoint is not None and checkpoint.sequence == first:
                 certificate = checkpoint.frames
         self._transport.answer(peer, self._signer.link(_message(records, certificate)))
@@ -231,6 +241,16 @@ class LogServer:
         """These were read: no more until they are a small part of the time that passed."""
         size = sum(len(record.body) for record in records)
         self._rested_at += SHARE * (ENTRY_COST * len(records) + BYTE_COST * size)
+
+
+def _commits(records: Iterable[EntryRecord]) -> int:
+    return sum(len(record.commits) for record in records)
+
+
+def _cut(records: list[EntryRecord]) -> list[EntryRecord]:
+    """As many as everybody takes in one message, and one at least."""
+    totals = list(accumulate(len(record.commits) for record in records))
+    return records[: max(1, bisect_right(totals, COMMITS_MAX))]
 
 
 def _message(records: list[EntryRecord], checkpoint: tuple[bytes, ...]) -> m.Entries:

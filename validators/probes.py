@@ -46,7 +46,7 @@ PROBES: dict[str, str] = {
     "catch_up.entry_differs": "a page claims other results than were executed",
     # epochs
     "crossing.goes_on_in_a_later_epoch": "a node that slept through epochs goes on in the newest one (R35)",
-    "crossing.goes_back_to_its_log": "one that crossed was removed before it had a state (R35)",
+    "crossing.goes_back_to_its_log": "one that crossed was removed, or nobody offers it a state (R35)",
     "crossing.shown_what_proves_nothing": "a member shows an end of an epoch that proves nothing",
     # restarts
     "restore.without_a_vote": "a start that may not vote (R11)",
@@ -67,6 +67,7 @@ PROBES: dict[str, str] = {
     "note.suspected.no_progress": "waiting work did not move for T",
     "note.suspected.no_new_view": "the next primary did not come",
     "note.suspected.bad_new_view": "the next primary lied",
+    "note.suspected.returning_member": "a view is left so that a member may vote again",
     "note.suspected.joined": "enough others suspect",
     "note.suspicion_lapsed": "a suspicion ended by itself",
     "note.paused": "a replica noticed that it had been asleep (R31)",

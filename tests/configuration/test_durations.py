@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from validators.node.durations import format_duration, parse_duration
+from validators.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

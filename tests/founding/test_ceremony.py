@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -168,6 +169,16 @@ def test_an_address_that_cannot_be_dialled_is_refused_at_once(tmp_path: Path, dr
     said = Said("join", draft, *place)
     assert (said.code, "gives no address that others could dial" in said.error) == (1, True)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_party_s_keys_lie_in_its_platform_s_folder_where_none_is_named(
+    settings: Any, tmp_path: Path, draft: Path
+) -> None:
+    settings.DATA = tmp_path / "platform"
+    said = Said("join", draft, "--id", "venue", "--host", "127.0.0.1", "--port", 41001)
+    assert (said.code, said.error) == (0, "")
+    assert (tmp_path / "platform" / "nodes" / "venue" / "identity" / "node.key").is_file()
+    assert "holds the key of no member" not in Said("seal", draft).error
 
 
 def test_a_port_beyond_all_numbers_is_refused_before_a_key_is_made(tmp_path: Path, draft: Path) -> None:

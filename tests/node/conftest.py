@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.node.running import Running
+from tests.waiting import PATIENCE
+from validators.link import dialled
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +20,15 @@ def ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def pauses_cut_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ends of a link are in this process: when that stands still for a moment, nobody has fallen silent,
+    and what was sent must not be lost with the link."""
+    monkeypatch.setattr(dialled, "HEARTBEAT_TIMEOUT_MS", round(PATIENCE * 1_000))
+
+
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
+def running(tmp_path: Path, pauses_cut_no_link: None) -> Iterator[Running]:
     made = Running(tmp_path)
     made.start()
     yield made

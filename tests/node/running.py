@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Barrier, build
+from tickets.machine import Barrier, build, reasons
 from validators.gateway.client import Gateway, valid_until
+from validators.gateway.collector import Answered
 from validators.link import read_seed
 from validators.node.build import Node, build_node
 from validators.node.heart import Heart
@@ -84,8 +85,23 @@ class Running:
 
 def commits(gateway: Gateway, *, wait: float = 5.0) -> str:
     operation = build(Barrier(), actor="tester", entry="node0", valid_until=valid_until())
-    [result] = gateway.submit([operation], wait=wait).result(wait + 5)
+    [result] = gateway.submit([operation], wait=wait).result(wait + PATIENCE)
     return result.code
+
+
+def is_sent_and_not_answered(gateway: Gateway) -> bool:
+    """An operation reaches the node, and nobody hears what became of it."""
+
+    def sent() -> str:
+        found = commits(gateway, wait=0.5)
+        return "" if found == reasons.UNAVAILABLE else found  # a machine that was too slow to send it
+
+    return wait_until(sent, what="an operation is sent") == reasons.OUTCOME_UNKNOWN
+
+
+def answer_of(gateway: Gateway, what: str, *arguments: str) -> Answered:
+    """What the node says, however slow the machine."""
+    return gateway.query(0, what, arguments, wait=PATIENCE).result(2 * PATIENCE)
 
 
 def until_commits(gateway: Gateway) -> None:

@@ -102,7 +102,16 @@ def test_c30_a_bad_value_is_told_with_the_usage(
 
 def test_an_empty_address_is_every_one_as_in_go() -> None:
     environment = environment_of(supervisor.flags().parse(["-web-addr=", "-api-key", "-secret"]), {})
-    assert (environment["HOST"], environment["DTVN_API_KEY"]) == (supervisor.EVERYWHERE, "-secret")
+    assert (environment["DTVN_HOST"], environment["DTVN_API_KEY"]) == (supervisor.EVERYWHERE, "-secret")
+
+
+def test_a_supervisor_keeps_everything_where_the_flag_says_then_the_variable() -> None:
+    def folder(*words: str, **environ: str) -> str:
+        return environment_of(supervisor.flags().parse(words), environ)["DTVN_DATA"]
+
+    assert folder("-data-dir", "/flag", DTVN_DATA="/variable") == "/flag"
+    assert folder(DTVN_DATA="/variable") == "/variable"
+    assert folder() == str(Path("data").absolute())
 
 
 @pytest.mark.parametrize("flag", ["-h", "-help", "--help"])
@@ -186,6 +195,10 @@ def test_a_genesis_file_is_kept_and_another_one_is_refused(told: Told, tmp_path:
         told.prepare(node_id="node1", genesis_file=tmp_path / "other/cluster/genesis.bin")
     with pytest.raises(StartError, match="cannot be read"):
         told.prepare(node_id="node1", genesis_file=tmp_path / "absent")
+    with pytest.raises(
+        StartError, match=r"^The genesis /dev/zero is not usable: it is too large, over \d+ bytes\.$"
+    ):
+        told.prepare(node_id="node1", genesis_file=Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(

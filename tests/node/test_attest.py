@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from tests.hostcore.support import key_pair
-from tests.node.running import Running, until_commits
-from tests.waiting import PATIENCE, wait_until
+from tests.node.running import Running, answer_of, until_commits
+from tests.waiting import wait_until
 from validators import canonical
 from validators.consensus import messages as m
 from validators.consensus.effects import EvidenceRecord
@@ -22,7 +22,7 @@ from validators.wire.envelope import encode_envelope, signed_bytes
 
 
 def ask(gateway: Gateway, what: str, *arguments: str) -> Any:
-    answer = gateway.query(0, what, arguments).result(PATIENCE)
+    answer = answer_of(gateway, what, *arguments)
     return answer.code or msgspec.json.decode(answer.text)
 
 

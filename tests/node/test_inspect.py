@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.node.running import Running, until_commits
+from tests.node.running import Running, answer_of, until_commits
 from tests.waiting import PATIENCE
 from tickets.machine import Issue, Validate, build
 from validators import quorum
@@ -20,14 +20,16 @@ from validators.node.keys import dev_seed
 
 
 def told(gateway: Gateway, what: str, *arguments: str) -> Any:
-    answer = gateway.query(0, what, arguments).result(PATIENCE)
+    answer = answer_of(gateway, what, *arguments)
     assert answer.code == ""
     return msgspec.json.decode(answer.text)
 
 
 def do(gateway: Gateway, command: Any, ticket: str) -> str:
-    operation = build(command, ticket=ticket, actor="tester", entry="node0", valid_until=valid_until())
-    return gateway.submit([operation]).result(PATIENCE)[0].code
+    operation = build(
+        command, ticket=ticket, actor="tester", entry="node0", valid_until=valid_until(PATIENCE)
+    )
+    return gateway.submit([operation], wait=PATIENCE).result(2 * PATIENCE)[0].code
 
 
 def test_a_node_that_was_a_principal_of_genesis_tells_its_peers_and_no_question_ends_it(
@@ -43,7 +45,7 @@ def test_a_node_that_was_a_principal_of_genesis_tells_its_peers_and_no_question_
         node.genesis = msgspec.structs.replace(node.genesis, principals=listed)
         assert [each["name"] for each in told(gateway, "peers")["principals"]] == before
         monkeypatch.setattr(node.inspector, "status", lambda: {}["nothing"])
-        assert gateway.query(0, "status").result(PATIENCE).code == "unavailable"
+        assert answer_of(gateway, "status").code == "unavailable"
         until_commits(gateway)
 
 
@@ -104,6 +106,23 @@ def test_peers_list_principals_with_their_counters(running: Running) -> None:
     assert gateway_peer["counters"]["frames_received"] >= 1
 
 
+def test_r18_a_node_proves_out_of_its_newest_checkpoint_and_says_when_a_restart_took_that_away(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running.gateway() as gateway:
+        until_commits(gateway)
+
+        def code() -> str:
+            return answer_of(gateway, "proof", "default", "T-1").code
+
+        assert code() == "unavailable", "before the first checkpoint there is nothing to take away"
+        while not told(gateway, "status")["stable"]:
+            until_commits(gateway)
+        assert code() == ""
+        monkeypatch.setattr(running.node.application, "prove", lambda *_: None)
+        assert code() == "not_frozen"
+
+
 @pytest.mark.parametrize(
     ("what", "arguments", "code"),
     [
@@ -120,7 +139,7 @@ def test_what_cannot_be_answered_is_a_code(
 ) -> None:
     with running.gateway() as gateway:
         until_commits(gateway)
-        answer = gateway.query(0, what, arguments).result(PATIENCE)
+        answer = answer_of(gateway, what, *arguments)
     assert (answer.code, answer.text) == (code, "")
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostcore.support import Paper
+from validators.consensus import messages as m
 from validators.consensus.effects import Record, SlotRecord, StateRecord
+from validators.consensus.log_tree import Frontier
 from validators.node.journal import NodeJournal
 from validators.node.keys import VotedStamp
-from validators.ports import JournalError
+from validators.ports import JournalError, Recovery
 
 VOTE = SlotRecord(epoch=0, view=0, sequence=1, phase="prepare", frames=(b"frame",))
 
@@ -64,3 +67,35 @@ def test_writes_are_measured(tmp_path: Path) -> None:
     meter = journal.meter
     assert (meter.turns, meter.row_writes) == (2, 1)
     assert 0 < meter.turn_time_max <= meter.turn_time
+
+
+class Holding:
+    """A ledger with these slots."""
+
+    def __init__(self, *slots: SlotRecord) -> None:
+        self.slots = slots
+
+    def load(self) -> Recovery:
+        return Recovery(Frontier(), 0, (), (), self.slots, None, (), None)
+
+
+@pytest.mark.parametrize("phase", ["prepare", "commit", "checkpoint", "view_change"])
+def test_r11_a_ledger_with_votes_of_another_member_is_refused(phase: str) -> None:
+    paper = Paper()
+    said = {
+        "prepare": m.Prepare(0, 1, 0, 1, b"d" * 32),
+        "commit": m.Commit(0, 1, 0, 1, b"d" * 32),
+        "checkpoint": m.Checkpoint(0, 1, 1, b"s" * 32, b"l" * 32, 1),
+        "view_change": m.ViewChange(0, 1, 1, (), ()),
+    }[phase]
+    record = SlotRecord(0, 0, 1, phase, (paper.sign(said),))
+    others = SlotRecord(0, 0, 1, "pre_prepare", (paper.sign(m.PrePrepare(0, 0, 0, 1, b"d" * 32)),))
+    journal = NodeJournal(Holding(others, record), None)  # type: ignore[arg-type]
+    journal.load()
+    journal.owner = (0, 1)
+    journal.load()
+    journal.owner = (1, 2)
+    journal.load()
+    journal.owner = (0, 2)
+    with pytest.raises(JournalError, match="holds votes of member 1, and this is member 2"):
+        journal.load()

@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.web import http
 
-from validators.processes import body_limit
+from tickets.api.operations import BATCH_BYTES_MAX
+from validators.api.http import BODY_BYTES_MAX as OPERATION_BYTES_MAX
 from validators.processes.body_limit import BODY_BYTES_MAX, BoundedRequest
 
 FORM = b"application/x-www-form-urlencoded"
@@ -85,15 +86,23 @@ def test_the_content_type_is_not_looked_at(one: Connection, kind: bytes) -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "envelope"), [(b"/api/v1/tickets/batch", {"success": False}), (b"/api/v1/nodes", {}), (b"/", {})]
+    ("path", "envelope", "limit"),
+    [
+        (b"/api/v1/tickets/batch", {"success": False}, BATCH_BYTES_MAX),
+        (b"/api/v1/tickets/batch?a=b", {"success": False}, BATCH_BYTES_MAX),
+        (b"/api/v1/tickets/validate", {"success": False}, OPERATION_BYTES_MAX),
+        (b"/api/v1/nodes", {}, OPERATION_BYTES_MAX),
+        (b"/", {}, BODY_BYTES_MAX),
+    ],
 )
-def test_what_is_announced_too_long_is_refused_in_the_routes_own_form(
-    one: Connection, path: bytes, envelope: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_what_is_announced_too_long_is_refused_in_the_routes_own_form_and_with_its_limit(
+    one: Connection, path: bytes, envelope: dict[str, Any], limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twisted.internet.reactor.callLater", lambda *_: None)
     one.posts(path, b"", b"application/json", length=BODY_BYTES_MAX + 1)
     head, _, content = one.transport.value().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
-    assert msgspec.json.decode(content) == envelope | body_limit.SENTENCE
+    sentence = {"error": f"The body is over {limit} bytes.", "code": "too_large"}
+    assert msgspec.json.decode(content) == envelope | sentence
     assert one.transport.half_closed
     assert not one.channel.held

@@ -220,6 +220,44 @@ def test_what_held_a_start_up_is_said_when_its_patience_ends(
     assert cluster.cluster_now().status == "idle"
 
 
+def test_nodes_that_vote_without_their_api_are_left_running(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(desk)
+    taken = "API port 9001 is in use by another program"
+    show(NodeStatus.STARTING, error=taken)
+    own().update(pid=4242, report={"voting": True, "api_error": taken})
+    desk.keeper.turn()
+    assert cluster.cluster_now().status == "starting", "it may come yet"
+    own().filter(node_id="node1").update(report={"voting": False})
+    monkeypatch.setattr("validators.processes.keeper.START_PATIENCE", -1.0)
+    for _ in range(2):
+        desk.keeper.turn()
+        now = cluster.cluster_now()
+        assert (now.status, now.wish) == ("running", ClusterWish.NONE), "three that vote are a quorum"
+        assert f"node3: {taken}" in now.error
+    assert set(own().values_list("desired", flat=True)) == {DesiredState.RUNNING}
+    show(NodeStatus.RUNNING)
+    desk.keeper.turn()
+    assert (cluster.cluster_now().started, cluster.cluster_now().error) == (4, "")
+
+
+@pytest.mark.parametrize(
+    "facts", [{"pid": None}, {"report": {"voting": False}}, {"status": NodeStatus.ERROR}]
+)
+def test_who_neither_runs_nor_votes_does_not_count_as_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]
+) -> None:
+    started(desk)
+    show(NodeStatus.STARTING, error="its API is taken")
+    own().update(pid=4242, report={"voting": True})
+    own().filter(node_id__in=("node0", "node1")).update(**facts)
+    monkeypatch.setattr("validators.processes.keeper.START_PATIENCE", -1.0)
+    desk.keeper.turn()
+    assert "its API is taken" in cluster.cluster_now().error
+    assert set(own().values_list("desired", flat=True)) == {DesiredState.STOPPED}
+
+
 def test_a_stop_ends_a_start_too_and_comes_back_to_idle(desk: Desk) -> None:
     started(desk)
     show(NodeStatus.STARTING)

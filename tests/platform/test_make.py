@@ -1,6 +1,7 @@
 """The first minutes on a fresh machine: make explains itself and says what is missing."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -87,3 +88,26 @@ def test_one_that_can_make_no_environment_is_passed_over(tmp_path: Path) -> None
     whole = says + "*base_prefix*) exit 1;; esac"
     refused = run_make_venv({"python3.11": bare, "further/python3.11": whole, "rm": "exit 0"}, tmp_path)
     assert refused.stderr.endswith(f"made by {tmp_path}/bin/further/python3.11\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
+        ([], {"HOST": "desktop.example"}, None),
+        (["HOST=192.0.2.7"], {"HOST": "desktop.example"}, "192.0.2.7"),
+        (["HOST=192.0.2.7"], {"DTVN_HOST": "192.0.2.8"}, "192.0.2.7"),
+    ],
+)
+def test_the_address_is_no_stray_variable_of_the_shell(
+    words: list[str], environment: dict[str, str], expected: str | None
+) -> None:
+    """Some shells keep the machine's name in HOST: the platform would open itself to the network."""
+    printed = subprocess.run(
+        ["make", "-n", "up", *words],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert re.findall(r'HOST="([^"]*)"', printed) == ([expected] if expected else [])

@@ -40,6 +40,13 @@ def test_ports_are_kept_over_starts_and_told_to_prometheus(tmp_path: Path) -> No
     assert kept_metrics(ClusterFolder(tmp_path).node("node1")) is None
 
 
+def another_port(root: Path, metrics: list[str]) -> int:
+    """A free one that the nodes have not: nobody listens at theirs here, so they could be drawn again."""
+    founded = ceremony.open_genesis(ClusterFolder(root).genesis.read_bytes())
+    theirs = {member.port for member in founded.members} | {int(one.rpartition(":")[2]) for one in metrics}
+    return next(port for port in preparation.free_ports(len(theirs) + 1) if port not in theirs)
+
+
 def newcomer(root: Path, name: str) -> int:
     folder, places = DataFolder(root), ClusterFolder(root)
     founded = ceremony.open_genesis(places.genesis.read_bytes())
@@ -52,8 +59,8 @@ def newcomer(root: Path, name: str) -> int:
 def test_a_newcomer_listens_at_the_port_of_its_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare(tmp_path)
-    (first,) = preparation.free_ports(1)
+    metrics = prepare(tmp_path)
+    first = another_port(tmp_path, metrics)
     monkeypatch.setattr(preparation, "FIRST_MEMBER_PORT", first - 4)
     assert newcomer(tmp_path, "node4") == first
     assert newcomer(tmp_path, "node4") == first, "kept"

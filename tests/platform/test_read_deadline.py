@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.web import http
 
+from tests.waiting import PATIENCE
 from validators.processes.read_deadline import READ, TimedChannel
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +129,6 @@ def test_daphne_serves_by_it() -> None:
         "print(type(HTTPFactory(None).buildProtocol(None)._channel).__name__)"
     )
     found = subprocess.run(
-        [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert found.stdout == "TimedChannel\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -129,6 +129,28 @@ def test_a_dead_process_is_no_longer_shown_and_its_node_asked_for_again(desk: De
         ("error", "its process was killed"),
         ("starting", "its process was killed"),
     ], "as the error that it was (X31), before it starts again"
+
+
+@pytest.mark.parametrize(
+    ("wish", "stages"),
+    [
+        (nodes.restart_node, ["starting", "running", "stopping", "starting"]),
+        (nodes.stop_node, ["starting", "running", "stopping", "stopped"]),
+    ],
+)
+def test_a_process_that_follows_a_wish_between_two_looks_was_stopping_all_the_same(
+    desk: Desk, wish: Callable[[str], object], stages: list[str]
+) -> None:
+    """`up` is not looking for a second, on a busy machine: every stage is told (0106), each once."""
+    desk.reconciler.turn()
+    process = desk.run("node0")
+    desk.reconciler.turn()
+    wish("node0")
+    process.kill()
+    process.wait()
+    desk.reconciler.turn()
+    desk.reconciler.turn()
+    assert list(Announcement.objects.filter(node_id="node0").values_list("status", flat=True)) == stages
 
 
 def test_requests_the_broker_refused_are_sent_at_the_next_look(desk: Desk) -> None:

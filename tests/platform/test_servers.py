@@ -14,11 +14,11 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from dtvn_project import environment
+from tests.waiting import PATIENCE
 from validators.processes.errors import StartError
 from validators.processes.servers import check_broker, check_redis
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 40
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dtvn_project.routers import LedgerRouter
 from validators.ledger import models as ledger_models
 from validators.models import ManagedNode
 
-NAMES = ("DATABASE_URL", "CELERY_BROKER_URL", "REDIS_URL", "HOST", "PORT", "DTVN_ALLOWED_HOSTS")
+NAMES = ("DATABASE_URL", "CELERY_BROKER_URL", "REDIS_URL", "DTVN_HOST", "PORT", "DTVN_ALLOWED_HOSTS")
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +64,10 @@ def test_redis_and_another_broker_are_taken_from_the_environment(
 def test_it_answers_to_the_name_it_is_bound_to(
     host: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOST", host)
+    monkeypatch.setenv("DTVN_HOST", host)
+    monkeypatch.setenv("HOST", "desktop.example")
     assert expected in environment.allowed_hosts()
+    assert "desktop.example" not in environment.allowed_hosts()
     assert "*" not in environment.allowed_hosts()
 
 

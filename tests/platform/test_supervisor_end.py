@@ -3,37 +3,79 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE, wait_until
 from validators.processes import supervisor
 from validators.processes.folder import DataFolder
 from validators.processes.supervisor import STOP_GRACE, Supervisor
 
 
 @pytest.fixture
-def ending(tmp_path: Path) -> Supervisor:
+def ending(tmp_path: Path) -> Iterator[Supervisor]:
     folder = DataFolder(tmp_path)
     folder.create()
-    return Supervisor(folder, host="127.0.0.1", port=25_000, nodes=1)
+    made = Supervisor(folder, host="127.0.0.1", port=25_000, nodes=1)
+    yield made
+    made._output.finish()
+
+
+class Hanging:
+    """A thread that never ends: time passes only while somebody waits for one."""
+
+    now = 1_000.0
+    ident = 1
+
+    @classmethod
+    def join(cls, timeout: float) -> None:
+        """See threading.Thread."""
+        cls.now += timeout
 
 
 def test_x29_threads_that_hang_are_waited_for_together(
     ending: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert STOP_GRACE < supervisor.END_WITHIN < 12
-    monkeypatch.setattr(supervisor, "END_WITHIN", 0.2)
-    free = threading.Event()
-    threads = [threading.Thread(target=free.wait, daemon=True) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    begun = time.monotonic()
-    ending._end(threads)
-    took = time.monotonic() - begun
-    free.set()
-    assert took < 3, "once, and not each for itself"
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: Hanging.now))
+    begun = Hanging.now
+    ending._end([Hanging() for _ in range(4)])  # type: ignore[misc]
+    assert Hanging.now - begun == supervisor.END_WITHIN, "once, and not each for itself"
+
+
+def test_credentials_written_while_the_end_begins_do_not_outlive_it(
+    ending: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = ending._folder.credentials
+    credentials.write_text("of this run")
+    begun = threading.Event()
+
+    def late(path: Path, content: dict[str, Any]) -> None:
+        begun.set()
+        wait_until(lambda: not credentials.exists(), what="the end has removed them once")
+        path.write_text("late")
+
+    monkeypatch.setattr(supervisor, "END_WITHIN", PATIENCE)
+    monkeypatch.setattr(supervisor, "write_private_json", late)
+    monkeypatch.setattr(ending, "_wait_until_ready", lambda: True)
+    ready = threading.Thread(target=ending._announce_when_ready, args=({},), daemon=True)
+    ready.start()
+    assert begun.wait(PATIENCE)
+    ending._end([ready])
+    assert not credentials.exists()
+
+
+def test_nobody_is_told_that_an_ending_network_is_ready(
+    ending: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "_wait_until_ready", lambda: True)
+    ending._stop.set()
+    ending._announce_when_ready({})
+    assert not ending._folder.credentials.exists()
 
 
 def test_x29_no_thread_keeps_the_process(ending: Supervisor) -> None:

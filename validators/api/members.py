@@ -17,7 +17,7 @@ from validators.api.errors import ApiError, status_of
 from validators.api.http import ApiView, json_response, read_body, success
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.services import changes
-from validators.services.epoch import ShownMember, present_epoch
+from validators.services.epoch import ShownMember, met_newest, present_epoch
 from validators.services.membership import KINDS, WORD_BYTES_MAX, Wish
 
 __all__ = [
@@ -142,6 +142,8 @@ class ChangeView(ApiView):
         row = MembershipChange.objects.filter(pk=number).first()
         if row is None:
             raise ApiError(404, "not_found", "No change has this number.")
+        if row.state == ChangeState.DONE:
+            met_newest()
         return success(data=_change_object(row))
 
     def delete(self, http: Request, number: int) -> HttpResponse:
@@ -175,6 +177,7 @@ def _carry(row: MembershipChange) -> HttpResponse:
     row = changes.wait(row, CHANGE_WAIT)
     place = {"Location": f"/api/v1/changes/{row.pk}"}
     if row.state == ChangeState.DONE:
+        met_newest()
         return success(row.sentence, _change_object(row), sequence=row.sequence, **place)
     if row.finished:
         headers = place | ({"X-DTVN-Sequence": str(row.sequence)} if row.sequence else {})

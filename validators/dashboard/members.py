@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import Any
+from zlib import crc32
 
 import msgspec
 from django import forms
@@ -20,7 +22,7 @@ from tickets.services.errors import TicketError
 from validators.dashboard.principals import principals_page
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.genesis import Parameters
-from validators.models import ChangeState, MembershipChange
+from validators.models import FINISHED, ChangeState, MembershipChange
 from validators.services import changes
 from validators.services.epoch import PresentEpoch, present_epoch
 from validators.services.errors import ServiceError
@@ -37,12 +39,35 @@ TITLES = {
 }
 TONES = {ChangeState.DONE: "ok", ChangeState.REFUSED: "bad"}
 ELSEWHERE = "Only for a node that runs elsewhere."
+SEEN = "members_seen"
+"""In the session: what the page showed last while something was under way, and since when."""
+CALM_AFTER = 60.0
+"""Seconds without a change after which the page looks again less often: it may stay so for ever."""
+LOOK_AGAIN, LOOK_AGAIN_CALMLY = 2, 10
+"""Seconds between two looks of the page."""
 
 
 def may_administer(request: HttpRequest) -> bool:
     """Superusers and the group `admin`."""
     user = request.user
     return user.is_active and (user.is_superuser or user.groups.filter(name="admin").exists())
+
+
+def look_again(request: HttpRequest, now: PresentEpoch) -> int:
+    """Seconds until the page looks again; 0: what it shows stays."""
+    if not now.settling:
+        request.session.pop(SEEN, None)
+        return 0
+    members = [(each.node.id, each.node.status) for each in now.members]
+    joining = [(row.node_id, row.status, row.report.get("sequence")) for row in now.joining]
+    wished = list(MembershipChange.objects.exclude(state__in=FINISHED).values_list("pk", "state"))
+    # Not what is said of an error: that counts the seconds.
+    shown = crc32(repr((now.epoch, now.overtaken, members, joining, wished)).encode())
+    before, since = request.session.get(SEEN, (None, 0.0))
+    if shown != before:
+        since = time.time()
+        request.session[SEEN] = (shown, since)
+    return LOOK_AGAIN if time.time() - since < CALM_AFTER else LOOK_AGAIN_CALMLY
 
 
 class WishForm(forms.Form):
@@ -169,7 +194,8 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         context: dict[str, Any] = {"may_administer": may_administer(request), "title": "Members"}
         try:
-            context["now"] = present_epoch()
+            context["now"] = now = present_epoch()
+            context["look_again"] = look_again(request, now)
         except TicketError as error:
             messages.warning(request, str(error))
         return super().changelist_view(request, {**context, **(extra_context or {})})

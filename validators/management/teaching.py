@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-__all__ = ["TeachingCommand"]
+__all__ = ["TeachingCommand", "add_data_folder"]
 
 
 class TeachingCommand(BaseCommand):
@@ -23,3 +25,10 @@ class TeachingCommand(BaseCommand):
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.description = self.teaches
         return parser
+
+
+def add_data_folder(parser: ArgumentParser) -> None:
+    """`--data-dir`, which is the platform's own folder where nobody says otherwise."""
+    parser.add_argument(
+        "--data-dir", type=Path, default=Path(settings.DATA), help="default $DTVN_DATA, or ./data"
+    )

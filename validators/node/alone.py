@@ -9,8 +9,9 @@ import msgspec
 
 from validators import genesis as g
 from validators import quorum
+from validators.durations import format_duration
+from validators.genesis_file import read_genesis_bytes
 from validators.link import KeyFileError, public_key_of, read_seed, write_private
-from validators.node.durations import format_duration
 from validators.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from validators.node.layout import ClusterFolder, NodeFolder, is_node_id
 from validators.node.multiaddr import format_multiaddr, parse_multiaddr
@@ -142,7 +143,7 @@ def _with_dev_keys(
 
 def _with_genesis(folder: NodeFolder, genesis_file: Path) -> g.Genesis:
     genesis = read_genesis(genesis_file)
-    _settle(folder, {}, genesis_file.read_bytes())
+    _settle(folder, {}, read_genesis_bytes(genesis_file))
     return genesis
 
 

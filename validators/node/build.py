@@ -126,6 +126,7 @@ class Node:
         keys = KeyRing(self.application, self.membership)
         signer = FrameSigner(self.cluster, self._secret, keys)
         config = consensus_config.build(self.founding, self.cluster, self.id, self.membership)
+        self.journal.owner = None if config.index is None else (config.epoch, config.index)
         config = msgspec.structs.replace(config, first_word=FIRST_WORD_TIMEOUTS * config.timeout_base)
         if self._options.status_idle:
             config = msgspec.structs.replace(config, status_idle=self._options.status_idle)

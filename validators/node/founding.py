@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nacl import bindings
 
 from validators import ceremony as c
 from validators import genesis as g
-from validators.link import KeyFileError, ensure_seed, public_key_of, read_seed, write_private
-from validators.node.layout import ClusterFolder, is_node_id, why_not_joins_as
+from validators.link import KeyFileError, public_key_of, read_seed, write_private
+from validators.node.layout import ClusterFolder, NodeFolder, is_node_id, why_not_joins_as
 from validators.wire import ED25519
 
 __all__ = ["FoundingError", "install", "join", "own_member", "read_file", "seal", "write_file"]
@@ -22,7 +25,11 @@ class FoundingError(Exception):
 def read_file(path: Path) -> c.Ceremony:
     """The ceremony in a file, all its signatures checked."""
     try:
-        return c.decode(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(c.FILE_BYTES_MAX + 1)
+        if len(content) > c.FILE_BYTES_MAX:
+            raise g.GenesisError(f"it is too large, over {c.FILE_BYTES_MAX} bytes")
+        return c.decode(content)
     except OSError as error:
         raise FoundingError(f"{path} cannot be read: {error.strerror}.") from error
     except g.GenesisError as error:
@@ -48,31 +55,32 @@ def join(
     host: str,
     port: int,
     principals: dict[str, tuple[g.Grant, ...]],
+    out: Path | None = None,
+    replace: bool = False,
 ) -> c.Ceremony:
-    """Make this party's keys below `folder`, unless they are there, and add its signed record.
+    """Make this party's keys below `folder`, unless they are there, add its signed record, and write that
+    to `out`, if one is named.
 
     `principals`: the party's own gateway and learner by role (`gateway`, `learner`), with the grants
-    it asks for; their names are prefixed by the node's. Raise FoundingError.
+    it asks for; their names are prefixed by the node's. Raise FoundingError, and leave nothing behind.
     """
     if is_node_id(node_id) and (why := why_not_joins_as(node_id, made_here=False)):
         raise FoundingError(f"id {why}.")
-    files = {"gateway": folder.gateway_key, "learner": folder.learner_key}
     try:
         _check_joins(folder, ceremony.terms)
         c.check_address(node_id, host, port)
-        folder.create()
         node = folder.node(node_id)
-        node.create()
-        seeds = [ensure_seed(node.key)]
-        listed = []
-        for role in sorted(principals):
-            seed = ensure_seed(files[role])
-            seeds.append(seed)
-            listed.append(g.Principal(f"{node_id}-{role}", public_key_of(seed), principals[role]))
-        member = g.Member(id=node_id, public_key=public_key_of(seeds[0]), host=host, port=port)
-        party = c.Party(terms=ceremony.terms.digest, member=member, principals=tuple(listed))
-        record = c.Record(party=party, signatures=tuple(_sign(seed, c.party_bytes(party)) for seed in seeds))
-        return c.with_record(ceremony, record)
+        # Nothing is made before all has been refused that can be.
+        seeds = _seeds(node, folder, principals)
+        record = _record(ceremony.terms, [*seeds.values()], (node_id, host, port), principals)
+        joined = c.with_record(ceremony, record)
+        with _taken_back(_folders(folder, node, out)) as made:
+            folder.create()
+            node.create()
+            _write_seeds(seeds, made)
+            if out is not None:
+                _write_joined(out, joined, made, replace=replace)
+        return joined
     except OSError as error:
         raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
     except (KeyFileError, g.GenesisError, ValueError) as error:
@@ -155,3 +163,76 @@ def _check_joins(folder: ClusterFolder, terms: c.Terms) -> None:
 
 def _sign(seed: bytes, data: bytes) -> bytes:
     return ED25519.sign(bindings.crypto_sign_seed_keypair(seed)[1], data)
+
+
+# --- joining ------------------------------------------------------------------------------------------
+
+
+def _seeds(node: NodeFolder, folder: ClusterFolder, roles: Iterable[str]) -> dict[Path, bytes]:
+    """Path -> seed, the member's first: what is there, and new ones that are nowhere yet."""
+    files = {"gateway": folder.gateway_key, "learner": folder.learner_key}
+    paths = [node.key, *(files[role] for role in sorted(roles))]
+    new = bindings.crypto_sign_SEEDBYTES
+    return {path: read_seed(path) if path.exists() else os.urandom(new) for path in paths}
+
+
+def _record(
+    terms: c.Terms,
+    seeds: list[bytes],
+    place: tuple[str, str, int],
+    principals: dict[str, tuple[g.Grant, ...]],
+) -> c.Record:
+    """`seeds`: the member's, then those of the principals by role; `place`: id, host and port."""
+    node_id, host, port = place
+    keys = [public_key_of(seed) for seed in seeds]
+    listed = tuple(
+        g.Principal(f"{node_id}-{role}", key, principals[role])
+        for role, key in zip(sorted(principals), keys[1:], strict=True)
+    )
+    member = g.Member(id=node_id, public_key=keys[0], host=host, port=port)
+    party = c.Party(terms=terms.digest, member=member, principals=listed)
+    return c.Record(party=party, signatures=tuple(_sign(seed, c.party_bytes(party)) for seed in seeds))
+
+
+def _folders(folder: ClusterFolder, node: NodeFolder, out: Path | None) -> list[Path]:
+    """What joining makes where it is not there, each behind the one that it lies in."""
+    shared = [folder.cluster, folder.nodes, folder.keys]
+    own = [node.root, node.identity, node.ledger, node.log]
+    outer = [] if out is None else [*reversed(out.parents)]
+    return [*reversed(folder.root.parents), folder.root, *shared, *own, *outer]
+
+
+@contextmanager
+def _taken_back(folders: list[Path]) -> Iterator[list[Path]]:
+    """If what is done here fails, remove the files that it adds to the list, and those of the folders that
+    were not there before, as far as nobody else put anything in them."""
+    absent = [folder for folder in folders if not folder.exists()]
+    made: list[Path] = []
+    try:
+        yield made
+    except BaseException:
+        for path in made:
+            with suppress(OSError):
+                path.unlink()
+        for folder in reversed(absent):
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _write_seeds(seeds: dict[Path, bytes], made: list[Path]) -> None:
+    for path, seed in seeds.items():
+        if not path.exists():
+            write_private(path, seed.hex().encode("ascii") + b"\n")
+            made.append(path)
+
+
+def _write_joined(out: Path, joined: c.Ceremony, made: list[Path], *, replace: bool) -> None:
+    try:
+        write_file(out, joined, replace=replace)
+    except FoundingError:
+        # It may stand there and only not be safe yet: a record that somebody holds must not lose its keys.
+        with suppress(FoundingError):
+            if read_file(out) == joined:
+                made.clear()
+        raise

@@ -14,7 +14,8 @@
 | handovers | the first epoch        | what proves the ends of epochs (answered by the host)          |
 
 A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`,
-`disk_full` (then only what WITHOUT_ROOM names is answered).
+`not_frozen` (no proof: it started after its checkpoint), `disk_full` (then only what WITHOUT_ROOM names
+is answered).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import msgspec
 from django.db import DatabaseError
 
 from tickets.contract import ticket_of_row
-from tickets.machine.snapshot import Proof
+from tickets.proof.reads import StateProof, show
 from validators import canonical, quorum
 from validators.consensus.messages import Answer, Query
 from validators.node import attest
@@ -47,13 +48,6 @@ ARGUMENT_MAX = 256
 WITHOUT_ROOM = frozenset({"status", "stats", "peers", "proof", "receipt", "evidence"})
 """Answered while the disk is full too (R8): what is durable, what proves itself, and how the node is. Its
 core and its application have lost a turn, and tell nothing."""
-
-
-class StateProof(msgspec.Struct, frozen=True):
-    """q CHECKPOINT frames, and what the state that they sign says of a ticket."""
-
-    checkpoint: tuple[bytes, ...]
-    proof: Proof
 
 
 class Inspector:
@@ -234,10 +228,7 @@ class Inspector:
         if len(arguments) != 2:
             return "bad_arguments", None
         certificate = self._node.core.checkpoints.certificate
-        proof = self._node.application.prove(*arguments)
-        if certificate is None or proof is None or certificate.sequence != proof.sequence:
-            return "unavailable", None  # a newer state is frozen, and not stable yet
-        return "", StateProof(certificate.frames, proof)
+        return show(certificate, self._node.application.prove(*arguments))
 
     def _from_ledger(self, read: Callable[[], Any]) -> tuple[str, Any]:
         """What a read of the ledger gives; a database that does not answer ends no turn."""

@@ -23,12 +23,15 @@ from validators.node.courtesy import Courtesy
 from validators.node.keys import VotedStamp
 from validators.node.metrics.figures import Figures
 from validators.ports import Journal, JournalError, Recovery
+from validators.wire.envelope import decode_envelope
 
 __all__ = ["JournalMeter", "NodeJournal"]
 
 
 ROWS = 500
 """Rows between two signs of life."""
+OWN_PHASES = frozenset({"prepare", "commit", "checkpoint", "view_change"})
+"""Records of what the ledger's own member said."""
 
 
 def _unheard() -> None:
@@ -68,6 +71,8 @@ class NodeJournal:
         self.alive: Callable[[], None] = _unheard
         """Called between the rows of a state that is written or read: that may take longer than anybody waits
         for a word."""
+        self.owner: tuple[int, int] | None = None
+        """(Epoch, index) of the member whose ledger this must be."""
 
     def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         """See ports.Journal; the stamp goes first."""
@@ -107,10 +112,12 @@ class NodeJournal:
         self._stored("install", before)
 
     def load(self) -> Recovery:
-        """See ports.Journal."""
+        """See ports.Journal; a ledger with another member's votes is refused, before any of them is said."""
         before = time.monotonic_ns()
         recovery = self._journal.load()
         self._stored("load", before)
+        if self.owner is not None:
+            _check_owner(recovery.slots, *self.owner)
         rows = self._between(recovery.rows, courteous=self._installed)
         self._installed = False
         return msgspec.structs.replace(recovery, rows=rows)
@@ -141,3 +148,15 @@ class NodeJournal:
     def _stored(self, operation: str, began: int) -> None:
         if self._figures is not None:
             self._figures.stored(operation, began)
+
+
+def _check_owner(slots: Sequence[SlotRecord], epoch: int, index: int) -> None:
+    for record in slots:
+        if record.epoch == epoch and record.phase in OWN_PHASES:
+            _envelope, message = decode_envelope(record.frames[0])
+            if message.sender != index:
+                raise JournalError(
+                    f"The ledger is another node's: it holds votes of member {message.sender}, and this is "
+                    f"member {index}. Put the own one back, or move this one away: the node then follows "
+                    "without a vote."
+                )

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from validators.node.durations import format_duration, parse_duration
+from validators.durations import format_duration, parse_duration
 from validators.node.layout import is_node_id
 
 __all__ = ["FLAG_FALSE", "FLAG_TRUE", "Kind", "boolean", "choice", "duration", "names", "number", "text"]

@@ -8,6 +8,7 @@ import msgspec
 
 from validators import ceremony
 from validators import genesis as g
+from validators.genesis_file import read_genesis_bytes
 from validators.wire.limits import VERIFIED_CACHE_MAX
 
 __all__ = ["ApiOptions", "MetricsOptions", "NodeOptions", "StartError", "read_genesis"]
@@ -74,7 +75,7 @@ def read_genesis(path: Path) -> g.Genesis:
     """The genesis in a file, sealed by all its members unless one hand made it for a demonstration;
     raise StartError with a sentence."""
     try:
-        return ceremony.open_genesis(path.read_bytes())
+        return ceremony.open_genesis(read_genesis_bytes(path))
     except FileNotFoundError as error:
         raise StartError(
             f"The genesis {path} cannot be read: {error.strerror}. Where a node's folder was lost, its key "

@@ -11,17 +11,24 @@ __all__ = ["BODY_BYTES_MAX", "install"]
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route (spec 1.4)."""
+OPERATION_BYTES_MAX = 1024 * 1024
+"""The longest of a route of the API other than the batch: so much is said, and read by the route itself."""
 LINGER = 2.0
 """Seconds that a refused client may go on sending, so that it gets to read the answer."""
-SENTENCE = {"error": f"The body is over {BODY_BYTES_MAX} bytes.", "code": "too_large"}
+API = b"/api/v1/"
 TICKETS = b"/api/v1/tickets"
 """Errors of these routes come in the validator's envelope (spec 1.1)."""
+BATCH = b"/api/v1/tickets/batch"
 
 
 def answer(path: bytes) -> bytes:
     """The refusal, whole."""
+    single = path.startswith(API) and path.partition(b"?")[0] != BATCH
+    limit = OPERATION_BYTES_MAX if single else BODY_BYTES_MAX
     envelope = {"success": False} if path.startswith(TICKETS) else {}
-    content = msgspec.json.encode(envelope | SENTENCE)
+    content = msgspec.json.encode(
+        envelope | {"error": f"The body is over {limit} bytes.", "code": "too_large"}
+    )
     return b"\r\n".join(
         (
             b"HTTP/1.1 413 Content Too Large",

@@ -11,29 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from validators.processes.output import Output
 from validators.processes.pulse import Finding, Pulse, Verdict
 
 LINE_BYTES_MAX = 8_192
 RESTART_BACKOFF_MAX = 15.0
 STEADY_AFTER = 10.0
 """Seconds a child must have run for the next start to be at once."""
-
-
-class Output:
-    """Lines for people: who says it, then what. Safe from several threads."""
-
-    def __init__(self, width: int) -> None:
-        self._width = width
-        self._lock = threading.Lock()
-
-    def say(self, name: str, text: str) -> None:
-        with self._lock:
-            try:
-                sys.stdout.write(f"{name:<{self._width}} | {text}\n")
-                sys.stdout.flush()
-            except (BrokenPipeError, ValueError):
-                # Nobody reads any more (`make up | head`): the network goes on in silence.
-                sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
 
 
 class Child:

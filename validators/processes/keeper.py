@@ -2,7 +2,8 @@
 
 Runs in the process that `up` or `supervisor` keeps in the foreground, beside reconcile, which does the
 same for each node. A start stops what runs, founds a cluster where none of that shape exists, and wants
-all nodes running; it has failed when no quorum of them comes up, and then everything is stopped again.
+all nodes running; it has failed when no quorum of them comes up, and then everything is stopped again. Nodes
+that vote without their own API are up: they show as starting, and why, and are left to decide.
 """
 
 from __future__ import annotations
@@ -142,7 +143,8 @@ class ClusterKeeper:
         held_up = [row for row in rows if row.status == NodeStatus.STARTING and row.error]
         reasons = "; ".join(f"{row.node_id}: {row.error}" for row in rows if row in failed or row in held_up)
         needed = min(quorum.quorum(total), len(rows))
-        if running == len(rows) or (late and running >= needed):
+        up = sum(row.status == NodeStatus.RUNNING or _votes(row) for row in rows)
+        if running == len(rows) or (late and up >= needed):
             self._over()
             tell(ClusterStatus.RUNNING, running, total, reasons if running < len(rows) else "")
         elif late or len(rows) - len(failed) < needed:
@@ -178,6 +180,11 @@ class ClusterKeeper:
             tell(ClusterStatus.RUNNING, running, len(rows), error)
         else:
             tell(ClusterStatus.STARTING, running, len(rows))
+
+
+def _votes(row: ManagedNode) -> bool:
+    """Whether a node shown as starting takes part already: its own API does not answer."""
+    return row.status == NodeStatus.STARTING and row.pid is not None and row.report.get("voting") is True
 
 
 def _somebody_shown() -> bool:

@@ -20,10 +20,12 @@ from validators.node.run import EXIT_FENCED
 from validators.processes.api_probes import ApiProbes
 from validators.processes.facts import heartbeat, lock_holder
 from validators.processes.folder import DataFolder
-from validators.processes.watch import Action, Decision, NodeWatch, Observation
+from validators.processes.watch import Action, Decision, NodeWatch, Observation, is_unwanted
 from validators.services.announcing import announce
 
 logger = logging.getLogger("dtvn.reconcile")
+
+SHOWN_UP = (NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE)
 
 SendStart = Callable[[ManagedNode, str], None]
 """Ask a worker for the process of a node: (row, start token)."""
@@ -87,12 +89,16 @@ class Reconciler:
         try:
             if changes:
                 ManagedNode.objects.filter(node_id=row.node_id).update(**changes)
+            shown = row.role == NodeRole.VALIDATOR
+            if shown and row.status in SHOWN_UP and seen.holder is None and is_unwanted(seen):
+                # It followed the wish between two looks: it was stopping all the same (0106).
+                announce(node_id=row.node_id, status=NodeStatus.STOPPING)
             told = row.status == NodeStatus.ERROR
-            if decision.counts_as_restart and row.role == NodeRole.VALIDATOR and not told:
+            if decision.counts_as_restart and shown and not told:
                 # It ended by itself: told as the error that it was, though it starts again at once (X31).
                 announce(node_id=row.node_id, status=NodeStatus.ERROR, error=decision.error)
             news = row.status != decision.status or (decision.error and not row.error)
-            if news and row.role == NodeRole.VALIDATOR:
+            if news and shown:
                 announce(node_id=row.node_id, status=decision.status, error=decision.error)
             if decision.action is Action.START:
                 self._send_start(row, token)

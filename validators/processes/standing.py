@@ -27,7 +27,6 @@ from dtvn_project import environment
 from validators.models import ApiKey, DesiredState, ManagedNode
 from validators.node.layout import ClusterFolder
 from validators.processes import preparation
-from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder
 from validators.processes.supervisor import Supervisor
 from validators.services import api_keys
@@ -105,16 +104,13 @@ def hold_key(plain: str) -> None:
 def main() -> int:
     """The process's life; its exit code."""
     folder = DataFolder(environment.data_folder())
-    try:
-        return StandingSupervisor(
-            folder,
-            host=os.environ["HOST"],
-            port=int(os.environ["PORT"]),
-            auto_start=int(os.environ.get("DTVN_AUTO_START") or 0),
-        ).run()
-    except StartError as error:
-        print(f"supervisor: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
-        return 1
+    made = StandingSupervisor(
+        folder,
+        host=os.environ["DTVN_HOST"],
+        port=int(os.environ["PORT"]),
+        auto_start=int(os.environ.get("DTVN_AUTO_START") or 0),
+    )
+    return made.answer("supervisor")
 
 
 if __name__ == "__main__":

@@ -23,12 +23,13 @@ from dtvn_project import environment
 from validators.models import ManagedNode, NodeRole
 from validators.processes import make_parent, membership, preparation, readiness, servers
 from validators.processes.api_probes import ApiProbes
-from validators.processes.children import Child, Output
+from validators.processes.children import Child
 from validators.processes.errors import StartError
 from validators.processes.facts import RecordLock, heartbeat, lock_holder
 from validators.processes.folder import DataFolder, write_private_json
 from validators.processes.founding import finish_putting_aside, found_cluster
 from validators.processes.keeper import ClusterKeeper
+from validators.processes.output import Output, complain
 from validators.processes.pulse import Pulse, WebProbe
 from validators.processes.reconcile import Reconciler
 from validators.processes.watch import KILL_SILENT_AFTER
@@ -64,7 +65,7 @@ class Supervisor:
         self._host = host
         self._port = port
         self._nodes = nodes
-        self._output = Output(NAME_WIDTH)
+        self._output = Output(NAME_WIDTH, sys.stdout)
         self._stop = threading.Event()
         self._signals = 0
         self._alarm = Alarm()
@@ -78,6 +79,17 @@ class Supervisor:
         self._slots = 0
         """Of all workers for nodes together."""
         self._probe = WebProbe(self._url)
+
+    def answer(self, command: str) -> int:
+        """The exit code of a command that is this run: one clear line instead of a traceback."""
+        try:
+            return self.run()
+        except StartError as error:
+            problem = f"{command}: {error}"
+        finally:
+            self._output.finish()
+        complain(problem)
+        return 1
 
     def run(self) -> int:
         """Prepare, start, watch, end. Return the exit code; raise StartError before any child ran."""
@@ -209,7 +221,7 @@ class Supervisor:
         connections.close_all()
 
     def _announce_when_ready(self, accounts: dict[str, Any]) -> None:
-        if not self._wait_until_ready():
+        if not self._wait_until_ready() or self._stop.is_set():
             return
         write_private_json(self._folder.credentials, {"url": self._url, **accounts})
         for line in greeting(self._url, self._host, self._folder):
@@ -236,6 +248,8 @@ class Supervisor:
         for thread in threads:
             if thread.ident is not None:
                 thread.join(timeout=max(0.0, since + END_WITHIN - time.monotonic()))
+        # Again: the cluster may have become ready while the end began.
+        self._folder.credentials.unlink(missing_ok=True)
         for holder in holders(self._folder).values():
             end_process(holder)
         self._output.say("up", "stopped")
@@ -336,9 +350,5 @@ def end_process(pid: int) -> None:
 
 
 def run(folder: DataFolder, *, host: str, port: int, nodes: int | None) -> int:
-    """Entry of the command: one clear line instead of a traceback."""
-    try:
-        return Supervisor(folder, host=host, port=port, nodes=nodes).run()
-    except StartError as error:
-        print(f"make up: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
-        return 1
+    """Entry of the command."""
+    return Supervisor(folder, host=host, port=port, nodes=nodes).answer("make up")

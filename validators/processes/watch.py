@@ -72,6 +72,13 @@ class Decision(msgspec.Struct, frozen=True):
     counts_as_restart: bool = False
 
 
+def is_unwanted(seen: Observation) -> bool:
+    """Whether the process that runs, or ran until now, is to end: it follows the wish by itself."""
+    return seen.desired == DesiredState.STOPPED or (
+        seen.claimed and seen.running_generation != seen.generation
+    )
+
+
 class NodeWatch:
     """Memory about one node between two looks."""
 
@@ -147,10 +154,7 @@ class NodeWatch:
             self._present_since = self._present_since if self._present_since is not None else now
             self._heartbeat = seen.heartbeat
             self._heard_at = now
-        unwanted = seen.desired == DesiredState.STOPPED or (
-            seen.claimed and seen.running_generation != seen.generation
-        )
-        if unwanted:
+        if is_unwanted(seen):
             self._stop_since = now if self._stop_since is None else self._stop_since
             late = now - self._stop_since > STOP_PATIENCE
             return Decision(NodeStatus.STOPPING, action=Action.KILL if late else Action.NOTHING)

@@ -7,6 +7,8 @@ connections wait in the kernel's queue instead of being refused.
 import os
 import sys
 import time
+from functools import partial
+from pathlib import Path
 
 from setproctitle import setproctitle
 
@@ -18,7 +20,8 @@ from validators.processes.folder import DataFolder
 NAME = "web"
 GRACE = 5.0
 """Seconds from the loss of our parent until this process leaves by force."""
-PARENTS_LAST_MOMENT = 0.5
+PARENTS_LAST_MOMENT = 3.0
+"""Seconds for the rest of a parent that dies: threads of it may wait for a slow disk."""
 
 
 def main(descriptor: int, parent_id: int) -> None:
@@ -36,21 +39,26 @@ def main(descriptor: int, parent_id: int) -> None:
     read_deadline.install()
     from twisted.internet import reactor
 
-    def last_words() -> None:
-        """Whoever waits for the credentials must not find those of a network that is gone.
-
-        We hear of our parent's death when the first of its threads dies; the last one takes a moment.
-        """
-        since = time.monotonic()
-        while os.getppid() == parent_id and time.monotonic() - since < PARENTS_LAST_MOMENT:
-            time.sleep(0.02)
-        if os.getppid() != parent_id:
-            folder.credentials.unlink(missing_ok=True)
-
+    last_words = partial(take_away, folder.credentials, parent_id)
     reactor.addSystemEventTrigger("before", "shutdown", last_words)  # type: ignore[attr-defined,arg-type]
     CommandLineInterface().run(
         ["--fd", str(descriptor), "--verbosity=0", "--no-server-name", "dtvn_project.asgi:application"]
     )
+
+
+def take_away(credentials: Path, parent_id: int) -> None:
+    """Whoever waits for the credentials must not find those of a network that is gone.
+
+    We hear of our parent's death when the first of its threads dies; the last one takes a moment. A parent
+    that ends in order has taken them away before it tells us.
+    """
+    since = time.monotonic()
+    while credentials.exists() and time.monotonic() - since < PARENTS_LAST_MOMENT:
+        if os.getppid() != parent_id:
+            break
+        time.sleep(0.02)
+    if os.getppid() != parent_id:
+        credentials.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

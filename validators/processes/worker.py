@@ -22,7 +22,7 @@ from setproctitle import setproctitle
 
 from dtvn_project import environment
 from dtvn_project.celery import app
-from validators.processes import parent, stopping
+from validators.processes import lost, parent, stopping
 from validators.processes.facts import SlotLock, process_lives
 from validators.processes.folder import DataFolder
 
@@ -52,6 +52,7 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.loader.import_default_modules()
     app.steps["consumer"].add(OnlyIntoFreeSlots)
+    lost.tell_in_words()
     app.worker_main(
         [
             "--quiet",

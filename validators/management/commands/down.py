@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from validators.processes.facts import lock_holder
 from validators.processes.folder import DataFolder
@@ -24,7 +24,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder = DataFolder(settings.DATA)
-        running = everything(folder)
+        try:
+            running = everything(folder)
+            if not running:  # a network that was killed whole left them behind
+                folder.credentials.unlink(missing_ok=True)
+        except OSError as error:
+            raise CommandError(f"make down: {folder.root} cannot be used: {error.strerror}.") from error
         if not running:
             self.stdout.write(f"no network runs on {folder.root}")
             return

@@ -13,7 +13,7 @@ from tickets.proof.verify import shown
 from validators import ceremony as c
 from validators import genesis as g
 from validators import quorum
-from validators.management.teaching import TeachingCommand
+from validators.management.teaching import TeachingCommand, add_data_folder
 from validators.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
@@ -60,7 +60,7 @@ class Command(TeachingCommand):
             )
         two = verbs.add_parser("join", help="make this party's keys here and add its signed record")
         two.add_argument("file", type=Path)
-        two.add_argument("--data-dir", type=Path, default=Path("./data"), help="default ./data")
+        add_data_folder(two)
         two.add_argument("--id", required=True, help="name of this party's node")
         two.add_argument("--host", required=True, help="name or address at which the others reach it")
         two.add_argument("--port", type=int, required=True, help="its TCP port")
@@ -80,7 +80,7 @@ class Command(TeachingCommand):
         three = verbs.add_parser("seal", help="put files together, sign, and start from it when all have")
         three.add_argument("file", type=Path)
         three.add_argument("others", type=Path, nargs="*", help="the same ceremony as other parties have it")
-        three.add_argument("--data-dir", type=Path, default=Path("./data"), help="default ./data")
+        add_data_folder(three)
         three.add_argument("--merge-only", action="store_true", help="put files together, sign nothing")
         three.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
         four = verbs.add_parser("show", help="what it says, who has sealed it, what it survives")
@@ -109,6 +109,7 @@ class Command(TeachingCommand):
     def _join(self, options: dict[str, Any]) -> None:
         path: Path = options["file"]
         principals = {} if options["no_platform"] else {"gateway": tuple(options["grant"]), "learner": ()}
+        out = options["out"] or path
         joined = join(
             read_file(path),
             ClusterFolder(options["data_dir"]),
@@ -116,9 +117,9 @@ class Command(TeachingCommand):
             host=options["host"],
             port=options["port"],
             principals=principals,
+            out=out,
+            replace=out == path,
         )
-        out = options["out"] or path
-        write_file(out, joined, replace=out == path)
         self.stdout.write(
             f"{out}: {options['id']} has joined; its keys are in {options['data_dir']}, for nobody else."
         )

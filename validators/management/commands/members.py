@@ -23,8 +23,9 @@ from validators.gateway.client import Gateway
 from validators.gateway.face import GatewayFace
 from validators.gateway.membership import gather_words
 from validators.genesis import GenesisError
+from validators.genesis_file import read_genesis_bytes
 from validators.link import KeyFileError, ensure_seed, public_key_of, read_seed
-from validators.management.teaching import TeachingCommand
+from validators.management.teaching import TeachingCommand, add_data_folder
 from validators.models import MembershipChange
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
@@ -78,7 +79,8 @@ Under `make up` the platform makes nodes and keys itself: leave PEER-ID out.
   what was asked     manage.py members changes
   take one back      manage.py members cancel 7     until it is sent to the cluster, then no more
 
-Each change first shows what the cluster survives before and after it, and asks; --yes answers.
+Each change first shows what the cluster survives before and after it, and asks; --yes answers. The data
+folder is the platform's own (DTVN_DATA, ./data) where --data-dir names no other.
 """
 
 
@@ -93,7 +95,7 @@ class Command(TeachingCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
         for name, text in VERBS.items():
             verb = verbs.add_parser(name, help=text)
-            verb.add_argument("--data-dir", type=Path, default=Path("./data"), help="default ./data")
+            add_data_folder(verb)
             if name in ("prepare", "next-key"):
                 verb.add_argument("--id", required=True, help="the node")
             if name == "prepare":
@@ -128,14 +130,18 @@ class Command(TeachingCommand):
         """Dispatch."""
         try:
             getattr(self, "_" + options["verb"].replace("-", "_"))(options)
-        except (OSError, ValueError, KeyFileError, GenesisError, ServiceError) as error:
+        except OSError as error:
+            raise CommandError(_sentence(error)) from error
+        except (ValueError, KeyFileError, GenesisError, ServiceError) as error:
             raise CommandError(str(error)) from error
 
     # --- on a node's own host ------------------------------------------------------------------------
 
     def _prepare(self, options: dict[str, Any]) -> None:
-        data = options["genesis"].read_bytes()
-        open_genesis(data)
+        try:
+            open_genesis(data := read_genesis_bytes(options["genesis"]))
+        except GenesisError as error:
+            raise CommandError(f"The genesis {options['genesis']} is not usable: {error}.") from error
         node = ClusterFolder(options["data_dir"]).node(options["id"])
         newest = None
         if options["sources"] is not None:
@@ -269,6 +275,10 @@ class Command(TeachingCommand):
                 network.close()
             return
         folder = ClusterFolder(options["data_dir"])
+        if not folder.genesis.exists():
+            raise CommandError(
+                f"No cluster has been made in {folder.root} yet; --data-dir names another folder."
+            )
         with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
             network.use(gateway)
             try:
@@ -295,6 +305,11 @@ VERBS = {
 def _is_platforms(options: dict[str, Any]) -> bool:
     """Whether the named folder is the one whose platform this process belongs to (DTVN_DATA)."""
     return bool(options["data_dir"].resolve() == Path(settings.DATA).resolve())
+
+
+def _sentence(error: OSError) -> str:
+    """What cannot be read or written, and why, without the number that the system has for it."""
+    return f"{error.filename}: {error.strerror}." if error.filename else str(error)
 
 
 def _agreed() -> bool:

@@ -2,19 +2,19 @@
 
     run       a cluster by flags (the verb may be left out), or one seed of a named world
     campaign  many seeds of a world; what the release is measured by
-    replay    one seed, told line by line, and as a trace for the browser
-    shrink    what of a failing seed is needed to fail
+    replay    what `run` plays with the same flags, told line by line, and as a trace for the browser
+    shrink    what of a failing run with these flags is needed to fail
     mutants   plant every bug there is a switch for, and see who catches it
 
 Flags are Go's: `-flag value`, `-flag=value`, one dash or two. Exit status: 0 nothing broke a promise (out of
 time and interrupted included), 1 something did or there are more liars than the nodes tolerate, 2 the command
 line is wrong. Ctrl-C and SIGTERM end any verb, and what was found so far is told; a second one ends the
-process at once.
+process at once. Before a verb has begun they are one line, and 130 or 143.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -24,8 +24,8 @@ from simulator.adversary import ADVERSARIES
 from simulator.campaign import Cut, Report, Task, run
 from simulator.mutants import MUTANTS
 from simulator.onlooker import Onlooker
-from simulator.options import COMMAND_LIMITS, OptionError, Options, check
-from simulator.plain import PlainRun
+from simulator.options import FLAGS, PLAIN, OptionError, Options, Plain, by_hand
+from simulator.plain import PlainRun, Results
 from simulator.shrinking import shrink
 from simulator.tracing import Teller, Tracer
 from simulator.violation import Interrupted
@@ -41,22 +41,11 @@ INTERRUPT_EPILOG = "Ctrl-C and SIGTERM end it and what was found so far is told;
 OTHER_VERBS = "other verbs: campaign, replay, shrink, mutants; `simulator VERB -h` tells their flags"
 RUN_EPILOG = f"{INTERRUPT_EPILOG}\n{OTHER_VERBS}"
 VERBS = ("run", "campaign", "replay", "shrink", "mutants")
-PLAIN = "plain"
-"""World of `run` without a world: a cluster by flags."""
-CLUSTER_FLAGS = {
-    "nodes": "nodes",
-    "byzantine": "byzantine_nodes",
-    "tickets": "tickets",
-    "duration": "duration_seconds",
-    "latency": "latency_ms",
-    "packet_loss": "packet_loss_rate",
-    "partition": "enable_partitions",
-    "adversary": "adversary",
-    "crash_rate": "crash_rate",
-}
-"""Field of Options, by the flag."""
-OWN_CLUSTER = "makes the cluster of a run by flags; a named world and a mutant bring their own"
-CUT_FLAGS = ("without_faults", "without_calls", "without_liars", "stop_after")
+OWN_CLUSTER = "makes the cluster of a run by flags; a named world brings its own"
+CUT_FLAGS = ("without-faults", "without-calls", "without-liars", "stop-after")
+NO_CUT = "is for a named world or a mutant's own; a run by flags has fewer -tickets, -nodes or -byzantine"
+
+Ended = Report | Results
 
 
 class Command(BaseCommand):
@@ -75,24 +64,22 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """A parser for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=Words)
-        self._add_run(
-            verbs.add_parser(
-                "run", help="a cluster by flags, or one seed of a named world", epilog=RUN_EPILOG
-            )
+        played = verbs.add_parser(
+            "run", help="a cluster by flags, or one seed of a named world", epilog=RUN_EPILOG
         )
         many = verbs.add_parser("campaign", help="play a range of seeds", epilog=INTERRUPT_EPILOG)
         many.option("seeds", type=text.seed_range, required=True, metavar="A:B", help="B is left out")
         many.option("jobs", type=text.jobs, default=1, help=f"processes, 1 to {text.JOBS_MAX} (default 1)")
         many.option("world", choices=sorted(WORLDS), default="random")
         many.switch("probes", help="list every probe with its hits and first seed")
-        again = verbs.add_parser("replay", help="one seed, told line by line", epilog=INTERRUPT_EPILOG)
+        again = verbs.add_parser("replay", help="a run, told line by line", epilog=INTERRUPT_EPILOG)
         again.option("trace", metavar="FILE", help="write every event there, one JSON array a line")
         again.option("from-ms", type=int, default=0, help="tell nothing before this virtual time")
         again.switch("quiet", help="tell nothing, only write the trace")
         less = verbs.add_parser(
-            "shrink", help="what of a failing seed is needed to fail", epilog=INTERRUPT_EPILOG
+            "shrink", help="what of a failing run is needed to fail", epilog=INTERRUPT_EPILOG
         )
-        for one in (again, less):
+        for one in (played, again, less):
             self._add_task(one)
         bugs = verbs.add_parser(
             "mutants", help="plant bugs and see who catches them", epilog=INTERRUPT_EPILOG
@@ -101,13 +88,19 @@ class Command(BaseCommand):
         bugs.option(
             "only", action="append", default=[], metavar="NAME", help="this one only; may be repeated"
         )
-        for one in (many, less, bugs):
+        for one in (played, many, again, less, bugs):
             one.switch("json", help="one JSON object and nothing else")
 
-    def _add_run(self, one: Words) -> None:
+    @staticmethod
+    def _add_task(one: Words) -> None:
+        """What is played: a cluster by these flags, or a seed of a named world."""
         usual = Options()
         one.option("nodes", type=int, help=f"default {usual.nodes}")
-        one.option("byzantine", type=int, help="liars, the first nodes")
+        one.option(
+            "byzantine",
+            type=int,
+            help=f"liars, the first nodes (default {usual.byzantine_nodes}, or what fewer nodes tolerate)",
+        )
         one.option("tickets", type=int, help=f"default {usual.tickets}")
         one.option("duration", type=text.seconds, help=f"virtual, as 2m (default {usual.duration_seconds}s)")
         one.option("latency", type=text.milliseconds, help=f"one way (default {usual.latency_ms}ms)")
@@ -115,13 +108,13 @@ class Command(BaseCommand):
         one.switch("partition", default=None, help="cut a third of the nodes off now and then")
         one.option("adversary", metavar="KIND", help=", ".join(ADVERSARIES))
         one.option("crash-rate", type=float, help="crashes a virtual second, 0 to 10")
-        one.switch("json", help="one JSON object and nothing else")
-        self._add_task(one, usual=PLAIN)
-
-    @staticmethod
-    def _add_task(one: Words, usual: str = "random") -> None:
         one.option("seed", type=int, default=1, help="the same seed gives the same run")
-        one.option("world", choices=[*([PLAIN] if usual == PLAIN else []), *sorted(WORLDS)], default=None)
+        one.option(
+            "world",
+            choices=[PLAIN, *sorted(WORLDS)],
+            default=None,
+            help=f"default {PLAIN}: a cluster by flags; of a mutant without such flags its own",
+        )
         one.option("mutant", choices=sorted(MUTANTS), default="", metavar="NAME", help="plant this bug")
         for name in ("faults", "calls", "liars"):
             one.option(f"without-{name}", type=text.numbers, default=frozenset(), metavar="1,4-9")
@@ -136,43 +129,38 @@ class Command(BaseCommand):
     # --- verbs -----------------------------------------------------------------------------------
 
     def _run(self, options: dict[str, Any]) -> None:
-        if options["world"] in (None, PLAIN) and not options["mutant"]:
-            self._run_plain(options)
-            return
-        refuse((flag for flag in CLUSTER_FLAGS if options[flag] is not None), OWN_CLUSTER)
-        if options["world"] == PLAIN:
-            raise CommandError("-mutant: the world of a mutant is a named one", returncode=2)
-        report = self._play(task_of(options))
-        if options["json"]:
-            self._json(report)
+        wanted = self._wanted(options)
+        if isinstance(wanted, Plain):
+            found: Ended = self._run_plain(wanted, quietly if options["json"] else self._say)
         else:
-            self.stdout.write(text.report(report))
-        if report.violation is not None:
-            raise CommandError(f"violation: {report.violation}")
+            found = self._play(wanted)
+        self._end(found, as_json=options["json"])
 
-    def _run_plain(self, options: dict[str, Any]) -> None:
-        refuse((flag for flag in CUT_FLAGS if options[flag]), "is for a named world or a mutant")
-        given = {field: options[flag] for flag, field in CLUSTER_FLAGS.items() if options[flag] is not None}
-        say = (lambda _line: None) if options["json"] else self._say
-        wanted = Options(seed=options["seed"], **given)
-        try:
-            asked = check(wanted, COMMAND_LIMITS)
-        except OptionError as error:
-            if error.field != "byzantine_nodes" or wanted.byzantine_nodes < 0:
-                raise CommandError(str(error), returncode=2) from error
-            say(f"Error: {error}")  # the seed's own answer: on stdout, and 1 (C47)
-            raise CommandError(str(error), returncode=1) from error
-        one = PlainRun(asked, lambda *numbers: say(text.progress(asked.tickets, *numbers)))
+    def _run_plain(self, wanted: Plain, say: Callable[[str], None]) -> Results:
+        total = wanted.options.tickets
+        one = PlainRun(
+            wanted.options, lambda *numbers: say(text.progress(total, *numbers)), mutant=wanted.mutant
+        )
         with self._interrupts.during(lambda: end(one)):
-            for line in text.banner(asked, one.liars):
+            for line in text.banner(wanted.options, one.liars):
                 say(line)
-            results = one.run()
-        for line in text.results(results):
-            say(line)
-        if options["json"]:
-            self._json(results)
-        if results.violation is not None:
-            raise CommandError(f"violation: {results.violation}")
+            return one.run()
+
+    def _wanted(self, options: dict[str, Any]) -> Task | Plain:
+        """What the flags ask to be played; raise CommandError for what cannot be."""
+        if not is_plain(options):
+            refuse(given(options, FLAGS), OWN_CLUSTER)
+            return task_of(options)
+        refuse((flag for flag in CUT_FLAGS if options[name_of(flag)]), NO_CUT)
+        fields = {FLAGS[flag]: options[name_of(flag)] for flag in given(options, FLAGS)}
+        try:
+            return Plain(by_hand({"seed": options["seed"], **fields}), options["mutant"])
+        except OptionError as error:
+            if error.field != "byzantine_nodes" or fields["byzantine_nodes"] < 0:
+                raise CommandError(str(error), returncode=2) from error
+            if not options["json"]:
+                self._say(f"Error: {error}")  # the seed's own answer: on stdout, and 1 (C47)
+            raise CommandError(str(error), returncode=1) from error
 
     def _campaign(self, options: dict[str, Any]) -> None:
         seeds = options["seeds"]
@@ -189,38 +177,36 @@ class Command(BaseCommand):
             raise CommandError(f"{len(summary['violations'])} of {summary['runs']} seeds broke a promise")
 
     def _replay(self, options: dict[str, Any]) -> None:
-        task = task_of(options)
+        wanted = self._wanted(options)
         onlookers = []
-        if not options["quiet"]:
+        if not options["quiet"] and not options["json"]:
             onlookers.append(Teller(self._say, since=options["from_ms"] * 1_000_000))
         if not options["trace"]:
-            report = self._play(task, *onlookers)
+            found = self._play(wanted, *onlookers)
         else:
             try:
                 with open(options["trace"], "wb") as file:
                     tracer = Tracer(file.write)
-                    report = self._play(task, *onlookers, tracer)
-                    tracer.close(report)
+                    found = self._play(wanted, *onlookers, tracer)
+                    tracer.close(found)
             except OSError as error:
                 why = f"{options['trace']} cannot be written: {error.strerror}"
                 raise CommandError(why, returncode=2) from error
-        self.stdout.write(text.report(report))
-        if report.violation is not None:
-            raise CommandError(f"violation: {report.violation}")
+        self._end(found, as_json=options["json"])
 
     def _shrink(self, options: dict[str, Any]) -> None:
-        tell = None if options["json"] else self._say
+        wanted = self._wanted(options)
         try:
             with self._interrupts.during():
-                found = shrink(task_of(options), tell)
+                found = shrink(wanted, None if options["json"] else self._say)
         except Interrupted as interrupted:
-            found = report_of(interrupted, task_of(options))
+            found = report_of(interrupted, wanted)
         if found is None:
-            raise CommandError("nothing to shrink: this seed breaks no promise", returncode=2)
+            raise CommandError("nothing to shrink: this run breaks no promise", returncode=2)
         if options["json"]:
             self._json(found)
         else:
-            self._say(found.violation or "interrupted before it was known whether this seed fails")
+            self._say(found.violation or "interrupted before it was known whether this run fails")
             self._say(found.command)
 
     def _mutants(self, options: dict[str, Any]) -> None:
@@ -240,16 +226,32 @@ class Command(BaseCommand):
         elif not options["json"]:
             self._say(f"all {len(summary['mutants'])} mutants were caught in {summary['seconds']} s")
 
-    def _play(self, task: Task, *onlookers: Onlooker) -> Report:
-        """What came of a seed, as far as it was played."""
+    def _play(self, wanted: Task | Plain, *onlookers: Onlooker) -> Ended:
+        """What came of a run, as far as it was played."""
         try:
+            if isinstance(wanted, Plain):
+                one = PlainRun(wanted.options, lambda *_numbers: None, *onlookers, mutant=wanted.mutant)
+                with self._interrupts.during(lambda: end(one)):
+                    return one.run()
             with self._interrupts.during():
-                return run(task, *onlookers)
+                return run(wanted, *onlookers)
         except Interrupted as interrupted:
-            return report_of(interrupted, task)
+            return report_of(interrupted, wanted)
+
+    def _end(self, found: Ended, *, as_json: bool) -> None:
+        """Tell what came of a run; raise CommandError for a broken promise."""
+        if as_json:
+            self._json(found)
+        elif isinstance(found, Report):
+            self._say(text.report(found))
+        else:
+            for line in text.results(found):
+                self._say(line)
+        if found.violation is not None:
+            raise CommandError(f"violation: {found.violation}")
 
     def _json(self, value: object) -> None:
-        self.stdout.write(msgspec.json.encode(value).decode())
+        self._say(msgspec.json.encode(value).decode())
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
@@ -274,7 +276,28 @@ class Words(GoFlags):
 def refuse(given: Iterable[str], why: str) -> None:
     """Raise CommandError for the first of these flags, which were given: none is ignored in silence."""
     for flag in given:
-        raise CommandError(f"-{flag.replace('_', '-')} {why}", returncode=2)
+        raise CommandError(f"-{flag} {why}", returncode=2)
+
+
+def given(options: dict[str, Any], flags: Iterable[str]) -> list[str]:
+    """Those of the flags that were said."""
+    return [flag for flag in flags if options[name_of(flag)] is not None]
+
+
+def name_of(flag: str) -> str:
+    """Of an option, as the parser has it."""
+    return flag.replace("-", "_")
+
+
+def is_plain(options: dict[str, Any]) -> bool:
+    """Whether the flags mean a cluster by flags: a mutant without any of these brings its own world."""
+    if options["world"] is None:
+        return not options["mutant"] or bool(given(options, FLAGS))
+    return bool(options["world"] == PLAIN)
+
+
+def quietly(_line: str) -> None:
+    """Tell nobody."""
 
 
 def end(one: PlainRun) -> None:
@@ -283,17 +306,20 @@ def end(one: PlainRun) -> None:
         raise Interrupted
 
 
-def report_of(interrupted: Interrupted, task: Task) -> Report:
-    """What was found of the seed that was being played; interrupted before it began, nothing."""
-    if isinstance(interrupted.found, Report):
+def report_of(interrupted: Interrupted, wanted: Task | Plain) -> Ended:
+    """What was found of the run that was being played; interrupted before it began, nothing."""
+    if isinstance(interrupted.found, Report | Results):
         return interrupted.found
-    return Report(task.seed, task.world, 0, (), task.command, ended="interrupted")
+    if isinstance(wanted, Plain):
+        tickets, seed = wanted.options.tickets, wanted.options.seed
+        return Results(tickets, seed=seed, command=wanted.command, ended="interrupted")
+    return Report(wanted.seed, wanted.world, 0, (), wanted.command, ended="interrupted")
 
 
 def task_of(options: dict[str, Any]) -> Task:
-    """What the flags ask to be played. A mutant brings the world in which its seed finds it."""
+    """A seed of a named world. A mutant brings the world in which its seed finds it."""
     mutant = options["mutant"]
-    world = options["world"] or (MUTANTS[mutant].world if mutant else "random")
+    world = options["world"] or MUTANTS[mutant].world
     cut = Cut(
         faults=options["without_faults"],
         calls=options["without_calls"],

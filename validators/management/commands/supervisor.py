@@ -42,7 +42,9 @@ def flags() -> GoFlags:
     parser.flag("web-port", kind=int, default=8080, help="port of API, WebSocket and pages (default 8080)")
     parser.flag("web-addr", default=EVERYWHERE, help="address of the same (default 0.0.0.0)")
     parser.flag(
-        "data-dir", default="./data", help="where everything is kept, made if absent (default ./data)"
+        "data-dir",
+        default=None,
+        help="where everything is kept, made if absent (default $DTVN_DATA, or ./data)",
     )
     parser.flag("validator", default="", help="taken for compatibility; must exist where given")
     parser.flag("simulator", default="", help="taken for compatibility")
@@ -58,16 +60,17 @@ def environment_of(options: Namespace, environ: Mapping[str, str]) -> dict[str, 
         raise UsageError(f"-web-port {options.web_port} is not between 1 and {PORT_MAX}")
     if not 0 <= options.auto_start <= CLUSTER_NODES_MAX:
         raise UsageError(f"-auto-start {options.auto_start} is not between 0 and {CLUSTER_NODES_MAX}")
-    if not options.data_dir:
+    if options.data_dir == "":
         raise UsageError("-data-dir is empty")
     try:
         socket.getaddrinfo(options.web_addr or None, options.web_port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"-web-addr {options.web_addr} is no address: {error}") from error
+    data = Path(options.data_dir or environ.get("DTVN_DATA") or "./data")
     said = {
         "DTVN_SUPERVISOR": "1",
-        "DTVN_DATA": str(Path(options.data_dir).absolute()),
-        "HOST": options.web_addr or EVERYWHERE,
+        "DTVN_DATA": str(data.expanduser().absolute()),
+        "DTVN_HOST": options.web_addr or EVERYWHERE,
         "PORT": str(options.web_port),
         "DTVN_AUTO_START": str(options.auto_start),
         "DTVN_STATIC_DIR": static_directory(options.static_dir),

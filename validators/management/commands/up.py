@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--nodes", default=os.environ.get("NODES", ""), help="validators, first start only"
         )
-        parser.add_argument("--host", default=os.environ.get("HOST") or HOST_DEFAULT)
+        parser.add_argument("--host", default=os.environ.get("DTVN_HOST") or HOST_DEFAULT)
         parser.add_argument("--port", default=os.environ.get("PORT") or PORT_DEFAULT)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             sys.exit(f"make up: PORT={options['port']} is not between 1 and 65535")
         host = options["host"]
         # What the children read: see dtvn_project.environment.
-        os.environ |= {"DTVN_DATA": str(settings.DATA), "HOST": host, "PORT": str(port)}
+        os.environ |= {"DTVN_DATA": str(settings.DATA), "DTVN_HOST": host, "PORT": str(port)}
         try:
             from validators.processes import supervisor
         except ImproperlyConfigured as error:

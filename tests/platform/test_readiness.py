@@ -1,0 +1,154 @@
+"""When a start is complete, and what `make down` leaves behind."""
+
+from __future__ import annotations
+
+import threading
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+
+from tests.platform.desk import FOUR, Desk
+from tests.platform.test_folder import end, hold_elsewhere
+from validators.models import ManagedNode, NodePart
+from validators.processes import readiness
+from validators.processes.errors import StartError
+from validators.processes.folder import DataFolder
+from validators.processes.readiness import Reply
+from validators.services import cluster, nodes
+
+pytestmark = pytest.mark.django_db
+
+REFUSED = Reply(reason="The validators cannot be reached.", answered=True)
+SILENT = Reply(reason="the web process does not answer yet")
+
+
+class Stop(threading.Event):
+    """Set after so many looks."""
+
+    looks = 5
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """See threading.Event; no time passes."""
+        self.looks -= 1
+        return self.looks < 0
+
+
+def waited(monkeypatch: pytest.MonkeyPatch, *replies: Reply) -> tuple[bool, list[str]]:
+    """Whether the start is complete, `/ready` saying these and the last of them again, and what was said."""
+    left = list(replies)
+    said: list[str] = []
+    monkeypatch.setattr(readiness, "ask", lambda url: left.pop(0) if len(left) > 1 else left[0])
+    return readiness.wait("http://x:1", Stop(), said.append), said
+
+
+def test_a_start_with_a_cluster_that_somebody_stopped_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes.register_nodes(FOUR)
+    cluster.stop_cluster()
+    cluster.reset_cluster()  # the next start
+    complete, said = waited(monkeypatch, SILENT, REFUSED)
+    assert complete
+    assert len(said) == 1
+    assert "is stopped, as it was asked to be" in said[0]
+    assert "POST http://x:1/api/v1/cluster/start (body: {})" in said[0]
+
+
+def test_a_start_that_failed_is_not_said_to_have_been_asked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The keeper told the reason; how to try again is all that is left to say."""
+    nodes.register_nodes(FOUR)
+    cluster.start_cluster(4)
+    monkeypatch.setattr(desk.keeper, "_found", refuse)
+    desk.keeper.turn()
+    desk.keeper.turn()
+    assert "the cluster does not start: no room on this disk" in caplog.text
+    assert waited(monkeypatch, REFUSED) == (
+        True,
+        [
+            "start it again with POST http://x:1/api/v1/cluster/start (body: {}), "
+            "or its nodes in the admin under Nodes"
+        ],
+    )
+
+
+def refuse(names: object) -> None:
+    raise StartError("no room on this disk")
+
+
+def test_nobody_is_told_before_the_pages_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes.register_nodes(FOUR)
+    cluster.stop_cluster()
+    assert waited(monkeypatch, SILENT) == (False, [])
+
+
+def test_nodes_that_are_wanted_running_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert waited(monkeypatch, REFUSED) == (False, []), "other parties run all validators"
+    nodes.register_nodes(FOUR)
+    for name in FOUR[1:]:
+        nodes.stop_node(name)
+    assert waited(monkeypatch, REFUSED) == (False, [])
+    nodes.stop_node("node0")
+    ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4)
+    assert waited(monkeypatch, REFUSED)[0], "who joins needs a cluster that runs"
+
+
+def test_a_start_of_the_cluster_that_stops_its_nodes_first_is_waited_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes.register_nodes(FOUR)
+    cluster.start_cluster(4)
+    assert waited(monkeypatch, REFUSED) == (False, [])
+    learning = waited(monkeypatch, Reply(sequence=1, answered=True))
+    assert learning == (False, []), "the learner is waited for as ever"
+    desk.keeper.turn()
+    desk.keeper.turn()
+    assert waited(monkeypatch, REFUSED) == (False, [])
+
+
+def test_a_cluster_that_commits_is_ready_once_the_learner_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes.register_nodes(FOUR)
+    ManagedNode.objects.filter(role="learner").update(report={"sequence": 7})
+    assert waited(monkeypatch, REFUSED, Reply(sequence=7, answered=True)) == (True, [])
+
+
+def test_a_database_that_is_away_for_a_moment_ends_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> Any:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(readiness, "own_members", away)
+    monkeypatch.setattr("validators.processes.readiness.connection.close", lambda: None)
+    assert waited(monkeypatch, REFUSED) == (False, [])
+
+
+def down(folder: DataFolder, settings: Any) -> str:
+    settings.DATA = folder.root
+    out = StringIO()
+    call_command("down", stdout=out)
+    return out.getvalue()
+
+
+def test_down_removes_what_a_network_that_was_killed_whole_left(tmp_path: Path, settings: Any) -> None:
+    folder = DataFolder(tmp_path)
+    folder.create()
+    folder.credentials.write_text("{}")
+    assert "no network runs" in down(folder, settings)
+    assert not folder.credentials.exists()
+
+
+def test_down_of_a_network_that_runs_ends_it_first(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = DataFolder(tmp_path)
+    folder.create()
+    folder.credentials.write_text("{}")
+    node = hold_elsewhere(folder.node_lock("node0"))
+    monkeypatch.setattr("validators.management.commands.down.PATIENCE", 0.2)
+    try:
+        assert "stopped the network" in down(folder, settings)
+        assert not folder.credentials.exists()
+    finally:
+        end(node)

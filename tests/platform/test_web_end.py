@@ -1,0 +1,54 @@
+"""What the web process does for its parent in the end: credentials tell that a network is ready."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import PATIENCE
+from validators.processes import web
+from validators.processes.web import take_away
+
+NOBODY = 2**22 + 1
+"""Above every process id: a parent that is gone."""
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Path:
+    (made := tmp_path / "credentials.json").write_text("{}")
+    return made
+
+
+def test_those_of_a_parent_that_is_gone_are_taken_away(credentials: Path) -> None:
+    take_away(credentials, NOBODY)
+    assert not credentials.exists()
+
+
+def test_a_parent_that_dies_slowly_is_waited_for(credentials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last thread may wait for a disk when we hear of the first."""
+    monkeypatch.setattr(web, "PARENTS_LAST_MOMENT", PATIENCE)
+    parents = iter([os.getppid()] * 30)
+    monkeypatch.setattr(os, "getppid", lambda: next(parents, NOBODY))
+    take_away(credentials, next(parents))
+    assert not credentials.exists()
+
+
+def test_a_parent_that_ends_in_order_is_not_waited_for(
+    credentials: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "PARENTS_LAST_MOMENT", PATIENCE)
+    since = time.monotonic()
+    threading.Timer(0.1, credentials.unlink).start()
+    take_away(credentials, os.getppid())
+    assert time.monotonic() - since < PATIENCE / 2
+
+
+def test_those_of_a_parent_that_lives_stay(credentials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody ended this process alone."""
+    monkeypatch.setattr(web, "PARENTS_LAST_MOMENT", 0.1)
+    take_away(credentials, os.getppid())
+    assert credentials.exists()
