@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from tests.hostcore.support import key_pair, make_genesis
 from tests.pages.browsing import browser, complaints  # noqa: F401 - fixtures of all browser tests
@@ -43,6 +45,12 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "uphold": lambda: Resolve(verdict="uphold"),
     "enlist": lambda: AddPrincipal("newcomer", key_pair("newcomer")[0]),
 }
+
+
+@pytest.fixture
+def admin(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("operator", password="x"))
+    return client
 
 
 @pytest.fixture(scope="session")

@@ -28,12 +28,6 @@ NODES = "/admin/validators/managednode/"
 LOG = "/admin/ledger/operationrecord/"
 
 
-@pytest.fixture
-def admin(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("operator", password="x"))
-    return client
-
-
 def text(response: Any) -> str:
     assert response.status_code == 200
     return response.content.decode()

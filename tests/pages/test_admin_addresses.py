@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.pages.learner import RealLearner
@@ -18,13 +17,8 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 TICKETS = "/admin/ledger/ticket/"
 LOG = "/admin/ledger/operationrecord/"
 USERS = "/admin/auth/user/"
+NODES = "/admin/validators/managednode/"
 HUGE = "9" * 23
-
-
-@pytest.fixture
-def admin(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("operator", password="x"))
-    return client
 
 
 def told(response: Any) -> str:
@@ -67,6 +61,33 @@ def test_a_filter_that_a_list_does_not_have_is_told(
 )
 def test_what_the_lists_offer_goes_through(learner: RealLearner, admin: Client, address: str) -> None:
     assert "no such filter" not in told(admin.get(address, follow=True))
+
+
+@pytest.mark.parametrize("value", ["%00", "a%00b"])
+@pytest.mark.parametrize(
+    ("list_address", "name"),
+    [
+        (TICKETS, "event"),
+        (TICKETS, "q"),
+        (LOG, "operation"),
+        (NODES, "role__exact"),
+        ("/admin/simulator/simulatorrun/", "status__exact"),
+    ],
+)
+def test_a_filter_by_what_no_text_holds_is_told(
+    learner: RealLearner, admin: Client, list_address: str, name: str, value: str
+) -> None:
+    """PostgreSQL has no character 0 in texts: asked for one, it fails."""
+    response = admin.get(f"{list_address}?{name}={value}")
+    assert (response.status_code, response.headers.get("Location")) == (302, list_address)
+    assert f"What {name} asks for holds a character that is in no text." in told(admin.get(list_address))
+
+
+@pytest.mark.parametrize("page", ["change", "history", "delete"])
+def test_a_page_of_a_row_that_cannot_be_is_told(learner: RealLearner, admin: Client, page: str) -> None:
+    response = admin.get(f"{NODES}a%00b/{page}/")
+    assert (response.status_code, response.headers.get("Location")) == (302, NODES)
+    assert "There is no row with the key" in told(admin.get(NODES))
 
 
 @pytest.mark.parametrize("key", ["abc", HUGE, "-" + HUGE, "", "1.5", "\x00"])

@@ -356,7 +356,7 @@ async def test_a_frame_that_the_channel_layer_dropped_is_read_again(
     with monkeypatch.context() as patch:
         patch.setattr(feed.relay, "_publish", drop)
         operate("issue T-1")
-        await asyncio.wait_for(dropped.wait(), 5)
+        await asyncio.wait_for(dropped.wait(), PATIENCE)
     operate("issue T-2")
     frames = [await socket.until("events")]
     while frames[-1]["to"] < 3:

@@ -87,11 +87,19 @@ def test_subscribers_are_woken_until_they_leave(tmp_path: Path, rows: Rows) -> N
     listener = ProgressListener(address, rows.read)
     woken: list[int] = []
     leave = listener.subscribe(lambda: woken.append(listener.applied))
+
+    def announced(sequence: int) -> None:
+        wait_until(
+            lambda: (publisher.announce(sequence), listener.applied)[1] == sequence, what="it is heard"
+        )
+
     try:
         wait_until(lambda: (publisher.announce(1), woken)[1], what="woken")
         leave()
+        announced(5)  # whoever was just being woken while it left has been by now
         heard = len(woken)
-        wait_until(lambda: (publisher.announce(6), listener.applied)[1] == 6, what="heard 6")
+        announced(6)
+        announced(7)
         assert len(woken) == heard
     finally:
         listener.close()

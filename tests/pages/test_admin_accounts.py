@@ -1,0 +1,56 @@
+"""The lists of users and groups are Django's own; their actions work on the ticked rows like all others."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin as admin_site
+from django.contrib.auth.models import Group, User
+from django.test import Client, RequestFactory
+
+from tests.pages.test_admin_selected import VANISHED, act
+from validators.dashboard.selected import SelectedRows
+
+pytestmark = pytest.mark.django_db
+
+USERS = "/admin/auth/user/"
+GROUPS = "/admin/auth/group/"
+
+
+def test_every_list_of_the_admin_that_has_actions_works_on_the_ticked_rows(rf: RequestFactory) -> None:
+    request = rf.get(USERS)
+    request.user = User.objects.create_superuser("operator", password="x")
+    lists = [shown for shown in admin_site.site._registry.values() if shown.get_actions(request)]
+    assert len(lists) >= 6
+    without = [type(shown).__name__ for shown in lists if not isinstance(shown, SelectedRows)]
+    assert without == []
+
+
+def test_a_user_that_left_the_filter_is_deleted_too(admin: Client) -> None:
+    users = [User.objects.create_user(name, is_active=name != "ada") for name in ("ada", "bob")]
+    told = act(
+        admin,
+        f"{USERS}?is_active__exact=1",
+        "delete_selected",
+        *(str(user.pk) for user in users),
+        VANISHED,
+        post="yes",
+    )
+    assert told == ["Successfully deleted 2 users.", "1 selected user is not there any more."]
+    assert list(User.objects.values_list("username", flat=True)) == ["operator"]
+
+
+def test_a_group_that_the_search_no_longer_finds_is_deleted_too(admin: Client) -> None:
+    group = Group.objects.create(name="gates")
+    assert act(admin, f"{GROUPS}?q=desk", "delete_selected", str(group.pk), post="yes") == [
+        "Successfully deleted 1 group."
+    ]
+    assert act(admin, GROUPS, "delete_selected", VANISHED, post="yes") == [
+        "1 selected group is not there any more. Nothing was done."
+    ]
+
+
+def test_a_user_is_made_and_given_a_password_as_ever(admin: Client) -> None:
+    passwords = {"password1": "a-long-Word-7", "password2": "a-long-Word-7"}
+    made = admin.post(f"{USERS}add/", {"username": "grace", "usable_password": "true", **passwords})
+    assert made.status_code == 302
+    assert User.objects.get(username="grace").check_password("a-long-Word-7")
