@@ -8,7 +8,8 @@ SHELL := /bin/bash
 NODES ?=
 PORT ?=
 DATA ?= ./data
-HOST ?=
+# Only from make's own line: in some shells HOST is the machine's name. DTVN_HOST in the environment.
+HOST =
 # Tests run beside each other in this many processes.
 JOBS ?= 2
 # What `make test-integration-single` runs: part of a test's name, or a file.
@@ -45,7 +46,7 @@ build: $(VENV)/.installed ## Install, and compile every file once: bin/ then sta
 	@$(BIN)/python -m compileall -q dtvn_project validators tickets simulator
 
 up: $(VENV)/.installed ## Run the network in the foreground; Ctrl-C stops it
-	@DTVN_DATA="$(DATA)" NODES="$(NODES)" PORT="$(PORT)" HOST="$(HOST)" exec $(BIN)/python manage.py up
+	@DTVN_DATA="$(DATA)" NODES="$(NODES)" PORT="$(PORT)" $(if $(HOST),DTVN_HOST="$(HOST)") exec $(BIN)/python manage.py up
 
 down: $(VENV)/.installed ## Stop a network left behind (DATA=./data)
 	@DTVN_DATA="$(DATA)" exec $(BIN)/python manage.py down

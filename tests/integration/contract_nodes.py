@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
@@ -22,6 +24,14 @@ from validators.node.keys import dev_seed, peer_id
 
 P = "/api/v1"
 NODES = 4
+SEQUENCE = "X-DTVN-Sequence"
+UNDECIDED = (503, 504)
+"""Statuses of what may have happened or not: who asks again with the same nonce is told (R14)."""
+OWN_WRITES_WAIT = 1.0
+"""Seconds for which a read waits for what its node's API acknowledged (R17)."""
+ROUNDS = 3
+
+Done = TypeVar("Done")
 
 
 def dev_peer_id(name: str, salt: str = "dtvn-validator-key-v1") -> str:
@@ -42,12 +52,15 @@ class Node:
     ) -> None:
         self.data = data
         self.name = name
+        self.total = total
         self.port, self.api_port, self.metrics_port = free_ports(3)
         self.flags = ["-total-nodes", str(total), *(["-primary"] if primary else []), *flags]
         self.settings: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self.log = data.parent / f"{data.name}-{name}.log"
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
+        self.acknowledged = 0
+        """Highest sequence in which an operation stands that its API was asked for."""
 
     @property
     def url(self) -> str:
@@ -98,7 +111,16 @@ class Node:
     # --- asking ----------------------------------------------------------------------------------
 
     def get(self, path: str, **named: Any) -> httpx.Response:
-        return self.http.get(P + path, **named)
+        """The answer, which shows what this node's API acknowledged. It waits for that itself, but only a
+        while: if that is over, the node was held up, and is asked again."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            asked = time.monotonic()
+            response = self.http.get(P + path, **named)
+            shown = int(response.headers.get(SEQUENCE, self.acknowledged))
+            waited = time.monotonic() - asked >= OWN_WRITES_WAIT
+            if not waited or shown >= self.acknowledged or asked > until:
+                return response
 
     def data_of(self, path: str, **named: Any) -> Any:
         response = self.get(path, **named)
@@ -109,14 +131,41 @@ class Node:
         """A dict or None as JSON, bytes as they are."""
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} | dict(named.pop("headers", {}))
-        return self.http.post(P + path, content=content, headers=headers, **named)
+        response = self.http.post(P + path, content=content, headers=headers, **named)
+        self.acknowledged = max(self.acknowledged, int(response.headers.get(SEQUENCE, "0")))
+        return response
 
     def act(self, kind: str, ticket: str, **fields: Any) -> httpx.Response:
         return self.post(f"/tickets/{kind}", {"ticket_id": ticket, **fields})
 
+    def patiently(self, kind: str, ticket: str, *, within: float = PATIENCE, **fields: Any) -> int:
+        """The status of an operation, asked for again with its nonce while its outcome is unknown."""
+        asked = {"nonce": uuid4().hex, **fields}
+        until = time.monotonic() + within
+        while True:
+            late = time.monotonic() > until
+            status = self.act(kind, ticket, **asked).status_code
+            if status not in UNDECIDED or late:
+                return status
+
     def done(self, kind: str, ticket: str, **fields: Any) -> None:
+        """At the first try, if it is alone; of four, a slow one may cost a view, and so a try."""
+        if self.total > 1:
+            assert self.patiently(kind, ticket, **fields) == 200, self.said()
+            return
         response = self.act(kind, ticket, **fields)
         assert response.status_code == 200, response.text
+
+    def wait_deciding(self) -> None:
+        """Until what its API is asked for is decided: it is healthy before it has reached the members."""
+        wait_until(
+            lambda: self.act("validate", "NOT-THERE").status_code == 404,
+            what=lambda: f"{self.name} has something decided\n{self.said()}",
+        )
+
+    def rows(self) -> int:
+        """The sequence up to which its lists show everything; 0 while it does not answer."""
+        return int(self.get("/tickets", params={"limit": "1"}).headers.get(SEQUENCE, "0"))
 
     def ticket(self, ticket: str) -> dict[str, Any]:
         found: dict[str, Any] = self.data_of(f"/tickets/{ticket}")
@@ -134,7 +183,14 @@ class Node:
         self, *, origin: str | None = None, headers: Mapping[str, str] = {}
     ) -> Iterator[ClientConnection]:
         url = f"ws://127.0.0.1:{self.api_port}/ws"
-        with connect(url, origin=origin, additional_headers=dict(headers), proxy=None) as opened:  # type: ignore[arg-type]
+        with connect(
+            url,
+            origin=origin,  # type: ignore[arg-type]
+            additional_headers=dict(headers),
+            open_timeout=PATIENCE,
+            ping_timeout=PATIENCE,
+            proxy=None,
+        ) as opened:
             yield opened
 
 
@@ -212,14 +268,38 @@ class Four:
             )
 
     def agree(self, among: Sequence[int] = range(NODES), *, timeout: float = PATIENCE) -> int:
-        """Wait until `sequence` is equal on these nodes and stays so for a look; that sequence."""
+        """Wait until these nodes have executed, and their lists show, all that anybody was told was done, and
+        nothing else, for two looks; its sequence."""
+        told = max(node.acknowledged for node in self.nodes)
+
+        def reached() -> set[int]:
+            found = {self[index].stats()["sequence"] for index in among}
+            return found | {self[index].rows() for index in among}
 
         def same() -> int:
-            first = {self[index].stats()["sequence"] for index in among}
-            second = {self[index].stats()["sequence"] for index in among}
-            return first.pop() if len(first) == 1 and first == second else 0
+            found = reached() | reached()
+            return found.pop() if len(found) == 1 and max(found) >= told else 0
 
         return wait_until(same, what="one sequence on all", timeout=timeout, pause=0.1)
+
+    def views(self) -> set[int]:
+        """In which each of them is."""
+        return {node.stats()["current_view"] for node in self.nodes}
+
+    def one_view(self) -> int:
+        """The view in which all of them are."""
+        found = wait_until(lambda: views if len(views := self.views()) == 1 else set(), what="one view")
+        return found.pop()
+
+    def undisturbed(self, act: Callable[[], Done]) -> Done:
+        """What `act` gives in a round in which no view changes. A machine that does other things as well may
+        change one now and then; what `act` itself does to the view, it does in every round."""
+        for _ in range(ROUNDS):
+            view = self.one_view()
+            found = act()
+            if self.views() == {view}:
+                return found
+        raise AssertionError(f"the view changed in each of {ROUNDS} rounds; {self.views()} now")
 
 
 @contextmanager

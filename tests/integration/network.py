@@ -26,11 +26,12 @@ from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-
+START_PATIENCE = 2 * PATIENCE
+"""A first start makes keys, databases and pages, then loads the same program some ten times."""
 
 NOT_HANDED_ON = frozenset(
     {
-        *("HOST", "PORT", "NODES", "DATA", "DJANGO_SETTINGS_MODULE", "MAKELEVEL", "MAKEFLAGS"),
+        *("DTVN_HOST", "PORT", "NODES", "DATA", "DJANGO_SETTINGS_MODULE", "MAKELEVEL", "MAKEFLAGS"),
         *("DTVN_API_KEY", "DTVN_SUPERVISOR", "DTVN_STATIC_DIR", "DTVN_AUTO_START", "DTVN_WS_ORIGINS"),
     }
 )
@@ -40,8 +41,7 @@ class Patient(httpx.HTTPTransport):
     """Repeats a single ticket operation that was not decided, with the same nonce (R13, R14)."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path
-        if request.method != "POST" or not path.startswith("/api/v1/tickets/") or path.endswith("/batch"):
+        if request.method != "POST" or not is_one_operation(request.url.path):
             return super().handle_request(request)
         body = request.read()
         if b'"nonce"' not in body and "Idempotency-Key" not in request.headers:
@@ -49,9 +49,18 @@ class Patient(httpx.HTTPTransport):
         since = time.monotonic()
         while True:
             response = super().handle_request(request)
-            if response.status_code not in (503, 504) or time.monotonic() - since > PATIENCE:
+            if not self.is_undecided(response) or time.monotonic() - since > PATIENCE:
                 return response
             response.close()
+
+    def is_undecided(self, response: httpx.Response) -> bool:
+        """Whether to ask again."""
+        return response.status_code in (503, 504)
+
+
+def is_one_operation(path: str) -> bool:
+    """Whether what is posted there is one ticket operation, which takes a nonce."""
+    return f"{path}/".startswith("/api/v1/tickets/") and not path.endswith("/batch")
 
 
 class Network:
@@ -76,29 +85,20 @@ class Network:
         """What a person would type, but for make."""
         return [sys.executable, "manage.py", "up"]
 
+    def _typed(self) -> list[str]:
+        return ["make", "up", f"DATA={self.data}", f"PORT={self.port}"]
+
     def launch(self, *, through_make: bool = False) -> None:
         """Start without waiting."""
         if self.process is not None:
             self.process.wait(PATIENCE)
-        make = ["make", "up", f"DATA={self.data}", f"PORT={self.port}"]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                make if through_make else self.command(),
-                cwd=REPOSITORY,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                text=True,
-            )
+            self.launch_into(log.fileno(), through_make=through_make)
 
-    def launch_unread(self) -> None:
-        """Start with an output that nobody reads and that is closed at once."""
-        reading, writing = os.pipe()
-        os.close(reading)
+    def launch_into(self, writing: int, *, through_make: bool = False) -> None:
+        """Start without waiting, with an output that is not the log."""
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "up"],
+            self._typed() if through_make else self.command(),
             cwd=REPOSITORY,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -107,12 +107,18 @@ class Network:
             start_new_session=True,
             text=True,
         )
+
+    def launch_unread(self) -> None:
+        """Start with an output that nobody reads and that is closed at once."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        self.launch_into(writing)
         os.close(writing)
 
     def start(self, *, through_make: bool = False) -> None:
         """Start, and return when the credentials appear."""
         self.launch(through_make=through_make)
-        wait_until(self.is_ready, what=lambda: f"ready\n{self.said()}")
+        wait_until(self.is_ready, timeout=START_PATIENCE, what=lambda: f"ready\n{self.said()}")
 
     def is_ready(self) -> bool:
         assert self.process is not None
@@ -199,21 +205,34 @@ class Network:
             self.process.wait(PATIENCE)
 
 
+def contents(folder: Path) -> list[bytes]:
+    """Of all files there; others may come and go meanwhile."""
+    found = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            found.append(path.read_bytes())
+    return found
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it still runs; the dead whose parent has not looked yet do not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def living(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run; the dead whose parent has not looked yet do not."""
-    return [
-        process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    """Those that still run."""
+    return [process for process in processes if lives(process)]
 
 
 def wait_until_gone(processes: list[psutil.Process], *, timeout: float) -> None:
-    def gone() -> bool:
-        try:
-            return not living(processes)
-        except psutil.NoSuchProcess:
-            return False
-
-    wait_until(gone, timeout=timeout, what=f"the end of {len(processes)} processes")
+    wait_until(
+        lambda: not living(processes),
+        timeout=timeout,
+        what=lambda: f"the end of {len(processes)} processes: {living(processes)}",
+    )
 
 
 @contextmanager

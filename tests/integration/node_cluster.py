@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ from tests.integration import servers
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Barrier, build
+from tickets.machine.reasons import UNAVAILABLE
 from validators.consensus.messages import Operation
 from validators.gateway.client import Gateway, valid_until
 from validators.gateway.collector import Result
@@ -106,7 +108,10 @@ class Cluster:
         chosen = indices or tuple(self.processes)
         for index in chosen:
             self.processes[index].send_signal(signal.SIGTERM)
-        return [self.processes.pop(index).wait(PATIENCE) for index in chosen]
+        codes = [self.processes[index].wait(PATIENCE) for index in chosen]
+        for index in chosen:
+            del self.processes[index]
+        return codes
 
     def node(self, index: int) -> NodeFolder:
         return self.folder.node(f"node{index}")
@@ -210,10 +215,18 @@ def operation(command: Any, ticket: str = "", *, entry: str = "node0", nonce: by
 
 
 def submit(
-    gateway: Gateway, operations: Sequence[Operation], *, wait: float = OUTCOME_WAIT
+    gateway: Gateway, operations: Sequence[Operation], *, wait: float | None = None
 ) -> tuple[Result, ...]:
-    future: Future[tuple[Result, ...]] = gateway.submit(operations, wait=wait)
-    return future.result(wait + 10)
+    """What became of them. Where no wait is named it is tried again while nothing could be sent: nodes that
+    a busy machine starts, or stops, for more than three seconds."""
+    until = time.monotonic() + OUTCOME_WAIT
+    while True:
+        patience = max(1.0, until - time.monotonic()) if wait is None else wait
+        future: Future[tuple[Result, ...]] = gateway.submit(operations, wait=patience)
+        results = future.result(patience + 10)
+        sent = any(result.code != UNAVAILABLE for result in results)
+        if sent or wait is not None or time.monotonic() > until:
+            return results
 
 
 @contextmanager

@@ -16,10 +16,22 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.integration import servers
-from tests.integration.network import Network, end_in_order
-from tests.waiting import MARGIN, PATIENCE, wait_until
+from tests.integration.network import Network, Patient, end_in_order
+from tests.waiting import PATIENCE, allowed, wait_until
 
 V1 = "/api/v1"
+UNDECIDED = ("outcome_unknown", "unavailable", "busy")
+"""Codes of operations that may be asked for again, with their nonce."""
+
+
+class PatientWhereNodesRun(Patient):
+    """A supervisor says 503 as well where no node runs, or not the one that was named: that is an answer."""
+
+    def is_undecided(self, response: httpx.Response) -> bool:
+        if not super().is_undecided(response):
+            return False
+        response.read()
+        return response.json().get("code") in UNDECIDED
 
 
 class Supervised(Network):
@@ -38,8 +50,13 @@ class Supervised(Network):
 
     def client(self, *, patient: bool = True, key: str = "") -> httpx.Client:
         """A program without a key, or with this one."""
-        headers = {"X-API-Key": key} if key else {}
-        return httpx.Client(base_url=f"{self.url}{V1}", headers=headers, timeout=PATIENCE, trust_env=False)
+        return httpx.Client(
+            base_url=f"{self.url}{V1}",
+            headers={"X-API-Key": key} if key else {},
+            timeout=PATIENCE,
+            trust_env=False,
+            transport=PatientWhereNodesRun() if patient else httpx.HTTPTransport(),
+        )
 
     def statuses(self) -> dict[str, str]:
         with self.client() as client:
@@ -63,6 +80,7 @@ def open_socket(url: str, **headers: str) -> connect:
         f"{url.replace('http', 'ws')}/ws",
         additional_headers={name.replace("_", "-"): value for name, value in headers.items()},
         open_timeout=PATIENCE,
+        ping_timeout=PATIENCE,
         max_size=None,
         proxy=None,
     )
@@ -106,7 +124,11 @@ class Ears:
 
     def time_of(self, frame: dict[str, Any]) -> float:
         """When this very frame came, in Unix seconds."""
-        return next(self.times[place] for place, each in enumerate(self.frames) if each is frame)
+        return self.times[self.place_of(frame)]
+
+    def place_of(self, frame: dict[str, Any]) -> int:
+        """Where this very frame stands among all."""
+        return next(place for place, each in enumerate(self.frames) if each is frame)
 
     def close(self) -> None:
         self._held.close()
@@ -143,4 +165,41 @@ def listening(made: Supervised, **headers: str) -> Iterator[Ears]:
 
 def eventually(look: Callable[[], object], *, within: float, what: str) -> None:
     """`look` comes true within so many promised seconds."""
-    wait_until(look, timeout=within * MARGIN, what=what)
+    wait_until(look, timeout=allowed(within), what=what)
+
+
+def error_of(answer: httpx.Response) -> str:
+    """The supervisor's own error: bare."""
+    body = answer.json()
+    assert "success" not in body
+    assert isinstance(body["error"], str)
+    return str(body["error"])
+
+
+def led_as_its_view_says(api: httpx.Client) -> bool:
+    """Where the machine is busy, the first primary may have been left already."""
+    nodes = api.get("/nodes").json()
+    views = {node["view"] for node in nodes}
+    leading = [node["id"] for node in nodes if node["is_primary"]]
+    return len(views) == 1 and leading == [f"node{views.pop() % len(nodes)}"]
+
+
+def seeded_everywhere(api: httpx.Client, headers: Mapping[str, str]) -> dict[str, Any]:
+    """What a seed did, {} until the links to all four nodes stand: a busy machine cuts one at times."""
+    told: dict[str, Any] = api.post("/tickets/seed", headers=dict(headers)).json()["data"]
+    return told if told["total_seeded"] == 2000 else {}
+
+
+def data_of(api: httpx.Client, path: str) -> Any:
+    """What a node tells, asked again while none is reached: `success` comes with it."""
+
+    def answered() -> dict[str, Any]:
+        body: dict[str, Any] = api.get(path).json()
+        return body if body.get("success") else {}
+
+    return wait_until(answered, what=f"an answer to {path}")["data"]
+
+
+def validator_of(api: httpx.Client, ticket: str) -> str:
+    """As the platform's copy has it."""
+    return str(api.get(f"/tickets/{ticket}").json()["data"].get("ValidatorID"))

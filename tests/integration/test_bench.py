@@ -12,14 +12,14 @@ import pytest
 from tests.integration.network import REPOSITORY
 from tests.waiting import PATIENCE
 
-pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(600)]
 
 
 def test_x43_two_hundred_validates_by_ten_clients_are_measured(tmp_path: Path) -> None:
     report = tmp_path / "bench.json"
     command = [sys.executable, "manage.py", "bench", "--only", "contract", "--output", str(report)]
     told = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=3 * PATIENCE, check=False
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=6 * PATIENCE, check=False
     )
     assert told.returncode == 0, told.stderr
     row = json.loads(report.read_text())["contract"]

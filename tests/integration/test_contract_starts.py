@@ -18,10 +18,12 @@ import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.integration.contract_nodes import Node, P, frames, single
+from tests.integration.contract_nodes import UNDECIDED, Node, P, frames, single
+from tests.integration.network import lives
 from tests.integration.node_cluster import ROOT, environment
 from tests.ports import free_ports
-from tests.waiting import MARGIN, wait_until
+from tests.waiting import PATIENCE, allowed, wait_until
+from validators.node.api_helper import PORT_PATIENCE
 
 pytestmark = pytest.mark.integration
 
@@ -129,7 +131,12 @@ def test_x16_errors_are_json_beside_a_page_too(locked: Node) -> None:
 
 def test_x41_with_a_key_the_origin_does_not_matter(locked: Node) -> None:
     headers = {"X-API-Key": KEY, "Origin": "http://other.example"}
-    assert locked.post("/tickets/validate", {"ticket_id": "NOPE"}, headers=headers).status_code == 404
+
+    def decided() -> int:
+        status = locked.post("/tickets/validate", {"ticket_id": "NOPE"}, headers=headers).status_code
+        return 0 if status in UNDECIDED else status
+
+    assert wait_until(decided, what="it has reached its members") == 404
 
 
 def helper_of(node: Node) -> psutil.Process:
@@ -139,12 +146,18 @@ def helper_of(node: Node) -> psutil.Process:
     return found
 
 
+def helper_ends(helper: psutil.Process) -> None:
+    """Before a node that takes its port gives up."""
+    wait_until(lambda: not lives(helper), what="the end of a helper", timeout=allowed(PORT_PATIENCE))
+
+
 def test_c19_c24_x10_what_was_decided_outlives_stops_and_kills(tmp_path: Path) -> None:
     """A key by environment alone; SIGTERM and kill -9; seeding again changes nothing."""
     headers = {"X-API-Key": KEY}
     with single(tmp_path / "data", settings={"DTVN_API_KEY": KEY}) as node:
         check_key(node)
         node.http.headers.update(headers)
+        node.wait_deciding()
         assert node.post("/tickets/seed").json()["data"]["seeded"] == 500
         node.done("validate", "TICKET-001")
         node.done("validate", "TICKET-002")
@@ -156,15 +169,15 @@ def test_c19_c24_x10_what_was_decided_outlives_stops_and_kills(tmp_path: Path) -
 
         began = monotonic()
         assert node.stop(signal.SIGTERM) == 0
-        assert monotonic() - began < 10
-        assert not helper.is_running()
+        assert monotonic() - began < allowed(10)
+        helper_ends(helper)
         node.start()
         assert [node.ticket(f"TICKET-00{number}") for number in (1, 2, 3)] == before
         assert [ticket["State"] for ticket in before] == ["VALIDATED", "CONSUMED", "ISSUED"]
 
         helper = helper_of(node)
         node.stop(signal.SIGKILL)
-        wait_until(lambda: not helper.is_running(), what="the end of its helper", timeout=1.0 * MARGIN)
+        helper_ends(helper)
         node.start()
         assert [node.ticket(f"TICKET-00{number}") for number in (1, 2, 3)] == before
         after = node.data_of("/storage/entries")
@@ -173,8 +186,10 @@ def test_c19_c24_x10_what_was_decided_outlives_stops_and_kills(tmp_path: Path) -
 
         helper = helper_of(node)
         helper.kill()
-        wait_until(node.healthy, what="another helper in its place")
+        helper_ends(helper)
+        node.wait_healthy()
         assert helper_of(node).pid != helper.pid
+        node.wait_deciding()
         node.done("consume", "TICKET-001")
 
 
@@ -186,7 +201,7 @@ def command(*flags: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
@@ -220,7 +235,7 @@ def test_c30_x26_wrong_usage_ends_at_once_with_a_message(tmp_path: Path) -> None
             assert f"-{flag}" in usage
         assert "-total-nodes" in usage
         assert "-api-key" in usage
-        assert monotonic() - began < 5 * MARGIN * len(cases)
+        assert monotonic() - began < allowed(5) * len(cases)
     assert not (tmp_path.parent / "evil").exists()
     assert not (tmp_path / "evil").exists()
 
@@ -239,7 +254,8 @@ def test_x18_the_file_says_how_the_api_is_served_and_a_flag_beats_it(tmp_path: P
         assert response.json()["data"]["node_id"] == "node0", "the flag"
         assert not set(CORS) & set(response.headers)
         assert node.http.options(f"{P}/stats").status_code == 200
-        node.post("/tickets/seed")
+        node.wait_deciding()
+        assert node.post("/tickets/seed").status_code == 200
         for number in range(1, 12):
             node.done("validate", f"TICKET-1{number:02d}", data=base64.b64encode(b"x").decode())
         assert node.data_of("/storage/entries")["latest_checkpoint"]["sequence"] >= 10
@@ -248,23 +264,34 @@ def test_x18_the_file_says_how_the_api_is_served_and_a_flag_beats_it(tmp_path: P
 @pytest.mark.embedded_only
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("command", ["validator", "supervisor"])
+@pytest.mark.parametrize("held", [True, False], ids=["held", "running on"])
 def test_x29_a_signal_while_everything_is_still_being_loaded_is_a_good_end(
-    command: str, number: signal.Signals, tmp_path: Path
+    held: bool, command: str, number: signal.Signals, tmp_path: Path
 ) -> None:
     """Sent as soon as the program has said to the kernel that it hears both, long before it serves; an
-    interpreter hears SIGINT by itself."""
+    interpreter hears SIGINT by itself. One that runs on may be quicker than we are, and have begun."""
     flags = ["-data-dir", str(tmp_path / "data"), *(["-dev-keys"] if command == "validator" else [])]
     with subprocess.Popen(
         [sys.executable, "manage.py", command, *flags],
         cwd=ROOT,
-        env=environment(),
+        env=environment() | ({"PYTHONPATH": str(endless_import(tmp_path))} if held else {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
         wait_until(lambda: heard(process.pid, signal.SIGTERM), what="it hears", pause=0)
         process.send_signal(number)
-        said, complained = process.communicate(timeout=30)
-    assert (process.returncode, said, complained) == (0, b"", b"")
+        said, complained = process.communicate(timeout=PATIENCE)
+    if held:
+        assert (process.returncode, said, complained) == (0, b"", b"")
+    assert (process.returncode, b"Traceback" in said + complained) == (0, False)
+
+
+def endless_import(folder: Path) -> Path:
+    """Where a program that looks there first loads its framework for ever."""
+    package = folder / "loading" / "django"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("import threading\nwhile True:\n    threading.Event().wait(0.05)\n")
+    return package.parent
 
 
 def heard(pid: int, number: int) -> bool:

@@ -52,6 +52,9 @@ def test_parties_that_share_no_secret_agree_on_an_admission(parties: list[Party]
             return submit(desks["seller"], [operation(Barrier(), entry="seller")], wait=2.0)[0].code == "ok"
 
         wait_until(commits, what="the four of them decide")
+        wait_until(
+            lambda: all(desk.has_quorum for desk in desks.values()), what="every desk has reached them"
+        )
 
         def do(name: str, command: Issue | Admit) -> str:
             asked = operation(command, ticket="T-1", entry=name)

@@ -10,15 +10,16 @@ from playwright.sync_api import sync_playwright
 
 from tests.integration.supervised import supervised
 from tests.pages.browsing import CHROMIUM, FLAGS
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 PAGE = Path(__file__).parent / "front_end"
-WHOLE_RUN = 250_000
+WHOLE_RUN = 600_000
 """Milliseconds."""
 REFUSALS = 3
-"""A browser notes every answer of 4xx and 5xx as an error of the page; so many are asked for."""
+"""A browser notes every answer of 4xx and 5xx as an error of the page; so many are asked for. The page counts
+them: a node that is not reached for a moment is one more."""
 
 
 def test_c48_a_front_end_by_the_rules_of_the_contract_works_unmodified(tmp_path: Path) -> None:
@@ -42,10 +43,11 @@ def test_c48_a_front_end_by_the_rules_of_the_contract_works_unmodified(tmp_path:
             )
             page.goto(s.url)
             page.wait_for_function("window.checks !== undefined", timeout=WHOLE_RUN)
-            checks = page.evaluate("window.checks")
+            checks, refusals = page.evaluate("[window.checks, window.refusals]")
+            wait_until(lambda: page.wait_for_timeout(20) or len(said) >= refusals, what=lambda: f"{said}")
             browser.close()
         assert not [each["what"] for each in checks if not each["holds"]], s.said()
         assert len(checks) > 50
         refused = [text for text in said if "the server responded with a status of" in text]
-        assert len(refused) == len(said) == REFUSALS, said
+        assert len(refused) == len(said) == refusals >= REFUSALS, said
         assert not foreign

@@ -73,7 +73,7 @@ def test_r14_r16_a_primary_killed_amid_the_scans_admits_nobody_twice(
         while code in ("outcome_unknown", "unavailable", "expired"):
             code = submit(gateway, [operation(Admit(), name, nonce=nonce)])[0].code
         scanned += 1
-        if scanned == TICKETS // 2:
+        if scanned >= TICKETS // 2:  # two threads that count at once may both see what comes after it
             half.set()
         return name, code, time.monotonic() - started
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from validators.wire import decode_envelope, kind_of, link_frame, signed_bytes
 from validators.wire.envelope import encode_envelope
 from validators.wire.scheme import ED25519
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 MEMBERS = 4
 BAD_FRAMES_BEFORE_A_MUTE = 15
@@ -109,8 +109,30 @@ class Actor:
         return encode_envelope(kind, body, signature, attachment)
 
     def send(self, frame: bytes) -> None:
-        assert self.dialler.send(0, frame)
+        """Over a link that stands: it is cut where a machine stands still for 600 ms, and made anew."""
+        wait_until(
+            lambda: (self.dialler.poll(0), self.dialler.send(0, frame))[1], what=f"{self.name} is connected"
+        )
         self.dialler.poll(0)
+
+    def send_until(self, frame: bytes, seen: Callable[[], bool], what: str) -> int:
+        """Again where the link was cut, and the frame perhaps with it; how often it was sent."""
+        sent = link = 0
+
+        def look() -> bool:
+            nonlocal sent, link
+            if link != (now := self._links()):
+                sent, link = sent + 1, now
+                self.send(frame)
+            return seen()
+
+        wait_until(look, what=what)
+        return sent
+
+    def _links(self) -> int:
+        """How many there were until now."""
+        self.dialler.poll(0)
+        return self.dialler.counters()[0].connects
 
 
 def other(value: Any) -> Any:
@@ -191,20 +213,20 @@ def test_a_flipped_byte_in_any_signed_field_is_refused_and_counted(
                 actor = Actor(cluster, context, name)
                 statement = statements(int(name[-1]))[3 * round_ + position]
                 sealed = actor.seal(statement)
-                sent = 0
+                sent = forged = 0
                 for field, frame in forgeries(sealed):
                     before = sum(refusals(cluster, gateway, name).values())
-                    actor.send(frame)
-                    sent += 1
-                    wait_until(
+                    forged += 1
+                    sent += actor.send_until(
+                        frame,
                         lambda: sum(refusals(cluster, gateway, name).values()) > before,  # noqa: B023
-                        what=f"{type(statement).__name__}.{field} of {name} is refused and counted",
+                        f"{type(statement).__name__}.{field} of {name} is refused and counted",
                     )
                 found = refusals(cluster, gateway, name)
-                assert sum(found.values()) == sent, found
+                assert forged <= sum(found.values()) <= sent, found
                 assert found["bad_signature"] >= 2, found
                 actor.send(sealed)
-                assert sent <= BAD_FRAMES_BEFORE_A_MUTE
+                assert forged <= BAD_FRAMES_BEFORE_A_MUTE
                 actor.dialler.close()
             assert cluster.stop(0) == [0]
 
@@ -228,16 +250,16 @@ def test_a_flipped_byte_in_any_field_of_a_request_is_refused_and_counted(
         sequence = cluster.status_of(gateway, 0)["sequence"]
         for field, frame in forgeries(sealed):
             before = sum(refusals(cluster, gateway, "gateway").values())
-            actor.send(frame)
-            wait_until(
+            actor.send_until(
+                frame,
                 lambda: sum(refusals(cluster, gateway, "gateway").values()) > before,  # noqa: B023
-                what=f"Bundle.{field} is refused and counted",
+                f"Bundle.{field} is refused and counted",
             )
         assert cluster.status_of(gateway, 0)["sequence"] == sequence
-        actor.send(sealed)
-        wait_until(
+        actor.send_until(
+            sealed,
             lambda: cluster.status_of(gateway, 0)["sequence"] > sequence,
-            what="the same bundle, whole, is ordered",
+            "the same bundle, whole, is ordered",
         )
         actor.dialler.close()
 
@@ -277,8 +299,10 @@ def muted_after_a_flood(cluster: Cluster, gateway: Gateway, liar: Actor) -> bool
 
 def test_r11_a_deleted_ledger_leaves_a_node_that_follows_without_voting_and_says_so(tmp_path: Path) -> None:
     with running_cluster(tmp_path, MEMBERS) as (cluster, gateway):
+        cluster.settled()  # all four run: three are enough to commit, and the last one may only be starting
         for number in range(15):
             submit(gateway, [operation(Issue(), f"T-{number}")])
+        cluster.settled()
         assert cluster.stop(3) == [0]
         cluster.lose_ledger(3)
         cluster.start(3)

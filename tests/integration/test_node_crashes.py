@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import threading
 from pathlib import Path
 
@@ -96,3 +97,35 @@ def check(cluster: Cluster, gateway: Gateway, gates: list[Gate]) -> None:
     for index in range(4):
         assert "evidence" not in cluster.output(index), cluster.output(index)
         assert "turn_lost" not in cluster.output(index), cluster.output(index)
+
+
+@pytest.mark.skipif(
+    "DATABASE_URL" in os.environ, reason="a ledger in PostgreSQL is no folder that is mistaken"
+)
+def test_r11_a_node_that_is_given_another_members_ledger_says_so_and_follows_without_it(
+    tmp_path: Path,
+) -> None:
+    """It voted as that member had and fell over its own invariants, life after life."""
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        if "DATABASE_URL" in cluster.settings:
+            pytest.skip("a ledger in PostgreSQL is no folder that is mistaken for another")
+        cluster.settled()  # all four run: who begins later has the log of what was before, and no vote in it
+        tickets = [f"T-{number}" for number in range(5)]
+        for ticket in tickets:
+            assert submit(gateway, [operation(Issue(), ticket)])[0].code == "ok"
+        cluster.settled()
+        assert cluster.stop(1, 2) == [0, 0]
+        own, others = cluster.node(2).ledger, cluster.node(1).ledger
+        own.rename(tmp_path / "own")
+        shutil.copytree(others, own)
+        cluster.start(1, 2)
+        assert cluster.processes.pop(2).wait(PATIENCE) == 1
+        said = cluster.output(2)
+        assert "The ledger is another node's: it holds votes of member 1, and this is member 2." in said
+        assert "Traceback" not in said
+        shutil.rmtree(own)
+        cluster.start(2)
+        wait_until(lambda: cluster.status(gateway, 2), what=lambda: cluster.outputs())
+        assert not cluster.status_of(gateway, 2)["voting"]
+        cluster.settled()
+        assert cluster.ticket(gateway, 2, "T-4")["ticket"]["State"] == "ISSUED"

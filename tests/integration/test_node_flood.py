@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 import zmq
 
+from tests.integration import servers
 from tests.integration.node_cluster import ROOT, Cluster, environment, operation, running_cluster, submit
 from tests.integration.test_node_attacks import Actor
 from tickets.machine import Issue
@@ -21,11 +23,14 @@ from validators.consensus import messages as m
 from validators.gateway.client import Gateway
 from validators.wire import link_frame
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 FRAMES_PER_OPERATION = 7
 """Ten times what an honest member sends one node under this test's load: 300 frames a second where 430
 operations are done. A machine of half the speed gets half the flood, as its honest members send half."""
+
+MADE_UP = 0.1
+"""Seconds of a pause, in which a busy machine gave the flood no time, whose frames are sent after it."""
 
 TURNS = 12
 TURNS_LEAST = 2
@@ -34,11 +39,16 @@ LEAST_SHARE = 0.8
 """Of the rate without a flood. The flood is made on the same cores."""
 
 SHARE = (1, 16)
-TEN_TIMES = (10, 16)
 """Sessions of the other client, and calls that each has open: enough for all that four nodes can do."""
-RISE = 4.0
-"""2 is the aim. Where time is processor time it holds: docs/performance.md, "A greedy client beside a modest
-one". All these processes share two cores with whatever else runs there, so 4 is asserted here."""
+TEN_TIMES = (1, 160)
+RISE = 2.0
+AMONG_SERVERS = 1.25
+"""On PostgreSQL a process of it for each node stands in line for the same two cores, beside the greedy
+client's: 1.9 is seen, and turns from 1.2 to 2.4."""
+TEN_SESSIONS = (10, 16)
+RISE_OF_TEN = 4.0
+"""Ten sessions are ten threads of the greedy client, which stand in line before the nodes where both share
+two cores: 2 is the aim, 2.4 to 3.4 is seen (docs/performance.md, "A greedy client beside a modest one")."""
 
 
 class Flood(threading.Thread):
@@ -58,16 +68,20 @@ class Flood(threading.Thread):
         self._frames += [link_frame(m.FetchBatch(digest=bytes([number]) * 32)) for number in range(200)]
 
     def run(self) -> None:
+        owed, since = 0.0, time.monotonic()
         while not self.ending.is_set():
             if not self.active.wait(0.05):
                 self._actor.dialler.poll(0)
+                since = time.monotonic()
                 continue
-            begun = time.monotonic()
-            for _ in range(round(self.per_second / 100)):
+            before, since = since, time.monotonic()
+            owed += self.per_second * min(since - before, MADE_UP)
+            while owed >= 1:
                 self._actor.dialler.send(0, self._frames[self.sent % len(self._frames)])
                 self.sent += 1
+                owed -= 1
             self._actor.dialler.poll(0)
-            self.ending.wait(max(0.0, 0.01 - (time.monotonic() - begun)))
+            self.ending.wait(max(0.0, 0.01 - (time.monotonic() - since)))
         self._actor.dialler.close()
 
 
@@ -147,16 +161,27 @@ def share(seen: list[tuple[float, float]]) -> float:
     return sum(flooded for _calm, flooded in seen) / sum(calm for calm, _flooded in seen)
 
 
-def test_r30_a_client_at_ten_times_its_share_does_not_starve_another(tmp_path: Path) -> None:
-    """Ten sessions instead of one, under a principal of its own; tests/consensus/test_slow_primaries.py asks
-    the same in a quiet world. Noise only ever adds to a p99: of each kind the least of the turns counts."""
+@pytest.mark.parametrize(
+    ("greedy", "rise"),
+    [
+        pytest.param(TEN_TIMES, RISE, id="one_session"),
+        pytest.param(TEN_SESSIONS, RISE_OF_TEN, id="ten_sessions"),
+    ],
+)
+def test_r30_a_client_at_ten_times_its_share_does_not_starve_another(
+    tmp_path: Path, greedy: tuple[int, int], rise: float
+) -> None:
+    """Ten times as many calls open, under a principal of its own; tests/consensus/test_slow_primaries.py asks
+    the same in a quiet world. Of each kind the median of the turns counts: of a p99 some turns have luck."""
+    rise *= AMONG_SERVERS if servers.scaled_out() else 1
     with running_cluster(tmp_path, 4) as (cluster, gateway):
         fair: list[float] = []
         many: list[float] = []
-        while len(fair) < TURNS_LEAST or (min(many) > RISE * min(fair) and len(fair) < TURNS):
+        while len(fair) < TURNS_LEAST or (median(many) > rise * median(fair) and len(fair) < TURNS):
             fair.append(beside(cluster, gateway, f"fair-{len(fair)}", *SHARE))
-            many.append(beside(cluster, gateway, f"many-{len(many)}", *TEN_TIMES))
-        assert min(many) <= RISE * min(fair), (fair, many)
+            many.append(beside(cluster, gateway, f"many-{len(many)}", *greedy))
+        print(f"fair {fair}\nmany {many}")  # noqa: T201 - a failure is judged with it
+        assert median(many) <= rise * median(fair)
 
 
 def beside(cluster: Cluster, gateway: Gateway, label: str, sessions: int, calls: int) -> float:

@@ -18,7 +18,7 @@ from tests.waiting import MARGIN
 from tickets.machine import Issue
 from validators.gateway.client import Gateway
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 SYNCS_ON_THE_PATH = 4
 """PRE-PREPARE, PREPARE, prepared certificate, entry: each durable before it is spoken of (R6)."""
@@ -42,14 +42,15 @@ def fsync_p50(folder: Path) -> float:
 
 
 def test_an_operation_at_rest_waits_for_no_timer(tmp_path: Path) -> None:
+    rounds: list[tuple[float, float]] = []
     with running_cluster(tmp_path, 4) as (_cluster, gateway):
         # Any timer on the path would show in every round; other programs on the machine do not.
-        rounds = [one_after_the_other(gateway, number) for number in range(ROUNDS)]
-        floor = fsync_p50(tmp_path)
-    p50 = min(statistics.median(spent) for spent in rounds)
-    p99 = min(statistics.quantiles(spent, n=100)[98] for spent in rounds)
-    print(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, fsync p50 {floor:.2f} ms")  # noqa: T201 - a measurement
-    assert p50 < MARGIN * (LEAST_TIMER_MS + 2 * SYNCS_ON_THE_PATH * floor)
+        for number in range(ROUNDS):
+            before = fsync_p50(tmp_path)
+            spent = one_after_the_other(gateway, number)
+            rounds.append((statistics.median(spent), max(before, fsync_p50(tmp_path))))
+    print(f"p50 and fsync p50 in ms: {rounds}")  # noqa: T201 - a measurement
+    assert any(p50 < MARGIN * (LEAST_TIMER_MS + 2 * SYNCS_ON_THE_PATH * floor) for p50, floor in rounds)
 
 
 def one_after_the_other(gateway: Gateway, round_: int) -> list[float]:

@@ -16,7 +16,7 @@ from tests.integration.node_cluster import ROOT, Cluster, environment, operation
 from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Consume, Issue, Validate
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 PROGRAM = """
 import os, signal, sys

@@ -31,8 +31,9 @@ def test_a_lost_database_is_a_failed_persist_and_ends_the_node(tmp_path: Path) -
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
                 (cluster.settings["DATABASE_URL"].rpartition("/")[2],),
             )
+        # A node that wrote its rows just now has noticed by then, and is gone: nothing was sent to it.
         [unknown] = submit(gateway, [operation(Issue(), "T-1")], wait=2.0)
-        assert unknown.code == "outcome_unknown"
+        assert unknown.code in ("outcome_unknown", "unavailable")
         assert cluster.processes[0].wait(PATIENCE) == 1
         assert "failed reason=" in cluster.output(0)
         cluster.start(0)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.network import Network, network
-from tests.integration.test_process_life import consume, wait_until_everyone_runs
+from tests.integration.test_process_life import consume, state_shown, wait_until_everyone_runs
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -61,6 +61,6 @@ def test_a_suspended_background_worker_is_replaced_and_the_learner_with_it(runni
     with running.client() as client:
         consume(client, "TICKET-003")
         wait_until(
-            lambda: client.get("/api/v1/tickets/TICKET-003").json()["data"]["State"] == "CONSUMED",
+            lambda: state_shown(client, "TICKET-003") == "CONSUMED",
             what="the learner shows what was committed since",
         )

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -35,7 +36,7 @@ def test_run_network_starts_four_that_agree_and_ends_them(tmp_path: Path) -> Non
             start_new_session=True,
         )
     try:
-        with httpx.Client(trust_env=False, timeout=10) as client:
+        with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
 
             def peers(number: int) -> int:
                 assert process.poll() is None, log.read_text()[-3_000:]
@@ -47,10 +48,17 @@ def test_run_network_starts_four_that_agree_and_ends_them(tmp_path: Path) -> Non
 
             for number in range(4):
                 wait_until(lambda number=number: peers(number) == 3, what="three peers", pause=0.2)
-            assert client.post(f"http://127.0.0.1:{api}/api/v1/tickets/seed").status_code == 200
-            ticket = {"ticket_id": "TICKET-001"}
-            validated = client.post(f"http://127.0.0.1:{api + 2}/api/v1/tickets/validate", json=ticket)
-            assert validated.status_code == 200, validated.text
+
+            def decided(number: int, verb: str, **body: str) -> httpx.Response | None:
+                url = f"http://127.0.0.1:{api + number}/api/v1/tickets/{verb}"
+                answer = client.post(url, json={"nonce": verb} | body)
+                return None if answer.status_code in (503, 504) else answer
+
+            for number, verb, body in ((0, "seed", {}), (2, "validate", {"ticket_id": "TICKET-001"})):
+                asked = partial(decided, number, verb, **body)
+                answer = wait_until(asked, what=f"the outcome of {verb}")
+                assert answer is not None
+                assert answer.status_code == 200, answer.text
         assert "12D3KooWLtBkKrip2jyaRzhUphqYyVXGUPMMbmpBWHZMYXaueb9C" in log.read_text()
         processes = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGINT)

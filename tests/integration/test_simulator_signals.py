@@ -24,15 +24,15 @@ NEVER_OVER = ["-nodes=4", "-byzantine=1", "-tickets=1000000000", "-duration=8000
 
 
 @contextmanager
-def playing(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """The executable as a terminal starts it: a process group of its own."""
+def playing(*words: str, path: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """The executable as a terminal starts it: a process group of its own. It imports from `path` first."""
     with subprocess.Popen(
         ["bin/simulator", *words],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | ({"PYTHONPATH": str(path)} if path else {}),
         start_new_session=True,
     ) as process:
         try:
@@ -50,10 +50,33 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return wait_until(all_there, what="the worker processes")
 
 
-def takes(process: subprocess.Popen[str], number: int) -> bool:
-    """Whether a handler of its own is there for this signal; Python brings none for SIGTERM."""
-    fields = Path(f"/proc/{process.pid}/status").read_text().split("SigCgt:")
-    return bool(int(fields[1].split()[0], 16) >> (number - 1) & 1)
+HALTING = """
+import os, signal, threading, time
+plain = signal.signal
+handlers = 0
+
+def halt():
+    time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+def counted(number, handler):
+    global handlers
+    found = plain(number, handler)
+    handlers += number == signal.SIGTERM
+    if handlers == 2 and number == signal.SIGTERM:
+        threading.Thread(target=halt, daemon=True).start()
+    return found
+
+signal.signal = counted
+"""
+
+
+@pytest.fixture
+def halting(tmp_path: Path) -> Path:
+    """Where to import from for a process that halts soon after the second handler for SIGTERM: manage.py's is
+    the first, the verb's own the second. The shortest of runs is over in half a second."""
+    (tmp_path / "sitecustomize.py").write_text(HALTING)
+    return tmp_path
 
 
 def told(process: subprocess.Popen[str]) -> dict[str, object]:
@@ -63,6 +86,33 @@ def told(process: subprocess.Popen[str]) -> dict[str, object]:
     assert out.count("\n") == 1
     found: dict[str, object] = json.loads(out)
     return found
+
+
+ENDLESS = """
+import time
+open({path!r}, "w").close()
+while True:  # not one blocking call: a signal just before it begins would be heard after it, that is never
+    time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A file that is there once Django is being imported, which takes for ever."""
+    (tmp_path / "django").mkdir()
+    (tmp_path / "django" / "__init__.py").write_text(ENDLESS.format(path=str(begun := tmp_path / "begun")))
+    return begun
+
+
+@pytest.mark.parametrize("words", [["run", "--json"], MANY, ["mutants", "--jobs", str(WORKERS)]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_it_has_begun_is_one_line(slow: Path, words: list[str], number: int) -> None:
+    name = signal.Signals(number).name
+    with playing(*words, path=slow.parent) as process:
+        wait_until(slow.exists, what="it imports")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (128 + number, "", f"simulator: interrupted by {name}\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -87,10 +137,14 @@ def test_no_worker_outlives_a_campaign_that_is_killed() -> None:
 
 
 @pytest.mark.parametrize("words", [NEVER_OVER, ["run", "--world", "random", "--seed", "3", "--json"]])
-def test_c47_a_run_ends_at_a_signal_whatever_it_was_asked(words: list[str]) -> None:
-    with playing(*words) as process:
-        wait_until(lambda: takes(process, signal.SIGTERM), what="a handler for SIGTERM")
+def test_c47_a_run_ends_at_a_signal_whatever_it_was_asked(halting: Path, words: list[str]) -> None:
+    with playing(*words, path=halting) as process:
+        halted = psutil.Process(process.pid)
+        wait_until(
+            lambda: halted.status() == psutil.STATUS_STOPPED, what="the verb's own handler for SIGTERM"
+        )
         process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
         assert told(process)["ended"] == "interrupted"
 
 

@@ -28,14 +28,20 @@ from tests.integration.supervised import (
     V1,
     Ears,
     Supervised,
+    data_of,
+    error_of,
     eventually,
+    led_as_its_view_says,
     listening,
     open_socket,
+    seeded_everywhere,
     supervised,
+    validator_of,
 )
+from tests.ports import occupied
 from tests.waiting import MARGIN, PATIENCE, wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 NODES = ["node0", "node1", "node2", "node3"]
 STATS = {
@@ -61,14 +67,6 @@ def ears(s: Supervised) -> Iterator[Ears]:
 def api(s: Supervised) -> Iterator[httpx.Client]:
     with s.client() as client:
         yield client
-
-
-def error_of(answer: httpx.Response) -> str:
-    """The supervisor's own error: bare."""
-    body = answer.json()
-    assert "success" not in body
-    assert isinstance(body["error"], str)
-    return str(body["error"])
 
 
 # --- before anything was started -------------------------------------------------------------------
@@ -199,17 +197,20 @@ def test_c32_c33_x33_a_cluster_starts_and_says_how_far_it_is(
     ears.wait_for("cluster_status", status="starting", nodes_started=0, nodes_total=4)
     done = ears.wait_for("cluster_status", status="running", nodes_started=4, nodes_total=4)
     counts = [frame["nodes_started"] for frame in ears.of("cluster_status", status="starting")]
-    assert counts == sorted(counts)
+    fell_back = False
     for name in NODES:
         told = ears.of("node_status", node_id=name)
         assert told[-1]["node"]["id"] == name
         runs = next(frame for frame in told if frame["status"] == "running")
         assert "starting" in [frame["status"] for frame in told[: told.index(runs)]]
+        fell_back |= any(frame["status"] != "running" for frame in told[told.index(runs) :])
         assert ears.frames.index(runs) < ears.frames.index(done)
+    # Whom a busy machine keeps from answering for seconds counts again when it is heard again.
+    assert fell_back or counts == sorted(counts)
     assert not ears.of("node_status", node_id="learner")
     nodes = api.get("/nodes").json()
     assert [node["id"] for node in nodes] == NODES
-    assert {node["status"] for node in nodes} == {"running"}
+    s.wait_until_running(4)
     assert nodes[0]["is_bootstrap"]
     assert len({node["port"] for node in nodes}) == 4
     wait_until(lambda: led_as_its_view_says(api), what="one primary, that of its view: node0 in view 0")
@@ -220,14 +221,6 @@ def test_c32_c33_x33_a_cluster_starts_and_says_how_far_it_is(
         assert datetime.fromisoformat(node["started_at"]).tzinfo is not None
 
 
-def led_as_its_view_says(api: httpx.Client) -> bool:
-    """Where the machine is busy, the first primary may have been left already."""
-    nodes = api.get("/nodes").json()
-    views = {node["view"] for node in nodes}
-    leading = [node["id"] for node in nodes if node["is_primary"]]
-    return len(views) == 1 and leading == [f"node{views.pop() % len(nodes)}"]
-
-
 def test_c33_an_empty_object_starts_the_cluster_that_is_here(
     s: Supervised, api: httpx.Client, ears: Ears
 ) -> None:
@@ -235,7 +228,8 @@ def test_c33_an_empty_object_starts_the_cluster_that_is_here(
     before = {name: node["pid"] for name, node in s.nodes().items()}
     answer = api.post("/cluster/start", json={})
     assert (answer.status_code, answer.json()) == (200, {"status": "starting", "node_count": 4})
-    ears.wait_for("cluster_status", status="starting", nodes_started=0, nodes_total=4, after=here)
+    begun = ears.wait_for("cluster_status", status="starting", nodes_started=0, nodes_total=4, after=here)
+    here = ears.place_of(begun)
     ears.wait_for("cluster_status", status="running", nodes_started=4, nodes_total=4, after=here)
     nodes = s.nodes()
     assert list(nodes) == NODES
@@ -245,8 +239,8 @@ def test_c33_an_empty_object_starts_the_cluster_that_is_here(
 def test_c34_a_seed_counts_over_the_nodes(api: httpx.Client, ears: Ears) -> None:
     paths = ["/tickets", *(f"/nodes/{name}/stats" for name in NODES)]  # each was started anew just now
     wait_until(lambda: all(api.get(path).status_code == 200 for path in paths), what="all can be read")
-    told = api.post("/tickets/seed", headers={"Content-Type": "application/json"}).json()["data"]
-    assert told["total_seeded"] == 2000
+    same = {"Content-Type": "application/json", "Idempotency-Key": "c34"}
+    told = wait_until(lambda: seeded_everywhere(api, same), what="2000 tickets on four nodes")
     assert told["nodes"] == [{"node_id": name, "seeded": 500} for name in NODES]
     assert told["unique"] == told["seeded"] == 500
     seeded = ears.wait_for("tickets_seeded")
@@ -255,7 +249,7 @@ def test_c34_a_seed_counts_over_the_nodes(api: httpx.Client, ears: Ears) -> None
 
 
 def test_c35_validating_through_the_platform_and_through_a_node(api: httpx.Client, ears: Ears) -> None:
-    assert len(api.get("/tickets").json()["data"]) == 500
+    wait_until(lambda: len(api.get("/tickets").json()["data"]) == 500, what="a copy of all tickets")
     assert (
         api.post("/tickets/validate", json={"ticket_id": "TICKET-001", "data": None}).json()["success"]
         is True
@@ -264,7 +258,7 @@ def test_c35_validating_through_the_platform_and_through_a_node(api: httpx.Clien
     via = api.post("/tickets/validate-via-node", json={"ticket_id": "TICKET-002", "node_id": "node2"})
     assert via.status_code == 200
     assert ears.wait_for("ticket_validated", ticket_id="TICKET-002")["node_id"] == "node2"
-    assert api.get("/tickets/TICKET-002").json()["data"]["ValidatorID"] == "node2"
+    wait_until(lambda: validator_of(api, "TICKET-002") == "node2", what="the copy has it")
     for body, status, phrase in (
         ({"ticket_id": "TICKET-003", "node_id": "nope"}, 404, "nope"),
         ({"ticket_id": "TICKET-003"}, 400, "node_id is required"),
@@ -280,15 +274,13 @@ def test_c35_validating_through_the_platform_and_through_a_node(api: httpx.Clien
 
 
 def test_c36_what_a_node_says_of_itself(api: httpx.Client) -> None:
-    stats = api.get("/stats").json()
-    assert stats["success"] is True
-    assert set(stats["data"]) == STATS
-    assert stats["data"]["mode"] == "supervisor"
-    for path in ("/consensus/logs", "/node/crypto", "/storage/entries"):
-        assert api.get(path).json()["success"] is True, path
-    crypto = api.get("/node/crypto").json()["data"]
+    stats = data_of(api, "/stats")
+    assert set(stats) == STATS
+    assert stats["mode"] == "supervisor"
+    assert data_of(api, "/consensus/logs")
+    crypto = data_of(api, "/node/crypto")
     assert crypto["peer_id"] == api.get(f"/nodes/{crypto['node_id']}").json()["peer_id"]
-    assert api.get("/storage/entries").json()["data"]["total_tickets"] == 500
+    assert data_of(api, "/storage/entries")["total_tickets"] == 500
 
 
 def test_c37_x34_logs(s: Supervised, api: httpx.Client) -> None:
@@ -300,7 +292,8 @@ def test_c37_x34_logs(s: Supervised, api: httpx.Client) -> None:
     assert all(re.match(r"\[(stdout|stderr)\] ", line) for line in told["logs"])
     assert re.fullmatch(r"\[stdout\] \S+Z INFO +begun", told["logs"][0]), "since this start"
     few = api.get("/nodes/node1/logs", params={"lines": 2}).json()["logs"]
-    assert (len(few), few[0] in told["logs"]) == (2, True)
+    later = api.get("/nodes/node1/logs").json()["logs"]
+    assert (len(few), "\n".join(few) in "\n".join(later)) == (2, True)
     for wrong in ("abc", "0", "-1", ""):
         assert api.get("/nodes/node1/logs", params={"lines": wrong}).status_code == 400
     with (s.data / "nodes" / "node1" / "log" / "node.log").open("a", encoding="utf-8") as file:
@@ -365,13 +358,15 @@ def test_x33_what_cannot_be_started(s: Supervised, api: httpx.Client) -> None:
 def test_x27_ports_are_kept(s: Supervised, api: httpx.Client) -> None:
     before = {name: (node["port"], node["api_port"]) for name, node in s.nodes().items()}
     started = {name: node["started_at"] for name, node in s.nodes().items()}
-    with socket.create_server(("127.0.0.1", before["node3"][1])):
+    with occupied(before["node3"][1]):
         told = api.post("/nodes", json={"node_id": "node3"})
         assert told.json() == {"status": "starting", "node_id": "node3"}
-        wait_until(
-            lambda: "in use" in s.nodes()["node3"].get("error", ""), what="it says that its port is taken"
-        )
-        assert s.nodes()["node3"]["status"] == "starting"
+
+        def says_so() -> bool:
+            node = s.nodes()["node3"]
+            return "in use" in node.get("error", "") and node["status"] == "starting"
+
+        wait_until(says_so, what="it says that its port is taken")
     s.wait_until_running(4)
     for name in ("node0", "node1"):
         assert api.post(f"/nodes/{name}/restart").json() == {"status": "restarting", "node_id": name}
@@ -406,7 +401,8 @@ def test_x31_a_node_that_dies_is_an_error_until_it_is_back(s: Supervised, ears: 
     again = ears.frames.index(said)
     ears.wait_for("node_status", node_id="node2", status="starting", after=again)
     back = ears.wait_for("node_status", node_id="node2", status="running", after=again)["node"]
-    assert httpx.get(f"http://127.0.0.1:{back['api_port']}/health", trust_env=False).status_code == 200
+    health = f"http://127.0.0.1:{back['api_port']}/health"
+    assert httpx.get(health, trust_env=False, timeout=PATIENCE).status_code == 200
     s.wait_until_running(4)
 
 
@@ -439,10 +435,11 @@ def test_c40_a_newcomer_joins_the_running_cluster_as_a_member(
     here = len(ears.frames)
     assert api.post("/nodes", json={"node_id": "node4"}).json() == {"status": "starting", "node_id": "node4"}
     told = s.nodes()["node4"]
-    assert told["status"] == "starting", "listed from the start"
-    assert told["joining"] in ("waiting", "following", "ordering")
+    # Listed from the start, and as one that joins until it has.
+    assert told.get("joining") in ("waiting", "following", "ordering") or told["status"] == "running"
+    assert told["status"] in ("starting", "unresponsive", "running")
     wait_until(lambda: s.statuses().get("node4") == "running", what=lambda: f"node4 runs\n{s.said()}")
-    wait_until(lambda: api.get("/config").json()["data"]["total_nodes"] == 5, what="five members")
+    wait_until(lambda: api.get("/config").json()["data"].get("total_nodes") == 5, what="five members")
     ears.wait_for("node_status", node_id="node4", status="running", after=here)
     stages = [frame["status"] for frame in ears.of("node_status", node_id="node4", after=here)]
     before = stages[: stages.index("running")]
@@ -453,7 +450,7 @@ def test_c40_a_newcomer_joins_the_running_cluster_as_a_member(
         lambda: api.post("/tickets/validate-via-node", json=via).status_code == 200,
         what="node4 takes requests",
     )
-    assert api.get("/tickets/TICKET-030").json()["data"]["ValidatorID"] == "node4"
+    wait_until(lambda: validator_of(api, "TICKET-030") == "node4", what="the copy has it")
 
 
 # --- the end ---------------------------------------------------------------------------------------
@@ -479,7 +476,7 @@ def test_x32_a_start_that_fails_says_why_and_the_next_one_works(
 ) -> None:
     here = len(ears.frames)
     port = s.nodes()["node1"]["port"]
-    with socket.create_server(("127.0.0.1", port)):
+    with occupied(port):
         assert api.post("/cluster/start", json={"node_count": 5}).status_code == 200
         failed = ears.wait_for("cluster_status", status="idle", after=here)
     assert str(port) in failed["error"]

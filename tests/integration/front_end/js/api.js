@@ -1,4 +1,6 @@
 // The rules of the seed's client (section 9.1): JSON before the status, `success` before the data, no key.
+window.refusals = 0; // how many answers a browser notes as errors
+
 export async function call(method, path, body) {
   const response = await fetch(`${window.location.origin}/api/v1${path}`, {
     method,
@@ -7,6 +9,7 @@ export async function call(method, path, body) {
   });
   const json = await response.json();
   if (!response.ok) {
+    window.refusals += 1;
     throw new Error(json.error || `${response.status}`);
   }
   if (typeof json === "object" && json !== null && "success" in json) {
