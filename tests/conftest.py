@@ -7,10 +7,17 @@ import signal
 import time
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.integration import servers
 
 OUT_OF_TIME = "the time given to this run was over"
+
+# How long an example takes says how busy the machine is. In CI hypothesis has it so by itself.
+settings.register_profile(
+    "unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,10 +1,40 @@
-"""docs/protocol/messages.md lists exactly the messages that exist, with the family that signs them."""
+"""docs/protocol/messages.md says of every message what the code says, and what is seen where it is played."""
 
+import re
 from pathlib import Path
+from typing import Any
 
-from validators.consensus import messages
+import pytest
+
+from tests.docs.played import Seen, played
+from validators.consensus import messages as m
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "messages.md"
+KINDS = sorted(m.KINDS.values(), key=lambda kind: kind.__name__)
+PLAYED = [kind for kind in KINDS if kind is not m.Hello]
+"""With a Hello a connection begins, and the simulator's always stand."""
+OUTSIDE = frozenset({"epoch", "sender"})
+"""Fields that the page leaves out."""
+ROLES = {
+    "gateway": {"gateway"},
+    "client": {"gateway"},
+    "learner": {"learner"},
+    "primary": {"primary"},
+    "backup": {"backup"},
+    "replica": {"primary", "backup"},
+    "all": {"primary", "backup"},
+}
+FACTS = {
+    "itself": {"itself"},
+    "the batch": {"the batch"},
+    "the PRE-PREPARE": {"the PRE-PREPARE"},
+    "the prepared certificate": {"the prepared certificate", "the PRE-PREPARE"},
+    "the entry": {"the entry", "synced"},
+    "the entry, written": {"the entry"},
+    "the state": {"the state"},
+    "-": set[str](),
+}
+"""What the last column says, in the words of tests.docs.played."""
 
 
 def rows() -> dict[str, list[str]]:
@@ -13,11 +43,63 @@ def rows() -> dict[str, list[str]]:
     return {row[0]: row for row in cells if row[0] != "name"}
 
 
+def cell(kind: type[Any], column: int) -> str:
+    return rows()[kind.__name__][column]
+
+
+def roles(text: str) -> set[str]:
+    named = [ROLES[word] for word in re.findall(r"\w+", text) if word in ROLES]
+    return set().union(*named)
+
+
+def seen_of(kind: type[Any]) -> Seen:
+    seen = played().get(kind)
+    assert seen is not None, f"no world of tests/docs/played.py plays a {kind.__name__}"
+    return seen
+
+
 def test_the_page_lists_every_message_and_no_other() -> None:
-    assert sorted(rows()) == sorted(message.__name__ for message in messages.KINDS.values())
+    assert sorted(rows()) == sorted(message.__name__ for message in m.KINDS.values())
 
 
 def test_the_page_says_who_signs() -> None:
-    for message in messages.KINDS.values():
-        expected = {True: "link", False: "principal" if message is messages.Bundle else "replica"}
-        assert rows()[message.__name__][4] == expected[message in messages.LINK], message.__name__
+    for message in m.KINDS.values():
+        expected = {True: "link", False: "principal" if message is m.Bundle else "replica"}
+        assert cell(message, 4) == expected[message in m.LINK], message.__name__
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_names_what_a_message_carries(kind: type[Any]) -> None:
+    fields = [name for name in kind.__struct_fields__ if name not in OUTSIDE]
+    assert re.findall(r"`(\w+)`", cell(kind, 3)) == fields
+
+
+@pytest.mark.parametrize("kind", PLAYED)
+def test_the_page_says_what_is_attached(kind: type[Any]) -> None:
+    assert ("attachment" in cell(kind, 3)) == seen_of(kind).attached
+
+
+@pytest.mark.parametrize("kind", PLAYED)
+def test_the_page_says_who_sends(kind: type[Any]) -> None:
+    """Of what is signed exactly those; questions and answers are not all asked by everybody who may."""
+    seen, (first, _, rest) = seen_of(kind), cell(kind, 1).partition(";")
+    senders = seen.senders - {""}
+    assert senders == roles(first) if kind not in m.LINK else senders and senders <= roles(first)
+    assert ("passed on" in rest) == seen.passed_on
+
+
+@pytest.mark.parametrize("kind", PLAYED)
+def test_the_page_says_who_receives(kind: type[Any]) -> None:
+    seen, receivers = seen_of(kind), cell(kind, 2)
+    assert seen.receivers - {""} <= roles(receivers)
+    assert bool(re.search(r"\ball\b", receivers)) == seen.to_all
+
+
+@pytest.mark.parametrize("kind", PLAYED)
+def test_the_page_says_what_is_durable_before_a_message_leaves(kind: type[Any]) -> None:
+    """Nothing that is said is missing with anybody; and of a statement everything that holds is said."""
+    claimed = set().union(*(FACTS[fact] for fact in cell(kind, 5).split("; ")))
+    durable = seen_of(kind).durable
+    assert claimed <= durable
+    if kind in m.STATEMENTS or "the entry" in claimed:
+        assert claimed == durable
