@@ -6,7 +6,8 @@ which are not here. So it says on a busy machine what a quiet one would show, wh
 cluster say little.
 
 `python -m benchmarks.fairness [seconds]` prints the p99 of a caller with four calls open beside one with
-sixteen, and beside one with ten times as many.
+sixteen, and beside one with ten times as many. Where each turn has a fixed price instead, nothing is
+measured and all machines see the same (tests/node/test_fairness.py).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +33,43 @@ from validators.consensus.verified import Peer
 from validators.gateway.client import GenesisKeys
 from validators.gateway.collector import Collector
 from validators.genesis import Genesis, cluster_id, decode
+from validators.ledger import Ledger
 from validators.link import public_key_of, read_seed
 from validators.node.inbox import FromInbox
 from validators.node.layout import ClusterFolder
 from validators.node.provision import create_demo_cluster
 from validators.wire import Door, FrameSigner
 
-__all__ = ["World"]
+__all__ = ["Price", "World", "measure"]
 
 SECOND = 1_000_000_000
 CORES = 2
-TURN = 250_000
-FRAME = 8_000
-"""Nanoseconds that a turn and a frame cost outside this process: a node needs 3 ms more for a lone operation
-than its host does (docs/performance.md)."""
+Delivery = tuple[Any, Any, bytes]
+"""(member index, or a caller's connection; who sent it; frame)."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """Nanoseconds of a turn and of each frame in it, besides what it took this thread if that is measured."""
+
+    turn: int
+    frame: int
+    measured: bool = False
+
+    def of(self, run: Callable[[], tuple[list[Delivery], int]]) -> tuple[list[Delivery], int]:
+        """What a turn says, and its nanoseconds."""
+        before = time.thread_time_ns()
+        said, frames = run()
+        spent = time.thread_time_ns() - before if self.measured else 0
+        return said, spent + self.turn + frames * self.frame
+
+
+OUTSIDE = Price(250_000, 8_000, measured=True)
+"""What they cost outside this process: a node needs 3 ms more for a lone operation than its host
+does (docs/performance.md)."""
 WAIT = 60 * SECOND
 GREEDY = "node0"
 """Whose API's key the greedy caller signs with."""
-
-Delivery = tuple[Any, Any, bytes]
-"""(member index, or a caller's connection; who sent it; frame)."""
 
 
 class Clock:
@@ -169,13 +188,15 @@ class Caller:
 class World(Four):
     """The cluster, its callers, and the cores that they share."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, price: Price = OUTSIDE) -> None:
+        self._price = price
         create_demo_cluster(folder, nodes=MEMBERS, host="127.0.0.1", ports=PORTS)
         self._folder = ClusterFolder(folder)
         self.genesis: Genesis = decode(self._folder.genesis.read_bytes())
         self.peers = [Peer(member.id, index) for index, member in enumerate(self.genesis.members)]
         self.clock = self._clock = Clock()  # type: ignore[assignment]
         self.links = [Links(self.peers, index) for index in range(MEMBERS)]  # type: ignore[misc]
+        self._ledgers: list[Ledger] = []
         self._hosts = [self._host(self.genesis, index) for index in range(MEMBERS)]
         self._processes: list[Member | Caller] = []
         self._ready: deque[Member | Caller] = deque()
@@ -238,10 +259,8 @@ class World(Four):
                 self._ready.append(each)
         while self._ready and len(self._running) < CORES:
             process = self._ready.popleft()
-            before = time.thread_time_ns()
-            said, frames = process.run()
-            end = self.time + time.thread_time_ns() - before + TURN + frames * FRAME
-            heapq.heappush(self._running, (end, next(self._order), process, said))
+            said, took = self._price.of(process.run)
+            heapq.heappush(self._running, (self.time + took, next(self._order), process, said))
 
     def _deliver(self, to: Any, source: Any, frame: bytes) -> None:
         if isinstance(to, int):

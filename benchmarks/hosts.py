@@ -35,7 +35,7 @@ from validators.gateway.client import GenesisKeys
 from validators.gateway.collector import Collector, Completed
 from validators.genesis import Genesis, cluster_id, decode
 from validators.host import Host
-from validators.ledger import Location, open_ledger
+from validators.ledger import Ledger, Location, open_ledger
 from validators.link import read_seed
 from validators.node.clock import SystemClock
 from validators.node.inbox import FromInbox
@@ -88,6 +88,7 @@ class Four:
         self.replies: deque[tuple[int, bytes]] = deque()
         self.links = [_Links(self, index) for index in range(MEMBERS)]
         self._clock = SystemClock()
+        self._ledgers: list[Ledger] = []
         self._hosts = [self._host(genesis, index) for index in range(MEMBERS)]
         self._collector = self._caller(genesis)
         self.spent = [0] * (MEMBERS + 1)
@@ -106,6 +107,8 @@ class Four:
         """Write what is left."""
         for host in self._hosts:
             host.close()
+        for ledger in self._ledgers:
+            ledger.close()
 
     def _round(self) -> list[Completed]:
         """Everybody who has something to do has a turn."""
@@ -134,6 +137,7 @@ class Four:
         node = self._folder.node(name)
         secret = bindings.crypto_sign_seed_keypair(read_seed(node.key))[1]
         ledger = open_ledger(Location(node.ledger), cluster_id=cluster, alias=f"bench{index}")
+        self._ledgers.append(ledger)
         application = TicketApplication(genesis, cluster)
         keys = KeyRing(application, founding(genesis))
         signer = FrameSigner(cluster, secret, keys)

@@ -136,7 +136,7 @@ class Primary:
         self.core.now = Now(at, at)
         for number in range(first, first + count):
             asked = bundle(principal, 1, number, 1)
-            self.pool.add(asked, key_of(asked.bundle, asked.digest), at)
+            self.pool.add(asked, key_of(asked.bundle, asked.digest), at, told=False)
 
     def propose(self) -> list[int]:
         """Sizes of what goes out a moment later."""
@@ -205,14 +205,84 @@ def test_r30_queues_of_busy_processors_are_no_distance() -> None:
     assert near == busy < far
 
 
-@pytest.mark.parametrize(("waited", "expected"), [(100, 8), (150, 16), (199, 16), (201, 160)])
-def test_r30_the_longer_somebody_waits_the_more_is_proposed(waited: int, expected: int) -> None:
-    """Where members are slow, small batches would make it longer still, until every client asks everybody and
-    the backups find a healthy primary slow (R32). All at once would be before what a modest client asks: so a
-    little more, before everything."""
+def waits(primary: Primary, until: int) -> int:
+    """How many go out then."""
+    primary.core.now = Now(until - 2 * MILLISECOND, until - 2 * MILLISECOND)
+    return sum(primary.propose())
+
+
+@pytest.mark.parametrize(("waited", "expected"), [(199, 8), (201, 161)])
+def test_r30_once_all_that_ask_wait_long_everything_goes_out(waited: int, expected: int) -> None:
+    """Small batches cost throughput, and there is nobody left whom they serve."""
+    primary = Primary(round_trip=0)
+    primary.ask("busy", 160, at=0)
+    primary.ask("another", 1, at=0)
+    assert waits(primary, waited * MILLISECOND) == expected
+
+
+@pytest.mark.parametrize("modest", [300, 900])
+def test_r30_who_waits_behind_what_it_asked_itself_gets_no_more_out(modest: int) -> None:
+    """A client with so many calls open waits long on a slow machine: that is its own doing, and everything at
+    once would be before what a modest one asks, whether that waits just now or asked a moment ago (0168)."""
     primary = Primary(round_trip=0)
     primary.ask("modest", 1, at=0)
-    assert primary.propose() == [1]
-    at = (waited - 2) * MILLISECOND
-    primary.ask("greedy", 160, at=at)
-    assert sum(primary.propose()) == expected
+    primary.propose()
+    primary.execute()
+    primary.ask("greedy", 160, at=2 * MILLISECOND)
+    assert waits(primary, modest * MILLISECOND) == 8
+    primary.execute()
+    primary.ask("modest", 1, at=modest * MILLISECOND, first=1)
+    assert primary.propose() == [8]
+    assert "modest" in [each.bundle.principal for each in primary.proposed[-1]]
+
+
+def test_r30_of_two_that_wait_long_neither_gets_more_out_beside_one_that_asks_little() -> None:
+    primary = Primary(round_trip=0)
+    primary.ask("modest", 1, at=0)
+    primary.propose()
+    primary.execute()
+    primary.ask("greedy", 80, at=2 * MILLISECOND)
+    primary.ask("another", 80, at=2 * MILLISECOND)
+    assert waits(primary, 900 * MILLISECOND) == 8
+
+
+@pytest.mark.parametrize(("waited", "expected"), [(99, 8), (101, 160)])
+def test_r32_what_other_members_wait_for_does_not_wait_long(waited: int, expected: int) -> None:
+    """They measure their primary by it: it is found slow over what waits for a quarter of T."""
+    primary = Primary(round_trip=0)
+    primary.ask("modest", 1, at=0)
+    primary.propose()
+    primary.execute()
+    at = 250 * MILLISECOND
+    primary.ask("greedy", 160, at=2 * MILLISECOND)
+    primary.core.now = Now(at, at)
+    for item in list(primary.pool)[-2:]:
+        primary.pool.is_told(item, at)
+    assert waits(primary, at + waited * MILLISECOND) == expected
+
+
+def test_r32_what_is_proposed_or_gone_keeps_nobody_waiting() -> None:
+    primary = Primary(round_trip=0)
+    primary.ask("greedy", 8, at=0)
+    primary.ask("modest", 1, at=0)
+    first, *_rest, last = list(primary.pool)
+    for item in (last, first):
+        primary.pool.is_told(item, 7)
+    assert primary.pool.told_since() == 7
+    primary.pool.remove(last.key)
+    assert primary.pool.told_since() == 7
+    primary.propose()
+    assert primary.pool.told_since() is None
+    primary.pool.is_told(first, 9)
+    assert primary.pool.told_since() is None, "it is proposed"
+
+
+def test_r32_a_new_primary_knows_that_others_wait_for_what_it_waited_for() -> None:
+    pool = pool_of()
+    asked = bundle("modest", 1, 1)
+    pool.add(asked, key_of(asked.bundle, asked.digest), 5)
+    assert pool.told_since() is None
+    pool.lead()
+    assert pool.told_since() == 5
+    pool.follow()
+    assert pool.told_since() is None

@@ -49,7 +49,8 @@ class Clients:
         self._vain_changes = Throttle(core, VAIN_CHANGE_INTERVAL * core.n)
 
     def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
-        """Cheap refusal (R5): what cannot be ordered at all, or waits here already."""
+        """Cheap refusal (R5): what cannot be ordered at all, or waits here already. A member that repeats
+        what waits says that it waits for that too."""
         core = self.core
         if not message.operations:
             return Reason.MALFORMED
@@ -58,6 +59,8 @@ class Clients:
         if message.session != (0, 0):
             known = core.pool.get((message.principal, *message.session, message.number))
             if known is not None and known.bundle.bundle == message:
+                if member is not None:
+                    core.pool.is_told(known, core.now.monotonic)
                 return Reason.SECOND_MESSAGE
         if member is not None and core.application.repeated(message) is not None:
             return Reason.DECIDED  # the member that passed it on answers its client itself
@@ -80,7 +83,10 @@ class Clients:
         known = core.pool.get(key_of(message, bundle.digest))
         if known is None:
             self._take_in(bundle, member)
-        elif known.bundle.digest != bundle.digest and not self._stands_behind(known, bundle, member):
+            return
+        if member is not None:
+            core.pool.is_told(known, core.now.monotonic)
+        if known.bundle.digest != bundle.digest and not self._stands_behind(known, bundle, member):
             self._busy(bundle, Reason.DUPLICATE_REQUEST)
 
     def _take_in(self, bundle: VerifiedBundle, member: int | None) -> None:
@@ -89,7 +95,8 @@ class Clients:
         if (full := self._refuse_room(bundle, member)) is not None:
             self._busy(bundle, full)
             return
-        item = core.pool.add(bundle, key_of(bundle.bundle, bundle.digest), core.now.monotonic)
+        key = key_of(bundle.bundle, bundle.digest)
+        item = core.pool.add(bundle, key, core.now.monotonic, told=member is not None)
         if not core.is_primary:
             self._forward(item)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from validators import canonical
+from validators.consensus.askers import Askers
 from validators.consensus.effects import Reason
 from validators.consensus.membership import is_reconfiguration
 from validators.consensus.messages import Bundle
@@ -113,8 +114,6 @@ class _Held:
 
 
 NOTHING = _Held()
-LATELY = 1_000_000_000
-"""Nanoseconds for which a principal that asked counts as one that goes on asking."""
 FEW = 3
 """Principals that may hold something beside one whose first request is to be proposed at once."""
 PRINCIPAL_SHARE = 2
@@ -148,10 +147,9 @@ class Pool:
         self.leading = False
         """Only a primary keeps queues to propose from."""
         self._turns = Turns()
-        self._newest = ("", 0)
-        """Who asked last, and when (monotonic)."""
-        self._another: int | None = None
-        """When somebody else asked last."""
+        self.askers = Askers()
+        self._told: dict[Key, int] = {}
+        """What others wait for too and this primary has not proposed -> since when, the oldest first."""
         self.waiting_operations = 0
         """Operations not yet proposed (only while leading)."""
         self.waiting_bytes = 0
@@ -208,12 +206,11 @@ class Pool:
         part = room // 2 // max(2, principals * sessions)
         return held.work > 0 and (held.work + work > part or self.work + work > room)
 
-    def add(self, bundle: VerifiedBundle, key: Key, now: int) -> Pending:
-        """Take in a request that `refuse` let pass and whose key is not here."""
+    def add(self, bundle: VerifiedBundle, key: Key, now: int, *, told: bool = True) -> Pending:
+        """Take in a request that `refuse` let pass and whose key is not here; `told`: other members wait for
+        it too."""
         item = Pending(bundle, key, now, calm=self._is_calm(bundle.bundle.principal))
-        if self._newest[0] != bundle.bundle.principal:
-            self._another = self._newest[1] if self._newest[0] else None
-        self._newest = bundle.bundle.principal, now
+        self.askers.came(bundle.bundle.principal, key, now)
         if not self._pending:
             self.overtakes = 0
         self._pending[key] = item
@@ -227,7 +224,18 @@ class Pool:
         self.work += item.work
         if self.leading:
             self._enqueue(item)
+            if told:
+                self._told[key] = now
         return item
+
+    def is_told(self, item: Pending, now: int) -> None:
+        """Another member waits for it as well, and measures its primary by that (R32)."""
+        if self.leading and not item.proposed:
+            self._told.setdefault(item.key, now)
+
+    def told_since(self) -> int | None:
+        """Since when a request waits to be proposed that other members know, None for none."""
+        return next(iter(self._told.values()), None)
 
     def put_behind(self, item: Pending, bundle: VerifiedBundle, member: int | None) -> bool:
         """This body, from a member or a client, takes the place behind `item`, if there is room for it."""
@@ -256,6 +264,7 @@ class Pool:
         self.bytes -= item.size
         self.work -= item.work
         self._let_go(item)
+        self._told.pop(key, None)
         if self.leading and not item.proposed:
             self._count(item, -1)
         item.gone = True
@@ -265,20 +274,18 @@ class Pool:
         """Become the primary's pool: everything waits to be proposed, in order of arrival."""
         self.follow()
         self.leading = True
-        for item in self._pending.values():
+        for key, item in self._pending.items():
             self._enqueue(item)
+            self._told[key] = item.arrived
 
     def follow(self) -> None:
         """Become a backup's pool."""
         self.leading = False
         self._turns.clear()
+        self._told.clear()
         self.waiting_operations = self.waiting_bytes = self.waiting_work = 0
         for item in self._pending.values():
             item.proposed = False
-
-    def several_ask(self, now: int) -> bool:
-        """Whether more than one principal asked of late: then each waits for what the others ask."""
-        return self._another is not None and now - self._another <= LATELY
 
     def take(self, operations_max: int, bytes_max: int, work_max: int | None = None) -> list[Pending]:
         """Requests for one batch, each in its turn."""
@@ -294,6 +301,7 @@ class Pool:
                 break
             self._turns.take()
             item.proposed = True
+            self._told.pop(item.key, None)
             self._count(item, -1)
             operations += item.operations
             size += item.size
@@ -329,6 +337,7 @@ class Pool:
         name = principal_of(item.share)
         self._held[item.share].add(item, -1)
         self._held_by[name].add(item, -1)
+        self.askers.left(name, item.key)
         if not self._held[item.share].requests:
             del self._held[item.share]
             self._sessions[name] -= 1

@@ -34,9 +34,11 @@ NEAR = 5_000_000
 """Nanoseconds of a round trip that members on one site spend in queues for their processors: what is in
 flight because of these makes them longer."""
 LONG_WAIT = 4
-"""Once something waits for one part in so many of T, all goes out as fast as the pipeline takes it: small
-batches cost throughput, and clients that wait long ask every member, which would find the primary slow.
-From half of that on as much more is in flight, up to twice, so that it seldom comes so far (0168)."""
+"""Once all that asked of late wait for one part in so many of T, everything goes out as fast as the pipeline
+takes it: small batches cost throughput. Who has much open waits long behind that, and gets no more (0168)."""
+TOLD_WAIT = 8
+"""Everything goes out as well once what other members wait for waited here for one part in so many of T:
+they find a primary slow over a quarter."""
 
 
 class Proposing:
@@ -108,16 +110,17 @@ class Proposing:
     def _room(self) -> int | None:
         """Units of work that may be in flight; None for as much as the pipeline takes."""
         core = self.core
-        if not core.pool.several_ask(core.now.monotonic):
+        if not core.pool.askers.several(core.now.monotonic):
             return None
-        oldest = core.pool.oldest()
-        waited = 0 if oldest is None else core.now.monotonic - oldest.arrived
-        patience = core.suspicion.base // LONG_WAIT
-        if waited > patience:
+        now, patience = core.now.monotonic, core.suspicion.base
+        all_wait, told = core.pool.askers.all_wait_since(now), core.pool.told_since()
+        if all_wait is not None and now - all_wait > patience // LONG_WAIT:
+            return None
+        if told is not None and now - told > patience // TOLD_WAIT:
             return None
         rate = core.pace.rate() or 0
         far = max(0, core.pinging.shortest() - NEAR)
-        return LEAST * max(patience, 2 * waited) // patience + rate * ROUND_TRIPS * far // SECOND
+        return LEAST + rate * ROUND_TRIPS * far // SECOND
 
     def _still_wanted(self, item: Pending) -> bool:
         """State may have moved on while it waited."""
