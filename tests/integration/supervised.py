@@ -200,6 +200,12 @@ def data_of(api: httpx.Client, path: str) -> Any:
     return wait_until(answered, what=f"an answer to {path}")["data"]
 
 
+def readable(api: httpx.Client, path: str) -> httpx.Response | None:
+    """The answer, None while there is none."""
+    answer = api.get(path)
+    return answer if answer.status_code == 200 else None
+
+
 def validator_of(api: httpx.Client, ticket: str) -> str:
     """As the platform's copy has it."""
     return str(api.get(f"/tickets/{ticket}").json()["data"].get("ValidatorID"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.founding.parties import Party, found
-from tests.integration.node_cluster import OUTCOME_WAIT, operation, submit, validator
+from tests.integration.node_cluster import operation, submit, validator
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Admit, Barrier, Issue
@@ -58,7 +58,7 @@ def test_parties_that_share_no_secret_agree_on_an_admission(parties: list[Party]
 
         def do(name: str, command: Issue | Admit) -> str:
             asked = operation(command, ticket="T-1", entry=name)
-            return submit(desks[name], [asked], wait=OUTCOME_WAIT)[0].code
+            return submit(desks[name], [asked])[0].code
 
         assert do("promoter", Issue()) == "not_permitted"
         assert do("seller", Issue()) == "ok"

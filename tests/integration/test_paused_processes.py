@@ -32,10 +32,11 @@ def replaced(running: Network, title: str, name: str) -> None:
     old = running.wait_for_title(title)
     old.send_signal(signal.SIGSTOP)
     wait_until(
-        lambda: f"{name} is alive but silent" in running.said(), what=lambda: f"said\n{running.said()}"
+        lambda: f"{name} is alive but silent" in running.log.read_text(),
+        what=lambda: f"said\n{running.said()}",
     )
     running.wait_for_title(title, besides=old.pid)
-    assert f"{name} was silent for" in running.said()
+    wait_until(lambda: f"{name} was silent for" in running.log.read_text(), what="it is told")
     assert not old.is_running()
 
 

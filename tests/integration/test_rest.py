@@ -71,7 +71,7 @@ def test_the_tour(client: httpx.Client) -> None:
         lambda: [node["status"] for node in client.get("/api/v1/nodes").json()] == ["running"] * 4,
         what="the last node has begun too: three are enough to decide",
     )
-    assert told(client, "config")["total_nodes"] == 4
+    wait_until(lambda: told(client, "config").get("total_nodes") == 4, what="a node that knows its four")
     wait_until(lambda: len(told(client, "peers")["peers"]) == 3, what="three peers of a node")
 
 

@@ -34,6 +34,7 @@ from tests.integration.supervised import (
     led_as_its_view_says,
     listening,
     open_socket,
+    readable,
     seeded_everywhere,
     supervised,
     validator_of,
@@ -483,7 +484,9 @@ def test_x32_a_start_that_fails_says_why_and_the_next_one_works(
     here = len(ears.frames)
     assert api.post("/cluster/start", json={"node_count": 5}).status_code == 200
     ears.wait_for("cluster_status", status="running", nodes_started=5, after=here)
-    assert api.get("/tickets/TICKET-001").json()["data"]["State"] == "VALIDATED", "the same cluster goes on"
+    found = wait_until(lambda: readable(api, "/tickets/TICKET-001"), what="the copy can be read again")
+    assert found is not None
+    assert found.json()["data"]["State"] == "VALIDATED", "the same cluster goes on"
 
 
 def test_x29_sigterm_leaves_nothing(s: Supervised) -> None:

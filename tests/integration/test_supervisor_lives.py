@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.integration.network import REPOSITORY, Network, wait_until_gone
-from tests.integration.supervised import V1, eventually, listening, open_socket, supervised
+from tests.integration.supervised import V1, eventually, listening, open_socket, readable, supervised
 from tests.waiting import MARGIN, PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -133,12 +133,6 @@ def another_cluster(s: Network, api: httpx.Client) -> None:
         assert ears.wait_for("tickets_seeded", nodes=2)["count"] == 1000, (
             "the earlier cluster's may come late"
         )
-
-
-def readable(api: httpx.Client, path: str) -> httpx.Response | None:
-    """The answer, None while there is none."""
-    answer = api.get(path)
-    return answer if answer.status_code == 200 else None
 
 
 def seed(api: httpx.Client) -> dict[str, object]:

@@ -17,8 +17,15 @@ import httpx
 import psutil
 import pytest
 
-from tests.integration.network import REPOSITORY, Network, end_in_order, network, wait_until_gone
-from tests.integration.test_process_life import wait_until_everyone_runs
+from tests.integration.network import (
+    REPOSITORY,
+    START_PATIENCE,
+    Network,
+    end_in_order,
+    network,
+    wait_until_gone,
+)
+from tests.integration.test_process_life import state_shown, wait_until_everyone_runs
 from tests.pipes import full_pipe, read_what_is_there
 from tests.ports import free_ports, occupied
 from tests.waiting import MARGIN, PATIENCE, wait_until
@@ -116,9 +123,8 @@ def test_when_up_is_killed_its_children_end_by_themselves_and_it_can_start_again
     assert not fresh.credentials_file.exists()
     fresh.start()
     assert fresh.credentials == first
-    with fresh.client() as client:
-        ticket = client.get("/api/v1/tickets/TICKET-001").json()
-    assert ticket["data"]["State"] == "CONSUMED"
+    with fresh.client() as client:  # its learner, which may have been killed behind it, catches up first
+        wait_until(lambda: state_shown(client, "TICKET-001") == "CONSUMED", what="nothing is lost")
 
 
 def test_a_start_right_after_a_kill_waits_for_what_the_killed_one_left(fresh: Network) -> None:
@@ -204,7 +210,7 @@ def run_down(started: Network) -> subprocess.CompletedProcess[str]:
 def test_nobody_reading_the_output_stops_nothing(fresh: Network) -> None:
     """`make up | head -1`."""
     fresh.launch_unread()
-    wait_until(fresh.is_ready, what="ready")
+    wait_until(fresh.is_ready, timeout=START_PATIENCE, what="ready")
     assert len(fresh.nodes()) == 4
 
 
@@ -215,7 +221,7 @@ def test_an_output_that_is_stuck_keeps_nothing_from_starting_nor_from_ending(
     """A pager that somebody left open, Ctrl-S: the pipe is full, and its reader lives."""
     with full_pipe() as (reading, writing):
         fresh.launch_into(writing, through_make=who != "up")
-        wait_until(fresh.is_ready, what="ready")
+        wait_until(fresh.is_ready, timeout=START_PATIENCE, what="ready")
         kill_node(fresh, "node1")  # of which people are told
         processes = fresh.processes()
         for process in processes if who != "up" else processes[:1]:

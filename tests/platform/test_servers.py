@@ -14,6 +14,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from dtvn_project import environment
+from tests.ports import free_ports
 from tests.waiting import PATIENCE
 from validators.processes.errors import StartError
 from validators.processes.servers import check_broker, check_redis
@@ -86,7 +87,7 @@ def test_a_redis_that_is_not_there_is_told(closed_port: int) -> None:
 )
 def test_the_network_does_not_start_with_it(tmp_path: Path, name: str, value: str, code: int) -> None:
     ended = subprocess.run(
-        [sys.executable, "manage.py", "up", "--port", "0" if code == 2 else "27999"],
+        [sys.executable, "manage.py", "up", "--port", "0" if code == 2 else str(free_ports(1)[0])],
         cwd=ROOT,
         env=os.environ
         | {"DJANGO_SETTINGS_MODULE": "dtvn_project.settings", "DTVN_DATA": str(tmp_path), name: value},
