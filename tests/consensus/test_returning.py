@@ -167,6 +167,35 @@ def test_r11_the_words_of_others_and_own_checkpoints_put_nothing_off() -> None:
     assert stable_at(forge.cluster, 10 + 2 * core.log.reach)
 
 
+def test_r11_the_checkpoint_that_a_member_proved_first_counts() -> None:
+    """A liar proves a newer one each time: true, and no word about what m0 said before it lost its disk."""
+    forge = Forge()
+    lost(forge)
+    core = forge.cluster[0].core
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12)
+    due = core.returning.waits_for()
+    for stable in (40, 90, 400):
+        shows(forge, 3, stable, stable + 1)
+        assert core.returning.waits_for() == due == 10 + 2 * core.log.reach
+
+
+def test_r11_a_suspicion_or_a_status_binds_to_nothing() -> None:
+    """A SUSPECT names the view after one that m0 alone may have been in: others would never come there, and
+    a liar that kept it could show it."""
+    forge = Forge()
+    lost(forge)
+    core = forge.cluster[0].core
+    shown = (
+        forge.cluster.sign(m.Suspect(0, 0, 7, "bad_new_view")),
+        forge.cluster.sign(m.Repeat(0, 0, (1, 0), 1, b"r" * 32, 9_000, 1, ("ok",))),
+    )
+    for member in (1, 2, 3):
+        shows(forge, member, 10, 12, own=shown)
+    assert core.returning.waits_for() == 10 + 2 * core.log.reach
+    assert core.returning.view_due() == 1
+
+
 def test_r11_words_of_another_epoch_put_nothing_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Index 0 may have been another member in it, and its views have nothing to do with those of this one."""
     monkeypatch.setattr(Keys, "member_key", lambda keys, _epoch, index: keys.pairs[index][0])

@@ -56,7 +56,7 @@ def test_the_pool_counts_what_it_holds(moves: list[tuple[str, int, int, int]]) -
     """Sums, shares and what waits agree with a dictionary; nothing is given out twice."""
     pool = Pool(operations_max=40, bytes_max=4_000, client_share=2)
     model: dict[Any, VerifiedBundle] = {}
-    behind: dict[Any, int] = {}
+    behind: dict[Any, VerifiedBundle] = {}
     proposed: set[Any] = set()
     for move, first, second, third in moves:
         if move == "add":
@@ -73,10 +73,9 @@ def test_the_pool_counts_what_it_holds(moves: list[tuple[str, int, int, int]]) -
             proposed.discard(key)
         elif move == "behind":
             item = pool.get(key := ("gateway", first, 0, second))
-            if item is not None and pool.put_behind(
-                item, verified_bundle(first, second, size=third * 40), None
-            ):
-                behind[key] = third * 40 + FRAMING
+            other = verified_bundle(first, second, third, size=third * 40)
+            if item is not None and pool.put_behind(item, other, None):
+                behind[key] = other
         elif move == "take" and pool.leading:
             taken = pool.take(first, second)
             keys = [item.key for item in taken]
@@ -93,8 +92,12 @@ def test_the_pool_counts_what_it_holds(moves: list[tuple[str, int, int, int]]) -
             pool.follow()
             proposed.clear()
         assert [item.key for item in pool] == list(model), "in order of arrival"
-        assert pool.operations == sum(len(b.bundle.operations) for b in model.values()) <= 40
-        sizes = {key: len(b.frame) + FRAMING + behind.get(key, 0) for key, b in model.items()}
+        assert pool.operations == sum(len(b.bundle.operations) for b in model.values())
+        operations = pool.operations + sum(len(b.bundle.operations) for b in behind.values())
+        assert operations == sum(held.operations for held in pool._held.values()) <= 40
+        sizes = {key: len(b.frame) + FRAMING for key, b in model.items()}
+        for key, other in behind.items():
+            sizes[key] += len(other.frame) + FRAMING
         assert pool.bytes == sum(sizes.values()) == sum(held.bytes for held in pool._held.values()) <= 4_000
         waiting = [b for key, b in model.items() if key not in proposed] if pool.leading else []
         assert pool.waiting_operations == sum(len(b.bundle.operations) for b in waiting)

@@ -160,6 +160,29 @@ def test_r11_a_liar_that_tells_one_member_at_a_time_moves_nobody_more_often(with
     assert max(node.core.views.view for node in cluster.nodes) <= 1
 
 
+def test_r11_what_a_wish_made_others_say_is_not_shown_later() -> None:
+    """A SUSPECT has no date. A liar tells one honest member after the other, takes the wish back, and shows
+    the last one what the first said a minute before."""
+    cluster = Cluster(4)
+    busy(cluster, 3)
+    said: dict[int, bytes] = {}
+    for number, target in enumerate((1, 2)):
+        before = len(cluster.sent)
+        wish(cluster, 3, 1, to=(target,), number=2 * number + 1)
+        words = [word for sender, _to, word in cluster.sent[before:] if sender == target]
+        said[target] = next(cluster.sign(word) for word in words if isinstance(word, m.Suspect))
+        wish(cluster, 3, 0, to=(target,), number=2 * number + 2)
+        cluster.advance(20_000)
+    cluster[2].hear(cluster[3], cluster.sign(m.Suspect(0, 3, 1, "silent_primary")))
+    for target in (0, 2):
+        cluster[target].hear(cluster[3], cluster.sign(m.Suspect(0, 3, 1, "silent_primary")))
+        cluster[target].hear(cluster[3], cluster[3].signer.link(m.SupplyFrames(tuple(said.values()))))
+        wish(cluster, 3, 1, to=(target,), number=9)
+    assert not any(node.core.views.changing for node in cluster.nodes)
+    cluster.advance(20_000)
+    assert {node.core.views.view for node in cluster.nodes} == {0}
+
+
 def test_r31_what_a_liars_wishes_bring_about_does_not_double_t() -> None:
     """Requests come, so the cluster is never idle, but no checkpoint does. A member that has not heard the
     wish only follows, and a view that the liar would lead is passed by."""

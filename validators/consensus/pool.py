@@ -67,6 +67,7 @@ class Pending:
         "gone",
         "key",
         "operations",
+        "operations_behind",
         "passed_on",
         "proposed",
         "share",
@@ -85,6 +86,7 @@ class Pending:
         self.share = share_of(inner)
         self.arrived = arrived
         self.operations = len(inner.operations)
+        self.operations_behind = 0
         self.size = len(bundle.frame) + FRAMING
         """Bytes, with those of what stands behind it."""
         self.work = work_of(self.operations)
@@ -108,7 +110,7 @@ class _Held:
     def add(self, item: Pending, sign: int) -> None:
         """One request more, or (-1) less."""
         self.requests += sign
-        self.operations += sign * item.operations
+        self.operations += sign * (item.operations + item.operations_behind)
         self.bytes += sign * item.size
         self.work += sign * item.work
 
@@ -139,6 +141,8 @@ class Pool:
         self._sessions: Counter[str] = Counter()
         """Sessions of each principal that hold something."""
         self.operations = 0
+        self._operations_behind = 0
+        """Of the bodies that stand behind others: they take memory too."""
         self.bytes = 0
         self.work = 0
         """What waits, in units of `pace`."""
@@ -174,7 +178,8 @@ class Pool:
         return self._refuse(bundle.bundle, len(bundle.bundle.operations), len(bundle.frame) + FRAMING)
 
     def _refuse(self, inner: Bundle, operations: int, size: int) -> Reason | None:
-        if self.operations + operations > self._operations_max or self.bytes + size > self._bytes_max:
+        all_operations = self.operations + self._operations_behind
+        if all_operations + operations > self._operations_max or self.bytes + size > self._bytes_max:
             return Reason.BUSY
         share = share_of(inner)
         holders = (
@@ -240,15 +245,19 @@ class Pool:
     def put_behind(self, item: Pending, bundle: VerifiedBundle, member: int | None) -> bool:
         """This body, from a member or a client, takes the place behind `item`, if there is room for it."""
         more = len(bundle.frame) + FRAMING
+        operations = len(bundle.bundle.operations) - item.operations_behind
         if item.behind is not None:
             more -= len(item.behind.frame) + FRAMING
-        if self._refuse(bundle.bundle, 0, more) is not None:
+        if self._refuse(bundle.bundle, operations, more) is not None:
             return False
         item.behind, item.passed_on = bundle, member
         item.size += more
+        item.operations_behind += operations
         self.bytes += more
-        self._held[item.share].bytes += more
-        self._held_by[principal_of(item.share)].bytes += more
+        self._operations_behind += operations
+        for held in (self._held[item.share], self._held_by[principal_of(item.share)]):
+            held.bytes += more
+            held.operations += operations
         if self.leading and not item.proposed:
             self.waiting_bytes += more
         return True
@@ -261,6 +270,7 @@ class Pool:
         self.overtakes = 0 if item is self.oldest() else self.overtakes + 1
         del self._pending[key]
         self.operations -= item.operations
+        self._operations_behind -= item.operations_behind
         self.bytes -= item.size
         self.work -= item.work
         self._let_go(item)

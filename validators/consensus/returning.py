@@ -13,10 +13,11 @@ in which some q of those who proved their checkpoint were when asked, and above 
 was shown. In v itself a forgotten VIEW-CHANGE for v contradicts nothing. So that this view comes, it asks for
 it (`wishes`).
 
-A proof cannot be inflated, so no liar can raise H; one that is too low is made good by the honest ones among
-q. But silence is not answered by anybody else: at n = 4 and 5 all others must prove, at n = 7 five of six. So
-one liar there, or two at n = 7, that proves nothing (or names an `executed` far above its checkpoint) puts
-the return off as long as it likes. The way out is a new key for this member by reconfiguration (R11, R35).
+A proof cannot be inflated, and the first one of each counts, so no liar can raise H; one that is too low is
+made good by the honest ones among q. But silence is not answered by anybody else: at n = 4 and 5 all others
+must prove, at n = 7 five of six. So one liar there, or two at n = 7, that proves nothing (or names an
+`executed` far above its checkpoint) puts the return off as long as it likes. The way out is a new key for
+this member by reconfiguration (R11, R35).
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validators.consensus.certificate import read_checkpoint
-from validators.consensus.messages import Checkpoint, Pong
+from validators.consensus.messages import Commit, NewView, Pong, Prepare, PrePrepare, ViewChange
 from validators.consensus.verified import Verified
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
 
 __all__ = ["Returning"]
+
+VOTES = (PrePrepare, Prepare, Commit)
+"""What binds in a slot. A SUSPECT binds to nothing, and names a view that nobody may ever reach."""
 
 
 class Returning:
@@ -92,9 +96,10 @@ class Returning:
             own = None if found is None else found.message
             # Of an epoch that ended nothing binds, and this index may have been another member's in it.
             if own is not None and own.sender == core.index and own.epoch == core.config.epoch:
-                self._shown_view = max(self._shown_view, getattr(own, "view", 0))
-                if not isinstance(own, Checkpoint):
-                    self._shown_sequence = max(self._shown_sequence, getattr(own, "sequence", 0))
+                if isinstance(own, (*VOTES, ViewChange, NewView)):
+                    self._shown_view = max(self._shown_view, own.view)
+                if isinstance(own, VOTES):
+                    self._shown_sequence = max(self._shown_sequence, own.sequence)
         certificate = read_checkpoint(message.checkpoint, verified.nested, core.config)
         if message.checkpoint and certificate is None:
             return
@@ -105,7 +110,8 @@ class Returning:
         if message.executed > stable + core.log.reach:
             return  # it catches up itself: its checkpoint does not tell how far it is
         self._views.setdefault(member, message.view)
-        self._proved[member] = max(self._proved.get(member, 0), stable)
+        # Later checkpoints say nothing of what was said before: a liar's would put the return off for ever.
+        self._proved.setdefault(member, stable)
         if certificate is not None:
             core.checkpoints.adopt(certificate)
         self.look()

@@ -163,6 +163,8 @@ class Suspicion:
             core.outbox.refused(reason, verified)
             return
         if verified.peer.member != message.sender:
+            if message.reason == RETURNING:
+                return  # whoever needs a view says so to everybody: a liar would show words of other minutes
             self._relayed[message.sender] = (message.view, core.now.monotonic)
             self.evaluate()
             return
