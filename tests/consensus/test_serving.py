@@ -122,3 +122,16 @@ def test_row_17_a_group_that_no_state_has_is_refused_unread() -> None:
     for number in (GROUPS, 5_000, -1):
         with pytest.raises(CanonicalError):
             decode(m.FetchGroups, encode(m.FetchGroups(10, (number,))))
+
+
+def test_row_17_of_large_groups_one_is_listed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To put one in order takes a source long: votes are read in between."""
+    cluster = Serving(monkeypatch)
+    cluster.wish(3, 0)
+    listed = ((b"hashes", b"of", b"leaves"),)
+    monkeypatch.setattr(KeyValue, "read_pinned", lambda _self, group: listed if group % 2 else ITEMS)
+    for asked, answered in (((1, 3, 5), (1,)), ((2, 4, 5, 7), (2, 4, 5)), ((2, 4), (2, 4))):
+        cluster.messages(m.Groups, 0).clear()
+        cluster[0].hear(cluster[3], cluster[3].signer.link(m.FetchGroups(10, asked)))
+        cluster.advance(20)
+        assert tuple(number for number, _items in cluster.messages(m.Groups, 0)[-1].groups) == answered

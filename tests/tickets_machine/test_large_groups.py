@@ -224,11 +224,35 @@ def test_r25_the_order_of_large_groups_is_found_once_and_so_many_are_remembered(
     assert len(sorted_) == len(set(sorted_)) >= 3
     sorted_.clear()
     monkeypatch.setattr(snapshot, "ORDERED_MAX", 150)
+    small.application.release()
     begun(small)
     for group in (1, 2, 3, 2, 3, 1):
         small.application.read_pinned(parts.part(group, 0))
     assert sorted_ == [1, 2, 3, 1]
     assert list(small.application._state.freezer._pinned.ordered) == [3, 1]  # type: ignore[union-attr]
+
+
+def test_r25_the_order_of_a_group_that_did_not_change_is_not_found_again(
+    small: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for each new checkpoint makes its source order what changed, and no more."""
+    found: list[int] = []
+    right = snapshot.list_of
+    monkeypatch.setattr(
+        snapshot, "list_of", lambda leaves, group: (found.append(group), right(leaves, group))[1]
+    )
+    crowd(small, 70, group=1)
+    names = crowd(small, 71, group=2)
+    begun(small)
+    before = [small.application.read_pinned(group) for group in (1, 2)]
+    small.do(Validate(), names[0])
+    newer = begun(small, 20)
+    after = [small.application.read_pinned(group) for group in (1, 2)]
+    assert found == [1, 2, 2]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    fetched(small.application, newer)
+    assert installed(newer).root() == small.application.root()
 
 
 def test_a_part_that_no_group_has_is_empty(small: Machine) -> None:

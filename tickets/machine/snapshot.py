@@ -75,6 +75,13 @@ class _Pinned:
             self._leaves -= len(self.ordered.pop(next(iter(self.ordered)))[1])
         self.ordered[group] = ordered
 
+    def take_over(self, before: _Pinned) -> None:
+        """Of a large group that is the same in both states the order is known already."""
+        for group, ordered in before.ordered.items():
+            place = slice(group * SIZE, (group + 1) * SIZE)
+            if before.manifest[place] == self.manifest[place]:
+                self.remember(group, ordered)
+
 
 class Freezer:
     """Keeps one state readable while execution goes on: the one of the newest freeze, or a pinned one."""
@@ -119,7 +126,9 @@ class Freezer:
         not the newest freeze's."""
         if self._frozen is None or self._frozen[0] != sequence:
             return None
-        self._pinned = _Pinned(self._frozen[1], self._tables)
+        before, self._pinned = self._pinned, _Pinned(self._frozen[1], self._tables)
+        if before is not None:
+            self._pinned.take_over(before)
         return self._pinned.manifest
 
     def release(self) -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["GROUPS", "LEAVES_MAX", "first_of", "group_of", "part", "read", "some", "spell"]
+__all__ = ["GROUPS", "LEAVES_MAX", "first_of", "group_of", "is_list", "part", "read", "some", "spell"]
 
 GROUPS = 1_024
 LEAVES_MAX = GROUPS * GROUPS
 """Of a group that travels in parts: more have no number."""
+
+LEAF_PIECES_MAX = 2
+"""Pieces of an item that is a leaf. A list has one for each bucket of its group."""
 
 
 def part(group: int, first: int) -> int:
@@ -52,6 +55,11 @@ def spell(numbers: Sequence[int]) -> tuple[int, ...]:
     for number in numbers:
         named += divmod(number // GROUPS - 1, GROUPS)
     return tuple(named)
+
+
+def is_list(items: Sequence[Sequence[bytes]]) -> bool:
+    """Whether this comes in place of a group that travels in parts: no leaf has so many pieces."""
+    return len(items) == 1 and len(items[0]) > LEAF_PIECES_MAX
 
 
 def read(named: Sequence[int]) -> tuple[int, ...]:
