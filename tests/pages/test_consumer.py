@@ -72,7 +72,7 @@ async def open_socket(learner: RealLearner) -> AsyncIterator[Callable[..., Any]]
 
     yield connect
     for socket in opened:
-        await socket.channel.disconnect()
+        await socket.channel.disconnect(timeout=PATIENCE)
     await live.live_of_this_loop().close()
 
 
@@ -106,7 +106,7 @@ async def test_a_session_counts_only_on_our_own_pages(
     socket = Socket(**headers)
     assert await socket.connect() is allowed
     if allowed:
-        await socket.channel.disconnect()
+        await socket.channel.disconnect(timeout=PATIENCE)
         await live.live_of_this_loop().close()
 
 
@@ -131,7 +131,7 @@ async def test_a_key_may_come_from_where_the_contract_says(
     socket = Socket(Authorization=f"Bearer {key}", **({"Origin": origin} if origin else {}))
     assert await socket.connect() is allowed
     if allowed:
-        await socket.channel.disconnect()
+        await socket.channel.disconnect(timeout=PATIENCE)
         await live.live_of_this_loop().close()
 
 
@@ -181,7 +181,7 @@ async def test_c21_whose_pages_a_supervisor_with_a_key_lets_listen(
     socket = Socket(Host=host, **keys[shown], **({"Origin": origin} if origin else {}))
     assert await socket.connect() is allowed
     if allowed:
-        await socket.channel.disconnect()
+        await socket.channel.disconnect(timeout=PATIENCE)
         await live.live_of_this_loop().close()
 
 
@@ -204,7 +204,7 @@ async def test_c21_whose_pages_an_open_supervisor_lets_listen(
     socket = Socket(Host=host, **({"Origin": origin} if origin else {}))
     assert await socket.connect() is allowed
     if allowed:
-        await socket.channel.disconnect()
+        await socket.channel.disconnect(timeout=PATIENCE)
         await live.live_of_this_loop().close()
 
 
@@ -302,7 +302,7 @@ async def test_a_node_that_changes_is_told(open_socket: Any) -> None:
 async def test_who_resumes_gets_what_it_missed(open_socket: Any, operate: Operate) -> None:
     first = await open_socket()
     sequence = (await first.until("connected"))["sequence"]
-    await first.channel.disconnect()
+    await first.channel.disconnect(timeout=PATIENCE)
     operate("issue T-1")
     operate("validate T-1", "validate T-1")
     again = await open_socket()

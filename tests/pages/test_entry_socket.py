@@ -37,7 +37,7 @@ async def test_a_key_s_session_counts_only_on_our_own_pages(learner: RealLearner
     assert not await Socket(Cookie=cookie, Origin="http://localhost:3000").connect()
     socket = Socket(Cookie=cookie, Origin=f"http://{HOST}")
     assert await socket.connect()
-    await socket.channel.disconnect()
+    await socket.channel.disconnect(timeout=PATIENCE)
     await live.live_of_this_loop().close()
 
 
@@ -46,7 +46,7 @@ async def test_a_key_of_other_letters_opens_it(learner: RealLearner) -> None:
     for shown in ({"X_API_Key": "schlüssel"}, {"Authorization": "Bearer schlüssel"}):
         socket = Socket(**shown)
         assert await socket.connect(), shown
-        await socket.channel.disconnect()
+        await socket.channel.disconnect(timeout=PATIENCE)
     assert not await Socket(X_API_Key="schlussel").connect()
     await live.live_of_this_loop().close()
 

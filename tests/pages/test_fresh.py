@@ -38,7 +38,7 @@ async def test_who_comes_after_a_pause_sees_the_nodes_as_they_are(open_socket: A
     """Nobody watched in between, so nobody looked: what was known then is not told as if it were so."""
     first = await open_socket()
     before = await first.until("connected")
-    await first.channel.disconnect()
+    await first.channel.disconnect(timeout=PATIENCE)
     await sync_to_async(stop_node)("r3")
     second = await open_socket()
     after = await second.until("connected")
