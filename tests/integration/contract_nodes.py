@@ -29,7 +29,9 @@ UNDECIDED = (503, 504)
 """Statuses of what may have happened or not: who asks again with the same nonce is told (R14)."""
 OWN_WRITES_WAIT = 1.0
 """Seconds for which a read waits for what its node's API acknowledged (R17)."""
-ROUNDS = 3
+ROUNDS = 6
+"""Tries to see a view that stays: where one process stands still for a second now and then, a view of an idle
+network lasts a minute, and three tries of 40 s are few."""
 
 Done = TypeVar("Done")
 
@@ -147,6 +149,19 @@ class Node:
             status = self.act(kind, ticket, **asked).status_code
             if status not in UNDECIDED or late:
                 return status
+
+    def seeded(self) -> int:
+        """How many tickets a seed made, asked for again with its nonce while that is unknown."""
+        asked = {"nonce": uuid4().hex}
+
+        def decided() -> httpx.Response | None:
+            response = self.post("/tickets/seed", asked)
+            return None if response.status_code in UNDECIDED else response
+
+        response = wait_until(decided, what=lambda: f"{self.name} seeds\n{self.said()}")
+        assert response is not None
+        assert response.status_code == 200, response.text
+        return int(response.json()["data"]["seeded"])
 
     def done(self, kind: str, ticket: str, **fields: Any) -> None:
         """At the first try, if it is alone; of four, a slow one may cost a view, and so a try."""

@@ -37,7 +37,9 @@ def issue(gateway: Gateway, count: int = TICKETS) -> list[str]:
 
 
 def primary(gateway: Gateway) -> int:
-    return next(member.index for member in gateway.members() if member.primary)
+    """Where it believes the primary to be, once it believes anything."""
+    found = wait_until(lambda: [one.index for one in gateway.members() if one.primary], what="a primary")
+    return found[0]
 
 
 def test_calls_of_many_threads_get_the_outcomes_of_the_one_log(running: tuple[Cluster, Gateway]) -> None:

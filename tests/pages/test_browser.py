@@ -14,7 +14,7 @@ from tests.integration.network import Network, network
 from tests.pages.browsing import Complaints, expect_to_fit, opened, shown
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.pages.browsing import PATIENCE, Complaints, expect_to_fit, opened, sh
 from tests.waiting import PATIENCE as SECONDS
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 PAGES = {
     "/": "Live",
@@ -40,7 +40,7 @@ FILLED = {
 }
 """What is to be read on each page once it has got everything."""
 HOSTILE = '<img src=x onerror="window.hit = 1"><script>window.hit = 1</script>'
-RUN_PATIENCE = 3 * PATIENCE
+RUN_PATIENCE = 6 * PATIENCE
 """Milliseconds for a run of the simulator, which leaves the processor to everybody else (playing.NICE)."""
 REFUSED = "the server responded with a status of"
 """A browser complains of every answer of 4xx and 5xx, though the page shows why."""
