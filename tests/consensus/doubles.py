@@ -180,6 +180,8 @@ class MemoryJournal:
                 return None
             records = self.log[first - 1 : found.sequence]
             certificate = found.frames
+        elif first == last:
+            certificate = next((c.frames for c in self.checkpoints if c.sequence == first), ())
         return m.Entries(tuple((r.entry, r.body, r.commits) for r in records), certificate)
 
     def forget_commits(self) -> None:

@@ -17,6 +17,8 @@ class Following(Cluster):
 
     def __init__(self, members: int = 4) -> None:
         self.follows: dict[int, int] = {}
+        self.telling = True
+        """Whether certificates arrive."""
         super().__init__(members, learners=1)
         self.learner = self.learners[0]
 
@@ -30,7 +32,7 @@ class Following(Cluster):
             if entries is not None:
                 self.post(node, self.learner, node.signer.link(entries))
                 self.follows[index] = entries.entries[-1][0].sequence + 1
-            if node.journal.checkpoints:
+            if node.journal.checkpoints and self.telling:
                 frames = node.journal.checkpoints[-1].frames
                 self.post(node, self.learner, node.signer.link(m.Entries((), frames)))
         self.stabilize()
@@ -54,6 +56,20 @@ def test_it_follows_the_log_and_its_checkpoints() -> None:
     assert cluster.learner.log == cluster[0].log
     assert cluster.learner.core.snapshot().stable == 20
     assert cluster.learner.application.root() == cluster[0].application.root()
+
+
+def test_r28_a_checkpoint_that_was_lost_on_the_way_is_asked_for() -> None:
+    """A member tells a follower of each just once, and in an idle cluster no later one makes up for it."""
+    cluster = Following()
+    cluster.telling = False
+    cluster.work(12)
+    assert cluster.learner.core.snapshot().executed == 12
+    assert cluster.learner.core.snapshot().stable == 0
+    cluster.advance(2_000)
+    assert cluster.learner.core.snapshot().stable == 10
+    asked = cluster.messages(m.FetchEntries)
+    assert 1 <= len([each for each in asked if each.first == each.last == 10]) <= 4
+    assert [each for each in asked if each.first == 13], "and whether there is more"
 
 
 def test_it_restarts_where_it_was() -> None:

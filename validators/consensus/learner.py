@@ -89,6 +89,8 @@ class Learner:
         """Entries that others brought, while each time the source had brought fewer."""
         self._renew_at = 0
         self._probe_at = 0
+        self._proof_next = False
+        """Whether the next probe is for the newest checkpoint that is not stable here, if there is one."""
         self._contents: dict[int, tuple[bytes, bytes, int]] = {}
         self._contradicted_by: set[int] = set()
 
@@ -211,7 +213,7 @@ class Learner:
     def _probe(self) -> None:
         """Ask the next other member for the next entry; who has it while the source is silent wins. For the
         end of the epoch the source is asked like everybody: it told it unasked just once, and may be the
-        only one left."""
+        only one left. Any other checkpoint it told just once too, so every second question is for that."""
         ended = self.ends_at is not None
         self._probe_at = self.now.monotonic + PROBE
         if self.sources == 1 and not ended:
@@ -221,8 +223,10 @@ class Learner:
             self._probed = (self._probed + 1) % self.sources
         first = self.executor.executed + 1
         last = first + PROBE_ENTRIES - 1
-        if self.ends_at is not None:
-            first = last = self.ends_at  # its certificate is what is lacking
+        self._proof_next = not self._proof_next
+        lacking = max(self._contents, default=None) if self._proof_next else None
+        if (proof := self.ends_at or lacking) is not None:
+            first = last = proof  # its certificate is what is lacking
         message = FetchEntries(self.config.epoch, first, last)
         self.outbox.send(self._probed, self.signer.link(message))
         self._owing.add(self._probed)
