@@ -257,7 +257,7 @@ def test_r32_what_other_members_wait_for_does_not_wait_long(waited: int, expecte
     primary.ask("greedy", 160, at=2 * MILLISECOND)
     primary.core.now = Now(at, at)
     for item in list(primary.pool)[-2:]:
-        primary.pool.is_told(item, at)
+        primary.pool.note_told(item, at)
     assert waits(primary, at + waited * MILLISECOND) == expected
 
 
@@ -267,13 +267,13 @@ def test_r32_what_is_proposed_or_gone_keeps_nobody_waiting() -> None:
     primary.ask("modest", 1, at=0)
     first, *_rest, last = list(primary.pool)
     for item in (last, first):
-        primary.pool.is_told(item, 7)
+        primary.pool.note_told(item, 7)
     assert primary.pool.told_since() == 7
     primary.pool.remove(last.key)
     assert primary.pool.told_since() == 7
     primary.propose()
     assert primary.pool.told_since() is None
-    primary.pool.is_told(first, 9)
+    primary.pool.note_told(first, 9)
     assert primary.pool.told_since() is None, "it is proposed"
 
 

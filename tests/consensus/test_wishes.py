@@ -20,6 +20,14 @@ def wipe(node: Node) -> None:
     node.restart(voting=False)
 
 
+def follows_without_a_vote(cluster: Cluster, member: int) -> None:
+    """It lost its ledger, and has all that it waits for but the view."""
+    busy(cluster, 12)
+    wipe(cluster[member])
+    cluster.advance(2_500)
+    busy(cluster, ENOUGH)
+
+
 def wish(cluster: Cluster, member: int, view: int, *, to: tuple[int, ...], number: int = 0) -> None:
     """What a member's own link may say of itself."""
     cluster.time += 30 * MILLISECOND  # Pings are answered so often
@@ -30,10 +38,7 @@ def wish(cluster: Cluster, member: int, view: int, *, to: tuple[int, ...], numbe
 
 def test_r11_in_a_calm_cluster_the_vote_comes_back_behind_one_change_of_view() -> None:
     cluster = Cluster(4)
-    busy(cluster, 12)
-    wipe(cluster[3])
-    cluster.advance(2_500)
-    busy(cluster, ENOUGH)
+    follows_without_a_vote(cluster, 3)
     assert not cluster[3].core.voting
     assert cluster[3].core.views.view == 0
     cluster.advance(5_000)
@@ -53,10 +58,7 @@ def test_r11_in_a_calm_cluster_the_vote_comes_back_behind_one_change_of_view() -
 def test_r11_a_member_without_a_vote_that_would_lead_is_passed_by_at_once() -> None:
     """The next view is its own, which it cannot lead: nobody waits T for its NEW-VIEW."""
     cluster = Cluster(4)
-    busy(cluster, 12)
-    wipe(cluster[1])
-    cluster.advance(2_500)
-    busy(cluster, ENOUGH)
+    follows_without_a_vote(cluster, 1)
     left = cluster.time
     while not cluster[1].core.voting:
         if cluster[0].core.views.view == 0:
@@ -173,7 +175,6 @@ def test_r11_what_a_wish_made_others_say_is_not_shown_later() -> None:
         said[target] = next(cluster.sign(word) for word in words if isinstance(word, m.Suspect))
         wish(cluster, 3, 0, to=(target,), number=2 * number + 2)
         cluster.advance(20_000)
-    cluster[2].hear(cluster[3], cluster.sign(m.Suspect(0, 3, 1, "silent_primary")))
     for target in (0, 2):
         cluster[target].hear(cluster[3], cluster.sign(m.Suspect(0, 3, 1, "silent_primary")))
         cluster[target].hear(cluster[3], cluster[3].signer.link(m.SupplyFrames(tuple(said.values()))))

@@ -149,6 +149,9 @@ def test_p17_a_poisoned_part_or_list_is_recognised_by_itself(small: Machine) -> 
         (*found[:-1], found[-1] + bytes(32)),
         found[::-1],
         (b"",) * GROUP_BUCKETS,
+        found[:-1],
+        (*found, b""),
+        found[:3],
     ]
     for item in wrong:
         assert not staging.add(CROWD, (item,))
@@ -210,14 +213,20 @@ def test_parts_that_are_here_are_kept_for_a_newer_snapshot(small: Machine) -> No
     assert installed(newer).root() == small.application.root()
 
 
+def groups_put_in_order(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each large group that its source puts in order."""
+    found: list[int] = []
+    right = snapshot.list_of
+    monkeypatch.setattr(
+        snapshot, "list_of", lambda leaves, group: (found.append(group), right(leaves, group))[1]
+    )
+    return found
+
+
 def test_r25_the_order_of_large_groups_is_found_once_and_so_many_are_remembered(
     small: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sorted_: list[int] = []
-    right = snapshot.list_of
-    monkeypatch.setattr(
-        snapshot, "list_of", lambda leaves, group: (sorted_.append(group), right(leaves, group))[1]
-    )
+    sorted_ = groups_put_in_order(monkeypatch)
     for group in (1, 2, 3):
         crowd(small, 70, group=group)
     fetched(small.application, begun(small))
@@ -236,11 +245,7 @@ def test_r25_the_order_of_a_group_that_did_not_change_is_not_found_again(
     small: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever asks for each new checkpoint makes its source order what changed, and no more."""
-    found: list[int] = []
-    right = snapshot.list_of
-    monkeypatch.setattr(
-        snapshot, "list_of", lambda leaves, group: (found.append(group), right(leaves, group))[1]
-    )
+    found = groups_put_in_order(monkeypatch)
     crowd(small, 70, group=1)
     names = crowd(small, 71, group=2)
     begun(small)

@@ -15,7 +15,7 @@ from tickets.machine.tree import GROUP_BUCKETS, SIZE, fold
 from validators.consensus import parts
 from validators.consensus.application import Item
 
-__all__ = ["Leaf", "Listed", "is_list", "large", "list_of", "part_of"]
+__all__ = ["Leaf", "Listed", "large", "list_of", "part_of"]
 
 WHOLE_BYTES_MAX = 8 * 1024 * 1024
 """A group up to this size travels whole."""
@@ -45,11 +45,6 @@ def list_of(leaves: Sequence[Leaf], group: int) -> Item:
     return tuple(bytes(bucket) for bucket in buckets)
 
 
-def is_list(items: Sequence[Item]) -> bool:
-    """Whether this is said to be the list of a group; no leaf has so many pieces."""
-    return len(items) == 1 and len(items[0]) == GROUP_BUCKETS
-
-
 def part_of(items: Sequence[Item], first: int) -> tuple[Item, ...]:
     """The part of a group, all of whose items are these, that begins with a leaf; () where there is none."""
     found: list[Item] = []
@@ -73,7 +68,9 @@ class Listed:
     @classmethod
     def begin(cls, group: int, listed: Item, wanted: bytes) -> Listed | None:
         """The group with this list; None where the group's hash does not follow from it."""
-        if any(len(bucket) % SIZE for bucket in listed) or sum(map(len, listed)) > parts.LEAVES_MAX * SIZE:
+        if len(listed) != GROUP_BUCKETS or any(len(bucket) % SIZE for bucket in listed):
+            return None
+        if sum(map(len, listed)) > parts.LEAVES_MAX * SIZE:
             return None
         if fold([sha256(b"\x02" + bucket).digest() for bucket in listed]) != wanted:
             return None

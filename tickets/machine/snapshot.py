@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from tickets.machine.blobs import BlobTable
-from tickets.machine.parts import Leaf, Listed, is_list, large, list_of, part_of
+from tickets.machine.parts import Leaf, Listed, large, list_of, part_of
 from tickets.machine.registry import TicketRegistry
 from tickets.machine.rows import ROW_TYPES, TicketBytes
 from tickets.machine.ticket import Ticket, read_head, ticket_leaf
@@ -253,7 +253,7 @@ class Staging:
         try:
             if first is not None and listed is not None:
                 return self._add_part(group, first, listed, items) or self._add_whole(group, items)
-            return self._add_list(group, items[0]) if is_list(items) else self._add_whole(group, items)
+            return self._add_list(group, items[0]) if parts.is_list(items) else self._add_whole(group, items)
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
             return False  # deep nesting is a way to be unreadable, too
 

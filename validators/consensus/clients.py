@@ -60,7 +60,7 @@ class Clients:
             known = core.pool.get((message.principal, *message.session, message.number))
             if known is not None and known.bundle.bundle == message:
                 if member is not None:
-                    core.pool.is_told(known, core.now.monotonic)
+                    core.pool.note_told(known, core.now.monotonic)
                 return Reason.SECOND_MESSAGE
         if member is not None and core.application.repeated(message) is not None:
             return Reason.DECIDED  # the member that passed it on answers its client itself
@@ -85,7 +85,7 @@ class Clients:
             self._take_in(bundle, member)
             return
         if member is not None:
-            core.pool.is_told(known, core.now.monotonic)
+            core.pool.note_told(known, core.now.monotonic)
         if known.bundle.digest != bundle.digest and not self._stands_behind(known, bundle, member):
             self._busy(bundle, Reason.DUPLICATE_REQUEST)
 

@@ -87,6 +87,7 @@ class Pending:
         self.arrived = arrived
         self.operations = len(inner.operations)
         self.operations_behind = 0
+        """Of the body that stands behind it."""
         self.size = len(bundle.frame) + FRAMING
         """Bytes, with those of what stands behind it."""
         self.work = work_of(self.operations)
@@ -233,7 +234,7 @@ class Pool:
                 self._told[key] = now
         return item
 
-    def is_told(self, item: Pending, now: int) -> None:
+    def note_told(self, item: Pending, now: int) -> None:
         """Another member waits for it as well, and measures its primary by that (R32)."""
         if self.leading and not item.proposed:
             self._told.setdefault(item.key, now)
