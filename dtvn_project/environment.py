@@ -39,6 +39,7 @@ VARIABLES = (
     Variable("DTVN_WS_ORIGINS", '""'),
     Variable("DTVN_HTTPS", "0"),
     Variable("DTVN_KILL_SILENT_AFTER", "30"),
+    Variable("DTVN_NODE_PORTS", "(4001, 9001 and free ones)"),
     Variable("DTVN_SECRET_KEY", "(DATA/secret.key)", secret=True),
     Variable("DTVN_KEY_SEED", "(public)", secret=True),
     Variable("DTVN_LOG_LEVEL", "INFO"),
@@ -87,6 +88,18 @@ def kill_silent_after() -> float:
     if not 5.0 <= seconds <= 3_600.0:
         raise ImproperlyConfigured(f"DTVN_KILL_SILENT_AFTER={text} is not between 5 and 3600 seconds")
     return seconds
+
+
+def node_ports() -> range | None:
+    """The ports from which those of new nodes are chosen (`DTVN_NODE_PORTS=FIRST-LAST`); None where the usual
+    ones may be taken. Raises ImproperlyConfigured."""
+    text = os.environ.get("DTVN_NODE_PORTS")
+    if not text:
+        return None
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) <= 65_535):
+        raise ImproperlyConfigured(f"DTVN_NODE_PORTS={text} is no range of ports such as 20000-20999")
+    return range(int(first), int(last) + 1)
 
 
 def ensure_secret_key(data: Path) -> None:

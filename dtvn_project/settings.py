@@ -17,6 +17,8 @@ API_IS_OPEN = SUPERVISOR and not os.environ.get("DTVN_API_KEY")
 ALLOWED_HOSTS = ["*"] if SUPERVISOR and not API_IS_OPEN else KNOWN_HOSTS
 """A page that had its name point at this machine (DNS rebinding) has neither the key nor our cookies."""
 
+NODE_PORTS = environment.node_ports()
+
 INSTALLED_APPS = [
     "daphne",
     "django.contrib.admin",

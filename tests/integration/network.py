@@ -22,7 +22,7 @@ import httpx
 import psutil
 
 from tests.integration import servers
-from tests.ports import free_ports
+from tests.ports import block_of_ports, free_ports
 from tests.waiting import PATIENCE, wait_until
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -69,7 +69,7 @@ class Network:
     def __init__(self, data: Path, *, port: int | None = None, environment: Mapping[str, str] = {}) -> None:
         self.data = data
         self.port = port or free_ports(1)[0]
-        self._environment = dict(environment)
+        self._environment = {"DTVN_NODE_PORTS": block_of_ports()} | dict(environment)
         self.process: subprocess.Popen[str] | None = None
         self.log = data.parent / f"{data.name}.log"
 

@@ -61,7 +61,10 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
 
 
 def usual_ports(names: Sequence[str]) -> list[int]:
-    """A loopback port for each name: that of its number where it is free, else any free one."""
+    """A loopback port for each name: that of its number where it is free and `DTVN_NODE_PORTS` names no range,
+    else any free one."""
+    if settings.NODE_PORTS:
+        return preparation.free_ports(len(names))
     with ExitStack() as held:
         chosen = [_hold(held, name) for name in names]
     lacking = chosen.count(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import socket
@@ -99,8 +100,8 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
 def free_ports(count: int) -> list[int]:
     """Loopback ports nobody listens on, all different: held together while they are chosen.
 
-    Below those that the kernel gives to outgoing connections: among these a node that was down for a
-    moment could find its own taken, even by a peer that dials it.
+    Of `DTVN_NODE_PORTS`, else below those that the kernel gives to outgoing connections: among these a node
+    that was down for a moment could find its own taken, even by a peer that dials it.
     """
     with ExitStack() as held:
         found: list[int] = []
@@ -113,11 +114,15 @@ def free_ports(count: int) -> list[int]:
             found.append(one.getsockname()[1])
             if len(found) == count:
                 return found
-    raise StartError(f"no {count} free ports on {LOOPBACK}")
+    within = f" within DTVN_NODE_PORTS={os.environ['DTVN_NODE_PORTS']}" if settings.NODE_PORTS else ""
+    raise StartError(f"no {count} free ports on {LOOPBACK}{within}")
 
 
 def _candidates() -> Iterator[int]:
-    """Ports in a random order, then whatever the kernel gives."""
+    """Ports in a random order; where no range was named, then whatever the kernel gives."""
+    if settings.NODE_PORTS is not None:
+        yield from secrets.SystemRandom().sample(settings.NODE_PORTS, len(settings.NODE_PORTS))
+        return
     try:
         end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
@@ -187,8 +192,8 @@ def keep_apis(folder: DataFolder, own: Sequence[str]) -> None:
 
 
 def _numbered_ports(member_id: str, first: int, others: Collection[int], count: int) -> list[int]:
-    """That of the node's number, where nobody has it; else any free one."""
-    number = re.fullmatch(r"node(\d{1,3})", member_id)
+    """That of the node's number, where nobody has it and `DTVN_NODE_PORTS` names no range; else any free one."""
+    number = None if settings.NODE_PORTS else re.fullmatch(r"node(\d{1,3})", member_id)
     if number is not None and (port := first + int(number[1])) not in others:
         with socket.socket() as probe, suppress(OSError):
             # As the node will: connections that ended a moment ago are no reason to move for good.
