@@ -1,17 +1,16 @@
-"""`pytest --scaled-out` keeps the state of networks under test on PostgreSQL and Redis; `--begin-until`
-gives a run an end, on machines where it would be stopped in the middle."""
+"""`pytest --scaled-out` keeps the state of networks under test on PostgreSQL and Redis."""
 
 from __future__ import annotations
 
+import os
 import signal
-import time
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.integration import servers
 
-OUT_OF_TIME = "the time given to this run was over"
+pytest_plugins = ["tests.integration.shared"]
 
 # How long an example takes says how busy the machine is. In CI hypothesis has it so by itself.
 settings.register_profile(
@@ -27,13 +26,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="networks of the integration tests live on the PostgreSQL and Redis of this machine",
     )
-    parser.addoption(
-        "--begin-until",
-        type=float,
-        default=None,
-        metavar="UNIX-SECONDS",
-        help="tests that have not begun by then are skipped, and counted at the end",
-    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,7 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--scaled-out"):
         return
     if reason := servers.missing():
-        pytest.exit(f"skipped the run on PostgreSQL and Redis: {reason}", returncode=0)
+        # On a person's machine it is enough to be told; what checks a change may not leave it out.
+        code = 1 if os.environ.get("CI") == "true" else 0
+        pytest.exit(f"skipped the run on PostgreSQL, Redis and RabbitMQ: {reason}", returncode=code)
     servers.use_servers()
 
 
@@ -54,22 +48,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         items[:] = [item for item in items if item not in left]
         config.hook.pytest_deselected(items=left)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Before fixtures: a network is not started for what is not to run."""
-    end = item.config.getoption("--begin-until")
-    if end is not None and time.time() > end:
-        pytest.skip(OUT_OF_TIME)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = terminalreporter.stats.get("skipped", [])
-    late = [report.nodeid for report in skipped if OUT_OF_TIME in str(report.longrepr)]
-    if late:
-        terminalreporter.section("NOT EVERYTHING RAN", sep="!")
-        terminalreporter.line(f"{len(late)} tests were not begun: {OUT_OF_TIME}. The first was {late[0]}")
 
 
 def pytest_report_header() -> str:

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.network import REPOSITORY
 from tests.waiting import PATIENCE
 
-pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(600), pytest.mark.bench]
 
 
 def test_x43_two_hundred_validates_by_ten_clients_are_measured(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from tests.integration.network import REPOSITORY, Network, network
+from tests.integration.network import REPOSITORY, Network
 from tests.integration.node_cluster import ANSWER_WAIT
 from tests.integration.test_process_life import wait_until_everyone_runs
 from tests.waiting import wait_until
@@ -27,11 +27,9 @@ from verifier import dtvn_verify
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    with network(tmp_path_factory.mktemp("proofs") / "data") as started:
-        started.start()
-        yield started
+@pytest.fixture
+def running(shared: Network) -> Network:
+    return shared
 
 
 def opened(network: Network) -> Gateway:
@@ -90,6 +88,7 @@ def verified(command: list[object]) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.backend
 def test_r27_an_admission_in_an_idle_network_is_proved_at_once_and_offline(
     running: Network, tmp_path: Path
 ) -> None:
@@ -157,6 +156,7 @@ def test_r35_outcomes_of_two_epochs_are_proved_by_one_chain_and_quorum_reads_go_
         proved_by_quorum(client, "AFTER")
 
 
+@pytest.mark.exhaustive
 def test_r18_after_all_nodes_were_killed_an_idle_network_proves_tickets_again(
     running: Network, tmp_path: Path
 ) -> None:
@@ -192,6 +192,7 @@ def issue_more(client: httpx.Client, numbers: Iterator[int]) -> None:
         assert client.post("/api/v1/tickets", json={"ticket_id": f"MORE-{number}"}).status_code == 200
 
 
+@pytest.mark.exhaustive
 def test_r26_what_a_checkpoint_covers_is_proved_without_a_living_node(
     running: Network, tmp_path: Path
 ) -> None:
@@ -216,3 +217,5 @@ def test_r26_what_a_checkpoint_covers_is_proved_without_a_living_node(
             what="the nodes do not stop",
         )
         assert by_log()
+        for node in range(4):
+            client.post("/api/v1/nodes", json={"node_id": f"node{node}"}).raise_for_status()

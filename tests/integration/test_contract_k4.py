@@ -48,6 +48,7 @@ def logs(node: Node, **query: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.backend
 def test_c25_a_validation_is_everywhere(whole: Four) -> None:
     assert whole.seeded == [500, 0, 0, 0]
     began = time.monotonic()
@@ -80,6 +81,7 @@ def test_c27_peers_have_the_documented_ids(whole: Four) -> None:
     assert (config["node_id"], config["total_nodes"], config["is_primary"]) == ("node1", 4, leads)
 
 
+@pytest.mark.bench
 def test_c29_nothing_happens_while_nothing_is_asked(whole: Four) -> None:
     def watched() -> None:
         until = time.monotonic() + QUIET_SECONDS
@@ -102,6 +104,7 @@ def test_x1_a_ticket_is_consumed_once_in_the_whole_network(whole: Four) -> None:
     assert whole[1].patiently("consume", "TICKET-100") == 409
 
 
+@pytest.mark.backend
 def test_x2_of_eight_at_once_exactly_one_succeeds(whole: Four) -> None:
     for kind, operation in (("validate", "VALIDATE"), ("consume", "CONSUME")):
         with ThreadPoolExecutor(8) as pool:
@@ -123,6 +126,7 @@ def test_x5_an_unknown_ticket_is_refused_without_a_view_change(whole: Four) -> N
     assert whole.undisturbed(refused) < 10
 
 
+@pytest.mark.exhaustive
 def test_x4_refusals_of_unknown_and_disputed_tickets_change_no_view(whole: Four) -> None:
     whole[0].done("validate", "TICKET-120")
     whole[0].done("dispute", "TICKET-120")
@@ -150,6 +154,7 @@ def test_x4_refusals_of_unknown_and_disputed_tickets_change_no_view(whole: Four)
         assert [entry["ticket_id"] for entry in refused[-6:]] == [ticket for ticket, _ in asked]
 
 
+@pytest.mark.backend
 def test_x7_x14_all_nodes_have_one_log_and_one_state(whole: Four) -> None:
     whole.agree()
     before = len(logs(whole[0]))
@@ -190,6 +195,7 @@ def test_x19_every_node_tells_its_own_clients_once(whole: Four) -> None:
             )
 
 
+@pytest.mark.backend
 def test_c28_x6_three_of_four_go_on_and_the_fourth_catches_up(whole: Four) -> None:
     assert whole[3].stop() == 0
     for number in range(30, 40):
@@ -201,6 +207,7 @@ def test_c28_x6_three_of_four_go_on_and_the_fourth_catches_up(whole: Four) -> No
     assert logs(whole[3]) == logs(whole[0]), "its audit log is whole"
 
 
+@pytest.mark.backend
 def test_x9_a_restarted_node_forgets_nothing(whole: Four) -> None:
     before = whole[0].stats()
     assert whole[0].stop() == 0
@@ -219,6 +226,7 @@ def send(number: int, nodes: list[Node]) -> None:
         node.process.send_signal(number)
 
 
+@pytest.mark.exhaustive
 def test_x24_of_two_halves_none_decides_and_healed_they_have_one_history(whole: Four) -> None:
     """The halves run in turn, never at once: neither hears from the other."""
     halves = (whole.nodes[:2], whole.nodes[2:])
@@ -248,7 +256,10 @@ def test_x24_of_two_halves_none_decides_and_healed_they_have_one_history(whole: 
         assert all(node.ticket(ticket) == whole[0].ticket(ticket) for node in whole.nodes)
 
 
-@pytest.mark.parametrize(("entry", "ticket"), [(1, "TICKET-020"), (2, "TICKET-021")])
+@pytest.mark.parametrize(
+    ("entry", "ticket"),
+    [(1, "TICKET-020"), pytest.param(2, "TICKET-021", marks=pytest.mark.exhaustive)],
+)
 def test_x6b_c29_a_dead_primary_is_replaced(whole: Four, entry: int, ticket: str) -> None:
     view = whole.one_view()
     dead = view % 4
@@ -277,6 +288,7 @@ def test_x6b_c29_a_dead_primary_is_replaced(whole: Four, entry: int, ticket: str
     whole.everywhere(ticket, "VALIDATED", within=allowed(20))
 
 
+@pytest.mark.exhaustive
 def test_c28_x13_without_a_quorum_nothing_is_decided(whole: Four) -> None:
     whole[2].stop()
     whole[3].stop()
@@ -294,6 +306,7 @@ def test_c28_x13_without_a_quorum_nothing_is_decided(whole: Four) -> None:
     whole.everywhere("TICKET-130", "VALIDATED", within=allowed(10))
 
 
+@pytest.mark.exhaustive
 def test_x26b_a_bootstrap_peer_that_is_down_only_delays(tmp_path: Path) -> None:
     with servers.place(broker=False) as place:
         made = Four(tmp_path / "late", place)

@@ -262,9 +262,19 @@ def test_x18_the_file_says_how_the_api_is_served_and_a_flag_beats_it(tmp_path: P
 
 
 @pytest.mark.embedded_only
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("command", ["validator", "supervisor"])
-@pytest.mark.parametrize("held", [True, False], ids=["held", "running on"])
+@pytest.mark.parametrize(
+    ("held", "command", "number"),
+    [
+        pytest.param(held, command, number, marks=[] if held and usual else [pytest.mark.exhaustive])
+        for held in (True, False)
+        for command, number, usual in (
+            ("validator", signal.SIGTERM, True),
+            ("supervisor", signal.SIGINT, True),
+            ("validator", signal.SIGINT, False),
+            ("supervisor", signal.SIGTERM, False),
+        )
+    ],
+)
 def test_x29_a_signal_while_everything_is_still_being_loaded_is_a_good_end(
     held: bool, command: str, number: signal.Signals, tmp_path: Path
 ) -> None:

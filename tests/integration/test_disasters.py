@@ -28,7 +28,12 @@ from tests.waiting import PATIENCE, wait_until
 from validators.gateway.client import Gateway
 from validators.node.layout import ClusterFolder
 
-pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.embedded_only,
+    pytest.mark.timeout(900),
+    pytest.mark.exhaustive,
+]
 
 GATES = 3
 PAUSE = 30.0

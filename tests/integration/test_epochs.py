@@ -106,6 +106,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
         yield Town(cluster, gateway)
 
 
+@pytest.mark.exhaustive
 def test_four_to_seven_to_four_while_tickets_are_issued(town: Town) -> None:
     stop = threading.Event()
     codes: list[str] = []
@@ -140,6 +141,7 @@ def test_four_to_seven_to_four_while_tickets_are_issued(town: Town) -> None:
     assert {town.told_at_last(index, "status")["epoch"] for index in range(4)} == {6}
 
 
+@pytest.mark.exhaustive
 def test_a_key_is_rotated_and_the_old_one_erased(town: Town) -> None:
     folder = town.cluster.folder.node("node2")
     old = folder.key.read_bytes()
@@ -152,6 +154,7 @@ def test_a_key_is_rotated_and_the_old_one_erased(town: Town) -> None:
     assert town.do(Barrier()) == "ok"
 
 
+@pytest.mark.exhaustive
 def test_a_wiped_node_whose_key_genesis_does_not_know_takes_a_state_of_the_newest_epoch(town: Town) -> None:
     """Its log would be 1,200 sequences long, through two epochs that are over (R11, R23, R35)."""
     folder = town.cluster.folder.node("node2")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.integration.supervised import supervised
-from tests.pages.browsing import CHROMIUM, FLAGS
+from tests.pages.browsing import FLAGS, installed
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -23,15 +23,14 @@ them: a node that is not reached for a moment is one more."""
 
 
 def test_c48_a_front_end_by_the_rules_of_the_contract_works_unmodified(tmp_path: Path) -> None:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
+    chromium = installed()
     with supervised(tmp_path / "data", "-static-dir", str(PAGE)) as s:
         with httpx.Client(base_url=s.url, trust_env=False, timeout=PATIENCE) as plain:
             assert plain.get("/").text == (PAGE / "index.html").read_text()
             assert plain.get("/js/app.js").headers["content-type"].startswith("text/javascript")
             assert plain.get("/css/main.css").headers["content-type"].startswith("text/css")
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+            browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
             page = browser.new_page()
             said: list[str] = []
             foreign: list[str] = []

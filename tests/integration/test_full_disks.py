@@ -16,7 +16,12 @@ from tests.waiting import PATIENCE, wait_until
 from validators.node.layout import ClusterFolder
 
 # On PostgreSQL the ledgers lie on the server's disk, which is not this test's to fill.
-pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.embedded_only,
+    pytest.mark.timeout(600),
+    pytest.mark.exhaustive,
+]
 
 DISK_BYTES = 48 * 1024 * 1024
 BATCH = 500

@@ -23,7 +23,7 @@ from validators.gateway.client import Gateway
 from validators.wire import decode_envelope, link_frame
 from validators.wire.envelope import encode_envelope
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exhaustive]
 
 MEMBERS = 4
 SUSPICIONS = 40

@@ -21,7 +21,7 @@ from validators.gateway.client import Gateway, valid_until
 from validators.link import ensure_seed, public_key_of
 from validators.node.keys import peer_id
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200), pytest.mark.exhaustive]
 
 CHANGE_PATIENCE = 2 * PATIENCE
 """A newcomer's process is started, and follows the log first."""

@@ -10,7 +10,12 @@ import pytest
 from tests.integration.network import network
 from tests.integration.test_members import Town
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200), pytest.mark.embedded_only]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(1_200),
+    pytest.mark.embedded_only,
+    pytest.mark.exhaustive,
+]
 """Embedded only: whom a newcomer asks has nothing to do with the place of its ledger."""
 
 

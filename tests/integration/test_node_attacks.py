@@ -196,6 +196,7 @@ def statements(sender: int) -> list[Any]:
     ]
 
 
+@pytest.mark.exhaustive
 def test_a_flipped_byte_in_any_signed_field_is_refused_and_counted(
     tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
@@ -231,6 +232,7 @@ def test_a_flipped_byte_in_any_signed_field_is_refused_and_counted(
             assert cluster.stop(0) == [0]
 
 
+@pytest.mark.exhaustive
 def test_a_flipped_byte_in_any_field_of_a_request_is_refused_and_counted(
     tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
@@ -297,6 +299,7 @@ def muted_after_a_flood(cluster: Cluster, gateway: Gateway, liar: Actor) -> bool
     return cluster.status_of(gateway, 0)["events"].get("muted", 0) >= 1
 
 
+@pytest.mark.backend
 def test_r11_a_deleted_ledger_leaves_a_node_that_follows_without_voting_and_says_so(tmp_path: Path) -> None:
     with running_cluster(tmp_path, MEMBERS) as (cluster, gateway):
         cluster.settled()  # all four run: three are enough to commit, and the last one may only be starting

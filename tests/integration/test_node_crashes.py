@@ -17,8 +17,8 @@ from validators.gateway.client import Gateway
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
-TICKETS = 400
-ROUNDS = 5
+TICKETS = 240
+ROUNDS = 3
 
 
 class Gate(threading.Thread):
@@ -45,7 +45,8 @@ class Gate(threading.Thread):
                     break
 
 
-@pytest.mark.parametrize("all_at_once", [False, True])
+@pytest.mark.backend
+@pytest.mark.parametrize("all_at_once", [pytest.param(False, marks=pytest.mark.exhaustive), True])
 def test_r6_what_was_acknowledged_survives_kill_9_at_random_moments(
     tmp_path: Path, all_at_once: bool
 ) -> None:
@@ -99,6 +100,7 @@ def check(cluster: Cluster, gateway: Gateway, gates: list[Gate]) -> None:
         assert "turn_lost" not in cluster.output(index), cluster.output(index)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(
     "DATABASE_URL" in os.environ, reason="a ledger in PostgreSQL is no folder that is mistaken"
 )

@@ -23,7 +23,7 @@ from validators.consensus import messages as m
 from validators.gateway.client import Gateway
 from validators.wire import link_frame
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.bench]
 
 FRAMES_PER_OPERATION = 7
 """Ten times what an honest member sends one node under this test's load: 300 frames a second where 430

@@ -18,7 +18,7 @@ from tests.waiting import MARGIN
 from tickets.machine import Issue
 from validators.gateway.client import Gateway
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.bench]
 
 SYNCS_ON_THE_PATH = 4
 """PRE-PREPARE, PREPARE, prepared certificate, entry: each durable before it is spoken of (R6)."""

@@ -107,6 +107,7 @@ def test_x17_every_node_of_a_cluster_tells_the_truth_over_http(measured: Measure
     assert judged > 0
 
 
+@pytest.mark.exhaustive
 def test_a_view_change_is_seen_and_the_page_dies_with_its_node(measured: Measured) -> None:
     gateway = measured.gateway()
     measured.ready(gateway)
@@ -202,6 +203,7 @@ def test_x18_a_file_starts_a_node_and_a_flag_beats_it(tmp_path: Path) -> None:
         process.wait(PATIENCE)
 
 
+@pytest.mark.exhaustive
 def test_nodes_of_make_up_are_where_prometheus_is_told(tmp_path: Path) -> None:
     with running(tmp_path / "data") as network:
         network.start()

@@ -12,7 +12,7 @@ from tests.integration.node_cluster import operation, running_cluster, submit
 from tests.waiting import PATIENCE
 from tickets.machine import Issue
 
-pytestmark = [pytest.mark.integration, pytest.mark.scaled_out_only]
+pytestmark = [pytest.mark.integration, pytest.mark.scaled_out_only, pytest.mark.backend]
 
 
 def test_four_nodes_on_one_server_keep_no_ledger_in_files(tmp_path: Path) -> None:

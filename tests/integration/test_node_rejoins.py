@@ -21,7 +21,7 @@ from validators.consensus.messages import Operation
 from validators.gateway.client import Gateway
 from validators.ledger import read
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.exhaustive]
 
 Read = TypeVar("Read")
 

@@ -11,7 +11,7 @@ from tests.integration.network import Network, network
 from tests.integration.test_process_life import consume, state_shown, wait_until_everyone_runs
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.exhaustive]
 
 KILL_AFTER = "10"
 """Seconds of silence; 30 where nobody says otherwise."""

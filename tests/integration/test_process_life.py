@@ -9,14 +9,13 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.integration.network import REPOSITORY, Network, network
+from tests.integration.network import REPOSITORY, Network
 from tests.waiting import MARGIN, PATIENCE, allowed, wait_until
 from validators.processes.facts import process_lives
 from validators.processes.watch import SILENT_AFTER
@@ -30,14 +29,10 @@ DEAD_PID_SHOWN = 1.0
 ORPHAN_ENDS = 2.0
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+@pytest.fixture
+def running(shared: Network) -> Network:
     """One network for all tests here."""
-    with network(tmp_path_factory.mktemp("life") / "data") as started:
-        started.start()
-        with started.client() as client:
-            assert client.post("/api/v1/tickets/seed").status_code == 200
-        yield started
+    return shared
 
 
 def consume(client: httpx.Client, ticket_id: str) -> None:
@@ -75,6 +70,7 @@ def wait_until_everyone_runs(running: Network) -> None:
     wait_until(lambda: everyone_runs(running), what=lambda: f"all nodes running\n{running.said()}")
 
 
+@pytest.mark.backend
 def test_the_process_list_says_which_process_is_which_node(running: Network) -> None:
     wait_until_everyone_runs(running)
     worker = running.titled("celeryd: validators@")
@@ -122,12 +118,13 @@ def test_a_foreign_host_name_is_refused(running: Network) -> None:
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("node_id", ["node0", "node2"])
+@pytest.mark.backend
+@pytest.mark.parametrize("node_id", ["node0", pytest.param("node2", marks=pytest.mark.exhaustive)])
 def test_a_killed_node_runs_again_and_nothing_acknowledged_is_lost(running: Network, node_id: str) -> None:
     wait_until_everyone_runs(running)
     old = running.nodes()[node_id]["pid"]
     with running.client() as client:
-        consume(client, f"TICKET-{1 + int(node_id[-1]):03}")
+        consume(client, f"TICKET-{401 + int(node_id[-1])}")
         os.kill(old, signal.SIGKILL)
         wait_until(
             lambda: running.nodes()[node_id]["pid"] != old,
@@ -142,31 +139,33 @@ def test_a_killed_node_runs_again_and_nothing_acknowledged_is_lost(running: Netw
             return answer.status_code == 200 and answer.json()["data"]["sequence"] >= before
 
         wait_until(caught_up, timeout=NODE_BACK * MARGIN, what=f"{node_id} has what was committed")
-        wait_until_consumed(client, node_id, f"TICKET-{1 + int(node_id[-1]):03}")
+        wait_until_consumed(client, node_id, f"TICKET-{401 + int(node_id[-1])}")
     said = f"{node_id} (process {old}) ended: signal 9 (SIGKILL); it is started again"
     wait_until(lambda: said in running.log.read_text(), what="who keeps the network up is told its name")
 
 
+@pytest.mark.backend
 def test_a_killed_learner_follows_again(running: Network) -> None:
     learner = running.wait_for_title("learner learner")
     learner.kill()
     running.wait_for_title("learner learner", besides=learner.pid, timeout=NODE_BACK * MARGIN)
     with running.client() as client:
-        consume(client, "TICKET-010")
+        consume(client, "TICKET-410")
         wait_until(
-            lambda: state_shown(client, "TICKET-010") == "CONSUMED",
+            lambda: state_shown(client, "TICKET-410") == "CONSUMED",
             timeout=NODE_BACK * MARGIN,
             what="the learner shows what was committed since",
         )
 
 
+@pytest.mark.backend
 def test_a_killed_worker_brings_all_its_nodes_back(running: Network) -> None:
     wait_until_everyone_runs(running)
     old = {node["pid"] for node in running.nodes().values()}
     worker = running.titled("celeryd: validators@")
     assert worker is not None
     with running.client() as client:
-        consume(client, "TICKET-011")
+        consume(client, "TICKET-411")
         worker.kill()
 
         def all_new() -> bool:
@@ -180,11 +179,12 @@ def test_a_killed_worker_brings_all_its_nodes_back(running: Network) -> None:
             timeout=allowed(ORPHAN_ENDS),
             what="no orphan is left",
         )
-        consume(client, "TICKET-012")
+        consume(client, "TICKET-412")
         for node_id in running.nodes():
-            wait_until_consumed(client, node_id, "TICKET-011")
+            wait_until_consumed(client, node_id, "TICKET-411")
 
 
+@pytest.mark.backend
 def test_a_killed_web_process_is_replaced_and_refuses_nobody(running: Network) -> None:
     web = running.titled("dtvn web")
     assert web is not None
@@ -193,7 +193,7 @@ def test_a_killed_web_process_is_replaced_and_refuses_nobody(running: Network) -
     answer = httpx.get(f"{running.url}/health", timeout=WORKER_BACK * MARGIN, trust_env=False)
     assert answer.json() == {"status": "healthy"}
     with running.client() as client:
-        consume(client, "TICKET-013")
+        consume(client, "TICKET-413")
 
 
 def test_no_node_ever_runs_twice(running: Network) -> None:
@@ -204,6 +204,7 @@ def test_no_node_ever_runs_twice(running: Network) -> None:
         assert sum(f"validator {node_id} " in title for title in titles) == 1
 
 
+@pytest.mark.exhaustive
 def test_stop_start_and_restart_by_a_person(running: Network) -> None:
     wait_until_everyone_runs(running)
     with running.client() as client:
@@ -215,7 +216,7 @@ def test_stop_start_and_restart_by_a_person(running: Network) -> None:
         assert client.delete("/api/v1/nodes/node3").status_code == 200
         wait_until(lambda: status("node3") == "stopped", what="node3 stopped")
         wait_until(lambda: not process_lives(old), what="its process ended")
-        consume(client, "TICKET-020")
+        consume(client, "TICKET-420")
         assert client.post("/api/v1/nodes", json={"node_id": "node3"}).status_code == 200
         wait_until(lambda: status("node3") == "running", what="node3 running")
         old = client.get("/api/v1/nodes/node3").json()["pid"]
@@ -228,6 +229,7 @@ def test_stop_start_and_restart_by_a_person(running: Network) -> None:
         wait_until(another, what="another process is node3")
 
 
+@pytest.mark.exhaustive
 def test_a_paused_node_is_unresponsive_then_killed_and_started(running: Network) -> None:
     """Alive but silent: no rival is started, the budget is not used, after 30 s it is replaced."""
     wait_until_everyone_runs(running)
@@ -236,7 +238,7 @@ def test_a_paused_node_is_unresponsive_then_killed_and_started(running: Network)
     wait_until(lambda: running.nodes()["node1"]["status"] == "unresponsive", what="node1 unresponsive")
     assert running.nodes()["node1"]["pid"] == old, "no rival"
     with running.client() as client:
-        consume(client, "TICKET-021")
+        consume(client, "TICKET-421")
     running.wait_for_title("validator node1 ", besides=old)
     wait_until_everyone_runs(running)
     wait_until(lambda: not process_lives(old), what="the paused process is gone")
@@ -245,7 +247,7 @@ def test_a_paused_node_is_unresponsive_then_killed_and_started(running: Network)
 def test_twenty_gates_and_one_ticket(running: Network) -> None:
     wait_until_everyone_runs(running)
     with running.client() as client, ThreadPoolExecutor(20) as gates:
-        body = {"ticket_id": "TICKET-100"}
+        body = {"ticket_id": "TICKET-490"}
         answers = list(
             gates.map(lambda _: client.post("/api/v1/tickets/validate", json=body).status_code, range(20))
         )
@@ -262,6 +264,7 @@ def test_a_second_up_on_the_same_folder_says_so(running: Network) -> None:
     assert running.credentials_file.exists()
 
 
+@pytest.mark.exhaustive
 def test_r10_a_node_run_by_hand_is_left_alone(running: Network) -> None:
     """`manage.py validator` on a node that was stopped here: no second process, and no crash counted."""
     wait_until_everyone_runs(running)
@@ -289,6 +292,7 @@ def test_r10_a_node_run_by_hand_is_left_alone(running: Network) -> None:
     wait_until_everyone_runs(running)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.embedded_only
 def test_a_locked_platform_database_stops_no_node(running: Network) -> None:
     """Heartbeats need no database: silence is told from a platform that cannot write."""
@@ -301,7 +305,7 @@ def test_a_locked_platform_database_stops_no_node(running: Network) -> None:
         writer.execute("BEGIN IMMEDIATE")
         locked_at = time.time()
         with running.client() as client:
-            consume(client, "TICKET-030")
+            consume(client, "TICKET-430")
         wait_until(
             lambda: min(slot.stat().st_mtime for slot in slots) > locked_at + 2 * SILENT_AFTER,
             what="all nodes show life while the database is locked",

@@ -88,6 +88,7 @@ def told(process: subprocess.Popen[str]) -> dict[str, object]:
     return found
 
 
+MUTANTS = ["mutants", "--jobs", str(WORKERS)]
 ENDLESS = """
 import time
 open({path!r}, "w").close()
@@ -104,8 +105,10 @@ def slow(tmp_path: Path) -> Path:
     return begun
 
 
-@pytest.mark.parametrize("words", [["run", "--json"], MANY, ["mutants", "--jobs", str(WORKERS)]])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [(["run", "--json"], signal.SIGINT), (MANY, signal.SIGTERM), (MUTANTS, signal.SIGINT)],
+)
 def test_a_signal_before_it_has_begun_is_one_line(slow: Path, words: list[str], number: int) -> None:
     name = signal.Signals(number).name
     with playing(*words, path=slow.parent) as process:

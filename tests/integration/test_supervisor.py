@@ -407,6 +407,7 @@ def test_x31_a_node_that_dies_is_an_error_until_it_is_back(s: Supervised, ears: 
     s.wait_until_running(4)
 
 
+@pytest.mark.exhaustive
 def test_x36_a_client_that_never_reads_delays_nobody(s: Supervised, api: httpx.Client, ears: Ears) -> None:
     deaf = deaf_client(s)
     try:

@@ -63,6 +63,7 @@ def test_flags_that_make_no_sense(flags: tuple[str, ...], code: int, phrase: str
     assert phrase in answer.stderr
 
 
+@pytest.mark.exhaustive
 def test_c39_c40_one_node_then_another_cluster(tmp_path: Path) -> None:
     with supervised(tmp_path / "data") as s, s.client() as api:
         assert "node_id is required" in api.post("/nodes", json={}).json()["error"]
@@ -88,6 +89,7 @@ def test_c39_c40_one_node_then_another_cluster(tmp_path: Path) -> None:
         assert s.process.wait(PATIENCE) == 0
 
 
+@pytest.mark.exhaustive
 def test_the_same_line_again_goes_on_with_a_cluster_that_has_grown(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with supervised(data, "-auto-start", "1") as s, s.client() as api:

@@ -52,8 +52,17 @@ def seed_and_consume(started: Network, ticket_id: str) -> None:
             assert answer.status_code == 200, answer.text
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("who", ["make alone", "all of them", "all of them, twice"])
+@pytest.mark.parametrize(
+    ("number", "who"),
+    [
+        (signal.SIGINT, "make alone"),
+        (signal.SIGTERM, "all of them, twice"),
+        pytest.param(signal.SIGTERM, "make alone", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGINT, "all of them", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGTERM, "all of them", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGINT, "all of them, twice", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_signal_ends_everything(
     fresh: Network, number: int, who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +87,7 @@ def test_a_signal_ends_everything(
         assert not list(scratch.iterdir()), "nothing is left in the folder for passing files"
 
 
+@pytest.mark.exhaustive
 def test_the_end_is_as_quick_and_quiet_after_nodes_were_killed(
     fresh: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +137,7 @@ def test_when_up_is_killed_its_children_end_by_themselves_and_it_can_start_again
         wait_until(lambda: state_shown(client, "TICKET-001") == "CONSUMED", what="nothing is lost")
 
 
+@pytest.mark.exhaustive
 def test_a_start_right_after_a_kill_waits_for_what_the_killed_one_left(fresh: Network) -> None:
     fresh.start()
     left = fresh.processes()
@@ -138,6 +149,7 @@ def test_a_start_right_after_a_kill_waits_for_what_the_killed_one_left(fresh: Ne
     wait_until_gone(left, timeout=KILLED * MARGIN)
 
 
+@pytest.mark.exhaustive
 def test_a_node_that_cannot_start_says_why_and_holds_nobody_up(fresh: Network) -> None:
     fresh.start()
     fresh.stop()
@@ -153,22 +165,32 @@ def test_a_node_that_cannot_start_says_why_and_holds_nobody_up(fresh: Network) -
 
 
 def test_a_second_start_on_another_port_goes_on_with_the_same_data(fresh: Network) -> None:
+    """NODES counts no more by then, and that is said; a kept port that is taken is one line."""
     fresh.start()
     seed_and_consume(fresh, "TICKET-001")
     first = fresh.credentials
     nodes = {node_id: node["port"] for node_id, node in fresh.nodes().items()}
     fresh.stop()
     fresh.port = free_ports(1)[0]
+    fresh._environment["NODES"] = "7"
     since = time.monotonic()
     fresh.start()
     assert time.monotonic() - since < AGAIN * MARGIN
     assert fresh.credentials == first | {"url": fresh.url}
     assert {node_id: node["port"] for node_id, node in fresh.nodes().items()} == nodes
+    assert "NODES counts only at the first start" in fresh.log.read_text()
     with fresh.client() as client:
         again = client.post("/api/v1/tickets/consume", json={"ticket_id": "TICKET-001"})
     assert again.status_code == 409
+    fresh.stop()
+    del fresh._environment["NODES"]
+    with occupied(nodes["node2"]):
+        line = refused(fresh.data)
+    assert str(nodes["node2"]) in line
+    assert "node2" in line
 
 
+@pytest.mark.exhaustive
 def test_two_networks_run_side_by_side(fresh: Network, tmp_path: Path) -> None:
     deep = tmp_path / ("a long name " * 10) / "données"
     deep.parent.mkdir()
@@ -207,6 +229,7 @@ def run_down(started: Network) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.exhaustive
 def test_nobody_reading_the_output_stops_nothing(fresh: Network) -> None:
     """`make up | head -1`."""
     fresh.launch_unread()
@@ -214,6 +237,7 @@ def test_nobody_reading_the_output_stops_nothing(fresh: Network) -> None:
     assert len(fresh.nodes()) == 4
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("who", ["up", "make and all"])
 def test_an_output_that_is_stuck_keeps_nothing_from_starting_nor_from_ending(
     fresh: Network, who: str
@@ -295,25 +319,7 @@ def test_an_address_that_is_not_ours_is_one_clear_line(tmp_path: Path) -> None:
     assert "203.0.113.7" in refused(tmp_path / "data", DTVN_HOST="203.0.113.7")
 
 
-def test_a_kept_node_port_that_is_taken_is_one_clear_line(fresh: Network) -> None:
-    fresh.start()
-    port = fresh.nodes()["node2"]["port"]
-    fresh.stop()
-    with occupied(port):
-        line = refused(fresh.data)
-    assert str(port) in line
-    assert "node2" in line
-
-
-def test_another_number_of_nodes_later_is_said_and_changes_nothing(fresh: Network) -> None:
-    fresh.start()
-    fresh.stop()
-    fresh._environment["NODES"] = "7"
-    fresh.start()
-    assert len(fresh.nodes()) == 4
-    assert "NODES counts only at the first start" in fresh.log.read_text()
-
-
+@pytest.mark.exhaustive
 def test_an_early_interrupt_leaves_nothing(fresh: Network) -> None:
     """Ctrl-C while the network is still being made."""
     fresh.launch(through_make=True)

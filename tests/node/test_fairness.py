@@ -15,6 +15,8 @@ import pytest
 from benchmarks.fairness import Price, World, measure
 from benchmarks.hosts import MEMORY_DISK
 
+pytestmark = pytest.mark.exhaustive
+
 TURN, FRAME = 250_000, 70_000
 """Nanoseconds: as they were measured on two cores, with what each frame took the processor."""
 

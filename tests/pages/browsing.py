@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,13 +32,20 @@ RUNS_OUT = """() => {
 }"""
 
 
+def installed() -> str:
+    """Where the browser is. Without one a test is skipped, with a word why; what checks a change has one."""
+    if CHROMIUM is None:
+        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        stop("no chromium on this machine: apt-get install chromium")
+    return CHROMIUM
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
+    chromium = installed()
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=PATIENCE)
+        found = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS), timeout=PATIENCE)
         yield found
         found.close()
 

@@ -10,21 +10,17 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.integration.network import Network, network
+from tests.integration.network import Network
 from tests.pages.browsing import Complaints, expect_to_fit, opened, shown
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module")
-def running(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+@pytest.fixture
+def running(browser: Browser, shared: Network) -> Network:
     """One network for all these tests: each leaves it running and uses tickets of its own."""
-    with network(tmp_path_factory.mktemp("pages") / "data") as made:
-        made.start()
-        with made.client() as client:
-            client.post("/api/v1/tickets/seed").raise_for_status()
-        yield made
+    return shared
 
 
 @pytest.fixture
@@ -65,10 +61,10 @@ def test_what_happens_is_seen_at_once_and_adds_up(
 ) -> None:
     expect(page.locator("table.matrix tbody tr").first).to_contain_text("node0")
     expect(shown(page, "running")).to_have_text("4 of 4 running")
-    for path, ticket in (("validate", "101"), ("consume", "101"), ("validate", "102"), ("dispute", "102")):
+    for path, ticket in (("validate", "301"), ("consume", "301"), ("validate", "302"), ("dispute", "302")):
         api.post(f"/api/v1/tickets/{path}", json={"ticket_id": f"TICKET-{ticket}"}).raise_for_status()
-    assert api.post("/api/v1/tickets/consume", json={"ticket_id": "TICKET-101"}).status_code == 409
-    for ticket, word in (("101", "consumed"), ("102", "disputed"), ("101", "already consumed")):
+    assert api.post("/api/v1/tickets/consume", json={"ticket_id": "TICKET-301"}).status_code == 409
+    for ticket, word in (("301", "consumed"), ("302", "disputed"), ("301", "already consumed")):
         expect_outcome(page, f"TICKET-{ticket}", word)
     expect_model_equals_snapshot(page)
     assert complaints == []
@@ -91,9 +87,9 @@ def test_nothing_is_missed_while_the_web_process_is_replaced(
     page.evaluate(NOTE_STALE)
     web.send_signal(signal.SIGKILL)
     wait_until(lambda: page.evaluate("window.wasStale"), what="the page says that it is cut off")
-    wait_until(lambda: _posted(api, "TICKET-110"), what="the API answering again")
+    wait_until(lambda: _posted(api, "TICKET-310"), what="the API answering again")
     expect(shown(page, "connection")).to_have_text("Live")
-    expect_outcome(page, "TICKET-110", "admitted")
+    expect_outcome(page, "TICKET-310", "admitted")
     expect(shown(page, "stale")).to_be_hidden()
     expect_model_equals_snapshot(page)
     assert model(page)["sequence"] > before
@@ -107,6 +103,7 @@ def _posted(api: httpx.Client, ticket: str) -> bool:
         return False
 
 
+@pytest.mark.exhaustive
 def test_a_flood_of_events_is_followed_to_its_end(page: Page, api: httpx.Client) -> None:
     operations = [{"op": "issue", "ticket_id": f"FLOOD-{number}"} for number in range(6_000)]
     for start in range(0, 6_000, 2_000):
@@ -116,7 +113,10 @@ def test_a_flood_of_events_is_followed_to_its_end(page: Page, api: httpx.Client)
     expect_model_equals_snapshot(page)
 
 
-@pytest.mark.parametrize("width", [320, 360, 781, 1100, 1201, 1280])
+@pytest.mark.parametrize(
+    "width",
+    [320, 1201, *(pytest.param(width, marks=pytest.mark.exhaustive) for width in (360, 781, 1100, 1280))],
+)
 def test_everything_is_shown_without_scrolling_sideways(page: Page, width: int) -> None:
     """Nothing runs out of its card, with numbers of a long life."""
     page.set_viewport_size({"width": width, "height": 740})
@@ -131,6 +131,7 @@ def test_everything_is_shown_without_scrolling_sideways(page: Page, width: int) 
     expect_to_fit(page)
 
 
+@pytest.mark.exhaustive
 def test_a_learner_that_stopped_is_told_with_since_when(page: Page, running: Network) -> None:
     """The log on the page is the learner's: it may not look alive while that stands still."""
     other = page.context.new_page()
@@ -166,6 +167,7 @@ def test_everything_is_reached_by_keyboard(page: Page) -> None:
     assert any("Latest outcomes" in name for name in reached)
 
 
+@pytest.mark.exhaustive
 def test_light_and_dark_are_remembered(page: Page) -> None:
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.get_by_role("button", name="Switch between light and dark").click()
@@ -175,6 +177,7 @@ def test_light_and_dark_are_remembered(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == after
 
 
+@pytest.mark.exhaustive
 def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Network) -> None:
     page.goto(f"{running.url}/admin/validators/managednode/")
     page.get_by_label("Select this object for an action - node3").check()
@@ -194,6 +197,7 @@ def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Ne
     expect(shown(page, "running")).to_have_text("4 of 4 running")
 
 
+@pytest.mark.exhaustive
 def test_nodes_that_all_stopped_while_nobody_watched_are_shown_so(page: Page, running: Network) -> None:
     """The page that comes next shows neither who ran when the last one left, nor that all is well."""
     members = [f"node{number}" for number in range(4)]
@@ -225,9 +229,9 @@ def test_nodes_that_all_stopped_while_nobody_watched_are_shown_so(page: Page, ru
 def test_tickets_are_changed_from_the_admin_through_consensus(
     page: Page, running: Network, api: httpx.Client, complaints: Complaints
 ) -> None:
-    assert _posted(api, "TICKET-119"), "the nodes, which may have just been started, decide again"
-    page.goto(f"{running.url}/admin/ledger/ticket/?q=TICKET-12")
-    for ticket in ("TICKET-120", "TICKET-121"):
+    assert _posted(api, "TICKET-319"), "the nodes, which may have just been started, decide again"
+    page.goto(f"{running.url}/admin/ledger/ticket/?q=TICKET-32")
+    for ticket in ("TICKET-320", "TICKET-321"):
         page.get_by_label(f"Select this object for an action - {ticket}").check()
     page.get_by_label("Action:").select_option("validate")
     page.get_by_role("button", name="Go", exact=True).click()
@@ -236,17 +240,18 @@ def test_tickets_are_changed_from_the_admin_through_consensus(
 
     def listed() -> bool:
         """The platform's own copy, and who asks waits a second for it, no longer."""
-        if "VALIDATED" in page.locator("tr", has_text="TICKET-120").inner_text():
+        if "VALIDATED" in page.locator("tr", has_text="TICKET-320").inner_text():
             return True
         page.reload()
         return False
 
     wait_until(listed, what="the list shows it")
-    page.get_by_role("link", name="TICKET-120").click()
+    page.get_by_role("link", name="TICKET-320").click()
     expect(page.locator("#content")).to_contain_text("user:admin")
     assert complaints == []
 
 
+@pytest.mark.exhaustive
 def test_whoever_logs_out_elsewhere_is_led_to_the_form(page: Page, running: Network) -> None:
     page.context.clear_cookies()
     running.wait_for_title("dtvn web").send_signal(signal.SIGKILL)

@@ -19,7 +19,7 @@ from tests.pages.browsing import PATIENCE, Complaints, expect_to_fit, opened, sh
 from tests.waiting import wait_until
 from validators.node.keys import peer_id
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.exhaustive]
 
 MEMBERS = "/admin/validators/membershipchange/"
 PRINCIPALS = f"{MEMBERS}principals/"

@@ -151,6 +151,7 @@ def test_a_node_is_stopped_and_started_and_its_output_followed(
     expect_no_reload(page)
 
 
+@pytest.mark.exhaustive
 def test_a_node_tells_its_identity_what_it_stores_and_its_log(
     s: Supervised, page: Page, api: httpx.Client
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_node_tells_its_identity_what_it_stores_and_its_log(
     expect_no_reload(page)
 
 
+@pytest.mark.exhaustive
 def test_the_network_page_draws_the_links_there_are(s: Supervised, page: Page, api: httpx.Client) -> None:
     start_four(s, api)
     go(page, s, "/dashboard/network")
@@ -248,6 +250,7 @@ def test_x37_a_run_of_the_simulator_is_followed_and_kept(s: Supervised, page: Pa
     expect_no_reload(page)
 
 
+@pytest.mark.exhaustive
 def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page) -> None:
     go(page, s, "/dashboard/simulator")
     for name, value in (("Nodes", "30"), ("Tickets", "1000"), ("Seconds", "600")):
@@ -277,6 +280,7 @@ def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page
     expect_no_reload(page)
 
 
+@pytest.mark.exhaustive
 def test_the_charts_move_with_what_the_nodes_count(s: Supervised, page: Page, api: httpx.Client) -> None:
     start_four(s, api)
     go(page, s, "/dashboard/metrics")
@@ -296,6 +300,7 @@ def test_the_charts_move_with_what_the_nodes_count(s: Supervised, page: Page, ap
     expect_no_reload(page)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("width", [320, 781])
 def test_with_a_cluster_each_page_fits_a_phone(
@@ -353,6 +358,7 @@ def expect_inert(page: Page) -> None:
     assert page.evaluate("window.hit") is None
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("path", ["/", "/dashboard/nodes", "/dashboard/network"])
 def test_x42_names_and_errors_of_nodes_are_text(s: Supervised, page: Page, path: str) -> None:
     counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 1)
@@ -378,6 +384,7 @@ def test_x42_names_and_errors_of_nodes_are_text(s: Supervised, page: Page, path:
         expect_inert(page)
 
 
+@pytest.mark.exhaustive
 def test_c40_a_newcomer_is_seen_with_how_far_it_is(s: Supervised, page: Page) -> None:
     counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 0)
     log = {"sequence": 9, "second": 1, "counts": counts, "rates": [], "latest": []}
@@ -418,6 +425,7 @@ def test_x42_ids_and_data_of_tickets_are_text(s: Supervised, page: Page, api: ht
     expect_inert(page)
 
 
+@pytest.mark.exhaustive
 def test_x42_what_a_run_or_a_process_says_is_text(s: Supervised, page: Page, api: httpx.Client) -> None:
     start_four(s, api)
     with (s.data / "nodes" / "node1" / "log" / "node.log").open("a") as log:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.pages.browsing import CHROMIUM, FLAGS, PATIENCE
+from tests.pages.browsing import FLAGS, PATIENCE, installed
 from tests.proof import vectors
 
 pytestmark = pytest.mark.integration
@@ -23,14 +23,13 @@ VECTORS: list[dict[str, Any]] = json.loads(vectors.FILE.read_text(encoding="utf-
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
+    chromium = installed()
     # A copy, as somebody keeps it on a stick: the page and the vendored files beside it, nothing else.
     for name in ("verifier", "vendor"):
         shutil.copytree(PAGE.parent.parent / name, tmp_path / "stick" / name)
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=PATIENCE)
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS), timeout=PATIENCE)
         context = browser.new_context(offline=True)
         context.set_default_timeout(PATIENCE)
         found = context.new_page()

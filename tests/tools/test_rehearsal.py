@@ -16,7 +16,7 @@ from tests.integration.network import REPOSITORY, Network, network
 from tests.tools.test_columns import as_csv, pretix_row
 from tests.waiting import PATIENCE, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.exhaustive]
 
 TICKETS = 5_000
 
