@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help install build up down run-network run-simulator run-simulator-partition test test-unit \
-	test-coverage test-integration test-integration-single lint fmt types schema parity sbom bench clean
+	test-coverage test-integration test-integration-single test-all lint fmt types schema parity sbom bench clean
 
 # The network that `make up` runs. Two networks side by side: give each its own DATA and PORT.
 NODES ?=
@@ -10,8 +10,11 @@ PORT ?=
 DATA ?= ./data
 # Only from make's own line: in some shells HOST is the machine's name. DTVN_HOST in the environment.
 HOST =
-# Tests run beside each other in this many processes.
+# Tests run beside each other in this many processes; those of real networks wait more than they work.
 JOBS ?= 2
+NETWORKS = -n 3 --dist loadfile
+# Left to `make test-all`.
+QUICK = not exhaustive and not bench
 # What `make test-integration-single` runs: part of a test's name, or a file.
 TEST ?=
 # Flags of `make run-simulator`.
@@ -61,16 +64,19 @@ run-simulator-partition: $(VENV)/.installed ## The same, cut in two now and then
 	@bin/simulator -partition $(ARGS)
 
 test: $(VENV)/.installed-dev ## The fast tests: no long-lived processes (ARGS="-x -k name")
-	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration and $(QUICK)" $(ARGS)
 
 test-unit: test ## The same by the seed's name
 
 test-coverage: $(VENV)/.installed-dev ## The fast tests, and which lines they reach (htmlcov/)
-	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration" --cov --cov-report=term:skip-covered --cov-report=html
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration and $(QUICK)" --cov --cov-report=term:skip-covered --cov-report=html
 
 test-integration: $(VENV)/.installed-dev ## Real processes, sockets and disks: in files, then on PostgreSQL and Redis
-	@$(BIN)/python -m pytest -q -m integration $(ARGS)
-	@$(BIN)/python -m pytest -q -m integration --scaled-out tests/integration $(ARGS)
+	@$(BIN)/python -m pytest -q $(NETWORKS) -m "integration and $(QUICK)" $(ARGS)
+	@$(BIN)/python -m pytest -q $(NETWORKS) -m backend --scaled-out tests/integration $(ARGS)
+
+test-all: $(VENV)/.installed-dev ## Everything, benches included: an hour or two alone on a quiet machine
+	@deploy/test-all
 
 test-integration-single: $(VENV)/.installed-dev ## One of them: TEST=name or TEST=tests/integration/test_rest.py
 	@test -n "$(TEST)" || { echo "which one? make test-integration-single TEST=part_of_its_name" >&2; exit 2; }

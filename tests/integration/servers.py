@@ -1,4 +1,5 @@
-"""Where networks under test keep their state: in files, or (`--scaled-out`) on PostgreSQL and Redis.
+"""Where networks under test keep their state: in files, or (`--scaled-out`) on PostgreSQL and Redis; and the
+RabbitMQ that one of them has its tasks from.
 
 Every network gets a database and a numbered Redis database of its own, dropped with it.
 """
@@ -10,11 +11,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
+import kombu
+import kombu.exceptions
 import psycopg
 import redis
 
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("TEST_REDIS", "redis://127.0.0.1:6379")
+RABBITMQ = os.environ.get("TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//")
+QUEUES = ("default", "nodes", "simulations")
+"""Of Celery; one network at a time uses them in RabbitMQ's one virtual host."""
 REDIS_NUMBERS = range(1, 16)
 CLAIM = "dtvn-tests-claim"
 CLAIM_SECONDS = 3_600
@@ -43,6 +49,11 @@ def missing() -> str:
             client.ping()
     except redis.RedisError as error:
         return f"no Redis answers at {REDIS}: {error}"
+    try:
+        with kombu.Connection(RABBITMQ, connect_timeout=10) as client:
+            client.ensure_connection(max_retries=1)
+    except kombu.exceptions.OperationalError as error:
+        return f"no RabbitMQ answers at {RABBITMQ}: {error}"
     return ""
 
 
@@ -71,6 +82,22 @@ def database() -> Iterator[str]:
     finally:
         with psycopg.connect(f"{POSTGRESQL}/postgres", autocommit=True) as admin:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@contextmanager
+def rabbitmq() -> Iterator[str]:
+    """The broker's address, with no task in its queues, before and afterwards."""
+    _delete_queues()
+    try:
+        yield RABBITMQ
+    finally:
+        _delete_queues()
+
+
+def _delete_queues() -> None:
+    with kombu.Connection(RABBITMQ, connect_timeout=10) as client:
+        for name in QUEUES:
+            client.default_channel.queue_delete(name)
 
 
 @contextmanager

@@ -1,0 +1,38 @@
+"""Nodes are Celery tasks; here they come out of RabbitMQ, with the ledgers on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.integration import servers
+from tests.integration.network import network
+from tests.integration.test_process_life import consume, wait_until_everyone_runs
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.backend,
+    pytest.mark.scaled_out_only,
+    pytest.mark.timeout(600),
+]
+
+
+def test_a_network_whose_tasks_come_from_rabbitmq_heals_itself(tmp_path: Path) -> None:
+    with (
+        servers.rabbitmq() as broker,
+        network(tmp_path / "data", environment={"CELERY_BROKER_URL": broker}) as started,
+    ):
+        started.start()
+        wait_until_everyone_runs(started)
+        with started.client() as client:
+            assert client.post("/api/v1/tickets/seed").status_code == 200
+            consume(client, "TICKET-001")
+            killed = started.nodes()["node0"]["pid"]
+            os.kill(killed, signal.SIGKILL)
+            consume(client, "TICKET-002")
+            started.wait_for_title("validator node0 ", besides=killed)
+            wait_until_everyone_runs(started)
+            consume(client, "TICKET-003")
