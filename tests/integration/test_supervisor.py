@@ -45,10 +45,7 @@ from tests.waiting import MARGIN, PATIENCE, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 NODES = ["node0", "node1", "node2", "node3"]
-STATS = {
-    *("node_id", "peer_count", "is_primary", "current_view", "sequence", "cache_size", "storage_stats"),
-    "mode",
-}
+STATS = set("node_id peer_count is_primary current_view sequence cache_size storage_stats mode".split())
 
 
 @pytest.fixture(scope="module")

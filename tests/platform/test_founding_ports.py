@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.ports import ports_in_a_row
 from validators.ceremony import open_genesis
-from validators.node.kept_ports import kept_port
+from validators.node.kept_ports import all_kept, kept_port
 from validators.node.layout import ClusterFolder
 from validators.node.provision import create_demo_cluster
 from validators.processes import founding, preparation
@@ -54,6 +56,17 @@ def test_a_port_that_is_taken_is_replaced_and_the_choice_kept(base: int, tmp_pat
         founding.found_cluster(folder, names, "127.0.0.1:1")
 
 
+def test_a_named_range_is_enough_for_three_ports_a_node(base: int, tmp_path: Path, settings: Any) -> None:
+    """Each choice knows those before it, though nothing listens there yet."""
+    first = ports_in_a_row(6)
+    settings.NODE_PORTS = range(first, first + 6)
+    folder = DataFolder(tmp_path)
+    folder.create()
+    founding.found_cluster(folder, ["node0", "node1"], "127.0.0.1:1")
+    nodes = [ClusterFolder(tmp_path).node(name) for name in ("node0", "node1")]
+    assert {*ports(folder), *(port for node in nodes for port in all_kept(node))} == set(settings.NODE_PORTS)
+
+
 def test_a_name_without_a_number_gets_any_free_port(base: int) -> None:
     chosen = founding.usual_ports(["gate", "node2"])
     assert chosen[1] == base + 2
@@ -78,5 +91,6 @@ def test_connections_that_ended_a_moment_ago_move_no_node_to_another_port(
     folder.create()
     create_demo_cluster(tmp_path, 1, preparation.LOOPBACK, preparation.free_ports(1))
     monkeypatch.setattr(preparation, "FIRST_API_PORT", base)
-    preparation.keep_apis(folder, ["node0"])
+    founded = open_genesis(ClusterFolder(tmp_path).genesis.read_bytes())
+    preparation.keep_apis(folder, founded, ["node0"])
     assert kept_port(ClusterFolder(tmp_path).node("node0"), "api") == base

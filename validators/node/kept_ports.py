@@ -10,7 +10,7 @@ import msgspec
 from validators.node.layout import NodeFolder
 from validators.node.options import ApiOptions, MetricsOptions, StartError
 
-__all__ = ["keep_ports", "kept_api", "kept_metrics", "kept_port", "rewrite_ports"]
+__all__ = ["all_kept", "keep_ports", "kept_api", "kept_metrics", "kept_port", "rewrite_ports"]
 
 FILE = "ports.json"
 
@@ -19,13 +19,12 @@ _decoder = msgspec.json.Decoder(dict[str, int])
 
 def kept_port(folder: NodeFolder, name: str) -> int | None:
     """The port written down under this name, or None; raise StartError for a damaged file."""
-    path = folder.root / FILE
-    try:
-        return _decoder.decode(path.read_bytes()).get(name)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise StartError(f"{path} cannot be read: {error}.") from error
+    return _read(folder).get(name)
+
+
+def all_kept(folder: NodeFolder) -> set[int]:
+    """Every port written down for this node; raise StartError for a damaged file."""
+    return set(_read(folder).values())
 
 
 def kept_metrics(folder: NodeFolder) -> MetricsOptions | None:
@@ -61,6 +60,16 @@ def rewrite_ports(folder: NodeFolder, **ports: int) -> None:
     """Write down these ports in place of what was."""
     for name, port in ports.items():
         _write(folder, name, port)
+
+
+def _read(folder: NodeFolder) -> dict[str, int]:
+    path = folder.root / FILE
+    try:
+        return _decoder.decode(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StartError(f"{path} cannot be read: {error}.") from error
 
 
 def _write(folder: NodeFolder, name: str, port: int) -> None:

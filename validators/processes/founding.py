@@ -56,13 +56,13 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
             # Wanted by the start that founds them, unless somebody stopped the cluster meanwhile.
             ManagedNode.objects.update(desired=DesiredState.STOPPED)
     preparation.check_node_ports(founded, own)
-    preparation.keep_apis(folder, names)
+    preparation.keep_apis(folder, founded, names)
     preparation.keep_metrics_ports(folder, founded, member_names(), web)
 
 
 def usual_ports(names: Sequence[str]) -> list[int]:
-    """A loopback port for each name: that of its number where it is free and `DTVN_NODE_PORTS` names no range,
-    else any free one."""
+    """A loopback port for each name: that of its number where it is free, else any free one; of the range
+    that `DTVN_NODE_PORTS` names, if it does."""
     if settings.NODE_PORTS:
         return preparation.free_ports(len(names))
     with ExitStack() as held:

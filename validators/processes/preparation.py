@@ -23,7 +23,7 @@ from django.db import DatabaseError
 from validators import ceremony, genesis
 from validators.link import write_private
 from validators.models import ManagedNode, NodePart, NodeRole
-from validators.node.kept_ports import keep_ports, kept_port
+from validators.node.kept_ports import all_kept, keep_ports
 from validators.node.layout import ClusterFolder, NodeFolder
 from validators.node.options import StartError as NodeError
 from validators.node.provision import create_demo_cluster
@@ -97,8 +97,9 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
     return founded, ""
 
 
-def free_ports(count: int) -> list[int]:
-    """Loopback ports nobody listens on, all different: held together while they are chosen.
+def free_ports(count: int, besides: Collection[int] = ()) -> list[int]:
+    """Loopback ports nobody listens on, all different and none of `besides`: held together while they are
+    chosen.
 
     Of `DTVN_NODE_PORTS`, else below those that the kernel gives to outgoing connections: among these a node
     that was down for a moment could find its own taken, even by a peer that dials it.
@@ -106,6 +107,8 @@ def free_ports(count: int) -> list[int]:
     with ExitStack() as held:
         found: list[int] = []
         for port in _candidates():
+            if port in besides:
+                continue
             one = held.enter_context(socket.socket())
             try:
                 one.bind((LOOPBACK, port))
@@ -164,7 +167,8 @@ def keep_metrics_ports(folder: DataFolder, founded: genesis.Genesis, own: Sequen
     nothing: its node says so and tries again."""
     places = ClusterFolder(folder.root)
     try:
-        ports = keep_ports([places.node(member_id) for member_id in own], "metrics", free_ports)
+        free = partial(free_ports, besides=_chosen(places, founded))
+        ports = keep_ports([places.node(member_id) for member_id in own], "metrics", free)
     except NodeError as error:
         raise StartError(str(error)) from error
     folder.prometheus.mkdir(exist_ok=True, mode=0o700)
@@ -175,7 +179,7 @@ def keep_metrics_ports(folder: DataFolder, founded: genesis.Genesis, own: Sequen
     )
 
 
-def keep_apis(folder: DataFolder, own: Sequence[str]) -> None:
+def keep_apis(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) -> None:
     """Give each of our nodes a port for its own API, once and for good (spec 3.1: 9001 + k, else a free one),
     and a key that it asks for: who has none of the platform's keys does not get past it through a node. A
     supervisor's nodes ask for its own key, or for none (C43)."""
@@ -183,7 +187,8 @@ def keep_apis(folder: DataFolder, own: Sequence[str]) -> None:
     try:
         for member_id in own:
             node = places.node(member_id)
-            keep_ports([node], "api", partial(_numbered_ports, member_id, FIRST_API_PORT, ()))
+            others = _chosen(places, founded)
+            keep_ports([node], "api", partial(_numbered_ports, member_id, FIRST_API_PORT, others))
             if not settings.SUPERVISOR and not node.api_token.exists():
                 node.create()
                 write_private(node.api_token, secrets.token_urlsafe(32).encode("ascii") + b"\n")
@@ -192,7 +197,7 @@ def keep_apis(folder: DataFolder, own: Sequence[str]) -> None:
 
 
 def _numbered_ports(member_id: str, first: int, others: Collection[int], count: int) -> list[int]:
-    """That of the node's number, where nobody has it and `DTVN_NODE_PORTS` names no range; else any free one."""
+    """That of the node's number, if it is free and `DTVN_NODE_PORTS` names no range; else any free one."""
     number = None if settings.NODE_PORTS else re.fullmatch(r"node(\d{1,3})", member_id)
     if number is not None and (port := first + int(number[1])) not in others:
         with socket.socket() as probe, suppress(OSError):
@@ -200,30 +205,32 @@ def _numbered_ports(member_id: str, first: int, others: Collection[int], count: 
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((LOOPBACK, port))
             return [port]
-    return free_ports(count)
+    return free_ports(count, others)
 
 
 def keep_newcomer_ports(folder: DataFolder, founded: genesis.Genesis, node: NodeFolder) -> tuple[str, int]:
     """Give a node that joins a running cluster its ports, once and for good (spec 3.1: 4001 + k to the other
     members, else a free one); the address at which it will listen to them."""
-    others = {member.port for member in founded.members} | set(_ports_of_newcomers(node.root.parent))
+    places = ClusterFolder(folder.root)
+    others = _chosen(places, founded)
     own = keep_ports([node], "member", partial(_numbered_ports, node.id, FIRST_MEMBER_PORT, others))
-    metrics = keep_ports([node], "metrics", free_ports)
-    keep_apis(folder, [node.id])
+    metrics = keep_ports([node], "metrics", partial(free_ports, besides={*others, *own.values()}))
+    keep_apis(folder, founded, [node.id])
     path = folder.prometheus / "nodes.json"
-    others = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    targets = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     target = _metrics_target(founded, node.id, metrics[node.id])
     folder.prometheus.mkdir(exist_ok=True, mode=0o700)
-    _write_targets(path, [*(other for other in others if other != target), target])
+    _write_targets(path, [*(other for other in targets if other != target), target])
     return LOOPBACK, own[node.id]
 
 
-def _ports_of_newcomers(nodes: Path) -> Iterator[int]:
-    """Where nodes that joined listen to the other members: theirs while they are down, too."""
-    for folder in nodes.glob("*/"):
+def _chosen(places: ClusterFolder, founded: genesis.Genesis) -> set[int]:
+    """Ports that members and nodes of this folder have: theirs while they are down, or not begun, too."""
+    found = {member.port for member in founded.members}
+    for folder in places.nodes.glob("*/"):
         with suppress(NodeError):  # damaged: said where that node starts
-            if port := kept_port(NodeFolder(folder), "member"):
-                yield port
+            found |= all_kept(NodeFolder(folder))
+    return found
 
 
 def _metrics_target(founded: genesis.Genesis, node_id: str, port: int) -> dict[str, Any]:

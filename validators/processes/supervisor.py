@@ -136,7 +136,7 @@ class Supervisor:
         own = preparation.register_cluster(self._folder, founded, own)
         preparation.check_node_ports(founded, own)
         preparation.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
-        preparation.keep_apis(self._folder, own)
+        preparation.keep_apis(self._folder, founded, own)
         preparation.collect_static(self._folder)
         accounts = preparation.ensure_accounts(self._folder)
         reset_cluster()
