@@ -68,8 +68,7 @@ class WatchedJournal:
     def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
         """See ports.Journal."""
         self._fence()
-        self._disk.append(records, durable=durable)
-        self._disk.served_member |= self._member
+        self._disk.append(records, durable=durable, member=self._member)
         self._node.wrote(records)
         self._disk.after_write()
 

@@ -1,15 +1,17 @@
 """A virtual disk: ports.Journal in memory, with the faults that real disks and power cuts have.
 
-What a durable `append` returned from is durable, with all that was written before it. State rows
-(`materialise`) and entries appended without a sync may be lost by a crash before the next one: the
-newest first, each as a whole, as in the real ledger. What the contract allows to forget is forgotten at
-once or kept, as chance wills, so that nobody relies on either.
+A write is one transaction: a turn's records, state rows, or a snapshot. There are two images of the
+ledger: the disk itself is the one that its process reads, `synced` the one that a power cut leaves. Every
+write goes into the first, and a sync brings `synced` up to it. A crash takes back all writes since the
+newest sync, or the newest of them: any prefix may survive. A write that tore is lost whole, as it is in
+SQLite's write-ahead log, which ends at the first frame whose checksum is wrong. What the contract allows
+to forget is forgotten at once or kept, as chance wills, so that nobody relies on either.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulator.chance import Dice
@@ -18,7 +20,6 @@ from validators.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
     EntryRecord,
-    EvidenceRecord,
     Install,
     Prune,
     Record,
@@ -29,7 +30,7 @@ from validators.consensus.log_tree import Frontier, append
 from validators.consensus.needs import Base
 from validators.ports import JournalError, JournalFull, Recovery
 
-__all__ = ["Contradiction", "CrashPoint", "PowerCut", "VirtualDisk"]
+__all__ = ["Contradiction", "CrashPoint", "Image", "PowerCut", "VirtualDisk"]
 
 SlotKey = tuple[int, int, int, str]
 
@@ -60,11 +61,10 @@ class Contradiction(Exception):
     """A record that the real ledger would refuse: a second vote, a gap in the log (R7)."""
 
 
-class VirtualDisk:
-    """The durable memory of one node; survives `crash`, unlike the node."""
+class Image:
+    """What a ledger holds at one moment."""
 
-    def __init__(self, dice: Dice, *, voting: bool = True) -> None:
-        self._dice = dice
+    def __init__(self, *, voting: bool = True) -> None:
         self.voting = voting
         """False: it replaces a ledger that was lost, so its node follows without a vote (R11)."""
         self.served_member = False
@@ -76,35 +76,122 @@ class VirtualDisk:
         """Of the newest snapshot installed."""
         self.checkpoints: list[CheckpointRecord] = []
         self.states: dict[str, StateRecord] = {}
+        self.materialised: dict[tuple[Any, ...], ApplicationChange] = {}
+        """State rows by table and key."""
+        self.applied = 0
+        """Sequence that the state rows show."""
+        self.without_commits = 0
+        """Entries up to this sequence have lost their COMMITs, which a stable checkpoint covers."""
+
+    def become(self, other: Image) -> None:
+        """Hold what `other` holds, which is no disk."""
+        for name, value in vars(other).items():
+            setattr(self, name, value.copy() if isinstance(value, (dict, list)) else value)
+
+    @property
+    def stable(self) -> int:
+        """Sequence of the newest stable checkpoint, 0 for none."""
+        return self.checkpoints[-1].sequence if self.checkpoints else 0
+
+    def entry(self, sequence: int) -> EntryRecord | None:
+        """The record of a sequence, None where it lies below a snapshot. Raises IndexError beyond the end."""
+        return self.log[sequence - 1]
+
+    def slot(self, epoch: int, view: int, sequence: int, phase: str) -> SlotRecord | None:
+        """The record of this key, or None."""
+        return self.slots.get((epoch, view, sequence, phase))
+
+    @property
+    def head(self) -> bytes:
+        """Entry hash of the newest sequence."""
+        if not self.log:
+            return bytes(32)
+        newest = self.log[-1]
+        if newest is not None:
+            return newest.entry_hash
+        return bytes(32) if self.base is None else m.entry_hash(self.base.entry)
+
+    def rows(self, table: str) -> list[Any]:
+        """The state rows of a table."""
+        return [change.row for change in self.materialised.values() if change.table == table]
+
+    # --- what a write does to it -----------------------------------------------------------------
+
+    def take(self, record: Record) -> None:
+        """One record of a turn; pruning stands apart (`forget`), and nothing is restored from evidence."""
+        if isinstance(record, SlotRecord):
+            self.slots[_key(record)] = record
+        elif isinstance(record, EntryRecord):
+            if record.entry.sequence > len(self.log):
+                self.log.append(record)
+        elif isinstance(record, CheckpointRecord):
+            if record.sequence > self.stable:
+                self.checkpoints.append(record)
+        elif isinstance(record, StateRecord):
+            self.states[record.name] = record
+            if record == VOTES_AGAIN:
+                self.voting = True
+
+    def forget(self, sequence: int, *, commits: bool) -> None:
+        """Drop slots up to `sequence`, and the COMMITs of entries that a stable checkpoint covers."""
+        for key in [k for k in self.slots if k[3] in PRUNED_PHASES and k[2] <= sequence]:
+            del self.slots[key]
+        if commits:
+            self.without_commits = max(self.without_commits, min(sequence, self.stable))
+
+    def change(self, changes: Sequence[ApplicationChange], sequence: int) -> None:
+        """State rows as of `sequence`."""
+        for change in changes:
+            key = (change.table, *change.key)
+            if change.row is None:
+                self.materialised.pop(key, None)
+            else:
+                self.materialised[key] = change
+        self.applied = sequence
+
+    def replace(self, install: Install, rows: Sequence[ApplicationChange]) -> None:
+        """State, checkpoint and head of the log by a snapshot."""
+        sequence = install.checkpoint.sequence
+        self.log += [None] * (sequence - len(self.log))
+        self.base = Base(install.entry, install.peaks)
+        self.materialised.clear()
+        self.change(rows, sequence)
+        self.checkpoints.append(install.checkpoint)
+        self.forget(sequence, commits=False)
+
+
+class VirtualDisk(Image):
+    """The durable memory of one node, as its process reads it; survives `crash`, unlike the node."""
+
+    def __init__(self, dice: Dice, *, voting: bool = True) -> None:
+        super().__init__(voting=voting)
+        self._dice = dice
+        self.synced = Image(voting=voting)
+        """What no power cut takes back."""
+        self._unsynced: list[Callable[[Image], None]] = []
+        """Writes since the newest sync, in order: what each does to an image."""
         self.full = False
         self.crash_at: CrashPoint | None = None
         self.incarnation = 0
         """Counts the processes that opened it; one with an older number is fenced (R10)."""
-        self._rows: dict[tuple[Any, ...], ApplicationChange] = {}
-        self._applied = 0
-        self._unsynced: list[tuple[ApplicationChange, ...] | None] = []
-        """Writes since the last sync, in order: rows, or None for one more entry at the end of `log`."""
-        self._rows_at: list[int] = []
-        """Sequences of the rows among them."""
-        self._without_commits = 0
         self._forgetful = dice.hit(0.5)
 
     # --- ports.Journal ---------------------------------------------------------------------------
 
-    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
-        """See ports.Journal."""
-        if self.full:
-            raise JournalFull("the virtual disk is full")
-        if self.crash_at is CrashPoint.BEFORE_PERSIST:
-            raise PowerCut("before the write")
+    def append(self, records: Sequence[Record], *, durable: bool = True, member: bool = False) -> None:
+        """See ports.Journal. `member`: the core of a member writes."""
+        self._meet_faults()
         self._check(records)
-        before = len(self.log)
-        for record in records:
-            self._write(record)
+        steps = [self._step(record) for record in records]
+
+        def write(image: Image) -> None:
+            image.served_member |= member
+            for step in steps:
+                step(image)
+
+        self._write(write)
         if durable:
             self._sync()
-        else:
-            self._unsynced += [None] * (len(self.log) - before)
 
     def after_write(self) -> None:
         """Raise PowerCut when the power goes between the write and the first word."""
@@ -112,31 +199,23 @@ class VirtualDisk:
             raise PowerCut("after the write")
 
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
-        """See ports.Journal; durable with the next `append` only."""
+        """See ports.Journal; durable with the next sync only."""
         if self.full:
             raise JournalFull("the virtual disk is full")
         if sequence > len(self.log):
             raise Contradiction(f"rows of {sequence}, but the log ends at {len(self.log)}")
-        self._unsynced.append(tuple(changes))
-        self._rows_at.append(sequence)
+        kept = tuple(changes)
+        self._write(lambda image: image.change(kept, sequence))
 
     def install(self, install: Install) -> None:
         """See ports.Journal."""
-        if self.full:
-            raise JournalFull("the virtual disk is full")
-        if self.crash_at is CrashPoint.BEFORE_PERSIST:
-            raise PowerCut("before the write")
-        self._sync()
+        self._meet_faults()
         sequence = install.checkpoint.sequence
         if sequence <= len(self.log):
             raise Contradiction(f"a snapshot of {sequence}, but the log ends at {len(self.log)}")
-        self.log += [None] * (sequence - len(self.log))
-        self.base = Base(install.entry, install.peaks)
-        self._rows = {(row.table, *row.key): row for row in install.rows()}
-        self._applied = sequence
-        self.checkpoints.append(install.checkpoint)
-        for key in [k for k in self.slots if k[3] in PRUNED_PHASES and k[2] <= sequence]:
-            del self.slots[key]
+        rows = tuple(install.rows())
+        self._write(lambda image: image.replace(install, rows))
+        self._sync()
 
     def load(self) -> Recovery:
         """See ports.Journal."""
@@ -157,9 +236,9 @@ class VirtualDisk:
         spare = 1 + self._dice.below(SPARE_ENTRIES_MAX)
         return Recovery(
             frontier=frontier,
-            applied_sequence=self._applied,
-            rows=tuple(self._rows.values()),
-            entries=tuple(self._stripped(r) for r in self.log[max(0, self._applied - spare) :] if r),
+            applied_sequence=self.applied,
+            rows=tuple(self.materialised.values()),
+            entries=tuple(self._stripped(r) for r in self.log[max(0, self.applied - spare) :] if r),
             slots=tuple(self.slots.values()),
             checkpoint=self.checkpoints[-1] if self.checkpoints else None,
             states=tuple(self.states.values()),
@@ -184,72 +263,54 @@ class VirtualDisk:
 
     # --- the world's side ------------------------------------------------------------------------
 
-    @property
-    def rows_end(self) -> int:
-        """Sequence that the state rows show to whoever reads them now."""
-        return self._rows_at[-1] if self._rows_at else self._applied
-
-    def rows(self, table: str) -> list[Any]:
-        """The rows of a table as they are read now, synced or not."""
-        found = {key: change.row for key, change in self._rows.items() if change.table == table}
-        for write in self._unsynced:
-            found.update({(table, *c.key): c.row for c in write or () if c.table == table})
-        return [row for row in found.values() if row is not None]
-
-    @property
-    def stable(self) -> int:
-        """Sequence of the newest stable checkpoint, 0 for none."""
-        return self.checkpoints[-1].sequence if self.checkpoints else 0
-
-    def entry(self, sequence: int) -> EntryRecord | None:
-        """The record of a sequence, None where it lies below a snapshot. Raises IndexError beyond the end."""
-        return self.log[sequence - 1]
-
-    def _head(self) -> bytes:
-        """Entry hash of the newest sequence."""
-        if not self.log:
-            return bytes(32)
-        newest = self.log[-1]
-        if newest is not None:
-            return newest.entry_hash
-        return bytes(32) if self.base is None else m.entry_hash(self.base.entry)
-
-    @property
-    def synced(self) -> int:
-        """Sequence up to which no power cut takes entries back."""
-        return len(self.log) - self._unsynced.count(None)
-
     def crash(self) -> None:
-        """The power is gone: what was not synced is lost, all of it or from some point on."""
+        """The power is gone: what was not synced is lost, all of it or from some write on."""
         self.crash_at = None
-        for write in reversed(self._unsynced[self._dice.below(len(self._unsynced) + 1) :]):
-            self._unsynced.pop()
-            if write is None:
-                self.log.pop()
-            else:
-                self._rows_at.pop()
+        survive = self._dice.below(len(self._unsynced) + 1)
+        if not self._unsynced:
+            return
+        del self._unsynced[survive:]
+        self._sync()
+        self.become(self.synced)
 
     def clone(self) -> VirtualDisk:
         """A backup as it is now, without what is not synced."""
-        other = VirtualDisk(self._dice.fork("backup"), voting=self.voting)
-        other.slots, other.log = dict(self.slots), self.log[: self.synced]
-        other.base, other.served_member = self.base, self.served_member
-        other.checkpoints, other.states = list(self.checkpoints), dict(self.states)
-        other._rows, other._applied = dict(self._rows), self._applied
-        other._without_commits = self._without_commits
+        other = VirtualDisk(self._dice.fork("backup"))
+        other.become(self.synced)
+        other.synced.become(self.synced)
         return other
 
-    def slot(self, epoch: int, view: int, sequence: int, phase: str) -> SlotRecord | None:
-        """The durable record of this key."""
-        return self.slots.get((epoch, view, sequence, phase))
-
     # --- writing ---------------------------------------------------------------------------------
+
+    def _write(self, write: Callable[[Image], None]) -> None:
+        write(self)
+        self._unsynced.append(write)
+
+    def _sync(self) -> None:
+        for write in self._unsynced:
+            write(self.synced)
+        self._unsynced.clear()
+
+    def _step(self, record: Record) -> Callable[[Image], None]:
+        """What a record does to an image. What pruning forgets of what it may is drawn here, once."""
+        if not isinstance(record, Prune):
+            return lambda image: image.take(record)
+        if not self._forgetful and self._dice.hit(0.5):
+            return lambda image: None
+        commits = self._forgetful or self._dice.hit(0.5)
+        return lambda image: image.forget(record.sequence, commits=commits)
+
+    def _meet_faults(self) -> None:
+        if self.full:
+            raise JournalFull("the virtual disk is full")
+        if self.crash_at is CrashPoint.BEFORE_PERSIST:
+            raise PowerCut("before the write")
 
     def _check(self, records: Sequence[Record]) -> None:
         """Refuse what the real ledger refuses, before anything is written: a turn is all or nothing."""
         fresh: dict[SlotKey, SlotRecord] = {}
         ends_at = len(self.log)
-        previous = self._head()
+        previous = self.head
         for record in records:
             if isinstance(record, SlotRecord):
                 key = _key(record)
@@ -270,50 +331,11 @@ class VirtualDisk:
                     raise Contradiction(f"entry {sequence} has another hash")
                 ends_at, previous = sequence, record.entry_hash
 
-    def _write(self, record: Record) -> None:
-        if isinstance(record, SlotRecord):
-            self.slots[_key(record)] = record
-        elif isinstance(record, EntryRecord):
-            if record.entry.sequence > len(self.log):
-                self.log.append(record)
-        elif isinstance(record, CheckpointRecord):
-            if record.sequence > self.stable:
-                self.checkpoints.append(record)
-        elif isinstance(record, EvidenceRecord):
-            pass  # it binds nobody, and nothing is restored from it
-        elif isinstance(record, StateRecord):
-            self.states[record.name] = record
-            if record == VOTES_AGAIN:
-                self.voting = True
-        else:
-            self._prune(record)
-
-    def _prune(self, record: Prune) -> None:
-        if not self._forgetful and self._dice.hit(0.5):
-            return
-        for key in [k for k in self.slots if k[3] in PRUNED_PHASES and k[2] <= record.sequence]:
-            del self.slots[key]
-        if self._forgetful or self._dice.hit(0.5):
-            self._without_commits = max(self._without_commits, min(record.sequence, self.stable))
-
     def _stripped(self, record: EntryRecord) -> EntryRecord:
         """Without its COMMITs where the ledger may have dropped them."""
-        if record.entry.sequence > self._without_commits or not record.commits:
+        if record.entry.sequence > self.without_commits or not record.commits:
             return record
         return EntryRecord(record.entry, record.entry_hash, record.body, ())
-
-    def _sync(self) -> None:
-        for write in self._unsynced:
-            for change in write or ():
-                key = (change.table, *change.key)
-                if change.row is None:
-                    self._rows.pop(key, None)
-                else:
-                    self._rows[key] = change
-        if self._rows_at:
-            self._applied = self._rows_at[-1]
-        self._unsynced.clear()
-        self._rows_at.clear()
 
 
 def _key(record: SlotRecord) -> SlotKey:

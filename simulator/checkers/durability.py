@@ -71,13 +71,14 @@ class Durability(Checker):
         digest = self._digests[sequence]
         holding = 0
         for node in members:
-            if node.disk.synced >= sequence:
-                record = node.disk.entry(sequence)  # None: it holds a state that q members signed later
+            disk = node.disk.synced
+            if len(disk.log) >= sequence:
+                record = disk.entry(sequence)  # None: it holds a state that q members signed later
                 holding += record is None or record.entry_hash == entry_hash
             else:
                 holding += any(
                     slot.sequence == sequence and slot.phase in PROVING and _proves(slot, digest)
-                    for slot in node.disk.slots.values()
+                    for slot in disk.slots.values()
                 )
         needed = max(1, self.quorum_in(epoch) - faulty)
         if holding < needed:

@@ -91,7 +91,7 @@ class OwnWrites(Checker):
         if read is None:
             return
         for node in self.world.learners():
-            if node.up and node.disk.rows_end >= read.needs:
+            if node.up and node.disk.applied >= read.needs:
                 self._waiting = None
                 self._expect(node, read.event, read.ticket, read.changed_at)
                 self.seen += 1

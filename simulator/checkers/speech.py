@@ -74,7 +74,7 @@ class Speech(Checker):
         phase = PHASE.get(kind)
         if phase is None:
             return
-        disk = node.disk
+        disk = node.disk.synced
         if kind not in VOTES:
             if disk.slot(message.epoch, message.view, 0, phase) is None:
                 self.fail(f"{node.name} says {kind.__name__} of view {message.view}, which is not durable")

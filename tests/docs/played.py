@@ -173,7 +173,7 @@ def facts(shelf: Shelf, node: Node, message: Any, body: bytes) -> frozenset[str]
             sequence = told(message)
             if sequence <= shelf.last:
                 found.add("the entry")
-            if sequence <= node.disk.synced:
+            if sequence <= len(node.disk.synced.log):
                 found.add("synced")
         case m.Snapshot() if message.entry.sequence <= shelf.stable:
             found.add("the state")

@@ -101,7 +101,7 @@ class Box:
             if self.index is None:
                 self.key, self.next_key = before, self.key
             else:  # this key has never voted
-                self.disk.voting, self.disk.states["voting"] = True, VOTES_AGAIN
+                self.disk.append([VOTES_AGAIN])
         scheme = world.keyring.scheme
         self.application = TicketApplication(world.genesis, world.cluster, verify=scheme.verify)
         keys = Keys(self.application, self.membership)

@@ -15,6 +15,7 @@ from validators.consensus.effects import (
     CheckpointRecord,
     EntryRecord,
     Prune,
+    Record,
     SlotRecord,
     StateRecord,
 )
@@ -161,6 +162,66 @@ def test_what_append_returned_from_survives_a_crash() -> None:
     assert [record.entry.sequence for record in found.entries] == [1, 2]
     assert found.frontier.size == 2
     assert found.states == (StateRecord("voting", b"yes"),)
+
+
+def held(disk: VirtualDisk) -> tuple[object, ...]:
+    """What a disk that has seen `unsynced_writes` shows: how far it got."""
+    found = disk.load()
+    return (
+        {record.sequence for record in found.slots},
+        len(found.entries),
+        found.checkpoint and found.checkpoint.sequence,
+        [state.name for state in found.states],
+        found.applied_sequence,
+    )
+
+
+def unsynced_writes() -> list[list[Record]]:
+    """Turns of every kind of record, of which each adds one sequence, checkpoint or state."""
+    one, two, three = entries(3)
+    return [
+        [slot(3), slot(3, "commit"), one],
+        [two, three],
+        [CheckpointRecord(0, 2, b"s", b"l", 1, (b"f",)), StateRecord("voting", b"0"), Prune(2)],
+        [slot(4), StateRecord("epoch", b"1")],
+    ]
+
+
+def test_r6_a_crash_loses_every_kind_of_write_after_the_last_sync() -> None:
+    found = []
+    for seed in range(200):
+        disk = VirtualDisk(Dice(seed))
+        disk.append([slot(1), slot(2)])
+        for records in unsynced_writes():
+            disk.append(records, durable=False)
+        disk.materialise([row(1)], 3, 1)
+        assert disk.clone().load().slots == (slot(1), slot(2)), "a backup has nothing that is not synced"
+        disk.crash()
+        found.append(held(disk))
+    prefixes = [
+        ({1, 2}, 0, None, [], 0),
+        ({1, 2, 3}, 1, None, [], 0),
+        ({1, 2, 3}, 3, None, [], 0),
+        ({3}, 3, 2, ["voting"], 0),
+        ({1, 2, 3}, 3, 2, ["voting"], 0),
+        ({3, 4}, 3, 2, ["voting", "epoch"], 0),
+        ({1, 2, 3, 4}, 3, 2, ["voting", "epoch"], 0),
+        ({3, 4}, 3, 2, ["voting", "epoch"], 3),
+        ({1, 2, 3, 4}, 3, 2, ["voting", "epoch"], 3),
+    ]
+    assert all(one in prefixes for one in found), "a turn is lost whole, and never alone"
+    assert all(one in found for one in prefixes)
+
+
+def test_r6_one_sync_makes_all_that_was_written_before_it_durable() -> None:
+    disk = VirtualDisk(Dice(1))
+    for records in unsynced_writes():
+        disk.append(records, durable=False)
+        assert disk.synced.slots == {}
+    disk.append([slot(9)])
+    before = held(disk)
+    disk.crash()
+    assert held(disk) == before == held(disk.clone())
 
 
 def test_row_11_a_crash_before_the_write_leaves_nothing_and_one_after_it_all() -> None:
