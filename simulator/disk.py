@@ -263,10 +263,10 @@ class VirtualDisk(Image):
 
     # --- the world's side ------------------------------------------------------------------------
 
-    def crash(self) -> None:
-        """The power is gone: what was not synced is lost, all of it or from some write on."""
+    def crash(self, *, thorough: bool = False) -> None:
+        """The power is gone: what was not synced is lost, from some write on; all of it when `thorough`."""
         self.crash_at = None
-        survive = self._dice.below(len(self._unsynced) + 1)
+        survive = self._dice.below(len(self._unsynced) + 1) * (not thorough)
         if not self._unsynced:
             return
         del self._unsynced[survive:]

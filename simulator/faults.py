@@ -7,6 +7,7 @@ out, because faults of all kinds at once hide each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,9 @@ from simulator.clock import MILLISECOND, SECOND
 from simulator.disk import CrashPoint
 from simulator.gateway import Gateway
 from simulator.ghost import Ghost, take_over
+from simulator.network import kind_of_frame
 from simulator.node import Node
+from simulator.onlooker import Onlooker
 from simulator.world import World
 from validators import quorum
 from validators.consensus import messages as m
@@ -24,6 +27,10 @@ __all__ = ["Plan", "Trouble", "draw_plan"]
 
 
 PRIMARY_SHARE = 0.4
+LAST_WORDS = (m.Prepare, m.Commit, m.Commit, m.Reply, m.Reply, m.Checkpoint, m.ViewChange, m.NewView)
+"""What is said last before the power goes, the moments that matter most more often."""
+CUT_AFTER = 3 * MILLISECOND
+"""Between that word and the cut: some have heard it and written, others have not."""
 LOSABLE = (
     m.PrePrepare,
     m.Prepare,
@@ -56,6 +63,7 @@ class Plan(msgspec.Struct, frozen=True):
     client_restart: int = 0
     disk_lost: int = 0
     take_over: int = 0
+    power_cut: int = 0
     away_max: int = 4 * SECOND
     """Longest time that a crashed or suspended node is away."""
 
@@ -84,6 +92,23 @@ def draw_plan(dice: Dice) -> Plan:
         away_max=dice.pick((300 * MILLISECOND, 2 * SECOND, 8 * SECOND)),
         **weights,
     )
+
+
+class TripWire(Onlooker):
+    """Waits for a word of a kind, once."""
+
+    kinds = frozenset(LAST_WORDS)
+
+    def __init__(self) -> None:
+        self.kind: type[Any] | None = None
+        """The kind; None: it waits for nothing."""
+        self.then: Callable[[], None] = lambda: None
+
+    def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
+        """See Onlooker."""
+        if self.kind is not None and kind_of_frame(frame) is self.kind:
+            self.kind = None
+            self.then()
 
 
 class Trouble:
@@ -116,6 +141,9 @@ class Trouble:
         """Of the fault that happens now: each has a stream of its own, so that leaving one out changes no
         other."""
         self._running = False
+        self._wire = TripWire()
+        if plan.power_cut:
+            world.audience.add(self._wire)
         kinds: dict[str, Callable[[], None]] = {
             "crash": self._crash,
             "crash_in_turn": self._crash_in_turn,
@@ -131,6 +159,7 @@ class Trouble:
             "client_restart": self._client_restart,
             "disk_lost": self._disk_lost,
             "take_over": self._take_over,
+            "power_cut": self._power_cut,
         }
         self._bag = [action for name, action in kinds.items() for _ in range(getattr(plan, name))]
 
@@ -191,6 +220,25 @@ class Trouble:
             if node.up:
                 node.crash()
             self._back_later(node)
+
+    def _power_cut(self) -> None:
+        """The whole house goes dark a moment after the next word of a kind, mostly with all that no disk has
+        synced: between COMMIT and execution, or when a client was just told (R6)."""
+        dice, wire = self._dice, self._wire
+
+        def cut() -> None:
+            if not self._running:
+                return
+            thorough = dice.hit(0.7)
+            for node in list(self.world.nodes.values()):
+                if node.up:
+                    node.crash(thorough=thorough)
+                self.world.after(1 + dice.below(self.plan.away_max), self._back, node)
+
+        def heard() -> None:
+            self.world.after(1 + dice.below(CUT_AFTER), cut)
+
+        wire.kind, wire.then = dice.pick(LAST_WORDS), heard
 
     def _suspend(self) -> None:
         node = self._anyone()

@@ -145,14 +145,14 @@ class Node:
         self._guard(host.start)
         self._rest()
 
-    def crash(self) -> None:
-        """Power off, now: what is in memory and in the inbox is gone."""
+    def crash(self, *, thorough: bool = False) -> None:
+        """Power off, now: what is in memory and in the inbox is gone. `thorough`: see VirtualDisk.crash."""
         self.host = None
         self.paused = False
         self.inherited = ()
         self.inbox.clear()
         self._sends_left = None
-        self.disk.crash()
+        self.disk.crash(thorough=thorough)
         self.world.stopped(self)
 
     def leave(self) -> None:

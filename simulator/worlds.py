@@ -219,6 +219,11 @@ WORLDS: dict[str, Drawing] = {
     "calm": of(),
     "lossy": of(quality=msgspec.structs.replace(CLEAN, loss=0.25), duration=6 * SECOND),
     "crashes": of(plan=CRASHES, duration=6 * SECOND, dead=True),
+    "power-cut": of(
+        plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, power_cut=3, crash=1, heal=0),
+        parameters=Parameters(checkpoint_interval=5, view_timeout=100_000),
+        traffic=BRISK,
+    ),
     "all-crash": of(
         plan=Plan(pause_max=400 * MILLISECOND, away_max=300 * MILLISECOND, crash_all=1, heal=0),
         silences=LOST_COMMITS,

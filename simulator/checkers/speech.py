@@ -20,6 +20,7 @@ PHASE: dict[type[Any], str] = {
     m.Commit: "prepared",
     m.ViewChange: "view_change",
     m.NewView: "new_view",
+    m.Checkpoint: "checkpoint",
 }
 
 
@@ -71,24 +72,19 @@ class Speech(Checker):
 
     def _durable(self, node: Node, message: Any) -> None:
         kind = type(message)
-        phase = PHASE.get(kind)
-        if phase is None:
-            return
+        phase = PHASE[kind]
+        view, sequence = getattr(message, "view", 0), getattr(message, "sequence", 0)
         disk = node.disk.synced
-        if kind not in VOTES:
-            if disk.slot(message.epoch, message.view, 0, phase) is None:
-                self.fail(f"{node.name} says {kind.__name__} of view {message.view}, which is not durable")
+        if 0 < sequence <= disk.stable:
             return
-        if message.sequence <= disk.stable:
-            return
-        record = disk.slot(message.epoch, message.view, message.sequence, phase)
+        record = disk.slot(message.epoch, view, sequence, phase)
         if record is None and kind is m.PrePrepare:
             # One that a NEW-VIEW demands stands inside it; its batch is with those who prepared it.
-            record = disk.slot(message.epoch, message.view, 0, "new_view")
-        where = f"{message.sequence} of view {message.view}"
+            record = disk.slot(message.epoch, view, 0, "new_view")
+        where = f"{sequence} of view {view}"
         if record is None:
             self.fail(f"{node.name} says {kind.__name__} {where}, but no {phase} of it is durable")
-        if not any(message.digest in frame for frame in record.frames):
+        if kind in VOTES and not any(message.digest in frame for frame in record.frames):
             self.fail(f"{node.name} says {kind.__name__} {where}, durable is another digest")
 
 

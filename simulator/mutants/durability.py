@@ -80,6 +80,48 @@ def never_syncs(plant: Plant) -> None:
     plant.put(host, "_must_last", lambda effects: False)
 
 
+def unsynced(plant: Plant, *phases: str) -> None:
+    """A turn that writes a record of these phases is not synced."""
+    right = host._must_last
+
+    def mutant(effects: Effects) -> bool:
+        return right(effects) and not any(
+            isinstance(record, SlotRecord) and record.phase in phases for record in effects.persist
+        )
+
+    plant.put(host, "_must_last", mutant)
+
+
+@mutant("prepare-not-synced", "R6", world="power-cut")
+def prepare_not_synced(plant: Plant) -> None:
+    """The turn that writes the PRE-PREPARE with its batch is not synced before PREPARE leaves."""
+    unsynced(plant, "pre_prepare", "prepare")
+
+
+@mutant("commit-not-synced", "R6", world="power-cut")
+def commit_not_synced(plant: Plant) -> None:
+    """The turn that writes the prepared certificate is not synced before COMMIT leaves."""
+    unsynced(plant, "prepared", "commit")
+
+
+@mutant("checkpoint-not-synced", "R7", world="power-cut")
+def checkpoint_not_synced(plant: Plant) -> None:
+    """The turn that writes the own CHECKPOINT is not synced before it leaves."""
+    unsynced(plant, "checkpoint")
+
+
+@mutant("view-change-not-synced", "R6 R29", world="power-cut")
+def view_change_not_synced(plant: Plant) -> None:
+    """The turn that writes the VIEW-CHANGE is not synced before it leaves."""
+    unsynced(plant, "view_change")
+
+
+@mutant("new-view-not-synced", "R6 R33", world="power-cut")
+def new_view_not_synced(plant: Plant) -> None:
+    """The turn that writes the NEW-VIEW and the view is not synced before it leaves."""
+    unsynced(plant, "new_view", "view")
+
+
 @mutant("restart-forgets-votes", "R7 P11", world="crashes")
 def restart_forgets(plant: Plant) -> None:
     """A restarted replica does not take up its own votes."""

@@ -1,0 +1,49 @@
+"""The whole house goes dark, and disks keep what they synced (R6): is that enough, and is less noticed?"""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.campaign import Cut, Play, Task, run
+from simulator.checkers.durability import Durability
+from simulator.checkers.speech import Speech
+from simulator.cluster import Cluster
+from simulator.disk import VirtualDisk
+from simulator.worlds import world_of
+
+WORLD = "power-cut"
+SEEDS = 8
+"""Within so many the power goes at the one moment that matters."""
+
+
+def test_row_11_what_was_lost_in_power_cuts_was_never_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[int] = []
+    crash = VirtualDisk.crash
+
+    def watched(disk: VirtualDisk, *, thorough: bool = False) -> None:
+        before = len(disk.log)
+        crash(disk, thorough=thorough)
+        lost.append(before - len(disk.log))
+
+    monkeypatch.setattr(VirtualDisk, "crash", watched)
+    drawn = world_of(WORLD, 0)
+    cluster = Cluster(0, drawn.settings)
+    Play(cluster, drawn, Cut()).run()
+    assert len(lost) > 20
+    assert sum(count > 0 for count in lost) > 5, "executed entries that no disk had synced"
+    assert cluster.durability.outcomes > 100
+
+
+@pytest.mark.parametrize(
+    ("phase", "first"),
+    [("prepare", 0), ("commit", 1), ("checkpoint", 4), ("view-change", 0), ("new-view", 0)],
+)
+def test_r6_a_vote_that_was_not_synced_is_missed_later(
+    phase: str, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks the disk at the moment of the word sees it at once. Here nobody does: what was forgotten is
+    contradicted, or comes back from others and costs the vote (R7, R11)."""
+    monkeypatch.setattr(Speech, "_durable", lambda *_: None)
+    monkeypatch.setattr(Durability, "_survives", lambda *_: None)
+    reports = (run(Task(seed, WORLD, f"{phase}-not-synced")) for seed in range(first, first + SEEDS))
+    assert any(report.checker is not None for report in reports)
