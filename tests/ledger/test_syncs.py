@@ -1,0 +1,70 @@
+"""SQLite, the default ledger, syncs what is said before it is said, counted from outside the process (R6)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.lone_operation import NEVER_FULL
+from tests.ledger.syncs import COUNTERS, NO_COUNTER, Counter, works
+
+WAL = "ledger.sqlite3-wal"
+PRIMARY = [WAL, "PrePrepare", WAL, "Commit", "Reply"]
+BACKUP = [WAL, "Prepare", WAL, "Commit", "Reply"]
+ALONE = [WAL, "Reply"]
+"""Two syncs for an operation, one where a member is alone; none to execute it."""
+
+
+@pytest.fixture(scope="module")
+def counter(tmp_path_factory: pytest.TempPathFactory) -> Counter:
+    """The first that works here. That none does is a failure: this promise is never left unlooked at."""
+    folder = tmp_path_factory.mktemp("counters")
+    found = next((one for one in COUNTERS.values() if works(one, folder)), None)
+    if found is None:
+        pytest.fail(NO_COUNTER)
+    return found
+
+
+def syncs_and_words(counter: Counter, folder: Path, *, members: int, bug: str = "") -> dict[str, list[str]]:
+    """Of each member, in order: files of its ledger that were synced, and words that it said, between the
+    beginning and the end of one operation."""
+    program = [sys.executable, "-m", "tests.ledger.lone_operation", str(folder), str(members), bug]
+    found: dict[str, list[str]] = {}
+    for path in counter(program, folder):
+        found.setdefault(path.parent.name, []).append(path.name)
+    return {
+        member: names[names.index("begin") + 1 : names.index("end")]
+        for member, names in found.items()
+        if "begin" in names
+    }
+
+
+def test_r6_a_lone_operation_is_synced_before_prepare_and_before_commit(
+    counter: Counter, tmp_path: Path
+) -> None:
+    assert syncs_and_words(counter, tmp_path, members=4) == {
+        "r0": PRIMARY,
+        "r1": BACKUP,
+        "r2": BACKUP,
+        "r3": BACKUP,
+    }
+
+
+def test_r6_a_member_alone_syncs_an_operation_once_before_its_reply(counter: Counter, tmp_path: Path) -> None:
+    assert syncs_and_words(counter, tmp_path, members=1) == {"r0": ALONE}
+
+
+@pytest.mark.parametrize(
+    ("bug", "backup"),
+    [
+        (NEVER_FULL, ["Prepare", "Commit", "Reply"]),
+        ("commit-not-synced", [WAL, "Prepare", "Commit", "Reply"]),
+    ],
+)
+def test_a_planted_bug_that_leaves_a_sync_out_is_counted(
+    counter: Counter, tmp_path: Path, bug: str, backup: list[str]
+) -> None:
+    """The count is no count of what is always there."""
+    assert syncs_and_words(counter, tmp_path, members=4, bug=bug)["r1"] == backup
