@@ -77,9 +77,7 @@ class NonceTable:
             self._touch((sequence,))
         else:
             group.append(key)
-        keep_until = valid_until + KEPT_AFTER
-        if keep_until > self._keep_until.get(sequence, 0):
-            self._keep(sequence, keep_until)
+        self._keep(sequence, valid_until + KEPT_AFTER)
 
     def forget(self, timestamp: int) -> None:
         """Drop the groups that need not be kept at this batch time any more."""
@@ -90,11 +88,7 @@ class NonceTable:
             del self._keep_until[sequence]
             for key in self._groups.pop(sequence):
                 del self._remembered[key]
-                left = self._held[key[0]] - 1
-                if left:
-                    self._held[key[0]] = left
-                else:
-                    del self._held[key[0]]
+                self._held[key[0]] -= 1
             self._touch((sequence,))
 
     def row(self, key: tuple[int, ...]) -> NonceGroup | None:
@@ -128,6 +122,7 @@ class NonceTable:
             self._keep(sequence, group.keep_until)
 
     def _keep(self, sequence: int, keep_until: int) -> None:
+        """A group is kept as long as its latest member needs."""
         if keep_until > self._keep_until.get(sequence, 0):
             self._keep_until[sequence] = keep_until
             heapq.heappush(self._expiring, (keep_until, sequence))

@@ -128,8 +128,6 @@ class Operations:
 
     def first(self, operation: Operation, principal: str) -> Remembered | None:
         """What this operation's nonce stands for, when it stands for this very operation."""
-        if not operation.nonce:
-            return None
         first = self._nonces.get(principal, operation.actor, operation.nonce)
         if first is None or first.request != commands.request_digest(operation):
             return None
