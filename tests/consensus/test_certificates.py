@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.consensus.helpers import Cluster, Keys, config_for
+from tests.consensus.helpers import Cluster, config_for
 from validators.consensus import messages as m
 from validators.consensus.certificate import (
     CheckpointCertificate,
     read_checkpoint,
     read_commits,
     read_prepared,
+    why_refused,
 )
+from validators.consensus.effects import Reason
 from validators.consensus.verified import Verified
 
 CHECKPOINT = m.Checkpoint(0, 0, 10, b"s" * 32, b"l" * 32, 7)
@@ -26,12 +28,17 @@ def votes(base: Any, others: dict[int, Any], senders: tuple[int, ...] = (0, 1, 2
     return [others.get(place, replace(base, sender=sender)) for place, sender in enumerate(senders)]
 
 
+def nested_of(*said: Any) -> dict[bytes, Verified[Any]]:
+    """Statements as the door hands them over, by frame; epochs and senders may be any, no decoder refuses."""
+    cluster = Cluster(4)
+    one = cluster.verified(cluster.sign(CHECKPOINT), 1)
+    return {b"%d" % place: replace(one, message=message) for place, message in enumerate(said)}
+
+
 def read(how: Any, said: list[Any]) -> Any:
     """As it is read out of a message: frames whose signatures were checked."""
-    cluster = Cluster(4)
-    frames = [cluster.sign(message) for message in said]
-    nested: dict[bytes, Verified[Any]] = {frame: cluster.verified(frame, 1) for frame in frames}
-    return how(frames, nested, config_for(0, 4))
+    nested = nested_of(*said)
+    return how(list(nested), nested, config_for(0, 4))
 
 
 def test_r24_q_equal_checkpoints_are_one() -> None:
@@ -63,12 +70,10 @@ def test_row_4_exactly_q_distinct_members(senders: tuple[int, ...]) -> None:
 def test_row_4_nobody_signs_the_beginning() -> None:
     """Sequence 0 has no checkpoint: it would be one that covers nothing and passes for a low mark."""
     assert read(read_checkpoint, votes(replace(CHECKPOINT, sequence=0), {})) is None
+    assert read(read_checkpoint, votes(replace(CHECKPOINT, sequence=1), {})).sequence == 1
 
 
-def test_row_10_checkpoints_of_another_epoch_prove_nothing_in_this_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Keys, "member_key", lambda keys, _epoch, index: keys.pairs[index][0])
+def test_row_10_checkpoints_of_another_epoch_prove_nothing_in_this_one() -> None:
     assert read(read_checkpoint, votes(replace(CHECKPOINT, epoch=1), {})) is None
     assert read(read_checkpoint, votes(CHECKPOINT, {2: replace(CHECKPOINT, epoch=1, sender=2)})) is None
     assert read(read_commits, votes(replace(COMMIT, epoch=1), {})) is None
@@ -88,15 +93,79 @@ def test_row_2_votes_of_another_kind_do_not_fill_up() -> None:
     assert read(read_commits, votes(COMMIT, {2: prepare})) is None
 
 
-def test_row_10_a_proposal_of_another_epoch_is_prepared_by_nobody_in_this_one(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("senders", [(0, 1), (0, 1, 1), ()])
+def test_row_2_fewer_than_q_members_decide_nothing(senders: tuple[int, ...]) -> None:
+    assert read(read_commits, votes(COMMIT, {}, senders)) is None
+    assert read(read_commits, votes(COMMIT, {}, (0, 1, 2, 3))).frames == (b"0", b"1", b"2", b"3")
+
+
+@pytest.mark.parametrize(("how", "base"), [(read_checkpoint, CHECKPOINT), (read_commits, COMMIT)])
+@pytest.mark.parametrize("stranger", [-1, 4])
+def test_row_2_a_sender_that_is_no_member_does_not_fill_up(how: Any, base: Any, stranger: int) -> None:
+    assert read(how, votes(base, {}, (1, 2, 3))) is not None
+    assert read(how, votes(base, {}, (1, 2, stranger))) is None
+
+
+def test_row_2_a_frame_whose_signature_was_not_checked_proves_nothing() -> None:
+    nested = nested_of(*votes(COMMIT, {}))
+    assert read_commits([*nested, b"another"], nested, config_for(0, 4)) is None
+
+
+OTHERS = replace(CHECKPOINT, epoch=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ([OTHERS, OTHERS], Reason.WRONG_EPOCH),
+        ([OTHERS, CHECKPOINT], Reason.BAD_PROOF),
+        ([CHECKPOINT, CHECKPOINT], Reason.BAD_PROOF),
+        ([OTHERS, replace(COMMIT, epoch=1)], Reason.BAD_PROOF),
+        ([], Reason.BAD_PROOF),
+    ],
+)
+def test_r35_only_checkpoints_that_are_all_of_another_epoch_are_nobodys_fault(
+    said: list[Any], reason: Reason
 ) -> None:
-    """Its primary led the same view there; the PREPAREs are of this epoch."""
-    monkeypatch.setattr(Keys, "member_key", lambda keys, _epoch, index: keys.pairs[index][0])
-    cluster = Cluster(4)
-    prepares = tuple(cluster.sign(m.Prepare(0, sender, 0, 11, b"d" * 32)) for sender in (1, 2))
-    for epoch, holds in ((0, True), (1, False)):
-        proposal = cluster.sign(m.PrePrepare(epoch, 0, 0, 11, b"d" * 32))
-        nested = {frame: cluster.verified(frame, 1) for frame in (proposal, *prepares)}
-        found = read_prepared(m.PreparedProof(proposal, prepares), nested, config_for(0, 4))
-        assert (found is not None) is holds, epoch
+    nested = nested_of(*said)
+    assert why_refused([*nested, b"unchecked"], nested, config_for(0, 4)) is reason
+
+
+PROPOSAL = m.PrePrepare(0, 2, 2, 11, b"d" * 32)
+PREPARE = m.Prepare(0, 0, 2, 11, b"d" * 32)
+
+UNPREPARED: dict[str, tuple[Any, list[Any]]] = {
+    "a proposal of another epoch": (replace(PROPOSAL, epoch=1), votes(PREPARE, {}, (0, 1))),
+    "a proposal of a view before the first": (
+        replace(PROPOSAL, view=-2),
+        votes(replace(PREPARE, view=-2), {}, (0, 1)),
+    ),
+    "no proposal": (replace(PREPARE, sender=2), votes(PREPARE, {}, (0, 1))),
+    "a proposal of a backup": (replace(PROPOSAL, sender=3), votes(PREPARE, {}, (0, 1))),
+    "a PREPARE of the primary": (PROPOSAL, votes(PREPARE, {}, (0, 2))),
+    "a backup twice": (PROPOSAL, votes(PREPARE, {}, (0, 0))),
+    "one PREPARE too few": (PROPOSAL, votes(PREPARE, {}, (0,))),
+    "one PREPARE too many": (PROPOSAL, votes(PREPARE, {}, (0, 1, 3))),
+    "PREPAREs of another view": (PROPOSAL, votes(replace(PREPARE, view=1), {}, (0, 1))),
+    "PREPAREs of another sequence": (PROPOSAL, votes(replace(PREPARE, sequence=12), {}, (0, 1))),
+    "PREPAREs of another digest": (PROPOSAL, votes(replace(PREPARE, digest=b"x" * 32), {}, (0, 1))),
+    "PREPAREs of another epoch": (PROPOSAL, votes(replace(PREPARE, epoch=1), {}, (0, 1))),
+    "a COMMIT among the PREPAREs": (PROPOSAL, votes(PREPARE, {1: replace(COMMIT, sender=1)}, (0, 1))),
+}
+
+
+def prepared_of(proposal: Any, prepares: list[Any]) -> Any:
+    nested = nested_of(proposal, *prepares)
+    first, *rest = nested
+    return read_prepared(m.PreparedProof(first, tuple(rest)), nested, config_for(0, 4))
+
+
+@pytest.mark.parametrize("name", UNPREPARED)
+def test_row_4_what_is_prepared_is_proved_by_its_primary_and_q_minus_1_backups(name: str) -> None:
+    assert prepared_of(PROPOSAL, votes(PREPARE, {}, (0, 1))).digest == b"d" * 32
+    assert prepared_of(*UNPREPARED[name]) is None
+
+
+def test_row_4_a_proposal_that_was_not_checked_proves_nothing() -> None:
+    nested = nested_of(*votes(PREPARE, {}, (0, 1)))
+    assert read_prepared(m.PreparedProof(b"unchecked", tuple(nested)), nested, config_for(0, 4)) is None

@@ -93,6 +93,14 @@ def test_r35_the_end_is_told_when_it_is_executed_not_later() -> None:
         ending.begun(step, 1)
 
 
+def test_r35_an_executor_that_did_not_execute_the_end_tells_none() -> None:
+    ending = Ending()
+    step = ending.execute(1)
+    ending.executor = Executor(0, Tree())
+    with pytest.raises(InvariantBreach):
+        ending.begun(step, 1)
+
+
 def test_r35_each_epoch_has_its_own_end() -> None:
     ending = Ending()
     record = ending.begun(ending.execute(1), 1)

@@ -110,6 +110,15 @@ def test_r33_the_higher_view_wins_whatever_its_digest_and_whoever_shows_it(
     assert plan(claims).digests == ((1, new),)
 
 
+@pytest.mark.parametrize("first", [A, B])
+def test_two_certificates_of_one_view_have_one_winner_whoever_shows_them(first: bytes) -> None:
+    """Only more than f liars make two; even then all replicas and all verifiers compute the same."""
+    forge = Forge()
+    second = A if first == B else B
+    claims = [forge.claim(forge.change(i, 5, 0, forge.proof(0, 1, d))) for i, d in ((0, first), (1, second))]
+    assert plan(claims).digests == ((1, B),)
+
+
 def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> None:
     """indy-plenum #1506: stable checkpoints 20, 10 and 0 among q VIEW-CHANGEs; the proof decides."""
     forge = Forge()

@@ -18,10 +18,11 @@ from tickets.machine import (
     nonces,
     seeded_count,
 )
+from validators import canonical
 from validators.consensus.effects import Reason
 from validators.consensus.messages import Operation
 
-Body = Admit | Consume | Dispute | Issue | Validate
+Body = Admit | Consume | Dispute | Issue | Resolve | Validate
 
 
 @pytest.fixture
@@ -118,14 +119,15 @@ def test_r13_a_nonce_is_kept_until_an_hour_after_valid_until() -> None:
     assert machine.reload().root() == machine.application.root()
 
 
-def test_r13_the_latest_member_of_a_group_keeps_it() -> None:
+@pytest.mark.parametrize("order", [1, -1])
+def test_r13_the_latest_member_of_a_group_keeps_it(order: int) -> None:
     """Nonces of one sequence are forgotten together, the earliest not before its time."""
     machine = Machine()
     machine.session()
     machine.now += 2 * HOUR
     short = machine.operation(Barrier(), nonce=b"short", valid_for=SECOND)
     long = machine.operation(Barrier(), nonce=b"long", valid_for=9 * MINUTE)
-    machine.order(short, long)
+    machine.order(*[short, long][::order])
     group = ("nonce", (machine.sequence,))
     for now, kept in ((short.valid_until + HOUR + 1, True), (long.valid_until + HOUR + 1, False)):
         machine.now = now
@@ -133,6 +135,19 @@ def test_r13_the_latest_member_of_a_group_keeps_it() -> None:
         machine.save()
         assert (group in machine.rows) is kept
         assert machine.reload().root() == machine.application.root()
+
+
+def test_r13_all_nonces_of_one_sequence_are_stored_and_forgotten_together() -> None:
+    machine = Machine()
+    machine.session()
+    machine.now += 2 * HOUR
+    operations = [machine.operation(Barrier(), nonce=nonce) for nonce in (b"one", b"two")]
+    machine.order(*operations)
+    machine.save()
+    row = machine.rows["nonce", (machine.sequence,)].row
+    assert [entry.nonce for entry in row.entries] == [b"one", b"two"]
+    machine.now += HOUR + MINUTE
+    assert [machine.do(Issue(), nonce.decode(), nonce=nonce) for nonce in (b"one", b"two")] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize("command", [Admit(gate="n", device="d"), Validate(), Issue(seat="A1")])
@@ -155,8 +170,12 @@ def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
     machine.do(Validate(), "T-1")
     assert machine.do(Dispute(reason="r"), "T-1", nonce=b"d") == "ok"
     machine.now += 2 * HOUR
+    assert machine.do(Dispute(reason="other"), "T-1", nonce=b"d") == "nonce_reused"
+    machine.now += 2 * HOUR
     assert machine.do(Dispute(reason="r"), "T-1", nonce=b"d") == "ok"
     assert machine.do(Resolve(verdict="clear"), "T-1", nonce=b"r") == "ok"
+    machine.now += 2 * HOUR
+    assert machine.do(Validate(), "T-1", nonce=b"r") == "nonce_reused"
     machine.now += 2 * HOUR
     assert machine.do(Resolve(verdict="uphold"), "T-1", nonce=b"r") == "nonce_reused"
     machine.now += 2 * HOUR
@@ -170,13 +189,18 @@ def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
         (Issue(seat="A1"), Validate()),
         (Validate(), Consume(gate="n", device="d")),
         (Validate(), Dispute(reason="r")),
+        (Issue(seat="A1"), Dispute()),
         (Admit(gate="n", device="d"), Issue(seat="A1")),
+        (Admit(gate="n", device="d"), Admit(gate="n", device="other")),
+        (Admit(gate="n", device="d"), Consume(gate="n", device="d")),
+        (Validate(), Resolve(verdict="clear")),
     ],
 )
 def test_r13_another_body_under_the_nonce_of_the_change_that_stands_is_refused_for_ever(
     first: Body, second: Body
 ) -> None:
-    """The second would succeed by the state alone; its nonce was used on this ticket for another body."""
+    """By the state alone the second would succeed, or count as the first; its nonce was used on this ticket
+    for another body."""
     machine = Machine()
     if not isinstance(first, Issue):
         machine.do(Issue(), "T-1")
@@ -198,6 +222,18 @@ def test_r13_a_late_stranger_with_the_same_nonce_is_not_taken_for_the_first() ->
     assert machine.do(Admit(), "T-1", nonce=b"k", actor="anna", principal="scanner") == ("already_consumed")
     assert machine.do(Admit(), "T-1", nonce=b"k", actor="bert") == "already_consumed"
     assert machine.do(Admit(gate="z"), "T-1", nonce=b"k", actor="anna") == "nonce_reused"
+
+
+def test_r13_a_nonce_that_stands_somewhere_in_a_tickets_state_by_chance_is_not_its_nonce() -> None:
+    """Here in the time of the admission: its last bytes read as a nonce's own do."""
+    machine = Machine()
+    machine.do(Issue(), "T-1")
+    machine.now = (machine.now | 0xFFFFFF) - 0xFFFFFF + 0xC4016B - 1 + (1 << 24)
+    assert machine.do(Admit(gate="n"), "T-1", nonce=b"first") == "ok"
+    state = machine.show("T-1")
+    assert state is not None
+    assert b"\xc4\x01k" in canonical.encode(state)
+    assert machine.do(Admit(gate="n"), "T-1", nonce=b"k") == "already_consumed"
 
 
 def test_r13_a_principal_holds_a_bounded_number_of_nonces() -> None:
@@ -276,6 +312,7 @@ def test_a_repeated_seed_creates_nothing(machine: Machine) -> None:
     (again,) = machine.order(machine.operation(Seed(), nonce=b"k"))
     assert (first.code, seeded_count(first.state)) == ("ok", 500)
     assert (again.code, seeded_count(again.state)) == ("ok", 0)
+    assert again.state, "its leaf says so too"
 
 
 def altered(operation: Operation, **fields: object) -> Operation:

@@ -1,0 +1,127 @@
+"""The guards that proofs rest on, tests that must notice a wrong one, and mutants that are no mistake."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.mutation.planting import Mutant, mutants_of
+
+__all__ = ["EQUIVALENT", "SUBJECTS", "Hunt", "Subject", "hunt"]
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAIN = [
+    *f"-q -c {os.devnull} -p no:django -p no:xdist -p no:cacheprovider".split(),
+    *("-o", "asyncio_default_fixture_loop_scope=function", "--rootdir", str(ROOT)),
+]
+"""Arguments of pytest: these tests need no Django, and are run inside a test themselves."""
+SECONDS_MAX = 20
+"""A mutant whose tests take longer counts as caught: it never ends."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """A module, and the test files that hold its guards."""
+
+    tests: tuple[str, ...]
+    functions: frozenset[str] = frozenset()
+    """Only these; empty: all."""
+
+
+SUBJECTS: dict[str, Subject] = {
+    "validators.consensus.certificate": Subject(
+        ("tests/consensus/test_certificates.py", "tests/consensus/test_new_view.py")
+    ),
+    "validators.consensus.new_view": Subject(("tests/consensus/test_new_view.py",)),
+    "validators.consensus.handover": Subject(("tests/consensus/test_hand_over.py",)),
+    "tickets.proof.handover": Subject(("tests/proof/test_hand_over.py", "tests/gateway/test_epochs.py")),
+    "tickets.proof.chain": Subject(
+        ("tests/proof/test_hand_over.py",), frozenset({"hand_over", "_check_members"})
+    ),
+    "tickets.proof.verify": Subject(
+        ("tests/proof/test_hand_over.py",), frozenset({"Chain.members", "Chain.pinned"})
+    ),
+    "tickets.machine.nonces": Subject(("tests/tickets_machine/test_nonces.py",)),
+    "tickets.machine.operations": Subject(
+        ("tests/tickets_machine/test_nonces.py", "tests/tickets_machine/test_permissions.py"),
+        frozenset({f"Operations.{name}" for name in ("apply", "first", "_repeat", "_late", "_stands")}),
+    ),
+}
+
+EQUIVALENT: dict[str, str] = {
+    "validators.consensus.new_view.plan: (found.view, found.digest) > (known.view, known.digest) -> "
+    "(found.view, found.digest) >= (known.view, known.digest)": (
+        "of two certificates for one digest in one view either may be chosen: a plan names the digest"
+    ),
+    "tickets.proof.handover.crossed: isinstance(command, Reconfigure) -> True": (
+        "`hand_over` let through an operation of this kind only, and `read` makes a Reconfigure of it"
+    ),
+    "tickets.proof.chain.hand_over: (proved.kind, proved.code, proved.epoch) == (HANDOVER, 'ok', ending) -> "
+    "(proved.kind, proved.code) == (HANDOVER, 'ok')": (
+        "its checkpoint is of the ending epoch at its own sequence, and a sequence is in one epoch only"
+    ),
+    "tickets.machine.nonces.NonceTable._keep: keep_until > self._keep_until.get(sequence, 0) -> "
+    "keep_until >= self._keep_until.get(sequence, 0)": (
+        "a second equal entry of the heap is passed over, as one that a later member outdated is"
+    ),
+    "tickets.machine.operations.Operations.apply: nonce -> True": (
+        "saves a hash: nothing is remembered under an empty nonce"
+    ),
+    "tickets.machine.operations.Operations._stands: _HEADERS[len(nonce)] + nonce not in ticket.state -> "
+    "False": "saves decoding the state, which is compared afterwards",
+}
+"""Mutant.name -> why it is no mistake."""
+
+
+class Hunt:
+    """A pytest plugin that runs a subject's tests once for each of its mutants, each time in a child process
+    and until one fails."""
+
+    def __init__(self, mutants: Sequence[Mutant]) -> None:
+        self.surviving: list[Mutant] = []
+        self._mutants = mutants
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In place of pytest's own."""
+        gc.freeze()  # pages that no child's collector touches are not copied
+        if _fails(session, None):
+            raise pytest.UsageError("the tests fail without a mutant")
+        self.surviving += [mutant for mutant in self._mutants if not _fails(session, mutant)]
+        return True
+
+
+def hunt(module: str, part: str = "") -> list[Mutant]:
+    """The mutants of a subject, of those whose name has `part`, that its tests do not notice."""
+    subject = SUBJECTS[module]
+    found = Hunt([each for each in mutants_of(module, subject.functions) if part in each.name])
+    words = io.StringIO()
+    tests = [str(ROOT / path) for path in subject.tests]
+    with redirect_stdout(words):
+        ended = pytest.main([*PLAIN, *tests], plugins=[found])
+    if ended not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise RuntimeError(words.getvalue())
+    return found.surviving
+
+
+def _fails(session: pytest.Session, mutant: Mutant | None) -> bool:
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] != 0
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(SECONDS_MAX)
+        if mutant is not None:
+            mutant.plant()
+        for item in session.items:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            if session.testsfailed:
+                break
+    finally:
+        os._exit(int(session.testsfailed > 0 or not session.items))

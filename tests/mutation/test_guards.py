@@ -1,0 +1,35 @@
+"""Each comparison on which a proof rests is missed when it is wrong (R13, R24, R33, R35; P4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutation import guards
+from tests.mutation.guards import EQUIVALENT, SUBJECTS, hunt
+from tests.mutation.planting import mutants_of
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("module", SUBJECTS)
+def test_every_wrong_guard_is_noticed_by_the_tests_of_its_module(module: str) -> None:
+    surviving = {mutant.name for mutant in hunt(module)}
+    assert surviving == {name for name in EQUIVALENT if name.startswith(f"{module}.")}
+
+
+def test_a_wrong_guard_that_no_test_asks_about_survives(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "validators.consensus.handover"
+    monkeypatch.setitem(SUBJECTS, module, guards.Subject(("tests/hostcore/test_quorum.py",)))
+    assert [each.function for each in hunt(module, "handover.sealed")] == ["sealed"] * 2
+
+
+def test_a_guard_is_planted_wrong_in_each_of_its_ways() -> None:
+    planted = {each.change for each in mutants_of("validators.consensus.new_view", frozenset({"read_claim"}))}
+    window = "previous < found.sequence <= low + config.reach"
+    assert {change.removeprefix(f"{window} -> ") for change in planted if change.startswith(window)} == {
+        "True",
+        "False",
+        "previous <= found.sequence <= low + config.reach",
+        "previous < found.sequence < low + config.reach",
+        "previous < found.sequence",
+        "found.sequence <= low + config.reach",
+    }

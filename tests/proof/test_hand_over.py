@@ -1,0 +1,155 @@
+"""One end of an epoch, one chain: what else is shown in its place leads nobody on (R27, R35, P18)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from tests.hostcore.support import key_pair
+from tests.proof.support import Later, PaperLog
+from tickets.proof.chain import EpochStart, chain_of_genesis, hand_over, read_chain
+from tickets.proof.errors import ProofError
+from tickets.proof.handover import handover_certificate
+from tickets.proof.verify import Chain
+from validators import canonical
+from validators import genesis as g
+from validators.consensus import messages as m
+from validators.quorum import MEMBERS_MAX
+from validators.wire.envelope import KIND_OF, encode_envelope
+
+NAMES = ["r1", "r2", "r3", "r4"]
+WORDS = "does not end with this hand-over"
+
+
+def founded(log: PaperLog) -> Chain:
+    """The chain of whoever knows genesis alone."""
+    return read_chain(canonical.encode(chain_of_genesis(g.encode(log.genesis))))
+
+
+def ended(epoch: int = 1, kind: str = "reconfigure", code: str = "ok", **start: Any) -> Chain:
+    """The chain behind an end of epoch 0 that q of its members signed, of this shape."""
+    later = Later(PaperLog(), NAMES)
+    members = tuple(start.pop("members", later.members))
+    operation = replace(later.handover_leaf[1], kind=kind)
+    leaf = (0, operation, code, canonical.encode(EpochStart(epoch, members)))
+    data = later.prove(leaf, epoch=0, checkpoint_epoch=0, names=later.log.names)
+    return hand_over(founded(later.log), data)
+
+
+def member(name: str, **other: Any) -> g.Member:
+    return replace(g.Member(name, key_pair(name)[0], "127.0.0.1", 7000), **other)
+
+
+def test_r35_the_next_epoch_begins_where_its_members_say() -> None:
+    chain = ended()
+    assert [each.id for each in chain.epochs[1].members] == NAMES
+    assert len(ended(members=[member("r1")]).epochs[1].members) == 1
+    largest = ended(members=[member(f"m{i}") for i in range(MEMBERS_MAX)])
+    assert len(largest.epochs[1].members) == MEMBERS_MAX
+    assert ended(members=[member("r1", port=0)])
+    assert ended(members=[member("r1", port=2**62)])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epoch": 0}, {"epoch": 2}, {"kind": "barrier"}, {"code": "not_ready"}],
+    ids=str,
+)
+def test_r35_what_ends_no_epoch_leads_to_none(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ProofError, match=WORDS):
+        ended(**wrong)
+
+
+ODD_MEMBERS: dict[str, list[g.Member]] = {
+    "none": [],
+    "one too many": [member(f"m{i}") for i in range(MEMBERS_MAX + 1)],
+    "a member twice": [member("r1"), member("r1")],
+    "a name twice": [member("r1"), member("r1", public_key=key_pair("r2")[0])],
+    "a key twice": [member("r1"), member("r2", public_key=key_pair("r1")[0])],
+    "a short key": [member("r1", public_key=b"k" * 31)],
+    "a long key": [member("r1", public_key=b"k" * 33)],
+    "a port below all numbers": [member("r1", port=-1)],
+    "a port above all numbers": [member("r1", port=2**62 + 1)],
+}
+
+
+@pytest.mark.parametrize("name", ODD_MEMBERS)
+def test_p18_no_epoch_has_such_members(name: str) -> None:
+    with pytest.raises(ProofError):
+        ended(members=ODD_MEMBERS[name])
+
+
+def changed() -> PaperLog:
+    """Two changes of the membership with some sequences after each."""
+    log = PaperLog()
+    log.change(leaves="r1", joins="r5")
+    log.fill(5)
+    log.change(leaves="r2", joins="r6")
+    return log
+
+
+def test_r35_an_end_is_proved_by_the_checkpoint_at_its_own_sequence() -> None:
+    """Receipts, and the path to a later checkpoint, prove an outcome; they do not end an epoch."""
+    log = changed()
+    first, second = (each.entry.sequence for each in log.handovers)
+    chain = founded(log)
+    begun = hand_over(chain, log.checkpointed(first, first))
+    assert len(hand_over(begun, log.checkpointed(second, second)).epochs) == 3
+    for other in (log.receipts(first), log.checkpointed(first, first + 1, epoch=0)):
+        with pytest.raises(ProofError, match=WORDS):
+            hand_over(chain, other)
+    for again in (log.checkpointed(first, first), log.checkpointed(first, second)):
+        with pytest.raises(ProofError, match=WORDS):
+            hand_over(begun, again)
+
+
+def test_r35_each_sequence_is_in_one_epoch() -> None:
+    log = changed()
+    first = log.handovers[0].entry.sequence
+    begun = hand_over(founded(log), log.checkpointed(first, first))
+    for epoch, sequence in ((0, 1), (0, first), (1, first + 1), (1, first + 1_000)):
+        assert begun.members(epoch, sequence) == begun.epochs[epoch].members
+    for epoch, sequence in ((0, 0), (0, first + 1), (1, first), (2, first + 1)):
+        with pytest.raises(ProofError):
+            begun.members(epoch, sequence)
+
+
+def test_r35_a_chain_is_held_to_what_was_pinned() -> None:
+    log = changed()
+    whole = read_chain(log.chain())
+    pins = whole.pinned(())
+    assert whole.pinned(pins) == whole.pinned(pins[:2]) == pins
+    shorter = replace(whole, epochs=whole.epochs[:2])
+    with pytest.raises(ProofError, match="ends with epoch 1, and epoch 2 was seen before"):
+        shorter.pinned(pins)
+    with pytest.raises(ProofError, match="contradicts epoch 1"):
+        whole.pinned((pins[0], pins[2], pins[2]))
+    with pytest.raises(ProofError, match="contradicts the cluster"):
+        whole.pinned(pins[1:])
+
+
+def commit() -> bytes:
+    body = canonical.encode(m.Commit(0, 1, 0, 2, b"d" * 32))
+    return encode_envelope(KIND_OF[m.Commit], body, b"s" * 64)
+
+
+SEALS: dict[str, Callable[[tuple[bytes, ...]], tuple[bytes, ...]]] = {
+    "none": lambda frames: (),
+    "a COMMIT first": lambda frames: (commit(), *frames),
+    "a COMMIT among them": lambda frames: (*frames, commit()),
+    "no frame": lambda frames: (*frames, b"noise"),
+}
+
+
+@pytest.mark.parametrize("name", SEALS)
+def test_r35_a_kept_end_without_its_checkpoints_becomes_no_certificate(name: str) -> None:
+    log = changed()
+    whole = log.handovers[0]
+    assert hand_over(founded(log), handover_certificate(canonical.encode(whole), log.cluster))
+    other = msgspec.structs.replace(whole, checkpoint=SEALS[name](whole.checkpoint))
+    with pytest.raises(ProofError):
+        handover_certificate(canonical.encode(other), log.cluster)
