@@ -16,7 +16,8 @@ from simulator.chance import Dice
 from simulator.changes import Registrar
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
-from simulator.draw import Draw, Parting, Silence
+from simulator.disk import VirtualDisk
+from simulator.draw import Act, Draw, Parting, Silence
 from simulator.faults import Trouble
 from simulator.mutants.registry import planted
 from simulator.node import Node
@@ -28,6 +29,7 @@ from simulator.worlds import world_of
 from validators import probes, quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
+from validators.consensus.pinging import OTHERS_ARE_GONE
 
 __all__ = ["Cut", "Report", "Task", "run"]
 
@@ -216,6 +218,9 @@ class Play:
             world.at(silence.start, self._silence, silence)
         for parting in drawn.partings:
             world.at(parting.start, self._part, parting)
+        self._copies: dict[str, VirtualDisk] = {}
+        for act in drawn.acts:
+            world.at(act.at, self._act, act)
         self._duration = cut.duration or drawn.duration
         self.registrar: Registrar | None = None
         if drawn.changes is not None and cluster.operator is not None:
@@ -257,6 +262,21 @@ class Play:
         network = self.cluster.world.network
         network.cuts.clear()
         network.part(*map(list, parting.groups))
+
+    def _act(self, act: Act) -> None:
+        world = self.cluster.world
+        node = world.nodes[act.node]
+        if act.what == "start":
+            world.start(node)
+            return
+        if act.what == "copy":
+            self._copies[act.node] = node.disk.clone()
+            return
+        if node.up:
+            node.crash()
+        if act.what == "revert":
+            node.disk = self._copies[act.node]
+            node.losses += 1
 
     def _liveness(self) -> None:
         world = self.cluster.world
@@ -300,4 +320,14 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
             node.crash()
     for node in world.nodes.values():
         if node not in dead:
+            if dead and node.index is not None and quorum.faults(world.members) == 0:
+                _say_others_are_gone(node)
             world.start(node)
+
+
+def _say_others_are_gone(node: Node) -> None:
+    """The operator's word where no liar is tolerated: those that are silent stay so (R11)."""
+    if node.up and node.core.pinging.holding:
+        node.crash()
+    if not node.up:
+        node.disk.states[OTHERS_ARE_GONE.name] = OTHERS_ARE_GONE

@@ -90,7 +90,7 @@ class WatchedJournal:
 
     def load(self) -> Recovery:
         """See ports.Journal."""
-        return self._disk.load()
+        return msgspec.structs.replace(self._disk.load(), continued=self._node.continued)
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""

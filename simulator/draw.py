@@ -18,7 +18,7 @@ from simulator.world import Settings
 from validators import quorum
 from validators.genesis import Parameters
 
-__all__ = ["FIRST_WORD", "Draw", "Parting", "Silence", "draw", "smaller"]
+__all__ = ["FIRST_WORD", "Act", "Draw", "Parting", "Silence", "draw", "smaller"]
 
 SIZES = (1, 2, 3, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 10, 13)
 SMALL_MEMBERS = 7
@@ -50,6 +50,15 @@ class Parting(msgspec.Struct, frozen=True):
     groups: tuple[tuple[str, ...], ...]
 
 
+class Act(msgspec.Struct, frozen=True):
+    """Something that an operator does to one node: `copy` its disk, `revert` it to that copy while it is off,
+    `stop` or `start` it."""
+
+    at: int
+    what: str
+    node: str
+
+
 class Draw(msgspec.Struct, frozen=True):
     """Everything that a seed decides before the world begins."""
 
@@ -70,6 +79,7 @@ class Draw(msgspec.Struct, frozen=True):
     """True: as many members as may be are dead in the liveness phase, else all live."""
     silences: tuple[Silence, ...] = ()
     partings: tuple[Parting, ...] = ()
+    acts: tuple[Act, ...] = ()
     forgetful: bool = False
     """True: one member more may lose its disk than the cluster can do without beside its liars. Nothing may
     be broken then (R11); that it goes on is not asked."""

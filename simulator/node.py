@@ -95,6 +95,8 @@ class Node:
         """When it last fell asleep and when it woke, world times."""
         self.core: Any = None
         """What the host runs; for checkers."""
+        self.continued = False
+        """Whether its host was made by a process that had written this disk before."""
         self.inbox: deque[Inbound] = deque()
         self._dice = dice
         self._true = world.clock
@@ -137,6 +139,7 @@ class Node:
         if self.host is not None or self.build is None:
             return
         self.clock.boot(self._dice.below(1 << 40))
+        self.continued = False
         self._ready_at = self.world.time
         self._spent = 0
         self._wake = None
@@ -282,6 +285,7 @@ class Node:
 
     def _rebuild(self) -> None:
         """The same process makes another host over what is on the disk (R8)."""
+        self.continued = True
         if self.build is not None:
             host = self.host = self.build(self)
             self._guard(host.start)

@@ -15,7 +15,7 @@ from simulator import twins
 from simulator.chance import Dice
 from simulator.changes import Changes
 from simulator.clock import MILLISECOND, SECOND
-from simulator.draw import FIRST_WORD, Draw, Parting, Silence, draw, smaller
+from simulator.draw import FIRST_WORD, Act, Draw, Parting, Silence, draw, smaller
 from simulator.faults import Plan
 from simulator.network import LinkQuality
 from simulator.workload import Traffic
@@ -156,6 +156,25 @@ FORGOTTEN: dict[str, Any] = {
 disk, and come back while the others still are in view 0."""
 
 
+OLDER_DISK: dict[str, Any] = {
+    "members": 3,
+    "traffic": BRISK,
+    "partings": (
+        Parting(SECOND, (("r1",), ("r0", "r2"))),
+        Parting(1_600 * MILLISECOND, (("r0",), ("r1", "r2", "client-0", "client-1"))),
+        Parting(4 * SECOND, ()),
+    ),
+    "acts": (
+        Act(SECOND, "copy", "r2"),
+        Act(1_650 * MILLISECOND, "revert", "r2"),
+        Act(1_700 * MILLISECOND, "start", "r2"),
+    ),
+    "duration": 6 * SECOND,
+}
+"""r0 and r2 decide what r1 does not hear of. Then r2 comes back on a copy of its disk from before, and only
+r1 answers it: no liar is tolerated, so only r0 knows what r2 promised (R11)."""
+
+
 def torn(*liars: str, at: tuple[int, ...] = (), more: tuple[Silence, ...] = ()) -> Drawing:
     """See R0_GONE; the liars take part in the view change, which cannot do without them."""
     return of(*liars, at=at, silences=TORN + more, partings=R0_GONE, traffic=BRISK, duration=4 * SECOND)
@@ -273,6 +292,7 @@ WORLDS: dict[str, Drawing] = {
     "idler": of("idler"),
     "forgotten": of(**FORGOTTEN),
     "forgotten-but-for-a-liar": of("usurper/omit", at=(1,), forgetful=True, **FORGOTTEN),
+    "older-disk": of(**OLDER_DISK),
     "readers": of(node_reads=True),
     "two-processes": of(
         plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, take_over=2, crash=1, heal=0),

@@ -54,6 +54,7 @@ PROBES: dict[str, str] = {
     "restore.open_slot_with_own_prepare": "a start with an own PREPARE for an open sequence",
     "restore.open_slot_with_own_commit": "a start with an own COMMIT for an open sequence",
     "own.heard_what_it_never_said": "a statement under the own key that is not in the ledger",
+    "pinging.awaits_all": "a start at f = 0 that waits for all others, or the operator (R11)",
     # evidence
     "evidence.double_proposal": "a primary proposed two batches for one sequence of a view",
     "evidence.prepare": "two PREPAREs of one member for one slot",

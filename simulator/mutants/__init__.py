@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simulator.mutants import (
     application,
+    beyond,
     durability,
     edges,
     epochs,
@@ -18,4 +19,4 @@ from simulator.mutants.registry import MUTANTS, Mutant, planted
 
 __all__ = ["MUTANTS", "NOT_PLANTED", "Mutant", "planted"]
 
-_ = (application, durability, edges, epochs, ordering, proofs, statements, transfer, views)
+_ = (application, beyond, durability, edges, epochs, ordering, proofs, statements, transfer, views)

@@ -168,6 +168,7 @@ class Checkpoints:
         core.outbox.note("checkpoint_stable", sequence=sequence)
         self.forget(sequence)
         core.on_stable(sequence)
+        core.pinging.on_stable()
 
     def forget(self, stable: int) -> None:
         """Drop what the stable checkpoint covers."""

@@ -7,6 +7,10 @@ what only somebody unreachable heard stays unknown, as R11 has it. A statement t
 the replica a follower before it can contradict itself. Without q members nothing could be decided, so
 the wait costs a round trip, and a quarter of a second while somebody is down.
 
+Where f = 0 two quorums may share this replica alone, and one member that does not answer may be the only one
+that knows its word. Then all others are waited for, unless this very disk is known to be the newest
+(`Recovery.continued`) or the operator says that the others are gone; that holds until a checkpoint is stable.
+
 Later Pings only measure. The round trip that counts is the one within which a quorum answers: f liars who
 answer late cannot stretch T, and answering early only shortens it to its base.
 """
@@ -18,16 +22,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from validators import quorum
-from validators.consensus.effects import Reason
+from validators.consensus.effects import Reason, StateRecord
 from validators.consensus.messages import Ping, Pong
 from validators.consensus.needs import Recovery
 from validators.consensus.throttle import Throttle
 from validators.consensus.verified import Verified
+from validators.probes import probe
 
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
 
-__all__ = ["OWN_SHOWN_MAX", "Pinging"]
+__all__ = ["OTHERS_ARE_GONE", "OWN_SHOWN_MAX", "Pinging"]
 
 PING_EVERY = 2_000_000_000
 """Nanoseconds between two Pings; while waiting for answers to the first, `resend_after`."""
@@ -39,6 +44,8 @@ ANSWER_GAP = 20_000_000
 """A member's Pings are answered at most this often, nanoseconds."""
 OWN_SHOWN_MAX = 256
 """Statements in one Pong, newest first."""
+OTHERS_ARE_GONE = StateRecord("others_are_gone", b"1")
+"""The operator's word, in the ledger: members that do not answer are not waited for (R11)."""
 
 
 class Pinging:
@@ -50,6 +57,12 @@ class Pinging:
         """Votes wait for the answers of a quorum (R11)."""
         self._asked: dict[int, dict[int, int]] = {}
         """Member -> the Pings it has not answered: number -> monotonic time."""
+        self.vouched = False
+        """The operator's word counts: see OTHERS_ARE_GONE."""
+        self._quorum_suffices = True
+        """Some may stay silent; False: all others are waited for."""
+        self._awaiting_all = False
+        """A quorum has answered, and longer than the silent ones are given; that was said."""
         self._enough_since: int | None = None
         """When a quorum had answered."""
         self._shown: set[int] = set()
@@ -73,7 +86,23 @@ class Pinging:
             return
         past = bool(recovery.slots) or bool(recovery.entries) or recovery.checkpoint is not None
         self.holding = past and core.voting
+        self.vouched = OTHERS_ARE_GONE in recovery.states
+        self._quorum_suffices = core.config.f > 0 or recovery.continued or self.vouched
         self._ask()
+
+    @property
+    def awaited(self) -> tuple[int, ...]:
+        """Members without whose word no vote is given here, though a quorum has answered (R11)."""
+        if not (self.holding and self._awaiting_all):
+            return ()
+        return tuple(member for member in self.core.others if member not in self._shown)
+
+    def on_stable(self) -> None:
+        """A checkpoint is stable: what the operator vouched for is over."""
+        if self.vouched:
+            self.vouched = False
+            self.core.outbox.persist(StateRecord(OTHERS_ARE_GONE.name, b"0"))
+            self.core.outbox.note("others_are_gone_ended", sequence=self.core.log.stable)
 
     def _ask(self) -> None:
         core = self.core
@@ -102,7 +131,7 @@ class Pinging:
         if self.core.n == 1:
             return None
         due = self._next_ping()
-        if self.holding and self._enough_since is not None:
+        if self.holding and self._enough_since is not None and not self._awaiting_all:
             due = min(due, self._enough_since + self.core.config.fetch_retry)
         return due
 
@@ -207,9 +236,13 @@ class Pinging:
         if self._enough_since is None and len(self._shown) + 1 >= core.q:
             self._enough_since = now
         waited = self._enough_since is not None and now >= self._enough_since + core.config.fetch_retry
-        if waited or len(self._shown) + 1 == core.n or not core.voting:
+        if (waited and self._quorum_suffices) or len(self._shown) + 1 == core.n or not core.voting:
             self.holding = False
             core.on_free()
+        elif waited and not self._awaiting_all:
+            self._awaiting_all = True
+            probe("pinging.awaits_all")
+            core.outbox.note("awaits_all", members=self.awaited)
 
     def round_trip(self) -> int:
         """Within how many nanoseconds a quorum answers; 0 while fewer members were measured."""

@@ -22,8 +22,10 @@ from validators.consensus.effects import (
     Record,
     StateRecord,
 )
+from validators.consensus.pinging import OTHERS_ARE_GONE
 from validators.ledger import encoding, recovery
 from validators.ledger.bodies import Bodies
+from validators.ledger.continuity import Continuity
 from validators.ledger.install import installing
 from validators.ledger.location import Location, drop_alias
 from validators.ledger.materialise import RowWrites
@@ -60,6 +62,7 @@ class Ledger:
         turn: int,
         created: bool,
         indexed: bool,
+        continuity: Continuity,
     ) -> None:
         self.location = location
         self.alias = alias
@@ -71,6 +74,11 @@ class Ledger:
         self._store = store
         self._lock = lock
         self._witness = witness
+        self._continuity = continuity
+        self._continued = not created and continuity.holds(meta.incarnation - 1, turn)
+        continuity.note(meta.incarnation, turn)
+        self.goes_on = False
+        """This process opens the ledger again at once (another epoch): `close` keeps what tells so."""
         self._meta = meta
         self._turn = turn
         self._head = Head(0, b"", 0)
@@ -130,6 +138,7 @@ class Ledger:
         self._store.commit(fence, writes, durable=durable, body_bytes=plan.body_bytes)
         self._meta = meta
         self._turn += 1
+        self._continuity.note(self.incarnation, self._turn)
         self._head = plan.head
         if self.indexed:
             self._batches = {
@@ -235,7 +244,8 @@ class Ledger:
         self._noted = []
         self._bodies = found.bodies
         self._broken = ""
-        return found.recovery
+        continued, self._continued = self._continued, True  # from now on it stays in these hands
+        return msgspec.structs.replace(found.recovery, continued=continued)
 
     def state_value(self, name: str) -> bytes | None:
         """The value of a named state (effects.StateRecord), None when it was never written."""
@@ -275,6 +285,12 @@ class Ledger:
         self._store.commit(replace_meta(meta, held_by=self.incarnation), [write], durable=True)
         self._meta = meta
 
+    def say_others_are_gone(self) -> None:
+        """Keep the operator's word, durably: members that do not answer are not waited for, until the next
+        stable checkpoint (R11)."""
+        write = Write(UPSERT_STATE, [encoding.state_row(OTHERS_ARE_GONE)])
+        self._store.commit(replace_meta(self._meta, held_by=self.incarnation), [write], durable=True)
+
     def takes_writes(self) -> bool:
         """Tell whether a full disk has room again; try this before rebuilding the core (R8)."""
         try:
@@ -294,4 +310,5 @@ class Ledger:
         self._store.close()
         drop_alias(self.alias)
         self._witness.close()
+        self._continuity.close(forget=not self.goes_on)
         self._lock.close()

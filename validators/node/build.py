@@ -18,6 +18,7 @@ from nacl import bindings
 
 from tickets.machine import TicketApplication
 from validators import genesis as g
+from validators import quorum
 from validators.consensus import Replica
 from validators.consensus import config as consensus_config
 from validators.consensus.effects import Executed, Note
@@ -184,21 +185,33 @@ class Node:
 
     @property
     def voting(self) -> bool:
-        """False: it follows without a vote (R11), or the disk is full (R8)."""
-        return self.core.voting and not self.disk_full
+        """False: it follows without a vote or waits for others (R11), or the disk is full (R8)."""
+        return self.core.voting and not self.core.pinging.awaited and not self.disk_full
+
+    @property
+    def awaited(self) -> list[str]:
+        """Members for whose word it waits before it votes (R11, f = 0)."""
+        return [self.membership.members[index].id for index in self.core.pinging.awaited]
 
     @property
     def voting_reason(self) -> str:
         """A sentence for the operator; "" while voting."""
         if self.disk_full:
             return "its disk is full; it votes again by itself when there is room"
+        if self.awaited:
+            return (
+                f"it waits for the word of {', '.join(self.awaited)} about its own votes, since no liar is "
+                "tolerated here; where these are gone for good, start it once with -others-are-gone"
+            )
         return "" if self.core.voting else self.ledger.voting_reason or self.core.voting_reason
 
     @property
     def state(self) -> str:
-        """voting, following or disk_full."""
+        """voting, following, waiting (for others' word) or disk_full."""
         if self.disk_full:
             return DISK_FULL
+        if self.awaited:
+            return "waiting"
         return "voting" if self.core.voting else "following"
 
     def storage_stats(self) -> dict[str, int]:
@@ -291,6 +304,8 @@ def build_node(
         if fresh:
             stamp = VotedStamp(folder.identity)
             ledger.vote_again()
+        if options.others_are_gone:
+            _say_others_are_gone(ledger, membership)
         if index is None:
             return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
     except BaseException:
@@ -321,6 +336,17 @@ def build_node(
         options=options,
         logger=logger,
     )
+
+
+def _say_others_are_gone(ledger: Ledger, membership: Membership) -> None:
+    """Keep the operator's word where it counts (R11)."""
+    count = len(membership.members)
+    if quorum.faults(count) > 0:
+        raise StartError(
+            f"-others-are-gone is for clusters that tolerate no liar; this one has {count} members and "
+            "needs no such word."
+        )
+    ledger.say_others_are_gone()
 
 
 def ledger_location(

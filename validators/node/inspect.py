@@ -32,6 +32,7 @@ from tickets.contract import ticket_of_row
 from tickets.proof.reads import StateProof, show
 from validators import canonical, quorum
 from validators.consensus.messages import Answer, Query
+from validators.consensus.snapshot import ReplicaSnapshot
 from validators.node import attest
 from validators.node.keys import peer_id
 from validators.node.multiaddr import format_multiaddr
@@ -61,7 +62,7 @@ class Inspector:
             "status": lambda _: ("", self.status()),
             "stats": lambda _: self._from_ledger(self.stats),
             "alive": lambda _: ("", self.alive()),
-            "consensus": lambda _: ("", self._node.core.snapshot()),
+            "consensus": lambda _: ("", self.consensus()),
             "peers": lambda _: ("", self.peers()),
             "ticket": self._ticket,
             "proof": self._proof,
@@ -105,6 +106,8 @@ class Inspector:
             "crashes_tolerated": quorum.crashes_tolerated(count),
             "note": quorum.note(count),
             "voting_reason": node.voting_reason,
+            "awaits": node.awaited,
+            "others_are_gone": node.core.pinging.vouched,
             **self._checkpoint(),
             "peers": connected,
             "endpoint": node.transport.endpoint,
@@ -121,6 +124,12 @@ class Inspector:
             "quorum_round_trip_ms": node.core.pinging.round_trip() / 1e6,
             "timeout_ms": node.core.suspicion.timeout / 1e6,
         }
+
+    def consensus(self) -> ReplicaSnapshot:
+        """The core's snapshot, and why this node has no vote, as it tells everybody."""
+        node = self._node
+        snapshot = node.core.snapshot()
+        return msgspec.structs.replace(snapshot, voting=node.voting, voting_reason=node.voting_reason)
 
     def alive(self) -> dict[str, Any]:
         """Its signed word of life (R36), in hexadecimal digits, and the epoch that it is for."""

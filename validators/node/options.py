@@ -63,6 +63,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Nanoseconds that a start waits for a ledger which another process still holds."""
     remembered_max: int = VERIFIED_CACHE_MAX
     """Messages remembered as verified."""
+    others_are_gone: bool = False
+    """The operator says that the members that do not answer will not come back (R11)."""
     status_idle: int = 0
     """Nanoseconds between two Statuses of an idle backup; 0: as the core has it."""
     metrics: MetricsOptions | None = None

@@ -95,11 +95,14 @@ def run_node(
         return EXIT_FAILED
 
     def build(inherited: tuple[VerifiedBundle, ...]) -> Process:
-        return _once_free(
+        nonlocal chosen
+        process = _once_free(
             lambda: build_node(node_directory, logger, chosen, inherited, api),
             chosen.ledger_patience,
             should_stop,
         )
+        chosen = msgspec.structs.replace(chosen, others_are_gone=False)  # said once
+        return process
 
     if api is None:
         return _live(build, should_stop, beat, logger)
@@ -289,6 +292,7 @@ class Loop:
         cause = lost.__cause__
         if isinstance(cause, EpochOver):
             self.successor = cause.successor
+            self._process.ledger.goes_on = True
             following = cause.successor.membership
             fields = {"epoch": following.epoch, "after": following.after, "members": len(following.members)}
             self._process.logger.warning("%s", line("epoch", fields))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import msgspec
 from django.core.management.base import BaseCommand
 from setproctitle import setproctitle
 
@@ -55,6 +56,11 @@ def flags() -> GoFlags:
     """What the command takes."""
     parser = GoFlags(prog="manage.py validator", description=DESCRIPTION, epilog=EPILOG)
     validator_flags(parser)
+    parser.switch(
+        "others-are-gone",
+        help="in a cluster of up to three: members that do not answer will not come back; kept in the ledger "
+        "until the next stable checkpoint (docs/operations/runbook.md, DtvnNodeNotVoting)",
+    )
     return parser
 
 
@@ -110,6 +116,7 @@ class Command(BaseCommand):
         except StartError as error:
             print(error, file=sys.stderr)  # noqa: T201 - to the person at the terminal
             return EXIT_FAILED
+        node_options = msgspec.structs.replace(node_options, others_are_gone=options.others_are_gone)
         stopping = _Stopping()
         setproctitle(f"dtvn validator {folder.id} ({settings['node.data_dir']})")
         code = run_node(folder.root, stopping.asked, options=node_options)

@@ -1,0 +1,103 @@
+"""Where f = 0 a start waits for every other member's word, or the operator's (R11)."""
+
+from __future__ import annotations
+
+import copy
+
+import msgspec
+
+from tests.consensus.helpers import Cluster
+from validators.consensus.needs import Recovery
+from validators.consensus.pinging import OTHERS_ARE_GONE
+
+
+def three() -> Cluster:
+    """Three entries are decided, and no checkpoint."""
+    cluster = Cluster(3)
+    for number in range(3):
+        cluster.request(f"T-{number}")
+        cluster.stabilize()
+    cluster.advance(200)
+    return cluster
+
+
+def restarted(*, operator: bool = False) -> Cluster:
+    """m2 starts while m1 is down."""
+    cluster = three()
+    cluster[1].crash()
+    cluster[2].crash()
+    cluster.waiting.clear()
+    if operator:
+        cluster[2].journal.states[OTHERS_ARE_GONE.name] = OTHERS_ARE_GONE
+    cluster[2].restart()
+    cluster.advance(2_000)
+    return cluster
+
+
+def test_r11_where_f_is_zero_a_quorum_of_answers_is_not_enough() -> None:
+    cluster = restarted()
+    pinging = cluster[2].core.pinging
+    assert pinging.holding
+    assert pinging.awaited == (1,)
+    assert cluster[2].told("awaits_all") == [{"members": (1,)}], "it is said once"
+    cluster.request("T-after")
+    cluster.advance(400)
+    assert cluster.executed()[0] == 3, "no vote is given"
+    cluster[1].restart()
+    cluster.advance(400)
+    assert not pinging.holding
+    assert cluster.executed()[0] == 4, "the last word has come"
+
+
+def test_r11_the_operators_word_holds_until_a_checkpoint_is_stable() -> None:
+    cluster = restarted(operator=True)
+    journal = cluster[2].journal
+    assert not cluster[2].core.pinging.holding
+    assert cluster[2].core.pinging.vouched
+    for number in range(7):
+        cluster.request(f"T-more-{number}")
+        cluster.advance(300)
+    assert journal.checkpoints, "a checkpoint became stable"
+    assert journal.states[OTHERS_ARE_GONE.name].value == b"0"
+    cluster[2].crash()
+    cluster[2].restart()
+    cluster.advance(1_000)
+    assert cluster[2].core.pinging.awaited == (1,), "the word was for one start"
+
+
+def test_r11_a_process_that_goes_on_with_its_own_disk_waits_for_a_quorum() -> None:
+    cluster = three()
+    cluster[1].crash()
+    cluster[2].crash()
+    cluster.waiting.clear()
+    load = cluster[2].journal.load
+
+    def continued() -> Recovery:
+        return msgspec.structs.replace(load(), continued=True)
+
+    cluster[2].journal.load = continued  # type: ignore[method-assign]
+    cluster[2].restart()
+    cluster.advance(1_000)
+    assert not cluster[2].core.pinging.holding
+
+
+def test_r11_an_older_disk_is_found_out_by_the_member_that_comes_back_last() -> None:
+    cluster = three()
+    older = copy.deepcopy(cluster[2].journal)
+    cluster[1].crash()
+    cluster.waiting.clear()
+    cluster.request("T-last")
+    cluster.advance(100)
+    assert cluster.executed()[0] == 4
+    cluster[0].crash()
+    cluster[2].crash()
+    cluster.waiting.clear()
+    cluster[2].journal = older
+    cluster[1].restart()
+    cluster[2].restart()
+    cluster.advance(5_000)
+    assert cluster.executed()[1:] == [3, 3], "both know nothing of the fourth, and decide nothing"
+    cluster[0].restart()
+    cluster.advance(5_000)
+    assert cluster.executed() == [4, 4, 4]
+    assert [node.core.voting for node in cluster.nodes] == [True, True, False]

@@ -1,0 +1,94 @@
+"""Does a machine know whether a ledger is the one that it wrote last? (R11, where f = 0)"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.children import end_now, reopen_when_free, run_in_child
+from tests.ledger.samples import CLUSTER, slot
+from validators.ledger import Location, continuity, open_ledger
+from validators.ledger.continuity import Continuity
+
+
+def dies(place: Location, sequence: int) -> None:
+    """A process writes a vote and is killed."""
+
+    def work() -> None:
+        ledger = open_ledger(place, cluster_id=CLUSTER, alias="of a dead process")
+        ledger.load()
+        ledger.append([slot("prepare", sequence)])
+        end_now()
+
+    assert run_in_child(work) != 0
+
+
+def continued(place: Location, *, loads: int = 1) -> bool:
+    """What the next process is told at its last load; it ends in order."""
+    ledger = reopen_when_free(place)
+    try:
+        return [ledger.load().continued for _ in range(loads)][-1]
+    finally:
+        ledger.close()
+
+
+def test_r11_a_process_that_was_killed_goes_on_with_its_ledger(place: Location) -> None:
+    dies(place, 1)
+    dies(place, 2)
+    assert continued(place)
+
+
+def test_r11_an_older_copy_of_the_folder_is_not_what_was_written_last(sqlite_place: Location) -> None:
+    """The witness beside the ledger is copied with it, and says nothing."""
+    dies(sqlite_place, 1)
+    copy = sqlite_place.folder.with_name("copy")
+    shutil.copytree(sqlite_place.folder, copy)
+    dies(sqlite_place, 2)
+    shutil.rmtree(sqlite_place.folder)
+    copy.rename(sqlite_place.folder)
+    assert not continued(sqlite_place)
+
+
+def test_r11_after_an_orderly_end_nothing_is_known(place: Location) -> None:
+    """Then a ledger is moved, copied and set back."""
+    dies(place, 1)
+    assert continued(place)
+    assert not continued(place)
+
+
+def test_r11_a_ledger_that_stays_in_one_process_is_its_own(place: Location) -> None:
+    assert not continued(place), "a new one"
+    assert continued(place, loads=2), "the core was rebuilt"
+
+
+def test_r11_the_next_epoch_of_a_process_goes_on_with_its_ledger(place: Location) -> None:
+    ledger = open_ledger(place, cluster_id=CLUSTER, alias="first epoch")
+    ledger.load()
+    ledger.goes_on = True
+    ledger.close()
+    assert continued(place)
+
+
+def test_r11_the_memory_of_another_boot_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container whose /dev/shm is a folder on a disk."""
+    first = Continuity(b"i" * 16, tmp_path)
+    first.note(3, 17)
+    first.close(forget=False)
+    again = Continuity(b"i" * 16, tmp_path)
+    assert again.holds(3, 17)
+    assert again.holds(3, 18), "it died before it could say so"
+    assert not again.holds(3, 16)
+    assert not again.holds(3, 19)
+    assert not again.holds(4, 17), "opened elsewhere meanwhile"
+    again.close(forget=False)
+    boot = tmp_path / "boot_id"
+    boot.write_text("0" * 36 + "\n")
+    monkeypatch.setattr(continuity, "BOOT_ID", boot)
+    later = Continuity(b"i" * 16, tmp_path)
+    assert not later.holds(3, 17)
+    later.close(forget=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["boot_id"]
