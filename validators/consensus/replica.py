@@ -37,7 +37,6 @@ from validators.consensus.messages import (
     FetchViewChange,
     Pong,
     SupplyBatch,
-    SupplyFrames,
     ViewChange,
 )
 from validators.consensus.needs import Recovery, Signer
@@ -48,11 +47,12 @@ from validators.consensus.pace import Pace
 from validators.consensus.pinging import Pinging
 from validators.consensus.pool import Pool
 from validators.consensus.proposing import Proposing
-from validators.consensus.reporting import SUPPLIED_MAX, Reporting
+from validators.consensus.reporting import Reporting
 from validators.consensus.returning import Returning
 from validators.consensus.serving import Serving
 from validators.consensus.snapshot import ReplicaSnapshot
 from validators.consensus.succession import Succession
+from validators.consensus.supplying import Supplying
 from validators.consensus.suspicion import Suspicion
 from validators.consensus.throttle import Throttle
 from validators.consensus.transfer import Transfer
@@ -162,6 +162,7 @@ class Replica:
         self.returning = Returning(self)
         self.wishes = Wishes(self)
         self.succession = Succession(self)
+        self.supplying = Supplying(self)
 
     # --- the face -----------------------------------------------------------------------------------
 
@@ -230,7 +231,7 @@ class Replica:
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         """Handle one verified message."""
         self._begin(now)
-        self._dispatch(verified)
+        self.dispatch(verified)
         self._settle()
         return self.outbox.take()
 
@@ -380,7 +381,7 @@ class Replica:
         self.views.install_demanded()
         self.clients.forward_waiting(0)
         for verified in self.future.take(self.views.view):
-            self._dispatch(verified)
+            self.dispatch(verified)
         self.returning.look()
 
     # --- inside -------------------------------------------------------------------------------------
@@ -434,7 +435,8 @@ class Replica:
         self.execution.run()
         self.proposing.run()
 
-    def _dispatch(self, verified: Verified[Any]) -> None:
+    def dispatch(self, verified: Verified[Any]) -> None:
+        """Hand a verified message to its phase."""
         if self.transfer.done or self.succession.over:
             return
         message = verified.message
@@ -462,35 +464,6 @@ class Replica:
         if message.epoch != self.config.epoch:
             return Reason.WRONG_EPOCH
         return None if 0 <= message.sender < self.n else Reason.UNKNOWN_SENDER
-
-    def on_supply_frames(self, verified: Verified[SupplyFrames]) -> None:
-        """Frames that this replica lacked; each counts by itself."""
-        for frame in verified.message.frames[:SUPPLIED_MAX]:
-            found = verified.nested.get(frame)
-            if found is not None and type(found.message) in STATEMENTS:
-                self._dispatch(found)
-
-    def on_fetch_batch(self, verified: Verified[FetchBatch]) -> None:
-        """A member lacks a batch."""
-        member = verified.peer.member
-        digest = verified.message.digest
-        batch = self.bodies.get(digest)
-        if member is None or batch is None or not batch.body:
-            return
-        if self.throttle.allow(member, digest):
-            self.outbox.send(member, self.signer.link(SupplyBatch(batch.body)))
-
-    def on_supply_batch(self, verified: Verified[SupplyBatch]) -> None:
-        """A batch that was asked for."""
-        batch = verified.batch
-        if batch is None or batch.digest not in self.batches:
-            self.outbox.refused(Reason.NOT_ASKED, verified)
-            return
-        self.ordering.keep_body(batch, self.batches.sequence_of(batch.digest))
-        for slot in list(self.log.slots.values()):
-            if batch.digest in slot.proposals:
-                self.ordering.consider(slot)
-                self.ordering.advance(slot)
 
     def _fetching(self, make: Callable[[bytes], bytes], wishes_max: int) -> Fetching:
         config = self.config
