@@ -244,7 +244,7 @@ class Play:
         if self.registrar is not None:
             self.registrar.stop()
         heal(self.cluster, self._dice if self.drawn.dead and self.registrar is None else None)
-        if self.trouble.lost <= self._bearable:
+        if self.trouble.lost <= self._bearable and not self.drawn.settings.beyond:
             self._liveness()
             self.cluster.finish()
         else:

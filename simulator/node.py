@@ -21,7 +21,7 @@ from validators.consensus.effects import ALL, Executed, Note, Record, ReplyTo, S
 from validators.consensus.membership import Membership
 from validators.consensus.snapshot import ReplicaSnapshot
 from validators.consensus.verified import Inbound, Peer, VerifiedBundle
-from validators.host import EpochOver, Host, Installed, TurnLost
+from validators.host import EpochOver, Halted, Host, Installed, TurnLost
 from validators.ports import JournalFull
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class Node:
         """What a liar lets its node hear; None: everything."""
         self.losses = 0
         """Disks lost so far."""
+        self.halted = ""
+        """Why its process goes no further, and none after it (host.Halted)."""
         self.paused = False
         self.slept = (0, 0)
         """When it last fell asleep and when it woke, world times."""
@@ -271,6 +273,9 @@ class Node:
                 self._rebuild()
             elif isinstance(cause, EpochOver):
                 self._succeed(cause)
+            elif isinstance(cause, Halted):
+                self.halted = str(cause)
+                self.leave()
             else:
                 self.world.broken(self, lost)
 

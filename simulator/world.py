@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Somebody reads at the nodes' own API, which brings their rows up to the log (R17)."""
     crossing: bool = False
     """Nodes that slept through epochs go on in the newest one, as in the product; else they read the log."""
+    beyond: bool = False
+    """More lie than is tolerated: no checker but those of what is promised even then."""
     first_word: int = 0
     """T's for which a node that starts waits for its primary's first word; in the product 6 (R31)."""
 

@@ -175,6 +175,25 @@ OLDER_DISK: dict[str, Any] = {
 r1 answers it: no liar is tolerated, so only r0 knows what r2 promised (R11)."""
 
 
+FORKED: dict[str, Any] = {
+    "at": (0, 1),
+    "beyond": True,
+    "learners": 0,
+    "partings": (
+        Parting(0, (("r0", "r1", "r2", "client-0"), ("r0~twin", "r1~twin", "r3", "client-1"))),
+        Parting(SECOND, ()),
+    ),
+    "acts": tuple(
+        Act(at * MILLISECOND, what, name)
+        for name in ("r2", "r3")
+        for at, what in ((1_300, "stop"), (1_350, "start"), (1_600, "start"))
+    ),
+    "duration": 2 * SECOND,
+}
+"""Two members of four run twice, and each half decides alone. Then r2 and r3 meet: what one of them holds for
+certified the other one's certificate excludes."""
+
+
 def torn(*liars: str, at: tuple[int, ...] = (), more: tuple[Silence, ...] = ()) -> Drawing:
     """See R0_GONE; the liars take part in the view change, which cannot do without them."""
     return of(*liars, at=at, silences=TORN + more, partings=R0_GONE, traffic=BRISK, duration=4 * SECOND)
@@ -292,6 +311,7 @@ WORLDS: dict[str, Drawing] = {
     "idler": of("idler"),
     "forgotten": of(**FORGOTTEN),
     "forgotten-but-for-a-liar": of("usurper/omit", at=(1,), forgetful=True, **FORGOTTEN),
+    "forked": of("twin/parted", "twin/parted", **FORKED),
     "older-disk": of(**OLDER_DISK),
     "readers": of(node_reads=True),
     "two-processes": of(

@@ -34,7 +34,7 @@ from validators.ports import Clock, Journal, Recovery, Signer, Transport, Watche
 from validators.questions import Questions
 from validators.wire import CHECK, Door, PeerError
 
-__all__ = ["Core", "EpochOver", "Host", "Installed", "TurnLost"]
+__all__ = ["Core", "EpochOver", "Halted", "Host", "Installed", "TurnLost"]
 
 MATERIALISE_AFTER = 50_000_000
 """Nanoseconds that state rows may lag behind the log while traffic flows (R9 allows 100 ms)."""
@@ -72,6 +72,11 @@ class EpochOver(Exception):
     def __init__(self, successor: Successor) -> None:
         super().__init__(successor.membership.epoch)
         self.successor = successor
+
+
+class Halted(Exception):
+    """Cause of a TurnLost after which this node is not to go on, nor to be built anew: certificates that
+    exclude each other are in the ledger. `stand_by` answers who asks how it is."""
 
 
 class Installed(Exception):
@@ -299,6 +304,11 @@ class Host:
                     self.log_server.on_entry(record)
                 elif isinstance(record, CheckpointRecord):
                     self.log_server.on_checkpoint(record)
+        if effects.halted:
+            self._dead = True
+            for note in effects.notes:
+                self.watcher.notice(note)
+            raise TurnLost("this node has stopped") from Halted(effects.halted)
         for send in effects.send:
             self.transport.send(send)
         for reply in effects.reply:

@@ -55,6 +55,10 @@ PROBES: dict[str, str] = {
     "restore.open_slot_with_own_commit": "a start with an own COMMIT for an open sequence",
     "own.heard_what_it_never_said": "a statement under the own key that is not in the ledger",
     "pinging.awaits_all": "a start at f = 0 that waits for all others, or the operator (R11)",
+    # certificates that exclude each other
+    "checkpoint.differs": "one member's CHECKPOINT names another state than the others'",
+    "contradiction.stopped": "q members signed one thing, and q another",
+    "contradiction.restored": "a start that is none: certificates contradicted each other before",
     # evidence
     "evidence.double_proposal": "a primary proposed two batches for one sequence of a view",
     "evidence.prepare": "two PREPAREs of one member for one slot",

@@ -24,6 +24,7 @@ from simulator.checkers.rest import Rest
 from simulator.checkers.roots import StateRoots
 from simulator.checkers.smallness import Smallness
 from simulator.checkers.speech import Speech
+from simulator.checkers.standstill import Standstill
 from simulator.checkers.statements import Statements
 from simulator.checkers.succession import Succession
 from simulator.checkers.validity import Validity
@@ -34,8 +35,11 @@ __all__ = ["Checker", "Durability", "History", "Linearizable", "all_checkers"]
 
 
 def all_checkers(world: World, keys: Keys, history: History, durability: Durability) -> list[Checker]:
-    """Every checker; the history that others read comes first."""
+    """Every checker; the history that others read comes first. Beyond f liars hardly anything is promised."""
     statements = Statements(world, keys)
+    standstill = Standstill(world, statements)
+    if world.settings.beyond:
+        return [standstill]
     return [
         history,
         Agreement(world),
@@ -59,4 +63,5 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         Exports(world, history),
         Reads(world, history),
         OwnWrites(world),
+        standstill,
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import Plant, mutant
+from validators.consensus.contradiction import Contradictions
 from validators.consensus.pinging import Pinging
 
 
@@ -18,3 +19,21 @@ def others_not_awaited(plant: Plant) -> None:
         self._quorum_suffices = True
 
     plant.put(Pinging, "begin", mutant)
+
+
+@mutant("goes-on-after-a-fork", "R24", world="forked")
+def goes_on_after_a_fork(plant: Plant) -> None:
+    """A certificate for what is stable already is not looked at."""
+    plant.put(Contradictions, "compare", lambda self, certificate: None)
+
+
+@mutant("forgets-the-fork", "R24", world="forked")
+def forgets_the_fork(plant: Plant) -> None:
+    """A node that stopped because certificates exclude each other goes on after its next start."""
+    plant.put(Contradictions, "restore", lambda self, states: None)
+
+
+@mutant("a-fork-is-a-bad-page", "R23 R24", world="forked")
+def bad_page(plant: Plant) -> None:
+    """A log that does not continue the own one is its source's fault, always: nothing more is asked."""
+    plant.put(Contradictions, "ask", lambda self, member: False)

@@ -80,6 +80,8 @@ class Node:
         self.notes: list[Executed | Note] = []
         self.installs: list[Install] = []
         self.up = True
+        self.halted = ""
+        """Why it goes no further."""
         self.skew = 0
         self.core: Any
         self.build(voting=True)
@@ -143,6 +145,10 @@ class Node:
         """Persist, then send, then answer."""
         if effects.persist:
             self.journal.append(effects.persist)
+        if effects.halted:
+            self.notes += effects.notes
+            self.halted, self.up = effects.halted, False
+            return
         for send in effects.send:
             for node in self.cluster.nodes:
                 if node is not self and send.to in (ALL, node.index) and node.index is not None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from tests.consensus.helpers import Cluster, is_kind
 from validators.consensus import InvariantBreach
 from validators.consensus import messages as m
+from validators.consensus.contradiction import read
 from validators.consensus.effects import Reason
 
 
@@ -40,7 +41,8 @@ OTHER = {"state_root": b"x" * 32, "log_root": b"x" * 32, "timestamp": 1}
 @pytest.mark.parametrize("how", ["voted", "in a VIEW-CHANGE"])
 @pytest.mark.parametrize("field", OTHER)
 def test_r24_what_q_members_signed_otherwise_stops_the_replica(field: str, how: str) -> None:
-    """A flipped bit in its memory, or a program that is not deterministic: it neither goes on nor adopts."""
+    """A flipped bit in its memory, or a program that is not deterministic: it neither goes on nor adopts, and
+    keeps what was signed."""
     cluster = unstable()
     frames = [cluster.sign(said(cluster, sender, **{field: OTHER[field]})) for sender in (0, 1, 2)]
     if how == "voted":
@@ -49,9 +51,13 @@ def test_r24_what_q_members_signed_otherwise_stops_the_replica(field: str, how: 
         last = frames[2]
     else:
         last = cluster.sign(m.ViewChange(0, 2, 1, tuple(frames), ()))
-    with pytest.raises(InvariantBreach, match="signed another state after sequence 10"):
-        cluster[3].hear(cluster[2], last)
+    cluster[3].hear(cluster[2], last)
     assert cluster[3].core.log.stable == 0
+    assert "another state than this node reached after sequence 10" in cluster[3].halted
+    kept = read(cluster[3].journal.states.values())
+    assert kept is not None
+    assert sorted(kept.theirs) == sorted(frames)
+    assert kept.mine == (cluster[3].journal.slots[0, 0, 10, "checkpoint"].frames[0],)
 
 
 def test_r24_f_members_that_sign_other_states_stop_nobody() -> None:
@@ -76,6 +82,7 @@ def test_row_15_checkpoints_of_a_far_future_or_the_past_are_refused_before_their
         return cluster[3].hear(cluster[1], frame)
 
     kept = len(core.checkpoints._votes)
+    assert [verdict(10), verdict(20)] == [None, None], "what is stable is compared, once for each member"
     for sequence in (0, 10, 20, 25 + reach + 1, 1 << 40):
         assert verdict(sequence) is Reason.OUTSIDE_WINDOW, sequence
     for sequence in range(21, 26):

@@ -177,6 +177,10 @@ class CatchUp:
                 core.checkpoints.adopt(certificate)
             return
         self._owing.discard(source)
+        if verified.message.entries[-1][0].sequence <= core.log.stable:
+            below = read_checkpoint(verified.message.checkpoint, verified.nested, core.config)
+            if below is not None:
+                core.contradictions.compare(below)
         executor = core.execution.executor
         found = read_range(verified, executor, core.config)
         before = core.executed
@@ -185,6 +189,8 @@ class CatchUp:
         else:
             probe("catch_up.refused_a_page")
             core.outbox.refused(Reason.BAD_PROOF, verified)
+            if core.contradictions.ask(source):
+                self._owing.add(source)
         core.execution.run()
         if core.executed > before:
             self._in_vain = 0

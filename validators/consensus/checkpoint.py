@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validators.consensus.certificate import CheckpointCertificate
+from validators.consensus.contradiction import Content, content_of
 from validators.consensus.effects import CheckpointRecord, Prune, Reason, SlotRecord
-from validators.consensus.errors import InvariantBreach
 from validators.consensus.messages import Checkpoint
 from validators.consensus.verified import Verified
 from validators.probes import probe
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from validators.consensus.replica import Replica
 
 __all__ = ["Checkpoints"]
-
-Content = tuple[bytes, bytes, int]
 
 UNSTABLE_MAX = 256
 """Checkpoints executed here that are not stable: more than a window holds only while catching up; the
@@ -39,6 +37,8 @@ class Checkpoints:
         self._contents: dict[int, Content] = {}
         """What this replica reached itself."""
         self._votes: dict[int, dict[int, tuple[Content, bytes]]] = {}
+        self._second: dict[int, dict[int, tuple[Content, bytes]]] = {}
+        """What members signed besides their first: it never makes a checkpoint stable, but proves a fork."""
 
     @property
     def frames(self) -> tuple[bytes, ...]:
@@ -55,6 +55,8 @@ class Checkpoints:
     def refuse(self, message: Checkpoint) -> Reason | None:
         """Cheap refusal (R5)."""
         core = self.core
+        if message.sequence <= core.log.stable and core.contradictions.differs(message):
+            return None
         if not core.log.stable < message.sequence <= core.executed + core.log.reach:
             return Reason.OUTSIDE_WINDOW
         # Between two of them only the end of the epoch is one: above the own log nobody here knows it (R35).
@@ -64,7 +66,7 @@ class Checkpoints:
         known = self._votes.get(message.sequence, {}).get(message.sender)
         if known is None:
             return None
-        if known[0] == _content(message) or core.evidence.known("checkpoint", message):
+        if known[0] == content_of(message) or core.evidence.known("checkpoint", message):
             return Reason.SECOND_MESSAGE
         return None
 
@@ -74,12 +76,15 @@ class Checkpoints:
         if (reason := self.refuse(message)) is not None:
             self.core.outbox.refused(reason, verified)
             return
+        if message.sequence <= self.core.log.stable:
+            self.core.contradictions.note(message.sequence, message.sender)
+            return
         votes = self._votes.setdefault(message.sequence, {})
         known = votes.get(message.sender)
         if known is not None:
             self.core.evidence.note_double("checkpoint", verified, known[1])
-            return
-        votes[message.sender] = (_content(message), verified.frame)
+            votes = self._second.setdefault(message.sequence, {})
+        votes[message.sender] = (content_of(message), verified.frame)
         self._count(message.sequence)
 
     def on_executed(self, sequence: int) -> None:
@@ -106,7 +111,7 @@ class Checkpoints:
 
     def remember(self, message: Checkpoint, frame: bytes) -> None:
         """An own CHECKPOINT out of the ledger (R7)."""
-        content = _content(message)
+        content = content_of(message)
         self._contents[message.sequence] = content
         self.mine[message.sequence] = frame
         self._votes.setdefault(message.sequence, {})[message.sender] = (content, frame)
@@ -118,6 +123,7 @@ class Checkpoints:
         """
         core = self.core
         if certificate.sequence <= core.log.stable:
+            core.contradictions.compare(certificate)
             return
         if certificate.sequence > core.executed:
             probe("checkpoint.proved_above_own_log")
@@ -135,9 +141,12 @@ class Checkpoints:
     def _count(self, sequence: int) -> None:
         core = self.core
         mine = self._contents.get(sequence)
+        votes = self._votes.get(sequence, {})
         counts: dict[Content, list[bytes]] = {}
-        for content, frame in self._votes.get(sequence, {}).values():
+        for member, (content, frame) in votes.items():
             counts.setdefault(content, []).append(frame)
+            if mine not in (None, content):
+                core.contradictions.note(sequence, member)
         for content, frames in counts.items():
             if len(frames) >= core.q:
                 certificate = CheckpointCertificate(sequence, *content, frames=tuple(frames[: core.q]))
@@ -147,13 +156,28 @@ class Checkpoints:
                 else:
                     self._become_stable(certificate, mine)
                 return
+        if mine is not None and sequence in self._second:
+            self._look_for_another(sequence, mine)
+
+    def _look_for_another(self, sequence: int, mine: Content) -> None:
+        """Whether q members signed another state than this replica reached, some of them two."""
+        counts: dict[Content, dict[int, bytes]] = {}
+        for votes in (self._votes.get(sequence, {}), self._second[sequence]):
+            for member, (content, frame) in votes.items():
+                counts.setdefault(content, {})[member] = frame
+        for content, frames in counts.items():
+            if content != mine and len(frames) >= self.core.q:
+                signed = tuple(frames.values())[: self.core.q]
+                self._become_stable(CheckpointCertificate(sequence, *content, frames=signed), mine)
 
     def _become_stable(self, certificate: CheckpointCertificate, mine: Content) -> None:
         core = self.core
         sequence = certificate.sequence
-        if (certificate.state_root, certificate.log_root, certificate.timestamp) != mine:
-            raise InvariantBreach(f"state: {core.q} members signed another state after sequence {sequence}")
+        if content_of(certificate) != mine:
+            core.contradictions.against_own(certificate, self.mine.get(sequence))
+            return
         self.certificate = certificate
+        core.contradictions.on_stable(certificate)
         core.outbox.persist(
             CheckpointRecord(
                 epoch=core.config.epoch,
@@ -172,7 +196,7 @@ class Checkpoints:
 
     def forget(self, stable: int) -> None:
         """Drop what the stable checkpoint covers."""
-        for sequence in {*self.mine, *self._contents, *self._votes}:
+        for sequence in {*self.mine, *self._contents, *self._votes, *self._second}:
             if sequence <= stable:
                 self._drop(sequence)
 
@@ -180,6 +204,7 @@ class Checkpoints:
         self.mine.pop(sequence, None)
         self._contents.pop(sequence, None)
         self._votes.pop(sequence, None)
+        self._second.pop(sequence, None)
 
     def said_by(self, member: int) -> list[bytes]:
         """CHECKPOINT frames of a member: those not stable yet, or its part of the stable one."""
@@ -188,7 +213,3 @@ class Checkpoints:
             if self.core.signer.open(frame).message.sender == member:
                 frames.append(frame)
         return frames
-
-
-def _content(message: Checkpoint) -> Content:
-    return (message.state_root, message.log_root, message.timestamp)

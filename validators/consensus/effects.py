@@ -241,6 +241,9 @@ class Effects(msgspec.Struct, gc=True):
     """Done last, after everything was said."""
     successor: Successor | None = None
     """The epoch is over: after everything was said the host gives way to a core of the next one."""
+    halted: str = ""
+    """Why this node goes no further (consensus.contradiction), "" while it does: persist and tell watchers,
+    but say nothing to anybody."""
 
     def merge(self, other: Effects) -> None:
         """Append the effects of a later step."""
@@ -250,6 +253,8 @@ class Effects(msgspec.Struct, gc=True):
         self.notes += other.notes
         self.install = other.install or self.install
         self.successor = other.successor or self.successor
+        self.halted = other.halted or self.halted
 
     def __bool__(self) -> bool:
-        return bool(self.persist or self.send or self.reply or self.notes or self.install or self.successor)
+        said = self.persist or self.send or self.reply or self.notes
+        return bool(said or self.install or self.successor or self.halted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validators.consensus.effects import EntryRecord, Reason
-from validators.consensus.errors import InvariantBreach
 from validators.consensus.executor import Executor, Step, subtree_paths
 from validators.consensus.messages import Receipt, Reply
 from validators.consensus.pace import work_of
@@ -50,6 +49,7 @@ class Execution:
         core.log.decisions.pop(sequence, None)
         core.log.late.pop(sequence, None)
         core.log.remember(sequence, batch.digest)
+        core.contradictions.on_executed(sequence, commits)
         core.outbox.persist(EntryRecord(step.entry, step.entry_hash, batch.body, commits))
         core.outbox.executed(step.note(view))
         self._leave_pool(batch, sequence)
@@ -92,15 +92,6 @@ class Execution:
                 receipt=receipt,
             )
             core.outbox.reply(inner.principal, inner.client, core.signer.link(reply))
-
-    def check_agrees(self, sequence: int, digest: bytes) -> None:
-        """Raise when `digest` was decided for a sequence that was executed with another: a fork."""
-        known = self.core.log.digests.get(sequence)
-        if known is not None and known != digest:
-            raise InvariantBreach(
-                f"fork: sequence {sequence} was executed as {known.hex()[:16]}, "
-                f"now {digest.hex()[:16]} is decided"
-            )
 
     def refuse_digest(self, sequence: int, digest: bytes) -> Reason | None:
         """EQUIVOCATION for another batch at an executed sequence."""

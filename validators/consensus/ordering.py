@@ -334,8 +334,8 @@ class Ordering:
         """q COMMITs of one view: executed as soon as its turn comes and its body is here (R21)."""
         core = self.core
         sequence = certificate.sequence
+        core.contradictions.on_decided(certificate)
         if sequence <= core.executed:
-            core.execution.check_agrees(sequence, certificate.digest)
             return
         core.log.decisions.setdefault(sequence, certificate)
         if certificate.digest not in core.bodies:

@@ -51,6 +51,10 @@ class Outbox:
         """The epoch is over, and this core with it."""
         self._effects.successor = successor
 
+    def halt(self, reason: str) -> None:
+        """This node goes no further."""
+        self._effects.halted = reason
+
     def reply(self, principal: str, client: bytes, frame: bytes) -> None:
         """To a client process."""
         self._effects.reply.append(ReplyTo(principal, client, frame))

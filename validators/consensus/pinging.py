@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from validators import quorum
+from validators.consensus.certificate import read_checkpoint
 from validators.consensus.effects import Reason, StateRecord
 from validators.consensus.messages import Ping, Pong
 from validators.consensus.needs import Recovery
@@ -223,6 +224,10 @@ class Pinging:
                 core.own.on_own(found)
         if not core.voting:
             core.returning.on_pong(member, verified)
+        elif message.checkpoint:
+            shown = read_checkpoint(message.checkpoint, verified.nested, core.config)
+            if shown is not None:
+                core.checkpoints.adopt(shown)
         core.catch_up.on_said(member, message.executed)
         self._shown.add(member)
         self._look()

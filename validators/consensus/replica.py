@@ -20,6 +20,7 @@ from validators.consensus.catch_up import CatchUp
 from validators.consensus.checkpoint import Checkpoints
 from validators.consensus.clients import Clients
 from validators.consensus.config import Config
+from validators.consensus.contradiction import Contradictions
 from validators.consensus.dispatch import tables
 from validators.consensus.effects import Effects, Now, Reason, StateRecord
 from validators.consensus.errors import InvariantBreach
@@ -163,6 +164,7 @@ class Replica:
         self.wishes = Wishes(self)
         self.succession = Succession(self)
         self.supplying = Supplying(self)
+        self.contradictions = Contradictions(self)
 
     # --- the face -----------------------------------------------------------------------------------
 
@@ -192,6 +194,7 @@ class Replica:
         self._settle()
         if self.n > 1:
             self.reporting.say()
+        self.contradictions.restore(recovery.states)
         return self.outbox.take()
 
     def wants(self, header: Header) -> Reason | None:
@@ -430,14 +433,14 @@ class Replica:
 
     def _settle(self) -> None:
         """End a step: execute what is decided, propose what waits."""
-        if self.transfer.done:
+        if self.transfer.done or self.contradictions.found:
             return  # the host replaces all this at the end of the turn
         self.execution.run()
         self.proposing.run()
 
     def dispatch(self, verified: Verified[Any]) -> None:
         """Hand a verified message to its phase."""
-        if self.transfer.done or self.succession.over:
+        if self.transfer.done or self.succession.over or self.contradictions.found:
             return
         message = verified.message
         kind = type(message)

@@ -31,6 +31,7 @@ def restore(core: Replica, recovery: Recovery) -> None:
     for executed in recovery.entries:
         if executed.entry.sequence > stable:
             core.log.remember(executed.entry.sequence, executed.entry.batch_digest)
+            core.contradictions.on_executed(executed.entry.sequence, executed.commits)
     slots = [record for record in recovery.slots if record.epoch == core.config.epoch]
     _restore_view(core, slots)
     open_slots = [record for record in slots if record.sequence > stable]
@@ -78,6 +79,7 @@ def _restore_checkpoint(core: Replica, record: CheckpointRecord | None) -> None:
     ):
         raise core.breach(f"restore: the state is not that of checkpoint {record.sequence}")
     core.checkpoints.certificate = certificate
+    core.contradictions.on_stable(certificate)
     core.log.prune(record.sequence)
 
 

@@ -1,0 +1,104 @@
+"""Does an honest member that was shown two certificates which exclude each other stop, and keep both? (R24)
+
+The one question that is asked where more lie than are tolerated: a fork cannot be prevented then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.checkers.base import Checker
+from simulator.checkers.statements import Statements
+from simulator.node import Node
+from simulator.world import World
+from validators.consensus import messages as m
+from validators.consensus.contradiction import RECORD, Content, Contradiction, content_of, read
+from validators.consensus.effects import CheckpointRecord, Record
+from validators.wire import PeerError
+
+__all__ = ["Standstill"]
+
+
+class Standstill(Checker):
+    """Reads every certificate itself, out of the frames that arrive."""
+
+    name = "standstill"
+    kinds = frozenset({m.Pong, m.ViewChange, m.Entries})
+
+    def __init__(self, world: World, statements: Statements) -> None:
+        super().__init__(world)
+        self._statements = statements
+        self._stable: dict[tuple[str, int, int], Content] = {}
+        """By node, epoch and sequence: the state that it holds for certified."""
+        self.shown: dict[str, tuple[int, int]] = {}
+        """Honest nodes that were shown another one, and for which epoch and sequence."""
+
+    def persisted(self, node: Node, records: Sequence[Record]) -> None:
+        """See Checker."""
+        for record in records:
+            if node.honest and isinstance(record, CheckpointRecord):
+                content = (record.state_root, record.log_root, record.timestamp)
+                self._stable[node.name, record.epoch, record.sequence] = content
+
+    def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
+        """See Checker."""
+        node = self.world.nodes.get(receiver)
+        if node is None or not node.honest or not node.up or node.paused:
+            return
+        message = self.world.reading.read(frame)[1]
+        if not message.checkpoint:
+            return
+        try:
+            votes = [self._statements.read(each) for each in message.checkpoint]
+        except PeerError:
+            return
+        first = votes[0]
+        if len({vote.sender for vote in votes}) < self.quorum_in(first.epoch):
+            return
+        known = self._stable.get((receiver, first.epoch, first.sequence))
+        # What it holds for certified is remembered; of an older checkpoint only an audit tells.
+        if first.sequence == node.disk.stable and known not in (None, content_of(first)):
+            self.shown.setdefault(receiver, (first.epoch, first.sequence))
+
+    def started(self, node: Node) -> None:
+        """See Checker."""
+        if node.halted:
+            self.fail(f"{node.name} runs again though {node.halted}")
+
+    def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
+        """See Checker."""
+        if node.halted:
+            self.fail(f"{node.name} speaks though {node.halted}")
+
+    def finish(self) -> None:
+        """See Checker."""
+        for name, (epoch, sequence) in self.shown.items():
+            node = self.world.nodes[name]
+            where = f"{name} was shown two certified states after {sequence}"
+            if not node.halted:
+                self.fail(f"{where} and goes on")
+            kept = read(node.disk.states.values())
+            if kept is None or not self._proves(kept, epoch):
+                self.fail(f"{where}, and {RECORD} in its ledger does not prove it")
+
+        self._nobody_notices()
+
+    def _nobody_notices(self) -> None:
+        """Two sides of a fork have met: one at least must have seen it."""
+        sides: dict[tuple[int, int], dict[Content, str]] = {}
+        for (name, epoch, sequence), content in self._stable.items():
+            if self.world.nodes[name].up:
+                sides.setdefault((epoch, sequence), {}).setdefault(content, name)
+        for (_epoch, sequence), found in sides.items():
+            if len(found) > 1:
+                names = " and ".join(found.values())
+                self.fail(f"{names} hold different states after {sequence} for certified, and both go on")
+
+    def _proves(self, kept: Contradiction, epoch: int) -> bool:
+        contents = set()
+        for frames in (kept.mine, kept.theirs):
+            votes = [self._statements.read(frame) for frame in frames]
+            if len({vote.sender for vote in votes}) < self.quorum_in(epoch):
+                return False
+            contents |= {(vote.sequence, content_of(vote)) for vote in votes}
+        return len(contents) == 2

@@ -1,0 +1,126 @@
+"""Certificates that exclude each other stop a member, for good: more lie than are tolerated (R11, R24)."""
+
+from __future__ import annotations
+
+from tests.consensus.helpers import Cluster
+from validators.consensus import messages as m
+from validators.consensus.certificate import CommitCertificate
+from validators.consensus.contradiction import read
+from validators.consensus.effects import EvidenceRecord
+
+OTHER = b"x" * 32
+
+
+def settled(requests: int = 12) -> Cluster:
+    """Checkpoint 10 is stable everywhere."""
+    cluster = Cluster(4)
+    for number in range(requests):
+        cluster.request(f"T-{number}")
+        cluster.stabilize()
+    assert {node.core.log.stable for node in cluster.nodes} == {10}
+    return cluster
+
+
+def another(cluster: Cluster, sequence: int = 10) -> tuple[bytes, ...]:
+    """A certificate of m0, m1 and m2 for another state."""
+    return tuple(cluster.sign(m.Checkpoint(0, sender, sequence, OTHER, OTHER, 1)) for sender in (0, 1, 2))
+
+
+def convicted(cluster: Cluster, index: int) -> set[int]:
+    records = [record for turn in cluster[index].journal.turns for record in turn]
+    return {record.member for record in records if isinstance(record, EvidenceRecord)}
+
+
+def test_a_second_certificate_for_the_stable_checkpoint_stops_the_member() -> None:
+    cluster = settled()
+    mine, theirs = cluster[3].core.checkpoints.frames, another(cluster)
+    cluster.sent.clear()
+    cluster[3].hear(cluster[2], cluster.sign(m.ViewChange(0, 2, 1, theirs, ())))
+    assert cluster[3].halted == "quorums signed two states after sequence 10 of epoch 0"
+    assert cluster.sent == [], "it says nothing, not even what this turn would have said"
+    kept = read(cluster[3].journal.states.values())
+    assert kept is not None
+    assert (kept.kind, kept.mine, kept.theirs) == ("checkpoint", mine, theirs)
+    both = {cluster.verified(frame, 0).message.sender for frame in mine} & {0, 1, 2}
+    assert convicted(cluster, 3) == both, "who signed both"
+    assert len(both) >= cluster[3].core.config.f + 1
+
+
+def test_after_a_restart_it_still_stands_and_says_why() -> None:
+    cluster = settled()
+    cluster[3].hear(cluster[2], cluster.sign(m.ViewChange(0, 2, 1, another(cluster), ())))
+    before = cluster[3].halted
+    cluster[3].halted = ""
+    cluster.sent.clear()
+    cluster[3].restart()
+    assert cluster[3].halted == before
+    assert not [message for source, _target, message in cluster.sent if source == 3]
+
+
+def test_a_member_that_starts_compares_what_others_show_it() -> None:
+    """The Pongs of a start bring certificates, and so learns who stood on one side of a fork."""
+    cluster = settled()
+    theirs = another(cluster)
+    cluster[3].crash()
+    cluster.waiting.clear()
+    cluster.drop(lambda _source, target, message: type(message) is m.Pong and target == 3)
+    cluster[3].restart()
+    number = cluster.messages(m.Ping, source=3)[-1].number
+    pong = m.Pong(number, 12, (), theirs, 0, 0)
+    cluster[3].hear(cluster[1], cluster[1].signer.link(pong))
+    assert cluster[3].halted
+
+
+def test_two_decisions_for_one_sequence_stop_the_member() -> None:
+    cluster = settled()
+    core = cluster[3].core
+    commits = tuple(cluster.sign(m.Commit(0, sender, 0, 12, OTHER)) for sender in (0, 1, 2))
+    core.ordering.decide(CommitCertificate(0, 12, OTHER, commits))
+    found = core.contradictions.found
+    assert found is not None
+    assert (found.kind, found.sequence, found.theirs) == ("batch", 12, commits)
+    assert len(found.mine) == core.q
+
+
+def test_a_second_vote_never_makes_a_checkpoint_stable_but_counts_against_it() -> None:
+    """m0 signs two states; its second reaches q with m1 and m2, which sign that alone."""
+    cluster = Cluster(4)
+    cluster.drop(lambda source, target, message: target == 3 and type(message) is m.Checkpoint and source > 0)
+    cluster.drop(lambda source, target, message: target == 3 and type(message) is m.SupplyFrames)
+    for number in range(10):
+        cluster.request(f"T-{number}")
+        cluster.stabilize()
+    assert cluster[3].core.log.stable == 0
+    frames = another(cluster)
+    for sender in (0, 1):
+        cluster[3].hear(cluster[sender], frames[sender])
+    assert not cluster[3].halted
+    cluster[3].hear(cluster[2], frames[2])
+    assert cluster[3].halted
+    assert 0 in convicted(cluster, 3)
+
+
+def test_one_members_other_state_is_told_once_and_stops_nobody() -> None:
+    cluster = settled(19)
+    lie = cluster.sign(m.Checkpoint(0, 1, 10, OTHER, OTHER, 1))
+    for _ in range(3):
+        cluster[3].hear(cluster[1], lie)
+    assert cluster[3].told("checkpoint_differs") == [{"sequence": 10, "member": 1}], "late"
+    early = cluster.sign(m.Checkpoint(0, 1, 20, OTHER, OTHER, 1))
+    cluster[3].hear(cluster[1], early)
+    cluster.request("T-20")
+    cluster.stabilize()
+    assert cluster[3].told("checkpoint_differs")[1:] == [{"sequence": 20, "member": 1}], "before its own"
+    assert not cluster[3].halted
+    assert cluster[3].core.log.stable == 20
+
+
+def test_a_page_that_does_not_continue_the_log_asks_for_the_checkpoint_below() -> None:
+    """Its source lies, or both stand on two sides of a fork."""
+    cluster = settled()
+    core = cluster[3].core
+    assert core.contradictions.ask(1)
+    assert not core.contradictions.ask(1), "not again at once"
+    cluster[3].take(core.outbox.take())
+    asked = cluster.messages(m.FetchEntries, source=3)[-1]
+    assert (asked.first, asked.last) == (10, 10)
