@@ -25,9 +25,12 @@ from validators.node.run import Loop
 class Running:
     """A one-member cluster whose loop turns in a thread, so that a test can break its ledger."""
 
-    def __init__(self, data: Path, *, options: NodeOptions | None = None) -> None:
+    def __init__(self, data: Path, *, options: NodeOptions | None = None, found: bool = True) -> None:
+        """`found`: the cluster is made; False: it is that of an earlier life."""
         self.options = options or NodeOptions(bind=("127.0.0.1", 0))
-        create_demo_cluster(data, nodes=1, host="127.0.0.1", ports=[1])
+        self.data = data
+        if found:
+            create_demo_cluster(data, nodes=1, host="127.0.0.1", ports=[1])
         self.folder = ClusterFolder(data)
         self.root = self.folder.node("node0").root
         self.beats: list[Mapping[str, Any]] = []

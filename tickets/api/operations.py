@@ -75,7 +75,7 @@ class BatchView(ApiView):
             except ApiError as error:
                 result |= {"status": error.status, "code": error.code, "error": error.sentence}
         decisions = batch(requests, actor=caller.actor) if requests else []
-        if decisions and all(decision.code == reasons.UNAVAILABLE for decision in decisions):
+        if decisions and all(decision.code in reasons.NOT_SENT for decision in decisions):
             decisions[0].check()
         waiting = iter(decisions)
         for result in results:

@@ -21,6 +21,7 @@ __all__ = [
     "ALREADY_VALIDATED",
     "BAD_REQUEST",
     "BUSY",
+    "CLUSTER_CONTRADICTION",
     "CODE_OF",
     "DEMO_ONLY",
     "DISPUTED",
@@ -36,6 +37,7 @@ __all__ = [
     "NOT_DISPUTED",
     "NOT_PERMITTED",
     "NOT_READY",
+    "NOT_SENT",
     "NOT_VALIDATED",
     "NOT_YET_VALID",
     "NO_LONGER_VALID",
@@ -113,6 +115,9 @@ BAD_REQUEST = "bad_request"
 TICKET_ID_REQUIRED = "ticket_id_required"
 TOO_LARGE = "too_large"
 UNAVAILABLE = "unavailable"
+CLUSTER_CONTRADICTION = "cluster_contradiction"
+NOT_SENT = frozenset({UNAVAILABLE, CLUSTER_CONTRADICTION})
+"""Nothing left the gateway: it did not happen."""
 OUTCOME_UNKNOWN = "outcome_unknown"
 
 _ALL = (
@@ -156,6 +161,13 @@ _ALL = (
     OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
     OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),
     OutcomeReason(UNAVAILABLE, None, 503, "The validators cannot be reached.", "network_error"),
+    OutcomeReason(
+        CLUSTER_CONTRADICTION,
+        None,
+        503,
+        "Members hold certificates that exclude each other; nothing is decided until people have looked.",
+        "network_error",
+    ),
     OutcomeReason(
         OUTCOME_UNKNOWN,
         None,

@@ -21,7 +21,7 @@ LATER_WAIT = 5.0
 BATCH_SECONDS = 20.0
 """After these no piece is begun: no answer over HTTP takes longer than 30 (spec 1.5)."""
 
-_UNDECIDED = frozenset({reasons.OUTCOME_UNKNOWN, reasons.UNAVAILABLE})
+_UNDECIDED = reasons.NOT_SENT | {reasons.OUTCOME_UNKNOWN}
 
 
 def batch(requests: Sequence[Request], *, actor: str, entry: str | None = None) -> list[Decision]:

@@ -82,8 +82,8 @@ class Decision(msgspec.Struct, frozen=True):
                 return self
             case reasons.OUTCOME_UNKNOWN:
                 raise OutcomeUnknown
-            case reasons.UNAVAILABLE:
-                raise Unavailable
+            case code if code in reasons.NOT_SENT:
+                raise Unavailable(self.sentence, code)
             case reasons.BAD_REQUEST:
                 raise InvalidRequest(self.sentence)
             case code:

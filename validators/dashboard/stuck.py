@@ -19,7 +19,7 @@ from validators.feed.rows import read_applied
 from validators.gateway.collector import Answered
 from validators.gateway.face import MemberView
 from validators.models import ManagedNode, NodeRole, NodeStatus
-from validators.services.roster import DISK_FULL, error_of
+from validators.services.roster import CONTRADICTION, DISK_FULL, error_of
 
 __all__ = ["Node", "Slot", "explain", "judge"]
 
@@ -28,7 +28,12 @@ ANSWER_WAIT = 1.0
 SLOW = 1.0
 """Seconds after which an undecided sequence counts as stuck; a healthy one takes milliseconds."""
 NANOSECONDS = 1_000_000_000
-PROBLEMS = {"timeout": "no answer", "down": "not connected", DISK_FULL: "its disk is full"}
+PROBLEMS = {
+    "timeout": "no answer",
+    "down": "not connected",
+    DISK_FULL: "its disk is full",
+    CONTRADICTION: "it has stopped for good",
+}
 """Codes of what was not answered, in words."""
 
 
@@ -92,6 +97,9 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
     silent = [f"{node.id} ({node.problem})" for node in nodes if node.problem]
     mute = [f"{node.id} ({node.voting_reason or 'follows'})" for node in nodes if _follows(node)]
     voting = [node for node in nodes if not node.problem and node.voting]
+    if stopped := [node.id for node in nodes if node.problem == PROBLEMS[CONTRADICTION]]:
+        text = "has stopped for good: two certificates exclude each other, and the log may have forked"
+        return "stuck", f"{', '.join(stopped)} {text}. See the runbook, DtvnContradiction."
     if len(voting) < needed:
         absent = ", ".join(silent + mute) or "nobody else"
         return (

@@ -51,7 +51,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """What one operation did, as f + 1 members say (or why that is not known)."""
 
     code: str
-    """"ok", a reason of tickets.machine.reasons; UNAVAILABLE: nothing was sent, it did not happen;
+    """"ok", a reason of tickets.machine.reasons; one of NOT_SENT: it did not happen;
     OUTCOME_UNKNOWN: sent, and no f + 1 answers in time (R14)."""
     state: bytes = b""
     """Canonical state of the ticket afterwards; b"" where not known."""
@@ -217,12 +217,12 @@ class Queue:
             part.call.carrier = None
             self._ready.appendleft(part.call)
 
-    def give_up(self, call: Call) -> Completed | None:
-        """End a call now: what was ever sent is unknown, what never was did not happen (R14)."""
+    def give_up(self, call: Call, code: str = UNAVAILABLE) -> Completed | None:
+        """End a call now: what was ever sent is unknown, what never was did not happen (R14), for `code`."""
         if call.over:
             return None
         call.results += [Result(OUTCOME_UNKNOWN)] * (call.sent - call.done)
-        call.results += [Result(UNAVAILABLE)] * (len(call.operations) - len(call.results))
+        call.results += [Result(code)] * (len(call.operations) - len(call.results))
         return self._close(call)
 
     def overdue(self, now: int) -> list[Completed]:

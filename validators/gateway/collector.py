@@ -24,7 +24,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from tickets.machine.reasons import OK
+from tickets.machine.reasons import CLUSTER_CONTRADICTION, OK, UNAVAILABLE
 from validators import canonical, quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import Now, Reason
@@ -244,9 +244,7 @@ class Collector:
                 self._send_again(flight, now)
                 self._flights.note(request)
         self._actions.completed += self._queue.overdue(now.monotonic)
-        if self._without_quorum(now):
-            for call in self._queue.unsent():
-                self._complete(self._queue.give_up(call))
+        self._refuse_unsent(now)
         self._tell(self.questions.overdue(now.monotonic))
         self._actions.send += self.questions.poll(self._connected, now.monotonic)
 
@@ -391,10 +389,8 @@ class Collector:
     def _launch(self, now: Now) -> None:
         if not len(self._queue) or self.held:
             return
-        if len(self._connected) < self._quorum:
-            if self._without_quorum(now):
-                for call in self._queue.unsent():
-                    self._complete(self._queue.give_up(call))
+        self._refuse_unsent(now)
+        if len(self._connected) < self._quorum or self._contradicted():
             return
         session = self._sessions.usable(now)
         if session is None:
@@ -470,6 +466,20 @@ class Collector:
     def _send_to_all(self, flight: Flight) -> None:
         flight.to_all = True
         self._actions.send += [(member, flight.frame) for member in sorted(self._connected)]
+
+    def _refuse_unsent(self, now: Now) -> None:
+        """What was never sent, and is not to be: it did not happen (R14)."""
+        lost, contradicted = self._without_quorum(now), self._contradicted()
+        if lost or contradicted:
+            for call in self._queue.unsent():
+                code = CLUSTER_CONTRADICTION if contradicted else UNAVAILABLE
+                self._complete(self._queue.give_up(call, code))
+
+    def _contradicted(self) -> bool:
+        """Whether f + 1 connected members say that certificates exclude each other (R24)."""
+        statuses = self.questions.statuses
+        said = [member for member in self._connected if statuses[member].fields.get("contradiction")]
+        return len(said) >= self._weak
 
     def _without_quorum(self, now: Now) -> bool:
         if len(self._connected) >= self._quorum:

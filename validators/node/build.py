@@ -24,7 +24,7 @@ from validators.consensus import config as consensus_config
 from validators.consensus.effects import Executed, Note
 from validators.consensus.membership import Alive, Membership
 from validators.consensus.verified import VerifiedBundle
-from validators.host import Host
+from validators.host import Halted, Host, TurnLost
 from validators.ledger import Ledger, Location, open_ledger
 from validators.link import read_seed
 from validators.node.api_helper import ApiHelper
@@ -40,7 +40,7 @@ from validators.node.keys import VotedStamp
 from validators.node.layout import NodeFolder
 from validators.node.metrics import Exporter, Figures, MeteredTransport
 from validators.node.options import NodeOptions, StartError, read_genesis
-from validators.node.process import DISK_FULL
+from validators.node.process import CONTRADICTION, DISK_FULL, WAITING
 from validators.node.transport import ZmqTransport
 from validators.node.watcher import NodeWatcher, line
 from validators.wire import Door, FrameSigner
@@ -100,6 +100,7 @@ class Node:
         self.discovery = Discovery(self.book, cluster=self.cluster, own=self.id, seed=seed, keys=keys)
         self.inspector = Inspector(self)
         self.disk_full = False
+        self.halted = ""
         self._inherited = inherited
         self._seed = seed
         self._principals = -1
@@ -109,7 +110,16 @@ class Node:
 
     def start(self) -> None:
         """Load the ledger and rebuild application and core from it; raise TurnLost or JournalError."""
-        self.host.start()
+        try:
+            self.host.start()
+        except TurnLost as lost:
+            if isinstance(lost.__cause__, Halted):
+                self._meet()  # so that it can be asked why it stands
+            raise
+        self._meet()
+
+    def _meet(self) -> None:
+        """Let others connect, and look for them."""
         self._admit()
         addresses = self.transport.addresses()
         named = [self.founding.members[index].id for index in self._options.addresses]
@@ -185,8 +195,10 @@ class Node:
 
     @property
     def voting(self) -> bool:
-        """False: it follows without a vote or waits for others (R11), or the disk is full (R8)."""
-        return self.core.voting and not self.core.pinging.awaited and not self.disk_full
+        """False: it follows, waits for others (R11), has stopped (R24), or its disk is full (R8)."""
+        if self.halted or self.disk_full:
+            return False
+        return self.core.voting and not self.core.pinging.awaited
 
     @property
     def awaited(self) -> list[str]:
@@ -196,6 +208,8 @@ class Node:
     @property
     def voting_reason(self) -> str:
         """A sentence for the operator; "" while voting."""
+        if self.halted:
+            return f"it has stopped for good, since {self.halted}; both certificates are in its ledger"
         if self.disk_full:
             return "its disk is full; it votes again by itself when there is room"
         if self.awaited:
@@ -207,11 +221,13 @@ class Node:
 
     @property
     def state(self) -> str:
-        """voting, following, waiting (for others' word) or disk_full."""
+        """voting, following, waiting (for others' word), contradiction or disk_full."""
+        if self.halted:
+            return CONTRADICTION
         if self.disk_full:
             return DISK_FULL
         if self.awaited:
-            return "waiting"
+            return WAITING
         return "voting" if self.core.voting else "following"
 
     def storage_stats(self) -> dict[str, int]:

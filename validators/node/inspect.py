@@ -36,7 +36,7 @@ from validators.consensus.snapshot import ReplicaSnapshot
 from validators.node import attest
 from validators.node.keys import peer_id
 from validators.node.multiaddr import format_multiaddr
-from validators.node.process import DISK_FULL
+from validators.node.process import CONTRADICTION, DISK_FULL
 from validators.node.watcher import line
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ ARGUMENT_MAX = 256
 WITHOUT_ROOM = frozenset({"status", "stats", "peers", "proof", "receipt", "evidence"})
 """Answered while the disk is full too (R8): what is durable, what proves itself, and how the node is. Its
 core and its application have lost a turn, and tell nothing."""
+
+STANDING = frozenset({"status", "stats", "peers", "evidence"})
+"""Answered by a node that has stopped because certificates exclude each other (R24)."""
 
 
 class Inspector:
@@ -80,6 +83,8 @@ class Inspector:
             return Answer(number=query.number, code="bad_arguments", text="")
         if self._node.disk_full and query.what not in WITHOUT_ROOM:
             return Answer(number=query.number, code=DISK_FULL, text="")
+        if self._node.halted and query.what not in STANDING:
+            return Answer(number=query.number, code=CONTRADICTION, text="")
         try:
             code, value = question(query.arguments)
             text = "" if code else msgspec.json.encode(value).decode()
@@ -106,6 +111,7 @@ class Inspector:
             "crashes_tolerated": quorum.crashes_tolerated(count),
             "note": quorum.note(count),
             "voting_reason": node.voting_reason,
+            "contradiction": node.halted,
             "awaits": node.awaited,
             "others_are_gone": node.core.pinging.vouched,
             **self._checkpoint(),

@@ -50,6 +50,7 @@ class LearningProcess:
         self.links = links
         self.logger = logger
         self.disk_full = False
+        self.halted = ""
         self._context = context
         self._started = time.time()
 

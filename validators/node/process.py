@@ -9,11 +9,17 @@ from validators.host import Host
 from validators.ledger import Ledger
 from validators.node.journal import NodeJournal
 
-__all__ = ["DISK_FULL", "Links", "Process"]
+__all__ = ["CONTRADICTION", "DISK_FULL", "WAITING", "Links", "Process"]
+
+CONTRADICTION = "contradiction"
+"""The state of a process that stopped because certificates exclude each other (R24), and its code for what it
+answers no more."""
 
 DISK_FULL = "disk_full"
 """The state that a process says it is in while its disk has no room (R8), and its code for questions that it
 cannot answer then."""
+WAITING = "waiting"
+"""The state of a node that votes when every other member has answered (R11)."""
 
 
 class Links(Protocol):
@@ -32,6 +38,8 @@ class Process(Protocol):
     logger: logging.Logger
     disk_full: bool
     """Set by the loop while the disk has no room (R8)."""
+    halted: str
+    """Why it goes no further, set by the loop (R24); "" while it does."""
 
     @property
     def links(self) -> Links:

@@ -19,7 +19,7 @@ import msgspec
 from validators.consensus import InvariantBreach
 from validators.consensus.effects import Successor
 from validators.consensus.verified import VerifiedBundle
-from validators.host import INBOUND_MAX, EpochOver, Installed, TurnLost
+from validators.host import INBOUND_MAX, EpochOver, Halted, Installed, TurnLost
 from validators.ledger import LedgerBusy, LedgerError
 from validators.link import KeyFileError
 from validators.node.api_channel import Setup
@@ -238,7 +238,7 @@ class Loop:
         try:
             gc.collect()
             gc.disable()
-            process.start()
+            self._start()
             gc.freeze()
             process.introduce()
             while self.successor is None and not self._should_stop():
@@ -255,6 +255,14 @@ class Loop:
             if enabled:
                 gc.enable()
         return EXIT_STOPPED
+
+    def _start(self) -> None:
+        try:
+            self._process.start()
+        except TurnLost as lost:
+            if not isinstance(lost.__cause__, Halted):
+                raise
+            self._stand(lost.__cause__)
 
     def _turn(self) -> None:
         process = self._process
@@ -299,6 +307,8 @@ class Loop:
             return
         if isinstance(cause, Installed):
             self._process.logger.warning("%s", line("installed", {"sequence": cause.args[0]}))
+        elif isinstance(cause, Halted):
+            self._stand(cause)
         elif isinstance(cause, JournalFull):
             self._wait_for_room(cause)
         elif isinstance(cause, JournalError):
@@ -312,6 +322,24 @@ class Loop:
         if not self._should_stop():
             self._process.restart()
             self._process.logger.warning("%s", line("rebuilt", {"sequence": self._process.executed}))
+
+    def _stand(self, halted: Halted) -> None:
+        """Certificates exclude each other (R24): tell it to whoever asks until told to stop, and do nothing
+        else. The next start does the same."""
+        process = self._process
+        process.halted = str(halted)
+        process.logger.critical("%s", line("contradiction", {"reason": process.halted}))
+        told_at = 0
+        while not self._should_stop():
+            now = time.monotonic_ns()
+            if now - told_at >= DISK_RETRY_NS:
+                told_at = now
+                process.publish()
+                self._heart.tell(process.brief(), now)
+            else:
+                process.refresh()
+            process.links.wait(LOOK_NS)
+            process.host.stand_by()
 
     def _wait_for_room(self, cause: JournalFull) -> None:
         """Say loudly that the disk is full, to whoever asks as well, go on beating, and return when it is not

@@ -32,6 +32,9 @@ _NEEDS_QUOTES = re.compile(r"[\s\"=]")
 _LEVELS = {
     "evidence": logging.ERROR,
     "follower": logging.ERROR,
+    "contradiction": logging.CRITICAL,
+    "checkpoint_differs": logging.ERROR,
+    "awaits_all": logging.ERROR,
     "entered_view": logging.WARNING,
     "suspected": logging.WARNING,
     "checkpoint_stable": logging.DEBUG,

@@ -15,11 +15,12 @@ from validators.node.kept_ports import kept_port
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
 from validators.node.options import StartError
-from validators.node.process import DISK_FULL
+from validators.node.process import CONTRADICTION, DISK_FULL, WAITING
 from validators.processes.facts import lock_holder
 from validators.processes.folder import DataFolder
 
 __all__ = [
+    "CONTRADICTION",
     "DISK_FULL",
     "DISK_IS_FULL",
     "MemberNode",
@@ -32,6 +33,12 @@ __all__ = [
 
 ALIVE = frozenset({NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE})
 DISK_IS_FULL = "its disk is full; it goes on by itself when there is room"
+ERRORS = {
+    DISK_FULL: DISK_IS_FULL,
+    CONTRADICTION: "it has stopped for good: two certificates exclude each other",
+    WAITING: "it votes when all other members have answered",
+}
+"""By the state in which a process runs and decides nothing."""
 
 
 class MemberNode(msgspec.Struct, frozen=True):
@@ -99,7 +106,7 @@ def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
         return row.error
     linked = view is not None and view.connected and view.heard is not None
     said = view.status if view is not None and linked else {} if row is None else row.report
-    return DISK_IS_FULL if said.get("state") == DISK_FULL else ""
+    return ERRORS.get(str(said.get("state")), "")
 
 
 def view_of(node_id: str) -> MemberView | None:

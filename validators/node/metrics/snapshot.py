@@ -25,7 +25,16 @@ Value = float | Histogram | Mapping[Any, float | Histogram]
 """One number or histogram, or one for each tuple of label values."""
 
 SHOWN_APART = frozenset(
-    {"suspected", "left_view", "entered_view", "evidence", "muted", "paused", "caught_up"}
+    {
+        "suspected",
+        "left_view",
+        "entered_view",
+        "evidence",
+        "checkpoint_differs",
+        "muted",
+        "paused",
+        "caught_up",
+    }
 )
 """Kinds of notes with a metric of their own."""
 
@@ -70,6 +79,7 @@ def _identity(node: Node) -> dict[str, Value]:
         "dtvn_members_needed": quorum.quorum(count),
         "dtvn_voting": int(node.voting),
         "dtvn_disk_full": int(node.disk_full),
+        "dtvn_contradiction": int(bool(node.halted)),
         "dtvn_rebuilds_total": node.figures.rebuilds,
     }
 
@@ -125,6 +135,7 @@ def _consensus(node: Node) -> dict[str, Value]:
         "dtvn_open_sequences": len(core.log.slots),
         "dtvn_waiting_operations": core.pool.operations,
         "dtvn_evidence_total": events["evidence"],
+        "dtvn_checkpoint_differs_total": events["checkpoint_differs"],
         "dtvn_pauses_total": events["paused"],
         "dtvn_notes_total": noted,
         "dtvn_signatures_verified_total": door.verifications,

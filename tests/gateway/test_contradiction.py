@@ -1,0 +1,50 @@
+"""While f + 1 members say that certificates exclude each other, nothing is sent (R14, R24)."""
+
+from __future__ import annotations
+
+from tests.gateway.support import SECOND, Desk, operation
+from validators.consensus import messages as m
+from validators.wire import link_frame
+
+WHY = "quorums signed two states after sequence 10 of epoch 0"
+
+
+def say(desk: Desk, why: str, *members: int) -> None:
+    """These members answer the next look at them."""
+    desk.pass_time(SECOND)
+    for number in range(1, 2_000):
+        for member in members:
+            text = f'{{"view": 0, "sequence": 7, "contradiction": "{why}"}}'
+            desk.collector.receive(member, link_frame(m.Answer(number, "", text)), desk.now)
+    desk.settle()
+
+
+def test_f_members_that_say_so_change_nothing() -> None:
+    desk = Desk()
+    say(desk, WHY, 3)
+    call = desk.submit(operation())
+    desk.answer(*desk.bundles())
+    assert desk.codes(call) == ("ok",)
+
+
+def test_f_plus_1_members_end_what_was_not_sent() -> None:
+    desk = Desk()
+    under_way = desk.submit(operation("T-sent"), wait=30 * SECOND)
+    desk.bundles()
+    say(desk, WHY, 2, 3)
+    desk.bundles()
+    call = desk.submit(operation("T-new"))
+    assert desk.codes(call) == ("cluster_contradiction",)
+    assert desk.bundles() == []
+    assert desk.codes(under_way) is None, "what was sent may have happened"
+    desk.pass_time(30 * SECOND)
+    assert desk.codes(under_way) == ("outcome_unknown",)
+
+
+def test_when_they_say_so_no_more_it_goes_on() -> None:
+    desk = Desk()
+    say(desk, WHY, 2, 3)
+    say(desk, "", 2)
+    call = desk.submit(operation())
+    desk.answer(*desk.bundles())
+    assert desk.codes(call) == ("ok",)
