@@ -254,7 +254,7 @@ class Play:
     def _silence(self, silence: Silence) -> None:
         network = self.cluster.world.network
         kind = KINDS[silence.kind] if silence.kind else None
-        rule = network.when(kind=kind, sender=silence.sender, receiver=silence.receiver)
+        rule = network.when(kind=kind, sender=silence.sender, receiver=silence.receiver, view=silence.view)
         rule.drop(silence.share)
         self.cluster.world.at(silence.end, network.forget, rule)
 

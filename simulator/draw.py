@@ -37,6 +37,8 @@ class Silence(msgspec.Struct, frozen=True):
     """Name of the message type; "": every one."""
     sender: str | None = None
     receiver: str | None = None
+    view: int | None = None
+    """Only those that name this view."""
     start: int = 0
     end: int = 1 << 62
     """World times."""

@@ -18,6 +18,7 @@ from simulator.clock import MILLISECOND, SECOND
 from simulator.draw import FIRST_WORD, Act, Draw, Parting, Silence, draw, smaller
 from simulator.faults import Plan
 from simulator.network import LinkQuality
+from simulator.old_votes import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
 from simulator.workload import Traffic
 from simulator.world import Settings
 from validators.genesis import Parameters
@@ -192,6 +193,13 @@ FORKED: dict[str, Any] = {
 }
 """Two members of four run twice, and each half decides alone. Then r2 and r3 meet: what one of them holds for
 certified the other one's certificate excludes."""
+
+
+BRIEF_VIEWS: dict[str, Any] = {
+    "parameters": Parameters(checkpoint_interval=5, view_timeout=100_000),
+    "traffic": BRISK,
+    "duration": 3 * SECOND,
+}
 
 
 def torn(*liars: str, at: tuple[int, ...] = (), more: tuple[Silence, ...] = ()) -> Drawing:
@@ -369,6 +377,8 @@ WORLDS: dict[str, Drawing] = {
         ),
         duration=7 * SECOND,
     ),
+    "latecomer": of("latecomer", at=(3,), silences=COMMITS_OF_OTHER_VIEWS, **BRIEF_VIEWS),
+    "two-batches-in-turn": of("latecomer", at=(3,), silences=TWO_BATCHES_IN_TURN, **BRIEF_VIEWS),
     "stragglers": of("straggler", at=(2,), silences=STRAGGLING, parameters=RARE_CHECKPOINTS),
     "editor": of(
         "librarian/results",
@@ -437,6 +447,7 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
     ),
     ("directed for processes and bytes", 0.02, ("malleable", "malleator", "readers", "two-processes")),
     ("directed for lost words", 0.01, ("forgotten", "forgotten-but-for-a-liar")),
+    ("directed for power and late votes", 0.02, ("latecomer", "power-cut", "two-batches-in-turn")),
 )
 """What a random world may be instead: stream of chance, share, worlds, the rarer moments' more often. Each is
 drawn apart from those before it, so that a seed that is one of these stays the same."""

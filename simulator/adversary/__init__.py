@@ -18,6 +18,7 @@ from simulator.adversary.forger import Forger
 from simulator.adversary.hasty import Hasty
 from simulator.adversary.idler import Idler
 from simulator.adversary.impostor import Impostor
+from simulator.adversary.latecomer import Latecomer
 from simulator.adversary.librarian import Librarian
 from simulator.adversary.malleator import Malleator
 from simulator.adversary.miser import Miser
@@ -74,7 +75,9 @@ LATER: dict[str, type[Liar]] = {
 """Drawn apart from the others, so that these stand in the same worlds as before."""
 APART: dict[str, type[Liar]] = {"malleator": Malleator}
 """Never drawn: its worlds sign otherwise."""
-ADVERSARIES = (*SIMPLE, "twin", *LATER, *APART)
+DIRECTED: dict[str, type[Liar]] = {"latecomer": Latecomer}
+"""Never drawn: harmless but in a world of its own."""
+ADVERSARIES = (*SIMPLE, "twin", *LATER, *APART, *DIRECTED)
 
 
 def corrupt(cluster: Cluster, name: str, kind: str) -> None:
@@ -90,7 +93,7 @@ def corrupt(cluster: Cluster, name: str, kind: str) -> None:
         node.speech = Usurper(cluster, node, dice, forgery=forgery)
         return
     if kind != "twin":
-        liar = node.speech = (SIMPLE | LATER | APART)[kind](cluster, node, dice)
+        liar = node.speech = (SIMPLE | LATER | APART | DIRECTED)[kind](cluster, node, dice)
         if isinstance(liar, Librarian):
             liar.forger = bool(forgery)
         elif isinstance(liar, Poisoner):

@@ -11,7 +11,7 @@ from validators.consensus import messages as m
 from validators.consensus.clients import Clients
 from validators.consensus.execution import Execution
 from validators.consensus.executor import Executor
-from validators.consensus.log import Log, Slot, Tally
+from validators.consensus.log import LateCommits, Log, Slot, Tally, Vote
 from validators.consensus.ordering import Ordering
 from validators.consensus.pool import Pool
 from validators.consensus.proposing import Proposing
@@ -107,6 +107,29 @@ def counts_twice(plant: Plant) -> None:
     plant.put(Tally, "add", add)
     plant.put(Ordering, "refuse_commit", lambda self, message, *more: None)
     plant.put(Ordering, "on_commit", on_commit)
+
+
+def frames_of_all_views(self: LateCommits, view: int, digest: bytes) -> tuple[bytes, ...]:
+    return tuple(vote.frame for _view, vote in self.votes.values() if vote.digest == digest)
+
+
+@mutant("late-commits-across-views", "R21 P3", world="two-batches-in-turn")
+def across_views(plant: Plant) -> None:
+    """COMMITs of different views add up where they name the same batch."""
+    right = LateCommits.add
+
+    def mutant(self: LateCommits, sender: int, view: int, vote: Vote) -> int:
+        right(self, sender, view, vote)
+        return sum(known.digest == vote.digest for _view, known in self.votes.values())
+
+    plant.put(LateCommits, "add", mutant)
+    plant.put(LateCommits, "frames", frames_of_all_views)
+
+
+@mutant("late-certificate-of-two-views", "R21 R23", world="latecomer")
+def certificate_of_two_views(plant: Plant) -> None:
+    """What is decided by COMMITs of another view rests on those of any view."""
+    plant.put(LateCommits, "frames", frames_of_all_views)
 
 
 @mutant("batch-time-runs-back", "R3 P16", seed=6)

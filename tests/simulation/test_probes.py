@@ -60,6 +60,7 @@ def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
         ("ordering.another_proposal_is_durable", "teaser"),
         ("ordering.withheld_equivocation", "teaser"),
         ("ordering.prepared_but_executed_otherwise", "stragglers"),
+        ("ordering.decided_by_another_view", "latecomer"),
         ("proposing.window_full", "lost-checkpoints"),
         ("catch_up.refused_a_page", "librarian"),
         ("catch_up.entry_differs", "editor"),
