@@ -56,6 +56,32 @@ def test_r6_a_member_alone_syncs_an_operation_once_before_its_reply(counter: Cou
     assert syncs_and_words(counter, tmp_path, members=1) == {"r0": ALONE}
 
 
+KNOWN_AGAIN = """
+import os, sys
+from pathlib import Path
+from tests.ledger.samples import CLUSTER, LogWriter, slot
+from validators.ledger import open_ledger
+
+folder = Path(sys.argv[1])
+ledger = open_ledger(folder / "ledger", cluster_id=CLUSTER, alias="known-again")
+ledger.load()
+ledger.append([slot("commit", 1)])
+ledger.append([LogWriter().entry()], durable=False)
+descriptor = os.open(folder / "begin", os.O_WRONLY | os.O_CREAT)
+os.fsync(descriptor)
+ledger.append([slot("commit", 1)])
+os.fsync(descriptor)
+"""
+
+
+def test_r6_a_turn_that_writes_nothing_new_syncs_what_was_written_before(
+    counter: Counter, tmp_path: Path
+) -> None:
+    """ports.Journal: on return all that was written before is synced too."""
+    found = [path.name for path in counter([sys.executable, "-c", KNOWN_AGAIN, str(tmp_path)], tmp_path)]
+    assert found[found.index("begin") :][:3] == ["begin", WAL, "begin"]
+
+
 @pytest.mark.parametrize(
     ("bug", "backup"),
     [

@@ -159,7 +159,7 @@ class Ledger:
             ]
             # The failed plan numbered batches that were never written: read them again.
             self._bodies = recovery.read_bodies(self._store)
-            if fresh:
+            if fresh or durable:  # a turn of known records alone still syncs what was written before it
                 self._write_turn(fresh, durable)
         except JournalError as error:
             self._fail(error)
