@@ -17,7 +17,7 @@ from simulator.clock import NodeClock
 from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway
 from simulator.node import TWIN, Node
-from simulator.world import OPERATORS_NUMBER, Settings, World
+from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, follower
 from tickets.machine import TicketApplication
 from validators import canonical
 from validators.consensus import config as configuration
@@ -34,9 +34,6 @@ from validators.ports import JournalFenced, Recovery
 from validators.wire import FrameSigner
 
 __all__ = ["Cluster", "ClusterKeys"]
-
-LEARNER = "learner-"
-"""Begins the name of a node that is never a member."""
 
 
 class ClusterKeys:
@@ -110,7 +107,7 @@ class Cluster:
         for index, name in enumerate(world.member_names):
             world.add_node(name, index).build = self.build
         for number in range(settings.learners):
-            world.add_node(f"{LEARNER}{number}", None).build = self.build
+            world.add_node(f"{LEARNER}-{number}", None).build = self.build
         for number in range(settings.spares):
             world.add_node(f"n{number}", None).build = self.build
         self.gateways = [self._gateway(number) for number in range(settings.gateways)]
@@ -199,7 +196,9 @@ class Cluster:
             transfer_lag=settings.transfer_lag or config.transfer_lag,
             first_word=settings.first_word * config.timeout_base,
         )
-        secret = world.keyring.pair("learner" if member is None else key_in(node, membership))[1]
+        secret = world.keyring.pair(follower(node.member_id) if member is None else key_in(node, membership))[
+            1
+        ]
         keys = KeyRing(application, membership)
         signer = FrameSigner(world.cluster, secret, keys, scheme=scheme)
         inherited, node.inherited = node.inherited, ()
@@ -241,7 +240,7 @@ class Cluster:
 
     def _crossing(self, node: Node, config: configuration.Config) -> Crossing | None:
         """What takes a node over epochs that it slept through; learners read every entry."""
-        if node.name.startswith(LEARNER):
+        if node.name.startswith(f"{LEARNER}-"):
             return None
         return Crossing(
             self.world.genesis,

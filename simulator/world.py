@@ -27,8 +27,10 @@ from validators.consensus.membership import Membership, founding
 from validators.consensus.verified import Inbound, Peer
 from validators.host import TurnLost
 
-__all__ = ["OPERATORS_NUMBER", "Endpoint", "Settings", "World"]
+__all__ = ["LEARNER", "OPERATORS_NUMBER", "Endpoint", "Settings", "World", "follower"]
 
+LEARNER = "learner"
+"""Principal of the platform's learner; nodes that are never members are called so with a number."""
 OPERATOR = "operator"
 OPERATORS_NUMBER = 9
 """Number of the gateway through which the membership is changed."""
@@ -206,7 +208,7 @@ class World:
             if node is not None and place is not None:
                 peer = Peer(node.member_id, place, name.encode())
             else:
-                principal = "learner" if node is not None else self._principals[name]
+                principal = self._principals[name] if node is None else follower(node.member_id)
                 peer = Peer(principal, None, name.encode())
             self._peers[name, membership.epoch] = peer
         return peer
@@ -330,6 +332,11 @@ def principal_of(number: int) -> str:
     return OPERATOR if number == OPERATORS_NUMBER else f"gateway-{number}"
 
 
+def follower(name: str) -> str:
+    """Principal under which a node that is no member follows: the platform's learner, or its own name."""
+    return LEARNER if name == f"{LEARNER}-0" else name
+
+
 def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
     """A demonstration cluster whose gateways may do everything everywhere."""
     grants = tuple(g.Grant(g.ANY_EVENT, capability) for capability in g.CAPABILITIES)
@@ -342,7 +349,9 @@ def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
         for number in range(settings.gateways)
     ]
     principals.append(g.Principal("rogue", keyring.pair("rogue")[0], grants))
-    principals.append(g.Principal("learner", keyring.pair("learner")[0], ()))
+    followers = {follower(f"{LEARNER}-{number}") for number in range(max(1, settings.learners))}
+    followers |= {f"n{number}" for number in range(settings.spares)}
+    principals += [g.Principal(name, keyring.pair(name)[0], ()) for name in followers]
     if settings.spares:
         principals.append(g.Principal(OPERATOR, keyring.pair(OPERATOR)[0], grants))
     genesis = g.Genesis(
