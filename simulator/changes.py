@@ -22,7 +22,7 @@ __all__ = ["LEAST", "Changes", "Registrar"]
 
 VALID_FOR = 60 * SECOND
 LEAST = 4
-"""Members: fewer take an explicit word (R37), which nobody here gives."""
+"""Members: to leave fewer of so many takes an explicit flag (R37)."""
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -38,6 +38,8 @@ class Changes(msgspec.Struct, frozen=True):
     """Share of changes that lack words of life."""
     least: int = LEAST
     """Changes that would leave fewer members are not asked for."""
+    small: float = 0.0
+    """Share of the changes to fewer than four members that say that this is meant (R37)."""
 
 
 class Registrar:
@@ -120,7 +122,12 @@ class Registrar:
         if len(names) < self._changes.least or len(names) > quorum.MEMBERS_MAX or not self._bearable(names):
             return None
         return Change(
-            epoch=present.epoch, leaves=leaves, joins=joins, parameters=parameters, alive=self._words(names)
+            epoch=present.epoch,
+            leaves=leaves,
+            joins=joins,
+            parameters=parameters,
+            allow_small=len(names) < LEAST and dice.hit(self._changes.small),
+            alive=self._words(names),
         )
 
     def _member(self, node: Node) -> Member:

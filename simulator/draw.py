@@ -108,6 +108,7 @@ def _with_more(seed: int, drawn: Draw) -> Draw:
     if LEAST <= settings.members <= SMALL_MEMBERS and dice.hit(0.25):
         settings = msgspec.structs.replace(settings, spares=dice.between(1, 3))
         changes = Changes(pause_max=dice.pick((SECOND // 2, 2 * SECOND)), joins=dice.pick((1, 4)))
+    changes, settings, plan = _few(seed, changes, settings, drawn.plan)
     dice = Dice(seed).fork("transfer")
     if dice.hit(0.4):
         settings = msgspec.structs.replace(settings, transfer_lag=dice.pick((4, 8, 15, 40)))
@@ -117,12 +118,28 @@ def _with_more(seed: int, drawn: Draw) -> Draw:
         settings = msgspec.structs.replace(settings, first_word=FIRST_WORD)
     if changes is not None and Dice(seed).fork("ways back").hit(0.5):
         settings = msgspec.structs.replace(settings, crossing=True)
-    plan, forgetful = drawn.plan, False
+    forgetful = False
     if settings.members >= LEAST and changes is None and Dice(seed).fork("one disk more").hit(0.1):
         plan, forgetful = msgspec.structs.replace(plan, disk_lost=2), True
     return msgspec.structs.replace(
         drawn, settings=settings, adversaries=liars, changes=changes, plan=plan, forgetful=forgetful
     )
+
+
+def _few(
+    seed: int, changes: Changes | None, settings: Settings, plan: Plan
+) -> tuple[Changes | None, Settings, Plan]:
+    """Some clusters begin with fewer than four members and grow, others come down to fewer (R37)."""
+    dice = Dice(seed).fork("memberships between one and four")
+    if settings.members < LEAST and dice.hit(0.5):
+        settings = msgspec.structs.replace(settings, spares=dice.between(2, 4))
+        changes = Changes(pause_max=dice.pick((SECOND // 4, SECOND)), joins=dice.pick((2, 4)))
+    elif changes is None or not dice.hit(0.3):
+        return changes, settings, plan
+    else:
+        changes = msgspec.structs.replace(changes, pause_max=SECOND // 4, leaves=4)
+    changes = msgspec.structs.replace(changes, least=dice.pick((1, 1, 2, 3)), small=0.8)
+    return changes, settings, _timely(plan, changes.least)
 
 
 def _draw(seed: int) -> Draw:
@@ -176,10 +193,14 @@ def _calm(members: int) -> int:
 
 
 def _plan(dice: Dice, members: int) -> Plan:
-    """Faults for a cluster of this size. A single member has nobody to check its clock: once it jumped
-    ahead, batch time stays ahead too and every request has expired; that is no promise of n = 1."""
-    plan = draw_plan(dice)
-    return plan if members > 1 else msgspec.structs.replace(plan, wall_jump=0)
+    """Faults for a cluster of this size."""
+    return _timely(draw_plan(dice), members)
+
+
+def _timely(plan: Plan, least: int) -> Plan:
+    """A single member has nobody to check its clock: once it jumped ahead, batch time stays ahead too and
+    every request has expired; that is no promise of n = 1. `least`: the fewest members there may be."""
+    return plan if least > 1 else msgspec.structs.replace(plan, wall_jump=0)
 
 
 def smaller(drawn: Draw) -> Draw:

@@ -189,7 +189,7 @@ class Trouble:
         nodes = [node for node in self.world.nodes.values() if not isinstance(node, Ghost)]
         if not self._dice.hit(PRIMARY_SHARE):
             return self._dice.pick(nodes)
-        view = max(node.view() for node in nodes if node.index is not None)
+        view = max((node.view() for node in nodes if node.index is not None), default=0)
         return self.world.nodes[self.world.member_names[quorum.primary(view, self.world.members)]]
 
     def _back_later(self, node: Node) -> None:

@@ -350,6 +350,15 @@ WORLDS: dict[str, Drawing] = {
     "shrinking": of(
         changes=Changes(pause_max=400 * MILLISECOND, joins=1, leaves=4, unready=0.0, least=3), spares=3
     ),
+    "few": of(
+        members=1,
+        changes=Changes(pause_max=250 * MILLISECOND, joins=4, leaves=4, rotates=1, least=1, small=0.8),
+        spares=5,
+        plan=Plan(
+            pause_max=400 * MILLISECOND, away_max=300 * MILLISECOND, crash=2, suspend=1, part=1, heal=2
+        ),
+        duration=6 * SECOND,
+    ),
     "crossings": of(**CROSSINGS),
     "hasty-crossings": of("hasty", **CROSSINGS),
     "stranded": of(**STRANDED),

@@ -1,0 +1,36 @@
+"""Clusters of one to three members grow and shrink, and each follower has a name of its own (R36, R37)."""
+
+from __future__ import annotations
+
+from simulator.campaign import Cut, Play
+from simulator.cluster import Cluster
+from simulator.world import Settings
+from simulator.worlds import world_of
+
+
+def test_r37_one_member_becomes_four_and_few_again_among_faults() -> None:
+    drawn = world_of("few", 2)
+    cluster = Cluster(2, drawn.settings)
+    Play(cluster, drawn, Cut()).run()
+    sizes = [len(epoch.members) for _number, epoch in sorted(cluster.world.epochs.items())]
+    assert sizes[0] == 1
+    grown = sizes.index(4)
+    assert {1, 2, 3} <= set(sizes[:grown])
+    assert {1, 2, 3} <= set(sizes[grown:])
+
+
+def test_r37_random_worlds_have_fewer_than_four_members_that_change() -> None:
+    drawn = [world_of("random", seed) for seed in range(400)]
+    few = [each for each in drawn if each.changes is not None and each.changes.least < 4]
+    assert {each.settings.members for each in few} >= {1, 2, 3, 4, 5}
+    assert sum(each.settings.members < 4 for each in few) > 20
+    assert any(each.adversaries for each in few)
+
+
+def test_r36_each_node_that_follows_has_a_name_and_a_key_of_its_own() -> None:
+    cluster = Cluster(0, Settings(learners=2, spares=4))
+    world = cluster.world
+    names = [world.peer(node.name, world.present).name for node in world.learners()]
+    assert sorted(names) == ["learner", "learner-1", "n0", "n1", "n2", "n3"]
+    keys = {each.name: each.public_key for each in world.genesis.principals}
+    assert len({keys[name] for name in names}) == len(names)
