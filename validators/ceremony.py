@@ -23,6 +23,7 @@ from validators.wire.scheme import ED25519
 __all__ = [
     "FILE_BYTES_MAX",
     "Ceremony",
+    "ContinuedTerms",
     "Party",
     "Record",
     "Seal",
@@ -32,17 +33,21 @@ __all__ = [
     "check_terms",
     "decode",
     "encode",
+    "format_of",
     "founded",
     "merge",
     "missing",
     "open_genesis",
     "party_bytes",
+    "read",
     "seal_bytes",
     "with_record",
     "with_seal",
 ]
 
 FORMAT = "dtvn-genesis-1"
+CONTINUED_FORMAT = "dtvn-genesis-2"
+"""Of a cluster that continues another one: its terms have one field more."""
 FILE_BYTES_MAX = 1024 * 1024
 PRINCIPALS_MAX = 16
 """Principals that one party may bring."""
@@ -65,6 +70,12 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     def digest(self) -> bytes:
         """32 bytes that stand for these terms."""
         return canonical.tagged_digest("dtvn/v1/genesis-terms", canonical.encode(self))
+
+
+class ContinuedTerms(Terms, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """Terms of a cluster that begins with the last certified state of another one (R11)."""
+
+    continues: g.Continued
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -103,9 +114,20 @@ class Ceremony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """Ascending by member id."""
 
 
+class _ContinuedCeremony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How a Ceremony with ContinuedTerms is read."""
+
+    format: str
+    terms: ContinuedTerms
+    records: tuple[Record, ...]
+    seals: tuple[Seal, ...]
+
+
 def check_terms(terms: Terms) -> None:
     """Raise GenesisError unless a cluster may have these terms."""
     g.check_terms(terms.name, terms.parameters, terms.members)
+    if isinstance(terms, ContinuedTerms):
+        g.check_continued(terms.continues, terms.protocol_version)
 
 
 def check_address(member: str, host: str, port: int) -> None:
@@ -117,7 +139,12 @@ def check_address(member: str, host: str, port: int) -> None:
 def begin(terms: Terms) -> Ceremony:
     """A file that nobody has joined yet; raise GenesisError on terms that cannot be."""
     check_terms(terms)
-    return Ceremony(format=FORMAT, terms=terms, records=(), seals=())
+    return Ceremony(format=format_of(terms), terms=terms, records=(), seals=())
+
+
+def format_of(terms: Terms) -> str:
+    """The first field of a file with these terms."""
+    return CONTINUED_FORMAT if isinstance(terms, ContinuedTerms) else FORMAT
 
 
 def party_bytes(party: Party) -> bytes:
@@ -135,16 +162,24 @@ def encode(ceremony: Ceremony) -> bytes:
     return canonical.encode(ceremony)
 
 
+def read(data: bytes) -> Ceremony:
+    """The file of either form, nothing in it checked; raise CanonicalError."""
+    if not data.startswith(_HEADS[1]):
+        return canonical.decode(Ceremony, data)
+    found = canonical.decode(_ContinuedCeremony, data)
+    return Ceremony(found.format, found.terms, found.records, found.seals)
+
+
 def decode(data: bytes) -> Ceremony:
     """Decode and check all signatures in it; raise GenesisError with a sentence."""
     if len(data) > FILE_BYTES_MAX:
         raise g.GenesisError(f"a file of {len(data)} bytes is no genesis")
     try:
-        ceremony = canonical.decode(Ceremony, data)
+        ceremony = read(data)
     except canonical.CanonicalError as error:
         raise g.GenesisError(str(error)) from error
-    if ceremony.format != FORMAT:
-        raise g.GenesisError(f"format {ceremony.format[:32]!r} is not {FORMAT}")
+    if ceremony.format != format_of(ceremony.terms):
+        raise g.GenesisError(f"format {ceremony.format[:32]!r} is not {format_of(ceremony.terms)}")
     check_terms(ceremony.terms)
     for record in ceremony.records:
         _check_record(record, ceremony.terms)
@@ -180,6 +215,8 @@ def founded(ceremony: Ceremony) -> g.Genesis:
         demo=False,
         protocol_version=terms.protocol_version,
     )
+    if isinstance(terms, ContinuedTerms):
+        genesis = g.continuing(genesis, terms.continues)
     g.check(genesis)
     return genesis
 
@@ -226,7 +263,7 @@ def open_genesis(data: bytes) -> g.Genesis:
     Two forms: a file that all its members sealed, or the plain genesis of a demonstration, which one
     hand made and which says so. A plain one of several parties is refused: nobody can tell who agreed.
     """
-    if not data.startswith(_HEAD):
+    if not data.startswith(_HEADS):
         genesis = g.decode(data)
         if not genesis.demo:
             raise g.GenesisError("it is not sealed: take the file that `manage.py genesis seal` completed")
@@ -238,12 +275,15 @@ def open_genesis(data: bytes) -> g.Genesis:
     return genesis
 
 
-_HEAD = canonical.encode((FORMAT, 0, 0, 0))[: 2 + len(FORMAT)]
+_HEADS = tuple(
+    canonical.encode((format, 0, 0, 0))[: 2 + len(format)] for format in (FORMAT, CONTINUED_FORMAT)
+)
 
 
 def _rebuilt(terms: Terms, records: Mapping[str, Record], seals: Iterable[Seal]) -> Ceremony:
     """The file in order; of the seals those that fit."""
-    bare = Ceremony(format=FORMAT, terms=terms, records=tuple(records[n] for n in sorted(records)), seals=())
+    ordered = tuple(records[name] for name in sorted(records))
+    bare = Ceremony(format=format_of(terms), terms=terms, records=ordered, seals=())
     _check_places(bare.records)
     if len(records) > terms.members:
         raise g.GenesisError(f"records: more than the {terms.members} parties of the terms")

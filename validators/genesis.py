@@ -18,6 +18,9 @@ __all__ = [
     "ANY_EVENT",
     "BOUNDS",
     "CAPABILITIES",
+    "CONTINUED_VERSION",
+    "Continued",
+    "ContinuedGenesis",
     "EVENT_NAME",
     "Genesis",
     "GenesisError",
@@ -29,11 +32,15 @@ __all__ = [
     "PRINCIPAL_NAME",
     "Parameters",
     "Principal",
+    "Signer",
     "VIEW_CHANGE_BYTES_MAX",
     "check",
     "check_grant",
+    "check_continued",
     "check_terms",
     "cluster_id",
+    "continued",
+    "continuing",
     "decode",
     "encode",
     "is_host",
@@ -149,6 +156,53 @@ class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         raise KeyError(member_id)
 
 
+CONTINUED_VERSION = 2
+"""`protocol_version` of a genesis that continues another cluster: its form has one field more."""
+
+
+class Signer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A member of the old cluster that signed its last certified state."""
+
+    id: str
+    public_key: bytes
+
+
+class Continued(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The last certified state of an old cluster, with which a new one begins (R11): a stable checkpoint.
+
+    Not all members of the old cluster vouch for it, so what they acknowledged above `sequence` may be lost.
+    """
+
+    cluster: bytes
+    """Cluster id of the old one, 32 bytes."""
+    epoch: int
+    sequence: int
+    """The log of the new cluster goes on behind it."""
+    state_root: bytes
+    log_root: bytes
+    timestamp: int
+    """Last effective timestamp, Unix microseconds."""
+    signers: tuple[Signer, ...]
+    """Who signed the checkpoint, in order of their index in that epoch."""
+
+
+class ContinuedGenesis(Genesis, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """Form 2: eight fields, where every genesis before has seven, whose bytes and id stay as they are."""
+
+    continues: Continued
+
+
+def continued(genesis: Genesis) -> Continued | None:
+    """What a cluster continues, None where it begins with nothing."""
+    return genesis.continues if isinstance(genesis, ContinuedGenesis) else None
+
+
+def continuing(genesis: Genesis, continues: Continued) -> ContinuedGenesis:
+    """The same cluster as one that continues another."""
+    fields = {name: getattr(genesis, name) for name in Genesis.__struct_fields__}
+    return ContinuedGenesis(**{**fields, "protocol_version": CONTINUED_VERSION}, continues=continues)
+
+
 def cluster_id(genesis: Genesis) -> bytes:
     """32 bytes: the hash that stands for this cluster in every signature."""
     return canonical.tagged_digest("dtvn/v1/genesis", encode(genesis))
@@ -162,16 +216,22 @@ def encode(genesis: Genesis) -> bytes:
 def decode(data: bytes) -> Genesis:
     """Decode and check; raise GenesisError with a sentence."""
     try:
-        genesis = canonical.decode(Genesis, data)
+        kind = ContinuedGenesis if data[:1] == _EIGHT_FIELDS else Genesis
+        genesis = canonical.decode(kind, data)
     except canonical.CanonicalError as error:
         raise GenesisError(str(error)) from error
     check(genesis)
     return genesis
 
 
+_EIGHT_FIELDS = b"\x98"
+
+
 def check(genesis: Genesis) -> None:
     """Raise GenesisError unless a cluster can run from this."""
     check_terms(genesis.name, genesis.parameters, len(genesis.members))
+    if (continues := continued(genesis)) is not None:
+        check_continued(continues, genesis.protocol_version)
     _check_unique("members", [member.id for member in genesis.members])
     _check_unique("principals", [principal.name for principal in genesis.principals])
     if shared := {m.id for m in genesis.members} & {p.name for p in genesis.principals}:
@@ -193,6 +253,24 @@ def check(genesis: Genesis) -> None:
         raise GenesisError("principals: must be sorted by name")
     for principal in genesis.principals:
         _check_principal(principal)
+
+
+def check_continued(continues: Continued, version: int) -> None:
+    """Raise GenesisError unless a cluster can continue from this, in a form of this version."""
+    if version != CONTINUED_VERSION:
+        raise GenesisError(f"protocol_version: a cluster that continues another has 2, not {version}")
+    hashes = (continues.cluster, continues.state_root, continues.log_root)
+    if any(len(each) != canonical.HASH_SIZE for each in hashes):
+        raise GenesisError("continues: cluster id, state root and log root have 32 bytes")
+    numbers = (continues.epoch, continues.sequence, continues.timestamp)
+    if not all(0 <= number <= 2**62 for number in numbers) or not continues.sequence:
+        raise GenesisError("continues: epoch, sequence and timestamp are no place in a log")
+    if not 1 <= len(continues.signers) <= quorum.MEMBERS_MAX:
+        raise GenesisError("continues: nobody signed that state, or more than a cluster has")
+    _check_unique("continues.signers", [signer.id for signer in continues.signers])
+    keys = {signer.public_key for signer in continues.signers}
+    if len(keys) != len(continues.signers) or any(len(key) != PUBLIC_KEY_SIZE for key in keys):
+        raise GenesisError("continues.signers: each has an Ed25519 key of its own")
 
 
 def _check_principal(principal: Principal) -> None:

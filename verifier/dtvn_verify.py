@@ -4,7 +4,7 @@
     dtvn_verify.py evidence FILE --genesis CHAIN
 
 CHAIN, from somebody you trust: the epoch chain, or the genesis.bin that its parties sealed. Exit code 0: it
-holds, 1: not. For evidence, --against and a genesis.bin dtvn_verify_evidence.py must lie beside this file.
+holds, 1: not. Evidence, --against, a genesis.bin, a continued cluster: with dtvn_verify_evidence.py beside.
 """
 
 import base64
@@ -29,6 +29,7 @@ NUMBER, WORD, MANY = {int: range((1 << 62) + 1)}, {str: range(257)}, 1 << 24
 TAG, HASH, SIGNATURE, PATH = ({bytes: lengths} for lengths in ([8], [32], [64], range(0, 2049, 32)))
 MEMBER, PRINCIPAL, PARAMETERS = (str, HASH, str, NUMBER), (str, HASH, [(str, str), MANY]), (NUMBER,) * 7
 GENESIS = (str, NUMBER, [MEMBER, MANY], [PRINCIPAL, MANY], PARAMETERS, bool, NUMBER)
+CONTINUES = (HASH, NUMBER, NUMBER, HASH, HASH, NUMBER, [(str, HASH), 31])  # the last state of an old cluster
 CHAIN, HAND_OVER, VOTES = (NUMBER, bytes, [bytes, MANY]), (NUMBER, [MEMBER, MANY]), [(NUMBER, SIGNATURE), 31]
 LEAF = (NUMBER, (str, str, str, str, str, NUMBER, bytes, bytes), WORD, NUMBER, bytes)
 TICKET = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *[str] * 3, [NUMBER, MANY])
@@ -105,11 +106,12 @@ class Chain:
 
     def __init__(self, data):
         data = second_file("genesis.bin").founded(data) if data[:1] == b"\x94" else data
-        bare = data[:1] == b"\x97"
+        bare = data[:1] in (b"\x97", b"\x98")
         version, genesis, handovers = (1, data, []) if bare else opened(data, CHAIN, "the epoch chain")
         need(version == 1, f"an epoch chain of version {version}; this verifier knows 1")
         self.cluster = sha256(b"dtvn/v1/genesis\0" + genesis)
-        self.epochs = [(named(opened(genesis, GENESIS, "the genesis")[2]), 0)]
+        found = opened(genesis, {7: GENESIS, 8: (*GENESIS, CONTINUES)}, "the genesis")
+        self.epochs, self.continues = [(named(found[2]), found[7][2] if found[7:] else 0)], found[7:]
         for epoch, handover in enumerate(handovers):
             end, wrong = Proved(handover, self), f"epoch {epoch} does not end with this hand-over"
             found = (end.kind, end.code, end.epoch, end.checkpoint)
@@ -120,12 +122,10 @@ class Chain:
 
     def members(self, epoch, sequence):
         """Those of `epoch`, which must hold `sequence`."""
-        last = len(self.epochs) - 1
-        need(epoch <= last, f"epoch {epoch} is not in this chain, which ends with {last}")
-        members, after = self.epochs[epoch]
-        until = self.epochs[epoch + 1][1] if epoch < last else sequence
-        need(after < sequence <= until, f"sequence {sequence} is not in epoch {epoch}")
-        return members
+        ends = [*(after for _, after in self.epochs[1:]), sequence]
+        need(epoch < len(ends), f"epoch {epoch} is not in this chain, which ends with {len(ends) - 1}")
+        need(self.epochs[epoch][1] < sequence <= ends[epoch], f"sequence {sequence} is not in epoch {epoch}")
+        return self.epochs[epoch][0]
 
     def check(self, member, kind, body, signature):
         """Check that this member signed a statement."""
@@ -171,7 +171,7 @@ class Proved:
         need(who == sorted({*who}) and who[-1] < n, "its signers are not distinct members in ascending order")
         for index, signature in proof[-1]:
             chain.check(self.members[index], kind, pack([epoch, index, *said]), signature)
-        self.signers = [self.members[index] for index in who]
+        self.signers, self.continues = [self.members[index] for index in who], chain.continues
 
     def sentences(self):
         """What is proved, in words."""
@@ -183,13 +183,13 @@ class Proved:
         names, faults = ", ".join(shown(name) for name, _ in self.signers), (len(self.members) - 1) // 3
         liars = f"of whom {faults} may lie" if faults else "crash-only, no liar tolerated"
         yield f"signed by {names}: {len(self.signers)} of {len(self.members)} members, {liars}"
-        log = "the log under their checkpoint at sequence {1}, epoch {0}"
-        proof = log.format(*self.checkpoint) if self.checkpoint else "their receipts for this sequence"
-        yield f"proved by {proof}"
+        log = "the log under their checkpoint at sequence {1}, epoch {0}".format(*self.checkpoint or (0, 0))
+        yield f"proved by {log if self.checkpoint else 'their receipts for this sequence'}"
         if self.ticket_state:
             status, gate, device = (self.ticket_state[field] for field in (2, 11, 12))
             where = (gate and f", gate {shown(gate)}") + (device and f", device {shown(device)}")
             yield f"right after it the ticket was {STATES[status]}{where}"
+        yield from (second_file("a continued cluster").continued(*each) for each in self.continues)
         yield "It is an outcome at one point of the log and says nothing about what came later."
 
 

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 
 from dtvn_verify import (
+    CONTINUES,
     HASH,
     LEAF,
     MANY,
@@ -89,16 +90,16 @@ def main(kind, path, chain, against):
 
 def founded(data):
     """The genesis in the file that parties made, if all of them sealed it."""
-    terms = (str, NUMBER, NUMBER, PARAMETERS, NUMBER)
+    form = data[15:16] == b"2"  # of a cluster that continues another one
+    terms = (str, NUMBER, NUMBER, PARAMETERS, NUMBER, *[CONTINUES] * form)
     record = ((bytes, MEMBER, [PRINCIPAL, MANY]), [bytes, MANY])
-    form = ("dtvn-genesis-1", terms, [record, MANY], [(str, bytes), MANY])
-    _, (name, created, count, parameters, version), records, seals = opened(data, form, "the genesis")
-    need(
-        len(records) == count, f"the genesis is none: records: {len(records)} of {count} parties have joined"
-    )
+    whole = (f"dtvn-genesis-{1 + form}", terms, [record, MANY], [(str, bytes), MANY])
+    _, (name, created, count, parameters, *rest), records, seals = opened(data, whole, "the genesis")
+    joined = f"records: {len(records)} of {count} parties have joined"
+    need(len(records) == count, f"the genesis is none: {joined}")
     members = [member for (_, member, _), _ in records]
     principals = sorted((row for (_, _, rows), _ in records for row in rows), key=lambda row: row[0])
-    genesis = pack([name, created, members, principals, parameters, False, version])
+    genesis = pack([name, created, members, principals, parameters, False, *rest])
     keys = dict(named(members))
     sealed = b"dtvn/v1/genesis-seal\0" + hashlib.sha256(b"dtvn/v1/genesis\0" + genesis).digest()
     for name, signature in seals:
@@ -107,6 +108,13 @@ def founded(data):
     absent = ", ".join(shown(name) for name in keys if name not in dict(seals))
     need(not absent, f"the genesis is none: it is not sealed yet: {absent} must still sign it")
     return genesis
+
+
+def continued(cluster, epoch, sequence, _state, _log, _time, signers):
+    """What a certificate of a cluster says besides that continues another one."""
+    who = f"what {', '.join(shown(name) for name, _ in signers)} signed of cluster {cluster.hex()}"
+    where = f"{who} at sequence {sequence}, epoch {epoch}; what that one acknowledged later may be lost"
+    return f"continued, not proved by all: its cluster begins with {where}"
 
 
 def signed(key, data, signature):

@@ -14,7 +14,8 @@
   // Order of the group: a second spelling of a signature has an S that is not below it.
   const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
   const FOUNDED = 0x94; // how a genesis begins that its parties made together
-  const PLAIN = 0x97; // and a bare one
+  const PLAIN = 0x97; // a bare one
+  const CONTINUED = 0x98; // and a bare one that continues another cluster
   const { Refused, digest, join, need, needRoom, opened, pack, same, tag, unwrap } = root.dtvnForms;
 
   // --- trees and signatures ----------------------------------------------------------------------
@@ -85,15 +86,16 @@
 
   /* The genesis in the file that parties made, if all of them sealed it. */
   async function founded(data) {
-    const [format, terms, records, seals] = opened(data, "stRS", "the genesis");
-    need(format === "dtvn-genesis-1", "the genesis has not the form of one");
-    const [name, created, count, parameters, version] = terms;
+    const form = data[15] === 0x32 ? 2 : 1; // 2: of a cluster that continues another one
+    const [format, terms, records, seals] = opened(data, form === 2 ? "suRS" : "stRS", "the genesis");
+    need(format === `dtvn-genesis-${form}`, "the genesis has not the form of one");
+    const [name, created, count, parameters, ...rest] = terms;
     const joined = `records: ${records.length} of ${count} parties have joined`;
     need(records.length === count, `the genesis is none: ${joined}`);
     const parties = records.map((record) => record[0]);
     const principals = parties.flatMap((party) => party[2]).sort((one, other) => (one[0] < other[0] ? -1 : 1));
     const rows = parties.map((party) => party[1]);
-    const genesis = pack([name, created, rows, principals, parameters, false, version]);
+    const genesis = pack([name, created, rows, principals, parameters, false, ...rest]);
     await checkSeals(membersOf(rows), genesis, seals);
     return genesis;
   }
@@ -112,15 +114,17 @@
 
   /* Verify every link of an epoch chain (or a bare or sealed genesis). */
   async function readChain(data) {
-    const alone = data[0] === FOUNDED || data[0] === PLAIN;
+    const alone = [FOUNDED, PLAIN, CONTINUED].includes(data[0]);
     const [version, given, handovers] = alone ? [1, data, []] : opened(data, "ibF", "the epoch chain");
     need(version === 1, `an epoch chain of version ${version}; this verifier knows 1`);
     const genesis = data[0] === FOUNDED ? await founded(data) : given;
-    const [name, , members] = opened(genesis, "siXJKfi", "the genesis");
+    const shape = genesis[0] === CONTINUED ? "siXJKfiG" : "siXJKfi";
+    const [name, , members, , , , , continues] = opened(genesis, shape, "the genesis");
     const chain = {
       name,
+      continues,
       cluster: digest(tag("dtvn/v1/genesis"), genesis),
-      epochs: [{ members: membersOf(members), after: 0 }],
+      epochs: [{ members: membersOf(members), after: continues ? continues[2] : 0 }],
     };
     for (const [epoch, handover] of handovers.entries()) {
       const end = await prove(handover, chain);
@@ -180,7 +184,7 @@
     }
     const signers = await signersOf(proof.at(-1), said, body, members, chain);
     const proved = { event, ticket, kind, code, epoch, sequence, index, time, state, entry, checkpoint };
-    return { ...proved, members: members.length, signers, ticketState: held };
+    return { ...proved, members: members.length, signers, ticketState: held, continues: chain.continues };
   }
 
   async function signersOf(signatures, said, body, members, chain) {
@@ -244,7 +248,17 @@
       const place = (gate && `, gate ${shown(gate)}`) + (device && `, device ${shown(device)}`);
       lines.push(`right after it the ticket was ${STATES[proved.ticketState[2]]}${place}`);
     }
+    if (proved.continues) lines.push(continued(...proved.continues));
     return [...lines, "It is an outcome at one point of the log and says nothing about what came later."];
+  }
+
+  function continued(cluster, epoch, sequence, state, log, time, signers) {
+    const names = signers.map(([name]) => shown(name)).join(", ");
+    const id = Array.from(cluster, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    return (
+      `continued, not proved by all: its cluster begins with what ${names} signed of cluster ${id} ` +
+      `at sequence ${sequence}, epoch ${epoch}; what that one acknowledged later may be lost`
+    );
   }
 
   /* Why both cannot be true and who signed both, as sentences; none when they can. */

@@ -14,7 +14,7 @@ from tickets.proof.errors import ProofError
 from tickets.proof.files import BYTES_MAX, CHAIN
 from tickets.proof.forms import no_form, opened
 from tickets.proof.verify import COUNT_MAX, Chain, Epoch, verify
-from validators import ceremony
+from validators import canonical, ceremony
 from validators import genesis as g
 from validators.consensus.messages import Count
 from validators.quorum import MEMBERS_MAX
@@ -34,8 +34,9 @@ HANDOVER = "reconfigure"
 """Kind of the operation that ends an epoch."""
 
 VERSION = 1
-SEALED, PLAIN = b"\x94", b"\x97"
-"""First byte of a genesis that its parties made together, and of a bare one; a ChainFile has another."""
+SEALED, PLAIN, CONTINUED = b"\x94", b"\x97", b"\x98"
+"""First byte of a genesis that its parties made together, of a bare one, and of a bare one that continues
+another cluster; a ChainFile has another."""
 
 
 class EpochStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -67,20 +68,22 @@ def read_chain(data: bytes) -> Chain:
     """
     if len(data) > BYTES_MAX[CHAIN]:
         raise ProofError(f"an epoch chain of {len(data)} bytes is none")
-    if data[:1] in (SEALED, PLAIN):
+    if data[:1] in (SEALED, PLAIN, CONTINUED):
         file = chain_of_genesis(data)
     else:
         file = opened(ChainFile, data, "the epoch chain")
     if file.version != VERSION:
         raise ProofError(f"an epoch chain of version {file.version}; this verifier knows {VERSION}")
     try:
-        sealed = data[:1] == SEALED
-        genesis = _founded(data) if sealed else opened(g.Genesis, file.genesis, "the genesis")
+        kind = g.ContinuedGenesis if file.genesis[:1] == CONTINUED else g.Genesis
+        genesis = _founded(data) if data[:1] == SEALED else opened(kind, file.genesis, "the genesis")
         _check_genesis(genesis)
     except g.GenesisError as error:
         raise ProofError(f"the genesis is none: {error}") from error
     cluster = g.cluster_id(genesis)
-    chain = Chain(cluster, genesis.name, (Epoch(genesis.members, 0, cluster),))
+    continued = g.continued(genesis)
+    after = 0 if continued is None else continued.sequence
+    chain = Chain(cluster, genesis.name, (Epoch(genesis.members, after, cluster),), continued=continued)
     for handover in file.handovers:
         chain = hand_over(chain, handover)
     return chain
@@ -88,7 +91,11 @@ def read_chain(data: bytes) -> Chain:
 
 def _founded(data: bytes) -> g.Genesis:
     """The genesis that parties made together, if all of them sealed it."""
-    if opened(ceremony.Ceremony, data, "the genesis").format != ceremony.FORMAT:
+    try:
+        found = ceremony.read(data)
+    except canonical.CanonicalError as error:
+        raise no_form("the genesis") from error
+    if found.format != ceremony.format_of(found.terms):
         raise no_form("the genesis")
     return ceremony.open_genesis(data)
 

@@ -62,7 +62,7 @@ def chain_through(
 ) -> Chain:
     """The chain of somebody who knows these epochs already, genesis first."""
     known = tuple(Epoch(each.members, each.after, b"") for each in epochs)
-    return Chain(cluster, genesis.name, known, scheme)
+    return Chain(cluster, genesis.name, known, scheme, g.continued(genesis))
 
 
 def crossed(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, Membership]:

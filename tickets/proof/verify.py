@@ -22,11 +22,21 @@ from tickets.proof.forms import no_form, opened
 from validators import canonical, quorum
 from validators.consensus import log_tree
 from validators.consensus.messages import KIND_OF, Checkpoint, Entry, Receipt, entry_hash
-from validators.genesis import Member
+from validators.genesis import Continued, Member
 from validators.wire.envelope import signed_bytes
 from validators.wire.scheme import ED25519, Scheme
 
-__all__ = ["COUNT_MAX", "CRASH_ONLY", "Chain", "Epoch", "Proved", "shown", "time_text", "verify"]
+__all__ = [
+    "COUNT_MAX",
+    "CRASH_ONLY",
+    "Chain",
+    "Epoch",
+    "Proved",
+    "continued_sentence",
+    "shown",
+    "time_text",
+    "verify",
+]
 
 CRASH_ONLY = "crash-only, no liar tolerated"
 CAVEAT = "It is an outcome at one point of the log and says nothing about what came later."
@@ -57,6 +67,8 @@ class Chain(msgspec.Struct, frozen=True):
     name: str
     epochs: tuple[Epoch, ...]
     scheme: Scheme = ED25519
+    continued: Continued | None = None
+    """What genesis says that this cluster continues."""
 
     def members(self, epoch: int, sequence: int) -> tuple[Member, ...]:
         """Members of `epoch`; raise ProofError unless it is in the chain and holds `sequence`."""
@@ -106,6 +118,8 @@ class Proved(msgspec.Struct, frozen=True):
     """n of the epoch that signed."""
     signers: tuple[tuple[bytes, str], ...]
     """(public key, name) of each signer."""
+    continued: Continued | None = None
+    """As the chain has it."""
 
     def sentences(self) -> list[str]:
         """For people; the same words in every verifier."""
@@ -128,6 +142,8 @@ class Proved(msgspec.Struct, frozen=True):
                 if text
             )
             lines.append(f"right after it the ticket was {NAMES[state.state]}{place}")
+        if self.continued is not None:
+            lines.append(continued_sentence(self.continued))
         return [*lines, CAVEAT]
 
     def ticket_state(self) -> TicketState | None:
@@ -182,6 +198,17 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
         checkpoint=checkpoint,
         members=len(members),
         signers=signers,
+        continued=chain.continued,
+    )
+
+
+def continued_sentence(continued: Continued) -> str:
+    """What a certificate of a cluster that continues another one says besides (R11)."""
+    names = ", ".join(shown(signer.id) for signer in continued.signers)
+    return (
+        f"continued, not proved by all: its cluster begins with what {names} signed of cluster "
+        f"{continued.cluster.hex()} at sequence {continued.sequence}, epoch {continued.epoch}; "
+        "what that one acknowledged later may be lost"
     )
 
 

@@ -21,6 +21,7 @@ from validators.genesis import (
     Member,
     Parameters,
     check_terms,
+    continued,
     window,
 )
 
@@ -95,8 +96,10 @@ class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 def founding(genesis: Genesis) -> Membership:
-    """Epoch 0."""
-    return Membership(epoch=0, after=0, members=genesis.members, parameters=genesis.parameters)
+    """Epoch 0. In a cluster that continues another one it begins behind what was certified there (R11)."""
+    continues = continued(genesis)
+    after = 0 if continues is None else continues.sequence
+    return Membership(epoch=0, after=after, members=genesis.members, parameters=genesis.parameters)
 
 
 def is_reconfiguration(bundle: Bundle) -> bool:
