@@ -151,16 +151,23 @@ class PaperLog:
     def checkpoint_frames(self, sequence: int) -> tuple[bytes, ...]:
         """q CHECKPOINTs of a sequence, as members send them."""
         body = self._checkpoint(sequence)
+        return self.frames_of(body, self.epochs[body.epoch])
+
+    def frames_of(self, body: m.Checkpoint, names: Sequence[str]) -> tuple[bytes, ...]:
+        """q CHECKPOINTs with this content, by the first of these members."""
         frames = []
-        for index, signature in self.sign(body, names=self.epochs[body.epoch]):
+        for index, signature in self.sign(body, names=names):
             said = canonical.encode(msgspec.structs.replace(body, sender=index))
             frames.append(encode_envelope(KIND_OF[m.Checkpoint], said, signature))
         return tuple(frames)
 
     def _checkpoint(self, sequence: int) -> m.Checkpoint:
         entry = self.steps[sequence - 1].entry
-        log_root = canonical.merkle_root(self.hashes[:sequence])
-        return m.Checkpoint(entry.epoch, 0, sequence, self.roots[sequence - 1], log_root, entry.timestamp)
+        root, log_root = self.roots[sequence - 1], self.log_root(sequence)
+        return m.Checkpoint(entry.epoch, 0, sequence, root, log_root, entry.timestamp)
+
+    def log_root(self, sequence: int) -> bytes:
+        return canonical.merkle_root(self.hashes[:sequence])
 
     # --- certificates ----------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from tickets.machine.tree import GROUP_BUCKETS, SIZE, fold
 from validators.consensus import parts
 from validators.consensus.application import Item
 
-__all__ = ["Leaf", "Listed", "large", "list_of", "part_of"]
+__all__ = ["Leaf", "Listed", "large", "list_of", "part_of", "read_list"]
 
 WHOLE_BYTES_MAX = 8 * 1024 * 1024
 """A group up to this size travels whole."""
@@ -45,6 +45,18 @@ def list_of(leaves: Sequence[Leaf], group: int) -> Item:
     return tuple(bytes(bucket) for bucket in buckets)
 
 
+def read_list(listed: Item, wanted: bytes) -> bytes | None:
+    """The leaf hashes of a group in order, one after the other, as its list has them; None where the group's
+    hash `wanted` does not follow from it."""
+    if len(listed) != GROUP_BUCKETS or any(len(bucket) % SIZE for bucket in listed):
+        return None
+    if sum(map(len, listed)) > parts.LEAVES_MAX * SIZE:
+        return None
+    if fold([sha256(b"\x02" + bucket).digest() for bucket in listed]) != wanted:
+        return None
+    return b"".join(listed)
+
+
 def part_of(items: Sequence[Item], first: int) -> tuple[Item, ...]:
     """The part of a group, all of whose items are these, that begins with a leaf; () where there is none."""
     found: list[Item] = []
@@ -68,13 +80,8 @@ class Listed:
     @classmethod
     def begin(cls, group: int, listed: Item, wanted: bytes) -> Listed | None:
         """The group with this list; None where the group's hash does not follow from it."""
-        if len(listed) != GROUP_BUCKETS or any(len(bucket) % SIZE for bucket in listed):
-            return None
-        if sum(map(len, listed)) > parts.LEAVES_MAX * SIZE:
-            return None
-        if fold([sha256(b"\x02" + bucket).digest() for bucket in listed]) != wanted:
-            return None
-        return cls(group, b"".join(listed))
+        leaves = read_list(listed, wanted)
+        return None if leaves is None else cls(group, leaves)
 
     def __len__(self) -> int:
         return len(self._leaves) // SIZE

@@ -41,7 +41,7 @@ from validators.consensus import parts
 from validators.consensus.application import Item
 from validators.consensus.effects import ApplicationChange
 
-__all__ = ["Freezer", "Proof", "Staging", "prove_ticket"]
+__all__ = ["Freezer", "Proof", "Staging", "leaf_of", "prove_ticket"]
 
 KEPT_MAX = 500_000
 """Replaced rows that a pinned state may keep alive (about 200 MB); beyond it, it is let go."""
@@ -175,7 +175,7 @@ class Freezer:
     def _order(self, items: tuple[Item, ...], group: int) -> Ordered:
         """The list of a group, and its items in that order: the same at every member."""
         salt = self._tree.salt
-        found = sorted([(_leaf_of(salt, item), item) for item in items])
+        found = sorted([(leaf_of(salt, item), item) for item in items])
         return list_of([leaf for leaf, _item in found], group), tuple([item for _leaf, item in found])
 
 
@@ -196,7 +196,7 @@ def prove_ticket(
     salt = salted(cluster_id)
     place, _rank = locate(salt, _ticket_key(event, ticket))
     try:
-        leaves = [_leaf_of(salt, item) for item in proof.items]
+        leaves = [leaf_of(salt, item) for item in proof.items]
     except (msgspec.MsgspecError, TypeError, RecursionError) as error:
         raise ValueError(f"an item cannot be read: {error}") from error
     if climb(place, leaves, proof.siblings) != root:
@@ -296,7 +296,7 @@ class Staging:
                 del self._missing[number]
 
     def _leaf(self, item: Item) -> Leaf:
-        return _leaf_of(self._salt, item)
+        return leaf_of(self._salt, item)
 
     def rows(self) -> Iterator[ApplicationChange]:
         """Everything, as the ledger stores it and `Application.load` takes it."""
@@ -319,7 +319,7 @@ class Staging:
         return self._manifest[group * SIZE : (group + 1) * SIZE]
 
 
-def _leaf_of(salt: Any, item: Item) -> Leaf:
+def leaf_of(salt: Any, item: Item) -> Leaf:
     """(bucket, rank, leaf hash); what is not even readable raises, the group's hash proves the rest."""
     if len(item) == 2:
         state, issued = item

@@ -12,15 +12,25 @@ from typing import Any
 import msgspec
 
 from validators import quorum
+from validators.consensus import log_tree
 from validators.consensus.config import Config
 from validators.consensus.effects import Reason
-from validators.consensus.messages import Checkpoint, Commit, Prepare, PreparedProof, PrePrepare
+from validators.consensus.messages import (
+    Checkpoint,
+    Commit,
+    Entry,
+    Prepare,
+    PreparedProof,
+    PrePrepare,
+    entry_hash,
+)
 from validators.consensus.verified import Verified
 
 __all__ = [
     "CheckpointCertificate",
     "CommitCertificate",
     "Prepared",
+    "ends_log",
     "read_checkpoint",
     "read_commits",
     "read_prepared",
@@ -38,6 +48,15 @@ class CheckpointCertificate(msgspec.Struct, frozen=True):
     log_root: bytes
     timestamp: int
     frames: tuple[bytes, ...]
+
+
+def ends_log(certificate: CheckpointCertificate, entry: Entry, peaks: tuple[bytes, ...]) -> bool:
+    """Whether the log that q members signed ends with this entry; `peaks`: frontier of the log below it. Its
+    root fixes every field of it: the timestamp too, which is the one beside the root."""
+    if entry.sequence != certificate.sequence or len(peaks) != (entry.sequence - 1).bit_count():
+        return False
+    before = log_tree.Frontier(entry.sequence - 1, peaks)
+    return log_tree.root(log_tree.append(before, entry_hash(entry))) == certificate.log_root
 
 
 class CommitCertificate(msgspec.Struct, frozen=True):

@@ -31,7 +31,7 @@ class Checkpoints:
     def __init__(self, core: Replica) -> None:
         self.core = core
         self.certificate: CheckpointCertificate | None = None
-        """Of `log.stable`; None at sequence 0."""
+        """Of `log.stable`; None at the sequence with which genesis begins."""
         self.mine: dict[int, bytes] = {}
         """Own CHECKPOINT frames above the stable one."""
         self._contents: dict[int, Content] = {}

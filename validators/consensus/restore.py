@@ -66,6 +66,8 @@ def say_again(core: Replica) -> None:
 def _restore_checkpoint(core: Replica, record: CheckpointRecord | None) -> None:
     if record is None:
         return
+    if not record.frames and record.sequence != core.config.base:
+        raise core.breach(f"restore: nobody signed checkpoint {record.sequence}")
     certificate = CheckpointCertificate(
         sequence=record.sequence,
         state_root=record.state_root,
@@ -78,8 +80,10 @@ def _restore_checkpoint(core: Replica, record: CheckpointRecord | None) -> None:
         core.application.root() != record.state_root or executor.log_root() != record.log_root
     ):
         raise core.breach(f"restore: the state is not that of checkpoint {record.sequence}")
-    core.checkpoints.certificate = certificate
-    core.contradictions.on_stable(certificate)
+    # That with which a cluster began that continues another is trusted as genesis is: there is none to show.
+    core.checkpoints.certificate = certificate if record.frames else None
+    if record.frames:
+        core.contradictions.on_stable(certificate)
     core.log.prune(record.sequence)
 
 

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from validators.consensus import handover, log_tree, parts
+from validators.consensus import handover, parts
 from validators.consensus.application import Staging
-from validators.consensus.certificate import CheckpointCertificate, read_checkpoint, why_refused
+from validators.consensus.certificate import CheckpointCertificate, ends_log, read_checkpoint, why_refused
 from validators.consensus.effects import CheckpointRecord, Install, Reason
-from validators.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot, entry_hash
+from validators.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
 from validators.consensus.needs import Recovery
 from validators.consensus.verified import Verified
 
@@ -337,12 +337,5 @@ class Transfer:
 
 
 def _fits(certificate: CheckpointCertificate, message: Snapshot) -> bool:
-    """Whether the log that q members signed ends with this entry. Its root fixes every field of it: the
-    timestamp too, which is the one beside the root."""
-    entry, peaks = message.entry, message.peaks
-    if entry.sequence != certificate.sequence:
-        return False
-    if len(peaks) != (entry.sequence - 1).bit_count():
-        return False
-    before = log_tree.Frontier(entry.sequence - 1, peaks)
-    return log_tree.root(log_tree.append(before, entry_hash(entry))) == certificate.log_root
+    """Whether the log that q members signed ends with this entry."""
+    return ends_log(certificate, message.entry, message.peaks)
