@@ -29,6 +29,7 @@ from validators.ledger import Ledger, Location, open_ledger
 from validators.link import read_seed
 from validators.node.api_helper import ApiHelper
 from validators.node.clock import SystemClock
+from validators.node.continuing import begin
 from validators.node.courtesy import Courtesy
 from validators.node.discovery import AddressBook, Discovery
 from validators.node.epochs import as_genesis, make_crossing, membership_of, own_place
@@ -322,6 +323,7 @@ def build_node(
             ledger.vote_again()
         if options.others_are_gone:
             _say_others_are_gone(ledger, membership)
+        begin(ledger, genesis, folder.continued, member=index is not None)
         if index is None:
             return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
     except BaseException:

@@ -60,6 +60,8 @@ class NodeFolder:
         self.sources = self.identity / "sources.bin"
         """A newer membership than the ledger's: whom a newcomer may ask for the log, where those of its own
         epoch are gone. A hint: nothing that they say is believed unproved."""
+        self.continued = ClusterFolder(root.parent.parent).continued
+        """With what a cluster begins that continues another one; the nodes of a host share it."""
         self.ledger = root / "ledger"
         self.log = root / "log"
 
@@ -77,6 +79,8 @@ class ClusterFolder:
         self.root = root
         self.cluster = root / "cluster"
         self.genesis = self.cluster / "genesis.bin"
+        self.continued = self.cluster / "continued.state"
+        """The last certified state of the cluster that this one continues (validators.node.state_file)."""
         self.nodes = root / "nodes"
         self.keys = root / "keys"
         self.gateway_key = self.keys / "gateway.key"

@@ -17,6 +17,7 @@ from validators.feed import AnnouncingJournal, FeedPublisher, feed_address
 from validators.ledger import Ledger, open_ledger
 from validators.link import Dialler, read_seed
 from validators.node.build import ledger_location
+from validators.node.continuing import begin
 from validators.node.epochs import as_genesis, membership_of
 from validators.node.journal import NodeJournal
 from validators.node.layout import ClusterFolder
@@ -99,7 +100,12 @@ def build_learner(
     seed = read_seed(folder.learner_key)
     location = ledger_location(folder.learner, genesis, LEARNER_SCHEMA, database_url, schema=LEARNER_SCHEMA)
     ledger = open_ledger(location, cluster_id=g.cluster_id(genesis), indexed=True)
-    membership = membership_of(ledger, genesis)
+    try:
+        begin(ledger, genesis, folder.continued, member=False, searched=True)
+        membership = membership_of(ledger, genesis)
+    except BaseException:
+        ledger.close()
+        raise
     present = as_genesis(genesis, membership)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:

@@ -49,12 +49,14 @@ def create_demo_cluster(
     name: str = "demo",
     *,
     names: Sequence[str] = (),
+    continues: g.Continued | None = None,
 ) -> None:
     """Make `nodes` validators below `data_dir`, unless a cluster is there already.
 
     `ports`: TCP ports on `host`, one per node, kept for good in genesis. `names`: of the nodes, where they
-    are not node0, node1 and so on. The genesis file is written last and whole: a start that was cut off
-    before is simply done again, with the keys it had made.
+    are not node0, node1 and so on. `continues`: the state of another cluster to begin with (R11). The genesis
+    file is written last and whole: a start that was cut off before is simply done again, with the keys it had
+    made.
     """
     folder = ClusterFolder(data_dir)
     if folder.genesis.exists():
@@ -81,6 +83,8 @@ def create_demo_cluster(
         parameters=g.Parameters(),
         demo=True,
     )
+    if continues is not None:
+        genesis = g.continuing(genesis, continues)
     g.check(genesis)
     content = g.encode(genesis)
     for member in members:

@@ -1,4 +1,4 @@
-"""`manage.py genesis init | join | seal | show`: a cluster founded by several parties."""
+"""`manage.py genesis init | join | seal | show | continue`: a cluster founded by several parties."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tickets.proof.verify import shown
 from validators import ceremony as c
 from validators import genesis as g
 from validators import quorum
+from validators.management import continuing
 from validators.management.teaching import TeachingCommand, add_data_folder
 from validators.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
 from validators.node.keys import peer_id
@@ -35,6 +36,8 @@ Found a cluster together. No key ever leaves the host it was made on; what parti
        manage.py genesis seal cup.genesis --data-dir ./data
        manage.py validator -data-dir ./data -id venue
 
+A cluster that can never go on is continued by a new one: `genesis continue --help`.
+
 Compare the cluster id that `show` prints by another way than the file came (read it out on the phone):
 whoever seals it says that these members, and nobody else, decide.
 """
@@ -43,21 +46,14 @@ whoever seals it says that these members, and nobody else, decide.
 class Command(TeachingCommand):
     """Exit status: 0 done, 1 it cannot be done (one sentence), 2 wrong usage. `show`: 1 when not sealed."""
 
-    help = "Found a cluster by several parties: init, join, seal, show."
+    help = "Found a cluster by several parties: init, join, seal, show; continue a lost one."
     teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Four verbs."""
+        """Five verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
         one = verbs.add_parser("init", help="propose a name and parameters; nobody is a member yet")
-        one.add_argument("--name", required=True, help="what the cluster is called, 1 to 64 characters")
-        one.add_argument("--members", type=int, required=True, help="how many parties there will be")
-        one.add_argument("--out", type=Path, required=True, metavar="FILE")
-        for field in g.Parameters.__struct_fields__:
-            default = getattr(g.Parameters(), field)
-            one.add_argument(
-                f"--{field.replace('_', '-')}", type=int, default=default, help=f"default {default}"
-            )
+        continuing.add_terms(one)
         two = verbs.add_parser("join", help="make this party's keys here and add its signed record")
         two.add_argument("file", type=Path)
         add_data_folder(two)
@@ -83,8 +79,10 @@ class Command(TeachingCommand):
         add_data_folder(three)
         three.add_argument("--merge-only", action="store_true", help="put files together, sign nothing")
         three.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
+        three.add_argument("--state", type=Path, metavar="FILE", help="of a cluster that continues another")
         four = verbs.add_parser("show", help="what it says, who has sealed it, what it survives")
         four.add_argument("file", type=Path)
+        continuing.add_parser(verbs)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
@@ -93,8 +91,11 @@ class Command(TeachingCommand):
         except (FoundingError, g.GenesisError) as error:
             raise CommandError(str(error)) from error
 
+    def _continue(self, options: dict[str, Any]) -> None:
+        continuing.run(options, self.stdout.write)
+
     def _init(self, options: dict[str, Any]) -> None:
-        parameters = g.Parameters(**{name: options[name] for name in g.Parameters.__struct_fields__})
+        parameters = continuing.parameters_of(options)
         terms = c.Terms(
             name=options["name"],
             created_at=time.time_ns() // 1_000,
@@ -132,6 +133,7 @@ class Command(TeachingCommand):
             ceremony = c.merge(ceremony, read_file(other))
         folder = ClusterFolder(options["data_dir"])
         if not options["merge_only"]:
+            continuing.check_continued(ceremony, options["state"])
             ceremony = seal(ceremony, folder)
         out = options["out"] or path
         write_file(out, ceremony, replace=out == path)
@@ -143,6 +145,8 @@ class Command(TeachingCommand):
             self.stdout.write(f"{out}: still to be sealed by {', '.join(absent)}.")
         elif not options["merge_only"]:
             install(ceremony, folder)
+            if options["state"] is not None:
+                continuing.put_in_place(options["state"], folder)
             node_id = own_member(ceremony, folder)
             self.stdout.write(
                 f"{out}: sealed by all. Start with: manage.py validator -data-dir {folder.root} -id {node_id}"
@@ -158,6 +162,8 @@ class Command(TeachingCommand):
         whole = len(parties) == terms.members
         say(f"name         {terms.name}")
         say(f"cluster id   {g.cluster_id(c.founded(ceremony)).hex() if whole else joined}")
+        if isinstance(terms, c.ContinuedTerms):
+            say(f"continues    {continuing.described(terms.continues)}")
         say(f"survives     {quorum.describe(terms.members)}")
         for member in (party.member for party in parties):
             mark = "not sealed" if member.id in absent else "sealed"

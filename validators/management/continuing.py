@@ -1,0 +1,294 @@
+"""`manage.py genesis continue save | show | init | demo | install`: a new cluster out of a certified state.
+
+Which members join it, and under which keys, the ordinary ceremony settles (`genesis join`, `genesis seal`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tickets.machine.ticket import read_head
+from tickets.machine.transitions import NAMES
+from tickets.proof.verify import shown, time_text
+from validators import ceremony as c
+from validators import genesis as g
+from validators import quorum
+from validators.ledger import LedgerError, Location, open_ledger
+from validators.management.teaching import add_data_folder
+from validators.node.build import ledger_location
+from validators.node.continuing import save
+from validators.node.founding import FoundingError, write_file
+from validators.node.layout import ClusterFolder
+from validators.node.learner import LEARNER_SCHEMA
+from validators.node.options import StartError, read_genesis
+from validators.node.provision import create_demo_cluster
+from validators.node.state_file import StateFile, StateFileError, copy_state, open_state
+from validators.ports import JournalError
+
+__all__ = [
+    "TEACH",
+    "add_parser",
+    "add_terms",
+    "check_continued",
+    "described",
+    "parameters_of",
+    "put_in_place",
+    "run",
+]
+
+TEACH = """\
+The last way out, and a costly one: a NEW cluster that begins with the old one's last certified state, the
+newest stable checkpoint in some ledger that is left. What the old cluster acknowledged after that may be
+lost: a ticket that was admitted then can be admitted again. Only where `genesis recover` is refused (an old
+key is gone too, or no member vouches that its log is its newest).
+
+  1. stop every old node that still runs; where a ledger is left, take its certified state, and show it: of
+     several ledgers the one with the highest sequence loses least
+       manage.py genesis continue save --data-dir ./old --id venue --out cup.state
+       manage.py genesis continue show cup.state
+  2. one party proposes the new cluster; hand the state round with the genesis
+       manage.py genesis continue init cup.state --name "Cup final 2" --members 4 --out cup2.genesis
+  3. each party joins with a NEW data folder and seals, as always; `seal` checks the whole state first
+       manage.py genesis join cup2.genesis --data-dir ./new --id venue --host venue.example --port 4001
+       manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state
+  4. `seal` once more, when all have sealed, puts genesis and state in place; then each starts its node
+       manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state
+       manage.py validator -data-dir ./new -id venue
+
+Compare the old cluster's id that `show` prints with what you know of it (a certificate's chain, its old
+genesis). A demonstration by one hand: `genesis continue demo cup.state --data-dir ./new`, then `make up
+DATA=./new`. A newcomer that joins later needs the file too: `genesis continue install`.
+
+Carried: tickets, whole, with what admitted them. Not carried: clients' sessions and nonces (they are opened
+anew), principals, grants and members (the new genesis says them). Certificates of the new cluster say
+"continued, not proved by all"; those of the old one stay valid under its own id, and convict nobody.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """The verb `continue` and its own verbs."""
+    parser = verbs.add_parser(
+        "continue",
+        help="found a new cluster with the last certified state of one that cannot go on",
+        description=TEACH,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    steps = parser.add_subparsers(dest="step", required=True, parser_class=ArgumentParser)
+    one = steps.add_parser("save", help="write the last certified state in an old ledger to a file")
+    add_data_folder(one)
+    whose = one.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--id", default="", help="the ledger of this node, which must not run")
+    whose.add_argument("--learner", action="store_true", help="the ledger of the platform's own copy")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE")
+    two = steps.add_parser("show", help="check signatures, log and every ticket; say what may be lost")
+    two.add_argument("state", type=Path)
+    three = steps.add_parser("init", help="propose the new cluster; nobody is a member yet")
+    three.add_argument("state", type=Path)
+    add_terms(three)
+    four = steps.add_parser("demo", help="make the new cluster by one hand, all keys on this host")
+    four.add_argument("state", type=Path)
+    add_data_folder(four)
+    four.add_argument("--nodes", type=int, default=4, help="how many validators; default 4")
+    four.add_argument("--name", default="demo", help="what the cluster is called; default demo")
+    five = steps.add_parser("install", help="put the state where nodes and platform begin with it")
+    five.add_argument("state", type=Path)
+    add_data_folder(five)
+
+
+def add_terms(parser: ArgumentParser) -> None:
+    """What whoever proposes a cluster says of it."""
+    parser.add_argument("--name", required=True, help="what the cluster is called, 1 to 64 characters")
+    parser.add_argument("--members", type=int, required=True, help="how many parties there will be")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    for field in g.Parameters.__struct_fields__:
+        default = getattr(g.Parameters(), field)
+        parser.add_argument(
+            f"--{field.replace('_', '-')}", type=int, default=default, help=f"default {default}"
+        )
+
+
+def parameters_of(options: dict[str, Any]) -> g.Parameters:
+    """The parameters among the options."""
+    return g.Parameters(**{name: options[name] for name in g.Parameters.__struct_fields__})
+
+
+def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    """Do one step; raise FoundingError with a sentence."""
+    try:
+        _STEPS[options["step"]](options, say)
+    except (StateFileError, StartError, LedgerError, JournalError) as error:
+        raise FoundingError(str(error)) from error
+
+
+def check_continued(ceremony: c.Ceremony, state: Path | None) -> None:
+    """Before anybody seals: the state, all of it, is the one that the terms name, and proves itself. Raise
+    FoundingError."""
+    terms = ceremony.terms
+    if not isinstance(terms, c.ContinuedTerms):
+        if state is not None:
+            raise FoundingError(f"{terms.name} continues no other cluster: it has no state to begin with.")
+        return
+    if state is None:
+        raise FoundingError(
+            f"{terms.name} continues another cluster: name the file with its state (--state FILE), so "
+            "that it is checked before it is sealed."
+        )
+    try:
+        _whole(_fitting(state, terms.continues))
+    except StateFileError as error:
+        raise FoundingError(str(error)) from error
+
+
+def put_in_place(state: Path, folder: ClusterFolder) -> None:
+    """Copy a state to where the nodes of a data folder begin with it; raise FoundingError."""
+    try:
+        genesis = read_genesis(folder.genesis)
+        continued = g.continued(genesis)
+        if continued is None:
+            raise FoundingError(f"{folder.genesis} continues no other cluster: nothing is to be installed.")
+        _fitting(state, continued)
+        if not folder.continued.exists():
+            copy_state(state, folder.continued)
+        _whole(_fitting(folder.continued, continued))
+    except (StateFileError, StartError) as error:
+        raise FoundingError(str(error)) from error
+
+
+def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    folder = ClusterFolder(options["data_dir"])
+    name = options["id"] or LEARNER_SCHEMA
+    path = folder.genesis if options["learner"] else _node(folder, name).genesis
+    genesis = read_genesis(path)
+    location = _location(folder, genesis, name, learner=options["learner"])
+    ledger = open_ledger(
+        location, cluster_id=g.cluster_id(genesis), alias="continued", indexed=options["learner"]
+    )
+    try:
+        if ledger.created:
+            raise FoundingError(f"{location.name} holds no ledger.")
+        continued = save(ledger, genesis, options["out"], began_with=folder.continued)
+    finally:
+        ledger.close()
+    say(f"{options['out']}: the state of sequence {continued.sequence}, which {_names(continued)} signed.")
+    say(_loss(continued))
+
+
+def _show(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    file = open_state(options["state"])
+    continued = file.continued
+    tickets = _whole(file)
+    say(f"old cluster  {continued.cluster.hex()}")
+    at = f"sequence {continued.sequence}, epoch {continued.epoch}"
+    say(f"certified    {at}, {time_text(continued.timestamp)}")
+    say(f"state root   {continued.state_root.hex()}")
+    say(f"log root     {continued.log_root.hex()}")
+    for signer in continued.signers:
+        say(f"signed by    {shown(signer.id)}  {signer.public_key.hex()}")
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(tickets.items())) or "none"
+    say(f"tickets      {counted}")
+    say(_loss(continued))
+
+
+def _init(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    file = open_state(options["state"])
+    _whole(file)
+    terms = c.ContinuedTerms(
+        name=options["name"],
+        created_at=time.time_ns() // 1_000,
+        members=options["members"],
+        parameters=parameters_of(options),
+        protocol_version=g.CONTINUED_VERSION,
+        continues=file.continued,
+    )
+    write_file(options["out"], c.begin(terms), replace=False)
+    say(f"{options['out']}: {options['name']} is proposed; hand it round with {options['state']}.")
+    say(_loss(file.continued))
+
+
+def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    from validators.processes.preparation import LOOPBACK, free_ports
+
+    folder, count = ClusterFolder(options["data_dir"]), options["nodes"]
+    if not 1 <= count <= quorum.MEMBERS_MAX:
+        raise FoundingError(f"--nodes {count} is not between 1 and {quorum.MEMBERS_MAX}.")
+    file = open_state(options["state"])
+    _whole(file)
+    if folder.genesis.exists():
+        raise FoundingError(f"{folder.root} holds a cluster already: take another --data-dir.")
+    try:
+        ports = free_ports(count)
+        create_demo_cluster(folder.root, count, LOOPBACK, ports, options["name"], continues=file.continued)
+    except OSError as error:
+        raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
+    put_in_place(options["state"], folder)
+    say(f"{folder.root}: {count} nodes. Start them with: make up DATA={folder.root}")
+    say(_loss(file.continued))
+
+
+def _install(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    folder = ClusterFolder(options["data_dir"])
+    put_in_place(options["state"], folder)
+    say(f"{folder.continued}: here nodes and platform begin, each at its first start.")
+
+
+_STEPS = {"save": _save, "show": _show, "init": _init, "demo": _demo, "install": _install}
+
+
+def _node(folder: ClusterFolder, name: str) -> Any:
+    try:
+        return folder.node(name)
+    except ValueError as error:
+        raise FoundingError(f"{error}.") from error
+
+
+def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: bool) -> Location:
+    """Where an old ledger is; raise FoundingError where none is, for opening it would make one."""
+    url = os.environ.get("DATABASE_URL", "")
+    if learner:
+        found = ledger_location(folder.learner, genesis, name, url, schema=LEARNER_SCHEMA)
+    else:
+        found = ledger_location(_node(folder, name).ledger, genesis, name, url)
+    if not url and not found.database_file.exists():
+        raise FoundingError(f"{found.database_file} is not there: no ledger is left in this folder.")
+    return found
+
+
+def _fitting(path: Path, continued: g.Continued) -> StateFile:
+    """The file, if its head is that which a genesis names."""
+    file = open_state(path)
+    if file.continued != continued:
+        found = file.continued
+        raise StateFileError(
+            f"{path} is the state of sequence {found.sequence} of cluster {found.cluster.hex()[:16]}, not "
+            f"what the genesis names: sequence {continued.sequence} of {continued.cluster.hex()[:16]}."
+        )
+    return file
+
+
+def _whole(file: StateFile) -> Counter[str]:
+    """How many tickets of each state there are, once every one of them has proved itself."""
+    tickets = (item for items in file.items() for item in items if len(item) == 2)
+    return Counter(NAMES[read_head(item[0]).state] for item in tickets)
+
+
+def _names(continued: g.Continued) -> str:
+    return ", ".join(shown(signer.id) for signer in continued.signers)
+
+
+def described(continued: g.Continued) -> str:
+    """What a cluster continues, for whoever seals it."""
+    place = f"sequence {continued.sequence}, epoch {continued.epoch}"
+    return f"cluster {continued.cluster.hex()} at {place}, signed by {_names(continued)}: not proved by all"
+
+
+def _loss(continued: g.Continued) -> str:
+    return (
+        f"What the old cluster acknowledged after sequence {continued.sequence} "
+        f"({time_text(continued.timestamp)}) is not in it: a ticket admitted later can be admitted again."
+    )

@@ -1,0 +1,142 @@
+"""A file with the last certified state of a cluster: its head, then the state piece by piece (R11).
+
+Written whole or not at all, read as a stream: what is in memory is one piece, whatever the state's size. It
+holds nothing secret, and nothing in it is believed: the head must prove itself by q signatures under the old
+cluster's epoch chain, each group by the head (tickets.proof.continuation, tickets.machine.carried).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tickets.machine.carried import Piece, StateError, proved_items
+from tickets.proof import ProofError
+from tickets.proof.continuation import FORMAT, StateHead, certified, read_head
+from validators import canonical
+from validators import genesis as g
+from validators.consensus.application import Item
+from validators.link import sync_folder
+
+__all__ = ["StateFile", "StateFileError", "copy_state", "open_state", "write_state"]
+
+MAGIC = FORMAT.encode("ascii") + b"\n"
+PIECE_BYTES_MAX = 20 * 1024 * 1024
+"""Of one piece, and of the head: an epoch chain has at most 16 MiB, a group that travels whole 8."""
+_LENGTH = struct.Struct(">I")
+_COPY_BYTES = 1024 * 1024
+
+
+class StateFileError(Exception):
+    """A state file that cannot be used; the text is one sentence for the person."""
+
+
+class StateFile:
+    """One whose head is proved. `continued`: what a new genesis says of it."""
+
+    def __init__(self, path: Path, head: StateHead, continued: g.Continued) -> None:
+        self.path = path
+        self.head = head
+        self.continued = continued
+
+    def items(self) -> Iterator[tuple[Item, ...]]:
+        """The items of the state, some at a time, each proved; may be asked again. Raises StateFileError."""
+        continued = self.continued
+        try:
+            with self.path.open("rb") as file:
+                file.seek(len(MAGIC))
+                _frame(file)
+                yield from proved_items(
+                    continued.cluster, self.head.manifest, continued.state_root, _pieces(file)
+                )
+        except OSError as error:
+            raise StateFileError(f"{self.path} cannot be read: {error.strerror}.") from error
+        except (StateError, canonical.CanonicalError) as error:
+            raise StateFileError(
+                f"{self.path} is not the state of sequence {continued.sequence} that was signed: {error}."
+            ) from error
+
+
+def open_state(path: Path) -> StateFile:
+    """Read the head and check it, signatures included; raise StateFileError."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise StateFileError(f"{path} is no state file: `genesis continue save` makes one.")
+            head = read_head(_frame(file) or b"")
+        return StateFile(path, head, certified(head))
+    except OSError as error:
+        raise StateFileError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ProofError, StateError) as error:
+        raise StateFileError(f"{path} proves no state: {error}.") from error
+
+
+def write_state(path: Path, head: StateHead, pieces: Iterable[Piece]) -> None:
+    """Write a state file whole or not at all; raise StateFileError, also where there is a file already."""
+
+    def write(file: BinaryIO) -> None:
+        file.write(MAGIC)
+        _put(file, head)
+        for piece in pieces:
+            _put(file, piece)
+
+    _write_whole(path, write)
+
+
+def copy_state(source: Path, target: Path) -> None:
+    """The same bytes at another place, whole or not at all; raise StateFileError."""
+
+    def write(file: BinaryIO) -> None:
+        with source.open("rb") as other:
+            while data := other.read(_COPY_BYTES):
+                file.write(data)
+
+    _write_whole(target, write)
+
+
+def _write_whole(path: Path, write: Any) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except FileExistsError as error:
+        raise StateFileError(f"{path} is there already: name another file.") from error
+    except OSError as error:
+        raise StateFileError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _put(file: BinaryIO, value: Any) -> None:
+    data = canonical.encode(value)
+    file.write(_LENGTH.pack(len(data)) + data)
+
+
+def _frame(file: BinaryIO) -> bytes | None:
+    """The next frame, None at the end; raise StateError where it is cut or too large."""
+    begin = file.read(_LENGTH.size)
+    if not begin:
+        return None
+    size = _LENGTH.unpack(begin)[0] if len(begin) == _LENGTH.size else PIECE_BYTES_MAX + 1
+    data = file.read(size) if size <= PIECE_BYTES_MAX else b""
+    if len(data) != size:
+        raise StateError("it is cut off, or no state file")
+    return data
+
+
+def _pieces(file: BinaryIO) -> Iterator[Piece]:
+    while (data := _frame(file)) is not None:
+        number, items = canonical.decode(_Piece, data)
+        yield number, items
+
+
+_Piece: Any = tuple[int, tuple[Item, ...]]
