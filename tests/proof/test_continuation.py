@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tests.proof.continuing import ADMITTED, LOST, ContinuedLog, head_of, old_log
 from tests.proof.support import PaperLog
 from tests.proof.test_vectors import by_browser, by_dtvn, by_one_file
-from tickets.machine import Admit, Issue
+from tickets.machine import Admit, Issue, parts
 from tickets.machine.carried import Piece, StateError, carried, proved_items
 from tickets.proof import ChainFile, ProofError, decode_certificate, read_chain, verify
 from tickets.proof.continuation import StateHead, certified, read_head
@@ -115,6 +115,34 @@ def test_r11_every_piece_of_the_state_is_proved(old: PaperLog) -> None:
             read(head, wrong)
     with pytest.raises(StateError, match="not those of the state"):
         read(replace(head, manifest=other.manifest), pieces)
+
+
+def test_r11_a_state_is_read_piece_by_piece(old: PaperLog) -> None:
+    """Whatever its size, one group is in memory."""
+    head, pieces = head_of(old)
+    taken: list[int] = []
+    found = certified(head)
+    watched = (taken.append(number) or (number, items) for number, items in pieces)  # type: ignore[func-returns-value]
+    items = proved_items(found.cluster, head.manifest, found.state_root, watched)
+    for count, _some in enumerate(items, 1):
+        assert len(taken) == count
+    assert len(taken) == len(pieces) > 8
+
+
+def test_r11_a_large_group_is_proved_leaf_by_leaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = old_log()
+    log.fill(80)
+    whole = read(*head_of(log))
+    monkeypatch.setattr(parts, "WHOLE_BYTES_MAX", 1)
+    monkeypatch.setattr(parts, "PART_LEAVES", 1)
+    head, pieces = head_of(log)
+    assert any(len(items) == 1 and len(items[0]) > 2 for _number, items in pieces), "a list"
+    assert read(head, pieces) == whole > 80
+    for at, (number, _items) in enumerate(pieces[:12]):
+        other: Piece = (number, ((b"",),))
+        for wrong in ([*pieces[:at], *pieces[at + 1 :]], [*pieces[:at], other, *pieces[at + 1 :]]):
+            with pytest.raises(StateError):
+                read(head, wrong)
 
 
 def test_r11_tickets_are_carried_whole_and_what_was_admitted_is_refused(old: PaperLog) -> None:

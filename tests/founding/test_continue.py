@@ -1,0 +1,338 @@
+"""`manage.py genesis continue`: from what is left of an old cluster to one that goes on (R11).
+
+Real ledgers and keys of several parties; nodes are built as their processes build them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.founding.parties import Party, Said
+from tests.node.running import Running, commits, until_commits
+from tests.proof.continuing import LOST, head_of, keep, old_log
+from tests.proof.support import PaperLog
+from tests.waiting import PATIENCE, wait_until
+from tickets.machine import Admit, Issue, build
+from tickets.machine.snapshot import Staging
+from validators import ceremony as c
+from validators import genesis as g
+from validators.consensus.effects import CheckpointRecord, Install
+from validators.gateway.client import Gateway, valid_until
+from validators.ledger import open_ledger, read
+from validators.node.build import build_node
+from validators.node.layout import ClusterFolder
+from validators.node.learner import build_learner
+from validators.node.options import NodeOptions, StartError
+from validators.node.state_file import open_state
+
+ADMITTED = "T-ADMITTED"
+SEQUENCE = 10
+PORTS = {"promoter": 41002, "venue": 41001}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[PaperLog, Path]:
+    """A node whose log goes on above its newest stable checkpoint: a ticket was admitted there."""
+    log = old_log(SEQUENCE)
+    log.order([log.operation(Admit(gate="north"), LOST, nonce=b"lost")])
+    data = tmp_path_factory.mktemp("old") / "data"
+    keep(log, data, stable=SEQUENCE)
+    return log, data
+
+
+@pytest.fixture(scope="module")
+def state(old: tuple[PaperLog, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("state") / "cup.state"
+    said = Said("continue", "save", "--data-dir", old[1], "--id", "r0", "--out", path)
+    assert said.code == 0, said.error
+    assert "sequence 10, which r0, r1, r2 signed" in said.text
+    assert "a ticket admitted later can be admitted again" in said.text
+    return path
+
+
+# --- the file -----------------------------------------------------------------------------------------
+
+
+def test_r11_the_state_of_the_checkpoint_is_made_again_and_shown(
+    old: tuple[PaperLog, Path], state: Path
+) -> None:
+    log, _data = old
+    said = Said("continue", "show", state)
+    assert said.code == 0, said.error
+    assert f"old cluster  {log.cluster.hex()}" in said.text
+    assert f"state root   {log.roots[SEQUENCE - 1].hex()}" in said.text
+    assert "tickets      2 CONSUMED, 5 ISSUED" in said.text
+
+
+def test_r11_save_works_where_the_rows_are_those_of_the_checkpoint(tmp_path: Path) -> None:
+    log = old_log(SEQUENCE)
+    keep(log, tmp_path / "data", stable=SEQUENCE)
+    out = tmp_path / "a.state"
+    assert Said("continue", "save", "--data-dir", tmp_path / "data", "--id", "r0", "--out", out).code == 0
+    assert open_state(out).continued.state_root == log.roots[SEQUENCE - 1]
+
+
+def test_r11_a_state_is_made_again_over_the_end_of_an_epoch(tmp_path: Path) -> None:
+    log = old_log(SEQUENCE)
+    log.change(leaves="r3", joins="r9")
+    log.fill(22)
+    keep(log, tmp_path / "data", stable=20)
+    out = tmp_path / "a.state"
+    said = Said("continue", "save", "--data-dir", tmp_path / "data", "--id", "r0", "--out", out)
+    assert said.code == 0, said.error
+    found = open_state(out).continued
+    assert (found.epoch, found.sequence) == (1, 20)
+
+
+@pytest.mark.parametrize("at", [0.02, 0.3, 0.6, 0.9, 0.999])
+def test_r11_a_changed_byte_anywhere_is_found(state: Path, tmp_path: Path, at: float) -> None:
+    data = bytearray(state.read_bytes())
+    data[int(len(data) * at)] ^= 1
+    forged = tmp_path / "forged.state"
+    forged.write_bytes(data)
+    assert "Error" not in refused("continue", "show", forged)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is no state file"),
+        (b"dtvn-state-1\n", "proves no state"),
+        (b"dtvn-state-1\n\xff\xff\xff\xff", "cut off, or no state file"),
+        (b"dtvn-state-1\n\0\0\0\x02\x90\x90", "has not the form of one"),
+    ],
+)
+def test_what_is_no_state_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes, why: str) -> None:
+    path = tmp_path / "no.state"
+    path.write_bytes(content)
+    assert why in refused("continue", "show", path)
+
+
+def test_a_state_file_that_was_cut_is_refused(state: Path, tmp_path: Path) -> None:
+    data = state.read_bytes()
+    path = tmp_path / "cut.state"
+    for size in (len(data) - 1, len(data) // 2):
+        path.write_bytes(data[:size])
+        assert refused("continue", "show", path)
+
+
+def test_bad_input_is_refused_in_one_sentence(
+    old: tuple[PaperLog, Path], state: Path, tmp_path: Path
+) -> None:
+    data = old[1]
+    empty = tmp_path / "empty"
+    ClusterFolder(empty).create()
+    there = ("--data-dir", data, "--out", tmp_path / "x.state")
+    for arguments, why in (
+        (("show", tmp_path / "absent"), "cannot be read"),
+        (("show", tmp_path), "cannot be read"),
+        (("save", *there, "--id", "r1"), "genesis.bin cannot be read"),
+        (("save", *there, "--id", "../r0"), "is no name of a node"),
+        (("save", "--data-dir", data, "--id", "r0", "--out", state), "is there already"),
+        (("save", "--data-dir", empty, "--learner", "--out", tmp_path / "x"), "cannot be read"),
+        (("init", state, "--name", "", "--members", 2, "--out", tmp_path / "x"), "1 to 64"),
+        (("init", state, "--name", "x", "--members", 0, "--out", tmp_path / "x"), "1 to 31"),
+        (("demo", state, "--data-dir", tmp_path / "demo", "--nodes", 0), "not between 1 and 31"),
+        (("install", state, "--data-dir", data), "cannot be read"),
+    ):
+        assert why in refused("continue", *arguments), arguments
+    assert not (tmp_path / "demo").exists()
+
+
+def refused(*arguments: Any) -> str:
+    """The one sentence with which a command ends."""
+    said = Said(*arguments)
+    assert said.code == 1
+    assert "\n" not in said.error
+    return said.error
+
+
+# --- several parties ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(state: Path, tmp_path: Path) -> list[Party]:
+    """Two parties that joined the new cluster."""
+    draft = tmp_path / "draft.genesis"
+    said = Said("continue", "init", state, "--name", "Cup 2", "--members", 2, "--out", draft)
+    assert said.code == 0, said.error
+    parties = [Party(tmp_path, name) for name in PORTS]
+    for party in parties:
+        party.receives(draft)
+        assert party.joins(PORTS[party.name]).code == 0
+    return parties
+
+
+def sealed(pair: list[Party], state: Path) -> list[Party]:
+    for _round in range(2):
+        for party in pair:
+            said = party.seals(*(other.file for other in pair), more=("--state", str(state)))
+            assert said.code == 0, said.error
+    return pair
+
+
+def test_r11_parties_found_it_by_the_ordinary_ceremony(
+    old: tuple[PaperLog, Path], state: Path, pair: list[Party]
+) -> None:
+    parties = sealed(pair, state)
+    said = Said("show", parties[0].file)
+    assert (
+        f"continues    cluster {old[0].cluster.hex()} at sequence 10, epoch 0, signed by r0, r1, r2"
+        in said.text
+    )
+    for party in parties:
+        genesis = c.open_genesis(party.folder.genesis.read_bytes())
+        assert g.continued(genesis) == open_state(state).continued
+        assert party.folder.continued.read_bytes() == state.read_bytes()
+        assert party.folder.node(party.name).genesis.exists()
+
+
+def test_r11_nobody_seals_what_he_did_not_check(state: Path, pair: list[Party], tmp_path: Path) -> None:
+    promoter, venue = pair
+    files = (promoter.file, venue.file)
+    why = promoter.seals(*files).error
+    assert "name the file with its state" in why
+    forged = tmp_path / "forged.state"
+    data = bytearray(state.read_bytes())
+    data[-40] ^= 1
+    forged.write_bytes(data)
+    assert "is not the state" in promoter.seals(*files, more=("--state", str(forged))).error
+    other = tmp_path / "other.state"
+    keep(old_log(20), tmp_path / "old", stable=20)
+    assert Said("continue", "save", "--data-dir", tmp_path / "old", "--id", "r0", "--out", other).code == 0
+    why = promoter.seals(*files, more=("--state", str(other))).error
+    assert "is the state of sequence 20" in why
+    assert "sequence 10" in why
+    assert (
+        "not sealed" in Said("show", promoter.file).error
+        or "have joined" in Said("show", promoter.file).error
+    )
+    plain = tmp_path / "plain.genesis"
+    assert Said("init", "--name", "x", "--members", 2, "--out", plain).code == 0
+    promoter.file.write_bytes(plain.read_bytes())
+    assert "continues no other cluster" in promoter.seals(more=("--state", str(state))).error
+
+
+def test_r11_a_node_without_the_state_does_not_start(state: Path, pair: list[Party]) -> None:
+    promoter, _venue = sealed(pair, state)
+    root = promoter.folder.node("promoter").root
+    logger = logging.getLogger("test.continue")
+    promoter.folder.continued.unlink()
+    options = NodeOptions(bind=("127.0.0.1", 0))
+    with pytest.raises(StartError, match="genesis continue install"):
+        build_node(root, logger, options)
+    with pytest.raises(StartError, match="genesis continue install"):
+        build_learner(promoter.data, logger, None, "")
+    data = bytearray(state.read_bytes())
+    data[-40] ^= 1
+    promoter.folder.continued.write_bytes(data)
+    with pytest.raises(StartError, match="is not the state of sequence 10"):
+        build_node(root, logger, options)
+    promoter.folder.continued.unlink()
+    assert Said("continue", "install", state, "--data-dir", promoter.data).code == 0
+    node = build_node(root, logger, options)
+    assert node.ledger.state_value("snapshot_base") is not None
+    node.close()
+    learner = build_learner(promoter.data, logger, None, "")
+    try:
+        learner.start()
+        counted = read.count_tickets(learner.ledger.alias)
+        assert (learner.executed, counted["CONSUMED"], counted["ISSUED"]) == (SEQUENCE, 2, 5)
+        root_of_rows = learner.host.application.root()
+    finally:
+        learner.close()
+    promoter.folder.continued.unlink()
+    node = build_node(root, logger, options)  # its ledger has it now
+    try:
+        node.start()
+        assert (node.executed, node.voting) == (SEQUENCE, True)
+        assert node.application.root() == root_of_rows
+    finally:
+        node.close()
+
+
+# --- a whole life -------------------------------------------------------------------------------------
+
+
+def test_r11_what_was_admitted_below_the_checkpoint_is_refused(tmp_path: Path) -> None:
+    """Real nodes and ledgers, alone in their clusters."""
+    first = Running(tmp_path / "old")
+    first.start()
+    with first.gateway() as gateway:
+        until_commits(gateway)
+        assert code(gateway, Issue(), ADMITTED, "o") == "ok"
+        assert code(gateway, Admit(), ADMITTED, "o") == "ok"
+        wait_until(lambda: commits(gateway) and first.node.core.log.stable >= SEQUENCE, what="a checkpoint")
+        stable = first.node.core.log.stable
+        assert code(gateway, Issue(), LOST, "o") == "ok"
+    assert first.end() == 0
+    state = tmp_path / "cup.state"
+    said = Said("continue", "save", "--data-dir", tmp_path / "old", "--id", "node0", "--out", state)
+    assert f"sequence {stable}" in said.text, said.error
+    said = Said("continue", "demo", state, "--data-dir", tmp_path / "new", "--nodes", 1)
+    assert said.code == 0, said.error
+    second = Running(tmp_path / "new")
+    second.start()
+    with second.gateway() as gateway:
+        until_commits(gateway)
+        assert second.node.executed > stable
+        assert code(gateway, Admit(), ADMITTED, "n") == "already_consumed"
+        assert code(gateway, Admit(), LOST, "n") == "ticket_not_found"
+        assert code(gateway, Issue(), "T-NEW", "n") == "ok"
+        assert code(gateway, Admit(), "T-NEW", "n") == "ok"
+        wait_until(lambda: commits(gateway) and second.node.core.log.stable > stable, what="a checkpoint")
+    assert second.end() == 0
+    third = Running(tmp_path / "new")  # and after a restart
+    third.start()
+    with third.gateway() as gateway:
+        until_commits(gateway)
+        assert code(gateway, Admit(), ADMITTED, "m") == "already_consumed"
+        assert code(gateway, Admit(), "T-NEW", "m") == "already_consumed"
+    assert third.end() == 0
+
+
+def code(gateway: Gateway, command: Any, ticket: str, mark: str) -> str:
+    nonce = f"{mark} {ticket} {type(command).__name__}".encode()
+    asked = build(command, ticket=ticket, actor="t", entry="node0", valid_until=valid_until(), nonce=nonce)
+    [result] = gateway.submit([asked], wait=PATIENCE).result(2 * PATIENCE)
+    return result.code
+
+
+def test_r11_a_ledger_that_begins_with_a_later_state_cannot_go_back(tmp_path: Path, state: Path) -> None:
+    """It took a state of others, and executed on: what it began with is left nowhere."""
+    log = old_log(SEQUENCE)
+    keep(old_log(3), tmp_path / "data", stable=3)
+    head, pieces = head_of(log)
+    staging = Staging.begin(log.cluster, head.manifest, log.roots[-1])
+    assert staging is not None
+    assert all(staging.add(*piece) for piece in pieces)
+    entry = log.steps[-1].entry
+    frames = log.checkpoint_frames(SEQUENCE)
+    record = CheckpointRecord(0, SEQUENCE, log.roots[-1], log.log_root(SEQUENCE), entry.timestamp, frames)
+    log.fill(12)
+    node = ClusterFolder(tmp_path / "data").node("r0")
+    ledger = open_ledger(node.ledger, cluster_id=log.cluster, alias="old")
+    ledger.load()
+    ledger.install(Install(record, head.entry, head.peaks, staging.rows))
+    ledger.load()
+    save = ("continue", "save", "--data-dir", tmp_path / "data", "--id", "r0", "--out")
+    ledger.close()
+    assert Said(*save, tmp_path / "good.state").code == 0, "its rows are still those of the checkpoint"
+    assert (tmp_path / "good.state").read_bytes() != b""
+    ledger = open_ledger(node.ledger, cluster_id=log.cluster, alias="old")
+    ledger.load()
+    ledger.append([step.record(()) for step in log.steps[SEQUENCE:]])
+    ledger.materialise([], 12, log.executor.timestamp)
+    ledger.close()
+    assert "begins behind sequence 10" in refused(*save, tmp_path / "bad.state")
