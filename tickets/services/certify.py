@@ -71,6 +71,11 @@ NOT_YET = (
 )
 NO_OUTCOME = (404, "outcome_not_found", "No outcome of this ticket stands there.")
 INCOMPLETE = (409, "not_provable", "The platform's copy does not hold the whole entry of this outcome.")
+EARLIER = (
+    409,
+    "not_provable",
+    "It was decided in the cluster that this one continues: a certificate of that cluster proves it.",
+)
 SEEDED = (409, "nothing_to_prove", "The ticket comes from a seed, whose outcome names no single ticket.")
 
 
@@ -85,6 +90,9 @@ def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -
     sequence, index = at or (row.sequence, row.index)
     found = read_entry_proof(LEARNER_ALIAS, sequence)
     if found is None:
+        continued = genesis.continued(gateway().genesis)
+        if continued is not None and sequence <= continued.sequence:
+            raise NotProvable(*EARLIER)
         raise NotProvable(*(NO_OUTCOME if sequence > read.applied_sequence(LEARNER_ALIAS) else INCOMPLETE))
     network = gateway()
     cluster = genesis.cluster_id(network.genesis)

@@ -14,9 +14,18 @@ from django.db import connections
 
 from tickets.machine.reasons import unpack
 from validators import canonical
-from validators.consensus.log_tree import inclusion_path
-from validators.consensus.messages import Batch, Bundle, Entry, Operation, Outcome
-from validators.ledger.models import BatchBody, Checkpoint, ConsensusEntry, EntryOutcomes, EntryStates
+from validators.consensus.log_tree import Frontier, append, inclusion_path
+from validators.consensus.messages import Batch, Bundle, Entry, Operation, Outcome, entry_hash
+from validators.consensus.needs import Base
+from validators.ledger.install import BASE
+from validators.ledger.models import (
+    BatchBody,
+    Checkpoint,
+    ConsensusEntry,
+    EntryOutcomes,
+    EntryStates,
+    StateValue,
+)
 from validators.wire import Envelope
 
 __all__ = ["EntryProof", "LogPaths", "ProvenCheckpoint", "lowest_checkpoint", "read_entry_proof"]
@@ -106,6 +115,9 @@ class LogPaths:
         self._using = using
         self._lock = threading.Lock()
         self._tiles: list[bytes] = []
+        """Of the tiles that begin at or above the log's first entry."""
+        self._below: Frontier | None = None
+        """The log below the first entry that is here: not empty where a cluster continues another (R11)."""
 
     def path(self, sequence: int, size: int) -> tuple[bytes, ...]:
         """Siblings of the entry at `sequence` in the tree over the first `size` entries.
@@ -113,18 +125,29 @@ class LogPaths:
         Raises LookupError when the ledger does not hold so many.
         """
         with self._lock:
-            self._fill(size // TILE)
+            below = self._begins_behind()
+            if sequence <= below.size:
+                raise LookupError(f"the log begins behind entry {below.size}")
+            skipped = -(-below.size // TILE)
+            self._fill(skipped, size // TILE)
             read: dict[int, list[bytes]] = {}
 
             def subtree(level: int, number: int) -> bytes:
+                begins = number << level
+                if begins < below.size:
+                    if begins + (1 << level) <= below.size:
+                        return _peak(below, level)
+                    lower = (subtree(level - 1, 2 * number), subtree(level - 1, 2 * number + 1))
+                    return canonical.node_hash(*lower)
                 if level >= TILE_LEVEL:
                     width = 1 << level - TILE_LEVEL
-                    return canonical.merkle_root(self._tiles[number * width : (number + 1) * width])
-                tile = (number << level) // TILE
+                    first = number * width - skipped
+                    return canonical.merkle_root(self._tiles[first : first + width])
+                tile = begins // TILE
+                start = max(tile * TILE, below.size)
                 if tile not in read:
-                    read[tile] = self._hashes(tile * TILE, min((tile + 1) * TILE, size))
-                at = (number << level) - tile * TILE
-                return canonical.merkle_root(read[tile][at : at + (1 << level)])
+                    read[tile] = self._hashes(start, min((tile + 1) * TILE, size))
+                return canonical.merkle_root(read[tile][begins - start : begins - start + (1 << level)])
 
             return inclusion_path(sequence - 1, size, subtree)
 
@@ -132,10 +155,20 @@ class LogPaths:
         """Another ledger may stand under the same alias (tests)."""
         with self._lock:
             self._tiles.clear()
+            self._below = None
 
-    def _fill(self, tiles: int) -> None:
-        while len(self._tiles) < tiles:
-            first = len(self._tiles)
+    def _begins_behind(self) -> Frontier:
+        if self._below is None:
+            kept = StateValue.objects.using(self._using).filter(name=BASE).first()
+            if kept is None:
+                return Frontier()
+            base = canonical.decode(Base, bytes(kept.value))
+            self._below = append(base.before, entry_hash(base.entry))
+        return self._below
+
+    def _fill(self, skipped: int, tiles: int) -> None:
+        while skipped + len(self._tiles) < tiles:
+            first = skipped + len(self._tiles)
             last = min(tiles, first + TILES_AT_ONCE)
             hashes = self._hashes(first * TILE, last * TILE)
             self._tiles += [_root(hashes, at) for at in range(0, len(hashes), TILE)]
@@ -149,6 +182,13 @@ class LogPaths:
         if len(found) != end - start:
             raise LookupError(f"entries {start + 1} to {end} are not all here")
         return found
+
+
+def _peak(below: Frontier, level: int) -> bytes:
+    """The root over the full subtree of this level on the right edge of the log below."""
+    if not below.size >> level & 1:
+        raise LookupError(f"the log up to entry {below.size} has no peak of level {level}")
+    return below.peaks[(below.size >> level + 1).bit_count()]
 
 
 def _root(hashes: Sequence[bytes], at: int) -> bytes:
