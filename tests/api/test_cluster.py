@@ -272,6 +272,8 @@ def test_config_and_peers_are_a_nodes(api: Api, answers: Answers) -> None:
         "current_view": 3,
         "mode": "supervisor",
     }
+    answers.words[0, "status"][1]["continues"] = "continues ab at sequence 5, not proved by all"
+    assert read(api.get("config"))["data"]["continues"].endswith("not proved by all")
     assert [peer["id"] for peer in read(api.get("peers"))["data"]["peers"]] == ["12D"]
 
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.founding.parties import Party, Said
-from tests.node.running import Running, commits, until_commits
+from tests.node.running import Running, answer_of, commits, until_commits
 from tests.proof.continuing import LOST, head_of, keep, old_log
 from tests.proof.support import PaperLog
 from tests.waiting import PATIENCE, wait_until
@@ -287,6 +288,9 @@ def test_r11_what_was_admitted_below_the_checkpoint_is_refused(tmp_path: Path) -
     with second.gateway() as gateway:
         until_commits(gateway)
         assert second.node.executed > stable
+        told = msgspec.json.decode(answer_of(gateway, "status").text)
+        cluster = first.node.cluster.hex()
+        assert told["continues"] == f"continues {cluster} at sequence {stable}, not proved by all"
         assert code(gateway, Admit(), ADMITTED, "n") == "already_consumed"
         assert code(gateway, Admit(), LOST, "n") == "ticket_not_found"
         assert code(gateway, Issue(), "T-NEW", "n") == "ok"

@@ -11,9 +11,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.test import Client
+from django.urls import reverse
 
 from tests.pages.learner import RealLearner
+from tests.proof.continuing import ContinuedLog, old_log
+from tickets.services import network
 from validators.dashboard import views
+from validators.gateway.fake import FakeGateway
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -50,6 +54,18 @@ def test_the_login_form_leads_back_to_the_page(client: Client) -> None:
     assert 'name="next" value="/"' in form
     sent = {"username": "operator", "password": "open sesame", "next": "/"}
     assert client.post("/admin/login/?next=/", sent).headers["Location"] == "/"
+
+
+def test_r11_the_page_of_the_cluster_says_that_it_continues_another(person: Client) -> None:
+    old = old_log()
+    page = reverse("dashboard:nodes")
+    assert "This cluster continues" not in person.get(page).content.decode()
+    network.use(FakeGateway(ContinuedLog(old).genesis, principal="gateway"))
+    try:
+        said = f"This cluster continues {old.cluster.hex()} at sequence 10, not proved by all."
+        assert said in person.get(page).content.decode()
+    finally:
+        network.use(None)
 
 
 def test_a_wrong_password_is_told(client: Client) -> None:

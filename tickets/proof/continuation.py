@@ -76,6 +76,9 @@ def certified(head: StateHead) -> g.Continued:
     )
 
 
-def continues(continued: g.Continued) -> str:
-    """One line for pages and health."""
+def continues(genesis: g.Genesis) -> str:
+    """What a cluster continues, in one line for pages and status; "" where it begins with nothing."""
+    continued = g.continued(genesis)
+    if continued is None:
+        return ""
     return f"continues {continued.cluster.hex()} at sequence {continued.sequence}, not proved by all"

@@ -142,6 +142,8 @@ class ConfigView(ApiView):
             "current_view": told.get("view", 0),
             "mode": SUPERVISOR,
         }
+        if told.get("continues"):
+            config["continues"] = told["continues"]
         return success(data=config, sequence=own_sequence(told))
 
 

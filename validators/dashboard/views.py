@@ -13,6 +13,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from tickets.proof.continuation import continues
+from tickets.services import Unavailable
+from tickets.services.network import gateway
 from validators.api.keys import ANYBODY, caller_of_person
 from validators.dashboard.nodes import describe_cluster, describe_nodes
 from validators.dashboard.stuck import explain
@@ -53,10 +56,19 @@ def page_of(name: str, **context: Any) -> View:
             "pages": PAGES,
             "known": caller.actor != ANYBODY.actor,
             "may_change": bool(NEEDED.get(name, frozenset()) & caller.scopes),
+            "continues": _continues() if name == "nodes" else "",
         }
         return render(request, f"dashboard/{name}.html", shown | context)
 
     return view
+
+
+def _continues() -> str:
+    """What the cluster continues (R11); "" where it begins with nothing, or there is none."""
+    try:
+        return continues(gateway().genesis)
+    except Unavailable:
+        return ""
 
 
 def for_pages(view: View) -> View:

@@ -172,6 +172,8 @@ class Node:
         if status["note"]:
             fields = {"members": status["members"], "note": status["note"]}
             self.logger.warning("%s", line("crash_only", fields))
+        if status["continues"]:
+            self.logger.warning("%s", line("continued", {"cluster": status["continues"]}))
         if not self.voting:
             self.logger.error("%s", line("follower", {"reason": self.voting_reason}))
 

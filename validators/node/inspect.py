@@ -29,6 +29,7 @@ import msgspec
 from django.db import DatabaseError
 
 from tickets.contract import ticket_of_row
+from tickets.proof.continuation import continues
 from tickets.proof.reads import StateProof, show
 from validators import canonical, quorum
 from validators.consensus.messages import Answer, Query
@@ -105,6 +106,7 @@ class Inspector:
             "peer_id": peer_id(genesis.members[node.index].public_key),
             "cluster": node.cluster.hex(),
             "cluster_name": genesis.name,
+            "continues": continues(node.founding),
             "members": count,
             "epoch": node.membership.epoch,
             "liars_tolerated": faults,
