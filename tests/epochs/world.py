@@ -161,7 +161,7 @@ class Box:
     # --- ports -------------------------------------------------------------------------------------
 
     def now(self) -> Now:
-        return Now(SECOND + self.world.time, START * 1_000 + self.world.time)
+        return Now(SECOND + self.world.time, self.world.wall * 1_000)
 
     def receive(self, limit: int) -> Sequence[Inbound]:
         return [self.inbox.popleft() for _ in range(min(limit, len(self.inbox)))]
@@ -328,7 +328,7 @@ class World:
         self.time = 0
         self.keyring = Keyring(real=False)
         everything = tuple(g.Grant("*", c) for c in g.CAPABILITIES)
-        self.genesis = g.Genesis(
+        self.genesis = self.founded(
             name="epochs",
             created_at=1,
             members=tuple(self.member(f"n{i}") for i in range(members)),
@@ -355,6 +355,10 @@ class World:
         self.client = Client(self)
         for member in self.genesis.members:
             self.add_box(member.id)
+
+    def founded(self, **fields: Any) -> g.Genesis:
+        """The genesis of this cluster."""
+        return g.Genesis(**fields)
 
     @property
     def client_signer(self) -> FrameSigner:

@@ -1,0 +1,115 @@
+"""Members of a cluster that continues another one: their log begins behind sequence 10 of that one (R11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tests.epochs.test_crossing import busy, notes
+from tests.epochs.test_succession import arrived, grow
+from tests.epochs.world import SECOND, Box, World, barrier
+from tests.proof.continuing import ADMITTED, LOST, head_of, old_log
+from tickets.machine import Admit, TicketApplication
+from tickets.machine.carried import carried, proved_items
+from tickets.proof.continuation import certified
+from validators import genesis as g
+from validators.consensus.effects import ApplicationChange, CheckpointRecord, Install
+from validators.host import TurnLost
+
+HEAD, PIECES = head_of(old_log())
+CONTINUED = certified(HEAD)
+
+
+class ContinuedWorld(World):
+    """Every member's disk holds the state with which it begins, as its first start installs it."""
+
+    @property
+    def wall(self) -> int:
+        return CONTINUED.timestamp + 3_600_000_000 + self.time // 1_000
+
+    def founded(self, **fields: Any) -> g.Genesis:
+        return g.continuing(g.Genesis(**fields), CONTINUED)
+
+    def add_box(self, name: str) -> Box:
+        box = self.boxes[name] = Box(self, name, name)
+        box.disk.install(self.beginning())
+        box.boot()
+        return box
+
+    def beginning(self) -> Install:
+        def rows() -> list[ApplicationChange]:
+            items = proved_items(CONTINUED.cluster, HEAD.manifest, CONTINUED.state_root, PIECES)
+            return list(carried(items, [member.id for member in self.genesis.members], searched=False))
+
+        application = TicketApplication(self.genesis, self.cluster)
+        application.load(rows())
+        record = CheckpointRecord(
+            0, CONTINUED.sequence, application.root(), CONTINUED.log_root, CONTINUED.timestamp, ()
+        )
+        return Install(record, HEAD.entry, HEAD.peaks, rows)
+
+
+def begun(seed: int = 0) -> ContinuedWorld:
+    world = ContinuedWorld(seed)
+    world.open_session()
+    assert min(world.entries) == CONTINUED.sequence + 1
+    return world
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_r11_a_life_behind_an_old_log(seed: int) -> None:
+    world = begun(seed)
+    assert world.do(Admit(), ADMITTED[0]) == "already_consumed"
+    assert world.do(Admit(), LOST) == "ok"
+    for box in world.boxes.values():  # before any checkpoint of its own
+        box.crash()
+        box.boot()
+    assert world.do(Admit(), LOST) == "already_consumed"
+    grow(world, "n7")
+    arrived(world)
+    assert world.do(Admit(), LOST) == "already_consumed"
+
+
+def test_r29_a_view_is_changed_before_the_first_checkpoint() -> None:
+    """Its VIEW-CHANGEs rest on no checkpoint: what genesis names is stable for everybody."""
+    world = begun()
+    world.cut = {"n0"}
+    assert world.do(Admit(), LOST) == "ok"
+    assert any(box.core.views.view for box in world.boxes.values())
+    world.cut = set()
+    assert world.do(Admit(), ADMITTED[1]) == "already_consumed"
+    busy(world, 25)
+    world.run(4 * SECOND)
+    world.check()
+    assert {box.core.log.stable > CONTINUED.sequence for box in world.boxes.values()} == {True}
+
+
+def test_r11_a_lost_ledger_waits_for_the_first_checkpoint_and_takes_that_state() -> None:
+    world = begun()
+    box = world.boxes["n3"]
+    box.wipe()
+    world.run(30 * SECOND)  # nobody has a state to give: it must not begin again and again
+    assert (box.core.executed, box.core.voting) == (0, False)
+    assert notes(box, "follower") <= 2
+    busy(world, 25)
+    assert world.run(60 * SECOND, lambda: box.core.executed > CONTINUED.sequence)
+    assert notes(box, "transfer_complete") == 1
+    assert barrier(world) == "ok"
+    busy(world, 120)
+    assert world.run(60 * SECOND, lambda: box.core.voting)
+    world.check()
+
+
+def test_r11_a_checkpoint_that_nobody_signed_is_none_but_where_genesis_begins() -> None:
+    world = World(0)
+    world.open_session()
+    busy(world, 12)
+    world.run(2 * SECOND)
+    box = world.boxes["n0"]
+    box.crash()
+    box.disk.checkpoints[-1] = replace(box.disk.checkpoints[-1], frames=())
+    with pytest.raises(TurnLost) as lost:
+        box.boot()
+    assert "nobody signed checkpoint" in str(lost.value.__cause__)
