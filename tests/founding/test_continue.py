@@ -5,6 +5,7 @@ Real ledgers and keys of several parties; nodes are built as their processes bui
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,24 +13,31 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tests.founding.parties import Party, Said
 from tests.node.running import Running, answer_of, commits, until_commits
 from tests.proof.continuing import LOST, head_of, keep, old_log
 from tests.proof.support import PaperLog
+from tests.proof.test_sealed import certificate_by
+from tests.proof.test_vectors import by_browser
 from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Admit, Issue, build
 from tickets.machine.snapshot import Staging
+from tickets.proof import ProofError, decode_certificate, read_chain, verify
 from validators import ceremony as c
 from validators import genesis as g
 from validators.consensus.effects import CheckpointRecord, Install
 from validators.gateway.client import Gateway, valid_until
 from validators.ledger import open_ledger, read
 from validators.node.build import build_node
+from validators.node.follower import Follower
 from validators.node.layout import ClusterFolder
 from validators.node.learner import build_learner
 from validators.node.options import NodeOptions, StartError
+from validators.node.provision import make_newcomer
 from validators.node.state_file import open_state
+from verifier import dtvn_verify
 
 ADMITTED = "T-ADMITTED"
 SEQUENCE = 10
@@ -199,6 +207,53 @@ def test_r11_parties_found_it_by_the_ordinary_ceremony(
         assert party.folder.node(party.name).genesis.exists()
 
 
+def test_r11_every_verifier_reads_the_file_that_the_parties_sealed(state: Path, pair: list[Party]) -> None:
+    """They make the same cluster of it, and know where its log begins."""
+    parties = sealed(pair, state)
+    data = parties[0].folder.genesis.read_bytes()
+    genesis = c.open_genesis(data)
+    bare, cluster = g.encode(genesis), g.cluster_id(genesis)
+    unsealed = c.encode(replace(c.decode(data), seals=()))
+    below = certificate_by(parties, cluster)
+    given = [
+        {"chain": base64.b64encode(chain).decode(), "certificate": base64.b64encode(below).decode()}
+        for chain in (data, bare, unsealed, data.replace(b"dtvn-genesis-2", b"dtvn-genesis-1"))
+    ]
+    why = ["sequence 3 is not in epoch 0"] * 2 + [
+        "the genesis is none: it is not sealed yet: promoter, venue must still sign it",
+        "the genesis has not the form of one",
+    ]
+    assert [each["why"] for each in by_browser({"vectors": given})] == why
+    for vector, expected in zip(given, why, strict=True):
+        chain = base64.b64decode(vector["chain"])
+        with pytest.raises(ProofError, match=expected):
+            verify(decode_certificate(below), read_chain(chain))
+        with pytest.raises(ValueError, match=expected):
+            dtvn_verify.Proved(below, dtvn_verify.Chain(chain))
+
+
+def test_r11_a_newcomer_is_given_the_state_by_its_own_genesis(
+    state: Path, pair: list[Party], tmp_path: Path
+) -> None:
+    parties = sealed(pair, state)
+    folder = ClusterFolder(tmp_path / "late")
+    folder.create()
+    install = ("continue", "install", state, "--data-dir", folder.root)
+    make_newcomer(folder.node("late"), parties[0].folder.genesis.read_bytes())
+    assert "cluster/genesis.bin cannot be read" in refused(*install)
+    root, options = folder.node("late").root, NodeOptions(bind=("127.0.0.1", 0))
+    with pytest.raises(StartError, match="genesis continue install"):
+        build_node(root, logging.getLogger("test.continue"), options)
+    assert Said(*install, "--id", "late").code == 0
+    node = build_node(root, logging.getLogger("test.continue"), options)
+    try:
+        assert isinstance(node, Follower)
+        node.start()
+        assert node.executed == SEQUENCE
+    finally:
+        node.close()
+
+
 def test_r11_nobody_seals_what_he_did_not_check(state: Path, pair: list[Party], tmp_path: Path) -> None:
     promoter, venue = pair
     files = (promoter.file, venue.file)
@@ -289,6 +344,9 @@ def test_r11_what_was_admitted_below_the_checkpoint_is_refused(tmp_path: Path) -
         until_commits(gateway)
         assert second.node.executed > stable
         told = msgspec.json.decode(answer_of(gateway, "status").text)
+        assert answer_of(gateway, "receipt", str(stable)).code, (
+            "nobody signs for what it did not execute (R26)"
+        )
         cluster = first.node.cluster.hex()
         assert told["continues"] == f"continues {cluster} at sequence {stable}, not proved by all"
         assert code(gateway, Admit(), ADMITTED, "n") == "already_consumed"

@@ -20,7 +20,7 @@ from validators import canonical
 from validators.consensus import log_tree
 from validators.consensus.effects import ApplicationChange, Install, StateRecord
 from validators.consensus.messages import Entry
-from validators.ledger import Ledger, LedgerDamaged, Location, open_ledger
+from validators.ledger import Ledger, LedgerDamaged, Location, open_ledger, read
 from validators.ledger.install import BASE
 from validators.ports import JournalError, JournalFull
 
@@ -200,3 +200,20 @@ def test_a_base_that_is_not_the_checkpoints_log_is_noticed_at_start(ledger: Ledg
     with pytest.raises(LedgerDamaged, match="root"):
         ledger.load()
     assert BASE == "snapshot_base", "a name on disk: never changed"
+
+
+def test_r11_a_searched_copy_begins_with_rows_and_their_counters(ledger: Ledger) -> None:
+    """The learner of a cluster that continues another one: columns and counts, as if it had executed them."""
+    writer = LogWriter()
+    writer.entries(10)
+    before = snapshot_of(writer)
+    changes = [change(ticket(f"T-{number}")) for number in range(5)]
+    rows = [*changes, change(ticket("T-9", state="CONSUMED"))]
+    ledger.install(Install(before.checkpoint, before.entry, before.peaks, lambda: rows))
+    found = ledger.load()
+    assert list(found.rows) == rows
+    counted = read.count_tickets(ledger.alias)
+    assert (counted[rows[0].row.state], counted["CONSUMED"]) == (5, 1)
+    ledger.materialise([change(ticket("T-1", state="CONSUMED"))], 10, START)
+    counted = read.count_tickets(ledger.alias)
+    assert (counted[rows[0].row.state], counted["CONSUMED"]) == (4, 2)

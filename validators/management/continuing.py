@@ -63,7 +63,7 @@ key is gone too, or no member vouches that its log is its newest).
 
 Compare the old cluster's id that `show` prints with what you know of it (a certificate's chain, its old
 genesis). A demonstration by one hand: `genesis continue demo cup.state --data-dir ./new`, then `make up
-DATA=./new`. A newcomer that joins later needs the file too: `genesis continue install`.
+DATA=./new`. A newcomer that joins later needs the file too: `genesis continue install`, with its --id.
 
 Carried: tickets, whole, with what admitted them. Not carried: clients' sessions and nonces (they are opened
 anew), principals, grants and members (the new genesis says them). Certificates of the new cluster say
@@ -99,6 +99,7 @@ def add_parser(verbs: Any) -> None:
     five = steps.add_parser("install", help="put the state where nodes and platform begin with it")
     five.add_argument("state", type=Path)
     add_data_folder(five)
+    five.add_argument("--id", default="", help="a newcomer that `members prepare` made here")
 
 
 def add_terms(parser: ArgumentParser) -> None:
@@ -145,13 +146,14 @@ def check_continued(ceremony: c.Ceremony, state: Path | None) -> None:
         raise FoundingError(str(error)) from error
 
 
-def put_in_place(state: Path, folder: ClusterFolder) -> None:
-    """Copy a state to where the nodes of a data folder begin with it; raise FoundingError."""
+def put_in_place(state: Path, folder: ClusterFolder, newcomer: str = "") -> None:
+    """Copy a state to where the nodes of a data folder begin with it; raise FoundingError. `newcomer`: a node
+    of this folder whose genesis says what is wanted, where the folder itself holds none."""
+    path = _node(folder, newcomer).genesis if newcomer else folder.genesis
     try:
-        genesis = read_genesis(folder.genesis)
-        continued = g.continued(genesis)
+        continued = g.continued(read_genesis(path))
         if continued is None:
-            raise FoundingError(f"{folder.genesis} continues no other cluster: nothing is to be installed.")
+            raise FoundingError(f"{path} continues no other cluster: nothing is to be installed.")
         _fitting(state, continued)
         if not folder.continued.exists():
             copy_state(state, folder.continued)
@@ -233,7 +235,7 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 
 def _install(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     folder = ClusterFolder(options["data_dir"])
-    put_in_place(options["state"], folder)
+    put_in_place(options["state"], folder, options["id"])
     say(f"{folder.continued}: here nodes and platform begin, each at its first start.")
 
 

@@ -165,7 +165,7 @@ def begin(ledger: Ledger, genesis: g.Genesis, path: Path, *, member: bool, searc
             return
         raise StartError(
             f"This cluster continues {continued.cluster.hex()[:16]} at sequence {continued.sequence}, and "
-            f"{path} is not there: put that state there with `manage.py genesis continue install`."
+            f"{path} is not there: `manage.py genesis continue install` puts that state there."
         )
     try:
         file = open_state(path)
