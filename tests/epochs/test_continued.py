@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from msgspec.structs import replace
 
@@ -29,8 +27,13 @@ class ContinuedWorld(World):
     def wall(self) -> int:
         return CONTINUED.timestamp + 3_600_000_000 + self.time // 1_000
 
-    def founded(self, **fields: Any) -> g.Genesis:
-        return g.continuing(g.Genesis(**fields), CONTINUED)
+    @property
+    def genesis(self) -> g.Genesis:
+        return self._genesis
+
+    @genesis.setter
+    def genesis(self, plain: g.Genesis) -> None:
+        self._genesis: g.Genesis = g.continuing(plain, CONTINUED)
 
     def add_box(self, name: str) -> Box:
         box = self.boxes[name] = Box(self, name, name)

@@ -328,7 +328,7 @@ class World:
         self.time = 0
         self.keyring = Keyring(real=False)
         everything = tuple(g.Grant("*", c) for c in g.CAPABILITIES)
-        self.genesis = self.founded(
+        self.genesis = g.Genesis(
             name="epochs",
             created_at=1,
             members=tuple(self.member(f"n{i}") for i in range(members)),
@@ -355,10 +355,6 @@ class World:
         self.client = Client(self)
         for member in self.genesis.members:
             self.add_box(member.id)
-
-    def founded(self, **fields: Any) -> g.Genesis:
-        """The genesis of this cluster."""
-        return g.Genesis(**fields)
 
     @property
     def client_signer(self) -> FrameSigner:
