@@ -18,7 +18,8 @@ from tickets.proof.statements import decoded, read_stable
 from validators import genesis as g
 from validators import quorum
 from validators.consensus.certificate import ends_log
-from validators.consensus.messages import Checkpoint, Entry, Hash
+from validators.consensus.fields import Hash
+from validators.consensus.messages import Checkpoint, Entry
 from validators.consensus.needs import Base
 
 __all__ = ["FORMAT", "StateHead", "certified", "continues", "read_head"]
