@@ -2,7 +2,8 @@
 
 Duties of a host (host.py is the one host; node and simulator both run it):
 
-1. Make every record of `persist` durable, all records of a turn in one transaction with one fsync.
+1. Write the records of `persist` in one transaction with one fsync, but for a turn that only executed and
+   speaks to clients only: what it wrote follows from what q members had synced (host._must_last).
 2. Only then hand `send` to the transport: nobody hears of what could be forgotten (R6, R8).
 3. Then hand `reply` to clients.
 4. Then show `notes` to whoever watches (logs, metrics, live feed). Notes never feed back.
