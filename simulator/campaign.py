@@ -22,6 +22,7 @@ from simulator.faults import Trouble
 from simulator.mutants.registry import planted
 from simulator.node import Node
 from simulator.onlooker import Onlooker
+from simulator.readers import Readers
 from simulator.report import Fingerprint
 from simulator.violation import Interrupted, Violation
 from simulator.workload import UNDECIDED, Crowd
@@ -214,6 +215,12 @@ class Play:
             left_out=cut.faults,
         )
         self._rogue = cluster.add_rogue() if drawn.rogue else None
+        self.readers: Readers | None = None
+        if drawn.readers:
+            traffic = drawn.traffic
+            self.readers = Readers(
+                world, cluster.gateways, dice.fork("readers"), traffic.tickets, traffic.pause_max
+            )
         for silence in drawn.silences:
             world.at(silence.start, self._silence, silence)
         for parting in drawn.partings:
@@ -236,6 +243,8 @@ class Play:
             world.after(200 * MILLISECOND, self._rogue.start)
         if self.registrar is not None:
             world.after(300 * MILLISECOND, self.registrar.start)
+        if self.readers is not None:
+            world.after(400 * MILLISECOND, self.readers.start)
         world.run(self._duration)
         self.trouble.stop()
         self.crowd.stop()
@@ -243,6 +252,8 @@ class Play:
             self._rogue.stop()
         if self.registrar is not None:
             self.registrar.stop()
+        if self.readers is not None:
+            self.readers.stop()
         heal(self.cluster, self._dice if self.drawn.dead and self.registrar is None else None)
         if self.trouble.lost <= self._bearable and not self.drawn.settings.beyond:
             self._liveness()
@@ -290,6 +301,9 @@ class Play:
                     "liveness", f"a request of the healed cluster is not decided: {codes or 'open'}"
                 )
         settle(self.cluster)
+        if self.readers is not None:
+            self.readers.last(LIVENESS_BOUND)
+            settle(self.cluster)
 
 
 def settle(cluster: Cluster) -> None:

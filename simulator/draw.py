@@ -75,6 +75,8 @@ class Draw(msgspec.Struct, frozen=True):
     """How the membership changes; None: it does not."""
     rogue: bool = False
     """True: a client lies too."""
+    readers: bool = False
+    """True: people read behind barriers meanwhile (simulator.readers); there is a learner then."""
     liars: tuple[int, ...] = ()
     """Indexes of the liars; (): drawn."""
     dead: bool = True
@@ -121,8 +123,17 @@ def _with_more(seed: int, drawn: Draw) -> Draw:
     forgetful = False
     if settings.members >= LEAST and changes is None and Dice(seed).fork("one disk more").hit(0.1):
         plan, forgetful = msgspec.structs.replace(plan, disk_lost=2), True
+    readers = Dice(seed).fork("people who read among faults").hit(0.1)
+    if readers:
+        settings = msgspec.structs.replace(settings, learners=1)
     return msgspec.structs.replace(
-        drawn, settings=settings, adversaries=liars, changes=changes, plan=plan, forgetful=forgetful
+        drawn,
+        settings=settings,
+        adversaries=liars,
+        changes=changes,
+        plan=plan,
+        forgetful=forgetful,
+        readers=readers,
     )
 
 

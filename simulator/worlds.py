@@ -322,6 +322,16 @@ WORLDS: dict[str, Drawing] = {
     "forked": of("twin/parted", "twin/parted", **FORKED),
     "older-disk": of(**OLDER_DISK),
     "readers": of(node_reads=True),
+    "barriers": of(
+        readers=True,
+        silences=(
+            Silence("Reply", receiver="client-0", end=SECOND, share=0.5),
+            Silence("Entries", receiver="learner-0", end=SECOND, share=0.8),
+        ),
+        plan=Plan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, client_restart=1, heal=2),
+        traffic=Traffic(tickets=100, pause_max=15 * MILLISECOND),
+        duration=SECOND,
+    ),
     "two-processes": of(
         plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, take_over=2, crash=1, heal=0),
         duration=4 * SECOND,

@@ -9,7 +9,8 @@ from typing import Any
 from simulator.mutants.registry import Plant, mutant
 from tickets.machine import snapshot
 from tickets.machine.snapshot import Freezer
-from tickets.proof import reads
+from tickets.proof import barriers, reads
+from tickets.proof.barriers import SharedBarriers
 from tickets.proof.errors import ProofError
 from tickets.proof.verify import Chain
 from validators import quorum
@@ -120,3 +121,27 @@ def absence_unproved(plant: Plant) -> None:
         return right(cluster, root, proof, *name) if proof.items else None
 
     plant.put(reads, "prove_ticket", mutant)
+
+
+@mutant("joins-a-barrier-under-way", "R18", world="barriers", seed=4)
+def joins_under_way(plant: Plant) -> None:
+    """A reader shares the barrier under way, which does not hold what was decided since it was sent."""
+    join, begin = SharedBarriers.join, SharedBarriers.begin
+
+    def joining(self: Any, make: Any) -> Any:
+        return self.sent if self._running else join(self, make)
+
+    def beginning(self: Any) -> Any:
+        found = begin(self)
+        if found is not None:
+            self.sent = found
+        return found
+
+    plant.put(SharedBarriers, "join", joining)
+    plant.put(SharedBarriers, "begin", beginning)
+
+
+@mutant("orders-no-barrier", "R18", world="barriers")
+def orders_no_barrier(plant: Plant) -> None:
+    """A quorum read after a restart of all members waits for a checkpoint that nothing brings nearer."""
+    plant.put(barriers, "passed_checkpoint", lambda known, reached, interval: True)

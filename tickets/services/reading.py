@@ -21,6 +21,7 @@ import msgspec
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.machine import Barrier, build
 from tickets.proof import Chain, ProofError
+from tickets.proof.barriers import SharedBarriers, passed_checkpoint
 from tickets.proof.reads import NO_PROOF, NOT_FROZEN, proved_ticket
 from tickets.proof.statements import read_stable
 from tickets.services.decide import ANSWER_SLACK, Decision, Request
@@ -156,7 +157,7 @@ def _pass_checkpoint(network: GatewayFace, known: int, most: int, until: float) 
     reached = known
     for ordered in range(most):
         reached, left = max(reached, network.acknowledged), until - time.monotonic()
-        if reached // interval > known // interval or left <= 0:
+        if passed_checkpoint(known, reached, interval) or left <= 0:
             return ordered
         try:
             reached = barrier(left)
@@ -169,30 +170,25 @@ def _pass_checkpoint(network: GatewayFace, known: int, most: int, until: float) 
 
 
 class _Barriers:
-    """One barrier under way at a time; who comes meanwhile shares the next one, which is sent after all of
-    them asked."""
+    """The barriers of this process (SharedBarriers); readers wait in threads of their own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running = False
-        self._next: Future[Result] | None = None
+        self._shared: SharedBarriers[Future[Result]] = SharedBarriers()
 
     def wait(self, patience: float) -> Result:
         """The outcome of a barrier that was sent after this call began; TimeoutError after so many
         seconds."""
         with self._lock:
-            if self._next is None:
-                self._next = Future()
-            mine = self._next
+            mine = self._shared.join(Future)
         self._begin()
         return mine.result(patience)
 
     def _begin(self) -> None:
         with self._lock:
-            if self._running or self._next is None:
-                return
-            mine, self._next = self._next, None
-            self._running = True
+            mine = self._shared.begin()
+        if mine is None:
+            return
         try:
             network = gateway()
             entry = network.present.members[0].id
@@ -206,7 +202,7 @@ class _Barriers:
 
     def _end(self, mine: Future[Result], outcome: Result | BaseException) -> None:
         with self._lock:
-            self._running = False
+            self._shared.end()
         if isinstance(outcome, BaseException):
             mine.set_exception(outcome)
         else:

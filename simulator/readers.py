@@ -1,0 +1,256 @@
+"""People who read through the platform while everything goes wrong (R18).
+
+A linearizable read shares an ordered barrier with others that wait at the same gateway process, then waits
+for the platform's copy to show it: what it reads holds every change of which any caller was told before the
+read was asked for, and every change that an earlier reader saw. A quorum read after a restart of all members
+has barriers ordered until a checkpoint is passed: till then no member can prove the state of an older one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND, SECOND
+from simulator.gateway import Gateway, Request
+from simulator.violation import Violation
+from simulator.world import LEARNER, World
+from tickets.machine import TicketApplication, commands
+from tickets.machine.reasons import OK
+from tickets.machine.ticket import TicketState
+from tickets.proof import barriers as shared
+from tickets.proof.barriers import SharedBarriers
+from tickets.proof.reads import NO_PROOF, NOT_FROZEN, StateProof, show
+from validators import canonical, quorum
+
+__all__ = ["Read", "Readers"]
+
+COPY_WAIT = 3 * SECOND
+"""As in the API: a copy that does not show the barrier by then gives no answer."""
+LOOK_EVERY = 10 * MILLISECOND
+TABLE = "ticket"
+EVENT = "default"
+CHANGES = frozenset({"issue", "validate", "consume", "admit", "dispute", "resolve"})
+"""Kinds whose outcome tells the state of the ticket that they name."""
+UNAVAILABLE = "unavailable"
+
+
+class Read(msgspec.Struct):
+    """One linearizable read."""
+
+    ticket: str
+    least: int
+    """Sequence of the newest state of the ticket that anybody was told of before."""
+    ordered: int = 0
+    """Sequence of its barrier; 0: not ordered yet."""
+    until: int = 0
+    """World time at which it no longer waits for the copy."""
+    code: str = ""
+    """"": not over yet."""
+    shown: int = 0
+    """Sequence of the state that it was shown; 0: no such ticket."""
+
+
+class Readers:
+    """Reads until told to stop; a ClientObserver of the gateways that it reads through."""
+
+    def __init__(
+        self, world: World, gateways: Sequence[Gateway], dice: Dice, tickets: int, pause: int
+    ) -> None:
+        """`tickets`: how many there are; `pause`: longest time between two reads, nanoseconds."""
+        self.world = world
+        self.reads: list[Read] = []
+        self.barriers = 0
+        """Those of the quorum read at the end."""
+        self.shared = 0
+        """Reads whose barrier was not theirs alone."""
+        self._gateways = gateways
+        self._dice = dice
+        self._tickets = tickets
+        self._pause = pause
+        self._running = False
+        self._told: dict[str, int] = {}
+        """By ticket: sequence of the newest state of which anybody was told."""
+        self._changed = ""
+        """The ticket that changed last: half of the readers ask for it."""
+        self._barriers: dict[str, SharedBarriers[list[Read]]] = {}
+        """By gateway process: its readers end with it."""
+        self._sent: dict[tuple[str, int], list[Read]] = {}
+        self._waiting: list[Read] = []
+        """For the platform's copy."""
+        for gateway in gateways:
+            gateway.observers.append(self)
+
+    def start(self) -> None:
+        """Begin."""
+        self._running = True
+        self._next()
+
+    def stop(self) -> None:
+        """No further reads; those under way go on."""
+        self._running = False
+
+    def _next(self) -> None:
+        self.world.after(1 + self._dice.below(self._pause), self._call)
+
+    def _call(self) -> None:
+        if self._running:
+            for _ in range(1 + self._dice.below(3)):
+                self.read(self._dice.pick(self._gateways))
+            self._next()
+
+    # --- linearizable ------------------------------------------------------------------------------
+
+    def read(self, gateway: Gateway) -> Read:
+        """Ask for a ticket through a gateway."""
+        ticket = f"T-{self._dice.below(self._tickets)}"
+        if self._changed and self._dice.hit(0.5):
+            ticket = self._changed
+        read = Read(ticket, self._told.get(ticket, 0))
+        self.reads.append(read)
+        self._barriers.setdefault(gateway.name, SharedBarriers()).join(list).append(read)
+        self._begin(gateway)
+        return read
+
+    def _begin(self, gateway: Gateway) -> None:
+        barriers = self._barriers.get(gateway.name)
+        readers = None if barriers is None else barriers.begin()
+        if barriers is None or readers is None:
+            return
+        request = self._order(gateway)
+        if request is None:
+            barriers.end()
+            _end(readers, UNAVAILABLE)
+        else:
+            self.shared += len(readers) if len(readers) > 1 else 0
+            self._sent[gateway.name, request.number] = readers
+
+    def _order(self, gateway: Gateway) -> Request | None:
+        until = (gateway.clock.now().wall + 20 * SECOND) // 1_000
+        entry = self.world.member_names[0]
+        operation = commands.build(
+            commands.Barrier(), ticket="", actor="platform", entry=entry, valid_until=until
+        )
+        return gateway.ask([operation])
+
+    def answered(self, gateway: Gateway, request: Request) -> None:
+        """See ClientObserver."""
+        self._hear(request)
+        readers = self._sent.pop((gateway.name, request.number), None)
+        if readers is None:
+            return
+        self._barriers[gateway.name].end()
+        result = request.results[0] if request.results else None
+        if result is None or result.code != OK:
+            _end(readers, UNAVAILABLE if result is None else result.code)
+        else:
+            for read in readers:
+                read.ordered, read.until = result.sequence, self.world.time + COPY_WAIT
+                self._waiting.append(read)
+            self._look()
+        self._begin(gateway)
+
+    def _hear(self, request: Request) -> None:
+        for operation, result in zip(request.operations, request.results or (), strict=False):
+            if result.code == OK and result.state and operation.kind in CHANGES:
+                changed = canonical.decode(TicketState, result.state).sequence
+                if changed > self._told.get(operation.ticket, 0):
+                    self._told[operation.ticket] = changed
+                    self._changed = operation.ticket
+
+    def _look(self) -> None:
+        """Answer those whose barrier the platform's copy shows; come back for the others."""
+        disk = self.world.nodes[f"{LEARNER}-0"].disk
+        waiting, self._waiting = self._waiting, []
+        for read in waiting:
+            if disk.rows_end >= read.ordered:
+                self._answer(read, self._shown(read.ticket))
+            elif self.world.time >= read.until:
+                read.code = UNAVAILABLE
+            else:
+                self._waiting.append(read)
+        if self._waiting:
+            self.world.after(LOOK_EVERY, self._look)
+
+    def _shown(self, ticket: str) -> int:
+        for row in self.world.nodes[f"{LEARNER}-0"].disk.rows(TABLE):
+            if (row.event, row.ticket) == (EVENT, ticket):
+                state, _issued = canonical.decode(tuple, row.packed)
+                return canonical.decode(TicketState, state).sequence
+        return 0
+
+    def _answer(self, read: Read, shown: int) -> None:
+        read.code, read.shown = OK, shown
+        if shown < read.least:
+            raise Violation(
+                "readers", f"{read.ticket} is shown as of {shown}, {read.least} was told before (R18)"
+            )
+        self._told[read.ticket] = max(shown, self._told.get(read.ticket, 0))
+
+    # --- quorum ------------------------------------------------------------------------------------
+
+    def proofs(self, ticket: str) -> tuple[list[StateProof], Counter[str]]:
+        """What the members that are up prove of a ticket, and the codes of those that prove nothing."""
+        found, codes = [], Counter[str]()
+        for node in self.world.honest_members():
+            if node.host is None or not isinstance(node.host.application, TicketApplication):
+                continue
+            certificate = node.core.checkpoints.certificate
+            code, shown = show(certificate, node.host.application.prove(EVENT, ticket))
+            codes[code] += 1
+            found += [shown] if shown is not None else []
+        return found, codes
+
+    def prove(self, ticket: str, bound: int) -> int:
+        """A quorum read, as the platform makes one: no more barriers than lie between two checkpoints; how
+        many it took. Raises Violation when no member proves the ticket within `bound` nanoseconds."""
+        world, gateway = self.world, self._gateways[0]
+        interval = world.present.parameters.checkpoint_interval
+        needed = quorum.weak_quorum(world.members)
+        ended, barriers = world.time + bound, 0
+        while world.time < ended:
+            known = gateway.collector.acknowledged
+            found, codes = self.proofs(ticket)
+            if found or (codes[NO_PROOF] >= needed and not self._is_stable()):
+                return barriers
+            while codes[NOT_FROZEN] >= needed and world.time < ended and barriers < interval:
+                if shared.passed_checkpoint(known, gateway.collector.acknowledged, interval):
+                    break
+                barriers += self._is_ordered(self._order(gateway), ended)
+            world.run_for(LOOK_EVERY)
+        raise Violation("readers", f"no member proves {ticket} after {barriers} barriers")
+
+    def _is_stable(self) -> bool:
+        return any(node.disk.stable for node in self.world.nodes.values())
+
+    def _is_ordered(self, request: Request | None, until: int) -> bool:
+        if request is None:
+            self.world.run_for(LOOK_EVERY)
+            return False
+        self.world.run(until, done=lambda: request.over)
+        return [result.code for result in request.results or ()] == [OK]
+
+    # --- at the end --------------------------------------------------------------------------------
+
+    def last(self, bound: int) -> None:
+        """Where everything is healed each gateway's reader is answered, and a quorum read finds its proof
+        after all nodes started again. Raises Violation when that takes more than `bound` nanoseconds."""
+        world = self.world
+        reads = [self.read(gateway) for gateway in self._gateways]
+        world.run_for(bound, done=lambda: all(read.code for read in reads))
+        if any(read.code != OK for read in reads):
+            raise Violation("readers", f"reads of the healed cluster end with {[r.code for r in reads]}")
+        up = [node for node in world.nodes.values() if node.up]
+        for node in up:
+            node.crash()
+        for node in up:
+            world.start(node)
+        self.barriers = self.prove(reads[0].ticket, bound)
+
+
+def _end(readers: list[Read], code: str) -> None:
+    for read in readers:
+        read.code = code
