@@ -8,7 +8,7 @@ builds a new host from the ledger or ends the process.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from validators import canonical
@@ -86,7 +86,7 @@ class Installed(Exception):
 class Host:
     """Runs one core over ports. `answer_query` tells what `Query` asks, outside consensus. `rows_lag`:
     nanoseconds that state rows wait for more even when nothing else is to do; 0 where people read them.
-    `epoch`: the one that the core lives in."""
+    `epoch`: the one that the core lives in. `elsewhere`: where members listen."""
 
     def __init__(
         self,
@@ -103,6 +103,7 @@ class Host:
         rows_lag: int = 0,
         epoch: int = 0,
         crossing: Crossing | None = None,
+        elsewhere: Callable[[], Mapping[str, tuple[str, int]]] = dict,
     ) -> None:
         self.core = core
         self.application = application
@@ -116,7 +117,7 @@ class Host:
         self.rows_lag = rows_lag
         self.epoch = epoch
         self.crossing = crossing
-        self.log_server = LogServer(journal, transport, signer)
+        self.log_server = LogServer(journal, transport, signer, elsewhere)
         self.handovers = HandOvers()
         self.executed = 0
         self._questions = Questions()
@@ -264,7 +265,7 @@ class Host:
             self._questions.put(header.peer, message)
         elif isinstance(message, m.Status) and message.epoch < self.epoch:
             self._hand_over(header.peer, message.epoch, now)
-        elif isinstance(message, m.Answer) and self.crossing is not None:
+        elif isinstance(message, m.Answer) and self.crossing is not None and message.number:
             reason = self.crossing.hear(message)
             if reason is not None:
                 effects.notes.append(_refused(item, reason, "Answer"))

@@ -3,25 +3,29 @@
 Entries travel with what proves them: q COMMITs of one view each, or one checkpoint certificate for
 the range. A follower that has the entries gets each new checkpoint certificate by itself, so that it can
 compare its state (R28). Who receives them verifies; the server is not trusted.
+
+A follower beyond its share is told so (`Answer` number 0, code `busy`, and where other members listen), and
+gets a place here in its turn.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 
 import msgspec
 
 from validators.consensus import messages as m
-from validators.consensus.effects import CheckpointRecord, EntryRecord, Now
+from validators.consensus.effects import CheckpointRecord, EntryRecord, Now, Reason
 from validators.consensus.verified import Peer
+from validators.places import Places
 from validators.ports import Journal, Signer, Transport
 
 __all__ = ["LogServer"]
 
 FOLLOWERS_MAX = 64
-"""Followers of one node; a further one is ignored and asks another node."""
+"""Followers of one node; a further one is told to ask another node, and waits for a place."""
 
 FOLLOW_TIME = 3_000_000_000
 """Nanoseconds a Follow is good for."""
@@ -42,7 +46,7 @@ REQUESTS_MAX = 128
 """Range requests waiting; further ones are dropped and asked again."""
 
 HAND_OVER_EVERY = 200_000_000
-"""Nanoseconds between two hand-overs shown to one connection."""
+"""Nanoseconds between two hand-overs shown to one connection, and two words that no place is free."""
 
 CONNECTIONS_MAX = 4
 """Of these requests, and of the followers, so many may belong to one principal or member."""
@@ -73,7 +77,16 @@ class _Follower(msgspec.Struct):
 class LogServer:
     """One per host; called by it only."""
 
-    def __init__(self, journal: Journal, transport: Transport, signer: Signer) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        transport: Transport,
+        signer: Signer,
+        elsewhere: Callable[[], Mapping[str, tuple[str, int]]] = dict,
+    ) -> None:
+        """`elsewhere`: where members listen, by id."""
+        self._elsewhere = elsewhere
+        self._places = Places(most=FOLLOWERS_MAX, share=CONNECTIONS_MAX)
         self._journal = journal
         self._transport = transport
         self._signer = signer
@@ -92,6 +105,8 @@ class LogServer:
         self._whole = False
         self._handed: dict[str, int] = {}
         """Connection -> when it may be shown a hand-over again."""
+        self._turned_away: dict[str, int] = {}
+        """Connection -> when it may be told again that no place is free."""
 
     def begin(self, last: int) -> None:
         """The log holds entries 1..last (at start)."""
@@ -106,21 +121,30 @@ class LogServer:
                 self._requests[name] = (peer, message.first, message.last)
             return
         self._forget_lapsed(now)
-        if _has_room(self._followers, peer, name, FOLLOWERS_MAX):
+        placed, loser = self._places.take(name, now.monotonic)
+        if loser:
+            self._turn_away(self._followers.pop(loser).peer, now)
+        if not placed:
+            self._turn_away(peer, now)
+        else:
             until = now.monotonic + FOLLOW_TIME
             self._followers[name] = _Follower(peer=peer, next=max(1, message.first), until=until)
 
     def on_lagging(self, peer: Peer, sequence: int, now: Now) -> None:
         """A member of an epoch that is over: its certificate is at `sequence`, sent now and then (R35)."""
-        name = _name(peer)
-        if now.monotonic < self._handed.get(name, 0):
+        if not _is_due(self._handed, _name(peer), now):
             return
-        if len(self._handed) >= REQUESTS_MAX:
-            self._handed.clear()
-        self._handed[name] = now.monotonic + HAND_OVER_EVERY
         checkpoint = self._journal.checkpoint_from(sequence)
         if checkpoint is not None and checkpoint.sequence == sequence:
             self._transport.answer(peer, self._signer.link(_message([], checkpoint.frames)))
+
+    def _turn_away(self, peer: Peer, now: Now) -> None:
+        """No place is free: others may have one."""
+        if not _is_due(self._turned_away, _name(peer), now):
+            return
+        members = {name: f"{host}:{port}" for name, (host, port) in self._elsewhere().items()}
+        text = msgspec.json.encode({"members": members}).decode()
+        self._transport.answer(peer, self._signer.link(m.Answer(0, Reason.BUSY, text)))
 
     def on_entry(self, record: EntryRecord) -> None:
         """A newly durable entry."""
@@ -169,6 +193,7 @@ class LogServer:
         """A follower that did not renew its Follow is gone."""
         for name in [n for n, f in self._followers.items() if f.until < now.monotonic]:
             del self._followers[name]
+            self._places.leave(name)
 
     def _may_read(self, now: Now) -> bool:
         """Whether another range may be read in this turn."""
@@ -263,6 +288,16 @@ def _has_room(table: Mapping[str, object], peer: Peer, name: str, size: int) -> 
         return True
     share = sum(1 for other in table if other.rpartition("/")[0] == peer.name)
     return share < CONNECTIONS_MAX and len(table) < size
+
+
+def _is_due(table: dict[str, int], name: str, now: Now) -> bool:
+    """Whether a connection may be told something again; from now on it is only after a while."""
+    if now.monotonic < table.get(name, 0):
+        return False
+    if len(table) >= REQUESTS_MAX:
+        table.clear()
+    table[name] = now.monotonic + HAND_OVER_EVERY
+    return True
 
 
 def _name(peer: Peer) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import Plant, mutant
+from validators import places
 from validators.consensus.contradiction import Contradictions
 from validators.consensus.pinging import Pinging
 
@@ -37,3 +38,9 @@ def forgets_the_fork(plant: Plant) -> None:
 def bad_page(plant: Plant) -> None:
     """A log that does not continue the own one is its source's fault, always: nothing more is asked."""
     plant.put(Contradictions, "ask", lambda self, member: False)
+
+
+@mutant("places-are-for-good", "R23 P15", world="followers")
+def places_for_good(plant: Plant) -> None:
+    """Whoever follows a node's log keeps its place, whoever waits for one."""
+    plant.put(places, "PLACE_TIME", 1 << 60)

@@ -28,7 +28,7 @@ from validators.consensus.effects import (
 from validators.consensus.entries import Link, read_range
 from validators.consensus.errors import InvariantBreach
 from validators.consensus.executor import Executor
-from validators.consensus.messages import Entries, FetchEntries, Follow
+from validators.consensus.messages import Answer, Entries, FetchEntries, Follow
 from validators.consensus.needs import Recovery, Signer
 from validators.consensus.outbox import Outbox
 from validators.consensus.snapshot import ReplicaSnapshot
@@ -87,6 +87,9 @@ class Learner:
         """Entries executed out of the source's word since others last brought any."""
         self._overtaken = 0
         """Entries that others brought, while each time the source had brought fewer."""
+        self._turned_away = 0
+        """Sources that had no place since `_turned_away_at`."""
+        self._turned_away_at = -RENEW
         self._renew_at = 0
         self._probe_at = 0
         self._proof_next = False
@@ -124,6 +127,9 @@ class Learner:
         """Only ranges of the log, from the member followed or one that was asked."""
         if self.alarm or self.over:
             return Reason.NOT_ASKED
+        if type(header.message) is Answer:
+            asked = header.peer.member == self.source and header.message.code == Reason.BUSY
+            return None if asked else Reason.NOT_ASKED
         if type(header.message) is not Entries:
             return Reason.WRONG_KIND
         return None if self._expects(header.peer.member) else Reason.NOT_ASKED
@@ -143,6 +149,8 @@ class Learner:
         source = verified.peer.member
         if self.alarm or self.over or source is None or not self._expects(source):
             self.outbox.refused(Reason.NOT_ASKED, verified)
+        elif type(message) is Answer and message.code == Reason.BUSY and source == self.source:
+            self._on_busy(source)
         elif type(message) is Entries:
             self._owing.discard(source)
             self._on_entries(verified, source)
@@ -237,6 +245,18 @@ class Learner:
         self.source = member
         self._brought = self._overtaken = 0
         self._follow()
+
+    def _on_busy(self, source: int) -> None:
+        """The source has no place for this learner: another one may. Where none has, it asks once in a while,
+        and waits for its turn."""
+        if self.now.monotonic >= self._turned_away_at + RENEW:
+            self._turned_away, self._turned_away_at = 0, self.now.monotonic
+        self._turned_away += 1
+        following = (source + 1) % self.sources
+        if self._turned_away < self.sources:
+            self._switch(following, "is busy")
+        elif following != source:
+            self.source = following
 
     def _on_entries(self, verified: Verified[Entries], source: int) -> None:
         found = read_range(verified, self.executor, self.config)

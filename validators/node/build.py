@@ -162,6 +162,7 @@ class Node:
             rows_lag=ROWS_LAG,
             epoch=config.epoch,
             crossing=make_crossing(self._folder, self.founding, self.membership),
+            elsewhere=self.transport.addresses,
         )
 
     def introduce(self) -> None:

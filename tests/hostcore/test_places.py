@@ -1,0 +1,96 @@
+"""Places of followers: shares, who gives one up, and who is next (R23, PITFALLS row 15)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.hostcore.test_log_server import Shop, served
+from validators import log_server
+from validators.canonical import decode
+from validators.consensus import messages as m
+from validators.consensus.verified import Peer
+from validators.places import PLACE_TIME, Places
+from validators.wire import Envelope
+
+SECOND = 1_000_000_000
+
+
+def full(*names: str) -> Places:
+    places = Places(most=4, share=2)
+    for number, name in enumerate(names):
+        assert places.take(name, number) == (True, "")
+    return places
+
+
+def test_a_place_is_safe_for_a_while_and_then_goes_to_who_waits() -> None:
+    places = full("p/1", "p/2")
+    assert places.take("p/3", SECOND) == (False, "")
+    assert places.take("p/1", SECOND) == (True, ""), "whoever has one keeps it by asking"
+    assert places.take("p/3", PLACE_TIME) == (True, "p/1"), "the longest holder of the same principal"
+    assert places.take("p/1", PLACE_TIME + SECOND) == (True, "p/2")
+
+
+def test_who_has_waited_longest_and_still_asks_is_next() -> None:
+    places = full("p/1", "p/2")
+    for number, name in enumerate(("p/3", "p/4")):
+        assert places.take(name, SECOND + number) == (False, "")
+    assert places.take("p/3", 9 * SECOND) == (False, "")
+    assert places.take("p/4", PLACE_TIME + SECOND) == (False, ""), "p/3 asked just now"
+    assert places.take("p/4", PLACE_TIME + 3 * SECOND) == (True, "p/1"), "it asks no more"
+
+
+def test_each_of_many_gets_a_place_in_bounded_time() -> None:
+    """Eight want two places and ask once a second."""
+    names = [f"p/{number}" for number in range(8)]
+    places = Places(most=4, share=2)
+    had: dict[str, int] = {}
+    for second in range(60):
+        for name in names:
+            if places.take(name, second * SECOND)[0]:
+                had.setdefault(name, second)
+    assert set(had) == set(names)
+    assert max(had.values()) <= 4 * PLACE_TIME // SECOND
+
+
+def test_a_principal_over_its_share_takes_nothing_of_others() -> None:
+    places = full("p/1", "p/2", "q/1")
+    for second in range(11, 40):
+        _placed, loser = places.take(f"p/{second}", second * SECOND)
+        assert not loser.startswith("q")
+
+
+def test_where_all_places_are_taken_the_largest_principal_gives_one_up() -> None:
+    places = full("q/1", "p/1", "p/2", "r/1")
+    assert places.take("s/1", 5 * SECOND) == (False, "")
+    assert places.take("s/1", PLACE_TIME + SECOND) == (True, "p/1")
+
+
+def told(shop: Shop) -> list[tuple[bytes, m.Answer]]:
+    said = [
+        (peer.route, decode(Envelope, frame)) for what, (peer, frame) in shop.tape.said if what == "answer"
+    ]
+    return [(route, decode(m.Answer, envelope.body)) for route, envelope in said if envelope.kind == 75]
+
+
+def test_the_fifth_connection_is_told_busy_and_where_others_are() -> None:
+    shop = Shop(1)
+    shop.server._elsewhere = lambda: {"r1": ("10.0.0.1", 4001)}
+    follower = [Peer("learner", None, bytes([number])) for number in range(log_server.CONNECTIONS_MAX + 1)]
+    for peer in follower:
+        shop.ask(m.Follow(0, 1), peer)
+        shop.ask(m.Follow(0, 1), peer)
+    ((route, answer),) = told(shop)
+    assert (route, answer.number, answer.code) == (follower[-1].route, 0, "busy")
+    assert msgspec.json.decode(answer.text) == {"members": {"r1": "10.0.0.1:4001"}}
+    assert served(shop) == ["learner"] * log_server.CONNECTIONS_MAX
+
+
+def test_who_gives_its_place_up_is_told_too() -> None:
+    shop = Shop(1)
+    peers = [Peer("learner", None, bytes([number])) for number in range(log_server.CONNECTIONS_MAX + 1)]
+    for _ in range(12):
+        shop.clock.monotonic += SECOND
+        for peer in peers:
+            shop.ask(m.Follow(0, 2), peer)
+    assert peers[0].route in {route for route, _answer in told(shop)}
+    assert len(shop.server._followers) == log_server.CONNECTIONS_MAX
