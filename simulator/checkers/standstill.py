@@ -11,6 +11,7 @@ from simulator.checkers.base import Checker
 from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
+from validators.canonical import CanonicalError
 from validators.consensus import messages as m
 from validators.consensus.contradiction import RECORD, Content, Contradiction, content_of, read
 from validators.consensus.effects import CheckpointRecord, Record
@@ -45,12 +46,12 @@ class Standstill(Checker):
         node = self.world.nodes.get(receiver)
         if node is None or not node.honest or not node.up or node.paused:
             return
-        message = self.world.reading.read(frame)[1]
-        if not message.checkpoint:
-            return
         try:
+            message = self.world.reading.read(frame)[1]
             votes = [self._statements.read(each) for each in message.checkpoint]
-        except PeerError:
+        except (CanonicalError, PeerError):
+            return
+        if not votes or not all(isinstance(vote, m.Checkpoint) for vote in votes):
             return
         first = votes[0]
         if len({vote.sender for vote in votes}) < self.quorum_in(first.epoch):

@@ -9,6 +9,7 @@ import msgspec
 from tests.consensus.helpers import Cluster, Node, open_frame
 from validators.consensus import Learner
 from validators.consensus import messages as m
+from validators.consensus.contradiction import read
 from validators.consensus.verified import Inbound, Peer
 
 
@@ -184,6 +185,23 @@ def test_r28_it_stops_with_an_alarm_when_its_state_differs_at_a_checkpoint() -> 
     cluster.work(3)
     assert len(cluster.learner.log) == length, "it executes no more"
     assert cluster.learner.core.deadline() is None
+    cluster.learner.restart()
+    assert cluster.learner.told("alarm")[1:] == alarms, "nor after a restart"
+    assert cluster.learner.core.deadline() is None
+
+
+def test_r28_a_second_certificate_for_its_checkpoint_stops_it_for_good() -> None:
+    cluster = Following()
+    cluster.work(10)
+    assert cluster.learner.core.stable == 10
+    signed = [cluster.sign(m.Checkpoint(0, sender, 10, b"x" * 32, b"x" * 32, 1)) for sender in (0, 1, 2)]
+    source = cluster[cluster.learner.core.source]
+    cluster.learner.hear(source, source.signer.link(m.Entries((), tuple(signed))))
+    kept = read(cluster.learner.journal.states.values())
+    assert kept is not None
+    assert (kept.kind, kept.theirs, len(kept.mine)) == ("checkpoint", tuple(signed), 3)
+    cluster.learner.restart()
+    assert cluster.learner.core.alarm == kept.sentence
 
 
 def test_r28_it_stops_when_f_plus_one_members_claim_other_results() -> None:

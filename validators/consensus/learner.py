@@ -16,6 +16,7 @@ from validators.consensus import handover, log_tree
 from validators.consensus.application import Application
 from validators.consensus.certificate import CheckpointCertificate, read_checkpoint, why_refused
 from validators.consensus.config import Config
+from validators.consensus.contradiction import RECORD, Contradiction, content_of, read
 from validators.consensus.effects import (
     CheckpointRecord,
     Effects,
@@ -67,6 +68,8 @@ class Learner:
         self.outbox = Outbox(alone=False)
         self.executor = Executor(config.epoch, application)
         self.stable = 0
+        self._certified: CheckpointCertificate | None = None
+        """Of `stable`."""
         self.view = 0
         """View in which the newest entry committed, as far as its COMMITs tell."""
         self.source = 0
@@ -110,6 +113,8 @@ class Learner:
         checkpoint = recovery.checkpoint
         if checkpoint is not None:
             self.stable = checkpoint.sequence
+            content = (checkpoint.state_root, checkpoint.log_root, checkpoint.timestamp)
+            self._certified = CheckpointCertificate(self.stable, *content, frames=checkpoint.frames)
             mine = (self.application.root(), self.executor.log_root())
             if checkpoint.sequence == self.executor.executed and mine != (
                 checkpoint.state_root,
@@ -119,6 +124,9 @@ class Learner:
         if self.application.membership().epoch > self.config.epoch:
             self.ends_at = self.executor.executed
             self._begun = handover.find(recovery.states, self.config.epoch)
+        if (found := read(recovery.states)) is not None:
+            self._stop(found.sentence)
+            return self.outbox.take()
         self._follow()
         self._probe_at = now.monotonic + PROBE
         return self.outbox.take()
@@ -350,16 +358,23 @@ class Learner:
         """Compare log root, state root and timestamp with what q members signed."""
         sequence = certificate.sequence
         if sequence <= self.stable:
+            known = self._certified
+            if (
+                known is not None
+                and known.sequence == sequence
+                and content_of(known) != content_of(certificate)
+            ):
+                self._contradicted("checkpoint", certificate)
             return
         mine = self._contents.get(sequence)
         if mine is None and sequence == self.executor.executed:
             mine = self._content()
         if mine is None:
             return
-        if mine != (certificate.state_root, certificate.log_root, certificate.timestamp):
-            self._stop(f"q members signed another state after sequence {sequence}")
+        if mine != content_of(certificate):
+            self._contradicted("state", certificate)
             return
-        self.stable = sequence
+        self.stable, self._certified = sequence, certificate
         self._contents = {s: content for s, content in self._contents.items() if s > sequence}
         self._contradicted_by.clear()
         record = CheckpointRecord(
@@ -382,6 +397,13 @@ class Learner:
             self.outbox.note("epoch_over", sequence=sequence, epoch=self.config.epoch)
             self.outbox.succeed(Successor(following, ()))
             self.over = True
+
+    def _contradicted(self, kind: str, theirs: CheckpointCertificate) -> None:
+        """Keep both, as a member does (consensus.contradiction): the alarm stands after a restart."""
+        mine = () if self._certified is None else self._certified.frames
+        found = Contradiction(1, kind, self.config.epoch, theirs.sequence, mine, theirs.frames)
+        self.outbox.persist(StateRecord(RECORD, canonical.encode(found)))
+        self._stop(found.sentence)
 
     def _stop(self, reason: str) -> None:
         self.alarm = reason

@@ -23,7 +23,7 @@ from validators.node.clock import SystemClock
 from validators.node.journal import NodeJournal
 from validators.node.keyring import KeyRing
 from validators.node.learner_transport import LearnerTransport
-from validators.node.process import DISK_FULL
+from validators.node.process import CONTRADICTION, DISK_FULL
 from validators.node.watcher import NodeWatcher
 from validators.wire import Door, FrameSigner
 
@@ -82,7 +82,7 @@ class LearningProcess:
         """The heartbeat's status; `state`: while its disk has room."""
         return {
             "node_id": name,
-            "state": DISK_FULL if self.disk_full else state,
+            "state": DISK_FULL if self.disk_full else CONTRADICTION if self.core.alarm else state,
             "voting": False,
             "view": self.core.view,
             "sequence": self.executed,

@@ -35,7 +35,7 @@ ALIVE = frozenset({NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE})
 DISK_IS_FULL = "its disk is full; it goes on by itself when there is room"
 ERRORS = {
     DISK_FULL: DISK_IS_FULL,
-    CONTRADICTION: "it has stopped for good: two certificates exclude each other",
+    CONTRADICTION: "it has stopped for good: certificates exclude each other, or what it reached",
     WAITING: "it votes when all other members have answered",
 }
 """By the state in which a process runs and decides nothing."""
