@@ -24,7 +24,7 @@ from tests.proof.test_vectors import by_browser
 from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Admit, Issue, build
 from tickets.machine.snapshot import Staging
-from tickets.proof import ProofError, decode_certificate, read_chain, verify
+from tickets.proof import ProofError, chain_json, decode_certificate, read_chain, verify
 from validators import ceremony as c
 from validators import genesis as g
 from validators.consensus.effects import CheckpointRecord, Install
@@ -159,6 +159,44 @@ def test_bad_input_is_refused_in_one_sentence(
     assert not (tmp_path / "demo").exists()
 
 
+def test_r35_a_state_is_proved_through_the_chain_that_a_party_knows(tmp_path: Path) -> None:
+    log = old_log(SEQUENCE)
+    bare = tmp_path / "genesis.bin"
+    bare.write_bytes(g.encode(log.genesis))
+    keep(log, tmp_path / "early", stable=SEQUENCE)
+    early, late = tmp_path / "early.state", tmp_path / "late.state"
+    save = ("continue", "save", "--id", "r0", "--data-dir")
+    assert Said(*save, tmp_path / "early", "--out", early).code == 0
+    log.change(leaves="r3", joins="r9")
+    log.fill(22)
+    keep(log, tmp_path / "late", stable=20)
+    assert Said(*save, tmp_path / "late", "--out", late).code == 0
+    chain, other = tmp_path / "epochs.json", tmp_path / "other.bin"
+    chain.write_bytes(chain_json(log.chain()))
+    other.write_bytes(g.encode(PaperLog(4, "other").genesis))
+    for known in (bare, chain):
+        assert Said("continue", "show", late, "--old-chain", known).code == 0
+    assert Said("continue", "show", early, "--old-chain", bare).code == 0
+    assert "ends with epoch 0, and epoch 1 was seen" in refused(
+        "continue", "show", early, "--old-chain", chain
+    )
+    assert "contradicts the cluster" in refused("continue", "show", late, "--old-chain", other)
+    assert "cannot be read" in refused("continue", "show", late, "--old-chain", tmp_path / "none")
+
+
+def test_r10_a_ledger_in_use_is_not_saved_from(tmp_path: Path) -> None:
+    log = old_log(SEQUENCE)
+    keep(log, tmp_path / "data", stable=SEQUENCE)
+    ledger = open_ledger(
+        ClusterFolder(tmp_path / "data").node("r0").ledger, cluster_id=log.cluster, alias="held"
+    )
+    try:
+        where = ("--data-dir", tmp_path / "data", "--id", "r0", "--out", tmp_path / "x.state")
+        assert "in use" in refused("continue", "save", *where)
+    finally:
+        ledger.close()
+
+
 def refused(*arguments: Any) -> str:
     """The one sentence with which a command ends."""
     said = Said(*arguments)
@@ -274,6 +312,12 @@ def test_r11_nobody_seals_what_he_did_not_check(state: Path, pair: list[Party], 
         "not sealed" in Said("show", promoter.file).error
         or "have joined" in Said("show", promoter.file).error
     )
+    same = old_log(SEQUENCE)
+    keep(same, tmp_path / "same", stable=SEQUENCE, signers=(1, 2, 3))
+    mine = tmp_path / "mine.state"
+    assert Said("continue", "save", "--data-dir", tmp_path / "same", "--id", "r0", "--out", mine).code == 0
+    why = promoter.seals(*files, more=("--state", str(mine))).error
+    assert "under signatures of r1, r2, r3, and the genesis names those of r0, r1, r2" in why
     plain = tmp_path / "plain.genesis"
     assert Said("init", "--name", "x", "--members", 2, "--out", plain).code == 0
     promoter.file.write_bytes(plain.read_bytes())

@@ -47,7 +47,7 @@ def test_r11_the_steps_lead_to_a_sealed_cluster(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     keep(old_log(), Path("old"), stable=10, name="venue")
-    found = commands(text)
+    found = [words for words in commands(text) if "demo" not in words]
     assert [words[0] for words in found] == ["continue"] * 3 + ["join", "seal", "seal"]
     for words in found:
         for party in PARTIES if words[0] in ("join", "seal") else ["venue"]:
@@ -58,6 +58,6 @@ def test_r11_the_steps_lead_to_a_sealed_cluster(
         folder = ClusterFolder(Path(party))
         assert folder.continued.read_bytes() == Path("cup.state").read_bytes()
         assert folder.genesis.exists()
-    demo = "genesis continue demo cup.state --data-dir ./new"
-    assert demo in " ".join(text.split())
-    assert Said(*shlex.split(demo)[1:]).code == 0
+    demo = ["continue", "demo", "cup.state", "--data-dir", "./new"]
+    assert " ".join(demo) in " ".join(text.split())
+    assert Said(*demo).code == 0

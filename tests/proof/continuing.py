@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.hostcore.support import GenesisKeys, key_pair, make_genesis
@@ -51,7 +52,9 @@ def head_of(log: PaperLog, **fields: object) -> tuple[StateHead, list[Piece]]:
     return head, list(pieces_of(manifest, log.application.read_pinned))
 
 
-def keep(log: PaperLog, data: Path, *, stable: int, name: str = "r0") -> None:
+def keep(
+    log: PaperLog, data: Path, *, stable: int, name: str = "r0", signers: Sequence[int] | None = None
+) -> None:
     """The log in a real ledger of a node below `data`, its checkpoint at `stable`, its rows at the end."""
     folder = ClusterFolder(data)
     node = folder.node(name)
@@ -63,7 +66,7 @@ def keep(log: PaperLog, data: Path, *, stable: int, name: str = "r0") -> None:
         ledger.load()
         ledger.append([step.record(()) for step in log.steps])
         entry = log.steps[stable - 1].entry
-        frames = log.checkpoint_frames(stable)
+        frames = log.checkpoint_frames(stable, signers)
         root, logged = log.roots[stable - 1], log.log_root(stable)
         ledger.append([CheckpointRecord(entry.epoch, stable, root, logged, entry.timestamp, frames)])
         ended = [StateRecord(record_name(at), encode(each)) for at, each in enumerate(log.handovers)]

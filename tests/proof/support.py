@@ -148,15 +148,17 @@ class PaperLog:
         leaf = (0, bundle.bundle.operations[0], outcome.code, entry.timestamp, outcome.state)
         return HandOver(entry, canonical.encode(leaf), peaks, self.checkpoint_frames(entry.sequence))
 
-    def checkpoint_frames(self, sequence: int) -> tuple[bytes, ...]:
+    def checkpoint_frames(self, sequence: int, signers: Sequence[int] | None = None) -> tuple[bytes, ...]:
         """q CHECKPOINTs of a sequence, as members send them."""
         body = self._checkpoint(sequence)
-        return self.frames_of(body, self.epochs[body.epoch])
+        return self.frames_of(body, self.epochs[body.epoch], signers)
 
-    def frames_of(self, body: m.Checkpoint, names: Sequence[str]) -> tuple[bytes, ...]:
-        """q CHECKPOINTs with this content, by the first of these members."""
+    def frames_of(
+        self, body: m.Checkpoint, names: Sequence[str], signers: Sequence[int] | None = None
+    ) -> tuple[bytes, ...]:
+        """CHECKPOINTs with this content by q of these members, the first ones unless said otherwise."""
         frames = []
-        for index, signature in self.sign(body, names=names):
+        for index, signature in self.sign(body, signers, names):
             said = canonical.encode(msgspec.structs.replace(body, sender=index))
             frames.append(encode_envelope(KIND_OF[m.Checkpoint], said, signature))
         return tuple(frames)

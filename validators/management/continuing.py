@@ -13,8 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tickets.machine.ticket import read_head
 from tickets.machine.transitions import NAMES
+from tickets.proof import ProofError, read_chain
+from tickets.proof.files import CHAIN, read_file
 from tickets.proof.verify import shown, time_text
 from validators import ceremony as c
 from validators import genesis as g
@@ -33,6 +37,7 @@ from validators.ports import JournalError
 
 __all__ = [
     "TEACH",
+    "add_old_chain",
     "add_parser",
     "add_terms",
     "check_continued",
@@ -61,9 +66,10 @@ key is gone too, or no member vouches that its log is its newest).
        manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state
        manage.py validator -data-dir ./new -id venue
 
-Compare the old cluster's id that `show` prints with what you know of it (a certificate's chain, its old
-genesis). A demonstration by one hand: `genesis continue demo cup.state --data-dir ./new`, then `make up
-DATA=./new`. A newcomer that joins later needs the file too: `genesis continue install`, with its --id.
+Compare the old cluster's id that `show` prints with what you know of it; whoever has its old genesis or epoch
+chain names it (`show` and `seal`: --old-chain FILE). A demonstration by one hand instead:
+  manage.py genesis continue demo cup.state --data-dir ./new, then make up DATA=./new
+A newcomer that joins later needs the file too: `genesis continue install`, with its --id.
 
 Carried: tickets, whole, with what admitted them. Not carried: clients' sessions and nonces (they are opened
 anew), principals, grants and members (the new genesis says them). Certificates of the new cluster say
@@ -88,6 +94,7 @@ def add_parser(verbs: Any) -> None:
     one.add_argument("--out", type=Path, required=True, metavar="FILE")
     two = steps.add_parser("show", help="check signatures, log and every ticket; say what may be lost")
     two.add_argument("state", type=Path)
+    add_old_chain(two)
     three = steps.add_parser("init", help="propose the new cluster; nobody is a member yet")
     three.add_argument("state", type=Path)
     add_terms(three)
@@ -100,6 +107,16 @@ def add_parser(verbs: Any) -> None:
     five.add_argument("state", type=Path)
     add_data_folder(five)
     five.add_argument("--id", default="", help="a newcomer that `members prepare` made here")
+
+
+def add_old_chain(parser: ArgumentParser) -> None:
+    """`--old-chain`: what this party knows of the old cluster by itself."""
+    parser.add_argument(
+        "--old-chain",
+        type=Path,
+        metavar="FILE",
+        help="the old cluster's genesis or epoch chain as you have it: the state must be proved through that",
+    )
 
 
 def add_terms(parser: ArgumentParser) -> None:
@@ -127,9 +144,9 @@ def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:
         raise FoundingError(str(error)) from error
 
 
-def check_continued(ceremony: c.Ceremony, state: Path | None) -> None:
-    """Before anybody seals: the state, all of it, is the one that the terms name, and proves itself. Raise
-    FoundingError."""
+def check_continued(ceremony: c.Ceremony, state: Path | None, old_chain: Path | None) -> None:
+    """Before anybody seals: the state, all of it, is the one that the terms name, and proves itself, through
+    what this party knows of the old cluster. Raise FoundingError."""
     terms = ceremony.terms
     if not isinstance(terms, c.ContinuedTerms):
         if state is not None:
@@ -141,7 +158,9 @@ def check_continued(ceremony: c.Ceremony, state: Path | None) -> None:
             "that it is checked before it is sealed."
         )
     try:
-        _whole(_fitting(state, terms.continues))
+        file = _fitting(state, terms.continues)
+        _check_known(file, old_chain)
+        _whole(file)
     except StateFileError as error:
         raise FoundingError(str(error)) from error
 
@@ -184,6 +203,7 @@ def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 def _show(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     file = open_state(options["state"])
     continued = file.continued
+    _check_known(file, options["old_chain"])
     tickets = _whole(file)
     say(f"old cluster  {continued.cluster.hex()}")
     at = f"sequence {continued.sequence}, epoch {continued.epoch}"
@@ -264,13 +284,30 @@ def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: 
 def _fitting(path: Path, continued: g.Continued) -> StateFile:
     """The file, if its head is that which a genesis names."""
     file = open_state(path)
-    if file.continued != continued:
-        found = file.continued
+    found = file.continued
+    if msgspec.structs.replace(found, signers=continued.signers) == continued != found:
+        raise StateFileError(
+            f"{path} holds that state, under signatures of {_names(found)}, and the genesis names those of "
+            f"{_names(continued)}: take the file that came with it."
+        )
+    if found != continued:
         raise StateFileError(
             f"{path} is the state of sequence {found.sequence} of cluster {found.cluster.hex()[:16]}, not "
             f"what the genesis names: sequence {continued.sequence} of {continued.cluster.hex()[:16]}."
         )
     return file
+
+
+def _check_known(file: StateFile, known: Path | None) -> None:
+    """Whoever knows the old cluster's chain takes none that contradicts it or ends sooner: keys that were
+    rotated out there could have signed on (R35)."""
+    if known is None:
+        return
+    try:
+        pins = tuple(epoch.link for epoch in read_chain(read_file(CHAIN, known)).epochs)
+        read_chain(file.head.chain).pinned(pins)
+    except ProofError as error:
+        raise StateFileError(f"{file.path} is not proved through {known}: {error}.") from error
 
 
 def _whole(file: StateFile) -> Counter[str]:

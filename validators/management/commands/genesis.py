@@ -80,6 +80,7 @@ class Command(TeachingCommand):
         three.add_argument("--merge-only", action="store_true", help="put files together, sign nothing")
         three.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
         three.add_argument("--state", type=Path, metavar="FILE", help="of a cluster that continues another")
+        continuing.add_old_chain(three)
         four = verbs.add_parser("show", help="what it says, who has sealed it, what it survives")
         four.add_argument("file", type=Path)
         continuing.add_parser(verbs)
@@ -133,7 +134,7 @@ class Command(TeachingCommand):
             ceremony = c.merge(ceremony, read_file(other))
         folder = ClusterFolder(options["data_dir"])
         if not options["merge_only"]:
-            continuing.check_continued(ceremony, options["state"])
+            continuing.check_continued(ceremony, options["state"], options["old_chain"])
             ceremony = seal(ceremony, folder)
         out = options["out"] or path
         write_file(out, ceremony, replace=out == path)
