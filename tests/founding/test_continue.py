@@ -25,6 +25,7 @@ from tests.waiting import PATIENCE, wait_until
 from tickets.machine import Admit, Issue, build
 from tickets.machine.snapshot import Staging
 from tickets.proof import ProofError, chain_json, decode_certificate, read_chain, verify
+from tickets.proof.reads import NO_PROOF
 from validators import ceremony as c
 from validators import genesis as g
 from validators.consensus.effects import CheckpointRecord, Install
@@ -70,6 +71,16 @@ def state(old: tuple[PaperLog, Path], tmp_path_factory: pytest.TempPathFactory) 
     return path
 
 
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of the same old cluster at sequence 20."""
+    place = tmp_path_factory.mktemp("later")
+    keep(old_log(20), place / "data", stable=20)
+    out = place / "later.state"
+    assert Said("continue", "save", "--data-dir", place / "data", "--id", "r0", "--out", out).code == 0
+    return out
+
+
 # --- the file -----------------------------------------------------------------------------------------
 
 
@@ -102,6 +113,15 @@ def test_r11_a_state_is_made_again_over_the_end_of_an_epoch(tmp_path: Path) -> N
     assert said.code == 0, said.error
     found = open_state(out).continued
     assert (found.epoch, found.sequence) == (1, 20)
+
+
+def test_r11_a_log_that_does_not_lead_to_the_signed_state_is_not_saved(tmp_path: Path) -> None:
+    log = old_log(12)
+    log.roots[SEQUENCE - 1] = bytes(32)
+    keep(log, tmp_path / "data", stable=SEQUENCE)
+    where = ("--data-dir", tmp_path / "data", "--id", "r0", "--out", tmp_path / "x.state")
+    assert "does not lead to the state that was signed at sequence 10" in refused("continue", "save", *where)
+    assert not (tmp_path / "x.state").exists()
 
 
 @pytest.mark.parametrize("at", [0.02, 0.3, 0.6, 0.9, 0.999])
@@ -292,7 +312,9 @@ def test_r11_a_newcomer_is_given_the_state_by_its_own_genesis(
         node.close()
 
 
-def test_r11_nobody_seals_what_he_did_not_check(state: Path, pair: list[Party], tmp_path: Path) -> None:
+def test_r11_nobody_seals_what_he_did_not_check(
+    state: Path, later: Path, pair: list[Party], tmp_path: Path
+) -> None:
     promoter, venue = pair
     files = (promoter.file, venue.file)
     why = promoter.seals(*files).error
@@ -302,10 +324,7 @@ def test_r11_nobody_seals_what_he_did_not_check(state: Path, pair: list[Party], 
     data[-40] ^= 1
     forged.write_bytes(data)
     assert "is not the state" in promoter.seals(*files, more=("--state", str(forged))).error
-    other = tmp_path / "other.state"
-    keep(old_log(20), tmp_path / "old", stable=20)
-    assert Said("continue", "save", "--data-dir", tmp_path / "old", "--id", "r0", "--out", other).code == 0
-    why = promoter.seals(*files, more=("--state", str(other))).error
+    why = promoter.seals(*files, more=("--state", str(later))).error
     assert "is the state of sequence 20" in why
     assert "sequence 10" in why
     assert (
@@ -324,7 +343,7 @@ def test_r11_nobody_seals_what_he_did_not_check(state: Path, pair: list[Party], 
     assert "continues no other cluster" in promoter.seals(more=("--state", str(state))).error
 
 
-def test_r11_a_node_without_the_state_does_not_start(state: Path, pair: list[Party]) -> None:
+def test_r11_a_node_without_the_state_does_not_start(state: Path, later: Path, pair: list[Party]) -> None:
     promoter, _venue = sealed(pair, state)
     root = promoter.folder.node("promoter").root
     logger = logging.getLogger("test.continue")
@@ -338,6 +357,9 @@ def test_r11_a_node_without_the_state_does_not_start(state: Path, pair: list[Par
     data[-40] ^= 1
     promoter.folder.continued.write_bytes(data)
     with pytest.raises(StartError, match="is not the state of sequence 10"):
+        build_node(root, logger, options)
+    promoter.folder.continued.write_bytes(later.read_bytes())
+    with pytest.raises(StartError, match="is not the state that this cluster's genesis names"):
         build_node(root, logger, options)
     promoter.folder.continued.unlink()
     assert Said("continue", "install", state, "--data-dir", promoter.data).code == 0
@@ -392,6 +414,9 @@ def test_r11_what_was_admitted_below_the_checkpoint_is_refused(tmp_path: Path) -
             "nobody signs for what it did not execute (R26)"
         )
         cluster = first.node.cluster.hex()
+        assert answer_of(gateway, "proof", "default", ADMITTED).code == NO_PROOF, (
+            "nobody here signed it (R18)"
+        )
         assert told["continues"] == f"continues {cluster} at sequence {stable}, not proved by all"
         assert code(gateway, Admit(), ADMITTED, "n") == "already_consumed"
         assert code(gateway, Admit(), LOST, "n") == "ticket_not_found"

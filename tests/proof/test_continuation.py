@@ -14,6 +14,7 @@ from tests.proof.support import PaperLog
 from tests.proof.test_vectors import by_browser, by_dtvn, by_one_file
 from tickets.machine import Admit, Issue, parts
 from tickets.machine.carried import Piece, StateError, carried, proved_items
+from tickets.machine.tree import GROUPS
 from tickets.proof import ChainFile, ProofError, decode_certificate, read_chain, verify
 from tickets.proof.continuation import StateHead, certified, read_head
 from validators import canonical
@@ -138,6 +139,14 @@ def test_r11_a_large_group_is_proved_leaf_by_leaf(monkeypatch: pytest.MonkeyPatc
     head, pieces = head_of(log)
     assert any(len(items) == 1 and len(items[0]) > 2 for _number, items in pieces), "a list"
     assert read(head, pieces) == whole > 80
+    at, (number, ((state, issued),)) = next(
+        (at, (number, items))
+        for at, (number, items) in enumerate(pieces)
+        if number >= GROUPS and len(items[0]) == 2
+    )
+    changed: Piece = (number, ((state, issued[:-1] + bytes([issued[-1] ^ 1])),))
+    with pytest.raises(StateError, match="a part of group"):
+        read(head, [*pieces[:at], changed, *pieces[at + 1 :]])
     for at, (number, _items) in enumerate(pieces[:12]):
         other: Piece = (number, ((b"",),))
         for wrong in ([*pieces[:at], *pieces[at + 1 :]], [*pieces[:at], other, *pieces[at + 1 :]]):
