@@ -135,9 +135,7 @@ class Crossing:
         newest = self._newest
         lag = newest.after - executed
         if lag <= 0 or newest == self._present == self._log:
-            return (
-                None  # it has no other epoch to go to: one that begins behind an old log is the first (R11)
-            )
+            return None  # nowhere to go back to: this first epoch begins behind another cluster's log (R11)
         stuck = now >= self._moved + self._patience
         if newest.epoch == self._present.epoch:
             return self._back() if stuck else None

@@ -105,6 +105,24 @@ def test_r11_a_lost_ledger_waits_for_the_first_checkpoint_and_takes_that_state()
     world.check()
 
 
+def test_r35_a_member_that_slept_from_the_beginning_crosses_epochs() -> None:
+    """Its newest checkpoint is the one with which the cluster began."""
+    world = ContinuedWorld(0, far=12)
+    world.cut = {"n3"}
+    world.open_session()
+    busy(world, 24)
+    grow(world, "n7")
+    busy(world, 24)
+    box = world.boxes["n3"]
+    assert box.core.executed == CONTINUED.sequence
+    world.cut = set()
+    world.run(4 * SECOND)
+    busy(world, 24)
+    arrived(world)
+    assert box.membership.epoch == 1
+    assert world.do(Admit(), ADMITTED[0]) == "already_consumed"
+
+
 def test_r11_a_checkpoint_that_nobody_signed_is_none_but_where_genesis_begins() -> None:
     world = World(0)
     world.open_session()

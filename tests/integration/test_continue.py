@@ -17,12 +17,12 @@ from validators.gateway.client import Gateway
 pytestmark = pytest.mark.integration
 
 
-def manage(*arguments: object) -> str:
+def manage(*arguments: object, **settings: str) -> str:
     """What `manage.py genesis` says."""
     return subprocess.run(
         [sys.executable, "manage.py", "genesis", *map(str, arguments)],
         cwd=ROOT,
-        env=environment() | {"DTVN_DATA": str(arguments[arguments.index("--data-dir") + 1])},
+        env=environment() | {"DTVN_DATA": str(arguments[arguments.index("--data-dir") + 1])} | settings,
         capture_output=True,
         text=True,
         check=True,
@@ -53,8 +53,8 @@ def test_r11_a_new_cluster_refuses_what_the_old_one_admitted(tmp_path: Path) -> 
         sequence = fill(cluster, gateway, 0)
         cluster.kill(0, 1)
         shutil.rmtree(cluster.node(1).root)
-    said = manage("continue", "save", "--data-dir", tmp_path / "old", "--id", "node0", "--out", state)
-    assert f"sequence {sequence}" in said
+        saving = ("continue", "save", "--data-dir", tmp_path / "old", "--id", "node0", "--out", state)
+        assert f"sequence {sequence}" in manage(*saving, **cluster.settings)
     said = manage("continue", "demo", state, "--data-dir", tmp_path / "new")
     assert "a ticket admitted later can be admitted again" in said
     with running_cluster(tmp_path / "new", 4) as (cluster, gateway):
