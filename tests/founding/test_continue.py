@@ -371,6 +371,7 @@ def test_r11_a_node_without_the_state_does_not_start(state: Path, later: Path, p
         learner.start()
         counted = read.count_tickets(learner.ledger.alias)
         assert (learner.executed, counted["CONSUMED"], counted["ISSUED"]) == (SEQUENCE, 2, 5)
+        assert read.newest_checkpoint(learner.ledger.alias) is None, "its members signed none yet (R18)"
         root_of_rows = learner.host.application.root()
     finally:
         learner.close()

@@ -64,6 +64,8 @@ STORAGE_KEYS = (
     "write_time",
 )
 """The keys of `storage_stats` in the contract (spec 1.3)."""
+UNSIGNED = canonical.encode(())
+"""Frames of a checkpoint under which no signature stands."""
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -266,8 +268,9 @@ def entry_operations(using: str, sequence: int) -> list[Listed]:
 
 
 def newest_checkpoint(using: str) -> StoredCheckpoint | None:
-    """The newest stable checkpoint, or None."""
-    found = Checkpoint.objects.using(using).order_by("-sequence").first()
+    """The newest stable checkpoint that members signed, or None. That with which a cluster begins which
+    continues another one (R11) is none: its own members did not sign it."""
+    found = Checkpoint.objects.using(using).exclude(frames=UNSIGNED).order_by("-sequence").first()
     if found is None:
         return None
     return StoredCheckpoint(
