@@ -11,25 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
 from tests.founding.parties import Party, Said
-from tests.node.running import Running, answer_of, commits, until_commits
 from tests.proof.continuing import LOST, head_of, keep, old_log
 from tests.proof.support import PaperLog
 from tests.proof.test_sealed import certificate_by
 from tests.proof.test_vectors import by_browser
-from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Admit, Issue, build
+from tickets.machine import Admit
 from tickets.machine.snapshot import Staging
 from tickets.proof import ProofError, chain_json, decode_certificate, read_chain, verify
-from tickets.proof.reads import NO_PROOF
 from validators import ceremony as c
 from validators import genesis as g
 from validators.consensus.effects import CheckpointRecord, Install
-from validators.gateway.client import Gateway, valid_until
 from validators.ledger import open_ledger, read
 from validators.node.build import build_node
 from validators.node.follower import Follower
@@ -40,7 +35,6 @@ from validators.node.provision import make_newcomer
 from validators.node.state_file import open_state
 from verifier import dtvn_verify
 
-ADMITTED = "T-ADMITTED"
 SEQUENCE = 10
 PORTS = {"promoter": 41002, "venue": 41001}
 
@@ -385,60 +379,7 @@ def test_r11_a_node_without_the_state_does_not_start(state: Path, later: Path, p
         node.close()
 
 
-# --- a whole life -------------------------------------------------------------------------------------
-
-
-def test_r11_what_was_admitted_below_the_checkpoint_is_refused(tmp_path: Path) -> None:
-    """Real nodes and ledgers, alone in their clusters."""
-    first = Running(tmp_path / "old")
-    first.start()
-    with first.gateway() as gateway:
-        until_commits(gateway)
-        assert code(gateway, Issue(), ADMITTED, "o") == "ok"
-        assert code(gateway, Admit(), ADMITTED, "o") == "ok"
-        wait_until(lambda: commits(gateway) and first.node.core.log.stable >= SEQUENCE, what="a checkpoint")
-        stable = first.node.core.log.stable
-        assert code(gateway, Issue(), LOST, "o") == "ok"
-    assert first.end() == 0
-    state = tmp_path / "cup.state"
-    said = Said("continue", "save", "--data-dir", tmp_path / "old", "--id", "node0", "--out", state)
-    assert f"sequence {stable}" in said.text, said.error
-    said = Said("continue", "demo", state, "--data-dir", tmp_path / "new", "--nodes", 1)
-    assert said.code == 0, said.error
-    second = Running(tmp_path / "new")
-    second.start()
-    with second.gateway() as gateway:
-        until_commits(gateway)
-        assert second.node.executed > stable
-        told = msgspec.json.decode(answer_of(gateway, "status").text)
-        assert answer_of(gateway, "receipt", str(stable)).code, (
-            "nobody signs for what it did not execute (R26)"
-        )
-        cluster = first.node.cluster.hex()
-        assert answer_of(gateway, "proof", "default", ADMITTED).code == NO_PROOF, (
-            "nobody here signed it (R18)"
-        )
-        assert told["continues"] == f"continues {cluster} at sequence {stable}, not proved by all"
-        assert code(gateway, Admit(), ADMITTED, "n") == "already_consumed"
-        assert code(gateway, Admit(), LOST, "n") == "ticket_not_found"
-        assert code(gateway, Issue(), "T-NEW", "n") == "ok"
-        assert code(gateway, Admit(), "T-NEW", "n") == "ok"
-        wait_until(lambda: commits(gateway) and second.node.core.log.stable > stable, what="a checkpoint")
-    assert second.end() == 0
-    third = Running(tmp_path / "new")  # and after a restart
-    third.start()
-    with third.gateway() as gateway:
-        until_commits(gateway)
-        assert code(gateway, Admit(), ADMITTED, "m") == "already_consumed"
-        assert code(gateway, Admit(), "T-NEW", "m") == "already_consumed"
-    assert third.end() == 0
-
-
-def code(gateway: Gateway, command: Any, ticket: str, mark: str) -> str:
-    nonce = f"{mark} {ticket} {type(command).__name__}".encode()
-    asked = build(command, ticket=ticket, actor="t", entry="node0", valid_until=valid_until(), nonce=nonce)
-    [result] = gateway.submit([asked], wait=PATIENCE).result(2 * PATIENCE)
-    return result.code
+# --- ledgers that begin with a state -------------------------------------------------------------------
 
 
 def test_r11_a_ledger_that_begins_with_a_later_state_cannot_go_back(tmp_path: Path, state: Path) -> None:

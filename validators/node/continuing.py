@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tickets.machine import TicketApplication
@@ -178,8 +179,9 @@ def begin(ledger: Ledger, genesis: g.Genesis, path: Path, *, member: bool, searc
 
 def _install(ledger: Ledger, genesis: g.Genesis, file: StateFile, *, searched: bool) -> None:
     continued = file.continued
+    rows = partial(_rows, file, genesis, searched=searched)
     application = TicketApplication(genesis, g.cluster_id(genesis), searched=searched)
-    application.load(_rows(file, genesis, searched=searched))
+    application.load(rows())
     record = CheckpointRecord(
         epoch=0,
         sequence=continued.sequence,
@@ -190,7 +192,6 @@ def _install(ledger: Ledger, genesis: g.Genesis, file: StateFile, *, searched: b
     )
     del application
     ledger.load()
-    rows = lambda: _rows(file, genesis, searched=searched)  # noqa: E731
     ledger.install(Install(record, file.head.entry, file.head.peaks, rows))
 
 
