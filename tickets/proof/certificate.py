@@ -17,7 +17,8 @@ from tickets.proof.errors import ProofError
 from tickets.proof.forms import no_form, opened
 from validators import canonical
 from validators.consensus.executor import subtree_paths
-from validators.consensus.messages import Count, Hash, Operation, Outcome, Word
+from validators.consensus.fields import Count, Hash, Word
+from validators.consensus.messages import Operation, Outcome
 from validators.quorum import MEMBERS_MAX
 
 __all__ = [

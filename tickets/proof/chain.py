@@ -16,7 +16,7 @@ from tickets.proof.forms import no_form, opened
 from tickets.proof.verify import COUNT_MAX, Chain, Epoch, verify
 from validators import ceremony
 from validators import genesis as g
-from validators.consensus.messages import Count
+from validators.consensus.fields import Count
 from validators.quorum import MEMBERS_MAX
 
 __all__ = [

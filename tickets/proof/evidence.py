@@ -29,6 +29,7 @@ from tickets.proof.verify import Chain, shown
 from validators import canonical, quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import Reason
+from validators.consensus.fields import Count
 from validators.consensus.new_view import Claim, plan, proposals, read_claim
 from validators.consensus.verified import Peer, Verified
 from validators.wire import Door, PeerError
@@ -60,7 +61,7 @@ DOUBLES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
 class Evidence(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a file holds."""
 
-    version: m.Count
+    version: Count
     cluster: Annotated[bytes, msgspec.Meta(min_length=CLUSTER_TAG_SIZE, max_length=CLUSTER_TAG_SIZE)]
     code: str
     frames: tuple[bytes, ...]

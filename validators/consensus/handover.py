@@ -17,8 +17,9 @@ from validators import canonical, quorum
 from validators.consensus.effects import StateRecord
 from validators.consensus.errors import InvariantBreach
 from validators.consensus.executor import Executor, Step
+from validators.consensus.fields import Hash
 from validators.consensus.membership import Membership
-from validators.consensus.messages import Entry, Hash
+from validators.consensus.messages import Entry
 
 __all__ = ["HandOver", "begun", "find", "read", "record_name", "sealed"]
 

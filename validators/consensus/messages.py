@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import msgspec
 
 from validators import canonical, quorum
+from validators.consensus.fields import SPAN, Count, Group, Hash, Text, Votes, Wire, Word
 
 __all__ = [
     "Answer",
@@ -65,23 +66,6 @@ __all__ = [
 
 NULL_BATCH_DIGEST = canonical.tagged_digest("dtvn/v1/batch/null")
 """Digest of the null request that fills a hole after a view change (PITFALLS row 5)."""
-
-Hash = Annotated[bytes, msgspec.Meta(min_length=canonical.HASH_SIZE, max_length=canonical.HASH_SIZE)]
-"""32 bytes, checked when decoded: a longer one would be a cheap way to fill tables and links."""
-Votes = Annotated[tuple[bytes, ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)]
-"""Frames of distinct members. Lengths are checked before what is inside is decoded: empty parts cost most."""
-SPAN = msgspec.Meta(max_length=32_768)
-"""More sequences than a replica takes in, or than one range of the log has (three intervals of 10,000)."""
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-"""A view, sequence, index or time; fits every database's 64-bit integer with room to add."""
-Group = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
-"""Number of a group of the state (docs/decisions/0052)."""
-Word = Annotated[str, msgspec.Meta(max_length=256)]
-Text = Annotated[str, msgspec.Meta(max_length=1024)]
-
-
-class Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """Base of everything on the wire: a MessagePack array without field names."""
 
 
 # --- Requests ------------------------------------------------------------------------------------
