@@ -54,6 +54,8 @@ class NodeFolder:
         """What this node's own API asks its callers for, where a platform runs it."""
         self.next_key = self.identity / "next.key"
         """The key of the next epoch, while it is being rotated."""
+        self.recovery_key = self.identity / "recovery.key"
+        """The key of the epoch that a recovery begins (R11), until that is installed."""
         self.word = self.identity / "alive.bin"
         """The newest word of life of a node that is no member (R36)."""
         self.genesis = self.identity / "genesis.bin"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tickets.machine import TicketApplication
 from tickets.machine.recovery import operation_for
 from validators import canonical
 from validators.consensus import handover
@@ -27,14 +28,16 @@ from validators.consensus.messages import (
     batch_digest,
     bundle_digest,
 )
+from validators.consensus.needs import Recovery
 from validators.consensus.verified import VerifiedBatch, VerifiedBundle
+from validators.genesis import Genesis
 from validators.recovery.forms import RecoveryError
 from validators.recovery.planning import Plan, Slot
-from validators.wire import Door, PeerError
+from validators.wire import ED25519, Door, FrameSigner, PeerError, Scheme
 from validators.wire.envelope import encode_envelope
 from validators.wire.scheme import SIGNATURE_SIZE
 
-__all__ = ["Ending", "execute", "final_batch"]
+__all__ = ["Ending", "execute", "final_batch", "reach"]
 
 OK = "ok"
 
@@ -48,6 +51,33 @@ class Ending(msgspec.Struct, frozen=True):
     """Those that its ledger lacks, `recover` the last of them."""
     handover: handover.HandOver
     """The end of the epoch, without signatures."""
+
+
+class _Keys:
+    """wire.Keys of the principals alone."""
+
+    def __init__(self, application: TicketApplication) -> None:
+        self._application = application
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        """See wire.Keys: no member's statement is looked at."""
+        return None
+
+    def principal_key(self, name: str) -> bytes | None:
+        """See wire.Keys."""
+        return self._application.principal_key(name)
+
+
+def reach(plan: Plan, recovery: Recovery, genesis: Genesis, scheme: Scheme = ED25519) -> Ending:
+    """What a ledger comes to that holds the log on which the plan follows; raise RecoveryError. Raises
+    InvariantBreach where the ledger contradicts itself."""
+    cluster = plan.reading.config.cluster
+    application = TicketApplication(genesis, cluster, verify=scheme.verify)
+    application.load(recovery.rows)
+    keys = _Keys(application)
+    executor = Executor(plan.reading.config.epoch, application)
+    executor.restore(recovery, FrameSigner(cluster, b"", keys, scheme=scheme))
+    return execute(plan, application, executor, Door(cluster, keys, scheme=scheme))
 
 
 def final_batch(epoch: int, keys: tuple[bytes, ...]) -> VerifiedBatch:

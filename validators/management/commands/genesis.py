@@ -1,4 +1,5 @@
-"""`manage.py genesis init | join | seal | show`: a cluster founded by several parties."""
+"""`manage.py genesis init | join | seal | show | recover`: a cluster founded by several parties, and
+continued."""
 
 from __future__ import annotations
 
@@ -13,10 +14,12 @@ from tickets.proof.verify import shown
 from validators import ceremony as c
 from validators import genesis as g
 from validators import quorum
+from validators.management import recover
 from validators.management.teaching import TeachingCommand, add_data_folder
 from validators.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
+from validators.recovery.forms import RecoveryError
 
 __all__ = ["Command"]
 
@@ -37,17 +40,19 @@ Found a cluster together. No key ever leaves the host it was made on; what parti
 
 Compare the cluster id that `show` prints by another way than the file came (read it out on the phone):
 whoever seals it says that these members, and nobody else, decide.
+
+Where so many members lost their disks that nothing is decided any more: manage.py genesis recover --help
 """
 
 
 class Command(TeachingCommand):
     """Exit status: 0 done, 1 it cannot be done (one sentence), 2 wrong usage. `show`: 1 when not sealed."""
 
-    help = "Found a cluster by several parties: init, join, seal, show."
+    help = "Found a cluster by several parties: init, join, seal, show; and recover it."
     teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Four verbs."""
+        """Five verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
         one = verbs.add_parser("init", help="propose a name and parameters; nobody is a member yet")
         one.add_argument("--name", required=True, help="what the cluster is called, 1 to 64 characters")
@@ -85,13 +90,17 @@ class Command(TeachingCommand):
         three.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
         four = verbs.add_parser("show", help="what it says, who has sealed it, what it survives")
         four.add_argument("file", type=Path)
+        recover.add_verbs(verbs.add_parser("recover", help="go on where too many members lost their vote"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
         try:
             getattr(self, f"_{options['verb']}")(options)
-        except (FoundingError, g.GenesisError) as error:
+        except (FoundingError, RecoveryError, g.GenesisError) as error:
             raise CommandError(str(error)) from error
+
+    def _recover(self, options: dict[str, Any]) -> None:
+        recover.run(options, self.stdout.write)
 
     def _init(self, options: dict[str, Any]) -> None:
         parameters = g.Parameters(**{name: options[name] for name in g.Parameters.__struct_fields__})
