@@ -18,8 +18,9 @@ from tests.hostcore.support import key_pair
 from tests.proof.support import VALID, PaperLog
 from tests.recovery.paper import Town
 from tickets.machine import Admit, TicketApplication
-from tickets.proof import ChainFile, chain_json, decode_certificate, read_chain, verify
+from tickets.proof import ChainFile, ProofError, chain_json, decode_certificate, read_chain, verify
 from tickets.proof.handover import handover_certificate
+from tickets.proof.statements import read_stable
 from validators import canonical
 from validators import genesis as g
 from validators.consensus import Replica, handover
@@ -255,6 +256,10 @@ def test_r11_certificates_chain_across_a_recovery_in_all_verifiers(sealed: Steps
     assert [epoch.after for epoch in ours.epochs] == [after for _members, after in theirs.epochs] == [0, 18]
     said = verify(decode_certificate(certificate), ours).sentences()
     assert list(dtvn_verify.Proved(certificate, theirs).sentences()) == said
+    frames = canonical.decode(handover.HandOver, ended.value).checkpoint
+    assert read_stable(frames, ours).sequence == 18, "what a node shows of a state until its next checkpoint"
+    with pytest.raises(ProofError):
+        read_stable(frames[:3], ours)
 
 
 # --- what is refused, and what may be done again -----------------------------------------------------

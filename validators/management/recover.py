@@ -97,7 +97,10 @@ def add_verbs(parser: ArgumentParser) -> None:
         if step is not five:
             step.add_argument("--out", type=Path, required=True, metavar="FILE")
         if step in (one, three, five):
-            step.add_argument("--id", required=True, help="name of this member's node")
+            named = "name of this member's node" + (
+                "; none: only the platform is told" if step is five else ""
+            )
+            step.add_argument("--id", required=step is not five, help=named)
             step.add_argument(
                 "--ledger", type=Path, help="folder of its ledger, where its settings name another place"
             )
@@ -152,7 +155,12 @@ def _seal(options: dict[str, Any], say: Say) -> None:
 
 
 def _install(options: dict[str, Any], say: Say) -> None:
-    following = recovering.install(_place(options), _read(SealedFile, options["sealed"]))
+    sealed = _read(SealedFile, options["sealed"])
+    recovering.tell_platform(ClusterFolder(options["data_dir"]), _genesis(options), sealed)
+    if options["id"] is None:
+        say(f"{options['data_dir']}: its gateway and its learner know the members' new keys.")
+        return
+    following = recovering.install(_place(options), sealed)
     say(
         f"{options['id']} goes on in epoch {following.epoch} after sequence {following.after} under a "
         f"new key; the "

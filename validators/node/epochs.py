@@ -35,11 +35,11 @@ def as_genesis(genesis: g.Genesis, membership: Membership) -> g.Genesis:
     return msgspec.structs.replace(genesis, members=membership.members, parameters=membership.parameters)
 
 
-def other_sources(folder: NodeFolder, membership: Membership) -> tuple[g.Member, ...]:
-    """Members of a later epoch, by whoever made this node, that are none of `membership` under the same key:
-    of it nobody may be left. Raise CanonicalError when the file is none of ours."""
+def other_sources(path: Path, membership: Membership) -> tuple[g.Member, ...]:
+    """Members of a later epoch, as a file says (NodeFolder.sources), that are none of `membership` under the
+    same key: of it nobody may be left. Raise CanonicalError when the file is none of ours."""
     try:
-        later = canonical.decode(Membership, folder.sources.read_bytes())
+        later = canonical.decode(Membership, path.read_bytes())
     except FileNotFoundError:
         return ()
     if later.epoch <= membership.epoch:

@@ -79,11 +79,15 @@ class ClusterFolder:
         self.root = root
         self.cluster = root / "cluster"
         self.genesis = self.cluster / "genesis.bin"
+        self.handovers = self.cluster / "handovers.bin"
+        """The ends of epochs up to the last recovery (validators.handovers_file)."""
         self.nodes = root / "nodes"
         self.keys = root / "keys"
         self.gateway_key = self.keys / "gateway.key"
         self.learner_key = self.keys / "learner.key"
         self.learner = root / "learner"
+        self.learner_sources = self.learner / "sources.bin"
+        """As NodeFolder.sources."""
 
     def node(self, node_id: str) -> NodeFolder:
         """Folder of one node; raise ValueError for a name that is no node id."""

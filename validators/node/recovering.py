@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 import msgspec
 from nacl import bindings
 
+from validators import canonical
 from validators import genesis as g
 from validators.consensus import InvariantBreach, handover
 from validators.consensus import config as configuration
 from validators.consensus.effects import EntryRecord, StateRecord
 from validators.consensus.membership import Membership
+from validators.handovers_file import encode_handovers
 from validators.ledger import Ledger, LedgerError, open_ledger
 from validators.link import KeyFileError, public_key_of, read_seed, write_private
 from validators.node.build import ledger_location
 from validators.node.epochs import membership_of, own_place
 from validators.node.keys import VotedStamp
-from validators.node.layout import NodeFolder
+from validators.node.layout import ClusterFolder, NodeFolder, make_private
 from validators.node.options import StartError, read_genesis
 from validators.ports import JournalError
 from validators.recovery import sealing
@@ -47,7 +49,7 @@ from validators.wire import ED25519, Door, FrameSigner
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Place", "install", "planned", "read_bounded", "sign", "state"]
+__all__ = ["Place", "install", "planned", "read_bounded", "sign", "state", "tell_platform"]
 
 PAGE_BYTES = 64 * 1024 * 1024
 """Batches that are read out of the ledger at once."""
@@ -165,6 +167,24 @@ def install(place: Place, file: SealedFile) -> Membership:
             member.ledger.append(records)
     own_place(place.folder, following)
     return following
+
+
+def tell_platform(data: ClusterFolder, genesis: g.Genesis, file: SealedFile) -> None:
+    """Tell the gateway and the learner of a data folder under which keys they find the members now; raise
+    RecoveryError. No old key reaches anybody any more."""
+    file_, plan = planned(file.plan.states, genesis)
+    sealed = sealing.open_sealed(msgspec.structs.replace(file, plan=file_), plan, genesis)
+    try:
+        data.cluster.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(data.handovers, encode_handovers(sealed.handovers), replace=True)
+        if data.learner_key.exists():
+            make_private(data.learner)
+            write_private(data.learner_sources, canonical.encode(sealed.following), replace=True)
+        for identity in data.nodes.glob("*/identity"):
+            sources = NodeFolder(identity.parent).sources
+            write_private(sources, canonical.encode(sealed.following), replace=True)
+    except OSError as error:
+        raise RecoveryError(f"{data.root} cannot be written: {error.strerror}.") from error
 
 
 class _Member:
