@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
+from tests.integration.test_node_learner import learner, state_of
 from tests.waiting import wait_until
 from tickets.machine import Admit, Issue
 from validators.gateway.client import Gateway
@@ -61,6 +62,8 @@ def test_a_cluster_of_two_goes_on_after_one_lost_its_disk(
         submit(gateway, [operation(Issue(), ticket) for ticket in SEVEN])
         for ticket in SEVEN:
             assert submit(gateway, [operation(Admit(), ticket)])[0].code == "ok"
+        with learner(cluster):  # the platform's copy, which stood at the end of the log
+            wait_until(lambda: state_of(cluster, "T-6") == "CONSUMED", what="the learner follows")
         with pytest.raises(CommandError, match="in use by another process"):
             operators.run("state", node="node0", out="node0.state")
         assert cluster.stop() == [0, 0]
@@ -73,7 +76,9 @@ def test_a_cluster_of_two_goes_on_after_one_lost_its_disk(
             cluster.folder.genesis, cluster.folder.gateway_key, principal="gateway", handovers=handovers
         )
         try:
-            _goes_on(cluster, later)
+            with learner(cluster):
+                _goes_on(cluster, later)
+                wait_until(lambda: state_of(cluster, "NEW") == "CONSUMED", what="the learner goes on")
         finally:
             later.close()
 
