@@ -182,11 +182,11 @@ class PaperLog:
         leaf = (0, bundle.bundle.operations[0], outcome.code, entry.timestamp, outcome.state)
         return HandOver(entry, canonical.encode(leaf), peaks, self.checkpoint_frames(entry.sequence))
 
-    def checkpoint_frames(self, sequence: int) -> tuple[bytes, ...]:
-        """q CHECKPOINTs of a sequence, as members send them."""
+    def checkpoint_frames(self, sequence: int, signers: Sequence[int] | None = None) -> tuple[bytes, ...]:
+        """q CHECKPOINTs of a sequence, as members send them; None: the first q of them."""
         body = self._checkpoint(sequence)
         frames = []
-        for index, signature in self.sign(body, names=self.epochs[body.epoch]):
+        for index, signature in self.sign(body, signers, self.epochs[body.epoch]):
             said = canonical.encode(msgspec.structs.replace(body, sender=index))
             frames.append(encode_envelope(KIND_OF[m.Checkpoint], said, signature))
         return tuple(frames)

@@ -30,6 +30,8 @@ from validators.wire import ED25519, Door, FrameSigner
 NEW = "+"
 """Behind a member's name: its key in the next epoch."""
 PLAN = "dtvn-recovery-plan-1"
+STABLE = 60
+"""The stable checkpoint of all members."""
 
 
 class Town:
@@ -51,14 +53,14 @@ class Town:
         """One batch of one bundle, as it will be executed."""
         return self.log.order([self.log.operation(command, ticket) for command, ticket in commands])
 
-    def issue_and_fill(self, tickets: Iterable[str], until: int = 10) -> None:
-        """Issue these tickets, then fill the log up to the stable checkpoint of all members."""
-        for ticket in tickets:
-            self.decide((Issue(seat="A-1"), ticket))
-        self.log.fill(until)
+    def issue_and_fill(self, tickets: Iterable[str]) -> None:
+        """Issue these tickets, then fill the log up to the stable checkpoint of all members: further than
+        what members show below theirs."""
+        self.decide(*((Issue(seat="A-1"), ticket) for ticket in tickets))
+        self.log.fill(STABLE)
         for index in range(self.n):
-            self.execute(index, range(1, until + 1))
-            self.stable(index, until)
+            self.disks[index].append([step.record(()) for step in self.log.steps])
+            self.stable(index, STABLE)
 
     def admit(self, ticket: str) -> int:
         """Decide an admission; its sequence."""
@@ -105,11 +107,11 @@ class Town:
                 [step.record(tuple(commits[at] for at in (voters or self._voters(index))[: self.q]))]
             )
 
-    def stable(self, index: int, sequence: int) -> None:
-        """A checkpoint became stable at member `index`."""
+    def stable(self, index: int, sequence: int, voters: Sequence[int] | None = None) -> None:
+        """A checkpoint became stable at member `index`, signed by these; None: the first q members."""
         said = self.log._checkpoint(sequence)
         content = (said.state_root, said.log_root, said.timestamp)
-        frames = self.log.checkpoint_frames(sequence)
+        frames = self.log.checkpoint_frames(sequence, voters)
         self.disks[index].append([CheckpointRecord(0, sequence, *content, frames), Prune(sequence)])
 
     def enter(self, index: int, view: int) -> None:

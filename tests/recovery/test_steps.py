@@ -142,7 +142,7 @@ class Steps:
 
 @pytest.fixture(scope="module")
 def seven_admitted(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Steps:
-    """Seven tickets are admitted above the stable checkpoint at 10; then r2's disk is gone and r3 is restored
+    """Seven tickets are admitted above the stable checkpoint at 60; then r2's disk is gone and r3 is restored
     from a copy of that moment. r1 executed only two of them."""
     steps = Steps(tmp_path_factory.mktemp("seven") / "town", Town())
     steps.found()
@@ -212,7 +212,7 @@ def shown_again(log: PaperLog, application: TicketApplication, executor: Executo
 def test_r11_seven_admissions_above_the_checkpoint_stay_admitted(sealed: Steps) -> None:
     old = {name: sealed.data.node(name).key.read_bytes() for name in sealed.names}
     for name in sealed.names:
-        assert "goes on in epoch 1 after sequence 18" in sealed.install(name)
+        assert "goes on in epoch 1 after sequence 68" in sealed.install(name)
         key = sealed.data.node(name).key
         assert key.read_bytes() != old[name]
         assert not sealed.data.node(name).recovery_key.exists()
@@ -222,7 +222,7 @@ def test_r11_seven_admissions_above_the_checkpoint_stay_admitted(sealed: Steps) 
             mine = public_key_of(read_seed(sealed.data.node(name).key))
             assert membership.members[int(name[1:])].public_key == mine
             core, application = replayed(sealed, ledger, name)
-            assert (core.executed, core.log.stable, core.voting, core.views.view) == (18, 18, True, 0)
+            assert (core.executed, core.log.stable, core.voting, core.views.view) == (68, 68, True, 0)
             log = PaperLog(4)
             log.steps = [*sealed.town.log.steps]
             log.session, log.number = sealed.town.log.session, sealed.town.log.number
@@ -239,11 +239,11 @@ def test_r11_who_lost_its_disk_goes_on_and_waits_for_a_state(sealed: Steps) -> N
         assert not core.arrived
         assert core.transfer.wanted()
         assert core.transfer._base is not None
-        assert core.transfer._base.sequence == 18
+        assert core.transfer._base.sequence == 68
 
 
 def test_r11_certificates_chain_across_a_recovery_in_all_verifiers(sealed: Steps) -> None:
-    certificate = sealed.town.log.receipts(17)
+    certificate = sealed.town.log.receipts(67)
     sealed.install("r1")
     with sealed.ledger("r1") as ledger:
         ended = handover.find(ledger.load().states, 0)
@@ -253,11 +253,11 @@ def test_r11_certificates_chain_across_a_recovery_in_all_verifiers(sealed: Steps
     path = sealed.root / "epochs.json"
     path.write_bytes(chain_json(chain))
     ours, theirs = read_chain(chain), dtvn_verify.Chain(dtvn_verify.read(path, "chain"))
-    assert [epoch.after for epoch in ours.epochs] == [after for _members, after in theirs.epochs] == [0, 18]
+    assert [epoch.after for epoch in ours.epochs] == [after for _members, after in theirs.epochs] == [0, 68]
     said = verify(decode_certificate(certificate), ours).sentences()
     assert list(dtvn_verify.Proved(certificate, theirs).sentences()) == said
     frames = canonical.decode(handover.HandOver, ended.value).checkpoint
-    assert read_stable(frames, ours).sequence == 18, "what a node shows of a state until its next checkpoint"
+    assert read_stable(frames, ours).sequence == 68, "what a node shows of a state until its next checkpoint"
     with pytest.raises(ProofError):
         read_stable(frames[:3], ours)
 
@@ -301,7 +301,7 @@ def test_r11_a_crash_in_an_install_is_ended_by_the_next(
     with sealed.ledger("r0") as ledger:
         mine = public_key_of(read_seed(sealed.data.node("r0").key))
         assert membership_of(ledger, sealed.town.genesis).members[0].public_key == mine
-        assert replayed(sealed, ledger, "r0")[0].executed == 18
+        assert replayed(sealed, ledger, "r0")[0].executed == 68
 
 
 def test_r11_who_signed_votes_in_its_epoch_no_more(steps: Steps) -> None:
@@ -326,7 +326,7 @@ def test_r11_a_second_end_of_one_epoch_is_not_signed(steps: Steps) -> None:
 def test_r11_a_node_that_ran_since_it_told_does_not_sign(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     with steps.running() as town:
-        town.execute(1, [13])
+        town.execute(1, [63])
     with pytest.raises(CommandError, match="The ledger of r1 is not as it was when it told its state"):
         steps.sign("r1")
 

@@ -101,6 +101,7 @@ def execute(plan: Plan, application: Application, executor: Executor, door: Door
     for slot in plan.slots:
         if slot.sequence == executor.executed + 1:
             entries.append(executor.execute(_batch(slot, door)).record(slot.commits))
+            _check_stable(plan, application, executor)
     if executor.executed != plan.last:
         raise RecoveryError(f"This log ends at {executor.executed}, and the plan begins at {plan.first}.")
     if application.membership().epoch != epoch:
@@ -127,6 +128,20 @@ def execute(plan: Plan, application: Application, executor: Executor, door: Door
         keys=keys,
     )
     return Ending(continuation, tuple(entries), ending)
+
+
+def _check_stable(plan: Plan, application: Application, executor: Executor) -> None:
+    """What was executed must be what q members signed, wherever a checkpoint among the statements says so."""
+    for told in plan.reading.told:
+        found = told.checkpoint
+        if found is not None and found.sequence == executor.executed:
+            mine = (application.root(), executor.log_root(), executor.timestamp)
+            if mine != (found.state_root, found.log_root, found.timestamp):
+                raise RecoveryError(
+                    f"The log that members told is not the one of their stable checkpoint "
+                    f"{found.sequence}: keep all "
+                    "ledgers as they are."
+                )
 
 
 def _batch(slot: Slot, door: Door) -> VerifiedBatch:

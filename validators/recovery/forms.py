@@ -56,7 +56,8 @@ class Vote(_Value, frozen=True):
 
 
 class Held(_Value, frozen=True):
-    """An executed entry with its batch (b"": the null request) and q COMMITs of one view."""
+    """An executed entry with its batch (b"": the null request) and q COMMITs of one view; (): the stable
+    checkpoint covers it."""
 
     entry: Entry
     body: bytes
@@ -78,7 +79,7 @@ class Proofs(_Value, frozen=True):
     checkpoint: Votes
     """q CHECKPOINTs of the stable one; () where that is the beginning of the epoch."""
     entries: Annotated[tuple[Held, ...], SPAN]
-    """Those executed above it, ascending without a gap."""
+    """Those executed above it, ascending without a gap, and a few below it, which it covers."""
     prepared: Annotated[tuple[Certified, ...], SPAN]
     """One for each sequence above the executed ones that has any, that of the highest view, ascending."""
     heard: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=MEMBERS_MAX + 1)]

@@ -79,7 +79,8 @@ def make_plan(reading: Reading) -> Plan:
     final = _final(reading.told)
     planned = new_view.plan(_claims(reading))
     _check_agree(final, reading.told)
-    digests = dict(planned.digests) | {sequence: digest for sequence, (digest, _view) in final.items()}
+    digests = _covered(reading.told, final) | dict(planned.digests)
+    digests |= {sequence: digest for sequence, (digest, _view) in final.items()}
     last = max(planned.base, max(digests, default=0))
     return Plan(
         reading=reading,
@@ -151,11 +152,26 @@ def _final(told: Iterable[Told]) -> dict[int, tuple[bytes, int]]:
     found: dict[int, tuple[bytes, int]] = {}
     for each in told:
         for held in each.entries:
+            if held.entry.sequence <= each.statement.stable:
+                continue
             entry, view = held.entry, _view_of(held.commits, each)
             known, lowest = found.setdefault(entry.sequence, (entry.batch_digest, view))
             if known != entry.batch_digest:
                 raise RecoveryError(_contradiction(entry.sequence))
             found[entry.sequence] = (known, min(lowest, view))
+    return found
+
+
+def _covered(told: Iterable[Told], final: dict[int, tuple[bytes, int]]) -> dict[int, bytes]:
+    """Sequence -> batch digest of what lies below stable checkpoints."""
+    found: dict[int, bytes] = {}
+    for each in told:
+        for held in each.entries:
+            entry = held.entry
+            if entry.sequence <= each.statement.stable:
+                known = final.get(entry.sequence, (found.setdefault(entry.sequence, entry.batch_digest), 0))
+                if known[0] != entry.batch_digest:
+                    raise RecoveryError(_contradiction(entry.sequence))
     return found
 
 

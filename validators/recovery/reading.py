@@ -222,10 +222,13 @@ class _Reader:
         return found
 
     def _check_entries(self, proofs: Proofs) -> None:
-        """One after the other from the checkpoint to the end of its log, each decided by q COMMITs."""
+        """One after the other to the end of its log; above the checkpoint each decided by q COMMITs. Whether
+        those below are what the checkpoint covers shows when they are executed (ending)."""
         statement, config = self._statement, self._config
         previous = b""
         expected = max(statement.stable, config.base)
+        if proofs.entries:
+            expected = min(expected, max(config.base, proofs.entries[0].entry.sequence - 1))
         for held in proofs.entries:
             entry = held.entry
             expected += 1
@@ -234,10 +237,8 @@ class _Reader:
                 entry.previous,
             ):
                 raise self._wrong(f"its entry {entry.sequence} does not continue its log")
-            self._open(*held.commits)
-            found = read_commits(held.commits, self._nested, config)
-            if found is None or (found.sequence, found.digest) != (entry.sequence, entry.batch_digest):
-                raise self._wrong(f"its COMMITs do not prove entry {entry.sequence}")
+            if entry.sequence > statement.stable:
+                self._check_commits(held)
             if self._digest(held.body) != entry.batch_digest:
                 raise self._wrong(f"the batch of its entry {entry.sequence} is another one")
             previous = entry_hash(entry)
@@ -245,6 +246,13 @@ class _Reader:
             raise self._wrong(f"its log ends at {statement.executed}, its entries at {expected}")
         if previous not in (b"", statement.head):
             raise self._wrong("its last entry is not the one that it signed")
+
+    def _check_commits(self, held: Held) -> None:
+        entry = held.entry
+        self._open(*held.commits)
+        found = read_commits(held.commits, self._nested, self._config)
+        if found is None or (found.sequence, found.digest) != (entry.sequence, entry.batch_digest):
+            raise self._wrong(f"its COMMITs do not prove entry {entry.sequence}")
 
     def _prepared(self, proofs: Proofs) -> tuple[tuple[Prepared, ...], tuple[tuple[bytes, bytes], ...]]:
         statement, config = self._statement, self._config

@@ -46,7 +46,13 @@ def tell(
     checkpoint = recovery.checkpoint
     own = checkpoint is not None and checkpoint.epoch == config.epoch
     stable = checkpoint.sequence if checkpoint is not None and own else min(executed, config.base)
-    held = tuple(Held(each.entry, each.body, each.commits) for each in entries(stable + 1, executed))
+    # Below the checkpoint as much as a member may lag that is not far behind: it can execute the plan then.
+    snapshot = 0 if recovery.base is None else recovery.base.entry.sequence
+    first = max(config.base, stable - config.reach, snapshot) + 1
+    held = tuple(
+        Held(each.entry, each.body, each.commits if each.entry.sequence > stable else ())
+        for each in entries(first, executed)
+    )
     proofs = Proofs(
         handovers=_handovers(recovery, config.epoch),
         checkpoint=checkpoint.frames if checkpoint is not None and own else (),
