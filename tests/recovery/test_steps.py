@@ -19,6 +19,9 @@ from tests.proof.support import VALID, PaperLog
 from tests.recovery.paper import Town
 from tickets.machine import Admit, TicketApplication
 from tickets.proof import ChainFile, ProofError, chain_json, decode_certificate, read_chain, verify
+from tickets.proof.audit import Audit
+from tickets.proof.evidence import convict
+from tickets.proof.files import EVIDENCE, read_file
 from tickets.proof.handover import handover_certificate
 from tickets.proof.statements import read_stable
 from validators import canonical
@@ -28,16 +31,19 @@ from validators.consensus import config as configuration
 from validators.consensus import messages as m
 from validators.consensus.effects import Now
 from validators.consensus.executor import Executor
+from validators.consensus.membership import Membership, founding
+from validators.gateway.epochs import Epochs
+from validators.handovers_file import read_handovers
 from validators.ledger import Ledger, open_ledger
 from validators.link import public_key_of, read_seed
-from validators.node.epochs import check_promise, membership_of
+from validators.node.epochs import check_promise, membership_of, other_sources
 from validators.node.keyring import KeyRing
 from validators.node.keys import VotedStamp
 from validators.node.layout import ClusterFolder
 from validators.node.options import StartError
 from validators.recovery.forms import SignedFile
 from validators.wire import FrameSigner
-from verifier import dtvn_verify
+from verifier import dtvn_verify, dtvn_verify_evidence
 
 SEVEN = [f"T-{number}" for number in range(7)]
 
@@ -374,6 +380,38 @@ def test_r11_different_ends_are_not_sealed(steps: Steps) -> None:
                 "--out",
                 steps.file("cup.sealed"),
             )
+
+
+def test_r11_who_signed_two_ends_is_convicted_by_them(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    signed = steps.sign("r0")
+    good = canonical.decode(SignedFile, Path(signed).read_bytes())
+    said = canonical.decode(m.Continuation, msgspec.msgpack.decode(good.frame)[1])
+    other = steps.town.say(msgspec.structs.replace(said, sequence=said.sequence - 1))
+    second = Path(steps.file("r0.second"))
+    second.write_bytes(canonical.encode(msgspec.structs.replace(good, frame=other)))
+    with pytest.raises(
+        CommandError, match=r"r0 signed two different ends of epoch 0\. .*cup.evidence convicts it"
+    ):
+        steps.run("seal", steps.file("cup.plan"), signed, str(second), "--out", steps.file("cup.sealed"))
+    data = read_file(EVIDENCE, Path(steps.file("cup.evidence")))
+    chain = read_chain(g.encode(steps.town.genesis))
+    assert convict(data, chain).sentence() == "r0 is convicted: continuation, epoch 0, two ends of it"
+    small = dtvn_verify.Chain(g.encode(steps.town.genesis))
+    assert list(dtvn_verify_evidence.evidence(data, small)) == [convict(data, chain).sentence()]
+    audit = Audit(chain)
+    audit.add([good.frame, other])
+    assert list(audit.culprits()) == ["r0"]
+
+
+def test_r11_the_platform_is_told_the_new_keys_though_it_runs_no_node(sealed: Steps) -> None:
+    sealed.data.learner_key.write_text("0" * 64)
+    assert "know the members' new keys" in sealed.run("install", sealed.file("cup.sealed"))
+    epochs = Epochs(sealed.town.genesis, known=read_handovers(sealed.data.handovers))
+    assert (epochs.present.epoch, epochs.present.after) == (1, 68)
+    told = canonical.decode(Membership, sealed.data.learner_sources.read_bytes())
+    assert told == epochs.present
+    assert other_sources(sealed.data.learner_sources, founding(sealed.town.genesis)) != ()
 
 
 def test_r11_no_step_touches_the_ledger_of_a_running_node(steps: Steps) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tickets.proof.files import evidence_json
 from tickets.proof.verify import shown
 from validators import canonical, quorum
 from validators import genesis as g
@@ -149,7 +150,12 @@ def _sign(options: dict[str, Any], say: Say) -> None:
 def _seal(options: dict[str, Any], say: Say) -> None:
     genesis = _genesis(options)
     file, plan = recovering.planned(_read(PlanFile, options["plan"]).states, genesis)
-    sealed = sealing.seal(file, plan, [_read(SignedFile, path) for path in options["files"]], genesis)
+    try:
+        sealed = sealing.seal(file, plan, [_read(SignedFile, path) for path in options["files"]], genesis)
+    except sealing.ConvictedError as error:
+        path = options["out"].with_suffix(".evidence")
+        path.write_bytes(evidence_json(error.evidence))
+        raise RecoveryError(f"{error} {path} convicts it (manage.py verify_evidence).") from error
     _write(options["out"], sealed)
     say(f"{options['out']}: signed by all. Each member puts it in place: genesis recover install.")
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tickets.proof.errors import ProofError
+from tickets.proof.evidence import encode_evidence
 from tickets.proof.handover import chain_through, crossed, handover_certificate
 from validators import canonical, quorum
 from validators.consensus import handover
@@ -32,7 +33,16 @@ from validators.recovery.planning import Plan
 from validators.recovery.reading import MemberKeys
 from validators.wire import ED25519, Door, FrameSigner, PeerError, Scheme
 
-__all__ = ["Sealed", "by_witnesses", "open_sealed", "promise_name", "records", "seal", "signed"]
+__all__ = [
+    "ConvictedError",
+    "Sealed",
+    "by_witnesses",
+    "open_sealed",
+    "promise_name",
+    "records",
+    "seal",
+    "signed",
+]
 
 NOBODY = Peer("", None)
 VOTES_AGAIN = StateRecord("voting", b"1")
@@ -42,6 +52,14 @@ def promise_name(epoch: int) -> str:
     """Name of the state record that holds the own CONTINUATION of `epoch`: who signed one votes in it no
     more."""
     return f"continuation/{epoch}"
+
+
+class ConvictedError(RecoveryError):
+    """A member signed two ends of one epoch; `evidence` is the file that convicts it."""
+
+    def __init__(self, text: str, evidence: bytes) -> None:
+        super().__init__(text)
+        self.evidence = evidence
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -191,7 +209,6 @@ def _verified(
         known = found.setdefault(message.sender, one)
         if known.message != message:
             name = config.members[message.sender]
-            raise RecoveryError(
-                f"{name} signed two different ends of epoch {config.epoch}: these files convict it."
-            )
+            evidence = encode_evidence(config.cluster, "continuation", (known.frame, one.frame))
+            raise ConvictedError(f"{name} signed two different ends of epoch {config.epoch}.", evidence)
     return found
