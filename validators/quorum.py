@@ -17,6 +17,7 @@ __all__ = [
     "note",
     "primary",
     "quorum",
+    "recovery",
     "weak_quorum",
 ]
 
@@ -73,6 +74,19 @@ def describe(members: int) -> str:
         f"{_plural(liars, 'liar')}, goes on with {crashes} down"
     )
     return f"{text} ({note(members)})" if note(members) else text
+
+
+def recovery(members: int, lost: int) -> str:
+    """Why `lost` members that run without their votes never get them back, and what helps then (R11); ""
+    while the others can decide without them."""
+    if lost <= crashes_tolerated(members):
+        return ""
+    return (
+        f"{lost} of {members} members have lost their votes, and only {quorum(members)} that vote can "
+        f"give them "
+        "back: nothing will be decided until all members recover the cluster (manage.py genesis recover "
+        "--help)."
+    )
 
 
 def _plural(count: int, word: str) -> str:

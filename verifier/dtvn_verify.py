@@ -34,6 +34,7 @@ CHAIN, HAND_OVER, VOTES = (NUMBER, bytes, [bytes, MANY]), (NUMBER, [MEMBER, MANY
 LEAF = (NUMBER, (str, str, str, str, str, NUMBER, bytes, bytes), WORD, NUMBER, bytes)
 TICKET = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *[str] * 3, [NUMBER, MANY])
 PROOF = {2: ("receipts", VOTES), 7: ("checkpoint", NUMBER, NUMBER, HASH, NUMBER, PATH, VOTES)}
+PROOF |= {4: ("continuation", HASH, PATH, VOTES)}
 CERTIFICATE = (NUMBER, TAG, bytes, NUMBER, PATH, NUMBER, NUMBER, HASH, HASH, PROOF)
 STATES, Y10K = ("", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "DISPUTED"), 253_402_300_800_000_000
 
@@ -114,8 +115,8 @@ class Chain:
         self.epochs, self.continues = [(named(found[2]), found[7][2] if found[7:] else 0)], found[7:]
         for epoch, handover in enumerate(handovers):
             end, wrong = Proved(handover, self), f"epoch {epoch} does not end with this hand-over"
-            found = (end.kind, end.code, end.epoch, end.checkpoint)
-            need(found == ("reconfigure", "ok", epoch, (epoch, end.sequence)), wrong)
+            kind, at = ("recover", None) if end.continued else ("reconfigure", (epoch, end.sequence))
+            need((end.kind, end.code, end.epoch, end.checkpoint) == (kind, "ok", epoch, at), wrong)
             begun, rows = opened(end.state, HAND_OVER, "the hand-over")
             need(begun == epoch + 1, wrong)
             self.epochs.append((named(rows), end.sequence))
@@ -150,7 +151,9 @@ class Proved:
     def __init__(self, data, chain):
         found = opened(data, CERTIFICATE, "the certificate")
         version, tag, leaf, sides, path, self.epoch, self.sequence, batch, previous, proof = found
-        need(version == 1, f"a certificate of version {version}; this verifier knows 1")
+        self.continued = proof[0] == "continuation"
+        known = 2 if self.continued else 1
+        need(version == known, f"a certificate of version {version}; this verifier knows {known}")
         need(tag == chain.cluster[:8], "the certificate is of another cluster than this chain")
         self.index, operation, self.code, self.time, self.state = opened(leaf, LEAF, "the leaf")
         self.kind, self.event, self.ticket, *_ = operation
@@ -165,8 +168,12 @@ class Proved:
             need(epoch >= self.epoch, "its checkpoint is of an earlier epoch than its entry")
             self.members, self.checkpoint = chain.members(epoch, size), (epoch, size)
             kind, said = 19, [size, state_root, log_root(self.sequence - 1, size, self.entry, path), log_time]
+        if self.continued:  # all members ended their epoch offline: a statement of kind 26
+            root = log_root(self.sequence - 1, self.sequence, self.entry, proof[2])
+            rows = opened(self.state, HAND_OVER, "the hand-over")[1]
+            kind, said = 26, [self.sequence, proof[1], root, self.time, [row[1] for row in rows]]
         n, who = len(self.members), [index for index, _ in proof[-1]]
-        q = (n + (n - 1) // 3 + 2) // 2  # any two sets of q members share more than may lie
+        q = n if self.continued else (n + (n - 1) // 3 + 2) // 2  # two sets of q share more than may lie
         need(len(who) == q, f"it has {len(who)} signatures; exactly {q} of {n} are needed")
         need(who == sorted({*who}) and who[-1] < n, "its signers are not distinct members in ascending order")
         for index, signature in proof[-1]:
@@ -183,8 +190,10 @@ class Proved:
         names, faults = ", ".join(shown(name) for name, _ in self.signers), (len(self.members) - 1) // 3
         liars = f"of whom {faults} may lie" if faults else "crash-only, no liar tolerated"
         yield f"signed by {names}: {len(self.signers)} of {len(self.members)} members, {liars}"
-        log = "the log under their checkpoint at sequence {1}, epoch {0}".format(*self.checkpoint or (0, 0))
-        yield f"proved by {log if self.checkpoint else 'their receipts for this sequence'}"
+        log = "the log under their checkpoint at sequence {1}, epoch {0}"
+        proof = log.format(*self.checkpoint) if self.checkpoint else "their receipts for this sequence"
+        proof = "all members, who ended their epoch with it offline" if self.continued else proof
+        yield f"proved by {proof}"
         if self.ticket_state:
             status, gate, device = (self.ticket_state[field] for field in (2, 11, 12))
             where = (gate and f", gate {shown(gate)}") + (device and f", device {shown(device)}")

@@ -32,6 +32,7 @@ from nacl import exceptions, signing
 # --- forms -------------------------------------------------------------------------------------------
 
 PROPOSAL, PREPARE, COMMIT, CHECKPOINT, VIEW_CHANGE, NEW_VIEW, RECEIPT = 16, 17, 18, 19, 21, 22, 24
+CONTINUATION = 26
 FRAME = (NUMBER, bytes, bytes, bytes)  # kind, body, signature, attachment
 FRAMES, SPAN = [bytes, 31], 1 << 15  # a frame of each member; sequences between two checkpoints
 IN_A_SLOT = (NUMBER, NUMBER, NUMBER, NUMBER, HASH)  # epoch, sender, view, sequence, digest
@@ -43,6 +44,7 @@ SAID = {  # kind: the body of a statement that may stand in evidence; all begin 
     VIEW_CHANGE: (NUMBER, NUMBER, NUMBER, FRAMES, [(bytes, FRAMES), SPAN]),
     NEW_VIEW: (NUMBER, NUMBER, NUMBER, [(NUMBER, HASH), 31], [bytes, SPAN]),
     RECEIPT: (NUMBER, NUMBER, NUMBER, HASH),
+    CONTINUATION: (NUMBER, NUMBER, NUMBER, HASH, HASH, NUMBER, [HASH, 31]),
 }
 PAIR, CLIENT = (NUMBER, NUMBER), {bytes: range(33)}
 ENTRY = (NUMBER, NUMBER, HASH, HASH, NUMBER, HASH)
@@ -160,6 +162,7 @@ CRIMES = {
     "receipt": (RECEIPT, ("sequence",)),
     "view_change": (VIEW_CHANGE, ("view",)),
     "new_view": (NEW_VIEW, ("view",)),
+    "continuation": (CONTINUATION, ()),
     "hidden_commit": (COMMIT, ()),
 }
 
@@ -193,7 +196,8 @@ def said_twice(kind, equal, frames, chain):
     one, other = [statement(frame, kind, chain) for frame in frames]
     same = 2 + len(equal)
     need(one[:same] == other[:same] and one != other, "the two statements do not contradict each other")
-    return one, ", ".join(f"{name} {number}" for name, number in zip(equal, one[2:same], strict=True))
+    where = ", ".join(f"{name} {number}" for name, number in zip(equal, one[2:same], strict=True))
+    return one, where or "two ends of it"
 
 
 def hidden_commit(commit, change, chain):

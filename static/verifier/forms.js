@@ -122,7 +122,8 @@
     u: (value) => isArray(value, "siiKiG"),
     z: (value) => value >= 1 && value <= 5 && isNumber(value),
     C: (value) =>
-      (isArray(value, "sI") && value[0] === "receipts") || (isArray(value, "siihipI") && value[0] === "checkpoint"),
+      (isArray(value, "sI") && value[0] === "receipts") || (isArray(value, "siihipI") && value[0] === "checkpoint") ||
+      (isArray(value, "shpI") && value[0] === "continuation"),
     F: (value) => isList(value, FITS.b),
     I: (value) => isList(value, (each) => isArray(each, "ik")) && value.length <= 31,
     J: (value) => isList(value, (each) => isArray(each, "shY")),

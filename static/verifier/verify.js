@@ -9,6 +9,7 @@
   const FINAL = [3, 5];
   const CHECKPOINT = 19;
   const RECEIPT = 24;
+  const CONTINUATION = 26;
   const UNSHOWN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
   const YEAR_10000 = 253402300800000000n;
   // Order of the group: a second spelling of a signature has an S that is not below it.
@@ -130,8 +131,9 @@
       const end = await prove(handover, chain);
       const wrong = `epoch ${epoch} does not end with this hand-over`;
       const at = end.checkpoint;
-      const ends = end.kind === "reconfigure" && end.code === "ok" && end.epoch === epoch;
-      need(ends && at && at.epoch === epoch && at.sequence === end.sequence, wrong);
+      const kind = end.continued ? "recover" : "reconfigure";
+      const ends = end.kind === kind && end.code === "ok" && end.epoch === epoch;
+      need(ends && (end.continued || (at && at.epoch === epoch && at.sequence === end.sequence)), wrong);
       const [begun, rows] = opened(end.state, "iX", "the hand-over");
       need(begun === epoch + 1, wrong);
       chain.epochs.push({ members: membersOf(rows), after: end.sequence });
@@ -157,7 +159,9 @@
       "iqbipiihhC",
       "the certificate",
     );
-    need(version === 1, `a certificate of version ${version}; this verifier knows 1`);
+    const continued = proof[0] === "continuation";
+    const known = continued ? 2 : 1;
+    need(version === known, `a certificate of version ${version}; this verifier knows ${known}`);
     need(same(cluster, chain.cluster.slice(0, 8)), "the certificate is of another cluster than this chain");
     const [index, [kind, event, ticket], code, time, state] = opened(leaf, "iowib", "the leaf");
     const held = ticketState(state, event, ticket);
@@ -182,13 +186,21 @@
       said = CHECKPOINT;
       body = (sender) => [inEpoch, sender, size, stateRoot, logRoot, then];
     }
-    const signers = await signersOf(proof.at(-1), said, body, members, chain);
+    if (continued) {
+      const logRoot = climb(BigInt(sequence) - 1n, BigInt(sequence), entry, hashes(proof[2]));
+      const [, rows] = opened(state, "iX", "the hand-over");
+      said = CONTINUATION;
+      const keys = rows.map((row) => row[1]);
+      body = (sender) => [epoch, sender, sequence, proof[1], logRoot, time, keys];
+    }
+    const needed = continued ? members.length : quorum(members.length);
+    const signers = await signersOf(proof.at(-1), said, body, members, chain, needed);
     const proved = { event, ticket, kind, code, epoch, sequence, index, time, state, entry, checkpoint };
-    return { ...proved, members: members.length, signers, ticketState: held, continues: chain.continues };
+    const whose = { members: members.length, signers, continued, continues: chain.continues };
+    return { ...proved, ...whose, ticketState: held };
   }
 
-  async function signersOf(signatures, said, body, members, chain) {
-    const needed = quorum(members.length);
+  async function signersOf(signatures, said, body, members, chain, needed) {
     const count = members.length;
     need(
       signatures.length === needed,
@@ -238,7 +250,9 @@
       `ticket ${shown(proved.ticket)} of event ${shown(proved.event)}: ${shown(proved.kind)} -> ` +
         `${shown(proved.code)} at ${where}, log time ${moment(proved.time)}`,
       `signed by ${names}: ${proved.signers.length} of ${proved.members} members, ${tolerance}`,
-      proved.checkpoint
+      proved.continued
+        ? "proved by all members, who ended their epoch with it offline"
+        : proved.checkpoint
         ? `proved by the log under their checkpoint at sequence ${proved.checkpoint.sequence}, ` +
           `epoch ${proved.checkpoint.epoch}`
         : "proved by their receipts for this sequence",

@@ -108,6 +108,21 @@ def test_ready_tells_why_not(fake: FakeGateway) -> None:
     assert "Retry-After" in response.headers
 
 
+@pytest.mark.parametrize(("lost", "told"), [(1, False), (2, True)])
+def test_r11_ready_tells_that_only_a_recovery_helps(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, lost: int, told: bool
+) -> None:
+    """Two of four run without their votes: no quorum is left that could give them back."""
+    members = fake.members()
+    without = {"state": "following", "voting": False}
+    shown = [msgspec.structs.replace(m, status=without) if m.index < lost else m for m in members]
+    fake.quorum = False
+    monkeypatch.setattr(fake, "members", lambda: tuple(shown))
+    error = read(Api(None).get("/ready"))["error"]
+    assert error.startswith("The validators cannot be reached.")
+    assert ("manage.py genesis recover --help" in error) is told
+
+
 def test_nodes_are_listed_bare_in_their_order(api: Api, fake: FakeGateway) -> None:
     listed = read(api.get("nodes"))
     assert [node["id"] for node in listed] == ["r0", "r1", "r2", "r3"]

@@ -11,8 +11,9 @@ from validators.consensus import messages as m
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "messages.md"
 KINDS = sorted(m.KINDS.values(), key=lambda kind: kind.__name__)
-PLAYED = [kind for kind in KINDS if kind is not m.Hello]
-"""With a Hello a connection begins, and the simulator's always stand."""
+PLAYED = [kind for kind in KINDS if kind not in (m.Hello, m.Continuation)]
+"""With a Hello a connection begins, and the simulator's always stand; a Continuation goes from hand to
+hand."""
 OUTSIDE = frozenset({"epoch", "sender"})
 """Fields that the page leaves out."""
 ROLES = {

@@ -101,4 +101,5 @@ def sample_statements(paper: Paper) -> list[object]:
         m.Status(EPOCH, 1, 0, False, 10, 10, 11, (11,), True),
         m.Receipt(EPOCH, 1, 11, b"h" * 32),
         m.Repeat(EPOCH, 1, (1, 0), 3, b"r" * 32, 11, 0, ("ok",)),
+        m.Continuation(EPOCH, 1, 12, b"s" * 32, b"l" * 32, 5, (b"k" * 32, b"n" * 32)),
     ]

@@ -48,6 +48,19 @@ def test_without_a_quorum_the_missing_are_named() -> None:
     assert verdict == "2 of 4 nodes vote and 3 are needed. Missing: r3 (no answer), r2 (its ledger was lost)."
 
 
+@pytest.mark.parametrize(
+    ("lost", "told"), [(("r3",), False), (("r2", "r3"), True), (("r1", "r2", "r3"), True)]
+)
+def test_r11_votes_that_never_come_back_are_told_with_the_way_out(lost: tuple[str, ...], told: bool) -> None:
+    """n - q may be lost: the others give those votes back. Of a node that is down nothing is known yet."""
+    mute = {name: node(name, voting=False, voting_reason="its ledger was lost") for name in lost}
+    down = {} if "r2" in lost else {"r2": Node(id="r2", problem="no answer")}
+    level, verdict = judge(four(**mute, **down))
+    assert level == "stuck"
+    assert ("manage.py genesis recover --help" in verdict) is told
+    assert (f"{len(lost)} of 4 members have lost their votes" in verdict) is told
+
+
 def test_missing_votes_are_named_by_their_owners() -> None:
     waiting = node("r1", slot=slot(prepares=["r1"]))
     level, verdict = judge(four(r1=waiting))

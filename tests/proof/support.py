@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from nacl import bindings
@@ -33,6 +34,7 @@ from validators.consensus.handover import HandOver
 from validators.consensus.log_tree import Frontier, append, inclusion_path, root
 from validators.consensus.messages import entry_hash
 from validators.consensus.verified import VerifiedBatch, VerifiedBundle
+from validators.recovery.ending import final_batch
 from validators.wire import FrameSigner
 from validators.wire.envelope import KIND_OF, encode_envelope, signed_bytes
 
@@ -108,10 +110,11 @@ class PaperLog:
         self.roots.append(self.application.root())
         return step
 
-    def admit(self, ticket: str = "TICKET-1", gate: str = "north") -> Step:
+    def admit(self, ticket: str = "TICKET-1", gate: str = "north", **fields: str) -> Step:
         """Issue a ticket, then admit it: two batches."""
-        self.order([self.operation(Issue(product="day", seat="A-1"), ticket)])
-        return self.order([self.operation(Admit(gate=gate, device="scanner-7"), ticket, nonce=b"scan-1")])
+        self.order([self.operation(Issue(product="day", seat="A-1"), ticket, **fields)])
+        scan = self.operation(Admit(gate=gate, device="scanner-7"), ticket, nonce=b"scan-1", **fields)
+        return self.order([scan])
 
     def fill(self, until: int) -> None:
         """Batches of one ticket each, up to this sequence."""
@@ -131,8 +134,39 @@ class PaperLog:
         assert step.done()[0][1].outcomes[0].code == "ok"
         membership = self.application.membership()
         self.handovers.append(self._hand_over(step, before))
-        self.epochs.append([member.id for member in membership.members])
-        executor = Executor(epoch + 1, self.application)
+        self._go_on([member.id for member in membership.members])
+
+    def recover(self, renamed: str = "+") -> HandOver:
+        """All members end the epoch offline; the keys of the next one are those of their names with this
+        behind it, which is how they are called here from now on."""
+        epoch = len(self.epochs) - 1
+        names = [name + renamed for name in self.names]
+        before = self.executor.frontier.peaks
+        step = self.executor.execute(final_batch(epoch, tuple(key_pair(name)[0] for name in names)))
+        assert step.done()[0][1].outcomes[0].code == "ok"
+        self.steps.append(step)
+        self.roots.append(self.application.root())
+        ended = msgspec.structs.replace(self._hand_over(step, before), checkpoint=self.continuations(epoch))
+        self.handovers.append(ended)
+        self._go_on(names)
+        return ended
+
+    def continuations(self, epoch: int, names: Sequence[str] = (), **fields: Any) -> tuple[bytes, ...]:
+        """What all members sign to end an epoch, the last one of the log by default."""
+        members = self.application.epoch(epoch + 1).members
+        end = self._checkpoint(len(self.steps))
+        keys = tuple(member.public_key for member in members)
+        content = (end.sequence, end.state_root, end.log_root, end.timestamp, keys)
+        body = msgspec.structs.replace(m.Continuation(epoch, 0, *content), **fields)
+        frames = []
+        for index, signature in self.sign(body, range(len(members)), names or self.epochs[epoch]):
+            said = canonical.encode(msgspec.structs.replace(body, sender=index))
+            frames.append(encode_envelope(KIND_OF[m.Continuation], said, signature))
+        return tuple(frames)
+
+    def _go_on(self, names: list[str]) -> None:
+        self.epochs.append(names)
+        executor = Executor(len(self.epochs) - 1, self.application)
         for field in ("executed", "head", "frontier", "timestamp"):
             setattr(executor, field, getattr(self.executor, field))
         self.executor = executor
@@ -149,7 +183,7 @@ class PaperLog:
         return HandOver(entry, canonical.encode(leaf), peaks, self.checkpoint_frames(entry.sequence))
 
     def checkpoint_frames(self, sequence: int, signers: Sequence[int] | None = None) -> tuple[bytes, ...]:
-        """q CHECKPOINTs of a sequence, as members send them."""
+        """q CHECKPOINTs of a sequence, as members send them; None: the first q of them."""
         body = self._checkpoint(sequence)
         return self.frames_of(body, self.epochs[body.epoch], signers)
 
@@ -209,7 +243,7 @@ class PaperLog:
 
     def sign(
         self,
-        body: m.Receipt | m.Checkpoint,
+        body: m.Receipt | m.Checkpoint | m.Continuation,
         signers: Sequence[int] | None = None,
         names: Sequence[str] | None = None,
     ) -> tuple[tuple[int, bytes], ...]:

@@ -41,6 +41,10 @@ def change(sender: int, view: int, *proofs: m.PreparedProof, stable: int = 0) ->
     return m.ViewChange(0, sender, view, frames, proofs)
 
 
+def ended(sequence: int, *, epoch: int = 0, sender: int = 3) -> m.Continuation:
+    return m.Continuation(epoch, sender, sequence, ONE, TWO, 5, (ONE, TWO))
+
+
 def pairs() -> dict[str, tuple[Any, Any]]:
     return {
         "double_proposal": (m.PrePrepare(0, 0, 0, 7, ONE), m.PrePrepare(0, 0, 0, 7, TWO)),
@@ -48,6 +52,7 @@ def pairs() -> dict[str, tuple[Any, Any]]:
         "commit": (m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 1, 3, 7, TWO)),
         "checkpoint": (m.Checkpoint(0, 2, 10, ONE, ONE, 5), m.Checkpoint(0, 2, 10, TWO, ONE, 5)),
         "receipt": (m.Receipt(0, 3, 9, ONE), m.Receipt(0, 3, 9, TWO)),
+        "continuation": (ended(17), ended(18)),
         "view_change": (change(1, 2), change(1, 2, prepared(0, 1))),
         "new_view": (m.NewView(0, 1, 1, (), ()), m.NewView(0, 1, 1, ((0, ONE),), ())),
         "hidden_commit": (m.Commit(0, 2, 0, 7, ONE), change(2, 3, prepared(0, 6))),
@@ -84,6 +89,10 @@ def test_every_pair_that_is_known_is_tested() -> None:
         ("hidden_commit", m.Commit(0, 2, 0, 7, ONE), change(2, 3, stable=10)),
         ("hidden_commit", m.Commit(0, 2, 3, 7, ONE), change(2, 3)),
         ("hidden_commit", m.Commit(0, 2, 0, 7, ONE), change(1, 3)),
+        ("continuation", ended(17), ended(17)),
+        ("continuation", ended(17), ended(18, sender=2)),
+        ("checkpoint", ended(17), ended(18)),
+        ("continuation", m.Checkpoint(0, 2, 10, ONE, ONE, 5), m.Checkpoint(0, 2, 10, TWO, ONE, 5)),
         ("nonsense", m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 1, 3, 7, TWO)),
     ],
 )

@@ -91,6 +91,7 @@ def build() -> list[dict[str, Any]]:
     )
     _through_epochs(holds, refused)
     _contradicting(holds, chain, log, fork)
+    _recovered(holds, refused)
     _broken(refused, log)
     for name, data in odd_leaves.holding(log):
         holds(name, chain, data)
@@ -142,6 +143,51 @@ def _through_epochs(holds: Any, refused: Any) -> None:
     refused("a chain whose link is signed by those whom it names", certificate, log.chain(by_successors, two))
     stale = log.receipts(new, signers=range(4), names=log.epochs[0])
     refused("receipts by members of an epoch that is over", stale, chain)
+
+
+def _recovered(holds: Any, refused: Any) -> None:
+    """A log whose members ended an epoch offline, all of them, and went on under new keys (R11)."""
+    log = PaperLog()
+    log.admit("TICKET-OLD")
+    log.fill(7)
+    old = log.receipts(3)
+    ended = log.recover()
+    end = ended.entry.sequence
+    wrong = {
+        "one of the members has not signed": ended.checkpoint[:3],
+        "one of the members signed twice": (*ended.checkpoint[:3], ended.checkpoint[2]),
+        "another end of the log": log.continuations(0, sequence=end + 1),
+        "other keys than the log has": log.continuations(0, keys=(bytes(32),) * 4),
+        "under the new keys": log.continuations(0, names=log.names),
+    }
+    log.admit("TICKET-NEW", entry="r0")
+    middle = log.receipts(len(log.steps))
+    log.recover("++")
+    log.order([log.operation(Issue(), "TICKET-LAST", entry="r0")])
+    chain, new = log.chain(), log.receipts(len(log.steps))
+    one, two = (handover_certificate(msgspec.msgpack.encode(each), log.cluster) for each in log.handovers)
+    holds("recovered: of the epoch before", chain, old)
+    holds("recovered: of the epoch between two recoveries", chain, middle)
+    holds("recovered: of the epoch after both", chain, new)
+    holds("recovered: the hand-over of all members itself", chain, one)
+    refused("recovered: a chain without the first recovery", new, log.chain(two))
+    by_quorum = log.checkpointed(end, end, names=log.epochs[0])
+    refused("recovered: a hand-over under q CHECKPOINTs", middle, log.chain(by_quorum))
+    for name, frames in wrong.items():
+        broken = msgspec.structs.replace(ended, checkpoint=frames)
+        link = handover_certificate(msgspec.msgpack.encode(broken), log.cluster)
+        refused(f"recovered: {name}", middle, log.chain(link))
+    whole = decode_certificate(one)
+    for name, changed in (
+        ("the version of other certificates", msgspec.structs.replace(whole, version=1)),
+        ("another state", msgspec.structs.replace(whole, proof=_with(whole, state_root=bytes(32)))),
+        ("no path to the end", msgspec.structs.replace(whole, proof=_with(whole, path=b""))),
+    ):
+        refused(f"recovered: {name}", middle, log.chain(encode_certificate(changed)))
+
+
+def _with(certificate: Any, **fields: Any) -> Any:
+    return msgspec.structs.replace(certificate.proof, **fields)
 
 
 def _contradicting(holds: Any, chain: bytes, log: PaperLog, fork: PaperLog) -> None:

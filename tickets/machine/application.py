@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tickets.machine import leaf, reasons
+from tickets.machine import leaf, reasons, recovery
 from tickets.machine.principals import Principals
 from tickets.machine.rows import TicketRow
 from tickets.machine.snapshot import Proof, Staging
@@ -212,7 +212,10 @@ class TicketApplication:
 
     def _skips(self, bundle: Bundle) -> bool:
         """Whether execution passes this bundle over. What was signed for a later epoch counts in none
-        before it, whoever proposes it (R1, PITFALLS row 10)."""
+        before it, whoever proposes it (R1, PITFALLS row 10). The members' own is signed as a part of the log
+        (R11)."""
+        if recovery.is_recovery(bundle):
+            return bundle.epoch != self._state.memberships.now.epoch or len(bundle.operations) != 1
         if (
             bundle.epoch > self._state.memberships.now.epoch
             or not bundle.operations
@@ -227,6 +230,8 @@ class TicketApplication:
         self, verified: VerifiedBundle, sequence: int, timestamp: int, first_index: int
     ) -> BundleResult:
         bundle = verified.bundle
+        if recovery.is_recovery(bundle):
+            return self._recover(bundle, sequence, timestamp, first_index)
         principal = self._state.principals.who(bundle.principal)
         opening = bundle.session == UNOPENED
         apply = self._state.operations.apply
@@ -251,6 +256,20 @@ class TicketApplication:
             outcomes=outcomes,
             subtree=leaf.subtree(first_index, bundle.operations, outcomes, timestamp),
         )
+
+    def _recover(self, bundle: Bundle, sequence: int, timestamp: int, first_index: int) -> BundleResult:
+        state = self._state
+        outcome = Outcome(
+            *recovery.recover(
+                bundle.operations[0],
+                state.memberships,
+                state.principals,
+                alone=state.operations.alone,
+                sequence=sequence,
+            )
+        )
+        subtree = leaf.subtree(first_index, bundle.operations, (outcome,), timestamp)
+        return BundleResult(first_index=first_index, outcomes=(outcome,), subtree=subtree)
 
     def _refuse_session(self, bundle: Bundle) -> Reason | None:
         return self._state.sessions.refuse(

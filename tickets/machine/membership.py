@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from tickets.machine import reasons
 from tickets.machine.commands import Reconfigure
 from tickets.machine.principals import Principals
@@ -15,6 +17,7 @@ from validators import canonical
 from validators.consensus import membership as m
 from validators.consensus.membership import Membership, Verify
 from validators.genesis import Genesis
+from validators.signatures import is_public_key
 
 __all__ = ["EPOCHS_MAX", "Memberships"]
 
@@ -80,6 +83,25 @@ class Memberships:
         self._append(found)
         self._touch(found.epoch)
         return reasons.OK, canonical.encode((found.epoch, found.members))
+
+    def recover(self, keys: tuple[bytes, ...], principals: Principals, *, sequence: int) -> tuple[str, bytes]:
+        """Begin the next epoch with the same members under these keys (R11); (code, state) as above."""
+        now = self.now
+        if len(self._epochs) >= EPOCHS_MAX:
+            return reasons.FULL, b""
+        if len(keys) != len(now.members) or len(set(keys)) != len(keys):
+            return reasons.MALFORMED, b""
+        if not all(is_public_key(key) for key in keys):
+            return reasons.MALFORMED, b""
+        if any(self.knows(key) or principals.holder(key) for key in keys):
+            return reasons.KEY_IN_USE, b""
+        members = tuple(
+            msgspec.structs.replace(member, public_key=key)
+            for member, key in zip(now.members, keys, strict=True)
+        )
+        self._append(Membership(now.epoch + 1, sequence, members, now.parameters))
+        self._touch(now.epoch + 1)
+        return reasons.OK, canonical.encode((now.epoch + 1, members))
 
     def names_at(self, sequence: int) -> Sequence[str]:
         """Ids of all members there had been when `sequence` was executed."""

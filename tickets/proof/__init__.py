@@ -7,13 +7,15 @@ trust this program.
 from tickets.proof.certificate import (
     Certificate,
     CheckpointProof,
+    ContinuationProof,
+    EpochStart,
     Leaf,
     Receipts,
     decode_certificate,
     encode_certificate,
     results_path,
 )
-from tickets.proof.chain import Chain, ChainFile, Epoch, EpochStart, chain_of_genesis, hand_over, read_chain
+from tickets.proof.chain import Chain, ChainFile, Epoch, chain_of_genesis, hand_over, read_chain
 from tickets.proof.compare import Contradiction, compare
 from tickets.proof.errors import ProofError
 from tickets.proof.files import certificate_json, chain_json, evidence_json, read_file, unwrap
@@ -24,6 +26,7 @@ __all__ = [
     "Chain",
     "ChainFile",
     "CheckpointProof",
+    "ContinuationProof",
     "Contradiction",
     "Epoch",
     "EpochStart",

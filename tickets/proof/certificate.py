@@ -19,6 +19,7 @@ from validators import canonical
 from validators.consensus.executor import subtree_paths
 from validators.consensus.fields import Count, Hash, Word
 from validators.consensus.messages import Operation, Outcome
+from validators.genesis import Member
 from validators.quorum import MEMBERS_MAX
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "VERSION",
     "Certificate",
     "CheckpointProof",
+    "ContinuationProof",
+    "EpochStart",
     "Leaf",
     "Receipts",
     "decode_certificate",
@@ -36,6 +39,8 @@ __all__ = [
 ]
 
 VERSION = 1
+CONTINUED = 2
+"""Version of a hand-over that all members signed because nothing could be ordered any more (R11)."""
 CLUSTER_TAG_SIZE = 8
 """First bytes of the cluster id: enough to say "of another cluster"; signatures cover the whole of it."""
 CERTIFICATE_BYTES_MAX = 256 * 1024
@@ -64,6 +69,13 @@ class Leaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """Canonical state of the ticket right after it; b"": none."""
 
 
+class EpochStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Outcome state of a hand-over: the epoch that begins after it, and its members in order."""
+
+    epoch: Count
+    members: tuple[Member, ...]
+
+
 class Receipts(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="receipts"):
     """q members signed a Receipt for the entry."""
 
@@ -86,6 +98,18 @@ class CheckpointProof(
     signatures: Signatures
 
 
+class ContinuationProof(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="continuation"
+):
+    """All n members signed a Continuation over a log that ends with the entry (R11)."""
+
+    state_root: Hash
+    path: Hashes
+    """From the entry to the log root."""
+    signatures: Signatures
+    """Of all members, ascending."""
+
+
 class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Leaf, path to the results root, the entry's other fields, and who signed."""
 
@@ -103,7 +127,7 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     """Batch digest of the entry."""
     previous: Hash
     """Entry hash of sequence - 1."""
-    proof: Receipts | CheckpointProof
+    proof: Receipts | CheckpointProof | ContinuationProof
 
 
 def encode_certificate(certificate: Certificate) -> bytes:
@@ -119,8 +143,9 @@ def decode_certificate(data: bytes) -> Certificate:
     paths = (certificate.path, getattr(certificate.proof, "path", b""))
     if any(len(path) % canonical.HASH_SIZE for path in paths):
         raise no_form("the certificate")
-    if certificate.version != VERSION:
-        raise ProofError(f"a certificate of version {certificate.version}; this verifier knows {VERSION}")
+    known = CONTINUED if isinstance(certificate.proof, ContinuationProof) else VERSION
+    if certificate.version != known:
+        raise ProofError(f"a certificate of version {certificate.version}; this verifier knows {known}")
     return certificate
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tickets.proof.certificate import decode_certificate
+from tickets.proof.certificate import EpochStart, decode_certificate
 from tickets.proof.errors import ProofError
 from tickets.proof.files import BYTES_MAX, CHAIN
 from tickets.proof.forms import no_form, opened
@@ -32,18 +32,13 @@ __all__ = [
 
 HANDOVER = "reconfigure"
 """Kind of the operation that ends an epoch."""
+CONTINUED = "recover"
+"""Kind of the one with which all members ended it offline (R11)."""
 
 VERSION = 1
 SEALED, PLAIN, CONTINUED = b"\x94", b"\x97", b"\x98"
 """First byte of a genesis that its parties made together, of a bare one, and of a bare one that continues
 another cluster; a ChainFile has another."""
-
-
-class EpochStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Outcome state of a hand-over: the epoch that begins after it, and its members in order."""
-
-    epoch: Count
-    members: tuple[g.Member, ...]
 
 
 class ChainFile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -123,8 +118,8 @@ def hand_over(chain: Chain, data: bytes) -> Chain:
     certificate = decode_certificate(data)
     proved = verify(certificate, chain)
     wrong = ProofError(f"epoch {ending} does not end with this hand-over")
-    ends = (proved.kind, proved.code, proved.epoch) == (HANDOVER, "ok", ending)
-    if not ends or proved.checkpoint != (ending, proved.sequence):
+    kind, checkpoint = (CONTINUED, None) if proved.ended_offline else (HANDOVER, (ending, proved.sequence))
+    if (proved.kind, proved.code, proved.epoch, proved.checkpoint) != (kind, "ok", ending, checkpoint):
         raise wrong
     start = opened(EpochStart, proved.state, "the hand-over")
     _check_members(start.members, "the hand-over")

@@ -5,6 +5,7 @@
 | double_proposal, prepare, commit | two statements | one view and sequence, two batches |
 | checkpoint | two CHECKPOINTs | one sequence, two states |
 | receipt | two receipts | one sequence, two entries |
+| continuation | two CONTINUATIONs | one epoch, two ends |
 | view_change, new_view | two of them | one view, two contents |
 | hidden_commit | a COMMIT, a later VIEW-CHANGE | the second hides the prepared certificate of the first |
 | bad_view_change | one VIEW-CHANGE | its own proofs prove nothing |
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 VERSION = 1
+TWO_ENDS = "two ends of it"
 SLOT, PLACE, VIEW = ("view", "sequence"), ("sequence",), ("view",)
 DOUBLES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "double_proposal": (m.PrePrepare, SLOT),
@@ -54,6 +56,7 @@ DOUBLES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "receipt": (m.Receipt, PLACE),
     "view_change": (m.ViewChange, VIEW),
     "new_view": (m.NewView, VIEW),
+    "continuation": (m.Continuation, ()),
 }
 """Kinds of two statements: their message, and which fields are equal while the rest differs."""
 
@@ -118,7 +121,8 @@ def _double(evidence: Evidence, chain: Chain) -> Conviction:
     fields = ("epoch", "sender", *equal)
     if one == other or any(getattr(one, f) != getattr(other, f) for f in fields):
         raise ProofError("the two statements do not contradict each other")
-    return _conviction(evidence.code, one, ", ".join(f"{f} {getattr(one, f)}" for f in equal), chain)
+    where = ", ".join(f"{field} {getattr(one, field)}" for field in equal)
+    return _conviction(evidence.code, one, where or TWO_ENDS, chain)
 
 
 def _hidden(evidence: Evidence, chain: Chain) -> Conviction:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from tickets.machine.commands import CommandError, Reconfigure, read
 from tickets.proof.certificate import (
     CLUSTER_TAG_SIZE,
+    CONTINUED,
     VERSION,
     Certificate,
     CheckpointProof,
+    ContinuationProof,
     Leaf,
     decode_certificate,
     encode_certificate,
@@ -19,7 +21,7 @@ from validators import canonical
 from validators import genesis as g
 from validators.consensus.handover import HandOver
 from validators.consensus.membership import Membership
-from validators.consensus.messages import Checkpoint
+from validators.consensus.messages import Checkpoint, Continuation
 from validators.wire import ED25519, Scheme, decode_envelope
 
 __all__ = ["chain_through", "crossed", "handover_certificate"]
@@ -35,26 +37,23 @@ def handover_certificate(data: bytes, cluster: bytes) -> bytes:
         opened = [decode_envelope(frame) for frame in found.checkpoint]
     except canonical.CanonicalError as error:
         raise ProofError(f"these bytes are no hand-over ({error})") from error
-    signed = sorted((message.sender, envelope.signature) for envelope, message in opened if _fits(message))
     first = opened[0][1] if opened else None
-    if not isinstance(first, Checkpoint) or len(signed) != len(opened):
+    if not isinstance(first, (Checkpoint, Continuation)) or any(
+        type(message) is not type(first) for _envelope, message in opened
+    ):
         raise ProofError("a hand-over without the CHECKPOINTs that seal it")
+    signed = tuple(sorted((message.sender, envelope.signature) for envelope, message in opened))
     entry = found.entry
-    proof = CheckpointProof(
-        first.epoch,
-        first.sequence,
-        first.state_root,
-        first.timestamp,
-        b"".join(reversed(found.peaks)),
-        tuple(signed),
-    )
+    path = b"".join(reversed(found.peaks))
+    proof: CheckpointProof | ContinuationProof
+    if isinstance(first, Checkpoint):
+        version = VERSION
+        proof = CheckpointProof(first.epoch, first.sequence, first.state_root, first.timestamp, path, signed)
+    else:
+        version, proof = CONTINUED, ContinuationProof(first.state_root, path, signed)
     tag = cluster[:CLUSTER_TAG_SIZE]
     place = (entry.epoch, entry.sequence, entry.batch_digest, entry.previous)
-    return encode_certificate(Certificate(VERSION, tag, found.leaf, 0, b"", *place, proof))
-
-
-def _fits(message: object) -> bool:
-    return isinstance(message, Checkpoint)
+    return encode_certificate(Certificate(version, tag, found.leaf, 0, b"", *place, proof))
 
 
 def chain_through(
@@ -68,6 +67,9 @@ def chain_through(
 def crossed(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, Membership]:
     """The chain with one epoch more, and that epoch; `now` is the chain's last. Raises ProofError."""
     longer = hand_over(chain, certificate)
+    begun = longer.epochs[-1]
+    if isinstance(decode_certificate(certificate).proof, ContinuationProof):
+        return longer, Membership(now.epoch + 1, begun.after, begun.members, now.parameters)
     leaf = canonical.decode(Leaf, decode_certificate(certificate).leaf)
     try:
         command = read(leaf.operation.kind, leaf.operation.payload)
@@ -76,5 +78,4 @@ def crossed(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, M
     if not isinstance(command, Reconfigure):
         raise ProofError(f"the hand-over of epoch {now.epoch} is by no such operation")
     parameters = command.change.parameters[0] if command.change.parameters else now.parameters
-    begun = longer.epochs[-1]
     return longer, Membership(now.epoch + 1, begun.after, begun.members, parameters)

@@ -10,7 +10,7 @@ from tickets.proof.forms import no_form, opened
 from tickets.proof.verify import COUNT_MAX, Chain, shown
 from validators import quorum
 from validators.consensus import messages as m
-from validators.consensus.certificate import CheckpointCertificate, read_checkpoint
+from validators.consensus.certificate import CheckpointCertificate, read_end
 from validators.consensus.config import Config
 from validators.consensus.verified import Peer
 from validators.wire import Door, Envelope, PeerError
@@ -99,7 +99,8 @@ def config_of(chain: Chain, epoch: int) -> Config:
 
 
 def read_stable(frames: Sequence[bytes], chain: Chain) -> CheckpointCertificate:
-    """The checkpoint that these frames of q members of one epoch prove; raise ProofError."""
+    """The checkpoint that these frames of q members of one epoch prove, or the end of it that all of them
+    signed offline (R11); raise ProofError."""
     if not 0 < len(frames) <= quorum.MEMBERS_MAX:
         raise ProofError(f"{len(frames)} CHECKPOINTs are no checkpoint")
     door = Door(chain.cluster, ChainKeys(chain), scheme=chain.scheme)
@@ -108,7 +109,7 @@ def read_stable(frames: Sequence[bytes], chain: Chain) -> CheckpointCertificate:
     except PeerError as error:
         raise ProofError(f"a CHECKPOINT is none: {error}") from error
     epoch: int = nested[frames[0]].message.epoch
-    found = read_checkpoint(frames, nested, config_of(chain, epoch))
+    found = read_end(frames, nested, config_of(chain, epoch))
     if found is None:
         raise ProofError("these CHECKPOINTs prove nothing")
     chain.members(epoch, found.sequence)

@@ -13,6 +13,8 @@ from tickets.proof.certificate import (
     CLUSTER_TAG_SIZE,
     Certificate,
     CheckpointProof,
+    ContinuationProof,
+    EpochStart,
     Leaf,
     Signatures,
     split_hashes,
@@ -21,7 +23,7 @@ from tickets.proof.errors import ProofError
 from tickets.proof.forms import no_form, opened
 from validators import canonical, quorum
 from validators.consensus import log_tree
-from validators.consensus.messages import KIND_OF, Checkpoint, Entry, Receipt, entry_hash
+from validators.consensus.messages import KIND_OF, Checkpoint, Continuation, Entry, Receipt, entry_hash
 from validators.genesis import Continued, Member
 from validators.wire.envelope import signed_bytes
 from validators.wire.scheme import ED25519, Scheme
@@ -113,13 +115,15 @@ class Proved(msgspec.Struct, frozen=True):
     state: bytes
     entry_hash: bytes
     checkpoint: tuple[int, int] | None
-    """(epoch, sequence) of the checkpoint that proves it; None: receipts do."""
+    """(epoch, sequence) of the checkpoint that proves it; None: receipts do, or all members (`continued`)."""
     members: int
     """n of the epoch that signed."""
     signers: tuple[tuple[bytes, str], ...]
     """(public key, name) of each signer."""
     continued: Continued | None = None
     """As the chain has it."""
+    ended_offline: bool = False
+    """All members signed it offline, as the end of their epoch (R11)."""
 
     def sentences(self) -> list[str]:
         """For people; the same words in every verifier."""
@@ -130,7 +134,9 @@ class Proved(msgspec.Struct, frozen=True):
             f"signed by {', '.join(shown(name) for _key, name in self.signers)}: "
             f"{len(self.signers)} of {self.members} members, {_tolerance(self.members)}",
         ]
-        if self.checkpoint is None:
+        if self.ended_offline:
+            lines.append("proved by all members, who ended their epoch with it offline")
+        elif self.checkpoint is None:
             lines.append("proved by their receipts for this sequence")
         else:
             epoch, sequence = self.checkpoint
@@ -181,6 +187,9 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
         checkpoint = (proof.epoch, proof.sequence)
         body = Checkpoint(proof.epoch, 0, proof.sequence, proof.state_root, root, proof.timestamp)
         signers = _signers(proof.signatures, body, members, chain)
+    elif isinstance(proof, ContinuationProof):
+        end = _continuation(leaf, entry, proof, hashed)
+        signers = _signers(proof.signatures, end, members, chain, needed=len(members))
     else:
         signers = _signers(proof.signatures, Receipt(entry.epoch, 0, entry.sequence, hashed), members, chain)
     return Proved(
@@ -199,6 +208,7 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
         members=len(members),
         signers=signers,
         continued=chain.continued,
+        ended_offline=isinstance(proof, ContinuationProof),
     )
 
 
@@ -246,11 +256,26 @@ def _log_root(
     return members, root
 
 
+def _continuation(leaf: Leaf, entry: Entry, proof: ContinuationProof, hashed: bytes) -> Continuation:
+    """What all members must have signed for the entry to end their epoch; `sender` is still 0."""
+    root = log_tree.climb(entry.sequence - 1, entry.sequence, hashed, split_hashes(proof.path))
+    if root is None:
+        raise ProofError("its path does not lead to its checkpoint")
+    start = opened(EpochStart, leaf.state, "the hand-over")
+    keys = tuple(member.public_key for member in start.members)
+    return Continuation(entry.epoch, 0, entry.sequence, proof.state_root, root, entry.timestamp, keys)
+
+
 def _signers(
-    signatures: Signatures, body: Receipt | Checkpoint, members: tuple[Member, ...], chain: Chain
+    signatures: Signatures,
+    body: Receipt | Checkpoint | Continuation,
+    members: tuple[Member, ...],
+    chain: Chain,
+    *,
+    needed: int = 0,
 ) -> tuple[tuple[bytes, str], ...]:
-    """The q distinct members that signed `body`, each with its own index as sender."""
-    needed = quorum.quorum(len(members))
+    """The distinct members that signed `body`, each with its own index as sender: `needed` of them, 0: q."""
+    needed = needed or quorum.quorum(len(members))
     if len(signatures) != needed:
         raise ProofError(
             f"it has {len(signatures)} signatures; exactly {needed} of {len(members)} are needed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -12,9 +13,11 @@ from django.db import DatabaseError
 
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.errors import Unavailable
+from validators.canonical import CanonicalError
 from validators.gateway.client import Gateway
 from validators.gateway.face import GatewayFace
 from validators.genesis import GenesisError
+from validators.handovers_file import read_handovers
 from validators.ledger import read
 from validators.link import KeyFileError
 
@@ -28,7 +31,7 @@ CALLS_MAX = 256
 
 _lock = threading.Lock()
 _own: Gateway | None = None
-_own_mark: tuple[int, int] = (0, 0)
+_own_mark: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
 _given: GatewayFace | None = None
 
 
@@ -39,9 +42,9 @@ def gateway() -> GatewayFace:
         return _given
     genesis = settings.DATA / "cluster" / "genesis.bin"
     with _lock:
-        mark = _file_mark(genesis)
+        mark = (_file_mark(genesis), _file_mark(_recovered()))
         if _own is not None and mark != _own_mark:
-            _own.close()  # a supervisor founded another cluster
+            _own.close()  # a supervisor founded another cluster, or all members have new keys
         if _own is None or not _own.alive:
             _own_mark = mark
             try:
@@ -67,12 +70,21 @@ def key_file() -> Path:
     return Path(settings.DATA) / "keys" / "gateway.key"
 
 
+def _recovered() -> Path:
+    """Where a recovery (R11) tells this platform the ends of epochs."""
+    return Path(settings.DATA) / "cluster" / "handovers.bin"
+
+
 def _handovers() -> list[bytes]:
-    """What the learner has of ended epochs: the founding members may all be gone by now."""
+    """What a recovery told of ended epochs, then what the learner has: the founding members, or their keys,
+    may all be gone by now."""
+    told: list[bytes] = []
+    with suppress(OSError, CanonicalError):
+        told = read_handovers(_recovered())
     try:
-        return read.handovers(LEARNER_ALIAS)
+        return told + read.handovers(LEARNER_ALIAS, after=len(told))
     except DatabaseError:
-        return []
+        return told
 
 
 def acknowledged() -> int:

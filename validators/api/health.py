@@ -12,8 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from tickets.machine import Barrier
-from tickets.services import Request, decide_one
-from tickets.services.network import PRINCIPAL
+from tickets.services import Request, Unavailable, decide_one
+from tickets.services.network import PRINCIPAL, gateway
+from validators import quorum
 from validators.api.errors import describe
 from validators.api.http import SEQUENCE_HEADER, json_response
 
@@ -25,6 +26,8 @@ GOOD_FOR = 1.0
 BARRIER_WAIT = 5.0
 """Seconds: a view change fits in."""
 
+FOLLOWING = "following"
+"""State of a node without a vote, in its own status."""
 METHODS = ("GET", "HEAD")
 OWN_NAME = "127.0.0.1"
 """Always among those that the platform answers to."""
@@ -106,11 +109,22 @@ class Readiness:
             decision = decide_one(Request(Barrier()), actor=PRINCIPAL, wait=BARRIER_WAIT)
         except Exception as error:  # noqa: BLE001 - described, and logged where unforeseen
             described = describe(error)
-            return Look(time.monotonic(), 0, described.code, described.sentence)
+            text = f"{described.sentence} {_lost_votes()}".rstrip()
+            return Look(time.monotonic(), 0, described.code, text)
         return Look(time.monotonic(), decision.result.sequence, "ok", "")
 
 
 readiness = Readiness()
+
+
+def _lost_votes() -> str:
+    """Why the cluster will not commit again by itself (R11); "" where that is not known."""
+    try:
+        members = gateway().members()
+    except Unavailable:
+        return ""
+    lost = sum(member.connected and member.status.get("state") == FOLLOWING for member in members)
+    return quorum.recovery(len(members), lost)
 
 
 def _not_allowed() -> HttpResponse:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validators import quorum
-from validators.consensus.certificate import read_checkpoint, why_refused
+from validators.consensus.certificate import read_checkpoint, read_end, why_refused
 from validators.consensus.effects import Reason
 from validators.consensus.entries import Range, read_range
 from validators.consensus.errors import InvariantBreach
@@ -170,7 +170,7 @@ class CatchUp:
             return
         if not verified.message.entries:
             shown = (verified.message.checkpoint, verified.nested, core.config)
-            certificate = read_checkpoint(*shown)
+            certificate = read_end(*shown)
             if certificate is None:
                 core.outbox.refused(why_refused(*shown), verified)
             else:

@@ -18,6 +18,7 @@ from validators.consensus.effects import Reason
 from validators.consensus.messages import (
     Checkpoint,
     Commit,
+    Continuation,
     Entry,
     Prepare,
     PreparedProof,
@@ -33,6 +34,8 @@ __all__ = [
     "ends_log",
     "read_checkpoint",
     "read_commits",
+    "read_continuation",
+    "read_end",
     "read_prepared",
     "why_refused",
 ]
@@ -41,7 +44,7 @@ Nested = Mapping[bytes, Verified[Any]]
 
 
 class CheckpointCertificate(msgspec.Struct, frozen=True):
-    """q equal CHECKPOINTs (R24)."""
+    """q equal CHECKPOINTs (R24), or all n CONTINUATIONs (R11)."""
 
     sequence: int
     state_root: bytes
@@ -91,11 +94,33 @@ def read_checkpoint(frames: Sequence[bytes], nested: Nested, config: Config) -> 
     return CheckpointCertificate(*content, frames=tuple(frames))
 
 
+def read_continuation(
+    frames: Sequence[bytes], nested: Nested, config: Config
+) -> CheckpointCertificate | None:
+    """What all members signed as the end of their epoch (R11): n equal statements, and no fewer."""
+    votes = _votes(frames, nested, Continuation, config)
+    if votes is None or len(votes) != config.n:
+        return None
+    first: Continuation = votes[0]
+    if any(msgspec.structs.replace(vote, sender=first.sender) != first for vote in votes):
+        return None
+    content = (first.sequence, first.state_root, first.log_root, first.timestamp)
+    return CheckpointCertificate(*content, frames=tuple(frames)) if first.sequence > config.base else None
+
+
+def read_end(frames: Sequence[bytes], nested: Nested, config: Config) -> CheckpointCertificate | None:
+    """What covers a range of the log: a stable checkpoint, or the continuation that ended the epoch."""
+    continued = any(frame in nested and type(nested[frame].message) is Continuation for frame in frames)
+    return (read_continuation if continued else read_checkpoint)(frames, nested, config)
+
+
 def why_refused(frames: Sequence[bytes], nested: Nested, config: Config) -> Reason:
     """Why these frames prove no stable checkpoint here. One of another epoch is nobody's fault: two members
     are not in the same one at every moment (R35)."""
     votes = [nested[frame].message for frame in frames if frame in nested]
-    other = bool(votes) and all(isinstance(v, Checkpoint) and v.epoch != config.epoch for v in votes)
+    other = bool(votes) and all(
+        isinstance(v, (Checkpoint, Continuation)) and v.epoch != config.epoch for v in votes
+    )
     return Reason.WRONG_EPOCH if other else Reason.BAD_PROOF
 
 

@@ -14,8 +14,8 @@ from validators.consensus.bodies import NULL_BATCH
 from validators.consensus.certificate import (
     CheckpointCertificate,
     CommitCertificate,
-    read_checkpoint,
     read_commits,
+    read_end,
 )
 from validators.consensus.config import Config
 from validators.consensus.executor import Executor
@@ -94,7 +94,7 @@ def _fits(certificate: CommitCertificate | None, entry: Entry) -> bool:
 def _certified(verified: Verified[Entries], links: list[Link], executor: Executor, config: Config) -> Range:
     """The forward check: the own frontier grown by these entries has the root that q members signed. It fixes
     every field of each, what it follows too."""
-    certificate = read_checkpoint(verified.message.checkpoint, verified.nested, config)
+    certificate = read_end(verified.message.checkpoint, verified.nested, config)
     if certificate is None or certificate.sequence != links[-1].entry.sequence:
         return LIE
     frontier = executor.frontier

@@ -14,7 +14,7 @@ from typing import Any
 from validators import canonical
 from validators.consensus import handover, log_tree
 from validators.consensus.application import Application
-from validators.consensus.certificate import CheckpointCertificate, read_checkpoint, why_refused
+from validators.consensus.certificate import CheckpointCertificate, read_end, why_refused
 from validators.consensus.config import Config
 from validators.consensus.contradiction import RECORD, Contradiction, content_of, read
 from validators.consensus.effects import (
@@ -344,7 +344,7 @@ class Learner:
     def _on_certificate(self, verified: Verified[Entries]) -> None:
         """A checkpoint certificate by itself, for what was executed before."""
         shown = (verified.message.checkpoint, verified.nested, self.config)
-        certificate = read_checkpoint(*shown)
+        certificate = read_end(*shown)
         if certificate is None:
             self.outbox.refused(why_refused(*shown), verified)
         elif certificate.sequence <= self.executor.executed:

@@ -29,6 +29,8 @@ __all__ = [
     "ALIVE_FOR",
     "FIXED",
     "KIND",
+    "RECOVER",
+    "RECOVERY",
     "Alive",
     "Change",
     "Membership",
@@ -43,6 +45,12 @@ __all__ = [
 
 KIND = "reconfigure"
 """Kind of the operation that ends an epoch."""
+
+RECOVER = "recover"
+"""Kind of the operation that ends an epoch in which nothing can be ordered any more (R11)."""
+RECOVERY = "#recovery"
+"""Who asks for it, on paper. It is no principal's name and has no key, so the door lets no such request into
+a pool or a proposal: it stands only where all members signed the log that holds it (continuation.py)."""
 
 ALIVE_FOR = 30_000_000
 """Microseconds of batch time for which a statement of life counts (R36), see `is_fresh`."""

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import msgspec
 
 from validators import canonical, quorum
+from validators.consensus.continuation import Continuation
 from validators.consensus.fields import SPAN, Count, Group, Hash, Text, Votes, Wire, Word
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Busy",
     "Checkpoint",
     "Commit",
+    "Continuation",
     "Entry",
     "Entries",
     "FetchBatch",
@@ -441,6 +443,7 @@ KINDS: dict[int, type[Any]] = {
     23: Status,
     24: Receipt,
     25: Repeat,
+    26: Continuation,
     64: FetchBatch,
     65: SupplyBatch,
     66: FetchEntries,

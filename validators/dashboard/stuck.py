@@ -102,10 +102,8 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
         return "stuck", f"{', '.join(stopped)} {text}. See the runbook, DtvnContradiction."
     if len(voting) < needed:
         absent = ", ".join(silent + mute) or "nobody else"
-        return (
-            "stuck",
-            f"{len(voting)} of {len(nodes)} nodes vote and {needed} are needed. Missing: {absent}.",
-        )
+        verdict = f"{len(voting)} of {len(nodes)} nodes vote and {needed} are needed. Missing: {absent}."
+        return "stuck", f"{verdict} {quorum.recovery(len(nodes), len(mute))}".rstrip()
     changing = [node for node in voting if node.changing]
     if len(changing) > len(voting) - needed:
         ids = ", ".join(node.id for node in changing)

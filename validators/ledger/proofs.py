@@ -14,8 +14,9 @@ from django.db import connections
 
 from tickets.machine.reasons import unpack
 from validators import canonical
+from validators.consensus import messages
 from validators.consensus.log_tree import Frontier, append, inclusion_path
-from validators.consensus.messages import Batch, Bundle, Entry, Operation, Outcome, entry_hash
+from validators.consensus.messages import KIND_OF, Batch, Bundle, Entry, Operation, Outcome, entry_hash
 from validators.consensus.needs import Base
 from validators.ledger.install import BASE
 from validators.ledger.models import (
@@ -38,6 +39,7 @@ SELECT_HASHES = (
     "SELECT entry_hash FROM ledger_consensusentry WHERE sequence > %s AND sequence <= %s ORDER BY sequence"
 )
 
+CHECKPOINT = KIND_OF[messages.Checkpoint]
 Executed = tuple[int, tuple[Operation, ...], tuple[Outcome, ...]]
 
 _batches = msgspec.msgpack.Decoder(Batch)
@@ -93,18 +95,22 @@ def read_entry_proof(using: str, sequence: int) -> EntryProof | None:
 
 
 def lowest_checkpoint(using: str, sequence: int) -> ProvenCheckpoint | None:
-    """The first stable checkpoint at or above `sequence`, whatever its epoch; None: there is none yet."""
-    found = Checkpoint.objects.using(using).filter(sequence__gte=sequence).order_by("sequence").first()
-    if found is None:
-        return None
-    return ProvenCheckpoint(
-        epoch=found.epoch,
-        sequence=found.sequence,
-        state_root=bytes(found.state_root),
-        log_root=bytes(found.log_root),
-        timestamp=found.timestamp,
-        frames=_frames.decode(bytes(found.frames)),
-    )
+    """The first stable checkpoint at or above `sequence`, whatever its epoch; None: there is none yet. One
+    that all members signed offline (R11) proves just the end of its epoch; a later one covers the log too."""
+    above = Checkpoint.objects.using(using).filter(sequence__gte=sequence).order_by("sequence")
+    for found in above.iterator():
+        frames = _frames.decode(bytes(found.frames))
+        if any(_envelopes.decode(frame).kind != CHECKPOINT for frame in frames):
+            continue
+        return ProvenCheckpoint(
+            epoch=found.epoch,
+            sequence=found.sequence,
+            state_root=bytes(found.state_root),
+            log_root=bytes(found.log_root),
+            timestamp=found.timestamp,
+            frames=frames,
+        )
+    return None
 
 
 class LogPaths:

@@ -32,7 +32,7 @@ from validators.node.clock import SystemClock
 from validators.node.continuing import begin
 from validators.node.courtesy import Courtesy
 from validators.node.discovery import AddressBook, Discovery
-from validators.node.epochs import as_genesis, make_crossing, membership_of, own_place
+from validators.node.epochs import as_genesis, check_promise, make_crossing, membership_of, own_place
 from validators.node.follower import Follower, word_of_life
 from validators.node.inspect import Inspector
 from validators.node.journal import NodeJournal
@@ -329,6 +329,7 @@ def build_node(
         begin(ledger, genesis, folder.continued, member=index is not None)
         if index is None:
             return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
+        check_promise(ledger, membership)
     except BaseException:
         ledger.close()
         raise

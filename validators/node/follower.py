@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ from validators.node.learning import LearningProcess, build_learner_host
 from validators.node.watcher import NodeWatcher, line
 from validators.wire import ED25519
 
-__all__ = ["Follower", "word_of_life"]
+__all__ = ["Follower", "others_to_ask", "word_of_life"]
 
 WORD_EVERY_NS = 2_000_000_000
 """Between two words of life in the node's folder, for whoever asks that it becomes a member."""
@@ -61,7 +62,7 @@ class Follower(LearningProcess):
         api: ApiHelper | None,
         logger: logging.Logger,
     ) -> None:
-        others = _others(folder, membership, logger)
+        others = others_to_ask(folder.sources, membership, logger)
         dialled = as_genesis(genesis, membership)
         dialled = msgspec.structs.replace(dialled, members=dialled.members + others)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -153,10 +154,11 @@ class Follower(LearningProcess):
             self._say_word()
 
 
-def _others(folder: NodeFolder, membership: Membership, logger: logging.Logger) -> tuple[g.Member, ...]:
-    """Whom else it may ask; a file that says nothing readable is a hint less, no reason to stop."""
+def others_to_ask(path: Path, membership: Membership, logger: logging.Logger) -> tuple[g.Member, ...]:
+    """Whom else a process that follows may ask; a file that says nothing readable is a hint less, no reason
+    to stop."""
     try:
-        return other_sources(folder, membership)
+        return other_sources(path, membership)
     except (OSError, canonical.CanonicalError) as error:
         logger.warning("%s", line("sources_not_read", {"reason": str(error)}))
         return ()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import zmq
 
 from validators import genesis as g
@@ -19,6 +20,7 @@ from validators.link import Dialler, read_seed
 from validators.node.build import ledger_location
 from validators.node.continuing import begin
 from validators.node.epochs import as_genesis, membership_of
+from validators.node.follower import others_to_ask
 from validators.node.journal import NodeJournal
 from validators.node.layout import ClusterFolder
 from validators.node.learner_transport import LearnerTransport
@@ -41,6 +43,7 @@ class LearnerProcess(LearningProcess):
         *,
         genesis: g.Genesis,
         membership: Membership,
+        others: int,
         ledger: Ledger,
         context: zmq.Context[zmq.Socket[bytes]],
         links: LearnerTransport,
@@ -51,6 +54,7 @@ class LearnerProcess(LearningProcess):
         super().__init__(ledger=ledger, links=links, context=context, logger=logger)
         self.genesis = genesis
         self.membership = membership
+        self._others = others
         self.cluster = g.cluster_id(genesis)
         self.journal = NodeJournal(AnnouncingJournal(ledger, publisher), None)
         self.watcher = NodeWatcher(logger, links.bad_frame, also=_heard_by(ledger, watcher))
@@ -65,6 +69,7 @@ class LearnerProcess(LearningProcess):
             links=self.links,
             watcher=self.watcher,
             searched=True,
+            others=self._others,
         )
 
     def introduce(self) -> None:
@@ -106,7 +111,9 @@ def build_learner(
     except BaseException:
         ledger.close()
         raise
+    others = others_to_ask(folder.learner_sources, membership, logger)
     present = as_genesis(genesis, membership)
+    present = msgspec.structs.replace(present, members=present.members + others)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         publisher = FeedPublisher(feed_address(data_dir))
@@ -118,6 +125,7 @@ def build_learner(
     return LearnerProcess(
         genesis=genesis,
         membership=membership,
+        others=len(others),
         ledger=ledger,
         context=context,
         links=LearnerTransport(dialler, present),

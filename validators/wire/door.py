@@ -60,6 +60,9 @@ _NESTING = frozenset({m.ViewChange, m.NewView, m.Entries, m.SupplyFrames, m.Pong
 _SIFTED = frozenset({m.SupplyFrames, m.Pong})
 """Messages whose statements count one by one: what is not wanted of them is left out."""
 
+_ENDS = (m.Checkpoint, m.Continuation)
+"""Statements that may cover a range of the log."""
+
 ALIKE_MAX = 2
 """Statements of one sender about one slot in such a message: a vote, and one that contradicts it."""
 
@@ -295,7 +298,7 @@ class Door:
         for frame, expected, (envelope, inner) in found:
             if frame in verified:
                 continue
-            if expected is not None and type(inner) is not expected:
+            if expected is not None and type(inner) not in expected:
                 raise PeerError(Reason.BAD_PROOF, f"{type(inner).__name__} where it cannot be")
             if expected is None:
                 _check_loose(envelope, inner)
@@ -377,31 +380,31 @@ def _statements(message: Any) -> int:
     return sum(1 for _ in _nested_frames(message)) if type(message) in _NESTING else 0
 
 
-def _nested_frames(message: Any) -> Iterable[tuple[bytes, type[Any] | None]]:
-    """Every statement frame inside a message, with the only type it may have (None: any)."""
+def _nested_frames(message: Any) -> Iterable[tuple[bytes, tuple[type[Any], ...] | None]]:
+    """Every statement frame inside a message, with the types that it may have (None: any)."""
     kind = type(message)
     if kind is m.ViewChange:
         for frame in message.checkpoint:
-            yield frame, m.Checkpoint
+            yield frame, (m.Checkpoint,)
         for proof in message.prepared:
-            yield proof.pre_prepare, m.PrePrepare
+            yield proof.pre_prepare, (m.PrePrepare,)
             for frame in proof.prepares:
-                yield frame, m.Prepare
+                yield frame, (m.Prepare,)
     elif kind is m.NewView:
         for frame in message.proposals:
-            yield frame, m.PrePrepare
+            yield frame, (m.PrePrepare,)
     elif kind is m.Entries:
         for _entry, _body, commits in message.entries:
             for frame in commits:
-                yield frame, m.Commit
+                yield frame, (m.Commit,)
         for frame in message.checkpoint:
-            yield frame, m.Checkpoint
+            yield frame, _ENDS
     elif kind is m.SupplyFrames or kind is m.Pong:
         for frame in message.frames:
             yield frame, None
         if kind is m.Pong:
             for frame in message.checkpoint:
-                yield frame, m.Checkpoint
+                yield frame, (m.Checkpoint,)
     elif kind is m.Snapshot:
         for frame in message.checkpoint:
-            yield frame, m.Checkpoint
+            yield frame, (m.Checkpoint,)

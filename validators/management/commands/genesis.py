@@ -1,4 +1,5 @@
-"""`manage.py genesis init | join | seal | show | continue`: a cluster founded by several parties."""
+"""`manage.py genesis init | join | seal | show | recover | continue`: a cluster founded by several parties,
+recovered, and continued."""
 
 from __future__ import annotations
 
@@ -13,11 +14,12 @@ from tickets.proof.verify import shown
 from validators import ceremony as c
 from validators import genesis as g
 from validators import quorum
-from validators.management import continuing
+from validators.management import continuing, recover
 from validators.management.teaching import TeachingCommand, add_data_folder
 from validators.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
+from validators.recovery.forms import RecoveryError
 
 __all__ = ["Command"]
 
@@ -40,13 +42,15 @@ A cluster that can never go on is continued by a new one: `genesis continue --he
 
 Compare the cluster id that `show` prints by another way than the file came (read it out on the phone):
 whoever seals it says that these members, and nobody else, decide.
+
+Where so many members lost their disks that nothing is decided any more: manage.py genesis recover --help
 """
 
 
 class Command(TeachingCommand):
     """Exit status: 0 done, 1 it cannot be done (one sentence), 2 wrong usage. `show`: 1 when not sealed."""
 
-    help = "Found a cluster by several parties: init, join, seal, show; continue a lost one."
+    help = "Found a cluster by several parties: init, join, seal, show; recover it; continue a lost one."
     teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -83,14 +87,18 @@ class Command(TeachingCommand):
         continuing.add_old_chain(three)
         four = verbs.add_parser("show", help="what it says, who has sealed it, what it survives")
         four.add_argument("file", type=Path)
+        recover.add_verbs(verbs.add_parser("recover", help="go on where too many members lost their vote"))
         continuing.add_parser(verbs)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
         try:
             getattr(self, f"_{options['verb']}")(options)
-        except (FoundingError, g.GenesisError) as error:
+        except (FoundingError, RecoveryError, g.GenesisError) as error:
             raise CommandError(str(error)) from error
+
+    def _recover(self, options: dict[str, Any]) -> None:
+        recover.run(options, self.stdout.write)
 
     def _continue(self, options: dict[str, Any]) -> None:
         continuing.run(options, self.stdout.write)

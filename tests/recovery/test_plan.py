@@ -1,0 +1,356 @@
+"""What all members told gives one log, with everything in it that was acknowledged, or a refusal (R11)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from tests.recovery.paper import STABLE, Town, lost, proofs_of, retold
+from tickets.machine import Admit
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.messages import NULL_BATCH_DIGEST
+from validators.recovery.forms import Certified, PlanFile, RecoveryError
+from validators.recovery.planning import Plan
+from validators.recovery.reading import read_states
+
+SEVEN = [f"T-{number}" for number in range(7)]
+
+
+@pytest.fixture
+def town() -> Town:
+    """Four members with a stable checkpoint at 60; r2 has lost its disk, r3 is a copy of that moment."""
+    made = Town()
+    made.issue_and_fill(SEVEN)
+    made.disks[2] = Town(4).disks[2]
+    lost(made.disks[2])
+    return made
+
+
+def decided(plan: Plan) -> dict[int, bytes]:
+    """What lies above the stable checkpoint."""
+    return {slot.sequence: slot.digest for slot in plan.slots if slot.sequence > STABLE}
+
+
+def test_r11_what_one_executed_is_final_though_nobody_else_has_it(town: Town) -> None:
+    sequences = [town.admit(ticket) for ticket in SEVEN]
+    town.execute(0, sequences)
+    town.execute(1, sequences[:2])
+    plan = town.plan(town.told(0, 1))
+    assert (plan.first, plan.last) == (19, 67)
+    assert decided(plan) == {s: town.log.steps[s - 1].entry.batch_digest for s in sequences}
+    assert plan.witnesses == (0, 1, 3), "r2 has no log at all"
+
+
+def test_r11_what_was_prepared_and_not_executed_stays(town: Town) -> None:
+    """It may have been committed and acknowledged by those that lost their disks."""
+    sequence = town.admit("T-0")
+    town.propose(0, sequence)
+    town.prepare(1, sequence)
+    plan = town.plan(town.told(0, 1))
+    assert plan.last == 61
+    assert decided(plan) == {61: town.log.steps[60].entry.batch_digest}
+
+
+def test_r11_a_hole_is_the_null_request(town: Town) -> None:
+    town.admit("T-0")
+    sequence = town.admit("T-1")
+    town.prepare(0, sequence)
+    town.propose(1, 61)
+    assert decided(town.plan(town.told(0, 1))) == {
+        61: NULL_BATCH_DIGEST,
+        62: town.log.steps[sequence - 1].entry.batch_digest,
+    }
+
+
+def test_r11_the_highest_view_wins_a_sequence(town: Town) -> None:
+    sequence = town.admit("T-0")
+    town.prepare(0, sequence, view=0)
+    for index in (0, 1):
+        town.enter(index, 2)
+    town.prepare(1, sequence, view=2, null=True)
+    assert decided(town.plan(town.told(0, 1))) == {61: NULL_BATCH_DIGEST}
+    for index in (0, 1):
+        town.enter(index, 6)
+    town.prepare(0, sequence, view=6)
+    assert decided(town.plan(town.told(0, 1))) == {61: town.log.steps[60].entry.batch_digest}
+
+
+def test_r11_what_was_executed_is_final_whatever_a_lower_view_prepared(town: Town) -> None:
+    sequence = town.admit("T-0")
+    for index in (0, 1):
+        town.enter(index, 3)
+    town.execute(0, [sequence], view=3)
+    town.prepare(1, sequence, view=2, null=True)
+    plan = town.plan(town.told(0, 1))
+    assert decided(plan) == {61: town.log.steps[60].entry.batch_digest}
+    assert plan.slots[-1].commits
+
+
+def test_r11_two_decisions_for_one_sequence_are_no_plan(town: Town) -> None:
+    sequence = town.admit("T-0")
+    town.execute(0, [sequence])
+    for index in (0, 1):
+        town.enter(index, 2)
+    town.prepare(1, sequence, view=2, null=True)
+    with pytest.raises(RecoveryError, match="two different decisions for sequence 61"):
+        town.plan(town.told(0, 1))
+
+
+def test_r11_an_idle_cluster_ends_at_its_checkpoint(town: Town) -> None:
+    plan = town.plan(town.told(0, 1))
+    assert (plan.first, plan.last) == (19, 60)
+    assert plan.witnesses == (0, 1, 3)
+
+
+# --- vouching ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("vouchers", "refusal"),
+    [
+        ((), "No member vouches"),
+        ((0,), "Only 1 of 4 members vouch"),
+        ((0, 1, 3), "3 of 4 members vouch for their logs, and 3 decide: no recovery is needed"),
+    ],
+)
+def test_r11_too_few_vouch_or_so_many_that_they_can_decide(
+    town: Town, vouchers: tuple[int, ...], refusal: str
+) -> None:
+    with pytest.raises(RecoveryError, match=refusal):
+        town.plan(town.told(*vouchers))
+
+
+@pytest.mark.parametrize(
+    ("members", "vouchers"), [(1, None), (2, 1), (3, None), (4, 2), (5, 2), (6, 3), (7, 3)]
+)
+def test_r11_one_of_those_that_vouch_holds_every_committed_entry(members: int, vouchers: int | None) -> None:
+    """n - q + 1 of them share a member with every quorum; where that is a quorum itself nothing is lost."""
+    small = Town(members)
+    least = None
+    for count in range(members + 1):
+        try:
+            small.plan(small.told(*range(count)))
+        except RecoveryError:
+            continue
+        least = count
+        break
+    assert least == vouchers
+
+
+def test_r11_a_ledger_that_knows_that_it_lost_its_vote_does_not_vouch(town: Town) -> None:
+    with pytest.raises(RecoveryError, match="r2 is refused: it vouches for a log of which its ledger knows"):
+        town.plan(town.told(0, 2))
+
+
+@pytest.mark.parametrize(
+    ("phase", "held"),
+    [
+        ("pre_prepare", lambda town, sequence: town.prepare(0, sequence, view=1)),
+        ("prepare", lambda town, sequence: town.prepare(0, sequence, voters=(0, 1, 3))),
+        ("commit", lambda town, sequence: town.execute(0, [sequence], voters=(0, 1, 3))),
+    ],
+)
+def test_r11_a_vote_that_the_voucher_does_not_know_shows_that_it_lost_some(
+    town: Town, phase: str, held: Callable[[Town, int], None]
+) -> None:
+    """r1 was restored from a copy and its operator does not know it: r0 holds what it signed since."""
+    sequence = town.admit("T-0")
+    held(town, sequence)
+    if phase == "commit":
+        town.propose(1, sequence)
+    with pytest.raises(RecoveryError, match=f"r1 vouches .* r0 holds a {phase} for sequence 61"):
+        town.plan(town.told(0, 1))
+
+
+def test_r11_a_view_that_the_voucher_does_not_know_shows_that_it_lost_some(town: Town) -> None:
+    town.enter(0, 3)
+    with pytest.raises(RecoveryError, match=r"r1 vouches .* r0 holds a view change to view 3"):
+        town.plan(town.told(0, 1))
+    town.enter(1, 3)
+    assert town.plan(town.told(0, 1)).last == 60
+
+
+def test_r11_a_checkpoint_that_the_voucher_does_not_know_shows_that_it_lost_some(town: Town) -> None:
+    town.log.fill(70)
+    town.execute(0, range(61, 71))
+    town.stable(0, 70)
+    town.execute(3, range(61, 71))
+    with pytest.raises(RecoveryError, match=r"r1 vouches .* holds a checkpoint of sequence 70"):
+        town.plan(town.told(0, 1))
+
+
+# --- what proves nothing ----------------------------------------------------------------------------
+
+
+def changed(file: PlanFile, index: int, state: object) -> PlanFile:
+    states = list(file.states)
+    states[index] = state  # type: ignore[call-overload]
+    return msgspec.structs.replace(file, states=tuple(states))
+
+
+def refuses(town: Town, file: PlanFile, sentence: str) -> None:
+    with pytest.raises(RecoveryError, match=sentence) as caught:
+        town.plan(file)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_r11_a_statement_of_each_member_is_needed_under_its_old_key(town: Town) -> None:
+    file = town.told(0, 1)
+    refuses(town, msgspec.structs.replace(file, states=file.states[:3]), "The statement of r3 is missing")
+    refuses(town, msgspec.structs.replace(file, states=()), "No member told anything")
+    refuses(town, msgspec.structs.replace(file, states=tuple(reversed(file.states))), "in its order")
+    forged = msgspec.structs.replace(file.states[3], signature=bytes(64))
+    refuses(town, changed(file, 3, forged), "r3 is refused: its signature is not by the key")
+    twice = retold(town, file.states[3], new_key=file.states[0].statement.new_key)
+    refuses(town, changed(file, 3, twice), "r3 names a key for the next epoch that is not new")
+    old = retold(town, file.states[3], new_key=town.genesis.members[0].public_key)
+    refuses(town, changed(file, 3, old), "r3 names a key for the next epoch that is not new")
+
+
+def test_r11_a_statement_of_another_epoch_or_cluster_is_none(town: Town) -> None:
+    file = town.told(0, 1)
+    refuses(town, changed(file, 1, retold(town, file.states[1], epoch=1)), "r1 speaks of epoch 1")
+    with pytest.raises(RecoveryError, match="r0 is refused: its signature"):
+        read_states(file, msgspec.structs.replace(town.genesis, name="another"))
+
+
+def test_r11_proofs_are_those_that_were_signed_and_each_proves_itself(town: Town) -> None:
+    sequences = [town.admit(ticket) for ticket in SEVEN[:3]]
+    town.execute(0, sequences[:2])
+    town.prepare(0, sequences[2])
+    file = town.told(0, 1)
+    state = file.states[0]
+    proofs = proofs_of(state)
+    refuses(
+        town,
+        changed(file, 0, msgspec.structs.replace(state, proofs=file.states[1].proofs)),
+        "r0 is refused: its proofs are not those that it signed",
+    )
+    replaced = msgspec.structs.replace
+    *covered, first, second = proofs.entries
+    below = tuple(covered)
+    (certified,) = proofs.prepared
+    other = town.decide((Admit(gate="south"), "T-5")).batch.body
+    for changes, sentence in (
+        ({"checkpoint": proofs.checkpoint[:2]}, "do not prove the stable checkpoint 60"),
+        ({"checkpoint": ()}, "its stable checkpoint 60 is not proved"),
+        ({"entries": (*below, second)}, "its entry 62 does not continue its log"),
+        ({"entries": (*below, first)}, "its log ends at 62, its entries at 61"),
+        ({"entries": (*below, first, replaced(second, commits=second.commits[:2]))}, "do not prove entry 62"),
+        ({"entries": (*below, first, replaced(second, commits=()))}, "do not prove entry 62"),
+        ({"entries": (*below, first, replaced(second, commits=first.commits))}, "do not prove entry 62"),
+        (
+            {"entries": (*below, first, replaced(second, body=other))},
+            "the batch of its entry 62 is another one",
+        ),
+        (
+            {"entries": (*below, first, replaced(second, entry=replaced(second.entry, previous=bytes(32))))},
+            "its entry 62 does not continue its log",
+        ),
+        (
+            {"entries": (*below, first, replaced(second, entry=replaced(second.entry, timestamp=1)))},
+            "its last entry is not the one that it signed",
+        ),
+        ({"entries": (*below[1:9], *below[10:], first, second)}, "its entry 29 does not continue its log"),
+        ({"prepared": (replaced(certified, body=other),)}, "the batch that it prepared at 63 is another one"),
+        ({"prepared": (certified, certified)}, "one of its prepared certificates proves nothing"),
+        ({"prepared": (Certified(m.PreparedProof(certified.proof.pre_prepare, ()), b""),)}, "proves nothing"),
+        ({"heard": (b"nonsense",)}, "a statement that it shows is none"),
+    ):
+        told = retold(town, state, replaced(proofs, **changes))
+        refuses(town, changed(file, 0, told), f"r0 is refused: .*{sentence}")
+
+
+def test_r11_a_batch_that_nobody_shows_is_no_plan(town: Town) -> None:
+    sequence = town.admit("T-0")
+    town.prepare(0, sequence)
+    file = town.told(0, 1)
+    proofs = proofs_of(file.states[0])
+    bare = msgspec.structs.replace(proofs.prepared[0], body=b"")
+    told = retold(town, file.states[0], msgspec.structs.replace(proofs, prepared=(bare,)))
+    refuses(town, changed(file, 0, told), "Nobody shows the batch that was prepared at sequence 61")
+
+
+def test_r11_an_empty_ledger_shows_nothing_and_claims_nothing(town: Town) -> None:
+    file = town.told(0, 1)
+    empty = proofs_of(file.states[2])
+    assert (empty.checkpoint, empty.entries, empty.prepared) == ((), (), ())
+    assert (file.states[2].statement.executed, file.states[2].statement.head) == (0, bytes(32))
+
+
+# --- executing it -----------------------------------------------------------------------------------
+
+
+def test_r11_a_voucher_below_the_others_checkpoint_executes_the_plan_too(town: Town) -> None:
+    """Its log ends at 61; r0 shows what lies between that and its checkpoint at 70."""
+    town.log.fill(71)
+    town.execute(1, [61])
+    town.propose(1, 62)
+    town.execute(0, range(61, 72), voters=(0, 2, 3))
+    town.stable(0, 70, voters=(0, 2, 3))
+    file = town.told(0, 1)
+    plan = town.plan(file)
+    ends = [town.sign(index, file, plan)[1].continuation for index in (0, 1, 3)]
+    assert plan.last == 71
+    assert ends[0] == ends[1] == ends[2]
+
+
+def test_r11_every_member_reaches_the_end_of_the_log_itself(town: Town) -> None:
+    """What was executed, then what was prepared, then `recover`: as one cluster would have executed it."""
+    sequences = [town.admit(ticket) for ticket in SEVEN]
+    town.execute(0, sequences[:4])
+    town.prepare(0, sequences[4])
+    file = town.told(0, 1)
+    plan = town.plan(file)
+    (one, ended), (two, _ended) = (town.sign(index, file, plan) for index in (0, 1))
+    assert one.ending == two.ending
+    assert plan.last == sequences[4]
+    assert [record.entry.sequence for record in ended.entries] == [65, 66]
+    assert ended.entries[-1].entry.epoch == 0
+    assert ended.handover.entry == ended.entries[-1].entry
+
+
+def test_r11_what_a_checkpoint_covers_must_be_what_it_signed(town: Town) -> None:
+    """A member shows another log below its checkpoint than q members signed: nobody executes on."""
+    town.log.fill(70)
+    town.execute(0, range(61, 71), voters=(0, 2, 3))
+    town.stable(0, 70, voters=(0, 2, 3))
+    file = town.told(0, 1)
+    proofs = proofs_of(file.states[0])
+    entries = list(proofs.entries)
+    at = next(place for place, held in enumerate(entries) if held.entry.sequence == 65)
+    null = msgspec.structs.replace(entries[at].entry, batch_digest=NULL_BATCH_DIGEST)
+    previous = null.previous
+    for place in range(at, len(entries)):
+        entry = msgspec.structs.replace(null if place == at else entries[place].entry, previous=previous)
+        body = b"" if place == at else entries[place].body
+        entries[place] = msgspec.structs.replace(entries[place], entry=entry, body=body)
+        previous = m.entry_hash(entry)
+    told = retold(
+        town, file.states[0], msgspec.structs.replace(proofs, entries=tuple(entries)), head=previous
+    )
+    forged = changed(file, 0, told)
+    plan = town.plan(forged)
+    with pytest.raises(RecoveryError, match="is not the one of their stable checkpoint 70"):
+        town.sign(1, forged, plan)
+
+
+def test_r11_requests_that_nobody_signed_are_not_executed(town: Town) -> None:
+    """Their signatures are in no digest: who tells a batch may put other bytes there."""
+    sequence = town.admit("T-0")
+    town.prepare(0, sequence)
+    file = town.told(0, 1)
+    proofs = proofs_of(file.states[0])
+    body = canonical.decode(m.Batch, proofs.prepared[0].body)
+    frame = list(msgspec.msgpack.decode(body.requests[0]))
+    frame[2] = bytes(64)
+    unsigned = canonical.encode(msgspec.structs.replace(body, requests=(canonical.encode(tuple(frame)),)))
+    prepared = (msgspec.structs.replace(proofs.prepared[0], body=unsigned),)
+    told = retold(town, file.states[0], msgspec.structs.replace(proofs, prepared=prepared))
+    forged = changed(file, 0, told)
+    with pytest.raises(RecoveryError, match="No request of the batch at sequence 61 is signed"):
+        town.sign(1, forged, town.plan(forged))

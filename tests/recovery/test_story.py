@@ -1,0 +1,198 @@
+"""A cluster that works, loses more disks than it can do without at any moment, and is recovered (R11): real
+cores, hosts and state machine; what was acknowledged stays, and nobody executes anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import pytest
+
+from simulator.disk import VirtualDisk
+from tests.epochs.test_succession import founded
+from tests.epochs.world import MILLISECOND, SECOND, Box, barrier
+from tickets.machine import Admit, Issue
+from validators.consensus import config as configuration
+from validators.consensus import new_view
+from validators.recovery import planning, sealing
+from validators.recovery.ending import Ending, reach
+from validators.recovery.forms import PlanFile, RecoveryError, SignedFile, StateFile
+from validators.recovery.planning import Plan, make_plan
+from validators.recovery.reading import MemberKeys, read_states
+from validators.recovery.telling import tell, why_lost
+from validators.wire import Door, FrameSigner
+
+SEEDS = range(8)
+
+
+class Story:
+    """Four members, two of whom, whichever, will have lost what they had."""
+
+    def __init__(self, seed: int | str) -> None:
+        self.world = founded(f"recovery {seed}")
+        self.scheme = self.world.keyring.scheme
+        self.tickets: list[str] = []
+        self.lost: list[int] = []
+
+    @property
+    def boxes(self) -> list[Box]:
+        return [self.world.boxes[member.id] for member in self.world.now.members]
+
+    def admit(self, count: int) -> None:
+        """So many tickets are issued and admitted."""
+        for _ in range(count):
+            ticket = f"T-{len(self.tickets)}"
+            assert self.world.do(Issue(), ticket) == "ok"
+            assert self.world.do(Admit(), ticket) == "ok"
+            self.tickets.append(ticket)
+
+    def power_cut(self) -> None:
+        """In the middle of work: some of it is proposed, prepared or committed, not all of it is executed."""
+        for number in range(12):
+            self.world.client.ask(Issue(), f"LATE-{self.world.now.epoch}-{number}")
+        self.world.run(self.world.dice.between(0, 40 * MILLISECOND))
+        for box in self.boxes:
+            box.crash()
+
+    def copies(self) -> list[VirtualDisk]:
+        """Of all disks, as they are now."""
+        return [box.disk.clone() for box in self.boxes]
+
+    def lose(self, copies: Sequence[VirtualDisk] = ()) -> None:
+        """One of two members has an empty disk now, the other a copy of a former moment, if there are any."""
+        dice = self.world.dice
+        first = dice.below(4)
+        second = (first + 1 + dice.below(3)) % 4
+        self.lost = [first, second]
+        for index in self.lost:
+            box = self.boxes[index]
+            box.disk = VirtualDisk(dice.fork(f"another {box.name}"), voting=False)
+        if copies:
+            self.boxes[second].disk = copies[second]
+
+    # --- the recovery -------------------------------------------------------------------------------
+
+    def recover(self, sound: int = 2) -> None:
+        """All steps by all members, so many of whom vouch, and everybody starts again."""
+        vouchers = [index for index in range(4) if index not in self.lost][:sound]
+        file = PlanFile("dtvn-recovery-plan-1", tuple(self._tell(box, vouchers) for box in self.boxes))
+        plan = make_plan(read_states(file, self.world.genesis, self.scheme))
+        endings: dict[str, Ending | None] = {}
+        files: list[SignedFile] = []
+        for index in [*plan.witnesses, *(i for i in range(4) if i not in plan.witnesses)]:
+            box = self.boxes[index]
+            able = plan.executes(index)
+            ending = reach(plan, box.disk.load(), self.world.genesis, self.scheme) if able else None
+            endings[box.name] = ending
+            said = (
+                sealing.by_witnesses(files, plan, file, self.scheme)
+                if ending is None
+                else ending.continuation
+            )
+            mine = msgspec.structs.replace(said, sender=index)
+            files.append(sealing.signed(file, self.world.cluster, mine, self._signer(box, plan), ending))
+        sealed_file = sealing.seal(file, plan, files, self.world.genesis, self.scheme)
+        sealed = sealing.open_sealed(sealed_file, plan, self.world.genesis, self.scheme)
+        self.world.epochs_seen[sealed.following.epoch] = sealed.following
+        for box in self.boxes:
+            box.disk.append(sealing.records(sealed, endings[box.name]))
+            box.next_key = self._new_key(box)
+        for box in self.boxes:
+            box.boot()
+
+    def _new_key(self, box: Box) -> str:
+        return f"{box.name}/{self.world.now.epoch}"
+
+    def _tell(self, box: Box, vouchers: Sequence[int]) -> StateFile:
+        world, now = self.world, self.world.now
+        recovery = box.disk.load()
+        secret = world.keyring.pair(box.key)[1]
+        index = now.find(box.name)
+        return tell(
+            recovery,
+            lambda first, last: box.disk.entries(first, last, 1 << 40),
+            configuration.build(world.genesis, world.cluster, box.name, now),
+            Door(world.cluster, MemberKeys(now), scheme=self.scheme),
+            lambda data: self.scheme.sign(secret, data),
+            lost=why_lost(recovery, box.disk.voting, ""),
+            vouches=index in vouchers,
+            new_key=world.keyring.pair(f"{box.name}/{now.epoch + 1}")[0],
+        )
+
+    def _signer(self, box: Box, plan: Plan) -> FrameSigner:
+        secret = self.world.keyring.pair(box.key)[1]
+        keys = MemberKeys(plan.reading.membership)
+        return FrameSigner(self.world.cluster, secret, keys, scheme=self.scheme)
+
+    def goes_on(self) -> None:
+        """Everybody votes in the newest epoch; what was admitted stays so; new tickets are admitted."""
+        world = self.world
+        assert world.run(60 * SECOND, world.settled), [len(box.disk.log) for box in self.boxes]
+        for ticket in self.tickets[-7:]:
+            assert world.do(Admit(), ticket) == "already_consumed"
+        self.admit(3)
+        assert world.run(60 * SECOND, world.settled)
+        world.check()
+        assert all(box.core.voting for box in self.boxes)
+        assert barrier(world) == "ok"
+
+
+def played(seed: int | str) -> Story:
+    """Work, a power cut in the middle of it, two disks gone, a recovery; then the same once more."""
+    story = Story(seed)
+    for _ in range(2):
+        story.admit(6)
+        copies = story.copies() if story.world.dice.hit(0.7) else []
+        story.admit(story.world.dice.below(8))
+        story.power_cut()
+        story.lose(copies)
+        story.recover()
+        story.goes_on()
+    return story
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_r11_what_was_acknowledged_stays_whatever_was_under_way(seed: int) -> None:
+    assert played(seed).world.now.epoch == 2
+
+
+# --- what would be wrong is seen ---------------------------------------------------------------------
+
+
+def the_last_checkpoint(plan: Callable[..., new_view.Plan]) -> Callable[..., new_view.Plan]:
+    def planned(claims: Sequence[new_view.Claim]) -> new_view.Plan:
+        return plan([msgspec.structs.replace(claim, prepared=()) for claim in claims])
+
+    return planned
+
+
+def test_r11_a_base_that_forgets_what_was_prepared_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mistake that R11 names: acknowledged entries lie above the last stable checkpoint."""
+    monkeypatch.setattr(new_view, "plan", the_last_checkpoint(new_view.plan))
+    monkeypatch.setattr(planning, "_final", lambda _told: {})
+    with pytest.raises((AssertionError, RecoveryError)):
+        played(0)
+
+
+def test_r11_one_sound_member_of_four_is_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody was asked whether the log is the newest: with one voucher acknowledged entries may be gone."""
+    story = Story("one voucher")
+    story.admit(7)
+    story.power_cut()
+    story.lose()
+    with pytest.raises(RecoveryError, match="Only 1 of 4 members vouch"):
+        story.recover(sound=1)
+
+
+def test_r11_a_member_that_slept_through_a_recovery_comes_after_it() -> None:
+    """It installed what all signed, and starts when the others have long gone on."""
+    story = Story("late")
+    story.admit(6)
+    story.power_cut()
+    story.lose()
+    story.recover()
+    late = story.boxes[story.lost[0]]
+    late.crash()
+    story.admit(12)
+    late.boot()
+    story.goes_on()

@@ -1,0 +1,230 @@
+"""`manage.py genesis recover state | plan | sign | seal | install`: the steps of a recovery, each a
+function."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tickets.proof.files import evidence_json
+from tickets.proof.verify import shown
+from validators import canonical, quorum
+from validators import genesis as g
+from validators.link import write_private
+from validators.management.teaching import add_data_folder
+from validators.node import recovering
+from validators.node.layout import ClusterFolder, NodeFolder
+from validators.node.options import StartError, read_genesis
+from validators.recovery import sealing
+from validators.recovery.forms import (
+    PlanFile,
+    RecoveryError,
+    SealedFile,
+    SignedFile,
+    StateFile,
+    opened,
+    plan_digest,
+)
+from validators.recovery.planning import Plan
+
+__all__ = ["TEACH", "add_verbs", "run"]
+
+Say = Callable[[str], object]
+
+TEACH = """\
+Continue a cluster in which more than n - q members have lost their vote: restored from copies, or without
+their disks. Nothing can be ordered then, and no vote comes back by itself. All members sign, offline, where
+the log ends, and go on in a new epoch under new keys; every acknowledged operation stays. All nodes are
+stopped until the end. What members hand to each other are files that hold nothing secret.
+
+  0. start what can still run, so that members that lag catch up; then stop every node
+  1. each member tells what its ledger holds. With --vouch its operator says that this log is the newest that
+     the member ever had: restored from no copy, on no disk that lost what was written. Only where it is so
+       manage.py genesis recover state --data-dir ./data --id node0 --vouch --out node0.state
+       manage.py genesis recover state --data-dir ./data --id node1 --out node1.state
+  2. anybody puts all statements together and hands the plan round; it is refused where too few vouch
+       manage.py genesis recover plan node0.state node1.state --data-dir ./data --out cup.plan
+  3. each member makes the plan again, executes it and signs where the epoch ends; from then on it votes in
+     that epoch no more. Whose log does not reach the plan signs last, after those whose log does
+       manage.py genesis recover sign cup.plan --data-dir ./data --id node0 --out node0.signed
+       manage.py genesis recover sign cup.plan node0.signed --data-dir ./data --id node1 --out node1.signed
+  4. anybody puts all signatures together: fewer than all are worth nothing
+       manage.py genesis recover seal cup.plan node0.signed node1.signed --data-dir ./data --out cup.sealed
+  5. each member puts that in its ledger (done again, it harms nothing) and starts its node
+       manage.py genesis recover install cup.sealed --data-dir ./data --id node0
+       manage.py validator -data-dir ./data -id node0
+
+n - q + 1 members at least must vouch: one of them holds every entry that was acknowledged, unless it lies.
+Where fewer can, or where a member's old key is gone, this is refused, and only `manage.py genesis continue`
+is left. Compare the plan's id by another way than the file came. A second end of one epoch convicts its
+signer.
+"""
+
+
+def add_verbs(parser: ArgumentParser) -> None:
+    """The five steps as verbs of `recover`."""
+    parser.description = TEACH
+    parser.formatter_class = RawDescriptionHelpFormatter
+    steps = parser.add_subparsers(dest="step", required=True, parser_class=ArgumentParser)
+    one = steps.add_parser("state", help="what this member's ledger holds, signed with its key")
+    one.add_argument(
+        "--vouch",
+        action="store_true",
+        help="its operator says: this log is the newest that this member ever had",
+    )
+    one.add_argument(
+        "--epochs",
+        type=Path,
+        metavar="STATE",
+        help="another member's statement, where this ledger knows no later epoch",
+    )
+    two = steps.add_parser("plan", help="put the statements of all members together")
+    two.add_argument("files", type=Path, nargs="+", metavar="STATE")
+    three = steps.add_parser("sign", help="execute the plan and sign where the epoch ends")
+    three.add_argument("plan", type=Path)
+    three.add_argument(
+        "files", type=Path, nargs="*", metavar="SIGNED", help="for a log that does not reach it"
+    )
+    four = steps.add_parser("seal", help="put the signatures of all members together")
+    four.add_argument("plan", type=Path)
+    four.add_argument("files", type=Path, nargs="+", metavar="SIGNED")
+    five = steps.add_parser("install", help="put it into this member's ledger, and its new key in place")
+    five.add_argument("sealed", type=Path)
+    for step in (one, two, three, four, five):
+        add_data_folder(step)
+        if step is not five:
+            step.add_argument("--out", type=Path, required=True, metavar="FILE")
+        if step in (one, three, five):
+            named = "name of this member's node" + (
+                "; none: only the platform is told" if step is five else ""
+            )
+            step.add_argument("--id", required=step is not five, help=named)
+            step.add_argument(
+                "--ledger", type=Path, help="folder of its ledger, where its settings name another place"
+            )
+
+
+def run(options: dict[str, Any], say: Say) -> None:
+    """Take the step that was asked for; raise RecoveryError with a sentence."""
+    STEPS[options["step"]](options, say)
+
+
+def _state(options: dict[str, Any], say: Say) -> None:
+    others = [_read(StateFile, options["epochs"])] if options["epochs"] else []
+    told = recovering.state(_place(options), vouches=options["vouch"], others=others)
+    _write(options["out"], told)
+    statement = told.statement
+    vouched = "vouches that this is its newest log" if statement.vouches else "does not vouch for its log"
+    why = f" ({statement.lost})" if statement.lost else ""
+    say(
+        f"{options['out']}: {statement.member} executed {statement.executed} in epoch {statement.epoch}, "
+        f"its stable "
+        f"checkpoint is {statement.stable}; it {vouched}{why}. Keep the node stopped."
+    )
+
+
+def _plan(options: dict[str, Any], say: Say) -> None:
+    file, plan = recovering.planned([_read(StateFile, path) for path in options["files"]], _genesis(options))
+    _write(options["out"], file)
+    _tell_plan(file, plan, say)
+    say(f"{options['out']}: hand it to all members; each signs it (genesis recover sign).")
+
+
+def _sign(options: dict[str, Any], say: Say) -> None:
+    others = [_read(SignedFile, path) for path in options["files"]]
+    file = _read(PlanFile, options["plan"])
+    signed, plan = recovering.sign(_place(options), file, others)
+    _write(options["out"], signed)
+    _tell_plan(file, plan, say)
+    how = (
+        "executed the plan and signed"
+        if signed.ending
+        else "could not execute the plan, and signed what others did"
+    )
+    say(f"{options['out']}: {options['id']} {how}. It votes in epoch {plan.reading.config.epoch} no more.")
+
+
+def _seal(options: dict[str, Any], say: Say) -> None:
+    genesis = _genesis(options)
+    file, plan = recovering.planned(_read(PlanFile, options["plan"]).states, genesis)
+    try:
+        sealed = sealing.seal(file, plan, [_read(SignedFile, path) for path in options["files"]], genesis)
+    except sealing.ConvictedError as error:
+        path = options["out"].with_suffix(".evidence")
+        path.write_bytes(evidence_json(error.evidence))
+        raise RecoveryError(f"{error} {path} convicts it (manage.py verify_evidence).") from error
+    _write(options["out"], sealed)
+    say(f"{options['out']}: signed by all. Each member puts it in place: genesis recover install.")
+
+
+def _install(options: dict[str, Any], say: Say) -> None:
+    sealed = _read(SealedFile, options["sealed"])
+    recovering.tell_platform(ClusterFolder(options["data_dir"]), _genesis(options), sealed)
+    if options["id"] is None:
+        say(f"{options['data_dir']}: its gateway and its learner know the members' new keys.")
+        return
+    following = recovering.install(_place(options), sealed)
+    say(
+        f"{options['id']} goes on in epoch {following.epoch} after sequence {following.after} under a "
+        f"new key; the "
+        f"old one is erased. Start it: manage.py validator -data-dir {options['data_dir']} -id "
+        f"{options['id']}"
+    )
+
+
+STEPS: dict[str, Callable[[dict[str, Any], Say], None]] = {
+    "state": _state,
+    "plan": _plan,
+    "sign": _sign,
+    "seal": _seal,
+    "install": _install,
+}
+
+
+def _tell_plan(file: PlanFile, plan: Plan, say: Say) -> None:
+    config = plan.reading.config
+    say(f"plan id      {plan_digest(config.cluster, file).hex()}")
+    say(f"epoch        {config.epoch} of {config.n} members ends after {plan.last + 1}")
+    say(f"vouched by   {', '.join(shown(name) for name in plan.vouchers)}")
+    for told in plan.reading.told:
+        statement = told.statement
+        reach = "" if plan.executes(told.index) else "  (its log does not reach the plan: it signs last)"
+        say(f"member       {shown(statement.member)}  executed {statement.executed}{reach}")
+    if quorum.faults(config.n):
+        say("It is right unless one of those that vouch is wrong, or lies.")
+
+
+def _place(options: dict[str, Any]) -> recovering.Place:
+    try:
+        folder: NodeFolder = ClusterFolder(options["data_dir"]).node(options["id"])
+    except ValueError as error:
+        raise RecoveryError(f"{error}.") from error
+    return recovering.Place(folder, options["ledger"], os.environ.get("DATABASE_URL", ""))
+
+
+def _genesis(options: dict[str, Any]) -> g.Genesis:
+    """The cluster's, or that of any node whose folder is here."""
+    data = ClusterFolder(options["data_dir"])
+    places = [data.genesis, *sorted(data.nodes.glob("*/identity/genesis.bin"))]
+    try:
+        return read_genesis(next((path for path in places if path.exists()), data.genesis))
+    except StartError as error:
+        raise RecoveryError(str(error)) from error
+
+
+def _read(kind: type[Any], path: Path) -> Any:
+    try:
+        return opened(kind, recovering.read_bounded(path))
+    except RecoveryError as error:
+        raise RecoveryError(f"{path}: {error}") from error
+
+
+def _write(path: Path, value: object) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, canonical.encode(value), replace=True)
+    except OSError as error:
+        raise RecoveryError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,287 @@
+"""A member's side of a recovery: its ledger, its keys and the files that members hand to each other (R11).
+
+Each step opens the ledger under its lock, so the node must be stopped. What a step promises is durable before
+its file is written; every step may be done again and says the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from nacl import bindings
+
+from validators import canonical
+from validators import genesis as g
+from validators.consensus import InvariantBreach, handover
+from validators.consensus import config as configuration
+from validators.consensus.effects import EntryRecord, StateRecord
+from validators.consensus.membership import Membership
+from validators.handovers_file import encode_handovers
+from validators.ledger import Ledger, LedgerError, open_ledger
+from validators.link import KeyFileError, public_key_of, read_seed, write_private
+from validators.node.build import ledger_location
+from validators.node.epochs import membership_of, own_place
+from validators.node.keys import VotedStamp
+from validators.node.layout import ClusterFolder, NodeFolder, make_private
+from validators.node.options import StartError, read_genesis
+from validators.ports import JournalError
+from validators.recovery import sealing
+from validators.recovery.ending import Ending, reach
+from validators.recovery.forms import (
+    FILE_BYTES_MAX,
+    PLAN,
+    PlanFile,
+    RecoveryError,
+    SealedFile,
+    SignedFile,
+    StateFile,
+)
+from validators.recovery.planning import Plan, make_plan
+from validators.recovery.reading import MemberKeys, epoch_of, read_states
+from validators.recovery.telling import tell, why_lost
+from validators.wire import ED25519, Door, FrameSigner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Place", "install", "planned", "read_bounded", "sign", "state", "tell_platform"]
+
+PAGE_BYTES = 64 * 1024 * 1024
+"""Batches that are read out of the ledger at once."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a member's folder and ledger are."""
+
+    folder: NodeFolder
+    ledger_folder: Path | None = None
+    """None: in the member's folder."""
+    database_url: str = ""
+
+    @property
+    def genesis(self) -> g.Genesis:
+        """Raise RecoveryError when it cannot be read."""
+        try:
+            return read_genesis(self.folder.genesis)
+        except StartError as error:
+            raise RecoveryError(str(error)) from error
+
+
+def read_bounded(path: Path) -> bytes:
+    """A file's content; raise RecoveryError when it cannot be read or is too large."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise RecoveryError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(content) > FILE_BYTES_MAX:
+        raise RecoveryError(f"{path} is too large, over {FILE_BYTES_MAX} bytes.")
+    return content
+
+
+def planned(states: Sequence[StateFile], genesis: g.Genesis) -> tuple[PlanFile, Plan]:
+    """The plan of these statements, in whatever order they come; raise RecoveryError."""
+    names = [state.statement.member for state in states]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise RecoveryError(f"{twice[0]} told its state twice: name one file of each member, the newest.")
+    membership, _handovers = epoch_of(states, genesis)
+    order = {member.id: index for index, member in enumerate(membership.members)}
+    if strange := [name for name in names if name not in order]:
+        raise RecoveryError(f"{strange[0]} is no member of epoch {membership.epoch}.")
+    file = PlanFile(PLAN, tuple(sorted(states, key=lambda state: order[state.statement.member])))
+    return file, make_plan(read_states(file, genesis))
+
+
+def state(place: Place, *, vouches: bool, others: Sequence[StateFile] = ()) -> StateFile:
+    """What this member's ledger holds, signed with its key; makes the key of the next epoch, once.
+
+    `others`: statements of members that know later epochs than this ledger. Raises RecoveryError.
+    """
+    with _Member.opened(place, others) as member:
+        lost = why_lost(member.recovery, member.ledger.voting, member.ledger.voting_reason)
+        if vouches and lost:
+            raise RecoveryError(f"{member.id} cannot vouch that its log is its newest one: {lost}.")
+        if vouches and not member.recovery.frontier.size:
+            raise RecoveryError(
+                f"{member.id} cannot vouch that its log is its newest one: its ledger is empty."
+            )
+        if handover.find(member.recovery.states, member.membership.epoch) is not None:
+            raise RecoveryError(
+                f"The log of {member.id} ends with a change of the members that is not sealed: this program "
+                "cannot recover there."
+            )
+        new_key = public_key_of(member.new_seed(make=True))
+        return member.tell(vouches=vouches, lost=lost, new_key=new_key)
+
+
+def sign(place: Place, file: PlanFile, others: Sequence[SignedFile] = ()) -> tuple[SignedFile, Plan]:
+    """This member's signature under the end of the epoch; from here on it votes in that no more.
+
+    `others`: what members signed that could execute the plan, for one that cannot. Raises RecoveryError.
+    """
+    genesis = place.genesis
+    file, plan = planned(file.states, genesis)
+    with _Member.opened(place, file.states) as member:
+        member.check_told(file)
+        ending: Ending | None = None
+        if plan.executes(member.index):
+            ending = reach(plan, member.recovery, genesis)
+            said = ending.continuation
+        else:
+            said = sealing.by_witnesses(others, plan, file)
+        mine = msgspec.structs.replace(said, sender=member.index)
+        done = sealing.signed(file, member.cluster, mine, member.signer, ending)
+        name = sealing.promise_name(mine.epoch)
+        kept = member.ledger.state_value(name)
+        if kept not in (None, done.frame):
+            raise RecoveryError(
+                f"{member.id} signed another end of epoch {mine.epoch} before: a second one would convict it."
+            )
+        member.ledger.append([StateRecord(name, done.frame)])
+        return done, plan
+
+
+def install(place: Place, file: SealedFile) -> Membership:
+    """Put the end that all members signed into the ledger, and the new key in the place of the old one;
+    return the epoch that begins. Done again, it only ends what was begun. Raises RecoveryError."""
+    genesis = place.genesis
+    file_, plan = planned(file.plan.states, genesis)
+    sealed = sealing.open_sealed(msgspec.structs.replace(file, plan=file_), plan, genesis)
+    following = sealed.following
+    with _Member.opened(place, file.plan.states) as member:
+        if membership_of(member.ledger, genesis).epoch < following.epoch:
+            mine = following.members[member.index].public_key
+            if public_key_of(member.new_seed(make=False)) != mine:
+                raise RecoveryError(
+                    f"The next key of {member.id} is another one than all members signed: it was made "
+                    f"anew since."
+                )
+            ending = reach(plan, member.recovery, genesis) if plan.executes(member.index) else None
+            records = sealing.records(sealed, ending)
+            member.offer_new_key()
+            member.ledger.append(records)
+    own_place(place.folder, following)
+    return following
+
+
+def tell_platform(data: ClusterFolder, genesis: g.Genesis, file: SealedFile) -> None:
+    """Tell the gateway and the learner of a data folder under which keys they find the members now; raise
+    RecoveryError. No old key reaches anybody any more."""
+    file_, plan = planned(file.plan.states, genesis)
+    sealed = sealing.open_sealed(msgspec.structs.replace(file, plan=file_), plan, genesis)
+    try:
+        data.cluster.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(data.handovers, encode_handovers(sealed.handovers), replace=True)
+        if data.learner_key.exists():
+            make_private(data.learner)
+            write_private(data.learner_sources, canonical.encode(sealed.following), replace=True)
+        for identity in data.nodes.glob("*/identity"):
+            sources = NodeFolder(identity.parent).sources
+            write_private(sources, canonical.encode(sealed.following), replace=True)
+    except OSError as error:
+        raise RecoveryError(f"{data.root} cannot be written: {error.strerror}.") from error
+
+
+class _Member:
+    """An opened ledger and what this member is in its epoch."""
+
+    def __init__(self, place: Place, ledger: Ledger, genesis: g.Genesis, others: Sequence[StateFile]) -> None:
+        self._folder = place.folder
+        self.ledger = ledger
+        self.id = place.folder.id
+        self.cluster = g.cluster_id(genesis)
+        self.membership = membership_of(ledger, genesis)
+        if others and (newest := epoch_of(others, genesis)[0]).epoch > self.membership.epoch:
+            self.membership = newest
+        index, seed, fresh = own_place(place.folder, self.membership)
+        if index is None:
+            raise RecoveryError(
+                f"The key in {place.folder.identity} is no member's in epoch {self.membership.epoch}. "
+                f"Where a "
+                "member's old key is gone, only a new cluster can go on: manage.py genesis continue --help."
+            )
+        if fresh:
+            ledger.vote_again()
+        self.index = index
+        secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        self._sign: Callable[[bytes], bytes] = lambda data: ED25519.sign(secret, data)
+        self._keys = MemberKeys(self.membership)
+        self.signer = FrameSigner(self.cluster, secret, self._keys)
+        self._config = configuration.build(genesis, self.cluster, self.id, self.membership)
+        self.recovery = ledger.load()
+
+    @classmethod
+    @contextmanager
+    def opened(cls, place: Place, others: Sequence[StateFile] = ()) -> Iterator[_Member]:
+        """Open the ledger for this process alone; every failure becomes a RecoveryError."""
+        genesis = place.genesis
+        try:
+            where = ledger_location(
+                place.ledger_folder or place.folder.ledger, genesis, place.folder.id, place.database_url
+            )
+            ledger = open_ledger(
+                where,
+                cluster_id=g.cluster_id(genesis),
+                alias="recovery",
+                expect_existing=VotedStamp(place.folder.identity).present,
+            )
+            try:
+                yield cls(place, ledger, genesis, others)
+            finally:
+                ledger.close()
+        except (LedgerError, JournalError, KeyFileError, InvariantBreach, OSError) as error:
+            raise RecoveryError(f"{place.folder.id}: {error}".rstrip(".") + ".") from error
+
+    def tell(self, *, vouches: bool, lost: str, new_key: bytes) -> StateFile:
+        """The signed statement of this ledger."""
+        return tell(
+            self.recovery,
+            self._entries,
+            self._config,
+            Door(self.cluster, self._keys),
+            self._sign,
+            lost=lost,
+            vouches=vouches,
+            new_key=new_key,
+        )
+
+    def check_told(self, file: PlanFile) -> None:
+        """Raise RecoveryError unless the plan rests on what this ledger holds now."""
+        said = file.states[self.index].statement
+        lost = why_lost(self.recovery, self.ledger.voting, self.ledger.voting_reason)
+        now = self.tell(vouches=said.vouches, lost=lost, new_key=public_key_of(self.new_seed(make=False)))
+        if now.statement != said:
+            raise RecoveryError(
+                f"The ledger of {self.id} is not as it was when it told its state: the node ran since. "
+                f"Tell it again."
+            )
+
+    def new_seed(self, *, make: bool) -> bytes:
+        """The seed of the next epoch's key, made here where that is wanted and there is none."""
+        path = self._folder.recovery_key
+        if not path.exists() and make:
+            seed = os.urandom(bindings.crypto_sign_SEEDBYTES)
+            write_private(path, seed.hex().encode("ascii") + b"\n")
+        elif not path.exists() and self._folder.next_key.exists():
+            path = self._folder.next_key  # an install put it there and did not come to its end
+        return read_seed(path)
+
+    def offer_new_key(self) -> None:
+        """Put the new key where the epoch that names it takes it from (`own_place`)."""
+        if self._folder.recovery_key.exists():
+            self._folder.recovery_key.replace(self._folder.next_key)
+
+    def _entries(self, first: int, last: int) -> list[EntryRecord]:
+        found: list[EntryRecord] = []
+        while first <= last:
+            page = self.ledger.entries(first, last, PAGE_BYTES)
+            if not page:
+                raise RecoveryError(f"The ledger of {self.id} lacks entry {first}.")
+            found += page
+            first = page[-1].entry.sequence + 1
+        return found

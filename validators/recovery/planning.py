@@ -1,0 +1,234 @@
+"""From what all members told to what the log is (R11): the plan of a new view, as `new_view.plan` makes it.
+
+An entry that any member executed, with q COMMITs, is final. Above the highest stable checkpoint a sequence
+that nobody executed holds the batch that was prepared in the highest view, or the null request. So what was
+acknowledged stays: it was committed, so it was prepared durably by q members, and of any n - q + 1 members
+whose logs are their newest one held it. That is why at least so many must vouch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from validators.consensus import new_view
+from validators.consensus.messages import (
+    NULL_BATCH_DIGEST,
+    Checkpoint,
+    Commit,
+    NewView,
+    Prepare,
+    PrePrepare,
+    ViewChange,
+)
+from validators.recovery.forms import RecoveryError
+from validators.recovery.reading import Reading, Told
+
+__all__ = ["Plan", "Slot", "make_plan"]
+
+PHASES = {PrePrepare: "pre_prepare", Prepare: "prepare", Commit: "commit"}
+CONTINUE = "Only a new cluster can go on from what is left: `manage.py genesis continue --help`"
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """What a sequence holds."""
+
+    sequence: int
+    digest: bytes
+    bodies: tuple[bytes, ...]
+    """The batch as members told it: one digest, but the bytes of clients' signatures may differ."""
+    commits: tuple[bytes, ...]
+    """q COMMIT frames where somebody executed it, else ()."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Where the epoch ends, but for the operation `recover` itself."""
+
+    reading: Reading
+    last: int
+    """The last sequence that anybody executed or holds prepared."""
+    slots: tuple[Slot, ...]
+    """Ascending without a gap, the last one at `last`: what can be executed from these statements alone."""
+    vouchers: tuple[str, ...]
+
+    @property
+    def first(self) -> int:
+        """The lowest sequence that these statements hold."""
+        return self.slots[0].sequence if self.slots else self.last + 1
+
+    def executes(self, index: int) -> bool:
+        """Whether a member has the log on which the slots follow."""
+        statement = self.reading.told[index].statement
+        return statement.executed >= max(self.first - 1, self.reading.config.base)
+
+    @property
+    def witnesses(self) -> tuple[int, ...]:
+        """Members that can execute the plan."""
+        return tuple(told.index for told in self.reading.told if self.executes(told.index))
+
+
+def make_plan(reading: Reading) -> Plan:
+    """What the log is; raise RecoveryError where too few vouch, or where what members told contradicts
+    itself."""
+    vouchers = [told for told in reading.told if told.statement.vouches]
+    for told in vouchers:
+        _check_vouching(told, reading.told)
+    _check_enough(len(vouchers), reading)
+    final = _final(reading.told)
+    planned = new_view.plan(_claims(reading))
+    _check_agree(final, reading.told)
+    digests = _covered(reading.told, final) | dict(planned.digests)
+    digests |= {sequence: digest for sequence, (digest, _view) in final.items()}
+    last = max(planned.base, max(digests, default=0))
+    return Plan(
+        reading=reading,
+        last=last,
+        slots=_slots(digests, last, reading.told),
+        vouchers=tuple(told.statement.member for told in vouchers),
+    )
+
+
+# --- vouching ---------------------------------------------------------------------------------------
+
+
+def _check_enough(count: int, reading: Reading) -> None:
+    """More than n - q members lost their vote, and yet one of those that vouch holds every committed
+    entry."""
+    n, q = reading.config.n, reading.config.q
+    needed = n - q + 1
+    if count >= q:
+        raise RecoveryError(
+            f"{count} of {n} members vouch for their logs, and {q} decide: no recovery is needed. Start "
+            f"them; the "
+            "others get their vote back by themselves, or a new key by `manage.py members`."
+        )
+    if count < needed:
+        said = "No member vouches that its log is its newest one"
+        if count:
+            said = (
+                f"Only {count} of {n} members vouch that their logs are their newest ones, and {needed} must"
+            )
+        raise RecoveryError(f"{said}: the log could end below receipts already given. {CONTINUE}.")
+
+
+def _check_vouching(voucher: Told, told: Iterable[Told]) -> None:
+    """Refuse one whose own signature, in somebody's ledger, says more than its log knows of."""
+    statement = voucher.statement
+    votes = {(vote.phase, vote.view, vote.sequence): vote.digest for vote in statement.votes}
+    for other in told:
+        for verified in other.frames:
+            message = verified.message
+            if message.sender == voucher.index and (why := _beyond(message, voucher, votes)):
+                raise RecoveryError(
+                    f"{statement.member} vouches that its log is its newest one, but "
+                    f"{other.statement.member} "
+                    f"holds {why} that it signed and does not know: it lost its newest state, so it "
+                    f"cannot vouch."
+                )
+
+
+def _beyond(message: Any, voucher: Told, votes: dict[tuple[str, int, int], bytes]) -> str:
+    """What a statement of the voucher says that its log should know and does not; "" where it knows."""
+    statement = voucher.statement
+    if isinstance(message, (ViewChange, NewView)):
+        return f"a view change to view {message.view}" if message.view > statement.view else ""
+    if isinstance(message, Checkpoint):
+        return f"a checkpoint of sequence {message.sequence}" if message.sequence > statement.executed else ""
+    phase = PHASES.get(type(message))
+    if phase is None or message.sequence <= statement.stable:
+        return ""
+    if votes.get((phase, message.view, message.sequence)) == message.digest:
+        return ""
+    return f"a {phase} for sequence {message.sequence} in view {message.view}"
+
+
+# --- the log ----------------------------------------------------------------------------------------
+
+
+def _final(told: Iterable[Told]) -> dict[int, tuple[bytes, int]]:
+    """Sequence -> (batch digest, view) of what anybody executed; raise RecoveryError where two differ."""
+    found: dict[int, tuple[bytes, int]] = {}
+    for each in told:
+        for held in each.entries:
+            if held.entry.sequence <= each.statement.stable:
+                continue
+            entry, view = held.entry, _view_of(held.commits, each)
+            known, lowest = found.setdefault(entry.sequence, (entry.batch_digest, view))
+            if known != entry.batch_digest:
+                raise RecoveryError(_contradiction(entry.sequence))
+            found[entry.sequence] = (known, min(lowest, view))
+    return found
+
+
+def _covered(told: Iterable[Told], final: dict[int, tuple[bytes, int]]) -> dict[int, bytes]:
+    """Sequence -> batch digest of what lies below stable checkpoints."""
+    found: dict[int, bytes] = {}
+    for each in told:
+        for held in each.entries:
+            entry = held.entry
+            if entry.sequence <= each.statement.stable:
+                known = final.get(entry.sequence, (found.setdefault(entry.sequence, entry.batch_digest), 0))
+                if known[0] != entry.batch_digest:
+                    raise RecoveryError(_contradiction(entry.sequence))
+    return found
+
+
+def _view_of(commits: tuple[bytes, ...], told: Told) -> int:
+    view: int = next(each.message.view for each in told.frames if each.frame == commits[0])
+    return view
+
+
+def _claims(reading: Reading) -> list[new_view.Claim]:
+    """Each statement as the VIEW-CHANGE that its member would send for a view above all others."""
+    view = 1 + max(told.statement.view for told in reading.told)
+    return [
+        new_view.Claim(
+            sender=told.index,
+            view=view,
+            digest=told.statement.proofs,
+            checkpoint=told.checkpoint,
+            prepared=told.prepared,
+            frame=b"",
+            base=reading.config.base,
+        )
+        for told in reading.told
+    ]
+
+
+def _check_agree(final: dict[int, tuple[bytes, int]], told: Iterable[Told]) -> None:
+    """What was decided cannot have been prepared as something else in a later view: then more than f lie."""
+    for each in told:
+        for prepared in each.prepared:
+            digest, view = final.get(prepared.sequence, (prepared.digest, 0))
+            if prepared.digest != digest and prepared.view > view:
+                raise RecoveryError(_contradiction(prepared.sequence))
+
+
+def _slots(digests: dict[int, bytes], last: int, told: Iterable[Told]) -> tuple[Slot, ...]:
+    """From the lowest sequence from which on nothing is missing; raise RecoveryError for a batch that is."""
+    bodies: dict[bytes, dict[bytes, None]] = {}
+    commits: dict[int, tuple[bytes, ...]] = {}
+    for each in told:
+        for held in each.entries:
+            commits.setdefault(held.entry.sequence, held.commits)
+            bodies.setdefault(held.entry.batch_digest, {})[held.body] = None
+        for digest, body in each.bodies:
+            bodies.setdefault(digest, {})[body] = None
+    bodies[NULL_BATCH_DIGEST] = {b"": None}
+    slots: list[Slot] = []
+    sequence = last
+    while (wanted := digests.get(sequence)) is not None:
+        if wanted not in bodies:
+            raise RecoveryError(f"Nobody shows the batch that was prepared at sequence {sequence}.")
+        slots.append(Slot(sequence, wanted, tuple(bodies[wanted]), commits.get(sequence, ())))
+        sequence -= 1
+    return tuple(reversed(slots))
+
+
+def _contradiction(sequence: int) -> str:
+    return (
+        f"Members prove two different decisions for sequence {sequence}: more than f of them lied. Keep all "
+        "ledgers as they are; `manage.py audit` names who did."
+    )

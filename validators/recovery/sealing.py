@@ -1,0 +1,214 @@
+"""Signing the end of an epoch, and putting all n signatures together (R11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tickets.proof.errors import ProofError
+from tickets.proof.evidence import encode_evidence
+from tickets.proof.handover import chain_through, crossed, handover_certificate
+from validators import canonical, quorum
+from validators.consensus import handover
+from validators.consensus.certificate import CheckpointCertificate, read_continuation
+from validators.consensus.effects import CheckpointRecord, Prune, Record, StateRecord
+from validators.consensus.membership import Membership, founding
+from validators.consensus.messages import Continuation
+from validators.consensus.succession import EPOCH
+from validators.consensus.verified import Peer, Verified
+from validators.genesis import Genesis, cluster_id
+from validators.recovery.ending import Ending
+from validators.recovery.forms import (
+    SEALED,
+    SIGNED,
+    PlanFile,
+    RecoveryError,
+    SealedFile,
+    SignedFile,
+    plan_digest,
+)
+from validators.recovery.planning import Plan
+from validators.recovery.reading import MemberKeys
+from validators.wire import ED25519, Door, FrameSigner, PeerError, Scheme
+
+__all__ = [
+    "ConvictedError",
+    "Sealed",
+    "by_witnesses",
+    "open_sealed",
+    "promise_name",
+    "records",
+    "seal",
+    "signed",
+]
+
+NOBODY = Peer("", None)
+VOTES_AGAIN = StateRecord("voting", b"1")
+
+
+def promise_name(epoch: int) -> str:
+    """Name of the state record that holds the own CONTINUATION of `epoch`: who signed one votes in it no
+    more."""
+    return f"continuation/{epoch}"
+
+
+class ConvictedError(RecoveryError):
+    """A member signed two ends of one epoch; `evidence` is the file that convicts it."""
+
+    def __init__(self, text: str, evidence: bytes) -> None:
+        super().__init__(text)
+        self.evidence = evidence
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """What all members signed."""
+
+    certificate: CheckpointCertificate
+    ending: handover.HandOver
+    handovers: tuple[bytes, ...]
+    """Encoded HandOvers from genesis on, that of this epoch the last."""
+    following: Membership
+
+
+def signed(
+    plan: PlanFile, cluster: bytes, said: Continuation, signer: FrameSigner, ending: Ending | None
+) -> SignedFile:
+    """One member's CONTINUATION as a file. `said`: with its index as sender."""
+    shown = b"" if ending is None else canonical.encode(ending.handover)
+    return SignedFile(SIGNED, plan_digest(cluster, plan), signer.sign(said), shown)
+
+
+def by_witnesses(
+    files: Sequence[SignedFile], plan: Plan, file: PlanFile, scheme: Scheme = ED25519
+) -> Continuation:
+    """What a member signs that cannot execute the plan: what f + 1 signed alike that can, at least one of
+    whom is honest and reached it itself. Raises RecoveryError; `sender` is 0."""
+    found = _verified(files, plan, file, scheme)
+    able = {
+        index: msgspec.structs.replace(each.message, sender=0)
+        for index, each in found.items()
+        if index in plan.witnesses
+    }
+    needed = quorum.weak_quorum(plan.reading.config.n)
+    if len(able) < needed:
+        names = ", ".join(plan.reading.config.members[index] for index in plan.witnesses)
+        raise RecoveryError(
+            f"This member's log does not reach the plan (it ends below {plan.first - 1}), so it signs "
+            f"what {needed} "
+            f"of {names} signed: name their files."
+        )
+    if len(set(able.values())) != 1:
+        raise RecoveryError(
+            "Members that executed the plan signed different ends: one of them lies, or is broken."
+        )
+    return next(iter(able.values()))
+
+
+def seal(
+    file: PlanFile, plan: Plan, files: Sequence[SignedFile], genesis: Genesis, scheme: Scheme = ED25519
+) -> SealedFile:
+    """All n signatures in one file; raise RecoveryError with what is missing or differs."""
+    found = _verified(files, plan, file, scheme)
+    config = plan.reading.config
+    if missing := [name for index, name in enumerate(config.members) if index not in found]:
+        raise RecoveryError(
+            f"{', '.join(missing)} must still sign: all {config.n} signatures are needed, and fewer are "
+            f"worth nothing."
+        )
+    ends = {msgspec.structs.replace(each.message, sender=0) for each in found.values()}
+    if len(ends) != 1:
+        raise RecoveryError("Members signed different ends of the epoch: one of them lies, or is broken.")
+    shown = next((each.ending for each in files if each.ending), b"")
+    try:
+        ending = canonical.decode(handover.HandOver, shown)
+    except canonical.CanonicalError as error:
+        raise RecoveryError("None of these files shows the entry that ends the epoch.") from error
+    frames = tuple(found[index].frame for index in sorted(found))
+    whole = msgspec.structs.replace(ending, checkpoint=frames)
+    sealed = SealedFile(SEALED, file, canonical.encode(whole))
+    open_sealed(sealed, plan, genesis, scheme)
+    return sealed
+
+
+def open_sealed(file: SealedFile, plan: Plan, genesis: Genesis, scheme: Scheme = ED25519) -> Sealed:
+    """Check that all members of the epoch signed this end of it; raise RecoveryError."""
+    reading = plan.reading
+    try:
+        ending = canonical.decode(handover.HandOver, file.ending)
+        door = Door(reading.config.cluster, MemberKeys(reading.membership), scheme=scheme)
+        nested = {frame: door.statement(NOBODY, frame) for frame in ending.checkpoint}
+    except (canonical.CanonicalError, PeerError) as error:
+        raise RecoveryError(f"What all members signed cannot be read: {error}.") from error
+    certificate = read_continuation(ending.checkpoint, nested, reading.config)
+    if certificate is None or certificate.sequence != plan.last + 1:
+        raise RecoveryError("These signatures are not those of all members under one end of the epoch.")
+    handovers = (*reading.handovers, file.ending)
+    return Sealed(certificate, ending, handovers, _through(handovers, genesis, scheme))
+
+
+def _through(handovers: Sequence[bytes], genesis: Genesis, scheme: Scheme) -> Membership:
+    """The epoch to which hand-overs lead: the same check that everybody else will make."""
+    cluster = cluster_id(genesis)
+    now = founding(genesis)
+    chain = chain_through(genesis, cluster, (now,), scheme)
+    try:
+        for data in handovers:
+            chain, now = crossed(chain, now, handover_certificate(data, cluster))
+    except ProofError as error:
+        raise RecoveryError(f"What all members signed does not end epoch {now.epoch}: {error}.") from error
+    return now
+
+
+def records(sealed: Sealed, ending: Ending | None) -> list[Record]:
+    """What a ledger takes in one transaction to live in the next epoch. `ending`: what its own log came to;
+    None where it does not reach, and takes a state when it runs (crossing)."""
+    certificate = sealed.certificate
+    epoch = sealed.following.epoch - 1
+    found: list[Record] = []
+    if ending is not None:
+        mine = (ending.continuation.state_root, ending.continuation.log_root, ending.continuation.timestamp)
+        if mine != (certificate.state_root, certificate.log_root, certificate.timestamp):
+            raise RecoveryError(
+                "This ledger does not come to the end that all members signed: it is damaged."
+            )
+        found += ending.entries
+        found.append(
+            CheckpointRecord(
+                epoch=epoch,
+                sequence=certificate.sequence,
+                state_root=certificate.state_root,
+                log_root=certificate.log_root,
+                timestamp=certificate.timestamp,
+                frames=certificate.frames,
+            )
+        )
+        found.append(Prune(certificate.sequence))
+    found += [StateRecord(handover.record_name(number), data) for number, data in enumerate(sealed.handovers)]
+    return [*found, StateRecord(EPOCH, canonical.encode(sealed.following)), VOTES_AGAIN]
+
+
+def _verified(
+    files: Sequence[SignedFile], plan: Plan, file: PlanFile, scheme: Scheme
+) -> dict[int, Verified[Any]]:
+    """Member -> its CONTINUATION; raise RecoveryError where one is none, or one member signed two."""
+    config = plan.reading.config
+    door = Door(config.cluster, MemberKeys(plan.reading.membership), scheme=scheme)
+    found: dict[int, Verified[Any]] = {}
+    for each in files:
+        if each.plan != plan_digest(config.cluster, file):
+            raise RecoveryError("One of these files is of another plan.")
+        try:
+            one = door.statement(NOBODY, each.frame)
+        except PeerError as error:
+            raise RecoveryError(f"A signature is none: {error}.") from error
+        message = one.message
+        if not isinstance(message, Continuation) or message.epoch != config.epoch:
+            raise RecoveryError("One of these files holds another statement than the end of this epoch.")
+        known = found.setdefault(message.sender, one)
+        if known.message != message:
+            name = config.members[message.sender]
+            evidence = encode_evidence(config.cluster, "continuation", (known.frame, one.frame))
+            raise ConvictedError(f"{name} signed two different ends of epoch {config.epoch}.", evidence)
+    return found

@@ -1,0 +1,135 @@
+"""What one member tells: its ledger, as far as others need it to find where the log ends (R11)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from validators import canonical
+from validators.consensus import handover
+from validators.consensus.config import Config
+from validators.consensus.effects import EntryRecord, SlotRecord
+from validators.consensus.executor import NO_PREDECESSOR
+from validators.consensus.messages import NULL_BATCH_DIGEST, PreparedProof, entry_hash
+from validators.consensus.needs import Recovery
+from validators.recovery.forms import (
+    STATE,
+    Certified,
+    Held,
+    Proofs,
+    StateFile,
+    Statement,
+    Vote,
+    statement_bytes,
+)
+from validators.wire import Door, decode_envelope
+
+__all__ = ["head_of", "tell", "why_lost"]
+
+VOTES = ("pre_prepare", "prepare", "commit")
+
+
+def tell(
+    recovery: Recovery,
+    entries: Callable[[int, int], Sequence[EntryRecord]],
+    config: Config,
+    door: Door,
+    sign: Callable[[bytes], bytes],
+    *,
+    lost: str,
+    vouches: bool,
+    new_key: bytes,
+) -> StateFile:
+    """The signed statement of member `config.index`. `entries`: those of the ledger between two sequences,
+    all of them, ascending; `door`: only to name batches; `sign`: with the old key."""
+    executed = recovery.frontier.size
+    slots = [slot for slot in recovery.slots if slot.epoch == config.epoch]
+    checkpoint = recovery.checkpoint
+    own = checkpoint is not None and checkpoint.epoch == config.epoch
+    stable = checkpoint.sequence if checkpoint is not None and own else min(executed, config.base)
+    # Below the checkpoint as much as a member may lag that is not far behind: it can execute the plan then.
+    snapshot = 0 if recovery.base is None else recovery.base.entry.sequence
+    first = max(config.base, stable - config.reach, snapshot) + 1
+    held = tuple(
+        Held(each.entry, each.body, each.commits if each.entry.sequence > stable else ())
+        for each in entries(first, executed)
+    )
+    proofs = Proofs(
+        handovers=_handovers(recovery, config.epoch),
+        checkpoint=checkpoint.frames if checkpoint is not None and own else (),
+        entries=held if executed > config.base else (),
+        prepared=_prepared(slots, max(executed, stable), door) if executed >= config.base else (),
+        heard=_heard(slots),
+    )
+    encoded = canonical.encode(proofs)
+    statement = Statement(
+        epoch=config.epoch,
+        member=config.members[config.index or 0],
+        executed=executed,
+        head=head_of(recovery),
+        stable=stable,
+        view=max((s.view for s in slots if s.phase in ("view", "view_change", "new_view")), default=0),
+        votes=_votes(slots, stable, config.index),
+        vouches=vouches,
+        lost=lost,
+        new_key=new_key,
+        proofs=canonical.digest(encoded),
+    )
+    return StateFile(STATE, statement, sign(statement_bytes(config.cluster, statement)), encoded)
+
+
+def head_of(recovery: Recovery) -> bytes:
+    """Entry hash of the last executed entry; 32 zero bytes for none."""
+    size = recovery.frontier.size
+    if recovery.entries and recovery.entries[-1].entry.sequence == size:
+        return recovery.entries[-1].entry_hash
+    if recovery.base is not None and recovery.base.entry.sequence == size:
+        return entry_hash(recovery.base.entry)
+    return NO_PREDECESSOR
+
+
+def why_lost(recovery: Recovery, voting: bool, reason: str) -> str:
+    """Why a ledger knows that it is not the newest; "" where it knows of nothing. `voting`, `reason`: what it
+    found when it was opened (R11)."""
+    if not voting:
+        return reason or "its ledger was lost once"
+    kept = next((state.value for state in recovery.states if state.name == "voting"), b"1")
+    return "its members showed it newer statements than its log holds" if kept == b"0" else ""
+
+
+def _handovers(recovery: Recovery, epoch: int) -> tuple[bytes, ...]:
+    records = (handover.find(recovery.states, number) for number in range(epoch))
+    found = [record.value for record in records if record is not None]
+    return tuple(each for each in found if canonical.decode(handover.HandOver, each).checkpoint)
+
+
+def _prepared(slots: Iterable[SlotRecord], above: int, door: Door) -> tuple[Certified, ...]:
+    """The certificate of the highest view for each sequence, with the batch that it is of."""
+    newest: dict[int, SlotRecord] = {}
+    bodies = {NULL_BATCH_DIGEST: b""}
+    for slot in slots:
+        if slot.body:
+            bodies.setdefault(door.digest_of(slot.body), slot.body)
+        if slot.phase == "prepared" and slot.sequence > above:
+            known = newest.get(slot.sequence)
+            if known is None or known.view < slot.view:
+                newest[slot.sequence] = slot
+    found = []
+    for _sequence, slot in sorted(newest.items()):
+        digest = decode_envelope(slot.frames[0])[1].digest
+        found.append(Certified(PreparedProof(slot.frames[0], slot.frames[1:]), bodies.get(digest, b"")))
+    return tuple(found)
+
+
+def _votes(slots: Iterable[SlotRecord], stable: int, index: int | None) -> tuple[Vote, ...]:
+    votes = set()
+    for slot in slots:
+        if slot.phase in VOTES and slot.sequence > stable:
+            message = decode_envelope(slot.frames[0])[1]
+            if message.sender == index:
+                votes.add((slot.phase, slot.view, slot.sequence, message.digest))
+    return tuple(Vote(*vote) for vote in sorted(votes))
+
+
+def _heard(slots: Iterable[SlotRecord]) -> tuple[bytes, ...]:
+    views = [slot for slot in slots if slot.phase == "new_view"]
+    return max(views, key=lambda slot: slot.view).frames if views else ()
