@@ -166,7 +166,7 @@ class Readers:
         disk = self.world.nodes[f"{LEARNER}-0"].disk
         waiting, self._waiting = self._waiting, []
         for read in waiting:
-            if disk.rows_end >= read.ordered:
+            if disk.applied >= read.ordered:
                 self._answer(read, self._shown(read.ticket))
             elif self.world.time >= read.until:
                 read.code = UNAVAILABLE

@@ -32,7 +32,7 @@ __all__ = [
 
 HANDOVER = "reconfigure"
 """Kind of the operation that ends an epoch."""
-CONTINUED = "recover"
+RECOVERY = "recover"
 """Kind of the one with which all members ended it offline (R11)."""
 
 VERSION = 1
@@ -118,7 +118,7 @@ def hand_over(chain: Chain, data: bytes) -> Chain:
     certificate = decode_certificate(data)
     proved = verify(certificate, chain)
     wrong = ProofError(f"epoch {ending} does not end with this hand-over")
-    kind, checkpoint = (CONTINUED, None) if proved.ended_offline else (HANDOVER, (ending, proved.sequence))
+    kind, checkpoint = (RECOVERY, None) if proved.ended_offline else (HANDOVER, (ending, proved.sequence))
     if (proved.kind, proved.code, proved.epoch, proved.checkpoint) != (kind, "ok", ending, checkpoint):
         raise wrong
     start = opened(EpochStart, proved.state, "the hand-over")
