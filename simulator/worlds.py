@@ -468,6 +468,7 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
     ("directed for processes and bytes", 0.02, ("malleable", "malleator", "readers", "two-processes")),
     ("directed for lost words", 0.01, ("forgotten", "forgotten-but-for-a-liar")),
     ("directed for power and late votes", 0.02, ("latecomer", "power-cut", "two-batches-in-turn")),
+    ("directed beyond what is borne", 0.01, ("followers", "forked", "forked", "older-disk")),
 )
 """What a random world may be instead: stream of chance, share, worlds, the rarer moments' more often. Each is
 drawn apart from those before it, so that a seed that is one of these stays the same."""

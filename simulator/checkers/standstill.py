@@ -9,15 +9,19 @@ from collections.abc import Sequence
 
 from simulator.checkers.base import Checker
 from simulator.checkers.statements import Statements
+from simulator.clock import MILLISECOND
 from simulator.node import Node
 from simulator.world import World
 from validators.canonical import CanonicalError
 from validators.consensus import messages as m
 from validators.consensus.contradiction import RECORD, Content, Contradiction, content_of, read
-from validators.consensus.effects import CheckpointRecord, Record
+from validators.consensus.effects import CheckpointRecord, Executed, Note, Reason, Record
 from validators.wire import PeerError
 
 __all__ = ["Standstill"]
+
+READ_WITHIN = 50 * MILLISECOND
+"""Of its arrival a frame is looked at."""
 
 
 class Standstill(Checker):
@@ -25,14 +29,15 @@ class Standstill(Checker):
 
     name = "standstill"
     kinds = frozenset({m.Pong, m.ViewChange, m.Entries})
+    notes = frozenset({"refused"})
 
     def __init__(self, world: World, statements: Statements) -> None:
         super().__init__(world)
         self._statements = statements
         self._stable: dict[tuple[str, int, int], Content] = {}
         """By node, epoch and sequence: the state that it holds for certified."""
-        self.shown: dict[str, tuple[int, int]] = {}
-        """Honest nodes that were shown another one, and for which epoch and sequence."""
+        self.shown: dict[str, tuple[int, int, str, int]] = {}
+        """Honest nodes that were shown another one: for which epoch and sequence, by whom, and when."""
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -59,7 +64,16 @@ class Standstill(Checker):
         known = self._stable.get((receiver, first.epoch, first.sequence))
         # What it holds for certified is remembered; of an older checkpoint only an audit tells.
         if first.sequence == node.disk.stable and known not in (None, content_of(first)):
-            self.shown.setdefault(receiver, (first.epoch, first.sequence))
+            self.shown.setdefault(receiver, (first.epoch, first.sequence, sender, self.world.time))
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Checker. What a node did not ask for it does not read."""
+        shown = self.shown.get(node.name)
+        if shown is None or not isinstance(note, Note) or note.fields["reason"] != Reason.NOT_ASKED:
+            return
+        _epoch, _sequence, sender, at = shown
+        if self.world.nodes[sender].member_id == note.fields["peer"] and self.world.time < at + READ_WITHIN:
+            del self.shown[node.name]
 
     def started(self, node: Node) -> None:
         """See Checker."""
@@ -73,7 +87,7 @@ class Standstill(Checker):
 
     def finish(self) -> None:
         """See Checker."""
-        for name, (epoch, sequence) in self.shown.items():
+        for name, (epoch, sequence, _sender, _at) in self.shown.items():
             node = self.world.nodes[name]
             where = f"{name} was shown two certified states after {sequence}"
             if not node.halted:
@@ -96,10 +110,16 @@ class Standstill(Checker):
                 self.fail(f"{names} hold different states after {sequence} for certified, and both go on")
 
     def _proves(self, kept: Contradiction, epoch: int) -> bool:
-        contents = set()
-        for frames in (kept.mine, kept.theirs):
-            votes = [self._statements.read(frame) for frame in frames]
-            if len({vote.sender for vote in votes}) < self.quorum_in(epoch):
-                return False
-            contents |= {(vote.sequence, content_of(vote)) for vote in votes}
-        return len(contents) == 2
+        """Whether q signed `theirs`, and `mine` is another certificate for the sequence. A `state` may have
+        been found in the same turn: then `mine` says by what this node went before."""
+        needed = self.quorum_in(epoch)
+        mine, theirs = (
+            [self._statements.read(frame) for frame in frames] for frames in (kept.mine, kept.theirs)
+        )
+        signed = {(vote.sequence, content_of(vote)) for vote in theirs}
+        went_by = {(vote.sequence, content_of(vote)) for vote in mine}
+        if len(signed) != 1 or len({vote.sender for vote in theirs}) < needed or signed & went_by:
+            return False
+        if kept.kind == "state":
+            return True
+        return len(went_by) == 1 and len({vote.sender for vote in mine}) >= needed

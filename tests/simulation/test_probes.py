@@ -66,6 +66,8 @@ def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
         ("catch_up.entry_differs", "editor"),
         ("crossing.shown_what_proves_nothing", "hasty-crossings"),
         ("crossing.goes_back_to_its_log", "stranded"),
+        ("pinging.awaits_all", "older-disk"),
+        ("contradiction.restored", "forked"),
     ],
 )
 def test_what_chance_hardly_reaches_has_a_world_that_random_seeds_become(probe: str, world: str) -> None:
