@@ -226,8 +226,8 @@ class Pinging:
             core.returning.on_pong(member, verified)
         elif message.checkpoint:
             shown = read_checkpoint(message.checkpoint, verified.nested, core.config)
-            if shown is not None:
-                core.checkpoints.adopt(shown)
+            if shown is not None and shown.sequence <= core.executed:
+                core.checkpoints.adopt(shown)  # or it excludes what is certified here
         core.catch_up.on_said(member, message.executed)
         self._shown.add(member)
         self._look()
