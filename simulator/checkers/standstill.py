@@ -29,7 +29,7 @@ class Standstill(Checker):
 
     name = "standstill"
     kinds = frozenset({m.Pong, m.ViewChange, m.Entries})
-    notes = frozenset({"refused"})
+    notes = frozenset({"refused", "contradiction"})
 
     def __init__(self, world: World, statements: Statements) -> None:
         super().__init__(world)
@@ -67,7 +67,12 @@ class Standstill(Checker):
             self.shown.setdefault(receiver, (first.epoch, first.sequence, sender, self.world.time))
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """See Checker. What a node did not ask for it does not read."""
+        """See Checker. What a node did not ask for it does not read; and as few liars as are tolerated, or a
+        program that is deterministic, stop nobody."""
+        if isinstance(note, Note) and note.kind == "contradiction":
+            if node.honest and not self.world.settings.beyond:
+                self.fail(f"{node.name} stopped: {note.fields}")
+            return
         shown = self.shown.get(node.name)
         if shown is None or not isinstance(note, Note) or note.fields["reason"] != Reason.NOT_ASKED:
             return
