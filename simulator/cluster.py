@@ -196,9 +196,9 @@ class Cluster:
             transfer_lag=settings.transfer_lag or config.transfer_lag,
             first_word=settings.first_word * config.timeout_base,
         )
-        secret = world.keyring.pair(follower(node.member_id) if member is None else key_in(node, membership))[
-            1
-        ]
+        secret = world.keyring.pair(
+            follower(node.member_id, world.settings) if member is None else key_in(node, membership)
+        )[1]
         keys = KeyRing(application, membership)
         signer = FrameSigner(world.cluster, secret, keys, scheme=scheme)
         inherited, node.inherited = node.inherited, ()

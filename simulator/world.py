@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True):
 
     members: int = 4
     learners: int = 1
+    one_platform: bool = False
+    """All learners follow under one principal, as processes of one platform; else each under its own name."""
     gateways: int = 2
     guests: int = 0
     """How many of the gateways, the last ones, may do nothing at all (R15)."""
@@ -208,7 +210,9 @@ class World:
             if node is not None and place is not None:
                 peer = Peer(node.member_id, place, name.encode())
             else:
-                principal = self._principals[name] if node is None else follower(node.member_id)
+                principal = (
+                    self._principals[name] if node is None else follower(node.member_id, self.settings)
+                )
                 peer = Peer(principal, None, name.encode())
             self._peers[name, membership.epoch] = peer
         return peer
@@ -332,9 +336,10 @@ def principal_of(number: int) -> str:
     return OPERATOR if number == OPERATORS_NUMBER else f"gateway-{number}"
 
 
-def follower(name: str) -> str:
+def follower(name: str, settings: Settings) -> str:
     """Principal under which a node that is no member follows: the platform's learner, or its own name."""
-    return LEARNER if name == f"{LEARNER}-0" else name
+    of_platform = name == f"{LEARNER}-0" or (settings.one_platform and name.startswith(f"{LEARNER}-"))
+    return LEARNER if of_platform else name
 
 
 def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
@@ -349,7 +354,7 @@ def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
         for number in range(settings.gateways)
     ]
     principals.append(g.Principal("rogue", keyring.pair("rogue")[0], grants))
-    followers = {follower(f"{LEARNER}-{number}") for number in range(max(1, settings.learners))}
+    followers = {follower(f"{LEARNER}-{number}", settings) for number in range(max(1, settings.learners))}
     followers |= {f"n{number}" for number in range(settings.spares)}
     principals += [g.Principal(name, keyring.pair(name)[0], ()) for name in followers]
     if settings.spares:

@@ -319,7 +319,7 @@ WORLDS: dict[str, Drawing] = {
     "idler": of("idler"),
     "forgotten": of(**FORGOTTEN),
     "forgotten-but-for-a-liar": of("usurper/omit", at=(1,), forgetful=True, **FORGOTTEN),
-    "followers": of(members=1, learners=6, traffic=BRISK, duration=3 * SECOND),
+    "followers": of(members=1, learners=6, one_platform=True, traffic=BRISK, duration=3 * SECOND),
     "forked": of("twin/parted", "twin/parted", **FORKED),
     "older-disk": of(**OLDER_DISK),
     "readers": of(node_reads=True),

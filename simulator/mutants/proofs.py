@@ -80,7 +80,7 @@ def proves_the_present(plant: Plant) -> None:
 @mutant("read-of-a-few", "R18 P19", world="calm")
 def read_of_a_few(plant: Plant) -> None:
     """A state that f + 1 members signed is believed."""
-    right = statements.read_checkpoint
+    right = statements.read_end
 
     def mutant(frames: Any, nested: Any, config: Any) -> Any:
         found = right(frames, nested, config)
@@ -90,7 +90,7 @@ def read_of_a_few(plant: Plant) -> None:
         content = said.sequence, said.state_root, said.log_root, said.timestamp
         return CheckpointCertificate(*content, frames=tuple(frames))
 
-    plant.put(statements, "read_checkpoint", mutant)
+    plant.put(statements, "read_end", mutant)
 
 
 @mutant("forgets-what-it-told", "R17", world="calm")

@@ -14,7 +14,7 @@ def ends(cluster: Cluster) -> list[int]:
 
 
 def followed(members: int, learners: int) -> Cluster:
-    cluster = Cluster(7, Settings(members=members, learners=learners, gateways=1))
+    cluster = Cluster(7, Settings(members=members, learners=learners, one_platform=True, gateways=1))
     cluster.start()
     cluster.world.run_for(200 * MILLISECOND)
     Callers(cluster.gateways[0], 1, pause=200 * MILLISECOND)
