@@ -128,12 +128,17 @@ def epoch_of(
     now, used = founding(genesis), []
     chain = chain_through(genesis, cluster, (now,), scheme)
     while offers := shown.get(now.epoch):
-        try:
-            chain, following = crossed(chain, now, handover_certificate(offers[0], cluster))
-        except ProofError as error:
-            raise RecoveryError(f"The end of epoch {now.epoch} is not proved: {error}.") from error
-        used.append(offers[0])
-        now = following
+        why = ""
+        for data in offers:
+            try:
+                chain, now = crossed(chain, now, handover_certificate(data, cluster))
+            except ProofError as error:
+                why = str(error)
+                continue
+            used.append(data)
+            break
+        else:
+            raise RecoveryError(f"The end of epoch {now.epoch} is not proved: {why}.")
     for state in states:
         if state.statement.epoch != now.epoch:
             raise RecoveryError(
