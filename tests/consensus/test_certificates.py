@@ -13,6 +13,8 @@ from validators.consensus.certificate import (
     CheckpointCertificate,
     read_checkpoint,
     read_commits,
+    read_continuation,
+    read_end,
     read_prepared,
     why_refused,
 )
@@ -169,3 +171,49 @@ def test_row_4_what_is_prepared_is_proved_by_its_primary_and_q_minus_1_backups(n
 def test_row_4_a_proposal_that_was_not_checked_proves_nothing() -> None:
     nested = nested_of(*votes(PREPARE, {}, (0, 1)))
     assert read_prepared(m.PreparedProof(b"unchecked", tuple(nested)), nested, config_for(0, 4)) is None
+
+
+CONTINUATION = m.Continuation(0, 0, 18, b"s" * 32, b"l" * 32, 7, (b"k" * 32,))
+ALL = (0, 1, 2, 3)
+
+
+def test_r11_continuations_of_all_members_are_an_end() -> None:
+    found = read(read_continuation, votes(CONTINUATION, {}, ALL))
+    assert (found.sequence, found.state_root, found.log_root, found.timestamp) == (
+        18,
+        b"s" * 32,
+        b"l" * 32,
+        7,
+    )
+    assert read(read_end, votes(CONTINUATION, {}, ALL)) == found
+    assert read(read_end, votes(CHECKPOINT, {})) == read(read_checkpoint, votes(CHECKPOINT, {}))
+
+
+@pytest.mark.parametrize("senders", [(0, 1, 2), (0, 1, 2, 2), ()])
+def test_r11_fewer_than_all_are_worth_nothing(senders: tuple[int, ...]) -> None:
+    assert read(read_continuation, votes(CONTINUATION, {}, senders)) is None
+    assert read(read_end, votes(CONTINUATION, {}, senders)) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"sequence": 19},
+        {"state_root": b"x" * 32},
+        {"log_root": b"x" * 32},
+        {"timestamp": 8},
+        {"keys": (b"x" * 32,)},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_r11_all_sign_the_same_end(other: dict[str, Any]) -> None:
+    lie = replace(CONTINUATION, sender=3, **other)
+    assert read(read_continuation, votes(CONTINUATION, {3: lie}, ALL)) is None
+
+
+def test_r11_an_end_lies_above_the_beginning_and_is_no_checkpoint() -> None:
+    assert read(read_continuation, votes(replace(CONTINUATION, sequence=0), {}, ALL)) is None
+    assert read(read_checkpoint, votes(CONTINUATION, {}, ALL)) is None
+    assert read(read_checkpoint, votes(CONTINUATION, {}, (0, 1, 2))) is None
+    assert read(read_continuation, votes(CHECKPOINT, {}, ALL)) is None
+    assert read(read_end, [*votes(CHECKPOINT, {}), replace(CONTINUATION, sender=3)]) is None

@@ -265,6 +265,56 @@ def test_r11_proofs_are_those_that_were_signed_and_each_proves_itself(town: Town
         refuses(town, changed(file, 0, told), f"r0 is refused: .*{sentence}")
 
 
+def test_r11_a_prepared_certificate_beyond_the_window_is_none(town: Town) -> None:
+    """No honest member takes in so high a sequence."""
+    reach = read_states(town.told(0, 1), town.genesis).config.reach
+    town.prepare(0, STABLE + reach, null=True)
+    assert town.plan(town.told(0, 1)).last == STABLE + reach
+    town.prepare(0, STABLE + reach + 1, null=True)
+    refuses(town, town.told(0, 1), "r0 is refused: one of its prepared certificates proves nothing")
+
+
+def test_r11_the_checkpoint_is_the_one_that_the_member_names(town: Town) -> None:
+    file = town.told(0, 1)
+    lower = retold(town, file.states[0], stable=50)
+    refuses(town, changed(file, 0, lower), "do not prove the stable checkpoint 50")
+    shorter = retold(town, file.states[0], executed=59)
+    refuses(town, changed(file, 0, shorter), "do not prove the stable checkpoint 60")
+
+
+def test_r11_what_a_checkpoint_covers_is_what_others_executed(town: Town) -> None:
+    """r0 shows another batch below its checkpoint than r3 executed with COMMITs: somebody lies."""
+    town.log.fill(70)
+    town.execute(0, range(61, 71), voters=(0, 2, 3))
+    town.stable(0, 70, voters=(0, 2, 3))
+    town.execute(3, [61], voters=(0, 2, 3))
+    file = town.told(0, 1)
+    proofs = proofs_of(file.states[0])
+    entries = list(proofs.entries)
+    at = next(place for place, held in enumerate(entries) if held.entry.sequence == 61)
+    previous = entries[at].entry.previous
+    for place in range(at, len(entries)):
+        entry = msgspec.structs.replace(entries[place].entry, previous=previous)
+        body = entries[place].body
+        if place == at:
+            entry, body = msgspec.structs.replace(entry, batch_digest=NULL_BATCH_DIGEST), b""
+        entries[place] = msgspec.structs.replace(entries[place], entry=entry, body=body)
+        previous = m.entry_hash(entry)
+    told = retold(
+        town, file.states[0], msgspec.structs.replace(proofs, entries=tuple(entries)), head=previous
+    )
+    refuses(town, changed(file, 0, told), "two different decisions for sequence 61")
+
+
+def test_r11_a_change_of_the_members_that_took_effect_is_not_recovered(town: Town) -> None:
+    """The epoch ended with it, unsealed: nothing behind it is of this epoch."""
+    town.log.change(leaves="r3")
+    town.prepare(0, 61)
+    file = town.told(0, 1)
+    with pytest.raises(RecoveryError, match="took effect at 61: this program cannot recover there"):
+        town.sign(0, file, town.plan(file))
+
+
 def test_r11_a_batch_that_nobody_shows_is_no_plan(town: Town) -> None:
     sequence = town.admit("T-0")
     town.prepare(0, sequence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,12 +37,14 @@ from validators.gateway.epochs import Epochs
 from validators.handovers_file import read_handovers
 from validators.ledger import Ledger, open_ledger
 from validators.link import public_key_of, read_seed
+from validators.node.build import build_node
 from validators.node.epochs import check_promise, membership_of, other_sources
 from validators.node.keyring import KeyRing
 from validators.node.keys import VotedStamp
 from validators.node.layout import ClusterFolder
-from validators.node.options import StartError
-from validators.recovery.forms import SignedFile
+from validators.node.options import NodeOptions, StartError
+from validators.recovery.ending import Ending, reach
+from validators.recovery.forms import PlanFile, SealedFile, SignedFile
 from validators.wire import FrameSigner
 from verifier import dtvn_verify, dtvn_verify_evidence
 
@@ -175,7 +178,7 @@ def steps(seven_admitted: Steps, tmp_path: Path) -> Steps:
 
 @pytest.fixture
 def sealed(all_signed: Steps, tmp_path: Path) -> Steps:
-    return all_signed.copied(tmp_path / "town")
+    return all_signed.copied(tmp_path / "sealed")
 
 
 def _admit(steps: Steps) -> None:
@@ -346,6 +349,63 @@ def test_r11_who_cannot_execute_signs_only_what_f_plus_1_did_that_can(steps: Ste
         steps.sign("r2", "r0")
     steps.sign("r3")
     steps.sign("r2", "r0", "r3")
+
+
+def test_r11_the_word_of_a_member_without_the_log_is_no_witness(steps: Steps) -> None:
+    """r2 has no log: what it signed is another's word, and counts for nobody."""
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    steps.sign("r0")
+    good = canonical.decode(SignedFile, Path(steps.file("r0.signed")).read_bytes())
+    said = canonical.decode(m.Continuation, msgspec.msgpack.decode(good.frame)[1])
+    frame = steps.town.say(msgspec.structs.replace(said, sender=2))
+    liar = Path(steps.file("liar.signed"))
+    liar.write_bytes(canonical.encode(msgspec.structs.replace(good, frame=frame, ending=b"")))
+    with pytest.raises(CommandError, match="it signs what 2 of r0, r1, r3 signed"):
+        steps.sign("r2", "r0", "liar")
+
+
+def test_r11_a_signature_under_another_plan_is_refused(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    steps.sign("r0")
+    steps.data.node("r3").recovery_key.unlink()
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    with pytest.raises(CommandError, match="One of these files is of another plan"):
+        steps.sign("r2", "r0")
+
+
+def test_r11_a_ledger_that_does_not_come_to_the_signed_end_is_left_alone(
+    sealed: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*given: Any) -> Ending:
+        ending = reach(*given)
+        end = msgspec.structs.replace(ending.continuation, state_root=bytes(32))
+        return msgspec.structs.replace(ending, continuation=end)
+
+    monkeypatch.setattr("validators.node.recovering.reach", damaged)
+    with pytest.raises(CommandError, match="does not come to the end that all members signed"):
+        sealed.install("r0")
+    with sealed.ledger("r0") as ledger:
+        assert membership_of(ledger, sealed.town.genesis).epoch == 0
+
+
+def test_r11_a_sealed_file_holds_the_end_of_its_own_plan(sealed: Steps, steps: Steps) -> None:
+    """The signatures of one plan under the statements of another."""
+    with steps.running() as town:
+        town.execute(1, [63])
+        town.prepare(0, 68, null=True)
+    whole = canonical.decode(SealedFile, Path(sealed.file("cup.sealed")).read_bytes())
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    plan = canonical.decode(PlanFile, Path(steps.file("cup.plan")).read_bytes())
+    Path(steps.file("cup.sealed")).write_bytes(canonical.encode(msgspec.structs.replace(whole, plan=plan)))
+    with pytest.raises(CommandError, match="not those of all members under one end of the epoch"):
+        steps.install("r0")
+
+
+def test_r11_the_node_of_who_signed_does_not_start(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    steps.sign("r0")
+    with pytest.raises(StartError, match="votes in it no more"):
+        build_node(steps.data.node("r0").root, logging.getLogger("test"), NodeOptions())
 
 
 def test_r11_fewer_signatures_than_all_are_worth_nothing(steps: Steps) -> None:
