@@ -36,6 +36,7 @@ from validators.consensus.membership import Membership, founding
 from validators.gateway.epochs import Epochs
 from validators.handovers_file import read_handovers
 from validators.ledger import Ledger, open_ledger
+from validators.ledger.proofs import lowest_checkpoint
 from validators.link import public_key_of, read_seed
 from validators.node.build import build_node
 from validators.node.epochs import check_promise, membership_of, other_sources
@@ -249,6 +250,17 @@ def test_r11_who_lost_its_disk_goes_on_and_waits_for_a_state(sealed: Steps) -> N
         assert core.transfer.wanted()
         assert core.transfer._base is not None
         assert core.transfer._base.sequence == 68
+
+
+def test_r26_outcomes_are_proved_by_checkpoints_not_by_the_end_of_an_epoch(sealed: Steps) -> None:
+    """What all members signed has another form; the next checkpoint covers the same log."""
+    sealed.install("r0")
+    with sealed.ledger("r0") as ledger:
+        assert ledger.checkpoint_from(61) is not None
+        assert lowest_checkpoint(ledger.alias, 61) is None
+        found = lowest_checkpoint(ledger.alias, 60)
+        assert found is not None
+        assert found.sequence == 60
 
 
 def test_r11_certificates_chain_across_a_recovery_in_all_verifiers(sealed: Steps) -> None:

@@ -12,11 +12,12 @@ from simulator.disk import VirtualDisk
 from tests.epochs.test_succession import founded
 from tests.epochs.world import MILLISECOND, SECOND, Box, barrier
 from tickets.machine import Admit, Issue
+from validators import canonical
 from validators.consensus import config as configuration
 from validators.consensus import new_view
 from validators.recovery import planning, sealing
 from validators.recovery.ending import Ending, reach
-from validators.recovery.forms import PlanFile, RecoveryError, SignedFile, StateFile
+from validators.recovery.forms import PlanFile, Proofs, RecoveryError, SignedFile, StateFile, statement_bytes
 from validators.recovery.planning import Plan, make_plan
 from validators.recovery.reading import MemberKeys, read_states
 from validators.recovery.telling import tell, why_lost
@@ -196,3 +197,30 @@ def test_r11_a_member_that_slept_through_a_recovery_comes_after_it() -> None:
     story.admit(12)
     late.boot()
     story.goes_on()
+
+
+def test_r11_a_log_that_does_not_reach_the_epoch_shows_nothing_of_it() -> None:
+    """An empty disk in the second epoch: what its member shows from there is not its own."""
+    story = Story("empty")
+    story.admit(3)
+    story.power_cut()
+    story.lose()
+    story.recover()
+    story.goes_on()
+    story.power_cut()
+    story.lose()
+    states = [story._tell(box, ()) for box in story.boxes]
+    empty, sound = (
+        states[story.lost[0]],
+        next(s for s in states if canonical.decode(Proofs, s.proofs).entries),
+    )
+    proofs = canonical.decode(Proofs, empty.proofs)
+    shown = canonical.decode(Proofs, sound.proofs)
+    lie = canonical.encode(msgspec.structs.replace(proofs, prepared=shown.prepared, entries=shown.entries))
+    statement = msgspec.structs.replace(empty.statement, proofs=canonical.digest(lie))
+    box = story.boxes[story.lost[0]]
+    secret = story.world.keyring.pair(box.key)[1]
+    signature = story.scheme.sign(secret, statement_bytes(story.world.cluster, statement))
+    states[story.lost[0]] = StateFile(empty.format, statement, signature, lie)
+    with pytest.raises(RecoveryError, match="it shows what its log does not reach"):
+        read_states(PlanFile("dtvn-recovery-plan-1", tuple(states)), story.world.genesis, story.scheme)
