@@ -1,0 +1,262 @@
+"""What the five steps refuse, on real ledgers (R11)."""
+
+from __future__ import annotations
+
+import logging
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from django.core.management import CommandError
+
+from tests.recovery.steps import Steps, replayed
+from tickets.proof import read_chain
+from tickets.proof.audit import Audit
+from tickets.proof.evidence import convict
+from tickets.proof.files import EVIDENCE, read_file
+from validators import canonical
+from validators import genesis as g
+from validators.consensus import messages as m
+from validators.consensus.membership import Membership, founding
+from validators.gateway.epochs import Epochs
+from validators.handovers_file import read_handovers
+from validators.ledger import Ledger
+from validators.link import public_key_of, read_seed
+from validators.node.build import build_node
+from validators.node.epochs import check_promise, membership_of, other_sources
+from validators.node.keys import VotedStamp
+from validators.node.options import NodeOptions, StartError
+from validators.recovery.ending import Ending, reach
+from validators.recovery.forms import PlanFile, SealedFile, SignedFile
+from verifier import dtvn_verify, dtvn_verify_evidence
+
+
+def test_r11_each_step_may_be_done_again_and_says_the_same(sealed: Steps) -> None:
+    files = {path.name: path.read_bytes() for path in sealed.root.iterdir() if path.is_file()}
+    sealed.seal(vouchers=("r0", "r1"), late=("r2",))
+    assert {path.name: path.read_bytes() for path in sealed.root.iterdir() if path.is_file()} == files
+    first = sealed.install("r0")
+    assert sealed.install("r0") == first
+
+
+@pytest.mark.parametrize("moment", ["key offered", "ledger written"])
+def test_r11_a_crash_in_an_install_is_ended_by_the_next(
+    sealed: Steps, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = sealed.data.node("r0").key.read_bytes()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if moment == "key offered":
+            patched.setattr(Ledger, "append", crash)
+        else:
+            patched.setattr(VotedStamp, "clear", crash)
+            patched.setattr("validators.node.epochs._replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            sealed.install("r0")
+    assert sealed.data.node("r0").key.read_bytes() == old, "no vote under the new key yet"
+    with sealed.ledger("r0") as ledger:
+        membership = membership_of(ledger, sealed.town.genesis)
+        assert membership.epoch == (moment == "ledger written")
+        if not membership.epoch:
+            with pytest.raises(StartError, match="genesis recover install"):
+                check_promise(ledger, membership)
+    sealed.install("r0")
+    with sealed.ledger("r0") as ledger:
+        mine = public_key_of(read_seed(sealed.data.node("r0").key))
+        assert membership_of(ledger, sealed.town.genesis).members[0].public_key == mine
+        assert replayed(sealed, ledger, "r0")[0].executed == 68
+
+
+def test_r11_who_signed_votes_in_its_epoch_no_more(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    with steps.ledger("r0") as ledger:
+        check_promise(ledger, membership_of(ledger, steps.town.genesis))
+    steps.sign("r0")
+    with steps.ledger("r0") as ledger, pytest.raises(StartError, match="votes in it no more"):
+        check_promise(ledger, membership_of(ledger, steps.town.genesis))
+
+
+def test_r11_a_second_end_of_one_epoch_is_not_signed(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    steps.sign("r0")
+    steps.data.node("r1").recovery_key.unlink()
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    with pytest.raises(CommandError, match="r0 signed another end of epoch 0 before"):
+        steps.sign("r0")
+    steps.sign("r1")
+
+
+def test_r11_a_node_that_ran_since_it_told_does_not_sign(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    with steps.running() as town:
+        town.execute(1, [63])
+    with pytest.raises(CommandError, match="The ledger of r1 is not as it was when it told its state"):
+        steps.sign("r1")
+
+
+def test_r11_who_cannot_execute_signs_only_what_f_plus_1_did_that_can(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    steps.sign("r0")
+    with pytest.raises(CommandError, match="it signs what 2 of r0, r1, r3 signed"):
+        steps.sign("r2")
+    with pytest.raises(CommandError, match="it signs what 2 of r0, r1, r3 signed"):
+        steps.sign("r2", "r0")
+    steps.sign("r3")
+    steps.sign("r2", "r0", "r3")
+
+
+def test_r11_the_word_of_a_member_without_the_log_is_no_witness(steps: Steps) -> None:
+    """r2 has no log: what it signed is another's word, and counts for nobody."""
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    steps.sign("r0")
+    good = canonical.decode(SignedFile, Path(steps.file("r0.signed")).read_bytes())
+    said = canonical.decode(m.Continuation, msgspec.msgpack.decode(good.frame)[1])
+    frame = steps.town.say(msgspec.structs.replace(said, sender=2))
+    liar = Path(steps.file("liar.signed"))
+    liar.write_bytes(canonical.encode(msgspec.structs.replace(good, frame=frame, ending=b"")))
+    with pytest.raises(CommandError, match="it signs what 2 of r0, r1, r3 signed"):
+        steps.sign("r2", "r0", "liar")
+
+
+def test_r11_a_signature_under_another_plan_is_refused(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    steps.sign("r0")
+    steps.data.node("r3").recovery_key.unlink()
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    with pytest.raises(CommandError, match="One of these files is of another plan"):
+        steps.sign("r2", "r0")
+
+
+def test_r11_a_ledger_that_does_not_come_to_the_signed_end_is_left_alone(
+    sealed: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*given: Any) -> Ending:
+        ending = reach(*given)
+        end = msgspec.structs.replace(ending.continuation, state_root=bytes(32))
+        return msgspec.structs.replace(ending, continuation=end)
+
+    monkeypatch.setattr("validators.node.recovering.reach", damaged)
+    with pytest.raises(CommandError, match="does not come to the end that all members signed"):
+        sealed.install("r0")
+    with sealed.ledger("r0") as ledger:
+        assert membership_of(ledger, sealed.town.genesis).epoch == 0
+
+
+def test_r11_a_sealed_file_holds_the_end_of_its_own_plan(sealed: Steps, steps: Steps) -> None:
+    """The signatures of one plan under the statements of another."""
+    with steps.running() as town:
+        town.execute(1, [63])
+        town.prepare(0, 68, null=True)
+    whole = canonical.decode(SealedFile, Path(sealed.file("cup.sealed")).read_bytes())
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    plan = canonical.decode(PlanFile, Path(steps.file("cup.plan")).read_bytes())
+    Path(steps.file("cup.sealed")).write_bytes(canonical.encode(msgspec.structs.replace(whole, plan=plan)))
+    with pytest.raises(CommandError, match="not those of all members under one end of the epoch"):
+        steps.install("r0")
+
+
+def test_r11_the_node_of_who_signed_does_not_start(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    steps.sign("r0")
+    with pytest.raises(StartError, match="votes in it no more"):
+        build_node(steps.data.node("r0").root, logging.getLogger("test"), NodeOptions())
+
+
+def test_r11_fewer_signatures_than_all_are_worth_nothing(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    signed = [steps.sign(name) for name in ("r0", "r1", "r3")]
+    with pytest.raises(CommandError, match="r2 must still sign: all 4 signatures are needed"):
+        steps.run("seal", steps.file("cup.plan"), *signed, "--out", steps.file("cup.sealed"))
+
+
+def test_r11_different_ends_are_not_sealed(steps: Steps) -> None:
+    """A member that executed something else, or lies: nobody goes on with it."""
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    signed = [steps.sign(name) for name in ("r0", "r1", "r3")]
+    good = canonical.decode(SignedFile, Path(signed[2]).read_bytes())
+    envelope = msgspec.msgpack.decode(good.frame)
+    said = canonical.decode(m.Continuation, envelope[1])
+    for lie in (
+        msgspec.structs.replace(said, state_root=bytes(32)),
+        msgspec.structs.replace(said, sequence=said.sequence + 1),
+    ):
+        frame = steps.town.say(lie)
+        Path(signed[2]).write_bytes(canonical.encode(msgspec.structs.replace(good, frame=frame)))
+        with pytest.raises(CommandError, match="signed different ends"):
+            steps.sign("r2", "r0", "r3")
+        steps.sign("r2", "r0", "r1")
+        with pytest.raises(CommandError, match="signed different ends of the epoch"):
+            steps.run(
+                "seal",
+                steps.file("cup.plan"),
+                *signed,
+                steps.file("r2.signed"),
+                "--out",
+                steps.file("cup.sealed"),
+            )
+
+
+def test_r11_who_signed_two_ends_is_convicted_by_them(steps: Steps) -> None:
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    signed = steps.sign("r0")
+    good = canonical.decode(SignedFile, Path(signed).read_bytes())
+    said = canonical.decode(m.Continuation, msgspec.msgpack.decode(good.frame)[1])
+    other = steps.town.say(msgspec.structs.replace(said, sequence=said.sequence - 1))
+    second = Path(steps.file("r0.second"))
+    second.write_bytes(canonical.encode(msgspec.structs.replace(good, frame=other)))
+    with pytest.raises(
+        CommandError, match=r"r0 signed two different ends of epoch 0\. .*cup.evidence convicts it"
+    ):
+        steps.run("seal", steps.file("cup.plan"), signed, str(second), "--out", steps.file("cup.sealed"))
+    data = read_file(EVIDENCE, Path(steps.file("cup.evidence")))
+    chain = read_chain(g.encode(steps.town.genesis))
+    assert convict(data, chain).sentence() == "r0 is convicted: continuation, epoch 0, two ends of it"
+    small = dtvn_verify.Chain(g.encode(steps.town.genesis))
+    assert list(dtvn_verify_evidence.evidence(data, small)) == [convict(data, chain).sentence()]
+    audit = Audit(chain)
+    audit.add([good.frame, other])
+    assert list(audit.culprits()) == ["r0"]
+
+
+def test_r11_the_platform_is_told_the_new_keys_though_it_runs_no_node(sealed: Steps) -> None:
+    sealed.data.learner_key.write_text("0" * 64)
+    assert "know the members' new keys" in sealed.run("install", sealed.file("cup.sealed"))
+    epochs = Epochs(sealed.town.genesis, known=read_handovers(sealed.data.handovers))
+    assert (epochs.present.epoch, epochs.present.after) == (1, 68)
+    told = canonical.decode(Membership, sealed.data.learner_sources.read_bytes())
+    assert told == epochs.present
+    assert other_sources(sealed.data.learner_sources, founding(sealed.town.genesis)) != ()
+
+
+def test_r11_no_step_touches_the_ledger_of_a_running_node(steps: Steps) -> None:
+    with steps.ledger("r0"), pytest.raises(CommandError, match="in use by another process"):
+        steps.run("state", "--out", steps.file("r0.state"), node="r0")
+
+
+@pytest.mark.parametrize(("node", "why"), [("r2", "was lost and is empty now"), ("r3", "holds .* turns of")])
+def test_r11_the_flag_is_refused_where_the_ledger_knows_better(steps: Steps, node: str, why: str) -> None:
+    if node == "r3":
+        with steps.ledger("r3") as ledger:
+            ledger.stop_voting("it holds 11 turns of 18")
+    with pytest.raises(CommandError, match=f"{node} cannot vouch that its log is its newest one: .*{why}"):
+        steps.run("state", "--vouch", "--out", steps.file("x.state"), node=node)
+    assert not steps.data.node(node).recovery_key.exists()
+
+
+def test_r11_an_old_key_that_is_gone_points_to_a_new_cluster(steps: Steps) -> None:
+    steps.data.node("r1").key.write_text(sha256(b"another").hexdigest())
+    with pytest.raises(CommandError, match="genesis continue"):
+        steps.run("state", "--out", steps.file("x.state"), node="r1")
+
+
+def test_a_file_of_another_kind_is_told_by_its_name(steps: Steps) -> None:
+    files = steps.states("r0", "r1")
+    with pytest.raises(CommandError, match=r"r0.state: it is no dtvn-recovery-plan-1"):
+        steps.run("sign", files[0], "--out", steps.file("x"), node="r0")
+    with pytest.raises(CommandError, match="r1 told its state twice"):
+        steps.run("plan", *files, files[1], "--out", steps.file("x"))
