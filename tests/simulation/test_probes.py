@@ -65,7 +65,7 @@ def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
         ("catch_up.refused_a_page", "librarian"),
         ("catch_up.entry_differs", "editor"),
         ("crossing.shown_what_proves_nothing", "hasty-crossings"),
-        ("crossing.goes_back_to_its_log", "stranded"),
+        pytest.param("crossing.goes_back_to_its_log", "stranded", marks=pytest.mark.exhaustive),
         ("pinging.awaits_all", "older-disk"),
         ("contradiction.restored", "forked"),
     ],
