@@ -11,6 +11,7 @@ import pytest
 from tests.integration import servers
 from tests.integration.network import network
 from tests.integration.test_process_life import consume, wait_until_everyone_runs
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.integration,
@@ -36,3 +37,9 @@ def test_a_network_whose_tasks_come_from_rabbitmq_heals_itself(tmp_path: Path) -
             started.wait_for_title("validator node0 ", besides=killed)
             wait_until_everyone_runs(started)
             consume(client, "TICKET-003")
+            # All slots of the first worker are taken: what it is sent goes on to the second one.
+            assert client.post("/api/v1/nodes", json={"node_id": "node4"}).status_code == 200
+            wait_until(
+                lambda: started.nodes().get("node4", {}).get("status") == "running",
+                what=lambda: f"node4 runs\n{started.said()}",
+            )

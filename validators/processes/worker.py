@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from validators.processes.folder import DataFolder
 
 GRACE = 4.0
 """Seconds from the loss of our parent until this worker and its children leave by force."""
+LOOK_INTERVAL = 0.5
+"""Seconds between two looks for a free slot, where the broker sends by itself."""
 LIFE_INTERVAL = 0.5
 """Seconds between two signs of life to `up`."""
 
@@ -81,9 +84,38 @@ class OnlyIntoFreeSlots(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def start(self, consumer: Any) -> None:
         """The queue is being read from now on: once for each connection to the broker."""
-        qos, slots = consumer.task_consumer.channel.qos, consumer.pool.num_processes
+        slots = consumer.pool.num_processes
+
+        def has_room() -> bool:
+            return sum(map(_runs, list(state.reserved_requests))) < slots
+
+        qos = getattr(consumer.task_consumer.channel, "qos", None)
+        if qos is None:
+            _give_back(consumer, has_room)
+            return
         may_consume = qos.can_consume
-        qos.can_consume = lambda: sum(map(_runs, list(state.reserved_requests))) < slots and may_consume()
+        qos.can_consume = lambda: has_room() and may_consume()
+
+
+def _give_back(consumer: Any, has_room: Callable[[], bool]) -> None:
+    """RabbitMQ is not asked for messages, it sends them: what comes while no slot is free goes back to the
+    queue, for another worker, and nothing more is wanted until one is."""
+    make_handler, reader = consumer.create_task_handler, consumer.task_consumer
+
+    def create_task_handler(*words: Any, **named: Any) -> Callable[[Any], None]:
+        take = make_handler(*words, **named)
+
+        def received(message: Any) -> None:
+            if has_room():
+                take(message)
+                return
+            message.requeue()
+            reader.cancel()
+
+        return received
+
+    consumer.create_task_handler = create_task_handler
+    consumer.timer.call_repeatedly(LOOK_INTERVAL, lambda: has_room() and reader.consume())
 
 
 def _on_shutting_down(**_: Any) -> None:
