@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 
 import msgspec
+import pytest
 
-from tests.consensus.helpers import Cluster
+from tests.consensus.helpers import Cluster, Node
 from validators.consensus.needs import Recovery
 from validators.consensus.pinging import OTHERS_ARE_GONE
 
@@ -32,6 +33,17 @@ def restarted(*, operator: bool = False) -> Cluster:
     cluster[2].restart()
     cluster.advance(2_000)
     return cluster
+
+
+def goes_on(node: Node) -> None:
+    """It starts, and is told that this is the very ledger that it left."""
+    load = node.journal.load
+
+    def continued() -> Recovery:
+        return msgspec.structs.replace(load(), continued=True)
+
+    node.journal.load = continued  # type: ignore[method-assign]
+    node.restart()
 
 
 def test_r11_where_f_is_zero_a_quorum_of_answers_is_not_enough() -> None:
@@ -70,13 +82,48 @@ def test_r11_a_process_that_goes_on_with_its_own_disk_waits_for_a_quorum() -> No
     cluster[1].crash()
     cluster[2].crash()
     cluster.waiting.clear()
-    load = cluster[2].journal.load
+    goes_on(cluster[2])
+    cluster.advance(1_000)
+    assert not cluster[2].core.pinging.holding
 
-    def continued() -> Recovery:
-        return msgspec.structs.replace(load(), continued=True)
 
-    cluster[2].journal.load = continued  # type: ignore[method-assign]
+@pytest.mark.parametrize("starts", [1, 2])
+def test_r11_who_is_killed_or_rebuilt_while_it_waits_waits_on(starts: int) -> None:
+    """Its disk is the one that it began with, but that one may have been older than its word."""
+    cluster = three()
+    older = copy.deepcopy(cluster[2].journal)
+    cluster.cut(1)
+    cluster.request("T-last")
+    cluster.advance(100)
+    assert cluster.executed() == [4, 3, 4]
+    cluster[0].crash()
+    cluster[2].crash()
+    cluster.heal()
+    cluster.waiting.clear()
+    cluster[2].journal = older
     cluster[2].restart()
+    cluster.advance(1_000)
+    for _ in range(starts):
+        cluster[2].crash()
+        goes_on(cluster[2])
+        cluster.advance(1_000)
+    assert cluster[2].core.pinging.awaited == (0,)
+    cluster.request("T-other", to=[1, 2])
+    cluster.advance(10_000)
+    assert cluster.executed()[1:] == [3, 3], "no other batch is the fourth"
+    cluster[0].restart()
+    cluster.advance(5_000)
+    assert len({node.log[3] for node in cluster.nodes}) == 1
+
+
+def test_r11_a_wait_that_ended_is_over_for_the_next_process() -> None:
+    cluster = restarted()
+    cluster[1].restart()
+    cluster.advance(1_000)
+    assert not cluster[2].core.pinging.holding
+    cluster[1].crash()
+    cluster[2].crash()
+    goes_on(cluster[2])
     cluster.advance(1_000)
     assert not cluster[2].core.pinging.holding
 

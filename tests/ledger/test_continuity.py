@@ -25,13 +25,27 @@ def dies(place: Location, sequence: int) -> None:
     assert run_in_child(work) != 0
 
 
-def continued(place: Location, *, loads: int = 1) -> bool:
-    """What the next process is told at its last load; it ends in order."""
+def continued(place: Location, *, turns: int = 0) -> bool:
+    """What the next process is told at its load after so many turns; it ends in order."""
     ledger = reopen_when_free(place)
     try:
-        return [ledger.load().continued for _ in range(loads)][-1]
+        found = ledger.load().continued
+        for number in range(turns):
+            ledger.append([slot("prepare", 100 + number)])
+            found = ledger.load().continued
+        return found
     finally:
         ledger.close()
+
+
+def sets_back(place: Location) -> None:
+    """An older copy of a ledger stands in its place."""
+    dies(place, 1)
+    copy = place.folder.with_name("copy")
+    shutil.copytree(place.folder, copy)
+    dies(place, 2)
+    shutil.rmtree(place.folder)
+    copy.rename(place.folder)
 
 
 def test_r11_a_process_that_was_killed_goes_on_with_its_ledger(place: Location) -> None:
@@ -42,13 +56,47 @@ def test_r11_a_process_that_was_killed_goes_on_with_its_ledger(place: Location) 
 
 def test_r11_an_older_copy_of_the_folder_is_not_what_was_written_last(sqlite_place: Location) -> None:
     """The witness beside the ledger is copied with it, and says nothing."""
-    dies(sqlite_place, 1)
+    sets_back(sqlite_place)
+    assert not continued(sqlite_place)
+
+
+def test_r11_an_older_copy_stays_one_until_its_first_turn(sqlite_place: Location) -> None:
+    """That turn says in the ledger that it waits; a process that ends before it has said nothing."""
+    sets_back(sqlite_place)
+
+    def loads() -> None:
+        ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias="killed while it loads")
+        ledger.load()
+        end_now()
+
+    assert run_in_child(loads) != 0
+    ledger = reopen_when_free(sqlite_place)
+    try:
+        assert not ledger.load().continued
+        assert not ledger.load().continued, "its disk was full, and nothing is said yet"
+    finally:
+        ledger.close()
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_r11_a_copy_from_the_same_life_is_an_older_one_too(sqlite_place: Location, more: int) -> None:
+    """A snapshot of a machine that runs: only the number of turns tells it."""
     copy = sqlite_place.folder.with_name("copy")
-    shutil.copytree(sqlite_place.folder, copy)
-    dies(sqlite_place, 2)
+
+    def work() -> None:
+        ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias="of a dead process")
+        ledger.load()
+        for sequence in (1, 2, 3):
+            ledger.append([slot("prepare", sequence)])
+        shutil.copytree(sqlite_place.folder, copy)
+        for sequence in range(4, 4 + more):
+            ledger.append([slot("prepare", sequence)])
+        end_now()
+
+    assert run_in_child(work) != 0
     shutil.rmtree(sqlite_place.folder)
     copy.rename(sqlite_place.folder)
-    assert not continued(sqlite_place)
+    assert continued(sqlite_place) == (more == 0)
 
 
 def test_r11_after_an_orderly_end_nothing_is_known(place: Location) -> None:
@@ -60,12 +108,13 @@ def test_r11_after_an_orderly_end_nothing_is_known(place: Location) -> None:
 
 def test_r11_a_ledger_that_stays_in_one_process_is_its_own(place: Location) -> None:
     assert not continued(place), "a new one"
-    assert continued(place, loads=2), "the core was rebuilt"
+    assert continued(place, turns=1), "the core was rebuilt"
 
 
 def test_r11_the_next_epoch_of_a_process_goes_on_with_its_ledger(place: Location) -> None:
     ledger = open_ledger(place, cluster_id=CLUSTER, alias="first epoch")
     ledger.load()
+    ledger.append([slot("prepare", 1)])
     ledger.goes_on = True
     ledger.close()
     assert continued(place)

@@ -10,6 +10,8 @@ the wait costs a round trip, and a quarter of a second while somebody is down.
 Where f = 0 two quorums may share this replica alone, and one member that does not answer may be the only one
 that knows its word. Then all others are waited for, unless this very disk is known to be the newest
 (`Recovery.continued`) or the operator says that the others are gone; that holds until a checkpoint is stable.
+That it waits stands in the ledger (`WAITS`): whoever is killed, rebuilt or brought into another epoch
+meanwhile goes on with its disk, but began with one that may be older than its word, and waits on.
 
 Later Pings only measure. The round trip that counts is the one within which a quorum answers: f liars who
 answer late cannot stretch T, and answering early only shortens it to its base.
@@ -47,6 +49,8 @@ OWN_SHOWN_MAX = 256
 """Statements in one Pong, newest first."""
 OTHERS_ARE_GONE = StateRecord("others_are_gone", b"1")
 """The operator's word, in the ledger: members that do not answer are not waited for (R11)."""
+WAITS = "waits_for_all"
+"""Name of the state that says whether a wait for all others began and did not end (R11, f = 0)."""
 
 
 class Pinging:
@@ -62,6 +66,8 @@ class Pinging:
         """The operator's word counts: see OTHERS_ARE_GONE."""
         self._quorum_suffices = True
         """Some may stay silent; False: all others are waited for."""
+        self._waits = False
+        """What the ledger says of `WAITS`."""
         self._awaiting_all = False
         """A quorum has answered, and longer than the silent ones are given; that was said."""
         self._enough_since: int | None = None
@@ -88,8 +94,17 @@ class Pinging:
         past = bool(recovery.slots) or bool(recovery.entries) or recovery.checkpoint is not None
         self.holding = past and core.voting
         self.vouched = OTHERS_ARE_GONE in recovery.states
-        self._quorum_suffices = core.config.f > 0 or recovery.continued or self.vouched
+        self._waits = StateRecord(WAITS, b"1") in recovery.states
+        known = recovery.continued and not self._waits
+        self._quorum_suffices = core.config.f > 0 or known or self.vouched
+        if self.holding and not self._quorum_suffices:
+            self._note_wait(waits=True)
         self._ask()
+
+    def _note_wait(self, *, waits: bool) -> None:
+        if self._waits != waits:
+            self._waits = waits
+            self.core.outbox.persist(StateRecord(WAITS, b"1" if waits else b"0"))
 
     @property
     def awaited(self) -> tuple[int, ...]:
@@ -243,6 +258,7 @@ class Pinging:
         waited = self._enough_since is not None and now >= self._enough_since + core.config.fetch_retry
         if (waited and self._quorum_suffices) or len(self._shown) + 1 == core.n or not core.voting:
             self.holding = False
+            self._note_wait(waits=False)
             core.on_free()
         elif waited and not self._awaiting_all:
             self._awaiting_all = True

@@ -76,7 +76,10 @@ class Ledger:
         self._witness = witness
         self._continuity = continuity
         self._continued = not created and continuity.holds(meta.incarnation - 1, turn)
-        continuity.note(meta.incarnation, turn)
+        if created or self._continued:
+            continuity.note(meta.incarnation, turn)
+        # Else not before its first turn, which says that it waits for others' word (Pinging): killed before,
+        # an older copy is still one.
         self.goes_on = False
         """This process opens the ledger again at once (another epoch): `close` keeps what tells so."""
         self._meta = meta
@@ -139,6 +142,7 @@ class Ledger:
         self._meta = meta
         self._turn += 1
         self._continuity.note(self.incarnation, self._turn)
+        self._continued = True  # from now on it stays in these hands
         self._head = plan.head
         if self.indexed:
             self._batches = {
@@ -244,8 +248,7 @@ class Ledger:
         self._noted = []
         self._bodies = found.bodies
         self._broken = ""
-        continued, self._continued = self._continued, True  # from now on it stays in these hands
-        return msgspec.structs.replace(found.recovery, continued=continued)
+        return msgspec.structs.replace(found.recovery, continued=self._continued)
 
     def state_value(self, name: str) -> bytes | None:
         """The value of a named state (effects.StateRecord), None when it was never written."""
