@@ -287,6 +287,7 @@ class Play:
             node.crash()
         if act.what == "revert":
             node.disk = self._copies[act.node]
+            node.disk.older = True
             node.losses += 1
 
     def _liveness(self) -> None:

@@ -170,6 +170,8 @@ class VirtualDisk(Image):
         """What no power cut takes back."""
         self._unsynced: list[Callable[[Image], None]] = []
         """Writes since the newest sync, in order: what each does to an image."""
+        self.older = False
+        """It was put back in the place of a newer one, which its node had said more with."""
         self.full = False
         self.crash_at: CrashPoint | None = None
         self.incarnation = 0

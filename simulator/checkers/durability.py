@@ -61,13 +61,13 @@ class Durability(Checker):
                 self._survives(result.sequence)
 
     def _survives(self, sequence: int) -> None:
-        """At least q - (liars and lost disks) honest disks hold the entry or the certificate that demands
-        it: q members were prepared, and only these may have forgotten it."""
+        """At least q - (liars, lost and older disks) honest disks hold the entry or the certificate that
+        demands it: q members were prepared, and only these may have forgotten it."""
         entry_hash = self._chain[sequence]
         epoch = self._epochs[sequence]
         everybody = [self.world.nodes[member.id] for member in self.world.epochs[epoch].members]
         members = [node for node in everybody if node.honest]
-        faulty = len(everybody) - sum(node.disk.voting for node in members)
+        faulty = len(everybody) - sum(node.disk.voting and not node.disk.older for node in members)
         digest = self._digests[sequence]
         holding = 0
         for node in members:
