@@ -114,11 +114,14 @@ class Town:
         frames = self.log.checkpoint_frames(sequence, voters)
         self.disks[index].append([CheckpointRecord(0, sequence, *content, frames), Prune(sequence)])
 
-    def enter(self, index: int, view: int) -> None:
-        """Member `index` entered a view: VIEW-CHANGEs of q members, the first ones first, a NEW-VIEW."""
+    def enter(self, index: int, view: int, demands: Sequence[int] = ()) -> None:
+        """Member `index` entered a view: VIEW-CHANGEs of q members, the first ones first, a NEW-VIEW that
+        demands these sequences again."""
         changes = [m.ViewChange(0, at, view, (), ()) for at in range(self.q)]
         frames = tuple(self.say(change) for change in changes)
-        new = m.NewView(0, view % self.n, view, (), ())
+        primary = view % self.n
+        again = [m.PrePrepare(0, primary, view, at, self._batch(at)[0]) for at in demands]
+        new = m.NewView(0, primary, view, (), tuple(self.say(each) for each in again))
         self.disks[index].append(
             [
                 SlotRecord(0, view, 0, "new_view", (self.say(new), *frames)),

@@ -58,7 +58,8 @@ def test_r11_a_hole_is_the_null_request(town: Town) -> None:
     town.admit("T-0")
     sequence = town.admit("T-1")
     town.prepare(0, sequence)
-    town.propose(1, 61)
+    for index in (0, 1):
+        town.propose(index, 61)
     assert decided(town.plan(town.told(0, 1))) == {
         61: NULL_BATCH_DIGEST,
         62: town.log.steps[sequence - 1].entry.batch_digest,
@@ -163,6 +164,46 @@ def test_r11_a_vote_that_the_voucher_does_not_know_shows_that_it_lost_some(
         town.propose(1, sequence)
     with pytest.raises(RecoveryError, match=f"r1 vouches .* r0 holds a {phase} for sequence 61"):
         town.plan(town.told(0, 1))
+
+
+def test_r11_a_proposal_that_no_certificate_shows_betrays_a_lost_vote_too(town: Town) -> None:
+    """r1 led view 1 and was restored from a copy: r0 holds its proposal, and was cut off before it was
+    prepared there. The others committed it, acknowledged it and lost their disks."""
+    sequence = town.admit("T-0")
+    for index in (0, 1):
+        town.enter(index, 1)
+    town.propose(0, sequence, view=1)
+    with pytest.raises(RecoveryError, match="r1 vouches .* r0 holds a pre_prepare for sequence 61"):
+        town.plan(town.told(0, 1))
+
+
+def test_r11_a_vote_below_what_its_holder_executed_betrays_a_lost_vote_too(town: Town) -> None:
+    """r0 has r1's PREPARE, and executed with the COMMITs of others."""
+    sequence = town.admit("T-0")
+    town.prepare(0, sequence, voters=(1, 3))
+    step = town.log.steps[sequence - 1]
+    commits = [town.say(m.Commit(0, at, 0, sequence, step.entry.batch_digest)) for at in (0, 2, 3)]
+    town.disks[0].append([step.record(tuple(commits))])
+    with pytest.raises(RecoveryError, match="r1 vouches .* r0 holds a prepare for sequence 61"):
+        town.plan(town.told(0, 1))
+
+
+def test_r11_who_led_a_new_view_knows_what_it_demanded(town: Town) -> None:
+    """The power goes right behind the NEW-VIEW: its PRE-PREPAREs are in that record and in no other."""
+    sequence = town.admit("T-0")
+    town.prepare(0, sequence)
+    for index in (0, 1):
+        town.enter(index, 1, demands=[sequence])
+    assert town.plan(town.told(0, 1)).last == sequence
+
+
+def test_r11_a_vote_in_a_view_that_the_voucher_left_is_older_than_its_log(town: Town) -> None:
+    """r1 led view 1, where r0 prepared and r1 did not; view 2 made r1 forget its NEW-VIEW."""
+    sequence = town.admit("T-0")
+    town.prepare(0, sequence, view=1)
+    for index in (0, 1):
+        town.enter(index, 2)
+    assert town.plan(town.told(0, 1)).last == sequence
 
 
 def test_r11_a_view_that_the_voucher_does_not_know_shows_that_it_lost_some(town: Town) -> None:

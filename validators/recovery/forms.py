@@ -82,8 +82,9 @@ class Proofs(_Value, frozen=True):
     """Those executed above it, ascending without a gap, and a few below it, which it covers."""
     prepared: Annotated[tuple[Certified, ...], SPAN]
     """One for each sequence above the executed ones that has any, that of the highest view, ascending."""
-    heard: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=MEMBERS_MAX + 1)]
-    """The newest NEW-VIEW of the ledger, and the VIEW-CHANGEs that it rests on."""
+    heard: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=1 << 20)]
+    """The newest NEW-VIEW of the ledger, the VIEW-CHANGEs that it rests on, and the proposals and PREPAREs of
+    others above its stable checkpoint."""
 
 
 class Statement(_Value, frozen=True):

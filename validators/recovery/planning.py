@@ -137,8 +137,8 @@ def _beyond(message: Any, voucher: Told, votes: dict[tuple[str, int, int], bytes
     if isinstance(message, Checkpoint):
         return f"a checkpoint of sequence {message.sequence}" if message.sequence > statement.executed else ""
     phase = PHASES.get(type(message))
-    if phase is None or message.sequence <= statement.stable:
-        return ""
+    if phase is None or message.sequence <= statement.stable or message.view < statement.view:
+        return ""  # it votes in no view below the one that its log binds it to: that vote was before it
     if votes.get((phase, message.view, message.sequence)) == message.digest:
         return ""
     return f"a {phase} for sequence {message.sequence} in view {message.view}"

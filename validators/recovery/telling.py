@@ -58,7 +58,7 @@ def tell(
         checkpoint=checkpoint.frames if checkpoint is not None and own else (),
         entries=held if executed > config.base else (),
         prepared=_prepared(slots, max(executed, stable), door) if executed >= config.base else (),
-        heard=_heard(slots),
+        heard=_heard(slots, stable, config.index),
     )
     encoded = canonical.encode(proofs)
     statement = Statement(
@@ -127,9 +127,27 @@ def _votes(slots: Iterable[SlotRecord], stable: int, index: int | None) -> tuple
             message = decode_envelope(slot.frames[0])[1]
             if message.sender == index:
                 votes.add((slot.phase, slot.view, slot.sequence, message.digest))
+        elif slot.phase == "new_view":
+            votes |= _led(slot, stable, index)
     return tuple(Vote(*vote) for vote in sorted(votes))
 
 
-def _heard(slots: Iterable[SlotRecord]) -> tuple[bytes, ...]:
+def _led(slot: SlotRecord, stable: int, index: int | None) -> set[tuple[str, int, int, bytes]]:
+    """The PRE-PREPAREs inside an own NEW-VIEW are votes, which have no record of their own."""
+    message = decode_envelope(slot.frames[0])[1]
+    proposals = message.proposals if message.sender == index else ()
+    found = (decode_envelope(frame)[1] for frame in proposals)
+    return {("pre_prepare", each.view, each.sequence, each.digest) for each in found if each.sequence > stable}
+
+
+def _heard(slots: Iterable[SlotRecord], stable: int, index: int | None) -> tuple[bytes, ...]:
+    """The newest NEW-VIEW and what it rests on, and votes of others that no certificate shows: who vouches
+    must know its own among them."""
     views = [slot for slot in slots if slot.phase == "new_view"]
-    return max(views, key=lambda slot: slot.view).frames if views else ()
+    frames = dict.fromkeys(max(views, key=lambda slot: slot.view).frames if views else ())
+    for slot in slots:
+        if slot.phase in ("pre_prepare", "prepared") and slot.sequence > stable:
+            frames |= dict.fromkeys(
+                frame for frame in slot.frames if decode_envelope(frame)[1].sender != index
+            )
+    return tuple(frames)
