@@ -17,7 +17,9 @@ from validators.consensus import handover
 from validators.consensus.executor import Executor
 from validators.ledger.proofs import lowest_checkpoint
 from validators.link import public_key_of, read_seed
+from validators.node.continuing import save
 from validators.node.epochs import membership_of
+from validators.node.state_file import open_state
 from verifier import dtvn_verify
 
 
@@ -72,6 +74,18 @@ def test_r26_outcomes_are_proved_by_checkpoints_not_by_the_end_of_an_epoch(seale
         found = lowest_checkpoint(ledger.alias, 60)
         assert found is not None
         assert found.sequence == 60
+
+
+def test_r11_what_all_signed_can_be_continued_before_the_next_checkpoint(sealed: Steps) -> None:
+    """A second disaster right behind the recovery: the newest certified state is the end of the epoch."""
+    sealed.install("r0")
+    out = sealed.root / "cup.state"
+    with sealed.ledger("r0") as ledger:
+        save(ledger, sealed.town.genesis, out, began_with=sealed.data.continued)
+    found = open_state(out)
+    assert (found.continued.epoch, found.continued.sequence) == (0, 68)
+    assert [signer.id for signer in found.continued.signers] == sealed.names
+    assert sum(len(items) for items in found.items())
 
 
 def test_r11_certificates_chain_across_a_recovery_in_all_verifiers(sealed: Steps) -> None:

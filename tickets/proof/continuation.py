@@ -1,8 +1,8 @@
 """What a cluster was continued from: the old one's last certified state, checked before anybody seals (R11).
 
 The head of a state file holds the old cluster's epoch chain from its genesis, the q CHECKPOINTs of one stable
-checkpoint, the entry of its sequence and the log below it, and the hashes of the state's groups. All that the
-new genesis says of the old cluster follows from it.
+checkpoint (or all n CONTINUATIONs that ended an epoch offline), the entry of its sequence and the log below
+it, and the hashes of the state's groups. All that the new genesis says of the old cluster follows from it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from validators import genesis as g
 from validators import quorum
 from validators.consensus.certificate import ends_log
 from validators.consensus.fields import Hash
-from validators.consensus.messages import Checkpoint, Entry
+from validators.consensus.messages import Entry
 from validators.consensus.needs import Base
 
 __all__ = ["FORMAT", "StateHead", "certified", "continues", "read_head"]
@@ -34,7 +34,7 @@ class StateHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     chain: bytes
     """The old cluster's epoch chain (ChainFile)."""
     checkpoint: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)]
-    """q CHECKPOINT frames."""
+    """q CHECKPOINT frames, or n CONTINUATIONs."""
     entry: Entry
     """Of their sequence."""
     peaks: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=62)]
@@ -62,7 +62,7 @@ def certified(head: StateHead) -> g.Continued:
     found = read_stable(head.checkpoint, chain)
     if not ends_log(found, head.entry, head.peaks):
         raise ProofError(f"the log that was signed does not end with the entry of sequence {found.sequence}")
-    said = [decoded(frame, Checkpoint)[1] for frame in found.frames]
+    said = [decoded(frame)[1] for frame in found.frames]
     epoch = said[0].epoch
     members = chain.epochs[epoch].members
     signers = [members[sender] for sender in sorted(each.sender for each in said)]
