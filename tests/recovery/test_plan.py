@@ -173,7 +173,7 @@ def test_r11_a_proposal_that_no_certificate_shows_betrays_a_lost_vote_too(town: 
     for index in (0, 1):
         town.enter(index, 1)
     town.propose(0, sequence, view=1)
-    with pytest.raises(RecoveryError, match="r1 vouches .* r0 holds a pre_prepare for sequence 61"):
+    with pytest.raises(RecoveryError, match=r"r1 vouches .* r0 holds a pre_prepare for sequence 61"):
         town.plan(town.told(0, 1))
 
 
@@ -184,7 +184,7 @@ def test_r11_a_vote_below_what_its_holder_executed_betrays_a_lost_vote_too(town:
     step = town.log.steps[sequence - 1]
     commits = [town.say(m.Commit(0, at, 0, sequence, step.entry.batch_digest)) for at in (0, 2, 3)]
     town.disks[0].append([step.record(tuple(commits))])
-    with pytest.raises(RecoveryError, match="r1 vouches .* r0 holds a prepare for sequence 61"):
+    with pytest.raises(RecoveryError, match=r"r1 vouches .* r0 holds a prepare for sequence 61"):
         town.plan(town.told(0, 1))
 
 

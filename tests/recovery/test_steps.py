@@ -76,6 +76,22 @@ def test_r26_outcomes_are_proved_by_checkpoints_not_by_the_end_of_an_epoch(seale
         assert found.sequence == 60
 
 
+def test_r11_an_install_that_was_cut_off_ends_though_the_state_was_told_again(sealed: Steps) -> None:
+    """The key is in its place, the ledger is not written; then somebody begins at the first step again."""
+    node = sealed.data.node("r0")
+    node.recovery_key.replace(node.next_key)
+    sealed.run("state", "--vouch", "--out", sealed.file("again.state"), node="r0")
+    assert "goes on in epoch 1" in sealed.install("r0")
+
+
+def test_r11_a_ledger_that_was_lost_behind_its_signature_takes_a_state(sealed: Steps) -> None:
+    sealed.lose("r0")
+    assert "goes on in epoch 1" in sealed.install("r0")
+    with sealed.ledger("r0") as ledger:
+        core, _application = replayed(sealed, ledger, "r0")
+        assert (core.voting, core.arrived, core.transfer.wanted()) == (True, False, True)
+
+
 def test_r11_what_all_signed_can_be_continued_before_the_next_checkpoint(sealed: Steps) -> None:
     """A second disaster right behind the recovery: the newest certified state is the end of the epoch."""
     sealed.install("r0")

@@ -23,7 +23,7 @@ from validators.consensus.effects import EntryRecord, StateRecord
 from validators.consensus.membership import Membership
 from validators.handovers_file import encode_handovers
 from validators.ledger import Ledger, LedgerError, open_ledger
-from validators.link import KeyFileError, public_key_of, read_seed, write_private
+from validators.link import KeyFileError, public_key_of, read_seed, sync_folder, write_private
 from validators.node.build import ledger_location
 from validators.node.epochs import membership_of, own_place
 from validators.node.keys import VotedStamp
@@ -155,15 +155,12 @@ def install(place: Place, file: SealedFile) -> Membership:
     following = sealed.following
     with _Member.opened(place, file.plan.states) as member:
         if membership_of(member.ledger, genesis).epoch < following.epoch:
-            mine = following.members[member.index].public_key
-            if public_key_of(member.new_seed(make=False)) != mine:
-                raise RecoveryError(
-                    f"The next key of {member.id} is another one than all members signed: it was made "
-                    f"anew since."
-                )
-            ending = reach(plan, member.recovery, genesis) if plan.executes(member.index) else None
-            records = sealing.records(sealed, ending)
-            member.offer_new_key()
+            key = member.key_file(following.members[member.index].public_key)
+            # A ledger that was lost behind `sign` takes a state, as one that was empty before: its new key
+            # has never voted.
+            follows = plan.follows(member.recovery.frontier.size)
+            records = sealing.records(sealed, reach(plan, member.recovery, genesis) if follows else None)
+            member.offer_new_key(key)
             member.ledger.append(records)
     own_place(place.folder, following)
     return following
@@ -271,10 +268,21 @@ class _Member:
             path = self._folder.next_key  # an install put it there and did not come to its end
         return read_seed(path)
 
-    def offer_new_key(self) -> None:
-        """Put the new key where the epoch that names it takes it from (`own_place`)."""
-        if self._folder.recovery_key.exists():
-            self._folder.recovery_key.replace(self._folder.next_key)
+    def key_file(self, public_key: bytes) -> Path:
+        """Where the key is that all members signed: an install that did not come to its end has put it in its
+        place already, and `state` may have made another one since. Raises RecoveryError."""
+        for path in (self._folder.next_key, self._folder.recovery_key):
+            if path.exists() and public_key_of(read_seed(path)) == public_key:
+                return path
+        raise RecoveryError(
+            f"The next key of {self.id} is another one than all members signed: it was made anew since."
+        )
+
+    def offer_new_key(self, key: Path) -> None:
+        """Put it, durably, where the epoch that names it takes it from (`own_place`)."""
+        if key != self._folder.next_key:
+            key.replace(self._folder.next_key)
+            sync_folder(self._folder.identity)
 
     def _entries(self, first: int, last: int) -> list[EntryRecord]:
         found: list[EntryRecord] = []

@@ -60,8 +60,11 @@ class Plan(msgspec.Struct, frozen=True):
 
     def executes(self, index: int) -> bool:
         """Whether a member has the log on which the slots follow."""
-        statement = self.reading.told[index].statement
-        return statement.executed >= max(self.first - 1, self.reading.config.base)
+        return self.follows(self.reading.told[index].statement.executed)
+
+    def follows(self, executed: int) -> bool:
+        """Whether the slots follow on a log that ends there."""
+        return executed >= max(self.first - 1, self.reading.config.base)
 
     @property
     def witnesses(self) -> tuple[int, ...]:

@@ -136,8 +136,8 @@ def _led(slot: SlotRecord, stable: int, index: int | None) -> set[tuple[str, int
     """The PRE-PREPAREs inside an own NEW-VIEW are votes, which have no record of their own."""
     message = decode_envelope(slot.frames[0])[1]
     proposals = message.proposals if message.sender == index else ()
-    found = (decode_envelope(frame)[1] for frame in proposals)
-    return {("pre_prepare", each.view, each.sequence, each.digest) for each in found if each.sequence > stable}
+    found = [decode_envelope(frame)[1] for frame in proposals]
+    return {("pre_prepare", one.view, one.sequence, one.digest) for one in found if one.sequence > stable}
 
 
 def _heard(slots: Iterable[SlotRecord], stable: int, index: int | None) -> tuple[bytes, ...]:
