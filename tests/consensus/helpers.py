@@ -198,6 +198,8 @@ class Cluster:
         self.learners = [Node(self, None) for _ in range(learners)]
         self.nodes += self.learners
         self.client = FrameSigner(CLUSTER, self.keys.gateway[1], self.keys, scheme=self.keys.scheme)
+        if members in (2, 3):
+            self.advance(200)  # no vote before all have answered at their first start (R11)
 
     def __getitem__(self, index: int) -> Node:
         return self.nodes[index]

@@ -7,6 +7,7 @@ import copy
 import msgspec
 import pytest
 
+from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node
 from validators.consensus.needs import Recovery
 from validators.consensus.pinging import OTHERS_ARE_GONE
@@ -148,3 +149,24 @@ def test_r11_an_older_disk_is_found_out_by_the_member_that_comes_back_last() -> 
     cluster.advance(5_000)
     assert cluster.executed() == [4, 4, 4]
     assert [node.core.voting for node in cluster.nodes] == [True, True, False]
+
+
+def test_r11_a_disk_from_before_the_first_vote_waits_for_all_too() -> None:
+    cluster = Cluster(3)
+    cluster.cut(1)
+    cluster.request("T-first")
+    cluster.advance(100)
+    assert cluster.executed() == [1, 0, 1]
+    cluster[0].crash()
+    cluster[2].crash()
+    cluster.heal()
+    cluster.waiting.clear()
+    cluster[2].journal = MemoryJournal()
+    cluster[2].restart()
+    cluster.request("T-other", to=[1, 2])
+    cluster.advance(10_000)
+    assert cluster.executed()[1:] == [0, 0], "no other batch is the first"
+    assert cluster[2].core.pinging.awaited == (0,)
+    cluster[0].restart()
+    cluster.advance(5_000)
+    assert len({node.log[0] for node in cluster.nodes}) == 1

@@ -60,6 +60,18 @@ def test_r11_an_older_copy_of_the_folder_is_not_what_was_written_last(sqlite_pla
     assert not continued(sqlite_place)
 
 
+def test_r11_a_new_ledger_is_not_known_before_its_first_turn(place: Location) -> None:
+    """Its machine may have been set back to before it had one."""
+
+    def loads() -> None:
+        ledger = open_ledger(place, cluster_id=CLUSTER, alias="killed before it says that it waits")
+        ledger.load()
+        end_now()
+
+    assert run_in_child(loads) != 0
+    assert not continued(place)
+
+
 def test_r11_an_older_copy_stays_one_until_its_first_turn(sqlite_place: Location) -> None:
     """That turn says in the ledger that it waits; a process that ends before it has said nothing."""
     sets_back(sqlite_place)

@@ -10,6 +10,7 @@ the wait costs a round trip, and a quarter of a second while somebody is down.
 Where f = 0 two quorums may share this replica alone, and one member that does not answer may be the only one
 that knows its word. Then all others are waited for, unless this very disk is known to be the newest
 (`Recovery.continued`) or the operator says that the others are gone; that holds until a checkpoint is stable.
+An empty ledger waits too: a disk from before the first vote looks like one that was never used.
 That it waits stands in the ledger (`WAITS`): whoever is killed, rebuilt or brought into another epoch
 meanwhile goes on with its disk, but began with one that may be older than its word, and waits on.
 
@@ -35,7 +36,7 @@ from validators.probes import probe
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
 
-__all__ = ["OTHERS_ARE_GONE", "OWN_SHOWN_MAX", "Pinging"]
+__all__ = ["OTHERS_ARE_GONE", "OWN_SHOWN_MAX", "WAITS", "Pinging"]
 
 PING_EVERY = 2_000_000_000
 """Nanoseconds between two Pings; while waiting for answers to the first, `resend_after`."""
@@ -84,19 +85,19 @@ class Pinging:
     # --- asking -------------------------------------------------------------------------------------
 
     def begin(self, recovery: Recovery) -> None:
-        """Ask everybody; wait for a quorum if this ledger has a past. An empty one has none: a node that
-        had one and lost it is flagged by its host (R11)."""
+        """Ask everybody; wait for a quorum if this ledger has a past (an empty one in place of a lost one is
+        flagged by its host), and in any case for all others where f = 0 (R11)."""
         core = self.core
         self._commits = {r.entry.sequence: r.commits for r in recovery.entries if r.commits}
         self._number = max(0, core.now.wall)  # no answer to a former life is taken for one to this
         if core.n == 1:
             return
         past = bool(recovery.slots) or bool(recovery.entries) or recovery.checkpoint is not None
-        self.holding = past and core.voting
         self.vouched = OTHERS_ARE_GONE in recovery.states
         self._waits = StateRecord(WAITS, b"1") in recovery.states
         known = recovery.continued and not self._waits
         self._quorum_suffices = core.config.f > 0 or known or self.vouched
+        self.holding = core.voting and (past or not self._quorum_suffices)
         if self.holding and not self._quorum_suffices:
             self._note_wait(waits=True)
         self._ask()

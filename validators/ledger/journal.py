@@ -76,10 +76,10 @@ class Ledger:
         self._witness = witness
         self._continuity = continuity
         self._continued = not created and continuity.holds(meta.incarnation - 1, turn)
-        if created or self._continued:
+        if self._continued:
             continuity.note(meta.incarnation, turn)
         # Else not before its first turn, which says that it waits for others' word (Pinging): killed before,
-        # an older copy is still one.
+        # an older copy is still one, and a new ledger may stand for one that was forgotten.
         self.goes_on = False
         """This process opens the ledger again at once (another epoch): `close` keeps what tells so."""
         self._meta = meta
