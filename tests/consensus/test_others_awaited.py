@@ -9,8 +9,9 @@ import pytest
 
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node
+from validators.consensus import messages as m
 from validators.consensus.needs import Recovery
-from validators.consensus.pinging import OTHERS_ARE_GONE
+from validators.consensus.pinging import OTHERS_ARE_GONE, WAITS
 
 
 def three() -> Cluster:
@@ -170,3 +171,13 @@ def test_r11_a_disk_from_before_the_first_vote_waits_for_all_too() -> None:
     cluster[0].restart()
     cluster.advance(5_000)
     assert len({node.log[0] for node in cluster.nodes}) == 1
+
+
+def test_r11_who_lives_in_a_later_epoch_has_not_answered_for_this_one() -> None:
+    """What the own key said there it cannot show here: the wait goes on in the epoch that is entered next."""
+    cluster = restarted()
+    asked = cluster.messages(m.Ping, 2)[-1]
+    answer = m.Pong(number=asked.number, executed=3, frames=(), checkpoint=(), view=0, epoch=1)
+    cluster[2].hear(cluster[1], cluster[1].signer.link(answer))
+    assert cluster[2].core.pinging.awaited == (1,)
+    assert cluster[2].journal.states[WAITS].value == b"1"

@@ -245,7 +245,8 @@ class Pinging:
             if shown is not None and shown.sequence <= core.executed:
                 core.checkpoints.adopt(shown)  # or it excludes what is certified here
         core.catch_up.on_said(member, message.executed)
-        self._shown.add(member)
+        if message.epoch <= core.config.epoch:  # one that is ahead cannot show here what it heard there
+            self._shown.add(member)
         self._look()
 
     def _look(self) -> None:

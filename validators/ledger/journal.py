@@ -288,6 +288,11 @@ class Ledger:
         self._store.commit(replace_meta(meta, held_by=self.incarnation), [write], durable=True)
         self._meta = meta
 
+    def follows(self) -> None:
+        """Whoever has it open gives no votes: that it goes on with its disk does not say that its node never
+        voted with a newer one (R11)."""
+        self._continuity.close(forget=True)
+
     def say_others_are_gone(self) -> None:
         """Keep the operator's word, durably: members that do not answer are not waited for, until the next
         stable checkpoint (R11)."""

@@ -328,6 +328,7 @@ def build_node(
             _say_others_are_gone(ledger, membership)
         begin(ledger, genesis, folder.continued, member=index is not None)
         if index is None:
+            ledger.follows()
             return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
         check_promise(ledger, membership)
     except BaseException:
