@@ -175,7 +175,7 @@ class Node:
             self.logger.warning("%s", line("crash_only", fields))
         if status["continues"]:
             self.logger.warning("%s", line("continued", {"cluster": status["continues"]}))
-        if not self.voting:
+        if not (self.voting or self.core.pinging.holding):
             self.logger.error("%s", line("follower", {"reason": self.voting_reason}))
 
     def brief(self) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class Node:
         """False: it follows, waits for others (R11), has stopped (R24), or its disk is full (R8)."""
         if self.halted or self.disk_full:
             return False
-        return self.core.voting and not self.core.pinging.awaited
+        return self.core.voting and not self.core.pinging.holding
 
     @property
     def awaited(self) -> list[str]:
@@ -221,16 +221,18 @@ class Node:
                 f"it waits for the word of {', '.join(self.awaited)} about its own votes, since no liar is "
                 "tolerated here; where these are gone for good, start it once with -others-are-gone"
             )
+        if self.core.pinging.holding:
+            return "it asks the others which of its own votes they hold; too few have answered yet"
         return "" if self.core.voting else self.ledger.voting_reason or self.core.voting_reason
 
     @property
     def state(self) -> str:
-        """voting, following, waiting (for others' word), contradiction or disk_full."""
+        """voting, following, waiting (for others' word about its votes), contradiction or disk_full."""
         if self.halted:
             return CONTRADICTION
         if self.disk_full:
             return DISK_FULL
-        if self.awaited:
+        if self.core.pinging.holding:
             return WAITING
         return "voting" if self.core.voting else "following"
 

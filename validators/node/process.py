@@ -19,7 +19,8 @@ DISK_FULL = "disk_full"
 """The state that a process says it is in while its disk has no room (R8), and its code for questions that it
 cannot answer then."""
 WAITING = "waiting"
-"""The state of a node that votes when every other member has answered (R11)."""
+"""The state of a node that votes when enough others, or where f = 0 all, have shown which of its votes they
+hold (R11)."""
 
 
 class Links(Protocol):

@@ -36,7 +36,7 @@ DISK_IS_FULL = "its disk is full; it goes on by itself when there is room"
 ERRORS = {
     DISK_FULL: DISK_IS_FULL,
     CONTRADICTION: "it has stopped for good: certificates exclude each other, or what it reached",
-    WAITING: "it votes when all other members have answered",
+    WAITING: "it votes when the other members have answered which of its votes they hold",
 }
 """By the state in which a process runs and decides nothing."""
 
