@@ -284,7 +284,7 @@ class Play:
             self._copies[act.node] = node.disk.clone()
             return
         if node.up:
-            node.crash()
+            node.kill() if act.what == "kill" else node.crash(alone=0)
         if act.what == "revert":
             node.disk = self._copies[act.node]
             node.disk.older = True
@@ -343,6 +343,6 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
 def _say_others_are_gone(node: Node) -> None:
     """The operator's word where no liar is tolerated: those that are silent stay so (R11)."""
     if node.up and node.core.pinging.holding:
-        node.crash()
+        node.crash(alone=0)
     if not node.up:
         node.disk.states[OTHERS_ARE_GONE.name] = OTHERS_ARE_GONE

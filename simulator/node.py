@@ -98,7 +98,12 @@ class Node:
         self.core: Any = None
         """What the host runs; for checkers."""
         self.continued = False
-        """Whether its host was made by a process that had written this disk before."""
+        """Whether its host was told that this disk is the newest that it ever had (needs.Recovery)."""
+        self._known: VirtualDisk | None = None
+        """The disk that a member's process wrote last on this machine, as its memory knows
+        (validators.ledger.continuity). That ends with the power, an orderly stop or a turn of a follower."""
+        self._ends = 0
+        """Processes that ended so far."""
         self.inbox: deque[Inbound] = deque()
         self._dice = dice
         self._true = world.clock
@@ -141,7 +146,7 @@ class Node:
         if self.host is not None or self.build is None:
             return
         self.clock.boot(self._dice.below(1 << 40))
-        self.continued = False
+        self.continued = self._known is self.disk
         self._ready_at = self.world.time
         self._spent = 0
         self._wake = None
@@ -150,14 +155,21 @@ class Node:
         self._guard(host.start)
         self._rest()
 
-    def crash(self, *, thorough: bool = False) -> None:
-        """Power off, now: what is in memory and in the inbox is gone. `thorough`: see VirtualDisk.crash."""
+    def crash(self, *, thorough: bool = False, alone: float = 0.5) -> None:
+        """It ends, now: what is in memory and in the inbox is gone. `thorough`: see VirtualDisk.crash.
+        `alone`: how probably only its process ended, not its machine, where its disk lost nothing."""
+        self._ends += 1
+        if not self.disk.crash(thorough=thorough) or not self._dice.fork(f"end {self._ends}").hit(alone):
+            self._known = None
+        self.kill()
+
+    def kill(self) -> None:
+        """Its process ends, now, and the machine keeps every write."""
         self.host = None
         self.paused = False
         self.inherited = ()
         self.inbox.clear()
-        self._sends_left = None
-        self.disk.crash(thorough=thorough)
+        self.disarm()
         self.world.stopped(self)
 
     def leave(self) -> None:
@@ -283,6 +295,8 @@ class Node:
         """Another process takes over, with connections of its own (R35)."""
         self.inherited = over.successor.bundles
         self.inbox.clear()
+        if self.index is None or self.core.pinging.holding:
+            self._known = None
         if self.honest:
             self.world.enter(over.successor.membership)
         self._rebuild()
@@ -290,7 +304,7 @@ class Node:
 
     def _rebuild(self) -> None:
         """The same process makes another host over what is on the disk (R8)."""
-        self.continued = True
+        self.continued = self._known is self.disk
         if self.build is not None:
             host = self.host = self.build(self)
             self._guard(host.start)
@@ -352,6 +366,7 @@ class Node:
     def wrote(self, records: Sequence[Record]) -> None:
         """The disk took a turn's records: it cost a sync."""
         self._spent += self._dice.between(self.costs.sync_min, self.costs.sync_max)
+        self._known = None if self.index is None else self.disk
         self.world.persisted(self, records)
 
     # --- ports.Watcher ---------------------------------------------------------------------------

@@ -20,10 +20,11 @@ def test_row_11_what_was_lost_in_power_cuts_was_never_needed(monkeypatch: pytest
     lost: list[int] = []
     crash = VirtualDisk.crash
 
-    def watched(disk: VirtualDisk, *, thorough: bool = False) -> None:
+    def watched(disk: VirtualDisk, *, thorough: bool = False) -> bool:
         before = len(disk.log)
-        crash(disk, thorough=thorough)
+        whole = crash(disk, thorough=thorough)
         lost.append(before - len(disk.log))
+        return whole
 
     monkeypatch.setattr(VirtualDisk, "crash", watched)
     drawn = world_of(WORLD, 0)
