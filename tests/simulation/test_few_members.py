@@ -15,8 +15,8 @@ from simulator.worlds import world_of
 
 
 def test_r37_one_member_becomes_four_and_few_again_among_faults() -> None:
-    drawn = world_of("few", 2)
-    cluster = Cluster(2, drawn.settings)
+    drawn = world_of("few", 16)
+    cluster = Cluster(16, drawn.settings)
     Play(cluster, drawn, Cut()).run()
     sizes = [len(epoch.members) for _number, epoch in sorted(cluster.world.epochs.items())]
     assert sizes[0] == 1
