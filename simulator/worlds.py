@@ -19,6 +19,7 @@ from simulator.draw import FIRST_WORD, Act, Draw, Parting, Silence, draw, smalle
 from simulator.faults import Plan
 from simulator.network import LinkQuality
 from simulator.old_votes import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
+from simulator.older_disks import OLDER_DISK, UNUSED_DISK, WAITS_ON
 from simulator.workload import Traffic
 from simulator.world import Settings
 from validators.genesis import Parameters
@@ -155,25 +156,6 @@ FORGOTTEN: dict[str, Any] = {
 }
 """r2 alone leaves view 0, on good grounds, and nobody hears of it (a liar at most). Then it may lose its
 disk, and come back while the others still are in view 0."""
-
-
-OLDER_DISK: dict[str, Any] = {
-    "members": 3,
-    "traffic": BRISK,
-    "partings": (
-        Parting(SECOND, (("r1",), ("r0", "r2"))),
-        Parting(1_600 * MILLISECOND, (("r0",), ("r1", "r2", "client-0", "client-1"))),
-        Parting(4 * SECOND, ()),
-    ),
-    "acts": (
-        Act(SECOND, "copy", "r2"),
-        Act(1_650 * MILLISECOND, "revert", "r2"),
-        Act(1_700 * MILLISECOND, "start", "r2"),
-    ),
-    "duration": 6 * SECOND,
-}
-"""r0 and r2 decide what r1 does not hear of. Then r2 comes back on a copy of its disk from before, and only
-r1 answers it: no liar is tolerated, so only r0 knows what r2 promised (R11)."""
 
 
 FORKED: dict[str, Any] = {
@@ -321,7 +303,9 @@ WORLDS: dict[str, Drawing] = {
     "forgotten-but-for-a-liar": of("usurper/omit", at=(1,), forgetful=True, **FORGOTTEN),
     "followers": of(members=1, learners=6, one_platform=True, traffic=BRISK, duration=3 * SECOND),
     "forked": of("twin/parted", "twin/parted", **FORKED),
-    "older-disk": of(**OLDER_DISK),
+    "older-disk": of(**OLDER_DISK, traffic=BRISK),
+    "older-disk-killed": of(**WAITS_ON, traffic=BRISK),
+    "unused-disk": of(**UNUSED_DISK, traffic=BRISK),
     "readers": of(node_reads=True),
     "barriers": of(
         readers=True,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from simulator.mutants.registry import Plant, mutant
 from validators import places
 from validators.consensus.contradiction import Contradictions
-from validators.consensus.pinging import Pinging
+from validators.consensus.pinging import WAITS, Pinging
 
 
 @mutant("others-not-awaited", "R11", world="older-disk")
@@ -18,6 +20,30 @@ def others_not_awaited(plant: Plant) -> None:
     def mutant(self: Pinging, recovery: Any) -> None:
         right(self, recovery)
         self._quorum_suffices = True
+
+    plant.put(Pinging, "begin", mutant)
+
+
+@mutant("wait-ends-with-its-process", "R11", world="older-disk-killed")
+def wait_ends_with_its_process(plant: Plant) -> None:
+    """A start where f = 0 does not look whether the one before it was still waiting for all others."""
+    right = Pinging.begin
+
+    def mutant(self: Pinging, recovery: Any) -> None:
+        states = tuple(state for state in recovery.states if state.name != WAITS)
+        right(self, msgspec.structs.replace(recovery, states=states))
+
+    plant.put(Pinging, "begin", mutant)
+
+
+@mutant("unused-disk-not-doubted", "R11", world="unused-disk")
+def unused_disk_not_doubted(plant: Plant) -> None:
+    """An empty ledger votes at once where f = 0, as if there could have been no other before it."""
+    right = Pinging.begin
+
+    def mutant(self: Pinging, recovery: Any) -> None:
+        right(self, recovery)
+        self.holding &= bool(recovery.slots or recovery.entries or recovery.checkpoint)
 
     plant.put(Pinging, "begin", mutant)
 

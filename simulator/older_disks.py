@@ -1,0 +1,51 @@
+"""One of three members comes back on an older disk, where no liar is tolerated (R11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.clock import MILLISECOND, SECOND
+from simulator.draw import Act, Parting
+from simulator.faults import Plan
+
+__all__ = ["OLDER_DISK", "UNUSED_DISK", "WAITS_ON"]
+
+OLDER_DISK: dict[str, Any] = {
+    "members": 3,
+    "partings": (
+        Parting(SECOND, (("r1",), ("r0", "r2"))),
+        Parting(1_600 * MILLISECOND, (("r0",), ("r1", "r2", "client-0", "client-1"))),
+        Parting(4 * SECOND, ()),
+    ),
+    "acts": (
+        Act(SECOND, "copy", "r2"),
+        Act(1_650 * MILLISECOND, "revert", "r2"),
+        Act(1_700 * MILLISECOND, "start", "r2"),
+    ),
+    "duration": 6 * SECOND,
+}
+"""r0 and r2 decide what r1 does not hear of. Then r2 comes back on a copy of its disk from before, and only
+r1 answers it: no liar is tolerated, so only r0 knows what r2 promised (R11)."""
+
+
+WAITS_ON: dict[str, Any] = {
+    **OLDER_DISK,
+    "plan": Plan(pause_max=60 * SECOND),
+    "acts": (
+        *OLDER_DISK["acts"],
+        Act(2_500 * MILLISECOND, "kill", "r2"),
+        Act(2_550 * MILLISECOND, "start", "r2"),
+    ),
+}
+"""While it waits for r0's word its process is killed: it goes on with its disk, but that is the older one."""
+
+
+UNUSED_DISK: dict[str, Any] = {
+    **OLDER_DISK,
+    "partings": (
+        Parting(80 * MILLISECOND, OLDER_DISK["partings"][0].groups),
+        *OLDER_DISK["partings"][1:],
+    ),
+    "acts": (Act(60 * MILLISECOND, "copy", "r2"), *OLDER_DISK["acts"][1:]),
+}
+"""The copy is from before r2's first vote: it looks like a disk that was never used."""
