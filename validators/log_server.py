@@ -4,8 +4,9 @@ Entries travel with what proves them: q COMMITs of one view each, or one checkpo
 the range. A follower that has the entries gets each new checkpoint certificate by itself, so that it can
 compare its state (R28). Who receives them verifies; the server is not trusted.
 
-A follower beyond its share is told so (`Answer` number 0, code `busy`, and where other members listen), and
-gets a place here in its turn.
+A follower beyond its share is told so (`Answer` number 0, code `busy`), and gets a place here in its turn.
+The addresses of other members in that answer are for people and for programs that know this member only: the
+learner knows the members of its sealed epoch, and goes by no address that one of them names.
 """
 
 from __future__ import annotations

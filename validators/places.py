@@ -15,10 +15,11 @@ PLACE_TIME = 10_000_000_000
 """Nanoseconds for which a place is safe."""
 
 ASKS = 3_000_000_000
-"""Nanoseconds after which who asked no more lets others go ahead."""
+"""Nanoseconds after which who asked no more has lost its turn. It is long enough to ask every other member in
+between, and shorter than PLACE_TIME: who had a place elsewhere meanwhile stands at the end of the line."""
 
-WAIT_KEPT = 60_000_000_000
-"""Nanoseconds for which its turn is remembered: it may ask every other member meanwhile."""
+WAITING_MAX = 1_024
+"""Names remembered in line, a quarter of them of one principal. Among those beyond, chance decides."""
 
 
 class Places:
@@ -60,20 +61,29 @@ class Places:
         return [name for name in self._since if _principal(name) == largest]
 
     def _wait(self, name: str, now: int) -> None:
-        self._waiting = {
-            n: (since, asked) for n, (since, asked) in self._waiting.items() if now < asked + WAIT_KEPT
-        }
-        others = sum(_principal(other) == _principal(name) for other in self._waiting)
-        if name in self._waiting or (others < self._share and len(self._waiting) < self._most):
-            self._waiting[name] = (self._waiting.get(name, (now, now))[0], now)
+        known = self._waiting.get(name)
+        if known is None and not self._has_room(_principal(name), now):
+            return
+        since = known[0] if known is not None and now < known[1] + ASKS else now
+        self._waiting[name] = (since, now)
+
+    def _has_room(self, principal: str, now: int) -> bool:
+        """Whether one more of this principal can be remembered; forgets who asks no more."""
+        self._waiting = {name: times for name, times in self._waiting.items() if now < times[1] + ASKS}
+        same = sum(_principal(other) == principal for other in self._waiting)
+        return same < WAITING_MAX // 4 and len(self._waiting) < WAITING_MAX
 
     def _is_behind(self, name: str, now: int, *, own: bool) -> bool:
-        """Whether somebody who competes for the same place has waited longer, and still asks."""
+        """Whether somebody who competes for the same place has waited longer, and still asks. Who is of a
+        principal that has its share competes for that one's places only."""
         waits = self._waiting.get(name, (now, now))[0]
+        held = Counter(map(_principal, self._since))
+        principal = _principal(name)
         return any(
-            since < waits and now < asked + ASKS and (not own or _principal(other) == _principal(name))
+            since < waits
+            and now < asked + ASKS
+            and (_principal(other) == principal if own else held[_principal(other)] < self._share)
             for other, (since, asked) in self._waiting.items()
-            if other != name
         )
 
 

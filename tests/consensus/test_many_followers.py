@@ -7,17 +7,18 @@ from simulator.cluster import Cluster
 from simulator.world import Settings
 from tests.consensus.world import Callers
 from validators.log_server import CONNECTIONS_MAX
+from validators.places import PLACE_TIME
 
 
 def ends(cluster: Cluster) -> list[int]:
     return [len(node.disk.log) for node in cluster.world.learners()]
 
 
-def followed(members: int, learners: int) -> Cluster:
+def followed(members: int, learners: int, *, pause: int = 200 * MILLISECOND) -> Cluster:
     cluster = Cluster(7, Settings(members=members, learners=learners, one_platform=True, gateways=1))
     cluster.start()
     cluster.world.run_for(200 * MILLISECOND)
-    Callers(cluster.gateways[0], 1, pause=200 * MILLISECOND)
+    Callers(cluster.gateways[0], 1, pause=pause)
     return cluster
 
 
@@ -28,6 +29,22 @@ def test_r28_who_finds_no_place_goes_to_another_member() -> None:
     sources = [node.core.source for node in cluster.world.learners()]
     assert sorted(sources) == [0] * CONNECTIONS_MAX + [1] * CONNECTIONS_MAX
     assert min(ends(cluster)) >= max(ends(cluster)) - 1
+
+
+def test_r23_each_of_seventy_followers_of_one_platform_is_served() -> None:
+    """Four members have sixteen places for them. Who has none is kept abreast by what it asks other members
+    for; within ten seconds for each sixteen ahead of it, it has a place."""
+    cluster = followed(4, 70, pause=2 * SECOND)
+    members = [node for name, node in cluster.world.nodes.items() if name.startswith("r")]
+    had: set[str] = set()
+    rounds = 70 // (4 * CONNECTIONS_MAX) + 1
+    for second in range(rounds * PLACE_TIME // SECOND):
+        cluster.world.run_for(SECOND)
+        for node in members:
+            assert node.host is not None
+            had |= set(node.host.log_server._followers)
+        assert second < 5 or min(ends(cluster)) >= max(ends(cluster)) - 1
+    assert len(had) == 70
 
 
 def test_r23_places_of_a_lone_node_go_round() -> None:

@@ -59,6 +59,14 @@ def test_a_principal_over_its_share_takes_nothing_of_others() -> None:
         assert not loser.startswith("q")
 
 
+def test_those_who_wait_for_their_principals_places_hold_back_nobody_else() -> None:
+    places = full("q/1", "q/2", "p/1", "p/2")
+    for number in range(3, 9):
+        assert places.take(f"p/{number}", 8 * SECOND + number) == (False, "")
+    assert places.take("s/1", 9 * SECOND) == (False, "")
+    assert places.take("s/1", PLACE_TIME + SECOND) == (True, "q/1")
+
+
 def test_where_all_places_are_taken_the_largest_principal_gives_one_up() -> None:
     places = full("q/1", "p/1", "p/2", "r/1")
     assert places.take("s/1", 5 * SECOND) == (False, "")

@@ -255,8 +255,9 @@ class Learner:
         self._follow()
 
     def _on_busy(self, source: int) -> None:
-        """The source has no place for this learner: another one may. Where none has, it asks once in a while,
-        and waits for its turn."""
+        """The source has no place for this learner: the next one by index may. The addresses in the answer
+        are one member's word and not gone by. Where none has a place, it asks once in a while, and waits for
+        its turn."""
         if self.now.monotonic >= self._turned_away_at + RENEW:
             self._turned_away, self._turned_away_at = 0, self.now.monotonic
         self._turned_away += 1
