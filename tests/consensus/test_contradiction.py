@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.consensus.grouped import Grouped
 from tests.consensus.helpers import Cluster
 from validators.consensus import messages as m
 from validators.consensus.certificate import CommitCertificate
@@ -12,12 +13,12 @@ OTHER = b"x" * 32
 
 
 def settled(requests: int = 12) -> Cluster:
-    """Checkpoint 10 is stable everywhere."""
+    """Checkpoints of all ten, 20 ... requests are stable everywhere."""
     cluster = Cluster(4)
     for number in range(requests):
         cluster.request(f"T-{number}")
         cluster.stabilize()
-    assert {node.core.log.stable for node in cluster.nodes} == {10}
+    assert len({node.core.log.stable for node in cluster.nodes}) == 1
     return cluster
 
 
@@ -124,3 +125,55 @@ def test_a_page_that_does_not_continue_the_log_asks_for_the_checkpoint_below() -
     cluster[3].take(core.outbox.take())
     asked = cluster.messages(m.FetchEntries, source=3)[-1]
     assert (asked.first, asked.last) == (10, 10)
+
+
+class Tickets(Cluster):
+    """Its state is small, and can be fetched in groups."""
+
+    state = Grouped
+
+
+def test_who_is_far_behind_compares_before_it_takes_a_state() -> None:
+    """Else it would leave its side of a fork, and the one member that could tell would say nothing."""
+    here, there = (Tickets(4, transfer_lag=5, transfer_tickets=1_000) for _ in range(2))
+    for number in range(12):
+        there.request(f"other-{number}")
+        there.stabilize()
+    here[3].crash()
+    for number in range(35):
+        here.request(f"T-{number}")
+        here.stabilize()
+    here[3].journal = there[3].journal
+    here.waiting.clear()
+
+    def is_log(_source: int, target: int, message: object) -> bool:
+        return target == 3 and type(message) is m.Entries and len(message.entries) > 1
+
+    here.drop(is_log)
+    here[3].restart()
+    here.advance(5_000)
+    assert not here[3].installs
+    assert here[3].halted == "quorums signed two states after sequence 10 of epoch 0"
+
+
+def test_an_offered_state_is_compared_with_the_own_one() -> None:
+    cluster = settled(32)
+    core = cluster[3].core
+    assert core.log.stable == 30
+    core.transfer.wanted = lambda: True
+    entry = cluster[0].journal.log[19].entry
+    offer = m.Snapshot(another(cluster, 20), entry, (), b"")
+    cluster[3].hear(cluster[1], cluster[1].signer.link(offer))
+    assert cluster[3].halted == "quorums signed two states after sequence 20 of epoch 0"
+
+
+def test_who_signed_another_state_is_asked_for_its_certificate() -> None:
+    """Of two sides of a fork each hears the CHECKPOINTs of the other's honest members."""
+    cluster = settled()
+    cluster[3].hear(cluster[1], cluster.sign(m.Checkpoint(0, 1, 10, OTHER, OTHER, 1)))
+    asked = cluster.messages(m.FetchEntries, source=3)
+    assert [(question.first, question.last) for question in asked] == [(10, 10)]
+    record = cluster[1].journal.log[9]
+    answer = m.Entries(((record.entry, record.body, ()),), another(cluster))
+    cluster[3].hear(cluster[1], cluster[1].signer.link(answer))
+    assert cluster[3].halted

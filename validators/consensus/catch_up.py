@@ -158,7 +158,8 @@ class CatchUp:
     def refuse_entries(self, member: int | None, entries: int) -> Reason | None:
         """Only a member that was asked may answer; verifying a range costs signatures. A certificate without
         a range is the hand-over of this epoch, from a member that went on without this replica (R35)."""
-        asked = member is not None and (member in self._owing or not entries)
+        owes = member in self._owing or member in self.core.contradictions.asked
+        asked = member is not None and (owes or not entries)
         return None if asked else Reason.NOT_ASKED
 
     def on_entries(self, verified: Verified[Entries]) -> None:
@@ -177,6 +178,7 @@ class CatchUp:
                 core.checkpoints.adopt(certificate)
             return
         self._owing.discard(source)
+        core.contradictions.asked.discard(source)
         if verified.message.entries[-1][0].sequence <= core.log.stable:
             below = read_checkpoint(verified.message.checkpoint, verified.nested, core.config)
             if below is not None:
@@ -189,8 +191,7 @@ class CatchUp:
         else:
             probe("catch_up.refused_a_page")
             core.outbox.refused(Reason.BAD_PROOF, verified)
-            if core.contradictions.ask(source):
-                self._owing.add(source)
+            core.contradictions.ask(source)
         core.execution.run()
         if core.executed > before:
             self._in_vain = 0

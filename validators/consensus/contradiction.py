@@ -83,6 +83,8 @@ class Contradictions:
         """Sequence above the stable checkpoint -> frames that proved it when it was executed."""
         self._told: dict[tuple[int, int], None] = {}
         """(Sequence, member) of CHECKPOINTs that differ and were told."""
+        self.asked: set[int] = set()
+        """Members that were asked for the certificate of the own stable checkpoint and have not answered."""
 
     # --- what is known ------------------------------------------------------------------------------
 
@@ -94,6 +96,9 @@ class Contradictions:
         self._commits = {s: frames for s, frames in self._commits.items() if s > certificate.sequence}
         lowest = next(iter(self._stable))
         self._told = {told: None for told in self._told if told[0] >= lowest}
+        for sequence, member in self._told:
+            if sequence == certificate.sequence:
+                self.ask(member)
 
     def on_executed(self, sequence: int, commits: tuple[bytes, ...]) -> None:
         """A sequence was executed, and these prove it."""
@@ -127,13 +132,15 @@ class Contradictions:
             self._stop("batch", certificate.sequence, frames, certificate.frames)
 
     def ask(self, member: int) -> bool:
-        """This member shows a log that does not continue the own one: it may be a liar, or both are forked.
-        Its certificate of the checkpoint that is stable here tells. Whether it was asked."""
+        """This member shows a log or a state that does not fit the own one, or may hide that it does not: it
+        may be a liar, or both are forked. Its certificate of the checkpoint that is stable here tells.
+        Whether it was asked."""
         core = self.core
-        if not core.throttle.allow(member, b"checkpoint") or core.log.stable <= core.config.base:
+        stable = next(reversed(self._stable), 0)
+        if stable <= core.config.base or not core.throttle.allow(member, b"checkpoint"):
             return False
-        stable = core.log.stable
         core.outbox.send(member, core.signer.link(FetchEntries(core.config.epoch, stable, stable)))
+        self.asked.add(member)
         return True
 
     # --- one member's word --------------------------------------------------------------------------
@@ -152,6 +159,8 @@ class Contradictions:
         self._told[sequence, member] = None
         probe("checkpoint.differs")
         self.core.outbox.note("checkpoint_differs", sequence=sequence, member=member)
+        if sequence in self._stable:
+            self.ask(member)  # else as soon as it is stable here
 
     # --- the end ------------------------------------------------------------------------------------
 

@@ -154,6 +154,8 @@ class Transfer:
             if len(self._banned) > core.config.f:
                 self._banned.clear()  # more than can be lying: something else is wrong, try again
             core.outbox.broadcast(core.signer.link(FetchSnapshot(core.config.epoch, self._least())))
+            for member in core.others:
+                core.contradictions.ask(member)  # a state that is taken would hide that the logs have forked
 
     def _least(self) -> int:
         """A state at or below this sequence does not help."""
@@ -177,6 +179,8 @@ class Transfer:
             return
         message = verified.message
         certificate = read_checkpoint(message.checkpoint, verified.nested, core.config)
+        if certificate is not None and certificate.sequence <= core.executed:
+            core.checkpoints.adopt(certificate)  # of no use as a state, but it may not be the own one
         if not message.checkpoint:
             certificate = self._base  # others than the members of this epoch signed it
         staging = None
