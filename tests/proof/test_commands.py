@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -17,9 +18,11 @@ from tests.hostcore.support import Paper
 from tests.proof.support import PaperLog
 from tests.proof.test_evidence import digest_of, file_of, pairs
 from tickets.proof import evidence_json
+from validators import canonical
 from validators import genesis as g
 from validators.consensus import messages as m
-from validators.consensus.effects import EvidenceRecord, SlotRecord
+from validators.consensus.contradiction import RECORD, Contradiction
+from validators.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
 from validators.ledger import open_ledger
 from verifier import dtvn_verify
 
@@ -140,6 +143,32 @@ def test_p22_evidence_that_a_node_stored_is_found_again(tmp_path: Path, chain: P
     code, said = audit(folder, "--genesis", chain)
     assert code == 1
     assert "r1 is convicted: prepare, epoch 0, view 0, sequence 7" in said
+
+
+@pytest.mark.parametrize(("view", "guilty"), [(0, ["r1", "r2"]), (1, [])], ids=["one view", "two views"])
+def test_p22_a_ledger_whose_node_stopped_is_never_called_fine(
+    tmp_path: Path, chain: Path, view: int, guilty: list[str]
+) -> None:
+    """The other certificate lies in its record alone, where votes of different views convict nobody."""
+    log, other = forked()
+    theirs = m.Commit(0, 0, view, 3, other.steps[-1].entry.batch_digest)
+    frames = tuple(PAPER.sign(msgspec.structs.replace(theirs, sender=sender)) for sender in (1, 2, 3))
+    found = Contradiction(1, "batch", 0, 3, (), frames)
+    folder = keep(tmp_path / "first", log, 0, (0, 1, 2), StateRecord(RECORD, canonical.encode(found)))
+    code, said = audit(folder, "--genesis", chain)
+    assert code == 1
+    assert f"contradiction: {folder} says that quorums signed two batches at sequence 3 of epoch 0" in said
+    report = json.loads(audit(folder, "--genesis", chain, "--json")[1])
+    assert list(report["culprits"]) == guilty
+    assert report["contradictions"] == {str(folder): "quorums signed two batches at sequence 3 of epoch 0"}
+
+
+def test_p22_a_record_of_two_certificates_that_is_damaged_stops_no_audit(tmp_path: Path, chain: Path) -> None:
+    log, _other = forked()
+    folder = keep(tmp_path / "first", log, 0, (0, 1, 2), StateRecord(RECORD, b"noise"))
+    code, said = audit(folder, "--genesis", chain)
+    assert code == 1
+    assert f"contradiction: {folder} says that it found one, in a record that cannot be read" in said
 
 
 def test_p22_evidence_that_cannot_be_written_is_no_verdict(tmp_path: Path, chain: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from validators import canonical
+from validators.consensus.contradiction import RECORD, Contradiction
 from validators.ledger.location import DATABASE_FILE
 
 __all__ = ["ArchiveError", "LedgerArchive", "open_archives"]
@@ -24,6 +26,7 @@ _ALWAYS = (
     "SELECT frames FROM ledger_viewarchive",
     "SELECT frames FROM ledger_evidence",
 )
+_CONTRADICTION = f"SELECT value FROM ledger_statevalue WHERE name = '{RECORD}'"  # noqa: S608
 _FROM = (
     "SELECT frames FROM ledger_commitcertificate WHERE sequence >= ?",
     "SELECT frames FROM ledger_checkpoint WHERE sequence >= ?",
@@ -87,6 +90,17 @@ class LedgerArchive:
             yield from self._unpacked(sql, ())
         for sql in _FROM:
             yield from self._unpacked(sql, (first,))
+
+    def contradiction(self) -> tuple[str, tuple[bytes, ...]] | None:
+        """Why its node stopped for good, as it says, and the signed frames of both certificates; None where
+        it did not. Raises ArchiveError."""
+        for (value,) in self._rows(_CONTRADICTION, ()):
+            try:
+                found = canonical.decode(Contradiction, bytes(value))
+            except canonical.CanonicalError:
+                return "it found one, in a record that cannot be read", ()
+            return found.sentence, (*found.mine, *found.theirs)
+        return None
 
     def _unpacked(self, sql: str, parameters: tuple[int, ...]) -> Iterator[bytes]:
         for (packed,) in self._rows(sql, parameters):

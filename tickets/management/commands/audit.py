@@ -24,8 +24,8 @@ Culprits = dict[str, list[tuple[Conviction, bytes]]]
 class Command(BaseCommand):
     help = (
         "Compare ledgers of one cluster and name the members whom "
-        "their own signatures convict. Exit codes: 0 no fork, nobody convicted; 1 otherwise; 2 a file cannot "
-        "be read or written."
+        "their own signatures convict. Exit codes: 0 no fork, no node that stopped at two certificates that "
+        "exclude each other, nobody convicted; 1 otherwise; 2 a file cannot be read or written."
     )
     requires_system_checks: list[str] = []
 
@@ -47,8 +47,12 @@ class Command(BaseCommand):
             archives = [each for place in options["ledgers"] for each in open_archives(place, chain.cluster)]
             forks = find_forks({archive.name: archive.entry_hashes() for archive in archives})
             audit = Audit(chain)
+            contradictions: dict[str, str] = {}
             for archive in archives:
                 audit.add(archive.frames(first=min((fork.sequence for fork in forks), default=0)))
+                if (found := archive.contradiction()) is not None:
+                    contradictions[archive.name], frames = found
+                    audit.add(frames)
         except (ProofError, ArchiveError, OSError) as error:
             raise CommandError(f"nothing was audited: {error}", returncode=EXIT_UNREADABLE) from error
         culprits = audit.culprits()
@@ -59,16 +63,25 @@ class Command(BaseCommand):
                 text = f"no evidence was written: {error}"
                 raise CommandError(text, returncode=EXIT_UNREADABLE) from error
         if options["json"]:
-            self.stdout.write(json.dumps(_report(audit, forks, culprits)))
+            self.stdout.write(json.dumps(_report(audit, forks, contradictions, culprits)))
         else:
-            self._tell(chain, audit, forks, culprits)
-        if forks or culprits:
+            self._tell(chain, audit, forks, contradictions, culprits)
+        if forks or contradictions or culprits:
             raise SystemExit(EXIT_FORKED)
 
-    def _tell(self, chain: Chain, audit: Audit, forks: list[Fork], culprits: Culprits) -> None:
+    def _tell(
+        self,
+        chain: Chain,
+        audit: Audit,
+        forks: list[Fork],
+        contradictions: dict[str, str],
+        culprits: Culprits,
+    ) -> None:
         self.stdout.write(f"{audit.statements} signed statements of cluster {chain.name} were compared")
         for fork in forks:
             self.stdout.write(f"fork: {fork.one} and {fork.other} part at sequence {fork.sequence}")
+        for name, sentence in contradictions.items():
+            self.stdout.write(f"contradiction: {name} says that {sentence}")
         for name, pieces in culprits.items():
             self.stdout.write(f"{name}: {len(pieces)} proofs, the first:")
             self.stdout.write(f"  {pieces[0][0].sentence()}")
@@ -88,10 +101,13 @@ def _write_files(folder: Path, culprits: Culprits) -> None:
             (folder / f"{safe}-{number:02}-{found.code}.json").write_bytes(evidence_json(data))
 
 
-def _report(audit: Audit, forks: list[Fork], culprits: Culprits) -> dict[str, Any]:
+def _report(
+    audit: Audit, forks: list[Fork], contradictions: dict[str, str], culprits: Culprits
+) -> dict[str, Any]:
     return {
         "statements": audit.statements,
         "forks": [{"sequence": fork.sequence, "ledgers": [fork.one, fork.other]} for fork in forks],
+        "contradictions": contradictions,
         "needed": audit.needed(forks),
         "culprits": {
             name: [found.sentence() for found, _data in pieces] for name, pieces in culprits.items()
