@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from simulator.campaign import Cut, Play, Task, run
 from simulator.checkers.durability import Durability
 from simulator.checkers.speech import Speech
+from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
-from simulator.disk import VirtualDisk
+from simulator.disk import CrashPoint, VirtualDisk
+from simulator.world import Settings
 from simulator.worlds import world_of
+from validators.consensus import Replica
+from validators.consensus.contradiction import read
+from validators.consensus.effects import Effects, Now
+from validators.consensus.verified import Verified
 
 WORLD = "power-cut"
 SEEDS = 8
@@ -48,3 +56,31 @@ def test_r6_a_vote_that_was_not_synced_is_missed_later(
     monkeypatch.setattr(Durability, "_survives", lambda *_: None)
     reports = (run(Task(seed, WORLD, f"{phase}-not-synced")) for seed in range(first, first + SEEDS))
     assert any(report.checker is not None for report in reports)
+
+
+def test_r24_killed_right_after_it_kept_two_certificates_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The power goes between that write and the first word: it had said nothing, and says nothing later."""
+    cluster = Cluster(0, Settings(members=4, learners=0, gateways=0))
+    cluster.start()
+    cluster.world.run_for(200 * MILLISECOND)
+    node = cluster.world.nodes["r3"]
+    assert node.host is not None
+    core = cast(Replica, node.host.core)
+    real = core.receive
+
+    def receive(verified: Verified[Any], now: Now) -> Effects:
+        core.contradictions._stop("checkpoint", 10, (), ())
+        effects = real(verified, now)
+        effects.send.clear()  # what a turn that speaks is synced for
+        return effects
+
+    monkeypatch.setattr(core, "receive", receive)
+    node.crash_in_next_write(CrashPoint.AFTER_PERSIST)
+    cluster.world.run_for(SECOND)
+    assert (node.up, node.halted) == (False, "")
+    assert read(node.disk.synced.states.values()) is not None
+    cluster.world.start(node)
+    assert node.halted == "quorums signed two states after sequence 10 of epoch 0"
+    assert not node.up
