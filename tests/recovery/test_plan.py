@@ -11,8 +11,9 @@ from tests.recovery.paper import STABLE, Town, lost, proofs_of, retold
 from tickets.machine import Admit
 from validators import canonical
 from validators.consensus import messages as m
+from validators.consensus.effects import CheckpointRecord, Prune
 from validators.consensus.messages import NULL_BATCH_DIGEST
-from validators.recovery.forms import Certified, PlanFile, RecoveryError
+from validators.recovery.forms import Certified, PlanFile, RecoveryError, StateFile
 from validators.recovery.planning import Plan
 from validators.recovery.reading import read_states
 
@@ -323,28 +324,41 @@ def test_r11_the_checkpoint_is_the_one_that_the_member_names(town: Town) -> None
     refuses(town, changed(file, 0, shorter), "do not prove the stable checkpoint 60")
 
 
-def test_r11_what_a_checkpoint_covers_is_what_others_executed(town: Town) -> None:
-    """r0 shows another batch below its checkpoint than r3 executed with COMMITs: somebody lies."""
+def garbled(town: Town, state: StateFile, sequence: int) -> StateFile:
+    """A member's statement whose log has the null request at `sequence`, and goes on from that."""
+    proofs = proofs_of(state)
+    entries, previous = [], b""
+    for held in proofs.entries:
+        entry, body = held.entry, held.body
+        if previous:
+            entry = msgspec.structs.replace(entry, previous=previous)
+        if entry.sequence == sequence:
+            entry, body = msgspec.structs.replace(entry, batch_digest=NULL_BATCH_DIGEST), b""
+        entries.append(msgspec.structs.replace(held, entry=entry, body=body))
+        if entry.sequence >= sequence:
+            previous = m.entry_hash(entry)
+    return retold(town, state, msgspec.structs.replace(proofs, entries=tuple(entries)), head=previous)
+
+
+def test_r11_entries_below_a_checkpoint_prove_themselves_by_it(town: Town) -> None:
+    """r0 shows another batch below its checkpoint than r3 executed with COMMITs: r0 is named, nobody else."""
     town.log.fill(70)
     town.execute(0, range(61, 71), voters=(0, 2, 3))
     town.stable(0, 70, voters=(0, 2, 3))
     town.execute(3, [61], voters=(0, 2, 3))
     file = town.told(0, 1)
+    for sequence in (61, 65):
+        refuses(town, changed(file, 0, garbled(town, file.states[0], sequence)), "r0 is refused: .*covers")
     proofs = proofs_of(file.states[0])
-    entries = list(proofs.entries)
-    at = next(place for place, held in enumerate(entries) if held.entry.sequence == 61)
-    previous = entries[at].entry.previous
-    for place in range(at, len(entries)):
-        entry = msgspec.structs.replace(entries[place].entry, previous=previous)
-        body = entries[place].body
-        if place == at:
-            entry, body = msgspec.structs.replace(entry, batch_digest=NULL_BATCH_DIGEST), b""
-        entries[place] = msgspec.structs.replace(entries[place], entry=entry, body=body)
-        previous = m.entry_hash(entry)
-    told = retold(
-        town, file.states[0], msgspec.structs.replace(proofs, entries=tuple(entries)), head=previous
-    )
-    refuses(town, changed(file, 0, told), "two different decisions for sequence 61")
+    commits = proofs_of(file.states[3]).entries[-1].commits
+    first = msgspec.structs.replace(proofs.entries[0], commits=commits)
+    for changes, sentence in (
+        ({"before": proofs.before[1:]}, "its entries are not those that its stable checkpoint 70 covers"),
+        ({"before": ()}, "its entries are not those that its stable checkpoint 70 covers"),
+        ({"entries": (first, *proofs.entries[1:])}, "its COMMITs do not prove entry 29"),
+    ):
+        told = retold(town, file.states[0], msgspec.structs.replace(proofs, **changes))
+        refuses(town, changed(file, 0, told), f"r0 is refused: {sentence}")
 
 
 def test_r11_a_change_of_the_members_that_took_effect_is_not_recovered(town: Town) -> None:
@@ -405,29 +419,17 @@ def test_r11_every_member_reaches_the_end_of_the_log_itself(town: Town) -> None:
     assert ended.handover.entry == ended.entries[-1].entry
 
 
-def test_r11_what_a_checkpoint_covers_must_be_what_it_signed(town: Town) -> None:
-    """A member shows another log below its checkpoint than q members signed: nobody executes on."""
+def test_r11_a_log_that_leads_to_another_state_than_was_signed_is_not_ended(town: Town) -> None:
+    """The entries are those of the checkpoint: what executes them is damaged, or was where it was signed."""
     town.log.fill(70)
     town.execute(0, range(61, 71), voters=(0, 2, 3))
-    town.stable(0, 70, voters=(0, 2, 3))
+    said = msgspec.structs.replace(town.log._checkpoint(70), state_root=bytes(32))
+    frames = tuple(town.say(msgspec.structs.replace(said, sender=at)) for at in (0, 2, 3))
+    content = (said.state_root, said.log_root, said.timestamp)
+    town.disks[0].append([CheckpointRecord(0, 70, *content, frames), Prune(70)])
     file = town.told(0, 1)
-    proofs = proofs_of(file.states[0])
-    entries = list(proofs.entries)
-    at = next(place for place, held in enumerate(entries) if held.entry.sequence == 65)
-    null = msgspec.structs.replace(entries[at].entry, batch_digest=NULL_BATCH_DIGEST)
-    previous = null.previous
-    for place in range(at, len(entries)):
-        entry = msgspec.structs.replace(null if place == at else entries[place].entry, previous=previous)
-        body = b"" if place == at else entries[place].body
-        entries[place] = msgspec.structs.replace(entries[place], entry=entry, body=body)
-        previous = m.entry_hash(entry)
-    told = retold(
-        town, file.states[0], msgspec.structs.replace(proofs, entries=tuple(entries)), head=previous
-    )
-    forged = changed(file, 0, told)
-    plan = town.plan(forged)
-    with pytest.raises(RecoveryError, match="is not the one of their stable checkpoint 70"):
-        town.sign(1, forged, plan)
+    with pytest.raises(RecoveryError, match="another state than 3 members signed at checkpoint 70"):
+        town.sign(1, file, town.plan(file))
 
 
 def test_r11_requests_that_nobody_signed_are_not_executed(town: Town) -> None:

@@ -131,15 +131,16 @@ def execute(plan: Plan, application: Application, executor: Executor, door: Door
 
 
 def _check_stable(plan: Plan, application: Application, executor: Executor) -> None:
-    """What was executed must be what q members signed, wherever a checkpoint among the statements says so."""
+    """What was executed must be what q members signed, wherever a checkpoint among the statements says so.
+    The entries are (reading), so whoever told them is not at fault."""
     for told in plan.reading.told:
         found = told.checkpoint
         if found is not None and found.sequence == executor.executed:
             mine = (application.root(), executor.log_root(), executor.timestamp)
             if mine != (found.state_root, found.log_root, found.timestamp):
                 raise RecoveryError(
-                    f"The log that members told is not the one of their stable checkpoint "
-                    f"{found.sequence}: keep all "
+                    f"Executed here, the log leads to another state than {len(found.frames)} members signed "
+                    f"at checkpoint {found.sequence}: this ledger or this program is damaged. Keep all "
                     "ledgers as they are."
                 )
 

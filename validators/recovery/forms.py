@@ -8,6 +8,7 @@ import msgspec
 
 from validators import canonical
 from validators.consensus.fields import SPAN, Count, Hash, Votes
+from validators.consensus.log_tree import PATH_LENGTH_MAX
 from validators.consensus.messages import Entry, PreparedProof
 from validators.quorum import MEMBERS_MAX
 
@@ -80,6 +81,9 @@ class Proofs(_Value, frozen=True):
     """q CHECKPOINTs of the stable one; () where that is the beginning of the epoch."""
     entries: Annotated[tuple[Held, ...], SPAN]
     """Those executed above it, ascending without a gap, and a few below it, which it covers."""
+    before: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=PATH_LENGTH_MAX)]
+    """Merkle peaks of the log below the first of them, where the checkpoint covers that: so its log root
+    proves them. Else ()."""
     prepared: Annotated[tuple[Certified, ...], SPAN]
     """One for each sequence above the executed ones that has any, that of the highest view, ascending."""
     heard: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=1 << 20)]

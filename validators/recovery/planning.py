@@ -166,7 +166,7 @@ def _final(told: Iterable[Told]) -> dict[int, tuple[bytes, int]]:
 
 
 def _covered(told: Iterable[Told], final: dict[int, tuple[bytes, int]]) -> dict[int, bytes]:
-    """Sequence -> batch digest of what lies below stable checkpoints."""
+    """Sequence -> batch digest of what lies below stable checkpoints, whose log roots proved it."""
     found: dict[int, bytes] = {}
     for each in told:
         for held in each.entries:
@@ -215,7 +215,8 @@ def _slots(digests: dict[int, bytes], last: int, told: Iterable[Told]) -> tuple[
     commits: dict[int, tuple[bytes, ...]] = {}
     for each in told:
         for held in each.entries:
-            commits.setdefault(held.entry.sequence, held.commits)
+            if held.commits:
+                commits.setdefault(held.entry.sequence, held.commits)
             bodies.setdefault(held.entry.batch_digest, {})[held.body] = None
         for digest, body in each.bodies:
             bodies.setdefault(digest, {})[body] = None

@@ -25,6 +25,7 @@ from validators.consensus.certificate import (
     read_prepared,
 )
 from validators.consensus.config import Config
+from validators.consensus.log_tree import Frontier, append, root
 from validators.consensus.membership import Membership, founding
 from validators.consensus.messages import NULL_BATCH_DIGEST, entry_hash
 from validators.consensus.verified import Peer, Verified
@@ -197,6 +198,7 @@ class _Reader:
         if statement.vouches and (statement.lost or statement.executed < self._config.base):
             raise self._wrong("it vouches for a log of which its ledger knows that it is not the newest")
         self._check_entries(proofs)
+        self._check_covered(proofs, checkpoint)
         prepared, bodies = self._prepared(proofs)
         for frame in proofs.heard:
             self._open(frame)
@@ -227,8 +229,7 @@ class _Reader:
         return found
 
     def _check_entries(self, proofs: Proofs) -> None:
-        """One after the other to the end of its log; above the checkpoint each decided by q COMMITs. Whether
-        those below are what the checkpoint covers shows when they are executed (ending)."""
+        """One after the other to the end of its log; above the checkpoint each decided by q COMMITs."""
         statement, config = self._statement, self._config
         previous = b""
         expected = max(statement.stable, config.base)
@@ -242,7 +243,7 @@ class _Reader:
                 entry.previous,
             ):
                 raise self._wrong(f"its entry {entry.sequence} does not continue its log")
-            if entry.sequence > statement.stable:
+            if entry.sequence > statement.stable or held.commits:
                 self._check_commits(held)
             if self._digest(held.body) != entry.batch_digest:
                 raise self._wrong(f"the batch of its entry {entry.sequence} is another one")
@@ -251,6 +252,21 @@ class _Reader:
             raise self._wrong(f"its log ends at {statement.executed}, its entries at {expected}")
         if previous not in (b"", statement.head):
             raise self._wrong("its last entry is not the one that it signed")
+
+    def _check_covered(self, proofs: Proofs, checkpoint: CheckpointCertificate | None) -> None:
+        """Entries below the checkpoint are those of the log that q members signed: what a member shows
+        there counts for the plan of all, and q COMMITs of others that differ must not make those suspect."""
+        stable = self._statement.stable
+        covered = [held for held in proofs.entries if held.entry.sequence <= stable]
+        if not covered:
+            return
+        size = covered[0].entry.sequence - 1
+        frontier = Frontier(size, proofs.before)
+        whole = len(proofs.before) == size.bit_count()
+        for held in covered if whole else ():
+            frontier = append(frontier, entry_hash(held.entry))
+        if not whole or checkpoint is None or root(frontier) != checkpoint.log_root:
+            raise self._wrong(f"its entries are not those that its stable checkpoint {stable} covers")
 
     def _check_commits(self, held: Held) -> None:
         entry = held.entry

@@ -9,6 +9,7 @@ from validators.consensus import handover
 from validators.consensus.config import Config
 from validators.consensus.effects import EntryRecord, SlotRecord
 from validators.consensus.executor import NO_PREDECESSOR
+from validators.consensus.log_tree import Frontier, append
 from validators.consensus.messages import NULL_BATCH_DIGEST, PreparedProof, entry_hash
 from validators.consensus.needs import Recovery
 from validators.recovery.forms import (
@@ -25,6 +26,7 @@ from validators.wire import Door, decode_envelope
 
 __all__ = ["head_of", "tell", "why_lost"]
 
+ENTRIES_AT_ONCE = 1024
 VOTES = ("pre_prepare", "prepare", "commit")
 
 
@@ -49,6 +51,7 @@ def tell(
     # Below the checkpoint as much as a member may lag that is not far behind: it can execute the plan then.
     snapshot = 0 if recovery.base is None else recovery.base.entry.sequence
     first = max(config.base, stable - config.reach, snapshot) + 1
+    covered = first <= stable and executed > config.base
     held = tuple(
         Held(each.entry, each.body, each.commits if each.entry.sequence > stable else ())
         for each in entries(first, executed)
@@ -57,6 +60,7 @@ def tell(
         handovers=_handovers(recovery, config.epoch),
         checkpoint=checkpoint.frames if checkpoint is not None and own else (),
         entries=held if executed > config.base else (),
+        before=_before(recovery, first, entries) if covered else (),
         prepared=_prepared(slots, max(executed, stable), door) if executed >= config.base else (),
         heard=_heard(slots, stable, config.index),
     )
@@ -94,6 +98,18 @@ def why_lost(recovery: Recovery, voting: bool, reason: str) -> str:
         return reason or "its ledger was lost once"
     kept = next((state.value for state in recovery.states if state.name == "voting"), b"1")
     return "its members showed it newer statements than its log holds" if kept == b"0" else ""
+
+
+def _before(
+    recovery: Recovery, first: int, entries: Callable[[int, int], Sequence[EntryRecord]]
+) -> tuple[bytes, ...]:
+    """Merkle peaks of the log below sequence `first`, above the snapshot with which the log begins."""
+    base = recovery.base
+    frontier = Frontier() if base is None else append(base.before, entry_hash(base.entry))
+    for start in range(frontier.size + 1, first, ENTRIES_AT_ONCE):
+        for record in entries(start, min(start + ENTRIES_AT_ONCE, first) - 1):
+            frontier = append(frontier, record.entry_hash)
+    return frontier.peaks
 
 
 def _handovers(recovery: Recovery, epoch: int) -> tuple[bytes, ...]:
