@@ -25,9 +25,10 @@ from validators.handovers_file import read_handovers
 from validators.ledger import Ledger
 from validators.link import public_key_of, read_seed
 from validators.node.build import build_node
-from validators.node.epochs import check_promise, membership_of, other_sources
+from validators.node.epochs import membership_of, other_sources
 from validators.node.keys import VotedStamp
 from validators.node.options import NodeOptions, StartError
+from validators.node.promise import check_promise
 from validators.recovery.ending import Ending, reach
 from validators.recovery.forms import PlanFile, SealedFile, SignedFile
 from verifier import dtvn_verify, dtvn_verify_evidence
@@ -64,7 +65,7 @@ def test_r11_a_crash_in_an_install_is_ended_by_the_next(
         assert membership.epoch == (moment == "ledger written")
         if not membership.epoch:
             with pytest.raises(StartError, match="genesis recover install"):
-                check_promise(ledger, membership)
+                check_promise(sealed.data.node("r0"), membership)
     sealed.install("r0")
     with sealed.ledger("r0") as ledger:
         mine = public_key_of(read_seed(sealed.data.node("r0").key))
@@ -74,11 +75,10 @@ def test_r11_a_crash_in_an_install_is_ended_by_the_next(
 
 def test_r11_who_signed_votes_in_its_epoch_no_more(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
-    with steps.ledger("r0") as ledger:
-        check_promise(ledger, membership_of(ledger, steps.town.genesis))
+    check_promise(steps.data.node("r0"), founding(steps.town.genesis))
     steps.sign("r0")
-    with steps.ledger("r0") as ledger, pytest.raises(StartError, match="votes in it no more"):
-        check_promise(ledger, membership_of(ledger, steps.town.genesis))
+    with pytest.raises(StartError, match="votes in it no more"):
+        check_promise(steps.data.node("r0"), founding(steps.town.genesis))
 
 
 def test_r11_a_second_end_of_one_epoch_is_not_signed(steps: Steps) -> None:
@@ -89,6 +89,28 @@ def test_r11_a_second_end_of_one_epoch_is_not_signed(steps: Steps) -> None:
     with pytest.raises(CommandError, match="r0 signed another end of epoch 0 before"):
         steps.sign("r0")
     steps.sign("r1")
+
+
+def test_r11_the_promise_to_sign_one_end_is_kept_where_the_key_is(steps: Steps) -> None:
+    """r2's ledger goes right behind `sign`; then there is another plan, and r0 signs that too."""
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    steps.sign("r0")
+    steps.sign("r1")
+    first = Path(steps.sign("r2", "r0", "r1")).read_bytes()
+    steps.lose("r2")
+    assert Path(steps.sign("r2")).read_bytes() == first, "the same plan: the same word once more"
+    steps.data.node("r3").recovery_key.unlink()
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    good = canonical.decode(SignedFile, Path(steps.sign("r3")).read_bytes())
+    said = canonical.decode(m.Continuation, msgspec.msgpack.decode(good.frame)[1])
+    frame = steps.town.say(msgspec.structs.replace(said, sender=0))
+    liar = Path(steps.file("liar.signed"))
+    liar.write_bytes(canonical.encode(msgspec.structs.replace(good, frame=frame)))
+    with pytest.raises(CommandError, match="r2 signed another end of epoch 0 before"):
+        steps.sign("r2", "r3", "liar")
+    assert steps.data.node("r2").promise.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(StartError, match="votes in it no more"):
+        build_node(steps.data.node("r2").root, logging.getLogger("test"), NodeOptions())
 
 
 def test_r11_a_node_that_ran_since_it_told_does_not_sign(steps: Steps) -> None:
@@ -181,15 +203,22 @@ def test_r11_different_ends_are_not_sealed(steps: Steps) -> None:
     good = canonical.decode(SignedFile, Path(signed[2]).read_bytes())
     envelope = msgspec.msgpack.decode(good.frame)
     said = canonical.decode(m.Continuation, envelope[1])
-    for lie in (
+    lies = (
         msgspec.structs.replace(said, state_root=bytes(32)),
         msgspec.structs.replace(said, sequence=said.sequence + 1),
-    ):
+    )
+
+    def tell(lie: m.Continuation) -> None:
         frame = steps.town.say(lie)
         Path(signed[2]).write_bytes(canonical.encode(msgspec.structs.replace(good, frame=frame)))
+
+    for lie in lies:
+        tell(lie)
         with pytest.raises(CommandError, match="signed different ends"):
             steps.sign("r2", "r0", "r3")
-        steps.sign("r2", "r0", "r1")
+    steps.sign("r2", "r0", "r1")
+    for lie in lies:
+        tell(lie)
         with pytest.raises(CommandError, match="signed different ends of the epoch"):
             steps.run(
                 "seal",

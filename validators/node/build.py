@@ -32,7 +32,7 @@ from validators.node.clock import SystemClock
 from validators.node.continuing import begin
 from validators.node.courtesy import Courtesy
 from validators.node.discovery import AddressBook, Discovery
-from validators.node.epochs import as_genesis, check_promise, make_crossing, membership_of, own_place
+from validators.node.epochs import as_genesis, make_crossing, membership_of, own_place
 from validators.node.follower import Follower, word_of_life
 from validators.node.inspect import Inspector
 from validators.node.journal import NodeJournal
@@ -42,6 +42,7 @@ from validators.node.layout import NodeFolder
 from validators.node.metrics import Exporter, Figures, MeteredTransport
 from validators.node.options import NodeOptions, StartError, read_genesis
 from validators.node.process import CONTRADICTION, DISK_FULL, WAITING
+from validators.node.promise import check_promise
 from validators.node.transport import ZmqTransport
 from validators.node.watcher import NodeWatcher, line
 from validators.wire import Door, FrameSigner
@@ -332,7 +333,7 @@ def build_node(
         if index is None:
             ledger.follows()
             return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
-        check_promise(ledger, membership)
+        check_promise(folder, membership)
     except BaseException:
         ledger.close()
         raise

@@ -17,10 +17,8 @@ from validators.ledger import Ledger
 from validators.link import public_key_of, read_seed, sync_folder
 from validators.node.keys import VotedStamp
 from validators.node.layout import NodeFolder
-from validators.node.options import StartError
-from validators.recovery.sealing import promise_name
 
-__all__ = ["as_genesis", "check_promise", "make_crossing", "membership_of", "other_sources", "own_place"]
+__all__ = ["as_genesis", "make_crossing", "membership_of", "other_sources", "own_place"]
 
 
 def membership_of(ledger: Ledger, genesis: g.Genesis) -> Membership:
@@ -66,15 +64,6 @@ def own_place(folder: NodeFolder, membership: Membership) -> tuple[int | None, b
         VotedStamp(folder.identity).clear()
         seed, fresh = upcoming, True
     return places.get(public_key_of(seed)), seed, fresh
-
-
-def check_promise(ledger: Ledger, membership: Membership) -> None:
-    """Raise StartError where this member signed an end of the epoch that it would vote in (R11)."""
-    if ledger.state_value(promise_name(membership.epoch)) is not None:
-        raise StartError(
-            f"This member signed the recovery of epoch {membership.epoch} and votes in it no more: put the "
-            "sealed recovery in place (manage.py genesis recover install)."
-        )
 
 
 def make_crossing(folder: NodeFolder, genesis: g.Genesis, membership: Membership) -> Crossing:

@@ -56,6 +56,8 @@ class NodeFolder:
         """The key of the next epoch, while it is being rotated."""
         self.recovery_key = self.identity / "recovery.key"
         """The key of the epoch that a recovery begins (R11), until that is installed."""
+        self.promise = self.identity / "promise.bin"
+        """The end of an epoch that the key in here signed (R11): it signs no other one."""
         self.word = self.identity / "alive.bin"
         """The newest word of life of a node that is no member (R36)."""
         self.genesis = self.identity / "genesis.bin"

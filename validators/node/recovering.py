@@ -19,7 +19,7 @@ from validators import canonical
 from validators import genesis as g
 from validators.consensus import InvariantBreach, handover
 from validators.consensus import config as configuration
-from validators.consensus.effects import EntryRecord, StateRecord
+from validators.consensus.effects import EntryRecord
 from validators.consensus.membership import Membership
 from validators.handovers_file import encode_handovers
 from validators.ledger import Ledger, LedgerError, open_ledger
@@ -29,6 +29,7 @@ from validators.node.epochs import membership_of, own_place
 from validators.node.keys import VotedStamp
 from validators.node.layout import ClusterFolder, NodeFolder, make_private
 from validators.node.options import StartError, read_genesis
+from validators.node.promise import keep_promise, promised
 from validators.ports import JournalError
 from validators.recovery import sealing
 from validators.recovery.ending import Ending, reach
@@ -40,6 +41,7 @@ from validators.recovery.forms import (
     SealedFile,
     SignedFile,
     StateFile,
+    plan_digest,
 )
 from validators.recovery.planning import Plan, make_plan
 from validators.recovery.reading import MemberKeys, epoch_of, read_states
@@ -127,6 +129,9 @@ def sign(place: Place, file: PlanFile, others: Sequence[SignedFile] = ()) -> tup
     genesis = place.genesis
     file, plan = planned(file.states, genesis)
     with _Member.opened(place, file.states) as member:
+        before = promised(place.folder, plan.reading.config.epoch)
+        if before is not None and before[0].plan == plan_digest(member.cluster, file):
+            return before[0], plan  # whatever became of its ledger since
         member.check_told(file)
         ending: Ending | None = None
         if plan.executes(member.index):
@@ -136,13 +141,11 @@ def sign(place: Place, file: PlanFile, others: Sequence[SignedFile] = ()) -> tup
             said = sealing.by_witnesses(others, plan, file)
         mine = msgspec.structs.replace(said, sender=member.index)
         done = sealing.signed(file, member.cluster, mine, member.signer, ending)
-        name = sealing.promise_name(mine.epoch)
-        kept = member.ledger.state_value(name)
-        if kept not in (None, done.frame):
+        if before is not None and before[1] != mine:
             raise RecoveryError(
                 f"{member.id} signed another end of epoch {mine.epoch} before: a second one would convict it."
             )
-        member.ledger.append([StateRecord(name, done.frame)])
+        keep_promise(place.folder, done)
         return done, plan
 
 

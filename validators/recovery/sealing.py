@@ -31,27 +31,21 @@ from validators.recovery.forms import (
 )
 from validators.recovery.planning import Plan
 from validators.recovery.reading import MemberKeys
-from validators.wire import ED25519, Door, FrameSigner, PeerError, Scheme
+from validators.wire import ED25519, Door, FrameSigner, PeerError, Scheme, decode_envelope
 
 __all__ = [
     "ConvictedError",
     "Sealed",
     "by_witnesses",
     "open_sealed",
-    "promise_name",
     "records",
+    "said_in",
     "seal",
     "signed",
 ]
 
 NOBODY = Peer("", None)
 VOTES_AGAIN = StateRecord("voting", b"1")
-
-
-def promise_name(epoch: int) -> str:
-    """Name of the state record that holds the own CONTINUATION of `epoch`: who signed one votes in it no
-    more."""
-    return f"continuation/{epoch}"
 
 
 class ConvictedError(RecoveryError):
@@ -78,6 +72,17 @@ def signed(
     """One member's CONTINUATION as a file. `said`: with its index as sender."""
     shown = b"" if ending is None else canonical.encode(ending.handover)
     return SignedFile(SIGNED, plan_digest(cluster, plan), signer.sign(said), shown)
+
+
+def said_in(file: SignedFile) -> Continuation:
+    """The CONTINUATION in an own file, its signature not looked at; raise RecoveryError."""
+    try:
+        said = decode_envelope(file.frame)[1]
+    except canonical.CanonicalError as error:
+        raise RecoveryError(f"A signature is none: {error}.") from error
+    if not isinstance(said, Continuation):
+        raise RecoveryError("It holds another statement than the end of an epoch.")
+    return said
 
 
 def by_witnesses(
