@@ -23,7 +23,7 @@ from validators.consensus.membership import Membership, founding
 from validators.gateway.epochs import Epochs
 from validators.handovers_file import read_handovers
 from validators.ledger import Ledger
-from validators.link import public_key_of, read_seed
+from validators.link import ensure_seed, public_key_of, read_seed
 from validators.node.build import build_node
 from validators.node.epochs import membership_of, other_sources
 from validators.node.keys import VotedStamp
@@ -289,3 +289,16 @@ def test_a_file_of_another_kind_is_told_by_its_name(steps: Steps) -> None:
         steps.run("sign", files[0], "--out", steps.file("x"), node="r0")
     with pytest.raises(CommandError, match="r1 told its state twice"):
         steps.run("plan", *files, files[1], "--out", steps.file("x"))
+
+
+def test_r35_the_key_of_a_rotation_under_way_is_not_overwritten(steps: Steps, sealed: Steps) -> None:
+    """Where that change is ordered later, its key must be there."""
+    for town, step in ((steps, "state"), (sealed, "install")):
+        upcoming = town.data.node("r0").next_key
+        ensure_seed(upcoming)
+        kept = upcoming.read_bytes()
+        with pytest.raises(CommandError, match=r"r0: .*next\.key is the key of a rotation .* members cancel"):
+            town.states("r0") if step == "state" else town.install("r0")
+        assert upcoming.read_bytes() == kept
+        with town.ledger("r0") as ledger:
+            assert membership_of(ledger, town.town.genesis).epoch == 0

@@ -6,7 +6,6 @@ its file is written; every step may be done again and says the same.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from validators.consensus.effects import EntryRecord
 from validators.consensus.membership import Membership
 from validators.handovers_file import encode_handovers
 from validators.ledger import Ledger, LedgerError, open_ledger
-from validators.link import KeyFileError, public_key_of, read_seed, sync_folder, write_private
+from validators.link import KeyFileError, ensure_seed, public_key_of, read_seed, sync_folder, write_private
 from validators.node.build import ledger_location
 from validators.node.epochs import membership_of, own_place
 from validators.node.keys import VotedStamp
@@ -117,6 +116,7 @@ def state(place: Place, *, vouches: bool, others: Sequence[StateFile] = ()) -> S
                 f"The log of {member.id} ends with a change of the members that is not sealed: this program "
                 "cannot recover there."
             )
+        member.check_no_rotation()
         new_key = public_key_of(member.new_seed(make=True))
         return member.tell(vouches=vouches, lost=lost, new_key=new_key)
 
@@ -264,12 +264,9 @@ class _Member:
     def new_seed(self, *, make: bool) -> bytes:
         """The seed of the next epoch's key, made here where that is wanted and there is none."""
         path = self._folder.recovery_key
-        if not path.exists() and make:
-            seed = os.urandom(bindings.crypto_sign_SEEDBYTES)
-            write_private(path, seed.hex().encode("ascii") + b"\n")
-        elif not path.exists() and self._folder.next_key.exists():
+        if not path.exists() and self._folder.next_key.exists():
             path = self._folder.next_key  # an install put it there and did not come to its end
-        return read_seed(path)
+        return ensure_seed(path) if make else read_seed(path)
 
     def key_file(self, public_key: bytes) -> Path:
         """Where the key is that all members signed: an install that did not come to its end has put it in its
@@ -284,8 +281,23 @@ class _Member:
     def offer_new_key(self, key: Path) -> None:
         """Put it, durably, where the epoch that names it takes it from (`own_place`)."""
         if key != self._folder.next_key:
+            self.check_no_rotation()
             key.replace(self._folder.next_key)
             sync_folder(self._folder.identity)
+
+    def check_no_rotation(self) -> None:
+        """Raise RecoveryError where `next.key` is not of a recovery that this member signed: the change that
+        names it may still be ordered, and this member is nobody without it then."""
+        path = self._folder.next_key
+        if not path.exists():
+            return
+        before = promised(self._folder, self.membership.epoch)
+        if before is None or public_key_of(read_seed(path)) not in before[1].keys:
+            raise RecoveryError(
+                f"{self.id}: {path} is the key of a rotation that is under way: take that back (manage.py "
+                "members cancel), and move the file away if it is still there. The recovery gives this "
+                "member a new key anyway."
+            )
 
     def _entries(self, first: int, last: int) -> list[EntryRecord]:
         found: list[EntryRecord] = []
