@@ -283,14 +283,6 @@ def test_r11_an_old_key_that_is_gone_points_to_a_new_cluster(steps: Steps) -> No
         steps.run("state", "--out", steps.file("x.state"), node="r1")
 
 
-def test_a_file_of_another_kind_is_told_by_its_name(steps: Steps) -> None:
-    files = steps.states("r0", "r1")
-    with pytest.raises(CommandError, match=r"r0.state: it is no dtvn-recovery-plan-1"):
-        steps.run("sign", files[0], "--out", steps.file("x"), node="r0")
-    with pytest.raises(CommandError, match="r1 told its state twice"):
-        steps.run("plan", *files, files[1], "--out", steps.file("x"))
-
-
 def test_r35_the_key_of_a_rotation_under_way_is_not_overwritten(steps: Steps, sealed: Steps) -> None:
     """Where that change is ordered later, its key must be there."""
     for town, step in ((steps, "state"), (sealed, "install")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from validators.link import write_private
 from validators.management.teaching import add_data_folder
 from validators.node import recovering
 from validators.node.layout import ClusterFolder, NodeFolder
-from validators.node.options import StartError, read_genesis
+from validators.node.options import StartError, check_folder, read_genesis
 from validators.recovery import sealing
 from validators.recovery.forms import (
     PlanFile,
@@ -114,15 +114,19 @@ def run(options: dict[str, Any], say: Say) -> None:
 
 def _state(options: dict[str, Any], say: Say) -> None:
     others = [_read(StateFile, options["epochs"])] if options["epochs"] else []
-    told = recovering.state(_place(options), vouches=options["vouch"], others=others)
+    told, names = recovering.state(_place(options), vouches=options["vouch"], others=others)
     _write(options["out"], told)
     statement = told.statement
     vouched = "vouches that this is its newest log" if statement.vouches else "does not vouch for its log"
     why = f" ({statement.lost})" if statement.lost else ""
     say(
         f"{options['out']}: {statement.member} executed {statement.executed} in epoch {statement.epoch}, "
-        f"its stable "
-        f"checkpoint is {statement.stable}; it {vouched}{why}. Keep the node stopped."
+        f"its stable checkpoint is {statement.stable}; it {vouched}{why}."
+    )
+    n, q = len(names), quorum.quorum(len(names))
+    say(
+        f"Next: keep the node stopped, and hand {options['out']} to whoever makes the plan (genesis recover "
+        f"plan) of the files of all {n} members ({_shown(names)}), at least {n - q + 1} of them with --vouch."
     )
 
 
@@ -130,7 +134,14 @@ def _plan(options: dict[str, Any], say: Say) -> None:
     file, plan = recovering.planned([_read(StateFile, path) for path in options["files"]], _genesis(options))
     _write(options["out"], file)
     _tell_plan(file, plan, say)
-    say(f"{options['out']}: hand it to all members; each signs it (genesis recover sign).")
+    members, late = plan.reading.config.members, _late(plan)
+    able = [name for name in members if name not in late]
+    needed = quorum.weak_quorum(len(members))
+    then = f", then {_shown(late)} with the files of {needed} of them" if late else ""
+    say(
+        f"Next: hand {options['out']} to all members; each compares the plan id and signs (genesis recover "
+        f"sign): first {_shown(able)}{then}."
+    )
 
 
 def _sign(options: dict[str, Any], say: Say) -> None:
@@ -144,7 +155,15 @@ def _sign(options: dict[str, Any], say: Say) -> None:
         if signed.ending
         else "could not execute the plan, and signed what others did"
     )
-    say(f"{options['out']}: {options['id']} {how}. It votes in epoch {plan.reading.config.epoch} no more.")
+    config = plan.reading.config
+    say(f"{options['out']}: {options['id']} {how}. It votes in epoch {config.epoch} no more.")
+    late = _late(plan)
+    witness = late and options["id"] not in late
+    first = f"{_shown(late)}, which cannot execute the plan, and to " if witness else ""
+    say(
+        f"Next: hand {options['out']} to {first}whoever seals the signatures of all {config.n} members "
+        f"(genesis recover seal {options['plan']} ...)."
+    )
 
 
 def _seal(options: dict[str, Any], say: Say) -> None:
@@ -157,21 +176,31 @@ def _seal(options: dict[str, Any], say: Say) -> None:
         path.write_bytes(evidence_json(error.evidence))
         raise RecoveryError(f"{error} {path} convicts it (manage.py verify_evidence).") from error
     _write(options["out"], sealed)
-    say(f"{options['out']}: signed by all. Each member puts it in place: genesis recover install.")
+    say(f"{options['out']}: signed by all.")
+    say(
+        f"Next: hand {options['out']} to all members; each puts it in place (genesis recover install "
+        f"{options['out']} --id ...), and so does whoever runs a platform and no node, without --id."
+    )
 
 
 def _install(options: dict[str, Any], say: Say) -> None:
     sealed = _read(SealedFile, options["sealed"])
-    recovering.tell_platform(ClusterFolder(options["data_dir"]), _genesis(options), sealed)
-    if options["id"] is None:
+    place = None if options["id"] is None else _place(options)
+    genesis = _genesis(options) if place is None else place.genesis
+    recovering.tell_platform(ClusterFolder(options["data_dir"]), genesis, sealed)
+    if place is None:
         say(f"{options['data_dir']}: its gateway and its learner know the members' new keys.")
+        say("Next: install it for each node of this folder too (--id), or start the platform (make up).")
         return
-    following = recovering.install(_place(options), sealed)
+    following = recovering.install(place, sealed)
     say(
         f"{options['id']} goes on in epoch {following.epoch} after sequence {following.after} under a "
-        f"new key; the "
-        f"old one is erased. Start it: manage.py validator -data-dir {options['data_dir']} -id "
-        f"{options['id']}"
+        f"new key; the old one is erased."
+    )
+    say(
+        f"Next: start it (manage.py validator -data-dir {options['data_dir']} -id {options['id']}), from no "
+        f"copy of this folder made before: {quorum.quorum(len(following.members))} of "
+        f"{len(following.members)} members decide again."
     )
 
 
@@ -188,13 +217,22 @@ def _tell_plan(file: PlanFile, plan: Plan, say: Say) -> None:
     config = plan.reading.config
     say(f"plan id      {plan_digest(config.cluster, file).hex()}")
     say(f"epoch        {config.epoch} of {config.n} members ends after {plan.last + 1}")
-    say(f"vouched by   {', '.join(shown(name) for name in plan.vouchers)}")
+    say(f"vouched by   {_shown(plan.vouchers)}")
     for told in plan.reading.told:
         statement = told.statement
         reach = "" if plan.executes(told.index) else "  (its log does not reach the plan: it signs last)"
         say(f"member       {shown(statement.member)}  executed {statement.executed}{reach}")
     if quorum.faults(config.n):
         say("It is right unless one of those that vouch is wrong, or lies.")
+
+
+def _late(plan: Plan) -> list[str]:
+    """Members whose log does not reach the plan: they sign what others signed."""
+    return [told.statement.member for told in plan.reading.told if not plan.executes(told.index)]
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(shown(name) for name in names)
 
 
 def _place(options: dict[str, Any]) -> recovering.Place:
@@ -208,6 +246,10 @@ def _place(options: dict[str, Any]) -> recovering.Place:
 def _genesis(options: dict[str, Any]) -> g.Genesis:
     """The cluster's, or that of any node whose folder is here."""
     data = ClusterFolder(options["data_dir"])
+    try:
+        check_folder(data, "")
+    except StartError as error:
+        raise RecoveryError(str(error)) from error
     places = [data.genesis, *sorted(data.nodes.glob("*/identity/genesis.bin"))]
     try:
         return read_genesis(next((path for path in places if path.exists()), data.genesis))
@@ -216,10 +258,11 @@ def _genesis(options: dict[str, Any]) -> g.Genesis:
 
 
 def _read(kind: type[Any], path: Path) -> Any:
+    content = recovering.read_bounded(path)
     try:
-        return opened(kind, recovering.read_bounded(path))
+        return opened(kind, content)
     except RecoveryError as error:
-        raise RecoveryError(f"{path}: {error}") from error
+        raise RecoveryError(f"{path} {error}") from error
 
 
 def _write(path: Path, value: object) -> None:

@@ -9,9 +9,10 @@ import msgspec
 from validators import ceremony
 from validators import genesis as g
 from validators.genesis_file import read_genesis_bytes
+from validators.node.layout import ClusterFolder
 from validators.wire.limits import VERIFIED_CACHE_MAX
 
-__all__ = ["ApiOptions", "MetricsOptions", "NodeOptions", "StartError", "read_genesis"]
+__all__ = ["ApiOptions", "MetricsOptions", "NodeOptions", "StartError", "check_folder", "read_genesis"]
 
 
 class StartError(Exception):
@@ -71,6 +72,16 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """None: no metrics."""
     api: ApiOptions | None = None
     """None: no API of its own."""
+
+
+def check_folder(data: ClusterFolder, node_id: str) -> None:
+    """Raise StartError where a data folder is named that holds no such node; "" is its platform alone."""
+    there = sorted(folder.name for folder in data.nodes.glob("*") if folder.is_dir())
+    if not there and not data.genesis.exists():
+        raise StartError(f"{data.root} holds no cluster: name its data folder (--data-dir).")
+    if node_id and node_id not in there:
+        held = f", but {', '.join(there)}" if there else ""
+        raise StartError(f"{data.root} holds no node {node_id}{held}: name another with --id, or --data-dir.")
 
 
 def read_genesis(path: Path) -> g.Genesis:

@@ -27,7 +27,7 @@ def promised(folder: NodeFolder, epoch: int) -> tuple[SignedFile, Continuation] 
     except FileNotFoundError:
         return None
     except (OSError, RecoveryError) as error:
-        raise KeyFileError(f"What this key signed ({folder.promise}) cannot be read: {error}") from error
+        raise KeyFileError(f"What this key signed ({folder.promise}) cannot be read: it {error}") from error
     return (file, said) if said.epoch == epoch else None
 
 

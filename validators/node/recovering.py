@@ -27,12 +27,13 @@ from validators.node.build import ledger_location
 from validators.node.epochs import membership_of, own_place
 from validators.node.keys import VotedStamp
 from validators.node.layout import ClusterFolder, NodeFolder, make_private
-from validators.node.options import StartError, read_genesis
+from validators.node.options import StartError, check_folder, read_genesis
 from validators.node.promise import keep_promise, promised
 from validators.ports import JournalError
 from validators.recovery import sealing
 from validators.recovery.ending import Ending, reach
 from validators.recovery.forms import (
+    CONTINUE,
     FILE_BYTES_MAX,
     PLAN,
     PlanFile,
@@ -68,6 +69,7 @@ class Place(msgspec.Struct, frozen=True):
     def genesis(self) -> g.Genesis:
         """Raise RecoveryError when it cannot be read."""
         try:
+            check_folder(ClusterFolder(self.folder.root.parent.parent), self.folder.id)
             return read_genesis(self.folder.genesis)
         except StartError as error:
             raise RecoveryError(str(error)) from error
@@ -98,8 +100,11 @@ def planned(states: Sequence[StateFile], genesis: g.Genesis) -> tuple[PlanFile, 
     return file, make_plan(read_states(file, genesis))
 
 
-def state(place: Place, *, vouches: bool, others: Sequence[StateFile] = ()) -> StateFile:
-    """What this member's ledger holds, signed with its key; makes the key of the next epoch, once.
+def state(
+    place: Place, *, vouches: bool, others: Sequence[StateFile] = ()
+) -> tuple[StateFile, tuple[str, ...]]:
+    """What this member's ledger holds, signed with its key, and whose statements the plan needs; makes the
+    key of the next epoch, once.
 
     `others`: statements of members that know later epochs than this ledger. Raises RecoveryError.
     """
@@ -113,12 +118,13 @@ def state(place: Place, *, vouches: bool, others: Sequence[StateFile] = ()) -> S
             )
         if handover.find(member.recovery.states, member.membership.epoch) is not None:
             raise RecoveryError(
-                f"The log of {member.id} ends with a change of the members that is not sealed: this program "
-                "cannot recover there."
+                f"The log of {member.id} ends with a change of the members that is not sealed, and recovery "
+                f"cannot go on behind one. {CONTINUE}"
             )
         member.check_no_rotation()
         new_key = public_key_of(member.new_seed(make=True))
-        return member.tell(vouches=vouches, lost=lost, new_key=new_key)
+        names = tuple(each.id for each in member.membership.members)
+        return member.tell(vouches=vouches, lost=lost, new_key=new_key), names
 
 
 def sign(place: Place, file: PlanFile, others: Sequence[SignedFile] = ()) -> tuple[SignedFile, Plan]:
@@ -143,7 +149,8 @@ def sign(place: Place, file: PlanFile, others: Sequence[SignedFile] = ()) -> tup
         done = sealing.signed(file, member.cluster, mine, member.signer, ending)
         if before is not None and before[1] != mine:
             raise RecoveryError(
-                f"{member.id} signed another end of epoch {mine.epoch} before: a second one would convict it."
+                f"{member.id} signed another end of epoch {mine.epoch} before, that of plan "
+                f"{before[0].plan.hex()[:16]}: a second one would convict it. Go on with that plan."
             )
         keep_promise(place.folder, done)
         return done, plan
@@ -202,8 +209,7 @@ class _Member:
         if index is None:
             raise RecoveryError(
                 f"The key in {place.folder.identity} is no member's in epoch {self.membership.epoch}. "
-                f"Where a "
-                "member's old key is gone, only a new cluster can go on: manage.py genesis continue --help."
+                f"Where a member's old key is gone: {CONTINUE}"
             )
         if fresh:
             ledger.vote_again()

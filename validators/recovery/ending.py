@@ -31,7 +31,7 @@ from validators.consensus.messages import (
 from validators.consensus.needs import Recovery
 from validators.consensus.verified import VerifiedBatch, VerifiedBundle
 from validators.genesis import Genesis
-from validators.recovery.forms import RecoveryError
+from validators.recovery.forms import CONTINUE, RecoveryError
 from validators.recovery.planning import Plan, Slot
 from validators.wire import ED25519, Door, FrameSigner, PeerError, Scheme
 from validators.wire.envelope import encode_envelope
@@ -107,8 +107,7 @@ def execute(plan: Plan, application: Application, executor: Executor, door: Door
     if application.membership().epoch != epoch:
         raise RecoveryError(
             f"The log ends with a change of the members that took effect at "
-            f"{application.membership().after}: this "
-            "program cannot recover there."
+            f"{application.membership().after}, and recovery cannot go on behind one. {CONTINUE}"
         )
     keys = tuple(told.statement.new_key for told in plan.reading.told)
     step = executor.execute(final_batch(epoch, keys))

@@ -11,8 +11,10 @@ from validators.consensus.fields import SPAN, Count, Hash, Votes
 from validators.consensus.log_tree import PATH_LENGTH_MAX
 from validators.consensus.messages import Entry, PreparedProof
 from validators.quorum import MEMBERS_MAX
+from validators.recovery.kinds import HEAD_BYTES, PLAN, SEALED, SIGNED, STATE, not_wanted
 
 __all__ = [
+    "CONTINUE",
     "FILE_BYTES_MAX",
     "Certified",
     "Held",
@@ -29,7 +31,8 @@ __all__ = [
     "statement_bytes",
 ]
 
-STATE, PLAN, SIGNED, SEALED = (f"dtvn-recovery-{kind}-1" for kind in ("state", "plan", "signed", "sealed"))
+CONTINUE = "Only a new cluster can go on from what is left: `manage.py genesis continue --help`."
+"""The last sentence of a refusal that no step of a recovery mends."""
 FILE_BYTES_MAX = 1 << 30
 """Of a file: n members tell the batches of a window each, the most that an epoch may hold."""
 
@@ -153,14 +156,15 @@ FORMATS: dict[type[_File], str] = {StateFile: STATE, PlanFile: PLAN, SignedFile:
 
 
 def opened(kind: type[Form], data: bytes) -> Form:
-    """`data` as a file of a kind; raise RecoveryError unless it is one."""
-    what = FORMATS[kind]
+    """`data` as a file of a kind; raise RecoveryError, to be said behind the file's name, if it is none."""
+    wanted = FORMATS[kind]
+    head = data[:HEAD_BYTES]
     try:
         found = canonical.decode(kind, data)
     except canonical.CanonicalError as error:
-        raise RecoveryError(f"it is no {what}: {error}") from error
-    if found.format != what:
-        raise RecoveryError(f"it is no {what}, but a {found.format[:32]!r}")
+        raise RecoveryError(not_wanted(head, wanted, str(error))) from error
+    if found.format != wanted:
+        raise RecoveryError(not_wanted(head, wanted, "its format"))
     return found
 
 

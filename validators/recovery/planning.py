@@ -23,13 +23,12 @@ from validators.consensus.messages import (
     PrePrepare,
     ViewChange,
 )
-from validators.recovery.forms import RecoveryError
+from validators.recovery.forms import CONTINUE, RecoveryError
 from validators.recovery.reading import Reading, Told
 
 __all__ = ["Plan", "Slot", "make_plan"]
 
 PHASES = {PrePrepare: "pre_prepare", Prepare: "prepare", Commit: "commit"}
-CONTINUE = "Only a new cluster can go on from what is left: `manage.py genesis continue --help`"
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -113,7 +112,7 @@ def _check_enough(count: int, reading: Reading) -> None:
             said = (
                 f"Only {count} of {n} members vouch that their logs are their newest ones, and {needed} must"
             )
-        raise RecoveryError(f"{said}: the log could end below receipts already given. {CONTINUE}.")
+        raise RecoveryError(f"{said}: the log could end below receipts already given. {CONTINUE}")
 
 
 def _check_vouching(voucher: Told, told: Iterable[Told]) -> None:

@@ -31,6 +31,7 @@ from validators.consensus.messages import NULL_BATCH_DIGEST, entry_hash
 from validators.consensus.verified import Peer, Verified
 from validators.genesis import Genesis, cluster_id
 from validators.recovery.forms import (
+    CONTINUE,
     Held,
     PlanFile,
     Proofs,
@@ -100,8 +101,7 @@ def read_states(plan: PlanFile, genesis: Genesis, scheme: Scheme = ED25519) -> R
     if missing := [name for name in config.members if name not in names]:
         raise RecoveryError(
             f"The statement of {', '.join(missing)} is missing: all {config.n} members must tell what "
-            f"they hold. "
-            "Where one cannot (its old key is gone), only `genesis continue` is left."
+            f"they hold. Where one cannot, because its old key is gone: {CONTINUE}"
         )
     if names != list(config.members):
         raise RecoveryError("The statements are not one of each member of the epoch, in its order.")
@@ -190,7 +190,9 @@ class _Reader:
         state, statement = self._state, self._statement
         data = statement_bytes(self._config.cluster, statement)
         if not self._door.scheme.verify(self._key, data, state.signature):
-            raise self._wrong("its signature is not by the key that this member has in the epoch")
+            raise self._wrong(
+                "its signature is not by the key of this member in the epoch: of another cluster, or forged"
+            )
         if canonical.digest(state.proofs) != statement.proofs:
             raise self._wrong("its proofs are not those that it signed")
         proofs = _proofs(state)
