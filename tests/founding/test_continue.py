@@ -130,7 +130,9 @@ def test_r11_a_changed_byte_anywhere_is_found(state: Path, tmp_path: Path, at: f
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "is no state file"),
+        (b"", "is empty; wanted is the certified state of a cluster, which `genesis continue save` writes"),
+        (b"noise", "is of no kind that is known here; wanted is the certified state"),
+        (b"\x94\xaedtvn-genesis-1", "is a genesis; wanted is the certified state"),
         (b"dtvn-state-1\n", "proves no state"),
         (b"dtvn-state-1\n\xff\xff\xff\xff", "cut off, or no state file"),
         (b"dtvn-state-1\n\0\0\0\x02\x90\x90", "has not the form of one"),
@@ -160,17 +162,39 @@ def test_bad_input_is_refused_in_one_sentence(
     for arguments, why in (
         (("show", tmp_path / "absent"), "cannot be read"),
         (("show", tmp_path), "cannot be read"),
-        (("save", *there, "--id", "r1"), "genesis.bin cannot be read"),
+        (("save", *there, "--id", "r1"), "holds no node r1, but r0"),
+        (
+            ("save", "--data-dir", tmp_path / "none", "--id", "r0", "--out", tmp_path / "x"),
+            "holds no cluster",
+        ),
         (("save", *there, "--id", "../r0"), "is no name of a node"),
         (("save", "--data-dir", data, "--id", "r0", "--out", state), "is there already"),
-        (("save", "--data-dir", empty, "--learner", "--out", tmp_path / "x"), "cannot be read"),
+        (("save", "--data-dir", empty, "--learner", "--out", tmp_path / "x"), "holds no cluster"),
         (("init", state, "--name", "", "--members", 2, "--out", tmp_path / "x"), "1 to 64"),
         (("init", state, "--name", "x", "--members", 0, "--out", tmp_path / "x"), "1 to 31"),
         (("demo", state, "--data-dir", tmp_path / "demo", "--nodes", 0), "not between 1 and 31"),
-        (("install", state, "--data-dir", data), "cannot be read"),
+        (("install", state, "--data-dir", empty), "holds no cluster"),
+        (("install", state, "--data-dir", data), "name the node with --id"),
+        (("show", state, "--old-chain", state), "no genesis or epoch chain of the old cluster"),
     ):
         assert why in refused("continue", *arguments), arguments
     assert not (tmp_path / "demo").exists()
+
+
+def test_each_step_ends_with_the_next_one(old: tuple[PaperLog, Path], state: Path, tmp_path: Path) -> None:
+    out, demo = tmp_path / "again", tmp_path / "demo"
+    propose = ("init", state, "--name", "x", "--members", 2)
+    for arguments, next_step in (
+        (("save", "--data-dir", old[1], "--id", "r0", "--out", out), f"genesis continue show {out}"),
+        (("show", state), f"genesis continue init {state}"),
+        ((*propose, "--out", tmp_path / "g"), f"genesis join {tmp_path / 'g'}"),
+        (("demo", state, "--data-dir", demo, "--nodes", 1), f"make up DATA={demo}"),
+        (("install", state, "--data-dir", demo), "start"),
+    ):
+        said = Said("continue", *arguments)
+        last = said.text.rstrip().splitlines()[-1]
+        assert last.startswith("Next: "), (arguments, said.text, said.error)
+        assert next_step in last
 
 
 def test_r35_a_state_is_proved_through_the_chain_that_a_party_knows(tmp_path: Path) -> None:
@@ -292,7 +316,7 @@ def test_r11_a_newcomer_is_given_the_state_by_its_own_genesis(
     folder.create()
     install = ("continue", "install", state, "--data-dir", folder.root)
     make_newcomer(folder.node("late"), parties[0].folder.genesis.read_bytes())
-    assert "cluster/genesis.bin cannot be read" in refused(*install)
+    assert "holds no platform, but late: name the node with --id" in refused(*install)
     root, options = folder.node("late").root, NodeOptions(bind=("127.0.0.1", 0))
     with pytest.raises(StartError, match="genesis continue install"):
         build_node(root, logging.getLogger("test.continue"), options)

@@ -30,7 +30,7 @@ from validators.node.continuing import save
 from validators.node.founding import FoundingError, write_file
 from validators.node.layout import ClusterFolder
 from validators.node.learner import LEARNER_SCHEMA
-from validators.node.options import StartError, read_genesis
+from validators.node.options import StartError, genesis_in, read_genesis
 from validators.node.provision import create_demo_cluster
 from validators.node.state_file import StateFile, StateFileError, copy_state, open_state
 from validators.ports import JournalError
@@ -168,8 +168,8 @@ def check_continued(ceremony: c.Ceremony, state: Path | None, old_chain: Path | 
 def put_in_place(state: Path, folder: ClusterFolder, newcomer: str = "") -> None:
     """Copy a state to where the nodes of a data folder begin with it; raise FoundingError. `newcomer`: a node
     of this folder whose genesis says what is wanted, where the folder itself holds none."""
-    path = _node(folder, newcomer).genesis if newcomer else folder.genesis
     try:
+        path = genesis_in(folder, newcomer)
         continued = g.continued(read_genesis(path))
         if continued is None:
             raise FoundingError(f"{path} continues no other cluster: nothing is to be installed.")
@@ -184,8 +184,7 @@ def put_in_place(state: Path, folder: ClusterFolder, newcomer: str = "") -> None
 def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     folder = ClusterFolder(options["data_dir"])
     name = options["id"] or LEARNER_SCHEMA
-    path = folder.genesis if options["learner"] else _node(folder, name).genesis
-    genesis = read_genesis(path)
+    genesis = read_genesis(genesis_in(folder, options["id"]))
     location = _location(folder, genesis, name, learner=options["learner"])
     ledger = open_ledger(
         location, cluster_id=g.cluster_id(genesis), alias="continued", indexed=options["learner"]
@@ -198,6 +197,10 @@ def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
         ledger.close()
     say(f"{options['out']}: the state of sequence {continued.sequence}, which {_names(continued)} signed.")
     say(_loss(continued))
+    say(
+        f"Next: look at it (genesis continue show {options['out']}), and at those of other ledgers: that of "
+        "the highest sequence loses least."
+    )
 
 
 def _show(options: dict[str, Any], say: Callable[[str], Any]) -> None:
@@ -215,6 +218,10 @@ def _show(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     counted = ", ".join(f"{count} {state}" for state, count in sorted(tickets.items())) or "none"
     say(f"tickets      {counted}")
     say(_loss(continued))
+    say(
+        f"Next: one party proposes the new cluster: genesis continue init {options['state']} --name NAME "
+        "--members N --out FILE (for a demonstration by one hand: genesis continue demo)."
+    )
 
 
 def _init(options: dict[str, Any], say: Callable[[str], Any]) -> None:
@@ -229,8 +236,12 @@ def _init(options: dict[str, Any], say: Callable[[str], Any]) -> None:
         continues=file.continued,
     )
     write_file(options["out"], c.begin(terms), replace=False)
-    say(f"{options['out']}: {options['name']} is proposed; hand it round with {options['state']}.")
+    say(f"{options['out']}: {options['name']} is proposed.")
     say(_loss(file.continued))
+    say(
+        f"Next: hand {options['out']} and {options['state']} to all parties; each joins with a new data "
+        f"folder (genesis join {options['out']}), then seals (genesis seal ... --state {options['state']})."
+    )
 
 
 def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
@@ -249,24 +260,19 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     except OSError as error:
         raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
     put_in_place(options["state"], folder)
-    say(f"{folder.root}: {count} nodes. Start them with: make up DATA={folder.root}")
+    say(f"{folder.root}: {count} nodes.")
     say(_loss(file.continued))
+    say(f"Next: start them with make up DATA={folder.root}")
 
 
 def _install(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     folder = ClusterFolder(options["data_dir"])
     put_in_place(options["state"], folder, options["id"])
     say(f"{folder.continued}: here nodes and platform begin, each at its first start.")
+    say("Next: start them.")
 
 
 _STEPS = {"save": _save, "show": _show, "init": _init, "demo": _demo, "install": _install}
-
-
-def _node(folder: ClusterFolder, name: str) -> Any:
-    try:
-        return folder.node(name)
-    except ValueError as error:
-        raise FoundingError(f"{error}.") from error
 
 
 def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: bool) -> Location:
@@ -275,7 +281,7 @@ def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: 
     if learner:
         found = ledger_location(folder.learner, genesis, name, url, schema=LEARNER_SCHEMA)
     else:
-        found = ledger_location(_node(folder, name).ledger, genesis, name, url)
+        found = ledger_location(folder.node(name).ledger, genesis, name, url)
     if not url and not found.database_file.exists():
         raise FoundingError(f"{found.database_file} is not there: no ledger is left in this folder.")
     return found
@@ -305,6 +311,9 @@ def _check_known(file: StateFile, known: Path | None) -> None:
         return
     try:
         pins = tuple(epoch.link for epoch in read_chain(read_file(CHAIN, known)).epochs)
+    except ProofError as error:
+        raise StateFileError(f"{known} is no genesis or epoch chain of the old cluster: {error}.") from error
+    try:
         read_chain(file.head.chain).pinned(pins)
     except ProofError as error:
         raise StateFileError(f"{file.path} is not proved through {known}: {error}.") from error

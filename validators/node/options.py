@@ -12,7 +12,15 @@ from validators.genesis_file import read_genesis_bytes
 from validators.node.layout import ClusterFolder
 from validators.wire.limits import VERIFIED_CACHE_MAX
 
-__all__ = ["ApiOptions", "MetricsOptions", "NodeOptions", "StartError", "check_folder", "read_genesis"]
+__all__ = [
+    "ApiOptions",
+    "MetricsOptions",
+    "NodeOptions",
+    "StartError",
+    "check_folder",
+    "genesis_in",
+    "read_genesis",
+]
 
 
 class StartError(Exception):
@@ -82,6 +90,19 @@ def check_folder(data: ClusterFolder, node_id: str) -> None:
     if node_id and node_id not in there:
         held = f", but {', '.join(there)}" if there else ""
         raise StartError(f"{data.root} holds no node {node_id}{held}: name another with --id, or --data-dir.")
+
+
+def genesis_in(data: ClusterFolder, node_id: str) -> Path:
+    """Where a node's genesis is in a data folder, or with "" the platform's; raise StartError as there."""
+    try:
+        path = data.node(node_id).genesis if node_id else data.genesis
+    except ValueError as error:
+        raise StartError(f"{error}.") from error
+    check_folder(data, node_id)
+    if not node_id and not path.exists():
+        names = ", ".join(sorted(folder.name for folder in data.nodes.glob("*")))
+        raise StartError(f"{data.root} holds no platform, but {names}: name the node with --id.")
+    return path
 
 
 def read_genesis(path: Path) -> g.Genesis:

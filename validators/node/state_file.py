@@ -20,6 +20,7 @@ from validators import canonical
 from validators import genesis as g
 from validators.consensus.application import Item
 from validators.link import sync_folder
+from validators.recovery.kinds import HEAD_BYTES, not_wanted
 
 __all__ = ["StateFile", "StateFileError", "copy_state", "open_state", "write_state"]
 
@@ -64,8 +65,10 @@ def open_state(path: Path) -> StateFile:
     """Read the head and check it, signatures included; raise StateFileError."""
     try:
         with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise StateFileError(f"{path} is no state file: `genesis continue save` makes one.")
+            begin = file.read(HEAD_BYTES)
+            if not begin.startswith(MAGIC):
+                raise StateFileError(f"{path} {not_wanted(begin, FORMAT, 'how it begins')}")
+            file.seek(len(MAGIC))
             head = read_head(_frame(file) or b"")
         return StateFile(path, head, certified(head))
     except OSError as error:
