@@ -48,12 +48,14 @@ stopped until the end. What members hand to each other are files that hold nothi
   2. anybody puts all statements together and hands the plan round; it is refused where too few vouch
        manage.py genesis recover plan node0.state node1.state --data-dir ./data --out cup.plan
   3. each member makes the plan again, executes it and signs where the epoch ends; from then on it votes in
-     that epoch no more. Whose log does not reach the plan signs last, after those whose log does
+     that epoch no more, and signs no other end of it. Whose log does not reach the plan signs last, after
+     those whose log does
        manage.py genesis recover sign cup.plan --data-dir ./data --id node0 --out node0.signed
        manage.py genesis recover sign cup.plan node0.signed --data-dir ./data --id node1 --out node1.signed
   4. anybody puts all signatures together: fewer than all are worth nothing
        manage.py genesis recover seal cup.plan node0.signed node1.signed --data-dir ./data --out cup.sealed
-  5. each member puts that in its ledger (done again, it harms nothing) and starts its node
+  5. each member puts that in its ledger and starts its node. Done again there, it harms nothing; never do it
+     in a copy of the data folder, which knows none of the votes that the new key has given since
        manage.py genesis recover install cup.sealed --data-dir ./data --id node0
        manage.py validator -data-dir ./data -id node0
 
