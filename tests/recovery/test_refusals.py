@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,9 @@ def test_r11_an_old_key_that_is_gone_points_to_a_new_cluster(steps: Steps) -> No
     steps.data.node("r1").key.write_text(sha256(b"another").hexdigest())
     with pytest.raises(CommandError, match="genesis continue"):
         steps.run("state", "--out", steps.file("x.state"), node="r1")
+    shutil.rmtree(steps.data.node("r2").identity)
+    with pytest.raises(CommandError, match=r"The key of r2 is gone .*genesis continue"):
+        steps.run("state", "--out", steps.file("x.state"), node="r2")
 
 
 def test_r35_the_key_of_a_rotation_under_way_is_not_overwritten(steps: Steps, sealed: Steps) -> None:

@@ -139,10 +139,10 @@ def _plan(options: dict[str, Any], say: Say) -> None:
     members, late = plan.reading.config.members, _late(plan)
     able = [name for name in members if name not in late]
     needed = quorum.weak_quorum(len(members))
-    then = f", then {_shown(late)} with the files of {needed} of them" if late else ""
+    order = f"first {_shown(able)}, then {_shown(late)} with the files of {needed} of them"
     say(
         f"Next: hand {options['out']} to all members; each compares the plan id and signs (genesis recover "
-        f"sign): first {_shown(able)}{then}."
+        f"sign), {order if late else 'in whatever order'}."
     )
 
 

@@ -35,7 +35,6 @@ from validators.recovery.ending import Ending, reach
 from validators.recovery.forms import (
     CONTINUE,
     FILE_BYTES_MAX,
-    PLAN,
     PlanFile,
     RecoveryError,
     SealedFile,
@@ -43,6 +42,7 @@ from validators.recovery.forms import (
     StateFile,
     plan_digest,
 )
+from validators.recovery.kinds import PLAN
 from validators.recovery.planning import Plan, make_plan
 from validators.recovery.reading import MemberKeys, epoch_of, read_states
 from validators.recovery.telling import tell, why_lost
@@ -70,6 +70,10 @@ class Place(msgspec.Struct, frozen=True):
         """Raise RecoveryError when it cannot be read."""
         try:
             check_folder(ClusterFolder(self.folder.root.parent.parent), self.folder.id)
+            if not self.folder.key.exists():
+                raise RecoveryError(
+                    f"The key of {self.folder.id} is gone ({self.folder.key} is not there). {CONTINUE}"
+                )
             return read_genesis(self.folder.genesis)
         except StartError as error:
             raise RecoveryError(str(error)) from error
@@ -209,7 +213,7 @@ class _Member:
         if index is None:
             raise RecoveryError(
                 f"The key in {place.folder.identity} is no member's in epoch {self.membership.epoch}. "
-                f"Where a member's old key is gone: {CONTINUE}"
+                f"Is its old key gone? {CONTINUE}"
             )
         if fresh:
             ledger.vote_again()

@@ -103,8 +103,8 @@ def _check_enough(count: int, reading: Reading) -> None:
     if count >= q:
         raise RecoveryError(
             f"{count} of {n} members vouch for their logs, and {q} decide: no recovery is needed. Start "
-            f"them; the "
-            "others get their vote back by themselves, or a new key by `manage.py members`."
+            f"them; the others get their vote back by themselves, or a new key by `manage.py members`. If "
+            f"one of the {count} follows without a vote then, tell its state again, without --vouch."
         )
     if count < needed:
         said = "No member vouches that its log is its newest one"
@@ -125,9 +125,8 @@ def _check_vouching(voucher: Told, told: Iterable[Told]) -> None:
             if message.sender == voucher.index and (why := _beyond(message, voucher, votes)):
                 raise RecoveryError(
                     f"{statement.member} vouches that its log is its newest one, but "
-                    f"{other.statement.member} "
-                    f"holds {why} that it signed and does not know: it lost its newest state, so it "
-                    f"cannot vouch."
+                    f"{other.statement.member} holds {why} that it signed and does not know: it lost its "
+                    f"newest state, so it cannot vouch. Tell its state again, without --vouch."
                 )
 
 

@@ -101,7 +101,7 @@ def read_states(plan: PlanFile, genesis: Genesis, scheme: Scheme = ED25519) -> R
     if missing := [name for name in config.members if name not in names]:
         raise RecoveryError(
             f"The statement of {', '.join(missing)} is missing: all {config.n} members must tell what "
-            f"they hold. Where one cannot, because its old key is gone: {CONTINUE}"
+            f"they hold. Is one's old key gone? {CONTINUE}"
         )
     if names != list(config.members):
         raise RecoveryError("The statements are not one of each member of the epoch, in its order.")

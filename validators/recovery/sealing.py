@@ -21,14 +21,13 @@ from validators.consensus.verified import Peer, Verified
 from validators.genesis import Genesis, cluster_id
 from validators.recovery.ending import Ending
 from validators.recovery.forms import (
-    SEALED,
-    SIGNED,
     PlanFile,
     RecoveryError,
     SealedFile,
     SignedFile,
     plan_digest,
 )
+from validators.recovery.kinds import SEALED, SIGNED
 from validators.recovery.planning import Plan
 from validators.recovery.reading import MemberKeys
 from validators.wire import ED25519, Door, FrameSigner, PeerError, Scheme, decode_envelope

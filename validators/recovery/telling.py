@@ -13,7 +13,6 @@ from validators.consensus.log_tree import Frontier, append
 from validators.consensus.messages import NULL_BATCH_DIGEST, PreparedProof, entry_hash
 from validators.consensus.needs import Recovery
 from validators.recovery.forms import (
-    STATE,
     Certified,
     Held,
     Proofs,
@@ -22,6 +21,7 @@ from validators.recovery.forms import (
     Vote,
     statement_bytes,
 )
+from validators.recovery.kinds import STATE
 from validators.wire import Door, decode_envelope
 
 __all__ = ["head_of", "tell", "why_lost"]
