@@ -8,9 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from tests.consensus.helpers import Cluster, config_for
+from validators.consensus import log_tree
 from validators.consensus import messages as m
 from validators.consensus.certificate import (
     CheckpointCertificate,
+    ends_log,
     read_checkpoint,
     read_commits,
     read_continuation,
@@ -217,3 +219,34 @@ def test_r11_an_end_lies_above_the_beginning_and_is_no_checkpoint() -> None:
     assert read(read_checkpoint, votes(CONTINUATION, {}, (0, 1, 2))) is None
     assert read(read_continuation, votes(CHECKPOINT, {}, ALL)) is None
     assert read(read_end, [*votes(CHECKPOINT, {}), replace(CONTINUATION, sender=3)]) is None
+
+
+def test_r11_an_end_is_read_among_frames_whose_signature_was_not_checked() -> None:
+    """Such a frame is no statement, and stops nobody."""
+    nested = nested_of(*votes(CHECKPOINT, {}))
+    assert read_end([b"unchecked", *nested], nested, config_for(0, 4)) is None
+    assert read_end(list(nested), nested, config_for(0, 4)) == read_checkpoint(
+        list(nested), nested, config_for(0, 4)
+    )
+
+
+def log_of(size: int) -> tuple[CheckpointCertificate, m.Entry, tuple[bytes, ...]]:
+    """A certificate of a log of this size, its last entry, and the peaks below that."""
+    entries = [m.Entry(0, number, b"b" * 32, b"r" * 32, number, b"p" * 32) for number in range(1, size + 1)]
+    below = log_tree.Frontier()
+    for entry in entries[:-1]:
+        below = log_tree.append(below, m.entry_hash(entry))
+    whole = log_tree.append(below, m.entry_hash(entries[-1]))
+    found = CheckpointCertificate(size, b"s" * 32, log_tree.root(whole), size, ())
+    return found, entries[-1], below.peaks
+
+
+@pytest.mark.parametrize("size", [1, 2, 8, 12])
+def test_r24_a_certificate_names_the_last_entry_of_its_log(size: int) -> None:
+    found, entry, peaks = log_of(size)
+    assert ends_log(found, entry, peaks)
+    assert not ends_log(found, replace(entry, batch_digest=b"x" * 32), peaks)
+    assert not ends_log(found, entry, (*peaks, b"x" * 32))
+    assert not peaks or not ends_log(found, entry, peaks[1:])
+    assert not ends_log(replace(found, sequence=size + 1), entry, peaks)
+    assert not ends_log(replace(found, log_root=b"x" * 32), entry, peaks)

@@ -19,7 +19,7 @@ __all__ = ["EQUIVALENT", "SUBJECTS", "Hunt", "Subject", "hunt"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = [
-    *f"-q -c {os.devnull} -p no:django -p no:xdist -p no:cacheprovider".split(),
+    *f"-q -c {os.devnull} --noconftest -p no:django -p no:xdist -p no:cacheprovider".split(),
     *("-o", "asyncio_default_fixture_loop_scope=function", "--rootdir", str(ROOT)),
 ]
 """Arguments of pytest: these tests need no Django, and are run inside a test themselves."""
@@ -63,9 +63,11 @@ EQUIVALENT: dict[str, str] = {
     "tickets.proof.handover.crossed: isinstance(command, Reconfigure) -> True": (
         "`hand_over` let through an operation of this kind only, and `read` makes a Reconfigure of it"
     ),
-    "tickets.proof.chain.hand_over: (proved.kind, proved.code, proved.epoch) == (HANDOVER, 'ok', ending) -> "
-    "(proved.kind, proved.code) == (HANDOVER, 'ok')": (
-        "its checkpoint is of the ending epoch at its own sequence, and a sequence is in one epoch only"
+    "tickets.proof.chain.hand_over: (proved.kind, proved.code, proved.epoch, proved.checkpoint) != "
+    "(kind, 'ok', ending, checkpoint) -> (proved.kind, proved.code, proved.checkpoint) != "
+    "(kind, 'ok', checkpoint)": (
+        "its checkpoint is of the ending epoch at its own sequence, and a sequence is in one epoch only; and "
+        "the end that all members signed begins the epoch after its own, whose number is compared below"
     ),
     "tickets.machine.nonces.NonceTable._keep: keep_until > self._keep_until.get(sequence, 0) -> "
     "keep_until >= self._keep_until.get(sequence, 0)": (

@@ -13,11 +13,12 @@ from tests.hostcore.support import key_pair
 from tests.proof.support import Later, PaperLog
 from tickets.proof.chain import EpochStart, chain_of_genesis, hand_over, read_chain
 from tickets.proof.errors import ProofError
-from tickets.proof.handover import handover_certificate
+from tickets.proof.handover import crossed, handover_certificate
 from tickets.proof.verify import Chain
 from validators import canonical
 from validators import genesis as g
 from validators.consensus import messages as m
+from validators.consensus.membership import founding
 from validators.quorum import MEMBERS_MAX
 from validators.wire.envelope import KIND_OF, encode_envelope
 
@@ -153,3 +154,15 @@ def test_r35_a_kept_end_without_its_checkpoints_becomes_no_certificate(name: str
     other = msgspec.structs.replace(whole, checkpoint=SEALS[name](whole.checkpoint))
     with pytest.raises(ProofError):
         handover_certificate(canonical.encode(other), log.cluster)
+
+
+def test_r11_the_end_that_all_members_signed_begins_the_next_epoch() -> None:
+    log = PaperLog()
+    log.admit()
+    now = founding(log.genesis)
+    certificate = handover_certificate(canonical.encode(log.recover()), log.cluster)
+    chain, begun = crossed(founded(log), now, certificate)
+    assert [each.public_key for each in begun.members] == [key_pair(name)[0] for name in log.names]
+    assert begun == replace(now, epoch=1, after=len(log.steps), members=chain.epochs[1].members)
+    with pytest.raises(ProofError):
+        hand_over(chain, certificate)
