@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -246,7 +247,7 @@ class Readers:
         reads: list[Read] = []
         while unanswered and world.time < ended:
             reads = [self.read(gateway) for gateway in unanswered]
-            world.run(ended, done=lambda asked=reads: all(read.code for read in asked))
+            world.run(ended, done=partial(_answered, reads))
             unanswered = [gateway for gateway, read in zip(unanswered, reads, strict=True) if read.code != OK]
             world.run_for(LOOK_EVERY)
         if unanswered:
@@ -257,6 +258,10 @@ class Readers:
         for node in up:
             world.start(node)
         self.barriers = self.prove(reads[-1].ticket, bound)
+
+
+def _answered(reads: list[Read]) -> bool:
+    return all(read.code for read in reads)
 
 
 def _end(readers: list[Read], code: str) -> None:
