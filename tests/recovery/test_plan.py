@@ -404,6 +404,16 @@ def test_r11_a_voucher_below_the_others_checkpoint_executes_the_plan_too(town: T
     assert ends[0] == ends[1] == ends[2]
 
 
+def test_r11_what_fewer_than_f_plus_1_can_execute_is_no_plan(town: Town) -> None:
+    """Nobody else could sign, and who has signed starts no more: the others could not fetch its log."""
+    town.log.fill(121)
+    town.execute(0, range(61, 122), voters=(0, 2, 3))
+    town.stable(0, 120, voters=(0, 2, 3))
+    said = "only r0 can go on from there, where 2 must.*r1 at 60, r2 at 0, r3 at 60"
+    with pytest.raises(RecoveryError, match=said):
+        town.plan(town.told(0, 1))
+
+
 def test_r11_every_member_reaches_the_end_of_the_log_itself(town: Town) -> None:
     """What was executed, then what was prepared, then `recover`: as one cluster would have executed it."""
     sequences = [town.admit(ticket) for ticket in SEVEN]

@@ -84,11 +84,33 @@ def make_plan(reading: Reading) -> Plan:
     digests = _covered(reading.told, final) | dict(planned.digests)
     digests |= {sequence: digest for sequence, (digest, _view) in final.items()}
     last = max(planned.base, max(digests, default=0))
-    return Plan(
+    plan = Plan(
         reading=reading,
         last=last,
         slots=_slots(digests, last, reading.told),
         vouchers=tuple(told.statement.member for told in vouchers),
+    )
+    _check_executable(plan)
+    return plan
+
+
+def _check_executable(plan: Plan) -> None:
+    """Those who cannot execute the plan sign what f + 1 reached. Whoever signs starts no more, so this is
+    asked before anybody does: the others can still fetch the log."""
+    told, needed = plan.reading.told, plan.reading.config.f + 1
+    if len(plan.witnesses) >= needed:
+        return
+    able = ", ".join(told[index].statement.member for index in plan.witnesses) or "no member"
+    ends = ", ".join(
+        f"{each.statement.member} at {each.statement.executed}"
+        for each in told
+        if not plan.executes(each.index)
+    )
+    raise RecoveryError(
+        f"The log begins at sequence {plan.first} in these statements, and only {able} can go on from there, "
+        f"where {needed} must; the logs of the others end before ({ends}). Start all members that still run: "
+        "without a quorum they decide nothing, but fetch what others have. When their logs have caught up, "
+        "stop them, and let each tell its state again."
     )
 
 
