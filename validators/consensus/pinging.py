@@ -112,7 +112,7 @@ class Pinging:
         """Members without whose word no vote is given here, though a quorum has answered (R11)."""
         if not (self.holding and self._awaiting_all):
             return ()
-        return tuple(member for member in self.core.others if member not in self._shown)
+        return tuple(member for member in sorted(self.core.others) if member not in self._shown)
 
     def on_stable(self) -> None:
         """A checkpoint is stable: what the operator vouched for is over."""
@@ -265,7 +265,8 @@ class Pinging:
         elif waited and not self._awaiting_all:
             self._awaiting_all = True
             probe("pinging.awaits_all")
-            core.outbox.note("awaits_all", members=self.awaited)
+            names = core.config.members
+            core.outbox.note("awaits_all", members=",".join(names[member] for member in self.awaited))
 
     def round_trip(self) -> int:
         """Within how many nanoseconds a quorum answers; 0 while fewer members were measured."""
