@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -122,6 +123,26 @@ def test_a_database_that_is_away_for_a_moment_ends_no_wait(monkeypatch: pytest.M
     monkeypatch.setattr(readiness, "own_members", away)
     monkeypatch.setattr("validators.processes.readiness.connection.close", lambda: None)
     assert waited(monkeypatch, REFUSED) == (False, [])
+
+
+def test_why_it_is_not_ready_is_said_every_ten_seconds_however_slow_the_answers_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each answer took five seconds, and only the pauses between them were counted."""
+    nodes.register_nodes(FOUR)
+    now = 100.0
+
+    def slow(url: str) -> Reply:
+        nonlocal now
+        now += 5.0
+        return Reply(reason="node0 does not vote", answered=True)
+
+    monkeypatch.setattr(readiness, "ask", slow)
+    monkeypatch.setattr(readiness, "time", SimpleNamespace(monotonic=lambda: now))
+    said: list[str] = []
+    assert not readiness.wait("http://x:1", Stop(), said.append)
+    assert len(said) == 2
+    assert said[0].startswith("not ready yet: node0 does not vote; node0 ")
 
 
 def down(folder: DataFolder, settings: Any) -> str:

@@ -10,6 +10,7 @@ key that is written when this wait ends: it ends then as well.
 
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -37,7 +38,7 @@ class Reply(msgspec.Struct, frozen=True):
 def wait(url: str, stop: threading.Event, say: Callable[[str], None]) -> bool:
     """Return True when the cluster commits and the learner follows, or is stopped because that was asked
     for, or since its start failed; False when told to stop before."""
-    waited, committed, reason = 0.0, 0, ""
+    said_at, committed, reason = time.monotonic(), 0, ""
     reply = Reply()
     while not stop.wait(ASK_INTERVAL):
         if not committed:
@@ -51,9 +52,8 @@ def wait(url: str, stop: threading.Event, say: Callable[[str], None]) -> bool:
             start = f"POST {url}/api/v1/cluster/start (body: {{}})"
             say(f"{way} with {start}, or its nodes in the admin under Nodes")
             return True
-        waited += ASK_INTERVAL
-        if waited >= SAY_INTERVAL:
-            waited = 0.0
+        if time.monotonic() - said_at >= SAY_INTERVAL:  # an answer may take seconds
+            said_at = time.monotonic()
             say(f"not ready yet: {reason}; {node_states()}")
     return False
 
