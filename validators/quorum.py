@@ -81,12 +81,13 @@ def recovery(members: int, lost: int) -> str:
     while the others can decide without them."""
     if lost <= crashes_tolerated(members):
         return ""
-    return (
-        f"{lost} of {members} members have lost their votes, and only {quorum(members)} that vote can "
-        f"give them "
-        "back: nothing will be decided until all members recover the cluster (manage.py genesis recover "
-        "--help)."
+    text = (
+        f"{lost} of {members} members have lost their votes, and only {quorum(members)} that vote can give "
+        "them back: nothing will be decided"
     )
+    if crashes_tolerated(members) + 1 >= quorum(members):  # who could recover it would decide without
+        return f"{text}; only a new cluster can go on from what is left (manage.py genesis continue --help)."
+    return f"{text} until all members recover the cluster (manage.py genesis recover --help)."
 
 
 def _plural(count: int, word: str) -> str:

@@ -76,3 +76,13 @@ def test_r37_the_calculator_shows_liars_and_crashes_apart() -> None:
     assert quorum.describe(6) == "6 members: 4 decide; safe with 1 liar, goes on with 2 down"
     assert quorum.describe(1).endswith("(crash-only, no liar tolerated)")
     assert quorum.describe(2).endswith("(crash-only, no liar tolerated; one crash stops it)")
+
+
+@pytest.mark.parametrize(
+    ("members", "verb"), [(2, "recover"), (3, "continue"), (4, "recover"), (7, "recover")]
+)
+def test_r11_the_way_out_of_lost_votes_is_one_that_is_open(members: int, verb: str) -> None:
+    """A recovery takes n - q + 1 newest logs: of three that is q, who decide without one."""
+    said = quorum.recovery(members, members - quorum.quorum(members) + 1)
+    assert f"(manage.py genesis {verb} --help)" in said
+    assert not quorum.recovery(members, members - quorum.quorum(members))
