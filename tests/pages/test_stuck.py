@@ -61,6 +61,15 @@ def test_r11_votes_that_never_come_back_are_told_with_the_way_out(lost: tuple[st
     assert (f"{len(lost)} of 4 members have lost their votes" in verdict) is told
 
 
+def test_r11_who_waits_for_others_word_has_not_lost_its_vote() -> None:
+    """Two of three said that all must recover, where starting the third is enough."""
+    why = "it waits for the word of r2"
+    waits = [node(name, voting=False, waiting=True, voting_reason=why) for name in ("r0", "r1")]
+    verdict = judge([*waits, Node(id="r2", problem="not connected")])[1]
+    missing = f"r2 (not connected), r0 ({why}), r1 ({why})"
+    assert verdict == f"0 of 3 nodes vote and 2 are needed. Missing: {missing}."
+
+
 def test_missing_votes_are_named_by_their_owners() -> None:
     waiting = node("r1", slot=slot(prepares=["r1"]))
     level, verdict = judge(four(r1=waiting))

@@ -19,7 +19,7 @@ from validators.feed.rows import read_applied
 from validators.gateway.collector import Answered
 from validators.gateway.face import MemberView
 from validators.models import ManagedNode, NodeRole, NodeStatus
-from validators.services.roster import CONTRADICTION, DISK_FULL, error_of
+from validators.services.roster import CONTRADICTION, DISK_FULL, WAITING, error_of
 
 __all__ = ["Node", "Slot", "explain", "judge"]
 
@@ -60,6 +60,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     primary: str = ""
     voting: bool = False
     voting_reason: str = ""
+    waiting: bool = False
+    """It votes when others have answered (R11): that vote is not lost."""
     executed: int = 0
     pending: int = 0
     catching_up_to: int = 0
@@ -102,8 +104,9 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
         return "stuck", f"{', '.join(stopped)} {text}. See the runbook, DtvnContradiction."
     if len(voting) < needed:
         absent = ", ".join(silent + mute) or "nobody else"
+        lost = sum(_follows(node) and not node.waiting for node in nodes)
         verdict = f"{len(voting)} of {len(nodes)} nodes vote and {needed} are needed. Missing: {absent}."
-        return "stuck", f"{verdict} {quorum.recovery(len(nodes), len(mute))}".rstrip()
+        return "stuck", f"{verdict} {quorum.recovery(len(nodes), lost)}".rstrip()
     changing = [node for node in voting if node.changing]
     if len(changing) > len(voting) - needed:
         ids = ", ".join(node.id for node in changing)
@@ -174,7 +177,8 @@ def _node(member: MemberView, future: Future[Answered] | None, ids: Sequence[str
         return Node(id=member.id, problem="no answer")
     if answered.code:
         return Node(id=member.id, problem=PROBLEMS.get(answered.code, answered.code))
-    return _told(member.id, msgspec.json.decode(answered.text), ids)
+    told = _told(member.id, msgspec.json.decode(answered.text), ids)
+    return msgspec.structs.replace(told, waiting=member.status.get("state") == WAITING)
 
 
 def _told(node_id: str, said: dict[str, Any], ids: Sequence[str]) -> Node:
