@@ -153,6 +153,8 @@ NODE_BOARD = dashboard(
             (f"dtvn_is_primary{{{NODE}}}", "leads"),
             (f"dtvn_changing_view{{{NODE}}}", "changes view"),
             (f"dtvn_disk_full{{{NODE}}}", "disk full"),
+            (f"dtvn_awaited_members{{{NODE}}}", "members awaited"),
+            (f"dtvn_others_are_gone{{{NODE}}}", "operator's word"),
         ),
         panel(
             "Sequences",

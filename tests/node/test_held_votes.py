@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,16 +14,20 @@ from msgspec.structs import replace
 
 from tests.hostcore.support import make_genesis
 from validators import canonical
+from validators.consensus.effects import Note
 from validators.consensus.membership import founding
 from validators.host import EpochOver, TurnLost
 from validators.link import ensure_seed, public_key_of, read_seed
 from validators.node.build import Node, build_node
 from validators.node.layout import NodeFolder
+from validators.node.metrics.snapshot import take
 from validators.node.options import NodeOptions
 from validators.node.run import Loop
 
 
-def test_r11_before_enough_have_answered_its_state_is_waiting(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> NodeFolder:
+    """Of r1, one of three."""
     folder = NodeFolder(tmp_path / "r1")
     folder.create()
     ensure_seed(folder.key)
@@ -29,15 +35,54 @@ def test_r11_before_enough_have_answered_its_state_is_waiting(tmp_path: Path) ->
     own = replace(genesis.members[1], public_key=public_key_of(read_seed(folder.key)))
     genesis = replace(genesis, members=(genesis.members[0], own, genesis.members[2]))
     folder.genesis.write_bytes(canonical.encode(genesis))
-    made = build_node(folder.root, logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0)))
+    return folder
+
+
+@contextmanager
+def started(folder: NodeFolder, **options: Any) -> Iterator[Node]:
+    chosen = NodeOptions(bind=("127.0.0.1", 0), **options)
+    made = build_node(folder.root, logging.getLogger("test"), chosen)
     try:
         assert isinstance(made, Node)
         made.start()
+        made.introduce()
+        yield made
+    finally:
+        made.close()
+
+
+def test_r11_before_enough_have_answered_its_state_is_waiting(folder: NodeFolder) -> None:
+    with started(folder) as made:
         brief = made.brief()
         assert (brief["state"], brief["voting"], made.awaited) == ("waiting", False, [])
         assert "too few have answered" in made.voting_reason
-    finally:
-        made.close()
+
+
+def test_r11_metrics_count_who_is_awaited(folder: NodeFolder) -> None:
+    with started(folder) as made:
+        made.core.pinging._awaiting_all = True
+        assert made.awaited == ["r0", "r2"]
+        assert made.brief()["awaits"] == ["r0", "r2"]
+        assert "r0, r2" in made.voting_reason
+        values = take(made).values
+        assert (values["dtvn_awaited_members"], values["dtvn_others_are_gone"]) == (2, 0)
+
+
+def test_r11_the_operators_word_is_logged_at_each_start_and_measured(
+    folder: NodeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody could see that it stood but by asking the node itself."""
+    with started(folder, others_are_gone=True):
+        pass
+    caplog.clear()
+    with started(folder) as made:
+        said = [record for record in caplog.records if record.message.startswith("others_are_gone ")]
+        assert [record.levelname for record in said] == ["WARNING"]
+        assert made.brief()["others_are_gone"] is True
+        assert take(made).values["dtvn_others_are_gone"] == 1
+        caplog.clear()
+        made.watcher.notice(Note("others_are_gone_ended", {"sequence": 8}))
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 @pytest.mark.parametrize("voting", [True, False])

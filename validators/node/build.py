@@ -176,6 +176,9 @@ class Node:
             self.logger.warning("%s", line("crash_only", fields))
         if status["continues"]:
             self.logger.warning("%s", line("continued", {"cluster": status["continues"]}))
+        if self.core.pinging.vouched:
+            text = "the operator's word; it holds until the next stable checkpoint"
+            self.logger.warning("%s", line("others_are_gone", {"reason": text}))
         if not (self.voting or self.core.pinging.holding):
             self.logger.error("%s", line("follower", {"reason": self.voting_reason}))
 
@@ -220,7 +223,8 @@ class Node:
         if self.awaited:
             return (
                 f"it waits for the word of {', '.join(self.awaited)} about its own votes, since no liar is "
-                "tolerated here; where these are gone for good, start it once with -others-are-gone"
+                "tolerated here: start these; where they are gone for good and its disk is the newest it "
+                "ever had, start it once with -others-are-gone (runbook, DtvnNodeNotVoting)"
             )
         if self.core.pinging.holding:
             return "it asks the others which of its own votes they hold; too few have answered yet"

@@ -114,8 +114,6 @@ class Inspector:
             "note": quorum.note(count),
             "voting_reason": node.voting_reason,
             "contradiction": node.halted,
-            "awaits": node.awaited,
-            "others_are_gone": node.core.pinging.vouched,
             **self._checkpoint(),
             "peers": connected,
             "endpoint": node.transport.endpoint,
@@ -164,6 +162,8 @@ class Inspector:
             "is_primary": node.voting and primary == node.id,
             "sequence": node.executed,
             "peer_count": len(node.transport.connected()),
+            "awaits": node.awaited,
+            "others_are_gone": node.core.pinging.vouched,
         }
 
     def stats(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ _LEVELS = {
     "contradiction": logging.CRITICAL,
     "checkpoint_differs": logging.ERROR,
     "awaits_all": logging.ERROR,
+    "others_are_gone_ended": logging.WARNING,
     "entered_view": logging.WARNING,
     "suspected": logging.WARNING,
     "checkpoint_stable": logging.DEBUG,

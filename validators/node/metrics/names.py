@@ -73,6 +73,8 @@ OPERATORS: tuple[Metric, ...] = (
     _gauge("dtvn_voting", "1: it votes; 0: it follows, or its disk is full."),
     _gauge("dtvn_disk_full", "1: it stopped because the disk has no room."),
     _gauge("dtvn_contradiction", "1: it stopped for good, since two certificates exclude each other."),
+    _gauge("dtvn_awaited_members", "Members for whose word it waits before it votes."),
+    _gauge("dtvn_others_are_gone", "1: the operator's word that the others are gone stands in its ledger."),
     _gauge("dtvn_view", "The view it is in."),
     _gauge("dtvn_is_primary", "1: it leads this view."),
     _gauge("dtvn_changing_view", "1: it left a view and is in no new one yet."),

@@ -80,6 +80,8 @@ def _identity(node: Node) -> dict[str, Value]:
         "dtvn_voting": int(node.voting),
         "dtvn_disk_full": int(node.disk_full),
         "dtvn_contradiction": int(bool(node.halted)),
+        "dtvn_awaited_members": len(node.awaited),
+        "dtvn_others_are_gone": int(node.core.pinging.vouched),
         "dtvn_rebuilds_total": node.figures.rebuilds,
     }
 
