@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,8 @@ from tickets.services.network import PRINCIPAL, gateway
 from validators import quorum
 from validators.api.errors import describe
 from validators.api.http import SEQUENCE_HEADER, json_response
+from validators.gateway.face import MemberView
+from validators.services.roster import WAITING, awaited_by
 
 __all__ = ["HealthAtAnyName", "Readiness", "health", "ready"]
 
@@ -66,8 +68,8 @@ def ready(request: HttpRequest) -> HttpResponse:
     headers = {SEQUENCE_HEADER: str(found.sequence)}
     if found.error:
         body: dict[str, Any] = {"status": "not ready", "error": found.error, "code": found.code}
-        return json_response(body, status=503, headers=headers | {"Retry-After": "1"})
-    return json_response({"status": "ready", "sequence": found.sequence}, headers=headers)
+        return json_response(body | found.told, status=503, headers=headers | {"Retry-After": "1"})
+    return json_response({"status": "ready", "sequence": found.sequence} | found.told, headers=headers)
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -77,6 +79,8 @@ class Look(msgspec.Struct, frozen=True):
     sequence: int
     code: str
     error: str
+    told: dict[str, Any]
+    """See _told."""
 
 
 class Readiness:
@@ -109,22 +113,51 @@ class Readiness:
             decision = decide_one(Request(Barrier()), actor=PRINCIPAL, wait=BARRIER_WAIT)
         except Exception as error:  # noqa: BLE001 - described, and logged where unforeseen
             described = describe(error)
-            text = f"{described.sentence} {_lost_votes()}".rstrip()
-            return Look(time.monotonic(), 0, described.code, text)
-        return Look(time.monotonic(), decision.result.sequence, "ok", "")
+            views = _views()
+            text = " ".join([described.sentence, *_waits(views), _lost_votes(views)]).rstrip()
+            return Look(time.monotonic(), 0, described.code, text, _told(views))
+        return Look(time.monotonic(), decision.result.sequence, "ok", "", _told(_views()))
 
 
 readiness = Readiness()
 
 
-def _lost_votes() -> str:
-    """Why the cluster will not commit again by itself (R11); "" where that is not known."""
+def _views() -> Sequence[MemberView]:
+    """All members with their newest words, which the gateway has: nobody is asked anything."""
     try:
-        members = gateway().members()
+        return gateway().members()
     except Unavailable:
-        return ""
-    lost = sum(member.connected and member.status.get("state") == FOLLOWING for member in members)
-    return quorum.recovery(len(members), lost)
+        return ()
+
+
+def _waits(views: Sequence[MemberView]) -> list[str]:
+    """Who waits for others' word about its own votes, and the way out, a sentence each (R11)."""
+    waiting = [view for view in views if view.connected and view.status.get("state") == WAITING]
+    return [_wait(view.id, ", ".join(awaited_by(view.status))) for view in waiting]
+
+
+def _wait(waiting: str, awaited: str) -> str:
+    if not awaited:
+        return f"{waiting} asks the others which of its votes they hold; too few have answered yet."
+    return (
+        f"{waiting} waits for the word of {awaited} about its own votes: start {awaited}; if that is gone "
+        "for good, see the runbook, DtvnNodeNotVoting (-others-are-gone)."
+    )
+
+
+def _lost_votes(views: Sequence[MemberView]) -> str:
+    """Why the cluster will not commit again by itself (R11); "" where that is not known."""
+    lost = sum(view.connected and view.status.get("state") == FOLLOWING for view in views)
+    return quorum.recovery(len(views), lost) if views else ""
+
+
+def _told(views: Sequence[MemberView]) -> dict[str, Any]:
+    """Fields that are there only while they say something (R11, f = 0): whose votes rest on the operator's
+    word, and who waits for whom."""
+    connected = [view for view in views if view.connected]
+    gone = [view.id for view in connected if view.status.get("others_are_gone")]
+    awaits = {view.id: awaited for view in connected if (awaited := awaited_by(view.status))}
+    return ({"others_are_gone": gone} if gone else {}) | ({"awaits": awaits} if awaits else {})
 
 
 def _not_allowed() -> HttpResponse:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from django.conf import settings
 
+from tickets.machine.commands import is_name
 from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
 from validators.gateway.face import MemberView
@@ -23,7 +26,9 @@ __all__ = [
     "CONTRADICTION",
     "DISK_FULL",
     "DISK_IS_FULL",
+    "WAITING",
     "MemberNode",
+    "awaited_by",
     "api_port_of",
     "error_of",
     "list_members",
@@ -39,6 +44,7 @@ ERRORS = {
     WAITING: "it votes when the other members have answered which of its votes they hold",
 }
 """By the state in which a process runs and decides nothing."""
+ON_A_WORD = "it votes on the operator's word that the others are gone, until the next stable checkpoint"
 
 
 class MemberNode(msgspec.Struct, frozen=True):
@@ -97,7 +103,8 @@ class MemberNode(msgspec.Struct, frozen=True):
 
 
 def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
-    """Why a process does not run, or runs and decides nothing; "" where neither is known.
+    """Why a process does not run, or runs and decides nothing, or on whose word it votes; "" where none of it
+    is known.
 
     That its disk is full it says over its link, which needs no disk, and in its row, as far as the platform's
     own database can still be written.
@@ -106,7 +113,20 @@ def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
         return row.error
     linked = view is not None and view.connected and view.heard is not None
     said = view.status if view is not None and linked else {} if row is None else row.report
-    return ERRORS.get(str(said.get("state")), "")
+    state = str(said.get("state"))
+    if state == WAITING and (awaited := awaited_by(said)):
+        names = ", ".join(awaited)
+        return f"it votes when {names} has answered which of its votes it holds, or on the operator's word"
+    return ERRORS.get(state, ON_A_WORD if said.get("others_are_gone") else "")
+
+
+def awaited_by(said: Mapping[str, Any]) -> list[str]:
+    """Members for whose word about its own votes a node waits (R11), as it says itself: what is no name is
+    left out."""
+    names = said.get("awaits")
+    if not isinstance(names, list):
+        return []
+    return [name for name in names if isinstance(name, str) and is_name(name)]
 
 
 def view_of(node_id: str) -> MemberView | None:

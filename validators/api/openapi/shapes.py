@@ -179,7 +179,12 @@ BODIES: dict[tuple[str, str], Schema] = {
 
 ANSWERS: dict[tuple[str, str], Schema] = {
     ("GET", "/health"): shape({"status": {"const": "healthy"}}),
-    ("GET", "/ready"): shape({"status": STRING}, sequence=INTEGER),
+    ("GET", "/ready"): shape(
+        {"status": STRING},
+        sequence=INTEGER,
+        others_are_gone=many(STRING),
+        awaits={"type": "object", "additionalProperties": many(STRING)},
+    ),
     ("GET", _TICKETS): success(many(of("Ticket"))),
     ("POST", _TICKETS): success(of("Ticket")),
     ("GET", f"{_TICKETS}/{{ticket_id}}"): success(of("Ticket")),

@@ -1,0 +1,65 @@
+"""What is told while members wait for others' word about their votes, or vote on the operator's (R11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.conftest import Api, read
+from validators.gateway.fake import FakeGateway
+from validators.models import ManagedNode, NodeStatus
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+WAITS = {"state": "waiting", "awaits": ["r2", "no name"]}
+
+
+def told(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **statuses: dict[str, Any]) -> None:
+    """Members say this of themselves, and are connected."""
+    views = fake.members()
+    shown = tuple(msgspec.structs.replace(view, status=statuses.get(view.id, view.status)) for view in views)
+    monkeypatch.setattr(fake, "members", lambda: shown)
+
+
+def test_r11_ready_tells_who_waits_for_whom_and_the_way_out(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(fake, monkeypatch, r0=WAITS, r1=WAITS)
+    fake.quorum = False
+    answer = read(Api(None).get("/ready"))
+    why = "waits for the word of r2 about its own votes: start r2; if that is gone for good, see the runbook"
+    assert answer["error"].startswith(
+        f"The validators cannot be reached. r0 {why}, DtvnNodeNotVoting (-others-"
+    )
+    assert f". r1 {why}" in answer["error"]
+    assert "genesis recover" not in answer["error"], "no vote is lost"
+    assert answer["awaits"] == {"r0": ["r2"], "r1": ["r2"]}
+    assert "others_are_gone" not in answer
+
+
+def test_r11_ready_tells_whose_votes_rest_on_the_operators_word(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(fake, monkeypatch, r0={"state": "voting", "others_are_gone": True, "awaits": []})
+    response = Api(None).get("/ready")
+    assert response.status_code == 200
+    assert set(read(response)) == {"status", "sequence", "others_are_gone"}
+    assert read(response)["others_are_gone"] == ["r0"]
+    assert Api(None).get("/health").content == b'{"status":"healthy"}', "it stays exact (spec 3.2)"
+
+
+def test_r11_nodes_tell_it_in_a_sentence(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ManagedNode.objects.update(status=NodeStatus.RUNNING)
+    told(fake, monkeypatch, r0=WAITS, r1={"state": "voting", "others_are_gone": True})
+    errors = {node["id"]: node.get("error") for node in read(api.get("nodes"))}
+    assert (
+        errors["r0"] == "it votes when r2 has answered which of its votes it holds, or on the operator's word"
+    )
+    assert errors["r1"] == (
+        "it votes on the operator's word that the others are gone, until the next stable checkpoint"
+    )
+    assert errors["r2"] is None
