@@ -51,7 +51,8 @@ TEACH = """\
 The last way out, and a costly one: a NEW cluster that begins with the old one's last certified state, the
 newest stable checkpoint in some ledger that is left. What the old cluster acknowledged after that may be
 lost: a ticket that was admitted then can be admitted again. Only where `genesis recover` is refused (an old
-key is gone too, or no member vouches that its log is its newest).
+key is gone too, too few members vouch that their logs are their newest, of three always, or a change of the
+members was under way).
 
   1. stop every old node that still runs; where a ledger is left, take its certified state, and show it: of
      several ledgers the one with the highest sequence loses least

@@ -60,9 +60,10 @@ stopped until the end. What members hand to each other are files that hold nothi
        manage.py validator -data-dir ./data -id node0
 
 n - q + 1 members at least must vouch: one of them holds every entry that was acknowledged, unless it lies.
-Where fewer can, or where a member's old key is gone, this is refused, and only `manage.py genesis continue`
-is left. Compare the plan's id by another way than the file came. A second end of one epoch convicts its
-signer.
+Of three members that is two, who decide by themselves: after the loss of two of three this never helps.
+Where fewer can vouch, where a member's old key is gone, or where a change of the members is not sealed or
+only prepared, this is refused, and only `manage.py genesis continue` is left. Compare the plan's id by
+another way than the file came. A second end of one epoch convicts its signer.
 """
 
 
