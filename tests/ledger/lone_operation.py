@@ -7,7 +7,6 @@ file of its name, FOLDER/r1/Commit, so that who counts syncs from outside sees w
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from simulator.network import PERFECT
 from simulator.node import FREE, Node
 from simulator.onlooker import Onlooker
 from simulator.world import Settings
+from tests.ledger.syncs import mark
 from tickets.machine import commands
 from validators.consensus import messages as m
 from validators.consensus.effects import ApplicationChange, Executed, Note, Record
@@ -80,9 +80,7 @@ class Marks(Onlooker):
             self.mark(node.name, m.KINDS[frame[1]].__name__)
 
     def mark(self, name: str, word: str) -> None:
-        descriptor = os.open(self._folder / name / word, os.O_WRONLY | os.O_CREAT, 0o600)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        mark(self._folder / name / word)
 
 
 def play(folder: Path, members: int) -> None:

@@ -10,11 +10,28 @@ import pytest
 from tests.ledger.lone_operation import NEVER_FULL
 from tests.ledger.syncs import COUNTERS, NO_COUNTER, Counter, works
 
+DATABASE = "ledger.sqlite3"
 WAL = "ledger.sqlite3-wal"
 PRIMARY = [WAL, "PrePrepare", WAL, "Commit", "Reply"]
 BACKUP = [WAL, "Prepare", WAL, "Commit", "Reply"]
 ALONE = [WAL, "Reply"]
 """Two syncs for an operation, one where a member is alone; none to execute it."""
+COPIES = {
+    "copy in the background": [WAL, DATABASE],
+    "rows and copy of the rest": [WAL, WAL, DATABASE],
+    "turn over the copied log": [WAL, WAL],
+    "rows": [],
+    "close": [WAL, DATABASE],
+}
+OUTSIDE_TURNS = {
+    "found": [WAL],
+    "stop_voting": [WAL],
+    "vote_again": [WAL],
+    "say_others_are_gone": [WAL],
+    "install": [WAL],
+    "open again": [WAL, WAL],
+}
+"""Opening again begins a new log, with a header of its own: `close` removed the old one."""
 
 
 @pytest.fixture(scope="module")
@@ -56,30 +73,37 @@ def test_r6_a_member_alone_syncs_an_operation_once_before_its_reply(counter: Cou
     assert syncs_and_words(counter, tmp_path, members=1) == {"r0": ALONE}
 
 
-KNOWN_AGAIN = """
-import os, sys
-from pathlib import Path
-from tests.ledger.samples import CLUSTER, LogWriter, slot
-from validators.ledger import open_ledger
-
-folder = Path(sys.argv[1])
-ledger = open_ledger(folder / "ledger", cluster_id=CLUSTER, alias="known-again")
-ledger.load()
-ledger.append([slot("commit", 1)])
-ledger.append([LogWriter().entry()], durable=False)
-descriptor = os.open(folder / "begin", os.O_WRONLY | os.O_CREAT)
-os.fsync(descriptor)
-ledger.append([slot("commit", 1)])
-os.fsync(descriptor)
-"""
+@pytest.fixture(scope="module")
+def steps(counter: Counter, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Of each step of `durable_writes`, by name: files of the ledger that it synced, in order."""
+    folder = tmp_path_factory.mktemp("steps")
+    found: dict[str, list[str]] = {}
+    step = ""
+    for path in counter([sys.executable, "-m", "tests.ledger.durable_writes", str(folder)], folder):
+        if path.parent == folder / "steps":
+            step = path.name
+            found.setdefault(step, [])
+        elif path.parent == folder / "ledger":
+            found[step].append(path.name)
+    return found
 
 
 def test_r6_a_turn_that_writes_nothing_new_syncs_what_was_written_before(
-    counter: Counter, tmp_path: Path
+    steps: dict[str, list[str]],
 ) -> None:
     """ports.Journal: on return all that was written before is synced too."""
-    found = [path.name for path in counter([sys.executable, "-c", KNOWN_AGAIN, str(tmp_path)], tmp_path)]
-    assert found[found.index("begin") :][:3] == ["begin", WAL, "begin"]
+    assert (steps["turn"], steps["turn not durable"], steps["turn already known"]) == ([WAL], [], [WAL])
+
+
+def test_r6_a_copy_is_synced_before_the_log_is_written_over(steps: dict[str, list[str]]) -> None:
+    """The log is synced before its pages are copied, the database before the log is begun anew or removed; so
+    is the header of a log that begins anew. Rows wait for the next turn's sync."""
+    assert {name: steps[name] for name in COPIES} == COPIES
+
+
+def test_r6_r10_r11_what_is_written_outside_turns_is_synced(steps: dict[str, list[str]]) -> None:
+    """Incarnation, the word whether it votes, the operator's word, a snapshot."""
+    assert {name: steps[name] for name in OUTSIDE_TURNS} == OUTSIDE_TURNS
 
 
 @pytest.mark.parametrize(

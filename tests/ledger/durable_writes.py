@@ -1,0 +1,102 @@
+"""A ledger on SQLite makes each kind of write once: `python -m tests.ledger.durable_writes FOLDER`.
+
+Each step begins with a mark of its name in FOLDER/steps: who counts syncs from outside sees which step made
+them. The ledger is in FOLDER/ledger.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from tests.ledger.samples import CLUSTER, START, LogWriter, slot
+from tests.ledger.syncs import mark
+from tests.waiting import wait_until
+from validators.consensus import log_tree
+from validators.consensus.effects import Install
+from validators.ledger import Ledger, open_ledger
+from validators.ledger import open as opening
+from validators.ledger.sqlite import SqliteStore
+
+OTHER = "other"
+"""Step of everything that is not asserted: imports, the schema, reading back."""
+
+
+class Steps:
+    """Marks where each begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ledger, self._marks = folder / "ledger", folder / "steps"
+        self._marks.mkdir()
+
+    def begin(self, name: str) -> None:
+        mark(self._marks / name)
+
+    def open(self, name: str) -> Ledger:
+        """Open the ledger. The step `name` is the transaction that raises the incarnation, without those of
+        the schema, as many as there are migrations."""
+        enter = opening._enter
+
+        def marked(*arguments: Any, **options: Any) -> Any:
+            self.begin(name)
+            found = enter(*arguments, **options)
+            self.begin(OTHER)
+            return found
+
+        self.begin(OTHER)
+        with patch.object(opening, "_enter", marked):
+            ledger = open_ledger(self._ledger, cluster_id=CLUSTER, alias="durable-writes")
+        ledger.load()
+        return ledger
+
+
+def main(folder: str) -> None:
+    steps = Steps(Path(folder))
+    ledger = steps.open("found")
+    turns_and_copies(steps, ledger)
+    flags_and_snapshot(steps, ledger)
+    steps.begin("close")
+    ledger.close()
+    steps.open("open again").close()
+
+
+def turns_and_copies(steps: Steps, ledger: Ledger) -> None:
+    store = ledger._store
+    assert isinstance(store, SqliteStore)
+    steps.begin("turn")
+    ledger.append([slot("commit", 1)])
+    steps.begin("turn not durable")
+    ledger.append([slot("prepare", 1)], durable=False)
+    steps.begin("turn already known")
+    ledger.append([slot("commit", 1)])
+    steps.begin("copy in the background")
+    ledger.maintain()
+    wait_until(lambda: store._checkpointer._done, what="the log is copied")
+    steps.begin("rows and copy of the rest")
+    ledger.materialise([], 0, START)
+    steps.begin("turn over the copied log")
+    ledger.append([slot("commit", 2)])
+    steps.begin("rows")
+    ledger.materialise([], 0, START)
+
+
+def flags_and_snapshot(steps: Steps, ledger: Ledger) -> None:
+    steps.begin("stop_voting")
+    ledger.stop_voting("Its ledger is an old copy.")
+    steps.begin("vote_again")
+    ledger.vote_again()
+    steps.begin("say_others_are_gone")
+    ledger.say_others_are_gone()
+    writer = LogWriter()
+    entry = writer.entry().entry
+    steps.begin("install")
+    ledger.install(Install(writer.checkpoint(), entry, log_tree.Frontier().peaks, list))
+    steps.begin(OTHER)
+    ledger.load()
+    ledger.materialise([], 1, START)  # not synced: what `close` copies
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
