@@ -81,6 +81,33 @@ def test_two_decisions_for_one_sequence_stop_the_member() -> None:
     assert found is not None
     assert (found.kind, found.sequence, found.theirs) == ("batch", 12, commits)
     assert len(found.mine) == core.q
+    cluster[3].take(core.outbox.take())
+    both = {cluster.verified(frame, 0).message.sender for frame in found.mine} & {0, 1, 2}
+    assert convicted(cluster, 3) == both, "who signed both in one view"
+
+
+def test_two_views_that_decided_otherwise_convict_nobody() -> None:
+    """m3 cannot execute yet what view 0 decided when its own COMMIT completes another decision of view 1: a
+    COMMIT binds in its view only, so nobody is shown to lie."""
+    cluster = Cluster(4)
+    member = cluster[3]
+    cluster[0].crash()
+    cluster.request("T-1", to=[1, 2, 3])
+    cluster.advance(2_000)
+    assert (member.core.views.view, member.core.executed) == (1, 1)
+    cluster.drop(lambda source, target, message: (source, target, type(message)) == (2, 3, m.Prepare))
+    cluster.request("T-2", to=[1])
+    cluster.stabilize()
+    digest = cluster.messages(m.PrePrepare, source=1)[-1].digest
+    late = tuple(cluster.sign(m.Commit(0, sender, 0, 2, OTHER)) for sender in (0, 1, 2))
+    for sender, frame in enumerate(late):
+        assert member.hear(cluster[sender], frame) is None
+    assert member.core.log.decisions[2].digest == OTHER
+    assert not member.halted
+    member.hear(cluster[2], cluster.sign(m.Prepare(0, 2, 1, 2, digest)))
+    assert member.halted == "quorums signed two batches at sequence 2 of epoch 0"
+    assert member.core.contradictions.found.mine == late
+    assert convicted(cluster, 3) == set()
 
 
 def test_a_second_vote_never_makes_a_checkpoint_stable_but_counts_against_it() -> None:
