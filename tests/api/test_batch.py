@@ -93,10 +93,18 @@ def test_a_batch_may_be_16_mib_and_no_larger(api: Api) -> None:
     assert api.post("tickets/batch", padding + b'"}').status_code == 413
 
 
-def test_r14_where_nothing_was_sent_the_whole_batch_is_503(api: Api, fake: FakeGateway) -> None:
-    fake.quorum = False
-    response = api.post("tickets/batch", {"operations": [op("validate", "A")]})
-    assert (response.status_code, read(response)["code"]) == (503, "unavailable")
+@pytest.mark.parametrize("code", ["unavailable", "cluster_contradiction"])
+def test_r14_where_nothing_was_sent_the_whole_batch_is_503(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """And its later pieces are not even tried."""
+    tried: list[int] = []
+    submit = fake.submit
+    monkeypatch.setattr(fake, "submit", lambda some, *, wait: tried.append(len(some)) or submit(some))
+    fake.quorum, fake.unsent = False, code
+    response = api.post("tickets/batch", {"operations": [op("validate", "A")] * 1_001})
+    assert (response.status_code, read(response)["code"]) == (503, code)
+    assert tried == [1_000]
 
 
 def test_r14_unknown_outcomes_are_told_one_by_one(api: Api, fake: FakeGateway) -> None:

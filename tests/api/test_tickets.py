@@ -13,6 +13,8 @@ import pytest
 from tests.api.conftest import Api, read
 from tests.api.learner import TableWriter
 from tests.waiting import PATIENCE
+from tickets.machine import Validate
+from tickets.services import Request, Unavailable, decide_one
 from validators.api.http import OWN_WRITES_WAIT
 from validators.gateway.collector import Result
 from validators.gateway.fake import FakeGateway
@@ -285,10 +287,13 @@ def test_r13_nonces_of_two_callers_do_not_meet(seeded: Api) -> None:
     assert Api("dtvn_another_key").post("tickets/admit", body).status_code == 409
 
 
-def test_r14_without_a_quorum_nothing_is_sent_and_that_is_503(seeded: Api, fake: FakeGateway) -> None:
-    fake.quorum = False
+@pytest.mark.parametrize("code", ["unavailable", "cluster_contradiction"])
+def test_r14_what_was_not_sent_is_503_and_did_not_happen(seeded: Api, fake: FakeGateway, code: str) -> None:
+    fake.quorum, fake.unsent = False, code
     response = seeded.post("tickets/validate", {"ticket_id": "TICKET-001"})
-    assert (response.status_code, read(response)["code"]) == (503, "unavailable")
+    assert (response.status_code, read(response)["code"]) == (503, code)
+    with pytest.raises(Unavailable):  # not Refused, which a change of membership takes for its end
+        decide_one(Request(Validate(), "TICKET-001"), actor="suite")
     assert int(response.headers["Retry-After"]) >= 1
     fake.quorum = True
     assert state(seeded, "TICKET-001") == "ISSUED"

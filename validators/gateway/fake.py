@@ -43,6 +43,8 @@ class FakeGateway:
         self.acknowledged = 0
         self.quorum = True
         """False: nothing can be sent."""
+        self.unsent = UNAVAILABLE
+        """One of reasons.NOT_SENT: what is answered then."""
         self.mute = False
         """True: operations are executed, and no answer ever comes."""
         self.full = False
@@ -74,7 +76,7 @@ class FakeGateway:
             raise Overloaded("told to be full")
         future: Future[tuple[Result, ...]] = Future()
         if not self.quorum:
-            future.set_result((Result(UNAVAILABLE),) * len(operations))
+            future.set_result((Result(self.unsent),) * len(operations))
             return future
         most = self.genesis.parameters.batch_operations_max
         with self._lock:
