@@ -1,8 +1,9 @@
-"""What a built node hands its parts, where every part has its own tests with a stand-in."""
+"""What a built node joins, where each part has its own tests with a stand-in."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -10,32 +11,65 @@ import pytest
 
 from validators.canonical import decode
 from validators.consensus import messages as m
+from validators.consensus.effects import Note
 from validators.consensus.verified import Peer
 from validators.log_server import CONNECTIONS_MAX
 from validators.node.build import Node, build_node
 from validators.node.layout import ClusterFolder
+from validators.node.metrics.snapshot import SHOWN_APART, take
 from validators.node.options import NodeOptions
 from validators.node.provision import create_demo_cluster
 from validators.wire import Envelope
 
+METRICS = {
+    "suspected": "dtvn_suspicions_total",
+    "left_view": "dtvn_view_changes_attempted_total",
+    "entered_view": "dtvn_view_changes_installed_total",
+    "evidence": "dtvn_evidence_total",
+    "checkpoint_differs": "dtvn_checkpoint_differs_total",
+    "paused": "dtvn_pauses_total",
+    "caught_up": "dtvn_caught_up_total",
+}
+"""Kind of a note to the metric that counts it. `muted` has none: dtvn_mutes_total counts links."""
 
-def test_a_follower_without_a_place_is_told_where_members_listen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Node]:
+    """A member of two whose loop does not turn."""
     create_demo_cluster(tmp_path, nodes=2, host="127.0.0.1", ports=[1, 2])
     root = ClusterFolder(tmp_path).node("node0").root
-    made = build_node(root, logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0)))
-    try:
-        assert isinstance(made, Node)
-        told: list[bytes] = []
-        monkeypatch.setattr(made.transport, "answer", lambda _peer, frame: told.append(frame))
-        for number in range(CONNECTIONS_MAX + 1):
-            peer = Peer("learner", None, bytes([number]))
-            made.host.log_server.on_request(peer, m.Follow(0, 1), made.clock.now())
-        [frame] = told
-        answer = decode(m.Answer, decode(Envelope, frame).body)
-        own = "{}:{}".format(*made.transport.address)
-        assert answer.code == "busy"
-        assert msgspec.json.decode(answer.text) == {"members": {"node0": own, "node1": "127.0.0.1:2"}}
-    finally:
-        made.close()
+    node = build_node(root, logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0)))
+    assert isinstance(node, Node)
+    yield node
+    node.close()
+
+
+def test_a_follower_without_a_place_is_told_where_members_listen(
+    made: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bytes] = []
+    monkeypatch.setattr(made.transport, "answer", lambda _peer, frame: told.append(frame))
+    for number in range(CONNECTIONS_MAX + 1):
+        peer = Peer("learner", None, bytes([number]))
+        made.host.log_server.on_request(peer, m.Follow(0, 1), made.clock.now())
+    [frame] = told
+    answer = decode(m.Answer, decode(Envelope, frame).body)
+    own = "{}:{}".format(*made.transport.address)
+    assert answer.code == "busy"
+    assert msgspec.json.decode(answer.text) == {"members": {"node0": own, "node1": "127.0.0.1:2"}}
+
+
+def test_what_a_core_notes_is_in_the_figures_under_its_own_name(made: Node) -> None:
+    assert set(METRICS) == SHOWN_APART - {"muted"}
+    made.start()
+    before = take(made).values
+    made.core.contradictions.note(10, 1)
+    [differs] = made.core.outbox.take().notes
+    made.watcher.notice(differs)
+    for number, kind in enumerate(METRICS, start=1):
+        for _ in range(number - (kind == differs.kind)):
+            made.watcher.notice(Note(kind, {}))
+    after = take(made).values
+    assert after["dtvn_notes_total"] == before["dtvn_notes_total"]
+    for number, (kind, metric) in enumerate(METRICS.items(), start=1):
+        assert after[metric] == before[metric] + number, kind  # type: ignore[operator]
