@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from simulator.campaign import Cut, Task, run
+from simulator.campaign import Cut, Report, Task, run
 from simulator.options import OptionError, Options, by_hand, check
 from simulator.plain import PlainRun, Results
 from simulator.shrinking import shrink
 from tests.simulation.printed import RESULT_KEYS
 from validators.management.commands.simulator import Command
-from validators.simulation import text
+from validators.simulation import batch, text
 
 SMALL = ["-nodes", "4", "-byzantine", "1", "-tickets", "12", "-latency", "5ms", "-duration=20s"]
 
@@ -289,6 +289,22 @@ def test_a_campaign_sums_up_and_a_planted_bug_fails_its_command(capsys: pytest.C
         call_command("simulator", "run", "--mutant", "consumes-again", "--seed", "0")
     assert caught.value.returncode == 1
     call_command("simulator", "run", "--seed", "0", "--world", "calm")
+
+
+def test_a_campaign_ends_with_its_verdict_and_fails_for_a_probe_on_demand(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("campaign", "--seeds", "0:2")
+    monkeypatch.setattr(
+        batch, "run", lambda task: Report(task.seed, task.world, 0, (), "", probes={"hit": 1})
+    )
+    monkeypatch.setattr(batch, "PROBES", {"hit": ""})
+    verdict = told(capsys, *words, "--all-probes").splitlines()[-1]
+    assert verdict == "0 of 2 seeds broke a promise, 1 of 1 probes hit"
+    monkeypatch.setattr(batch, "PROBES", {"hit": "", "missed": ""})
+    told(capsys, *words)
+    with pytest.raises(CommandError, match=r"1 of 2 probes hit; never hit: missed$"):
+        call_command("simulator", *words, "--all-probes", "--json")
 
 
 def test_a_replay_writes_a_trace_that_is_the_same_byte_for_byte(

@@ -23,6 +23,7 @@ __all__ = [
     "seconds",
     "seed_range",
     "summary",
+    "verdict",
 ]
 
 UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9}
@@ -168,8 +169,7 @@ def summary(found: dict[str, Any], *, with_probes: bool) -> Iterator[str]:
         if name == "violations":
             yield f"{name:{WIDTH}} {len(value)}"
         elif name == "probes":
-            missed = [probe["name"] for probe in value if not probe["hits"]]
-            yield f"{'probes never hit':{WIDTH}} {', '.join(missed) or 'none'}"
+            yield f"{'probes never hit':{WIDTH}} {', '.join(_missed(found)) or 'none'}"
         else:
             yield f"{name:{WIDTH}} {value}"
     if with_probes:
@@ -177,3 +177,15 @@ def summary(found: dict[str, Any], *, with_probes: bool) -> Iterator[str]:
         yield f"{'probe':44} {'hits':>9} {'first seed':>10}"
         for probe in found["probes"]:
             yield f"{probe['name']:44} {probe['hits']:>9} {probe['first_seed']!s:>10}"
+
+
+def verdict(found: dict[str, Any]) -> str:
+    """A campaign's end in one sentence."""
+    runs, violations = found["runs"], len(found["violations"])
+    hit = f"{found['probes_hit']} of {found['probes_total']} probes hit"
+    never = f"; never hit: {', '.join(_missed(found))}" if found["probes_hit"] < found["probes_total"] else ""
+    return f"{violations} of {runs} seeds broke a promise, {hit}{never}"
+
+
+def _missed(found: dict[str, Any]) -> list[str]:
+    return [probe["name"] for probe in found["probes"] if not probe["hits"]]

@@ -7,9 +7,10 @@
     mutants   plant every bug there is a switch for, and see who catches it
 
 Flags are Go's: `-flag value`, `-flag=value`, one dash or two. Exit status: 0 nothing broke a promise (out of
-time and interrupted included), 1 something did or there are more liars than the nodes tolerate, 2 the command
-line is wrong. Ctrl-C and SIGTERM end any verb, and what was found so far is told; a second one ends the
-process at once. Before a verb has begun they are one line, and 130 or 143.
+time and interrupted included), 1 something did, there are more liars than the nodes tolerate, or a campaign
+with `--all-probes` missed one, 2 the command line is wrong. Ctrl-C and SIGTERM end any verb, and what was
+found so far is told; a second one ends the process at once. Before a verb has begun they are one line, and
+130 or 143.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Command(BaseCommand):
         many.option("jobs", type=text.jobs, default=1, help=f"processes, 1 to {text.JOBS_MAX} (default 1)")
         many.option("world", choices=sorted(WORLDS), default="random")
         many.switch("probes", help="list every probe with its hits and first seed")
+        many.switch("all-probes", help="fail, too, when a probe was never hit")
         again = verbs.add_parser("replay", help="a run, told line by line", epilog=INTERRUPT_EPILOG)
         again.option("trace", metavar="FILE", help="write every event there, one JSON array a line")
         again.option("from-ms", type=int, default=0, help="tell nothing before this virtual time")
@@ -173,8 +175,12 @@ class Command(BaseCommand):
         else:
             for line in text.summary(summary, with_probes=options["probes"]):
                 self._say(line)
-        if summary["violations"]:
-            raise CommandError(f"{len(summary['violations'])} of {summary['runs']} seeds broke a promise")
+        verdict = text.verdict(summary)
+        missed = summary["probes_hit"] < summary["probes_total"]
+        if summary["violations"] or (missed and options["all_probes"]):
+            raise CommandError(verdict)
+        if not options["json"]:
+            self._say(verdict)
 
     def _replay(self, options: dict[str, Any]) -> None:
         wanted = self._wanted(options)
@@ -219,12 +225,13 @@ class Command(BaseCommand):
         if options["json"]:
             self._json(summary)
         missed = [mutant["name"] for mutant in summary["mutants"] if not mutant["caught"]]
+        caught = f"{summary['caught']} of {summary['total']} mutants were caught"
         if missed:
-            raise CommandError(f"{len(missed)} mutants got away: {', '.join(missed)}")
+            raise CommandError(f"{caught}; these got away: {', '.join(missed)}")
         if not options["json"] and summary["ended"] == "interrupted":
             self._say(f"interrupted: {summary['caught']} mutants were caught so far, none got away")
         elif not options["json"]:
-            self._say(f"all {len(summary['mutants'])} mutants were caught in {summary['seconds']} s")
+            self._say(f"{caught} in {summary['seconds']} s")
 
     def _play(self, wanted: Task | Plain, *onlookers: Onlooker) -> Ended:
         """What came of a run, as far as it was played."""
