@@ -54,6 +54,8 @@ def test_what_runs_everything_has_the_databases_for_it(path: Path) -> None:
     for job in read(path)["jobs"].values():
         if any(step.get("run") == ".ci/run" for step in job["steps"]):
             assert set(job.get("services", {})) == {"postgres", "redis", "rabbitmq"}
+        elif any(step.get("run") == "make test" for step in job["steps"]):
+            assert set(job.get("services", {})) == {"postgres"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

@@ -1,7 +1,7 @@
 """Ledgers make their own databases; nothing here touches those of the platform.
 
-Every test of what a ledger does runs on SQLite and, where a server answers on 127.0.0.1:5432, on
-PostgreSQL too, in a database made for this run and dropped after it.
+Every test of what a ledger does runs on SQLite and, where a server answers (`servers.POSTGRESQL`; with
+`CI=true` one must), on PostgreSQL too, in a database made for this run and dropped after it.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from tests.integration import servers
 from tests.ledger.samples import CLUSTER
+from tests.needed import lacking
 from validators.ledger import Ledger, Location, open_ledger
-
-SERVER = "postgresql://postgres@127.0.0.1:5432"
 
 
 @pytest.fixture(autouse=True)
@@ -26,15 +26,16 @@ def _databases(django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    """A database of our own on the local PostgreSQL server."""
+    """A database of our own on the PostgreSQL server for tests."""
+    server = servers.POSTGRESQL
     name = f"dtvn_tests_{uuid4().hex[:12]}"
     try:
-        with psycopg.connect(f"{SERVER}/postgres", autocommit=True, connect_timeout=10) as admin:
+        with psycopg.connect(f"{server}/postgres", autocommit=True, connect_timeout=10) as admin:
             admin.execute(f"CREATE DATABASE {name}".encode())
     except psycopg.OperationalError as error:
-        pytest.skip(f"no PostgreSQL server answers on 127.0.0.1:5432: {str(error).splitlines()[0]}")
-    yield f"{SERVER}/{name}"
-    with psycopg.connect(f"{SERVER}/postgres", autocommit=True) as admin:
+        lacking(f"no PostgreSQL answers at {server}: {str(error).splitlines()[0]}")
+    yield f"{server}/{name}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.needed import lacking
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -33,10 +34,9 @@ RUNS_OUT = """() => {
 
 
 def installed() -> str:
-    """Where the browser is. Without one a test is skipped, with a word why; what checks a change has one."""
+    """Where the browser is (see tests.needed where there is none)."""
     if CHROMIUM is None:
-        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        stop("no chromium on this machine: apt-get install chromium")
+        lacking("no chromium on this machine: apt-get install chromium")
     return CHROMIUM
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.needed import lacking
 from tests.proof import vectors
 from tickets.proof import (
     ProofError,
@@ -72,7 +73,7 @@ def by_one_file(vector: dict[str, Any]) -> dict[str, Any]:
 
 def by_browser(given: dict[str, Any], *flags: str) -> list[dict[str, Any]]:
     if NODE is None:
-        pytest.skip("no node on this machine: the browser's verifier is tested in chromium only")
+        lacking("no node on this machine: the browser's verifier is tested in chromium only")
     done = subprocess.run(
         [NODE, ROOT / "tests/proof/check_vectors.cjs", *flags],
         input=json.dumps(given),
