@@ -1,9 +1,11 @@
-"""Names in PromQL expressions: which metrics are read, with which labels. No evaluation."""
+"""PromQL expressions: which metrics are read, with which labels; what one number is compared with."""
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 AGGREGATIONS = frozenset({"sum", "max", "min", "count", "avg"})
 FUNCTIONS = frozenset(
@@ -23,6 +25,37 @@ TOKEN = re.compile(
     r'\s*(?:(?P<string>"[^"]*")|(?P<range>\[\d+[smhd]\])|(?P<number>\d+(?:\.\d+)?(?:e\d+)?)'
     r"|(?P<name>[a-zA-Z_$][\w:]*)|(?P<sign>=~|!~|!=|==|<=|>=|[-+*/<>=(){},]))"
 )
+
+SIMPLE = re.compile(
+    r"(?:(?:sum|max|min) by \([\w, ]+\) \()?(?:(?P<function>[a-z_]+)\()?(?P<metric>\w+)(?:\{[^}]*\})?"
+    r"(?:\[\d+[smhd]\])?\)* (?P<sign>==|<=|>=|<|>) (?P<bound>\d+(?:\.\d+)?)"
+)
+SIGNS = {"==": operator.eq, "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+
+
+class Comparison(NamedTuple):
+    """One metric, through at most one function, against a number."""
+
+    metric: str
+    function: str
+    sign: str
+    bound: float
+
+    def holds(self, value: float) -> bool:
+        """`value`: the metric's, after the function."""
+        return bool(SIGNS[self.sign](value, self.bound))
+
+
+def alternatives(text: str) -> list[list[Comparison | None]]:
+    """What `or` joins, each the parts that `and` joins; None for a part that is no such comparison."""
+    return [[_comparison(part) for part in found.split(" and ")] for found in text.split(" or ")]
+
+
+def _comparison(text: str) -> Comparison | None:
+    match = SIMPLE.fullmatch(text.strip())
+    if match is None:
+        return None
+    return Comparison(match["metric"], match["function"] or "", match["sign"], float(match["bound"]))
 
 
 class Expression:

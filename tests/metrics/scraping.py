@@ -15,10 +15,12 @@ class Page:
 
     def __init__(self, text: str) -> None:
         self.types: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
         self.samples: dict[tuple[str, Labels], float] = {}
         for family in text_string_to_metric_families(text):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             self.types[name] = family.type
+            self.texts[name] = family.documentation
             for sample in family.samples:
                 self.samples[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
 

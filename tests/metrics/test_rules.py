@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,11 @@ import yaml
 from django.test import Client
 
 from dtvn_project.environment import VARIABLES
-from tests.metrics.promql import Expression
+from tests.metrics.promql import Comparison, Expression, alternatives
 from tests.metrics.scraping import Page
 from tests.metrics.test_exporter import page, until
 from tests.node.running import Running
+from validators.models import ManagedNode, NodeStatus
 from validators.node.metrics.names import ALL
 from validators.node.settings import SETTINGS
 from validators.processes.folder import DataFolder
@@ -30,6 +32,16 @@ BOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 OF_PROMETHEUS = {"up": {"job"}}
 OF_TARGETS = {"cluster", "node", "job", "instance"}
 """Labels that the scrape adds: see deploy/prometheus/prometheus.yml and DATA/prometheus."""
+UP = "1: its metrics could be read."
+NOT_JUDGED = {
+    "DtvnQuorumLost",
+    "DtvnNoSpareNode",
+    "DtvnLatencyHigh",
+    "DtvnViewsDiffer",
+    "DtvnCheckpointLag",
+    "DtvnDiskLow",
+}
+"""Metrics compared with each other, and a quantile: nothing here evaluates these."""
 NODE_LABELS = {metric.name: set(metric.labels) for metric in ALL}
 
 
@@ -103,6 +115,53 @@ def test_the_platform_exports_what_rules_and_dashboards_read() -> None:
         for where, labels in places:
             missing = labels - samples.get(metric, set()) - OF_TARGETS
             assert not missing, f"{where}: {metric} has no label {missing}"
+
+
+def possible(shown: Page, one: Comparison) -> tuple[float, float]:
+    """Two values that it must tell apart: of a flag both, of a counter that never falls none and the first,
+    else nothing and more than any threshold."""
+    flag = shown.texts.get(one.metric, UP).startswith("1: ")
+    first = shown.types.get(one.metric) == "counter" and not one.function
+    return (0, 1 if flag or first else math.inf)
+
+
+def quiet(shown: Page, one: Comparison) -> float:
+    """Its value while all is well: flags as they are shown."""
+    text = shown.texts.get(one.metric, UP)
+    if text.startswith("1: "):
+        return 1 if one.metric in OF_PROMETHEUS else next(iter(shown.of(one.metric).values()))
+    return math.inf if text.endswith("+Inf: never.") else 0
+
+
+def judge(shown: Page, *, platform: bool) -> None:
+    """Each threshold can be crossed, and no alert fires while all is well."""
+    left = set()
+    for rule in rules():
+        for parts in alternatives(rule["expr"]):
+            simple = [part for part in parts if part is not None]
+            if len(simple) < len(parts):
+                left.add(rule["alert"])
+                continue
+            [ours] = {of_platform(part.metric) == platform for part in simple}
+            for part in simple if ours else ():
+                told = {part.holds(value) for value in possible(shown, part)}
+                assert told == {True, False}, f"{rule['alert']}: {part}"
+            fires = ours and all(part.holds(quiet(shown, part)) for part in simple)
+            assert not fires, f"{rule['alert']} while all is well"
+    assert left == NOT_JUDGED
+
+
+def test_thresholds_of_nodes_can_be_crossed_and_no_healthy_node_does(measured: Running) -> None:
+    judge(until(measured, "dtvn_voting", 1), platform=False)
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_thresholds_of_the_platform_can_be_crossed_and_no_healthy_one_does() -> None:
+    nodes.register_nodes(["node0"])
+    ManagedNode.objects.update(status=NodeStatus.RUNNING)
+    client = Client()
+    assert client.get("/health").status_code == 200
+    judge(Page(client.get("/metrics").content.decode()), platform=True)
 
 
 def test_labels_in_texts_of_alerts_are_there() -> None:
