@@ -22,10 +22,11 @@ from simulator.world import LEARNER, World
 from tickets.machine import TicketApplication, commands
 from tickets.machine.reasons import OK
 from tickets.machine.ticket import TicketState
-from tickets.proof import barriers as shared
+from tickets.proof import barriers
 from tickets.proof.barriers import SharedBarriers
-from tickets.proof.reads import NO_PROOF, NOT_FROZEN, StateProof, show
-from validators import canonical, quorum
+from tickets.proof.reads import StateProof, show
+from validators import canonical
+from validators.consensus.membership import Membership
 
 __all__ = ["Read", "Readers"]
 
@@ -117,13 +118,13 @@ class Readers:
         return read
 
     def _begin(self, gateway: Gateway) -> None:
-        barriers = self._barriers.get(gateway.name)
-        readers = None if barriers is None else barriers.begin()
-        if barriers is None or readers is None:
+        shared = self._barriers.get(gateway.name)
+        readers = None if shared is None else shared.begin()
+        if shared is None or readers is None:
             return
-        request = self._order(gateway)
+        request = self.order(gateway)
         if request is None:
-            barriers.end()
+            shared.end()
             _end(readers, UNAVAILABLE)
         else:
             self.shared += len(readers) if len(readers) > 1 else 0
@@ -131,7 +132,8 @@ class Readers:
             if request.over:  # it ended while it was handed in, before anybody was known to wait for it
                 self.answered(gateway, request)
 
-    def _order(self, gateway: Gateway) -> Request | None:
+    def order(self, gateway: Gateway) -> Request | None:
+        """Ask for a barrier; None: there is no room at the gateway."""
         until = (gateway.clock.now().wall + 20 * SECOND) // 1_000
         entry = self.world.member_names[0]
         operation = commands.build(
@@ -208,33 +210,16 @@ class Readers:
         return found, codes
 
     def prove(self, ticket: str, bound: int) -> int:
-        """A quorum read, as the platform makes one: no more barriers than lie between two checkpoints; how
-        many it took. Raises Violation when no member proves the ticket within `bound` nanoseconds."""
-        world, gateway = self.world, self._gateways[0]
-        interval = world.present.parameters.checkpoint_interval
-        needed = quorum.weak_quorum(world.members)
-        ended, barriers = world.time + bound, 0
-        while world.time < ended:
-            known = gateway.collector.acknowledged
-            found, codes = self.proofs(ticket)
-            if found or (codes[NO_PROOF] >= needed and not self._is_stable()):
-                return barriers
-            while codes[NOT_FROZEN] >= needed and world.time < ended and barriers < interval:
-                if shared.passed_checkpoint(known, gateway.collector.acknowledged, interval):
-                    break
-                barriers += self._is_ordered(self._order(gateway), ended)
-            world.run_for(LOOK_EVERY)
-        raise Violation("readers", f"no member proves {ticket} after {barriers} barriers")
-
-    def _is_stable(self) -> bool:
-        return any(node.disk.stable for node in self.world.nodes.values())
-
-    def _is_ordered(self, request: Request | None, until: int) -> bool:
-        if request is None:
-            self.world.run_for(LOOK_EVERY)
-            return False
-        self.world.run(until, done=lambda: request.over)
-        return [result.code for result in request.results or ()] == [OK]
+        """A quorum read, as the platform makes one; how many barriers it took. Raises Violation when no
+        member proves the ticket within `bound` nanoseconds, though a checkpoint is stable."""
+        reader = _QuorumReader(self, self._gateways[0], ticket, self.world.time + bound)
+        try:
+            found = barriers.quorum_read(reader)
+        except barriers.NothingStable:
+            return reader.ordered
+        if found is None:
+            raise Violation("readers", f"no member proves {ticket} after {reader.ordered} barriers")
+        return reader.ordered
 
     # --- at the end --------------------------------------------------------------------------------
 
@@ -267,3 +252,60 @@ def _answered(reads: list[Read]) -> bool:
 def _end(readers: list[Read], code: str) -> None:
     for read in readers:
         read.code = code
+
+
+class _QuorumReader:
+    """A tickets.proof.barriers.QuorumReader in virtual time, until `ended`."""
+
+    def __init__(self, readers: Readers, gateway: Gateway, ticket: str, ended: int) -> None:
+        self.ordered = 0
+        """Barriers."""
+        self._readers = readers
+        self._world = readers.world
+        self._gateway = gateway
+        self._ticket = ticket
+        self._ended = ended
+
+    @property
+    def present(self) -> Membership:
+        """See QuorumReader."""
+        return self._world.present
+
+    @property
+    def acknowledged(self) -> int:
+        """See QuorumReader."""
+        return self._gateway.collector.acknowledged
+
+    def ask(self) -> tuple[StateProof | None, Counter[str]]:
+        """See QuorumReader; what is proved is checked by another (checkers/reads.py)."""
+        found, codes = self._readers.proofs(self._ticket)
+        return found[0] if found else None, codes
+
+    def is_enough(self, shown: StateProof) -> bool:
+        """See QuorumReader."""
+        return True
+
+    def is_stable(self) -> bool:
+        """See QuorumReader."""
+        return any(node.disk.stable for node in self._world.nodes.values())
+
+    def order(self) -> int | None:
+        """See QuorumReader; the session of a gateway may be evicted (R12), and then it asks again."""
+        request = self._readers.order(self._gateway)
+        if request is None:
+            self._world.run_for(LOOK_EVERY)
+            return None
+        self._world.run(self._ended, done=lambda: request.over)
+        result = request.results[0] if request.results else None
+        if result is None or result.code != OK:
+            return None
+        self.ordered += 1
+        return result.sequence
+
+    def is_over(self) -> bool:
+        """See QuorumReader."""
+        return self._world.time >= self._ended
+
+    def pause(self) -> None:
+        """See QuorumReader."""
+        self._world.run_for(LOOK_EVERY)

@@ -48,6 +48,7 @@ SUBJECTS: dict[str, Subject] = {
     "tickets.proof.verify": Subject(
         ("tests/proof/test_hand_over.py",), frozenset({"Chain.members", "Chain.pinned"})
     ),
+    "tickets.proof.barriers": Subject(("tests/proof/test_barriers.py",)),
     "tickets.machine.nonces": Subject(("tests/tickets_machine/test_nonces.py",)),
     "tickets.machine.operations": Subject(
         ("tests/tickets_machine/test_nonces.py", "tests/tickets_machine/test_permissions.py"),

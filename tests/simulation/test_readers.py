@@ -5,25 +5,6 @@ from __future__ import annotations
 from simulator.campaign import Cut, Play
 from simulator.cluster import Cluster
 from simulator.worlds import world_of
-from tickets.proof.barriers import SharedBarriers, passed_checkpoint
-
-
-def test_r18_a_reader_shares_the_barrier_that_is_sent_after_it_asked() -> None:
-    barriers: SharedBarriers[list[str]] = SharedBarriers()
-    assert barriers.begin() is None, "nobody waits"
-    barriers.join(list).append("first")
-    sent = barriers.begin()
-    assert sent == ["first"]
-    for name in ("second", "third"):
-        barriers.join(list).append(name)
-        assert barriers.begin() is None, "one at a time"
-    barriers.end()
-    assert (sent, barriers.begin(), barriers.begin()) == (["first"], ["second", "third"], None)
-
-
-def test_a_checkpoint_is_passed_at_its_own_sequence() -> None:
-    assert [passed_checkpoint(9, reached, 5) for reached in (9, 10, 11)] == [False, True, True]
-    assert not passed_checkpoint(10, 14, 5)
 
 
 def test_r18_readers_share_barriers_among_faults_and_see_what_was_told() -> None:

@@ -20,9 +20,9 @@ import msgspec
 
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.machine import Barrier, build
-from tickets.proof import Chain, ProofError
-from tickets.proof.barriers import SharedBarriers, passed_checkpoint
-from tickets.proof.reads import NO_PROOF, NOT_FROZEN, proved_ticket
+from tickets.proof import Chain, ProofError, barriers
+from tickets.proof.barriers import SharedBarriers
+from tickets.proof.reads import proved_ticket
 from tickets.proof.statements import read_stable
 from tickets.services.decide import ANSWER_SLACK, Decision, Request
 from tickets.services.epochs import known_chain
@@ -30,6 +30,7 @@ from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
 from tickets.services.network import gateway
 from validators import quorum
 from validators.consensus.certificate import CheckpointCertificate
+from validators.consensus.membership import Membership
 from validators.gateway.client import valid_until
 from validators.gateway.collector import Answered, Overloaded, Result
 from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
@@ -87,47 +88,82 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
     has barriers ordered until a checkpoint is due, in all no more than lie between two.
     """
     network = gateway()
-    begun = time.monotonic()
-    best: Proved | None = None
-    barriers = network.present.parameters.checkpoint_interval
-    while True:
-        known = network.acknowledged
-        proved, codes = _ask_all(network, event, ticket)
-        for found in proved:
-            if best is None or found.sequence > best.sequence:
-                best = found
-        if best is None:
-            if codes[NO_PROOF] >= _needed(network) and read.newest_checkpoint(LEARNER_ALIAS) is None:
-                raise NothingStableYet(network.present.parameters.checkpoint_interval)
-            if codes[NOT_FROZEN] >= _needed(network):
-                barriers -= _pass_checkpoint(network, known, barriers, begun + WAIT)
-        spent = time.monotonic() - begun
-        if best is not None and (best.sequence >= at_least or spent >= patience):
-            return best
-        if spent >= WAIT:
-            raise Unproved
+    try:
+        found = barriers.quorum_read(_Reader(network, event, ticket, at_least, patience))
+    except barriers.NothingStable as error:
+        raise NothingStableYet(network.present.parameters.checkpoint_interval) from error
+    if found is None:
+        raise Unproved
+    return found
+
+
+class _Reader:
+    """A QuorumReader of this cluster, whose time begins now."""
+
+    def __init__(self, network: GatewayFace, event: str, ticket: str, at_least: int, patience: float) -> None:
+        self._network = network
+        self._event = event
+        self._ticket = ticket
+        self._at_least = at_least
+        self._patience = patience
+        self._begun = time.monotonic()
+        self._best: Proved | None = None
+
+    @property
+    def present(self) -> Membership:
+        """See QuorumReader."""
+        return self._network.present
+
+    @property
+    def acknowledged(self) -> int:
+        """See QuorumReader."""
+        return self._network.acknowledged
+
+    def ask(self) -> tuple[Proved | None, Counter[str]]:
+        """See QuorumReader: f + 1 proofs are waited for, or all answers, or a second."""
+        chain, needed = known_chain(), quorum.weak_quorum(len(self.present.members))
+        codes: Counter[str] = Counter()
+        wanted = (self._event, self._ticket)
+        members = range(len(self.present.members))
+        open_ = {self._network.query(index, "proof", wanted, wait=1.0) for index in members}
+        found: list[Proved] = []
+        while open_ and len(found) < needed:
+            done, open_ = wait(open_, timeout=2.0, return_when=FIRST_COMPLETED)
+            if not done:
+                break
+            found += [proved for answer in done if (proved := _check(chain, answer, *wanted)) is not None]
+            codes.update(answer.result().code for answer in done if answer.exception() is None)
+        for proved in found:
+            if self._best is None or proved.sequence > self._best.sequence:
+                self._best = proved
+        return self._best, codes
+
+    def is_enough(self, shown: Proved) -> bool:
+        """See QuorumReader."""
+        return shown.sequence >= self._at_least or self._spent() >= self._patience
+
+    def is_stable(self) -> bool:
+        """See QuorumReader: the platform's own copy may know."""
+        return read.newest_checkpoint(LEARNER_ALIAS) is not None
+
+    def order(self) -> int:
+        """See QuorumReader; shared with readers at the same time. Raises Unproved when it is not ordered in
+        time: where there is no quorum, one is enough."""
+        try:
+            return barrier(WAIT - self._spent())
+        except TicketError as error:
+            raise Unproved from error
+
+    def is_over(self) -> bool:
+        """See QuorumReader."""
+        return self._spent() >= WAIT
+
+    def pause(self) -> None:
+        """See QuorumReader."""
         time.sleep(ASK_AGAIN)
 
-
-def _needed(network: GatewayFace) -> int:
-    """f + 1 members, of whom one is honest."""
-    return quorum.weak_quorum(len(network.present.members))
-
-
-def _ask_all(network: GatewayFace, event: str, ticket: str) -> tuple[list[Proved], Counter[str]]:
-    """What members prove: f + 1 answers, or all there are after a second; and the codes of all answers."""
-    chain, needed = known_chain(), _needed(network)
-    codes: Counter[str] = Counter()
-    members = range(len(network.present.members))
-    open_ = {network.query(index, "proof", (event, ticket), wait=1.0) for index in members}
-    found: list[Proved] = []
-    while open_ and len(found) < needed:
-        done, open_ = wait(open_, timeout=2.0, return_when=FIRST_COMPLETED)
-        if not done:
-            break
-        found += [proved for answer in done if (proved := _check(chain, answer, event, ticket)) is not None]
-        codes.update(answer.result().code for answer in done if answer.exception() is None)
-    return found, codes
+    def _spent(self) -> float:
+        return time.monotonic() - self._begun
 
 
 def _check(chain: Chain, answer: Future[Answered], event: str, ticket: str) -> Proved | None:
@@ -144,26 +180,6 @@ def _check(chain: Chain, answer: Future[Answered], event: str, ticket: str) -> P
 def _certificate(frames: tuple[bytes, ...], chain: Chain) -> CheckpointCertificate:
     """What q CHECKPOINTs sign; members show the same ones for a while, and each costs a signature."""
     return read_stable(frames, chain)
-
-
-def _pass_checkpoint(network: GatewayFace, known: int, most: int, until: float) -> int:
-    """Have barriers ordered, at most so many, until the log has passed a checkpoint above sequence `known`;
-    how many. Raises Unproved when one is not ordered in time: where there is no quorum, one is enough.
-
-    `known` is from before the members were asked, so that a checkpoint which others reached meanwhile is
-    looked for first. Readers at the same time share their barriers, which are under way one by one.
-    """
-    interval = network.present.parameters.checkpoint_interval
-    reached = known
-    for ordered in range(most):
-        reached, left = max(reached, network.acknowledged), until - time.monotonic()
-        if passed_checkpoint(known, reached, interval) or left <= 0:
-            return ordered
-        try:
-            reached = barrier(left)
-        except TicketError as error:
-            raise Unproved from error
-    return most
 
 
 # --- barriers -------------------------------------------------------------------------------------
