@@ -172,6 +172,21 @@ def test_junk_instead_of_hand_overs_is_counted_and_passed_over(desk: Desk, told:
     assert desk.collector.refused()[1] == 1
 
 
+def test_a_member_has_one_question_at_a_time_and_none_for_the_present_epoch(desk: Desk) -> None:
+    assert desk.claim(0, 0, 1, 2, 3) == {}
+    (asked,) = desk.claim(1, 1).values()
+    desk.answer(1, m.Query(asked.number + 99, HANDOVERS, ()), [])  # nobody asked
+    assert desk.asked(HANDOVERS) == {}
+
+
+def test_an_answer_with_a_code_is_a_refusal_and_shows_nothing(town: Town, desk: Desk) -> None:
+    (asked,) = desk.claim(1, 1).values()
+    text = msgspec.json.encode(town.told[0]).decode()
+    desk.collector.receive(1, link_frame(m.Answer(asked.number, "unavailable", text)), desk.now)
+    assert desk.collector.take(desk.now).successor is None
+    assert desk.collector.refused()[1] == 0
+
+
 def test_an_answer_that_never_comes_is_no_callers_affair(desk: Desk) -> None:
     assert set(desk.claim(1, 3)) == {3}
     desk.time += 2 * SECOND

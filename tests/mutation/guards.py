@@ -41,6 +41,11 @@ SUBJECTS: dict[str, Subject] = {
     ),
     "validators.consensus.new_view": Subject(("tests/consensus/test_new_view.py",)),
     "validators.consensus.handover": Subject(("tests/consensus/test_hand_over.py",)),
+    "validators.crossing": Subject(("tests/epochs/test_crossing_steps.py",)),
+    "validators.handovers": Subject(("tests/epochs/test_handovers.py", "tests/gateway/test_epochs.py")),
+    "validators.gateway.collector": Subject(
+        ("tests/gateway/test_epochs.py",), frozenset({"Collector._follow", "Collector._on_handovers"})
+    ),
     "tickets.proof.handover": Subject(("tests/proof/test_hand_over.py", "tests/gateway/test_epochs.py")),
     "tickets.proof.chain": Subject(
         ("tests/proof/test_hand_over.py",), frozenset({"hand_over", "_check_members"})

@@ -1,0 +1,58 @@
+"""Ends of epochs in an answer: what a node shows of its ledger, and how much (R16, R35)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.gateway.test_epochs import Town
+from validators import canonical
+from validators.consensus import messages as m
+from validators.consensus.effects import StateRecord
+from validators.consensus.handover import HandOver, record_name
+from validators.handovers import ANSWER_LENGTH_MAX, HANDOVERS, PAGE_BYTES, HandOvers, read_answer
+
+
+@pytest.fixture(scope="module")
+def end() -> HandOver:
+    return canonical.decode(HandOver, Town().handovers[0])
+
+
+def of_size(end: HandOver, size: int) -> bytes:
+    """An end of an epoch in so many bytes."""
+    leaf = bytes(size - len(canonical.encode(msgspec.structs.replace(end, leaf=bytes(1 << 16)))) + (1 << 16))
+    value = canonical.encode(msgspec.structs.replace(end, leaf=leaf))
+    assert len(value) == size
+    return value
+
+
+def shown(*values: bytes, first: str = "0") -> list[bytes]:
+    kept = HandOvers()
+    kept.note(StateRecord(record_name(epoch), value) for epoch, value in enumerate(values))
+    answer = kept.answer(m.Query(7, HANDOVERS, (first,)))
+    assert (answer.number, answer.code) == (7, "")
+    return read_answer(answer.text)
+
+
+def test_r35_an_end_that_is_not_sealed_yet_is_not_shown(end: HandOver) -> None:
+    unsealed = canonical.encode(msgspec.structs.replace(end, checkpoint=()))
+    assert shown(canonical.encode(end), unsealed) == [canonical.encode(end)]
+
+
+def test_a_page_holds_what_fits_and_at_least_one(end: HandOver) -> None:
+    half, more = of_size(end, PAGE_BYTES // 2), of_size(end, PAGE_BYTES // 2 + 1)
+    assert shown(half, half, half) == [half, half]
+    assert shown(half, more) == [half]
+    large = of_size(end, PAGE_BYTES + 1)
+    assert shown(large, half) == [large]
+
+
+def test_an_epoch_of_nine_digits_is_one_that_may_be_asked_for(end: HandOver) -> None:
+    assert shown(canonical.encode(end), first="9" * 9) == []
+
+
+def test_an_answer_that_is_too_long_is_not_read() -> None:
+    longest = "[]" + " " * (ANSWER_LENGTH_MAX - 2)
+    assert read_answer(longest) == []
+    with pytest.raises(ValueError, match="characters"):
+        read_answer(f"{longest} ")
