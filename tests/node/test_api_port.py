@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import logging
 import os
+import shutil
 import signal
 import socket
+import stat
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -108,3 +110,13 @@ def test_x31_a_helper_that_hangs_is_told_of_killed_and_started_again(
         assert "silent for" in caplog.text
     finally:
         api.close()
+
+
+def test_a_folder_that_is_gone_stops_no_other_node(tmp_path: Path) -> None:
+    """Its node says that its key is gone; a network of four starts without it."""
+    create_demo_cluster(tmp_path, nodes=2, host="127.0.0.1", ports=free_ports(2))
+    folders = [ClusterFolder(tmp_path).node(name) for name in ("node0", "node1")]
+    shutil.rmtree(folders[1].root)
+    kept = keep_ports(folders, "metrics", free_ports)
+    assert [kept_port(folder, "metrics") for folder in folders] == list(kept.values())
+    assert stat.S_IMODE(folders[1].root.stat().st_mode) == 0o700

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from validators.node.layout import NodeFolder
+from validators.node.layout import NodeFolder, make_private
 from validators.node.options import ApiOptions, MetricsOptions, StartError
 
 __all__ = ["all_kept", "keep_ports", "kept_api", "kept_metrics", "kept_port", "rewrite_ports"]
@@ -73,6 +73,7 @@ def _read(folder: NodeFolder) -> dict[str, int]:
 
 
 def _write(folder: NodeFolder, name: str, port: int) -> None:
+    make_private(folder.root)  # it may be gone: its node says so itself, and stops no other
     path = folder.root / FILE
     known = _decoder.decode(path.read_bytes()) if path.exists() else {}
     temporary = path.with_name(f".{FILE}.{os.getpid()}")
