@@ -312,7 +312,7 @@ class Trouble:
         faulty = sum(
             not (node := world.nodes[name]).honest or not node.disk.voting for name in world.member_names
         )
-        return faulty < min(quorum.faults(fewer), quorum.crashes_tolerated(fewer))
+        return fewer > 0 and faulty < min(quorum.faults(fewer), quorum.crashes_tolerated(fewer))
 
     def _take_over(self) -> None:
         """A node's process sleeps, another one takes its place, and the first wakes (R10)."""

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from simulator.campaign import Cut, Play
+from simulator.chance import Dice
 from simulator.clock import MILLISECOND
 from simulator.cluster import Cluster
+from simulator.faults import Plan, Trouble
 from simulator.node import Node
 from simulator.world import Settings
 from simulator.worlds import world_of
@@ -63,3 +65,14 @@ def test_r11_a_machine_knows_its_disk_where_only_the_process_ended(
     end(node)
     cluster.world.start(node)
     assert node.continued == known
+
+
+def test_r37_a_cluster_that_shrank_to_one_member_bears_no_lost_disk() -> None:
+    """Asking how many the members without one more bear ended a campaign: none would be left."""
+    cluster = Cluster(7, Settings(members=1, spares=1))
+    trouble = Trouble(cluster.world, cluster.gateways, Dice("lost"), Plan(disk_lost=1), spare=1)
+    cluster.start()
+    cluster.world.run_for(MILLISECOND)
+    for _ in range(20):
+        trouble._disk_lost()
+    assert trouble.lost == 0

@@ -85,7 +85,11 @@ def _hunted(name: str) -> Verdict:
 
 def _timed(task: Task) -> tuple[Report, float]:
     before = process_time()
-    report = run(task)
+    try:
+        report = run(task)
+    except Exception as error:
+        error.add_note(f"in: {task.command}")  # else nobody knows which of ten thousand seeds it was
+        raise
     gc.collect()  # a dead world is rings of references: 20 MB each, and fresh memory costs as much as looking
     return report, process_time() - before
 
