@@ -78,14 +78,21 @@ class Exports(Checker):
 
     def finish(self) -> None:
         """See Checker."""
-        copies = [node for node in self.world.nodes.values() if node.honest and node.up]
         told = [self._told[kind] for kind in sorted(self._told)]
-        if not copies or not told:
+        if not told:
             return
-        copy = max(copies, key=lambda node: (node.disk.base is None, len(node.disk.log)))
         chain = self._chain()
         for place, operation, code in told[:: len(told) // SAMPLE_MAX + 1]:
-            self._export(copy, chain, place, operation, code)
+            shown = self._shown(place[0])
+            if shown is not None:
+                self._export(*shown, chain, place, operation, code)
+
+    def _shown(self, sequence: int) -> tuple[Node, EntryRecord] | None:
+        """An honest node that is up and has an entry, preferably with the whole log, and the entry. None where
+        all of them lag, or hold a snapshot above it."""
+        copies = [node for node in self.world.nodes.values() if node.honest and node.up]
+        copies.sort(key=lambda node: (node.disk.base is not None, -len(node.disk.log)))
+        return next(((node, record) for node in copies if (record := _entry(node, sequence))), None)
 
     def _chain(self) -> Chain:
         """Genesis, and the end of each epoch as some honest ledger keeps it."""
@@ -115,12 +122,11 @@ class Exports(Checker):
 
     # --- one certificate ---------------------------------------------------------------------------
 
-    def _export(self, copy: Node, chain: Chain, place: Place, operation: m.Operation, code: str) -> None:
-        sequence, index = place
-        record = copy.disk.entry(sequence)
-        if record is None:
-            return  # it lies below a snapshot here, and everywhere
-        leaf, certificate = assembly.unproved(record.entry, self._executed(record), index, self.world.cluster)
+    def _export(
+        self, copy: Node, record: EntryRecord, chain: Chain, place: Place, operation: m.Operation, code: str
+    ) -> None:
+        executed, cluster = self._executed(record), self.world.cluster
+        leaf, certificate = assembly.unproved(record.entry, executed, place[1], cluster)
         said = leaf.operation.kind, leaf.operation.event, leaf.operation.ticket, leaf.code
         told = operation.kind, operation.event, operation.ticket, code
         if said != told:
@@ -243,8 +249,12 @@ class Exports(Checker):
         self.fail(f"a certificate of {place} with {what} is believed")
 
 
+def _entry(node: Node, sequence: int) -> EntryRecord | None:
+    return node.disk.entry(sequence) if sequence <= len(node.disk.log) else None
+
+
 def _has(node: Node, record: EntryRecord) -> bool:
     """Whether it has an entry of its own epoch in its log."""
     epoch, sequence = record.entry.epoch, record.entry.sequence
-    known = node.disk.entry(sequence) if sequence <= len(node.disk.log) else None
+    known = _entry(node, sequence)
     return node.core.config.epoch == epoch and known is not None and known.entry_hash == record.entry_hash

@@ -307,6 +307,24 @@ def test_a_campaign_ends_with_its_verdict_and_fails_for_a_probe_on_demand(
         call_command("simulator", *words, "--all-probes", "--json")
 
 
+def test_a_campaign_goes_on_after_a_seed_that_breaks_the_simulator_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An exception at one of ten thousand seeds took the result of all others with it."""
+
+    def play(task: Task) -> Report:
+        if task.seed == 4:
+            raise IndexError("list index out of range")
+        return Report(task.seed, task.world, 4, (), task.command)
+
+    monkeypatch.setattr(batch, "run", play)
+    with pytest.raises(CommandError, match="1 of 3 seeds"):
+        call_command("simulator", "campaign", "--seeds", "3:6")
+    told = capsys.readouterr().out
+    assert "IndexError: list index out of range" in told
+    assert "--seed 4" in told
+
+
 def test_a_replay_writes_a_trace_that_is_the_same_byte_for_byte(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import islice
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, TypeVar
 
@@ -87,11 +89,18 @@ def _timed(task: Task) -> tuple[Report, float]:
     before = process_time()
     try:
         report = run(task)
-    except Exception as error:
-        error.add_note(f"in: {task.command}")  # else nobody knows which of ten thousand seeds it was
-        raise
+    except Exception as error:  # noqa: BLE001 - it is a finding about one seed, and others are left
+        report = Report(task.seed, task.world, 0, (), task.command, ended="violation", checker="exception")
+        report.violation = _told(error)
     gc.collect()  # a dead world is rings of references: 20 MB each, and fresh memory costs as much as looking
     return report, process_time() - before
+
+
+def _told(error: Exception) -> str:
+    """What broke the simulator itself, and where; the seed's own run shows the whole traceback."""
+    *_, frame = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"not played to its end: {type(error).__name__}: {error} ({where})"
 
 
 def _spread(work: Callable[[Given], Made], given: Iterable[Given], jobs: int) -> Generator[Made, None, None]:
