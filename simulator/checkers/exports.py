@@ -88,8 +88,8 @@ class Exports(Checker):
                 self._export(*shown, chain, place, operation, code)
 
     def _shown(self, sequence: int) -> tuple[Node, EntryRecord] | None:
-        """An honest node that is up and has an entry, preferably with the whole log, and the entry. None where
-        all of them lag, or hold a snapshot above it."""
+        """An honest node that is up and has an entry, preferably with the whole log, and the entry. None
+        where all of them lag, or hold a snapshot above it."""
         copies = [node for node in self.world.nodes.values() if node.honest and node.up]
         copies.sort(key=lambda node: (node.disk.base is not None, -len(node.disk.log)))
         return next(((node, record) for node in copies if (record := _entry(node, sequence))), None)
