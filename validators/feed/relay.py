@@ -95,7 +95,7 @@ class Relay:
         """Publish until cancelled; a failing database delays frames and loses none."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOK_INTERVAL if self._watchers else None)
+                await asyncio.wait_for(self._woken.wait(), LOOK_INTERVAL)
             self._woken.clear()
             try:
                 await self._drain()
