@@ -153,6 +153,13 @@ def test_r11_a_signature_under_another_plan_is_refused(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     with pytest.raises(CommandError, match="One of these files is of another plan"):
         steps.sign("r2", "r0")
+    good = canonical.decode(SignedFile, Path(steps.file("r0.signed")).read_bytes())
+    said = canonical.decode(m.Continuation, msgspec.msgpack.decode(good.frame)[1])
+    other = Path(steps.file("epoch.signed"))
+    frame = steps.town.say(msgspec.structs.replace(said, epoch=1))
+    other.write_bytes(canonical.encode(msgspec.structs.replace(good, frame=frame)))
+    with pytest.raises(CommandError, match="One of these files is of another plan"):
+        steps.sign("r2", "epoch")
 
 
 def test_r11_a_ledger_that_does_not_come_to_the_signed_end_is_left_alone(
@@ -232,24 +239,27 @@ def test_r11_different_ends_are_not_sealed(steps: Steps) -> None:
 
 
 def test_r11_who_signed_two_ends_is_convicted_by_them(steps: Steps) -> None:
+    """As they come about: under two plans, with another key of the next epoch in each."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
-    signed = steps.sign("r0")
-    good = canonical.decode(SignedFile, Path(signed).read_bytes())
-    said = canonical.decode(m.Continuation, msgspec.msgpack.decode(good.frame)[1])
-    other = steps.town.say(msgspec.structs.replace(said, sequence=said.sequence - 1))
-    second = Path(steps.file("r0.second"))
-    second.write_bytes(canonical.encode(msgspec.structs.replace(good, frame=other)))
-    with pytest.raises(
-        CommandError, match=r"r0 signed two different ends of epoch 0\. .*cup.evidence convicts it"
-    ):
-        steps.run("seal", steps.file("cup.plan"), signed, str(second), "--out", steps.file("cup.sealed"))
-    data = read_file(EVIDENCE, Path(steps.file("cup.evidence")))
-    chain = read_chain(g.encode(steps.town.genesis))
-    assert convict(data, chain).sentence() == "r0 is convicted: continuation, epoch 0, two ends of it"
+    first = Path(steps.sign("r0")).rename(steps.file("first.signed"))
+    steps.data.node("r0").promise.unlink()
+    steps.data.node("r0").recovery_key.unlink()
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("other.plan"))
+    second = Path(steps.file("second.signed"))
+    steps.run("sign", steps.file("other.plan"), "--out", str(second), node="r0")
+    for step, plan in (("seal", "cup.plan"), ("seal", "other.plan"), ("sign", "other.plan")):
+        named = {"node": "r2"} if step == "sign" else {}
+        words = steps.file(plan), str(first), str(second), "--out", steps.file(f"{step}.x")
+        with pytest.raises(CommandError, match=rf"r0 signed two .* epoch 0\. .*{step}.evidence convicts it"):
+            steps.run(step, *words, **named)
+        data = read_file(EVIDENCE, Path(steps.file(f"{step}.evidence")))
+        Path(steps.file(f"{step}.evidence")).unlink()
+        chain = read_chain(g.encode(steps.town.genesis))
+        assert convict(data, chain).sentence() == "r0 is convicted: continuation, epoch 0, two ends of it"
     small = dtvn_verify.Chain(g.encode(steps.town.genesis))
     assert list(dtvn_verify_evidence.evidence(data, small)) == [convict(data, chain).sentence()]
     audit = Audit(chain)
-    audit.add([good.frame, other])
+    audit.add([canonical.decode(SignedFile, path.read_bytes()).frame for path in (first, second)])
     assert list(audit.culprits()) == ["r0"]
 
 

@@ -112,7 +112,12 @@ def add_verbs(parser: ArgumentParser) -> None:
 
 def run(options: dict[str, Any], say: Say) -> None:
     """Take the step that was asked for; raise RecoveryError with a sentence."""
-    STEPS[options["step"]](options, say)
+    try:
+        STEPS[options["step"]](options, say)
+    except sealing.ConvictedError as error:
+        path = options["out"].with_suffix(".evidence")
+        path.write_bytes(evidence_json(error.evidence))
+        raise RecoveryError(f"{error} {path} convicts it (manage.py verify_evidence).") from error
 
 
 def _state(options: dict[str, Any], say: Say) -> None:
@@ -172,12 +177,7 @@ def _sign(options: dict[str, Any], say: Say) -> None:
 def _seal(options: dict[str, Any], say: Say) -> None:
     genesis = _genesis(options)
     file, plan = recovering.planned(_read(PlanFile, options["plan"]).states, genesis)
-    try:
-        sealed = sealing.seal(file, plan, [_read(SignedFile, path) for path in options["files"]], genesis)
-    except sealing.ConvictedError as error:
-        path = options["out"].with_suffix(".evidence")
-        path.write_bytes(evidence_json(error.evidence))
-        raise RecoveryError(f"{error} {path} convicts it (manage.py verify_evidence).") from error
+    sealed = sealing.seal(file, plan, [_read(SignedFile, path) for path in options["files"]], genesis)
     _write(options["out"], sealed)
     say(f"{options['out']}: signed by all.")
     say(

@@ -196,16 +196,18 @@ def records(sealed: Sealed, ending: Ending | None) -> list[Record]:
 def _verified(
     files: Sequence[SignedFile], plan: Plan, file: PlanFile, scheme: Scheme
 ) -> dict[int, Verified[Any]]:
-    """Member -> its CONTINUATION; raise RecoveryError where one is none, or one member signed two."""
+    """Member -> its CONTINUATION; raise RecoveryError where one is none, or one member signed two. That is
+    asked first, for two ends come from two plans."""
     config = plan.reading.config
     door = Door(config.cluster, MemberKeys(plan.reading.membership), scheme=scheme)
+    strange = [each for each in files if each.plan != plan_digest(config.cluster, file)]
     found: dict[int, Verified[Any]] = {}
     for each in files:
-        if each.plan != plan_digest(config.cluster, file):
-            raise RecoveryError("One of these files is of another plan.")
         try:
             one = door.statement(NOBODY, each.frame)
         except PeerError as error:
+            if each in strange:
+                continue  # of another epoch, or another cluster
             raise RecoveryError(f"A signature is none: {error}.") from error
         message = one.message
         if not isinstance(message, Continuation) or message.epoch != config.epoch:
@@ -215,4 +217,6 @@ def _verified(
             name = config.members[message.sender]
             evidence = encode_evidence(config.cluster, "continuation", (known.frame, one.frame))
             raise ConvictedError(f"{name} signed two different ends of epoch {config.epoch}.", evidence)
+    if strange:
+        raise RecoveryError("One of these files is of another plan.")
     return found
