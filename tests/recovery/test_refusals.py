@@ -19,6 +19,7 @@ from tickets.proof.evidence import convict
 from tickets.proof.files import EVIDENCE, read_file
 from validators import canonical
 from validators import genesis as g
+from validators.consensus import handover
 from validators.consensus import messages as m
 from validators.consensus.membership import Membership, founding
 from validators.gateway.epochs import Epochs
@@ -236,6 +237,29 @@ def test_r11_different_ends_are_not_sealed(steps: Steps) -> None:
                 "--out",
                 steps.file("cup.sealed"),
             )
+
+
+def test_r11_a_liars_ending_does_not_stop_the_others(steps: Steps) -> None:
+    """It signed the right end, and shows another entry: nothing signs that part of its file."""
+    steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
+    signed = [steps.sign(name) for name in ("r0", "r1", "r3")] + [steps.sign("r2", "r0", "r1")]
+
+    def lie(path: str, ending: bytes) -> None:
+        good = canonical.decode(SignedFile, Path(path).read_bytes())
+        Path(path).write_bytes(canonical.encode(msgspec.structs.replace(good, ending=ending)))
+
+    ending = canonical.decode(
+        handover.HandOver, canonical.decode(SignedFile, Path(signed[0]).read_bytes()).ending
+    )
+    leaf = bytes([*ending.leaf[:-1], ending.leaf[-1] ^ 1])
+    lie(signed[0], canonical.encode(msgspec.structs.replace(ending, leaf=leaf)))
+    lie(signed[1], b"noise")
+    seal = "seal", steps.file("cup.plan"), *signed, "--out", steps.file("cup.sealed")
+    assert "The file of r0, r1 shows another entry" in steps.run(*seal)
+    assert "goes on in epoch 1" in steps.install("r0")
+    lie(signed[2], b"")
+    with pytest.raises(CommandError, match=r"None .* the entry that ends the epoch: that of r0, r1 is"):
+        steps.run(*seal)
 
 
 def test_r11_who_signed_two_ends_is_convicted_by_them(steps: Steps) -> None:

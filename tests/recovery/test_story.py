@@ -92,7 +92,7 @@ class Story:
             )
             mine = msgspec.structs.replace(said, sender=index)
             files.append(sealing.signed(file, self.world.cluster, mine, self._signer(box, plan), ending))
-        sealed_file = sealing.seal(file, plan, files, self.world.genesis, self.scheme)
+        sealed_file, _wrong = sealing.seal(file, plan, files, self.world.genesis, self.scheme)
         sealed = sealing.open_sealed(sealed_file, plan, self.world.genesis, self.scheme)
         self.world.epochs_seen[sealed.following.epoch] = sealed.following
         for box in self.boxes:

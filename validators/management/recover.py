@@ -177,9 +177,15 @@ def _sign(options: dict[str, Any], say: Say) -> None:
 def _seal(options: dict[str, Any], say: Say) -> None:
     genesis = _genesis(options)
     file, plan = recovering.planned(_read(PlanFile, options["plan"]).states, genesis)
-    sealed = sealing.seal(file, plan, [_read(SignedFile, path) for path in options["files"]], genesis)
+    files = [_read(SignedFile, path) for path in options["files"]]
+    sealed, wrong = sealing.seal(file, plan, files, genesis)
     _write(options["out"], sealed)
     say(f"{options['out']}: signed by all.")
+    if wrong:
+        say(
+            f"The file of {_shown(wrong)} shows another entry than its member signed: it lies, or is broken. "
+            "That of another member is taken."
+        )
     say(
         f"Next: hand {options['out']} to all members; each puts it in place (genesis recover install "
         f"{options['out']} --id ...), and so does whoever runs a platform and no node, without --id."

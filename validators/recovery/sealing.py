@@ -112,8 +112,9 @@ def by_witnesses(
 
 def seal(
     file: PlanFile, plan: Plan, files: Sequence[SignedFile], genesis: Genesis, scheme: Scheme = ED25519
-) -> SealedFile:
-    """All n signatures in one file; raise RecoveryError with what is missing or differs."""
+) -> tuple[SealedFile, tuple[str, ...]]:
+    """All n signatures in one file, and members that showed another entry than that which they signed; raise
+    RecoveryError with what is missing or differs."""
     found = _verified(files, plan, file, scheme)
     config = plan.reading.config
     if missing := [name for index, name in enumerate(config.members) if index not in found]:
@@ -124,16 +125,22 @@ def seal(
     ends = {msgspec.structs.replace(each.message, sender=0) for each in found.values()}
     if len(ends) != 1:
         raise RecoveryError("Members signed different ends of the epoch: one of them lies, or is broken.")
-    shown = next((each.ending for each in files if each.ending), b"")
-    try:
-        ending = canonical.decode(handover.HandOver, shown)
-    except canonical.CanonicalError as error:
-        raise RecoveryError("None of these files shows the entry that ends the epoch.") from error
     frames = tuple(found[index].frame for index in sorted(found))
-    whole = msgspec.structs.replace(ending, checkpoint=frames)
-    sealed = SealedFile(SEALED, file, canonical.encode(whole))
-    open_sealed(sealed, plan, genesis, scheme)
-    return sealed
+    wrong: list[str] = []
+    for each in files:
+        if not each.ending:
+            continue
+        try:
+            ending = canonical.decode(handover.HandOver, each.ending)
+            whole = msgspec.structs.replace(ending, checkpoint=frames)
+            sealed = SealedFile(SEALED, file, canonical.encode(whole))
+            open_sealed(sealed, plan, genesis, scheme)
+        except (canonical.CanonicalError, RecoveryError):
+            wrong.append(config.members[said_in(each).sender])
+        else:
+            return sealed, tuple(wrong)
+    why = f": that of {', '.join(wrong)} is another one" if wrong else ""
+    raise RecoveryError(f"None of these files shows the entry that ends the epoch{why}.")
 
 
 def open_sealed(file: SealedFile, plan: Plan, genesis: Genesis, scheme: Scheme = ED25519) -> Sealed:
