@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -82,6 +84,25 @@ def test_r11_an_install_that_was_cut_off_ends_though_the_state_was_told_again(se
     node.recovery_key.replace(node.next_key)
     sealed.run("state", "--vouch", "--out", sealed.file("again.state"), node="r0")
     assert "goes on in epoch 1" in sealed.install("r0")
+
+
+def test_r11_an_older_recovery_sets_nothing_back(sealed: Steps) -> None:
+    """Installed once more behind a second one: ledger, gateway and nodes know the later epoch."""
+    for name in sealed.names:
+        sealed.install(name)
+    older = Path(sealed.file("cup.sealed")).rename(sealed.file("older.sealed"))
+    sealed.seal(vouchers=("r0", "r1"), late=("r2",))
+    for name in sealed.names:
+        last = sealed.install(name)
+    told = sealed.data.handovers, sealed.data.node("r0").sources
+    before = [path.read_bytes() for path in told]
+    assert sealed.run("install", str(older), node="r3") == last
+    assert "r3 goes on in epoch 2" in last
+    assert [path.read_bytes() for path in told] == before
+    sealed.data.handovers.write_bytes(b"noise")
+    sealed.data.node("r0").sources.unlink()
+    sealed.install("r3")
+    assert [path.read_bytes() for path in told] == before, "what is unreadable or gone is written again"
 
 
 def test_r11_a_ledger_that_was_lost_behind_its_signature_takes_a_state(sealed: Steps) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from nacl import bindings
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Place", "install", "planned", "read_bounded", "sign", "state", "tell_platform"]
+
+Known = TypeVar("Known")
 
 PAGE_BYTES = 64 * 1024 * 1024
 """Batches that are read out of the ledger at once."""
@@ -162,13 +164,15 @@ def sign(place: Place, file: PlanFile, others: Sequence[SignedFile] = ()) -> tup
 
 def install(place: Place, file: SealedFile) -> Membership:
     """Put the end that all members signed into the ledger, and the new key in the place of the old one;
-    return the epoch that begins. Done again, it only ends what was begun. Raises RecoveryError."""
+    return the epoch that the ledger goes on in. Done again, it only ends what was begun. Raises
+    RecoveryError."""
     genesis = place.genesis
     file_, plan = planned(file.plan.states, genesis)
     sealed = sealing.open_sealed(msgspec.structs.replace(file, plan=file_), plan, genesis)
     following = sealed.following
     with _Member.opened(place, file.plan.states) as member:
-        if membership_of(member.ledger, genesis).epoch < following.epoch:
+        now = membership_of(member.ledger, genesis)
+        if now.epoch < following.epoch:
             key = member.key_file(following.members[member.index].public_key)
             # A ledger that was lost behind `sign` takes a state, as one that was empty before: its new key
             # has never voted.
@@ -176,26 +180,38 @@ def install(place: Place, file: SealedFile) -> Membership:
             records = sealing.records(sealed, reach(plan, member.recovery, genesis) if follows else None)
             member.offer_new_key(key)
             member.ledger.append(records)
-    own_place(place.folder, following)
-    return following
+            now = following
+    own_place(place.folder, now)
+    return now
 
 
 def tell_platform(data: ClusterFolder, genesis: g.Genesis, file: SealedFile) -> None:
-    """Tell the gateway and the learner of a data folder under which keys they find the members now; raise
-    RecoveryError. No old key reaches anybody any more."""
+    """Tell the gateway and the learner of a data folder under which keys they find the members now, unless
+    they know a later epoch; raise RecoveryError. No old key reaches anybody any more."""
     file_, plan = planned(file.plan.states, genesis)
     sealed = sealing.open_sealed(msgspec.structs.replace(file, plan=file_), plan, genesis)
     try:
         data.cluster.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(data.handovers, encode_handovers(sealed.handovers), replace=True)
+        if len(_known(tuple[bytes, ...], data.handovers) or ()) <= len(sealed.handovers):
+            write_private(data.handovers, encode_handovers(sealed.handovers), replace=True)
+        places = [NodeFolder(identity.parent).sources for identity in data.nodes.glob("*/identity")]
         if data.learner_key.exists():
             make_private(data.learner)
-            write_private(data.learner_sources, canonical.encode(sealed.following), replace=True)
-        for identity in data.nodes.glob("*/identity"):
-            sources = NodeFolder(identity.parent).sources
-            write_private(sources, canonical.encode(sealed.following), replace=True)
+            places.append(data.learner_sources)
+        for path in places:
+            known = _known(Membership, path)
+            if known is None or known.epoch <= sealed.following.epoch:
+                write_private(path, canonical.encode(sealed.following), replace=True)
     except OSError as error:
         raise RecoveryError(f"{data.root} cannot be written: {error.strerror}.") from error
+
+
+def _known(kind: type[Known], path: Path) -> Known | None:
+    """What an earlier step wrote there; None: nothing, or nothing that can be read. Raises OSError."""
+    try:
+        return canonical.decode(kind, path.read_bytes())
+    except (FileNotFoundError, canonical.CanonicalError):
+        return None
 
 
 class _Member:
