@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import msgspec
 import pytest
+from django.core.management import CommandError
 
 from tests.proof.support import VALID, PaperLog
 from tests.recovery.steps import SEVEN, Steps, replayed
@@ -19,8 +21,11 @@ from validators.consensus import handover
 from validators.consensus.executor import Executor
 from validators.ledger.proofs import lowest_checkpoint
 from validators.link import public_key_of, read_seed
+from validators.node.build import build_node
 from validators.node.continuing import save
 from validators.node.epochs import membership_of
+from validators.node.follower import Follower
+from validators.node.options import NodeOptions
 from validators.node.state_file import open_state
 from verifier import dtvn_verify
 
@@ -111,6 +116,20 @@ def test_r11_a_ledger_that_was_lost_behind_its_signature_takes_a_state(sealed: S
     with sealed.ledger("r0") as ledger:
         core, _application = replayed(sealed, ledger, "r0")
         assert (core.voting, core.arrived, core.transfer.wanted()) == (True, False, True)
+
+
+def test_r11_who_lost_its_ledger_behind_its_install_starts_its_node(sealed: Steps) -> None:
+    """Its key may have voted in the new epoch, so nothing is put in that ledger; it comes as others do."""
+    sealed.install("r0")
+    sealed.lose("r0")
+    for _ in range(2):
+        with pytest.raises(CommandError, match=r"r0 has its key of epoch 1 already.* start the node"):
+            sealed.install("r0")
+    with sealed.ledger("r0") as ledger:
+        assert membership_of(ledger, sealed.town.genesis).epoch == 0
+    built = build_node(sealed.data.node("r0").root, logging.getLogger("test"), NodeOptions())
+    built.close()
+    assert isinstance(built, Follower)
 
 
 def test_r11_what_all_signed_can_be_continued_before_the_next_checkpoint(sealed: Steps) -> None:

@@ -227,6 +227,13 @@ class _Member:
             self.membership = newest
         index, seed, fresh = own_place(place.folder, self.membership)
         if index is None:
+            later = _known(Membership, place.folder.sources)
+            if later is not None and public_key_of(seed) in {member.public_key for member in later.members}:
+                raise RecoveryError(
+                    f"{self.id} has its key of epoch {later.epoch} already, and its ledger was lost since or "
+                    "is older: start the node, which takes the log from the others. Where these do not "
+                    "decide either, tell its state for a new recovery (genesis recover state --epochs)."
+                )
             raise RecoveryError(
                 f"The key in {place.folder.identity} is no member's in epoch {self.membership.epoch}. "
                 f"Is its old key gone? {CONTINUE}"
