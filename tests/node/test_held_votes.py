@@ -21,7 +21,7 @@ from validators.link import ensure_seed, public_key_of, read_seed
 from validators.node.build import Node, build_node
 from validators.node.layout import NodeFolder
 from validators.node.metrics.snapshot import take
-from validators.node.options import NodeOptions
+from validators.node.options import NodeOptions, StartError
 from validators.node.run import Loop
 
 
@@ -83,6 +83,18 @@ def test_r11_the_operators_word_is_logged_at_each_start_and_measured(
         caplog.clear()
         made.watcher.notice(Note("others_are_gone_ended", {"sequence": 8}))
         assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_r11_no_word_about_the_others_is_kept_for_a_node_that_is_no_member(folder: NodeFolder) -> None:
+    """No learner ends it, so it would stand when the node is a member, in another epoch."""
+    own = folder.key.read_bytes()
+    folder.key.unlink()
+    ensure_seed(folder.key)
+    with pytest.raises(StartError, match="the word of a member: this node is none"):
+        build_node(folder.root, logging.getLogger("test"), NodeOptions(others_are_gone=True))
+    folder.key.write_bytes(own)
+    with started(folder) as made:
+        assert made.brief()["others_are_gone"] is False
 
 
 @pytest.mark.parametrize("voting", [True, False])

@@ -331,13 +331,15 @@ def build_node(
         if fresh:
             stamp = VotedStamp(folder.identity)
             ledger.vote_again()
-        if options.others_are_gone:
-            _say_others_are_gone(ledger, membership)
         begin(ledger, genesis, folder.continued, member=index is not None)
         if index is None:
+            if options.others_are_gone:
+                raise StartError("-others-are-gone is the word of a member: this node is none now.")
             ledger.follows()
             return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
         check_promise(folder, membership)
+        if options.others_are_gone:
+            _say_others_are_gone(ledger, membership)
     except BaseException:
         ledger.close()
         raise
