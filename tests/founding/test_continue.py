@@ -26,6 +26,7 @@ from validators import ceremony as c
 from validators import genesis as g
 from validators.consensus.effects import CheckpointRecord, Install
 from validators.ledger import open_ledger, read
+from validators.ledger.location import DATABASE_FILE, WITNESS_FILE
 from validators.node.build import build_node
 from validators.node.follower import Follower
 from validators.node.layout import ClusterFolder
@@ -107,6 +108,22 @@ def test_r11_a_state_is_made_again_over_the_end_of_an_epoch(tmp_path: Path) -> N
     assert said.code == 0, said.error
     found = open_state(out).continued
     assert (found.epoch, found.sequence) == (1, 20)
+
+
+def test_r11_an_empty_ledger_that_save_finds_votes_no_more(tmp_path: Path) -> None:
+    """Witness and content are gone, as with a schema that was dropped: no look makes it a new one."""
+    log = old_log(SEQUENCE)
+    keep(log, tmp_path / "data", stable=SEQUENCE)
+    ledger = ClusterFolder(tmp_path / "data").node("r0").ledger
+    (ledger / WITNESS_FILE).unlink()
+    (ledger / DATABASE_FILE).write_bytes(b"")
+    where = ("--data-dir", tmp_path / "data", "--id", "r0", "--out", tmp_path / "x.state")
+    assert "holds no ledger" in refused("continue", "save", *where)
+    opened = open_ledger(ledger, cluster_id=log.cluster, alias="found")
+    try:
+        assert not opened.voting
+    finally:
+        opened.close()
 
 
 def test_r11_a_log_that_does_not_lead_to_the_signed_state_is_not_saved(tmp_path: Path) -> None:

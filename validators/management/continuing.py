@@ -188,7 +188,11 @@ def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     genesis = read_genesis(genesis_in(folder, options["id"]))
     location = _location(folder, genesis, name, learner=options["learner"])
     ledger = open_ledger(
-        location, cluster_id=g.cluster_id(genesis), alias="continued", indexed=options["learner"]
+        location,
+        cluster_id=g.cluster_id(genesis),
+        alias="continued",
+        expect_existing=True,
+        indexed=options["learner"],
     )
     try:
         if ledger.created:
