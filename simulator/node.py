@@ -100,8 +100,8 @@ class Node:
         self.continued = False
         """Whether its host was told that this disk is the newest that it ever had (needs.Recovery)."""
         self._known: VirtualDisk | None = None
-        """The disk that a member's process wrote last on this machine, as its memory knows
-        (validators.ledger.continuity). That ends with the power, an orderly stop or a turn of a follower."""
+        """The disk that was written last on this machine, as its memory knows
+        (validators.ledger.continuity). That ends with the power and with an orderly stop."""
         self._ends = 0
         """Processes that ended so far."""
         self.inbox: deque[Inbound] = deque()
@@ -295,8 +295,6 @@ class Node:
         """Another process takes over, with connections of its own (R35)."""
         self.inherited = over.successor.bundles
         self.inbox.clear()
-        if self.index is None or self.core.pinging.holding:
-            self._known = None
         if self.honest:
             self.world.enter(over.successor.membership)
         self._rebuild()
@@ -366,7 +364,7 @@ class Node:
     def wrote(self, records: Sequence[Record]) -> None:
         """The disk took a turn's records: it cost a sync."""
         self._spent += self._dice.between(self.costs.sync_min, self.costs.sync_max)
-        self._known = None if self.index is None else self.disk
+        self._known = self.disk
         self.world.persisted(self, records)
 
     # --- ports.Watcher ---------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import msgspec
 from simulator.mutants.registry import Plant, mutant
 from validators import places
 from validators.consensus.contradiction import Contradictions
-from validators.consensus.pinging import WAITS, Pinging
+from validators.consensus.effects import StateRecord
+from validators.consensus.pinging import HEARD, Pinging
 
 
 @mutant("others-not-awaited", "R11", world="older-disk")
@@ -30,8 +31,8 @@ def wait_ends_with_its_process(plant: Plant) -> None:
     right = Pinging.begin
 
     def mutant(self: Pinging, recovery: Any) -> None:
-        states = tuple(state for state in recovery.states if state.name != WAITS)
-        right(self, msgspec.structs.replace(recovery, states=states))
+        here = StateRecord(HEARD, b"%d" % self.core.config.epoch)
+        right(self, msgspec.structs.replace(recovery, states=(*recovery.states, here)))
 
     plant.put(Pinging, "begin", mutant)
 

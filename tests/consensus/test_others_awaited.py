@@ -10,8 +10,9 @@ import pytest
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node
 from validators.consensus import messages as m
+from validators.consensus.effects import StateRecord
 from validators.consensus.needs import Recovery
-from validators.consensus.pinging import OTHERS_ARE_GONE, WAITS
+from validators.consensus.pinging import HEARD, OTHERS_ARE_GONE
 
 
 def three() -> Cluster:
@@ -132,6 +133,17 @@ def test_r11_a_wait_that_ended_is_over_for_the_next_process() -> None:
     assert not cluster[2].core.pinging.holding
 
 
+def test_r11_what_all_have_shown_in_another_epoch_does_not_count() -> None:
+    cluster = three()
+    assert cluster[2].journal.states[HEARD] == StateRecord(HEARD, b"0"), "epoch 0"
+    cluster[1].crash()
+    cluster[2].crash()
+    cluster[2].journal.states[HEARD] = StateRecord(HEARD, b"1")
+    goes_on(cluster[2])
+    cluster.advance(1_000)
+    assert cluster[2].core.pinging.awaited == (1,)
+
+
 def test_r11_an_older_disk_is_found_out_by_the_member_that_comes_back_last() -> None:
     cluster = three()
     older = copy.deepcopy(cluster[2].journal)
@@ -182,4 +194,4 @@ def test_r11_who_lives_in_a_later_epoch_has_not_answered_for_this_one() -> None:
     answer = m.Pong(number=asked.number, executed=3, frames=(), checkpoint=(), view=0, epoch=1)
     cluster[2].hear(cluster[1], cluster[1].signer.link(answer))
     assert cluster[2].core.pinging.awaited == (1,)
-    assert cluster[2].journal.states[WAITS].value == b"1"
+    assert cluster[2].journal.states[HEARD].value != b"0"

@@ -123,15 +123,6 @@ def test_r11_a_ledger_that_stays_in_one_process_is_its_own(place: Location) -> N
     assert continued(place, turns=1), "the core was rebuilt"
 
 
-def test_r11_the_next_epoch_of_a_process_goes_on_with_its_ledger(place: Location) -> None:
-    ledger = open_ledger(place, cluster_id=CLUSTER, alias="first epoch")
-    ledger.load()
-    ledger.append([slot("prepare", 1)])
-    ledger.goes_on = True
-    ledger.close()
-    assert continued(place)
-
-
 def test_r11_the_memory_of_another_boot_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,21 +119,3 @@ def test_r11_a_member_that_genesis_does_not_name_comes_back_without_its_ledger_a
         assert ("lost" in made.voting_reason) == lost
     finally:
         made.close()
-
-
-def test_r11_nobody_knows_that_a_disk_which_followed_is_the_newest(folder: NodeFolder) -> None:
-    """It may be an older one, from before its node had a vote, that caught up again."""
-    folder.genesis.write_bytes(canonical.encode(make_genesis(4)))
-    logger, options = logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0))
-    made = build_node(folder.root, logger, options)
-    assert isinstance(made, Follower)
-    made.ledger.load()
-    made.ledger.append([StateRecord(EPOCH, canonical.encode(named(folder, folder.key)))])
-    made.ledger.goes_on = True
-    made.close()
-    made = build_node(folder.root, logger, options)
-    try:
-        assert isinstance(made, Node)
-        assert not made.ledger.load().continued
-    finally:
-        made.close()

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,14 +14,11 @@ from msgspec.structs import replace
 from tests.hostcore.support import make_genesis
 from validators import canonical
 from validators.consensus.effects import Note
-from validators.consensus.membership import founding
-from validators.host import EpochOver, TurnLost
 from validators.link import ensure_seed, public_key_of, read_seed
 from validators.node.build import Node, build_node
 from validators.node.layout import NodeFolder
 from validators.node.metrics.snapshot import take
 from validators.node.options import NodeOptions, StartError
-from validators.node.run import Loop
 
 
 @pytest.fixture
@@ -95,21 +91,3 @@ def test_r11_no_word_about_the_others_is_kept_for_a_node_that_is_no_member(folde
     folder.key.write_bytes(own)
     with started(folder) as made:
         assert made.brief()["others_are_gone"] is False
-
-
-@pytest.mark.parametrize("voting", [True, False])
-def test_r11_a_disk_is_known_in_the_next_epoch_only_if_the_node_voted_in_this_one(voting: bool) -> None:
-    """Else the others may have left this epoch long ago, and hold votes of the next one that it forgot."""
-    ledger = SimpleNamespace(goes_on=False)
-    process: Any = SimpleNamespace(
-        ledger=ledger,
-        logger=logging.getLogger("test"),
-        journal=SimpleNamespace(),
-        brief=lambda: {"voting": voting},
-    )
-    heart: Any = SimpleNamespace(alive=None)
-    over: Any = SimpleNamespace(membership=founding(make_genesis(3)))
-    lost = TurnLost("the epoch is over")
-    lost.__cause__ = EpochOver(over)
-    Loop(process, lambda: False, heart)._recover(lost)
-    assert ledger.goes_on == voting

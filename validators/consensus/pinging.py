@@ -8,11 +8,13 @@ the replica a follower before it can contradict itself. Without q members nothin
 the wait costs a round trip, and a quarter of a second while somebody is down.
 
 Where f = 0 two quorums may share this replica alone, and one member that does not answer may be the only one
-that knows its word. Then all others are waited for, unless this very disk is known to be the newest
-(`Recovery.continued`) or the operator says that the others are gone; that holds until a checkpoint is stable.
-An empty ledger waits too: a disk from before the first vote looks like one that was never used.
-That it waits stands in the ledger (`WAITS`): whoever is killed, rebuilt or brought into another epoch
-meanwhile goes on with its disk, but began with one that may be older than its word, and waits on.
+that knows its word. Then all others are waited for, once in each epoch and at each start. A process that goes
+on with the disk that its machine wrote last (`Recovery.continued`) need not ask again, if the wait in this
+epoch has ended before: so the ledger says (`HEARD`), and nothing else counts, for who was killed or rebuilt
+while it waited has its own disk but may have begun with an older one. Nor does the word of an earlier epoch:
+the others cannot show there what was said here. An empty ledger waits too: a disk from before the first vote
+looks like one that was never used. The operator may say that the others are gone; that holds until a
+checkpoint is stable.
 
 Later Pings only measure. The round trip that counts is the one within which a quorum answers: f liars who
 answer late cannot stretch T, and answering early only shortens it to its base.
@@ -36,7 +38,7 @@ from validators.probes import probe
 if TYPE_CHECKING:
     from validators.consensus.replica import Replica
 
-__all__ = ["OTHERS_ARE_GONE", "OWN_SHOWN_MAX", "WAITS", "Pinging"]
+__all__ = ["HEARD", "OTHERS_ARE_GONE", "OWN_SHOWN_MAX", "Pinging"]
 
 PING_EVERY = 2_000_000_000
 """Nanoseconds between two Pings; while waiting for answers to the first, `resend_after`."""
@@ -50,8 +52,9 @@ OWN_SHOWN_MAX = 256
 """Statements in one Pong, newest first."""
 OTHERS_ARE_GONE = StateRecord("others_are_gone", b"1")
 """The operator's word, in the ledger: members that do not answer are not waited for (R11)."""
-WAITS = "waits_for_all"
-"""Name of the state that says whether a wait for all others began and did not end (R11, f = 0)."""
+HEARD = "heard_all"
+"""Name of the state that says in which epoch, as a decimal number, all others have shown this replica's word
+(R11, f = 0); empty while a disk of this epoch is doubted."""
 
 
 class Pinging:
@@ -67,8 +70,8 @@ class Pinging:
         """The operator's word counts: see OTHERS_ARE_GONE."""
         self._quorum_suffices = True
         """Some may stay silent; False: all others are waited for."""
-        self._waits = False
-        """What the ledger says of `WAITS`."""
+        self._heard = False
+        """Whether the ledger says `HEARD` of this epoch."""
         self._awaiting_all = False
         """A quorum has answered, and longer than the silent ones are given; that was said."""
         self._enough_since: int | None = None
@@ -94,18 +97,20 @@ class Pinging:
             return
         past = bool(recovery.slots) or bool(recovery.entries) or recovery.checkpoint is not None
         self.vouched = OTHERS_ARE_GONE in recovery.states
-        self._waits = StateRecord(WAITS, b"1") in recovery.states
-        known = recovery.continued and not self._waits
-        self._quorum_suffices = core.config.f > 0 or known or self.vouched
+        self._heard = self._heard_all() in recovery.states
+        if not recovery.continued:
+            self._note_heard(heard=False)
+        self._quorum_suffices = core.config.f > 0 or self._heard or self.vouched
         self.holding = core.voting and (past or not self._quorum_suffices)
-        if self.holding and not self._quorum_suffices:
-            self._note_wait(waits=True)
         self._ask()
 
-    def _note_wait(self, *, waits: bool) -> None:
-        if self._waits != waits:
-            self._waits = waits
-            self.core.outbox.persist(StateRecord(WAITS, b"1" if waits else b"0"))
+    def _heard_all(self) -> StateRecord:
+        return StateRecord(HEARD, b"%d" % self.core.config.epoch)
+
+    def _note_heard(self, *, heard: bool) -> None:
+        if self._heard != heard:
+            self._heard = heard
+            self.core.outbox.persist(self._heard_all() if heard else StateRecord(HEARD, b""))
 
     @property
     def awaited(self) -> tuple[int, ...]:
@@ -260,7 +265,8 @@ class Pinging:
         waited = self._enough_since is not None and now >= self._enough_since + core.config.fetch_retry
         if (waited and self._quorum_suffices) or len(self._shown) + 1 == core.n or not core.voting:
             self.holding = False
-            self._note_wait(waits=False)
+            if core.voting and core.config.f == 0:
+                self._note_heard(heard=True)
             core.on_free()
         elif waited and not self._awaiting_all:
             self._awaiting_all = True

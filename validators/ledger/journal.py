@@ -78,10 +78,8 @@ class Ledger:
         self._continued = not created and continuity.holds(meta.incarnation - 1, turn)
         if self._continued:
             continuity.note(meta.incarnation, turn)
-        # Else not before its first turn, which says that it waits for others' word (Pinging): killed before,
-        # an older copy is still one, and a new ledger may stand for one that was forgotten.
-        self.goes_on = False
-        """This process opens the ledger again at once (another epoch): `close` keeps what tells so."""
+        # Else not before its first turn, which says that this disk is doubted (Pinging): killed before, an
+        # older copy is still one, and a new ledger may stand for one that was forgotten.
         self._meta = meta
         self._turn = turn
         self._head = Head(0, b"", 0)
@@ -288,11 +286,6 @@ class Ledger:
         self._store.commit(replace_meta(meta, held_by=self.incarnation), [write], durable=True)
         self._meta = meta
 
-    def follows(self) -> None:
-        """Whoever has it open gives no votes: that it goes on with its disk does not say that its node never
-        voted with a newer one (R11)."""
-        self._continuity.close(forget=True)
-
     def say_others_are_gone(self) -> None:
         """Keep the operator's word, durably: members that do not answer are not waited for, until the next
         stable checkpoint (R11)."""
@@ -318,5 +311,5 @@ class Ledger:
         self._store.close()
         drop_alias(self.alias)
         self._witness.close()
-        self._continuity.close(forget=not self.goes_on)
+        self._continuity.close(forget=True)
         self._lock.close()

@@ -335,7 +335,6 @@ def build_node(
         if index is None:
             if options.others_are_gone:
                 raise StartError("-others-are-gone is the word of a member: this node is none now.")
-            ledger.follows()
             return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
         check_promise(folder, membership)
         if options.others_are_gone:

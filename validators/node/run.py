@@ -300,8 +300,6 @@ class Loop:
         cause = lost.__cause__
         if isinstance(cause, EpochOver):
             self.successor = cause.successor
-            # Not where votes are still held: the others may have left this epoch long ago (R11).
-            self._process.ledger.goes_on = bool(self._process.brief()["voting"])
             following = cause.successor.membership
             fields = {"epoch": following.epoch, "after": following.after, "members": len(following.members)}
             self._process.logger.warning("%s", line("epoch", fields))

@@ -1,0 +1,110 @@
+"""An older disk is put back while its cluster enters another epoch, where no liar is tolerated (R11, R35)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from simulator.changes import word_of_life
+from simulator.clock import MICROSECOND, MILLISECOND, SECOND
+from simulator.cluster import Cluster
+from simulator.gateway import Gateway, Request
+from simulator.violation import Violation
+from simulator.world import Settings
+from tickets.machine import commands
+from validators.consensus import messages as m
+from validators.consensus.effects import StateRecord
+from validators.consensus.membership import Change
+from validators.consensus.pinging import HEARD, Pinging
+from validators.genesis import Member
+
+
+class TwoBecomeThree:
+    """r0 and r1 execute the change that admits n0. r0 hears r1's CHECKPOINT and r1 does not hear r0's: r0 is
+    in the next epoch with n0, r1 in the first."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster(0, Settings(members=2, spares=1, learners=0, gateways=2))
+        world = self.world = self.cluster.world
+        self.r0, self.r1, self.n0 = (world.nodes[name] for name in ("r0", "r1", "n0"))
+        self.cluster.start()
+        world.run_for(500 * MILLISECOND)
+        self.ask(self.cluster.gateways[0], commands.Barrier())
+        late = world.network.when(kind=m.Checkpoint, sender="r1", receiver="r0").drop()
+        world.network.when(kind=m.Checkpoint, sender="r0", receiver="r1").drop()
+        joins = (Member("n0", world.keyring.pair("n0")[0], "world", 1),)
+        alive = tuple(word_of_life(node) for node in (self.r0, self.r1, self.n0))
+        change = Change(epoch=0, leaves="", joins=joins, parameters=(), allow_small=True, alive=alive)
+        self.ask(self.cluster.operator, commands.Reconfigure(change))
+        both = (self.r0, self.r1)
+        world.run_for(5 * SECOND, done=lambda: all(node.core.succession.ends_at is not None for node in both))
+        self.older = self.r0.disk.clone()
+        self.older.older = True
+        world.network.forget(late)
+        world.run_for(5 * SECOND, done=lambda: self.r0.membership.epoch == 1)
+        self.apart("r1")
+        world.run_for(10 * SECOND, done=lambda: self.n0.membership.epoch == 1)
+
+    def ask(self, gateway: Gateway | None, command: Any) -> Request:
+        assert gateway is not None
+        until = (gateway.clock.now().wall + 120 * SECOND) // MICROSECOND
+        operation = commands.build(command, ticket="", actor="op", entry="r0", valid_until=until, nonce=b"")
+        request = gateway.ask([operation], wait=5 * SECOND)
+        assert request is not None
+        self.world.run_for(5 * SECOND, done=lambda: request.over)
+        return request
+
+    def apart(self, name: str) -> None:
+        """One node reaches nobody; the others reach each other and all clients."""
+        clients = [gateway for gateway in (*self.cluster.gateways, self.cluster.operator) if gateway]
+        rest = [node.name for node in (self.r0, self.r1, self.n0) if node.name != name]
+        self.world.network.cuts.clear()
+        self.world.network.part([name], [*rest, *(client.name for client in clients)])
+
+    def r0_comes_back_on_its_older_disk(self) -> None:
+        """What it may have said to n0 in the next epoch is forgotten. It reaches r1 alone."""
+        self.ask(self.cluster.gateways[0], commands.Barrier())
+        self.r0.crash(alone=0)
+        self.r0.disk = self.older
+        self.world.network.rules.clear()
+        self.apart("n0")
+        self.world.start(self.r0)
+        self.world.run_for(SECOND)
+
+    def to_its_end(self) -> Request:
+        self.r0_comes_back_on_its_older_disk()
+        request = self.ask(self.cluster.gateways[1], commands.Barrier())
+        self.all_hear_each_other()
+        return request
+
+    def all_hear_each_other(self) -> None:
+        self.world.network.cuts.clear()
+        self.world.run_for(15 * SECOND)
+
+
+def test_r11_all_are_waited_for_in_the_next_epoch_too() -> None:
+    """r1 shows truthfully what it holds of r0's word, all of it from the first epoch. What r0 could have said
+    in the next one only n0 would know."""
+    story = TwoBecomeThree()
+    assert story.r0.core.pinging.holding, "r0 says nothing there before r1 has answered, either"
+    (result,) = story.to_its_end().results or ()
+    assert not result.sequence, "nothing was decided while n0 was silent"
+    assert all(node.core.voting for node in (story.r0, story.r1, story.n0))
+    (result,) = story.ask(story.cluster.gateways[1], commands.Barrier()).results or ()
+    assert result.sequence, "all have heard each other"
+
+
+def test_r11_without_that_wait_an_honest_member_contradicts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Pinging.begin
+
+    def believes_any_epoch(self: Pinging, recovery: Any) -> None:
+        here = StateRecord(HEARD, b"%d" % self.core.config.epoch)
+        states = tuple(here if each.name == HEARD and each.value else each for each in recovery.states)
+        right(self, msgspec.structs.replace(recovery, states=states))
+
+    monkeypatch.setattr(Pinging, "begin", believes_any_epoch)
+    story = TwoBecomeThree()
+    with pytest.raises(Violation):
+        story.to_its_end()
