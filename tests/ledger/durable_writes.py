@@ -1,7 +1,7 @@
-"""A ledger on SQLite makes each kind of write once: `python -m tests.ledger.durable_writes FOLDER`.
+"""Each kind of durable write of a member, made once: `python -m tests.ledger.durable_writes FOLDER`.
 
 Each step begins with a mark of its name in FOLDER/steps: who counts syncs from outside sees which step made
-them. The ledger is in FOLDER/ledger.
+them. The ledger, on SQLite, is in FOLDER/ledger; what lies beside the member's key in FOLDER/identity.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from validators.consensus.effects import Install
 from validators.ledger import Ledger, open_ledger
 from validators.ledger import open as opening
 from validators.ledger.sqlite import SqliteStore
+from validators.node.keys import VotedStamp
+from validators.node.layout import NodeFolder, make_private
+from validators.node.promise import keep_promise
+from validators.recovery.forms import SignedFile
+from validators.recovery.kinds import SIGNED
 
 OTHER = "other"
 """Step of everything that is not asserted: imports, the schema, reading back."""
@@ -60,6 +65,7 @@ def main(folder: str) -> None:
     steps.begin("close")
     ledger.close()
     steps.open("open again").close()
+    beside_the_key(steps, NodeFolder(Path(folder)))
 
 
 def turns_and_copies(steps: Steps, ledger: Ledger) -> None:
@@ -96,6 +102,14 @@ def flags_and_snapshot(steps: Steps, ledger: Ledger) -> None:
     steps.begin(OTHER)
     ledger.load()
     ledger.materialise([], 1, START)  # not synced: what `close` copies
+
+
+def beside_the_key(steps: Steps, folder: NodeFolder) -> None:
+    make_private(folder.identity)
+    steps.begin("stamp")
+    VotedStamp(folder.identity).write()
+    steps.begin("promise")
+    keep_promise(folder, SignedFile(SIGNED, bytes(32), b"its word", b""))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ OUTSIDE_TURNS = {
     "open again": [WAL, WAL],
 }
 """Opening again begins a new log, with a header of its own: `close` removed the old one."""
+BESIDE_THE_KEY = {"stamp": ["voted", "identity"], "promise": ["promise.bin", "identity"]}
+"""Content, then name; else a power cut leaves an empty file under it, or none."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def test_r6_a_member_alone_syncs_an_operation_once_before_its_reply(counter: Cou
 
 @pytest.fixture(scope="module")
 def steps(counter: Counter, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Of each step of `durable_writes`, by name: files of the ledger that it synced, in order."""
+    """Of each step of `durable_writes`, by name: what it synced of ledger and identity, in order."""
     folder = tmp_path_factory.mktemp("steps")
     found: dict[str, list[str]] = {}
     step = ""
@@ -83,8 +85,11 @@ def steps(counter: Counter, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         if path.parent == folder / "steps":
             step = path.name
             found.setdefault(step, [])
-        elif path.parent == folder / "ledger":
+        elif path.parent == folder / "ledger" or path == folder / "identity":
             found[step].append(path.name)
+        elif path.parent == folder / "identity":
+            name, _process = path.name.removeprefix(".").rsplit(".", 1)  # not under its own name yet
+            found[step].append(name)
     return found
 
 
@@ -104,6 +109,11 @@ def test_r6_a_copy_is_synced_before_the_log_is_written_over(steps: dict[str, lis
 def test_r6_r10_r11_what_is_written_outside_turns_is_synced(steps: dict[str, list[str]]) -> None:
     """Incarnation, the word whether it votes, the operator's word, a snapshot."""
     assert {name: steps[name] for name in OUTSIDE_TURNS} == OUTSIDE_TURNS
+
+
+def test_r11_what_stands_beside_the_key_is_synced(steps: dict[str, list[str]]) -> None:
+    """That it has voted, before its first vote; which end of an epoch it signed, before it shows that."""
+    assert {name: steps[name] for name in BESIDE_THE_KEY} == BESIDE_THE_KEY
 
 
 @pytest.mark.parametrize(
