@@ -75,6 +75,19 @@ def build() -> list[dict[str, Any]]:
         small = PaperLog(members)
         small.admit()
         holds(f"{members} members", small.chain(), small.receipts(3))
+    _second_epoch(holds, refused, log)
+    _through_epochs(holds, refused)
+    _contradicting(holds, chain, log, fork)
+    _recovered(holds, refused)
+    _broken(refused, log)
+    for name, data in odd_leaves.holding(log):
+        holds(name, chain, data)
+    for name, data in odd_leaves.refused(log):
+        refused(name, data)
+    return found
+
+
+def _second_epoch(holds: Any, refused: Any, log: PaperLog) -> None:
     later = Later(log, ["r1", "r2", "r3", "r4", "r5", "r6", "r7"])
     admit = (0, log.operation(Admit(gate="east"), "TICKET-9"), "ok", b"")
     second = later.prove(admit, epoch=1, checkpoint_epoch=1, names=later.names)
@@ -89,15 +102,12 @@ def build() -> list[dict[str, Any]]:
         later.prove(admit, epoch=0, checkpoint_epoch=0, names=log.names),
         longer,
     )
-    _through_epochs(holds, refused)
-    _contradicting(holds, chain, log, fork)
-    _recovered(holds, refused)
-    _broken(refused, log)
-    for name, data in odd_leaves.holding(log):
-        holds(name, chain, data)
-    for name, data in odd_leaves.refused(log):
-        refused(name, data)
-    return found
+    early = Later(PaperLog(), later.names)
+    refused(
+        "of the second epoch long before it began",
+        early.prove(admit, epoch=1, checkpoint_epoch=1, names=early.names),
+        longer,
+    )
 
 
 def _through_epochs(holds: Any, refused: Any) -> None:
