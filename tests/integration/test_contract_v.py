@@ -267,7 +267,7 @@ def test_c22_a_client_that_never_reads_delays_nobody(v: Node) -> None:
         for number in range(222, 232):
             v.done("validate", f"TICKET-{number}")
         assert len(frames(quick, 10)) == 10
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < allowed(10)
 
 
 def test_c23_what_only_a_supervisor_serves_is_404_here(v: Node) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def base(monkeypatch: pytest.MonkeyPatch) -> int:
     """A range of three in place of 4001 on, which others on this machine may have; nobody is in it."""
-    for first in preparation.free_ports(20):
-        if all(is_free(first + k) for k in range(3)):
-            monkeypatch.setattr(preparation, "FIRST_MEMBER_PORT", first)
-            yield first
-            return
-    pytest.skip("no three free ports in a row")
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+    first = ports_in_a_row(3)
+    monkeypatch.setattr(preparation, "FIRST_MEMBER_PORT", first)
+    return first
 
 
 def ports(folder: DataFolder) -> list[int]:
