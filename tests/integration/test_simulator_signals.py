@@ -51,20 +51,21 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 HALTING = """
-import os, signal, threading, time
+import os, signal, sys
 plain = signal.signal
 handlers = 0
 
-def halt():
-    time.sleep(0.1)
-    os.kill(os.getpid(), signal.SIGSTOP)
+def halt(frame, event, argument):
+    if frame.f_code.co_qualname == "World._deliver":
+        sys.setprofile(None)
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 def counted(number, handler):
     global handlers
     found = plain(number, handler)
     handlers += number == signal.SIGTERM
     if handlers == 2 and number == signal.SIGTERM:
-        threading.Thread(target=halt, daemon=True).start()
+        sys.setprofile(halt)
     return found
 
 signal.signal = counted
@@ -73,8 +74,9 @@ signal.signal = counted
 
 @pytest.fixture
 def halting(tmp_path: Path) -> Path:
-    """Where to import from for a process that halts soon after the second handler for SIGTERM: manage.py's is
-    the first, the verb's own the second. The shortest of runs is over in half a second."""
+    """Where to import from for a process that halts at the first message that its world delivers after the
+    second handler for SIGTERM: manage.py's is the first, the verb's own the second. The shortest of runs is
+    over in half a second."""
     (tmp_path / "sitecustomize.py").write_text(HALTING)
     return tmp_path
 
@@ -143,9 +145,7 @@ def test_no_worker_outlives_a_campaign_that_is_killed() -> None:
 def test_c47_a_run_ends_at_a_signal_whatever_it_was_asked(halting: Path, words: list[str]) -> None:
     with playing(*words, path=halting) as process:
         halted = psutil.Process(process.pid)
-        wait_until(
-            lambda: halted.status() == psutil.STATUS_STOPPED, what="the verb's own handler for SIGTERM"
-        )
+        wait_until(lambda: halted.status() == psutil.STATUS_STOPPED, what="it plays")
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGCONT)
         assert told(process)["ended"] == "interrupted"
