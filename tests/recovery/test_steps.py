@@ -18,7 +18,9 @@ from tickets.proof.statements import read_stable
 from validators import canonical
 from validators import genesis as g
 from validators.consensus import handover
+from validators.consensus.effects import StateRecord
 from validators.consensus.executor import Executor
+from validators.consensus.succession import EPOCH
 from validators.ledger.proofs import lowest_checkpoint
 from validators.link import public_key_of, read_seed
 from validators.node.build import build_node
@@ -108,6 +110,16 @@ def test_r11_an_older_recovery_sets_nothing_back(sealed: Steps) -> None:
     sealed.data.node("r0").sources.unlink()
     sealed.install("r3")
     assert [path.read_bytes() for path in told] == before, "what is unreadable or gone is written again"
+
+
+def test_r11_who_was_removed_since_an_older_recovery_is_told_that_it_is_over(sealed: Steps) -> None:
+    sealed.install("r3")
+    with sealed.ledger("r3") as ledger:
+        now = membership_of(ledger, sealed.town.genesis)
+        without = msgspec.structs.replace(now, epoch=2, members=now.members[:3])
+        ledger.append([StateRecord(EPOCH, canonical.encode(without))])
+    with pytest.raises(CommandError, match=r"in epoch 2, in which its ledger is; .* epoch 0, which is over"):
+        sealed.install("r3")
 
 
 def test_r11_a_ledger_that_was_lost_behind_its_signature_takes_a_state(sealed: Steps) -> None:

@@ -223,9 +223,16 @@ class _Member:
         self.id = place.folder.id
         self.cluster = g.cluster_id(genesis)
         self.membership = membership_of(ledger, genesis)
-        if others and (newest := epoch_of(others, genesis)[0]).epoch > self.membership.epoch:
-            self.membership = newest
+        told = epoch_of(others, genesis)[0] if others else self.membership
+        over = told.epoch < self.membership.epoch
+        if told.epoch > self.membership.epoch:
+            self.membership = told
         index, seed, fresh = own_place(place.folder, self.membership)
+        if index is None and over:
+            raise RecoveryError(
+                f"The key in {place.folder.identity} is no member's in epoch {self.membership.epoch}, in "
+                f"which its ledger is; the file is about epoch {told.epoch}, which is over there."
+            )
         if index is None:
             later = _known(Membership, place.folder.sources)
             if later is not None and public_key_of(seed) in {member.public_key for member in later.members}:
