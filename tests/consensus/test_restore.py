@@ -103,10 +103,13 @@ def test_r24_the_certificate_of_the_low_mark_travels_in_view_changes_after_a_res
 # --- what binds -----------------------------------------------------------------------------------
 
 
-def test_r29_a_restart_leads_into_the_highest_of_the_views_that_were_entered() -> None:
+@pytest.mark.parametrize("journal", [MemoryJournal, Backwards])
+def test_r29_a_restart_leads_into_the_highest_of_the_views_that_were_entered(
+    journal: type[MemoryJournal],
+) -> None:
     """In whatever order the ledger gives them, and with all that the last NEW-VIEW rests on."""
     cluster = Cluster(7)
-    cluster[6].journal = Backwards()
+    cluster[6].journal = journal()
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))
     cluster.request("T-1", to=list(range(7)))
     cluster.stabilize()
@@ -126,10 +129,13 @@ def test_r29_a_restart_leads_into_the_highest_of_the_views_that_were_entered() -
     assert {message.view for message in said if type(message) in (m.Prepare, m.Commit)} == {2}
 
 
-def test_r29_of_several_view_changes_the_highest_binds_a_restarted_replica() -> None:
+@pytest.mark.parametrize("journal", [MemoryJournal, Backwards])
+def test_r29_of_several_view_changes_the_highest_binds_a_restarted_replica(
+    journal: type[MemoryJournal],
+) -> None:
     """It voted in view 0, was bound to view 1 and then to view 2, and entered neither."""
     cluster = Cluster(4)
-    cluster[3].journal = Backwards()
+    cluster[3].journal = journal()
     cluster.drop(is_kind(m.Commit, m.NewView))
     cluster.request("T-1", to=[0, 1, 2, 3])
     cluster.stabilize()
