@@ -210,6 +210,8 @@ def test_r21_what_was_prepared_beside_the_first_proposal_is_known_again() -> Non
     again(cluster[3])
     slot = cluster[3].core.log.slots[1]
     assert (slot.digest, slot.prepared, slot.proposals) == (before.digest, before.prepared, before.proposals)
+    for digest in (before.digest, before.prepared):
+        assert digest in cluster[3].core.bodies, "its COMMIT says that it holds the batch"
 
 
 # --- what is said again ---------------------------------------------------------------------------
