@@ -103,13 +103,14 @@ def test_p19_no_barrier_is_ordered_when_the_time_is_over() -> None:
     assert reader.tried == 0
 
 
-def test_r18_before_the_first_checkpoint_f_plus_1_members_say_so_and_one_alone_does_not() -> None:
-    reader = Reader(NO_PROOF, 2, 1)
+@pytest.mark.parametrize("said_by", [2, 3, 4])
+def test_r18_before_the_first_checkpoint_f_plus_1_members_say_so_and_one_alone_does_not(said_by: int) -> None:
+    reader = Reader(NO_PROOF, said_by, 1)
     with pytest.raises(NothingStable):
         quorum_read(reader)
     assert reader.asks == 2, "at once"
-    for said_by, stable in ((1, False), (4, True)):
-        reader = Reader(NO_PROOF, said_by, 1)
+    for sayers, stable in ((1, False), (said_by, True)):
+        reader = Reader(NO_PROOF, sayers, 1)
         reader.stable = stable
         assert quorum_read(reader) is None
         assert reader.tried == 0
