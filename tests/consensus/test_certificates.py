@@ -23,8 +23,11 @@ from validators.consensus.certificate import (
 from validators.consensus.effects import Reason
 from validators.consensus.verified import Verified
 
-CHECKPOINT = m.Checkpoint(0, 0, 10, b"s" * 32, b"l" * 32, 7)
-COMMIT = m.Commit(0, 0, 2, 11, b"d" * 32)
+CONFIG = replace(config_for(0, 4), epoch=1, base=5)
+"""The epochs before and behind it are other ones, and so are sequences up to its base."""
+CHECKPOINT = m.Checkpoint(1, 0, 10, b"s" * 32, b"l" * 32, 7)
+COMMIT = m.Commit(1, 0, 2, 11, b"d" * 32)
+OTHER_EPOCHS = pytest.mark.parametrize("other", [0, 2])
 
 
 def votes(base: Any, others: dict[int, Any], senders: tuple[int, ...] = (0, 1, 2)) -> list[Any]:
@@ -35,14 +38,14 @@ def votes(base: Any, others: dict[int, Any], senders: tuple[int, ...] = (0, 1, 2
 def nested_of(*said: Any) -> dict[bytes, Verified[Any]]:
     """Statements as the door hands them over, by frame; epochs and senders may be any, no decoder refuses."""
     cluster = Cluster(4)
-    one = cluster.verified(cluster.sign(CHECKPOINT), 1)
+    one = cluster.verified(cluster.sign(replace(CHECKPOINT, epoch=0)), 1)
     return {b"%d" % place: replace(one, message=message) for place, message in enumerate(said)}
 
 
 def read(how: Any, said: list[Any]) -> Any:
     """As it is read out of a message: frames whose signatures were checked."""
     nested = nested_of(*said)
-    return how(list(nested), nested, config_for(0, 4))
+    return how(list(nested), nested, CONFIG)
 
 
 def test_r24_q_equal_checkpoints_are_one() -> None:
@@ -77,10 +80,11 @@ def test_row_4_nobody_signs_the_beginning() -> None:
     assert read(read_checkpoint, votes(replace(CHECKPOINT, sequence=1), {})).sequence == 1
 
 
-def test_row_10_checkpoints_of_another_epoch_prove_nothing_in_this_one() -> None:
-    assert read(read_checkpoint, votes(replace(CHECKPOINT, epoch=1), {})) is None
-    assert read(read_checkpoint, votes(CHECKPOINT, {2: replace(CHECKPOINT, epoch=1, sender=2)})) is None
-    assert read(read_commits, votes(replace(COMMIT, epoch=1), {})) is None
+@OTHER_EPOCHS
+def test_row_10_checkpoints_of_another_epoch_prove_nothing_in_this_one(other: int) -> None:
+    assert read(read_checkpoint, votes(replace(CHECKPOINT, epoch=other), {})) is None
+    assert read(read_checkpoint, votes(CHECKPOINT, {2: replace(CHECKPOINT, epoch=other, sender=2)})) is None
+    assert read(read_commits, votes(replace(COMMIT, epoch=other), {})) is None
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
@@ -93,7 +97,7 @@ def test_row_2_commits_decide_one_digest_of_one_view_at_one_sequence(
 
 
 def test_row_2_votes_of_another_kind_do_not_fill_up() -> None:
-    prepare = m.Prepare(0, 2, COMMIT.view, COMMIT.sequence, COMMIT.digest)
+    prepare = m.Prepare(1, 2, COMMIT.view, COMMIT.sequence, COMMIT.digest)
     assert read(read_commits, votes(COMMIT, {2: prepare})) is None
 
 
@@ -112,19 +116,19 @@ def test_row_2_a_sender_that_is_no_member_does_not_fill_up(how: Any, base: Any, 
 
 def test_row_2_a_frame_whose_signature_was_not_checked_proves_nothing() -> None:
     nested = nested_of(*votes(COMMIT, {}))
-    assert read_commits([*nested, b"another"], nested, config_for(0, 4)) is None
+    assert read_commits([*nested, b"another"], nested, CONFIG) is None
 
 
-OTHERS = replace(CHECKPOINT, epoch=1)
+OLDER, LATER = (replace(CHECKPOINT, epoch=epoch) for epoch in (0, 2))
 
 
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ([OTHERS, OTHERS], Reason.WRONG_EPOCH),
-        ([OTHERS, CHECKPOINT], Reason.BAD_PROOF),
+        ([OLDER, LATER], Reason.WRONG_EPOCH),
+        ([OLDER, CHECKPOINT], Reason.BAD_PROOF),
         ([CHECKPOINT, CHECKPOINT], Reason.BAD_PROOF),
-        ([OTHERS, replace(COMMIT, epoch=1)], Reason.BAD_PROOF),
+        ([LATER, replace(COMMIT, epoch=2)], Reason.BAD_PROOF),
         ([], Reason.BAD_PROOF),
     ],
 )
@@ -132,20 +136,22 @@ def test_r35_only_checkpoints_that_are_all_of_another_epoch_are_nobodys_fault(
     said: list[Any], reason: Reason
 ) -> None:
     nested = nested_of(*said)
-    assert why_refused([*nested, b"unchecked"], nested, config_for(0, 4)) is reason
+    assert why_refused([*nested, b"unchecked"], nested, CONFIG) is reason
 
 
-PROPOSAL = m.PrePrepare(0, 2, 2, 11, b"d" * 32)
-PREPARE = m.Prepare(0, 0, 2, 11, b"d" * 32)
+PROPOSAL = m.PrePrepare(1, 2, 2, 11, b"d" * 32)
+PREPARE = m.Prepare(1, 0, 2, 11, b"d" * 32)
 
 UNPREPARED: dict[str, tuple[Any, list[Any]]] = {
-    "a proposal of another epoch": (replace(PROPOSAL, epoch=1), votes(PREPARE, {}, (0, 1))),
+    "a proposal of the epoch before": (replace(PROPOSAL, epoch=0), votes(PREPARE, {}, (0, 1))),
+    "a proposal of the next epoch": (replace(PROPOSAL, epoch=2), votes(PREPARE, {}, (0, 1))),
     "a proposal of a view before the first": (
         replace(PROPOSAL, view=-2),
         votes(replace(PREPARE, view=-2), {}, (0, 1)),
     ),
     "no proposal": (replace(PREPARE, sender=2), votes(PREPARE, {}, (0, 1))),
-    "a proposal of a backup": (replace(PROPOSAL, sender=3), votes(PREPARE, {}, (0, 1))),
+    "a proposal of a backup before it": (replace(PROPOSAL, sender=1), votes(PREPARE, {}, (0, 1))),
+    "a proposal of a backup behind it": (replace(PROPOSAL, sender=3), votes(PREPARE, {}, (0, 1))),
     "a PREPARE of the primary": (PROPOSAL, votes(PREPARE, {}, (0, 2))),
     "a backup twice": (PROPOSAL, votes(PREPARE, {}, (0, 0))),
     "one PREPARE too few": (PROPOSAL, votes(PREPARE, {}, (0,))),
@@ -153,7 +159,7 @@ UNPREPARED: dict[str, tuple[Any, list[Any]]] = {
     "PREPAREs of another view": (PROPOSAL, votes(replace(PREPARE, view=1), {}, (0, 1))),
     "PREPAREs of another sequence": (PROPOSAL, votes(replace(PREPARE, sequence=12), {}, (0, 1))),
     "PREPAREs of another digest": (PROPOSAL, votes(replace(PREPARE, digest=b"x" * 32), {}, (0, 1))),
-    "PREPAREs of another epoch": (PROPOSAL, votes(replace(PREPARE, epoch=1), {}, (0, 1))),
+    "PREPAREs of another epoch": (PROPOSAL, votes(replace(PREPARE, epoch=0), {}, (0, 1))),
     "a COMMIT among the PREPAREs": (PROPOSAL, votes(PREPARE, {1: replace(COMMIT, sender=1)}, (0, 1))),
 }
 
@@ -161,7 +167,7 @@ UNPREPARED: dict[str, tuple[Any, list[Any]]] = {
 def prepared_of(proposal: Any, prepares: list[Any]) -> Any:
     nested = nested_of(proposal, *prepares)
     first, *rest = nested
-    return read_prepared(m.PreparedProof(first, tuple(rest)), nested, config_for(0, 4))
+    return read_prepared(m.PreparedProof(first, tuple(rest)), nested, CONFIG)
 
 
 @pytest.mark.parametrize("name", UNPREPARED)
@@ -172,10 +178,10 @@ def test_row_4_what_is_prepared_is_proved_by_its_primary_and_q_minus_1_backups(n
 
 def test_row_4_a_proposal_that_was_not_checked_proves_nothing() -> None:
     nested = nested_of(*votes(PREPARE, {}, (0, 1)))
-    assert read_prepared(m.PreparedProof(b"unchecked", tuple(nested)), nested, config_for(0, 4)) is None
+    assert read_prepared(m.PreparedProof(b"unchecked", tuple(nested)), nested, CONFIG) is None
 
 
-CONTINUATION = m.Continuation(0, 0, 18, b"s" * 32, b"l" * 32, 7, (b"k" * 32,))
+CONTINUATION = m.Continuation(1, 0, 18, b"s" * 32, b"l" * 32, 7, (b"k" * 32,))
 ALL = (0, 1, 2, 3)
 
 
@@ -214,7 +220,9 @@ def test_r11_all_sign_the_same_end(other: dict[str, Any]) -> None:
 
 
 def test_r11_an_end_lies_above_the_beginning_and_is_no_checkpoint() -> None:
-    assert read(read_continuation, votes(replace(CONTINUATION, sequence=0), {}, ALL)) is None
+    for sequence, ends in ((4, False), (5, False), (6, True)):
+        end = read(read_continuation, votes(replace(CONTINUATION, sequence=sequence), {}, ALL))
+        assert (end is not None) is ends, sequence
     assert read(read_checkpoint, votes(CONTINUATION, {}, ALL)) is None
     assert read(read_checkpoint, votes(CONTINUATION, {}, (0, 1, 2))) is None
     assert read(read_continuation, votes(CHECKPOINT, {}, ALL)) is None
@@ -224,9 +232,9 @@ def test_r11_an_end_lies_above_the_beginning_and_is_no_checkpoint() -> None:
 def test_r11_an_end_is_read_among_frames_whose_signature_was_not_checked() -> None:
     """Such a frame is no statement, and stops nobody."""
     nested = nested_of(*votes(CHECKPOINT, {}))
-    assert read_end([b"unchecked", *nested], nested, config_for(0, 4)) is None
-    assert read_end(list(nested), nested, config_for(0, 4)) == read_checkpoint(
-        list(nested), nested, config_for(0, 4)
+    assert read_end([b"unchecked", *nested], nested, CONFIG) is None
+    assert read_end(list(nested), nested, CONFIG) == read_checkpoint(
+        list(nested), nested, CONFIG
     )
 
 
