@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tests.consensus.helpers import Cluster, Keys
 from tests.consensus.test_new_view import A, Forge
@@ -22,10 +23,11 @@ def shows(
     own: tuple[bytes, ...] = (),
     voters: int = 3,
     view: int = 0,
+    epoch: int = 0,
 ) -> None:
     """A member shows its stable checkpoint, how far it is, what it holds of m0's own word, and its view."""
     proof = forge.checkpoint(stable, voters=list(range(voters)))
-    pong = forge.cluster[member].signer.link(m.Pong(1, executed, own, proof, view))
+    pong = forge.cluster[member].signer.link(m.Pong(1, executed, own, proof, view, epoch))
     forge.cluster[0].core.returning.on_pong(member, forge.cluster.verified(pong, member))
 
 
@@ -202,14 +204,16 @@ def test_r11_words_of_another_epoch_put_nothing_off(monkeypatch: pytest.MonkeyPa
     forge = Forge()
     lost(forge)
     core = forge.cluster[0].core
-    shown = (
-        forge.cluster.sign(m.Commit(1, 0, 0, 9_000, A)),
-        forge.cluster.sign(m.ViewChange(1, 0, 77, (), ())),
+    core.config = replace(core.config, epoch=1)
+    shown = tuple(
+        forge.cluster.sign(word)
+        for epoch in (0, 2)
+        for word in (m.Commit(epoch, 0, 0, 9_000, A), m.ViewChange(epoch, 0, 77, (), ()))
     )
     for member in (1, 2, 3):
-        shows(forge, member, 10, 12, own=shown)
-    assert core.returning.waits_for() == 10 + 2 * core.log.reach
-    assert stable_at(forge.cluster, 10 + 2 * core.log.reach)
+        shows(forge, member, 0, 12, own=shown, epoch=1)
+    assert core.returning.waits_for() == 2 * core.log.reach
+    assert stable_at(forge.cluster, 2 * core.log.reach)
 
 
 def test_r11_of_two_members_the_other_one_is_enough() -> None:
@@ -233,10 +237,12 @@ def test_r11_one_liars_view_puts_nothing_off_where_q_others_answer() -> None:
     assert core.returning.view_due() == 4
 
 
-def test_r11_the_view_of_another_epoch_is_none_of_this_one() -> None:
+@pytest.mark.parametrize(("epoch", "counts"), [(0, False), (1, True), (2, False)])
+def test_r11_the_view_of_another_epoch_is_none_of_this_one(epoch: int, counts: bool) -> None:
     forge = Forge()
     lost(forge)
+    core = forge.cluster[0].core
+    core.config = replace(core.config, epoch=1)
     for member in (1, 2, 3):
-        pong = forge.cluster[member].signer.link(m.Pong(1, 12, (), (), 3, 1))
-        forge.cluster[0].core.returning.on_pong(member, forge.cluster.verified(pong, member))
-    assert forge.cluster[0].core.returning.waits_for() is None
+        shows(forge, member, 0, 12, view=3, epoch=epoch)
+    assert (core.returning.waits_for() is not None) is counts
