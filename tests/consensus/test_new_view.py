@@ -151,6 +151,7 @@ BAD_PROOFS: dict[str, Callable[[Forge], bytes]] = {
     "PREPAREs of another sequence": lambda f: f.change(1, 3, 0, f.proof(0, 1, A, voted_sequence=2)),
     "PREPAREs of another digest": lambda f: f.change(1, 3, 0, f.proof(0, 1, A, voted=B)),
     "a certificate of the new view itself": lambda f: f.change(1, 3, 0, f.proof(3, 1, A)),
+    "a certificate of a view beyond the new one": lambda f: f.change(1, 3, 0, f.proof(4, 1, A)),
     "sequences out of order": lambda f: f.change(1, 3, 0, f.proof(0, 2, A), f.proof(0, 1, B)),
     "a sequence twice": lambda f: f.change(1, 3, 0, f.proof(0, 1, A), f.proof(1, 1, B)),
     "a sequence below the checkpoint": lambda f: f.change(1, 3, 10, f.proof(0, 10, A)),
