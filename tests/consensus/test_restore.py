@@ -103,11 +103,13 @@ def test_r24_the_certificate_of_the_low_mark_travels_in_view_changes_after_a_res
 # --- what binds -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("promised", [1, 2])
 @pytest.mark.parametrize("journal", [MemoryJournal, Backwards])
 def test_r29_a_restart_leads_into_the_highest_of_the_views_that_were_entered(
-    journal: type[MemoryJournal],
+    journal: type[MemoryJournal], promised: int
 ) -> None:
-    """In whatever order the ledger gives them, and with all that the last NEW-VIEW rests on."""
+    """In whatever order the ledger gives them, and with all that the last NEW-VIEW rests on. A view may have
+    been entered without a VIEW-CHANGE of one's own."""
     cluster = Cluster(7)
     cluster[6].journal = journal()
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))
@@ -119,11 +121,13 @@ def test_r29_a_restart_leads_into_the_highest_of_the_views_that_were_entered(
     assert before.is_active(2)
     assert [record.view for record in cluster[6].journal.slots.values() if record.phase == "view"] == [1, 2]
     assert cluster[6].core.log.certificates[1].view == 2
+    if promised == 1:
+        del cluster[6].journal.slots[0, 2, 0, "view_change"]
     said = again(cluster[6])
     views = cluster[6].core.views
     assert views.is_active(2)
     assert (views.new_view, views.demanded, views.basis) == (before.new_view, before.demanded, before.basis)
-    assert (views.start, views.promised) == (1, 2)
+    assert (views.start, views.promised) == (1, promised)
     assert cluster[6].core.log.certificates[1].view == 2, "and not the older one, of view 0"
     assert cluster[6].core.log.slots[1].view == 2
     assert {message.view for message in said if type(message) in (m.Prepare, m.Commit)} == {2}
@@ -184,6 +188,7 @@ def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
     cluster.request("T-1")
     cluster.stabilize()
     before = cluster[index].core.log.slots[1]
+    cast = cluster[index].core.ballot
     certificate = cluster[index].core.log.certificates[1]
     again(cluster[index])
     slot = cluster[index].core.log.slots[1]
@@ -194,6 +199,9 @@ def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
     assert slot.commits.counts == {certificate.digest: 1}
     for name in ("digest", "durable", "prepared", "proposals", "my_prepare", "my_commit"):
         assert getattr(slot, name) == getattr(before, name), name
+    for phase in ("pre_prepare", "prepare", "prepared", "commit"):
+        found = cluster[index].core.ballot.find(view=0, sequence=1, phase=phase)
+        assert found == cast.find(view=0, sequence=1, phase=phase), phase
 
 
 def test_r21_what_was_prepared_beside_the_first_proposal_is_known_again() -> None:
