@@ -69,7 +69,11 @@ def test_r13_a_repeated_outcome_shows_the_ticket_as_it_is_now(machine: Machine) 
 
 @pytest.mark.parametrize(
     ("ticket", "command"),
-    [("T-2", Admit(gate="n")), ("T-1", Admit(gate="s")), ("T-1", Consume(gate="n"))],
+    [
+        ("T-2", Admit(gate="n")),
+        *(("T-1", Admit(gate=gate)) for gate in "abcs"),
+        ("T-1", Consume(gate="n")),
+    ],
 )
 def test_r13_another_body_under_the_same_nonce_is_refused(
     machine: Machine, ticket: str, command: Admit | Consume
@@ -170,8 +174,9 @@ def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
     machine.do(Validate(), "T-1")
     assert machine.do(Dispute(reason="r"), "T-1", nonce=b"d") == "ok"
     machine.now += 2 * HOUR
-    assert machine.do(Dispute(reason="other"), "T-1", nonce=b"d") == "nonce_reused"
-    machine.now += 2 * HOUR
+    for other in ("other", "stolen"):
+        assert machine.do(Dispute(reason=other), "T-1", nonce=b"d") == "nonce_reused"
+        machine.now += 2 * HOUR
     assert machine.do(Dispute(reason="r"), "T-1", nonce=b"d") == "ok"
     assert machine.do(Resolve(verdict="clear"), "T-1", nonce=b"r") == "ok"
     machine.now += 2 * HOUR
@@ -192,6 +197,7 @@ def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
         (Issue(seat="A1"), Dispute()),
         (Admit(gate="n", device="d"), Issue(seat="A1")),
         (Admit(gate="n", device="d"), Admit(gate="n", device="other")),
+        (Admit(gate="n", device="d"), Admit(gate="n", device="another")),
         (Admit(gate="n", device="d"), Consume(gate="n", device="d")),
         (Validate(), Resolve(verdict="clear")),
     ],
@@ -220,7 +226,8 @@ def test_r13_a_late_stranger_with_the_same_nonce_is_not_taken_for_the_first() ->
     machine.do(Admit(), "T-1", nonce=b"k", actor="anna")
     machine.now += 2 * HOUR
     assert machine.do(Admit(), "T-1", nonce=b"k", actor="anna", principal="scanner") == ("already_consumed")
-    assert machine.do(Admit(), "T-1", nonce=b"k", actor="bert") == "already_consumed"
+    for stranger in ("abel", "bert"):
+        assert machine.do(Admit(), "T-1", nonce=b"k", actor=stranger) == "already_consumed"
     assert machine.do(Admit(gate="z"), "T-1", nonce=b"k", actor="anna") == "nonce_reused"
 
 
