@@ -70,11 +70,12 @@ def test_r35_the_end_is_its_entry_its_leaf_and_the_log_below() -> None:
     assert log_tree.root(grown) == ending.executor.log_root()
 
 
-def test_r35_nothing_stands_beside_the_end() -> None:
+@pytest.mark.parametrize("operations", [2, 3, 4, 5])
+def test_r35_nothing_stands_beside_the_end(operations: int) -> None:
     """Its leaf alone would not be the results' root: nobody could be shown who the next members are."""
     ending = Ending()
     with pytest.raises(InvariantBreach, match="more than one operation"):
-        ending.begun(ending.execute(2), 1)
+        ending.begun(ending.execute(operations), 1)
 
 
 @pytest.mark.parametrize("after", [0, 2])

@@ -139,3 +139,4 @@ def test_r18_a_reader_shares_the_barrier_that_is_sent_after_it_asked() -> None:
 def test_a_checkpoint_is_passed_at_its_own_sequence() -> None:
     assert [passed_checkpoint(9, reached, 5) for reached in (9, 10, 11)] == [False, True, True]
     assert not passed_checkpoint(10, 14, 5)
+    assert not passed_checkpoint(10, 9, 5)

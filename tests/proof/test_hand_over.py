@@ -114,7 +114,7 @@ def test_r35_each_sequence_is_in_one_epoch() -> None:
     begun = hand_over(founded(log), log.checkpointed(first, first))
     for epoch, sequence in ((0, 1), (0, first), (1, first + 1), (1, first + 1_000)):
         assert begun.members(epoch, sequence) == begun.epochs[epoch].members
-    for epoch, sequence in ((0, 0), (0, first + 1), (1, 1), (1, first), (2, first + 1)):
+    for epoch, sequence in ((0, 0), (0, first + 1), (1, 1), (1, first), (2, first + 1), (3, first + 1)):
         with pytest.raises(ProofError):
             begun.members(epoch, sequence)
 
