@@ -40,6 +40,9 @@ SUBJECTS: dict[str, Subject] = {
         ("tests/consensus/test_certificates.py", "tests/consensus/test_new_view.py")
     ),
     "validators.consensus.new_view": Subject(("tests/consensus/test_new_view.py",)),
+    "validators.consensus.restore": Subject(
+        ("tests/consensus/test_restore.py",), frozenset({"_restore_slot", "_restore_view"})
+    ),
     "validators.consensus.handover": Subject(("tests/consensus/test_hand_over.py",)),
     "validators.crossing": Subject(("tests/epochs/test_crossing_steps.py",)),
     "validators.handovers": Subject(("tests/epochs/test_handovers.py", "tests/gateway/test_epochs.py")),
@@ -62,6 +65,59 @@ SUBJECTS: dict[str, Subject] = {
 }
 
 EQUIVALENT: dict[str, str] = {
+    "validators.consensus.certificate.ends_log: len(peaks) != (entry.sequence - 1).bit_count() -> "
+    "len(peaks) < (entry.sequence - 1).bit_count()": (
+        "with a peak too many the entry lies deeper than the last one of a log can: another root"
+    ),
+    "validators.consensus.certificate.read_continuation: len(votes) != config.n -> len(votes) < config.n": (
+        "there are no more than n distinct members"
+    ),
+    "validators.consensus.restore._restore_view: record.view == entered -> record.view >= entered": (
+        "a NEW-VIEW is kept together with the view that it begins"
+    ),
+    "validators.consensus.restore._restore_view: record.view == promised -> record.view >= promised": (
+        "it is the highest of them"
+    ),
+    "validators.consensus.restore._restore_view: record.phase == 'view_change' -> True": (
+        "in a view above the one entered last nothing else was said"
+    ),
+    "validators.consensus.restore._restore_slot: known.view < record.view -> known.view <= record.view": (
+        "a ledger has one certificate for a sequence and view"
+    ),
+    "validators.consensus.restore._restore_slot: message.sender == core.index -> "
+    "message.sender >= core.index": (
+        "the PRE-PREPARE of another: in its view this member signs none that could be held against it"
+    ),
+    **dict.fromkeys(
+        (
+            "validators.crossing.Crossing.begin: newest.epoch > self._present.epoch -> "
+            "newest.epoch != self._present.epoch",
+            "validators.crossing.Crossing.hear: self._newest.epoch > self._present.epoch -> "
+            "self._newest.epoch != self._present.epoch",
+            "validators.crossing.Crossing.arrived: newest.epoch == self._present.epoch -> "
+            "newest.epoch <= self._present.epoch",
+        ),
+        "`begin` led at least to the present epoch, or raised",
+    ),
+    "validators.crossing.Crossing.ask: executed != self._executed -> executed > self._executed": (
+        "a core executes on, never back"
+    ),
+    "validators.gateway.collector.Collector._on_handovers: following.epoch <= self._epoch -> "
+    "following.epoch == self._epoch": "what is proved leads on, never back",
+    "tickets.proof.chain._check_members: len(keys) == len(names) == len(members) -> "
+    "len(keys) >= len(names) == len(members)": "members have no more keys than they are",
+    "tickets.proof.chain._check_members: len(keys) == len(names) == len(members) -> "
+    "len(keys) == len(names) >= len(members)": "members have no more names than they are",
+    "tickets.proof.verify.Chain.members: epoch + 1 < len(self.epochs) -> epoch + 1 != len(self.epochs)": (
+        "an epoch beyond the chain was refused before"
+    ),
+    "tickets.proof.barriers._pass_checkpoint: ordered < most -> ordered != most": (
+        "it grows by one, from 0 to what is left of an interval"
+    ),
+    "tickets.machine.nonces.NonceTable.forget: self._keep_until.get(sequence) != keep_until -> "
+    "self._keep_until.get(sequence) > keep_until": (
+        "the heap has no later time than the table: one that grows is put on it at once"
+    ),
     "validators.consensus.new_view.plan: (found.view, found.digest) > (known.view, known.digest) -> "
     "(found.view, found.digest) >= (known.view, known.digest)": (
         "of two certificates for one digest in one view either may be chosen: a plan names the digest"

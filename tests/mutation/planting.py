@@ -17,12 +17,15 @@ import msgspec
 
 __all__ = ["Mutant", "mutants_of"]
 
-LOOSENED: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
+SLIPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.NotEq),
+    ast.LtE: (ast.Lt, ast.Eq),
+    ast.Gt: (ast.GtE, ast.NotEq),
+    ast.GtE: (ast.Gt, ast.Eq),
+    ast.Eq: (ast.LtE, ast.GtE),
+    ast.NotEq: (ast.Lt, ast.Gt),
 }
+"""What stands in place of a comparison: it is one off, or tells on one side alone."""
 ASKING = {"any", "all", "isinstance"}
 """Functions whose call is a guard wherever it stands."""
 
@@ -142,13 +145,17 @@ def _changes(guard: ast.expr) -> Iterator[ast.expr]:
     match guard:
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             for place, operator in enumerate(ops):
-                other = LOOSENED.get(type(operator))
-                if other is not None:
+                for other in () if _is_word(comparators[place]) else SLIPS.get(type(operator), ()):
                     yield ast.Compare(left, [*ops[:place], other(), *ops[place + 1 :]], comparators)
             if len(ops) > 1:
                 yield ast.Compare(left, ops[:-1], comparators[:-1])
                 yield ast.Compare(comparators[0], ops[1:], comparators[1:])
             yield from _fewer_fields(guard)
+
+
+def _is_word(compared: ast.expr) -> bool:
+    """Words have no order that anybody would mistake."""
+    return isinstance(compared, ast.Constant) and isinstance(compared.value, str | bytes)
 
 
 def _fewer_fields(guard: ast.Compare) -> Iterator[ast.expr]:

@@ -30,6 +30,8 @@ def test_a_guard_is_planted_wrong_in_each_of_its_ways() -> None:
         "False",
         "previous <= found.sequence <= low + config.reach",
         "previous < found.sequence < low + config.reach",
+        "previous != found.sequence <= low + config.reach",
+        "previous < found.sequence == low + config.reach",
         "previous < found.sequence",
         "found.sequence <= low + config.reach",
     }
