@@ -50,6 +50,19 @@ def test_the_members_their_strength_and_who_runs_them(town: Api) -> None:
     assert told["parameters"]["checkpoint_interval"] == 10
 
 
+def test_r11_a_change_after_which_nothing_would_be_decided_is_not_ordered(
+    town: Api, living: LivingGateway
+) -> None:
+    """Each of three members waits for all others where an epoch begins."""
+    living.down = frozenset({3})
+    refused = town.call("DELETE", "members/r1?allow_small=true")
+    assert (refused.status_code, read(refused)["code"]) == (409, "not_ready")
+    assert "r3 did not answer" in read(refused)["error"]
+    assert living.present.epoch == 0
+    town.call("DELETE", "members/r3?allow_small=true")
+    assert [member.id for member in living.present.members] == ["r0", "r1", "r2"]
+
+
 def test_the_calculator_shows_before_and_after_and_changes_nothing(town: Api) -> None:
     told = read(town.post("members/preview", {"change": "add", "node_id": "r4"}))["data"]
     assert (told["before"]["quorum"], told["after"]["quorum"], told["after"]["liars"]) == (3, 4, 1)

@@ -1,4 +1,4 @@
-"""How many changes of the membership may be asked for.
+"""Which changes of the membership this platform refuses itself: too many, or one that stops the cluster.
 
 Each ends an epoch, and nothing is proposed while one is decided (R35): whoever could ask without bound would
 keep the cluster from all other work.
@@ -11,12 +11,16 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from tickets.machine import reasons
+from tickets.services.errors import TicketError
+from validators.consensus.membership import Change, Membership, outline
 from validators.models import FINISHED, ManagedCluster, MembershipChange
+from validators.quorum import faults
 from validators.services.cluster import ONE_ROW
 from validators.services.errors import ChangePending, TooManyChanges
 from validators.services.membership import Wish
 
-__all__ = ["hold", "refuse_flood", "refuse_rivals", "unfinished"]
+__all__ = ["hold", "refuse_flood", "refuse_rivals", "refuse_standstill", "unfinished"]
 
 OPEN_MAX = 8
 """Changes under way; they are carried out one after the other."""
@@ -59,4 +63,21 @@ def refuse_flood(actor: str) -> None:
         minutes = int(ASKED_WITHIN.total_seconds()) // 60
         raise TooManyChanges(
             f"{ASKED_MAX} changes in {minutes} minutes are enough: each ends an epoch.", wait
+        )
+
+
+def refuse_standstill(now: Membership, change: Change) -> None:
+    """Raise TicketError (not_ready) where nothing would be decided after a change: where no liar is tolerated
+    each member of the next epoch waits there for all others (R11), and one did not answer."""
+    found = outline(now, change)
+    if isinstance(found, str) or faults(len(found[0])):
+        return
+    living = {word.member for word in change.alive}
+    silent = [member.id for member in found[0] if member.id not in living]
+    if silent:
+        names = " and ".join(silent)
+        raise TicketError(
+            reasons.NOT_READY,
+            f"{names} did not answer. Below four members all must run when the membership or its parameters "
+            f"change: start {names}, or remove or replace what is gone for good.",
         )

@@ -281,7 +281,9 @@ def _build(row: MembershipChange) -> Change:
         words.append(read_word(wish.word))
     elif wish.own and wish.change != "rotate":
         words += [word] if (word := newcomers.word_of(wish.node_id)) else []
-    return change_of(now, wish, key=key, place=(row.host, row.port), words=tuple(words))
+    change = change_of(now, wish, key=key, place=(row.host, row.port), words=tuple(words))
+    change_limits.refuse_standstill(now, change)
+    return change
 
 
 def _caught_up(word: Alive, network: GatewayFace) -> bool:
