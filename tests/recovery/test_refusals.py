@@ -251,14 +251,17 @@ def test_r11_a_liars_ending_does_not_stop_the_others(steps: Steps) -> None:
     ending = canonical.decode(
         handover.HandOver, canonical.decode(SignedFile, Path(signed[0]).read_bytes()).ending
     )
+    replace, entry = msgspec.structs.replace, ending.entry
     leaf = bytes([*ending.leaf[:-1], ending.leaf[-1] ^ 1])
-    lie(signed[0], canonical.encode(msgspec.structs.replace(ending, leaf=leaf)))
-    lie(signed[1], b"noise")
+    lie(signed[0], canonical.encode(replace(ending, leaf=leaf)))
+    other = replace(entry, results_root=bytes(32))
+    lie(signed[1], canonical.encode(replace(ending, entry=other)))
     seal = "seal", steps.file("cup.plan"), *signed, "--out", steps.file("cup.sealed")
     assert "The file of r0, r1 shows another entry" in steps.run(*seal)
     assert "goes on in epoch 1" in steps.install("r0")
-    lie(signed[2], b"")
-    with pytest.raises(CommandError, match=r"None .* the entry that ends the epoch: that of r0, r1 is"):
+    other = replace(entry, timestamp=entry.timestamp + 1)
+    lie(signed[2], canonical.encode(replace(ending, entry=other)))
+    with pytest.raises(CommandError, match=r"None .* the entry that ends the epoch: that of r0, r1, r3 is"):
         steps.run(*seal)
 
 

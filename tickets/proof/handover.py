@@ -44,6 +44,9 @@ def handover_certificate(data: bytes, cluster: bytes) -> bytes:
         raise ProofError("a hand-over without the CHECKPOINTs that seal it")
     signed = tuple(sorted((message.sender, envelope.signature) for envelope, message in opened))
     entry = found.entry
+    told = canonical.digest(b"\x00" + found.leaf), _timestamp(found.leaf)
+    if told != (entry.results_root, entry.timestamp):
+        raise ProofError("a hand-over whose entry is not that of its operation")
     path = b"".join(reversed(found.peaks))
     proof: CheckpointProof | ContinuationProof
     if isinstance(first, Checkpoint):
@@ -54,6 +57,13 @@ def handover_certificate(data: bytes, cluster: bytes) -> bytes:
     tag = cluster[:CLUSTER_TAG_SIZE]
     place = (entry.epoch, entry.sequence, entry.batch_digest, entry.previous)
     return encode_certificate(Certificate(version, tag, found.leaf, 0, b"", *place, proof))
+
+
+def _timestamp(leaf: bytes) -> int:
+    try:
+        return canonical.decode(Leaf, leaf).timestamp
+    except canonical.CanonicalError as error:
+        raise ProofError(f"these bytes are no hand-over ({error})") from error
 
 
 def chain_through(
