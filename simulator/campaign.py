@@ -30,7 +30,6 @@ from simulator.worlds import world_of
 from validators import probes, quorum
 from validators.consensus import messages as m
 from validators.consensus.effects import Executed, Note
-from validators.consensus.pinging import OTHERS_ARE_GONE
 
 __all__ = ["Cut", "Report", "Task", "run"]
 
@@ -284,7 +283,7 @@ class Play:
             self._copies[act.node] = node.disk.clone()
             return
         if node.up:
-            node.kill() if act.what == "kill" else node.crash(alone=0)
+            node.crash()
         if act.what == "revert":
             node.disk = self._copies[act.node]
             node.disk.older = True
@@ -336,13 +335,8 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
     for node in world.nodes.values():
         if node not in dead:
             if dead and node.index is not None and quorum.faults(world.members) == 0:
-                _say_others_are_gone(node)
+                if node.up and node.core.pinging.holding:
+                    node.crash()
+                if not node.up:
+                    node.say_others_are_gone()
             world.start(node)
-
-
-def _say_others_are_gone(node: Node) -> None:
-    """The operator's word where no liar is tolerated: those that are silent stay so (R11)."""
-    if node.up and node.core.pinging.holding:
-        node.crash(alone=0)
-    if not node.up:
-        node.disk.states[OTHERS_ARE_GONE.name] = OTHERS_ARE_GONE

@@ -265,17 +265,15 @@ class VirtualDisk(Image):
 
     # --- the world's side ------------------------------------------------------------------------
 
-    def crash(self, *, thorough: bool = False) -> bool:
-        """The power is gone: what was not synced is lost, from some write on; all of it when `thorough`.
-        Returns whether nothing was lost."""
+    def crash(self, *, thorough: bool = False) -> None:
+        """The power is gone: what was not synced is lost, from some write on; all of it when `thorough`."""
         self.crash_at = None
         survive = self._dice.below(len(self._unsynced) + 1) * (not thorough)
-        whole = survive == len(self._unsynced)
-        if self._unsynced:
-            del self._unsynced[survive:]
-            self._sync()
-            self.become(self.synced)
-        return whole
+        if not self._unsynced:
+            return
+        del self._unsynced[survive:]
+        self._sync()
+        self.become(self.synced)
 
     def clone(self) -> VirtualDisk:
         """A backup as it is now, without what is not synced."""

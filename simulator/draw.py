@@ -53,8 +53,8 @@ class Parting(msgspec.Struct, frozen=True):
 
 
 class Act(msgspec.Struct, frozen=True):
-    """Something that happens to one node: `copy` its disk, `revert` it to that copy while it is off, `stop`
-    (in order), `kill` (its process) or `start` it."""
+    """Something that an operator does to one node: `copy` its disk, `revert` it to that copy while it is off,
+    `stop` or `start` it."""
 
     at: int
     what: str

@@ -232,7 +232,7 @@ class Trouble:
             thorough = dice.hit(0.7)
             for node in list(self.world.nodes.values()):
                 if node.up:
-                    node.crash(thorough=thorough, alone=0)
+                    node.crash(thorough=thorough)
                 self.world.after(1 + dice.below(self.plan.away_max), self._back, node)
 
         def heard() -> None:

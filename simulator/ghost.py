@@ -38,7 +38,7 @@ class Ghost(Node):
         self.inbox.extend(node.inbox)
         self.pause()
 
-    def crash(self, *, thorough: bool = False, alone: float = 0.5) -> None:
+    def crash(self, *, thorough: bool = False) -> None:
         """Its process ends; the disk has another owner and keeps its power."""
         self.host = None
         self.inbox.clear()

@@ -19,6 +19,7 @@ from simulator.disk import CrashPoint, PowerCut, VirtualDisk
 from simulator.violation import Violation
 from validators.consensus.effects import ALL, Executed, Note, Record, ReplyTo, Send
 from validators.consensus.membership import Membership
+from validators.consensus.pinging import OTHERS_ARE_GONE
 from validators.consensus.snapshot import ReplicaSnapshot
 from validators.consensus.verified import Inbound, Peer, VerifiedBundle
 from validators.host import EpochOver, Halted, Host, Installed, TurnLost
@@ -98,12 +99,7 @@ class Node:
         self.core: Any = None
         """What the host runs; for checkers."""
         self.continued = False
-        """Whether its host was told that this disk is the newest that it ever had (needs.Recovery)."""
-        self._known: VirtualDisk | None = None
-        """The disk that was written last on this machine, as its memory knows
-        (validators.ledger.continuity). That ends with the power and with an orderly stop."""
-        self._ends = 0
-        """Processes that ended so far."""
+        """Whether its host was rebuilt by a process that had written this disk (needs.Recovery)."""
         self.inbox: deque[Inbound] = deque()
         self._dice = dice
         self._true = world.clock
@@ -146,7 +142,7 @@ class Node:
         if self.host is not None or self.build is None:
             return
         self.clock.boot(self._dice.below(1 << 40))
-        self.continued = self._known is self.disk
+        self.continued = False
         self._ready_at = self.world.time
         self._spent = 0
         self._wake = None
@@ -155,22 +151,19 @@ class Node:
         self._guard(host.start)
         self._rest()
 
-    def crash(self, *, thorough: bool = False, alone: float = 0.5) -> None:
-        """It ends, now: what is in memory and in the inbox is gone. `thorough`: see VirtualDisk.crash.
-        `alone`: how probably only its process ended, not its machine, where its disk lost nothing."""
-        self._ends += 1
-        if not self.disk.crash(thorough=thorough) or not self._dice.fork(f"end {self._ends}").hit(alone):
-            self._known = None
-        self.kill()
-
-    def kill(self) -> None:
-        """Its process ends, now, and the machine keeps every write."""
+    def crash(self, *, thorough: bool = False) -> None:
+        """Power off, now: what is in memory and in the inbox is gone. `thorough`: see VirtualDisk.crash."""
+        self.disk.crash(thorough=thorough)
         self.host = None
         self.paused = False
         self.inherited = ()
         self.inbox.clear()
         self.disarm()
         self.world.stopped(self)
+
+    def say_others_are_gone(self) -> None:
+        """The operator's word for its next start (R11)."""
+        self.disk.states[OTHERS_ARE_GONE.name] = OTHERS_ARE_GONE
 
     def leave(self) -> None:
         """Its process is no longer this node's: what runs in it goes on elsewhere (R10)."""
@@ -282,7 +275,7 @@ class Node:
             elif isinstance(cause, JournalFull):
                 self.world.disk_full(self)
             elif isinstance(cause, Installed):
-                self._rebuild()
+                self._rebuild(continued=True)
             elif isinstance(cause, EpochOver):
                 self._succeed(cause)
             elif isinstance(cause, Halted):
@@ -297,12 +290,12 @@ class Node:
         self.inbox.clear()
         if self.honest:
             self.world.enter(over.successor.membership)
-        self._rebuild()
+        self._rebuild(continued=False)
         self.world.relink()
 
-    def _rebuild(self) -> None:
+    def _rebuild(self, *, continued: bool) -> None:
         """The same process makes another host over what is on the disk (R8)."""
-        self.continued = self._known is self.disk
+        self.continued = continued
         if self.build is not None:
             host = self.host = self.build(self)
             self._guard(host.start)
@@ -364,7 +357,6 @@ class Node:
     def wrote(self, records: Sequence[Record]) -> None:
         """The disk took a turn's records: it cost a sync."""
         self._spent += self._dice.between(self.costs.sync_min, self.costs.sync_max)
-        self._known = self.disk
         self.world.persisted(self, records)
 
     # --- ports.Watcher ---------------------------------------------------------------------------

@@ -6,9 +6,8 @@ from typing import Any
 
 from simulator.clock import MILLISECOND, SECOND
 from simulator.draw import Act, Parting
-from simulator.faults import Plan
 
-__all__ = ["OLDER_DISK", "UNUSED_DISK", "WAITS_ON"]
+__all__ = ["OLDER_DISK", "UNUSED_DISK"]
 
 OLDER_DISK: dict[str, Any] = {
     "members": 3,
@@ -26,18 +25,6 @@ OLDER_DISK: dict[str, Any] = {
 }
 """r0 and r2 decide what r1 does not hear of. Then r2 comes back on a copy of its disk from before, and only
 r1 answers it: no liar is tolerated, so only r0 knows what r2 promised (R11)."""
-
-
-WAITS_ON: dict[str, Any] = {
-    **OLDER_DISK,
-    "plan": Plan(pause_max=60 * SECOND),
-    "acts": (
-        *OLDER_DISK["acts"],
-        Act(2_500 * MILLISECOND, "kill", "r2"),
-        Act(2_550 * MILLISECOND, "start", "r2"),
-    ),
-}
-"""While it waits for r0's word its process is killed: it goes on with its disk, but that is the older one."""
 
 
 UNUSED_DISK: dict[str, Any] = {

@@ -25,7 +25,7 @@ from tickets.machine.ticket import TicketState
 from tickets.proof import barriers
 from tickets.proof.barriers import SharedBarriers
 from tickets.proof.reads import StateProof, show
-from validators import canonical
+from validators import canonical, quorum
 from validators.consensus.membership import Membership
 
 __all__ = ["Read", "Readers"]
@@ -238,8 +238,11 @@ class Readers:
         if unanswered:
             raise Violation("readers", f"reads of the healed cluster end with {[r.code for r in reads]}")
         up = [node for node in world.nodes.values() if node.up]
+        dead = any(not world.nodes[name].up for name in world.member_names)
         for node in up:
-            node.kill()  # not its machine: where f = 0 members would wait for one that stays dead (R11)
+            node.crash()
+            if dead and quorum.faults(world.members) == 0:
+                node.say_others_are_gone()
         for node in up:
             world.start(node)
         self.barriers = self.prove(reads[-1].ticket, bound)

@@ -299,7 +299,7 @@ class World:
 
     def disk_full(self, node: Node) -> None:
         """The host is gone; the process waits for space and rebuilds it (R8)."""
-        node.crash(alone=1)
+        node.crash()
         self.after(DISK_FREED_AFTER, self._look_at_disk, node)
 
     def _look_at_disk(self, node: Node) -> None:

@@ -19,7 +19,7 @@ from simulator.draw import FIRST_WORD, Act, Draw, Parting, Silence, draw, smalle
 from simulator.faults import Plan
 from simulator.network import LinkQuality
 from simulator.old_votes import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
-from simulator.older_disks import OLDER_DISK, UNUSED_DISK, WAITS_ON
+from simulator.older_disks import OLDER_DISK, UNUSED_DISK
 from simulator.workload import Traffic
 from simulator.world import Settings
 from validators.genesis import Parameters
@@ -304,7 +304,6 @@ WORLDS: dict[str, Drawing] = {
     "followers": of(members=1, learners=6, one_platform=True, traffic=BRISK, duration=3 * SECOND),
     "forked": of("twin/parted", "twin/parted", **FORKED),
     "older-disk": of(**OLDER_DISK, traffic=BRISK),
-    "older-disk-killed": of(**WAITS_ON, traffic=BRISK),
     "unused-disk": of(**UNUSED_DISK, traffic=BRISK),
     "readers": of(node_reads=True),
     "barriers": of(

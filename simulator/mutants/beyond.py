@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from simulator.mutants.registry import Plant, mutant
 from validators import places
 from validators.consensus.contradiction import Contradictions
-from validators.consensus.effects import StateRecord
-from validators.consensus.pinging import HEARD, Pinging
+from validators.consensus.pinging import Pinging
 
 
 @mutant("others-not-awaited", "R11", world="older-disk")
@@ -21,18 +18,6 @@ def others_not_awaited(plant: Plant) -> None:
     def mutant(self: Pinging, recovery: Any) -> None:
         right(self, recovery)
         self._quorum_suffices = True
-
-    plant.put(Pinging, "begin", mutant)
-
-
-@mutant("wait-ends-with-its-process", "R11", world="older-disk-killed")
-def wait_ends_with_its_process(plant: Plant) -> None:
-    """A start where f = 0 does not look whether the one before it was still waiting for all others."""
-    right = Pinging.begin
-
-    def mutant(self: Pinging, recovery: Any) -> None:
-        here = StateRecord(HEARD, b"%d" % self.core.config.epoch)
-        right(self, msgspec.structs.replace(recovery, states=(*recovery.states, here)))
 
     plant.put(Pinging, "begin", mutant)
 

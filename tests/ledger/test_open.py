@@ -53,6 +53,19 @@ def test_r10_a_second_opener_is_refused_and_changes_nothing(place: Location) -> 
     assert not is_locked(place.folder)
 
 
+def test_r11_only_a_process_that_wrote_to_a_ledger_goes_on_with_it(place: Location) -> None:
+    """What another one finds, and the same one in the next epoch, may be an older copy."""
+    for _ in range(2):
+        ledger = opened(place)
+        try:
+            assert not ledger.load().continued
+            assert not ledger.load().continued, "nothing was written: the first turn did not succeed"
+            ledger.append([slot("prepare", 1)])
+            assert ledger.load().continued, "the core was rebuilt"
+        finally:
+            ledger.close()
+
+
 def test_r10_postgresql_has_a_lock_beside_the_file(postgres_place: Location, tmp_path: Path) -> None:
     """Two hosts share a schema, never a folder."""
     first = opened(postgres_place)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pytest
-
 from simulator.campaign import Cut, Play
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND
 from simulator.cluster import Cluster
 from simulator.faults import Plan, Trouble
-from simulator.node import Node
 from simulator.world import Settings
 from simulator.worlds import world_of
 
@@ -42,29 +37,6 @@ def test_r36_each_node_that_follows_has_a_name_and_a_key_of_its_own() -> None:
     assert sorted(names) == ["learner", "learner-1", "n0", "n1", "n2", "n3"]
     keys = {each.name: each.public_key for each in world.genesis.principals}
     assert len({keys[name] for name in names}) == len(names)
-
-
-@pytest.mark.parametrize(
-    ("end", "known"),
-    [
-        (Node.kill, True),
-        (lambda node: node.crash(alone=1), True),
-        (lambda node: node.crash(alone=0), False),
-        (lambda node: (node.kill(), node.lose_disk()), False),
-    ],
-    ids=["killed", "crashed alone", "power cut", "another disk"],
-)
-def test_r11_a_machine_knows_its_disk_where_only_the_process_ended(
-    end: Callable[[Node], object], known: bool
-) -> None:
-    cluster = Cluster(0, Settings(members=3))
-    cluster.start()
-    cluster.world.run_for(300 * MILLISECOND)
-    node = cluster.world.nodes["r2"]
-    assert not node.continued, "its first start"
-    end(node)
-    cluster.world.start(node)
-    assert node.continued == known
 
 
 def test_r37_a_cluster_that_shrank_to_one_member_bears_no_lost_disk() -> None:

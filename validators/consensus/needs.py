@@ -51,7 +51,7 @@ class Recovery(msgspec.Struct, frozen=True):
     base: Base | None = None
     """The entry of the newest snapshot installed; None: the log is whole. Entries below it may be missing."""
     continued: bool = False
-    """This is the very memory that was written last: no older copy can stand in its place (R11)."""
+    """The process that reads it has written it: no older copy can stand in its place (R11)."""
 
 
 class Signer(Protocol):

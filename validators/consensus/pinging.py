@@ -8,13 +8,11 @@ the replica a follower before it can contradict itself. Without q members nothin
 the wait costs a round trip, and a quarter of a second while somebody is down.
 
 Where f = 0 two quorums may share this replica alone, and one member that does not answer may be the only one
-that knows its word. Then all others are waited for, once in each epoch and at each start. A process that goes
-on with the disk that its machine wrote last (`Recovery.continued`) need not ask again, if the wait in this
-epoch has ended before: so the ledger says (`HEARD`), and nothing else counts, for who was killed or rebuilt
-while it waited has its own disk but may have begun with an older one. Nor does the word of an earlier epoch:
-the others cannot show there what was said here. An empty ledger waits too: a disk from before the first vote
-looks like one that was never used. The operator may say that the others are gone; that holds until a
-checkpoint is stable.
+that knows its word. Then all others are waited for, whenever a process starts (an empty ledger waits too: a
+disk from before the first vote looks like one that was never used) and whenever an epoch begins, for what is
+said there nobody can show in the one before. The operator may say instead that the others are gone; that
+holds until a checkpoint is stable. Only a core that its own process rebuilds (`Recovery.continued`) does not
+ask again, if all had answered the one before it (`HEARD`).
 
 Later Pings only measure. The round trip that counts is the one within which a quorum answers: f liars who
 answer late cannot stretch T, and answering early only shortens it to its base.
@@ -52,9 +50,8 @@ OWN_SHOWN_MAX = 256
 """Statements in one Pong, newest first."""
 OTHERS_ARE_GONE = StateRecord("others_are_gone", b"1")
 """The operator's word, in the ledger: members that do not answer are not waited for (R11)."""
-HEARD = "heard_all"
-"""Name of the state that says in which epoch, as a decimal number, all others have shown this replica's word
-(R11, f = 0); empty while a disk of this epoch is doubted."""
+HEARD = StateRecord("heard_all", b"1")
+"""All others have shown what they hold of this replica's word, to the process that has the ledger open."""
 
 
 class Pinging:
@@ -71,7 +68,7 @@ class Pinging:
         self._quorum_suffices = True
         """Some may stay silent; False: all others are waited for."""
         self._heard = False
-        """Whether the ledger says `HEARD` of this epoch."""
+        """Whether the ledger says `HEARD`."""
         self._awaiting_all = False
         """A quorum has answered, and longer than the silent ones are given; that was said."""
         self._enough_since: int | None = None
@@ -97,25 +94,22 @@ class Pinging:
             return
         past = bool(recovery.slots) or bool(recovery.entries) or recovery.checkpoint is not None
         self.vouched = OTHERS_ARE_GONE in recovery.states
-        self._heard = self._heard_all() in recovery.states
+        self._heard = HEARD in recovery.states
         if not recovery.continued:
             self._note_heard(heard=False)
         self._quorum_suffices = core.config.f > 0 or self._heard or self.vouched
         self.holding = core.voting and (past or not self._quorum_suffices)
         self._ask()
 
-    def _heard_all(self) -> StateRecord:
-        return StateRecord(HEARD, b"%d" % self.core.config.epoch)
-
     def _note_heard(self, *, heard: bool) -> None:
         if self._heard != heard:
             self._heard = heard
-            self.core.outbox.persist(self._heard_all() if heard else StateRecord(HEARD, b""))
+            self.core.outbox.persist(HEARD if heard else StateRecord(HEARD.name, b"0"))
 
     @property
     def awaited(self) -> tuple[int, ...]:
-        """Members without whose word no vote is given here, though a quorum has answered (R11)."""
-        if not (self.holding and self._awaiting_all):
+        """Members without whose word no vote is given here (R11)."""
+        if not self.holding or self._quorum_suffices:
             return ()
         return tuple(member for member in sorted(self.core.others) if member not in self._shown)
 

@@ -25,7 +25,6 @@ from validators.consensus.effects import (
 from validators.consensus.pinging import OTHERS_ARE_GONE
 from validators.ledger import encoding, recovery
 from validators.ledger.bodies import Bodies
-from validators.ledger.continuity import Continuity
 from validators.ledger.install import installing
 from validators.ledger.location import Location, drop_alias
 from validators.ledger.materialise import RowWrites
@@ -62,7 +61,6 @@ class Ledger:
         turn: int,
         created: bool,
         indexed: bool,
-        continuity: Continuity,
     ) -> None:
         self.location = location
         self.alias = alias
@@ -74,12 +72,8 @@ class Ledger:
         self._store = store
         self._lock = lock
         self._witness = witness
-        self._continuity = continuity
-        self._continued = not created and continuity.holds(meta.incarnation - 1, turn)
-        if self._continued:
-            continuity.note(meta.incarnation, turn)
-        # Else not before its first turn, which says that this disk is doubted (Pinging): killed before, an
-        # older copy is still one, and a new ledger may stand for one that was forgotten.
+        self._written = False
+        """This process has written to it."""
         self._meta = meta
         self._turn = turn
         self._head = Head(0, b"", 0)
@@ -139,8 +133,7 @@ class Ledger:
         self._store.commit(fence, writes, durable=durable, body_bytes=plan.body_bytes)
         self._meta = meta
         self._turn += 1
-        self._continuity.note(self.incarnation, self._turn)
-        self._continued = True  # from now on it stays in these hands
+        self._written = True
         self._head = plan.head
         if self.indexed:
             self._batches = {
@@ -246,7 +239,7 @@ class Ledger:
         self._noted = []
         self._bodies = found.bodies
         self._broken = ""
-        return msgspec.structs.replace(found.recovery, continued=self._continued)
+        return msgspec.structs.replace(found.recovery, continued=self._written)
 
     def state_value(self, name: str) -> bytes | None:
         """The value of a named state (effects.StateRecord), None when it was never written."""
@@ -311,5 +304,4 @@ class Ledger:
         self._store.close()
         drop_alias(self.alias)
         self._witness.close()
-        self._continuity.close(forget=True)
         self._lock.close()

@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 
 from validators.ledger import statements
-from validators.ledger.continuity import Continuity
 from validators.ledger.errors import (
     LedgerForeign,
     LedgerTooNew,
@@ -53,13 +52,11 @@ def open_ledger(
     lock = FileLock(place.folder)
     witness: Witness | None = None
     store: Store | None = None
-    continuity: Continuity | None = None
     try:
         witness = Witness(place.folder)
         store = _connect(place, alias)
         existing = _prepare(store, alias, place, cluster_id)
         meta, turn = _enter(store, existing, witness, cluster_id, expect_existing=expect_existing)
-        continuity = Continuity(meta.identity)
         store.define(statements.INDEX_STATES if indexed else statements.UNINDEX_STATES)
         store.define(statements.INDEX_KINDS)
         return Ledger(
@@ -71,15 +68,12 @@ def open_ledger(
             meta=meta,
             turn=turn,
             created=existing is None,
-            continuity=continuity,
             indexed=indexed,
         )
     except BaseException:
         if store is not None:
             store.close()
         drop_alias(alias)
-        if continuity is not None:
-            continuity.close(forget=False)
         if witness is not None:
             witness.close()
         lock.close()
