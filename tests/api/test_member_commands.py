@@ -42,6 +42,15 @@ def say(living: LivingGateway, settings: Any, tmp_path: Path, capsys: pytest.Cap
     return run
 
 
+def test_r11_the_command_orders_no_change_after_which_nothing_would_be_decided(
+    say: Say, living: LivingGateway
+) -> None:
+    living.down = frozenset({3})
+    with pytest.raises(CommandError, match="r3 did not answer"):
+        say("members", "remove", "r1", "--allow-small", "--yes")
+    assert living.present.epoch == 0
+
+
 def test_principals_come_are_limited_get_keys_and_go(say: Say) -> None:
     first, second = (peer_id(key_pair(name)[0]) for name in ("gate-1", "gate-1 later"))
     assert "gate-1  signs as gate-1" in say("principals", "add", "gate-1", first, "--grant", "default:gate")

@@ -30,7 +30,7 @@ from validators.models import MembershipChange
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
 from validators.node.provision import make_newcomer
-from validators.services import changes
+from validators.services import change_limits, changes
 from validators.services.errors import ServiceError
 from validators.services.membership import (
     Preview,
@@ -237,7 +237,9 @@ class Command(TeachingCommand):
                 return
             if wish.word:
                 words.append(read_word(wish.word))
-            began = order(change_of(now, wish, words=tuple(words)), actor=ACTOR)
+            change = change_of(now, wish, words=tuple(words))
+            change_limits.refuse_standstill(now, change)
+            began = order(change, actor=ACTOR)
             self.stdout.write(f"epoch {began.epoch} has begun, after sequence {began.sequence}.")
 
     def _foretell(self, expected: Preview) -> None:
