@@ -21,10 +21,12 @@ from validators.wire import ED25519
 
 
 class LivingGateway(FakeGateway):
-    """Every member signs with `key_pair(its id)`, or with `keys[its id]`."""
+    """Every member signs with `key_pair(its id)`, or with `keys[its id]`; with `next_keys[its id]` where it
+    is asked for that."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self.keys: dict[str, str] = {}
+        self.next_keys: dict[str, str] = {}
         super().__init__(*arguments, **named)
 
     def word(self, member: str, *, key: str = "", executed: int | None = None) -> Alive:
@@ -51,7 +53,9 @@ class LivingGateway(FakeGateway):
         """See GatewayFace; members that are not down say that they live."""
         if what != "alive" or member in self.down:
             return super().query(member, what, arguments, wait=wait)
-        word = canonical.encode(self.word(self.present.members[member].id)).hex()
+        name = self.present.members[member].id
+        key = self.next_keys.get(name, "") if "next_key" in arguments else ""
+        word = canonical.encode(self.word(name, key=key)).hex()
         told = msgspec.json.encode({"word": word, "epoch": self.present.epoch}).decode()
         future: Future[Answered] = Future()
         future.set_result(Answered(0, "", told))

@@ -56,7 +56,7 @@ def gather_words(
     wait: float = WORDS_WAIT,
 ) -> list[Alive]:
     """Words of life of all members that answer but `without` (R36): all of them, or what came in time.
-    `keys`: of members that the change gives another key, which they sign with.
+    `keys`: next keys of members that the change gives them, with which they sign.
 
     A member speaks for itself, in the epoch that hand-overs prove (`present`); whoever says anything else
     has not answered. So a liar is missing like one that is down, and hides nobody's word.
@@ -71,7 +71,10 @@ def gather_words(
             words.clear()  # they are of an epoch that ended
         missing = [member for member in now.members if member.id not in {without, *words}]
         places = [now.members.index(member) for member in missing]
-        asked = [gateway.query(place, "alive", wait=ANSWER_WAIT) for place in places]
+        asked = [
+            gateway.query(place, "alive", ("next_key",) if member.id in keys else (), wait=ANSWER_WAIT)
+            for place, member in zip(places, missing, strict=True)
+        ]
         for member, future in zip(missing, asked, strict=True):
             word = _word(future)
             key = keys.get(member.id, member.public_key)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -65,7 +65,7 @@ class Inspector:
         self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
             "status": lambda _: ("", self.status()),
             "stats": lambda _: self._from_ledger(self.stats),
-            "alive": lambda _: ("", self.alive()),
+            "alive": lambda arguments: ("", self.alive(arguments)),
             "consensus": lambda _: ("", self.consensus()),
             "peers": lambda _: ("", self.peers()),
             "ticket": self._ticket,
@@ -137,9 +137,10 @@ class Inspector:
         snapshot = node.core.snapshot()
         return msgspec.structs.replace(snapshot, voting=node.voting, voting_reason=node.voting_reason)
 
-    def alive(self) -> dict[str, Any]:
+    def alive(self, arguments: Sequence[str]) -> dict[str, Any]:
         """Its signed word of life (R36), in hexadecimal digits, and the epoch that it is for."""
-        return {"word": canonical.encode(self._node.alive()).hex(), "epoch": self._node.membership.epoch}
+        word = self._node.alive(next_key="next_key" in arguments)
+        return {"word": canonical.encode(word).hex(), "epoch": self._node.membership.epoch}
 
     def _checkpoint(self) -> dict[str, Any]:
         """The newest stable checkpoint: its sequence and the state root that q members signed."""
