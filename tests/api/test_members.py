@@ -13,6 +13,7 @@ from tests.api.living import LivingGateway
 from tests.hostcore.support import key_pair
 from validators.api import members
 from validators.gateway.identity import Identity, next_path, read_identity
+from validators.gateway.membership import gather_words
 from validators.link import write_private
 from validators.models import MembershipChange
 from validators.node.keys import peer_id
@@ -63,6 +64,21 @@ def test_r11_a_change_after_which_nothing_would_be_decided_is_not_ordered(
     assert [member.id for member in living.present.members] == ["r0", "r1", "r2"]
 
 
+def test_who_answers_at_a_second_look_is_waited_for(
+    town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.call("DELETE", "members/r3?allow_small=true")
+    looks = iter([frozenset({2})])
+
+    def gather(*arguments: Any, **named: Any) -> Any:
+        living.down = next(looks, frozenset())
+        return gather_words(*arguments, **named)
+
+    monkeypatch.setattr(changes, "gather_words", gather)
+    changed = town.call("PATCH", "parameters", {"view_timeout": 900_000})
+    assert read(changed)["data"]["epoch"] == 2, changed.content
+
+
 def test_the_calculator_shows_before_and_after_and_changes_nothing(town: Api) -> None:
     told = read(town.post("members/preview", {"change": "add", "node_id": "r4"}))["data"]
     assert (told["before"]["quorum"], told["after"]["quorum"], told["after"]["liars"]) == (3, 4, 1)
@@ -101,12 +117,13 @@ def test_a_member_from_elsewhere_joins_gets_a_new_key_and_goes(town: Api, living
     assert [each["id"] for each in told["members"]] == ["r0", "r1", "r2", "r3", "r4"]
     assert told["members"][4]["external"] is True
 
-    living.keys["r4"] = "r4 again"
+    living.next_keys["r4"] = "r4 again"
     body = {"peer_id": peer_id(key_pair("r4 again")[0])}
     rotated = town.post("members/r4/rotate", body)
     assert read(rotated)["data"]["epoch"] == 2, rotated.content
     told = read(town.get("members"))["data"]["members"][4]
     assert told["public_key"] == key_pair("r4 again")[0].hex()
+    living.keys["r4"] = living.next_keys.pop("r4")
 
     gone = town.call("DELETE", "members/r4")
     assert read(gone)["data"]["epoch"] == 3, gone.content

@@ -232,17 +232,12 @@ def _follow(row: MembershipChange) -> None:
 
 
 def _order(row: MembershipChange) -> None:
-    """Send what is stored; or build, store, then send."""
-    if not row.content:
-        change = _build(row)
-        row.attempt, row.content = row.attempt + 1, canonical.encode(change)
-        wanted = MembershipChange.objects.filter(pk=row.pk, cancelled=False)
-        if not wanted.update(attempt=row.attempt, content=row.content):
-            return  # taken back meanwhile
-    change = canonical.decode(Change, bytes(row.content))
-    nonce = _nonce(row, str(row.attempt)).encode()
+    """Send what is stored; or build, store, then send. What may be otherwise in a moment is tried again."""
     try:
-        began = order(change, actor=row.actor, nonce=nonce)
+        if not row.content and not _prepare(row):
+            return  # taken back meanwhile
+        change = canonical.decode(Change, bytes(row.content))
+        began = order(change, actor=row.actor, nonce=_nonce(row, str(row.attempt)).encode())
     except TicketError as error:
         if error.code not in AGAIN or row.attempt >= ATTEMPTS_MAX:
             raise
@@ -264,6 +259,15 @@ def _order(row: MembershipChange) -> None:
         sequence=began.sequence,
         finished_at=timezone.now(),
     )
+
+
+def _prepare(row: MembershipChange) -> bool:
+    """Build and store what the next attempt sends; False where the change was taken back."""
+    row.attempt += 1
+    row.save(update_fields=["attempt"])
+    row.content = canonical.encode(_build(row))
+    wanted = MembershipChange.objects.filter(pk=row.pk, cancelled=False)
+    return bool(wanted.update(content=row.content))
 
 
 def _build(row: MembershipChange) -> Change:
