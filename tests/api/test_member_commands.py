@@ -16,6 +16,7 @@ from tickets.services import network
 from validators import canonical
 from validators import genesis as g
 from validators.link import read_seed, write_private
+from validators.management.commands import members
 from validators.node.follower import word_of_life
 from validators.node.keys import peer_id
 from validators.node.layout import ClusterFolder
@@ -48,6 +49,19 @@ def test_r11_the_command_orders_no_change_after_which_nothing_would_be_decided(
     living.down = frozenset({3})
     with pytest.raises(CommandError, match="r3 did not answer"):
         say("members", "remove", "r1", "--allow-small", "--yes")
+    assert living.present.epoch == 0
+
+
+def test_r11_who_falls_silent_while_the_question_is_read_is_missed(
+    say: Say, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def agreed() -> bool:
+        living.down = frozenset({3})
+        return True
+
+    monkeypatch.setattr(members, "_agreed", agreed)
+    with pytest.raises(CommandError, match="r3 did not answer"):
+        say("members", "remove", "r1", "--allow-small")
     assert living.present.epoch == 0
 
 

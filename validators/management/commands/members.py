@@ -47,6 +47,8 @@ from validators.services.principals import add_principal, read_key
 __all__ = ["Command"]
 
 SHOWN_CHANGES = 20
+PRESENT_WAIT = 3.0
+"""Seconds to hear of later epochs, where a member does not answer."""
 CANCEL_WAIT = 5.0
 LOOK_INTERVAL = 0.2
 INTERRUPTED = 130
@@ -157,7 +159,7 @@ class Command(TeachingCommand):
 
     def _show(self, options: dict[str, Any]) -> None:
         with self._gateway(options) as gateway:
-            gather_words(gateway, wait=3.0)  # long enough to hear of later epochs
+            gather_words(gateway, wait=PRESENT_WAIT)
             now = gateway.present
             if options["write"] is not None:
                 options["write"].write_bytes(canonical.encode(now))
@@ -224,7 +226,7 @@ class Command(TeachingCommand):
         with self._gateway(options) as gateway:
             check_wish(wish)
             keys = {} if wish.own else incoming_keys(wish)
-            words = gather_words(gateway, without=wish.leaving, keys=keys)
+            gather_words(gateway, wait=PRESENT_WAIT)
             now = gateway.present
             expected = preview(now, wish)
             if expected.code:
@@ -235,6 +237,11 @@ class Command(TeachingCommand):
             if wish.own:
                 self._through_platform(wish)
                 return
+            words = gather_words(gateway, without=wish.leaving, keys=keys)  # of this moment
+            if gateway.present is not now:
+                raise CommandError(
+                    f"epoch {gateway.present.epoch} has begun meanwhile: look at it, and ask again"
+                )
             if wish.word:
                 words.append(read_word(wish.word))
             change = change_of(now, wish, words=tuple(words))
