@@ -156,6 +156,19 @@ def test_r35_a_kept_end_without_its_checkpoints_becomes_no_certificate(name: str
         handover_certificate(canonical.encode(other), log.cluster)
 
 
+@pytest.mark.parametrize("by", [-1, 1])
+@pytest.mark.parametrize("field", ["results_root", "timestamp"])
+def test_r11_a_kept_end_holds_the_entry_of_its_operation(field: str, by: int) -> None:
+    """What its CHECKPOINTs or the recovery sign does not hold these two."""
+    log = changed()
+    whole = log.handovers[0]
+    right = getattr(whole.entry, field)
+    wrong = bytes([right[0] + by, *right[1:]]) if isinstance(right, bytes) else right + by
+    other = replace(whole, entry=replace(whole.entry, **{field: wrong}))
+    with pytest.raises(ProofError, match="not that of its operation"):
+        handover_certificate(canonical.encode(other), log.cluster)
+
+
 def test_r11_the_end_that_all_members_signed_begins_the_next_epoch() -> None:
     log = PaperLog()
     log.admit()
