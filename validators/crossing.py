@@ -88,11 +88,6 @@ class Crossing:
         self._moved = self._ask_at = now
         self._by_log_until = now + self._patience if newest.epoch > self._present.epoch else now
 
-    @property
-    def asleep(self) -> bool:
-        """Whether it is proved that a later epoch has begun."""
-        return self._newest.epoch > self._present.epoch
-
     def deadline(self) -> int:
         """Monotonic nanoseconds of the next question."""
         return self._ask_at
@@ -116,7 +111,7 @@ class Crossing:
             return Reason.NOT_ASKED
         if answer.code:
             return None
-        asleep = self.asleep
+        asleep = self._newest.epoch > self._present.epoch
         try:
             for data in read_answer(answer.text):
                 certificate = handover_certificate(data, self._chain.cluster)

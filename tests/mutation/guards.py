@@ -92,7 +92,7 @@ EQUIVALENT: dict[str, str] = {
         (
             "validators.crossing.Crossing.begin: newest.epoch > self._present.epoch -> "
             "newest.epoch != self._present.epoch",
-            "validators.crossing.Crossing.asleep: self._newest.epoch > self._present.epoch -> "
+            "validators.crossing.Crossing.hear: self._newest.epoch > self._present.epoch -> "
             "self._newest.epoch != self._present.epoch",
             "validators.crossing.Crossing.arrived: newest.epoch == self._present.epoch -> "
             "newest.epoch <= self._present.epoch",

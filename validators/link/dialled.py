@@ -87,6 +87,8 @@ class DialledLink:
     ) -> None:
         self._context = context
         self._keys = keys
+        self.spare: CurveKeys | None = None
+        """Another key of this process, which takes turns with the first where that gets no connection."""
         self._server_key = server_key
         self.endpoint = endpoint
         self._hello = hello
@@ -129,6 +131,8 @@ class DialledLink:
                 self._lost(failed=event != zmq.EVENT_DISCONNECTED)
         if not self.ready and time.monotonic_ns() - self._down_since > REBUILD_AFTER:
             self._discard()
+            if self.spare is not None:
+                self._keys, self.spare = self.spare, self._keys
             self._open()
             self._down_since = time.monotonic_ns()
         self.flush()

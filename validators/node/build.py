@@ -32,7 +32,7 @@ from validators.node.clock import SystemClock
 from validators.node.continuing import begin
 from validators.node.courtesy import Courtesy
 from validators.node.discovery import AddressBook, Discovery
-from validators.node.epochs import KeyTrial, as_genesis, make_crossing, membership_of, own_place
+from validators.node.epochs import as_genesis, make_crossing, membership_of, own_place
 from validators.node.follower import Follower, word_of_life
 from validators.node.inspect import Inspector
 from validators.node.journal import NodeJournal
@@ -105,7 +105,6 @@ class Node:
         self.halted = ""
         self._inherited = inherited
         self._seed = seed
-        self._trial = KeyTrial()
         self._principals = -1
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
         self._context = context
@@ -259,6 +258,7 @@ class Node:
         """Dial where others were found; show metrics and the API how the node is now."""
         for name, address in self.discovery.look(self.transport.connected()).items():
             self.transport.redial(name, address)
+        self.transport.dial_with_next_key(self._next_seed())
         self.exporter.publish(self)
         self._show()
 
@@ -286,13 +286,6 @@ class Node:
         self._principals = principals.version
         if outside := self.transport.admit(principals.counting()):
             self.logger.error("%s", line("no_key", {"principals": outside}))
-
-    @property
-    def locked_out(self) -> bool:
-        """See Process: too few members take its key for one of them to be honest, and it has a next one."""
-        members = len(self.membership.members)
-        linked = members == 1 or len(self.transport.connected()) >= quorum.weak_quorum(members)
-        return self._trial.fails(works=linked or not self._folder.next_key.exists())
 
     def alive(self, *, next_key: bool) -> Alive:
         """This member's word of life (R36), under its key or, for its rotation, under its next one if it has
@@ -322,12 +315,9 @@ def build_node(
     options: NodeOptions,
     inherited: tuple[VerifiedBundle, ...] = (),
     api: ApiHelper | None = None,
-    *,
-    try_next: bool = False,
 ) -> Node | Follower:
     """Assemble what runs in folder `root` in the epoch of its ledger: a member, or a follower. `inherited`:
-    requests that go on from the epoch before. `api` is told how it is. `try_next`: see own_place. Raises what
-    `run` names."""
+    requests that go on from the epoch before. `api` is told how it is. Raises what `run` names."""
     folder = NodeFolder(root)
     genesis = read_genesis(folder.genesis)
     read_seed(folder.key)
@@ -339,7 +329,7 @@ def build_node(
     )
     try:
         membership = membership_of(ledger, genesis)
-        index, seed, fresh = own_place(folder, membership, try_next=try_next)
+        index, seed, fresh = own_place(folder, membership)
         if fresh:
             stamp = VotedStamp(folder.identity)
             ledger.vote_again()
@@ -347,16 +337,7 @@ def build_node(
         if index is None:
             if options.others_are_gone:
                 raise StartError("-others-are-gone is the word of a member: this node is none now.")
-            return Follower(
-                folder,
-                genesis,
-                membership,
-                seed=seed,
-                tries_key=try_next,
-                ledger=ledger,
-                api=api,
-                logger=logger,
-            )
+            return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
         check_promise(folder, membership)
         if options.others_are_gone:
             _say_others_are_gone(ledger, membership)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import msgspec
@@ -19,11 +18,7 @@ from validators.link import public_key_of, read_seed, sync_folder
 from validators.node.keys import VotedStamp
 from validators.node.layout import NodeFolder
 
-__all__ = ["KeyTrial", "as_genesis", "make_crossing", "membership_of", "other_sources", "own_place"]
-
-TRIAL_NS = 5_000_000_000
-"""How long a node that has a next key tries one of its two before it tries the other: links of an epoch take
-a moment, and `Crossing` asks every two seconds."""
+__all__ = ["as_genesis", "make_crossing", "membership_of", "other_sources", "own_place"]
 
 
 def membership_of(ledger: Ledger, genesis: g.Genesis) -> Membership:
@@ -52,30 +47,9 @@ def other_sources(path: Path, membership: Membership) -> tuple[g.Member, ...]:
     return tuple(msgspec.structs.replace(member, id=f"{member.id}@{later.epoch}") for member in others)
 
 
-class KeyTrial:
-    """Whether the key that a node stands under fails it, so that it should try its other one.
-
-    While it was away, the epoch that names its next key may have begun (R35). The others take only that one
-    then, and what would tell it so comes by links that it does not get (decision 0061).
-    """
-
-    def __init__(self) -> None:
-        self._works_until = time.monotonic_ns() + TRIAL_NS
-
-    def fails(self, *, works: bool) -> bool:
-        """Whether it did not work for `TRIAL_NS`; asked about once a second."""
-        now = time.monotonic_ns()
-        if works:
-            self._works_until = now + TRIAL_NS
-        return now >= self._works_until
-
-
-def own_place(
-    folder: NodeFolder, membership: Membership, *, try_next: bool = False
-) -> tuple[int | None, bytes, bool]:
+def own_place(folder: NodeFolder, membership: Membership) -> tuple[int | None, bytes, bool]:
     """(index, seed, whether the key is new) of this node in an epoch. None: it is no member, and follows; so
-    does one that is a member under another key: its own may be that of a later epoch. `try_next`: it follows
-    under its next key, if it has one, to see whether that epoch has begun.
+    does one that is a member under another key: its own may be that of a later epoch.
 
     A node whose key is being rotated holds the next one too (`next.key`). In the epoch that names it the old
     one is erased: nobody can sign for a past epoch with it any more (R35). The new one has never voted,
@@ -89,8 +63,6 @@ def own_place(
         _replace(folder.key, folder.next_key)
         VotedStamp(folder.identity).clear()
         seed, fresh = upcoming, True
-    elif upcoming is not None and try_next:
-        return None, upcoming, False
     return places.get(public_key_of(seed)), seed, fresh
 
 

@@ -22,7 +22,7 @@ from validators.consensus.messages import Hello
 from validators.ledger import Ledger
 from validators.link import Dialler, public_key_of, write_private
 from validators.node.api_helper import ApiHelper
-from validators.node.epochs import KeyTrial, as_genesis, make_crossing, other_sources
+from validators.node.epochs import as_genesis, make_crossing, other_sources
 from validators.node.journal import NodeJournal
 from validators.node.keys import peer_id
 from validators.node.layout import NodeFolder
@@ -49,8 +49,7 @@ def word_of_life(cluster: bytes, epoch: int, member: str, executed: int, seed: b
 
 
 class Follower(LearningProcess):
-    """Everything of the process of a node that does not vote because it is no member. `tries_key`: its key is
-    its next one; where nobody proves a later epoch to it, it is a member under the other one still."""
+    """Everything of the process of a node that does not vote because it is no member."""
 
     def __init__(
         self,
@@ -59,7 +58,6 @@ class Follower(LearningProcess):
         membership: Membership,
         *,
         seed: bytes,
-        tries_key: bool,
         ledger: Ledger,
         api: ApiHelper | None,
         logger: logging.Logger,
@@ -83,14 +81,12 @@ class Follower(LearningProcess):
         self._others = len(others)
         self.journal = NodeJournal(ledger, None)
         self._seed = seed
-        self._trial = KeyTrial() if tries_key else None
         self._said_at = 0
         self._said_of = 0
         self.watcher = NodeWatcher(logger, links.bad_frame, also=self._notice)
         self._make_host()
 
     def _make_host(self) -> None:
-        self._crossing = make_crossing(self.folder, self.genesis, self.membership)
         self.core, self.host = build_learner_host(
             self.genesis,
             self.membership,
@@ -99,7 +95,7 @@ class Follower(LearningProcess):
             watcher=self.watcher,
             searched=False,
             others=self._others,
-            crossing=self._crossing,
+            crossing=make_crossing(self.folder, self.genesis, self.membership),
         )
 
     def introduce(self) -> None:
@@ -122,11 +118,6 @@ class Follower(LearningProcess):
             self._api.publish(self._shown())
         if not self.disk_full and time.monotonic_ns() - self._said_at >= WORD_EVERY_NS:
             self._say_word()
-
-    @property
-    def locked_out(self) -> bool:
-        """See Process."""
-        return self._trial is not None and self._trial.fails(works=self._crossing.asleep)
 
     def _say_word(self) -> None:
         self._said_at = time.monotonic_ns()

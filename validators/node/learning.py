@@ -74,11 +74,6 @@ class LearningProcess:
         """See Process: it leads nothing and shows no metrics of its own."""
 
     @property
-    def locked_out(self) -> bool:
-        """See Process."""
-        return False
-
-    @property
     def executed(self) -> int:
         """Last executed sequence."""
         return self.host.executed

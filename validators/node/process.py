@@ -68,10 +68,6 @@ class Process(Protocol):
     def publish(self) -> None:
         """Show metrics as of now; called once a second."""
 
-    @property
-    def locked_out(self) -> bool:
-        """Whether it should be built again under its other key; asked about once a second."""
-
     def refresh(self) -> None:
         """Show at once what cannot wait for that second; called at every turn, so it must be cheap."""
 

@@ -94,10 +94,10 @@ def run_node(
         logger.error("%s", line("cannot_start", {"reason": str(error)}))
         return EXIT_FAILED
 
-    def build(inherited: tuple[VerifiedBundle, ...], try_next: bool) -> Process:
+    def build(inherited: tuple[VerifiedBundle, ...]) -> Process:
         nonlocal chosen
         process = _once_free(
-            lambda: build_node(node_directory, logger, chosen, inherited, api, try_next=try_next),
+            lambda: build_node(node_directory, logger, chosen, inherited, api),
             chosen.ledger_patience,
             should_stop,
         )
@@ -164,7 +164,7 @@ def run_learner(
 
     logger = node_logger(data_dir / "learner")
     url = os.environ.get("DATABASE_URL", "") if database_url is None else database_url
-    return _live(lambda *_: build_learner(data_dir, logger, watcher, url), should_stop, beat, logger)
+    return _live(lambda _: build_learner(data_dir, logger, watcher, url), should_stop, beat, logger)
 
 
 class ToldToStop(Exception):
@@ -186,19 +186,17 @@ def _once_free(build: Callable[[], Process], patience: int, should_stop: Callabl
 
 
 def _live(
-    build: Callable[[tuple[VerifiedBundle, ...], bool], Process],
+    build: Callable[[tuple[VerifiedBundle, ...]], Process],
     should_stop: Callable[[], bool],
     beat: Beat | None,
     logger: logging.Logger,
 ) -> int:
-    """One process after the other, one for each epoch (R35), and for each key that a node tries; the last
-    one's exit code."""
+    """One process after the other, one for each epoch (R35); the last one's exit code."""
     inherited: tuple[VerifiedBundle, ...] = ()
-    try_next = False
     heart = Heart(beat)
     while True:
         try:
-            process = build(inherited, try_next)
+            process = build(inherited)
         except ToldToStop:
             logger.info("%s", line("stopped", {"reason": "before its ledger was free"}))
             return EXIT_STOPPED
@@ -214,13 +212,9 @@ def _live(
             except TurnLost as lost:
                 # Rows are rebuilt from the log at the next start (R9): a late end, not a loss.
                 logger.warning("%s", line("rows_not_written", {"reason": str(lost.__cause__ or lost)}))
-        if loop.successor is not None:
-            inherited = loop.successor.bundles
-        elif loop.locked_out:
-            logger.warning("%s", line("tries_other_key", {"reason": "too few members take this one"}))
-            inherited, try_next = (), not try_next
-        else:
+        if loop.successor is None:
             return code
+        inherited = loop.successor.bundles
 
 
 class Loop:
@@ -236,8 +230,6 @@ class Loop:
         self._rebuilds: list[int] = []
         self.successor: Successor | None = None
         """The epoch is over: a process of the next one takes over."""
-        self.locked_out = False
-        """Its key takes it nowhere: a process under its other one takes over."""
 
     def run(self) -> int:
         """Turn until told to stop or until the node cannot go on."""
@@ -249,12 +241,12 @@ class Loop:
             self._start()
             gc.freeze()
             process.introduce()
-            while self.successor is None and not self.locked_out and not self._should_stop():
+            while self.successor is None and not self._should_stop():
                 try:
                     self._turn()
                 except TurnLost as lost:
                     self._recover(lost)
-            if self.successor is None and not self.locked_out:
+            if self.successor is None:
                 process.logger.info("%s", line("stopped", {"sequence": process.executed}))
         except (TurnLost, JournalError) as error:
             return self._failed(error)
@@ -284,7 +276,6 @@ class Loop:
         if self._heart.is_due(now):
             process.publish()
             self._heart.tell(process.brief(), now)
-            self.locked_out = process.locked_out
         else:
             process.refresh()
         if taken < INBOUND_MAX:

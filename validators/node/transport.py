@@ -17,7 +17,7 @@ from validators.consensus.effects import ALL, ReplyTo, Send
 from validators.consensus.messages import Hello
 from validators.consensus.verified import Inbound, Peer
 from validators.genesis import Genesis
-from validators.link import DialledLink, LinkCounters, curve_keys, curve_public
+from validators.link import CurveKeys, DialledLink, LinkCounters, curve_keys, curve_public
 from validators.link.dial import endpoint_of
 from validators.link.polling import LinkPoll
 from validators.node.acceptor import Acceptor
@@ -92,18 +92,19 @@ class ZmqTransport(FromInbox):
             for other, member in enumerate(genesis.members)
         }
 
-        def dial(other: int) -> DialledLink:
+        def dial(other: int, keys: CurveKeys) -> DialledLink:
             return DialledLink(
                 context,
-                curve_keys(seed),
+                keys,
                 server_key=curve_public(genesis.members[other].public_key),
                 endpoint=endpoint_of(*self._addresses[other]),
                 hello=greeting,
             )
 
         self._dial = dial
+        self._keys = curve_keys(seed)
         for other in range(index + 1, len(genesis.members)):
-            self._links[other] = dial(other)
+            self._links[other] = dial(other, self._keys)
         self._poll = LinkPoll(
             [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
         )
@@ -140,7 +141,28 @@ class ZmqTransport(FromInbox):
             link.endpoint = endpoint_of(*address)
             return
         link.close()
-        self._links[index] = self._dial(index)
+        self._links[index] = self._dial(index, self._keys)
+
+    def dial_with_next_key(self, seed: bytes | None) -> None:
+        """Dial whom this node has no link with under its next key too, if it has one; called once a second.
+
+        The epoch in which it has that key may have begun while it was away (R35). Members take that one only
+        then, and without a link it would never hear of it. In the present epoch they refuse it.
+        """
+        keys = None if seed is None else curve_keys(seed)
+        for other in range(len(self._names)):
+            if other > self._index:
+                self._links[other].spare = keys
+            elif other < self._index:
+                self._dial_back(other, keys)
+
+    def _dial_back(self, other: int, keys: CurveKeys | None) -> None:
+        """To a member that dials this node, but under the other key."""
+        link = self._links.get(other)
+        if link is None and keys is not None and not self._is_connected(other):
+            self._links[other] = self._dial(other, keys)
+        elif link is not None and not link.ready and (keys is None or self._is_connected(other)):
+            self._links.pop(other).close()
 
     def admit(self, principals: Mapping[str, bytes]) -> list[str]:
         """From now on let these in besides the members: name on the wire to Ed25519 key. Others of them
