@@ -241,8 +241,9 @@ def _order(row: MembershipChange) -> None:
     except TicketError as error:
         if error.code not in AGAIN or row.attempt >= ATTEMPTS_MAX:
             raise
+        row.attempt += not row.content  # refused before there was anything to send
         row.content = b""
-        row.save(update_fields=["content"])
+        row.save(update_fields=["attempt", "content"])
         _note(row, code=error.code, sentence=f"{error} Asked again.")
         time.sleep(ATTEMPT_PAUSE)
         return
@@ -263,11 +264,10 @@ def _order(row: MembershipChange) -> None:
 
 def _prepare(row: MembershipChange) -> bool:
     """Build and store what the next attempt sends; False where the change was taken back."""
-    row.attempt += 1
-    row.save(update_fields=["attempt"])
-    row.content = canonical.encode(_build(row))
+    change = _build(row)
+    row.attempt, row.content = row.attempt + 1, canonical.encode(change)
     wanted = MembershipChange.objects.filter(pk=row.pk, cancelled=False)
-    return bool(wanted.update(content=row.content))
+    return bool(wanted.update(attempt=row.attempt, content=row.content))
 
 
 def _build(row: MembershipChange) -> Change:
