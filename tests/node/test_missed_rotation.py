@@ -100,7 +100,7 @@ def test_r35_a_member_that_was_away_when_its_key_changed_comes_back_under_the_ne
         wait_until(lambda: built[other][-1].membership.epoch == 1, what="the epoch begins")
         lives[away] = Life(folder, name)
         wait_until(lambda: ordered(gateway, Barrier()) == "ok", what="three members decide again")
-    assert not next_key.exists()
+        wait_until(lambda: not next_key.exists(), what="it stands under its next key")
 
 
 def test_r35_a_key_that_no_epoch_names_yet_keeps_nobody_from_deciding(

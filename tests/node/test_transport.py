@@ -14,7 +14,7 @@ from tests.node.net import MILLISECOND, Net, collect, net
 from tests.waiting import PATIENCE, wait_until
 from validators.consensus.effects import ALL, ReplyTo, Send
 from validators.consensus.verified import Inbound, Peer
-from validators.link import curve_keys, curve_public, public_key_of
+from validators.link import curve_keys, curve_public, dialled, public_key_of
 from validators.node import transport
 from validators.node.keys import dev_seed
 from validators.node.provision import dev_genesis
@@ -138,6 +138,26 @@ def test_the_dialling_side_may_restart_too() -> None:
         two.until(two.meshed)
         two.nodes[1].send(Send(to=0, frame=vote(b"hello again")))
         assert [item.frame for item in collect(two.nodes[0], 1)] == [vote(b"hello again")]
+
+
+def test_r35_a_next_key_is_tried_and_does_not_outlive_its_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides of a link, to a member that takes the present key only."""
+    monkeypatch.setattr(dialled, "REBUILD_AFTER", 50 * MILLISECOND)
+    with net(2) as made:
+        left = made.nodes.pop(1)
+        left.close()
+        made.until(lambda: not made.nodes[0].connected())
+        link = made.nodes[0]._links[1]
+        made.nodes[0].dial_with_next_key(dev_seed("node0 again"))
+        made.until(lambda: link._turns % 2)
+        made.nodes[0].dial_with_next_key(None)
+        made.start(1).dial_with_next_key(dev_seed("node1 again"))
+        made.until(made.meshed)
+        refused = made.nodes[0].strangers
+        made.nodes[1].dial_with_next_key(dev_seed("node1 again"))
+        for _ in range(10):
+            made.turn_all()
+        assert (made.nodes[0].strangers, made.nodes[1].connected()) == (refused, ["node0"])
 
 
 def test_nothing_is_queued_for_a_member_that_is_away() -> None:

@@ -89,6 +89,7 @@ class DialledLink:
         self._keys = keys
         self.spare: CurveKeys | None = None
         """Another key of this process, which takes turns with the first where that gets no connection."""
+        self._turns = 0
         self._server_key = server_key
         self.endpoint = endpoint
         self._hello = hello
@@ -107,8 +108,9 @@ class DialledLink:
         socket.reconnect_ivl_max = RECONNECT_MS_MAX
         socket.connect_timeout = CONNECT_TIMEOUT_MS
         socket.curve_serverkey = self._server_key
-        socket.curve_publickey = self._keys.public
-        socket.curve_secretkey = self._keys.secret
+        keys = self._keys if self.spare is None or self._turns % 2 == 0 else self.spare
+        socket.curve_publickey = keys.public
+        socket.curve_secretkey = keys.secret
         self.monitor = socket.get_monitor_socket(_EVENTS)
         self.socket = socket
         try:
@@ -131,8 +133,7 @@ class DialledLink:
                 self._lost(failed=event != zmq.EVENT_DISCONNECTED)
         if not self.ready and time.monotonic_ns() - self._down_since > REBUILD_AFTER:
             self._discard()
-            if self.spare is not None:
-                self._keys, self.spare = self.spare, self._keys
+            self._turns += 1
             self._open()
             self._down_since = time.monotonic_ns()
         self.flush()
