@@ -239,8 +239,8 @@ def _order(row: MembershipChange) -> None:
         change = canonical.decode(Change, bytes(row.content))
         began = order(change, actor=row.actor, nonce=_nonce(row, str(row.attempt)).encode())
     except TicketError as error:
-        if error.code not in AGAIN or row.attempt >= ATTEMPTS_MAX:
-            raise
+        if isinstance(error, Unavailable) or error.code not in AGAIN or row.attempt >= ATTEMPTS_MAX:
+            raise  # unavailable: what was sent before may still happen, so its bytes are kept
         row.attempt += not row.content  # refused before there was anything to send
         row.content = b""
         row.save(update_fields=["attempt", "content"])
