@@ -42,6 +42,17 @@ def test_the_journal_of_a_node_has_its_heart(running: Running) -> None:
     assert running.end() == EXIT_STOPPED
 
 
+def test_a_next_key_that_cannot_be_read_ends_no_running_node(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    running.node._folder.next_key.write_text("no key")
+    wait_until(lambda: "next_key_not_read" in caplog.text, what="it says so")
+    with running.gateway() as gateway:
+        until_commits(gateway)
+    assert running.end() == EXIT_STOPPED
+    assert caplog.text.count("next_key_not_read") == 1
+
+
 def test_r8_on_a_full_disk_it_stops_voting_loudly_and_resumes_by_itself(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:

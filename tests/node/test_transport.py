@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 import zmq
+from msgspec.structs import replace
 
 from tests.node.net import MILLISECOND, Net, collect, net
 from tests.waiting import PATIENCE, wait_until
@@ -158,6 +159,25 @@ def test_r35_a_next_key_is_tried_and_does_not_outlive_its_rotation(monkeypatch: 
         for _ in range(10):
             made.turn_all()
         assert (made.nodes[0].strangers, made.nodes[1].connected()) == (refused, ["node0"])
+
+
+def test_r35_a_next_key_is_dialled_with_where_a_member_listens_elsewhere() -> None:
+    """The member is in the epoch that names it."""
+    upcoming = dev_seed("node1 again")
+    with net(2) as made:
+        made.nodes.pop(0).close()
+        asleep = made.nodes[1]
+        made.until(lambda: not asleep.connected())
+        asleep.dial_with_next_key(upcoming)
+        members = (
+            made.genesis.members[0],
+            replace(made.genesis.members[1], public_key=public_key_of(upcoming)),
+        )
+        made.genesis = replace(made.genesis, members=members)
+        made.ports.pop(0)
+        made.start(0)
+        asleep.redial("node0", made.ports[0])
+        made.until(lambda: asleep.connected() == ["node0"])
 
 
 def test_nothing_is_queued_for_a_member_that_is_away() -> None:

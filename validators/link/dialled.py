@@ -86,7 +86,7 @@ class DialledLink:
         hello: bytes,
     ) -> None:
         self._context = context
-        self._keys = keys
+        self.keys = keys
         self.spare: CurveKeys | None = None
         """Another key of this process, which takes turns with the first where that gets no connection."""
         self._turns = 0
@@ -108,7 +108,7 @@ class DialledLink:
         socket.reconnect_ivl_max = RECONNECT_MS_MAX
         socket.connect_timeout = CONNECT_TIMEOUT_MS
         socket.curve_serverkey = self._server_key
-        keys = self._keys if self.spare is None or self._turns % 2 == 0 else self.spare
+        keys = self.keys if self.spare is None or self._turns % 2 == 0 else self.spare
         socket.curve_publickey = keys.public
         socket.curve_secretkey = keys.secret
         self.monitor = socket.get_monitor_socket(_EVENTS)
@@ -132,11 +132,20 @@ class DialledLink:
             else:
                 self._lost(failed=event != zmq.EVENT_DISCONNECTED)
         if not self.ready and time.monotonic_ns() - self._down_since > REBUILD_AFTER:
-            self._discard()
             self._turns += 1
-            self._open()
-            self._down_since = time.monotonic_ns()
+            self._rebuild()
         self.flush()
+
+    def redial(self, endpoint: str) -> None:
+        """Dial there from now on. A connection that works stays until it is lost."""
+        self.endpoint = endpoint
+        if not self.ready:
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._discard()
+        self._open()
+        self._down_since = time.monotonic_ns()
 
     def send(self, frame: bytes) -> bool:
         """Hand over one frame; False (and nothing kept) when the member is not connected."""

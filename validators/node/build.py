@@ -26,7 +26,7 @@ from validators.consensus.membership import Alive, Membership
 from validators.consensus.verified import VerifiedBundle
 from validators.host import Halted, Host, TurnLost
 from validators.ledger import Ledger, Location, open_ledger
-from validators.link import read_seed
+from validators.link import KeyFileError, read_seed
 from validators.node.api_helper import ApiHelper
 from validators.node.clock import SystemClock
 from validators.node.continuing import begin
@@ -105,6 +105,7 @@ class Node:
         self.halted = ""
         self._inherited = inherited
         self._seed = seed
+        self._next_key_trouble = ""
         self._principals = -1
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
         self._context = context
@@ -294,8 +295,15 @@ class Node:
         return word_of_life(self.cluster, self.membership.epoch, self.id, self.executed, seed)
 
     def _next_seed(self) -> bytes | None:
+        """None where it has none, or none that can be read: the next start ends with the reason."""
         path = self._folder.next_key
-        return read_seed(path) if path.exists() else None
+        try:
+            return read_seed(path) if path.exists() else None
+        except (KeyFileError, OSError) as error:
+            if str(error) != self._next_key_trouble:
+                self._next_key_trouble = str(error)
+                self.logger.error("%s", line("next_key_not_read", {"reason": str(error)}))
+            return None
 
     def close(self) -> None:
         """Write what is only in memory but safe to lose, then let go of links, ledger and lock."""

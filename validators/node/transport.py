@@ -102,9 +102,8 @@ class ZmqTransport(FromInbox):
             )
 
         self._dial = dial
-        self._keys = curve_keys(seed)
         for other in range(index + 1, len(genesis.members)):
-            self._links[other] = dial(other, self._keys)
+            self._links[other] = dial(other, curve_keys(seed))
         self._poll = LinkPoll(
             [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
         )
@@ -134,14 +133,8 @@ class ZmqTransport(FromInbox):
         if index == self._index or self._addresses[index] == address:
             return
         self._addresses[index] = address
-        link = self._links.get(index)
-        if link is None:
-            return
-        if link.ready:
-            link.endpoint = endpoint_of(*address)
-            return
-        link.close()
-        self._links[index] = self._dial(index, self._keys)
+        if (link := self._links.get(index)) is not None:
+            link.redial(endpoint_of(*address))
 
     def dial_with_next_key(self, seed: bytes | None) -> None:
         """Dial whom this node has no link with under its next key too, if it has one; called once a second.
@@ -159,10 +152,13 @@ class ZmqTransport(FromInbox):
     def _dial_back(self, other: int, keys: CurveKeys | None) -> None:
         """To a member that dials this node, but under the other key."""
         link = self._links.get(other)
-        if link is None and keys is not None and not self._is_connected(other):
+        if keys is None or self._acceptor.route_of(self._names[other]) is not None:
+            if link is not None:
+                self._links.pop(other).close()
+        elif link is None:
             self._links[other] = self._dial(other, keys)
-        elif link is not None and not link.ready and (keys is None or self._is_connected(other)):
-            self._links.pop(other).close()
+        else:
+            link.keys = keys
 
     def admit(self, principals: Mapping[str, bytes]) -> list[str]:
         """From now on let these in besides the members: name on the wire to Ed25519 key. Others of them
