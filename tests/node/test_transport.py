@@ -143,7 +143,8 @@ def test_the_dialling_side_may_restart_too() -> None:
 
 def test_r35_a_next_key_is_tried_and_does_not_outlive_its_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides of a link, to a member that takes the present key only."""
-    monkeypatch.setattr(dialled, "REBUILD_AFTER", 50 * MILLISECOND)
+    for name in ("TURN_AFTER", "REBUILD_AFTER"):
+        monkeypatch.setattr(dialled, name, 50 * MILLISECOND)
     with net(2) as made:
         left = made.nodes.pop(1)
         left.close()

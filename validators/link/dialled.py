@@ -36,6 +36,9 @@ REBUILD_AFTER = 5_000_000_000
 """Nanoseconds without a connection after which the socket is made anew: libzmq gives an endpoint up
 for good after a protocol error (a foreign service on the port, a handshake refused once)."""
 
+TURN_AFTER = 2_000_000_000
+"""The same where the other key of this process may be the one that is taken."""
+
 READ_MAX = 128
 """Frames read of one link at a time, so that one peer does not hold the loop."""
 
@@ -131,7 +134,8 @@ class DialledLink:
                 self.outbound.put(lane_of(self._hello), self._hello)
             else:
                 self._lost(failed=event != zmq.EVENT_DISCONNECTED)
-        if not self.ready and time.monotonic_ns() - self._down_since > REBUILD_AFTER:
+        patience = REBUILD_AFTER if self.spare is None else TURN_AFTER
+        if not self.ready and time.monotonic_ns() - self._down_since > patience:
             self._turns += 1
             self._rebuild()
         self.flush()
