@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
 
 from celery.worker import state
-from kombu import Connection
+from kombu import Connection, Consumer, Producer, Queue
 
+from tests.integration import servers
+from tests.needed import lacking
+from tests.waiting import PATIENCE, wait_until
 from validators.processes.worker import OnlyIntoFreeSlots
 
 
@@ -41,3 +47,40 @@ def test_a_worker_takes_what_it_has_a_slot_for() -> None:
             for request in (running, begun, killed):
                 state.reserved_requests.discard(request)
     assert seen == [True, True, True, False, True]
+
+
+def test_a_full_worker_gives_back_what_rabbitmq_sends_it() -> None:
+    """Several at once: what is delivered while it says that it wants no more makes it not say so again."""
+    if why := servers.missing():
+        lacking(why)
+    name, sent = f"dtvn-test-{uuid4().hex}", 20
+    soon: list[Callable[[], Any]] = []
+    begun = Request(os.getpid())
+    with Connection(servers.RABBITMQ, connect_timeout=10) as connection:
+        queue = Queue(name, channel=connection.default_channel, durable=False)
+        queue.declare()
+        for number in range(sent):
+            Producer(connection.default_channel).publish(number, routing_key=name)
+        reader = Consumer(connection.channel(), [queue])
+        worker = SimpleNamespace(
+            pool=SimpleNamespace(num_processes=1),
+            task_consumer=reader,
+            create_task_handler=lambda: lambda _message: None,
+            hub=SimpleNamespace(call_soon=soon.append),
+            timer=SimpleNamespace(call_repeatedly=lambda _interval, _look: None),
+        )
+        state.reserved_requests.add(begun)
+        try:
+            OnlyIntoFreeSlots(SimpleNamespace(steps=[])).start(worker)
+            reader.on_message = worker.create_task_handler()
+            reader.consume()
+            while not soon:
+                connection.drain_events(timeout=PATIENCE)
+            for call in soon:
+                call()
+            wait_until(
+                lambda: queue.queue_declare(passive=True).message_count == sent, what="all are in the queue"
+            )
+        finally:
+            state.reserved_requests.discard(begun)
+            queue.delete()

@@ -99,7 +99,11 @@ class OnlyIntoFreeSlots(bootsteps.StartStopStep):  # type: ignore[misc]
 
 def _give_back(consumer: Any, has_room: Callable[[], bool]) -> None:
     """RabbitMQ is not asked for messages, it sends them: what comes while no slot is free goes back to the
-    queue, for another worker, and nothing more is wanted until one is."""
+    queue, for another worker, and nothing more is wanted until one is.
+
+    Not said on the spot: `cancel` waits for an answer, and takes in what is delivered before it, so one that
+    was called for a message would be called for the next one inside itself.
+    """
     make_handler, reader = consumer.create_task_handler, consumer.task_consumer
 
     def create_task_handler(*words: Any, **named: Any) -> Callable[[Any], None]:
@@ -110,7 +114,7 @@ def _give_back(consumer: Any, has_room: Callable[[], bool]) -> None:
                 take(message)
                 return
             message.requeue()
-            reader.cancel()
+            consumer.hub.call_soon(reader.cancel)
 
         return received
 
