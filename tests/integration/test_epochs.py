@@ -19,6 +19,7 @@ from tickets.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
 from validators import canonical
 from validators.consensus.membership import Alive, Change
 from validators.gateway.client import Gateway
+from validators.gateway.membership import gather_words
 from validators.genesis import Member
 from validators.link import ensure_seed, public_key_of, write_private
 
@@ -48,21 +49,9 @@ class Town:
             what=lambda: f"member {index} tells its {what}\n{self.cluster.outputs()}",
         )
 
-    def words(self, without: str = "") -> list[Alive]:
-        """Words of life of all members but one; links of a new epoch take a moment."""
-        expected = len(self.gateway.present.members) - bool(without)
-        return wait_until(
-            lambda: found if len(found := self._words(without)) == expected else [],
-            what="all members say that they live",
-        )
-
-    def _words(self, without: str) -> list[Alive]:
-        found = []
-        for index, member in enumerate(self.gateway.present.members):
-            told = self.told(index, "alive") if member.id != without else {}
-            if told:
-                found.append(canonical.decode(Alive, bytes.fromhex(told["word"])))
-        return found
+    def words(self, without: str = "", **keys: bytes) -> list[Alive]:
+        """Words of life of all members but one; `keys`: the next ones of members whose key is rotated."""
+        return gather_words(self.gateway, without=without, keys=keys)
 
     def change(self, words: Callable[[], list[Alive]], **wanted: Any) -> None:
         """With fresh words at each attempt, as the platform asks: in a busy cluster a newcomer's word is
@@ -147,7 +136,8 @@ def test_a_key_is_rotated_and_the_old_one_erased(town: Town) -> None:
     old = folder.key.read_bytes()
     key = public_key_of(ensure_seed(folder.next_key))
     member = town.gateway.present.members[2]
-    town.change(town.words, leaves="node2", joins=(Member("node2", key, member.host, member.port),))
+    joins = (Member("node2", key, member.host, member.port),)
+    town.change(lambda: town.words(node2=key), leaves="node2", joins=joins)
     wait_until(lambda: not folder.next_key.exists(), what="the next key has become the key")
     assert old not in contents(folder.identity)
     wait_until(lambda: town.told(2, "status").get("voting") is True, what="it votes under the new key")
@@ -160,7 +150,8 @@ def test_a_wiped_node_whose_key_genesis_does_not_know_takes_a_state_of_the_newes
     folder = town.cluster.folder.node("node2")
     key = public_key_of(ensure_seed(folder.next_key))
     member = town.gateway.present.members[2]
-    town.change(town.words, leaves="node2", joins=(Member("node2", key, member.host, member.port),))
+    joins = (Member("node2", key, member.host, member.port),)
+    town.change(lambda: town.words(node2=key), leaves="node2", joins=joins)
     wait_until(lambda: not folder.next_key.exists(), what="the next key has become the key")
     wait_until(lambda: town.do(Barrier()) == "ok", what="links of the new epoch")
     for number in range(1_200):
