@@ -46,7 +46,7 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 install: $(VENV)/.installed ## Make .venv and install what running needs
 
 build: $(VENV)/.installed ## Install, and compile every file once: bin/ then starts at once
-	@$(BIN)/python -m compileall -q dtvn_project validators tickets simulator
+	@$(BIN)/python -m compileall -q dtvn dtvn_project validators tickets simulator
 
 up: $(VENV)/.installed ## Run the network in the foreground; Ctrl-C stops it
 	@DTVN_DATA="$(DATA)" NODES="$(NODES)" PORT="$(PORT)" $(if $(HOST),DTVN_HOST="$(HOST)") exec $(BIN)/python manage.py up
@@ -92,7 +92,7 @@ fmt: $(VENV)/.installed-dev ## Bring every file into form
 	@$(BIN)/ruff format .
 
 types: $(VENV)/.installed-dev ## Types, strict in the pure rooms
-	@$(BIN)/mypy dtvn_project validators tickets simulator
+	@$(BIN)/mypy dtvn dtvn_project validators tickets simulator
 
 schema: $(VENV)/.installed ## Write docs/openapi.json, what GET /api/v1/openapi.json answers
 	@$(BIN)/python manage.py openapi > docs/openapi.json

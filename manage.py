@@ -8,13 +8,13 @@ import sys
 from contextlib import suppress
 
 UNTIL_STOPPED = ("validator", "supervisor")
-"""Commands that a signal ends well."""
+"""Commands that run until a signal ends them, which is their normal end."""
 HEAR_SIGNALS = (*UNTIL_STOPPED, "simulator")
-"""Commands that hear signals themselves once they run; until then `end` does."""
+"""Commands that handle signals themselves once they run; until then `end` does."""
 
 
 def end(number: int, _frame: object) -> None:
-    """Before a command begins, and after its end, nothing is to be put in order; nobody wants a traceback."""
+    """Exits quietly on a signal before a command begins or after it ends: nothing needs cleaning up then."""
     if sys.argv[1] in UNTIL_STOPPED:
         os._exit(0)
     with suppress(OSError):
@@ -26,11 +26,11 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1] in HEAR_SIGNALS:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
-    if sys.version_info < (3, 11):  # noqa: UP036 - a clear line for whoever runs it with an old Python
+    if sys.version_info < (3, 11):  # noqa: UP036 - a clear message when run with an old Python
         sys.exit(f"DTVN needs Python 3.11 or newer, this is {sys.version.split()[0]}.")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names are anybody's choice, not every terminal's
+            stream.reconfigure(errors="backslashreplace")  # for characters unknown to the terminal
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
     try:
         from django.core.exceptions import ImproperlyConfigured
@@ -39,7 +39,7 @@ def main() -> None:
         sys.exit(f"{error.name} is not installed: run `make install`, then .venv/bin/python manage.py")
     try:
         execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:  # a variable of the environment holds what it cannot
+    except ImproperlyConfigured as error:  # a variable of the environment has an invalid value
         sys.stderr.write(f"{' '.join(['manage.py', *sys.argv[1:2]])}: {error}\n")
         sys.exit(2)
 

@@ -1,8 +1,8 @@
-"""What one replica pays to apply the log: execution, state root, rows (R25).
+"""Measures the cost for one replica to apply the log: execution, state root, rows (R25).
 
-`measure()` runs alone in one process. Operations are built before the clock starts, because clients
-build them; what is timed is what every replica and the learner do with each of them. `materialise`
-takes the rows as a ledger's journal would (none: rows are made and thrown away).
+`measure()` runs alone in one process. Operations are built before the clock starts, because clients build
+them; it times the work of every replica and the learner for each of them. `materialise` takes the rows as a
+ledger's journal would (without it, rows are made and discarded).
 
 `python -m benchmarks.apply [tickets]` prints the numbers.
 """
@@ -14,33 +14,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from tickets.machine import (
-    Admit,
-    Command,
-    Issue,
-    OpenSession,
-    TicketApplication,
-    Validate,
-    build,
-)
-from validators import canonical
-from validators.consensus.effects import ApplicationChange
-from validators.consensus.messages import Bundle, Operation, bundle_digest
-from validators.consensus.verified import VerifiedBundle
-from validators.genesis import (
-    CAPABILITIES,
-    Genesis,
-    Grant,
-    Member,
-    Parameters,
-    Principal,
-    cluster_id,
-)
+from dtvn.machine import Admit, Command, Issue, OpenSession, TicketApplication, Validate, build
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.messages import Bundle, Operation, bundle_digest
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id
 
 BATCH = 1_000
-"""Operations of one batch, the most a primary proposes (R20)."""
+"""Number of operations in a batch, the most that a primary proposes (R20)."""
 CHECKPOINT = 10
-"""Batches between two state roots."""
+"""Number of batches between two state roots."""
 START = 1_700_000_000_000_000
 """Batch time, Unix microseconds."""
 
@@ -69,7 +53,7 @@ class Bench:
         self.application.root()
 
     def bundle(self, operations: Sequence[Operation]) -> VerifiedBundle:
-        """The session's next bundle, as the door hands it over."""
+        """The session's next bundle, as the door returns it."""
         opening = self._session == (0, 0)
         bundle = Bundle(
             epoch=0,
@@ -85,7 +69,7 @@ class Bench:
         return VerifiedBundle(canonical.decode(Bundle, body), bundle_digest(body), body)
 
     def execute(self, bundles: Sequence[VerifiedBundle]) -> float:
-        """Seconds that one batch took; every operation must have done something."""
+        """Seconds to execute one batch; the outcome of every operation must be ok."""
         self._sequence += 1
         started = time.perf_counter()
         execution = self.application.execute(
@@ -98,7 +82,7 @@ class Bench:
         return elapsed
 
     def rows(self) -> float:
-        """Seconds to make the rows changed since the last call, and to write them if asked."""
+        """Seconds to make the rows changed since the last call, and to write them with `materialise`."""
         started = time.perf_counter()
         changes = self.application.changes()
         if self._materialise is not None:
@@ -106,14 +90,15 @@ class Bench:
         return time.perf_counter() - started
 
     def root(self) -> float:
-        """Seconds of a checkpoint: the state root, and freezing the state that it names. Of the processor:
-        one long step on a busy machine says nothing otherwise."""
+        """Seconds of a checkpoint: the state root, and freezing that state. It is processor time, since the
+        elapsed time of one long step means nothing on a busy machine."""
         started = time.process_time()
         self.application.freeze(self._sequence)
         return time.process_time() - started
 
     def round(self, command: Command, tickets: Sequence[int], per_bundle: int) -> list[float]:
-        """Microseconds of an operation for each batch, then for rows, then milliseconds of the root."""
+        """[median microseconds per operation to execute, microseconds per operation for rows, milliseconds of
+        the root]."""
         times: list[float] = []
         rows = 0.0
         for first in range(0, len(tickets), BATCH):
@@ -127,9 +112,9 @@ class Bench:
 
 
 def measure(tickets: int = 100_000, materialise: Materialise | None = None) -> dict[str, float]:
-    """Costs with that many tickets, at least 20,000 (`_us`: per operation, `_ms`: at once).
+    """Costs with `tickets` tickets, at least 20,000 (`_us`: per operation, `_ms`: in total).
 
-    The tickets touched are spread over all of them, as a crowd at the gates is.
+    The changed tickets are spread over all of them, like those of a crowd at the gates.
     """
     changed = BATCH * CHECKPOINT
     if tickets < 2 * changed:

@@ -1,4 +1,4 @@
-"""A real cluster for a bench: n node processes and a learner in a folder of their own, on loopback."""
+"""A real cluster for a benchmark: n node processes and a learner in a folder of their own, on loopback."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from validators.genesis import Genesis, decode
-from validators.node.layout import ClusterFolder
-from validators.node.provision import create_demo_cluster, member_id
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.provision import create_demo_cluster, member_id
+from dtvn.protocol.genesis import Genesis, decode
 from validators.processes.parent import signal_at_parents_death
 
 __all__ = ["Processes", "free_ports", "running_cluster", "running_processes"]
 
 STOP_SECONDS = 15.0
 LEARNER = ""
-"""Stands for its name."""
+"""The learner's name among the processes."""
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports that nobody listens on at the moment."""
+    """TCP ports on which no process listens at the moment."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for opened in sockets:
@@ -53,15 +53,15 @@ class Processes:
         return self._names[index]
 
     def pid(self, name: str) -> int:
-        """Of a running process."""
+        """Process id of a running process."""
         return int(self._running[name].pid)
 
     def start(self, index: int) -> None:
-        """A node that was killed, again."""
+        """Restart a node that was killed."""
         self._start(self._names[index])
 
     def kill(self, index: int) -> None:
-        """kill -9, and wait until it is gone."""
+        """Kill a node (SIGKILL), and wait until it has ended."""
         process = self._running.pop(self._names[index])
         process.kill()
         process.join()
@@ -72,7 +72,7 @@ class Processes:
         return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
     def close(self) -> None:
-        """End all, in order where they listen."""
+        """Ask all processes to stop; kill those that do not."""
         self._stop.set()
         deadline = time.monotonic() + STOP_SECONDS
         for process in self._running.values():
@@ -88,7 +88,7 @@ class Processes:
 
 @contextmanager
 def running_processes(folder: Path, nodes: int, *, learners: int = 1) -> Iterator[tuple[Genesis, Processes]]:
-    """Make and run a cluster below `folder`; every process is gone when the block ends."""
+    """Create and run a cluster below `folder`; every process has ended when the block ends."""
     create_demo_cluster(folder, nodes=nodes, host="127.0.0.1", ports=free_ports(nodes))
     genesis = decode(ClusterFolder(folder).genesis.read_bytes())
     processes = Processes(folder, nodes, learners)
@@ -100,14 +100,14 @@ def running_processes(folder: Path, nodes: int, *, learners: int = 1) -> Iterato
 
 @contextmanager
 def running_cluster(folder: Path, nodes: int) -> Iterator[Genesis]:
-    """The same with a learner, for those who start and stop nothing themselves."""
+    """Like `running_processes`, with a learner, for callers that do not start or stop processes."""
     with running_processes(folder, nodes) as (genesis, _processes):
         yield genesis
 
 
 def _live(folder: Path, name: str, stop: Any) -> None:
-    """One node (or the learner: no name), as its Celery task would run it, on the embedded default. Never
-    outlives the benchmark, however that ends."""
+    """Runs one node (or the learner if `name` is LEARNER) as its Celery task would, with the embedded
+    database. It never outlives the benchmark, however that ends."""
     signal_at_parents_death(signal.SIGKILL)
     os.environ["DTVN_DATA"] = str(folder)
     os.environ["DJANGO_SETTINGS_MODULE"] = "dtvn_project.settings"
@@ -115,9 +115,10 @@ def _live(folder: Path, name: str, stop: Any) -> None:
     import django
 
     django.setup()
-    from validators.node.run import run_learner, run_node
+    from dtvn.node.run import run_learner, run_node
+    from validators.ledger import open_ledger
 
     if name:
-        run_node(ClusterFolder(folder).node(name).root, stop.is_set)
+        run_node(ClusterFolder(folder).node(name).root, stop.is_set, open_ledger=open_ledger)
     else:
-        run_learner(folder, stop.is_set)
+        run_learner(folder, stop.is_set, open_ledger=open_ledger)

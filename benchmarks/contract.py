@@ -1,7 +1,7 @@
-"""X43: four `validator` processes as a person starts them, 200 validates by 10 clients over their REST.
+"""X43: four `validator` processes, started as a user starts them; 10 clients send 200 validates over REST.
 
-The seed claims about 150 ms and 100 a second at seven nodes, without a method. Here is one; the machine
-stands beside the numbers, and there is no pass mark.
+The seed claims about 150 ms and 100 a second at seven nodes, without a method. This is a method; the report
+names the machine, and there is no pass mark.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NODES = 4
 TICKETS = 200
 CLIENTS = 10
 BOOTSTRAP = "12D3KooWLtBkKrip2jyaRzhUphqYyVXGUPMMbmpBWHZMYXaueb9C"
-"""node0 with the development keys."""
+"""Peer id of node0 with the development keys."""
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 OUTCOME_SECONDS = 60.0
@@ -39,7 +39,7 @@ PROGRAM = Path(__file__).resolve().parent.parent / "bin" / "validator"
 
 
 def run() -> dict[str, Any]:
-    """One measurement: latencies in milliseconds, tickets a second, and the machine."""
+    """One measurement: latencies in milliseconds, tickets per second, and the machine."""
     temporary = tempfile.TemporaryDirectory(prefix="dtvn-bench-", ignore_cleanup_errors=True)
     with temporary as folder, _validators(Path(folder)) as urls:
         with httpx.Client(base_url=urls[0], timeout=30, trust_env=False) as client:
@@ -65,7 +65,7 @@ def run() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
+    """Description of the machine on which the numbers were measured."""
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "cores": os.cpu_count(),
@@ -90,7 +90,7 @@ def main(output: Path) -> None:
 
 
 def _validate(url: str, numbers: range) -> list[float]:
-    """One client's tickets, one after the other; milliseconds of each."""
+    """Validates one client's tickets, one after the other; returns the milliseconds of each."""
     latencies = []
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         for number in numbers:
@@ -102,7 +102,8 @@ def _validate(url: str, numbers: range) -> list[float]:
 
 
 def _ask(client: httpx.Client, kind: str, body: dict[str, Any]) -> None:
-    """Until the outcome is known, which takes a second try where the view changes meanwhile (R14)."""
+    """Sends a request until its outcome is known; if the view changes meanwhile, that takes a second try
+    (R14)."""
     until = time.monotonic() + OUTCOME_SECONDS
     while True:
         answer = client.post(f"/api/v1/tickets/{kind}", json=body)
@@ -113,8 +114,8 @@ def _ask(client: httpx.Client, kind: str, body: dict[str, Any]) -> None:
 
 @contextmanager
 def _validators(folder: Path) -> Iterator[list[str]]:
-    """Addresses of four, connected to each other; ended in the end."""
-    ports = free_ports(2 * NODES)  # asked for at once: no two are the same
+    """URLs of four running validators, connected to each other; they are stopped when the block ends."""
+    ports = free_ports(2 * NODES)  # in one call, so that all differ
     p2p, api = ports[:NODES], ports[NODES:]
     running: list[subprocess.Popen[bytes]] = []
     try:
@@ -158,7 +159,7 @@ def _wait_for_peers(url: str, running: list[subprocess.Popen[bytes]]) -> None:
             raise RuntimeError("a validator did not start")
         try:
             told = httpx.get(f"{url}/api/v1/stats", timeout=5, trust_env=False)
-            # On a slow machine its API answers, with 503, before its node has said anything.
+            # On a slow machine the API answers 503 until its node has reported its status.
             if told.is_success and told.json()["data"]["peer_count"] == NODES - 1:
                 return
         except (httpx.TransportError, ValueError):

@@ -1,13 +1,13 @@
-"""What a greedy client does to a modest one (R30), in a time that only processor time makes pass.
+"""Measures the effect of a greedy client on a modest one (R30), in virtual time driven by processor time.
 
-Four real hosts and two real callers in one process. Two virtual cores run their turns, first come first
-served; a turn lasts as long as it took this thread's processor, and something for the kernel and the links,
-which are not here. So it says on a busy machine what a quiet one would show, where the rates of a real
-cluster say little.
+Four real hosts and two real callers run in one process. Two virtual cores run their turns, first come first
+served; a turn lasts as long as this thread's processor time for it, plus an amount for the kernel and the
+links, which are not simulated. So a busy machine gives the results of a quiet one, while the rates of a real
+cluster would mean little there.
 
-`python -m benchmarks.fairness [seconds]` prints the p99 of a caller with four calls open beside one with
-sixteen, and beside one with ten times as many. Where each turn has a fixed price instead, nothing is
-measured and all machines see the same (tests/node/test_fairness.py).
+`python -m benchmarks.fairness [seconds]` prints the p99 of a caller with four open calls beside one with
+sixteen, and beside one with ten times as many. With a fixed price for each turn, nothing is measured and the
+result is the same on all machines (tests/node/test_fairness.py).
 """
 
 from __future__ import annotations
@@ -26,38 +26,39 @@ from typing import Any
 from nacl import bindings
 
 from benchmarks.hosts import MEMBERS, PORTS, Four, quiet_folder
-from tickets.machine import Issue
-from tickets.machine.commands import build
-from validators.consensus.effects import ALL, Now, ReplyTo, Send
-from validators.consensus.verified import Peer
-from validators.gateway.client import GenesisKeys
-from validators.gateway.collector import Collector
-from validators.genesis import Genesis, cluster_id, decode
+from dtvn.gateway.client import GenesisKeys
+from dtvn.gateway.collector import Collector
+from dtvn.machine import Issue
+from dtvn.machine.commands import build
+from dtvn.net import public_key_of, read_seed
+from dtvn.net.inbox import FromInbox
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol.consensus.effects import ALL, Now, ReplyTo, Send
+from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.genesis import Genesis, cluster_id, decode
+from dtvn.protocol.wire import Door, FrameSigner
 from validators.ledger import Ledger
-from validators.link import public_key_of, read_seed
-from validators.node.inbox import FromInbox
-from validators.node.layout import ClusterFolder
-from validators.node.provision import create_demo_cluster
-from validators.wire import Door, FrameSigner
 
 __all__ = ["Price", "World", "measure"]
 
 SECOND = 1_000_000_000
 CORES = 2
 Delivery = tuple[Any, Any, bytes]
-"""(member index, or a caller's connection; who sent it; frame)."""
+"""(receiver: a member index or a caller's connection; sender; frame)."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """Nanoseconds of a turn and of each frame in it, besides what it took this thread if that is measured."""
+    """Nanoseconds of a turn and of each frame in it, in addition to this thread's processor time if
+    `measured`."""
 
     turn: int
     frame: int
     measured: bool = False
 
     def of(self, run: Callable[[], tuple[list[Delivery], int]]) -> tuple[list[Delivery], int]:
-        """What a turn says, and its nanoseconds."""
+        """Run a turn; returns the frames that it sends, and its nanoseconds."""
         before = time.thread_time_ns()
         said, frames = run()
         spent = time.thread_time_ns() - before if self.measured else 0
@@ -65,15 +66,15 @@ class Price:
 
 
 OUTSIDE = Price(250_000, 8_000, measured=True)
-"""What they cost outside this process: a node needs 3 ms more for a lone operation than its host
-does (docs/performance.md)."""
+"""Cost of turns and frames in a real node beyond its host: a lone operation takes 3 ms more there
+(docs/performance.md)."""
 WAIT = 60 * SECOND
 GREEDY = "node0"
-"""Whose API's key the greedy caller signs with."""
+"""The node with whose API key the greedy caller signs."""
 
 
 class Clock:
-    """ports.Clock, moved by the world."""
+    """ports.Clock, advanced by World."""
 
     def __init__(self) -> None:
         self.time = SECOND
@@ -84,7 +85,7 @@ class Clock:
 
 
 class Links(FromInbox):
-    """ports.Transport of one member: what it says is delivered when its turn is over."""
+    """ports.Transport of one member: the frames that it sends are delivered when its turn is over."""
 
     def __init__(self, peers: Sequence[Peer], index: int) -> None:
         super().__init__()
@@ -100,11 +101,11 @@ class Links(FromInbox):
         self.said.append(((reply.principal, reply.client), self._index, reply.frame))
 
     def answer(self, peer: Peer, frame: bytes) -> None:
-        """Nobody asks here."""
+        """Unused: no peer sends requests to the transport here."""
 
 
 class Member:
-    """One host: a process of the world."""
+    """One member's host, a process of the world."""
 
     def __init__(self, host: Any, links: Links) -> None:
         self._host, self.links = host, links
@@ -121,7 +122,7 @@ class Member:
 
 
 class Caller:
-    """Sessions of one principal, in each so many calls of one operation open all the time."""
+    """Sessions of one principal, each with `calls` open calls of one operation at all times."""
 
     def __init__(self, world: World, key: Path, sessions: int, calls: int, **limits: int) -> None:
         self._clock, self._calls = world.clock, calls
@@ -208,26 +209,26 @@ class World(Four):
 
     @property
     def time(self) -> int:
-        """Nanoseconds."""
+        """Virtual time in nanoseconds."""
         return self.clock.time
 
     def modest(self) -> Caller:
-        """Four calls open."""
+        """Add a caller with one session and four open calls."""
         return self._joins(Caller(self, self._folder.gateway_key, 1, 4))
 
     def other(self, sessions: int) -> Caller:
-        """Sixteen calls in each session, no two in one bundle."""
+        """Add a caller with sixteen open calls in each session, each call in a bundle of its own."""
         key = self._folder.node(GREEDY).api_key
         return self._joins(Caller(self, key, sessions, 16, bundle_operations_max=1, in_flight_max=16))
 
     def leaves(self, caller: Caller) -> None:
-        """It asks no more, and is gone when it was answered."""
+        """Stop a caller's requests, and remove it after its last answers."""
         caller.asking = False
         self.go(SECOND)
         self._processes.remove(caller)
 
     def go(self, nanoseconds: int) -> None:
-        """Let so much time pass."""
+        """Advance the virtual time by `nanoseconds`."""
         until = self.time + nanoseconds
         while self.time < until:
             self._start()
@@ -252,7 +253,7 @@ class World(Four):
         return [each for each in self._processes if each not in running]
 
     def _start(self) -> None:
-        """Who wants a turn stands in line; a free core takes the next one."""
+        """Queue the processes whose turn is due, and run them on free cores."""
         for each in self._idle():
             due = each.due()
             if due is not None and due <= self.time and each not in self._ready:
@@ -272,7 +273,8 @@ class World(Four):
 
 
 def measure(world: World, modest: Caller, sessions: int, seconds: float) -> float:
-    """p99 in milliseconds of the modest caller beside one with so many sessions; prints the rates too."""
+    """p99 in milliseconds of the modest caller beside a caller with `sessions` sessions; prints the rates
+    too."""
     other = world.other(sessions)
     world.go(2 * SECOND)
     first, others = len(modest.times), len(other.times)
@@ -288,7 +290,7 @@ def measure(world: World, modest: Caller, sessions: int, seconds: float) -> floa
 
 
 def main(seconds: float) -> None:
-    """Both, twice."""
+    """Measure beside one and ten sessions, twice, and print the ratios."""
     with quiet_folder() as folder:
         world = World(folder / "cluster")
         modest = world.modest()

@@ -1,8 +1,8 @@
-"""The machine's floor, measured with all cores busy at once: what no design on this machine can beat.
+"""The limits of this machine, measured with all cores busy: no design on this machine can do better.
 
-Three rates in one run: Ed25519 verifications on all cores, durable appends (fdatasync) while the other
-cores verify, and one replica's `apply` with ticket rows. Ratios against these, not absolute numbers, are
-what the bench reports (shared, noisy cores).
+One run measures three rates: Ed25519 verifications on all cores, durable appends (fdatasync) while the other
+cores verify, and one replica's `apply` with ticket rows. Benchmarks report ratios to these rates instead of
+absolute numbers, because the cores are shared and noisy.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from nacl import bindings
 MESSAGE = b"m" * 200
 SECONDS = 2.0
 TICKETS = 20_000
-"""Tickets of one `apply`, few, since each core makes its own."""
+"""Number of tickets of one `apply`; few, since each core creates its own."""
 
 
 def measure(folder: Path | None = None) -> dict[str, float]:
-    """verifications_per_second (all cores), fsync_p50_ms and fsync_p99_ms (others busy), cores, and
-    applies_per_second: admissions executed, hashed and stored as rows, all cores."""
+    """verifications_per_second (all cores), fsync_p50_ms and fsync_p99_ms (other cores busy), cores, and
+    applies_per_second: admissions executed, hashed and stored as rows, on all cores."""
     cores = os.cpu_count() or 1
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -93,9 +93,10 @@ def _fsyncs(path: Path) -> tuple[float, float]:
 
 
 def _applies(folder: Path) -> float:
-    """Admissions a second of one replica without any network: its application and its ledger's rows."""
+    """Admissions per second of one replica without a network: its application and its ledger's rows."""
     from benchmarks import apply
-    from validators.ledger import Location, open_ledger
+    from dtvn.ledger import Location
+    from validators.ledger import open_ledger
 
     folder.mkdir()
     ledger = open_ledger(Location(folder=folder), cluster_id=bytes(32), alias=f"floor-{folder.name}")

@@ -1,9 +1,9 @@
-"""What ordering costs a member where nothing comes between: four hosts in one process, without sockets.
+"""Measures the pure cost of ordering for a member: four hosts in one process, without sockets.
 
-Real cores, doors, signatures and ledgers (on a memory disk where there is one, so without waiting for a
-sync) and a gateway's collector, driven in turn. Each figure is the least processor time of this thread over
-several chunks: it holds on a busy machine, where rates and latencies of a real cluster say little. What a
-cluster costs beyond it is frames, processes that take turns, and cold caches.
+It runs real cores, doors, signatures and ledgers (on a memory disk if there is one, so without waiting for a
+sync) and a gateway's collector, in turn. Each figure is the least processor time of this thread over several
+chunks, which is valid on a busy machine, where rates and latencies of a real cluster mean little. A real
+cluster has additional costs for frames, process switches and cold caches.
 
 `python -m benchmarks.hosts [operations] [per bundle]` prints microseconds per operation.
 """
@@ -24,33 +24,34 @@ from pathlib import Path
 from nacl import bindings
 
 from benchmarks import load
-from tickets.machine import TicketApplication
-from validators.consensus import Replica
-from validators.consensus import config as configuration
-from validators.consensus import messages as m
-from validators.consensus.effects import ALL, ReplyTo, Send
-from validators.consensus.membership import founding
-from validators.consensus.verified import Peer
-from validators.gateway.client import GenesisKeys
-from validators.gateway.collector import Collector, Completed
-from validators.genesis import Genesis, cluster_id, decode
-from validators.host import Host
-from validators.ledger import Ledger, Location, open_ledger
-from validators.link import read_seed
-from validators.node.clock import SystemClock
-from validators.node.inbox import FromInbox
-from validators.node.journal import NodeJournal
-from validators.node.keyring import KeyRing
-from validators.node.layout import ClusterFolder
-from validators.node.provision import create_demo_cluster
-from validators.node.watcher import NodeWatcher
-from validators.wire import Door, FrameSigner
+from dtvn.gateway.client import GenesisKeys
+from dtvn.gateway.collector import Collector, Completed
+from dtvn.ledger import Location
+from dtvn.machine import TicketApplication
+from dtvn.net import read_seed
+from dtvn.net.inbox import FromInbox
+from dtvn.node.clock import SystemClock
+from dtvn.node.journal import NodeJournal
+from dtvn.node.keyring import KeyRing
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.provision import create_demo_cluster
+from dtvn.node.watcher import NodeWatcher
+from dtvn.protocol.consensus import Replica
+from dtvn.protocol.consensus import config as configuration
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
+from dtvn.protocol.consensus.membership import founding
+from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.genesis import Genesis, cluster_id, decode
+from dtvn.protocol.host import Host
+from dtvn.protocol.wire import Door, FrameSigner
+from validators.ledger import Ledger, open_ledger
 
 __all__ = ["Four"]
 
 MEMBERS = 4
 PORTS = [4_001, 4_002, 4_003, 4_004]
-"""Nobody listens."""
+"""Ports in the configuration; no process listens on them."""
 CHUNKS = 10
 WAIT = 60 * 10**9
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - nothing secret, and gone at the end
@@ -74,11 +75,11 @@ class _Links(FromInbox):
         self._four.replies.append((self._index, reply.frame))
 
     def answer(self, peer: Peer, frame: bytes) -> None:
-        """Nobody asks here."""
+        """Unused: no peer sends requests to the transport here."""
 
 
 class Four:
-    """A cluster in `folder` and its one caller; `spent`: nanoseconds by member, and of the collector."""
+    """A cluster in `folder` and its one caller; `spent`: nanoseconds by member, then of the collector."""
 
     def __init__(self, folder: Path) -> None:
         create_demo_cluster(folder, nodes=MEMBERS, host="127.0.0.1", ports=PORTS)
@@ -96,7 +97,7 @@ class Four:
             host.start()
 
     def call(self, operations: Sequence[m.Operation]) -> None:
-        """Order these in one call; every outcome must be ok."""
+        """Have these operations ordered in one call; every outcome must be ok."""
         self._collector.submit(tuple(operations), self._clock.now(), wait=WAIT)
         while not (done := self._round()):
             pass
@@ -104,14 +105,14 @@ class Four:
             raise RuntimeError(f"the bench measures operations that were not applied: {codes}")
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the pending rows and close the ledgers."""
         for host in self._hosts:
             host.close()
         for ledger in self._ledgers:
             ledger.close()
 
     def _round(self) -> list[Completed]:
-        """Everybody who has something to do has a turn."""
+        """Give a turn to each host, and the collector, that has work."""
         for index, host in enumerate(self._hosts):
             due = host.wake_at()
             if not self.links[index].inbox.empty or (due is not None and due <= time.monotonic_ns()):
@@ -131,7 +132,7 @@ class Four:
         return list(actions.completed)
 
     def _host(self, genesis: Genesis, index: int) -> Host:
-        from validators.node.build import ROWS_LAG  # wants Django's settings
+        from dtvn.node.build import ROWS_LAG  # needs Django's settings
 
         cluster, name = cluster_id(genesis), genesis.members[index].id
         node = self._folder.node(name)
@@ -166,7 +167,7 @@ class Four:
 
 
 def _measure(four: Four, operations: Sequence[m.Operation], per_bundle: int) -> list[float]:
-    """Microseconds per operation: of each member, and of the collector."""
+    """Microseconds per operation of each member, then of the collector."""
     calls = load.chunks(operations, per_bundle)
     size = max(1, len(calls) // CHUNKS)
     found: list[list[float]] = []
@@ -181,7 +182,7 @@ def _measure(four: Four, operations: Sequence[m.Operation], per_bundle: int) -> 
 
 @contextmanager
 def quiet_folder() -> Iterator[Path]:
-    """A folder in memory for a cluster in this process, which neither collects garbage nor logs meanwhile."""
+    """A folder in memory for a cluster in this process; garbage collection and logging are off meanwhile."""
     import django
 
     disk = MEMORY_DISK if MEMORY_DISK.is_dir() else None
@@ -196,7 +197,7 @@ def quiet_folder() -> Iterator[Path]:
 
 
 def main(operations: int, per_bundle: int) -> None:
-    """Issue that many tickets, admit them, and print."""
+    """Issue `operations` tickets, admit them, and print the costs."""
     with quiet_folder() as folder:
         four = Four(folder / "cluster")
         four.call(load.issues(["warm"]))

@@ -1,10 +1,10 @@
-"""What a ledger costs: a turn, the rows of changed tickets, a start.
+"""Measures the cost of a ledger: a turn, the rows of changed tickets, a start.
 
-Each figure is told twice, as the median on the clock and as the least processor time of this thread:
-the second one holds on a busy machine, and leaves out the disk.
+Each figure is given twice: the median elapsed time, and the least processor time of this thread. The latter
+is valid on a busy machine, but does not include the disk.
 
-`python -m benchmarks.ledger [tickets] [postgresql://...]` prints the numbers. With a URL it makes and
-drops a schema `ledger_bench` there.
+`python -m benchmarks.ledger [tickets] [postgresql://...]` prints the numbers. With a URL it creates and drops
+a schema `ledger_bench` there.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from typing import Any
 
 import msgspec
 
-from tickets.machine.rows import TicketRow
-from validators import canonical
-from validators.consensus.effects import ApplicationChange, EntryRecord, Prune, Record, SlotRecord
-from validators.consensus.messages import (
+from dtvn.ledger import Location
+from dtvn.machine.rows import TicketRow
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import ApplicationChange, EntryRecord, Prune, Record, SlotRecord
+from dtvn.protocol.consensus.messages import (
     Batch,
     Bundle,
     Entry,
@@ -34,8 +35,8 @@ from validators.consensus.messages import (
     bundle_digest,
     entry_hash,
 )
-from validators.ledger import Ledger, Location, open_ledger
-from validators.wire.envelope import encode_envelope, kind_of
+from dtvn.protocol.wire.envelope import encode_envelope, kind_of
+from validators.ledger import Ledger, open_ledger
 
 CLUSTER = bytes(32)
 SCHEMA = "ledger_bench"
@@ -47,7 +48,7 @@ ROUNDS = 20
 
 
 class Figure(msgspec.Struct):
-    """Milliseconds."""
+    """One measured figure, in milliseconds."""
 
     what: str
     median: float
@@ -92,7 +93,7 @@ def _turns(ledger: Ledger) -> Iterator[Figure]:
         votes.append([_slot("prepared", number, count=3), _slot("commit", number)])
         pruned: list[Record] = [Prune(number - 10)] if number % 10 == 0 and number > 10 else []
         commits.append([record, *pruned])
-    # A sequence's three turns follow each other, as they do in a node.
+    # The three turns of a sequence follow each other, as in a node.
     taken: dict[str, list[tuple[int, int]]] = {"proposal": [], "certificate": [], "entry": []}
     for turns in zip(proposals, votes, commits, strict=True):
         for name, records in zip(taken, turns, strict=True):

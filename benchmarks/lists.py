@@ -1,8 +1,8 @@
-"""What the platform's lists cost when a million tickets are there.
+"""Measures the platform's lists with a million tickets.
 
 `python -m benchmarks.lists [tickets] [postgresql://.../an-empty-database]` fills the learner's tables of a
-throw-away data folder (and of that database, which must be its own), asks the admin, the API and the
-dashboard for pages of every kind, and prints the median of each in milliseconds, the slowest first.
+temporary data folder (or of that database, which must have no other use), requests pages of every kind from
+the admin, the API and the dashboard, and prints the median of each in milliseconds, the slowest first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KEY = "dtvn_key_of_the_list_bench"
 
 
 def prepare(data: Path, url: str) -> None:
-    """Settings for this process, the platform's tables, a cluster, and whoever asks."""
+    """Set up this process's settings, the platform's tables, a cluster, and a user and API key."""
     os.environ |= {
         "DTVN_DATA": str(data),
         "DATABASE_URL": url,
@@ -41,7 +41,7 @@ def prepare(data: Path, url: str) -> None:
     from django.contrib.auth.models import User
     from django.core.management import call_command
 
-    from validators.node.provision import create_demo_cluster
+    from dtvn.node.provision import create_demo_cluster
     from validators.services import api_keys, nodes
 
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -57,7 +57,7 @@ def prepare(data: Path, url: str) -> None:
 
 
 def state_of(number: int) -> str:
-    """Every state in its own measure: nearly all, many, few, a handful."""
+    """State of a ticket, with a different frequency for each state: nearly all, many, few, a handful."""
     if number % 50_000 == 7:
         return "DISPUTED"
     if number % 100 == 1:
@@ -70,7 +70,7 @@ def event_of(number: int) -> str:
 
 
 def ticket_rows(count: int) -> Iterator[tuple[Any, ...]]:
-    from tickets.machine.rows import TicketRow
+    from dtvn.machine.rows import TicketRow
     from validators.ledger.state_rows import ticket_row
 
     blank = {"validator": "node1", "index": 0, "operation": "issue", "principal": "gateway", "actor": "key:1"}
@@ -93,7 +93,7 @@ def ticket_rows(count: int) -> Iterator[tuple[Any, ...]]:
 
 
 def operations(count: int) -> Iterator[tuple[str, str, str, str]]:
-    """(event, ticket, kind, code): all issued first, then what happened at the gates, all day long."""
+    """(event, ticket, kind, code): first the issues of all tickets, then a day's operations at the gates."""
     for number in range(count):
         yield event_of(number), f"T-{number:07}", "issue", "ok"
     for number in range(count):
@@ -158,15 +158,15 @@ def holder_rows(count: int) -> Iterator[tuple[Any, ...]]:
 
 
 def fill(count: int, url: str) -> None:
-    """Straight into the tables: what the learner would have written, in a minute instead of hours."""
+    """Write directly to the tables what the learner would have written, in a minute instead of hours."""
     from django.conf import settings
     from django.db import connections
 
-    from validators import genesis as g
+    from dtvn.node.build import ledger_location
+    from dtvn.node.learner import LEARNER_SCHEMA
+    from dtvn.protocol import genesis as g
     from validators.ledger import open_ledger
     from validators.ledger.statements import TICKET_COLUMNS
-    from validators.node.build import ledger_location
-    from validators.node.learner import LEARNER_SCHEMA
 
     genesis = g.decode((settings.DATA / "cluster" / "genesis.bin").read_bytes())
     place = ledger_location(settings.DATA / "learner", genesis, LEARNER_SCHEMA, url, schema=LEARNER_SCHEMA)
@@ -185,7 +185,7 @@ def fill(count: int, url: str) -> None:
     with connections["filling"].cursor() as cursor:
         cursor.execute("UPDATE ledger_ledgermeta SET applied_sequence = %s", [entries])
         if url:
-            cursor.execute("ANALYZE")  # as autovacuum does after so many rows
+            cursor.execute("ANALYZE")  # as autovacuum would do after this number of rows
     connections["filling"].commit() if not connections["filling"].get_autocommit() else None
     columns = (
         "event, ticket, name, email, phone, company, address, salt, secret_digest, imported_at, erased_at"
@@ -220,7 +220,7 @@ def insert(alias: str, table: str, columns: str, rows: Iterable[tuple[Any, ...]]
 
 
 def pages(count: int) -> list[str]:
-    """Every kind of page, and of each the one that is hardest to find."""
+    """Paths of pages of every kind, for each kind the most expensive one."""
     middle, last = f"T-{count // 2:07}", f"T-{count - 1:07}"
     tickets, operations_, entries = (
         f"/admin/ledger/{name}/" for name in ("ticket", "operationrecord", "consensusentry")
@@ -269,7 +269,7 @@ def pages(count: int) -> list[str]:
 
 
 def measure(ask: Callable[[str], int], path: str) -> tuple[float, int]:
-    """Median milliseconds and the status; a page that takes seconds is asked for once more only."""
+    """(median milliseconds, HTTP status) of a page; one that takes seconds is requested only once more."""
     taken, status = [], 0
     for _ in range(ROUNDS):
         before = time.perf_counter()

@@ -1,4 +1,5 @@
-"""Drives one gateway and measures: a lone client, many singles at once, bundles of a hundred."""
+"""Drives one gateway and measures it: one client alone, many single operations at once, bundles of a
+hundred."""
 
 from __future__ import annotations
 
@@ -11,16 +12,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from tickets.machine.commands import Admit, Issue, build
-from validators.consensus.messages import Operation
-from validators.gateway.client import Gateway, valid_until
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.machine.commands import Admit, Issue, build
+from dtvn.protocol.consensus.messages import Operation
 
 __all__ = ["Rates", "admits", "drive", "issues", "lone"]
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Of one run: operations a second and the latency of a call, milliseconds."""
+    """Operations per second and latencies of a call, in milliseconds, of one run."""
 
     operations_per_second: float
     p50_ms: float
@@ -35,7 +36,7 @@ def issues(names: Iterable[str]) -> list[Operation]:
 
 
 def admits(names: Iterable[str]) -> list[Operation]:
-    """One `admit` for each ticket name, with a nonce as gates send it."""
+    """One `admit` for each ticket name, with a nonce like those of gates."""
     until = valid_until(60.0)
     return [
         build(
@@ -82,12 +83,12 @@ def drive(gateway: Gateway, calls: Sequence[Sequence[Operation]], outstanding: i
 
 
 def lone(gateway: Gateway, operations: Sequence[Operation]) -> Rates:
-    """One client that waits for each outcome before it asks the next."""
+    """One client that waits for each outcome before it sends the next operation."""
     return drive(gateway, [[operation] for operation in operations], outstanding=1)
 
 
 def rates(operations: int, spent: float, latencies: list[float]) -> Rates:
-    """Sum up a run."""
+    """The Rates of a run of `spent` seconds."""
     return Rates(
         operations_per_second=operations / spent,
         p50_ms=statistics.median(latencies),
@@ -102,5 +103,5 @@ def chunks(operations: Sequence[Operation], size: int) -> list[Sequence[Operatio
 
 
 def names(prefix: str, count: int) -> list[str]:
-    """Ticket ids."""
+    """`count` ticket ids with this prefix."""
     return [f"{prefix}-{number:07}" for number in itertools.islice(itertools.count(), count)]

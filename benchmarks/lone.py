@@ -1,12 +1,12 @@
-"""What each process and thread of a real cluster spends on one operation, as the kernel counts it.
+"""Measures what each process and thread of a real cluster spends on one operation, by the kernel's counters.
 
-Processor time, not elapsed time: on a busy machine latencies say little, and this still compares. `waits` and
-`put off` are switches of the processor, those that the thread wanted and those that it did not; `ready` is
-how long it could have run and another one did.
+It uses processor time, since latencies mean little on a busy machine. `waits` and `put off` are the thread's
+voluntary and involuntary context switches; `ready` is the time for which it was runnable while another thread
+had the processor.
 
 `python -m benchmarks.lone [operations] [chunks] [clients]` prints medians of the chunks per operation: of one
-client that waits for each outcome (the default), or of so many at once, each operation signed by itself. The
-clients live in the gateway's process, and their work is counted with it. Linux only.
+client that waits for each outcome (the default), or of `clients` at once, with each operation signed by
+itself. The clients run in the gateway's process, and their work is counted with it. Linux only.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ __all__ = ["Spent", "spent"]
 MEMBERS = 4
 BUNDLE = 100
 WARM = 20
-"""Operations before the first chunk."""
+"""Number of operations before the first chunk."""
 LEAST = 5.0
-"""Microseconds below which a thread is not worth a line."""
+"""Microseconds below which a thread gets no line in the output."""
 
 Spent = tuple[float, float, float, float]
-"""Microseconds on a processor, microseconds ready for one, switches wanted, switches not wanted."""
+"""Microseconds on a processor, microseconds ready for one, voluntary switches, involuntary switches."""
 
 
 def spent(pid: int) -> dict[str, Spent]:
-    """What every thread of a process has used so far, by its name and place."""
+    """What each thread of a process has used so far, by the thread's name and offset from the main thread."""
     found: dict[str, Spent] = {}
     for thread in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda each: int(each.name)):
         try:
             used, ready, _slices = (thread / "schedstat").read_text().split()
             status = dict(line.split(":", 1) for line in (thread / "status").read_text().splitlines())
         except OSError:
-            continue  # it ended just now
+            continue  # the thread has just ended
         name = "main" if int(thread.name) == pid else f"{status['Name'].strip()} +{int(thread.name) - pid}"
         switches = (int(status[f"{kind}_ctxt_switches"]) for kind in ("voluntary", "nonvoluntary"))
         found[name] = (int(used) / 1e3, int(ready) / 1e3, *switches)
@@ -52,7 +52,7 @@ def spent(pid: int) -> dict[str, Spent]:
 def _measure(
     folder: Path, operations: int, chunks: int, clients: int
 ) -> tuple[list[load.Rates], dict[tuple[str, str], list[Spent]]]:
-    """Rate and p50 of each chunk; by process and thread, what each chunk cost per operation."""
+    """Rates of each chunk; by process and thread, the cost of each chunk per operation."""
     rates: list[load.Rates] = []
     costs: dict[tuple[str, str], list[Spent]] = {}
     with (

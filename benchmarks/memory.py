@@ -1,8 +1,8 @@
-"""What a replica keeps in memory while it works: four cores in one list, no disk, no network (R24, R25).
+"""Measures what a replica keeps in memory: four cores in one process, no disk, no network (R24, R25).
 
-`python -m benchmarks.memory [operations]` runs a million operations (default) over a fixed number of tickets
-and prints memory and the largest containers of one core as it goes; none may grow with the operations. The
-tests run a scaled amount and look at every container.
+`python -m benchmarks.memory [operations]` runs a million operations (default) over a fixed number of tickets.
+Meanwhile it prints memory and the largest containers of one core; none may grow with the operations. The
+tests run fewer operations and check every container.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.apply import START
-from simulator.scheme import KeyedHash
-from tickets.machine import Dispute, OpenSession, Resolve, Seed, TicketApplication, Validate, build
-from validators.consensus import Replica
-from validators.consensus import config as configuration
-from validators.consensus import messages as m
-from validators.consensus.effects import ALL, Effects, Now
-from validators.consensus.log_tree import Frontier
-from validators.consensus.needs import Recovery
-from validators.consensus.verified import Inbound, Peer
-from validators.genesis import (
+from dtvn.machine import Dispute, OpenSession, Resolve, Seed, TicketApplication, Validate, build
+from dtvn.protocol.consensus import Replica
+from dtvn.protocol.consensus import config as configuration
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import ALL, Effects, Now
+from dtvn.protocol.consensus.log_tree import Frontier
+from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.genesis import (
     ANY_EVENT,
     CAPABILITIES,
     Genesis,
@@ -34,7 +33,8 @@ from validators.genesis import (
     Principal,
     cluster_id,
 )
-from validators.wire import Door, FrameSigner
+from dtvn.protocol.wire import Door, FrameSigner
+from simulator.scheme import KeyedHash
 
 __all__ = ["Four", "containers"]
 
@@ -59,7 +59,7 @@ class _Keys:
 
 
 class Four:
-    """A cluster of cores. Each `round` orders one bundle and lets everybody finish."""
+    """A cluster of cores. Each `round` orders one bundle and runs until all replicas have executed it."""
 
     def __init__(self, checkpoint_interval: int = 10) -> None:
         self.scheme = KeyedHash()
@@ -68,7 +68,7 @@ class Four:
         self.cluster = cluster_id(genesis)
         self.time = 10**12
         self.executed = 0
-        """Operations so far."""
+        """Number of operations executed so far."""
         self.replicas: list[Replica] = []
         self.doors: list[Door] = []
         self._waiting: deque[tuple[int, int, bytes]] = deque()
@@ -88,7 +88,7 @@ class Four:
         self._order(Validate(), self._names)
 
     def round(self, operations: int) -> None:
-        """The next operations: each ticket is disputed and cleared in turn."""
+        """Order the next operations: each ticket is disputed and cleared in turn."""
         turn, place = divmod(self.executed, TICKETS)
         names = [self._names[(place + offset) % TICKETS] for offset in range(operations)]
         self._order(Resolve(verdict="clear") if turn % 2 else Dispute(reason="bench"), names)
@@ -112,7 +112,7 @@ class Four:
         self.executed += len(names) if session == (1, 0) else 0
 
     def _pass(self) -> None:
-        """A millisecond: everything that waits is delivered, who is due is ticked."""
+        """Advance by a millisecond: deliver all waiting frames, and tick the replicas that are due."""
         while self._waiting:
             source, target, frame = self._waiting.popleft()
             self._hear(target, Peer(f"m{source}", source), frame)
@@ -183,7 +183,7 @@ def _genesis(keys: _Keys, checkpoint_interval: int) -> Genesis:
 
 
 def main(operations: int) -> None:
-    """Print as it goes."""
+    """Run and print the figures meanwhile."""
     four = Four()
     begun = time.monotonic()
     shown_at = 0

@@ -1,7 +1,8 @@
-"""`make bench`: what the network does on this machine, beside what the machine could do at best.
+"""`make bench`: the cluster's rates on this machine, beside the machine's limits.
 
-Real processes, sockets, CURVE, signatures, fsync and ticket rows; one gateway, one learner. Numbers of a
-shared two-core machine wander, so every rate stands beside the floor of the same run.
+It uses real processes, sockets, CURVE, signatures, fsync and ticket rows; one gateway, one learner. Numbers
+of a shared two-core machine vary, so every rate is reported beside the limits measured in the same run
+(floor).
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any
 
 from benchmarks import floor, load
 from benchmarks.cluster import running_cluster
-from validators.gateway.client import Gateway
-from validators.genesis import Genesis
-from validators.link import read_seed
-from validators.node.layout import ClusterFolder
+from dtvn.gateway.client import Gateway
+from dtvn.net import read_seed
+from dtvn.node.layout import ClusterFolder
+from dtvn.protocol.genesis import Genesis
 
 __all__ = ["run"]
 
@@ -30,7 +31,7 @@ BUNDLED = 60_000
 BUNDLE = 100
 BOUNDS = {"verification": "verifications", "apply": "applies"}
 CLIENTS = 512
-"""Singles under way at once: each is signed, and verified by every replica, by itself."""
+"""Single operations in flight at once: each is signed, and verified by every replica, by itself."""
 
 
 def run(sizes: tuple[int, ...], *, scale: float = 1.0) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _gateway(folder: Path, genesis: Genesis, **limits: Any) -> Gateway:
 
 
 def _wait_for_commit(gateway: Gateway) -> None:
-    """The cluster commits (or the bench fails after a minute)."""
+    """Waits until the cluster commits; fails after a minute."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -93,7 +94,7 @@ def _wait_for_commit(gateway: Gateway) -> None:
 
 
 def table(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """The report as text."""
     base = report["floor"]
     lines = [
         f"floor: {base['verifications_per_second']:,.0f} verifications/s on {base['cores']:.0f} busy cores, "

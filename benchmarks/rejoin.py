@@ -1,11 +1,11 @@
 """`manage.py bench --only rejoin`: members come back while the others work (R11, R23).
 
-1. a member that was away while so many sequences were decided
-2. a member whose ledger was deleted, with so many tickets in the state
+1. a member that was stopped while a given number of sequences was decided
+2. a member whose ledger was deleted, with a given number of tickets in the state
 
-Real processes, sockets and disks, as in `benchmarks.network`; the others serve the same clients all the time.
-Where all nodes share a machine, what the newcomer costs them is mostly its own processor time, which a member
-on a host of its own would not take from them; it is therefore shown beside the rates.
+It uses real processes, sockets and disks, like `benchmarks.network`; the other members serve the same clients
+all the time. If all nodes share a machine, the newcomer slows the others mostly by its own processor time,
+which a member on a host of its own would not take from them; so it is shown beside the rates.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ import msgspec
 
 from benchmarks import load
 from benchmarks.cluster import Processes, running_processes
-from tickets.machine.commands import Issue, Validate, build
-from validators.gateway.client import Gateway, valid_until
-from validators.genesis import Genesis
-from validators.link import read_seed
-from validators.node.layout import ClusterFolder
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.machine.commands import Issue, Validate, build
+from dtvn.net import read_seed
+from dtvn.node.layout import ClusterFolder
+from dtvn.protocol.genesis import Genesis
 
 __all__ = ["run"]
 
 NODES = 4
 AWAY = 3
-"""The member that comes back."""
+"""Index of the member that comes back."""
 BUNDLE = 200
 PART = 4_000
-"""Tickets asked for at once."""
+"""Number of tickets requested at once."""
 ISSUED = ("ok", "ticket_exists")
 LOAD_CLIENTS = 8
 LONE_BUNDLES = 16
-"""Bundles of one operation under way at once, while sequences are made."""
+"""Bundles of one operation in flight at once while sequences are made."""
 CALM_SECONDS = 10.0
 POLL_SECONDS = 0.2
 PATIENCE = 600.0
@@ -52,7 +52,7 @@ PATIENCE = 600.0
 
 @dataclass(frozen=True)
 class Rejoin:
-    """What one return cost. Rates in operations a second, times in seconds."""
+    """The cost of one return. Rates in operations per second, times in seconds."""
 
     tickets: int
     sequences_behind: int
@@ -66,23 +66,23 @@ class Rejoin:
     newcomer_processor_seconds: float
     others_processor_seconds: float
     by_state: bool
-    """It took a state; else the log."""
+    """True if the member fetched a state, else the log."""
 
 
 class Clients:
-    """Each waits for its outcome and asks again at once; remembers every answer."""
+    """Clients that send the next operation as soon as they get an outcome; records every answer."""
 
     def __init__(self, gateway: Gateway, prefix: str) -> None:
         self._gateway = gateway
         self._prefix = prefix
         self._ending = threading.Event()
         self.answers: list[tuple[float, float]] = []
-        """(when, milliseconds)."""
+        """(time of the answer, its latency in milliseconds)."""
         self.failures: list[str] = []
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """While the block runs."""
+        """Run the clients while the block runs."""
         threads = [threading.Thread(target=self._serve, args=(place,)) for place in range(LOAD_CLIENTS)]
         for thread in threads:
             thread.start()
@@ -104,7 +104,7 @@ class Clients:
             number += 1
 
     def between(self, begun: float, ended: float) -> tuple[float, float, float]:
-        """(answers a second, p99 and longest in milliseconds)."""
+        """(answers per second, p99 and longest latency in milliseconds)."""
         times = sorted(spent for at, spent in self.answers if begun <= at < ended)
         if not times:
             return 0.0, 0.0, 0.0
@@ -112,7 +112,7 @@ class Clients:
 
 
 def run(*, behind: int, tickets: int) -> dict[str, Any]:
-    """Both cases; each with a cluster of its own."""
+    """Measure both cases, each with a cluster of its own."""
     report: dict[str, Any] = {}
     if behind:
         with _cluster() as (nodes, gateway):
@@ -143,7 +143,7 @@ def _cluster() -> Iterator[tuple[Processes, Gateway]]:
 
 
 def _return(nodes: Processes, gateway: Gateway, *, behind: int, tickets: int) -> Rejoin:
-    """Start the member again under load, and measure until it has what was acknowledged."""
+    """Restart the member under load, and measure until it has all that was acknowledged."""
     clients = Clients(gateway, f"load-{time.monotonic_ns()}")
     others = [nodes.name(index) for index in range(NODES) if index != AWAY]
     with clients.at_work():
@@ -178,7 +178,7 @@ def _return(nodes: Processes, gateway: Gateway, *, behind: int, tickets: int) ->
 
 
 def _sequences(gateway: Gateway, count: int) -> None:
-    """So many sequences, in each one operation or a few."""
+    """Order operations for `count` sequences, with one or a few in each."""
     gateway.submit([_validate("S-0")], wait=30.0).result()
     target = gateway.acknowledged + count
     waiting: list[Future[Any]] = []
@@ -195,7 +195,7 @@ def _sequences(gateway: Gateway, count: int) -> None:
 
 
 def _fill(gateway: Gateway, tickets: int) -> None:
-    """Issue so many; a busy machine may leave outcomes unknown, these are asked for again."""
+    """Issue `tickets` tickets; operations whose outcome is unknown, on a busy machine, are sent again."""
     left = [f"T-{number:07}" for number in range(tickets)]
     done = 0
     while left:
@@ -243,7 +243,7 @@ def _executed(gateway: Gateway) -> int:
 
 
 def _processor(nodes: Processes, name: str) -> float:
-    import psutil  # of the development tools (`make bench`); the other measurements do without
+    import psutil  # a development dependency (`make bench`) that the other benchmarks do not need
 
     times = psutil.Process(nodes.pid(name)).cpu_times()
     return float(times.user + times.system)

@@ -1,9 +1,9 @@
-"""What is left to callers while one member sends what nobody wants (PITFALLS row 15, decisions 0155, 0156).
+"""Measures callers' rate while one member sends useless messages (PITFALLS row 15, decisions 0155, 0156).
 
-The world of `benchmarks.fairness`, where only processor time makes time pass. The last member takes part, and
-sends each of the others messages of 256 well-signed votes far outside the window.
+It uses the world of `benchmarks.fairness`, whose virtual time is driven by processor time. The last member
+takes part, and also sends each of the others messages of 256 validly signed votes far outside the window.
 
-`python -m benchmarks.unwanted [messages a second]` prints a caller's rate without and with them, in turns.
+`python -m benchmarks.unwanted [messages a second]` prints a caller's rate without and with these messages.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from nacl import bindings
 
 from benchmarks.fairness import SECOND, Caller, World
 from benchmarks.hosts import MEMBERS, quiet_folder
-from validators.consensus import messages as m
-from validators.gateway.client import GenesisKeys
-from validators.genesis import cluster_id
-from validators.link import read_seed
-from validators.node.layout import ClusterFolder
-from validators.wire import FrameSigner, link_frame
+from dtvn.gateway.client import GenesisKeys
+from dtvn.net import read_seed
+from dtvn.node.layout import ClusterFolder
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.wire import FrameSigner, link_frame
 
 LIAR = MEMBERS - 1
 EACH = 256
@@ -28,7 +28,7 @@ FAR = 100_000
 
 
 def messages(world: World, folder: ClusterFolder) -> list[bytes]:
-    """A few different ones."""
+    """Several different messages, each with EACH votes outside the window."""
     seed = read_seed(folder.node(world.genesis.members[LIAR].id).key)
     secret = bindings.crypto_sign_seed_keypair(seed)[1]
     signer = FrameSigner(cluster_id(world.genesis), secret, GenesisKeys(world.genesis))
@@ -37,7 +37,7 @@ def messages(world: World, folder: ClusterFolder) -> list[bytes]:
 
 
 def done(world: World, caller: Caller, frames: list[bytes], per_second: int) -> int:
-    """Operations of a second in which so many messages come, evenly."""
+    """Number of operations completed in a second in which `per_second` messages arrive, evenly spread."""
     before = len(caller.times)
     for number in range(per_second):
         for links in world.links[:LIAR]:
@@ -49,7 +49,7 @@ def done(world: World, caller: Caller, frames: list[bytes], per_second: int) -> 
 
 
 def main(per_second: int) -> None:
-    """A second of each, in turns."""
+    """Measure alternate seconds without and with messages, and print the rates."""
     with quiet_folder() as folder:
         world = World(folder / "cluster")
         caller = world.modest()

@@ -1,9 +1,9 @@
-"""Addresses and forms of the admin's lists that name what there is not: a sentence, never a 500.
+"""Turns invalid admin query strings and form values into a message instead of a 500.
 
-Django hands any lookup of the address and any text of a ticked box to the database, which fails on a
-regular expression that is none, on a number beyond 64 bits, or (PostgreSQL) on the character 0. Lists are
-asked only for what they offer, actions and pages only for keys that a row could have; whoever asks for more
-is led back and told.
+Django passes every lookup in the query string and every value of a ticked box to the database. The database
+fails on an invalid regular expression, on a number beyond 64 bits and, in PostgreSQL, on the NUL character.
+This middleware lets a list be queried only by the lookups that it offers, and actions and pages only by keys
+that a row could have; any other request is redirected with a message.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ __all__ = ["AdminAddresses"]
 OWN_WORDS = frozenset(
     {ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR, IS_POPUP_VAR, TO_FIELD_VAR, IS_FACETS_VAR, "after"}
 )
-"""What a list's address may hold besides filters; "after" is validators.dashboard.keyset's."""
+"""Query parameters that a list accepts besides filters; "after" belongs to validators.dashboard.keyset."""
 OFFERED_LOOKUPS = frozenset({"exact", "isnull", "isempty", "gte", "lt"})
-"""What Django's filters put into their links."""
+"""Lookups that Django's filters put into their links."""
 PAGES_OF_ROWS = ("_change", "_history", "_delete")
 NUL = "\x00"
-"""PostgreSQL has it in no text."""
+"""PostgreSQL cannot store this character in a text."""
 SHOWN_MAX = 40
 
 
 class AdminAddresses:
-    """Middleware; after those of sessions, users and messages."""
+    """Middleware; it runs after those of sessions, users and messages."""
 
     sync_capable = True
     async_capable = False
@@ -52,7 +52,7 @@ class AdminAddresses:
     def process_view(
         self, request: HttpRequest, view: Any, arguments: Any, named: Any
     ) -> HttpResponse | None:
-        """Look at requests of people who may see the list; the rest is Django's."""
+        """Check requests of users who may see the list; all others are left to Django."""
         shown = getattr(view, "model_admin", None)
         match = request.resolver_match
         if shown is None or match is None or not shown.admin_site.has_permission(request):
@@ -88,7 +88,7 @@ def _led_back(request: HttpRequest, sentence: str, address: str) -> HttpResponse
 
 
 def _offered(shown: ModelAdmin[Any], request: HttpRequest, name: str) -> bool:
-    """A word of the list itself, or the parameter of one of its filters."""
+    """Whether the parameter belongs to the list itself or to one of its filters."""
     if name in OWN_WORDS:
         return True
     for offered in shown.get_list_filter(request):
@@ -105,7 +105,7 @@ def _offered(shown: ModelAdmin[Any], request: HttpRequest, name: str) -> bool:
 
 
 def _possible(shown: ModelAdmin[Any], key: str) -> bool:
-    """Whether a row could have this primary key: of its type, in its range."""
+    """Whether a row could have this primary key: right type, right range."""
     if NUL in key:
         return False
     try:

@@ -1,7 +1,7 @@
-"""What the environment says, turned into settings values.
+"""Turns environment variables into settings values.
 
-Everything a deployment may change arrives here as an environment variable; the defaults run
-embedded: SQLite files, a file broker and an in-memory channel layer under one data folder.
+Every setting that a deployment may change is an environment variable. The defaults need no server: SQLite
+files, a file broker and an in-memory channel layer under one data folder.
 """
 
 import fcntl
@@ -45,7 +45,7 @@ VARIABLES = (
     Variable("DTVN_LOG_LEVEL", "INFO"),
     Variable("DTVN_DEBUG", "0"),
 )
-"""What a person may set."""
+"""Variables that an operator may set."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name
@@ -57,7 +57,7 @@ WILDCARD_HOSTS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised here, never a 
 
 
 def data_folder() -> Path:
-    """The folder with everything this network keeps (`DTVN_DATA`, default `./data`)."""
+    """The folder with all data of this network (`DTVN_DATA`, default `./data`)."""
     return Path(os.environ.get("DTVN_DATA") or REPOSITORY / "data").expanduser().absolute()
 
 
@@ -78,7 +78,7 @@ def read_secret_key(data: Path) -> str:
 
 
 def kill_silent_after() -> float:
-    """Seconds after which a process of ours that is alive but silent is killed and started again
+    """Seconds after which a process that runs but sends no heartbeat is killed and restarted
     (`DTVN_KILL_SILENT_AFTER`)."""
     text = os.environ.get("DTVN_KILL_SILENT_AFTER") or "30"
     try:
@@ -91,8 +91,8 @@ def kill_silent_after() -> float:
 
 
 def node_ports() -> range | None:
-    """The ports from which those of new nodes are chosen (`DTVN_NODE_PORTS=FIRST-LAST`); None where the usual
-    ones may be taken. Raises ImproperlyConfigured."""
+    """The range from which ports of new nodes are chosen (`DTVN_NODE_PORTS=FIRST-LAST`); None if the default
+    ports may be used. Raises ImproperlyConfigured."""
     text = os.environ.get("DTVN_NODE_PORTS")
     if not text:
         return None
@@ -114,7 +114,7 @@ def ensure_secret_key(data: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     try:
-        os.link(temporary, path)  # fails when another process was first: theirs stands
+        os.link(temporary, path)  # fails when another process was first: its file is kept
     except FileExistsError:
         return
     finally:
@@ -122,11 +122,11 @@ def ensure_secret_key(data: Path) -> None:
 
 
 SQLITE_PATIENCE = 5
-"""Seconds a statement waits for another writer; then the answer is 503, never 500."""
+"""Seconds a statement waits for another writer; after that the answer is 503, never 500."""
 
 
 def platform_sqlite(path: Path) -> dict[str, Any]:
-    """The platform's file: WAL, and writers take their lock at BEGIN."""
+    """The platform's database file: WAL, and writers take their lock at BEGIN."""
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,
@@ -139,7 +139,7 @@ def platform_sqlite(path: Path) -> dict[str, Any]:
 
 
 def learner_sqlite(path: Path) -> dict[str, Any]:
-    """The learner's file, which its own process makes and writes: here for reading only.
+    """The learner's database file, opened read-only here: only the learner's process creates and writes it.
 
     mode=rw never creates an empty file in its place, query_only refuses every write (R28).
     """
@@ -184,7 +184,8 @@ def databases(data: Path) -> dict[str, dict[str, Any]]:
 
 
 def _scheme(name: str, url: str) -> str:
-    """The scheme of the URL that a variable holds; what is quoted of it is never its password."""
+    """The scheme of the URL in a variable. Error messages quote no part of the URL that holds its
+    password."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -194,7 +195,7 @@ def _scheme(name: str, url: str) -> str:
 
 
 def channel_layers() -> dict[str, dict[str, Any]]:
-    """In memory for one web process; Redis as soon as there are several."""
+    """An in-memory layer for a single web process, Redis for several."""
     if url := os.environ.get("REDIS_URL", ""):
         if _scheme("REDIS_URL", url) not in REDIS_SCHEMES:
             raise ImproperlyConfigured("REDIS_URL must start with redis:// or rediss:// (or be unset)")
@@ -210,8 +211,8 @@ def channel_layers() -> dict[str, dict[str, Any]]:
 def broker(data: Path) -> tuple[str, dict[str, Any]]:
     """Celery's broker URL and transport options; files in the data folder unless told otherwise.
 
-    With the file transport producer and worker must name the same folder twice, and without a
-    control folder the workers' mailboxes land in the current directory.
+    With the file transport, producer and worker must both configure the same folder as inbox and outbox, and
+    without a control folder the workers create their mailboxes in the current directory.
     """
     url = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
     if not url.startswith(FILE_BROKER):
@@ -226,7 +227,7 @@ def broker(data: Path) -> tuple[str, dict[str, Any]]:
 
 
 def allowed_hosts() -> list[str]:
-    """Names this platform answers to: a Host header check is what stops DNS rebinding."""
+    """Host names that this platform answers to: the Host header check is what stops DNS rebinding."""
     hosts = ["localhost", "127.0.0.1", "[::1]"]
     bound = os.environ.get("DTVN_HOST", "")
     if bound and bound in WILDCARD_HOSTS:
@@ -238,7 +239,7 @@ def allowed_hosts() -> list[str]:
 
 
 def _own_addresses() -> set[str]:
-    """IPv4 addresses of this machine's interfaces, and what its name resolves to."""
+    """IPv4 addresses of this machine's interfaces, and those that its host name resolves to."""
     found = set()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         for _, name in socket.if_nameindex():
@@ -262,7 +263,7 @@ def cookie_name(base: str) -> str:
 
 
 class ExpectedAnswers(logging.Filter):
-    """Keep answers out of the log of faults: refusals (4xx), and "no quorum now" (503, 504)."""
+    """Keeps expected answers out of the error log: refusals (4xx), and "no quorum now" (503, 504)."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         status = getattr(record, "status_code", 500)
@@ -270,8 +271,9 @@ class ExpectedAnswers(logging.Filter):
 
 
 class ClientsThatLeft(logging.Filter):
-    """Keep out of it, too, what asyncio says of Django's watch over a client that hung up right at the end of
-    its request: nobody asks that task any more how it ended."""
+    """Keeps asyncio's message about an unretrieved task out of the error log. It appears when a client hangs
+    up right at the end of its request: Django's disconnect watcher has then ended, and no code retrieves its
+    result."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None

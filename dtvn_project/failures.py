@@ -1,7 +1,7 @@
 """Pages and the admin while the database is locked or the disk is full: 503 and one line, as the API answers.
 
-Not a middleware: Django turns what each of its middlewares raises into an answer before any other
-sees it, and asks these two handlers for that answer.
+These are error handlers, not a middleware: Django turns an exception of a middleware into an answer before
+any other middleware sees it, and gets that answer from these two handlers.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from django.db import (
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
-from validators.api import http
-from validators.api.errors import ApiError
+from validators.rest import http
+from validators.rest.errors import ApiError
 
 __all__ = ["bad_request", "server_error"]
 
 OWN_FAULTS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
-"""What no waiting mends: a mistake of ours, and stays a 500 with its traceback."""
+"""Database errors that do not go away by waiting: bugs of ours, which stay a 500 with a traceback."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 logger = logging.getLogger("dtvn.web")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """503 where the database or the disk failed, else Django's own page for 500."""
+    """503 if the database or the disk failed, else Django's own page for 500."""
     failure = _outage(sys.exc_info()[1])
     return _unavailable(request, failure) if failure else defaults.server_error(request)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A session that could not be written is taken by Django for one that somebody deleted (400)."""
+    """503 if a session could not be written, which Django reports as a deleted session (400)."""
     cause = exception.__context__ if isinstance(exception, SessionInterrupted) else None
     while cause is not None:
         if isinstance(cause, OperationalError | InterfaceError):
@@ -53,7 +53,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def _outage(error: BaseException | None) -> BaseException | None:
-    """`error` where it is an outage that passes: a lock, a full disk, a server that is away."""
+    """`error` if it is a temporary outage (a lock, a full disk, an unreachable server), else None."""
     if isinstance(error, DatabaseError | InterfaceError) and not isinstance(error, OWN_FAULTS):
         return error
     return error if isinstance(error, OSError) and error.errno in NO_ROOM else None

@@ -1,8 +1,8 @@
-"""Kombu's broker in files, with messages that appear whole.
+"""Kombu's file system broker, with atomic creation of message files.
 
-Its own channel creates a message's file under the final name and writes afterwards: a worker that looks in
-between takes an empty file away, loses the message and falls over it (seen once in a loaded run). Here the
-file gets its name when it is written.
+Kombu's own channel creates a message's file under its final name and writes the content afterwards. A worker
+that reads in between takes an empty file, loses the message and fails (seen once in a run under load). Here
+the file gets its final name only after it is written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ __all__ = ["Channel", "Transport"]
 
 
 class Channel(filesystem.Channel):
-    """Reads as its parent does, which passes over names that end otherwise."""
+    """Writes to a `.part` file and renames it. Reads like its parent class, which ignores files with that
+    suffix."""
 
     def _put(self, queue: str, payload: Any, **_options: Any) -> None:  # type: ignore[override]
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
@@ -38,6 +39,6 @@ class Channel(filesystem.Channel):
 
 
 class Transport(filesystem.Transport):
-    """What `filesystem:` in a broker's URL means here."""
+    """The transport that `filesystem:` in a broker's URL selects here."""
 
     Channel = Channel

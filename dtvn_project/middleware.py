@@ -1,4 +1,4 @@
-"""What holds for every page: how files are served, and response headers."""
+"""Middleware for every page: static files and response headers."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -20,7 +20,7 @@ POLICY = "; ".join(
 
 
 class ContentSecurityPolicy:
-    """Only our own scripts, styles and sockets, unless a view has set a policy of its own."""
+    """Allows only our own scripts, styles and sockets, unless a view has set a policy of its own."""
 
     sync_capable = True
     async_capable = False
@@ -35,10 +35,10 @@ class ContentSecurityPolicy:
 
 
 class ServedFiles(WhiteNoiseMiddleware):  # type: ignore[misc] # whitenoise has no types
-    """Files as they are; an index by its own name has moved for good, as in the seed (spec 9)."""
+    """Serves static files; index.html is permanently redirected to its folder, as in the seed (spec 9)."""
 
     def redirect(self, from_url: str, to_url: str) -> Any:
-        """To its folder, with 301 instead of 302."""
+        """Redirect to the folder, with 301 instead of 302."""
         moved = super().redirect(from_url, to_url)
         moved.response.status = HTTPStatus.MOVED_PERMANENTLY
         return moved

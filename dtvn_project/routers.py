@@ -1,4 +1,4 @@
-"""Which database alias an app's tables live in."""
+"""Which database alias holds an app's tables."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ LEARNER_ALIAS = "learner"
 
 
 class LearnerIsReadOnly(RuntimeError):
-    """Code of the platform tried to write the verified copy of the log: a bug, never an input's fault."""
+    """Platform code tried to write the verified copy of the log. This is a bug, never caused by input."""
 
 
 class LedgerRouter:
-    """Ledger tables live in ledgers (the learner's here), everything else in the platform.
+    """Routes ledger tables to the learner's database and all other tables to the platform's.
 
-    A node process reaches its own ledger with an explicit `.using("ledger")`; a query without
-    one comes from the platform and means the learner's verified copy, which only the learner's
-    process writes, with SQL of its own: no form, serializer or admin action ever does (R28).
+    A node process reaches its own ledger with an explicit `.using("ledger")`; a query without one comes from
+    the platform and reads the learner's verified copy, which only the learner's process writes, with its own
+    SQL: no form, serializer or admin action ever does (R28).
     """
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:

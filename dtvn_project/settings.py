@@ -11,11 +11,12 @@ SECRET_KEY = environment.read_secret_key(DATA)
 DEBUG = os.environ.get("DTVN_DEBUG") == "1"
 KNOWN_HOSTS = environment.allowed_hosts()
 SUPERVISOR = os.environ.get("DTVN_SUPERVISOR") == "1"
-"""This is `manage.py supervisor`: the seed's conventions, and a cluster that may be replaced."""
+"""True for `manage.py supervisor`: the seed's conventions, and a cluster that may be replaced."""
 API_IS_OPEN = SUPERVISOR and not os.environ.get("DTVN_API_KEY")
-"""Without a key anybody may call it who is no other site's page (spec 1.6, X41)."""
+"""Without a key the API is open to every caller except pages of other sites (spec 1.6, X41)."""
 ALLOWED_HOSTS = ["*"] if SUPERVISOR and not API_IS_OPEN else KNOWN_HOSTS
-"""A page that had its name point at this machine (DNS rebinding) has neither the key nor our cookies."""
+"""With a key, any Host is safe: a page that points its own name at this machine (DNS rebinding) has neither
+the key nor our cookies."""
 
 NODE_PORTS = environment.node_ports()
 
@@ -41,7 +42,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "dtvn_project.middleware.ServedFiles",
     "dtvn_project.middleware.ContentSecurityPolicy",
-    "validators.api.health.HealthAtAnyName",
+    "validators.rest.health.HealthAtAnyName",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -77,8 +78,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CHANNEL_LAYERS = environment.channel_layers()
 
-# Nodes are infinite tasks: acknowledged at their start, since a late acknowledgement hands a
-# running node to a second worker when the visibility timeout lapses (measured with Redis).
+# Node tasks never end, so they are acknowledged at their start: with late acknowledgement, a running node is
+# delivered to a second worker when the visibility timeout lapses (measured with Redis).
 CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = environment.broker(DATA)
 CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_IGNORE_RESULT = True
@@ -89,8 +90,8 @@ CELERY_TASK_ROUTES = {
     "validators.tasks.run_validator": {"queue": "nodes"},
     "simulator.web.tasks.run_simulation": {"queue": "simulations"},
 }
-# Remote control outlives its sender in the file broker: a worker executed a `shutdown` that was
-# 14 s old. Nodes are stopped through the database and signals, never through the broker.
+# Remote control commands stay in the file broker after their sender is gone: a worker executed a `shutdown`
+# that was 14 s old. Nodes are stopped through the database and signals, never through the broker.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
@@ -115,7 +116,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if STATIC_DIRECTORY := os.environ.get("DTVN_STATIC_DIR"):
-    # The seed's own front end, as it is (spec 9): its files at the root, its index in place of our page.
+    # The seed's own front end, unchanged (spec 9): its files at the root, its index instead of our page.
     WHITENOISE_ROOT = STATIC_DIRECTORY
     WHITENOISE_INDEX_FILE = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # a supervisor sends no CORS headers (spec 3)
@@ -124,7 +125,7 @@ WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
-# Two networks on one host differ only in their port, and cookies do not: each has its own names.
+# Browsers share cookies between ports of a host, so each network on a host needs its own cookie names.
 SESSION_COOKIE_NAME = environment.cookie_name("sessionid")
 CSRF_COOKIE_NAME = environment.cookie_name("csrftoken")
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -161,7 +162,8 @@ LOGGING = {
     "loggers": {
         "django.request": {"filters": ["expected"]},
         "asyncio": {"filters": ["left"]},
-        # Who sends a foreign Host header gets his 400; the log is not his to fill.
+        # A request with a foreign Host header gets its 400 but no line in the log, which it could otherwise
+        # flood.
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
         "httpx": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},

@@ -1,4 +1,5 @@
-"""WebSockets while the channel layer or the database is away: closed with 4503, never a traceback each."""
+"""Closes WebSockets with 4503 while the channel layer or the database is away, without a traceback for
+each."""
 
 from __future__ import annotations
 
@@ -10,20 +11,21 @@ from django.db import DatabaseError, InterfaceError
 __all__ = ["TRY_AGAIN_LATER", "ClosedWhileAway", "is_away"]
 
 TRY_AGAIN_LATER = 4503
-"""Close code: clients come back by themselves. 1013 would be its registered name, but daphne's WebSockets
-(autobahn) let an application close with 1000 and 3000 to 4999 only."""
+"""Close code after which clients reconnect. The registered code would be 1013, but daphne's WebSockets
+(autobahn) let an application close only with 1000 and 3000 to 4999."""
 
 logger = logging.getLogger("dtvn.web")
 
 
 class ClosedWhileAway:
-    """ASGI: around everything that a socket needs, its session included."""
+    """ASGI wrapper around the whole socket application, including its session."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """See ASGI. A handshake is accepted first: only then can the client be told why it ends."""
+        """See ASGI. A handshake is accepted first: only then can the client be told the reason for
+        closing."""
         said: set[str] = set()
 
         async def noted(message: dict[str, Any]) -> None:
@@ -50,7 +52,7 @@ class ClosedWhileAway:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether it is Redis, the database or the network below them; not asked by type, since Redis'
-    errors are only known where Redis is used."""
+    """Whether the error comes from Redis, the database or their network. Not tested by type, since Redis'
+    error types can be imported only where Redis is used."""
     of_redis = any(kind.__module__.partition(".")[0] == "redis" for kind in type(error).__mro__)
     return of_redis or isinstance(error, OSError | DatabaseError | InterfaceError)

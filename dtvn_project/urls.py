@@ -1,4 +1,4 @@
-"""Every address of the platform; each room brings its own list."""
+"""All URLs of the platform; each app includes its own list."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -8,8 +8,8 @@ handler500 = "dtvn_project.failures.server_error"
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", include("tickets.api.urls")),
+    path("", include("tickets.rest.urls")),
     path("", include("simulator.web.urls")),
-    path("", include("validators.api.urls")),
+    path("", include("validators.rest.urls")),
     path("", include("validators.dashboard.urls")),
 ]

@@ -1,1 +1,1 @@
-"""The virtual world: the same core and pump under a virtual clock, network and disk."""
+"""The virtual world: the product's own core and pump under a virtual clock, network and disk."""

@@ -1,7 +1,7 @@
-"""One seed: a random cluster in random trouble, then healed: is it safe, and does it come back?
+"""Plays one seed: a random cluster under random faults, then healed. Is it safe, and does it recover?
 
-Everything follows from seed, world and this code. The safety phase runs with whatever happens; then the
-world heals, as many members as the cluster must tolerate stay dead (or lie on), and new requests must be
+Everything follows from the seed, the world and this code. The safety phase runs with all faults; then the
+world heals, as many members as the cluster must tolerate stay dead (or go on lying), and new requests must be
 decided within a bound (liveness phase).
 """
 
@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from dtvn.protocol import probes, quorum
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.adversary import corrupt
 from simulator.chance import Dice
 from simulator.changes import Registrar
@@ -27,47 +30,44 @@ from simulator.report import Fingerprint
 from simulator.violation import Interrupted, Violation
 from simulator.workload import UNDECIDED, Crowd
 from simulator.worlds import world_of
-from validators import probes, quorum
-from validators.consensus import messages as m
-from validators.consensus.effects import Executed, Note
 
 __all__ = ["Cut", "Report", "Task", "run"]
 
 LIVENESS_BOUND = 60 * SECOND
-"""Virtual time within which a healed cluster must have decided and everybody caught up."""
+"""Virtual time within which a healed cluster must have decided new requests and all nodes have caught up."""
 
 AFTERMATH = 5 * SECOND
-"""Virtual time that a healed cluster is looked at which lost too much to promise anything but safety."""
+"""Virtual time that a healed cluster runs on if it lost too much to promise more than safety."""
 RECONNECTED_AFTER = 100 * MILLISECOND
-"""Gateways have their connections again; before that they answer `unavailable` at once."""
+"""Time until gateways have their connections again; before that they answer `unavailable` at once."""
 
 
 KINDS = {kind.__name__: kind for kind in m.KINDS.values()}
 
 
 class Cut(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is left out of a world, to see whether the rest still fails: numbers of faults, calls and
-    liars in the order in which they would come."""
+    """What is left out of a world to see whether it still fails: the numbers of faults, calls and liars in
+    the order in which they would come."""
 
     faults: frozenset[int] = frozenset()
     calls: frozenset[int] = frozenset()
     liars: frozenset[int] = frozenset()
     duration: int = 0
-    """The safety phase ends after so many virtual nanoseconds; 0: when the draw says."""
+    """Virtual nanoseconds after which the safety phase ends; 0: as drawn."""
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What to play."""
+    """One run: its world, its seed, its mutant and what is left out."""
 
     seed: int
     world: str = "random"
     mutant: str = ""
-    """A planted bug (simulator.mutants); "": the product as it is."""
+    """A planted bug (simulator.mutants); "": the unchanged product."""
     cut: Cut = Cut()
 
     @property
     def command(self) -> str:
-        """What plays it again."""
+        """The command that plays it again."""
         words = ["manage.py simulator run", f"--seed {self.seed}", f"--world {self.world}"]
         if self.mutant:
             words.append(f"--mutant {self.mutant}")
@@ -81,7 +81,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def ranges(numbers: frozenset[int]) -> str:
-    """`1-4,7`: numbers as an argument."""
+    """Numbers as a command-line argument: `1-4,7`."""
     words: list[str] = []
     ordered = sorted(numbers)
     first = last = ordered[0]
@@ -94,7 +94,7 @@ def ranges(numbers: frozenset[int]) -> str:
 
 
 class Report(msgspec.Struct):
-    """What came of a seed."""
+    """The outcome of one seed."""
 
     seed: int
     world: str
@@ -104,31 +104,31 @@ class Report(msgspec.Struct):
     events: int = 0
     virtual_time: int = 0
     executed: int = 0
-    """Highest sequence that is durable anywhere honest."""
+    """Highest sequence that is durable on an honest node."""
     committed: int = 0
     """Operations in the agreed log."""
     outcomes: int = 0
-    """Operations whose outcome a client was told."""
+    """Operations whose outcome was reported to a client."""
     epochs: int = 0
-    """Times that the membership changed."""
+    """Number of membership changes."""
     view_changes: int = 0
     """Views above 0 that an honest member entered, each counted once in its epoch."""
     faults: int = 0
     calls: int = 0
     probes: dict[str, int] = {}
-    """Dangerous moments reached, and how often."""
+    """Dangerous moments that were reached, and how often each."""
     fingerprint: str = ""
     checker: str | None = None
-    """Who found the first broken promise; None: nobody."""
+    """Name of the checker that found the first broken promise; None: all promises were kept."""
     violation: str | None = None
-    """Its sentence."""
+    """The checker's description of it."""
     ended: str = "finished"
     """finished, interrupted or violation."""
 
 
 def run(task: Task, *onlookers: Onlooker, drawn: Draw | None = None) -> Report:
-    """Play one task; a broken promise is in the report, not raised. `onlookers` are told what happens. Who
-    interrupts gets the report of what was played, in the exception."""
+    """Play one task; a broken promise is in the report, not raised. `onlookers` are notified of all events.
+    An interrupted run raises an exception that carries the report of what was played."""
     drawn = drawn or world_of(task.world, task.seed)
     report = Report(task.seed, task.world, drawn.settings.members, drawn.adversaries, task.command)
     try:
@@ -169,7 +169,7 @@ def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...
 
 
 class _Notes(Onlooker):
-    """Counts the notes of honest nodes that are dangerous moments in themselves."""
+    """Counts the notes of honest nodes that are probes (dangerous moments) in themselves."""
 
     notes = frozenset(name.split(".")[1] for name in probes.PROBES if name.startswith("note."))
 
@@ -188,7 +188,7 @@ class _Notes(Onlooker):
 
 
 class Play:
-    """One world from its beginning to the last question."""
+    """One world from its beginning to the checkers' last questions."""
 
     def __init__(self, cluster: Cluster, drawn: Draw, cut: Cut) -> None:
         self.cluster = cluster
@@ -233,7 +233,7 @@ class Play:
             self.registrar = Registrar(world, cluster.operator, dice.fork("changes"), drawn.changes)
 
     def run(self) -> None:
-        """Raise Violation when a promise is broken."""
+        """Raise Violation if a promise is broken."""
         world = self.cluster.world
         self.cluster.start()
         world.after(100 * MILLISECOND, self.crowd.start)
@@ -307,14 +307,14 @@ class Play:
 
 
 def settle(cluster: Cluster) -> None:
-    """Let everybody who lives catch up, within the bound."""
+    """Let all live nodes catch up; raise Violation if that takes more than LIVENESS_BOUND."""
     if not cluster.world.run_for(LIVENESS_BOUND, done=cluster.settled):
         raise Violation("liveness", f"not all caught up: {cluster.ends()}")
 
 
 def heal(cluster: Cluster, dice: Dice | None) -> None:
-    """Everything works again, but as many members as the cluster must do without stay dead (`dice` None:
-    none); liars and members that ever lost their disks count among these."""
+    """Repair everything, but keep as many members dead as the cluster must tolerate (`dice` None: none);
+    liars and members that ever lost their disks count among these."""
     world = cluster.world
     world.network.heal()
     for node in world.nodes.values():

@@ -1,7 +1,7 @@
 """Seeded chance: the only source of randomness in the world (SplitMix64; Steele, Lea & Flood 2014).
 
-Python's own generator is not used: its module reaches for the operating system, and the numbers here
-must stay the same for ever, or kept seeds would lose their meaning.
+Python's own generator is not used: its module reads from the operating system, and the numbers here must
+never change, or kept seeds would lose their meaning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Dice:
         self._state = int.from_bytes(sha256(self._seed.encode()).digest()[:8], "big")
 
     def fork(self, label: str) -> Dice:
-        """A stream of its own: what one consumer takes does not shift what another one gets."""
+        """A separate stream: what one consumer draws does not shift what another one gets."""
         return Dice(f"{self._seed}/{label}")
 
     def word(self) -> int:
@@ -46,7 +46,7 @@ class Dice:
         return low + ((self.word() * (high - low + 1)) >> 64)
 
     def hit(self, probability: float) -> bool:
-        """True with this probability; 0 and 1 are certain and take no number."""
+        """True with this probability; 0 and 1 are certain and draw no number."""
         if probability <= 0:
             return False
         return probability >= 1 or self.word() < probability * 2.0**64

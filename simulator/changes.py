@@ -1,32 +1,33 @@
-"""The membership changes while everything goes wrong: members join, leave, are replaced, get new keys.
+"""Changes the membership while faults happen: members join, leave, are replaced and get new keys.
 
-One change after the other, by an operator's gateway, each with what it must bring (R36), or too little of it.
-What is asked for never leaves more liars and lost disks in an epoch than it tolerates; all else may happen.
+One change after the other is requested via an operator's gateway, each with the signatures that it needs
+(R36), or too few of them. No requested change leaves more liars and lost disks in an epoch than it tolerates;
+anything else may happen.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from dtvn.machine import commands
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.membership import Alive, Change, alive_bytes
+from dtvn.protocol.genesis import Member, Parameters
 from simulator.chance import Dice
 from simulator.clock import MICROSECOND, SECOND
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
-from tickets.machine import commands
-from validators import quorum
-from validators.consensus.membership import Alive, Change, alive_bytes
-from validators.genesis import Member, Parameters
 
 __all__ = ["LEAST", "Changes", "Registrar"]
 
 VALID_FOR = 60 * SECOND
 LEAST = 4
-"""Members: to leave fewer of so many takes an explicit flag (R37)."""
+"""Members: a change from this many or more to fewer takes an explicit flag (R37)."""
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """Weights of the kinds of changes (0: never), and how often one is asked for."""
+    """Weights of the kinds of changes (0: never), and how often a change is requested."""
 
     pause_max: int = 2 * SECOND
     joins: int = 3
@@ -35,21 +36,21 @@ class Changes(msgspec.Struct, frozen=True):
     rotates: int = 2
     parameters: int = 1
     unready: float = 0.2
-    """Share of changes that lack words of life."""
+    """Share of changes that lack the words of life (`Alive`, R36) of some members."""
     least: int = LEAST
-    """Changes that would leave fewer members are not asked for."""
+    """Fewest members that a requested change leaves."""
     small: float = 0.0
-    """Share of the changes to fewer than four members that say that this is meant (R37)."""
+    """Share of the changes to fewer than four members that set the flag for it (R37)."""
 
 
 class Registrar:
-    """Asks for changes until told to stop."""
+    """Requests changes until it is stopped."""
 
     def __init__(self, world: World, gateway: Gateway, dice: Dice, changes: Changes) -> None:
         self.world = world
         self.gateway = gateway
         self.asked = 0
-        """Changes asked for so far."""
+        """Number of changes requested so far."""
         self._dice = dice
         self._changes = changes
         self._running = False
@@ -60,12 +61,12 @@ class Registrar:
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Start to request changes."""
         self._running = True
         self._later()
 
     def stop(self) -> None:
-        """Ask for no more; what was asked for may still happen."""
+        """Request no more changes; those already requested may still take effect."""
         self._running = False
 
     def _later(self) -> None:
@@ -92,7 +93,7 @@ class Registrar:
     # --- what changes ------------------------------------------------------------------------------
 
     def _draw(self, kind: str) -> Change | None:
-        """A change of this kind, or None: it cannot be now."""
+        """A change of this kind; None if none is possible now."""
         world, dice = self.world, self._dice
         present = world.present
         leaves = ""
@@ -134,7 +135,7 @@ class Registrar:
         return Member(node.member_id, self.world.keyring.pair(node.keys[-1])[0], "world", 1)
 
     def _spare(self) -> Node | None:
-        """A machine that is no member, and has a key that never was a member's."""
+        """A machine that is no member, and whose key never was a member's."""
         world = self.world
         spares = [
             node
@@ -153,13 +154,13 @@ class Registrar:
         return node
 
     def _bearable(self, names: list[str]) -> bool:
-        """Whether liars and members without a vote are no more than these bear."""
+        """Whether these members tolerate the liars and the members without a vote among them."""
         nodes = [self.world.nodes[name] for name in names]
         faulty = sum(not node.honest or not node.disk.voting for node in nodes)
         return faulty <= quorum.faults(len(names))
 
     def _words(self, names: list[str]) -> tuple[Alive, ...]:
-        """Words of life of those that are up; now and then of too few."""
+        """Words of life of the members that are up; sometimes of too few."""
         up = [node for name in names if (node := self.world.nodes[name]).up and not node.paused]
         if self._dice.hit(self._changes.unready):
             up = self._dice.sample(up, self._dice.below(max(1, len(up))))
@@ -167,7 +168,7 @@ class Registrar:
 
 
 def word_of_life(node: Node) -> Alive:
-    """Its word under the key that it will have in the next epoch (R36)."""
+    """The node's word of life, signed with the key that it will have in the next epoch (R36)."""
     world = node.world
     executed = len(node.disk.log)
     timestamp = node.clock.now().wall // MICROSECOND

@@ -5,7 +5,7 @@ All times are integer nanoseconds.
 
 from __future__ import annotations
 
-from validators.consensus.effects import Now
+from dtvn.protocol.consensus.effects import Now
 
 __all__ = ["MICROSECOND", "MILLISECOND", "SECOND", "NodeClock", "TrueClock"]
 
@@ -14,7 +14,7 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
 WALL_START = 1_700_000_000 * SECOND
-"""What a right wall clock shows when the world begins."""
+"""Unix time, in nanoseconds, of a correct wall clock when the world begins."""
 
 
 class TrueClock:
@@ -24,27 +24,27 @@ class TrueClock:
         self.time = 0
 
     def read(self) -> int:
-        """`time`."""
+        """Current world time (`time`)."""
         return self.time
 
 
 class NodeClock:
     """ports.Clock of one node: a skewed wall clock, and a monotonic one that runs at `rate`.
 
-    The monotonic clock starts anywhere at each boot: nothing of it may be stored (R2).
+    The monotonic clock starts at an arbitrary value at each boot: none of its values may be stored (R2).
     """
 
     def __init__(self, true: TrueClock, *, skew: int = 0, rate_ppm: int = 0) -> None:
         self._true = true
         self.skew = skew
-        """Nanoseconds that the wall clock is ahead."""
+        """Nanoseconds that the wall clock is ahead of the true time."""
         self._rate_ppm = rate_ppm
         """Millionths by which the monotonic clock runs fast."""
         self._booted = 0
         self._start = 0
 
     def boot(self, start: int) -> None:
-        """Begin a new monotonic clock at `start` now."""
+        """Start a new monotonic clock, which shows `start` now."""
         self._booted = self._true.time
         self._start = start
 
@@ -56,7 +56,7 @@ class NodeClock:
         return Now(monotonic, WALL_START + time + self.skew)
 
     def true_time(self, monotonic: int) -> int:
-        """The earliest time of the world at which the monotonic clock shows at least `monotonic`."""
+        """The earliest world time at which the monotonic clock shows at least `monotonic`."""
         passed = monotonic - self._start
         exact = -(-passed * 1_000_000 // (1_000_000 + self._rate_ppm))
         return self._booted + exact

@@ -1,13 +1,28 @@
-"""Puts a simulated cluster together: real hosts, doors, cores, application and collectors over virtual
-ports. Together with world.py the only place where the simulator's objects meet.
-"""
+"""Assembles a simulated cluster: real hosts, doors, cores, application and collectors over virtual ports.
+This module and world.py are the only places where the simulator's objects are connected."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
+from dtvn.machine import TicketApplication
+from dtvn.node.keyring import KeyRing
+from dtvn.proof.handover import EpochChain
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import config as configuration
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install, Record
+from dtvn.protocol.consensus.epoch_change import EPOCH
+from dtvn.protocol.consensus.learner import Learner
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.epochs.catch_up import EpochCatchUp
+from dtvn.protocol.host import Host
+from dtvn.protocol.host.ports import JournalFenced, Recovery
+from dtvn.protocol.wire import FrameSigner
 from simulator.adversary.client import RogueClient
 from simulator.adversary.shameless import Shameless
 from simulator.checkers import Durability, History, Linearizable, all_checkers
@@ -18,26 +33,12 @@ from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway
 from simulator.node import TWIN, Node
 from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, follower
-from tickets.machine import TicketApplication
-from validators import canonical
-from validators.consensus import config as configuration
-from validators.consensus import messages as m
-from validators.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install, Record
-from validators.consensus.learner import Learner
-from validators.consensus.membership import Membership
-from validators.consensus.replica import Replica
-from validators.consensus.succession import EPOCH
-from validators.crossing import Crossing
-from validators.host import Host
-from validators.node.keyring import KeyRing
-from validators.ports import JournalFenced, Recovery
-from validators.wire import FrameSigner
 
 __all__ = ["Cluster", "ClusterKeys"]
 
 
 class ClusterKeys:
-    """wire.Keys of the world, which knows every epoch: checkers, liars and gateways look here."""
+    """wire.Keys of the world, which knows every epoch: used by checkers, liars and gateways."""
 
     def __init__(self, world: World) -> None:
         self._epochs = world.epochs
@@ -53,7 +54,7 @@ class ClusterKeys:
 
 
 class WatchedJournal:
-    """The node's disk as one process has it open (R10), with the world told after each write."""
+    """The node's disk as one process has it open (R10); notifies the world after each write."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -99,7 +100,7 @@ class WatchedJournal:
 
 
 class Cluster:
-    """Members r0, r1, ...; learners; gateways; and the checkers that watch them."""
+    """Members r0, r1, ...; learners; gateways; and the checkers that observe them."""
 
     def __init__(self, seed: int | str, settings: Settings) -> None:
         world = self.world = World(seed, settings)
@@ -129,23 +130,23 @@ class Cluster:
             self.operator.observers.append(self.durability)
 
     def start(self) -> None:
-        """Switch every node on."""
+        """Start every node."""
         for node in self.world.nodes.values():
             self.world.start(node)
 
     def finish(self, *, all_caught_up: bool = True) -> None:
-        """Ask every checker its last question, or those that may be asked where not all have caught up."""
+        """Ask every checker its last question; without `all_caught_up` only those that do not require it."""
         for checker in self.checkers:
             if all_caught_up or not checker.of_all:
                 checker.finish()
 
     def ends(self) -> dict[str, int]:
-        """Where the durable log of each honest node that is up ends."""
+        """Last sequence of the durable log of each honest node that is up."""
         nodes = self.world.nodes.values()
         return {node.name: len(node.disk.log) for node in nodes if node.honest and node.up}
 
     def settled(self) -> bool:
-        """True when everybody honest who is up has the whole log."""
+        """True if every honest node that is up has the whole log."""
         highest = self.history.highest
         return all(
             len(node.disk.log) == highest for node in self.world.nodes.values() if node.honest and node.up
@@ -167,7 +168,7 @@ class Cluster:
         return Gateway(world, number, keyring=world.keyring, keys=self.keys, clock=clock)
 
     def add_rogue(self) -> RogueClient:
-        """A lying client process."""
+        """Add a lying client process."""
         world = self.world
         rogue = RogueClient(
             world,
@@ -182,7 +183,7 @@ class Cluster:
         return rogue
 
     def build(self, node: Node) -> Host:
-        """Everything above the ports, as in a real node; `node` is an empty machine with a disk."""
+        """Builds everything above the ports, as in a real node; `node` is an empty machine with a disk."""
         world = self.world
         scheme = world.keyring.scheme
         application = TicketApplication(world.genesis, world.cluster, verify=scheme.verify)
@@ -206,12 +207,12 @@ class Cluster:
         if member is None:
             core = Learner(config, signer, application)
         else:
-            # The real ledger remembers that it replaces a lost one, whoever writes there. Here only until a
-            # member's core has written: that one must have kept it itself. A learner's has not, and whom
-            # genesis does not name begins as one.
+            # The real ledger records that it replaces a lost one, whichever core writes it. Here that record
+            # ends with the first write of a member's core, which must keep it itself. A learner's core keeps
+            # none, and a node that is not in genesis begins as a learner.
             voting = node.disk.voting or node.disk.served_member
             core = Replica(config, signer, application, voting, inherited)
-            core.own = Shameless(core, node)
+            core.self_messages = Shameless(core, node)
         node.look, node.core = core.snapshot, core
         door = ThriftyDoor(
             world.cluster, keys, world.reading, scheme=scheme, statements_max=config.statements_max
@@ -234,26 +235,25 @@ class Cluster:
             watcher=node,
             answer_query=answer_query,
             epoch=config.epoch,
-            crossing=self._crossing(node, config) if settings.crossing else None,
+            epoch_catch_up=self._epoch_catch_up(node, config) if settings.crossing else None,
         )
         return host
 
-    def _crossing(self, node: Node, config: configuration.Config) -> Crossing | None:
-        """What takes a node over epochs that it slept through; learners read every entry."""
+    def _epoch_catch_up(self, node: Node, config: configuration.Config) -> EpochCatchUp | None:
+        """Takes a node over epochs that it slept through; None for learners, which read every entry."""
         if node.name.startswith(f"{LEARNER}-"):
             return None
-        return Crossing(
-            self.world.genesis,
+        return EpochCatchUp(
             node.membership,
+            partial(EpochChain, self.world.genesis, scheme=self.world.keyring.scheme),
             name=node.member_id,
             keys=[self.world.keyring.pair(name)[0] for name in node.keys],
             far=config.transfer_lag,
             patience=config.transfer_patience,
-            scheme=self.world.keyring.scheme,
         )
 
     def _lives_in(self, node: Node) -> Membership:
-        """The epoch that a node's ledger names."""
+        """The membership of the epoch that a node's ledger names."""
         kept = node.disk.states.get(EPOCH)
         if kept is None:
             return self.world.epochs[0]
@@ -261,7 +261,7 @@ class Cluster:
 
 
 def key_in(node: Node, membership: Membership) -> str:
-    """Name of the key pair under which a member of this epoch signs."""
+    """Name of the key pair with which a member of this epoch signs."""
     place, pair = node.place(membership), node.world.keyring.pair
     key = b"" if place is None else membership.members[place].public_key
     return next(name for name in node.keys if pair(name)[0] == key)

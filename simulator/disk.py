@@ -1,11 +1,11 @@
-"""A virtual disk: ports.Journal in memory, with the faults that real disks and power cuts have.
+"""A virtual disk: ports.Journal in memory, with the faults of real disks and power cuts.
 
-A write is one transaction: a turn's records, state rows, or a snapshot. There are two images of the
-ledger: the disk itself is the one that its process reads, `synced` the one that a power cut leaves. Every
-write goes into the first, and a sync brings `synced` up to it. A crash takes back all writes since the
-newest sync, or the newest of them: any prefix may survive. A write that tore is lost whole, as it is in
-SQLite's write-ahead log, which ends at the first frame whose checksum is wrong. What the contract allows
-to forget is forgotten at once or kept, as chance wills, so that nobody relies on either.
+A write is one transaction: a turn's records, state rows, or a snapshot. There are two images of the ledger:
+the disk itself is the one that its process reads, `synced` the one that a power cut leaves. Every write goes
+into the first, and a sync brings `synced` up to it. A crash takes back all writes since the newest sync, or
+only the newest of them: any prefix may survive. A torn write is lost whole, as it is in SQLite's write-ahead
+log, which ends at the first frame whose checksum is wrong. What the contract allows to forget is forgotten at
+once or kept, at random, so that no code relies on either.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import enum
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from simulator.chance import Dice
-from validators.consensus import messages as m
-from validators.consensus.effects import (
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
     EntryRecord,
@@ -26,9 +25,10 @@ from validators.consensus.effects import (
     SlotRecord,
     StateRecord,
 )
-from validators.consensus.log_tree import Frontier, append
-from validators.consensus.needs import Base
-from validators.ports import JournalError, JournalFull, Recovery
+from dtvn.protocol.consensus.log_tree import Frontier, append
+from dtvn.protocol.consensus.needs import Base
+from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
+from simulator.chance import Dice
 
 __all__ = ["Contradiction", "CrashPoint", "Image", "PowerCut", "VirtualDisk"]
 
@@ -38,15 +38,15 @@ PRUNED_PHASES = frozenset({"pre_prepare", "prepare", "commit", "prepared", "chec
 """Phases that belong to one sequence; those of views are kept."""
 
 SPARE_ENTRIES_MAX = 256
-"""Newest entries that a load hands over besides those to replay."""
+"""Newest entries that a load returns besides those to replay."""
 
 
 VOTES_AGAIN = StateRecord("voting", b"1")
-"""With it a core has its vote back (R11)."""
+"""The record with which a core has its vote back (R11)."""
 
 
 class CrashPoint(enum.Enum):
-    """Where in a turn the power goes (PITFALLS row 11)."""
+    """Where in a turn the power fails (PITFALLS row 11)."""
 
     BEFORE_PERSIST = "before persist"
     AFTER_PERSIST = "after persist, nothing sent"
@@ -54,7 +54,7 @@ class CrashPoint(enum.Enum):
 
 
 class PowerCut(JournalError):
-    """The crash that was asked for."""
+    """The crash that was armed."""
 
 
 class Contradiction(Exception):
@@ -62,43 +62,44 @@ class Contradiction(Exception):
 
 
 class Image:
-    """What a ledger holds at one moment."""
+    """The contents of a ledger at one moment."""
 
     def __init__(self, *, voting: bool = True) -> None:
         self.voting = voting
-        """False: it replaces a ledger that was lost, so its node follows without a vote (R11)."""
+        """False: this ledger replaces one that was lost, so its node follows without a vote (R11)."""
         self.served_member = False
-        """Whether the core of a member ever wrote here. A learner's never says whether its node may vote."""
+        """Whether a member's core ever wrote here. A learner's core never records whether its node may
+        vote."""
         self.slots: dict[SlotKey, SlotRecord] = {}
         self.log: list[EntryRecord | None] = []
-        """By sequence - 1; None below a snapshot that was installed."""
+        """Entries at index sequence - 1; None below a snapshot that was installed."""
         self.base: Base | None = None
-        """Of the newest snapshot installed."""
+        """Of the newest snapshot that was installed."""
         self.checkpoints: list[CheckpointRecord] = []
         self.states: dict[str, StateRecord] = {}
         self.materialised: dict[tuple[Any, ...], ApplicationChange] = {}
         """State rows by table and key."""
         self.applied = 0
-        """Sequence that the state rows show."""
+        """Sequence up to which the state rows are applied."""
         self.without_commits = 0
-        """Entries up to this sequence have lost their COMMITs, which a stable checkpoint covers."""
+        """Highest sequence whose entries have lost their COMMITs, because a stable checkpoint covers them."""
 
     def become(self, other: Image) -> None:
-        """Hold what `other` holds, which is no disk."""
+        """Take over the contents of `other`."""
         for name, value in vars(other).items():
             setattr(self, name, value.copy() if isinstance(value, (dict, list)) else value)
 
     @property
     def stable(self) -> int:
-        """Sequence of the newest stable checkpoint, 0 for none."""
+        """Sequence of the newest stable checkpoint, 0 before the first one."""
         return self.checkpoints[-1].sequence if self.checkpoints else 0
 
     def entry(self, sequence: int) -> EntryRecord | None:
-        """The record of a sequence, None where it lies below a snapshot. Raises IndexError beyond the end."""
+        """The record of a sequence, None if it is below a snapshot. Raises IndexError beyond the end."""
         return self.log[sequence - 1]
 
     def slot(self, epoch: int, view: int, sequence: int, phase: str) -> SlotRecord | None:
-        """The record of this key, or None."""
+        """The record with this key; None if there is no such record."""
         return self.slots.get((epoch, view, sequence, phase))
 
     @property
@@ -118,7 +119,7 @@ class Image:
     # --- what a write does to it -----------------------------------------------------------------
 
     def take(self, record: Record) -> None:
-        """One record of a turn; pruning stands apart (`forget`), and nothing is restored from evidence."""
+        """Apply one record of a turn; pruning is separate (`forget`), and evidence restores nothing."""
         if isinstance(record, SlotRecord):
             self.slots[_key(record)] = record
         elif isinstance(record, EntryRecord):
@@ -140,7 +141,7 @@ class Image:
             self.without_commits = max(self.without_commits, min(sequence, self.stable))
 
     def change(self, changes: Sequence[ApplicationChange], sequence: int) -> None:
-        """State rows as of `sequence`."""
+        """Apply changes of state rows as of `sequence`."""
         for change in changes:
             key = (change.table, *change.key)
             if change.row is None:
@@ -150,7 +151,7 @@ class Image:
         self.applied = sequence
 
     def replace(self, install: Install, rows: Sequence[ApplicationChange]) -> None:
-        """State, checkpoint and head of the log by a snapshot."""
+        """Replace state, checkpoint and head of the log by those of a snapshot."""
         sequence = install.checkpoint.sequence
         self.log += [None] * (sequence - len(self.log))
         self.base = Base(install.entry, install.peaks)
@@ -161,27 +162,27 @@ class Image:
 
 
 class VirtualDisk(Image):
-    """The durable memory of one node, as its process reads it; survives `crash`, unlike the node."""
+    """The durable memory of one node, as its process reads it; it survives a crash of the node."""
 
     def __init__(self, dice: Dice, *, voting: bool = True) -> None:
         super().__init__(voting=voting)
         self._dice = dice
         self.synced = Image(voting=voting)
-        """What no power cut takes back."""
+        """The image that survives a power cut."""
         self._unsynced: list[Callable[[Image], None]] = []
-        """Writes since the newest sync, in order: what each does to an image."""
+        """Writes since the newest sync, in order: functions that apply each to an image."""
         self.older = False
-        """It was put back in the place of a newer one, which its node had said more with."""
+        """Whether it is an old copy, restored after its node had sent more with a newer disk."""
         self.full = False
         self.crash_at: CrashPoint | None = None
         self.incarnation = 0
-        """Counts the processes that opened it; one with an older number is fenced (R10)."""
+        """Number of processes that opened it so far; a process with an older number is fenced (R10)."""
         self._forgetful = dice.hit(0.5)
 
     # --- ports.Journal ---------------------------------------------------------------------------
 
     def append(self, records: Sequence[Record], *, durable: bool = True, member: bool = False) -> None:
-        """See ports.Journal. `member`: the core of a member writes."""
+        """See ports.Journal. `member`: whether the core of a member writes."""
         self._meet_faults()
         self._check(records)
         steps = [self._step(record) for record in records]
@@ -196,12 +197,12 @@ class VirtualDisk(Image):
             self._sync()
 
     def after_write(self) -> None:
-        """Raise PowerCut when the power goes between the write and the first word."""
+        """Raise PowerCut if the power fails between the write and the first message."""
         if self.crash_at is CrashPoint.AFTER_PERSIST:
             raise PowerCut("after the write")
 
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
-        """See ports.Journal; durable with the next sync only."""
+        """See ports.Journal; durable only with the next sync."""
         if self.full:
             raise JournalFull("the virtual disk is full")
         if sequence > len(self.log):
@@ -226,7 +227,7 @@ class VirtualDisk(Image):
         previous: bytes | None = bytes(32)
         for number, record in enumerate(self.log, 1):
             if record is None:
-                previous = None  # what follows is a chain of its own, or goes on from the snapshot
+                previous = None  # what follows is a chain of its own, or continues from the snapshot
                 if self.base is not None and number == self.base.entry.sequence:
                     previous = m.entry_hash(self.base.entry)
                     frontier = append(self.base.before, previous)
@@ -266,7 +267,7 @@ class VirtualDisk(Image):
     # --- the world's side ------------------------------------------------------------------------
 
     def crash(self, *, thorough: bool = False) -> None:
-        """The power is gone: what was not synced is lost, from some write on; all of it when `thorough`."""
+        """Power failure: unsynced writes are lost from a random one on; all of them if `thorough`."""
         self.crash_at = None
         survive = self._dice.below(len(self._unsynced) + 1) * (not thorough)
         if not self._unsynced:
@@ -276,7 +277,7 @@ class VirtualDisk(Image):
         self.become(self.synced)
 
     def clone(self) -> VirtualDisk:
-        """A backup as it is now, without what is not synced."""
+        """A backup of the present state, without unsynced writes."""
         other = VirtualDisk(self._dice.fork("backup"))
         other.become(self.synced)
         other.synced.become(self.synced)
@@ -294,7 +295,8 @@ class VirtualDisk(Image):
         self._unsynced.clear()
 
     def _step(self, record: Record) -> Callable[[Image], None]:
-        """What a record does to an image. What pruning forgets of what it may is drawn here, once."""
+        """How a record changes an image. What a pruning really forgets is drawn here, once for both
+        images."""
         if not isinstance(record, Prune):
             return lambda image: image.take(record)
         if not self._forgetful and self._dice.hit(0.5):
@@ -309,7 +311,7 @@ class VirtualDisk(Image):
             raise PowerCut("before the write")
 
     def _check(self, records: Sequence[Record]) -> None:
-        """Refuse what the real ledger refuses, before anything is written: a turn is all or nothing."""
+        """Refuse what the real ledger refuses, before anything is written: a turn is atomic."""
         fresh: dict[SlotKey, SlotRecord] = {}
         ends_at = len(self.log)
         previous = self.head
@@ -334,7 +336,7 @@ class VirtualDisk(Image):
                 ends_at, previous = sequence, record.entry_hash
 
     def _stripped(self, record: EntryRecord) -> EntryRecord:
-        """Without its COMMITs where the ledger may have dropped them."""
+        """The entry without its COMMITs if the ledger may have dropped them."""
         if record.entry.sequence > self.without_commits or not record.commits:
             return record
         return EntryRecord(record.entry, record.entry_hash, record.body, ())

@@ -1,4 +1,4 @@
-"""What a seed stands for: a random cluster, its links, faults, liars and traffic, drawn before it begins.
+"""What a seed decides: a random cluster, its links, faults, liars and traffic, drawn before the world begins.
 
 Named worlds (simulator.worlds) narrow a draw to one kind of trouble.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from dtvn.protocol import quorum
+from dtvn.protocol.genesis import Parameters
 from simulator.adversary import LATER, SIMPLE
 from simulator.chance import Dice
 from simulator.changes import LEAST, Changes
@@ -15,8 +17,6 @@ from simulator.faults import Plan, draw_plan
 from simulator.network import LinkQuality
 from simulator.workload import Traffic
 from simulator.world import Settings
-from validators import quorum
-from validators.genesis import Parameters
 
 __all__ = ["FIRST_WORD", "Act", "Draw", "Parting", "Silence", "draw", "smaller"]
 
@@ -24,37 +24,37 @@ SIZES = (1, 2, 3, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 10, 13)
 SMALL_MEMBERS = 7
 CROWDED = 8
 LONGEST_BUSY = 3
-"""Virtual seconds of a world that costs much."""
+"""Longest safety phase, in virtual seconds, of a world that is expensive to play."""
 REAL_EVERY = 50
 FIRST_WORD = 6
-"""T's, as nodes have it (R31)."""
+"""Number of view timeouts (T) as in real nodes (R31)."""
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """Messages that get lost for a while."""
+    """Messages that are lost for a while."""
 
     kind: str = ""
-    """Name of the message type; "": every one."""
+    """Name of the message type; "": all types."""
     sender: str | None = None
     receiver: str | None = None
     view: int | None = None
-    """Only those that name this view."""
+    """Only messages that name this view; None: all."""
     start: int = 0
     end: int = 1 << 62
-    """World times."""
+    """World times of begin and end."""
     share: float = 1.0
 
 
 class Parting(msgspec.Struct, frozen=True):
-    """From `start` on only members of one group hear each other; whoever is in none hears all."""
+    """From `start` on only members of one group hear each other; a node that is in no group hears all."""
 
     start: int
     groups: tuple[tuple[str, ...], ...]
 
 
 class Act(msgspec.Struct, frozen=True):
-    """Something that an operator does to one node: `copy` its disk, `revert` it to that copy while it is off,
-    `stop` or `start` it."""
+    """An operator's action on one node: `copy` its disk, `revert` it to that copy while it is off, `stop` or
+    `start` the node."""
 
     at: int
     what: str
@@ -68,29 +68,29 @@ class Draw(msgspec.Struct, frozen=True):
     traffic: Traffic
     plan: Plan
     adversaries: tuple[str, ...]
-    """One kind for each liar, at most f."""
+    """The kind of each liar; at most f liars."""
     duration: int
     """Virtual nanoseconds of the safety phase."""
     changes: Changes | None = None
     """How the membership changes; None: it does not."""
     rogue: bool = False
-    """True: a client lies too."""
+    """True: one client lies too."""
     readers: bool = False
-    """True: people read behind barriers meanwhile (simulator.readers); there is a learner then."""
+    """True: clients read behind barriers meanwhile (simulator.readers); there is a learner then."""
     liars: tuple[int, ...] = ()
     """Indexes of the liars; (): drawn."""
     dead: bool = True
-    """True: as many members as may be are dead in the liveness phase, else all live."""
+    """True: as many members as are tolerated are dead in the liveness phase; False: all live."""
     silences: tuple[Silence, ...] = ()
     partings: tuple[Parting, ...] = ()
     acts: tuple[Act, ...] = ()
     forgetful: bool = False
-    """True: one member more may lose its disk than the cluster can do without beside its liars. Nothing may
-    be broken then (R11); that it goes on is not asked."""
+    """True: one member more may lose its disk than the cluster tolerates beside its liars. Then safety must
+    hold (R11), but liveness is not required."""
 
 
 def draw(seed: int) -> Draw:
-    """A random world. Every fiftieth signs with real Ed25519 (R39): a smaller one, as a signature costs
+    """A random world. Every fiftieth signs with real Ed25519 (R39); it is smaller, as a signature costs
     twenty times as much."""
     if seed % REAL_EVERY == 0:
         drawn = smaller(_draw(seed))
@@ -103,8 +103,8 @@ def draw(seed: int) -> Draw:
 
 
 def _with_more(seed: int, drawn: Draw) -> Draw:
-    """What worlds may have besides, out of streams of its own: the worlds that have nothing of it stay what
-    they were when their seeds were kept."""
+    """Adds what later versions of the simulator draw, from random streams of its own: worlds that get none of
+    it stay as they were when their seeds were kept."""
     settings, changes = drawn.settings, None
     dice = Dice(seed).fork("epochs")
     if LEAST <= settings.members <= SMALL_MEMBERS and dice.hit(0.25):
@@ -140,7 +140,7 @@ def _with_more(seed: int, drawn: Draw) -> Draw:
 def _few(
     seed: int, changes: Changes | None, settings: Settings, plan: Plan
 ) -> tuple[Changes | None, Settings, Plan]:
-    """Some clusters begin with fewer than four members and grow, others come down to fewer (R37)."""
+    """Lets some clusters begin with fewer than four members and grow, and others shrink to fewer (R37)."""
     dice = Dice(seed).fork("memberships between one and four")
     if settings.members < LEAST and dice.hit(0.5):
         settings = msgspec.structs.replace(settings, spares=dice.between(2, 4))
@@ -194,28 +194,29 @@ def _draw(seed: int) -> Draw:
 
 
 def _is_busy(members: int, traffic: Traffic) -> bool:
-    """Whether a virtual second costs more than it is likely to show."""
+    """Whether a virtual second costs more than it is likely to reveal."""
     return members >= CROWDED or (members >= 4 and traffic.pause_max <= 20 * MILLISECOND)
 
 
 def _calm(members: int) -> int:
-    """How much less often a cluster of this size is asked: an answer takes n x n messages."""
+    """Factor by which calls to a cluster of this size are rarer: an answer takes n x n messages."""
     return 1 if members < CROWDED else members // 2 - 1
 
 
 def _plan(dice: Dice, members: int) -> Plan:
-    """Faults for a cluster of this size."""
+    """Random faults for a cluster of this size."""
     return _timely(draw_plan(dice), members)
 
 
 def _timely(plan: Plan, least: int) -> Plan:
-    """A single member has nobody to check its clock: once it jumped ahead, batch time stays ahead too and
-    every request has expired; that is no promise of n = 1. `least`: the fewest members there may be."""
+    """A single member has no other clock to compare its own with: once it jumped ahead, batch time stays
+    ahead too and every request has expired; n = 1 does not promise otherwise. `least`: the smallest possible
+    membership."""
     return plan if least > 1 else msgspec.structs.replace(plan, wall_jump=0)
 
 
 def smaller(drawn: Draw) -> Draw:
-    """The same kind of trouble in a world that is quickly played; it is another world."""
+    """The same kind of trouble in a world that takes less time to play; it is a different world."""
     members = min(drawn.settings.members, SMALL_MEMBERS)
     pause = max(drawn.traffic.pause_max, 150 * MILLISECOND)
     return msgspec.structs.replace(

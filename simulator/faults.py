@@ -1,7 +1,7 @@
-"""What goes wrong, drawn from chance: crashes at every point of a turn, cuts, pauses, full disks.
+"""Faults, drawn at random: crashes at every point of a turn, cuts, pauses, full disks.
 
-Swarm testing (Groce et al., ISSTA 2012): each run switches on some kinds of faults and leaves others
-out, because faults of all kinds at once hide each other.
+Swarm testing (Groce et al., ISSTA 2012): each run enables some kinds of faults and leaves others out, because
+faults of all kinds at once hide each other.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus import messages as m
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
 from simulator.disk import CrashPoint
@@ -20,17 +22,15 @@ from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.world import World
-from validators import quorum
-from validators.consensus import messages as m
 
 __all__ = ["Plan", "Trouble", "draw_plan"]
 
 
 PRIMARY_SHARE = 0.4
 LAST_WORDS = (m.Prepare, m.Commit, m.Commit, m.Reply, m.Reply, m.Checkpoint, m.ViewChange, m.NewView)
-"""What is said last before the power goes, the moments that matter most more often."""
+"""Kinds of messages after which the power is cut; those at critical moments are more frequent."""
 CUT_AFTER = 3 * MILLISECOND
-"""Between that word and the cut: some have heard it and written, others have not."""
+"""Longest time between that message and the cut: some members have received and written it, others not."""
 LOSABLE = (
     m.PrePrepare,
     m.Prepare,
@@ -45,7 +45,7 @@ LOSABLE = (
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Weights of the kinds of faults (0: never), and how often one happens."""
+    """Weights of the kinds of faults (0: never), and how often a fault happens."""
 
     pause_max: int = 2 * SECOND
     """Longest time between two faults, nanoseconds."""
@@ -95,13 +95,13 @@ def draw_plan(dice: Dice) -> Plan:
 
 
 class TripWire(Onlooker):
-    """Waits for a word of a kind, once."""
+    """Waits for the next message of one kind."""
 
     kinds = frozenset(LAST_WORDS)
 
     def __init__(self) -> None:
         self.kind: type[Any] | None = None
-        """The kind; None: it waits for nothing."""
+        """The kind; None: waits for no message."""
         self.then: Callable[[], None] = lambda: None
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
@@ -112,7 +112,7 @@ class TripWire(Onlooker):
 
 
 class Trouble:
-    """Injects faults until told to stop."""
+    """Injects faults until it is stopped."""
 
     def __init__(
         self,
@@ -124,22 +124,22 @@ class Trouble:
         spare: int,
         left_out: frozenset[int] = frozenset(),
     ) -> None:
-        """`spare`: how many members may lose their disks; those follow without a vote ever after.
-        `left_out`: numbers of the faults that do not happen."""
+        """`spare`: how many members may lose their disks; those follow without a vote from then on.
+        `left_out`: numbers of the faults that are skipped."""
         self.world = world
         self.plan = plan
         self.lost = 0
-        """Members that lost their disks."""
+        """Number of members that lost their disks."""
         self._gateways = gateways
         self._spare = spare
         self.happened = 0
-        """Faults so far, those left out included."""
+        """Number of faults so far, skipped ones included."""
         self._left_out = left_out
         self._clock_dice = dice.fork("when")
         self._source = dice
         self._dice = dice
-        """Of the fault that happens now: each has a stream of its own, so that leaving one out changes no
-        other."""
+        """Random stream of the present fault: each fault has a stream of its own, so that skipping one
+        changes no other."""
         self._running = False
         self._wire = TripWire()
         if plan.power_cut:
@@ -164,12 +164,12 @@ class Trouble:
         self._bag = [action for name, action in kinds.items() for _ in range(getattr(plan, name))]
 
     def start(self) -> None:
-        """Begin."""
+        """Start to inject faults."""
         self._running = True
         self._next()
 
     def stop(self) -> None:
-        """No further faults; the world stays as it is."""
+        """Inject no further faults; the world stays as it is."""
         self._running = False
 
     def _next(self) -> None:
@@ -185,7 +185,7 @@ class Trouble:
         self._next()
 
     def _anyone(self) -> Node:
-        """Mostly by chance, often the primary: that is where it hurts."""
+        """A random node, often the primary: faults have the most effect there."""
         nodes = [node for node in self.world.nodes.values() if not isinstance(node, Ghost)]
         if not self._dice.hit(PRIMARY_SHARE):
             return self._dice.pick(nodes)
@@ -222,8 +222,8 @@ class Trouble:
             self._back_later(node)
 
     def _power_cut(self) -> None:
-        """The whole house goes dark a moment after the next word of a kind, mostly with all that no disk has
-        synced: between COMMIT and execution, or when a client was just told (R6)."""
+        """All nodes lose power a moment after the next message of a kind, usually with everything that no
+        disk has synced: between COMMIT and execution, or just after a client got its answer (R6)."""
         dice, wire = self._dice, self._wire
 
         def cut() -> None:
@@ -264,7 +264,7 @@ class Trouble:
         self.world.network.cut(sender, receiver)
 
     def _slow_link(self) -> None:
-        """One direction of one link holds everything back for a while, then it all arrives, late."""
+        """One direction of one link holds all frames back for a while, then they all arrive late."""
         names = [*self.world.nodes, *self.world.endpoints]
         sender, receiver = self._dice.sample(names, 2)
         rule = self.world.network.when(sender=sender, receiver=receiver)
@@ -272,8 +272,8 @@ class Trouble:
         self.world.after(1 + self._dice.below(self.plan.away_max), self.world.network.forget, rule)
 
     def _lose_kind(self) -> None:
-        """Messages of some kinds do not get through for a while, from somebody, to somebody or at all:
-        the small scope of ByzzFuzz (OOPSLA 2023), where one lost phase matters more than much noise."""
+        """Messages of some kinds are lost for a while, from one sender, to one receiver or everywhere: the
+        small scope of ByzzFuzz (OOPSLA 2023), where one lost phase matters more than much noise."""
         dice, network = self._dice, self.world.network
         members: list[str | None] = [None, *self.world.member_names]
         for _ in range(1 + dice.below(4)):
@@ -306,7 +306,7 @@ class Trouble:
         self._back_later(node)
 
     def _bears_another(self) -> bool:
-        """Whether the present members, and those after one more has left, bear one more without a vote."""
+        """Whether the members, also after one more has left, tolerate one more member without a vote."""
         world = self.world
         fewer = world.members - 1
         faulty = sum(

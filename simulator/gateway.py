@@ -1,6 +1,6 @@
 """A virtual gateway process: the product's own collector over the virtual network.
 
-It keeps a record of what it asked and what it was told, which the checkers hold against the log.
+It records its calls and their outcomes, which the checkers compare with the log.
 """
 
 from __future__ import annotations
@@ -10,50 +10,50 @@ from typing import Protocol
 
 import msgspec
 
+from dtvn.gateway.collector import Collector, Completed, Overloaded, Result
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.wire import Door, FrameSigner
+from dtvn.protocol.wire.door import Keys
 from simulator.clock import MICROSECOND, SECOND, NodeClock
 from simulator.scheme import Keyring
 from simulator.world import World, client_name, principal_of
-from validators.consensus import messages as m
-from validators.consensus.effects import Now
-from validators.gateway.collector import Collector, Completed, Overloaded, Result
-from validators.wire import Door, FrameSigner
-from validators.wire.door import Keys
 
 __all__ = ["ClientObserver", "Gateway", "Request"]
 
 WAIT = 10 * SECOND
-"""A caller's patience, as in the API (issue: an answer within 10 s)."""
+"""Time that a caller waits, as in the API (issue: an answer within 10 s)."""
 
 TURN = 50 * MICROSECOND
-"""What a gateway takes to react."""
+"""Time that a gateway takes to react."""
 
 
 class Request(msgspec.Struct):
-    """One call of a caller and what it came to."""
+    """One call and its outcome."""
 
     number: int
     operations: tuple[m.Operation, ...]
     asked_at: int
     """World time."""
     results: tuple[Result, ...] | None = None
-    """None: not over yet."""
+    """The results; None: not answered yet."""
     ended_at: int = 0
 
     @property
     def over(self) -> bool:
-        """True when the caller was told."""
+        """True if the caller got an answer."""
         return self.results is not None
 
 
 class ClientObserver(Protocol):
-    """Told of every call that ends."""
+    """Is notified of every call that ends."""
 
     def answered(self, gateway: Gateway, request: Request) -> None: ...
 
 
 class Gateway:
-    """One gateway process, and those that take its place when it is restarted. `name` is endpoint name
-    and client id (8 bytes); each life has another one."""
+    """One gateway process, and those that take its place when it is restarted. `name` is endpoint name and
+    client id (8 bytes); each process has a new one."""
 
     def __init__(self, world: World, number: int, *, keyring: Keyring, keys: Keys, clock: NodeClock) -> None:
         self.world = world
@@ -62,7 +62,7 @@ class Gateway:
         self.clock = clock
         self.requests: list[Request] = []
         self.open: dict[int, Request] = {}
-        """By call number: not over yet."""
+        """Calls that are not answered yet, by call number."""
         self.observers: list[ClientObserver] = []
         self.overloaded = 0
         self._keyring = keyring
@@ -88,7 +88,7 @@ class Gateway:
         return name, collector
 
     def restart(self) -> None:
-        """The process dies and another one takes its place: it knows nothing of the calls under way."""
+        """The process dies and another one takes its place, which does not know the calls under way."""
         del self.world.endpoints[self.name]
         self.open.clear()
         self._wake = None
@@ -99,7 +99,7 @@ class Gateway:
     # --- callers ---------------------------------------------------------------------------------
 
     def ask(self, operations: Sequence[m.Operation], *, wait: int = WAIT) -> Request | None:
-        """Hand operations in, as one call; None when the gateway is overloaded."""
+        """Submit operations as one call; returns None if the gateway is overloaded."""
         now = self.clock.now()
         try:
             number = self.collector.submit(tuple(operations), now, wait=wait)
@@ -157,7 +157,7 @@ class Gateway:
             world.at(wake, self._awake, wake)
 
     def _relink(self) -> None:
-        """It believes in another epoch: connections are made to its members."""
+        """The gateway believes in another epoch: it connects to that epoch's members."""
         self.links(self._up)
 
     def _completed(self, completed: Completed) -> None:

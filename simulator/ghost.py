@@ -1,7 +1,8 @@
 """A process that slept while another one took its node over, and wakes without knowing it (R10).
 
-It has the old process's core and connections, and the ledger that is no longer its own: it hears what its
-node hears and speaks in its node's name until it writes. The product's pump must then end without a word.
+It has the old process's core and connections, and the ledger that is no longer its own: it receives what its
+node receives and sends in its node's name until it writes. The product's pump must then end without sending
+anything.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING
 
+from dtvn.protocol.host import Host, TurnLost
+from dtvn.protocol.host.ports import JournalFenced
 from simulator.node import Node
 from simulator.violation import Violation
-from validators.host import Host, TurnLost
-from validators.ports import JournalFenced
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["OLD", "Ghost", "take_over"]
 
 OLD = "~old"
-"""Ends the name under which the world keeps it; what it says, it says in its node's name."""
+"""Suffix of the name under which the world keeps it; it sends in its node's name."""
 
 
 class Ghost(Node):
@@ -39,7 +40,7 @@ class Ghost(Node):
         self.pause()
 
     def crash(self, *, thorough: bool = False) -> None:
-        """Its process ends; the disk has another owner and keeps its power."""
+        """Its process ends; the disk has another owner and stays powered."""
         self.host = None
         self.inbox.clear()
         self.world.nodes.pop(self.name + OLD, None)
@@ -57,8 +58,8 @@ class Ghost(Node):
 
 
 def take_over(node: Node) -> Ghost | None:
-    """Another process of this node starts on its disk, while the first sleeps. None where it does not run,
-    or has an old process or a twin already."""
+    """Starts another process of this node on its disk, while the first sleeps. Returns None if the node is
+    not running, or has an old process or a twin already."""
     world = node.world
     host = node.host
     if host is None or not node.honest or node.armed or node.name in world.twins or isinstance(node, Ghost):

@@ -1,4 +1,4 @@
-"""Who catches a planted bug: its own seed first, then others of its world."""
+"""Finds the checker that catches a planted bug: the bug's own seed first, then others of its world."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from simulator.mutants import MUTANTS
 __all__ = ["Verdict", "hunt"]
 
 SEEDS_MAX = 40
-"""Seeds tried from a mutant's own one on, before it has got away."""
+"""Seeds to try, from the mutant's own seed on, before the mutant counts as not caught."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What became of a planted bug."""
+    """The result of a hunt for one planted bug."""
 
     name: str
     rule: str
@@ -28,8 +28,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def hunt(name: str) -> Verdict:
-    """Plant it in one seed after the other. A seed counts only when the product itself breaks no promise
-    in it."""
+    """Plant the mutant in one seed after the other. A seed counts only if the unchanged product breaks no
+    promise in it."""
     mutant = MUTANTS[name]
     for seed in range(mutant.seed, mutant.seed + SEEDS_MAX):
         task = Task(seed, mutant.world, name)

@@ -1,8 +1,8 @@
-"""The virtual network: when, how often and whether a frame arrives. Nothing is ever altered here.
+"""The virtual network: when, how often and whether a frame arrives. It never alters a frame.
 
 Endpoints are names. A frame's kind is read from its envelope, so rules can be written as
-`network.when(kind=Checkpoint, sender="r0").drop(0.3)`. Links keep their order, as TCP does, but for
-the share given by `reorder`.
+`network.when(kind=Checkpoint, sender="r0").drop(0.3)`. Links keep their order, as TCP does, except for the
+share given by `reorder`.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.messages import KINDS
+from dtvn.protocol.wire import Envelope
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND
-from validators import canonical
-from validators.consensus.messages import KINDS
-from validators.wire import Envelope
 
 __all__ = ["LinkQuality", "Network", "Rule", "kind_of_frame"]
 
 
 def kind_of_frame(frame: bytes) -> type[Any] | None:
-    """Message type of an encoded envelope (its second byte), None when it is none."""
+    """Message type of an encoded envelope (its second byte); None if that byte names no type."""
     return KINDS.get(frame[1]) if len(frame) > 1 else None
 
 
 def view_of_frame(kind: type[Any] | None, frame: bytes) -> int | None:
-    """The view that a statement names, None for other messages."""
+    """The view that a statement names; None for other messages."""
     if kind is None:
         return None
     view = getattr(canonical.decode(kind, canonical.decode(Envelope, frame).body), "view", None)
@@ -39,7 +39,7 @@ class LinkQuality(msgspec.Struct, frozen=True):
     latency_min: int = MILLISECOND // 5
     latency_max: int = MILLISECOND
     slow_share: float = 0.0
-    """Frames that take up to `slow_max` instead."""
+    """Share of the frames that take up to `slow_max` instead."""
     slow_max: int = 200 * MILLISECOND
     loss: float = 0.0
     duplication: float = 0.0
@@ -47,11 +47,11 @@ class LinkQuality(msgspec.Struct, frozen=True):
 
 
 PERFECT = LinkQuality(latency_min=MILLISECOND, latency_max=MILLISECOND)
-"""Every frame takes a millisecond: golden scenarios."""
+"""Every frame takes a millisecond: for golden scenarios."""
 
 
 class Rule:
-    """What happens to frames that match; made by `Network.when`. Later rules are asked first."""
+    """What happens to frames that match; made by `Network.when`. The newest matching rule applies."""
 
     def __init__(
         self, kind: type[Any] | None, sender: str | None, receiver: str | None, view: int | None
@@ -67,7 +67,7 @@ class Rule:
         self.matched = 0
 
     def drop(self, share: float = 1.0, *, times: int | None = None) -> Rule:
-        """Lose this share of matching frames, the first `times` of them only (None: for ever)."""
+        """Lose this share of matching frames, only of the first `times` (None: of all)."""
         self.loss, self.times = share, times
         return self
 
@@ -82,7 +82,7 @@ class Rule:
         return self
 
     def matches(self, sender: str, receiver: str, kind: type[Any] | None, frame: bytes) -> bool:
-        """True when the rule speaks about this frame (and has not run out)."""
+        """True if the rule applies to this frame (and has not run out)."""
         return (
             (self.times is None or self.matched < self.times)
             and (self.kind is None or self.kind is kind)
@@ -93,14 +93,14 @@ class Rule:
 
 
 class Network:
-    """Decides the fate of each frame from its own stream of chance."""
+    """Decides for each frame, from a random stream of its own, whether and when it arrives."""
 
     def __init__(self, dice: Dice, quality: LinkQuality = PERFECT) -> None:
         self._dice = dice
         self.quality = quality
         self.rules: list[Rule] = []
         self.cuts: set[tuple[str, str]] = set()
-        """Links (sender, receiver) that carry nothing now; one direction each."""
+        """Links (sender, receiver) that carry nothing now, each in one direction."""
         self._last_arrival: dict[tuple[str, str], int] = {}
         self.lost = 0
 
@@ -112,13 +112,13 @@ class Network:
         receiver: str | None = None,
         view: int | None = None,
     ) -> Rule:
-        """A new rule about frames that match all that is given; say what happens on the result."""
+        """A new rule for frames that match all given arguments; a method of the result sets its effect."""
         rule = Rule(kind, sender, receiver, view)
         self.rules.append(rule)
         return rule
 
     def forget(self, rule: Rule) -> None:
-        """The rule no longer holds."""
+        """Remove the rule."""
         if rule in self.rules:
             self.rules.remove(rule)
 
@@ -134,7 +134,7 @@ class Network:
                     self.cuts.update((a, b) for a in here for b in there)
 
     def heal(self) -> None:
-        """All links carry again, rules and faults are gone; latency stays."""
+        """All links carry frames again, rules and faults are removed; latency stays."""
         self.cuts.clear()
         self.rules.clear()
         self.quality = msgspec.structs.replace(
@@ -142,11 +142,11 @@ class Network:
         )
 
     def carries(self, sender: str, receiver: str) -> bool:
-        """Asked once more on arrival: what is on its way when a link is cut is lost."""
+        """Whether the link is up. Checked again on arrival: frames under way when a link is cut are lost."""
         return (sender, receiver) not in self.cuts
 
     def arrivals(self, sender: str, receiver: str, frame: bytes, departs: int) -> list[int]:
-        """World times at which the frame arrives: none when lost, several when duplicated."""
+        """World times at which the frame arrives: an empty list if lost, several if duplicated."""
         link = (sender, receiver)
         if link in self.cuts:
             self.lost += 1

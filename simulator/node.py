@@ -1,8 +1,8 @@
-"""One virtual node: the real host and core over virtual ports, with its power switch.
+"""One virtual node: the real host and core over virtual ports, with a power switch.
 
-A turn happens at one instant of the world, but takes time: what it sends departs when the node's
-processor and disk would be done, and the next turn starts no sooner. Whatever arrives meanwhile waits
-in the inbox, so turns grow under load as they do in a real node.
+A turn happens at one instant of the world, but takes time: its messages depart when the node's processor and
+disk would be done, and the next turn starts no sooner. Frames that arrive meanwhile wait in the inbox, so
+turns grow under load as they do in a real node.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from dtvn.protocol.consensus.effects import ALL, Executed, Note, Record, ReplyTo, Send
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.pinging import OTHERS_ARE_GONE
+from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
+from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBundle
+from dtvn.protocol.host import EpochOver, Halted, Host, Installed, TurnLost
+from dtvn.protocol.host.ports import JournalFull
 from simulator.chance import Dice
 from simulator.clock import MICROSECOND, NodeClock
 from simulator.disk import CrashPoint, PowerCut, VirtualDisk
 from simulator.violation import Violation
-from validators.consensus.effects import ALL, Executed, Note, Record, ReplyTo, Send
-from validators.consensus.membership import Membership
-from validators.consensus.pinging import OTHERS_ARE_GONE
-from validators.consensus.snapshot import ReplicaSnapshot
-from validators.consensus.verified import Inbound, Peer, VerifiedBundle
-from validators.host import EpochOver, Halted, Host, Installed, TurnLost
-from validators.ports import JournalFull
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["TWIN", "Build", "Costs", "Node", "Speech"]
 
 TWIN = "~twin"
-"""Ends the name of a second machine with the same key."""
+"""Suffix of the name of a second machine with the same key."""
 
 INBOX_MAX = 20_000
-"""Frames waiting at a node; further ones are lost, as in a transport whose buffers are full."""
+"""Most frames that wait at a node; further ones are lost, as in a transport whose buffers are full."""
 
 
 class Costs(msgspec.Struct, frozen=True):
-    """What a turn takes, nanoseconds."""
+    """Durations of a turn's parts, in nanoseconds."""
 
     turn: int = 20 * MICROSECOND
     frame: int = 20 * MICROSECOND
@@ -47,59 +47,59 @@ class Costs(msgspec.Struct, frozen=True):
 
 
 FREE = Costs(turn=0, frame=0, sync_min=0, sync_max=0)
-"""A node that needs no time: golden scenarios."""
+"""A node whose turns take no time: for golden scenarios."""
 
 
 class Speech(Protocol):
-    """What an adversary is asked about everything its node would say (simulator.adversary)."""
+    """An adversary's hook for every message that its node would send (simulator.adversary)."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Iterable[tuple[str, bytes]]:
-        """What is really sent instead of `frame` to `receiver`: (receiver, frame) of each word."""
+        """What is sent instead of `frame` to `receiver`: (receiver, frame) of each message."""
 
 
 Build = Callable[["Node"], Host]
-"""Puts a host together over this node's ports (world.py)."""
+"""Builds a host over this node's ports (cluster.py)."""
 
 
 class Node:
-    """A member or a learner. `index` is None for a learner; another epoch may give it another one."""
+    """A member or a learner. `index` is None for a learner, and may differ from epoch to epoch."""
 
     def __init__(
         self, world: World, name: str, index: int | None, *, dice: Dice, clock: NodeClock, costs: Costs
     ) -> None:
         self.world = world
         self.name = name
-        """Endpoint name; a twin has another one than its member id."""
+        """Endpoint name; that of a twin differs from its member id."""
         self.member_id = name.removesuffix(TWIN)
         self.index = index
         self.keys = [self.member_id]
-        """Names of its key pairs, the newest last: it has one more after each rotation (R35)."""
+        """Names of its key pairs, the newest last: each rotation adds one (R35)."""
         self.membership: Membership = world.epochs[0]
-        """The epoch that it lives in; world and node find it on the disk when it starts."""
+        """The membership of its present epoch, read from its disk at each start."""
         self.inherited: tuple[VerifiedBundle, ...] = ()
-        """Requests that waited when the epoch before ended."""
+        """Requests that were still waiting when the previous epoch ended."""
         self.clock = clock
         self.costs = costs
         self.disk = VirtualDisk(dice.fork("disk"))
         self.build: Build | None = None
         self.host: Host | None = None
         self.look: Callable[[], ReplicaSnapshot] | None = None
-        """How to look at the core; made with the host."""
+        """Returns a snapshot of the core; set together with the host."""
         self.honest = True
         self.speech: Speech | None = None
         self.hears: Callable[[Inbound], bool] | None = None
-        """What a liar lets its node hear; None: everything."""
+        """A liar's filter of the frames that its node receives; None: it receives all."""
         self.losses = 0
-        """Disks lost so far."""
+        """Number of disks lost so far."""
         self.halted = ""
-        """Why its process goes no further, and none after it (host.Halted)."""
+        """Why its process stopped for good, and no later process may go on (host.Halted); "": it has not."""
         self.paused = False
         self.slept = (0, 0)
-        """When it last fell asleep and when it woke, world times."""
+        """World times at which it last fell asleep and woke up."""
         self.core: Any = None
-        """What the host runs; for checkers."""
+        """The core that the host runs; for checkers."""
         self.continued = False
-        """Whether its host was rebuilt by a process that had written this disk (needs.Recovery)."""
+        """Whether its host was rebuilt by the process that had written this disk (needs.Recovery)."""
         self.inbox: deque[Inbound] = deque()
         self._dice = dice
         self._true = world.clock
@@ -107,18 +107,18 @@ class Node:
         self._spent = 0
         self._wake: int | None = None
         self._asked: set[int] = set()
-        """Times at which the world will come back to it, the one that counts (`_wake`) among them."""
+        """Times at which the world will call it back, among them the relevant one (`_wake`)."""
         self._sends_left: int | None = None
 
     # --- power -----------------------------------------------------------------------------------
 
     @property
     def up(self) -> bool:
-        """True while the node runs (a paused one does)."""
+        """True while the node runs (also while it is paused)."""
         return self.host is not None
 
     def place(self, membership: Membership) -> int | None:
-        """Its index in an epoch, by id and key; None: it is no member there."""
+        """Its index in an epoch, by id and key; None if it is no member of that epoch."""
         found = membership.find(self.member_id)
         if found is None:
             return None
@@ -127,14 +127,14 @@ class Node:
         return found if any(pair(name)[0] == key for name in self.keys) else None
 
     def said(self, message: Any) -> bool:
-        """Whether a statement names it as its sender, by the members of the statement's epoch."""
+        """Whether a statement names this node as its sender, by the members of the statement's epoch."""
         if message.epoch == self.membership.epoch:
             return bool(message.sender == self.index)
         membership = self.world.epochs.get(message.epoch)
         return membership is not None and message.sender == self.place(membership)
 
     def view(self) -> int:
-        """The view it is in, 0 while it is down."""
+        """The view that it is in; 0 while it is down."""
         return 0 if self.look is None or self.host is None else self.look().view
 
     def start(self) -> None:
@@ -152,7 +152,7 @@ class Node:
         self._rest()
 
     def crash(self, *, thorough: bool = False) -> None:
-        """Power off, now: what is in memory and in the inbox is gone. `thorough`: see VirtualDisk.crash."""
+        """Power off: memory and inbox are lost. `thorough`: see VirtualDisk.crash."""
         self.disk.crash(thorough=thorough)
         self.host = None
         self.paused = False
@@ -162,11 +162,11 @@ class Node:
         self.world.stopped(self)
 
     def say_others_are_gone(self) -> None:
-        """The operator's word for its next start (R11)."""
+        """Record the operator's statement for its next start that the other members are gone (R11)."""
         self.disk.states[OTHERS_ARE_GONE.name] = OTHERS_ARE_GONE
 
     def leave(self) -> None:
-        """Its process is no longer this node's: what runs in it goes on elsewhere (R10)."""
+        """Its process no longer belongs to this node: what runs in it continues elsewhere (R10)."""
         self.host = None
         self.paused = False
         self.inbox.clear()
@@ -178,39 +178,39 @@ class Node:
         return self.up and not (self.paused or self.armed or self.disk.full)
 
     def bring_rows_up(self) -> None:
-        """What its own API does before it answers (R17)."""
+        """Apply the log to the rows, as its own API does before it answers (R17)."""
         if self.host is not None:
             self._guard(self.host.flush_rows)
 
     def crash_in_next_write(self, point: CrashPoint) -> None:
-        """Arm a crash: it happens when the node next writes or, WHILE_SENDING, next speaks."""
+        """Arm a crash: it happens when the node next writes or, with WHILE_SENDING, next sends."""
         if point is CrashPoint.WHILE_SENDING:
             self._sends_left = self._dice.below(max(2, self.world.members))
         else:
             self.disk.crash_at = point
 
     def lose_disk(self) -> None:
-        """The data folder is gone; the key is not (R11). Only while the node is down."""
+        """The data folder is lost, the key is not (R11). Only while the node is down."""
         self.losses += 1
         self.disk = VirtualDisk(self._dice.fork(f"disk {self.losses}"), voting=False)
 
     @property
     def armed(self) -> bool:
-        """True while a crash waits for its moment."""
+        """True while an armed crash has not happened yet."""
         return self.disk.crash_at is not None or self._sends_left is not None
 
     def disarm(self) -> None:
-        """Call an armed crash off."""
+        """Cancel an armed crash."""
         self.disk.crash_at = self._sends_left = None
 
     def pause(self) -> None:
-        """As SIGSTOP: nothing runs, clocks go on, links stay up."""
+        """Like SIGSTOP: nothing runs, clocks go on, links stay up."""
         if not self.paused:
             self.slept = (self.world.time, self.world.time)
         self.paused = True
 
     def resume(self) -> None:
-        """As SIGCONT."""
+        """Like SIGCONT."""
         if self.paused:
             self.paused = False
             self.slept = (self.slept[0], self.world.time)
@@ -219,7 +219,7 @@ class Node:
     # --- life ------------------------------------------------------------------------------------
 
     def deliver(self, inbound: Inbound) -> None:
-        """A frame arrived."""
+        """Receive a frame."""
         if self.host is None or len(self.inbox) >= INBOX_MAX:
             return
         if self.hears is not None and not self.hears(inbound):
@@ -228,11 +228,11 @@ class Node:
         self.wake(self._ready_at)
 
     def wake(self, time: int) -> None:
-        """Ask for a turn at `time` of the world, or as soon after it as the node is free."""
+        """Request a turn at `time` of the world, or as soon afterwards as the node is free."""
         time = max(time, self._ready_at, self._true.time)
         if self._wake is None or time < self._wake:
             self._wake = time
-            if time not in self._asked:  # most deadlines stay what they were over many turns
+            if time not in self._asked:  # most deadlines stay the same over many turns
                 self._asked.add(time)
                 self.world.at(time, self._awake, time)
 
@@ -261,7 +261,7 @@ class Node:
             self.wake(self.clock.true_time(wake_at))
 
     def _guard(self, step: Callable[[], object]) -> None:
-        """Run a step of the host; deal with the end of the host as a node's process does (R8)."""
+        """Run a step of the host; if the host ends, react as a node's process does (R8)."""
         try:
             step()
         except PowerCut:
@@ -285,7 +285,7 @@ class Node:
                 self.world.broken(self, lost)
 
     def _succeed(self, over: EpochOver) -> None:
-        """Another process takes over, with connections of its own (R35)."""
+        """Another process takes over in the next epoch, with connections of its own (R35)."""
         self.inherited = over.successor.bundles
         self.inbox.clear()
         if self.honest:
@@ -294,7 +294,7 @@ class Node:
         self.world.relink()
 
     def _rebuild(self, *, continued: bool) -> None:
-        """The same process makes another host over what is on the disk (R8)."""
+        """The same process builds another host over the contents of the disk (R8)."""
         self.continued = continued
         if self.build is not None:
             host = self.host = self.build(self)
@@ -319,7 +319,7 @@ class Node:
         self._spent -= self.costs.frame * len(items)
 
     def charge(self, peer: Peer, checks: int) -> None:
-        """Frames wait here in the order in which they came."""
+        """See ports.Transport: nothing is charged, frames are taken in the order of arrival."""
 
     def send(self, send: Send) -> None:
         """See ports.Transport."""
@@ -355,7 +355,7 @@ class Node:
     # --- ports.Journal, watched -------------------------------------------------------------------
 
     def wrote(self, records: Sequence[Record]) -> None:
-        """The disk took a turn's records: it cost a sync."""
+        """The disk has written a turn's records, which takes the time of a sync."""
         self._spent += self._dice.between(self.costs.sync_min, self.costs.sync_max)
         self.world.persisted(self, records)
 

@@ -1,7 +1,8 @@
-"""Worlds of COMMITs that come when their view is over (R21; PITFALLS row 3): what is lost, view by view.
+"""Worlds in which COMMITs arrive after their view is over (R21; PITFALLS row 3): the messages lost in each
+view.
 
-r3 is a latecomer. From START to END votes get lost by view and receiver, so that views 0, 1 and 2 decide
-nothing; none lasts longer than half a second.
+r3 is a latecomer. From START to END votes are lost by view and receiver, so that views 0, 1 and 2 decide
+nothing; none of these views lasts longer than half a second.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ MEMBERS = ("r0", "r1", "r2", "r3")
 
 
 def lost(kind: str, *, sender: str = "", but_at: str = "", view: int | None = None) -> tuple[Silence, ...]:
-    """Messages of a kind, of one sender or all, that one member at most still hears."""
+    """Loses messages of a kind, of one sender or all, for all members but `but_at`."""
     return tuple(
         Silence(kind, sender=sender or None, receiver=name, view=view, start=START, end=END)
         for name in MEMBERS
@@ -30,8 +31,8 @@ COMMITS_OF_OTHER_VIEWS = (
     *(silence for sender in MEMBERS[:3] for silence in lost("Commit", sender=sender, but_at="r3")),
     *NO_WAY_ROUND,
 )
-"""Only r3 hears COMMITs of others. In view 2 it shows those of view 0: each of the others decides by them, in
-a view in which it has a COMMIT of its own for view 1."""
+"""Only r3 receives COMMITs of others. In view 2 it sends those of view 0: each of the others decides by them,
+in a view in which it has a COMMIT of its own for view 1."""
 
 TWO_BATCHES_IN_TURN = (
     *(lost("Prepare", but_at="r0", view=0)),
@@ -45,5 +46,6 @@ TWO_BATCHES_IN_TURN = (
 )
 """Each of the first three primaries alone is prepared in its view, and the next view begins without its
 VIEW-CHANGE. So r0 has a COMMIT for one batch in view 0, r1 for another in view 1, r2 for the first again in
-view 2; view 3 has to take the second, whose certificate is of a higher view than that of r0. r1 has heard two
-COMMITs of honest members for the first batch, and r3 shows one more to r1 alone: q, but of no one view."""
+view 2; view 3 has to take the second, whose certificate is of a higher view than that of r0. r1 has received
+two COMMITs of honest members for the first batch, and r3 sends one more to r1 alone: q in all, not of one
+view."""

@@ -23,8 +23,8 @@ OLDER_DISK: dict[str, Any] = {
     ),
     "duration": 6 * SECOND,
 }
-"""r0 and r2 decide what r1 does not hear of. Then r2 comes back on a copy of its disk from before, and only
-r1 answers it: no liar is tolerated, so only r0 knows what r2 promised (R11)."""
+"""r0 and r2 decide batches that r1 does not receive. Then r2 comes back on an earlier copy of its disk, and
+only r1 answers it: no liar is tolerated, so only r0 knows what r2 promised (R11)."""
 
 
 UNUSED_DISK: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""Who looks on: told of everything that happens in the world, after it happened and before anything else.
+"""Onlookers are notified of everything that happens in the world, right after it happened.
 
-Checkers, reports, probes and eavesdropping liars are onlookers. A world tells only those that really
-listen: most care about two events of seven, and of frames about a few kinds. A run has ten thousands of them.
+Checkers, reports, probes and eavesdropping liars are onlookers. A world notifies only those that override an
+event: most need two events of seven, and frames of a few kinds. A run has ten thousand events.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from validators.consensus.messages import KIND_OF
+from dtvn.protocol.consensus.messages import KIND_OF
 
 if TYPE_CHECKING:
+    from dtvn.protocol.consensus.effects import Executed, Note, Record
     from simulator.node import Node
-    from validators.consensus.effects import Executed, Note, Record
 
 __all__ = ["EXECUTED", "Audience", "FrameHearers", "Hearers", "Onlooker"]
 
 
 class Onlooker:
-    """Sees and hears everything and does nothing; overwrite what is of interest."""
+    """Base class with a method for each event; override those of interest."""
 
     kinds: frozenset[type[Any]] | None = None
-    """Of what frames `spoke` and `delivered` are told; None: of all, and of what is no frame at all."""
+    """Frames for which `spoke` and `delivered` are called; None: all, also those that do not decode."""
     notes: frozenset[str] | None = None
-    """Kinds of the notes of which `noticed` is told, EXECUTED among them; None: of all."""
+    """Kinds of notes for which `noticed` is called, EXECUTED among them; None: all."""
 
     def turning(self, node: Node) -> None:
         """A node begins a turn."""
@@ -33,7 +33,7 @@ class Onlooker:
         """A turn's records are durable on a node."""
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """A node tells something."""
+        """A node emits a note."""
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
         """A node sent a frame."""
@@ -42,25 +42,25 @@ class Onlooker:
         """A frame arrived."""
 
     def started(self, node: Node) -> None:
-        """A node runs."""
+        """A node has started."""
 
     def stopped(self, node: Node) -> None:
-        """A node does not."""
+        """A node has stopped."""
 
 
 Kind = TypeVar("Kind")
 EXECUTED = "executed"
-"""Kind of what a node notes when it executed a batch."""
+"""Kind of the note that a node emits when it has executed a batch."""
 
 
 class Hearers(dict[Kind, tuple[Callable[..., None], ...]]):
-    """By the kind of a frame or note: whom to tell of it, in the order in which they came."""
+    """Kind of a frame or note -> the listeners to call, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._all: list[tuple[frozenset[Any] | None, Callable[..., None]]] = []
 
     def append(self, kinds: frozenset[Any] | None, listener: Callable[..., None]) -> None:
-        """Tell it of these kinds from now on; None: of all."""
+        """Call `listener` for these kinds from now on; None: for all."""
         self._all.append((kinds, listener))
         self.clear()
 
@@ -73,12 +73,12 @@ class FrameHearers(Hearers[int]):
     """The same by a frame's second byte, which names its kind (-1: it has none)."""
 
     def append(self, kinds: frozenset[Any] | None, listener: Callable[..., None]) -> None:
-        """See Hearers; `kinds` are types of messages."""
+        """See Hearers; `kinds` are message types."""
         super().append(None if kinds is None else frozenset(KIND_OF[kind] for kind in kinds), listener)
 
 
 class Audience:
-    """All onlookers of a world, in the order in which they came; by event only those that listen."""
+    """All onlookers of a world in the order of their addition; by event only those that override it."""
 
     def __init__(self) -> None:
         self.turning: list[Callable[[Node], None]] = []
@@ -90,7 +90,7 @@ class Audience:
         self.stopped: list[Callable[[Node], None]] = []
 
     def add(self, *onlookers: Onlooker) -> None:
-        """Let them be told from now on."""
+        """Notify these onlookers from now on."""
         for onlooker in onlookers:
             for event, listeners in vars(self).items():
                 _enlist(onlooker, event, listeners)

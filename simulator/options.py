@@ -1,4 +1,4 @@
-"""What a run by hand is asked to be: the options of `simulator run`, their defaults and limits."""
+"""Options of `simulator run`, their defaults and limits."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol import quorum
+from dtvn.protocol.durations import format_duration
 from simulator.adversary import ADVERSARIES
 from simulator.clock import MILLISECOND, SECOND
-from validators import quorum
-from validators.durations import format_duration
 
 __all__ = [
     "COMMAND_LIMITS",
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 PLAIN = "plain"
-"""World of a run without a world: a cluster by flags."""
+"""Name of the world of a run for which none is named: a cluster by flags."""
 
 MIXED = ("equivocator", "mutator", "mute", "sluggard")
-"""Kinds of the liars, in turn, where none is named: two tongues, wrong digests, silence, delay."""
+"""Kinds of the liars, in turn, if none is named: equivocation, wrong digests, silence, delay."""
 
 
 class OptionError(ValueError):
-    """An option outside its limits; `field` names it."""
+    """An option outside of its limits; `field` names it."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(f"{field}: {text}")
@@ -48,17 +48,17 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     byzantine_nodes: int = 2
     tickets: int = 100
     duration_seconds: float = 60
-    """Virtual seconds that the run may take; it ends when all tickets are done."""
+    """Longest virtual duration in seconds; the run ends earlier when all tickets are done."""
     latency_ms: float = 50
-    """One way, of every message."""
+    """One-way latency of every message."""
     packet_loss_rate: float = 0.01
     enable_partitions: bool = False
-    """Before each ticket, one time in twenty, the first third of the nodes is cut off for 5 s."""
+    """Before each ticket, with probability 1/20, the first third of the nodes is cut off for 5 s."""
     seed: int = 1
     adversary: str = ""
     """Kind of every liar; "": one of each of MIXED in turn."""
     crash_rate: float = 0.0
-    """Crashes of a random node for each virtual second."""
+    """Crashes of a random node per virtual second."""
 
 
 FLAGS = {
@@ -72,20 +72,21 @@ FLAGS = {
     "adversary": "adversary",
     "crash-rate": "crash_rate",
 }
-"""Field of Options, by the command's flag."""
+"""Command-line flag -> field of Options."""
 ALWAYS_SAID = ("nodes", "byzantine_nodes")
-"""Even the usual ones: a command with a mutant and no size would play the mutant's own world."""
+"""Flags that a command always names, even with default values: a command with a mutant and no size would play
+the mutant's own world."""
 
 
 class Plain(msgspec.Struct, frozen=True):
-    """A run by flags, and the bug that is planted in it ("": none)."""
+    """A run by flags, and its mutant ("": none)."""
 
     options: Options
     mutant: str = ""
 
     @property
     def command(self) -> str:
-        """What plays it again."""
+        """The command that plays it again."""
         words = ["manage.py simulator run"]
         for flag, field in FLAGS.items():
             value = getattr(self.options, field)
@@ -112,9 +113,9 @@ LIMITS: tuple[tuple[str, float, float], ...] = (
     ("packet_loss_rate", 0, 0.5),
     ("crash_rate", 0, 10),
 )
-"""(field, least, most) of a run asked for over HTTP."""
+"""(field, least, most) for a run requested over HTTP."""
 YEAR = 366 * 24 * 3_600
-"""Seconds: no virtual clock is read beyond."""
+"""Seconds: the longest duration of a virtual run."""
 COMMAND_LIMITS: tuple[tuple[str, float, float], ...] = (
     ("nodes", 1, quorum.MEMBERS_MAX),
     ("tickets", 1, math.inf),
@@ -123,11 +124,11 @@ COMMAND_LIMITS: tuple[tuple[str, float, float], ...] = (
     ("packet_loss_rate", 0, 1),
     ("crash_rate", 0, 10),
 )
-"""Of the command, which has none but what the core itself bounds (spec 4.3). Crashes are ours."""
+"""(field, least, most) for the command, which has only the core's own bounds (spec 4.3). Crashes are ours."""
 
 
 def check(options: Options, limits: tuple[tuple[str, float, float], ...] = LIMITS) -> Options:
-    """The options themselves; raise OptionError for the first that is outside its limits."""
+    """Return the options; raise OptionError for the first that is outside of its limits."""
     for field, low, high in limits:
         value = getattr(options, field)
         if not low <= value <= high:  # a NaN is outside too
@@ -145,9 +146,9 @@ def check(options: Options, limits: tuple[tuple[str, float, float], ...] = LIMIT
 
 
 def by_hand(given: dict[str, Any]) -> Options:
-    """The options of a command line that gives these fields. The usual number of liars follows the nodes;
-    raise OptionError for what is outside of the limits, and for nodes that tolerate none where nobody said
-    that none is meant."""
+    """The options of a command line that gives these fields. The default number of liars depends on the
+    nodes; raise OptionError for a value outside of its limits, and for nodes that tolerate no liar unless the
+    command line says that no liar is meant."""
     wanted = check(Options(**{"byzantine_nodes": 0, **given}), COMMAND_LIMITS)
     if "byzantine_nodes" in given:
         return wanted

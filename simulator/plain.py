@@ -1,9 +1,9 @@
-"""A run by hand: so many nodes, liars and tickets over such a network, and what came of each ticket.
+"""A run by flags: a given number of nodes, liars and tickets over a given network, and the outcome of each
+ticket.
 
-Every number is measured on the real protocol: a round is one ticket's `validate`, successful when a quorum
-of members holds the log entry that validated it; validated tickets are counted in the state of an honest
-member. When the last ticket is done the network heals, everybody catches up and the checkers ask their last
-questions.
+Every number is measured on the real protocol: a round is one ticket's `validate`, successful if a quorum of
+members holds the log entry that validated it; validated tickets are counted in the state of an honest member.
+When the last ticket is done the network heals, all nodes catch up and the checkers ask their last questions.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from dtvn.machine import TicketApplication, commands
+from dtvn.machine.transitions import State
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.genesis import Parameters
 from simulator.adversary import APART, corrupt
 from simulator.campaign import heal, settle
 from simulator.chance import Dice
@@ -26,34 +31,29 @@ from simulator.options import MIXED, YEAR, Options, Plain
 from simulator.report import Fingerprint
 from simulator.violation import Interrupted, Violation
 from simulator.world import Settings
-from tickets.machine import TicketApplication, commands
-from tickets.machine.transitions import State
-from validators import quorum
-from validators.consensus.messages import Operation
-from validators.genesis import Parameters
 
 __all__ = ["PlainRun", "Results"]
 
 PACE = 10 * MILLISECOND
-"""One ticket so often."""
+"""Interval between two tickets."""
 PROGRESS_EVERY = 10
 PARTITION_SHARE = 0.05
 PARTITION_TIME = 5 * SECOND
 BACK_AFTER = 2 * SECOND
-"""A crashed node starts again."""
+"""Time after which a crashed node starts again."""
 ISSUED_AT_ONCE = 50
 ISSUED_AHEAD = 1_000
-"""More tickets than that are issued when the earlier ones were scanned: nobody has to hold them all."""
+"""Most tickets that are issued ahead of their scans, so that memory stays bounded."""
 PATIENCE = 600 * SECOND
 TIMEOUT_MIN = 800 * MILLISECOND
 TIMEOUT_LATENCIES = 16
-"""T is at least so many one-way latencies: a round of PBFT takes five, with loss some more."""
+"""T is at least this multiple of the one-way latency: a round of PBFT takes five, with loss some more."""
 TIMEOUT_MAX = 60 * SECOND
-"""The most that a genesis may say."""
+"""The largest T that a genesis allows."""
 
 
 class Results(msgspec.Struct):
-    """What `simulator run` reports."""
+    """The results that `simulator run` reports."""
 
     total_tickets: int
     validated_tickets: int = 0
@@ -61,7 +61,7 @@ class Results(msgspec.Struct):
     successful_rounds: int = 0
     failed_rounds: int = 0
     success_rate: float = 0.0
-    """Percent of the rounds."""
+    """Percentage of the rounds."""
     messages_sent: int = 0
     messages_received: int = 0
     partition_events: int = 0
@@ -78,17 +78,17 @@ class Results(msgspec.Struct):
     checker: str | None = None
     violation: str | None = None
     command: str = ""
-    """What plays it again."""
+    """The command that plays it again."""
 
     @property
     def virtual_time(self) -> int:
-        """Nanoseconds, to the millisecond."""
+        """Nanoseconds, rounded to the millisecond."""
         return round(self.virtual_seconds * SECOND)
 
 
 class PlainRun:
-    """One run; `progress(current, rounds, succeeded, failed)` is told every ten tickets and at the end.
-    `mutant`: a bug that is planted while it plays."""
+    """One run; `progress(current, rounds, succeeded, failed)` is called every ten tickets and at the end.
+    `mutant`: the bug that is planted while it plays."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class PlainRun:
         self._dice: Dice = cluster.world.dice.fork("plain")
         self._requests: list[Request] = []
         self._issues: list[Request] = []
-        """Of the newest block."""
+        """Requests that issue the newest block of tickets."""
         self._issued = self._asked = 0
         self._answered = self._good = 0
         self._stopped = self._played = False
@@ -152,8 +152,9 @@ class PlainRun:
         return results
 
     def stop(self) -> bool:
-        """End after this event, from a signal handler or another thread; `run` returns what was found. False
-        when the last event is over and only `Interrupted` ends the questions of the checkers."""
+        """End after the present event; may be called from a signal handler or another thread, and `run`
+        returns the results so far. Returns False if the last event is over and only `Interrupted` ends the
+        checkers' questions."""
         self._stopped = True
         return not self._played
 
@@ -168,7 +169,7 @@ class PlainRun:
             world.after(self._until_crash(), self._crash)
         done = world.run(end, done=self._all_over)
         self._played = True
-        self._asked, asked = self.options.tickets, self._asked  # nothing more is asked
+        self._asked, asked = self.options.tickets, self._asked  # no further tickets
         if self._stopped:
             self.results.ended = "interrupted"
             self._count(asked)
@@ -192,19 +193,19 @@ class PlainRun:
         self.cluster.world.after(PACE, self._next)
 
     def _issue(self) -> None:
-        """The next block of tickets."""
+        """Issue the next block of tickets."""
         end = min(self._issued + ISSUED_AHEAD, self.options.tickets)
         self._issues = []
         for first in range(self._issued, end, ISSUED_AT_ONCE):
             numbers = range(first, min(first + ISSUED_AT_ONCE, end))
             request = self._gateway.ask([self._operation("issue", n) for n in numbers], wait=PATIENCE)
             if request is None:
-                return  # overloaded: the rest later
+                return  # overloaded: issue the rest later
             self._issues.append(request)
             self._issued = numbers.stop
 
     def _next(self) -> None:
-        """The next ticket's scan, when those of its block were issued."""
+        """Scan the next ticket, once those of its block are issued."""
         options, world = self.options, self.cluster.world
         if self._asked >= options.tickets:
             return
@@ -279,7 +280,7 @@ class PlainRun:
     # --- results ---------------------------------------------------------------------------------
 
     def _count(self, asked: int) -> None:
-        """Look at logs and states, not at what anybody says."""
+        """Count from logs and states, not from what nodes report."""
         cluster, results = self.cluster, self.results
         needed = quorum.quorum(cluster.world.members)
         logs = [node.disk.log for node in cluster.world.nodes.values() if node.index is not None]
@@ -300,7 +301,7 @@ class PlainRun:
         self._tell()
 
     def _validated(self, asked: int) -> int:
-        """Validated tickets in the state of an honest member; 0 when an interrupt found none of them up."""
+        """Validated tickets in the state of an honest member; 0 if none is up when the run is interrupted."""
         up = (node.host for node in self.cluster.world.honest_members() if node.host is not None)
         host = next(up, None)
         if host is None:

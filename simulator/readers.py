@@ -1,9 +1,9 @@
-"""People who read through the platform while everything goes wrong (R18).
+"""Clients that read through the platform while faults happen (R18).
 
 A linearizable read shares an ordered barrier with others that wait at the same gateway process, then waits
-for the platform's copy to show it: what it reads holds every change of which any caller was told before the
-read was asked for, and every change that an earlier reader saw. A quorum read after a restart of all members
-has barriers ordered until a checkpoint is passed: till then no member can prove the state of an older one.
+for the platform's copy to show it: it sees every change that was reported to any caller before the read was
+requested, and every change that an earlier reader saw. A quorum read after a restart of all members has
+barriers ordered until a checkpoint is passed: until then no member can prove the state of an older one.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from functools import partial
 
 import msgspec
 
+from dtvn.machine import TicketApplication, commands
+from dtvn.machine.reasons import OK
+from dtvn.machine.ticket import TicketState
+from dtvn.proof import barriers
+from dtvn.proof.barriers import SharedBarriers
+from dtvn.proof.reads import StateProof, show
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus.membership import Membership
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
 from simulator.gateway import Gateway, Request
 from simulator.violation import Violation
 from simulator.world import LEARNER, World
-from tickets.machine import TicketApplication, commands
-from tickets.machine.reasons import OK
-from tickets.machine.ticket import TicketState
-from tickets.proof import barriers
-from tickets.proof.barriers import SharedBarriers
-from tickets.proof.reads import StateProof, show
-from validators import canonical, quorum
-from validators.consensus.membership import Membership
 
 __all__ = ["Read", "Readers"]
 
 COPY_WAIT = 3 * SECOND
-"""As in the API: a copy that does not show the barrier by then gives no answer."""
+"""As in the API: a copy that does not show the barrier within this time gives no answer."""
 LOOK_EVERY = 10 * MILLISECOND
 TABLE = "ticket"
 EVENT = "default"
 CHANGES = frozenset({"issue", "validate", "consume", "admit", "dispute", "resolve"})
-"""Kinds whose outcome tells the state of the ticket that they name."""
+"""Kinds whose outcome contains the state of the ticket that they name."""
 UNAVAILABLE = "unavailable"
 
 
@@ -45,54 +45,54 @@ class Read(msgspec.Struct):
 
     ticket: str
     least: int
-    """Sequence of the newest state of the ticket that anybody was told of before."""
+    """Sequence of the newest state of the ticket that was reported to any caller before."""
     ordered: int = 0
     """Sequence of its barrier; 0: not ordered yet."""
     until: int = 0
-    """World time at which it no longer waits for the copy."""
+    """World time until which it waits for the copy."""
     code: str = ""
-    """"": not over yet."""
+    """Code of the answer; "": not over yet."""
     shown: int = 0
-    """Sequence of the state that it was shown; 0: no such ticket."""
+    """Sequence of the state that it read; 0: no such ticket."""
 
 
 class Readers:
-    """Reads until told to stop; a ClientObserver of the gateways that it reads through."""
+    """Reads until it is stopped; a ClientObserver of the gateways that it reads through."""
 
     def __init__(
         self, world: World, gateways: Sequence[Gateway], dice: Dice, tickets: int, pause: int
     ) -> None:
-        """`tickets`: how many there are; `pause`: longest time between two reads, nanoseconds."""
+        """`tickets`: how many there are; `pause`: longest time between two reads, in nanoseconds."""
         self.world = world
         self.reads: list[Read] = []
         self.barriers = 0
-        """Those of the quorum read at the end."""
+        """Barriers of the quorum read at the end."""
         self.shared = 0
-        """Reads whose barrier was not theirs alone."""
+        """Reads that shared their barrier with another read."""
         self._gateways = gateways
         self._dice = dice
         self._tickets = tickets
         self._pause = pause
         self._running = False
         self._told: dict[str, int] = {}
-        """By ticket: sequence of the newest state of which anybody was told."""
+        """Ticket -> sequence of its newest state that was reported to any caller."""
         self._changed = ""
         """The ticket that changed last: half of the readers ask for it."""
         self._barriers: dict[str, SharedBarriers[list[Read]]] = {}
-        """By gateway process: its readers end with it."""
+        """By name of the gateway process: its readers end with it."""
         self._sent: dict[tuple[str, int], list[Read]] = {}
         self._waiting: list[Read] = []
-        """For the platform's copy."""
+        """Reads that wait for the platform's copy."""
         for gateway in gateways:
             gateway.observers.append(self)
 
     def start(self) -> None:
-        """Begin."""
+        """Start to read."""
         self._running = True
         self._next()
 
     def stop(self) -> None:
-        """No further reads; those under way go on."""
+        """Start no further reads; those under way go on."""
         self._running = False
 
     def _next(self) -> None:
@@ -107,7 +107,7 @@ class Readers:
     # --- linearizable ------------------------------------------------------------------------------
 
     def read(self, gateway: Gateway) -> Read:
-        """Ask for a ticket through a gateway."""
+        """Read a ticket through a gateway."""
         ticket = f"T-{self._dice.below(self._tickets)}"
         if self._changed and self._dice.hit(0.5):
             ticket = self._changed
@@ -129,11 +129,11 @@ class Readers:
         else:
             self.shared += len(readers) if len(readers) > 1 else 0
             self._sent[gateway.name, request.number] = readers
-            if request.over:  # it ended while it was handed in, before anybody was known to wait for it
+            if request.over:  # it ended while it was submitted, before its readers were registered
                 self.answered(gateway, request)
 
     def order(self, gateway: Gateway) -> Request | None:
-        """Ask for a barrier; None: there is no room at the gateway."""
+        """Request a barrier; returns None if the gateway is overloaded."""
         until = (gateway.clock.now().wall + 20 * SECOND) // 1_000
         entry = self.world.member_names[0]
         operation = commands.build(
@@ -167,7 +167,7 @@ class Readers:
                     self._changed = operation.ticket
 
     def _look(self) -> None:
-        """Answer those whose barrier the platform's copy shows; come back for the others."""
+        """Answer the reads whose barrier the platform's copy shows; check the others again later."""
         disk = self.world.nodes[f"{LEARNER}-0"].disk
         waiting, self._waiting = self._waiting, []
         for read in waiting:
@@ -198,7 +198,7 @@ class Readers:
     # --- quorum ------------------------------------------------------------------------------------
 
     def proofs(self, ticket: str) -> tuple[list[StateProof], Counter[str]]:
-        """What the members that are up prove of a ticket, and the codes of those that prove nothing."""
+        """Proofs of a ticket by the members that are up, and the codes of those that prove nothing."""
         found, codes = [], Counter[str]()
         for node in self.world.honest_members():
             if node.host is None or not isinstance(node.host.application, TicketApplication):
@@ -210,8 +210,8 @@ class Readers:
         return found, codes
 
     def prove(self, ticket: str, bound: int) -> int:
-        """A quorum read, as the platform makes one; how many barriers it took. Raises Violation when no
-        member proves the ticket within `bound` nanoseconds, though a checkpoint is stable."""
+        """A quorum read, as the platform makes one; returns the number of barriers that it took. Raises
+        Violation if no member proves the ticket within `bound` nanoseconds, though a checkpoint is stable."""
         reader = _QuorumReader(self, self._gateways[0], ticket, self.world.time + bound)
         try:
             found = barriers.quorum_read(reader)
@@ -224,9 +224,10 @@ class Readers:
     # --- at the end --------------------------------------------------------------------------------
 
     def last(self, bound: int) -> None:
-        """Where everything is healed each gateway's reader is answered, though it may have to ask again (the
-        session of its barrier may have been evicted, R12), and a quorum read finds its proof after all nodes
-        started again. Raises Violation when either takes more than `bound` nanoseconds."""
+        """The last questions, once everything is healed: each gateway's reader gets an answer, though it may
+        have to ask again (the session of its barrier may have been evicted, R12), and a quorum read finds its
+        proof after all nodes were restarted. Raises Violation if either takes more than `bound`
+        nanoseconds."""
         world = self.world
         ended, unanswered = world.time + bound, list(self._gateways)
         reads: list[Read] = []
@@ -258,11 +259,11 @@ def _end(readers: list[Read], code: str) -> None:
 
 
 class _QuorumReader:
-    """A tickets.proof.barriers.QuorumReader in virtual time, until `ended`."""
+    """A dtvn.proof.barriers.QuorumReader in virtual time, until `ended`."""
 
     def __init__(self, readers: Readers, gateway: Gateway, ticket: str, ended: int) -> None:
         self.ordered = 0
-        """Barriers."""
+        """Number of barriers ordered."""
         self._readers = readers
         self._world = readers.world
         self._gateway = gateway
@@ -280,7 +281,7 @@ class _QuorumReader:
         return self._gateway.collector.acknowledged
 
     def ask(self) -> tuple[StateProof | None, Counter[str]]:
-        """See QuorumReader; what is proved is checked by another (checkers/reads.py)."""
+        """See QuorumReader; the proofs are verified by another checker (checkers/reads.py)."""
         found, codes = self._readers.proofs(self._ticket)
         return found[0] if found else None, codes
 
@@ -293,7 +294,7 @@ class _QuorumReader:
         return any(node.disk.stable for node in self._world.nodes.values())
 
     def order(self) -> int | None:
-        """See QuorumReader; the session of a gateway may be evicted (R12), and then it asks again."""
+        """See QuorumReader; if the gateway's session was evicted (R12), it asks again."""
         request = self._readers.order(self._gateway)
         if request is None:
             self._world.run_for(LOOK_EVERY)

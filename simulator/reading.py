@@ -1,8 +1,8 @@
-"""What frames say and what verifying them gives, worked out once for a whole world: most come to several
+"""Decoded frames and verification results, computed once for a whole world: most frames reach several
 members.
 
-Decoding follows from the bytes alone. Verifying follows from the bytes, from who brings them and from the
-keys that are looked up; a result counts at another door only where each of these is the same.
+Decoding depends on the bytes alone. Verifying depends on the bytes, on the sending peer and on the keys that
+are looked up; a result is reused at another door only if all of these are the same.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from validators.consensus.verified import Header, Peer, Verified
-from validators.wire import Envelope
-from validators.wire.door import Keys
-from validators.wire.envelope import decode_envelope
+from dtvn.protocol.consensus.verified import Header, Peer, Verified
+from dtvn.protocol.wire import Envelope
+from dtvn.protocol.wire.door import Keys
+from dtvn.protocol.wire.envelope import decode_envelope
 
 __all__ = ["AskedKeys", "Reading", "Result"]
 
 KEPT_MAX = 4_000
-"""Frames; beyond it all are forgotten."""
+"""Most results in a table; beyond it the table is emptied."""
 
 Asked = tuple[int, int | str, bytes | None]
 """Epoch, index and key of a member; for a principal -1, name and key."""
@@ -29,7 +29,7 @@ Found = TypeVar("Found")
 
 
 class AskedKeys:
-    """wire.Keys that keeps what it was asked."""
+    """wire.Keys that records the keys it was asked for."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -48,7 +48,7 @@ class AskedKeys:
         return key
 
     def agree(self, asked: tuple[Asked, ...]) -> bool:
-        """Whether another door's questions have the same answers here."""
+        """Whether the key look-ups of another door give the same keys here."""
         keys = self._keys
         for epoch, who, key in asked:
             found = keys.principal_key(who) if isinstance(who, str) else keys.member_key(epoch, who)
@@ -58,7 +58,7 @@ class AskedKeys:
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
-    """Of verifying a frame."""
+    """Result of verifying a frame."""
 
     peer: Peer
     statements_max: int
@@ -67,22 +67,22 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reading:
-    """One per world."""
+    """Shared results; one object per world."""
 
     def __init__(self) -> None:
         self.decoded: dict[bytes, tuple[Envelope, Any]] = {}
         self.headers: dict[bytes, Header] = {}
         self.results: dict[bytes, Result] = {}
         self.signed: dict[tuple[bytes, Envelope], bool] = {}
-        """Keys and what bears their signature."""
+        """Keys and envelopes whose signature was verified with them."""
 
     def read(self, frame: bytes) -> tuple[Envelope, Any]:
-        """Envelope and message; raise CanonicalError when it is none."""
+        """Envelope and message; raise CanonicalError if the frame does not decode."""
         return self.decoded.get(frame) or keep(self.decoded, frame, decode_envelope(frame))
 
 
 def keep(table: dict[Key, Found], key: Key, found: Found) -> Found:
-    """Remember what was found."""
+    """Store `found` in the table and return it."""
     if len(table) >= KEPT_MAX:
         table.clear()
     table[key] = found

@@ -1,7 +1,7 @@
-"""What happened, in words: messages with their fields, one line each, and a fingerprint of a whole run.
+"""Transcripts: messages with their fields, one line each, and a fingerprint of a whole run.
 
-Hashes are named in order of appearance (`#1`, `#2`, ...), so a transcript survives a change of encoding
-and a reader can see what is equal.
+Hashes are named in order of appearance (`#1`, `#2`, ...), so a transcript does not depend on the encoding,
+and a reader sees which values are equal.
 """
 
 from __future__ import annotations
@@ -12,13 +12,9 @@ from typing import Any
 
 import msgspec
 
-from simulator.clock import MILLISECOND, TrueClock
-from simulator.network import kind_of_frame
-from simulator.node import Node
-from simulator.onlooker import Onlooker
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import (
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import (
     CheckpointRecord,
     EntryRecord,
     EvidenceRecord,
@@ -28,7 +24,11 @@ from validators.consensus.effects import (
     SlotRecord,
     StateRecord,
 )
-from validators.wire import Envelope
+from dtvn.protocol.wire import Envelope
+from simulator.clock import MILLISECOND, TrueClock
+from simulator.network import kind_of_frame
+from simulator.node import Node
+from simulator.onlooker import Onlooker
 
 __all__ = ["Fingerprint", "Names", "Transcript"]
 
@@ -37,11 +37,11 @@ HIDDEN = frozenset({"epoch", "sender"})
 
 
 ROUTINE = frozenset({"already_decided", "second_message_for_slot"})
-"""Refusals of what came late or twice: every healthy run is full of them."""
+"""Refusals of messages that come late or twice: every healthy run is full of them."""
 
 
 HASHED_AT_ONCE = 500
-"""Pieces of a fingerprint."""
+"""Number of pieces of a fingerprint that are hashed together."""
 
 
 class Names:
@@ -64,19 +64,19 @@ class Names:
 
 
 class Transcript(Onlooker):
-    """An onlooker that writes lines; `shows` chooses the message types."""
+    """An onlooker that writes lines; message types in `hidden` are left out."""
 
     def __init__(self, clock: Callable[[], int], *, hidden: frozenset[type[Any]]) -> None:
         self.lines: list[str] = []
         self.names = Names()
         self.hidden = hidden
         self.records = False
-        """True: durable records are told too."""
+        """True: durable records are written too."""
         self.lines_told = 0
-        """Lines ever written."""
+        """Number of lines written so far."""
         self._clock = clock
         self._open: tuple[str, str, int, list[str]] | None = None
-        """(sender, words, time, receivers) of the line being gathered: one frame to many is one line."""
+        """(sender, words, time, receivers) of the pending line: one frame to many receivers is one line."""
 
     def take(self) -> list[str]:
         """The lines since the last call."""
@@ -85,7 +85,7 @@ class Transcript(Onlooker):
         return lines
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Write a line of its own."""
         self._close()
         self._write(self._clock(), text)
 
@@ -129,7 +129,7 @@ class Transcript(Onlooker):
         self.heard(node.name, receiver, frame)
 
     def heard(self, sender: str, receiver: str, frame: bytes) -> None:
-        """A frame from anybody."""
+        """Write a frame of any sender, client or node."""
         heard = (sender, self.words(frame), self._clock())
         if self._open is not None and self._open[:3] == heard:
             self._open[3].append(receiver)
@@ -148,7 +148,7 @@ class Transcript(Onlooker):
     # --- words -----------------------------------------------------------------------------------
 
     def words(self, frame: bytes) -> str:
-        """A frame as type and fields."""
+        """A frame as text: type and fields."""
         envelope = canonical.decode(Envelope, frame)
         message = canonical.decode(m.KINDS[envelope.kind], envelope.body)
         text = self._message(message)
@@ -233,7 +233,7 @@ class Fingerprint(Onlooker):
         self._clock = clock
         self._state = sha256()
         self._parts: list[bytes] = []
-        """Not hashed yet: one long piece takes less than many short ones."""
+        """Pieces not hashed yet: one long piece takes less time than many short ones."""
 
     def hex(self) -> str:
         """The fingerprint so far."""

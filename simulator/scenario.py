@@ -1,14 +1,17 @@
 """Scenario files: a story in commands, and the transcript that it must give.
 
-Stanzas are separated by blank lines: commands, a line `----`, then what happens, as effects: messages
-with their fields, what is executed, what clients are told. Lines that begin with # are comments.
-Real Ed25519, links of one millisecond, nodes that need no time: the transcript is the protocol's own.
+Stanzas are separated by blank lines: commands, a line `----`, then the transcript: messages with their
+fields, executed batches, answers to clients. Lines that begin with # are comments. Real Ed25519, links of one
+millisecond, nodes whose turns take no time: the transcript shows the protocol alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from dtvn.machine import commands
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.genesis import Parameters
 from simulator.adversary import corrupt
 from simulator.checkers import Checker
 from simulator.clock import MICROSECOND, MILLISECOND, SECOND
@@ -19,9 +22,6 @@ from simulator.network import PERFECT, Rule
 from simulator.node import FREE, Node
 from simulator.report import Transcript
 from simulator.world import Settings
-from tickets.machine import commands
-from validators.consensus import messages as m
-from validators.genesis import Parameters
 
 __all__ = ["ScenarioError", "play"]
 
@@ -33,7 +33,7 @@ KINDS = {kind.__name__: kind for kind in m.KINDS.values()}
 
 
 class ScenarioError(ValueError):
-    """A command that a scenario cannot mean."""
+    """An invalid command of a scenario."""
 
 
 def play(text: str) -> str:
@@ -54,7 +54,7 @@ def play(text: str) -> str:
 
 
 class _Answers(Checker):
-    """Writes down what clients are told."""
+    """Writes the answers to clients into the transcript."""
 
     def __init__(self, cluster: Cluster, transcript: Transcript) -> None:
         super().__init__(cluster.world)
@@ -69,7 +69,7 @@ class _Answers(Checker):
 
 
 class Stage:
-    """One cluster and the commands that may be given to it."""
+    """One cluster and the commands that can be given to it."""
 
     def __init__(self) -> None:
         self._cluster: Cluster | None = None
@@ -109,7 +109,7 @@ class Stage:
         return self._transcript.take()
 
     def finish(self) -> None:
-        """What all checkers ask at the end of a story in which everybody lives."""
+        """Ask all checkers their last questions, at the end of a story in which all nodes live."""
         if self._cluster is not None and all(n.up for n in self._cluster.world.nodes.values() if n.honest):
             self._cluster.finish()
 
@@ -150,20 +150,20 @@ class Stage:
         cluster.world.run_for(20 * MILLISECOND)
 
     def _quietly(self, arguments: list[str]) -> None:
-        """quietly COMMAND: do it, and leave the transcript of it out."""
+        """quietly COMMAND: run it without a transcript"""
         before = self.told()
         self.obey(" ".join(arguments))
         self.told()
         self._transcript.lines = before
 
     def _show(self, arguments: list[str]) -> None:
-        """show KIND ...: from now on tell of these too; `records`: what becomes durable."""
+        """show KIND ...: from now on write these too; `records`: what becomes durable"""
         if "records" in arguments:
             self._transcript.records = True
         self._transcript.hidden -= {KINDS[name] for name in arguments if name != "records"}
 
     def _hide(self, arguments: list[str]) -> None:
-        """hide KIND ...: no longer tell of these; `records`: nor of what becomes durable."""
+        """hide KIND ...: no longer write these; `records`: nor what becomes durable"""
         if "records" in arguments:
             self._transcript.records = False
         self._transcript.hidden |= {KINDS[name] for name in arguments if name != "records"}
@@ -196,7 +196,7 @@ class Stage:
         self.cluster.world.run_for(int(word.rstrip("ums")) * unit)
 
     def _stabilize(self, arguments: list[str]) -> None:
-        """stabilize: until nothing was said for 100 ms that the transcript shows."""
+        """stabilize: until no message that the transcript shows was sent for 100 ms"""
         world = self.cluster.world
         end = world.time + QUIET_MAX
         while world.time < end:
@@ -229,17 +229,17 @@ class Stage:
             self.cluster.world.start(node)
 
     def _lose(self, arguments: list[str]) -> None:
-        """lose r0: its data folder, while it is down"""
+        """lose r0: its data folder is lost, while it is down"""
         for node in self._nodes(arguments):
             node.lose_disk()
 
     def _pause(self, arguments: list[str]) -> None:
-        """pause r0: as SIGSTOP"""
+        """pause r0: like SIGSTOP"""
         for node in self._nodes(arguments):
             node.pause()
 
     def _resume(self, arguments: list[str]) -> None:
-        """resume r0: as SIGCONT"""
+        """resume r0: like SIGCONT"""
         for node in self._nodes(arguments):
             node.resume()
 
@@ -255,12 +255,12 @@ class Stage:
         ).drop(times=int(times) if times else None)
 
     def _silence(self, arguments: list[str]) -> None:
-        """silence r0: nothing it says is heard any more."""
+        """silence r0: all its messages are lost from now on"""
         for name in arguments:
             self.cluster.world.network.when(sender=name).drop()
 
     def _cut(self, arguments: list[str]) -> None:
-        """cut r0 r1: what r0 says to r1 is lost; the other way works"""
+        """cut r0 r1: messages from r0 to r1 are lost; the other direction works"""
         self.cluster.world.network.cut(*arguments)
 
     def _part(self, arguments: list[str]) -> None:
@@ -273,7 +273,7 @@ class Stage:
         self.cluster.world.network.heal()
 
     def _state(self, arguments: list[str]) -> None:
-        """state: where everybody is"""
+        """state: the view and the log of each node"""
         for node in self.cluster.world.nodes.values():
             up = "up" if node.up else "down"
             self._transcript.say(

@@ -1,9 +1,9 @@
-"""The world's default signature scheme: a keyed hash whose keys only world and owner hold (R39).
+"""The world's default signature scheme: a keyed hash whose keys only the world and the owner hold (R39).
 
-Unforgeable for adversaries, because they are handed a secret of their own and nothing else, and
-twenty times cheaper than Ed25519. Same shapes: 32-byte public keys (points of the curve, as the rules
-ask), 64-byte signatures. `MalleableHash` is one whose signatures have many forms, for worlds that ask who
-takes a signature's bytes for what was signed.
+Adversaries cannot forge signatures, because they get only a secret of their own; and it is twenty times
+cheaper than Ed25519. Same shapes: 32-byte public keys (points of the curve, as the rules ask), 64-byte
+signatures. `MalleableHash` is a variant whose signatures have many forms, for worlds that test whether a node
+takes a signature's bytes for the signed statement.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from hashlib import blake2b, sha256
 
 from nacl import bindings
 
-from validators.wire import ED25519, Scheme
+from dtvn.protocol.wire import ED25519, Scheme
 
 __all__ = ["LOOSE", "KeyedHash", "Keyring", "MalleableHash"]
 
 LOOSE = 8
-"""Bytes at the end of a malleable signature that nobody checks."""
+"""Bytes at the end of a malleable signature that are not verified."""
 
 
 class KeyedHash:
-    """wire.Scheme over keyed BLAKE2b; the table from public key to secret is the world's own."""
+    """wire.Scheme over keyed BLAKE2b; only the world has the table from public key to secret."""
 
     def __init__(self) -> None:
         self._secrets: dict[bytes, bytes] = {}
@@ -44,15 +44,15 @@ class KeyedHash:
 
 
 class MalleableHash(KeyedHash):
-    """No signature comes twice, and whoever holds one can change its end (PITFALLS row 12). As unforgeable as
-    the other."""
+    """Every signing gives another signature, and any holder of a signature can change its last bytes
+    (PITFALLS row 12). As unforgeable as KeyedHash."""
 
     def __init__(self) -> None:
         super().__init__()
         self._signed = 0
 
     def sign(self, secret: bytes, data: bytes) -> bytes:
-        """See wire.Scheme, but for "the same bytes every time"."""
+        """See wire.Scheme, but without "the same bytes every time"."""
         self._signed += 1
         return super().sign(secret, data)[:-LOOSE] + self._signed.to_bytes(LOOSE, "big")
 
@@ -63,10 +63,10 @@ class MalleableHash(KeyedHash):
 
 
 class Keyring:
-    """Keys of everybody in one world, from their names: the same in every run."""
+    """Key pairs of all parties in one world, derived from their names: the same in every run."""
 
     def __init__(self, *, real: bool, malleable: bool = False) -> None:
-        """`real`: Ed25519 as in production, else the keyed hash, or its malleable kin."""
+        """`real`: Ed25519 as in production, else the keyed hash; `malleable`: its malleable variant."""
         self._pairs: dict[str, tuple[bytes, bytes]] = {}
         keyed = MalleableHash() if malleable else KeyedHash()
         self._keyed = None if real else keyed

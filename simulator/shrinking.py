@@ -1,9 +1,9 @@
-"""What of a failing run is needed to fail: faults, calls and liars are left out while it still fails.
+"""Reduces a failing run: faults, calls and liars are left out while it still fails.
 
-Delta debugging (Zeller & Hildebrandt, 2002) in its simple form: halves first, then quarters, down to one by
-one. Each fault and call draws from a stream of its own, so leaving one out changes no other. A run by flags
-has no faults and calls with numbers: its flags are lessened, and each of its tries is another world, which
-counts when the same checker complains there.
+Delta debugging (Zeller & Hildebrandt, 2002) in its simple form: halves first, then quarters, down to single
+ones. Each fault and call draws from a random stream of its own, so leaving one out changes no other. A run by
+flags has no numbered faults and calls: its flags are reduced, and each try is a different world, which counts
+if the same checker complains there.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from dtvn.protocol.quorum import MEMBERS_MAX, faults
 from simulator.campaign import Cut, Report, Task, run
 from simulator.clock import MILLISECOND
 from simulator.options import Options, Plain
 from simulator.plain import PlainRun, Results
 from simulator.violation import Interrupted
 from simulator.worlds import world_of
-from validators.quorum import MEMBERS_MAX, faults
 
 __all__ = ["shrink"]
 
 RUNS_MAX = 200
-"""Runs that are tried at most: a seed takes about a second."""
+"""Most runs that are tried: a seed takes about a second."""
 
 Tell = Callable[[str], None]
 Wanted = TypeVar("Wanted", Task, Plain)
@@ -32,9 +32,9 @@ Found = TypeVar("Found", Report, Results)
 
 
 def shrink(wanted: Task | Plain, tell: Tell | None = None) -> Report | Results | None:
-    """The smallest failing run that was found, or None when this one does not fail. It counts as failing
-    when the same checker complains, whatever its sentence. Interrupted before it knows whether the run
-    fails, it raises; later it is content with what it has, and `ended` says so."""
+    """The smallest failing run that was found; None if the given run does not fail. A run fails in the same
+    way if the same checker complains, whatever its sentence. An interrupt before the first run is over is
+    raised; a later one ends the search with the result so far, and `ended` reports it."""
     told = tell or (lambda _line: None)
     if isinstance(wanted, Plain):
         return _PlainShrinker(wanted, _played, told).find()
@@ -73,7 +73,7 @@ class _Shrinker(Generic[Wanted, Found]):
         raise NotImplementedError
 
     def _try(self, wanted: Wanted) -> bool:
-        """Whether it fails as before; then it is the new measure."""
+        """Whether it fails as before; if so, it replaces the smallest run."""
         if self._runs >= RUNS_MAX:
             return False
         self._runs += 1
@@ -85,7 +85,7 @@ class _Shrinker(Generic[Wanted, Found]):
 
 
 class _SeedShrinker(_Shrinker[Task, Report]):
-    """Of a named world."""
+    """Shrinks a seed of a named world."""
 
     def _lessen(self, first: Report) -> None:
         task = self._wanted
@@ -118,7 +118,7 @@ class _SeedShrinker(_Shrinker[Task, Report]):
 
 
 class _PlainShrinker(_Shrinker[Plain, Results]):
-    """Of a run by flags."""
+    """Shrinks a run by flags."""
 
     def _lessen(self, first: Results) -> None:
         options = self._options
@@ -128,14 +128,14 @@ class _PlainShrinker(_Shrinker[Plain, Results]):
         self._without("packet_loss_rate", 0.0)
         self._lower("byzantine_nodes", 0)
         if not self._options.byzantine_nodes:
-            self._without("adversary", "")  # of nobody
+            self._without("adversary", "")  # no liar is left
         liars = self._options.byzantine_nodes
         self._lower("nodes", next(n for n in range(1, MEMBERS_MAX + 1) if faults(n) >= liars))
         self._lower("tickets", 1)
 
     @property
     def _options(self) -> Options:
-        """The least so far."""
+        """Options of the smallest failing run so far."""
         options: Options = self._wanted.options
         return options
 
@@ -148,7 +148,7 @@ class _PlainShrinker(_Shrinker[Plain, Results]):
             self._try_with(field, none)
 
     def _lower(self, field: str, least: int) -> None:
-        """By as much as possible, then by half of that, down to one by one."""
+        """Lower the field by as much as possible, then by half of that, down to one."""
         step = getattr(self._options, field) - least
         while step:
             less = getattr(self._options, field) - step

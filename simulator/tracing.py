@@ -1,4 +1,4 @@
-"""A run told as it happens: lines for the terminal, and JSON lines for a time-space diagram.
+"""Reports a run as it happens: lines for the terminal, and JSON lines for a time-space diagram.
 
 The trace file holds one JSON array a line; times are microseconds of virtual time. The first names the
 kinds of messages, and a name is introduced before it is used:
@@ -13,7 +13,7 @@ kinds of messages, and a name is introduced before it is used:
     ["v", time, checker, text]                                             last line: the broken promise
     ["x", text]                                                            a trace cut short: why
 
-Nodes and kinds are numbers; digests are eight hexadecimal digits. What a message does not have is null.
+Nodes and kinds are numbers; digests are eight hexadecimal digits. A field that a message lacks is null.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Executed, Note, Record, SlotRecord
+from dtvn.protocol.wire import Envelope
 from simulator.clock import MICROSECOND, MILLISECOND
 from simulator.network import kind_of_frame
 from simulator.onlooker import Onlooker
 from simulator.report import ROUTINE
-from validators import canonical, quorum
-from validators.consensus import messages as m
-from validators.consensus.effects import Executed, Note, Record, SlotRecord
-from validators.wire import Envelope
 
 if TYPE_CHECKING:
     from simulator.node import Node
@@ -42,7 +42,7 @@ KINDS = sorted(m.KINDS)
 
 
 class Teller(Onlooker):
-    """One aligned line for each change of a node: role, view, log, checkpoint, queue, and what happened."""
+    """One aligned line for each change of a node: role, view, log, checkpoint, queue, and the event."""
 
     def __init__(self, say: Callable[[str], None], *, since: int = 0) -> None:
         self._say = say
@@ -83,23 +83,23 @@ class Teller(Onlooker):
 
 
 class Ending(Protocol):
-    """What a trace ends with."""
+    """The end of a run, for the last lines of its trace."""
 
     @property
     def virtual_time(self) -> int:
-        """Nanoseconds."""
+        """Virtual nanoseconds that it took."""
 
     @property
     def checker(self) -> str | None:
-        """Who complained."""
+        """Name of the checker that complained; None: no checker did."""
 
     @property
     def violation(self) -> str | None:
-        """Of what."""
+        """The checker's complaint."""
 
     @property
     def ended(self) -> str:
-        """How, in a word."""
+        """How the run ended, in a word."""
 
 
 class Tracer(Onlooker):
@@ -171,7 +171,7 @@ class Tracer(Onlooker):
         self._put("d", node.world.time // MICROSECOND, self._place(node.name))
 
     def close(self, report: Ending) -> None:
-        """The last line: what the checkers say, unless they were not asked."""
+        """Write the last line: the broken promise, or why the trace was cut short."""
         if report.ended == "interrupted":
             self._put("x", "interrupted")
             return
@@ -180,7 +180,7 @@ class Tracer(Onlooker):
 
 
 def _place_of(kind: type[Any], frame: bytes) -> list[Any]:
-    """[view, sequence, digest] of a message, None for what it has not."""
+    """[view, sequence, digest] of a message, None for a field that it does not have."""
     try:
         message = canonical.decode(kind, canonical.decode(Envelope, frame).body)
     except canonical.CanonicalError:

@@ -1,26 +1,26 @@
-"""Twins (OPODIS 2021) enumerated for n = 4: one member runs twice, and the network is parted in rounds.
+"""Twins (OPODIS 2021) enumerated for n = 4: one member runs twice, and the network is partitioned in rounds.
 
-A scenario is: which member has a twin (the primary of view 0 or of view 1), and for each of ROUNDS rounds
-one of the fifteen ways to part five nodes into two groups (the empty parting included). Leaders follow from
-the views that the partings force. All 2 x 16^2 scenarios are numbered; the seed is the number, and what is
-beyond them plays them again with other chances.
+A scenario is: which member has a twin (the primary of view 0 or of view 1), and for each of ROUNDS rounds one
+of the fifteen ways to part five nodes into two groups (the empty parting included). Leaders follow from the
+views that the partings force. All 2 x 16^2 scenarios are numbered; the seed is the number, and larger seeds
+play them again with other random choices.
 """
 
 from __future__ import annotations
 
+from dtvn.protocol.genesis import Parameters
 from simulator.clock import MILLISECOND, SECOND
 from simulator.draw import Draw, Parting
 from simulator.faults import Plan
 from simulator.network import LinkQuality
 from simulator.workload import Traffic
 from simulator.world import Settings
-from validators.genesis import Parameters
 
 __all__ = ["COUNT", "ROUNDS", "draw", "scenario"]
 
 ROUNDS = 2
 ROUND = 900 * MILLISECOND
-"""Enough for two view changes at T = 200 ms."""
+"""Long enough for two view changes at T = 200 ms."""
 TWINNED = ("r0", "r1")
 MEMBERS = ("r0", "r1", "r2", "r3")
 PARTINGS = 1 << len(MEMBERS)
@@ -43,7 +43,7 @@ def scenario(number: int) -> tuple[str, tuple[tuple[tuple[str, ...], ...], ...]]
 
 
 def draw(seed: int) -> Draw:
-    """The scenario of this number as a world."""
+    """The world of the scenario with this number."""
     twinned, rounds = scenario(seed)
     return Draw(
         settings=Settings(

@@ -1,4 +1,4 @@
-"""What ends a world early: a checker, or somebody who waits for it."""
+"""Exceptions that end a world early: a broken promise, or an interrupt."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ class Violation(Exception):
 
 
 class Interrupted(BaseException):
-    """Somebody wants the end now, from a signal handler: no checker's word and no host's mishap, so that
-    nobody on the way takes it for one. `found` is what came of the seed that was being played."""
+    """The user or the system ended the run, from a signal handler. It is not an Exception, so that no code on
+    the way takes it for a checker's violation or a host's failure. `found` is the result of the seed that was
+    being played."""
 
     def __init__(self, found: object = None) -> None:
         super().__init__()

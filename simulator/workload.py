@@ -1,4 +1,4 @@
-"""What people at the gates do: tickets are issued, scanned, scanned again, raced for, disputed."""
+"""What gates do: tickets are issued, scanned, scanned again, raced for, disputed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import msgspec
 
+from dtvn.machine import commands
+from dtvn.protocol.consensus.messages import Operation
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
 from simulator.gateway import Gateway, Request
 from simulator.world import World
-from tickets.machine import commands
-from validators.consensus.messages import Operation
 
 __all__ = ["Crowd", "Traffic", "UNDECIDED"]
 
 UNDECIDED = frozenset({"outcome_unknown", "unavailable"})
-"""Codes that say nothing about the log."""
+"""Codes that do not say whether the log has the operation."""
 
 
 class Traffic(msgspec.Struct, frozen=True):
@@ -24,11 +24,11 @@ class Traffic(msgspec.Struct, frozen=True):
 
     tickets: int = 30
     pause_max: int = 60 * MILLISECOND
-    """Longest time between two calls, nanoseconds."""
+    """Longest time between two calls, in nanoseconds."""
     operations_max: int = 4
-    """Operations of one call."""
+    """Most operations of one call."""
     repeats: float = 0.15
-    """Share of scans that repeat an earlier one with its nonce: the gate did not hear the answer."""
+    """Share of scans that repeat an earlier one with its nonce, as a gate does that got no answer."""
     without_nonce: float = 0.1
     valid_min: int = 2 * SECOND
     valid_max: int = 20 * SECOND
@@ -38,7 +38,7 @@ KINDS = ("admit",) * 6 + ("validate", "validate", "consume", "dispute", "resolve
 
 
 class Crowd:
-    """Callers of all gateways, driven by one stream of chance."""
+    """Callers of all gateways, driven by one random stream."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Crowd:
         """`left_out`: numbers of the calls that are not made."""
         self.world = world
         self.called = 0
-        """Calls so far, those left out included."""
+        """Number of calls so far, skipped ones included."""
         self._left_out = left_out
         self._clock_dice = dice.fork("when")
         self._source = dice
         self.gateways = gateways
         self.traffic = traffic
         self._dice = dice
-        """Of the call that is made now (see faults.Trouble)."""
+        """Random stream of the present call (see faults.Trouble)."""
         self._running = False
         self._scanned: list[tuple[Gateway, Operation]] = []
         self._nonces = 0
@@ -115,7 +115,7 @@ class Crowd:
         return operation
 
     def operation(self, kind: str, ticket: str, gateway: Gateway, *, nonce: bool = True) -> Operation:
-        """One operation as a gate would ask for it."""
+        """One operation as a gate would request it."""
         dice = self._dice
         self._nonces += 1
         if kind == "resolve":

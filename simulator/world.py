@@ -1,8 +1,7 @@
 """The world: one queue of events in virtual time, and everything that lives in it.
 
-An event is one delivery or one turn (R39). Who wants to know what happens joins the audience: checkers
-raise `Violation`, the report writes a transcript. The object graph of a simulated cluster is built here
-and nowhere else.
+An event is one delivery or one turn (R39). Onlookers join the audience: checkers raise `Violation`, the
+report writes a transcript. The object graph of a simulated cluster is built here and in cluster.py only.
 """
 
 from __future__ import annotations
@@ -13,6 +12,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.effects import Executed, Note, Record
+from dtvn.protocol.consensus.membership import Membership, founding
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.host import TurnLost
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND, NodeClock, TrueClock
 from simulator.network import LinkQuality, Network
@@ -21,58 +25,55 @@ from simulator.onlooker import EXECUTED, Audience
 from simulator.reading import Reading
 from simulator.scheme import Keyring
 from simulator.violation import Violation
-from validators import genesis as g
-from validators.consensus.effects import Executed, Note, Record
-from validators.consensus.membership import Membership, founding
-from validators.consensus.verified import Inbound, Peer
-from validators.host import TurnLost
 
 __all__ = ["LEARNER", "OPERATORS_NUMBER", "Endpoint", "Settings", "World", "follower"]
 
 LEARNER = "learner"
-"""Principal of the platform's learner; nodes that are never members are called so with a number."""
+"""Principal of the platform's learner; nodes that are never members are named by it and a number."""
 OPERATOR = "operator"
 OPERATORS_NUMBER = 9
-"""Number of the gateway through which the membership is changed."""
+"""Number of the gateway through which the operator changes the membership."""
 
 DISK_FREED_AFTER = 500 * MILLISECOND
-"""A full disk is looked at again after so long."""
+"""Interval at which a full disk is checked again."""
 
 NOTICED_AFTER = 10 * MILLISECOND
-"""A dead process's connections break after so long."""
+"""Time after which the connections of a dead process break."""
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What a world is made of."""
+    """Parameters of a world."""
 
     members: int = 4
     learners: int = 1
     one_platform: bool = False
-    """All learners follow under one principal, as processes of one platform; else each under its own name."""
+    """Whether all learners follow under one principal, like processes of one platform, or each under its
+    own."""
     gateways: int = 2
     guests: int = 0
-    """How many of the gateways, the last ones, may do nothing at all (R15)."""
+    """How many of the gateways, the last ones, have no rights at all (R15)."""
     real_signatures: bool = False
     malleable: bool = False
-    """A signature has many forms (simulator.scheme.MalleableHash); not with real ones."""
+    """Whether a signature has many forms (simulator.scheme.MalleableHash); not with real signatures."""
     quality: LinkQuality = LinkQuality()
     costs: Costs = Costs()
     skew_max: int = 200 * MILLISECOND
-    """Nanoseconds a wall clock may be wrong, either way; below half the drift bound."""
+    """Most nanoseconds that a wall clock is wrong, either way; below half the drift bound."""
     rate_ppm_max: int = 100
     parameters: g.Parameters = g.Parameters()
     spares: int = 0
-    """Machines that may become members; there is an operator's gateway then, which changes the membership."""
+    """Machines that may become members; if there are any, an operator's gateway changes the membership."""
     transfer_lag: int = 0
-    """Sequences behind from which on a member takes the state instead of the log; 0: as in the product."""
+    """Lag in sequences at which a member fetches the state instead of the log; 0: the product's default."""
     node_reads: bool = False
-    """Somebody reads at the nodes' own API, which brings their rows up to the log (R17)."""
+    """Whether the API of nodes is read too, which applies the log to their rows (R17)."""
     crossing: bool = False
-    """Nodes that slept through epochs go on in the newest one, as in the product; else they read the log."""
+    """Whether nodes that slept through epochs go on in the newest, as in the product, or read the log."""
     beyond: bool = False
-    """More lie than is tolerated: no checker but those of what is promised even then."""
+    """Whether more members lie than are tolerated; only checkers whose promises hold even then are asked."""
     first_word: int = 0
-    """T's for which a node that starts waits for its primary's first word; in the product 6 (R31)."""
+    """View timeouts (T) that a starting node waits for its primary's first message; 6 in the product
+    (R31)."""
 
 
 class Endpoint(Protocol):
@@ -85,7 +86,7 @@ class Endpoint(Protocol):
         """A frame of a member arrived."""
 
     def links(self, up: frozenset[str]) -> None:
-        """The members with which a connection stands, by id, have changed."""
+        """`up`: ids of the members to which there is a connection now."""
 
 
 class World:
@@ -102,29 +103,29 @@ class World:
         self.epochs: dict[int, Membership] = {}
         """Every epoch that an honest node ever entered."""
         self.began: dict[int, int] = {}
-        """When it did, first of all, in world time."""
+        """World time at which an honest node first entered each epoch."""
         self.members = 0
-        """How many the newest epoch has, and who they are in order of their index."""
+        """Number of members of the newest epoch, and their names in order of their index."""
         self.member_names: list[str] = []
         self.nodes: dict[str, Node] = {}
         self.twins: dict[str, str] = {}
-        """Member name to the name of its twin, which hears what the member hears."""
+        """Member name -> name of its twin, which receives what the member receives."""
         self.endpoints: dict[str, Endpoint] = {}
         self.audience = Audience()
         self.sent = self.received = 0
-        """Frames handed to the network, and frames that arrived."""
+        """Frames given to the network, and frames that arrived."""
         self.events = 0
         self.reading = Reading()
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
         self._peers: dict[tuple[str, int], Peer] = {}
         self._principals: dict[str, str] = {}
-        """By endpoint name; those that are gone too, since their frames may be under way."""
+        """By endpoint name; those that are gone are kept, since their frames may be under way."""
 
         self.enter(founding(self.genesis))
 
     def enter(self, membership: Membership) -> None:
-        """Somebody enters an epoch."""
+        """Record that an honest node enters an epoch."""
         if membership.epoch not in self.epochs:
             self.epochs[membership.epoch] = membership
             self.began[membership.epoch] = self.clock.time
@@ -141,20 +142,20 @@ class World:
 
     @property
     def time(self) -> int:
-        """True time, nanoseconds since the world began."""
+        """True time: nanoseconds since the world began."""
         return self.clock.time
 
     def at(self, time: int, action: Callable[..., None], *arguments: Any) -> None:
-        """Do something at a time; equal times keep the order in which they were asked for."""
+        """Schedule an action; actions at the same time run in the order in which they were scheduled."""
         self._order += 1
         heapq.heappush(self._queue, (time, self._order, action, arguments))
 
     def after(self, delay: int, action: Callable[..., None], *arguments: Any) -> None:
-        """Do something later."""
+        """Schedule an action after a delay."""
         self.at(self.clock.time + delay, action, *arguments)
 
     def step(self, until: int) -> bool:
-        """Let the next thing happen, unless it lies beyond `until`; False when nothing did."""
+        """Run the next event unless it is later than `until`; False if there was none to run."""
         if not self._queue or self._queue[0][0] > until:
             return False
         time, _order, action, arguments = heapq.heappop(self._queue)
@@ -163,7 +164,7 @@ class World:
         return True
 
     def run(self, until: int, *, done: Callable[[], bool] | None = None) -> bool:
-        """Run to a time, or until `done` says so; True when it did."""
+        """Run to a time, or until `done` returns True; returns whether it did."""
         queue, clock = self._queue, self.clock
         while queue and queue[0][0] <= until:
             clock.time, _order, action, arguments = heapq.heappop(queue)
@@ -180,7 +181,7 @@ class World:
     # --- population ------------------------------------------------------------------------------
 
     def add_node(self, name: str, index: int | None) -> Node:
-        """A new node, switched off; it has no build yet."""
+        """A new node, switched off; its `build` is not set yet."""
         dice = self.dice.fork(f"node {name}")
         settings = self.settings
         clock = NodeClock(
@@ -197,12 +198,12 @@ class World:
         return [node for name in self.member_names if (node := self.nodes[name]).honest]
 
     def learners(self) -> list[Node]:
-        """Nodes without a vote that are not adversaries (one that was removed is still one)."""
+        """Nodes without a vote that are not adversaries (a removed member is one of them)."""
         return [node for node in self.nodes.values() if node.index is None and node.honest]
 
     def peer(self, name: str, membership: Membership) -> Peer:
-        """Whom the links of somebody who lives in this epoch authenticate an endpoint as; `route` is its
-        endpoint name."""
+        """The identity that links of this epoch authenticate for an endpoint; `route` is the endpoint's
+        name."""
         peer = self._peers.get((name, membership.epoch))
         if peer is None:
             node = self.nodes.get(name)
@@ -218,7 +219,7 @@ class World:
         return peer
 
     def dial(self, endpoint: Endpoint) -> None:
-        """A client process begins: its connections stand a little later."""
+        """A client process starts: its connections are up a little later."""
         self.endpoints[endpoint.name] = endpoint
         self._principals[endpoint.name] = endpoint.principal
         self.after(NOTICED_AFTER, self._links_changed)
@@ -226,7 +227,7 @@ class World:
     # --- network ---------------------------------------------------------------------------------
 
     def transmit(self, sender: str, receiver: str, frame: bytes, departs: int) -> None:
-        """Hand a frame to the network."""
+        """Give a frame to the network."""
         self.sent += 1
         node = self.nodes.get(sender)
         if node is not None:
@@ -260,7 +261,7 @@ class World:
             self.endpoints[receiver].deliver(sender, frame)
 
     def relink(self) -> None:
-        """Connections are made anew: somebody enters another epoch."""
+        """Connections are made anew because a node entered another epoch."""
         self.after(NOTICED_AFTER, self._links_changed)
 
     # --- what nodes tell the world ---------------------------------------------------------------
@@ -277,12 +278,12 @@ class World:
             told(node, records)
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """A node tells something."""
+        """A node emits a note."""
         for told in self.audience.noticed[EXECUTED if isinstance(note, Executed) else note.kind]:
             told(node, note)
 
     def start(self, node: Node) -> None:
-        """Switch a node on."""
+        """Start a node."""
         if node.up:
             return
         node.start()
@@ -309,7 +310,7 @@ class World:
             self.start(node)
 
     def broken(self, node: Node, lost: TurnLost) -> None:
-        """A host died of something that was not asked for: no input of a peer may do that."""
+        """A host died without an injected fault: no input of a peer may cause that."""
         node.crash()
         if node.honest:
             cause = lost.__cause__
@@ -326,24 +327,24 @@ class World:
 
 
 def client_name(number: int, life: int = 0) -> str:
-    """Endpoint name of a gateway process: 8 bytes, since it is its client id on the wire. A restarted
-    process (another `life`) has another one."""
+    """Endpoint name of a gateway process: 8 bytes, since it is the client id on the wire. A restarted process
+    (another `life`) has another one."""
     return f"client-{number}" if life == 0 else f"cli{life:03}-{number}"
 
 
 def principal_of(number: int) -> str:
-    """Principal under which a gateway signs."""
+    """Principal with which a gateway signs."""
     return OPERATOR if number == OPERATORS_NUMBER else f"gateway-{number}"
 
 
 def follower(name: str, settings: Settings) -> str:
-    """Principal under which a node that is no member follows: the platform's learner, or its own name."""
+    """Principal with which a node that is no member follows: the platform's learner, or its own name."""
     of_platform = name == f"{LEARNER}-0" or (settings.one_platform and name.startswith(f"{LEARNER}-"))
     return LEARNER if of_platform else name
 
 
 def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
-    """A demonstration cluster whose gateways may do everything everywhere."""
+    """The genesis of a demonstration cluster whose gateways may do everything everywhere."""
     grants = tuple(g.Grant(g.ANY_EVENT, capability) for capability in g.CAPABILITIES)
     principals = [
         g.Principal(

@@ -1,4 +1,5 @@
-"""Named worlds: from a seed to a draw. `random` is anything at all; the others look for one kind of trouble.
+"""Named worlds: from a seed to a draw. `random` draws from everything; each other world looks for one kind of
+trouble.
 
 A planted bug (simulator.mutants) names the world in which its seed finds it; without the bug the same world
 and seed break no promise.
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol.genesis import Parameters
 from simulator import twins
 from simulator.chance import Dice
 from simulator.changes import Changes
@@ -22,7 +24,6 @@ from simulator.old_votes import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
 from simulator.older_disks import OLDER_DISK, UNUSED_DISK
 from simulator.workload import Traffic
 from simulator.world import Settings
-from validators.genesis import Parameters
 
 __all__ = ["WORLDS", "world_of"]
 
@@ -35,7 +36,7 @@ BUSY = Traffic(tickets=30, pause_max=8 * MILLISECOND)
 BRISK = Traffic(tickets=10, pause_max=25 * MILLISECOND)
 PARAMETERS = Parameters(checkpoint_interval=5, view_timeout=500_000)
 RARE_CHECKPOINTS = Parameters(checkpoint_interval=200, view_timeout=500_000)
-"""None in a world's time: what is above one lives long."""
+"""No checkpoint within a world's duration: everything above the last one is kept long."""
 SMALL_BATCHES = Parameters(checkpoint_interval=5, view_timeout=500_000, batch_operations_max=4)
 CRASHES = Plan(
     pause_max=300 * MILLISECOND, away_max=500 * MILLISECOND, crash=2, crash_in_turn=3, crash_all=1, heal=0
@@ -43,12 +44,12 @@ CRASHES = Plan(
 
 
 def world_of(name: str, seed: int) -> Draw:
-    """The draw of a seed in a named world; raise KeyError for a name that there is not."""
+    """The draw of a seed in a named world; raise KeyError for an unknown name."""
     return WORLDS[name](seed)
 
 
 def small(seed: int) -> Draw:
-    """A random world, quickly played."""
+    """A random world that is quickly played."""
     return smaller(draw(seed))
 
 
@@ -63,7 +64,7 @@ def of(
     duration: int = 5 * SECOND,
     **more: Any,
 ) -> Drawing:
-    """A world of (mostly) four members with exactly this trouble; the seed decides the rest. `more`: other
+    """A world of (usually) four members with exactly this trouble; the seed decides the rest. `more`: other
     fields of Settings and Draw."""
 
     settings = {name: value for name, value in more.items() if name in Settings.__struct_fields__}
@@ -99,8 +100,8 @@ TORN = tuple(
     for kind in ("Commit", "SupplyFrames", "Entries")
 )
 R0_GONE = (Parting(SECOND + 80 * MILLISECOND, (("r0",), ("r1", "r2", "r3"))),)
-"""For a moment only the primary hears COMMITs: it executes alone what the others are prepared for. Then it is
-cut off, so that everything hangs on what the view change carries over."""
+"""For a moment only the primary receives COMMITs: it alone executes batches for which the others are
+prepared. Then it is cut off, so that everything depends on what the view change carries over."""
 
 
 TWO_CERTIFICATES = (
@@ -119,8 +120,8 @@ TWO_CERTIFICATES = (
         for kind in ("PrePrepare", "Prepare", "Commit", "Status", "SupplyFrames", "NewView", "Entries")
     ),
 )
-"""In view 0 only r3 is prepared, in view 1 r1 and r2 are, for another batch, which r0 alone executes; then
-r0 is cut off and r1 loses its office: the later certificate must win."""
+"""In view 0 only r3 is prepared; in view 1 r1 and r2 are, for another batch, which r0 alone executes; then r0
+is cut off and r1 is deposed: the later certificate must win."""
 
 
 STRAGGLING = (
@@ -134,8 +135,8 @@ STRAGGLING = (
         for kind in ("Prepare", "SupplyFrames")
     ),
 )
-"""In view 0 nobody is prepared, in view 1 the others decide, of which r3 hears nothing but the log. Then r2's
-old vote arrives, and r3 is prepared for a batch whose place is taken."""
+"""In view 0 no member is prepared; in view 1 the others decide, of which r3 receives only the log. Then r2's
+old vote arrives, and r3 is prepared for a batch whose sequence is already taken."""
 
 
 FORGOTTEN: dict[str, Any] = {
@@ -154,8 +155,8 @@ FORGOTTEN: dict[str, Any] = {
     ),
     "duration": 14 * SECOND,
 }
-"""r2 alone leaves view 0, on good grounds, and nobody hears of it (a liar at most). Then it may lose its
-disk, and come back while the others still are in view 0."""
+"""r2 alone leaves view 0, with good reason, and no honest member receives that (at most a liar does). Then it
+may lose its disk, and come back while the others are still in view 0."""
 
 
 FORKED: dict[str, Any] = {
@@ -173,8 +174,8 @@ FORKED: dict[str, Any] = {
     ),
     "duration": 2 * SECOND,
 }
-"""Two members of four run twice, and each half decides alone. Then r2 and r3 meet: what one of them holds for
-certified the other one's certificate excludes."""
+"""Two members of four run twice, and each half decides alone. Then r2 and r3 meet: the state that one of them
+holds as certified is excluded by the other one's certificate."""
 
 
 BRIEF_VIEWS: dict[str, Any] = {
@@ -193,7 +194,7 @@ WALK: dict[str, Any] = {
     "changes": Changes(pause_max=800 * MILLISECOND),
     "spares": 3,
 }
-"""Members come and go (R35)."""
+"""Members join and leave (R35)."""
 TRANSFERS: dict[str, Any] = {
     "plan": Plan(pause_max=800 * MILLISECOND, away_max=2_500 * MILLISECOND, crash=1, heal=0),
     "traffic": BRISK,
@@ -201,7 +202,7 @@ TRANSFERS: dict[str, Any] = {
     "silences": (Silence("Entries", start=SECOND, end=5 * SECOND, share=0.9),),
     "duration": 6 * SECOND,
 }
-"""Whoever was away takes the state: pages of the log hardly get through."""
+"""A member that was away fetches the state, since most pages of the log are lost."""
 
 
 CROSSINGS: dict[str, Any] = {
@@ -214,7 +215,7 @@ CROSSINGS: dict[str, Any] = {
     "first_word": FIRST_WORD,
     "duration": 8 * SECOND,
 }
-"""Members sleep through changes, and the log hardly gets through."""
+"""Members sleep through changes, and most pages of the log are lost."""
 STRANDED: dict[str, Any] = {
     **CROSSINGS,
     "members": 5,
@@ -228,11 +229,11 @@ STRANDED: dict[str, Any] = {
         Silence(kind, receiver="r4", start=SECOND, end=7 * SECOND) for kind in ("Entries", "Snapshot")
     ),
 }
-"""One sleeps, crosses, and gets no state: it may be no member any more when one comes."""
+"""r4 sleeps, crosses epochs, and gets no state: it may be no member any more when a snapshot arrives."""
 
 
 def anything(seed: int) -> Draw:
-    """Mostly a random world; now and then one of those that look for what chance finds too seldom."""
+    """Usually a random world; sometimes one of those directed at moments that random worlds rarely reach."""
     for stream, share, worlds in DIRECTED:
         dice = Dice(seed).fork(stream)
         if dice.hit(share):
@@ -415,7 +416,7 @@ WORLDS: dict[str, Drawing] = {
         )
     },
 }
-"""Liars stand at the first places, so that they lead the first views."""
+"""The liars have the lowest indexes, so that they lead the first views."""
 
 DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
     (
@@ -453,5 +454,5 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
     ("directed for power and late votes", 0.02, ("latecomer", "power-cut", "two-batches-in-turn")),
     ("directed beyond what is borne", 0.01, ("followers", "forked", "forked", "older-disk")),
 )
-"""What a random world may be instead: stream of chance, share, worlds, the rarer moments' more often. Each is
-drawn apart from those before it, so that a seed that is one of these stays the same."""
+"""Worlds that may replace a random one: random stream, share, worlds (more often those of rarer moments).
+Each row is drawn apart from those before it, so that a seed that is one of these stays the same."""

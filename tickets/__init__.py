@@ -1,1 +1,1 @@
-"""Tickets: the pure machine ordered by consensus, and the Django shell around it."""
+"""Tickets: the Django app with their REST API, services, admin and file import."""

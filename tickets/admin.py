@@ -17,15 +17,15 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from dtvn.machine import Command, Consume, Dispute, Resolve, Validate
+from dtvn.machine.transitions import CAPABILITY
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
-from tickets.machine import Command, Consume, Dispute, Resolve, Validate
-from tickets.machine.transitions import CAPABILITY
 from tickets.models import SearchKey, TicketHolder
 from tickets.services import Decision, Request, TicketError, batch
+from validators.dashboard.bulk_actions import BulkActions
+from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
-from validators.dashboard.selected import SelectedRows
-from validators.dashboard.shown import moment, outcome_pill
 from validators.feed import wait_for
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_events, starting_with
@@ -33,14 +33,14 @@ from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_e
 __all__ = ["TicketAdmin", "TicketHolderAdmin"]
 
 OWN_WRITES_WAIT = 1.0
-"""Seconds that the list waits for the rows of what an action did (R17)."""
+"""Seconds that the list waits for the rows that an action changed (R17)."""
 HISTORY_MAX = 50
 FOUND_MAX = 1_000
-"""Holders that a search shows of those whose name (or e-mail address) begins so."""
+"""The most holders a search shows whose name (or e-mail address) begins with the text."""
 
 
 class StateFilter(admin.SimpleListFilter):
-    """By state; a state that no ticket is in is not searched for."""
+    """Filter by state; a state without tickets is answered without a query."""
 
     title = "state"
     parameter_name = "state"
@@ -56,7 +56,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class EventFilter(admin.SimpleListFilter):
-    """By event, as the counters know them."""
+    """Filter by event; the choices come from the counters."""
 
     title = "event"
     parameter_name = "event"
@@ -69,7 +69,7 @@ class EventFilter(admin.SimpleListFilter):
 
 
 class ErasedFilter(admin.SimpleListFilter):
-    """Whose person was forgotten."""
+    """Filter by whether the holder's personal data was erased."""
 
     title = "erased"
     parameter_name = "erased"
@@ -90,8 +90,8 @@ class TicketActionForm(ActionForm):
 
 
 @admin.register(Ticket)
-class TicketAdmin(SelectedRows, KeysetAdmin):
-    """Search finds ids that begin so."""
+class TicketAdmin(BulkActions, KeysetAdmin):
+    """Search finds ids with the given prefix."""
 
     keyset = ("event", "ticket_id")
     list_display = ("ticket_id", "event", "state_pill", "product", "seat", "validator", "gate", "changed")
@@ -126,7 +126,7 @@ class TicketAdmin(SelectedRows, KeysetAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Ticket], search_term: str
     ) -> tuple[QuerySet[Ticket], bool]:
-        """By the index over (event, ticket id), one range per event."""
+        """Search by the index over (event, ticket id), one range per event."""
         term = search_term.strip()
         if term:
             queryset = starting_with(queryset, "ticket_id", term).filter(event__in=list_events(LEARNER_ALIAS))
@@ -149,7 +149,8 @@ class TicketAdmin(SelectedRows, KeysetAdmin):
 
     @admin.display(description="proof")
     def certificate(self, ticket: Ticket) -> SafeString:
-        """Of the last change; both files together need no server to be checked."""
+        """Links to the certificate of the last change and to the epoch chain; they can be verified without a
+        server."""
         return format_html(
             '<a href="{}?{}" download>Certificate</a> · <a href="{}" download>Epoch chain</a> · '
             '<a href="{}">Check one</a>',
@@ -183,7 +184,7 @@ class TicketAdmin(SelectedRows, KeysetAdmin):
         return ", ".join(f"{node} {count}" for node, count in sorted(ticket.whole.clock.items())) or "empty"
 
     def holder(self, ticket: Ticket) -> str:
-        """Kept beside the log, erasable."""
+        """The holder, stored outside the log and erasable."""
         found = TicketHolder.objects.filter(event=ticket.event, ticket=ticket.ticket_id).first()
         if found is None:
             return "nobody is known"
@@ -192,7 +193,7 @@ class TicketAdmin(SelectedRows, KeysetAdmin):
         return ", ".join(filter(None, (found.name, found.company, found.email, found.phone, found.address)))
 
     def history(self, ticket: Ticket) -> SafeString:
-        """What was asked of this ticket, newest first, refusals included."""
+        """Operations on this ticket, newest first, refusals included."""
         records = OperationRecord.objects.filter(event=ticket.event, ticket_id=ticket.ticket_id)
         rows = format_html_join(
             "",
@@ -242,7 +243,7 @@ class TicketAdmin(SelectedRows, KeysetAdmin):
         self.message_user(request, f"Holders erased: {erased}. The log holds nothing about them.")
 
     def _decide(self, request: HttpRequest, queryset: QuerySet[Ticket], command: Command, done: str) -> None:
-        """Have one operation ordered per chosen ticket, and tell what became of each."""
+        """Have one operation ordered per chosen ticket, and report the outcome of each."""
         requests = [Request(command, ticket=ticket.ticket_id, event=ticket.event) for ticket in queryset]
         actor = f"user:{request.user.get_username()}"[:128]
         try:
@@ -256,7 +257,7 @@ class TicketAdmin(SelectedRows, KeysetAdmin):
 
 
 @admin.register(TicketHolder)
-class TicketHolderAdmin(SelectedRows, KeysetAdmin):
+class TicketHolderAdmin(BulkActions, KeysetAdmin):
     """Who holds which ticket: searched by the people at the help desk, erased on request."""
 
     keyset = ("event", "ticket")
@@ -270,7 +271,8 @@ class TicketHolderAdmin(SelectedRows, KeysetAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[TicketHolder], search_term: str
     ) -> tuple[QuerySet[TicketHolder], bool]:
-        """Each way by its own index, and of each the first so many: one condition with OR reads all rows."""
+        """Searches each column by its own index with a limit: a single condition with OR would read all
+        rows."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -305,7 +307,7 @@ def _history_row(record: OperationRecord) -> tuple[Any, ...]:
 
 
 def _may(request: HttpRequest, capability: str) -> bool:
-    """As for the API: superusers everything, others what their groups are named after."""
+    """Same rule as the API: superusers may do everything, other users what their groups are named after."""
     user = request.user
     return user.is_superuser or user.groups.filter(name=capability).exists()
 

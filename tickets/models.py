@@ -1,4 +1,4 @@
-"""What the platform keeps about tickets besides the log: who holds them, erasably.
+"""Ticket data that the platform keeps outside the log: the holders, erasable.
 
 Tickets themselves are rows of the learner (validators.ledger); nothing here decides anything.
 """
@@ -11,11 +11,11 @@ from django.db import models
 
 COMMITMENT_SALT_BYTES = 32
 SEARCHED_CHARACTERS = 64
-"""Of a name or an address that an index holds: an index row has a largest size on PostgreSQL."""
+"""Characters of a name or an address in an index: PostgreSQL limits the size of an index row."""
 
 
 class SearchKey(models.Func):
-    """The beginning of a text in small letters, ordered by its bytes: what a search by beginning finds."""
+    """The first characters of a text in lower case, ordered by bytes: the key of a prefix search."""
 
     template = f"LOWER(SUBSTR(%(expressions)s, 1, {SEARCHED_CHARACTERS}))"
     output_field = models.TextField()
@@ -27,8 +27,8 @@ class SearchKey(models.Func):
 class TicketHolder(models.Model):
     """Personal data of one ticket. The log holds only a commitment, salted with `salt`.
 
-    Erasing blanks the person and the salt: the commitment then says nothing about anybody any more.
-    The row stays, so that a later import of the same file does not bring the person back.
+    Erasing blanks the person and the salt: the commitment then reveals nothing about a person any more. The
+    row stays, so that a later import of the same file does not bring the person back.
     """
 
     event = models.CharField(max_length=64)

@@ -1,1 +1,1 @@
-"""Validators: pure consensus rooms, node input/output, and the Django shell around them."""
+"""The cluster's platform side: the Django app with its models, services, pages, processes and ledgers."""

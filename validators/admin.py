@@ -1,4 +1,5 @@
-"""Nodes, log and keys in the admin. Nodes are started and stopped by wish; the log is only read."""
+"""Nodes, log and keys in the admin. Nodes are started and stopped by changing their desired state; the log is
+read-only."""
 
 from __future__ import annotations
 
@@ -13,24 +14,24 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from dtvn.machine.reasons import OK
+from dtvn.protocol.genesis import CAPABILITIES
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.machine.reasons import OK
 from validators.dashboard.accounts import AccountAdmin, AccountGroupAdmin
+from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.evidence import MemberEvidenceAdmin
+from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.members import MembershipChangeAdmin, may_administer
 from validators.dashboard.readonly import ReadOnlyAdmin
-from validators.dashboard.selected import SelectedRows
-from validators.dashboard.shown import moment, outcome_pill
-from validators.genesis import CAPABILITIES
 from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.read import starting_with
+from validators.membership.roster import error_of, view_of
 from validators.models import ApiKey, ManagedNode, NodeStatus
 from validators.services import nodes
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 from validators.services.errors import ServiceError
-from validators.services.roster import error_of, view_of
 
 __all__ = [
     "AccountAdmin",
@@ -49,8 +50,8 @@ admin.site.index_title = "Operate the network"
 admin.site.enable_nav_sidebar = False
 
 SORTED_MAX = 20_000
-"""Operations found by ticket that are put into the order of the log; of more, the log itself has one soon.
-SQLite takes at most 32,766 parameters."""
+"""Most operations of a search by ticket that are sorted into log order; if there are more, scanning the log
+itself finds a page soon. SQLite takes at most 32,766 parameters."""
 
 TONES = {
     NodeStatus.RUNNING: "ok",
@@ -62,8 +63,8 @@ TONES = {
 
 
 @admin.register(ManagedNode)
-class ManagedNodeAdmin(SelectedRows, ReadOnlyAdmin):
-    """What this platform keeps running: the wish, the process, and the node's own word."""
+class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
+    """Nodes that this platform runs: desired state, process, and the node's own report."""
 
     list_display = (
         "node_id",
@@ -135,7 +136,7 @@ class ManagedNodeAdmin(SelectedRows, ReadOnlyAdmin):
         service: Callable[[str], ManagedNode],
         told: str,
     ) -> None:
-        """Write the wish for each node, and tell what became of each."""
+        """Write the desired state of each node, and report the outcome of each."""
         for node in queryset:
             try:
                 service(node.node_id)
@@ -147,7 +148,7 @@ class ManagedNodeAdmin(SelectedRows, ReadOnlyAdmin):
 
 
 class OutcomeFilter(admin.SimpleListFilter):
-    """Applied or refused."""
+    """Filter by outcome: applied or refused."""
 
     title = "outcome"
     parameter_name = "outcome"
@@ -168,14 +169,14 @@ class OutcomeFilter(admin.SimpleListFilter):
 
 
 def refused_any(request: HttpRequest) -> bool:
-    """Whether what is asked for can be there: else a million rows are searched for nothing."""
+    """Whether rows with this filter can exist; otherwise a million rows would be searched in vain."""
     kinds = read.operation_kinds(LEARNER_ALIAS, outcome="refused")
     kind = request.GET.get(KindFilter.parameter_name)
     return kind in kinds if kind else bool(kinds)
 
 
 class KindFilter(admin.SimpleListFilter):
-    """By operation."""
+    """Filter by kind of operation."""
 
     title = "operation"
     parameter_name = "operation"
@@ -218,7 +219,8 @@ class OperationAdmin(KeysetAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OperationRecord], search_term: str
     ) -> tuple[QuerySet[OperationRecord], bool]:
-        """By the index over ticket ids where it leaves few; else along the log, which soon finds enough."""
+        """Search by the index over ticket ids if it matches few rows; else along the log, which then finds a
+        page soon."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -244,7 +246,7 @@ class OperationAdmin(KeysetAdmin):
 
 @admin.register(ConsensusEntry)
 class ConsensusEntryAdmin(KeysetAdmin):
-    """The batches that were agreed on, newest first, chained by their hashes."""
+    """The decided batches, newest first, chained by their hashes."""
 
     keyset = ("sequence",)
     descending = True
@@ -262,7 +264,7 @@ class ConsensusEntryAdmin(KeysetAdmin):
 
 
 class ApiKeyForm(forms.ModelForm):
-    """Label, scopes, end."""
+    """Label, scopes and expiry of a key."""
 
     scopes = forms.MultipleChoiceField(
         choices=[(name, name) for name in CAPABILITIES],
@@ -277,8 +279,8 @@ class ApiKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(SelectedRows):
-    """Keys of programs and gates. A key is shown once, when it is made; only its hash is kept."""
+class ApiKeyAdmin(BulkActions):
+    """Keys of programs and gates. A key is shown once, when it is created; only its hash is kept."""
 
     form = ApiKeyForm
     list_display = ("label", "prefix", "scope_list", "created_at", "expires_at", "revoked_at")
@@ -305,7 +307,8 @@ class ApiKeyAdmin(SelectedRows):
         return request.user.is_superuser
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        """Made by the service, which keeps only the hash; the key itself goes into the answer."""
+        """Creates the key via the service, which keeps only the hash; the key itself is shown in the
+        answer."""
         plain = generate_api_key()
         stored = store_api_key(plain, label=obj.label, scopes=obj.scopes, expires_at=obj.expires_at)
         obj.pk = stored.pk
@@ -314,14 +317,14 @@ class ApiKeyAdmin(SelectedRows):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *rest: Any, **named: Any
     ) -> HttpResponse:
-        """One way to save: the next page shows the key."""
+        """Only one way to save: the next page shows the key."""
         one = {"show_save_and_continue": False, "show_save_and_add_another": False}
         return super().render_change_form(request, {**context, **one}, *rest, **named)
 
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the key, this once; not as a message, since messages are kept in cookies."""
+        """Shows the key once; not as a message, since messages are kept in cookies."""
         context = {
             **self.admin_site.each_context(request),
             "title": "A new API key",

@@ -9,8 +9,8 @@ __all__ = ["postgresql_database"]
 
 
 def postgresql_database(url: str, *, schema: str) -> dict[str, Any]:
-    """The database that `url` names, confined to one schema by its search path. What follows ? in the URL
-    are options of the connection."""
+    """The database that `url` names, confined to one schema by its search path. The URL's query string holds
+    connection options."""
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     options["options"] = f"-c search_path={schema}"

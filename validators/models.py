@@ -40,11 +40,11 @@ class NodePart(models.TextChoices):
 
 
 class ManagedNode(models.Model):
-    """One process that this platform keeps alive: a validator of the cluster, or its learner.
+    """A process that this platform keeps running: a validator of the cluster, or its learner.
 
-    Three writers, each with columns of its own, so that no update is lost: services write what is
-    *wanted* (desired, generation), the running process what it *is* (pid, heartbeat, report), and
-    reconcile what follows from both (status, error, restarts, start_token).
+    It has three writers with separate columns, so that no update is lost: services write the *desired* state
+    (desired, generation), the running process its *actual* state (pid, heartbeat, report), and reconcile the
+    state that follows from both (status, error, restarts, start_token).
     """
 
     node_id = models.CharField(primary_key=True, max_length=NODE_ID_LENGTH_MAX)
@@ -111,9 +111,10 @@ FINISHED = (ChangeState.DONE, ChangeState.REFUSED, ChangeState.CANCELLED)
 
 
 class MembershipChange(models.Model):
-    """One change of the membership that was asked of this platform, carried out one after the other.
+    """A requested change of the membership; this platform carries them out one after the other.
 
-    What is sent to the cluster is stored first, so that after a crash it is asked again and never anew.
+    The bytes sent to the cluster are stored first, so that after a crash the same request is sent again and
+    not a new one.
     """
 
     wish = models.JSONField(help_text="services.membership.Wish")
@@ -162,7 +163,8 @@ class ClusterWish(models.TextChoices):
 
 
 class ManagedCluster(models.Model):
-    """The cluster as a whole: one row. Services write the wish, the keeper what follows from it."""
+    """The cluster as a whole: one row. Services write the desired state, the cluster controller the state
+    that follows."""
 
     wish = models.CharField(max_length=8, choices=ClusterWish.choices, blank=True, default=ClusterWish.NONE)
     members = models.JSONField(default=list, help_text="Names of the members that a start wants.")
@@ -183,7 +185,7 @@ class ManagedCluster(models.Model):
 
 
 class Announcement(models.Model):
-    """A change of state that browsers are told of: each one, in order. Old ones are deleted."""
+    """A state change to announce to browsers: each one, in order. Old rows are deleted."""
 
     node_id = models.CharField(
         max_length=NODE_ID_LENGTH_MAX, blank=True, default="", help_text="Empty: of the cluster."
@@ -210,7 +212,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 class ApiKey(models.Model):
     """A key of the REST API and the live feed. Only its hash is kept.
 
-    Keys are random and long, so one SHA-256 is enough: there is no dictionary to try.
+    Keys are random and long, so one SHA-256 is enough: a dictionary attack is impossible.
     """
 
     label = models.CharField(max_length=100)
@@ -237,7 +239,7 @@ class ApiKey(models.Model):
 class MemberEvidence(models.Model):
     """Misbehaviour that a node reported and this platform verified (PITFALLS rows 3 and 22).
 
-    The node's ledger keeps its own; this copy is what pages show and people download.
+    The node's ledger keeps the original; pages show this copy and offer it for download.
     """
 
     code = models.CharField(max_length=64)

@@ -1,9 +1,11 @@
-"""Celery tasks. Two of them *are* processes: a validator and the learner hold a worker slot each."""
+"""Celery tasks. Two of them *are* long-running processes: a validator and the learner each hold a worker
+slot."""
 
 from django.conf import settings
 
+from dtvn.node.run import run_learner, run_node
 from dtvn_project.celery import app
-from validators.node.run import run_learner, run_node
+from validators.ledger import open_ledger
 from validators.processes.folder import DataFolder
 from validators.processes.node_task import occupy_slot
 
@@ -12,12 +14,18 @@ from validators.processes.node_task import occupy_slot
 def run_validator(node_id: str, start_token: str) -> str:
     """Run a validator's main loop in this worker slot until it is told to stop."""
     directory = DataFolder(settings.DATA).nodes / node_id
-    return occupy_slot(node_id, start_token, lambda should_stop, beat: run_node(directory, should_stop, beat))
+    return occupy_slot(
+        node_id,
+        start_token,
+        lambda should_stop, beat: run_node(directory, should_stop, beat, open_ledger=open_ledger),
+    )
 
 
 @app.task(name="validators.tasks.follow_cluster")
 def follow_cluster(node_id: str, start_token: str) -> str:
     """Run the learner, which keeps this platform's verified copy of the log (R28)."""
     return occupy_slot(
-        node_id, start_token, lambda should_stop, beat: run_learner(settings.DATA, should_stop, beat)
+        node_id,
+        start_token,
+        lambda should_stop, beat: run_learner(settings.DATA, should_stop, beat, open_ledger=open_ledger),
     )

@@ -1,7 +1,7 @@
-"""The stand-alone verifier as a package, for its tests. Who is handed the other files does not need this."""
+"""The stand-alone verifier as a package, for its tests. Users need only the other files."""
 
 import sys
 from pathlib import Path
 
-# Its files know each other by their bare names, as in the folder of whoever got them.
+# The files import each other by their bare names, so that they work in any folder.
 sys.path.append(str(Path(__file__).parent))

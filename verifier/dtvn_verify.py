@@ -18,13 +18,13 @@ from datetime import UTC, datetime, timedelta
 from nacl import exceptions, signing
 from nacl.bindings import crypto_hash_sha256 as sha256
 
-# MessagePack: first byte -> (type, its number or length, or 0 and how many bytes behind it hold that).
+# MessagePack: first byte -> (type, value or length, 0), or (type, 0, how many bytes after it hold that).
 BEGINS = {0xC2: (bool, 0, 0), 0xC3: (bool, 1, 0)} | {n: (int, n, 0) for n in range(128)}
 BEGINS |= {0x90 + n: (list, n, 0) for n in range(16)} | {0xA0 + n: (str, n, 0) for n in range(32)}
 BEGINS |= {0xC4 + n: (bytes, 0, 1 << n) for n in range(3)} | {0xCC + n: (int, 0, 1 << n) for n in range(4)}
 BEGINS |= {0xD9 + n: (str, 0, 1 << n) for n in range(3)} | {0xDC + n: (list, 0, 2 << n) for n in range(2)}
 FIRST_BYTE = {begins: byte for byte, begins in BEGINS.items()}
-# Forms: type, or this text; {type: lengths}, {int: values}, {length: array}; (fields of array); [of, at most]
+# Forms: type or exact text; {type: lengths}, {int: values}, {length: array}; (fields of array); [item, most]
 NUMBER, WORD, MANY = {int: range((1 << 62) + 1)}, {str: range(257)}, 1 << 24
 TAG, HASH, SIGNATURE, PATH = ({bytes: lengths} for lengths in ([8], [32], [64], range(0, 2049, 32)))
 MEMBER, PRINCIPAL, PARAMETERS = (str, HASH, str, NUMBER), (str, HASH, [(str, str), MANY]), (NUMBER,) * 7
@@ -40,13 +40,13 @@ STATES, Y10K = ("", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "DISPUTED"), 
 
 
 def need(condition, why):
-    """Refuse what is checked unless this holds."""
+    """Raise ValueError with `why` unless the condition holds."""
     if not condition:
         raise ValueError(why)
 
 
 def pack(value):
-    """The canonical bytes of a value: its number or length is written in as few of them as can be."""
+    """The canonical bytes of a value: its number or length takes as few bytes as possible."""
     kind, body = type(value), value.encode() if isinstance(value, str) else value
     number = int(value) if isinstance(value, int) else len(body)
     longer = ((kind, 0, width) for width in (1, 2, 4, 8) if number < 1 << 8 * width)
@@ -56,7 +56,7 @@ def pack(value):
 
 
 def unpack(stream, form):
-    """The next value in a stream, if it has this form; ValueError, LookupError or TypeError if not."""
+    """The next value in a stream; ValueError, LookupError or TypeError if it does not have this form."""
     kind, number, width = BEGINS[stream.read(1)[0]]
     number += int.from_bytes(stream.read(width), "big")
     if kind is list:
@@ -72,7 +72,7 @@ def unpack(stream, form):
 
 
 def opened(data, form, what):
-    """The value of which these are the canonical bytes: one sentence, whatever is wrong with them."""
+    """The value with these canonical bytes; a ValueError with the same sentence for every defect."""
     try:
         found = unpack(io.BytesIO(data), form)
         need(pack(found) == data, "cut, followed by something, or in a longer spelling")
@@ -82,7 +82,7 @@ def opened(data, form, what):
 
 
 def read(path, kind):
-    """The bytes inside a file: bare, or in the one form of JSON in which its readers cannot disagree."""
+    """The bytes inside a file: bare, or in the one accepted form of JSON, which all parsers read alike."""
     most = {"certificate": 1 << 18, "chain": 1 << 24, "evidence": 1 << 23}[kind]
     no, form = f"this file is no {kind}", f'{{"format": "dtvn-{kind}/1", "{kind}": "<base64>"}}'
     with pathlib.Path(path).open("rb") as file:
@@ -90,7 +90,7 @@ def read(path, kind):
     need(len(data) <= 2 * most, f"{no}: it is too large, over {2 * most} bytes")
     need(re.match(rb"[{\x90-\x9f]", data), f"{no}: it begins neither with {{ nor as its bytes do")
     if data[:1] == b"{":
-        either_order = r"\{{ (?:{0} , {1}|{1} , {0}) \}}"  # a space: any white space
+        either_order = r"\{{ (?:{0} , {1}|{1} , {0}) \}}"  # a space stands for any white space
         plain = either_order.format(f'"format" : "dtvn-{kind}/1"', f'"{kind}" : "[A-Za-z0-9+/]+={{0,2}}"')
         answer = either_order.format('"success" : true', f'"data" : {plain}')
         pattern = f"(?:{plain}|{answer}) ".replace(" ", r"[ \t\r\n]*").encode()
@@ -122,7 +122,7 @@ class Chain:
             self.epochs.append((named(rows), end.sequence))
 
     def members(self, epoch, sequence):
-        """Those of `epoch`, which must hold `sequence`."""
+        """The members of `epoch`, which must contain `sequence`."""
         ends = [*(after for _, after in self.epochs[1:]), sequence]
         need(epoch < len(ends), f"epoch {epoch} is not in this chain, which ends with {len(ends) - 1}")
         need(self.epochs[epoch][1] < sequence <= ends[epoch], f"sequence {sequence} is not in epoch {epoch}")
@@ -146,7 +146,7 @@ def named(rows):
 
 
 class Proved:
-    """What a certificate proves. Nothing is skipped: every hash is made again, every signature checked."""
+    """The facts that a certificate proves: every hash is computed again and every signature is checked."""
 
     def __init__(self, data, chain):
         found = opened(data, CERTIFICATE, "the certificate")
@@ -173,7 +173,7 @@ class Proved:
             rows = opened(self.state, HAND_OVER, "the hand-over")[1]
             kind, said = 26, [self.sequence, proof[1], root, self.time, [row[1] for row in rows]]
         n, who = len(self.members), [index for index, _ in proof[-1]]
-        q = n if self.continued else (n + (n - 1) // 3 + 2) // 2  # two sets of q share more than may lie
+        q = n if self.continued else (n + (n - 1) // 3 + 2) // 2  # two sets of q share more than f members
         need(len(who) == q, f"it has {len(who)} signatures; exactly {q} of {n} are needed")
         need(who == sorted({*who}) and who[-1] < n, "its signers are not distinct members in ascending order")
         for index, signature in proof[-1]:
@@ -181,7 +181,7 @@ class Proved:
         self.signers, self.continues = [self.members[index] for index in who], chain.continues
 
     def sentences(self):
-        """What is proved, in words."""
+        """The proved facts in words."""
         event, ticket, kind, code = map(shown, (self.event, self.ticket, self.kind, self.code))
         day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=min(self.time, Y10K - 1))
         at = f"{day:%Y-%m-%d %H:%M:%S.%f} UTC" if self.time < Y10K else f"{self.time} microseconds after 1970"
@@ -203,7 +203,7 @@ class Proved:
 
 
 def results_root(leaf, sides, path):
-    """The root to which `path` leads from a leaf; bit i of `sides`: its i-th hash stands on the left."""
+    """The root to which `path` leads from a leaf; bit i of `sides` is set if its i-th hash is on the left."""
     need(sides >> len(path) // 32 == 0, "its path names more sides than it has hashes")
     root = sha256(b"\0" + leaf)
     for at in range(0, len(path), 32):
@@ -217,19 +217,19 @@ def log_root(index, size, leaf, path):
     need(index < size and bool(path) == (size > 1), "its path does not lead to its checkpoint")
     if size == 1:
         return leaf
-    left = 1 << (size - 1).bit_length() - 1  # as many leaves are on the left: a power of 2, below size
+    left = 1 << (size - 1).bit_length() - 1  # number of leaves on the left: a power of 2, below size
     if index < left:
         return sha256(b"\1" + log_root(index, left, leaf, path[:-32]) + path[-32:])
     return sha256(b"\1" + path[-32:] + log_root(index - left, size - left, leaf, path[:-32]))
 
 
 def shown(text):
-    """A name as it may be shown: bounded, and nothing in it that a terminal obeys."""
+    """A name, safe to show: bounded, and without characters that a terminal interprets."""
     return re.sub("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]", "?", text[:128])
 
 
 def second_file(what):
-    """The module beside this file, which few need."""
+    """Imports the optional module beside this file; ValueError if it is missing."""
     path = pathlib.Path(__file__).with_name("dtvn_verify_evidence.py")
     need(path.is_file(), f"{what} is judged by {path.name}, which is not beside this file")
     sys.path.insert(0, str(path.parent))
@@ -237,7 +237,7 @@ def second_file(what):
 
 
 def main(kind, path, *options):
-    """Print what a file proves, or why it proves nothing; the exit code."""
+    """Prints what a file proves, or why it proves nothing; returns the exit code."""
     try:
         given = dict(zip(options[::2], options[1::2], strict=False))
         good = len(options) % 2 == 0 and {"--genesis"} <= {*given} <= {"--genesis", "--against"}
@@ -254,6 +254,6 @@ def main(kind, path, *options):
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # names are anybody's choice, and not every terminal's
+    sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal can encode every name
     asked = {"-h", "--help"} & {*sys.argv}
     sys.exit(print(__doc__) if asked else main(*sys.argv[1:]) if len(sys.argv) > 2 else __doc__)

@@ -1,8 +1,8 @@
-"""Second file of DTVN's stand-alone verifier: whom evidence convicts, and of what.
+"""Second file of DTVN's stand-alone verifier: decides which member evidence convicts, and of what.
 
 dtvn_verify.py loads it from its own folder for `evidence` and `--against`, and for seals in a genesis.bin;
-docs/protocol/certificates.md has the rules. Evidence of a broken view has three answers: a sentence that
-convicts; a ValueError saying that what was sent holds; and one saying that this cannot be decided here.
+docs/protocol/certificates.md has the rules. Evidence of a broken view has three results: a sentence that
+convicts; a ValueError that the message is valid; a ValueError that this verifier cannot decide.
 """
 
 import hashlib
@@ -48,8 +48,8 @@ SAID = {  # kind: the body of a statement that may stand in evidence; all begin 
 }
 PAIR, CLIENT = (NUMBER, NUMBER), {bytes: range(33)}
 ENTRY = (NUMBER, NUMBER, HASH, HASH, NUMBER, HASH)
-# All other messages. None may stand in a VIEW-CHANGE; but what is no message convicts at once, while one that
-# carries too many statements is left to a larger verifier.
+# Kind -> form of all other messages. None is allowed in a VIEW-CHANGE, but their forms must be known: bytes
+# that do not decode convict at once, while a message with too many statements is left to a larger verifier.
 FORMS = {
     1: (NUMBER, str, CLIENT, PAIR, NUMBER, NUMBER, [LEAF[1], MANY]),
     20: (NUMBER, NUMBER, NUMBER, WORD),
@@ -80,7 +80,7 @@ FORMS = {
 
 
 def main(kind, path, chain, against):
-    """Print whom a file convicts; or what two certificates prove, and whether both can be true."""
+    """Prints which member a file convicts; or what two certificates prove, and whether both can be true."""
     if kind == "evidence":
         print(*evidence(read(path, kind), chain), sep="\n")
         return 0
@@ -91,7 +91,7 @@ def main(kind, path, chain, against):
 
 
 def founded(data):
-    """The genesis in the file that parties made, if all of them sealed it."""
+    """The genesis in a genesis.bin; ValueError unless all its parties sealed it."""
     form = data[15:16] == b"2"  # of a cluster that continues another one
     terms = (str, NUMBER, NUMBER, PARAMETERS, NUMBER, *[CONTINUES] * form)
     record = ((bytes, MEMBER, [PRINCIPAL, MANY]), [bytes, MANY])
@@ -113,7 +113,7 @@ def founded(data):
 
 
 def continued(cluster, epoch, sequence, _state, _log, _time, signers):
-    """What a certificate of a cluster says besides that continues another one."""
+    """The additional sentence for a certificate of a cluster that continues another one."""
     who = f"what {', '.join(shown(name) for name, _ in signers)} signed of cluster {cluster.hex()}"
     where = f"{who} at sequence {sequence}, epoch {epoch}; what that one acknowledged later may be lost"
     return f"continued, not proved by all: its cluster begins with {where}"
@@ -128,7 +128,7 @@ def signed(key, data, signature):
 
 
 def contradiction(one, other):
-    """Why two certificates cannot both be true, and who signed both; nothing when they can."""
+    """Why two certificates cannot both be true, and which members signed both; nothing if they can."""
     first, second = sorted((one, other), key=lambda proved: proved.sequence)
     ticket = f"ticket {shown(first.ticket)} of event {shown(first.event)}"
     if first.sequence == second.sequence:
@@ -145,7 +145,7 @@ def contradiction(one, other):
 
 
 def changed_what_was_final(first, second):
-    """Whether a ticket that was consumed, or in dispute for good, was another one later."""
+    """Whether a ticket changed after its state was final: consumed, or in dispute for good."""
     same_ticket = (first.event, first.ticket) == (second.event, second.ticket)
     final = same_ticket and first.ticket_state and first.ticket_state[2] in (3, 5)
     return final and second.state and first.state != second.state
@@ -153,7 +153,7 @@ def changed_what_was_final(first, second):
 
 # --- evidence ----------------------------------------------------------------------------------------
 
-# Of two statements: their kind, and what is equal in them besides epoch and sender, while the rest differs.
+# Code of two statements -> (their kind, the fields besides epoch and sender that are equal; others differ).
 CRIMES = {
     "double_proposal": (PROPOSAL, ("view", "sequence")),
     "prepare": (PREPARE, ("view", "sequence")),
@@ -168,7 +168,7 @@ CRIMES = {
 
 
 def evidence(data, chain):
-    """Whom signed statements convict, and of what, in one sentence; ValueError when they convict nobody."""
+    """One sentence: which member signed statements convict, and of what; ValueError if they convict none."""
     form = (NUMBER, TAG, str, [bytes, MANY])
     version, tag, code, frames = opened(data, form, "the evidence")
     need(version == 1, f"evidence of version {version}; this verifier knows 1")
@@ -187,12 +187,12 @@ def evidence(data, chain):
 
 
 def judged(code, count):
-    """Whether so many frames may break a view."""
+    """Whether `code` is evidence of a broken view and `count` frames fit it."""
     return (code == "bad_view_change" and count == 1) or (code == "bad_new_view" and count >= 1)
 
 
 def said_twice(kind, equal, frames, chain):
-    """Two statements of which an honest member makes only one: (the first, where)."""
+    """Checks two statements of which an honest member makes only one; returns (the first, where)."""
     one, other = [statement(frame, kind, chain) for frame in frames]
     same = 2 + len(equal)
     need(one[:same] == other[:same] and one != other, "the two statements do not contradict each other")
@@ -201,8 +201,8 @@ def said_twice(kind, equal, frames, chain):
 
 
 def hidden_commit(commit, change, chain):
-    """A COMMIT says that its sender holds a prepared certificate, until a checkpoint covers it: a VIEW-CHANGE
-    of a later view without one of that view or a later one lied. (The COMMIT, where.)"""
+    """A COMMIT states that its sender holds a prepared certificate until a checkpoint covers it: a later
+    VIEW-CHANGE without one of that view or a later one lied. Returns (the COMMIT, where)."""
     one, other = statement(commit, COMMIT, chain), statement(change, VIEW_CHANGE, chain)
     view, sequence = one[2:4]
     hides = one[:2] == other[:2] and view < other[2]
@@ -216,7 +216,7 @@ def hidden_commit(commit, change, chain):
 
 
 def statement(frame, kind, chain=None):
-    """The fields of what a member said, its signature checked if `chain` is given."""
+    """The fields of a member's statement; its signature is checked if `chain` is given."""
     found, body, signature, _ = opened(frame, FRAME, "a statement")
     need(found == kind, "a statement is of a kind that cannot stand there")
     said = opened(body, SAID[kind], "a statement")
@@ -237,35 +237,36 @@ def member_of(said, chain):
 
 # --- evidence of broken views ------------------------------------------------------------------------
 
-NULL_BATCH = hashlib.sha256(b"dtvn/v1/batch/null\0").digest()  # fills a sequence that nobody prepared
-# No cluster may have a wider window, whatever its parameters: what lies beyond proves nothing anywhere.
+NULL_BATCH = hashlib.sha256(b"dtvn/v1/batch/null\0").digest()  # fills a sequence without a prepared batch
+# The widest window that any cluster may have: a certificate beyond it proves nothing in any cluster.
 REACH = (1 << 20) + 1
-# In one message, as DTVN itself bounds them. Who sends more may be honest in the eyes of a larger verifier.
+# Most statements in one message, as in DTVN itself. A verifier with a larger bound may find a sender of more
+# statements honest.
 STATEMENTS_MAX = 1 << 16
 UNDECIDED = "this verifier cannot decide"
 TOO_MANY = f"too many statements in one message: {UNDECIDED}"
 
 
 class ProvesNothing(Exception):
-    """Of a VIEW-CHANGE: its sender is guilty. No ValueError, so that no other mistake passes for this one."""
+    """A proof in a VIEW-CHANGE is invalid: its sender is guilty. Not a ValueError, which has other causes."""
 
 
 def bad_view_change(frame, chain):
-    """A VIEW-CHANGE that does not prove what it claims: (what was said, where)."""
+    """Checks that a VIEW-CHANGE does not prove what it claims; returns (its fields, where)."""
     said = statement(frame, VIEW_CHANGE, chain)
     need(claim(frame, said[0], chain) is None, "this VIEW-CHANGE proves what it claims")
     return said, f"view {said[2]}"
 
 
 def bad_new_view(frames, chain):
-    """A NEW-VIEW that does not follow from the VIEW-CHANGEs behind it: (what was said, where)."""
+    """Checks that a NEW-VIEW does not follow from the VIEW-CHANGEs after it: (its fields, where)."""
     said = statement(frames[0], NEW_VIEW, chain)
     need(not follows(said, frames[1:], chain), "this NEW-VIEW follows from its VIEW-CHANGEs")
     return said, f"view {said[2]}"
 
 
 def quorum(count):
-    """q of so many members."""
+    """q of `count` members."""
     return (count + (count - 1) // 3 + 2) // 2
 
 
@@ -273,7 +274,7 @@ def quorum(count):
 
 
 def follows(said, basis, chain):
-    """Whether nothing in `basis` speaks against a NEW-VIEW; ValueError where something is missing."""
+    """Whether a NEW-VIEW follows from the VIEW-CHANGEs in `basis`; ValueError if one of them is missing."""
     epoch, sender, view, changes, proposals = said
     count = len(chain.epochs[epoch][0])
     senders = [each for each, _ in changes]
@@ -288,7 +289,7 @@ def follows(said, basis, chain):
     if any((found["sender"], found["view"]) != (each, view) for each, found in used):
         return False
     need(len(used) == len(changes), "the VIEW-CHANGEs that this NEW-VIEW names are not all here")
-    # Who signed the proposals is not asked: the NEW-VIEW's own signature covers what they say.
+    # The proposals' signatures are not checked: the NEW-VIEW's own signature covers their content.
     carried = [statement(frame, PROPOSAL) for frame in proposals]
     slots = plan([found for _, found in used])
     pairs = itertools.zip_longest(carried, slots, fillvalue=())
@@ -296,7 +297,7 @@ def follows(said, basis, chain):
 
 
 def plan(claims):
-    """What the view must decide again, (sequence, digest): from the newest checkpoint on, without holes."""
+    """(sequence, digest) of all that the view must decide again: from the newest checkpoint on, no gaps."""
     base, chosen = max(found["stable"] for found in claims), {}
     for found in claims:
         for view, sequence, digest in found["prepared"]:
@@ -309,9 +310,9 @@ def plan(claims):
 
 
 def claim(frame, epoch, chain):
-    """What a VIEW-CHANGE of `epoch` proves; None: one of its proofs is none; ValueError: that cannot be told.
+    """What a VIEW-CHANGE of `epoch` proves; None: one of its proofs is invalid; ValueError: undecided here.
 
-    Only what its sender signed is judged: what hangs on its envelope besides may be anybody's.
+    Only what its sender signed is judged: any party may have added an attachment to the envelope.
     """
     said = statement(frame, VIEW_CHANGE, chain)
     need(said[0] == epoch, "a frame beside it is no VIEW-CHANGE of its epoch")
@@ -340,7 +341,7 @@ def stable(frames, inside, count):
 def prepared(said, inside, count, low):
     """The certificates above the checkpoint at `low`, [view, sequence, digest] each, sequences ascending.
 
-    One is a proposal of an earlier view by its primary, and equal PREPAREs of exactly q - 1 distinct backups.
+    Each is a proposal of an earlier view by its primary, and equal PREPAREs of exactly q - 1 other members.
     """
     slots, previous = [], low
     for frame, prepares in said[4]:
@@ -360,7 +361,7 @@ def prepared(said, inside, count, low):
 
 
 def by_distinct(frames, inside, kind):
-    """The fields of these statements, which are all of one kind, no sender twice."""
+    """The fields of these statements, which must all be of one kind and of distinct senders."""
     found = [inside[frame] for frame in frames]
     if any(each != kind for each, _ in found) or len({fields[1] for _, fields in found}) != len(found):
         raise ProvesNothing
@@ -373,8 +374,8 @@ def by_distinct(frames, inside, kind):
 def statements_inside(said, chain):
     """frame -> (kind, fields) of every statement inside a VIEW-CHANGE, signatures checked.
 
-    All are decoded and counted before one signature is checked, then taken in the order in which they stand:
-    whoever meets first what he cannot judge says so, and whoever meets first what proves nothing convicts.
+    All are decoded and counted before any signature is checked; then they are checked in their order. The
+    first statement that cannot be judged or proves nothing determines the result.
     """
     wanted = [(frame, CHECKPOINT) for frame in said[3]]
     for proposal, prepares in said[4]:
@@ -406,7 +407,7 @@ def decoded(frame):
 
 
 def carried(kind, fields):
-    """How many statements a message carries directly."""
+    """Number of statements that a message carries directly."""
     if kind == VIEW_CHANGE:
         return len(fields[3]) + sum(1 + len(prepares) for _, prepares in fields[4])
     if kind == NEW_VIEW:
@@ -419,7 +420,7 @@ def carried(kind, fields):
 
 
 def check(chain, fields, kind, body, signature):
-    """Check that the member whom `fields` name signed them."""
+    """Check that the sender in `fields` signed them."""
     epoch, sender = fields[:2]
     last = len(chain.epochs) - 1
     need(epoch <= last, f"epoch {epoch} is not in this chain, which ends with {last}: {UNDECIDED}")

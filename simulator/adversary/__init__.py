@@ -1,4 +1,4 @@
-"""Liars with real keys, one a file; `corrupt` turns an honest member into one."""
+"""Liars (Byzantine members) with real keys, one per file; `corrupt` turns an honest member into one."""
 
 from __future__ import annotations
 
@@ -72,18 +72,19 @@ LATER: dict[str, type[Liar]] = {
     "straggler": Straggler,
     "teaser": Teaser,
 }
-"""Drawn apart from the others, so that these stand in the same worlds as before."""
+"""Liars added later. They are drawn from a random stream of their own, so that kept seeds give the same
+worlds."""
 APART: dict[str, type[Liar]] = {"malleator": Malleator}
-"""Never drawn: its worlds sign otherwise."""
+"""Never drawn at random: their worlds use another signature scheme."""
 DIRECTED: dict[str, type[Liar]] = {"latecomer": Latecomer}
-"""Never drawn: harmless but in a world of its own."""
+"""Never drawn at random: these liars are harmless outside of their own worlds."""
 ADVERSARIES = (*SIMPLE, "twin", *LATER, *APART, *DIRECTED)
 
 
 def corrupt(cluster: Cluster, name: str, kind: str) -> None:
-    """Make member `name` a liar of this kind, before the world begins. What follows a stroke fixes the
-    forgery: `usurper/omit`, `librarian/results`, `poisoner/another log`; `twin/parted` leaves it to the
-    network who hears which twin."""
+    """Make member `name` a liar of this kind, before the world begins. A suffix after a slash selects one
+    forgery: `usurper/omit`, `librarian/results`, `poisoner/another log`; with `twin/parted` the network
+    decides which member hears which twin."""
     world = cluster.world
     node = world.nodes[name]
     node.honest = False

@@ -1,16 +1,17 @@
-"""Cries that the primary must go, all the time and to everybody (row 13): SUSPECT and VIEW-CHANGE."""
+"""Demands a view change all the time from all members (row 13): SUSPECT and VIEW-CHANGE."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["Alarmist"]
 
 
 class Alarmist(Liar):
-    """With each Status a suspicion of the view it says it is in, and every tenth time a VIEW-CHANGE."""
+    """With each Status it also sends a SUSPECT that asks for the next view, and every tenth time a
+    VIEW-CHANGE."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

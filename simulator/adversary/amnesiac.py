@@ -1,4 +1,5 @@
-"""Comes back from an old backup of its disk again and again, with its key, as if nothing were (row 11)."""
+"""Repeatedly restarts from an old backup of its disk with its current key, as if nothing had happened (row
+11)."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ PAUSE_MAX = 2 * SECOND
 
 
 class Amnesiac(Liar):
-    """The node is honest and runs the product; its owner is not careful with backups."""
+    """The node is honest and runs the product; its operator restores backups carelessly."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""What liars share: an honest node inside, its real key, and the freedom to say something else.
+"""What all liars share: an honest node inside, its real key, and the freedom to send something else.
 
-A liar cannot forge what others sign (R39), nor who it is on a link.
+A liar can forge neither the signatures of others (R39) nor its identity on a link.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import FrameSigner
 from simulator.chance import Dice
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators.consensus import messages as m
-from validators.wire import FrameSigner
 
 if TYPE_CHECKING:
     from simulator.cluster import Cluster
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["Liar", "Words"]
 
 Words = Iterable[tuple[str, bytes]]
-"""(receiver, frame) of each thing that is really said."""
+"""(receiver, frame) of each message that is really sent."""
 
 
 class Liar:
-    """Base of all liars: says what its node says."""
+    """Base class of all liars: sends what its honest node sends."""
 
     def __init__(self, cluster: Cluster, node: Node, dice: Dice) -> None:
         if node.index is None:
@@ -41,7 +41,8 @@ class Liar:
 
     @property
     def index(self) -> int:
-        """Its place among the members of the epoch that it lives in; once removed, the last that it had."""
+        """Its index among the members of the epoch that it is in; after its removal, the last one that it
+        had."""
         if self.node.index is not None:
             self._index = self.node.index
         return self._index
@@ -58,7 +59,7 @@ class Liar:
         return [member.id for member in members if member.id != self.node.member_id]
 
     def mine(self, frame: bytes) -> Any:
-        """The statement in a frame when it is one of this member's own, else None."""
+        """The statement in a frame if it is one of this member's own, else None."""
         kind = kind_of_frame(frame)
         if kind not in m.STATEMENTS:
             return None
@@ -66,6 +67,6 @@ class Liar:
         return message if self.node.said(message) else None
 
     def changed(self, frame: bytes, message: Any, **fields: Any) -> bytes:
-        """The statement with other fields, signed with the own key; a batch stays attached."""
+        """The statement with other fields, signed with this member's key; a batch stays attached."""
         attachment = self.world.reading.read(frame)[0].attachment
         return self.signer.sign(msgspec.structs.replace(message, **fields), attachment)

@@ -1,11 +1,11 @@
-"""Says that it has executed far more than there is, and answers nobody who asks for it (row 17; the
-CometBFT peer that names a height and never delivers)."""
+"""Claims to have executed far more than exists, and answers no request for it (row 17; the CometBFT peer that
+names a height and never delivers)."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["Boaster"]
 
@@ -13,7 +13,7 @@ AHEAD = 1_000
 
 
 class Boaster(Liar):
-    """Its Status names a log that nobody has; pages of the log it keeps to itself."""
+    """Its Status names a log that nobody has; it never serves pages of the log."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""

@@ -1,18 +1,19 @@
-"""ByzzFuzz (OOPSLA 2023): few faults, each small: in some rounds one message to one receiver is mutated.
+"""ByzzFuzz (OOPSLA 2023): few and small faults. In some rounds one message to one receiver is mutated.
 
-A mutation is small in scope: sequence or view one up or down, the digest of an earlier message, or a repeat
-of an earlier message. In other rounds one link is cut. Their PBFT fell to one PRE-PREPARE with sequence + 1.
+A mutation is small in scope: the sequence or view plus or minus one, the digest of an earlier message, or a
+repeat of an earlier message. In other rounds one link is cut. The paper's PBFT implementation failed on one
+PRE-PREPARE with sequence + 1.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.clock import MILLISECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["ByzzFuzz"]
 

@@ -1,19 +1,19 @@
-"""Never hears one client: as primary it starves that client and serves all others (rows 14, 21)."""
+"""Ignores one client: as primary it starves that client and serves all others (rows 14, 21)."""
 
 from __future__ import annotations
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.verified import Inbound
+from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar
 from simulator.network import kind_of_frame
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.verified import Inbound
-from validators.wire import Envelope
 
 __all__ = ["Censor"]
 
 
 class Censor(Liar):
-    """Drops the victim's requests, straight or forwarded, before its own node sees them."""
+    """Drops the victim's requests, direct or forwarded, before its own node sees them."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -22,16 +22,16 @@ class Censor(Liar):
         self.node.hears = self.hears
 
     def hears(self, inbound: Inbound) -> bool:
-        """False for the victim's requests."""
+        """Returns False for the victim's requests, which its node then does not receive."""
         bundle = self.victims(inbound.frame)
         return bundle is None
 
     def victims(self, frame: bytes) -> m.Bundle | None:
-        """The request in a frame when it is the victim's."""
+        """The request in a frame if it is the victim's, else None."""
         if kind_of_frame(frame) is not m.Bundle:
             return None
         try:
             bundle = canonical.decode(m.Bundle, canonical.decode(Envelope, frame).body)
         except canonical.CanonicalError:
-            return None  # another liar's noise: its node's door refuses it
+            return None  # another liar's noise, which the node's own door refuses
         return bundle if bundle.principal == self._victim else None

@@ -1,21 +1,21 @@
-"""A client that lies: one number for several bodies, jumps, replays, other people's words (rows 9, 14).
+"""A client that lies: one number for several bodies, jumps, replays, statements of others (rows 9, 14).
 
-It has a principal and a key of its own and all a gateway's rights, so what it signs well is executed;
-what it may not do is harm others.
+It has a principal and a key of its own and all rights of a gateway, so its well-signed requests are executed;
+it must not be able to harm others.
 """
 
 from __future__ import annotations
 
+from dtvn.machine import commands
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope, FrameSigner
+from dtvn.protocol.wire.door import Keys
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND
 from simulator.network import kind_of_frame
 from simulator.scheme import Keyring
 from simulator.world import World
-from tickets.machine import commands
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope, FrameSigner
-from validators.wire.door import Keys
 
 __all__ = ["RogueClient"]
 
@@ -25,7 +25,7 @@ SECONDS_VALID = 30
 
 
 class RogueClient:
-    """An endpoint; speaks at random moments until stopped."""
+    """An Endpoint that sends at random moments until it is stopped."""
 
     def __init__(
         self, world: World, name: str, principal: str, *, keyring: Keyring, keys: Keys, dice: Dice
@@ -42,24 +42,24 @@ class RogueClient:
         self._running = False
 
     def start(self) -> None:
-        """Begin."""
+        """Start to send."""
         self._running = True
         self._speak()
 
     def stop(self) -> None:
-        """Be silent from now on."""
+        """Send nothing from now on."""
         self._running = False
 
     def links(self, up: frozenset[str]) -> None:
         """See Endpoint."""
 
     def deliver(self, sender: str, frame: bytes) -> None:
-        """See Endpoint: learn the sessions that were opened."""
+        """See Endpoint: learns the sessions that were opened."""
         if kind_of_frame(frame) is m.Reply:
             try:
                 reply = canonical.decode(m.Reply, canonical.decode(Envelope, frame).body)
             except canonical.CanonicalError:
-                return  # from a vandal
+                return  # sent by a vandal
             place = (reply.entry.sequence, reply.first_index)
             if reply.request in self._openings and place not in self._sessions:
                 self._sessions.append(place)

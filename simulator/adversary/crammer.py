@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope
 
 __all__ = ["Crammer"]
 
@@ -18,7 +18,7 @@ REMEMBERED = 64
 
 
 class Crammer(Liar):
-    """Everybody gets the same bad batch, well signed, so that only its content speaks against it."""
+    """All members get the same bad batch, well signed, so that only its content reveals it."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

@@ -1,14 +1,14 @@
-"""As primary, proposes one batch to some and another to the rest, and votes for both (rows 1, 3)."""
+"""As primary, proposes one batch to some members and another to the rest, and votes for both (rows 1, 3)."""
 
 from __future__ import annotations
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope
 
 __all__ = ["Equivocator"]
 
@@ -16,7 +16,7 @@ REMEMBERED = 64
 
 
 class Equivocator(Liar):
-    """The second batch has the same requests at another time: valid in itself, with another digest."""
+    """The second batch has the same requests with another timestamp: valid in itself, with another digest."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

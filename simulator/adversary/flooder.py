@@ -1,21 +1,21 @@
-"""Pours useless statements over everybody: future views, far sequences, huge and repeated frames
-(row 15). Each is signed and well-formed, so that only cheap checks and bounds help."""
+"""Floods all members with useless statements: future views, far sequences, huge and repeated frames (row 15).
+Each is signed and well-formed, so that only cheap checks and bounds help."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["Flooder"]
 
 FRAMES = 600
-"""Frames of one pouring, over everybody."""
+"""Number of frames in one flood, over all receivers."""
 HUGE = 300_000
 
 
 class Flooder(Liar):
-    """Pours whenever its node says its Status."""
+    """Starts a flood whenever its node sends its Status."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""

@@ -1,25 +1,26 @@
-"""Brings along what everybody signed elsewhere: in another cluster with the same keys, and for another
-epoch of this one (row 10). Whoever forgets to sign the cluster takes it for a quorum."""
+"""Replays what the members signed elsewhere: in another cluster with the same keys, and for another epoch of
+this one (row 10). A node whose signatures do not cover the cluster id takes these statements for a quorum."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from typing import Any
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import FrameSigner
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
-from validators.consensus import messages as m
-from validators.wire import FrameSigner
 
 __all__ = ["Foreigner"]
 
 
 NEVER = 1 << 40
-"""An epoch that this cluster never reaches: nobody holds what its members sign in one that it does."""
+"""An epoch that this cluster never reaches: nobody holds what its members sign in an epoch that it does
+reach."""
 
 
 class Foreigner(Liar):
-    """The statements are genuine: members did sign them, only not here and not now."""
+    """The statements are genuine: members did sign them, but for another cluster or another epoch."""
 
     def __init__(self, cluster: Any, *arguments: Any) -> None:
         super().__init__(cluster, *arguments)

@@ -1,17 +1,18 @@
-"""Signs checkpoints of states that never were, near and far, votes for batches that nobody proposed, and
-cries suspicion (rows 6, 7, 13)."""
+"""Signs checkpoints of states that never existed, near and far, votes for batches that nobody proposed, and
+false suspicions (rows 6, 7, 13)."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["Forger"]
 
 
 class Forger(Liar):
-    """Its real CHECKPOINTs are kept from some, and each word of its node may bring a false one along."""
+    """Each receiver gets its real CHECKPOINT or one with a false state root; each Status is followed by a
+    false CHECKPOINT, a false suspicion and a false vote."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""

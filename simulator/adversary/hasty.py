@@ -1,5 +1,5 @@
-"""Lives in the next epoch before this one is over: votes for it, says a checkpoint where it likes an end, and
-tells gateways of members that nobody chose, with proofs that prove nothing (R35, R16; row 18)."""
+"""Acts in the next epoch before this one is over: votes in it, signs a checkpoint where it would like the
+epoch to end, and reports members that nobody chose to gateways, with invalid proofs (R35, R16; row 18)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
+from dtvn.proof.certificate import Leaf
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.handover import HandOver
+from dtvn.protocol.genesis import Member
+from dtvn.protocol.wire import Envelope, link_frame
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from tickets.proof.certificate import Leaf
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.handover import HandOver
-from validators.genesis import Member
-from validators.wire import Envelope, link_frame
 
 __all__ = ["Hasty"]
 
@@ -25,14 +25,14 @@ VOTES = (m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.Status)
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
-    """Of a change: the epoch that it begins, and its members."""
+    """Result of a change: the epoch that it begins, and its members."""
 
     epoch: int
     members: tuple[Member, ...]
 
 
 class Hasty(Liar):
-    """Says the truth too, so that it is not just silent."""
+    """Sends the true statements too, so that it is not merely silent."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""
@@ -49,7 +49,8 @@ class Hasty(Liar):
         return words
 
     def _of_another_epoch(self, frame: bytes, message: Any) -> bytes:
-        """The next one, or the last one, under the index that it had there."""
+        """The statement for the next epoch, or for the previous one under the index that the liar had
+        there."""
         before = self.world.epochs.get(message.epoch - 1)
         place = None if before is None else self.node.place(before)
         if before is None or place is None or self.dice.hit(0.5):
@@ -68,7 +69,7 @@ class Hasty(Liar):
         return link_frame(msgspec.structs.replace(answer, text=msgspec.json.encode(told).decode()))
 
     def _usurped(self, data: bytes) -> bytes:
-        """The end of an epoch after which an accomplice stands in the last member's place."""
+        """The hand-over of an epoch, with an accomplice's key in place of the last member's."""
         found = canonical.decode(HandOver, data)
         leaf = canonical.decode(Leaf, found.leaf)
         outcome = canonical.decode(Outcome, leaf.state)

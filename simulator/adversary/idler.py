@@ -1,12 +1,12 @@
-"""Never leads: proposes nothing, sends no NEW-VIEW, and is otherwise perfect, heartbeats included (rows 13,
-14, 21)."""
+"""Never leads: proposes nothing, sends no NEW-VIEW, and otherwise behaves correctly, heartbeats included
+(rows 13, 14, 21)."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["Idler"]
 

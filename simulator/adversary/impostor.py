@@ -1,22 +1,22 @@
-"""Equivocates as primary and forges the votes of everybody for both batches (row 2).
+"""Equivocates as primary and forges the votes of all members for both batches (row 2).
 
-It can sign with its own key only, so an honest door lets none of the forged votes in.
+It can sign with its own key only, so an honest door admits none of the forged votes.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Words
 from simulator.adversary.equivocator import Equivocator
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["Impostor"]
 
 
 class Impostor(Equivocator):
-    """Each proposal brings a whole forged quorum along, signed with the wrong key."""
+    """Sends a complete forged quorum with each proposal, signed with the wrong key."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""

@@ -1,13 +1,13 @@
-"""Shows COMMITs when their view is over, not before: those that it heard, and its own for all that was
-proposed there, prepared or not (row 3; R21)."""
+"""Sends COMMITs only after their view is over: those that it received, and its own for everything proposed in
+that view, prepared or not (row 3; R21)."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.verified import Inbound
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators.consensus import messages as m
-from validators.consensus.verified import Inbound
 
 __all__ = ["Latecomer"]
 
@@ -15,12 +15,12 @@ VIEWS_LATE = 2
 
 
 class Latecomer(Liar):
-    """Otherwise it does what it should, so that views begin and end."""
+    """Otherwise it behaves correctly, so that views begin and end."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._commits: dict[int, dict[tuple[int, int], bytes]] = {}
-        """By sequence, then by view and sender."""
+        """COMMIT frames by sequence, then by view and sender."""
         self.node.hears = self._hear
 
     def _hear(self, inbound: Inbound) -> bool:
@@ -45,6 +45,6 @@ class Latecomer(Liar):
         return words if isinstance(message, m.Commit) else [*words, (receiver, frame)]
 
     def _of(self, sequence: int, view: int) -> list[bytes]:
-        """The lowest view first."""
+        """The COMMITs to show for this sequence and view, the lowest view first."""
         known = self._commits.get(sequence, {})
         return [known[key] for key in sorted(known) if key[0] <= view - VIEWS_LATE]

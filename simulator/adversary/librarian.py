@@ -1,4 +1,5 @@
-"""Answers who fetches with doctored pages: missing commits, other bodies, gaps, stale proofs (row 17)."""
+"""Answers members that fetch the log with altered pages: missing COMMITs, other bodies, gaps, stale proofs
+(row 17)."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope, link_frame
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope, link_frame
 
 __all__ = ["Librarian"]
 
@@ -20,8 +21,8 @@ SHARE = 0.7
 
 
 class Librarian(Liar):
-    """Serves learners and members that lag; most of its pages are wrong somewhere. `forger`: always so that
-    COMMITs prove the page, but for the results (they bind the batch alone)."""
+    """Serves learners and members that lag; most of its pages contain an error. `forger`: it alters only what
+    COMMITs do not cover, the results (COMMITs bind the batch alone)."""
 
     forger = False
 

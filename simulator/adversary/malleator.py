@@ -1,8 +1,8 @@
-"""Says everything in other bytes than it heard or said it before: never another word, but another form of its
-signature (row 12; R4).
+"""Sends every statement in other bytes than before: the content never changes, only the form of its signature
+(row 12; R4).
 
-In a world whose signatures are malleable all of it is valid, and nobody may take two forms of one statement
-for two. Elsewhere what it does to the words of others is what the door is for.
+In a world whose signatures are malleable all of these forms are valid, and no node may count two forms of one
+statement as two statements. In other worlds the door must refuse the altered statements of others.
 """
 
 from __future__ import annotations
@@ -12,30 +12,31 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope, link_frame
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
 from simulator.scheme import LOOSE
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope, link_frame
 
 __all__ = ["Malleator"]
 
 TWICE = 0.3
-"""Share of its words that come in two forms at once."""
+"""Share of its messages that are sent in two forms at once."""
 
 
 class Malleator(Liar):
-    """Its own statements it signs anew each time; those of others, at whatever depth, get another end. What
-    holds the words of others it signs with these changed, one choice for all, so that nobody can hold against
-    it that it contradicts itself."""
+    """Signs its own statements anew each time; the signatures of others, however deeply nested, get other
+    last bytes. Where a statement of its own contains statements of others, it signs that statement with the
+    altered ones, always with the same choice, so that it never contradicts itself."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._said: dict[bytes, Any] = {}
-        """Body of an own VIEW-CHANGE or NEW-VIEW -> what is said in its place; that stays as it is."""
+        """Body of an own VIEW-CHANGE or NEW-VIEW -> the statement sent in its place, which is itself never
+        changed."""
         self._digests: dict[bytes, bytes] = {}
-        """Of an own VIEW-CHANGE -> of what was said in its place: how a NEW-VIEW names them."""
+        """Digest of an own VIEW-CHANGE -> digest of the one sent in its place, as a NEW-VIEW names it."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See node.Speech."""
@@ -44,7 +45,7 @@ class Malleator(Liar):
             yield receiver, self.form(frame)
 
     def form(self, frame: bytes) -> bytes:
-        """The same in another form, where it has one."""
+        """The same statement with another form of its signature, if it has one."""
         envelope, message = self.world.reading.read(frame)
         change = CHANGES.get(type(message))
         if type(message) in m.LINK:
@@ -62,8 +63,8 @@ class Malleator(Liar):
         return self.signer.sign(message, body)
 
     def _remember(self, true: Any, said: Any) -> None:
-        """The honest node inside has to know its VIEW-CHANGE as others do, or it could enter no view that
-        rests on it."""
+        """The honest node inside must know its VIEW-CHANGE in the form that others received, or it could
+        enter no view that rests on it."""
         if not isinstance(true, m.ViewChange):
             return
         before, after = digest_of(true), digest_of(said)
@@ -76,23 +77,23 @@ class Malleator(Liar):
     # --- what holds signatures of others -----------------------------------------------------------
 
     def forms(self, frames: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """Each of them in another form."""
+        """Each of these frames in another form."""
         return tuple(self.form(frame) for frame in frames)
 
     def batch(self, body: bytes) -> bytes:
-        """A batch, whose digest says nothing of its requests' signatures."""
+        """The batch with other forms of its requests' signatures, which its digest does not cover."""
         batch = canonical.decode(m.Batch, body)
         return canonical.encode(msgspec.structs.replace(batch, requests=self.forms(batch.requests)))
 
     def entries(self, message: m.Entries) -> m.Entries:
-        """Pages of the log."""
+        """The pages with other forms of the signatures in them."""
         pages = []
         for entry, body, commits in message.entries:
             pages.append((entry, body and self.batch(body), self.forms(commits)))
         return m.Entries(entries=tuple(pages), checkpoint=self.forms(message.checkpoint))
 
     def view_change(self, message: m.ViewChange) -> m.ViewChange:
-        """Its own: of what it is made of."""
+        """Its own VIEW-CHANGE, with other forms of the statements in it."""
         prepared = tuple(
             m.PreparedProof(self.form(proof.pre_prepare), self.forms(proof.prepares))
             for proof in message.prepared
@@ -101,18 +102,18 @@ class Malleator(Liar):
         return msgspec.structs.replace(message, checkpoint=checkpoint, prepared=prepared)
 
     def new_view(self, message: m.NewView) -> m.NewView:
-        """Its own: the PRE-PREPAREs in it are too."""
+        """Its own NEW-VIEW, with other forms of the PRE-PREPAREs in it."""
         named = tuple((sender, self._digests.get(digest, digest)) for sender, digest in message.view_changes)
         return msgspec.structs.replace(message, view_changes=named, proposals=self.forms(message.proposals))
 
 
 def digest_of(message: Any) -> bytes:
-    """How others name a statement."""
+    """The digest by which others name this statement."""
     return canonical.digest(m.KIND_OF[type(message)].to_bytes(1, "big") + canonical.encode(message))
 
 
 def fields(*names: str) -> Callable[[Malleator, Any], Any]:
-    """Changes these tuples of frames."""
+    """Returns a change that gives another form to the frames in these fields."""
 
     def change(liar: Malleator, message: Any) -> Any:
         changed = {name: liar.forms(getattr(message, name)) for name in names}

@@ -1,23 +1,23 @@
-"""Tells each thing to as few as may do: proposals and votes reach a bare quorum, answers hardly anybody
-(row 19; FoundationDB's BUGGIFY "send to a minimal quorum only")."""
+"""Sends each message to as few receivers as possible: proposals and votes reach a bare quorum, COMMITs only f
++ 1 others (row 19; FoundationDB's BUGGIFY "send to a minimal quorum only")."""
 
 from __future__ import annotations
 
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators import quorum
-from validators.consensus import messages as m
 
 __all__ = ["Miser"]
 
 FAVOURITES_CHANGE = 40
-"""Statements until others are favoured."""
+"""Number of statements after which other receivers are chosen."""
 SPARED = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.NewView, m.ViewChange})
 
 
 class Miser(Liar):
-    """q - 1 others are told of proposals and f + 1 of COMMITs; who they are changes now and then."""
+    """Proposals reach q - 1 other members and COMMITs f + 1; which members these are changes now and then."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

@@ -14,7 +14,8 @@ REMEMBERED = 32
 
 
 class Mutator(Liar):
-    """View and sequence one up or down, or a hash of an earlier statement; each receiver its own lie."""
+    """Changes one field of a statement: a number by a little, a hash to that of an earlier statement, a tuple
+    by one item. Each receiver gets a mutation of its own."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

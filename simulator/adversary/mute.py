@@ -1,18 +1,18 @@
-"""Says nothing of some kinds, or nothing to some members: the half-dead (rows 13, 14)."""
+"""Withholds some kinds of messages, or all messages to some members: a half-dead node (rows 13, 14)."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.clock import SECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["Mute"]
 
 
 class Mute(Liar):
-    """Changes what it withholds, and from whom, every few seconds."""
+    """Every few seconds it changes what it withholds, and from whom."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
-"""A censor with an accomplice: for each request of its victim there is one that names the same session and
-number, signed by a client of its own and worth nothing (R30; rows 9, 14)."""
+"""A censor with an accomplice: for each request of its victim it makes another one that names the same
+session and number, signed by a client of its own and worthless (R30; rows 9, 14)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from dtvn.protocol.consensus.verified import Inbound
+from dtvn.protocol.wire import FrameSigner
 from simulator.adversary.censor import Censor
 from simulator.chance import Dice
 from simulator.node import Node
-from validators.consensus.verified import Inbound
-from validators.wire import FrameSigner
 
 if TYPE_CHECKING:
     from simulator.cluster import Cluster
@@ -22,7 +22,7 @@ ACCOMPLICE = "rogue"
 
 
 class Namesake(Censor):
-    """As primary it fills the victim's places in the log; the backups hear of both."""
+    """As primary it fills the victim's places in the log; the backups receive both requests."""
 
     def __init__(self, cluster: Cluster, node: Node, dice: Dice) -> None:
         super().__init__(cluster, node, dice)
@@ -31,7 +31,7 @@ class Namesake(Censor):
         self._accomplice = FrameSigner(self.world.cluster, secret, cluster.keys, scheme=keyring.scheme)
 
     def hears(self, inbound: Inbound) -> bool:
-        """See Censor; what it hears instead, everybody hears."""
+        """See Censor; the request that replaces the victim's is sent to all members."""
         bundle = self.victims(inbound.frame)
         if bundle is None:
             return True

@@ -1,12 +1,12 @@
-"""Repeats old frames, its own and those of others, and says everything twice (rows 3, 9, 10, 11)."""
+"""Repeats old frames, its own and those of others, and sends everything twice (rows 3, 9, 10, 11)."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.onlooker import Onlooker
-from validators.consensus import messages as m
 
 __all__ = ["Parrot"]
 
@@ -15,7 +15,7 @@ SHARE = 0.3
 
 
 class Parrot(Liar):
-    """What it heard reaches it through its own node's relays and the world's ears."""
+    """An onlooker of the world (`_Ear`) records the frames that arrive at its node."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ class Parrot(Liar):
 
 
 class _Ear(Onlooker):
-    """What arrives at the liar's node."""
+    """Records what arrives at the liar's node."""
 
     def __init__(self, parrot: Parrot) -> None:
         self._parrot = parrot

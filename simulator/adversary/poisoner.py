@@ -1,4 +1,4 @@
-"""Offers its state to whoever lags, and sends something else: PITFALLS row 17."""
+"""Offers its state to members that lag, and sends something else (PITFALLS row 17)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
 from simulator.chance import Dice
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope
 
 if TYPE_CHECKING:
     from simulator.cluster import Cluster
@@ -22,7 +22,7 @@ __all__ = ["GROUP_LIES", "OFFER_LIES", "Poisoner"]
 
 
 def flipped(data: bytes) -> bytes:
-    """One bit of the middle is another."""
+    """The data with one bit in the middle flipped."""
     at = len(data) // 2
     return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :] if data else b"\0"
 
@@ -39,7 +39,7 @@ def _group(change: Callable[[Items], Items]) -> Callable[[m.Groups], m.Groups]:
 
 
 DEEP = b"\x91" * 5_000 + b"\x90"
-"""An array in an array in an array: a decoder that follows it runs out of stack."""
+"""Deeply nested arrays: a recursive decoder runs out of stack."""
 
 GROUP_LIES: dict[str, Callable[[m.Groups], m.Groups]] = {
     "another ticket": _group(lambda items: (tuple(flipped(part) for part in items[0]), *items[1:])),
@@ -74,13 +74,13 @@ OFFER_LIES: dict[str, Callable[[m.Snapshot], m.Snapshot]] = {
 
 
 class Poisoner(Liar):
-    """Behaves until somebody fetches its state. `lie`: one of the names above; drawn when empty."""
+    """Behaves correctly until a member fetches its state. `lie`: one of the names above; drawn if empty."""
 
     def __init__(self, cluster: Cluster, node: Node, dice: Dice, lie: str = "") -> None:
         super().__init__(cluster, node, dice)
         self.lie = lie or dice.pick((*GROUP_LIES, *OFFER_LIES))
         self.told = 0
-        """Lies so far."""
+        """Number of lies sent so far."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See node.Speech."""

@@ -1,17 +1,17 @@
-"""Was removed, or had its key taken away, and goes on as if nothing were: votes of an epoch that is over, and
-votes of the present one under an index that is somebody else's now (R35; rows 10, 18)."""
+"""A removed member, or one whose key was revoked, that goes on voting: for the epoch that is over, and for
+the present one under an index that now belongs to another member (R35; rows 10, 18)."""
 
 from __future__ import annotations
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.onlooker import Onlooker
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope
 
 __all__ = ["Revenant"]
 
@@ -21,7 +21,8 @@ SHARE = 0.06
 
 
 class Revenant(Liar):
-    """While it is a member it behaves. It reads all mail, so it votes for whatever others vote for."""
+    """Behaves correctly while it is a member. It reads all messages, so it votes for whatever others vote
+    for."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -35,7 +36,8 @@ class Revenant(Liar):
         return ((receiver, frame),)
 
     def hear(self, frame: bytes) -> None:
-        """A vote of somebody of an epoch in which this liar is nobody any more."""
+        """Receives a vote of another member, and votes likewise if this liar is no member of the newest
+        epoch."""
         if not self.dice.hit(SHARE) or self.node.place(self.world.present) is not None:
             return
         try:

@@ -1,24 +1,24 @@
-"""A liar keeps its vote: the honest core inside would give it up on hearing its own second word (R11)."""
+"""A liar keeps its vote: the honest core inside would give it up when its second vote comes back (R11)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.messages import Commit, Prepare, PrePrepare
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.self_messages import SelfMessageGuard
 from simulator.node import Node
-from validators.consensus.effects import Reason
-from validators.consensus.messages import Commit, Prepare, PrePrepare
-from validators.consensus.own import Own
-from validators.consensus.replica import Replica
 
 __all__ = ["Shameless"]
 
 PHASES = {PrePrepare: "pre_prepare", Prepare: "prepare", Commit: "commit"}
 
 
-class Shameless(Own):
-    """Passes over another vote than the own one in a slot in which it voted; else as in every node.
+class Shameless(SelfMessageGuard):
+    """Ignores a second, different vote of its own in a slot; otherwise as in every node.
 
-    A vote of which its ledger knows nothing still stops a twin or a node with a lost disk.
+    A vote of which its ledger has no record still stops a twin or a node with a lost disk.
     """
 
     def __init__(self, core: Replica, node: Node) -> None:
@@ -26,7 +26,7 @@ class Shameless(Own):
         self._node = node
 
     def refuse(self, message: Any) -> Reason | None:
-        """See Own."""
+        """See SelfMessageGuard."""
         phase = PHASES.get(type(message))
         if self._node.speech is not None and phase is not None:
             place = {"view": message.view, "sequence": message.sequence}

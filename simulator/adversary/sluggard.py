@@ -1,11 +1,12 @@
-"""As primary, sends each proposal just before the others lose patience (row 21; Aardvark, RBFT, Prime)."""
+"""As primary, sends each proposal just before the view timeout of the others expires (row 21; Aardvark, RBFT,
+Prime)."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["Sluggard"]
 
@@ -14,7 +15,7 @@ MICROSECOND = 1_000
 
 
 class Sluggard(Liar):
-    """Does everything right, late: heartbeats come in time, work does not."""
+    """Does everything correctly but late: heartbeats arrive in time, proposals do not."""
 
     slow = True
 

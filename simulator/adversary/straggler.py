@@ -1,12 +1,12 @@
-"""Says each of its votes once more, seconds later, when views have changed and others have been decided
-(rows 3 and 11; R21)."""
+"""Sends each of its votes once more, seconds later, when views have changed and other batches have been
+decided (rows 3 and 11; R21)."""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.clock import SECOND
 from simulator.node import Node
-from validators.consensus import messages as m
 
 __all__ = ["Straggler"]
 
@@ -15,7 +15,7 @@ LATEST = 4 * SECOND
 
 
 class Straggler(Liar):
-    """Every word of it is true, or was."""
+    """Each of its statements is true, or was when it was first sent."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""

@@ -1,16 +1,16 @@
-"""As primary, names one batch to a single backup without showing it, and proposes another to the rest; it
-shows the first when the second is prepared (rows 2, 11; R21)."""
+"""As primary, names one batch to a single backup without sending it, and proposes another to the rest; it
+sends the first when the second is prepared (rows 2, 11; R21)."""
 
 from __future__ import annotations
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
 from simulator.clock import MILLISECOND
 from simulator.node import Node
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope
 
 __all__ = ["Teaser"]
 
@@ -20,7 +20,8 @@ COPIES = 3
 
 
 class Teaser(Liar):
-    """The backup cannot vote for what it does not see, so the others' proposal becomes durable first."""
+    """The backup cannot vote for a batch that it does not have, so the others' proposal becomes durable
+    first."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""

@@ -1,14 +1,14 @@
-"""As primary, dates its batches an hour ahead or behind, or just past what backups may take (row 16)."""
+"""As primary, dates its batches an hour ahead or behind, or just beyond what backups may accept (row 16)."""
 
 from __future__ import annotations
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope
 
 __all__ = ["Timekeeper"]
 
@@ -18,7 +18,7 @@ REMEMBERED = 64
 
 
 class Timekeeper(Liar):
-    """Everybody gets the same false date, so nothing but a clock can tell."""
+    """All members get the same false timestamp, so only a clock can reveal it."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""Two correct nodes with one key and two disks (Twins, OPODIS 2021): equivocation without a special code.
+"""Two correct nodes with one key and two disks (Twins, OPODIS 2021): equivocation without special code.
 
-Which of the others each twin can talk to changes at random, so both get their share of the votes.
+Which of the other members each twin can reach changes at random, so both get their share of the votes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["Twin"]
 
 
 class Split:
-    """Shared by both: who hears which of them."""
+    """Shared by both twins: decides which member hears which twin."""
 
     def __init__(self, dice: Dice, others: list[str]) -> None:
         self._dice = dice
@@ -23,7 +23,7 @@ class Split:
         self._first: set[str] = set()
 
     def hears(self, name: str, twin: str, time: int) -> bool:
-        """True when `name` hears this twin now. Clients and learners hear both."""
+        """True if `name` hears this twin at `time`. Clients and learners hear both."""
         if time >= self._until:
             self._until = time + self._dice.between(1, 4) * SECOND
             self._first = set(self._dice.sample(self._others, self._dice.below(len(self._others) + 1)))
@@ -33,7 +33,7 @@ class Split:
 
 
 class Twin(Liar):
-    """Each of the two says the truth as it knows it, to its half of the world."""
+    """Each of the two reports the truth as it knows it, to its half of the world."""
 
     def __init__(self, *arguments: object, split: Split) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

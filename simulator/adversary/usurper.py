@@ -1,6 +1,6 @@
-"""Lies in view changes: leaves proofs out, swaps them, and as new primary forges NEW-VIEW (row 4).
+"""Lies in view changes: omits proofs, swaps them, and as new primary forges NEW-VIEW (row 4).
 
-FORGERIES are the variants of PITFALLS row 4, one function each, so that a scenario can ask for one.
+FORGERIES are the variants of PITFALLS row 4, one function each, so that a scenario can select one.
 """
 
 from __future__ import annotations
@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
 from simulator.node import Node
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope
 
 __all__ = ["FORGERIES", "Usurper"]
 
 
 class Usurper(Liar):
-    """`forgery` fixes one variant; None: another one each time, and view changes without need."""
+    """`forgery` fixes one variant; None: a different one each time, and view changes without need."""
 
     def __init__(self, *arguments: object, forgery: str | None = None) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.forgery = forgery
         self._lies: dict[bytes, bytes] = {}
-        """What each true statement became: every receiver gets the same lie."""
+        """True statement -> the lie sent in its place: every receiver gets the same lie."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""
@@ -48,7 +48,7 @@ class Usurper(Liar):
 
 
 def omit(liar: Usurper, message: Any, frame: bytes) -> bytes:
-    """(a) As if nothing had been prepared."""
+    """(a) Claims that nothing was prepared."""
     if isinstance(message, m.NewView):
         return liar.changed(frame, message, proposals=())
     return liar.changed(frame, message, prepared=())
@@ -63,7 +63,7 @@ def swap(liar: Usurper, message: Any, frame: bytes) -> bytes:
 
 
 def reuse(liar: Usurper, message: Any, frame: bytes) -> bytes:
-    """(c) PREPAREs of one view as proof for the null request in a later one, which would win."""
+    """(c) Uses the PREPAREs of one view as proof for the null request in a later view, which would win."""
     if not isinstance(message, m.ViewChange) or not message.prepared:
         return frame
     proof = message.prepared[-1]
@@ -75,7 +75,7 @@ def reuse(liar: Usurper, message: Any, frame: bytes) -> bytes:
 
 
 def other_view(liar: Usurper, message: Any, frame: bytes) -> bytes:
-    """(d) A VIEW-CHANGE for another view among those that are to justify this one."""
+    """(d) A VIEW-CHANGE for another view among those that should justify this one."""
     if not isinstance(message, m.NewView):
         return frame
     foreign = liar.signer.sign(m.ViewChange(message.epoch, liar.index, message.view + 1, (), ()))
@@ -88,7 +88,7 @@ def other_view(liar: Usurper, message: Any, frame: bytes) -> bytes:
 
 
 def one_twice(liar: Usurper, message: Any, frame: bytes) -> bytes:
-    """(e) Enough VIEW-CHANGEs, but one sender stands twice."""
+    """(e) Enough VIEW-CHANGEs, but one sender appears twice."""
     if not isinstance(message, m.NewView):
         return frame
     pairs = message.view_changes
@@ -103,7 +103,7 @@ def too_few(liar: Usurper, message: Any, frame: bytes) -> bytes:
 
 
 def fake_checkpoint(liar: Usurper, message: Any, frame: bytes) -> bytes:
-    """(f) A checkpoint beyond all others that only the liar signed, as often as a quorum needs."""
+    """(f) A checkpoint beyond all others that only the liar signed, repeated as often as a quorum needs."""
     if not isinstance(message, m.ViewChange):
         return frame
     interval = liar.world.settings.parameters.checkpoint_interval
@@ -114,7 +114,7 @@ def fake_checkpoint(liar: Usurper, message: Any, frame: bytes) -> bytes:
 
 
 def nothing(liar: Usurper, message: Any, frame: bytes) -> bytes:
-    """The truth, for once."""
+    """The true statement, unchanged."""
     return frame
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope, link_frame
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope, link_frame
 
 __all__ = ["Vandal"]
 
@@ -15,7 +15,7 @@ SHARE = 0.2
 
 
 class Vandal(Liar):
-    """What it breaks it also sends unbroken half of the time, so that it is not just silent."""
+    """After every second broken frame it also sends the intact one, so that it is not merely silent."""
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""

@@ -1,7 +1,8 @@
-"""One question a file; all are asked after each event, incrementally (R39)."""
+"""One question per file; all checkers run after each event, incrementally (R39)."""
 
 from __future__ import annotations
 
+from dtvn.protocol.wire.door import Keys
 from simulator.checkers.admission import Admission
 from simulator.checkers.agreement import Agreement
 from simulator.checkers.base import Checker
@@ -29,13 +30,12 @@ from simulator.checkers.statements import Statements
 from simulator.checkers.succession import Succession
 from simulator.checkers.validity import Validity
 from simulator.world import World
-from validators.wire.door import Keys
 
 __all__ = ["Checker", "Durability", "History", "Linearizable", "all_checkers"]
 
 
 def all_checkers(world: World, keys: Keys, history: History, durability: Durability) -> list[Checker]:
-    """Every checker; the history that others read comes first. Beyond f liars hardly anything is promised."""
+    """Every checker, with the history that others read first. Beyond f liars hardly anything is promised."""
     statements = Statements(world, keys)
     standstill = Standstill(world, statements)
     if world.settings.beyond:

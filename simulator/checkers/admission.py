@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Record
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
-from validators.consensus import messages as m
-from validators.consensus.effects import Record
 
 __all__ = ["Admission"]
 
 ADMITTING = frozenset({"consume", "admit"})
 FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy"})
-"""Outcomes that leave a nonce unused."""
+"""Outcomes that do not use up a nonce."""
 
 
 class Admission(Checker):
-    """Reads the history as it grows; and what clients were told, apart from it."""
+    """Reads the history as it grows and, independently, the answers that clients get."""
 
     name = "admission"
 
@@ -56,7 +56,7 @@ class Admission(Checker):
             first = known[0] is operation
             same = (known[0].kind, known[0].ticket) == (operation.kind, operation.ticket)
             if outcome.code == "malformed" and operation.entry not in self._history.member_ids:
-                return  # no request at all: which one it might have been is not asked
+                return  # not a valid request: it is not compared with the first operation of its nonce
             if not first and same and outcome.code not in (known[1], "expired"):
                 self.fail(f"nonce repeated at {sequence}: first {known[1]}, now {outcome.code}")
             if not first and not same and outcome.code not in ("nonce_reused", *FORGOTTEN):
@@ -68,7 +68,7 @@ class Admission(Checker):
             self._admitted[ticket] = operation
 
     def answered(self, gateway: Gateway, request: Request) -> None:
-        """A client's own view: two different admissions of one ticket never both say ok."""
+        """The client's own view: two different admissions of one ticket never both succeed."""
         for operation, result in zip(request.operations, request.results or (), strict=True):
             if operation.kind in ADMITTING and result.code == "ok":
                 word = (operation.actor, operation.nonce or (result.sequence, result.index))

@@ -1,20 +1,20 @@
-"""Do all correct nodes that ever were have the same entry at each sequence, durable ones included?"""
+"""Do all correct nodes that ever existed have the same entry at each sequence, durable ones included?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, Record
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.onlooker import EXECUTED
 from simulator.world import World
-from validators.consensus.effects import EntryRecord, Executed, Note, Record
 
 __all__ = ["Agreement"]
 
 
 class Agreement(Checker):
-    """Castro & Liskov 1999, section 2: safety is that replies are those of one central execution."""
+    """Castro & Liskov 1999, section 2: safety means that replies are those of one central execution."""
 
     name = "agreement"
     notes = frozenset({EXECUTED})

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Record, SlotRecord
+from dtvn.protocol.wire import Envelope
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import Record, SlotRecord
-from validators.wire import Envelope
 
 __all__ = ["Bounds"]
 
 LOOK_EVERY = 64
-"""Turns between two looks at a node's tables."""
+"""Turns between two checks of a node's tables."""
 
 
 class Bounds(Checker):
-    """What is proposed is checked when it becomes durable, tables now and then."""
+    """Proposals are checked when they become durable, tables every LOOK_EVERY turns."""
 
     name = "bounds"
 
@@ -41,7 +41,7 @@ class Bounds(Checker):
         message = canonical.decode(m.PrePrepare, canonical.decode(Envelope, record.frames[0]).body)
         batch = canonical.decode(m.Batch, record.body)
         if not node.said(message) or batch.origin_view != record.view:
-            return  # another's, or carried into this view
+            return  # proposed by another member, or carried over into this view
         low = node.core.log.stable
         if record.sequence > low + config.window:
             self.fail(f"{node.name} proposes {record.sequence}, its window ends at {low + config.window}")

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Record, SlotRecord
+from dtvn.protocol.wire import Envelope
 from simulator.checkers.base import Checker
 from simulator.node import Node
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import Record, SlotRecord
-from validators.wire import Envelope
 
 __all__ = ["Clock"]
 
 MICROSECOND = 1_000
 LATE_MAX = 8_000_000
-"""Microseconds that T has at most: as slow as a replica may find the cluster (R31, docs/decisions/0095)."""
+"""Largest view timeout T, in microseconds, that a slow cluster leads to (R31, docs/decisions/0095)."""
 
 
 class Clock(Checker):
-    """Looks at what a backup writes down together with its own PREPARE."""
+    """Checks what a backup writes down together with its own PREPARE."""
 
     name = "clock"
 
@@ -45,7 +45,7 @@ class Clock(Checker):
         batch = canonical.decode(m.Batch, record.body)
         proposal = canonical.decode(m.PrePrepare, canonical.decode(Envelope, record.frames[0]).body)
         if batch.origin_view != record.view or proposal.digest == m.NULL_BATCH_DIGEST:
-            return  # carried: its time was checked when it was first proposed
+            return  # carried over: its time was checked when it was first proposed
         ahead = batch.proposed - node.clock.now().wall // MICROSECOND
         drift = self.world.settings.parameters.drift_bound
         if not -drift - LATE_MAX <= ahead <= drift:

@@ -1,27 +1,27 @@
-"""Does a member leave a view only with others, and blame nobody for its own sleep? (R29, R31; row 13)"""
+"""Does a member leave a view only with others, and blame no primary for its own sleep? (R29, R31; row 13)"""
 
 from __future__ import annotations
 
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.consensus.rejoin_views import RETURNING
+from dtvn.protocol.consensus.replica import Replica
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
-from validators import canonical, quorum
-from validators.consensus import messages as m
-from validators.consensus.effects import Executed, Note
-from validators.consensus.replica import Replica
-from validators.consensus.wishes import RETURNING
 
 __all__ = ["Composure"]
 
 MICROSECOND = 1_000
 BLAMELESS = frozenset({"joined", RETURNING})
-"""Grounds that say nothing of the primary."""
+"""Grounds for a suspicion that do not accuse the primary."""
 ENDINGS = frozenset({"suspicion_lapsed", "left_view", "entered_view"})
-"""Notes after which a member suspects nobody any more."""
+"""Notes after which a member no longer suspects the primary."""
 
 
 class Composure(Checker):
-    """Knows everything that anybody ever said about leaving; a VIEW-CHANGE must rest on q of it, its own
+    """Records every SUSPECT and VIEW-CHANGE ever sent; a VIEW-CHANGE must rest on q of them, the member's own
     included, or on f + 1 members that left already."""
 
     name = "composure"
@@ -31,13 +31,14 @@ class Composure(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._suspected: dict[tuple[int, int], int] = {}
-        """(Epoch, member) -> highest view that it ever wanted."""
+        """(Epoch, member) -> highest view that its SUSPECTs ever asked for."""
         self._left: dict[tuple[int, int], int] = {}
-        """(Epoch, member) -> highest view for which it ever said VIEW-CHANGE."""
+        """(Epoch, member) -> highest view for which it ever sent VIEW-CHANGE."""
         self._suspecting: dict[str, int | None] = {}
-        """Node -> until when it suspected somebody; None: it does."""
+        """Node -> world time until which it suspected the primary; None: it does now."""
         self._waited: dict[str, dict[str, int]] = {}
-        """Node -> ground -> how long it had waited, awake, when it fell asleep last; its own nanoseconds."""
+        """Node -> ground -> how long the node had waited, awake, before it last fell asleep, in nanoseconds
+        of its own clock."""
         self._timeout = world.settings.parameters.view_timeout * MICROSECOND
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
@@ -45,7 +46,7 @@ class Composure(Checker):
         try:
             message = self.world.reading.read(frame)[1]
         except canonical.CanonicalError:
-            return  # a vandal's
+            return  # sent by a vandal
         sender, view = (message.epoch, message.sender), message.view
         if type(message) is m.Suspect:
             self._suspected[sender] = max(view, self._suspected.get(sender, 0))
@@ -68,11 +69,11 @@ class Composure(Checker):
             )
 
     def started(self, node: Node) -> None:
-        """See Onlooker: a new life suspects nobody."""
+        """See Onlooker: a restarted node suspects no primary."""
         self._suspecting[node.name] = 0
 
     def turning(self, node: Node) -> None:
-        """See Onlooker: when a node wakes up, its core still is as it was when the node fell asleep."""
+        """See Onlooker: when a node wakes up, its core is still as it was when the node fell asleep."""
         if node.slept[1] == self.world.time and node.honest and isinstance(node.core, Replica):
             self._waited[node.name] = _waits(node.core)
 
@@ -93,22 +94,24 @@ class Composure(Checker):
         if until is None or until >= awake:
             return  # it suspected before it slept, and what was overdue then still is
         long = awake - asleep > 2 * self._timeout
-        # What was nearly overdue when it fell asleep may be so soon after, but not at that very moment.
+        # A wait that was nearly over when the node fell asleep may end soon after it wakes, but not at that
+        # instant.
         reason = note.fields["reason"]
         if not long or reason in BLAMELESS or self.world.time != awake:
             return
         views = node.core.views
-        if reason == "no_new_view" and node.core.wishes.waits(views.primary):
-            return  # who has no vote leads nobody, however long one waits
-        # Unless it had been patient enough before: what it hears on waking may shorten T (a stable checkpoint
-        # ends the doubling, R31), or free a member that could suspect nobody yet (R11).
+        if reason == "no_new_view" and node.core.rejoin_views.waits(views.primary):
+            return  # a member without a vote leads no view, however long the others wait
+        # Unless it had waited long enough before: what it receives on waking may shorten T (a stable
+        # checkpoint ends the doubling, R31), or free a member that could not suspect yet (R11).
         waited = self._waited.get(node.name, {}).get(reason, 0)
         if waited < node.core.suspicion.timeout:
             self.fail(f"{node.name} woke up and blames the primary at once: {note.fields} (R31)")
 
 
 def _waits(core: Replica) -> dict[str, int]:
-    """How long a replica has waited for its primary up to its last step, by the ground that it may become."""
+    """How long a replica had waited for its primary at its last step, by the ground for suspicion that each
+    wait may become."""
     last = core.now.monotonic
     progress, new_view = core.suspicion.progress_due(0), core.suspicion.new_view_due(0)
     return {

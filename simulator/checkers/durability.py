@@ -1,15 +1,15 @@
-"""Does what a client was told stand in the log, for ever, also after all nodes died? (R6, R16)"""
+"""Does every outcome that a client got stay in the log for ever, also after all nodes died? (R6, R16)"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.protocol.consensus.effects import EntryRecord, Record, SlotRecord
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
-from validators.consensus.effects import EntryRecord, Record, SlotRecord
 
 __all__ = ["Durability"]
 
@@ -17,7 +17,7 @@ PROVING = frozenset({"prepared"})
 
 
 class Durability(Checker):
-    """An answer is final the moment it is given: enough disks hold it then, and its log never loses it."""
+    """An answer is final when it is given: enough disks hold it then, and the log never loses it."""
 
     name = "durability"
     of_all = True
@@ -29,9 +29,9 @@ class Durability(Checker):
         self._digests: dict[int, bytes] = {}
         self._epochs: dict[int, int] = {}
         self._acknowledged = 0
-        """Highest sequence of which a client was told."""
+        """Highest sequence whose outcome was reported to a client."""
         self.outcomes = 0
-        """Operations whose outcome a client was told."""
+        """Operations whose outcome was reported to a client."""
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -94,5 +94,5 @@ class Durability(Checker):
 
 
 def _proves(record: SlotRecord, digest: bytes) -> bool:
-    """Whether the certificate's PRE-PREPARE names this digest (its bytes stand in the frame)."""
+    """Whether the certificate's PRE-PREPARE names this digest (searched for in the frame's bytes)."""
     return bool(record.frames) and digest in record.frames[0]

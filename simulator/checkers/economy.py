@@ -1,4 +1,4 @@
-"""Is nothing verified that a cheap check refuses? (R5; row 15)
+"""Is no signature verified that a cheap check would have made unnecessary? (R5; row 15)
 
 The world's doors ask the core's own `wants` before every signature check; the host has asked it already, so
 the answer must be yes. The function is the product's as it was when this module was loaded.
@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.verified import Header, Inbound, Verified
+from dtvn.protocol.wire import Door, Envelope, Scheme
+from dtvn.protocol.wire.door import Keys
 from simulator.reading import AskedKeys, Reading, Result, keep
 from simulator.violation import Violation
-from validators.consensus.replica import Replica
-from validators.consensus.verified import Header, Inbound, Verified
-from validators.wire import Door, Envelope, Scheme
-from validators.wire.door import Keys
 
 __all__ = ["ThriftyDoor"]
 
 wants = Replica.wants
 LOOK_EVERY = 8
-"""Frames between two looks."""
+"""Frames between two checks."""
 
 
 class ThriftyDoor(Door):
-    """The product's door, which grudges signatures, and does nothing twice in a world that `reading` has the
-    result of."""
+    """The product's door, which also reports unnecessary signature checks, and takes results from `reading`
+    instead of computing them twice in one world."""
 
     def __init__(
         self, cluster: bytes, keys: Keys, reading: Reading, *, scheme: Scheme, statements_max: int
@@ -32,7 +32,7 @@ class ThriftyDoor(Door):
         self._asked = AskedKeys(keys)
         super().__init__(cluster, self._asked, scheme=scheme, statements_max=statements_max)
         self.core: Any = None
-        """Whom it opens for."""
+        """The core that this door serves."""
         self.name = ""
         self._reading = reading
         self._frames = 0

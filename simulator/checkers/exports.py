@@ -1,8 +1,8 @@
-"""Can what a client was told be proved to somebody who trusts genesis alone, and nothing else be? (R26, R27)
+"""Can a client's outcome be proved to a verifier that trusts genesis alone, and nothing false be? (R26, R27)
 
-When the world is over, certificates of some answers are put together out of an honest node's log as the
-platform does it, and verified with the chain of epochs that honest nodes can show. Forged ones must be
-refused, also those that stolen keys of former members could sign (R35).
+At the end of a world, certificates of some answers are built from an honest node's log as the platform does
+it, and verified with the chain of epochs that honest nodes can show. Forged ones must be refused, also those
+that stolen keys of former members could sign (R35).
 """
 
 from __future__ import annotations
@@ -11,12 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from simulator.checkers.base import Checker
-from simulator.checkers.history import History, Place
-from simulator.gateway import Gateway, Request
-from simulator.node import Node
-from simulator.world import World
-from tickets.proof import (
+from dtvn.proof import (
     Certificate,
     Chain,
     CheckpointProof,
@@ -30,42 +25,47 @@ from tickets.proof import (
     hand_over,
     verify,
 )
-from tickets.proof.handover import handover_certificate
-from validators import canonical, quorum
-from validators.consensus import handover
-from validators.consensus import messages as m
-from validators.consensus.effects import EntryRecord
-from validators.consensus.log_tree import inclusion_path
-from validators.wire import Envelope, decode_envelope
-from validators.wire.envelope import signed_bytes
+from dtvn.proof.handover import handover_certificate
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import EntryRecord
+from dtvn.protocol.consensus.log_tree import inclusion_path
+from dtvn.protocol.wire import Envelope, decode_envelope
+from dtvn.protocol.wire.envelope import signed_bytes
+from simulator.checkers.base import Checker
+from simulator.checkers.history import History, Place
+from simulator.gateway import Gateway, Request
+from simulator.node import Node
+from simulator.world import World
 
 __all__ = ["Exports"]
 
 SAMPLE_MAX = 12
-"""Answers of one world that are proved."""
+"""Most answers of one world that are proved."""
 
 Kind = tuple[int, int, bool, bool]
-"""Gateway, epoch, whether it was done, whether another operation stood before it in its batch."""
+"""Gateway, epoch, whether the operation succeeded, whether it was not the first of its batch."""
 Executed = tuple[int, tuple[m.Operation, ...], tuple[m.Outcome, ...]]
 
 
 class Exports(Checker):
-    """Remembers one answer of each kind, the newest, and exports its certificate."""
+    """Stores the newest answer of each kind, and exports its certificate."""
 
     name = "exports"
 
     def __init__(self, world: World, history: History) -> None:
         super().__init__(world)
         self.verified = 0
-        """Certificates that held ..."""
+        """Number of valid certificates that were accepted."""
         self.of_former_epochs = 0
-        """... and how many of them are of epochs that were over."""
+        """Number of accepted certificates that are of epochs which were over."""
         self.refused = 0
-        """Forged ones that did not."""
+        """Number of forged certificates that were refused."""
         self._history = history
         self._told: dict[Kind, tuple[Place, m.Operation, str]] = {}
         self._roots: dict[tuple[int, int], bytes] = {}
-        """Of the log's tree, by level and number."""
+        """Roots of the log tree's subtrees, by level and number."""
 
     def answered(self, gateway: Gateway, request: Request) -> None:
         """See Checker."""
@@ -88,14 +88,14 @@ class Exports(Checker):
                 self._export(*shown, chain, place, operation, code)
 
     def _shown(self, sequence: int) -> tuple[Node, EntryRecord] | None:
-        """An honest node that is up and has an entry, preferably with the whole log, and the entry. None
-        where all of them lag, or hold a snapshot above it."""
+        """An honest node that is up and has an entry, preferably with the whole log, and the entry. None if
+        all of them lag, or hold a snapshot above it."""
         copies = [node for node in self.world.nodes.values() if node.honest and node.up]
         copies.sort(key=lambda node: (node.disk.base is not None, -len(node.disk.log)))
         return next(((node, record) for node in copies if (record := _entry(node, sequence))), None)
 
     def _chain(self) -> Chain:
-        """Genesis, and the end of each epoch as some honest ledger keeps it."""
+        """Genesis, and the end of each epoch as an honest ledger keeps it."""
         world, epochs = self.world, self._history.epochs
         founding = Epoch(world.genesis.members, 0, world.cluster)
         chain = Chain(world.cluster, world.genesis.name, (founding,), world.keyring.scheme)
@@ -138,7 +138,7 @@ class Exports(Checker):
                 self._refuses(what, forged, chain, place)
 
     def _executed(self, record: EntryRecord) -> list[Executed]:
-        """What the learner's ledger keeps of an entry beside its body: codes and states."""
+        """What the learner's ledger keeps of an entry besides its body: codes and states."""
         found: list[Executed] = []
         first, sequence, outcomes = 0, record.entry.sequence, self._history.outcomes
         for frame in canonical.decode(m.Batch, record.body).requests:
@@ -150,8 +150,8 @@ class Exports(Checker):
         return found
 
     def _proofs(self, copy: Node, chain: Chain, record: EntryRecord) -> Iterator[Receipts | CheckpointProof]:
-        """All that this world can give: the path to the first stable checkpoint above it and to the newest of
-        all, where the copy holds the whole log, and receipts of an epoch that is not over (R26)."""
+        """All proofs that this world can give: the path to the first stable checkpoint above the entry and to
+        the newest one, if the copy holds the whole log, and receipts of an epoch that is not over (R26)."""
         sequence, disk = record.entry.sequence, copy.disk
         shown = [found] if (found := disk.checkpoint_from(sequence)) is not None else []
         if shown and shown[0] != disk.checkpoints[-1]:
@@ -177,7 +177,7 @@ class Exports(Checker):
         return root
 
     def _offered(self, record: EntryRecord) -> Iterator[tuple[int, bytes]]:
-        """What members of the newest epoch give as their receipts (attest.receipt); a liar gives noise."""
+        """The receipts that members of the newest epoch give (attest.receipt); a liar gives noise."""
         for place, name in enumerate(self.world.member_names):
             node = self.world.nodes[name]
             if not node.honest:
@@ -219,7 +219,7 @@ class Exports(Checker):
             yield "keys of former members", self._stolen(certificate, chain, leaf, certificate.epoch - 1)
 
     def _stolen(self, certificate: Certificate, chain: Chain, leaf: Leaf, epoch: int) -> Certificate:
-        """What all members of an epoch that is over could sign of an entry above its end."""
+        """What all members of an epoch that is over could sign for an entry above the end of that epoch."""
         root = canonical.digest(b"\x00" + certificate.leaf)
         entry = m.Entry(
             epoch=epoch,
@@ -254,7 +254,7 @@ def _entry(node: Node, sequence: int) -> EntryRecord | None:
 
 
 def _has(node: Node, record: EntryRecord) -> bool:
-    """Whether it has an entry of its own epoch in its log."""
+    """Whether the node is in the entry's epoch and has the entry in its log."""
     epoch, sequence = record.entry.epoch, record.entry.sequence
     known = _entry(node, sequence)
     return node.core.config.epoch == epoch and known is not None and known.entry_hash == record.entry_hash

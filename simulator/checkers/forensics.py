@@ -1,25 +1,25 @@
-"""Does a liar that contradicts itself leave evidence, and nobody else? (rows 12 and 22)"""
+"""Does a liar that contradicts itself leave evidence, and is no honest member accused? (rows 12 and 22)"""
 
 from __future__ import annotations
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.wire import PeerError
 from simulator.checkers.base import Checker
 from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import Executed, Note
-from validators.wire import PeerError
 
 __all__ = ["Forensics"]
 
 ENOUGH = 5
-"""Contradictions before their absence from all evidence is held against the product: a single one may be
-overtaken by a crash, a view change or a checkpoint."""
+"""Contradictions from which on missing evidence is a violation: a single one may be overtaken by a crash, a
+view change or a checkpoint."""
 
 
 class Forensics(Checker):
-    """Counts pairs of one liar's statements for one slot that both reached the same honest member in time."""
+    """Counts contradictory statements of a liar for one slot that reached one honest member in time."""
 
     name = "forensics"
     kinds = frozenset({m.PrePrepare, m.Prepare, m.Commit})
@@ -58,7 +58,7 @@ class Forensics(Checker):
             self._contradictions += 1
 
     def _signed(self, sender: str, frame: bytes) -> bool:
-        """Whether it was really signed for this cluster (an impostor's and a foreigner's words were not)."""
+        """Whether the frame was signed for this cluster (those of an impostor and a foreigner are not)."""
         try:
             self._statements.read(frame)
         except PeerError:

@@ -1,12 +1,12 @@
-"""Does every honest member keep its vote unless its disk was lost, and nobody else's? (R11)"""
+"""Does every honest member keep its vote unless its disk was lost, and only then lose it? (R11)"""
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
-from validators.consensus import messages as m
-from validators.consensus.effects import Executed, Note
 
 __all__ = ["Franchise"]
 
@@ -14,7 +14,8 @@ VOTES = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.ViewChange
 
 
 class Franchise(Checker):
-    """No liar can talk a member out of its vote; one that lost its ledger has none until it says why."""
+    """No liar can make a member give up its vote; a member that lost its ledger sends no statement until it
+    has its vote back."""
 
     name = "franchise"
     kinds = VOTES
@@ -23,11 +24,11 @@ class Franchise(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._left: set[bytes] = set()
-        """VIEW-CHANGEs said while their members had a vote."""
+        """VIEW-CHANGEs sent while their members had a vote."""
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
-        # Who lost its disk once may find later that it said more than anybody showed it.
+        # A member that lost its disk once may find later that it sent more than the others had shown it.
         whole = node.honest and node.disk.voting and not node.losses
         if isinstance(note, Note) and note.kind == "follower" and whole:
             self.fail(f"{node.name} gave up its vote: {note.fields}")
@@ -41,7 +42,7 @@ class Franchise(Checker):
                 self._left.add(frame)
             return
         if frame in self._left:
-            return  # the basis of a view, word for word, for whoever asks: it binds to nothing new
+            return  # the basis of a view, sent again unchanged on request: it binds to nothing new
         message = self.world.reading.read(frame)[1]
         if node.said(message):
             self.fail(f"{node.name} lost its ledger and says {type(message).__name__}")

@@ -1,24 +1,24 @@
 """What should have happened: the agreed log, executed once more by one application that never fails.
 
-Every entry that becomes durable anywhere is executed here, in order, when it is first seen; its results
-must be the ones that the replicas put their names to. Other checkers read the outcomes here.
+Every entry that becomes durable on an honest node is executed here, in order, when it is first seen; its
+results must equal those that the replicas signed. Other checkers read the outcomes here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dtvn.machine import TicketApplication
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, Record
+from dtvn.protocol.consensus.executor import open_body
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
+from dtvn.protocol.wire import FrameSigner
+from dtvn.protocol.wire.door import Keys
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
-from tickets.machine import TicketApplication
-from validators.consensus import messages as m
-from validators.consensus.effects import EntryRecord, Executed, Note, Record
-from validators.consensus.executor import open_body
-from validators.consensus.membership import Membership
-from validators.consensus.messages import NULL_BATCH_DIGEST
-from validators.wire import FrameSigner
-from validators.wire.door import Keys
 
 __all__ = ["History", "Unread"]
 
@@ -39,26 +39,26 @@ class History(Checker):
         super().__init__(world)
         self.outcomes: dict[Place, tuple[m.Operation, m.Outcome]] = {}
         self.bundles: list[Bundle] = []
-        """In order."""
+        """In the order of the log."""
         self.highest = 0
-        """Sequence of the newest entry that is durable anywhere honest."""
+        """Sequence of the newest entry that is durable on an honest node."""
         self.entered: set[tuple[int, int]] = set()
-        """(Epoch, view) that an honest member entered."""
+        """(Epoch, view) pairs that an honest member entered."""
         self.timestamps: dict[int, int] = {}
         """Effective time of each sequence."""
         self.roots: dict[int, bytes] = {}
-        """State root after each sequence that checkpoints are taken at."""
+        """State root after each sequence at which checkpoints are taken."""
         self._application = TicketApplication(
             world.genesis, world.cluster, verify=world.keyring.scheme.verify
         )
         self._opener = FrameSigner(world.cluster, b"", keys)
         self.epochs: list[Membership] = [self._application.membership()]
-        """As the log has them, whether anybody entered them or not."""
+        """Memberships as the log has them, whether a node entered them or not."""
         self._timestamp = 0
 
     @property
     def member_ids(self) -> set[str]:
-        """Ids of all members there ever were."""
+        """Ids of all members that ever existed."""
         return {member.id for epoch in self.epochs for member in epoch.members}
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
@@ -112,20 +112,20 @@ class History(Checker):
 
 
 class Unread:
-    """What one checker has not read of the agreed log yet."""
+    """The part of the agreed log that one checker has not read yet."""
 
     def __init__(self, history: History) -> None:
         self._bundles = history.bundles
         self._read = 0
 
     def bundles(self) -> Iterator[Bundle]:
-        """Each once, in order."""
+        """Each new bundle once, in order."""
         while self._read < len(self._bundles):
             self._read += 1
             yield self._bundles[self._read - 1]
 
     def operations(self) -> Iterator[tuple[int, m.Bundle, m.Operation, m.Outcome]]:
-        """The same by their operations: (sequence, bundle, operation, outcome)."""
+        """The same, operation by operation: (sequence, bundle, operation, outcome)."""
         for sequence, bundle, outcomes in self.bundles():
             for operation, outcome in zip(bundle.operations, outcomes, strict=True):
                 yield sequence, bundle, operation, outcome

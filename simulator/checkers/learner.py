@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker
 from simulator.node import Node
-from validators.consensus.effects import Executed, Note
 
 __all__ = ["Learners"]
 
 
 class Learners(Checker):
-    """Agreement holds learners to the same entries; this one asks that they arrive and raise no alarm."""
+    """Agreement compares the entries of learners; this checker requires that they catch up, without alarm."""
 
     name = "learner"
     of_all = True

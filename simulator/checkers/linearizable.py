@@ -1,8 +1,8 @@
-"""Is what clients were told a linearizable history of tickets? (Herlihy & Wing 1990; R13, R16)
+"""Are the answers to clients a linearizable history of tickets? (Herlihy & Wing 1990; R13, R16)
 
-Trusts neither the log nor the ticket machine: from calls and answers alone it looks, ticket by ticket, for an
-order that respects real time and gives every answer that was given (Wing & Gong 1993, with Lowe's memory of
-configurations already tried). A call that was never answered may have happened at any time after it was
+Trusts neither the log nor the ticket machine: from calls and answers alone it searches, ticket by ticket, for
+an order that respects real time and gives every answer that was given (Wing & Gong 1993, with Lowe's memory
+of configurations already tried). A call that was never answered may have happened at any time after it was
 made, or never.
 """
 
@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import msgspec
 
+from dtvn.machine.commands import Resolve
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.messages import Operation
 from simulator.checkers.base import Checker
 from simulator.gateway import Gateway, Request
 from simulator.world import World
-from tickets.machine.commands import Resolve
-from validators import canonical
-from validators.consensus.messages import Operation
 
 __all__ = ["Linearizable", "explains"]
 
 EVER = 1 << 62
 SEARCHED_MAX = 5_000
-"""Configurations looked at for one ticket; beyond it the history counts as not refuted."""
+"""Configurations searched for one ticket; beyond it the history counts as not refuted."""
 EFFECTLESS = frozenset(
     {"expired", "busy", "nonce_reused", "not_permitted", "too_far_ahead", "malformed", "full"}
 )
-"""Answers that any state may give."""
+"""Answers that are possible in any state."""
 UNTOLD = frozenset({"outcome_unknown", "unavailable", "unknown_session", "outside_session_window"})
 
 ABSENT, ISSUED, VALIDATED, CONSUMED, DISPUTED, UPHELD = range(6)
@@ -88,7 +88,7 @@ ANSWERS: dict[str, tuple[tuple[int, str], ...]] = {
         (UPHELD, "already_upheld"),
     ),
 }
-"""What the ticket's life is, written down a second time on purpose."""
+"""The ticket's state machine, deliberately written down a second time."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -97,13 +97,13 @@ class Call(msgspec.Struct, frozen=True):
     kind: str
     asked: int
     answered: int
-    """EVER: never."""
+    """World time; EVER: never."""
     code: str
-    """"": unknown."""
+    """The answer's code; "": unknown."""
 
 
 class Linearizable(Checker):
-    """Collects at the gateways; asks its question when the world is over."""
+    """Collects calls at the gateways; searches for an order when the world is over."""
 
     name = "linearizable"
 
@@ -111,10 +111,10 @@ class Linearizable(Checker):
         super().__init__(world)
         self._gateways: list[Gateway] = []
         self.blind = False
-        """True: a client that is not watched changes tickets too."""
+        """True: a client that is not observed changes tickets too."""
 
     def watch(self, gateways: list[Gateway]) -> None:
-        """Whose calls make the history."""
+        """Observe these gateways: their calls are the history."""
         self._gateways = gateways
 
     def finish(self) -> None:
@@ -188,15 +188,15 @@ def explains(calls: list[Call]) -> bool:
 
 
 def _next(rest: list[Call], done: int, state: int) -> list[tuple[int, int]]:
-    """Configurations one call further; `rest` is in the order in which it was asked. A call that was answered
-    and changes nothing here may as well come first, so nothing else need be tried; one that was not answered
-    and changes nothing need not come."""
+    """The configurations that one more call leads to; `rest` is in the order in which it was asked. An
+    answered call that changes nothing here may as well come first, so no other is tried; an unanswered call
+    that changes nothing is left out."""
     horizon = EVER
     found: list[tuple[int, int]] = []
     for place in range((done ^ done + 1).bit_length() - 1, len(rest)):
         call = rest[place]
         if call.asked > horizon:
-            break  # and whatever was asked later was answered later, too
+            break  # and all later calls were answered later, too
         if done >> place & 1:
             continue
         if call.answered < horizon:

@@ -1,22 +1,22 @@
-"""Can each correct replica prove its low mark, and was nothing above it forgotten? (R24, row 7)"""
+"""Can each correct replica prove its low mark, and did it keep everything above it? (R24, row 7)"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, Record
+from dtvn.protocol.wire import PeerError
 from simulator.checkers.base import Checker
 from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
-from validators.consensus import messages as m
-from validators.consensus.effects import CheckpointRecord, Prune, Record
-from validators.wire import PeerError
 
 __all__ = ["LowMark"]
 
 
 class LowMark(Checker):
-    """Verifies every stable checkpoint that becomes durable with a door of its own."""
+    """Verifies, with its own door, every stable checkpoint that becomes durable."""
 
     name = "low mark"
 

@@ -1,36 +1,35 @@
-"""Does a primary that proposes just before patience ends lose its office? (R32; row 21)"""
+"""Is a primary that proposes just before the view timeout deposed? (R32; row 21)"""
 
 from __future__ import annotations
 
 from collections import deque
 from functools import cached_property
 
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.consensus.primary_monitor import SLOW
+from dtvn.protocol.consensus.replica import Replica
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.onlooker import EXECUTED
 from simulator.world import World
-from validators import quorum
-from validators.consensus.effects import Executed, Note
-from validators.consensus.judgement import SLOW
-from validators.consensus.replica import Replica
 
 __all__ = ["Office"]
 
 MICROSECOND = 1_000
 INTERVAL = 100_000 * MICROSECOND
-"""What comes in so long is one observation, however many batches it is (decision 0097)."""
+"""Length of one observation: all batches that arrive within it count as one (decision 0097)."""
 OBSERVATIONS = 8
 USUAL = 1.2
-"""Times the world's T: asked are members that have found their own a little longer at most."""
+"""Multiple of the world's T: only members whose own timeout is at most this much longer are asked."""
 ENDURED_MAX = 2
-"""Times T for which a quorum may have had a ground: each says SUSPECT eight times meanwhile."""
+"""Multiple of T for which a quorum may have a ground to suspect: time for eight SUSPECTs of each member."""
 
 
 class Office(Checker):
-    """Asks only where the case is clear: one liar, a sluggard, and a quorum of honest members each of which
-    saw what decisions 0045 and 0097 call slow. Nobody else sees wait what clients tell the primary alone. A
-    second deposition may have to wait for 30 s, so only its first view counts.
-    """
+    """Checks only the clear case: a single liar, which is a sluggard, and a quorum of honest members each of
+    which saw what decisions 0045 and 0097 call slow. Requests that clients send to the primary alone are
+    invisible to the others. A second deposition may have to wait for 30 s, so only its first view counts."""
 
     name = "office"
     notes = frozenset({EXECUTED, "suspected"})
@@ -41,23 +40,23 @@ class Office(Checker):
         self._view = -1
         self._witnesses: dict[str, _Witness] = {}
         self._since: int | None = None
-        """Since when a quorum has had a ground, world time."""
+        """World time since when a quorum has had a ground to suspect."""
         self._over = False
-        """Somebody else was found slow."""
+        """Another member was found slow."""
 
     @cached_property
     def _sluggard(self) -> Node | None:
-        """The only liar, if it is one; who lies is settled before the first turn."""
+        """The only liar, if it is a sluggard; the liars are fixed before the first turn."""
         liars = [node for node in self.world.nodes.values() if not node.honest]
         return liars[0] if len(liars) == 1 and getattr(liars[0].speech, "slow", False) else None
 
     def turning(self, node: Node) -> None:
-        """See Onlooker: what came in earlier turns waits now."""
+        """See Onlooker: requests that arrived in earlier turns are now waiting."""
         if self._sluggard is None or not node.honest or not isinstance(node.core, Replica):
             return
         witness = self._witnesses.get(node.name)
         if witness is None or witness.core is not node.core or node.slept[1] == self.world.time:
-            witness = self._witnesses[node.name] = _Witness(node.core)  # nobody is blamed for a sleep (R31)
+            witness = self._witnesses[node.name] = _Witness(node.core)  # sleep is no ground to blame (R31)
         witness.look()
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
@@ -92,22 +91,22 @@ class Office(Checker):
 
 
 class _Witness:
-    """What an honest member saw of the primary in this life: a plain account of what it should have judged.
-    Times are its own nanoseconds."""
+    """What an honest member saw of the primary since its last start: a plain account of what it should have
+    judged. Times are in nanoseconds of its own clock."""
 
     def __init__(self, core: Replica) -> None:
         self.core = core
         self.waits: deque[int] = deque(maxlen=OBSERVATIONS)
-        """From first sight to PRE-PREPARE: the least of each interval."""
+        """Waits of requests from arrival to PRE-PREPARE: the shortest of each interval."""
         self.heard_at = 0
-        """World time of the newest."""
+        """World time of the newest one."""
         self._commits: deque[int] = deque(maxlen=OBSERVATIONS)
         self._since = 0
         self._calm: dict[object, int] = {}
-        """When that arrived which waits and found less than a full batch before it."""
+        """Arrival time of each waiting request that found less than a full batch before it."""
 
     def look(self) -> None:
-        """A turn begins."""
+        """A turn begins: record the waiting requests."""
         pool, before = self.core.pool, self._calm
         few = pool.operations < self.core.config.batch_operations_max
         self._calm = {item.key: item.arrived for item in pool if few or item.key in before}
@@ -132,7 +131,7 @@ class _Witness:
             self.waits.append(wait)
 
     def has_ground(self, patience: int) -> bool:
-        """Whether it should suspect the primary: when it is free, and not while it catches up (R11, R30)."""
+        """Whether the member should suspect the primary: it is free to, and not catching up (R11, R30)."""
         if len(self.waits) < OBSERVATIONS or not self.core.free or self.core.catch_up.is_holding():
             return False
         return _median(self.waits) > max(patience, 4 * _median(self._commits))

@@ -1,38 +1,38 @@
-"""Does whoever was told an outcome read it afterwards, on the platform and at a node? (R17)
+"""Does a client that got an outcome read it afterwards, on the platform and at a node? (R17)
 
-After an answer somebody reads the ticket as a platform does: where a learner's rows have come as far as the
-gateway says that they must. In worlds of `node_reads` somebody reads at a member's own API too, which brings
-its rows up to its log first.
+After an answer the ticket is read as a platform reads it: where a learner's rows have come as far as the
+gateway requires. In worlds with `node_reads` a member's own API is read too, which first applies the member's
+log to its rows.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from dtvn.machine.reasons import OK
+from dtvn.machine.ticket import TicketState
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.onlooker import EXECUTED
 from simulator.world import World
-from tickets.machine.reasons import OK
-from tickets.machine.ticket import TicketState
-from validators import canonical
-from validators.consensus.effects import Executed, Note
 
 __all__ = ["OwnWrites"]
 
 RARER = 8
-"""Of so many answers one is read, at first; later fewer."""
+"""At first one of this many answers is read, later fewer."""
 TABLE = "ticket"
 CHANGES = frozenset({"issue", "validate", "consume", "admit", "dispute", "resolve"})
 """Kinds that change the row of the ticket they name."""
 
 
 class Read(msgspec.Struct, frozen=True):
-    """Who waits to read what."""
+    """A read that waits for a learner's rows."""
 
     needs: int
-    """Sequence that the rows must show, as the gateway says."""
+    """Sequence that the rows must have reached, as the gateway requires."""
     event: str
     ticket: str
     changed_at: int
@@ -40,7 +40,7 @@ class Read(msgspec.Struct, frozen=True):
 
 
 class OwnWrites(Checker):
-    """Reads what it was told of last."""
+    """Reads the tickets whose outcomes were reported last."""
 
     name = "own-writes"
     notes = frozenset({EXECUTED})
@@ -48,9 +48,9 @@ class OwnWrites(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.seen = 0
-        """Reads on the platform that showed the change ..."""
+        """Reads on the platform that showed the change."""
         self.seen_at_nodes = 0
-        """... and those at nodes."""
+        """Reads at nodes that showed the change."""
         self._answers = 0
         self._next = 1
         self._waiting: Read | None = None
@@ -76,8 +76,8 @@ class OwnWrites(Checker):
             self._look()
 
     def _change(self, request: Request) -> tuple[str, str, int] | None:
-        """(event, ticket, sequence of its state) of the last success that this caller was told of; a repeated
-        admission changes nothing, and a late answer tells no state (R13)."""
+        """(event, ticket, sequence of its state) of the last success in this caller's answers; None if there
+        is no such success: a repeated admission changes nothing, and a late answer reports no state (R13)."""
         for operation, result in zip(
             reversed(request.operations), reversed(request.results or ()), strict=True
         ):
@@ -86,7 +86,7 @@ class OwnWrites(Checker):
         return None
 
     def _look(self) -> None:
-        """Read where a learner's rows are far enough; else go on waiting."""
+        """Read if a learner's rows have come far enough; else go on waiting."""
         read = self._waiting
         if read is None:
             return

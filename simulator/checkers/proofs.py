@@ -1,23 +1,23 @@
-"""Does every entry that becomes durable bring what proves it, and is every entry the next of one chain?
-(R23, R26, R27)"""
+"""Does every entry that becomes durable come with its proof, and is every entry the next one of a single
+chain? (R23, R26, R27)"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import EntryRecord, Record
+from dtvn.protocol.wire import PeerError
 from simulator.checkers.base import Checker
 from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
-from validators.consensus import messages as m
-from validators.consensus.effects import EntryRecord, Record
-from validators.wire import PeerError
 
 __all__ = ["Proofs"]
 
 
 class Proofs(Checker):
-    """Verifies COMMITs with a door of its own, once each; an entry without any must lie below a checkpoint
+    """Verifies each COMMIT once, with a door of its own; an entry without COMMITs must be below a checkpoint
     that becomes durable in the same turn."""
 
     name = "certificates"

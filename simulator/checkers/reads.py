@@ -1,37 +1,37 @@
-"""Is what an honest node proves of a ticket what the log says of it, and is nothing else believed? (R18)
+"""Does a member prove of a ticket what the log says of it, and is no forged proof believed? (R18)
 
-Now and then a member is asked as the platform asks for a quorum read: what it shows is checked as the
-platform checks it and held against the outcomes of the agreed log up to the checkpoint. What q members did
-not sign must be refused.
+From time to time a member is asked as the platform asks for a quorum read: its proof is checked as the
+platform checks it, and compared with the outcomes of the agreed log up to the checkpoint. A proof that q
+members did not sign must be refused.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from dtvn.machine import TicketApplication
+from dtvn.proof import Chain, ProofError
+from dtvn.proof.handover import chain_through
+from dtvn.proof.reads import StateProof, proved_ticket, show
+from dtvn.proof.statements import read_stable
+from dtvn.protocol.consensus.certificate import CheckpointCertificate
+from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
 from simulator.node import Node
 from simulator.onlooker import EXECUTED
 from simulator.world import World
-from tickets.machine import TicketApplication
-from tickets.proof import Chain, ProofError
-from tickets.proof.handover import chain_through
-from tickets.proof.reads import StateProof, proved_ticket, show
-from tickets.proof.statements import read_stable
-from validators.consensus.certificate import CheckpointCertificate
-from validators.consensus.effects import Executed, Note
 
 __all__ = ["Reads"]
 
 FIRST = 24
-"""Executions and stable checkpoints of all members between the first two questions ..."""
+"""Executions and stable checkpoints of all members between the first two questions."""
 RARER = 5
-"""... and a fifth more after each: long worlds cost little more than short ones."""
+"""The interval grows by 1/RARER of the events so far: long worlds cost little more than short ones."""
 PATIENCE = 60
-"""So many more of them it waits for a better moment."""
+"""Further executions and stable checkpoints for which the checker waits until the ticket has changed."""
 CHANGING = frozenset({"issue", "validate", "consume", "admit", "dispute", "resolve"})
-"""Kinds whose outcome tells the state of one ticket."""
+"""Kinds whose outcome contains the state of one ticket."""
 NOWHERE = ("default", "never-issued")
 
 Name = tuple[str, str]
@@ -39,7 +39,7 @@ Name = tuple[str, str]
 
 
 class Reads(Checker):
-    """Asks of the ticket that changed last, of one that changed before, and of one that never was."""
+    """Asks for the ticket that changed last, one that changed earlier, and one that was never issued."""
 
     name = "reads"
     notes = frozenset({EXECUTED, "checkpoint_stable"})
@@ -47,11 +47,12 @@ class Reads(Checker):
     def __init__(self, world: World, history: History) -> None:
         super().__init__(world)
         self.proved = 0
-        """Proofs that held ..."""
+        """Number of valid proofs that were accepted."""
         self.absent = self.changed_since = 0
-        """... of them those of tickets that did not exist, and of ones that had changed since."""
+        """How many of the accepted proofs were of tickets that did not exist, and of tickets that had changed
+        since the checkpoint."""
         self.refused = 0
-        """Forged ones that did not."""
+        """Number of forged proofs that were refused."""
         self._history = history
         self._states: dict[Name, list[tuple[int, bytes]]] = {}
         """Of each ticket: sequence and state after it, as the log has them."""
@@ -60,7 +61,7 @@ class Reads(Checker):
         self._unread = Unread(history)
         self._chain = self._known()
         self._newest: tuple[tuple[bytes, ...], CheckpointCertificate | None] = (), None
-        """Frames of a checkpoint, and what they prove."""
+        """Frames of the newest checkpoint that was read, and the certificate that they prove."""
         self._heard = self._asked = 0
         self._next = FIRST
 
@@ -80,8 +81,8 @@ class Reads(Checker):
             self._asked += 1
 
     def _puts_off(self, stable: int) -> bool:
-        """For a while it waits until the ticket that it would ask of has changed since the checkpoint: then a
-        node has to remember what stood there."""
+        """Whether to wait, up to PATIENCE events, until the ticket to be asked for has changed since the
+        checkpoint: then the node must have kept its state at the checkpoint."""
         if self._asked % 2 or self._heard >= self._next + PATIENCE or not self._order:
             return False
         return self._states[self._order[-1]][-1][0] <= stable
@@ -94,7 +95,7 @@ class Reads(Checker):
                 self._order.append(name)
 
     def _choose(self) -> Name:
-        """By turns: the one that changed last, one of long ago, one that never was."""
+        """In turn: the ticket that changed last, one that changed long ago, one that was never issued."""
         turn, order = self._asked % 4, self._order
         if turn == 3 or not order:
             return NOWHERE
@@ -135,7 +136,7 @@ class Reads(Checker):
         return proved_ticket(msgspec.json.encode(shown), self._chain, event, ticket, self._stable)
 
     def _stable(self, frames: tuple[bytes, ...], chain: Chain) -> CheckpointCertificate:
-        """Frames that proved something are read once, as on the platform."""
+        """The checkpoint that these frames prove; equal frames are verified once, as on the platform."""
         known, certificate = self._newest
         if certificate is None or frames != known:
             certificate = read_stable(frames, chain)
@@ -143,7 +144,7 @@ class Reads(Checker):
         return certificate
 
     def _agreed(self, name: Name, sequence: int) -> bytes:
-        """State of a ticket after a sequence; b"": there is none."""
+        """State of a ticket after a sequence; b"" if it did not exist."""
         for at, state in reversed(self._states.get(name, ())):
             if at <= sequence:
                 return state
@@ -151,7 +152,7 @@ class Reads(Checker):
 
 
 def _forged(shown: StateProof, number: int) -> tuple[str, StateProof]:
-    """By turns: too few signatures, another sequence, nothing where something is."""
+    """In turn: too few signatures, another sequence, an absence where there is a ticket."""
     replace, proof = msgspec.structs.replace, shown.proof
     if number % 3 == 1:
         return "a signature fewer", replace(shown, checkpoint=shown.checkpoint[:-1])

@@ -1,4 +1,4 @@
-"""Does every node come to rest? A deadline that is always in the past would burn a processor. (R30, R31)"""
+"""Does every node become idle? A deadline always in the past would keep a processor busy. (R30, R31)"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simulator.world import World
 __all__ = ["Rest"]
 
 TURNS_MAX = 20_000
-"""Turns of one node in one virtual second; the busiest world needs a tenth of it."""
+"""Most turns of one node in one virtual second; the busiest world needs a tenth of it."""
 
 
 class Rest(Checker):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History
 from simulator.node import Node
 from simulator.world import World
-from validators.consensus import messages as m
 
 __all__ = ["StateRoots"]
 
 
 class StateRoots(Checker):
-    """Compares the CHECKPOINTs of honest members as they are said, and all states at the end."""
+    """Compares the CHECKPOINTs of honest members as they are sent, and all states at the end."""
 
     name = "state roots"
     kinds = frozenset({m.Checkpoint})

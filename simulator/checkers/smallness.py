@@ -1,26 +1,26 @@
 """Does a cluster become one that tolerates no liar only by a change that says so? (R37)
 
-Reads the agreed log: what the change said, and what members its epoch has.
+Reads the agreed log: the change, and the members of the epoch that it begins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.machine import commands
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.effects import Record
+from dtvn.protocol.consensus.membership import KIND
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
 from simulator.node import Node
 from simulator.world import World
-from tickets.machine import commands
-from validators import quorum
-from validators.consensus.effects import Record
-from validators.consensus.membership import KIND
 
 __all__ = ["Smallness"]
 
 
 class Smallness(Checker):
-    """Where no liar is tolerated any more, somebody with the right to it has said that it is meant."""
+    """A membership that tolerates no liar any more was explicitly allowed by an authorised principal."""
 
     name = "smallness"
 
@@ -39,7 +39,7 @@ class Smallness(Checker):
         epochs = self._history.epochs
         following = next((epoch for epoch in epochs if epoch.after == sequence and epoch.epoch), None)
         if following is None or not isinstance(command, commands.Reconfigure):
-            return  # a nonce's first outcome, told again
+            return  # repeats the first outcome of a nonce
         before, after = (len(epochs[epoch].members) for epoch in (following.epoch - 1, following.epoch))
         if quorum.faults(before) and not quorum.faults(after) and not command.change.allow_small:
             self.fail(

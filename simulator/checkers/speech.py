@@ -1,14 +1,14 @@
-"""Is everything durable before it is spoken, nothing ever contradicted, nothing said again in other bytes?
-(R4, R6, R7; PITFALLS row 11)"""
+"""Is every statement durable before it is sent, never contradicted, and never sent again in other bytes? (R4,
+R6, R7; PITFALLS row 11)"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from dtvn.protocol.consensus import messages as m
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
-from validators.consensus import messages as m
 
 __all__ = ["Speech"]
 
@@ -25,7 +25,7 @@ PHASE: dict[type[Any], str] = {
 
 
 class Speech(Checker):
-    """Remembers what each honest member ever said for each slot, across restarts."""
+    """Records what each honest member ever sent for each slot, across restarts."""
 
     name = "speech"
     kinds = BINDING
@@ -34,9 +34,9 @@ class Speech(Checker):
         super().__init__(world)
         self._said: dict[tuple[Any, ...], bytes] = {}
         self._seen: dict[tuple[str, int, bytes], bytes] = {}
-        """By member, kind and body (a PREPARE and a COMMIT have the same): the signature under it."""
+        """By member, kind and body (a PREPARE and its COMMIT have the same body): the signature."""
         self._newest: tuple[Node | None, bytes] = (None, b"")
-        """The newest of them, as what is said to all comes once for each."""
+        """The newest of them: a broadcast arrives here once per receiver."""
         self._left: dict[tuple[str, int], int] = {}
         """By member and epoch: the view that its newest VIEW-CHANGE wants to enter."""
 
@@ -79,7 +79,7 @@ class Speech(Checker):
             return
         record = disk.slot(message.epoch, view, sequence, phase)
         if record is None and kind is m.PrePrepare:
-            # One that a NEW-VIEW demands stands inside it; its batch is with those who prepared it.
+            # A PRE-PREPARE that a NEW-VIEW demands is inside it; the members that prepared it hold its batch.
             record = disk.slot(message.epoch, view, 0, "new_view")
         where = f"{sequence} of view {view}"
         if record is None:

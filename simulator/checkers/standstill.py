@@ -1,31 +1,32 @@
 """Does an honest member that was shown two certificates which exclude each other stop, and keep both? (R24)
 
-The one question that is asked where more lie than are tolerated: a fork cannot be prevented then.
+This is the one question that is asked where more members lie than are tolerated: a fork cannot be prevented
+then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.protocol.canonical import CanonicalError
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.contradiction import RECORD, Content, Contradiction, content_of, read
+from dtvn.protocol.consensus.effects import CheckpointRecord, Executed, Note, Reason, Record
+from dtvn.protocol.wire import PeerError
 from simulator.checkers.base import Checker
 from simulator.checkers.statements import Statements
 from simulator.clock import MILLISECOND
 from simulator.node import Node
 from simulator.world import World
-from validators.canonical import CanonicalError
-from validators.consensus import messages as m
-from validators.consensus.contradiction import RECORD, Content, Contradiction, content_of, read
-from validators.consensus.effects import CheckpointRecord, Executed, Note, Reason, Record
-from validators.wire import PeerError
 
 __all__ = ["Standstill"]
 
 READ_WITHIN = 50 * MILLISECOND
-"""Of its arrival a frame is looked at."""
+"""Time after its arrival within which a member reads a frame."""
 
 
 class Standstill(Checker):
-    """Reads every certificate itself, out of the frames that arrive."""
+    """Reads every certificate itself, from the frames that arrive."""
 
     name = "standstill"
     kinds = frozenset({m.Pong, m.ViewChange, m.Entries})
@@ -35,9 +36,10 @@ class Standstill(Checker):
         super().__init__(world)
         self._statements = statements
         self._stable: dict[tuple[str, int, int], Content] = {}
-        """By node, epoch and sequence: the state that it holds for certified."""
+        """By node, epoch and sequence: the state that the node holds as certified."""
         self.shown: dict[str, tuple[int, int, str, int]] = {}
-        """Honest nodes that were shown another one: for which epoch and sequence, by whom, and when."""
+        """Honest node that was shown another certified state -> its epoch and sequence, the sender, the
+        time."""
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -62,13 +64,13 @@ class Standstill(Checker):
         if len({vote.sender for vote in votes}) < self.quorum_in(first.epoch):
             return
         known = self._stable.get((receiver, first.epoch, first.sequence))
-        # What it holds for certified is remembered; of an older checkpoint only an audit tells.
+        # Only the newest certified state is remembered; conflicts at older checkpoints are left to an audit.
         if first.sequence == node.disk.stable and known not in (None, content_of(first)):
             self.shown.setdefault(receiver, (first.epoch, first.sequence, sender, self.world.time))
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """See Checker. What a node did not ask for it does not read; and as few liars as are tolerated, or a
-        program that is deterministic, stop nobody."""
+        """See Checker. A node does not read what it did not request. Where no more members lie than are
+        tolerated, and the program is deterministic, no node may stop."""
         if isinstance(note, Note) and note.kind == "contradiction":
             if node.honest and not self.world.settings.beyond:
                 self.fail(f"{node.name} stopped: {note.fields}")
@@ -104,7 +106,7 @@ class Standstill(Checker):
         self._nobody_notices()
 
     def _nobody_notices(self) -> None:
-        """Two sides of a fork have met: one at least must have seen it."""
+        """Two sides of a fork have met: at least one of them must have noticed it."""
         sides: dict[tuple[int, int], dict[Content, str]] = {}
         for (name, epoch, sequence), content in self._stable.items():
             if self.world.nodes[name].up:
@@ -115,8 +117,9 @@ class Standstill(Checker):
                 self.fail(f"{names} hold different states after {sequence} for certified, and both go on")
 
     def _proves(self, kept: Contradiction, epoch: int) -> bool:
-        """Whether q signed `theirs`, and `mine` is another certificate for the sequence. A `state` may have
-        been found in the same turn: then `mine` says by what this node went before."""
+        """Whether q members signed `theirs`, and `mine` is another certificate for the same sequence. A
+        `state` contradiction may have been found in the same turn: then `mine` holds what this node relied on
+        before."""
         needed = self.quorum_in(epoch)
         mine, theirs = (
             [self._statements.read(frame) for frame in frames] for frames in (kept.mine, kept.theirs)

@@ -1,16 +1,17 @@
 """Signed statements as checkers read them: verified with a door of their own, each frame once.
 
-What was refused is looked at again: a frame of an epoch that nobody has entered yet has no key so far.
+A refused frame is verified again when it is read again: the keys of an epoch that no node has entered yet are
+not known.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.wire import Door
+from dtvn.protocol.wire.door import Keys
 from simulator.world import World
-from validators.consensus.verified import Peer
-from validators.wire import Door
-from validators.wire.door import Keys
 
 __all__ = ["Statements"]
 
@@ -25,7 +26,7 @@ class Statements:
         self._known: dict[bytes, Any] = {}
 
     def read(self, frame: bytes) -> Any:
-        """The message of a signed frame; raise PeerError when it is none, or not of who it says."""
+        """Message of a signed frame; raise PeerError if it does not decode or is not signed by its sender."""
         message = self._known.get(frame)
         if message is None:
             message = self._known[frame] = self._door.statement(READER, frame).message

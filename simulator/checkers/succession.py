@@ -1,33 +1,33 @@
-"""Does each epoch end once, by a change that was due, and is it entered only with what proves its end?
-(R35, R36, R16; row 18)
+"""Does each epoch end once, by a change that was due, and is it entered only with the proof of its end? (R35,
+R36, R16; row 18)
 
-Reads the agreed log and genesis: words of life are counted here once more.
+Reads the agreed log and genesis: the words of life are counted here once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.machine import commands
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import CheckpointRecord, Record, StateRecord
+from dtvn.protocol.consensus.epoch_change import EPOCH
+from dtvn.protocol.consensus.membership import ALIVE_FOR, KIND, Change, Membership, alive_bytes, window
+from dtvn.protocol.wire import PeerError
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
 from simulator.checkers.statements import Statements
 from simulator.gateway import Gateway
 from simulator.node import Node
 from simulator.world import World
-from tickets.machine import commands
-from validators import canonical, quorum
-from validators.consensus import handover
-from validators.consensus import messages as m
-from validators.consensus.effects import CheckpointRecord, Record, StateRecord
-from validators.consensus.membership import ALIVE_FOR, KIND, Change, Membership, alive_bytes, window
-from validators.consensus.succession import EPOCH
-from validators.wire import PeerError
 
 __all__ = ["Succession"]
 
 
 class Succession(Checker):
-    """What nodes believe of the membership is what the log has made of it."""
+    """The membership that nodes believe in is the one in the log."""
 
     name = "succession"
 
@@ -38,7 +38,7 @@ class Succession(Checker):
         self._statements = statements
         self._unread = Unread(history)
         self._believed: dict[str, Membership] = {}
-        """By gateway: the epoch that it was last found to believe in."""
+        """By gateway: the membership that it was last found to believe in."""
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -57,7 +57,7 @@ class Succession(Checker):
         proofs = [record.frames for record in shown if record.sequence == membership.after]
         if proofs and self._ended(node, proofs[-1], membership.epoch - 1):
             return
-        # It slept: each end of an epoch since its own was shown to it.
+        # It was asleep: the end of each epoch since its own was shown to it.
         states = {**node.disk.states, **{r.name: r for r in records if isinstance(r, StateRecord)}}
         for epoch in range(node.membership.epoch, membership.epoch):
             found = handover.read(states.values(), epoch)
@@ -87,7 +87,7 @@ class Succession(Checker):
     def _due(self, sequence: int, bundle: m.Bundle, operation: m.Operation) -> None:
         following = next((e for e in self._history.epochs if e.after == sequence and e.epoch), None)
         if following is None:
-            return  # a nonce's first outcome, told again
+            return  # repeats the first outcome of a nonce
         before = self._history.epochs[following.epoch - 1]
         command = commands.read(operation.kind, operation.payload)
         if not isinstance(command, commands.Reconfigure):
@@ -107,7 +107,7 @@ class Succession(Checker):
     def _living(
         self, change: Change, before: Membership, following: Membership, timestamp: int
     ) -> dict[str, int]:
-        """Members of the next epoch that said in time that they live, and how far they have executed."""
+        """Members of the next epoch with a timely word of life -> how far they have executed."""
         keys = {member.id: member.public_key for member in following.members}
         verify = self.world.keyring.scheme.verify
         living: dict[str, int] = {}
@@ -121,7 +121,7 @@ class Succession(Checker):
     # --- gateways ----------------------------------------------------------------------------------
 
     def turning(self, node: Node) -> None:
-        """See Checker: gateways believe in no epoch that never was (R16)."""
+        """See Checker: gateways believe in no epoch that never existed (R16)."""
         for gateway in self.gateways:
             present = gateway.collector.epochs.present
             if present is self._believed.get(gateway.principal):

@@ -1,27 +1,27 @@
-"""Was every operation that did something still valid, and allowed to its principal? (R14, R15)
+"""Was every successful operation still valid, and allowed to its principal? (R14, R15)
 
-Reads the agreed log and genesis, nothing of the machine that executed it.
+Reads the agreed log and genesis, and nothing of the machine that executed the operation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Record
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
 from simulator.node import Node
 from simulator.world import World
-from validators.consensus import messages as m
-from validators.consensus.effects import Record
 
 __all__ = ["Validity"]
 
 FREE = frozenset({"open_session", "barrier"})
-"""Kinds that take no capability."""
+"""Kinds that need no capability."""
 
 
 class Validity(Checker):
-    """An outcome `ok` in the log, first of its nonce, must have been due."""
+    """An outcome `ok` in the log that is the first of its nonce must have been due."""
 
     name = "validity"
 
@@ -42,7 +42,7 @@ class Validity(Checker):
         if operation.nonce:
             key = (principal, operation.actor, operation.nonce)
             if key in self._nonces:
-                return  # the first outcome, told again
+                return  # repeats the first outcome
             self._nonces.add(key)
         timestamp = self._history.timestamps[sequence]
         if operation.valid_until < timestamp:

@@ -1,4 +1,4 @@
-"""Rules and pitfalls without a planted bug, and why: not built yet, or not of the core's making."""
+"""Rules and pitfalls without a planted bug, and why: not built yet, or not part of the core."""
 
 from __future__ import annotations
 

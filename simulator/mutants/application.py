@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from dtvn.machine import TicketApplication, operations
+from dtvn.machine.nonces import NonceTable
+from dtvn.machine.operations import Operations
+from dtvn.machine.principals import Principals
+from dtvn.machine.tree import StateTree
+from dtvn.protocol.consensus.executor import Executor
+from dtvn.protocol.consensus.sessions import SessionTable
 from simulator.mutants.registry import Plant, mutant
-from tickets.machine import TicketApplication, operations
-from tickets.machine.nonces import NonceTable
-from tickets.machine.operations import Operations
-from tickets.machine.principals import Principals
-from tickets.machine.tree import StateTree
-from validators.consensus.executor import Executor
-from validators.consensus.sessions import SessionTable
 
 
 @mutant("executes-as-often-as-it-comes", "R12 R19 P9", seed=1)
@@ -24,7 +24,7 @@ def executes_twice(plant: Plant) -> None:
 
 @mutant("session-window-open", "R12 P9", world="rogue", seed=2)
 def window_open(plant: Plant) -> None:
-    """Numbers beyond a session's window are taken."""
+    """Numbers beyond a session's window are accepted."""
     right = SessionTable.refuse
 
     def mutant(self: SessionTable, key: Any, *, principal: str, number: int, done_below: int) -> Any:
@@ -36,7 +36,7 @@ def window_open(plant: Plant) -> None:
 
 @mutant("session-evicted-by-chance", "R12 P8", world="many-sessions")
 def evicts_by_chance(plant: Plant) -> None:
-    """Which session goes when the table is full depends on how long this process has run."""
+    """Which session is evicted from a full table depends on how long this process has run."""
     right = SessionTable.open
 
     def mutant(self: Any, key: Any, principal: str) -> None:
@@ -50,16 +50,16 @@ def evicts_by_chance(plant: Plant) -> None:
 
 @mutant("nonce-forgotten", "R13 P9", world="repeats")
 def nonce_forgotten(plant: Plant) -> None:
-    """A repeated operation is a new one."""
+    """A repeated operation is executed as a new one."""
     plant.put(NonceTable, "get", lambda self, principal, actor, nonce: None)
 
 
 @mutant("nonce-for-any-body", "R13", world="rogue", seed=2)
 def nonce_any_body(plant: Plant) -> None:
-    """A nonce gives the first outcome to another operation too."""
+    """A nonce gives the first outcome to a different operation too."""
 
     def mutant(self: Operations, operation: Any, first: Any, request: bytes, shown: bytes) -> Any:
-        from tickets.machine import reasons
+        from dtvn.machine import reasons
 
         return reasons.CODE_OF[first.code], shown
 
@@ -93,14 +93,14 @@ def never_expires(plant: Plant) -> None:
 
 @mutant("everybody-may", "R15", world="guest")
 def everybody_may(plant: Plant) -> None:
-    """Capabilities are not looked at."""
+    """Capabilities are not checked."""
     plant.put(Principals, "may", lambda self, principal, capability, event: True)
 
 
 @mutant("consumes-again", "P9 R13", world="calm")
 def consumes_again(plant: Plant) -> None:
     """A consumed ticket can be admitted again."""
-    from tickets.machine.transitions import TRANSITIONS, State
+    from dtvn.machine.transitions import TRANSITIONS, State
 
     row = dict(TRANSITIONS["admit"])
     row[State.CONSUMED] = State.CONSUMED
@@ -124,7 +124,7 @@ def root_of_process(plant: Plant) -> None:
 
 @mutant("root-leaves-out-changes", "R24 R25", world="crashes")
 def stale_root(plant: Plant) -> None:
-    """A leaf that is replaced does not mark its bucket: the root stays what it was."""
+    """Replacing a leaf does not mark its bucket as changed: the root stays the same."""
     right = StateTree.replace
 
     def mutant(self: StateTree, place: int, old: bytes, new: bytes) -> None:
@@ -138,7 +138,7 @@ def stale_root(plant: Plant) -> None:
 
 @mutant("reads-own-uptime", "R22 P8", world="crashes")
 def reads_uptime(plant: Plant) -> None:
-    """Execution adds how many batches this process has executed to the time."""
+    """Execution adds the number of batches that this process has executed to the time."""
     right = TicketApplication.execute
 
     def mutant(self: Any, bundles: Any, *, sequence: int, timestamp: int) -> Any:
@@ -150,11 +150,11 @@ def reads_uptime(plant: Plant) -> None:
 
 @mutant("log-root-of-the-head", "R26", world="crashes")
 def log_root_of_head(plant: Plant) -> None:
-    """After a restart the log's tree begins anew, so that its root covers only what came since."""
+    """After a restart the log's tree begins anew, so that its root covers only later entries."""
     right = Executor.restore
 
     def mutant(self: Executor, recovery: Any, signer: Any) -> Any:
-        from validators.consensus.log_tree import Frontier
+        from dtvn.protocol.consensus.log_tree import Frontier
 
         notes = right(self, recovery, signer)
         if self.executed:

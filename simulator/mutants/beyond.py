@@ -1,18 +1,19 @@
-"""Where no liar is tolerated, where more lie than are, and what is served beyond a quota: R11, R23, R24."""
+"""Clusters that tolerate no liar, clusters with more liars than tolerated, and quotas: R11, R23, R24."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from dtvn.protocol.consensus.contradiction import Contradictions
+from dtvn.protocol.consensus.pinging import Pinging
+from dtvn.protocol.host import places
 from simulator.mutants.registry import Plant, mutant
-from validators import places
-from validators.consensus.contradiction import Contradictions
-from validators.consensus.pinging import Pinging
 
 
 @mutant("others-not-awaited", "R11", world="older-disk")
 def others_not_awaited(plant: Plant) -> None:
-    """A start where f = 0 votes when a quorum has answered, whoever else may know its word."""
+    """A starting member of a cluster with f = 0 votes when a quorum has answered, though other members may
+    know its statements."""
     right = Pinging.begin
 
     def mutant(self: Pinging, recovery: Any) -> None:
@@ -24,7 +25,7 @@ def others_not_awaited(plant: Plant) -> None:
 
 @mutant("unused-disk-not-doubted", "R11", world="unused-disk")
 def unused_disk_not_doubted(plant: Plant) -> None:
-    """An empty ledger votes at once where f = 0, as if there could have been no other before it."""
+    """An empty ledger votes at once where f = 0, as if there could have been no earlier one."""
     right = Pinging.begin
 
     def mutant(self: Pinging, recovery: Any) -> None:
@@ -36,7 +37,7 @@ def unused_disk_not_doubted(plant: Plant) -> None:
 
 @mutant("goes-on-after-a-fork", "R24", world="forked")
 def goes_on_after_a_fork(plant: Plant) -> None:
-    """A certificate for what is stable already is not looked at."""
+    """A certificate for a sequence that is already stable is not compared."""
     plant.put(Contradictions, "compare", lambda self, certificate: None)
 
 
@@ -48,11 +49,11 @@ def forgets_the_fork(plant: Plant) -> None:
 
 @mutant("a-fork-is-a-bad-page", "R23 R24", world="forked")
 def bad_page(plant: Plant) -> None:
-    """A log that does not continue the own one is its source's fault, always: nothing more is asked."""
+    """A log that does not continue the node's own is blamed on its source: no further question is asked."""
     plant.put(Contradictions, "ask", lambda self, member: False)
 
 
 @mutant("places-are-for-good", "R23 P15", world="followers")
 def places_for_good(plant: Plant) -> None:
-    """Whoever follows a node's log keeps its place, whoever waits for one."""
+    """A follower of a node's log keeps its place, even if others wait for one."""
     plant.put(places, "PLACE_TIME", 1 << 60)

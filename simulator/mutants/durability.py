@@ -1,4 +1,4 @@
-"""Persist before speaking, and what a restart must know: rows 11 and 20, R4 to R11."""
+"""Persist before sending, and what a restart must restore: rows 11 and 20, R4 to R11."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol.consensus import restore
+from dtvn.protocol.consensus.effects import Effects, EntryRecord, SlotRecord, StateRecord
+from dtvn.protocol.consensus.executor import Executor
+from dtvn.protocol.consensus.outbox import Outbox
+from dtvn.protocol.consensus.rejoin import Rejoin
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.self_messages import SelfMessageGuard
+from dtvn.protocol.host import Host, TurnLost, pump
+from dtvn.protocol.host.ports import JournalError, JournalFenced
 from simulator.mutants.registry import Plant, mutant
-from validators import host
-from validators.consensus import restore
-from validators.consensus.effects import Effects, EntryRecord, SlotRecord, StateRecord
-from validators.consensus.executor import Executor
-from validators.consensus.outbox import Outbox
-from validators.consensus.own import Own
-from validators.consensus.replica import Replica
-from validators.consensus.returning import Returning
-from validators.host import Host, TurnLost
-from validators.ports import JournalError, JournalFenced
 
 
 def forgets(plant: Plant, lost: Callable[[Any], bool]) -> None:
@@ -62,7 +61,7 @@ def new_view_not_kept(plant: Plant) -> None:
 
 @mutant("speaks-first", "R6 R8 P11", seed=0)
 def speaks_first(plant: Plant) -> None:
-    """What is said leaves before the journal has it."""
+    """Messages leave before the journal has the turn."""
     finish = Host._finish
 
     def mutant(self: Host, effects: Effects, now: Any) -> None:
@@ -77,19 +76,19 @@ def speaks_first(plant: Plant) -> None:
 @mutant("never-syncs", "R6 R9", world="crashes")
 def never_syncs(plant: Plant) -> None:
     """No turn is synced; votes leave while their records can still be lost."""
-    plant.put(host, "_must_last", lambda effects: False)
+    plant.put(pump, "_must_last", lambda effects: False)
 
 
 def unsynced(plant: Plant, *phases: str) -> None:
     """A turn that writes a record of these phases is not synced."""
-    right = host._must_last
+    right = pump._must_last
 
     def mutant(effects: Effects) -> bool:
         return right(effects) and not any(
             isinstance(record, SlotRecord) and record.phase in phases for record in effects.persist
         )
 
-    plant.put(host, "_must_last", mutant)
+    plant.put(pump, "_must_last", mutant)
 
 
 @mutant("prepare-not-synced", "R6", world="power-cut")
@@ -124,7 +123,7 @@ def new_view_not_synced(plant: Plant) -> None:
 
 @mutant("restart-forgets-votes", "R7 P11", world="crashes")
 def restart_forgets(plant: Plant) -> None:
-    """A restarted replica does not take up its own votes."""
+    """A restarted replica does not restore its own votes."""
     right = restore._restore_slot
 
     def mutant(core: Any, record: SlotRecord) -> None:
@@ -159,7 +158,7 @@ def restart_forgets_certificates(plant: Plant) -> None:
 
 @mutant("full-disk-shrugged-off", "R8", world="full-disks")
 def full_disk(plant: Plant) -> None:
-    """When persisting fails, the turn is said all the same."""
+    """If persisting fails, the turn's messages are sent all the same."""
     finish = Host._finish
 
     def mutant(self: Host, effects: Effects, now: Any) -> None:
@@ -195,7 +194,7 @@ def entries_not_kept(plant: Plant) -> None:
 
 @mutant("rows-replayed-twice", "R9 P20", world="crashes")
 def rows_twice(plant: Plant) -> None:
-    """After a restart the entry that the rows hold already is executed once more."""
+    """After a restart the entry that the rows already contain is executed once more."""
     right = Executor.restore
 
     def mutant(self: Executor, recovery: Any, signer: Any) -> Any:
@@ -209,7 +208,7 @@ def rows_twice(plant: Plant) -> None:
 
 @mutant("rows-by-half", "R9 P20", world="crashes")
 def rows_by_half(plant: Plant) -> None:
-    """Of the rows that changed, only every second is written."""
+    """Only every second of the changed rows is written."""
     right = Host._write_rows
 
     def mutant(self: Host) -> None:
@@ -225,7 +224,7 @@ def rows_by_half(plant: Plant) -> None:
 
 @mutant("votes-without-ledger", "R11 P11", world="lost-disks")
 def votes_without_ledger(plant: Plant) -> None:
-    """A member whose ledger was lost votes as if it remembered."""
+    """A member whose ledger was lost votes as if it had its memory."""
     right = Replica.__init__
 
     def mutant(self: Replica, config: Any, signer: Any, application: Any, _voting: bool, *more: Any) -> None:
@@ -237,18 +236,18 @@ def votes_without_ledger(plant: Plant) -> None:
 
 @mutant("believes-strangers-about-itself", "R11", world="impostor")
 def any_own(plant: Plant) -> None:
-    """Any statement in its own name that comes back costs a member its vote, said or not."""
-    plant.put(Own, "refuse", lambda self, message: None)
+    """Any statement in its own name that comes back costs a member its vote, whether it sent it or not."""
+    plant.put(SelfMessageGuard, "refuse", lambda self, message: None)
 
 
 @mutant("vote-flag-not-kept", "R11", world="lost-disks", seed=1)
 def flag_not_kept(plant: Plant) -> None:
-    """That it may not vote is not written down."""
+    """A member that may not vote does not write that down."""
     forgets(plant, lambda record: isinstance(record, StateRecord))
 
 
 @mutant("vote-back-in-the-same-view", "R11", world="forgotten", seed=18)
 def same_view(plant: Plant) -> None:
-    """A lost vote comes back in the view in which the others are, though a VIEW-CHANGE that nobody showed may
-    bind to the next."""
-    plant.put(Returning, "view_due", lambda self: self._shown_view)
+    """A lost vote comes back in the view in which the others are, though a VIEW-CHANGE that the other members
+    did not show may bind the member to the next one."""
+    plant.put(Rejoin, "view_due", lambda self: self._shown_view)

@@ -1,14 +1,14 @@
-"""The edges: gateways, bounds, noise. R16, R34; rows 14 and 15."""
+"""The edges of the cluster: gateways, bounds, noise. R16, R34; rows 14 and 15."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from dtvn.gateway.collector import Collector
+from dtvn.protocol.consensus.future import Future
+from dtvn.protocol.wire import PeerError
+from dtvn.protocol.wire.door import Door
 from simulator.mutants.registry import Plant, mutant
-from validators.consensus.future import Future
-from validators.gateway.collector import Collector
-from validators.wire import PeerError
-from validators.wire.door import Door
 
 
 @mutant("one-receipt-is-enough", "R16", world="vandal", seed=1)
@@ -25,7 +25,7 @@ def one_receipt(plant: Plant) -> None:
 
 @mutant("asks-only-the-primary", "R34 P14", world="censor")
 def only_primary(plant: Plant) -> None:
-    """A gateway never sends a request to anybody but the believed primary."""
+    """A gateway never sends a request to a member other than the believed primary."""
 
     def mutant(self: Collector, flight: Any, now: Any) -> None:
         primary = self._views.primary()
@@ -38,7 +38,7 @@ def only_primary(plant: Plant) -> None:
 
 @mutant("keeps-all-the-future", "P15", world="flooder")
 def all_the_future(plant: Plant) -> None:
-    """Statements of views to come are kept without bound."""
+    """Statements of future views are kept without bound."""
     plant.put(Future, "_full", lambda self, link: False)
 
 

@@ -1,21 +1,22 @@
-"""Members that come and go: rows 10 and 18; R16, R35 to R37."""
+"""Members that join and leave: rows 10 and 18; R16, R35 to R37."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from dtvn.gateway.epochs import Epochs
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus import membership
+from dtvn.protocol.consensus.config import Config
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.epoch_change import EpochChange
+from dtvn.protocol.consensus.execution import Execution
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from simulator.mutants.registry import Plant, mutant
-from validators import quorum
-from validators.consensus import membership
-from validators.consensus.config import Config
-from validators.consensus.effects import Reason
-from validators.consensus.execution import Execution
-from validators.consensus.replica import Replica
-from validators.consensus.succession import Succession
-from validators.crossing import Crossing
-from validators.gateway.epochs import Epochs
 
 
 class Credulous:
@@ -28,7 +29,7 @@ class Credulous:
 
 @mutant("other-epochs-count", "R35 P10 P18", world="hasty")
 def other_epochs(plant: Plant) -> None:
-    """A vote of another epoch is taken as one of this epoch."""
+    """A vote of another epoch is counted as one of this epoch."""
 
     def mutant(self: Replica, message: Any) -> Reason | None:
         return None if 0 <= message.sender < self.n else Reason.UNKNOWN_SENDER
@@ -38,12 +39,12 @@ def other_epochs(plant: Plant) -> None:
 
 @mutant("goes-on-past-the-end", "R35 P18", world="crowded-epochs")
 def past_the_end(plant: Plant) -> None:
-    """What comes after the last sequence of an epoch is proposed, decided and executed in it."""
-    plant.put(Succession, "holds", lambda self, sequence: False)
+    """Sequences after the last one of an epoch are proposed, decided and executed in it."""
+    plant.put(EpochChange, "holds", lambda self, sequence: False)
     right = Execution.run
 
     def mutant(self: Execution) -> None:
-        succession = self.core.succession
+        succession = self.core.epoch_change
         ends_at, succession.ends_at = succession.ends_at, None
         right(self)
         succession.ends_at = succession.ends_at or ends_at
@@ -54,19 +55,19 @@ def past_the_end(plant: Plant) -> None:
 @mutant("switches-before-the-checkpoint", "R35 P18", world="epochs")
 def switches_early(plant: Plant) -> None:
     """A replica enters the next epoch when it has executed the change, stable or not."""
-    right = Succession.on_executed
+    right = EpochChange.on_executed
 
-    def mutant(self: Succession, step: Any) -> None:
+    def mutant(self: EpochChange, step: Any) -> None:
         right(self, step)
         if self.ends_at is not None:
             self.on_stable(self.ends_at)
 
-    plant.put(Succession, "on_executed", mutant)
+    plant.put(EpochChange, "on_executed", mutant)
 
 
 @mutant("quorum-of-the-founders", "R35 P18", world="epochs")
 def old_quorum(plant: Plant) -> None:
-    """q stays what it was with four, whoever has come since."""
+    """q stays at most that of four members, even if more have joined since."""
     plant.put(Config, "q", property(lambda self: min(3, quorum.quorum(self.n))))
 
 
@@ -84,24 +85,25 @@ def hand_over(plant: Plant) -> None:
 @mutant("crosses-unproved", "R35 R16 P18", world="hasty-crossings", seed=27)
 def crosses_unproved(plant: Plant) -> None:
     """A node that slept through epochs believes any member about who the members are now."""
-    right = Crossing.begin
+    right = EpochCatchUp.begin
 
-    def mutant(self: Crossing, *arguments: Any) -> None:
-        self._scheme = Credulous()  # type: ignore[assignment]
+    def mutant(self: EpochCatchUp, *arguments: Any) -> None:
+        self._follow = partial(self._follow, scheme=Credulous())  # type: ignore[call-arg]
         right(self, *arguments)
 
-    plant.put(Crossing, "begin", mutant)
+    plant.put(EpochCatchUp, "begin", mutant)
 
 
 @mutant("words-of-life-not-counted", "R36 P18", world="unready")
 def unready(plant: Plant) -> None:
-    """A change needs nobody's word that it lives."""
+    """A change needs no words of life."""
     plant.put(membership, "_shows_life", lambda *_arguments: True)
 
 
 @mutant("few-members-unasked", "R37", world="shrinking")
 def few_unasked(plant: Plant) -> None:
-    """A change may leave fewer than four members, and no liar tolerated, though nobody said that it may."""
+    """A change may leave fewer than four members, and tolerate no liar, though its principal did not allow
+    that."""
     right = membership.outline
 
     def mutant(now: Any, change: Any) -> Any:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from dtvn.machine import TicketApplication
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.clients import Clients
+from dtvn.protocol.consensus.execution import Execution
+from dtvn.protocol.consensus.executor import Executor
+from dtvn.protocol.consensus.log import LateCommits, Log, Slot, Tally, Vote
+from dtvn.protocol.consensus.ordering import Ordering
+from dtvn.protocol.consensus.pool import Pool
+from dtvn.protocol.consensus.proposing import Proposing
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.wire import Door, door, signer
 from simulator.mutants.registry import Plant, mutant
-from tickets.machine import TicketApplication
-from validators import quorum
-from validators.consensus import messages as m
-from validators.consensus.clients import Clients
-from validators.consensus.execution import Execution
-from validators.consensus.executor import Executor
-from validators.consensus.log import LateCommits, Log, Slot, Tally, Vote
-from validators.consensus.ordering import Ordering
-from validators.consensus.pool import Pool
-from validators.consensus.proposing import Proposing
-from validators.consensus.replica import Replica
-from validators.wire import Door, door, signer
 
 
 @mutant("quorum-2f+1", "P1", world="equivocator-of-five")
@@ -34,13 +34,13 @@ def short_quorum(plant: Plant) -> None:
 
 @mutant("door-open", "P2 R1", world="impostor")
 def door_open(plant: Plant) -> None:
-    """No signature is checked."""
+    """Signatures are not checked."""
     plant.put(Door, "_check", lambda self, key, envelope, signer: None)
 
 
 @mutant("vote-without-digest", "P2", world="equivocator")
 def no_digest(plant: Plant) -> None:
-    """Votes are counted for a slot, whatever batch they name."""
+    """Votes are counted for a slot, whichever batch they name."""
     add = Tally.add
 
     def mutant(self: Tally, sender: int, digest: bytes, frame: bytes) -> int:
@@ -52,7 +52,7 @@ def no_digest(plant: Plant) -> None:
 
 @mutant("signs-no-cluster", "R1 P10", world="foreigner")
 def no_cluster(plant: Plant) -> None:
-    """What is signed does not name the cluster."""
+    """Signatures do not cover the cluster id."""
 
     def mutant(cluster: bytes, kind: int, body: bytes) -> bytes:
         return b"".join((b"dtvn/v1/signed\0", kind.to_bytes(1, "big"), body))
@@ -64,7 +64,7 @@ def no_cluster(plant: Plant) -> None:
 @mutant("digest-without-time", "R1 P16", world="equivocator")
 def digest_without_time(plant: Plant) -> None:
     """The batch digest leaves the proposed timestamp out."""
-    from validators.consensus import executor, proposing
+    from dtvn.protocol.consensus import executor, proposing
 
     right = m.batch_digest
 
@@ -92,7 +92,7 @@ def counts_twice(plant: Plant) -> None:
     """Each copy of a vote counts."""
 
     def add(self: Tally, sender: int, digest: bytes, frame: bytes) -> int:
-        from validators.consensus.log import Vote
+        from dtvn.protocol.consensus.log import Vote
 
         self.votes[sender] = Vote(digest, frame)
         count = self.counts[digest] = self.counts.get(digest, 0) + 1
@@ -128,7 +128,7 @@ def across_views(plant: Plant) -> None:
 
 @mutant("late-certificate-of-two-views", "R21 R23", world="latecomer")
 def certificate_of_two_views(plant: Plant) -> None:
-    """What is decided by COMMITs of another view rests on those of any view."""
+    """A decision by COMMITs of another view is kept with COMMITs of any view."""
     plant.put(LateCommits, "frames", frames_of_all_views)
 
 
@@ -152,8 +152,8 @@ def any_clock(plant: Plant) -> None:
 
 @mutant("proposes-uptime", "R2", world="calm")
 def proposes_uptime(plant: Plant) -> None:
-    """The primary stamps batches with its monotonic clock instead of the wall's."""
-    from validators.consensus.effects import Now
+    """The primary stamps batches with its monotonic clock instead of the wall clock."""
+    from dtvn.protocol.consensus.effects import Now
 
     right = Proposing._propose
 
@@ -168,7 +168,7 @@ def proposes_uptime(plant: Plant) -> None:
 
 @mutant("wants-everything", "R5 P15", world="calm")
 def wants_everything(plant: Plant) -> None:
-    """No cheap check stands before signatures."""
+    """No cheap check comes before signature checks."""
     plant.put(Replica, "wants", lambda self, header: None)
 
 
@@ -180,7 +180,7 @@ def no_window(plant: Plant) -> None:
 
 @mutant("batch-without-limit", "R20", world="tiny-batches")
 def no_limit(plant: Plant) -> None:
-    """A primary puts everything that waits into one batch."""
+    """A primary puts all waiting requests into one batch."""
     right = Pool.take
     plant.put(Pool, "take", lambda self, operations_max, bytes_max: right(self, 1 << 30, 1 << 30))
 
@@ -221,7 +221,7 @@ def only_own(plant: Plant) -> None:
 
 @mutant("executes-out-of-order", "R22", seed=1)
 def out_of_order(plant: Plant) -> None:
-    """What is decided is executed at once, gaps or not."""
+    """A decided batch is executed at once, gaps or not."""
     right = Execution.run
 
     def mutant(self: Execution) -> None:
@@ -251,6 +251,6 @@ def no_forward(plant: Plant) -> None:
 @mutant("no-evidence", "P22", world="equivocator")
 def no_evidence(plant: Plant) -> None:
     """Contradictions are refused and forgotten."""
-    from validators.consensus.evidence import Evidence
+    from dtvn.protocol.consensus.evidence import Evidence
 
     plant.put(Evidence, "_note", lambda self, *arguments: None)

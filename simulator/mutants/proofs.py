@@ -1,4 +1,4 @@
-"""What leaves the cluster: certificates and reads. R17, R18, R27; rows 10 and 19."""
+"""Data that leaves the cluster: certificates and reads. R17, R18, R27; rows 10 and 19."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
+from dtvn.gateway.collector import Collector
+from dtvn.machine import snapshot
+from dtvn.machine.snapshot import Freezer
+from dtvn.proof import barriers, reads
+from dtvn.proof.barriers import SharedBarriers
+from dtvn.proof.errors import ProofError
+from dtvn.proof.verify import Chain
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.certificate import CheckpointCertificate
+from dtvn.protocol.host import Host
 from simulator.mutants.registry import Plant, mutant
-from tickets.machine import snapshot
-from tickets.machine.snapshot import Freezer
-from tickets.proof import barriers, reads
-from tickets.proof.barriers import SharedBarriers
-from tickets.proof.errors import ProofError
-from tickets.proof.verify import Chain
-from validators import quorum
-from validators.consensus.certificate import CheckpointCertificate
-from validators.gateway.collector import Collector
-from validators.host import Host
 
-verifier: Any = import_module("tickets.proof.verify")
-"""The module: the package has a function of that name."""
-certificate: Any = import_module("tickets.proof.certificate")
-statements: Any = import_module("tickets.proof.statements")
+verifier: Any = import_module("dtvn.proof.verify")
+"""The module, since the package has a function of that name."""
+certificate: Any = import_module("dtvn.proof.certificate")
+statements: Any = import_module("dtvn.proof.statements")
 
 
 @mutant("certificate-of-a-few", "R27", world="calm")
@@ -51,7 +51,7 @@ def path_of_neighbour(plant: Plant) -> None:
 
 @mutant("epochs-have-no-end", "R27 R35 P10", world="epochs")
 def no_end(plant: Plant) -> None:
-    """Members of an epoch that is over are believed about what came after it."""
+    """Members of an epoch that is over are believed about later entries."""
 
     def mutant(self: Chain, epoch: int, sequence: int) -> Any:
         if epoch >= len(self.epochs):
@@ -95,7 +95,7 @@ def read_of_a_few(plant: Plant) -> None:
 
 @mutant("forgets-what-it-told", "R17", world="calm")
 def forgets_told(plant: Plant) -> None:
-    """A gateway does not remember up to where it has acknowledged, so nobody waits for his own writes."""
+    """A gateway does not remember up to where it has acknowledged, so no client waits for its own writes."""
     right = Collector._settle
 
     def mutant(self: Collector, *rest: Any) -> None:
@@ -108,13 +108,13 @@ def forgets_told(plant: Plant) -> None:
 
 @mutant("rows-lag-behind-answers", "R17", world="readers")
 def rows_lag(plant: Plant) -> None:
-    """A node's own API reads rows that have not come up to its log."""
+    """A node's own API reads rows that lag behind its log."""
     plant.put(Host, "flush_rows", lambda self: None)
 
 
 @mutant("absence-needs-no-proof", "R18", world="calm")
 def absence_unproved(plant: Plant) -> None:
-    """Who shows no ticket is believed that there is none."""
+    """A proof without the ticket is believed to prove that the ticket does not exist."""
     right = snapshot.prove_ticket
 
     def mutant(cluster: Any, root: Any, proof: Any, *name: Any) -> Any:
@@ -125,7 +125,7 @@ def absence_unproved(plant: Plant) -> None:
 
 @mutant("joins-a-barrier-under-way", "R18", world="barriers", seed=4)
 def joins_under_way(plant: Plant) -> None:
-    """A reader shares the barrier under way, which does not hold what was decided since it was sent."""
+    """A reader shares the barrier under way, which does not cover decisions since it was sent."""
     join, begin = SharedBarriers.join, SharedBarriers.begin
 
     def joining(self: Any, make: Any) -> Any:
@@ -143,5 +143,6 @@ def joins_under_way(plant: Plant) -> None:
 
 @mutant("orders-no-barrier", "R18", world="barriers")
 def orders_no_barrier(plant: Plant) -> None:
-    """A quorum read after a restart of all members waits for a checkpoint that nothing brings nearer."""
+    """A quorum read after a restart of all members waits for a checkpoint, but orders no barrier that leads
+    to one."""
     plant.put(barriers, "passed_checkpoint", lambda known, reached, interval: True)

@@ -1,8 +1,8 @@
 """Planted bugs: small named changes of the product's own code that exist only while a world plays.
 
-The product holds no switch for them. A mutant replaces attributes of the core's classes and modules inside
-`planted(name)` and puts them back afterwards. Each names the rule (PROTOCOL R, PITFALLS P) that it takes
-out, and the world and seed in which a checker notices.
+The product has no switch for them. A mutant replaces attributes of the core's classes and modules inside
+`planted(name)` and puts them back afterwards. Each names the rule (PROTOCOL R, PITFALLS P) that it breaks,
+and the world and seed in which a checker notices it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ __all__ = ["MUTANTS", "Mutant", "Plant", "mutant", "planted"]
 
 
 class Plant:
-    """Replaces attributes and remembers what stood there."""
+    """Replaces attributes and remembers their original values."""
 
     def __init__(self) -> None:
         self._before: list[tuple[Any, str, Any]] = []
 
     def put(self, owner: Any, name: str, value: Any) -> None:
-        """`owner.name` is `value` until the world ends. A name that is not there is a mistake here."""
+        """Replace `owner.name` by `value` until the world ends. Raises KeyError if the attribute does not
+        exist."""
         self._before.append((owner, name, vars(owner)[name]))
         setattr(owner, name, value)
 
     def dig_out(self) -> None:
-        """Everything is as before."""
+        """Restore all attributes."""
         while self._before:
             owner, name, value = self._before.pop()
             setattr(owner, name, value)
@@ -39,9 +40,9 @@ class Mutant(msgspec.Struct, frozen=True):
 
     name: str
     rule: str
-    """What it takes out: `R7`, `P3` or both."""
+    """The rules that it breaks: `R7`, `P3` or both."""
     sentence: str
-    """What is wrong now, for people."""
+    """The wrong behaviour, in words."""
     world: str
     seed: int
     change: Callable[[Plant], None]
@@ -65,7 +66,7 @@ def mutant(name: str, rule: str, *, world: str = "small", seed: int = 0) -> Call
 
 @contextmanager
 def planted(name: str) -> Iterator[None]:
-    """The product with this bug, or, for "", as it is. Raise KeyError for a name that there is not."""
+    """Plants this bug while the block runs; "" plants none. Raise KeyError for an unknown name."""
     plant = Plant()
     try:
         if name:

@@ -1,5 +1,5 @@
-"""A statement is what it says, not its bytes: R4, row 12. These bugs make a difference only where signatures
-are malleable."""
+"""A statement is identified by its content, not by its bytes: R4, row 12. These bugs make a difference only
+where signatures are malleable."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import restore
+from dtvn.protocol.consensus.effects import Reason, SlotRecord
+from dtvn.protocol.consensus.ordering import Ordering
+from dtvn.protocol.wire import Door
 from simulator.mutants.registry import Plant, mutant
-from validators import canonical
-from validators.consensus import restore
-from validators.consensus.effects import Reason, SlotRecord
-from validators.consensus.ordering import Ordering
-from validators.wire import Door
 
 
 def heard_again(plant: Plant, name: str) -> None:
-    """A second statement of a sender is no reason to refuse it unread."""
+    """A second statement of a sender is not refused unread."""
     refuse = getattr(Ordering, name)
 
     def unless_second(self: Ordering, message: Any, link: int | None) -> Reason | None:
@@ -42,7 +42,7 @@ def signs_anew(plant: Plant) -> None:
 
 @mutant("known-by-its-bytes", "R4 P12", world="malleator")
 def known_by_bytes(plant: Plant) -> None:
-    """What identifies a statement is a hash over its signature too."""
+    """The digest that identifies a statement covers its signature too."""
     right = Door._verified
 
     def mutant(self: Door, peer: Any, message: Any, envelope: Any, frame: bytes) -> Any:
@@ -54,7 +54,7 @@ def known_by_bytes(plant: Plant) -> None:
 
 @mutant("two-forms-are-two-votes", "P12", world="malleator")
 def two_votes(plant: Plant) -> None:
-    """A COMMIT in another form counts beside the one that its sender gave before."""
+    """A COMMIT in another form counts in addition to the one that its sender gave before."""
     on_commit = Ordering.on_commit
 
     def mutant(self: Ordering, verified: Any) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from dtvn.machine.snapshot import Staging
+from dtvn.protocol.consensus import entries, transfer
+from dtvn.protocol.consensus.catch_up import CatchUp
+from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCertificate
+from dtvn.protocol.consensus.checkpoint import Checkpoints
+from dtvn.protocol.consensus.learner import Learner
 from simulator.mutants.registry import Plant, mutant
-from tickets.machine.snapshot import Staging
-from validators.consensus import entries, transfer
-from validators.consensus.catch_up import CatchUp
-from validators.consensus.certificate import CheckpointCertificate, CommitCertificate
-from validators.consensus.checkpoint import Checkpoints
-from validators.consensus.learner import Learner
 
 
 @mutant("weak-checkpoint", "R24 P7", seed=0)
 def weak_checkpoint(plant: Plant) -> None:
-    """A checkpoint that f + 1 signed is called stable."""
+    """A checkpoint that f + 1 signed counts as stable."""
     count = Checkpoints._count
 
     def mutant(self: Checkpoints, sequence: int) -> None:
@@ -28,7 +28,7 @@ def weak_checkpoint(plant: Plant) -> None:
 
 @mutant("counts-other-states", "R24 P7", world="forger")
 def other_states(plant: Plant) -> None:
-    """CHECKPOINTs count for a sequence, whatever state they name."""
+    """CHECKPOINTs count for a sequence, whichever state they name."""
     right = Checkpoints._count
 
     def mutant(self: Checkpoints, sequence: int) -> None:
@@ -44,8 +44,8 @@ def other_states(plant: Plant) -> None:
 
 @mutant("forgets-unproved", "R24 P7", seed=0)
 def forgets_unproved(plant: Plant) -> None:
-    """A replica prunes what it executed, proved or not."""
-    from validators.consensus.effects import Prune
+    """A replica prunes what it executed, whether a checkpoint proves it or not."""
+    from dtvn.protocol.consensus.effects import Prune
 
     right = Checkpoints.on_executed
 
@@ -58,7 +58,7 @@ def forgets_unproved(plant: Plant) -> None:
 
 @mutant("believes-any-page", "R23 P17", world="librarian")
 def any_page(plant: Plant) -> None:
-    """An entry's COMMITs need not be a quorum's, nor for its batch."""
+    """An entry's COMMITs need not be those of a quorum, nor name its batch."""
 
     def mutant(frames: Any, nested: Any, config: Any) -> Any:
         first = nested[frames[0]].message
@@ -70,7 +70,7 @@ def any_page(plant: Plant) -> None:
 
 @mutant("one-word-is-a-target", "R23 R30 P17", world="boaster")
 def one_word(plant: Plant) -> None:
-    """One member's word is believed about how far the log reaches, and held on to."""
+    """A single member's report of how far the log reaches is believed, and kept for ever."""
 
     def mutant(self: CatchUp, member: int, executed: int) -> None:
         self.said[member] = executed
@@ -91,7 +91,7 @@ def learner_believes(plant: Plant) -> None:
         executor = self.executor
         right(self, link, source)
         if executor.executed == link.entry.sequence:
-            from validators.consensus.messages import entry_hash
+            from dtvn.protocol.consensus.messages import entry_hash
 
             executor.head = entry_hash(link.entry)
 
@@ -100,14 +100,14 @@ def learner_believes(plant: Plant) -> None:
 
 @mutant("never-catches-up", "R23 R30", world="crashes")
 def never_catches_up(plant: Plant) -> None:
-    """A member that lags waits for messages that nobody sends any more."""
+    """A member that lags waits for messages that no member sends any more."""
     plant.put(CatchUp, "look", lambda self: None)
     plant.put(CatchUp, "deadline", lambda self: None)
 
 
 @mutant("installs-any-chunk", "R23 P17", world="poisoned-chunks", seed=2)
 def any_chunk(plant: Plant) -> None:
-    """A group of a fetched state is taken as it comes."""
+    """A group of a fetched state is accepted unchecked."""
 
     def mutant(self: Staging, group: int, items: Any) -> bool:
         self._groups[group] = items
@@ -125,7 +125,7 @@ def any_log(plant: Plant) -> None:
 
 @mutant("installs-without-a-quorum", "R23 P17", world="poisoned-proofs", seed=4)
 def without_a_quorum(plant: Plant) -> None:
-    """A fetched state needs no q signatures: one is as good."""
+    """A fetched state does not need q signatures: one is enough."""
 
     def mutant(frames: Any, nested: Any, config: Any) -> Any:
         said = nested[frames[0]].message

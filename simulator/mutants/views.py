@@ -6,22 +6,22 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol.consensus import certificate, new_view, view_change
+from dtvn.protocol.consensus.effects import SlotRecord
+from dtvn.protocol.consensus.log import Slot
+from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
+from dtvn.protocol.consensus.new_view import Plan
+from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.reporting import Reporting
+from dtvn.protocol.consensus.suspicion import Suspicion
+from dtvn.protocol.consensus.view_change import Views
 from simulator.mutants.registry import Plant, mutant
-from validators.consensus import certificate, new_view, view_change
-from validators.consensus.effects import SlotRecord
-from validators.consensus.judgement import Judgement
-from validators.consensus.log import Slot
-from validators.consensus.messages import NULL_BATCH_DIGEST
-from validators.consensus.new_view import Plan
-from validators.consensus.replica import Replica
-from validators.consensus.reporting import Reporting
-from validators.consensus.suspicion import Suspicion
-from validators.consensus.view_change import Views
 
 
 @mutant("drops-what-was-prepared", "R33 P4", world="torn")
 def prepared_is_dropped(plant: Plant) -> None:
-    """A view change carries nothing over."""
+    """A view change carries over no prepared batch."""
     plan = new_view.plan
 
     def mutant(claims: Any) -> Plan:
@@ -47,7 +47,7 @@ def lowest_view_wins(plant: Plant) -> None:
 
 @mutant("believes-new-view", "R33 P4", world="torn-swap")
 def believes_new_view(plant: Plant) -> None:
-    """A NEW-VIEW is not recomputed: what it proposes is taken as it stands."""
+    """A NEW-VIEW is not recomputed: its proposals are accepted unchecked."""
     module: Any = view_change
     plan, carried = new_view.plan, module._carried
 
@@ -118,7 +118,7 @@ def holes_stay_open(plant: Plant) -> None:
 @mutant("null-request-moves-time", "R3 P5", world="gaps")
 def null_moves_time(plant: Plant) -> None:
     """A null request moves batch time on."""
-    from validators.consensus.executor import Executor
+    from dtvn.protocol.consensus.executor import Executor
 
     right = Executor.effective
 
@@ -130,8 +130,8 @@ def null_moves_time(plant: Plant) -> None:
 
 @mutant("carried-is-judged", "R19 R3", world="leaderless", seed=5)
 def carried_is_judged(plant: Plant) -> None:
-    """What a NEW-VIEW demands is refused for its view and time like a fresh proposal."""
-    from validators.consensus.ordering import Ordering
+    """The proposals that a NEW-VIEW demands are refused for their view and time like fresh proposals."""
+    from dtvn.protocol.consensus.ordering import Ordering
 
     right = Ordering.demand
 
@@ -159,7 +159,7 @@ def votes_while_leaving(plant: Plant) -> None:
 
 @mutant("one-cry-is-enough", "R29 P13", world="alarmed")
 def one_cry(plant: Plant) -> None:
-    """A single suspicion makes everybody leave the view."""
+    """A single suspicion makes all members leave the view."""
 
     def mutant(self: Suspicion, verified: Any) -> None:
         view = verified.message.view
@@ -186,7 +186,7 @@ def leaves_alone(plant: Plant) -> None:
 
 @mutant("never-suspects", "R30 P13", world="idler")
 def never_suspects(plant: Plant) -> None:
-    """Suspicions are kept to oneself."""
+    """Suspicions are not sent to others."""
 
     def mutant(self: Suspicion) -> None:
         self._say_again = self.core.now.monotonic + self.core.config.heartbeat
@@ -196,31 +196,32 @@ def never_suspects(plant: Plant) -> None:
 
 @mutant("waiting-is-no-ground", "R30 P14", world="idler")
 def waiting_is_no_ground(plant: Plant) -> None:
-    """Waiting work that does not move is no ground, as long as heartbeats come."""
+    """Waiting requests that make no progress are no ground for suspicion, as long as heartbeats come."""
     plant.put(Suspicion, "progress_due", lambda self, timeout: None)
 
 
 @mutant("slowness-is-endured", "R32 P21", world="sluggard")
 def slowness_endured(plant: Plant) -> None:
-    """A primary that proposes just before patience ends stays for ever."""
-    plant.put(Judgement, "ground", lambda self: None)
+    """A primary that proposes just before the view timeout is never deposed."""
+    plant.put(PrimaryMonitor, "ground", lambda self: None)
 
 
 @mutant("new-view-never-awaited", "R29 P13", world="idlers")
 def no_new_view_timer(plant: Plant) -> None:
-    """Nobody minds that the next primary does not come with its NEW-VIEW."""
+    """No member suspects the next primary for not sending its NEW-VIEW."""
     plant.put(Suspicion, "new_view_due", lambda self, timeout: None)
 
 
 @mutant("pause-is-blamed", "R31", world="sleepers", seed=3)
 def pause_is_blamed(plant: Plant) -> None:
-    """A replica that was suspended takes its own sleep for the primary's silence."""
+    """A replica that was suspended takes its own sleep for silence of the primary."""
     plant.put(Replica, "_was_paused", lambda self, gap, now: False)
 
 
 @mutant("early-votes-are-work", "R30 P13", world="random", seed=600839)
 def early_votes_are_work(plant: Plant) -> None:
-    """A proposal waits since the first vote for its sequence, which any liar gives as early as it likes."""
+    """A proposal counts as waiting since the first vote for its sequence, which any liar can send arbitrarily
+    early."""
 
     def mutant(self: Slot, digest: bytes, frame: bytes, now: int) -> None:
         self.proposals[digest] = frame
@@ -231,14 +232,14 @@ def early_votes_are_work(plant: Plant) -> None:
 
 @mutant("nothing-said-again", "R33 P13", world="lossy", seed=32)
 def nothing_again(plant: Plant) -> None:
-    """What was lost on the way is never sent again."""
+    """Lost messages are never sent again."""
     plant.put(Reporting, "on_status", lambda self, verified: None)
 
 
 @mutant("enters-views-unwritten", "R6 R33", world="leaderless", seed=1)
 def views_unwritten(plant: Plant) -> None:
-    """That a view was entered is not durable: a restart falls back into an older one."""
-    from validators.consensus.outbox import Outbox
+    """Entering a view is not made durable: a restart falls back into an older one."""
+    from dtvn.protocol.consensus.outbox import Outbox
 
     persist = Outbox.persist
 

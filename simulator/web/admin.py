@@ -1,4 +1,4 @@
-"""Runs of the simulator in the admin: to be read. They are started and stopped over the API."""
+"""Runs of the simulator in the admin, read-only. They are started and stopped over the API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["SimulatorRunAdmin"]
 
 @admin.register(SimulatorRun)
 class SimulatorRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """What was played, with what outcome; nothing here changes a run."""
+    """Runs and their outcomes; a run cannot be changed here."""
 
     list_display = ("id", "status", "created_at", "finished_at", "nodes", "success_rate", "error")
     list_filter = ("status",)
@@ -35,12 +35,12 @@ class SimulatorRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="nodes")
     def nodes(self, run: SimulatorRun) -> str:
-        """How many, and how many of them lied."""
+        """Number of nodes, and how many of them lied."""
         return f"{run.config['nodes']}, {run.config['byzantine_nodes']} lying"
 
     @admin.display(description="success")
     def success_rate(self, run: SimulatorRun) -> str:
-        """Of the rounds."""
+        """Percentage of successful rounds."""
         return f"{run.results['success_rate']:.2f} %" if run.results else ""
 
     @admin.display(description="output")
@@ -49,13 +49,13 @@ class SimulatorRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return "\n".join(output_of(run))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """By the API only."""
+        """False: runs are started over the API only."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
+        """False: runs are never changed."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """They are forgotten by themselves."""
+        """False: old runs are deleted automatically."""
         return False

@@ -1,4 +1,4 @@
-"""/simulator: bare values, as all own routes of the platform (spec 3.2)."""
+"""/simulator: bare JSON values, as for all routes of the platform itself (spec 3.2)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from simulator.web import services
 from simulator.web.models import SimulatorRun
 from simulator.web.tasks import send
 from simulator.web.wish import read_wish
-from tickets.api.objects import pairs_of
-from tickets.api.queries import next_link, read_limit
+from tickets.rest.objects import pairs_of
+from tickets.rest.queries import next_link, read_limit
 from tickets.services import InvalidRequest
-from validators.api.errors import ApiError
-from validators.api.http import json_response, read_body
-from validators.api.nodes import OwnView
+from validators.rest.errors import ApiError
+from validators.rest.http import json_response, read_body
+from validators.rest.nodes import OwnView
 
 __all__ = [
     "OutputView",
@@ -148,7 +148,7 @@ def _find(run_id: int) -> SimulatorRun:
 
 
 def _run(run: SimulatorRun) -> dict[str, Any]:
-    """A kept run."""
+    """A kept run as JSON values."""
     return {
         "id": run.pk,
         "status": run.status,

@@ -10,14 +10,14 @@ from simulator.web.services import current_run, shown_status
 __all__ = ["newest_event", "read_frames", "status_now"]
 
 FRAMES_MAX = 500
-"""Of one look; what is left comes with the next."""
+"""Most frames of one poll; the rest follows with the next."""
 MEMBERS = {
     "simulator_status": "status",
     "simulator_output": "line",
     "simulator_progress": "progress",
     "simulator_results": "results",
 }
-"""Member of the frame that holds the content (spec 3.4)."""
+"""Frame type -> the member that holds its content (spec 3.4)."""
 
 
 def newest_event() -> int:
@@ -29,11 +29,11 @@ def read_frames(after: int) -> tuple[int, list[dict[str, Any]]]:
     """The frames that followed event `after`, and the number of the last of them."""
     events = list(SimulatorEvent.objects.filter(id__gt=after).order_by("id")[:FRAMES_MAX])
     if not events:
-        current_run()  # one that ended without a word is found out, and tells so at the next look
+        current_run()  # detects a run whose process died; its end is in the next poll
     frames = [{"type": event.type, MEMBERS[event.type]: event.content} for event in events]
     return (events[-1].id if events else after), frames
 
 
 def status_now() -> str:
-    """For the first frame of a client, and for /status."""
+    """Status for the first frame of a client, and for /status."""
     return shown_status(current_run())

@@ -1,4 +1,4 @@
-"""Runs of the simulator, and what each of them told on its way."""
+"""Runs of the simulator, and the events that each of them reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RunStatus(models.TextChoices):
 
 
 class SimulatorRun(models.Model):
-    """One run. Services write what is wanted, the process that plays it what it is."""
+    """One run. The services write the requested state, the process that plays it the actual one."""
 
     status = models.CharField(max_length=16, choices=RunStatus.choices, default=RunStatus.RUNNING)
     only = models.BooleanField(
@@ -42,7 +42,7 @@ class SimulatorRun(models.Model):
 
 
 class SimulatorEvent(models.Model):
-    """One frame of the live feed, in the order in which it was told. Output is kept here too."""
+    """One frame of the live feed, in the order of reporting. Output lines are stored here too."""
 
     run = models.ForeignKey(SimulatorRun, on_delete=models.CASCADE, related_name="events")
     type = models.CharField(max_length=32)

@@ -1,7 +1,7 @@
-"""Inside the worker's process that plays a run: the simulator in the main thread, its word in another.
+"""Inside the worker's process that plays a run: the simulator in the main thread, a writer in another.
 
-The second thread writes what was told, several times a second, and looks whether the run should end. The
-database may be slow or locked; the simulation goes on meanwhile.
+The writer thread stores the reported events several times a second, and checks whether the run should end.
+The database may be slow or locked; the simulation goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 from setproctitle import setproctitle
 
+from simulator.cli import text
 from simulator.onlooker import Onlooker
 from simulator.plain import PlainRun, Results
 from simulator.tracing import Tracer
@@ -30,21 +31,20 @@ from simulator.web.output import Distinct
 from simulator.web.services import SLOT, finish, trace_file
 from simulator.web.wish import Wish, options_of
 from validators.processes import stopping
-from validators.processes.facts import SlotLock
 from validators.processes.folder import DataFolder
-from validators.simulation import text
+from validators.processes.locks import SlotLock
 
 __all__ = ["play"]
 
 WRITE_INTERVAL = 0.1
-"""Seconds between two writes of what was told."""
+"""Seconds between two writes of reported events."""
 HEARTBEAT_INTERVAL = 1.0
 LAST_WORD_PATIENCE = 60.0
-"""Seconds in which the end of a run must get into the database."""
+"""Seconds within which the end of a run must be written to the database."""
 NICE = 10
-"""Validators on this machine go first."""
+"""Scheduling priority: validators on this machine run first."""
 TRACE_BYTES_MAX = 256 * 1024 * 1024
-"""Of a trace before it is compressed; a longer one ends early, and says so."""
+"""Most bytes of a trace before compression; a longer one is cut short, and says so."""
 CONTRACT = (
     "total_tickets",
     "validated_tickets",
@@ -63,7 +63,7 @@ logger = logging.getLogger("dtvn.simulator")
 
 
 def play(run_id: int) -> str:
-    """Play a run that was asked for; a word for the worker's log, never the state of the run."""
+    """Play a requested run; returns a message for the worker's log, never the state of the run."""
     lock = SlotLock(DataFolder(settings.DATA).slot_lock(SLOT))
     if not lock.take():
         lock.release()
@@ -125,7 +125,7 @@ def _finish(run: SimulatorRun, found: Results, trace_bytes: int) -> None:
 
 
 def _patiently(write: Callable[[], object]) -> None:
-    """Have the last word written: a database that is locked or away comes back."""
+    """Retry the final write while the database is locked or unreachable."""
     since, pause = time.monotonic(), threading.Event()
     while True:
         try:
@@ -140,7 +140,7 @@ def _patiently(write: Callable[[], object]) -> None:
 
 
 class _Told:
-    """What a run has said and nobody has written yet."""
+    """Events that a run has reported and that are not written yet."""
 
     def __init__(self, run: SimulatorRun) -> None:
         self.done = threading.Event()
@@ -175,7 +175,7 @@ class _Told:
         self.line(text.progress(self._total, current, rounds, succeeded, failed))
 
     def write_until_done(self, one: PlainRun) -> None:
-        """The second thread's life."""
+        """Main loop of the writer thread."""
         try:
             while not self.done.wait(WRITE_INTERVAL):
                 try:
@@ -212,14 +212,14 @@ class _Told:
         if now - self._beaten_at >= HEARTBEAT_INTERVAL:
             self._beaten_at = now
             SimulatorRun.objects.filter(pk=self._run.pk).update(heartbeat_at=Now())
-        # Whoever found this run lost has ended it: its word counts no more.
+        # A reader that found this run lost has ended it: this process may no longer write.
         return not SimulatorRun.objects.filter(
             pk=self._run.pk, status=RunStatus.RUNNING, stop_asked_at=None
         ).exists()
 
 
 class _Trace:
-    """A trace on its way into a compressed file, up to a size."""
+    """A trace written into a compressed file, up to a size."""
 
     def __init__(self, run_id: int) -> None:
         path = trace_file(run_id)
@@ -238,7 +238,7 @@ class _Trace:
                 self._file.write(b'["x","more was told than is kept"]\n')
 
     def close(self) -> int:
-        """End the file; bytes of the trace as it was told."""
+        """Close the file; returns the bytes of the trace before compression."""
         with self._raw:
             self._file.close()
         return self._bytes

@@ -1,4 +1,4 @@
-"""Start, stop, look at and keep runs: the only writers of their rows, beside the process that plays one."""
+"""Start, stop, read and keep runs: the only writers of their rows, besides the process that plays one."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import LINES_KEPT
 from simulator.web.wish import Wish
 from tickets.services import Unavailable
-from validators.processes.facts import lock_holder
 from validators.processes.folder import DataFolder
+from validators.processes.locks import lock_holder
 from validators.services.errors import ServiceError
 
 __all__ = [
@@ -43,15 +43,15 @@ __all__ = [
 
 IDLE = "idle"
 SLOT = "simulator"
-"""Whoever plays a run holds this slot's lock until its process ends."""
+"""The process that plays a run holds this slot's lock until it ends."""
 RUNS_KEPT = 100
 TRACES_KEPT = 10
 CLAIM_PATIENCE = timedelta(seconds=30)
-"""Until a run that no worker took up has failed."""
+"""Time after which a run that no worker claimed has failed."""
 HEARTBEAT_PATIENCE = timedelta(seconds=30)
-"""Until a run on another host, whose locks cannot be seen from here, has failed."""
+"""Time without heartbeat after which a run on another host, whose locks are invisible here, has failed."""
 STOP_PATIENCE = timedelta(seconds=6)
-"""Until a process that does not follow the wish to stop is killed."""
+"""Time after which a process that ignores a stop request is killed."""
 CLOSING = {
     RunStatus.COMPLETE: "Simulation completed",
     RunStatus.STOPPED: "Simulation cancelled",
@@ -76,9 +76,9 @@ class SimulatorIdle(ServiceError):
 
 
 def start(wish: Wish, send: Callable[[int], object]) -> SimulatorRun:
-    """A new run, handed to a worker by `send(run id)`; raise SimulatorRunning while one runs, Unavailable
-    when no worker can be asked."""
-    current_run()  # one that died is no longer in the way
+    """A new run, handed to a worker by `send(run id)`; raise SimulatorRunning while one runs, Unavailable if
+    no worker can be reached."""
+    current_run()  # marks a run whose process died as failed
     config = msgspec.to_builtins(wish)
     trace = config.pop("trace")
     try:
@@ -97,7 +97,7 @@ def start(wish: Wish, send: Callable[[int], object]) -> SimulatorRun:
 
 
 def stop() -> SimulatorRun:
-    """Ask the running one to end; raise SimulatorIdle when there is none."""
+    """Ask the running one to end; raise SimulatorIdle if no run is running."""
     run = current_run()
     if run is None or run.status != RunStatus.RUNNING:
         raise SimulatorIdle
@@ -108,7 +108,7 @@ def stop() -> SimulatorRun:
 
 
 def current_run() -> SimulatorRun | None:
-    """The newest run as it truly is: what ended without a word is found out here."""
+    """The newest run in its actual state: a run whose process died is detected here."""
     run = SimulatorRun.objects.first()
     if run is None or run.status != RunStatus.RUNNING:
         return run
@@ -120,12 +120,12 @@ def current_run() -> SimulatorRun | None:
 
 
 def shown_status(run: SimulatorRun | None) -> str:
-    """The word of the contract: idle before the first run and after one that was stopped."""
+    """The contract's status word: idle before the first run and after one that was stopped."""
     return IDLE if run is None or run.status == RunStatus.STOPPED else str(run.status)
 
 
 def output_of(run: SimulatorRun | None) -> list[str]:
-    """Its newest lines, oldest first."""
+    """The newest lines of a run, oldest first."""
     if run is None:
         return []
     lines = run.events.filter(type="simulator_output").order_by("-id").values_list("content", flat=True)
@@ -133,7 +133,7 @@ def output_of(run: SimulatorRun | None) -> list[str]:
 
 
 def tell(run: SimulatorRun, kind: str, content: Any) -> None:
-    """One frame more for whoever watches."""
+    """Add one frame to the live feed."""
     SimulatorEvent.objects.create(run=run, type=kind, content=content)
 
 
@@ -147,8 +147,8 @@ def finish(
     trace_bytes: int = 0,
     unless_claimed: bool = False,
 ) -> bool:
-    """End a run, once: the closing line, its results, then its status, told in this order. False when it
-    had ended already (or, with `unless_claimed`, was taken up by a process)."""
+    """End a run, once: writes the closing line, its results, then its status, in this order. False if it had
+    ended already (or, with `unless_claimed`, was claimed by a process)."""
     known = SimulatorRun.objects.filter(pk=run.pk, status=RunStatus.RUNNING)
     if unless_claimed:
         known = known.filter(host="")
@@ -172,12 +172,13 @@ def finish(
 
 
 def trace_file(run_id: int) -> Path:
-    """Where the trace of a run is kept, compressed."""
+    """Path of the compressed trace of a run."""
     return DataFolder(settings.DATA).root / "simulator" / f"{run_id}.jsonl.gz"
 
 
 def _lost(run: SimulatorRun) -> str:
-    """Why nobody plays a run that should run; empty while somebody may. Kills who does not stop."""
+    """Why a run that should be running is lost; "" while a process may be playing it. Kills a process that
+    does not stop."""
     now = timezone.now()
     if not run.host:
         return "no free worker took it up" if now - run.created_at > CLAIM_PATIENCE else ""
@@ -194,7 +195,7 @@ def _lost(run: SimulatorRun) -> str:
 
 
 def _forget_old() -> None:
-    """Keep the newest runs, and of fewer their traces."""
+    """Delete all but the newest runs, and the traces of all but fewer."""
     kept = SimulatorRun.objects.order_by("-id").values_list("id", flat=True)
     if len(beyond := kept[RUNS_KEPT : RUNS_KEPT + 1]):
         SimulatorRun.objects.filter(Q(id__lte=beyond[0]) & ~Q(status=RunStatus.RUNNING)).delete()

@@ -14,10 +14,10 @@ QUEUE = "simulations"
 
 @app.task(name="simulator.web.tasks.run_simulation")  # type: ignore[untyped-decorator]
 def run_simulation(run_id: int) -> str:
-    """Play a run in this worker slot until it ends or is told to stop."""
+    """Play a run in this worker slot until it ends or is asked to stop."""
     return play(run_id)
 
 
 def send(run_id: int) -> None:
-    """Ask a worker to play a run; raise OSError or OperationalError when there is no way to ask."""
+    """Ask a worker to play a run; raise OSError or OperationalError if none can be reached."""
     cast("object", run_simulation.apply_async((run_id,), queue=QUEUE, retry=False))

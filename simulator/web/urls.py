@@ -1,4 +1,4 @@
-"""Addresses of the simulator."""
+"""URLs of the simulator."""
 
 from django.urls import URLPattern, URLResolver, path
 

@@ -1,4 +1,4 @@
-"""What a start over HTTP may ask for: defaults for what is missing, 400 for what makes no sense (spec 10)."""
+"""The body of a start over HTTP: defaults for missing fields, 400 for invalid ones (spec 10)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 def read_wish(body: bytes) -> Wish:
-    """An empty body asks for the defaults; raise InvalidRequest naming the field otherwise."""
+    """Parse the body; an empty one means the defaults. Raise InvalidRequest naming the invalid field."""
     if not body.strip():
         return Wish()
     try:
@@ -47,7 +47,7 @@ def read_wish(body: bytes) -> Wish:
 
 
 def options_of(wish: Wish) -> Options:
-    """As the simulator takes them."""
+    """The same options as the simulator takes them."""
     fields: dict[str, Any] = msgspec.structs.asdict(wish)
     del fields["trace"]
     return Options(**fields)

@@ -52,7 +52,7 @@ dtvn.model = (function () {
     return asOf < known && known - asOf < OVERTAKEN_MAX;
   }
 
-  /* How many of so many members must vote: as validators.quorum.quorum. */
+  /* How many of so many members must vote: as dtvn.protocol.quorum.quorum. */
   function quorum(members) {
     return Math.floor((members + Math.floor((members - 1) / 3) + 2) / 2);
   }

@@ -11,18 +11,19 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
+from dtvn.net import write_private
+from dtvn.node.layout import ClusterFolder
+from dtvn.protocol import genesis as g
 from tests.api.learner import TableWriter
 from tests.api.living import LivingGateway
+from tests.fake_gateway import FakeGateway
 from tests.hostcore.support import make_genesis
 from tickets.services import network
-from validators import genesis as g
-from validators.api import health, keys, members
 from validators.feed import progress
-from validators.gateway.fake import FakeGateway
-from validators.link import write_private
+from validators.membership import changes, newcomers
 from validators.models import MembershipChange
-from validators.node.layout import ClusterFolder
-from validators.services import api_keys, changes, nodes
+from validators.rest import health, keys, members
+from validators.services import api_keys, nodes
 
 KEY = "dtvn_test_key_of_the_api_suite"
 
@@ -99,7 +100,7 @@ def living(tables: TableWriter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liv
     keys.forget()
     monkeypatch.setattr(members.changes, "wait", work_off)
     monkeypatch.setattr(changes, "ATTEMPT_PAUSE", 0.0)
-    monkeypatch.setattr(changes, "WORDS_WAIT", 0.3)
+    monkeypatch.setattr(newcomers, "WORDS_WAIT", 0.3)
     given = LivingGateway(make_genesis(4), principal="gateway", on_executed=tables.on_executed)
     network.use(given)
     nodes.register_nodes(["r0", "r1"])

@@ -8,11 +8,11 @@ from typing import Any
 from django.db import models
 from django.db.models import F
 
-from tickets.machine import operation_digest
-from tickets.machine.rows import TicketRow
-from validators.consensus.effects import ApplicationChange
-from validators.consensus.messages import Outcome
-from validators.consensus.verified import VerifiedBundle
+from dtvn.machine import operation_digest
+from dtvn.machine.rows import TicketRow
+from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.messages import Outcome
+from dtvn.protocol.consensus.verified import VerifiedBundle
 from validators.ledger.models import Counter, LedgerMeta, OperationRecord, StateRow, Ticket
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 from validators.ledger.state_rows import pack_ticket, state_key, state_row

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
+from dtvn.gateway.collector import Answered, Result
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.membership import Alive, alive_bytes
+from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.wire import ED25519
+from tests.fake_gateway import FakeGateway
 from tests.hostcore.support import key_pair
-from validators import canonical
-from validators.consensus.membership import Alive, alive_bytes
-from validators.consensus.messages import Operation
-from validators.gateway.collector import Answered, Result
-from validators.gateway.fake import FakeGateway
-from validators.genesis import cluster_id
-from validators.wire import ED25519
 
 
 class LivingGateway(FakeGateway):

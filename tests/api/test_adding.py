@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.api.test_newcomers import follows
-from validators.api import supervision
+from validators.membership import changes
 from validators.models import ChangeState, ManagedNode, MembershipChange, NodeStatus
-from validators.node.layout import ClusterFolder
-from validators.services import changes, cluster
+from validators.rest import supervision
+from validators.services import cluster
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -105,9 +106,7 @@ def test_c41_a_newcomer_of_which_nothing_was_made_stops_with_its_cluster(
     assert town.post("nodes", {"node_id": "r4"}).status_code == 200, "and may be tried again"
 
 
-def test_a_newcomer_that_follows_stops_with_its_cluster_and_goes_on_with_it(
-    town: Api, folder: ClusterFolder
-) -> None:
+def test_a_following_newcomer_stops_and_resumes_with_its_cluster(town: Api, folder: ClusterFolder) -> None:
     town.post("nodes", {"node_id": "r4"})
     changes.turn()
     cluster.stop_cluster()

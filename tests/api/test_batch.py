@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.api.conftest import Api, read
-from validators.gateway.fake import FakeGateway
+from tests.fake_gateway import FakeGateway
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -117,7 +117,7 @@ def test_r14_unknown_outcomes_are_told_one_by_one(api: Api, fake: FakeGateway) -
     ]
 
 
-def test_a_key_for_the_whole_batch_is_refused_since_it_would_protect_nothing(api: Api) -> None:
+def test_an_idempotency_key_for_a_whole_batch_is_refused(api: Api) -> None:
     body = {"operations": [op("issue", "A")]}
     assert api.post("tickets/batch", body, Idempotency_Key="k").status_code == 400
 

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.gateway.collector import Answered
+from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
+from tests.fake_gateway import FakeGateway
 from tests.waiting import PATIENCE
-from validators.api import cluster, health
-from validators.gateway.collector import Answered
-from validators.gateway.fake import FakeGateway
 from validators.models import DesiredState, ManagedNode, MembershipChange, NodeStatus
-from validators.node.keys import peer_id
+from validators.rest import cluster, health
 from validators.services import nodes
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -212,7 +212,7 @@ def test_a_nodes_own_ticket_comes_from_that_node(api: Api, answers: Answers) -> 
     assert answers.asked == [(1, "ticket", ("derby", "T-1"))]
 
 
-def test_a_node_that_does_not_know_a_ticket_says_404_and_one_that_is_down_503(
+def test_a_node_without_the_ticket_is_404_and_an_unreachable_node_is_503(
     api: Api, fake: FakeGateway, answers: Answers
 ) -> None:
     answers.words[1, "ticket"] = "ticket_not_found", None

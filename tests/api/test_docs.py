@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from dtvn.machine import REASONS
 from tests.api.test_permissions import ROUTES
-from tickets.machine import REASONS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from tests.api.conftest import Api
+from tests.fake_gateway import FakeGateway
 from tickets.services.decide import HEARD_WITHIN, LAG_MAX
-from validators.gateway.fake import FakeGateway
 from validators.ledger.models import OperationRecord
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])

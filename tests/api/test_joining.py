@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from dtvn.net import public_key_of, read_seed
+from dtvn.node.keys import peer_id
+from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.api.test_newcomers import follows
 from validators.dashboard.nodes import describe_nodes, members_of
-from validators.link import public_key_of, read_seed
+from validators.membership import changes
 from validators.models import Announcement, ManagedNode, MembershipChange, NodePart, NodeStatus
-from validators.node.keys import peer_id
-from validators.node.layout import ClusterFolder
-from validators.services import changes, principals
+from validators.services import principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from dtvn.net import read_seed, write_private
+from dtvn.node.follower import word_of_life
+from dtvn.node.keys import peer_id
+from dtvn.node.layout import ClusterFolder
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
 from tests.api.living import LivingGateway
 from tests.hostcore.support import key_pair, make_genesis
 from tickets.services import network
-from validators import canonical
-from validators import genesis as g
-from validators.link import read_seed, write_private
 from validators.management.commands import members
-from validators.node.follower import word_of_life
-from validators.node.keys import peer_id
-from validators.node.layout import ClusterFolder
-from validators.services import changes
+from validators.membership import changes
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -43,7 +43,7 @@ def say(living: LivingGateway, settings: Any, tmp_path: Path, capsys: pytest.Cap
     return run
 
 
-def test_r11_the_command_orders_no_change_after_which_nothing_would_be_decided(
+def test_r11_the_command_refuses_a_change_that_would_stop_all_decisions(
     say: Say, living: LivingGateway
 ) -> None:
     living.down = frozenset({3})

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from dtvn.gateway.identity import Identity, next_path, read_identity
+from dtvn.gateway.membership import gather_words
+from dtvn.net import write_private
+from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.hostcore.support import key_pair
-from validators.api import members
-from validators.gateway.identity import Identity, next_path, read_identity
-from validators.gateway.membership import gather_words
-from validators.link import write_private
+from validators.membership import changes
 from validators.models import MembershipChange
-from validators.node.keys import peer_id
-from validators.services import changes
+from validators.rest import members
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -12,15 +12,16 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.utils import timezone
 
+from dtvn.node.keys import peer_id
+from dtvn.protocol.consensus.membership import Membership, founding
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.hostcore.support import key_pair, make_genesis
 from tickets.services import network
-from validators.consensus.membership import Membership, founding
 from validators.dashboard import members
+from validators.membership import changes
 from validators.models import ManagedNode, MembershipChange, NodeStatus
-from validators.node.keys import peer_id
-from validators.services import changes, epoch, principals
+from validators.services import epoch, principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from dtvn.node.keys import peer_id
+from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api, read
 from tests.hostcore.support import key_pair
 from validators.models import ManagedCluster, MembershipChange
-from validators.node.keys import peer_id
-from validators.node.layout import ClusterFolder
 from validators.services import nodes
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.api.conftest import Api, read
-from tickets.api.queries import LIST_MAX, read_limit, read_number
+from tickets.rest.queries import LIST_MAX, read_limit, read_number
 from tickets.services import InvalidRequest
 
 DIGITS = "9" * 5_000

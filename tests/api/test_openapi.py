@@ -13,9 +13,9 @@ import pytest
 
 from tests.api.conftest import Api, read
 from tests.api.test_permissions import ROUTES
-from validators.api.openapi import document
-from validators.api.openapi.routes import Route, routes
-from validators.api.openapi.view import text
+from validators.rest.openapi import document
+from validators.rest.openapi.routes import Route, routes
+from validators.rest.openapi.view import text
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from validators.node.options import ApiOptions
+from dtvn.node.options import ApiOptions
 from validators.node_api.front import key_fits
 from validators.services import own_api
 

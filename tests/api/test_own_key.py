@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.conftest import Api, read
-from validators.gateway.fake import FakeGateway
+from tests.fake_gateway import FakeGateway
 from validators.services import principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])

@@ -15,12 +15,12 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
+from dtvn.protocol.genesis import CAPABILITIES
 from tests.api.conftest import Api, read
+from tests.fake_gateway import FakeGateway
 from tests.waiting import PATIENCE
-from validators.api import keys
-from validators.gateway.fake import FakeGateway
-from validators.genesis import CAPABILITIES
 from validators.models import ApiKey
+from validators.rest import keys
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])

@@ -10,18 +10,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.gateway.client import GenesisKeys
+from dtvn.gateway.collector import Answered, Result
+from dtvn.node.inspect import StateProof
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.wire import FrameSigner
 from tests.api.conftest import Api, read
+from tests.fake_gateway import FakeGateway
 from tests.hostcore.support import key_pair
 from tests.waiting import PATIENCE, wait_until
 from tickets.services import reading
 from tickets.services.epochs import known_chain
-from validators.consensus import messages as m
-from validators.gateway.client import GenesisKeys
-from validators.gateway.collector import Answered, Result
-from validators.gateway.fake import FakeGateway
-from validators.genesis import cluster_id
-from validators.node.inspect import StateProof
-from validators.wire import FrameSigner
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -190,7 +190,7 @@ def test_r18_a_quorum_read_before_the_first_checkpoint_says_so_at_once(
     assert (answer.status_code, read(answer)["code"]) == (503, "unavailable")
 
 
-def test_r18_after_a_restart_of_all_members_a_quorum_read_orders_barriers_up_to_a_checkpoint(
+def test_r18_a_quorum_read_after_restarts_orders_barriers_to_a_checkpoint(
     api: Api, members: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "WAIT", PATIENCE)
@@ -209,7 +209,7 @@ def test_r18_after_a_restart_of_all_members_a_quorum_read_orders_barriers_up_to_
     assert members.fake._sequence == 3 * interval
 
 
-def test_r18_readers_after_a_restart_share_their_barriers_and_order_one_at_a_time(
+def test_r18_readers_after_a_restart_share_barriers_ordered_one_at_a_time(
     members: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty at once order few more than one does alone, not twenty times as many."""
@@ -271,7 +271,7 @@ def own_time(monkeypatch: pytest.MonkeyPatch) -> None:
         ("one member's word", 0.5, (2,), 0),
     ],
 )
-def test_p19_a_quorum_read_after_a_restart_ends_and_never_orders_more_than_an_interval(
+def test_p19_a_read_after_a_restart_ends_within_one_interval_of_barriers(
     api: Api,
     members: Members,
     monkeypatch: pytest.MonkeyPatch,
@@ -332,7 +332,7 @@ class CountedBarriers(reading._Barriers):
         super()._begin()
 
 
-def test_r18_readers_that_wait_share_one_barrier_and_none_joins_one_already_sent(
+def test_r18_waiting_readers_share_a_new_barrier_and_join_no_sent_one(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty readers come while one barrier is under way: one more serves them all."""
@@ -374,7 +374,7 @@ def test_p19_a_barrier_that_the_platforms_copy_does_not_show_is_no_answer(
     api: Api, fake: FakeGateway, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A copy that lags never wins: the reader is told so."""
-    from tickets.api import reads
+    from tickets.rest import reads
 
     issue(api)
     monkeypatch.setattr(reads, "BARRIER_WAIT", 0.2)

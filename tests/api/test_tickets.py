@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.gateway.collector import Result
+from dtvn.machine import Validate
 from tests.api.conftest import Api, read
 from tests.api.learner import TableWriter
+from tests.fake_gateway import FakeGateway
 from tests.waiting import PATIENCE
-from tickets.machine import Validate
 from tickets.services import Request, Unavailable, decide_one
-from validators.api.http import OWN_WRITES_WAIT
-from validators.gateway.collector import Result
-from validators.gateway.fake import FakeGateway
+from validators.rest.http import OWN_WRITES_WAIT
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

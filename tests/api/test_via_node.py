@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.api.conftest import Api, read
-from validators.gateway.fake import FakeGateway
+from tests.fake_gateway import FakeGateway
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.api.conftest import Api, read
-from validators.gateway.fake import FakeGateway
+from tests.fake_gateway import FakeGateway
 from validators.models import ManagedNode, NodeStatus
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from validators.durations import format_duration, parse_duration
+from dtvn.protocol.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from dtvn.ledger import LedgerBusy
+from dtvn.node import run
+from dtvn.node.options import NodeOptions
 from tests.node.running import Running, until_commits
 from tests.waiting import wait_until
-from validators.ledger import LedgerBusy
+from validators.ledger import open_ledger
 from validators.ledger.lock import FileLock, make_private_folder
-from validators.node import run
-from validators.node.options import NodeOptions
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +82,10 @@ def test_whoever_is_told_to_stop_while_it_waits_ended_as_told(
     node = Running(tmp_path / "data", options=options)
     held = FileLock(node.root / "ledger")
     try:
-        assert run.run_node(node.root, lambda: True, options=options) == run.EXIT_STOPPED
+        assert (
+            run.run_node(node.root, lambda: True, options=options, open_ledger=open_ledger)
+            == run.EXIT_STOPPED
+        )
     finally:
         held.close()
     assert "stopped reason=" in caplog.text

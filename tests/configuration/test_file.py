@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from validators.node.config_file import ConfigError, nearest, read_config
-from validators.node.settings import KEYS, resolve
+from dtvn.node.config_file import ConfigError, nearest, read_config
+from dtvn.node.settings import KEYS, resolve
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = REPOSITORY / "config" / "validator.yaml"

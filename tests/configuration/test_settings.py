@@ -13,17 +13,17 @@ import pytest
 import yaml
 from django.core.management import call_command
 
-from validators import genesis as g
+from dtvn.node.alone import UsageError
+from dtvn.node.kept_ports import keep_ports, kept_port
+from dtvn.node.keys import peer_id
+from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.logs import log_as_told, node_logger
+from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, StartError
+from dtvn.node.provision import create_demo_cluster
+from dtvn.node.settings import SETTINGS
+from dtvn.node.start import get_ready, settings_of
+from dtvn.protocol import genesis as g
 from validators.management.commands.validator import flags
-from validators.node.alone import UsageError
-from validators.node.kept_ports import keep_ports, kept_port
-from validators.node.keys import peer_id
-from validators.node.layout import ClusterFolder, NodeFolder
-from validators.node.logs import log_as_told, node_logger
-from validators.node.options import ApiOptions, MetricsOptions, NodeOptions, StartError
-from validators.node.provision import create_demo_cluster
-from validators.node.settings import SETTINGS
-from validators.node.start import get_ready, settings_of
 
 NOBODY: Mapping[str, str] = {}
 
@@ -56,7 +56,7 @@ def told(tmp_path: Path) -> Told:
     return Told(tmp_path)
 
 
-def test_flags_beat_the_environment_which_beats_the_file_which_beats_defaults(told: Told) -> None:
+def test_settings_rank_flags_then_environment_then_file_then_defaults(told: Told) -> None:
     port = lambda options: options.metrics.port  # noqa: E731
     assert port(told.options()) == 9090
     told.write({"metrics": {"port": 9001}})
@@ -213,7 +213,7 @@ def test_kept_ports_are_chosen_once(told: Told) -> None:
         kept_port(folders[0], "metrics")
 
 
-def test_the_api_is_closed_to_other_machines_unless_somebody_says_where_it_listens(told: Told) -> None:
+def test_the_api_is_closed_to_other_machines_unless_a_host_is_given(told: Told) -> None:
     assert told.options("-id", "node2").api == ApiOptions(port=8082, needed=True)
     assert told.options("-host", "192.0.2.7", "-api-key", "geheim").api == ApiOptions(
         port=8080, host="192.0.2.7", key="geheim", needed=True

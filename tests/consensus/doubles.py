@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from validators import canonical
-from validators.consensus import log_tree
-from validators.consensus import messages as m
-from validators.consensus.application import BundleResult, Execution, Repeated
-from validators.consensus.effects import (
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import log_tree
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.application import BundleResult, Execution, Repeated
+from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
     EntryRecord,
@@ -19,10 +19,10 @@ from validators.consensus.effects import (
     SlotRecord,
     StateRecord,
 )
-from validators.consensus.membership import Membership
-from validators.consensus.needs import Recovery
-from validators.consensus.verified import VerifiedBundle
-from validators.genesis import Parameters
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.genesis import Parameters
 
 SLOT_PHASES = ("pre_prepare", "prepare", "commit", "prepared", "checkpoint")
 

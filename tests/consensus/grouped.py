@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Self
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.application import Item, Repeated
+from dtvn.protocol.consensus.effects import ApplicationChange
 from tests.consensus.doubles import KeyValue
-from validators import canonical
-from validators.consensus.application import Item, Repeated
-from validators.consensus.effects import ApplicationChange
 
 GROUPS = 300
 HASH = 32

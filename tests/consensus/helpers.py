@@ -17,15 +17,15 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import Config, Learner, Replica
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.config import check
+from dtvn.protocol.consensus.effects import ALL, Effects, Executed, Install, Note, Now, Reason, ReplyTo
+from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
+from dtvn.protocol.wire import Door, FrameSigner
 from simulator.scheme import KeyedHash
 from tests.consensus.doubles import KeyValue, MemoryJournal
-from validators import canonical
-from validators.consensus import Config, Learner, Replica
-from validators.consensus import messages as m
-from validators.consensus.config import check
-from validators.consensus.effects import ALL, Effects, Executed, Install, Note, Now, Reason, ReplyTo
-from validators.consensus.verified import Header, Inbound, Peer, Verified
-from validators.wire import Door, FrameSigner
 
 MILLISECOND = 1_000_000
 CLUSTER = b"c" * 32

@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.messages import batch_digest
 from tests.consensus.helpers import MILLISECOND, WALL_START, Cluster, is_kind
 from tests.consensus.test_view_change import killed_primary
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.messages import batch_digest
 
 
 def views(cluster: Cluster, members: tuple[int, ...]) -> list[int]:
@@ -98,7 +98,7 @@ def test_row_13_an_early_vote_does_not_turn_the_primary_against_itself() -> None
     assert cluster[0].told("suspected"), "nobody answers it: now it has"
 
 
-def test_row_14_a_request_that_no_batch_can_hold_does_not_wait_after_a_view_change() -> None:
+def test_row_14_an_oversized_request_does_not_wait_after_a_view_change() -> None:
     """A liar proposes a bundle over the batch limit; the correct members must not depose each other."""
     cluster = Cluster(4)
     cluster.advance(300)
@@ -190,7 +190,7 @@ def test_row_17_the_source_changes_with_every_answer() -> None:
     assert all(first != then for first, then in itertools.pairwise(asked))
 
 
-def test_row_15_a_batch_with_more_operations_than_anybody_votes_for_is_not_kept() -> None:
+def test_row_15_a_batch_with_too_many_operations_is_not_kept() -> None:
     """The primary's body is small and dense: decoded it would take many times as much."""
     cluster = Cluster(4)
     operation = m.Operation("seed", "", "T", "", "m0", 0)
@@ -210,7 +210,7 @@ def test_row_15_a_batch_with_more_operations_than_anybody_votes_for_is_not_kept(
     assert not cluster.messages(m.Prepare)
 
 
-def test_r29_a_suspicion_shown_by_another_counts_only_with_a_ground_of_ones_own() -> None:
+def test_r29_a_relayed_suspicion_needs_the_replicas_own_ground_to_count() -> None:
     """n = 7: a SUSPECT has no date. With an old one that a liar kept, who only joined three must not go."""
     cluster = Cluster(7)
     cluster.drop(is_kind(m.Suspect, m.SupplyFrames))
@@ -225,7 +225,7 @@ def test_r29_a_suspicion_shown_by_another_counts_only_with_a_ground_of_ones_own(
     assert cluster[3].core.snapshot().changing, "its own eyes, three others and the one shown are q"
 
 
-def test_row_14_whoever_enters_a_view_hands_what_waits_to_its_primary_at_once() -> None:
+def test_row_14_entering_a_view_forwards_waiting_requests_at_once() -> None:
     """Not with the next tick: a gate waits for it. Only m3 knows the request."""
     cluster = killed_primary()
     cluster.request("T-after", to=[3])

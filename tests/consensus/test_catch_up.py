@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.entries import read_range
 from tests.consensus.helpers import Cluster, Node, is_kind
-from validators.consensus import messages as m
-from validators.consensus.entries import read_range
 
 
 def busy(cluster: Cluster, count: int) -> None:
@@ -246,7 +246,7 @@ def test_row_7_every_replica_can_prove_its_low_mark() -> None:
                     assert cluster.verified(frame, 0).message.sequence == stable
 
 
-def test_row_7_a_polluted_replica_takes_what_was_decided_not_what_it_was_told() -> None:
+def test_row_7_a_polluted_replica_executes_the_decided_batch() -> None:
     """hyperledger/fabric dc5fc64: r3 holds another PRE-PREPARE for a sequence that a checkpoint covers."""
     cluster = Cluster(4)
     busy(cluster, 5)
@@ -284,7 +284,7 @@ def test_r11_a_replica_that_lost_its_disk_follows_and_says_so() -> None:
     assert not cluster[3].core.voting, "its ledger remembers (R11)"
 
 
-def test_r11_a_replica_with_an_older_disk_stops_voting_when_shown_its_own_word() -> None:
+def test_r11_a_replica_with_an_old_disk_stops_voting_when_shown_its_votes() -> None:
     """A disk image from before its newest votes: a member that remembers them reminds it."""
     cluster = Cluster(4)
     busy(cluster, 3)
@@ -315,7 +315,7 @@ def test_a_follower_as_primary_is_replaced() -> None:
     assert cluster.executed() == [1] * 4
 
 
-def test_r23_one_far_behind_is_dispensable_while_the_others_decide_without_it() -> None:
+def test_r23_a_member_far_behind_is_dispensable_while_the_others_decide() -> None:
     """Then it may rest, so that those that serve have the processor; when they wait for it, it may not."""
     cluster = Cluster(4)
     late = cluster[3]

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.consensus.helpers import Cluster, config_for
-from validators.consensus import log_tree
-from validators.consensus import messages as m
-from validators.consensus.certificate import (
+from dtvn.protocol.consensus import log_tree
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.certificate import (
     CheckpointCertificate,
     ends_log,
     read_checkpoint,
@@ -20,8 +19,9 @@ from validators.consensus.certificate import (
     read_prepared,
     why_refused,
 )
-from validators.consensus.effects import Reason
-from validators.consensus.verified import Verified
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.verified import Verified
+from tests.consensus.helpers import Cluster, config_for
 
 CONFIG = replace(config_for(0, 4), epoch=1, base=5)
 """The epochs before and behind it are other ones, and so are sequences up to its base."""
@@ -61,9 +61,7 @@ def test_r24_q_equal_checkpoints_are_one() -> None:
     [{"sequence": 20}, {"state_root": b"x" * 32}, {"log_root": b"x" * 32}, {"timestamp": 8}],
     ids=lambda other: next(iter(other)),
 )
-def test_row_4_a_liars_checkpoint_among_honest_ones_lends_its_content_to_nobody(
-    other: dict[str, Any], place: int
-) -> None:
+def test_row_4_a_lie_among_q_checkpoint_votes_makes_no_certificate(other: dict[str, Any], place: int) -> None:
     """Put first, it would name the log that a member far behind installs."""
     lie = replace(CHECKPOINT, sender=place, **other)
     assert read(read_checkpoint, votes(CHECKPOINT, {place: lie})) is None
@@ -132,7 +130,7 @@ OLDER, LATER = (replace(CHECKPOINT, epoch=epoch) for epoch in (0, 2))
         ([], Reason.BAD_PROOF),
     ],
 )
-def test_r35_only_checkpoints_that_are_all_of_another_epoch_are_nobodys_fault(
+def test_r35_only_checkpoints_all_of_other_epochs_count_as_wrong_epoch(
     said: list[Any], reason: Reason
 ) -> None:
     nested = nested_of(*said)
@@ -171,7 +169,7 @@ def prepared_of(proposal: Any, prepares: list[Any]) -> Any:
 
 
 @pytest.mark.parametrize("name", UNPREPARED)
-def test_row_4_what_is_prepared_is_proved_by_its_primary_and_q_minus_1_backups(name: str) -> None:
+def test_row_4_a_prepared_batch_is_proved_by_primary_and_q_minus_1_backups(name: str) -> None:
     assert prepared_of(PROPOSAL, votes(PREPARE, {}, (0, 1))).digest == b"d" * 32
     assert prepared_of(*UNPREPARED[name]) is None
 

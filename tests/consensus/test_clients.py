@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
 from tests.consensus.helpers import Cluster, is_kind
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
 
 
 def test_r16_a_retry_is_answered_by_a_signed_repeat() -> None:
@@ -223,7 +223,7 @@ def test_row_15_frames_of_future_views_are_bounded_per_sender() -> None:
     assert cluster[0].hear(cluster[2], cluster.sign(other)) is None, "another's share is untouched"
 
 
-def test_row_15_frames_of_others_shown_again_take_the_room_of_who_shows_them() -> None:
+def test_row_15_relayed_frames_take_the_room_of_the_relaying_member() -> None:
     """r3 relays what r2 signed, each again and again: once each, and out of its own share."""
     cluster = Cluster(4, future_frames_max=400)
     votes = [cluster.sign(m.Commit(0, 2, 1 + number, 1, b"d" * 32)) for number in range(150)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.certificate import CommitCertificate
+from dtvn.protocol.consensus.contradiction import read
+from dtvn.protocol.consensus.effects import EvidenceRecord
 from tests.consensus.grouped import Grouped
 from tests.consensus.helpers import Cluster
-from validators.consensus import messages as m
-from validators.consensus.certificate import CommitCertificate
-from validators.consensus.contradiction import read
-from validators.consensus.effects import EvidenceRecord
 
 OTHER = b"x" * 32
 
@@ -110,7 +110,7 @@ def test_two_views_that_decided_otherwise_convict_nobody() -> None:
     assert convicted(cluster, 3) == set()
 
 
-def test_a_second_vote_never_makes_a_checkpoint_stable_but_counts_against_it() -> None:
+def test_a_second_vote_makes_nothing_stable_but_reveals_a_contradiction() -> None:
     """m0 signs two states; its second reaches q with m1 and m2, which sign that alone."""
     cluster = Cluster(4)
     cluster.drop(lambda source, target, message: target == 3 and type(message) is m.Checkpoint and source > 0)
@@ -143,7 +143,7 @@ def test_one_members_other_state_is_told_once_and_stops_nobody() -> None:
     assert cluster[3].core.log.stable == 20
 
 
-def test_a_page_that_does_not_continue_the_log_asks_for_the_checkpoint_below() -> None:
+def test_a_page_not_continuing_the_log_asks_for_the_checkpoint_below() -> None:
     """Its source lies, or both stand on two sides of a fork."""
     cluster = settled()
     core = cluster[3].core

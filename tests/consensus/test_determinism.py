@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import EntryRecord, Now
 from tests.consensus.helpers import Cluster, Node
-from validators.consensus import messages as m
-from validators.consensus.effects import EntryRecord, Now
 
 
 def story(cluster: Cluster) -> None:

@@ -88,7 +88,7 @@ def test_r33_a_primary_that_dies_inside_its_new_view() -> None:
     end(cluster, callers)
 
 
-def test_a_replica_that_slept_through_three_views_comes_back_without_a_stir() -> None:
+def test_a_replica_that_slept_three_views_returns_without_a_view_change() -> None:
     cluster = make(5, members=7)
     callers = calling(cluster)
     nodes = cluster.world.nodes
@@ -166,7 +166,7 @@ def test_r31_a_machine_that_was_suspended_suspects_nobody() -> None:
     cluster.finish()
 
 
-def test_r31_a_primary_suspended_for_twenty_seconds_is_replaced_and_follows() -> None:
+def test_r31_a_primary_suspended_for_20_seconds_is_replaced_and_follows() -> None:
     cluster = make(9)
     callers = calling(cluster)
     slept = cluster.world.time

@@ -8,12 +8,12 @@ from itertools import pairwise
 import msgspec
 import pytest
 
+from dtvn.protocol.consensus import InvariantBreach
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.application import Repeated
+from dtvn.protocol.consensus.effects import Reason
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_catch_up import Source, busy
-from validators.consensus import InvariantBreach
-from validators.consensus import messages as m
-from validators.consensus.application import Repeated
-from validators.consensus.effects import Reason
 
 
 def lagging(length: int, members: int = 4) -> tuple[Cluster, Node]:
@@ -61,7 +61,7 @@ def test_row_17_the_target_is_what_f_and_one_more_say(
     assert catch_up.target() == target, "a second word of the same member is no second member"
 
 
-def test_r35_a_checkpoint_that_comes_without_a_range_is_a_target_where_it_is_proved() -> None:
+def test_r35_a_proved_checkpoint_without_a_range_becomes_a_target() -> None:
     """Nobody asked for it: it is how a member is told that its epoch is over."""
     cluster, late = lagging(10)
     frames = cluster[0].core.checkpoints.frames
@@ -119,7 +119,7 @@ def test_row_17_each_question_is_answered_once() -> None:
 # --- what is read ----------------------------------------------------------------------------------
 
 
-def test_r28_whose_application_gives_other_results_than_were_certified_stops() -> None:
+def test_r28_a_replica_whose_results_differ_from_certified_ones_stops() -> None:
     """It takes a request of the fourth batch for one that was executed."""
     source = Source(forgotten=True)
     for node in source.cluster.nodes[:3]:
@@ -142,7 +142,7 @@ def test_r23_what_commits_do_not_bind_is_not_taken_from_the_source() -> None:
     assert [record.commits for record in node.journal.log] == [row[2] for row in source.entries.entries]
 
 
-def test_r23_a_proved_range_gives_the_checkpoint_too_and_only_what_is_recent_is_answered() -> None:
+def test_r23_a_proved_range_gives_the_checkpoint_and_only_recent_replies() -> None:
     """Clients of long ago wait no more; a window below the target somebody may."""
     cluster, late = lagging(105)
     for node in cluster.nodes[:3]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 
+from dtvn.protocol.consensus import messages as m
 from tests.consensus.helpers import Cluster, is_kind
 from tests.consensus.test_pinging import VOTES, busy_cluster
-from validators.consensus import messages as m
 
 OTHER_WAYS = (m.NewView, m.ViewChange, m.SupplyFrames)
 """On which the word would come too, later: here a Pong alone shows it."""

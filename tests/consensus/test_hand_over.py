@@ -5,16 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import InvariantBreach, handover, log_tree
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import StateRecord
+from dtvn.protocol.consensus.executor import Executor, Step
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.verified import VerifiedBatch
+from dtvn.protocol.genesis import Parameters
 from tests.consensus.doubles import KeyValue
 from tests.consensus.helpers import Cluster
-from validators import canonical
-from validators.consensus import InvariantBreach, handover, log_tree
-from validators.consensus import messages as m
-from validators.consensus.effects import StateRecord
-from validators.consensus.executor import Executor, Step
-from validators.consensus.membership import Membership
-from validators.consensus.verified import VerifiedBatch
-from validators.genesis import Parameters
 
 
 class Tree(KeyValue):

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol.consensus import Learner
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.contradiction import read
+from dtvn.protocol.consensus.verified import Inbound, Peer
 from tests.consensus.helpers import Cluster, Node, open_frame
-from validators.consensus import Learner
-from validators.consensus import messages as m
-from validators.consensus.contradiction import read
-from validators.consensus.verified import Inbound, Peer
 
 
 class Following(Cluster):
@@ -96,7 +96,7 @@ def test_it_leaves_a_silent_source() -> None:
     assert cluster.learner.log == cluster[1].log
 
 
-def test_r28_it_leaves_a_silent_source_though_every_answer_takes_longer_than_the_next_question() -> None:
+def test_r28_a_learner_with_slow_answers_still_leaves_a_silent_source() -> None:
     cluster = Following()
     cluster.work(2)
     cluster[0].crash()
@@ -255,7 +255,7 @@ def test_it_sends_no_statement() -> None:
     assert kinds == {m.Follow, m.FetchEntries}
 
 
-def test_r28_where_no_member_of_its_epoch_is_left_a_member_of_a_later_one_brings_the_log() -> None:
+def test_r28_if_all_its_members_are_gone_a_later_member_brings_the_log() -> None:
     """All founders were replaced, or have other keys: the log proves itself, whoever brings it."""
     cluster = Following()
     cluster.work(12)

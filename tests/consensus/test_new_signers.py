@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol.canonical import decode, encode
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.verified import Inbound
+from dtvn.protocol.wire import Envelope, FrameSigner, PeerError
 from tests.consensus.helpers import Cluster, Keys, Node
 from tests.consensus.test_learner import Following
-from validators.canonical import decode, encode
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.verified import Inbound
-from validators.wire import Envelope, FrameSigner, PeerError
 
 LISTED = "lists the latecomer"
 
@@ -62,7 +62,7 @@ def history(cluster: Cluster, latecomer: Latecomer) -> int:
     return listed
 
 
-def test_r15_a_range_with_a_principal_and_its_first_request_is_caught_up_with() -> None:
+def test_r15_catch_up_takes_a_range_with_a_new_principals_first_request() -> None:
     cluster = Cluster(4)
     latecomer = Latecomer(cluster)
     cluster.cut(3)
@@ -74,7 +74,7 @@ def test_r15_a_range_with_a_principal_and_its_first_request_is_caught_up_with() 
     assert "L-5" in cluster[3].application.values
 
 
-def test_r15_a_learner_follows_past_a_principal_and_its_first_request_without_waiting() -> None:
+def test_r15_a_learner_follows_past_a_new_principals_first_request_at_once() -> None:
     cluster = Following()
     latecomer = Latecomer(cluster)
     cluster.follows.clear()
@@ -104,7 +104,7 @@ def test_r15_the_door_reads_a_range_as_far_as_it_has_keys(certified: bool) -> No
     assert read == [body for _entry, body, _ in entries.entries][: len(read)]
 
 
-def test_r15_a_range_that_begins_with_an_unknown_signer_or_holds_a_forged_one_is_refused() -> None:
+def test_r15_a_range_with_an_unknown_first_signer_or_a_forgery_is_refused() -> None:
     cluster = Cluster(4)
     latecomer = Latecomer(cluster)
     cluster.cut(3)

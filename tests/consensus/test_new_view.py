@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.new_view import plan, proposals, read_claim
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.wire import Door
 from tests.consensus.helpers import CLUSTER, Cluster, config_for
-from validators import quorum
-from validators.consensus import messages as m
-from validators.consensus.new_view import plan, proposals, read_claim
-from validators.consensus.verified import Inbound, Peer
-from validators.wire import Door
 
 A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.view_change import Views
 from tests.consensus.helpers import Cluster, is_kind
 from tests.consensus.test_new_view import A, Forge, Usurper
 from tests.consensus.test_pinging import busy_cluster
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.view_change import Views
 
 X = b"x" * 32
 
@@ -61,7 +61,7 @@ def test_r7_a_primary_knows_a_proposal_again_whose_body_it_never_had() -> None:
     assert cluster[1].core.voting
 
 
-def test_r29_a_view_change_counts_at_once_though_others_are_bound_to_the_own_view() -> None:
+def test_r29_a_view_change_counts_at_once_though_others_keep_the_own_view() -> None:
     """m3 is bound to view 1 like m1; m2 suspects it, and m0 left it: with its own ground three would go."""
     forge = Forge()
     cluster = forge.cluster
@@ -122,7 +122,7 @@ def test_r33_the_own_view_change_is_among_those_that_a_primary_names() -> None:
     assert [sender for sender, _digest in new_view.view_changes] == [0, 1, 2]
 
 
-def test_r33_a_body_that_is_carried_over_is_asked_first_of_who_is_proved_to_have_it() -> None:
+def test_r33_a_carried_over_body_is_first_asked_of_a_proved_holder() -> None:
     usurper = Usurper()
     cluster = usurper.cluster
     usurper.tell(usurper.new_view())
@@ -164,7 +164,7 @@ def test_r33_what_was_executed_is_not_asked_for_again() -> None:
     assert not cluster.messages(m.FetchBatch, source=3)
 
 
-def test_r24_a_checkpoint_inside_a_new_view_is_stable_where_its_sequence_was_executed_since() -> None:
+def test_r24_a_new_views_checkpoint_is_stable_at_an_executed_sequence() -> None:
     """r3 heard of the checkpoint before it had executed so far, and of no CHECKPOINT itself."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames, m.Entries))
@@ -218,7 +218,7 @@ class Crossroads(Forge):
         return found
 
 
-def test_r29_who_left_for_a_higher_view_is_remembered_when_a_lower_one_is_entered() -> None:
+def test_r29_entering_a_view_forgets_no_member_that_left_for_a_higher_one() -> None:
     story = Crossroads()
     for member in (1, 2, 3):
         story.leaves(member, 1)
@@ -229,7 +229,7 @@ def test_r29_who_left_for_a_higher_view_is_remembered_when_a_lower_one_is_entere
     assert (story.views.view, story.views.changing) == (2, True), "m3 and m2 are f + 1"
 
 
-def test_r33_the_word_before_a_members_last_is_remembered_when_a_lower_view_is_entered() -> None:
+def test_r33_entering_a_view_keeps_the_word_before_a_members_last() -> None:
     story = Crossroads()
     for member in (1, 2, 3):
         story.leaves(member, 1)
@@ -274,7 +274,7 @@ def test_row_15_nothing_is_kept_of_views_that_were_passed_over(voting: bool) -> 
     assert len(story.hears.core.view_changes) == 0
 
 
-def test_r33_nothing_fresh_is_taken_below_the_checkpoint_from_which_a_view_starts() -> None:
+def test_r33_a_view_takes_no_fresh_proposal_up_to_its_start_checkpoint() -> None:
     """m0 has not that checkpoint: for it these sequences are open."""
     story = Crossroads(stable=10)
     for member in (1, 2, 3):

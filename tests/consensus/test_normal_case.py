@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import messages as m
 from tests.consensus.helpers import Cluster
-from validators import canonical, quorum
-from validators.consensus import messages as m
 
 
 @pytest.mark.parametrize("members", range(1, 32))

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import Replica, handover
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason, StateRecord
 from tests.consensus.grouped import Grouped
 from tests.consensus.helpers import MILLISECOND, config_for, is_kind, open_frame
 from tests.consensus.test_transfer import LAG, SECOND, Far
-from validators import canonical
-from validators.consensus import Replica, handover
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason, StateRecord
 
 
 class Offered(Far):
@@ -61,7 +61,7 @@ class Offered(Far):
         ({0: 10, 1: 10, 2: 20}, (0,), (20, [2])),
     ],
 )
-def test_row_17_the_state_that_most_offer_is_taken_the_higher_one_among_equals(
+def test_row_17_the_state_most_offered_is_taken_and_on_a_tie_the_higher(
     offers: dict[int, int], slow: tuple[int, ...], began: tuple[int, list[int]]
 ) -> None:
     """Most sources are the quickest, and those that were slow before count for none."""
@@ -92,7 +92,7 @@ def test_when_all_have_offered_or_lied_nobody_is_waited_for() -> None:
     assert cluster.began() == [(20, [0, 2])]
 
 
-def test_row_17_more_liars_than_there_can_be_are_asked_again_and_one_is_not() -> None:
+def test_row_17_one_liar_stays_excluded_and_more_than_f_are_asked_again() -> None:
     """Something else is wrong then: left out for ever, they would leave it without a state."""
     cluster = Offered()
     cluster.offers(0, 20, manifest=bytes(32))
@@ -231,7 +231,7 @@ class Crossed(Far):
             assert self.late.hear(self[0], self.bare) is None
 
 
-def test_r35_a_state_begins_with_the_proof_of_the_epoch_before_and_is_kept_as_of_that_epoch() -> None:
+def test_r35_a_state_proved_by_the_epoch_before_is_kept_as_of_that_epoch() -> None:
     cluster = Crossed()
     assert {wish.above for wish in cluster.messages(m.FetchSnapshot, source=3)} == {19}
     cluster.pass_time(SECOND)
@@ -250,7 +250,7 @@ def test_r35_what_the_own_ledger_does_not_prove_is_no_state_to_begin_with(ledger
     assert not cluster.late.installs
 
 
-def test_r35_an_offer_that_was_on_its_way_while_one_of_two_went_on_is_nobodys_lie() -> None:
+def test_r35_an_offer_that_was_under_way_at_an_epoch_change_is_no_lie() -> None:
     """It was asked for in epoch 0; who made it is no poisoner in epoch 1, and is a source there."""
     cluster = Crossed(offered=False)
     for member in (0, 1, 2):

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.pinging import HEARD, OTHERS_ARE_GONE
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node
-from validators.consensus import messages as m
-from validators.consensus.needs import Recovery
-from validators.consensus.pinging import HEARD, OTHERS_ARE_GONE
 
 
 def three() -> Cluster:

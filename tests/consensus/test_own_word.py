@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
 from tests.consensus.helpers import Cluster, Keys, is_kind
 from tests.consensus.test_pinging import busy_cluster
-from validators.consensus import messages as m
 
 X = b"x" * 32
 ROOTS = (b"s" * 32, b"l" * 32, 7)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
 from tests.consensus.helpers import Cluster
-from validators.consensus import messages as m
 
 CATCHES_UP = 20_000
 """Virtual milliseconds (X24)."""

@@ -7,13 +7,13 @@ import copy
 import msgspec
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.config import SECOND
+from dtvn.protocol.consensus.effects import Reason
 from simulator.cluster import Cluster as World
 from simulator.network import LinkQuality
 from simulator.world import Settings
 from tests.consensus.helpers import MILLISECOND, Cluster, is_kind
-from validators.consensus import messages as m
-from validators.consensus.config import SECOND
-from validators.consensus.effects import Reason
 
 VOTES = (m.PrePrepare, m.Prepare, m.Commit, m.ViewChange, m.NewView)
 
@@ -116,7 +116,7 @@ def test_r11_a_view_change_that_the_ledger_lost_is_shown_too() -> None:
     assert not cluster[3].core.voting
 
 
-def test_r11_the_word_of_a_member_survives_the_restart_of_those_who_heard_it() -> None:
+def test_r11_a_members_word_survives_restarts_of_the_members_that_heard_it() -> None:
     """All others restart too: what they hold of r3 comes out of their ledgers."""
     cluster = busy_cluster()
     copied = copy.deepcopy(cluster[3].journal)
@@ -165,7 +165,7 @@ def test_r11_a_member_that_is_down_is_waited_for_a_quarter_of_a_second() -> None
     assert cluster.executed()[0] == 4, "three of four decide"
 
 
-def test_r11_an_answer_that_takes_longer_than_the_time_between_two_questions_counts() -> None:
+def test_r11_an_answer_slower_than_the_question_interval_counts() -> None:
     """Round trips of 300 ms: each answer is to an earlier question than the newest."""
     cluster = busy_cluster()
     for node in cluster.nodes:
@@ -178,7 +178,7 @@ def test_r11_an_answer_that_takes_longer_than_the_time_between_two_questions_cou
     assert {node.core.pinging.round_trip() for node in cluster.nodes} == {300 * MILLISECOND}
 
 
-def test_row_15_one_answer_of_each_member_is_read_however_often_it_was_asked() -> None:
+def test_row_15_one_answer_per_member_is_read_despite_repeated_questions() -> None:
     cluster = busy_cluster()
     cluster[3].crash()
     cluster.waiting.clear()

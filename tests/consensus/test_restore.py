@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.certificate import CommitCertificate
+from dtvn.protocol.consensus.effects import Reason, SlotRecord
+from dtvn.protocol.consensus.needs import Recovery
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_new_view import Forge
 from tests.consensus.test_pinging import VOTES, busy_cluster
 from tests.consensus.test_voting import make_proposal
-from validators.consensus import messages as m
-from validators.consensus.certificate import CommitCertificate
-from validators.consensus.effects import Reason, SlotRecord
-from validators.consensus.needs import Recovery
 
 OTHER = b"o" * 32
 
@@ -68,7 +68,7 @@ def test_row_11_what_was_executed_above_the_checkpoint_is_known_again() -> None:
     assert len(core.contradictions.found.mine) == core.q, "its own certificate came out of the ledger"
 
 
-def test_row_11_nobody_votes_for_another_batch_where_it_executed_one_before_its_restart() -> None:
+def test_row_11_after_a_restart_an_executed_sequence_gets_no_other_vote() -> None:
     """m0, m1 and m2 lie all three: their NEW-VIEW demands nothing, and m1 proposes another batch for 1."""
     forge = Forge()
     cluster = forge.cluster
@@ -88,7 +88,7 @@ def test_row_11_nobody_votes_for_another_batch_where_it_executed_one_before_its_
     assert not cluster.messages(m.Prepare, source=3)
 
 
-def test_r24_the_certificate_of_the_low_mark_travels_in_view_changes_after_a_restart() -> None:
+def test_r24_after_a_restart_view_changes_carry_the_low_mark_certificate() -> None:
     """Without it nobody could be shown that everything below is settled."""
     cluster = busy_cluster(requests=12)
     frames = cluster[3].core.checkpoints.frames
@@ -105,7 +105,7 @@ def test_r24_the_certificate_of_the_low_mark_travels_in_view_changes_after_a_res
 
 @pytest.mark.parametrize("promised", [1, 2])
 @pytest.mark.parametrize("journal", [MemoryJournal, Backwards])
-def test_r29_a_restart_leads_into_the_highest_of_the_views_that_were_entered(
+def test_r29_a_restart_leads_into_the_highest_view_that_was_entered(
     journal: type[MemoryJournal], promised: int
 ) -> None:
     """In whatever order the ledger gives them, and with all that the last NEW-VIEW rests on. A view may have

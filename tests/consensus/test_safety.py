@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus import messages as m
 from tests.consensus.helpers import Cluster
 from tests.consensus.test_voting import make_proposal
-from validators import quorum
-from validators.consensus import messages as m
 
 
 def divide(members: int, left: tuple[int, ...], right: tuple[int, ...]) -> Cluster:

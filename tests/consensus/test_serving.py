@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.machine.tree import GROUPS
+from dtvn.protocol.canonical import CanonicalError, decode, encode
+from dtvn.protocol.consensus import messages as m
 from tests.consensus.doubles import KeyValue
 from tests.consensus.helpers import Cluster
-from tickets.machine.tree import GROUPS
-from validators.canonical import CanonicalError, decode, encode
-from validators.consensus import messages as m
 
 ITEMS = ((b"an item",),)
 

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.consensus.pool import Pool, key_of
+from dtvn.protocol.consensus.proposing import Proposing
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.genesis import BOUNDS
 from tests.consensus.helpers import config_for
-from tests.consensus.test_judgement import bundle as bundle_of
-from validators.consensus.effects import Now
-from validators.consensus.pool import Pool, key_of
-from validators.consensus.proposing import Proposing
-from validators.consensus.verified import VerifiedBundle
-from validators.genesis import BOUNDS
+from tests.consensus.test_primary_monitor import bundle as bundle_of
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
@@ -65,7 +65,7 @@ def flood(pool: Pool, operations: int) -> int:
     )
 
 
-def test_row_15_two_hundred_sessions_of_one_principal_leave_room_for_another() -> None:
+def test_row_15_200_sessions_of_one_principal_leave_room_for_another() -> None:
     """By admission as by the pool itself: each of them was let in once, and twenty filled it."""
     for room in (ROOM, 10**9):
         pool = pool_of()
@@ -117,9 +117,9 @@ class Primary:
             may_vote=lambda view: True,
             views=SimpleNamespace(view=0),
             log=SimpleNamespace(stable=0, window=32),
-            succession=SimpleNamespace(holds=lambda sequence: False),
+            epoch_change=SimpleNamespace(holds=lambda sequence: False),
             clients=SimpleNamespace(answer_if_settled=lambda bundle: False),
-            pace=SimpleNamespace(rate=lambda: rate),
+            throughput=SimpleNamespace(rate=lambda: rate),
             pinging=SimpleNamespace(shortest=lambda: round_trip),
             suspicion=SimpleNamespace(base=800 * MILLISECOND),
             execution=SimpleNamespace(run=lambda: None),
@@ -236,7 +236,7 @@ def test_r30_who_waits_behind_what_it_asked_itself_gets_no_more_out(modest: int)
     assert "modest" in [each.bundle.principal for each in primary.proposed[-1]]
 
 
-def test_r30_of_two_that_wait_long_neither_gets_more_out_beside_one_that_asks_little() -> None:
+def test_r30_two_long_waiting_clients_get_no_more_out_beside_a_modest_one() -> None:
     primary = Primary(round_trip=0)
     primary.ask("modest", 1, at=0)
     primary.propose()

@@ -8,15 +8,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.primary_monitor import SLOW, UNFAIR
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.wire import Envelope, FrameSigner
 from simulator.cluster import Cluster
 from simulator.node import Costs
 from tests.consensus.world import MILLISECOND, SECOND, Callers, looks, m, make, notes, views
-from validators import canonical
-from validators.consensus.judgement import SLOW, UNFAIR
-from validators.consensus.replica import Replica
-from validators.consensus.verified import VerifiedBundle
-from validators.genesis import Parameters
-from validators.wire import Envelope, FrameSigner
 
 PAUSE = 25 * MILLISECOND
 """Between an answer and the next call."""
@@ -112,7 +112,7 @@ class Namesake:
 
 
 @pytest.mark.parametrize("where", ["in_the_log", "at_the_backups"])
-def test_r30_a_censor_cannot_hide_behind_worthless_requests_that_name_its_victims(where: str) -> None:
+def test_r30_worthless_requests_naming_its_victims_do_not_hide_a_censor(where: str) -> None:
     """What waits is the victim's, whoever else names its session and number."""
     cluster = make(22, gateways=3)
     cluster.world.nodes["r0"].honest = False
@@ -151,7 +151,7 @@ SMALL_BATCHES = Parameters(batch_operations_max=40)
 
 
 @pytest.mark.parametrize("costs", [SOME_DISKS, SLOW_DISKS], ids=["disks", "slow_disks"])
-def test_r32_a_healthy_primary_keeps_its_office_under_a_burst_and_falling_load(costs: Costs) -> None:
+def test_r32_a_healthy_primary_stays_through_a_burst_and_falling_load(costs: Costs) -> None:
     """Quiet, then many full batches at once, then less and less."""
     cluster = make(24, gateways=3, costs=costs, parameters=SMALL_BATCHES)
     suspected = notes(cluster, "suspected")

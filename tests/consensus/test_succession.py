@@ -5,19 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.application import Execution
+from dtvn.protocol.consensus.effects import Effects, Reason, Successor
+from dtvn.protocol.consensus.epoch_change import EPOCH
+from dtvn.protocol.consensus.membership import KIND, Membership
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.genesis import Parameters
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_hand_over import Tree
 from tests.consensus.test_new_view import Forge
 from tests.consensus.test_voting import make_proposal
-from validators import canonical
-from validators.consensus import handover
-from validators.consensus import messages as m
-from validators.consensus.application import Execution
-from validators.consensus.effects import Effects, Reason, Successor
-from validators.consensus.membership import KIND, Membership
-from validators.consensus.succession import EPOCH
-from validators.consensus.verified import VerifiedBundle
-from validators.genesis import Parameters
 
 HOUR = 3_600_000_000_000
 
@@ -92,8 +92,8 @@ def ended(*, stable: bool = False) -> Ends:
         cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
     cluster.ask(cluster.change())
     assert cluster.executed() == [1] * 4
-    assert [node.core.succession.ends_at for node in cluster.nodes] == [1] * 4
-    assert {node.core.succession.over for node in cluster.nodes} == {stable}
+    assert [node.core.epoch_change.ends_at for node in cluster.nodes] == [1] * 4
+    assert {node.core.epoch_change.over for node in cluster.nodes} == {stable}
     return cluster
 
 
@@ -105,13 +105,13 @@ def restart(node: Node) -> None:
     assert node.core.free
 
 
-def test_r35_nothing_is_proposed_or_voted_for_above_the_end_while_it_is_not_stable() -> None:
+def test_r35_until_the_end_is_stable_no_proposal_or_vote_goes_above_it() -> None:
     cluster = ended()
     cluster.ask(cluster.bundle("T-next"))
     cluster.advance(20)
     assert {message.sequence for message in cluster.messages(m.PrePrepare)} == {1}
     assert cluster.withholds(1, make_proposal(cluster, "T-above", sequence=2))
-    assert not cluster[1].core.succession.holds(1), "others are helped to get there"
+    assert not cluster[1].core.epoch_change.holds(1), "others are helped to get there"
     assert [node.told("epoch_ends") for node in cluster.nodes] == [[{"sequence": 1, "epoch": 0}]] * 4
 
 
@@ -125,7 +125,7 @@ def test_r35_a_restart_does_not_forget_a_change_that_is_under_way() -> None:
     assert cluster.withholds(1, make_proposal(cluster, "T-above", sequence=2))
 
 
-def test_r16_who_restarts_between_the_end_and_its_checkpoint_has_the_proof_in_the_end() -> None:
+def test_r16_a_restart_between_the_end_and_its_checkpoint_keeps_the_proof() -> None:
     """The log below the entry was known only when it was executed: the ledger has kept it."""
     cluster = ended()
     begun = cluster.proof(3)
@@ -133,7 +133,7 @@ def test_r16_who_restarts_between_the_end_and_its_checkpoint_has_the_proof_in_th
     assert begun.checkpoint == ()
     cluster.all_die_and_return()
     for node in cluster.nodes:
-        assert node.core.succession.over
+        assert node.core.epoch_change.over
         proof = cluster.proof(node.index or 0)
         assert proof is not None
         assert (proof.entry, proof.leaf, proof.peaks) == (begun.entry, begun.leaf, begun.peaks)
@@ -149,7 +149,7 @@ def test_r35_who_took_the_end_as_a_snapshot_goes_on_at_once() -> None:
     cluster.successors.clear()
     node.crash()
     node.restart()
-    assert node.core.succession.over
+    assert node.core.epoch_change.over
     assert [each.membership.epoch for each in cluster.successors[3]] == [1]
     assert list(node.journal.states) == [EPOCH]
     assert None not in node.journal.turns[-1]
@@ -183,7 +183,7 @@ def test_r35_what_stood_above_the_end_goes_on_into_the_next_epoch() -> None:
 # --- changes that change nothing -------------------------------------------------------------------
 
 
-def test_r35_a_vote_that_waited_for_a_change_is_given_when_the_change_is_refused() -> None:
+def test_r35_a_vote_held_for_a_change_is_given_when_the_change_is_refused() -> None:
     """The primary has executed it before m3 has, and proposes what comes next."""
     cluster = Ends()
     cluster.drop(lambda _source, target, message: target == 3 and type(message) is m.Commit)
@@ -198,7 +198,7 @@ def test_r35_a_vote_that_waited_for_a_change_is_given_when_the_change_is_refused
         cluster[3].hear(cluster[index], commit)
     assert cluster.executed()[3] >= 1
     assert slot.my_prepare is not None
-    assert not cluster[3].core.succession.holds(3)
+    assert not cluster[3].core.epoch_change.holds(3)
 
 
 def test_r35_a_refused_change_that_is_heard_of_again_holds_nothing_up() -> None:
@@ -213,7 +213,7 @@ def test_r35_a_refused_change_that_is_heard_of_again_holds_nothing_up() -> None:
     cluster[3].skew = 0
     body = cluster[3].core.bodies.get(slot.digest).body
     assert cluster[3].hear(cluster[0], cluster[0].signer.attach(frame, body)) is None
-    assert not cluster[3].core.succession.holds(2)
+    assert not cluster[3].core.epoch_change.holds(2)
 
 
 def test_r35_a_change_of_a_view_that_was_left_holds_nothing_up() -> None:
@@ -222,7 +222,7 @@ def test_r35_a_change_of_a_view_that_was_left_holds_nothing_up() -> None:
     cluster = forge.cluster = Ends()
     change = make_proposal(cluster, "", requests=(cluster.change(),))
     cluster[3].hear(cluster[0], change)
-    assert cluster[3].core.succession.holds(2)
+    assert cluster[3].core.epoch_change.holds(2)
     changes = [forge.change(i, 1, 0) for i in (0, 1, 2)]
     named = tuple((i, cluster.verified(frame, i).body_digest) for i, frame in enumerate(changes))
     for sender, frame in enumerate(changes):

@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.bodies import NULL_BATCH, Bodies, memory
-from validators.consensus.config import MILLISECOND, build
-from validators.consensus.evidence import KNOWN_MAX, Evidence
-from validators.consensus.executor import subtree_paths
-from validators.consensus.fetching import Fetching
-from validators.consensus.log import LateCommits, Log, Tally, Vote
-from validators.consensus.outbox import Outbox
-from validators.consensus.pool import FRAMING, Pool, key_of
-from validators.consensus.throttle import REMEMBERED_MAX, Throttle
-from validators.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle
-from validators.genesis import Genesis, Member, Parameters
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.bodies import NULL_BATCH, Bodies, memory
+from dtvn.protocol.consensus.config import MILLISECOND, build
+from dtvn.protocol.consensus.evidence import KNOWN_MAX, Evidence
+from dtvn.protocol.consensus.executor import subtree_paths
+from dtvn.protocol.consensus.fetching import Fetching
+from dtvn.protocol.consensus.log import LateCommits, Log, Tally, Vote
+from dtvn.protocol.consensus.outbox import Outbox
+from dtvn.protocol.consensus.pool import FRAMING, Pool, key_of
+from dtvn.protocol.consensus.throttle import REMEMBERED_MAX, Throttle
+from dtvn.protocol.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle
+from dtvn.protocol.genesis import Genesis, Member, Parameters
 
 OPERATION = m.Operation("seed", "default", "T", "a", "m0", 1, b"", b"")
 
@@ -116,7 +116,7 @@ def test_each_session_is_served_in_its_own_order() -> None:
     assert order == [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (1, 2)]
 
 
-def test_r30_a_request_that_names_anothers_session_takes_neither_its_place_nor_its_share() -> None:
+def test_r30_naming_a_foreign_session_takes_neither_its_place_nor_share() -> None:
     pool = Pool(operations_max=40, bytes_max=4_000, client_share=2)
     owner, stranger = verified_bundle(1, 0, 20), verified_bundle(1, 0, 20)
     stranger = msgspec.structs.replace(

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from dtvn.protocol.consensus import log_tree
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import ApplicationChange, Install, Reason
+from dtvn.protocol.consensus.transfer import GROUPS_ASKED
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.grouped import GROUPS, Grouped
 from tests.consensus.helpers import MILLISECOND, Cluster, Node, open_frame
-from validators.consensus import log_tree
-from validators.consensus import messages as m
-from validators.consensus.effects import ApplicationChange, Install, Reason
-from validators.consensus.transfer import GROUPS_ASKED
 
 LAG = 5
 SMALL = 1_000
@@ -159,7 +159,7 @@ def test_r23_one_sequence_more_than_the_lag_and_a_state_is_wanted(ahead: int, by
     assert bool(cluster.messages(m.FetchSnapshot, source=3)) is by_state
 
 
-def test_r23_where_the_log_brings_nothing_for_long_a_state_is_taken_however_small_the_lag() -> None:
+def test_r23_a_log_that_stalls_leads_to_a_state_even_at_a_small_lag() -> None:
     cluster = Far(known=8, ahead=4)
     cluster.advance(4_900)
     assert not cluster.messages(m.FetchSnapshot, source=3)
@@ -171,7 +171,7 @@ def test_r23_where_the_log_brings_nothing_for_long_a_state_is_taken_however_smal
 # --- answers that come late -----------------------------------------------------------------------
 
 
-def test_p17_groups_that_each_take_longer_than_the_patience_for_them_make_a_state() -> None:
+def test_p17_groups_that_each_outlast_the_patience_still_make_a_state() -> None:
     """On a slow link every answer is late, and each of them helps."""
     cluster = Far()
     cluster.pass_time(10 * SECOND, r0=1_300, r1=1_300, r2=1_300)
@@ -214,7 +214,7 @@ def test_r23_what_a_silent_source_owes_is_asked_of_others_in_the_end() -> None:
     assert set(owed.groups) < others
 
 
-def test_row_17_a_silent_source_is_asked_less_and_less_and_after_three_times_no_more() -> None:
+def test_row_17_a_silent_source_is_asked_ever_less_and_left_after_three() -> None:
     cluster = Far()
     asked = []
     cluster.pass_time(400, **ALL_SILENT)
@@ -258,7 +258,7 @@ def test_row_17_answers_that_bring_nothing_new_end_like_silence() -> None:
     assert {"member": 0, "reason": "slow"} in cluster.late.told("source_left")
 
 
-def test_row_17_what_a_source_was_asked_is_an_answer_though_a_liar_was_quicker() -> None:
+def test_row_17_a_sources_answer_counts_though_a_liar_was_quicker() -> None:
     """Else a liar that answers what it was not asked, a moment before, makes every honest source slow."""
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
@@ -298,7 +298,7 @@ def test_row_17_a_wrong_group_bans_its_sender(number: int | None) -> None:
     assert cluster.installed()
 
 
-def test_row_17_whom_nobody_serves_any_more_looks_for_another_state_and_keeps_what_is_right() -> None:
+def test_row_17_without_sources_another_state_is_sought_and_parts_kept() -> None:
     cluster = Far()
     cluster.pass_time(60, r1=None, r2=None)
     lacking = len(cluster.transfer._staging.missing)
@@ -363,7 +363,7 @@ def alone() -> Far:
     return cluster
 
 
-def test_row_17_one_source_that_takes_its_time_is_left_for_others_after_a_quarter_of_a_minute() -> None:
+def test_row_17_a_lone_slow_source_is_left_for_others_after_15_seconds() -> None:
     cluster = alone()
     cluster.pass_time(14_900, r0=1_900)
     assert cluster.late.told("transfer_began") == [{"sequence": 20, "sources": [0]}]

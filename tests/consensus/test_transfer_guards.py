@@ -8,19 +8,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import InvariantBreach, Replica, handover
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.bodies import NULL_BATCH
+from dtvn.protocol.consensus.effects import Reason, StateRecord
+from dtvn.protocol.consensus.executor import Executor
+from dtvn.protocol.consensus.verified import Inbound, Peer, Verified
 from tests.consensus.doubles import KeyValue
 from tests.consensus.helpers import MILLISECOND, Cluster, Node, config_for, is_kind, open_frame
 from tests.consensus.test_catch_up import Source, busy
 from tests.consensus.test_fetched import answer, asked, lagging
 from tests.consensus.test_offers import Crossed, Offered
 from tests.consensus.test_transfer import ALL_SILENT, GROUP, LAG, SECOND, Far, alone
-from validators import canonical
-from validators.consensus import InvariantBreach, Replica, handover
-from validators.consensus import messages as m
-from validators.consensus.bodies import NULL_BATCH
-from validators.consensus.effects import Reason, StateRecord
-from validators.consensus.executor import Executor
-from validators.consensus.verified import Inbound, Peer, Verified
 
 
 def let_in(node: Node, source: Node, message: Any) -> Verified[Any]:
@@ -172,7 +172,7 @@ class Entered(Far):
         read(self.late, let_in(self.late, self[member], offer))
 
 
-def test_r35_a_later_state_of_this_epoch_is_taken_by_the_signatures_of_its_members() -> None:
+def test_r35_a_later_state_of_this_epoch_is_proved_by_its_own_members() -> None:
     """What ended the epoch before is not its proof, though the ledger holds it."""
     cluster = Entered(base=10)
     assert cluster.late.core.catch_up.target() == 10, "an epoch began after its base, whatever anybody says"
@@ -212,7 +212,7 @@ def test_r35_the_state_that_began_the_epoch_is_no_lie_to_whoever_has_it() -> Non
     assert not core.transfer.active
 
 
-def test_r35_whoever_slept_through_an_epoch_asks_for_no_log_and_suspects_nobody() -> None:
+def test_r35_after_a_missed_epoch_a_member_asks_no_log_and_never_suspects() -> None:
     """It could not read that log; and what it lacks is not the primary's fault (R30)."""
     cluster = Crossed(offered=False)
     core = cluster.late.core
@@ -227,7 +227,7 @@ def test_r35_whoever_slept_through_an_epoch_asks_for_no_log_and_suspects_nobody(
 # --- when it asks, and whom ------------------------------------------------------------------------
 
 
-def test_the_time_to_choose_is_a_deadline_and_the_end_of_a_sources_time_is_the_next() -> None:
+def test_the_time_to_choose_then_a_sources_timeout_are_the_deadlines() -> None:
     """Nothing else need happen meanwhile."""
     cluster = Offered()
     assert cluster.transfer.deadline() == cluster.transfer._seek_at
@@ -272,7 +272,7 @@ def test_row_17_who_was_slow_is_remembered_when_the_next_state_is_chosen() -> No
     assert cluster.transfer._slow == {0}
 
 
-def test_r30_one_that_fetches_a_state_is_dispensable_while_the_others_go_on() -> None:
+def test_r30_a_member_fetching_a_state_is_dispensable_while_others_go_on() -> None:
     """However near it is; when they stand still, they may be waiting for it."""
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
@@ -341,7 +341,7 @@ def test_r23_on_a_far_link_an_answer_has_two_round_trips(monkeypatch: pytest.Mon
     assert catch_up.deadline() == cluster.time + 800 * MILLISECOND
 
 
-def test_r23_whoever_has_nothing_is_asked_when_nothing_helps_and_not_for_what_was_in_vain_before() -> None:
+def test_r23_a_member_with_nothing_is_not_asked_while_others_bring_entries() -> None:
     cluster, late = lagging(40)
     cluster.drop(is_kind(m.Status, m.Ping, m.Pong, m.SupplyFrames))
     for member, executed in ((0, 0), (1, 40), (2, 40)):
@@ -389,7 +389,7 @@ def test_r23_a_log_that_drips_is_no_log_that_brings_nothing() -> None:
     assert cluster.messages(m.FetchSnapshot, source=3)
 
 
-def test_row_17_a_lie_of_the_source_asked_is_soon_followed_by_the_next_question() -> None:
+def test_row_17_a_lie_of_the_present_source_soon_brings_the_next_question() -> None:
     """And one of a source that was passed over changes nothing for the one that is waited for."""
     cluster, late = lagging(40)
     catch_up = late.core.catch_up
@@ -407,7 +407,7 @@ def test_row_17_a_lie_of_the_source_asked_is_soon_followed_by_the_next_question(
     assert late.core.executed == 0
 
 
-def test_r28_a_certified_time_that_the_own_execution_does_not_give_stops_the_replica() -> None:
+def test_r28_a_certified_time_unlike_the_executed_one_stops_the_replica() -> None:
     """Of a null batch it is all that is certified beside the root of nothing."""
     source = Source(forgotten=True)
     entry = source.entries.entries[0][0]

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.wire import FrameSigner
 from simulator.cluster import Cluster
 from simulator.network import LinkQuality
 from simulator.world import Settings
 from tests.consensus import helpers
 from tests.consensus.world import MILLISECOND, SECOND, Callers, m, notes, views
-from validators.consensus.effects import Reason
-from validators.consensus.verified import VerifiedBundle
-from validators.wire import FrameSigner
 
 OFTEN = MILLISECOND
 FAR = LinkQuality(latency_min=20 * MILLISECOND, latency_max=25 * MILLISECOND)
@@ -68,7 +68,7 @@ def just_expired(cluster: Cluster) -> int:
 
 
 @pytest.mark.parametrize("worthless", [too_far_ahead, just_expired])
-def test_r30_a_client_cannot_depose_a_primary_by_openings_that_no_execution_accepts(
+def test_r30_openings_that_execution_rejects_cannot_depose_a_primary(
     worthless: Callable[[Cluster], int],
 ) -> None:
     cluster = Cluster(22, Settings(learners=0, gateways=3, quality=FAR))
@@ -91,7 +91,7 @@ def signed(cluster: helpers.Cluster, ticket: str, valid_until: int, session: tup
 
 
 @pytest.mark.parametrize("passed_on", [(500, 900), (900, 500)], ids=["the_longest", "not_the_last"])
-def test_r30_a_body_that_expires_in_the_queue_does_not_hold_the_place_of_one_that_lasts(
+def test_r30_a_body_expiring_in_the_queue_holds_no_place_of_a_lasting_one(
     passed_on: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is never executed, so it settles nothing: a client could renew it for ever."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
 from tests.consensus.helpers import Cluster, is_kind
-from validators.consensus import messages as m
 
 
 def killed_primary(members: int = 4) -> Cluster:
@@ -224,7 +224,7 @@ def test_row_13_f_liars_do_not_move_the_view() -> None:
     assert cluster.executed()[:5] == [1] * 5
 
 
-def test_row_13_a_member_that_cannot_hear_does_not_cause_endless_view_changes() -> None:
+def test_row_13_a_member_that_cannot_hear_causes_no_view_changes() -> None:
     """One-way link: r3 sends and receives nothing (TigerBeetle, 2023-07-06)."""
     cluster = Cluster(4)
     cluster.drop(lambda _source, target, _m: target == 3)
@@ -232,7 +232,7 @@ def test_row_13_a_member_that_cannot_hear_does_not_cause_endless_view_changes() 
     assert {node.core.snapshot().view for node in cluster.nodes} == {0}
 
 
-def test_row_13_a_member_that_comes_and_goes_does_not_keep_the_timeout_at_base() -> None:
+def test_row_13_an_intermittent_member_does_not_keep_the_timeout_at_base() -> None:
     """r3 is silent for 2.7 s and says one Status, for ever. The quorum was there all the time."""
     cluster = Cluster(4)
     cluster.advance(300)
@@ -249,7 +249,7 @@ def test_row_13_a_member_that_comes_and_goes_does_not_keep_the_timeout_at_base()
         assert timeouts == {3_200_000_000}
 
 
-def test_r31_the_timeout_is_base_again_when_members_return_so_that_a_quorum_speaks() -> None:
+def test_r31_the_timeout_is_base_again_when_a_quorum_speaks_again() -> None:
     cluster = Cluster(4)
     cluster.advance(300)
     cluster.cut(0, 1)

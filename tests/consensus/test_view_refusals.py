@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
 from tests.consensus.helpers import Cluster
 from tests.consensus.test_new_view import A, Forge, Usurper
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
 
 PROOF = m.PreparedProof(b"unread", ())
 
@@ -73,7 +73,7 @@ def test_r5_a_new_view_is_of_its_primary_and_of_no_view_below() -> None:
     assert wants(cluster, m.NewView(0, 2, 2, named, ()), 2) is None, "each primary has one that waits"
 
 
-def test_row_4_a_new_view_of_another_than_its_primary_is_refused_whoever_brings_it() -> None:
+def test_row_4_a_new_view_not_signed_by_its_primary_is_always_refused() -> None:
     """Where nothing is carried over, everybody could write it; inside other messages it passes the door."""
     forge = Forge()
     cluster = forge.cluster
@@ -102,7 +102,7 @@ def test_r33_a_new_view_may_name_the_word_before_a_members_last() -> None:
     assert not cluster[0].core.view_changes
 
 
-def test_row_15_a_wrong_new_view_is_judged_once_and_what_it_named_is_wanted_no_more() -> None:
+def test_row_15_a_wrong_new_view_is_judged_once_and_its_wishes_end() -> None:
     usurper = Usurper()
     cluster = usurper.cluster
     core = cluster[0].core
@@ -131,7 +131,7 @@ def test_row_15_what_a_liar_was_asked_for_is_forgotten_with_its_new_view() -> No
     assert len(cluster[0].core.views._extra) <= 1
 
 
-def test_r33_a_view_change_that_is_wished_for_by_its_digest_is_let_in_however_old() -> None:
+def test_r33_an_old_view_change_wished_for_by_digest_is_let_in() -> None:
     """r0 has heard later ones of r2; the NEW-VIEW names the one before them all."""
     usurper = Usurper()
     cluster = usurper.cluster

@@ -6,11 +6,11 @@ import inspect
 
 import pytest
 
+from dtvn.protocol.consensus import InvariantBreach, Replica
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason, SlotRecord
+from dtvn.protocol.consensus.verified import Verified
 from tests.consensus.helpers import MILLISECOND, Cluster, is_kind, open_frame
-from validators.consensus import InvariantBreach, Replica
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason, SlotRecord
-from validators.consensus.verified import Verified
 
 OTHER = b"o" * 32
 
@@ -40,7 +40,7 @@ def test_row_3_the_same_vote_many_times_counts_once() -> None:
     assert cluster.messages(m.Commit, source=0)
 
 
-def test_row_3_votes_for_different_digests_are_counted_apart_and_are_evidence() -> None:
+def test_row_3_votes_for_two_digests_are_counted_apart_and_are_evidence() -> None:
     cluster = Cluster(4)
     sent = proposal(cluster)
     cluster.waiting.clear()
@@ -133,7 +133,7 @@ def make_proposal(
     return cluster.sign(message, body if attach else b"")
 
 
-def test_r21_an_own_prepare_for_another_digest_does_not_block_the_decided_one() -> None:
+def test_r21_an_own_prepare_for_another_digest_blocks_no_decided_batch() -> None:
     """r3 prepared what the lying primary told it alone; the others decide the other batch."""
     cluster = Cluster(4)
     lonely = make_proposal(cluster, "T-lonely")
@@ -175,7 +175,7 @@ def test_row_16_a_primary_whose_clock_is_wrong_gets_no_prepare(hours: int) -> No
 
 
 @pytest.mark.parametrize(("seconds", "failures", "voted"), [(-3, 0, False), (-3, 3, True), (3, 3, False)])
-def test_r3_a_proposal_may_be_as_old_as_the_cluster_is_slow_and_never_newer(
+def test_r3_slowness_lets_a_proposal_be_older_but_never_newer(
     seconds: int, failures: int, *, voted: bool
 ) -> None:
     """What every backup looks at late would be withheld by all, in every view (docs/decisions/0095)."""
@@ -185,7 +185,7 @@ def test_r3_a_proposal_may_be_as_old_as_the_cluster_is_slow_and_never_newer(
     assert bool(cluster.messages(m.Prepare, source=1)) is voted
 
 
-def test_row_16_a_backup_whose_clock_is_wrong_still_takes_part_in_what_others_prepare() -> None:
+def test_row_16_a_backup_with_a_wrong_clock_still_commits_and_executes() -> None:
     """R21: it withholds its own PREPARE only; with q - 1 of others it commits and executes."""
     cluster = Cluster(4)
     cluster[3].skew = 3_600_000 * MILLISECOND

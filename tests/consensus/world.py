@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from dtvn.machine import commands
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
+from dtvn.protocol.genesis import Parameters
 from simulator.adversary import corrupt
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
@@ -11,11 +16,6 @@ from simulator.gateway import Gateway, Request
 from simulator.node import Costs, Node
 from simulator.onlooker import Onlooker
 from simulator.world import Settings
-from tickets.machine import commands
-from validators.consensus import messages as m
-from validators.consensus.effects import Executed, Note
-from validators.consensus.snapshot import ReplicaSnapshot
-from validators.genesis import Parameters
 
 PATIENCE = 10 * SECOND
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, Record, SlotRecord
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.wire.envelope import decode_envelope
 from simulator import campaign
 from simulator.cluster import LEARNER
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.world import World
 from simulator.worlds import world_of
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import CheckpointRecord, EntryRecord, Record, SlotRecord
-from validators.consensus.membership import Membership
-from validators.wire.envelope import decode_envelope
 
 WORLDS = (("random", 1), ("random", 65), ("transfers", 3), ("many-sessions", 1), ("crossings", 2))
 """Together they play every kind but Hello, with which a connection begins."""

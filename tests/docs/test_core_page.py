@@ -9,4 +9,4 @@ PAGE = ROOT / "docs" / "protocol" / "core.md"
 
 def test_the_page_names_every_module_of_the_core_and_no_other() -> None:
     named = set(re.findall(r"`(\w+\.py)`", PAGE.read_text(encoding="utf-8")))
-    assert named == {path.name for path in (ROOT / "validators" / "consensus").glob("*.py")}
+    assert named == {path.name for path in (ROOT / "dtvn" / "protocol" / "consensus").glob("*.py")}

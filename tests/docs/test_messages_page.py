@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
 from tests.docs.played import Seen, played
-from validators.consensus import messages as m
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "messages.md"
 KINDS = sorted(m.KINDS.values(), key=lambda kind: kind.__name__)

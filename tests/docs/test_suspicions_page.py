@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tickets.proof.evidence import DOUBLES
-from validators.consensus.effects import Reason
-from validators.consensus.evidence import SENTENCES
-from validators.consensus.offences import OFFENCES
+from dtvn.proof.evidence import DOUBLES
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.evidence import SENTENCES
+from dtvn.protocol.consensus.offences import OFFENCES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "protocol"
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from tests.epochs.test_crossing import busy, notes
+from dtvn.machine import Admit, TicketApplication
+from dtvn.machine.carried import carried, proved_items
+from dtvn.proof.continuation import certified
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, Install
+from dtvn.protocol.host import TurnLost
+from tests.epochs.test_epoch_catch_up import busy, notes
 from tests.epochs.test_succession import arrived, grow
 from tests.epochs.world import SECOND, Box, World, barrier
 from tests.proof.continuing import ADMITTED, LOST, head_of, old_log
-from tickets.machine import Admit, TicketApplication
-from tickets.machine.carried import carried, proved_items
-from tickets.proof.continuation import certified
-from validators import genesis as g
-from validators.consensus.effects import ApplicationChange, CheckpointRecord, Install
-from validators.host import TurnLost
 
 HEAD, PIECES = head_of(old_log())
 CONTINUED = certified(HEAD)
@@ -89,7 +89,7 @@ def test_r29_a_view_is_changed_before_the_first_checkpoint() -> None:
     assert {box.core.log.stable > CONTINUED.sequence for box in world.boxes.values()} == {True}
 
 
-def test_r11_a_lost_ledger_waits_for_the_first_checkpoint_and_takes_that_state() -> None:
+def test_r11_a_lost_ledger_awaits_the_first_checkpoint_and_takes_its_state() -> None:
     world = begun()
     box = world.boxes["n3"]
     box.wipe()
@@ -123,7 +123,7 @@ def test_r35_a_member_that_slept_from_the_beginning_crosses_epochs() -> None:
     assert world.do(Admit(), ADMITTED[0]) == "already_consumed"
 
 
-def test_r11_a_checkpoint_that_nobody_signed_is_none_but_where_genesis_begins() -> None:
+def test_r11_an_unsigned_checkpoint_counts_only_where_genesis_begins() -> None:
     world = World(0)
     world.open_session()
     busy(world, 12)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from dtvn.machine import AddPrincipal, Barrier, OpenSession, Reconfigure
+from dtvn.protocol.consensus import membership as ms
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.wire import FrameSigner, decode_envelope
 from tests.epochs.test_succession import founded
 from tests.epochs.world import MILLISECOND, SECOND, Keys, World, barrier
-from tickets.machine import AddPrincipal, Barrier, OpenSession, Reconfigure
-from validators.consensus import membership as ms
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.replica import Replica
-from validators.consensus.verified import Inbound, Peer
-from validators.wire import FrameSigner, decode_envelope
 
 
 def overheard(world: World) -> list[m.Busy | m.Repeat]:
@@ -31,7 +31,7 @@ def overheard(world: World) -> list[m.Busy | m.Repeat]:
     return found
 
 
-def test_r20_a_request_that_became_too_large_is_told_so_and_an_executed_one_repeated() -> None:
+def test_r20_a_request_now_too_large_is_told_and_an_executed_one_repeated() -> None:
     """Nobody answered it at all: its client waited until nothing of it could be valid any more."""
     world = founded()
     barriers = [world.operation(Barrier(), nonce=b"%d" % number) for number in range(8)]

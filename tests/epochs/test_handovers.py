@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import StateRecord
+from dtvn.protocol.consensus.handover import HandOver, record_name
+from dtvn.protocol.epochs.handovers import ANSWER_LENGTH_MAX, HANDOVERS, PAGE_BYTES, HandOvers, read_answer
 from tests.gateway.test_epochs import Town
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import StateRecord
-from validators.consensus.handover import HandOver, record_name
-from validators.handovers import ANSWER_LENGTH_MAX, HANDOVERS, PAGE_BYTES, HandOvers, read_answer
 
 
 @pytest.fixture(scope="module")

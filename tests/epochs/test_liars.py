@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
+from dtvn.machine import Issue
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.certificate import CommitCertificate
+from dtvn.protocol.consensus.effects import Record
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBatch
+from dtvn.protocol.wire import FrameSigner, decode_envelope, link_frame
 from tests.epochs.test_succession import arrived, enlist, founded, ids
 from tests.epochs.world import MILLISECOND, SECOND, Box, World, barrier
-from tickets.machine import Issue
-from validators import canonical
-from validators.consensus import handover
-from validators.consensus import messages as m
-from validators.consensus.certificate import CommitCertificate
-from validators.consensus.effects import Record
-from validators.consensus.replica import Replica
-from validators.consensus.verified import Inbound, Peer, VerifiedBatch
-from validators.wire import FrameSigner, decode_envelope, link_frame
 
 EMPTY = bytes(32)
 
@@ -61,7 +61,7 @@ def signed_by(world: World, key: str, messages: Sequence[object]) -> list[bytes]
     return [signer.sign(message) for message in messages]
 
 
-def test_r35_no_word_of_a_removed_member_counts_in_an_epoch_that_it_is_not_in() -> None:
+def test_r35_a_removed_members_word_counts_in_no_epoch_without_it() -> None:
     world = founded(members=5)
     world.reconfigure(leaves="n4")
     arrived(world)
@@ -77,7 +77,7 @@ def test_r35_no_word_of_a_removed_member_counts_in_an_epoch_that_it_is_not_in() 
     assert barrier(world) == "ok"
 
 
-def test_r35_a_key_that_was_replaced_signs_nothing_any_more_under_the_same_name() -> None:
+def test_r35_a_replaced_key_signs_nothing_more_under_the_same_name() -> None:
     world = founded()
     world.boxes["n2"].next_key = "n2 again"
     world.reconfigure(leaves="n2", joins=[world.member("n2", "n2 again")])
@@ -90,7 +90,7 @@ def test_r35_a_key_that_was_replaced_signs_nothing_any_more_under_the_same_name(
     arrived(world)
 
 
-def test_r35_a_quorum_of_the_old_epoch_cannot_decide_anything_in_the_new_one() -> None:
+def test_r35_a_quorum_of_an_old_epoch_decides_nothing_in_the_new_one() -> None:
     """n0, n1, n2 were a quorum of four; of seven they are not, whatever they sign together."""
     world = founded()
     for name in ("n4", "n5", "n6"):
@@ -112,7 +112,7 @@ def test_r35_a_quorum_of_the_old_epoch_cannot_decide_anything_in_the_new_one() -
     assert target.core.executed == executed
 
 
-def test_r35_what_was_decided_above_the_end_is_void_for_whoever_hears_of_it() -> None:
+def test_r35_a_decision_above_the_end_is_void_for_every_member_and_learner() -> None:
     """A liar may propose s + 1 to members that do not know yet that s is the end, and q of them may COMMIT
     it. Who executes that in the old epoch has another s + 1 than the next epoch."""
     world = founded(members=5)
@@ -155,7 +155,7 @@ def test_r35_what_was_decided_above_the_end_is_void_for_whoever_hears_of_it() ->
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_r35_a_change_in_the_middle_of_a_view_change_is_done_once_or_not_at_all(seed: int) -> None:
+def test_r35_a_change_amid_a_view_change_is_done_exactly_once(seed: int) -> None:
     """The primary dies with the change prepared here and there; the next one must carry it, or ask anew."""
     world = founded(f"view {seed}", members=5)
     enlist(world, "n5")
@@ -246,7 +246,7 @@ def test_r35_a_checkpoint_that_names_another_state_does_not_end_an_epoch() -> No
         assert EMPTY not in roots
 
 
-def test_r11_a_removed_members_old_word_keeps_nobody_who_has_its_index_now_from_voting_again() -> None:
+def test_r11_a_removed_members_old_word_does_not_bind_its_index_successor() -> None:
     """One liar shows a wiped member what another member said under the same index, an epoch ago."""
     world = founded(members=5)
     world.reconfigure(leaves="n0")
@@ -276,4 +276,4 @@ def test_r11_a_removed_members_old_word_keeps_nobody_who_has_its_index_now_from_
     core = victim.core
     assert shown
     assert isinstance(core, Replica)
-    assert core.voting, (core.returning.waits_for(), core.returning.view_due())
+    assert core.voting, (core.rejoin.waits_for(), core.rejoin.view_due())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.machine import AddPrincipal, Issue
 from tests.epochs.test_succession import arrived
 from tests.epochs.world import MILLISECOND, SECOND, World
-from tickets.machine import AddPrincipal, Issue
 
 SEEDS = range(9)
 """Seeds 0, 3 and 6 found bugs: a stale list of entry nodes after a restart, a laggard that asked only who was

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 import pytest
 from msgspec.structs import replace
 
+from dtvn.machine import AddPrincipal, Barrier, Issue, Reconfigure
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import membership as ms
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.wire import PeerError
 from tests.epochs.world import MILLISECOND, SECOND, Box, World, barrier
-from tickets.machine import AddPrincipal, Barrier, Issue, Reconfigure
-from validators import genesis as g
-from validators.consensus import membership as ms
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.verified import Inbound, Peer
-from validators.wire import PeerError
 
 
 def founded(seed: int | str = 0, **settings: int) -> World:
@@ -69,7 +69,7 @@ def test_r35_the_smallest_clusters_grow_too(members: int, seed: int) -> None:
     assert world.boxes[f"n{members}"].core.voting
 
 
-def test_r35_a_newcomer_whose_source_alone_is_left_of_the_first_members_comes_after() -> None:
+def test_r35_a_newcomer_catches_up_with_only_one_first_member_left() -> None:
     world = founded()
     for name in ("n4", "n5", "n6", "n7"):
         grow(world, name)
@@ -120,7 +120,7 @@ def test_a_dead_member_is_replaced_by_a_newcomer() -> None:
     assert ids(world) == ["n0", "n1", "n2", "n4"]
 
 
-def test_r35_a_rotated_key_signs_from_the_next_epoch_on_and_the_old_one_no_more() -> None:
+def test_r35_from_the_next_epoch_only_the_rotated_key_signs() -> None:
     world = founded()
     box = world.boxes["n2"]
     old = world.keyring.pair("n2")[1]
@@ -158,7 +158,7 @@ def doctored(world: World, command: Reconfigure, alive: Iterable[ms.Alive]) -> R
     return Reconfigure(replace(command.change, alive=tuple(alive)))
 
 
-def test_r36_too_few_living_members_or_a_lagging_newcomer_and_nothing_changes() -> None:
+def test_r36_too_few_living_members_or_a_lagging_newcomer_forbid_a_change() -> None:
     world = founded()
     enlist(world, "n4")
     command = world.change(joins=[world.member("n4")])
@@ -271,7 +271,7 @@ def test_r35_what_waits_when_an_epoch_ends_is_decided_in_the_next() -> None:
     arrived(world)
 
 
-def test_r35_who_asked_only_once_is_answered_though_the_epoch_ended_meanwhile() -> None:
+def test_r35_a_client_that_asked_once_is_answered_across_an_epochs_end() -> None:
     """What waited goes into the pools of the next epoch: nobody need say it again."""
     world = founded()
     said: set[bytes] = set()
@@ -293,7 +293,7 @@ def test_r35_who_asked_only_once_is_answered_though_the_epoch_ended_meanwhile() 
     assert {world.epoch_of[world.client.done[digest][0]] for digest in asked} == {1}
 
 
-def test_r35_nothing_is_proposed_or_prepared_above_a_change_that_is_under_way() -> None:
+def test_r35_no_batch_is_proposed_or_prepared_above_a_pending_change() -> None:
     """The COMMITs are held back, so that the change stays open while more is asked."""
     world = founded()
     enlist(world, "n4")
@@ -346,7 +346,7 @@ def test_a_crash_of_all_between_the_end_and_its_checkpoint_loses_nothing() -> No
     assert world.run(30 * SECOND, lambda: digest in world.client.done)
     world.run(SECOND)
     assert {world.boxes[name].membership.epoch for name in ("n0", "n1", "n2", "n3")} == {0}
-    assert {world.boxes[name].core.succession.ends_at for name in ("n0", "n1")} == {max(world.entries)}
+    assert {world.boxes[name].core.epoch_change.ends_at for name in ("n0", "n1")} == {max(world.entries)}
     for box in world.boxes.values():
         box.crash()
     world.hold = ()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from dtvn.machine import Reconfigure
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import membership as ms
 from simulator.scheme import KeyedHash
 from tests.epochs.test_succession import arrived, founded
 from tests.epochs.world import SECOND, World
-from tickets.machine import Reconfigure
-from validators import genesis as g
-from validators.consensus import membership as ms
 
 CLUSTER = b"c" * 32
 BATCH_TIME = 1_700_000_000_000_000

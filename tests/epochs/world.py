@@ -9,27 +9,28 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
+from dtvn.machine import Barrier, Command, OpenSession, Reconfigure, TicketApplication, build
+from dtvn.proof.handover import EpochChain
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import Learner, Replica
+from dtvn.protocol.consensus import config as configuration
+from dtvn.protocol.consensus import membership as ms
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import ALL, Executed, Note, Now, ReplyTo, Send
+from dtvn.protocol.consensus.epoch_change import EPOCH
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.epochs.catch_up import EpochCatchUp
+from dtvn.protocol.host import EpochOver, Host, Installed, TurnLost
+from dtvn.protocol.wire import Door, FrameSigner, decode_envelope
 from simulator.chance import Dice
 from simulator.disk import VOTES_AGAIN, VirtualDisk
 from simulator.scheme import Keyring
-from tickets.machine import Barrier, Command, OpenSession, Reconfigure, TicketApplication, build
-from validators import canonical, quorum
-from validators import genesis as g
-from validators.consensus import config as configuration
-from validators.consensus import membership as ms
-from validators.consensus import messages as m
-from validators.consensus.effects import ALL, Executed, Note, Now, ReplyTo, Send
-from validators.consensus.learner import Learner
-from validators.consensus.replica import Replica
-from validators.consensus.succession import EPOCH
-from validators.consensus.verified import Inbound, Peer
-from validators.crossing import Crossing
-from validators.host import EpochOver, Host, Installed, TurnLost
-from validators.wire import Door, FrameSigner, decode_envelope
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
@@ -124,14 +125,13 @@ class Box:
             watcher=self,
             answer_query=lambda query: m.Answer(query.number, "", "{}"),
             epoch=config.epoch,
-            crossing=Crossing(
-                world.genesis,
+            epoch_catch_up=EpochCatchUp(
                 self.membership,
+                partial(EpochChain, world.genesis, scheme=scheme),
                 name=self.name,
                 keys=sorted(self.link_keys),
                 far=world.far,
                 patience=config.transfer_patience,
-                scheme=scheme,
             ),
         )
         self._guard(self.host.start)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management import CommandError, call_command
 
-from validators.node.layout import ClusterFolder
+from dtvn.node.layout import ClusterFolder
 
 
 class Said:

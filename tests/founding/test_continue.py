@@ -14,26 +14,27 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dtvn.ledger.location import DATABASE_FILE
+from dtvn.machine import Admit
+from dtvn.machine.snapshot import Staging
+from dtvn.node.build import build_node
+from dtvn.node.follower import Follower
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.learner import build_learner
+from dtvn.node.options import NodeOptions, StartError
+from dtvn.node.provision import make_newcomer
+from dtvn.node.state_file import open_state
+from dtvn.proof import ProofError, chain_json, decode_certificate, read_chain, verify
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.effects import CheckpointRecord, Install
+from dtvn.protocol.genesis import ceremony as c
 from tests.founding.parties import Party, Said
 from tests.proof.continuing import LOST, head_of, keep, old_log
 from tests.proof.support import PaperLog
 from tests.proof.test_sealed import certificate_by
 from tests.proof.test_vectors import by_browser
-from tickets.machine import Admit
-from tickets.machine.snapshot import Staging
-from tickets.proof import ProofError, chain_json, decode_certificate, read_chain, verify
-from validators import ceremony as c
-from validators import genesis as g
-from validators.consensus.effects import CheckpointRecord, Install
 from validators.ledger import open_ledger, read
-from validators.ledger.location import DATABASE_FILE, WITNESS_FILE
-from validators.node.build import build_node
-from validators.node.follower import Follower
-from validators.node.layout import ClusterFolder
-from validators.node.learner import build_learner
-from validators.node.options import NodeOptions, StartError
-from validators.node.provision import make_newcomer
-from validators.node.state_file import open_state
+from validators.ledger.location import WITNESS_FILE
 from verifier import dtvn_verify
 
 SEQUENCE = 10
@@ -336,9 +337,9 @@ def test_r11_a_newcomer_is_given_the_state_by_its_own_genesis(
     assert "holds no platform, but late: name the node with --id" in refused(*install)
     root, options = folder.node("late").root, NodeOptions(bind=("127.0.0.1", 0))
     with pytest.raises(StartError, match="genesis continue install"):
-        build_node(root, logging.getLogger("test.continue"), options)
+        build_node(root, logging.getLogger("test.continue"), options, open_ledger)
     assert Said(*install, "--id", "late").code == 0
-    node = build_node(root, logging.getLogger("test.continue"), options)
+    node = build_node(root, logging.getLogger("test.continue"), options, open_ledger)
     try:
         assert isinstance(node, Follower)
         node.start()
@@ -385,23 +386,23 @@ def test_r11_a_node_without_the_state_does_not_start(state: Path, later: Path, p
     promoter.folder.continued.unlink()
     options = NodeOptions(bind=("127.0.0.1", 0))
     with pytest.raises(StartError, match="genesis continue install"):
-        build_node(root, logger, options)
+        build_node(root, logger, options, open_ledger)
     with pytest.raises(StartError, match="genesis continue install"):
-        build_learner(promoter.data, logger, None, "")
+        build_learner(promoter.data, logger, None, "", open_ledger)
     data = bytearray(state.read_bytes())
     data[-40] ^= 1
     promoter.folder.continued.write_bytes(data)
     with pytest.raises(StartError, match="is not the state of sequence 10"):
-        build_node(root, logger, options)
+        build_node(root, logger, options, open_ledger)
     promoter.folder.continued.write_bytes(later.read_bytes())
     with pytest.raises(StartError, match="is not the state that this cluster's genesis names"):
-        build_node(root, logger, options)
+        build_node(root, logger, options, open_ledger)
     promoter.folder.continued.unlink()
     assert Said("continue", "install", state, "--data-dir", promoter.data).code == 0
-    node = build_node(root, logger, options)
+    node = build_node(root, logger, options, open_ledger)
     assert node.ledger.state_value("snapshot_base") is not None
     node.close()
-    learner = build_learner(promoter.data, logger, None, "")
+    learner = build_learner(promoter.data, logger, None, "", open_ledger)
     try:
         learner.start()
         counted = read.count_tickets(learner.ledger.alias)
@@ -411,7 +412,7 @@ def test_r11_a_node_without_the_state_does_not_start(state: Path, later: Path, p
     finally:
         learner.close()
     promoter.folder.continued.unlink()
-    node = build_node(root, logger, options)  # its ledger has it now
+    node = build_node(root, logger, options, open_ledger)  # its ledger has it now
     try:
         node.start()
         assert (node.executed, node.state) == (SEQUENCE, "waiting"), "for the other one of two (R11)"

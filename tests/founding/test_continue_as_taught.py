@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from dtvn.node.layout import ClusterFolder
 from tests.founding.parties import Said
 from tests.proof.continuing import keep, old_log
 from validators.management.continuing import TEACH
-from validators.node.layout import ClusterFolder
 
 RUNBOOK = Path(__file__).resolve().parents[2] / "docs/operations/runbook.md"
 PARTIES = {"venue": "4001", "promoter": "4002", "seller": "4003", "auditor": "4004"}

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.machine import Admit, Issue, build
+from dtvn.node.state_file import open_state
+from dtvn.proof.reads import NO_PROOF
 from tests.founding.parties import Said
 from tests.node.running import Running, answer_of, commits, until_commits
 from tests.proof.continuing import LOST
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Admit, Issue, build
-from tickets.proof.reads import NO_PROOF
-from validators.gateway.client import Gateway, valid_until
-from validators.node.state_file import open_state
 
 ADMITTED = "T-ADMITTED"
 SEQUENCE = 10

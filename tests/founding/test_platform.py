@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.protocol import genesis as g
+from dtvn.protocol.genesis import ceremony
+from tests.fake_gateway import FakeGateway
 from tests.founding.parties import Party, Said, found
 from tickets.services import network
-from validators import ceremony
-from validators import genesis as g
-from validators.api.nodes import node_objects
-from validators.gateway.client import Gateway
-from validators.gateway.fake import FakeGateway
 from validators.processes import preparation
 from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder
+from validators.rest.nodes import node_objects
 
 NAMES = ("auditor", "promoter", "seller", "venue")
 

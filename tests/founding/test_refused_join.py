@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.net import keyfile
+from dtvn.protocol.genesis import ceremony as c
 from tests.founding.parties import Party, Said
-from validators import ceremony as c
-from validators.link import keyfile
 
 PORT = 41009
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import msgspec
 
+from dtvn.gateway.collector import Actions, Collector, Completed
+from dtvn.machine.leaf import subtree
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.wire import Envelope, link_frame
 from tests.hostcore.support import Paper
-from tickets.machine.leaf import subtree
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import Now
-from validators.gateway.collector import Actions, Collector, Completed
-from validators.wire import Envelope, link_frame
 
 START = 1_700_000_000_000_000_000
 MILLISECOND = 1_000_000

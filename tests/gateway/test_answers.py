@@ -5,15 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.gateway.answers import STATE_BYTES_MAX, ReplyHead, Verifier
+from dtvn.machine.leaf import subtree
+from dtvn.machine.ticket import TicketState
+from dtvn.machine.transitions import State
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.quorum import MEMBERS_MAX
 from tests.gateway.support import START, operation
 from tests.hostcore.support import Paper
-from tickets.machine.leaf import subtree
-from tickets.machine.ticket import TicketState
-from tickets.machine.transitions import State
-from validators import canonical
-from validators.consensus import messages as m
-from validators.gateway.answers import STATE_BYTES_MAX, ReplyHead, Verifier
-from validators.quorum import MEMBERS_MAX
 
 WIDE = "\U0001f39f"
 

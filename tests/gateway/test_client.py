@@ -10,12 +10,12 @@ from hashlib import sha256
 
 import pytest
 
+from dtvn.gateway import collector
+from dtvn.gateway.client import Gateway, GatewayClosed
+from dtvn.gateway.collector import Overloaded
 from tests.gateway.support import operation
 from tests.hostcore.support import make_genesis
 from tests.waiting import PATIENCE
-from validators.gateway import collector
-from validators.gateway.client import Gateway, GatewayClosed
-from validators.gateway.collector import Overloaded
 
 SEED = sha256(b"gateway").digest()
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from dtvn.gateway.collector import QUORUM_GRACE, Collector, OperationTooLarge, Overloaded
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import link_frame
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
-from validators import quorum
-from validators.consensus import messages as m
-from validators.gateway.collector import QUORUM_GRACE, Collector, OperationTooLarge, Overloaded
-from validators.wire import link_frame
 
 
 def to_whom(desk: Desk) -> list[int]:
@@ -164,7 +164,7 @@ def sendings_to_all(desk: Desk, end: int) -> list[int]:
     return times
 
 
-def test_r34_a_slow_cluster_is_told_once_and_then_at_the_pace_of_its_answers() -> None:
+def test_r34_a_slow_cluster_is_told_once_then_at_the_pace_of_its_answers() -> None:
     """Under load every answer outlasts the first timeout: telling all members of everything every 300 ms
     would cost them more than the operations themselves."""
     desk = Desk()
@@ -371,7 +371,7 @@ def test_a_bundle_goes_to_all_when_the_primary_is_not_connected() -> None:
     assert to_whom(desk) == [1, 2, 3]
 
 
-def test_a_bundle_that_is_never_answered_holds_back_others_for_a_second_only() -> None:
+def test_an_unanswered_bundle_holds_back_others_for_a_second_only() -> None:
     desk = Desk()
     for i in range(4):
         desk.submit(operation(f"stuck-{i}"))

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dtvn.machine.leaf import subtree
+from dtvn.machine.principals import ShownPrincipal
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import link_frame
 from tests.gateway.support import SECOND, Desk, Executed, operation
-from tickets.machine.leaf import subtree
-from tickets.machine.principals import ShownPrincipal
-from validators import canonical, quorum
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.wire import link_frame
 
 BITS = 1 << 63
 

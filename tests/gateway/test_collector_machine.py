@@ -9,15 +9,15 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dtvn.gateway.collector import Collector
+from dtvn.machine import Admit, Issue, TicketApplication, build
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.wire import Door
 from tests.gateway.support import MILLISECOND, SECOND, START, Desk, Executed, Members, path_to
 from tests.hostcore.support import Paper, make_genesis
-from tickets.machine import Admit, Issue, TicketApplication, build
-from validators import canonical
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.consensus.verified import VerifiedBundle
-from validators.gateway.collector import Collector
-from validators.wire import Door
 
 SESSIONS = 4
 
@@ -122,7 +122,7 @@ def evicted() -> MachineDesk:
     return desk
 
 
-def test_r12_a_session_evicted_under_way_costs_no_outcome_that_a_nonce_protects() -> None:
+def test_r12_an_evicted_session_costs_no_outcome_that_a_nonce_protects() -> None:
     desk = evicted()
     call = desk.submit(operation(Admit(), "A", nonce=b"scan-1"))
     desk.run()
@@ -132,7 +132,7 @@ def test_r12_a_session_evicted_under_way_costs_no_outcome_that_a_nonce_protects(
     assert desk.codes(again) == ("ok", "already_consumed")
 
 
-def test_r12_a_session_evicted_under_way_leaves_the_rest_unknown_and_admits_nobody() -> None:
+def test_r12_an_evicted_session_leaves_bare_outcomes_unknown_and_undone() -> None:
     desk = evicted()
     call = desk.submit(operation(Admit(), "A"), wait=5 * SECOND)
     desk.run()

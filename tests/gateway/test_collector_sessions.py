@@ -2,10 +2,10 @@
 
 from msgspec.structs import replace
 
+from dtvn.gateway.collector import QUORUM_GRACE
+from dtvn.protocol.consensus.membership import founding
+from dtvn.protocol.consensus.sessions import WINDOW
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
-from validators.consensus.membership import founding
-from validators.consensus.sessions import WINDOW
-from validators.gateway.collector import QUORUM_GRACE
 
 
 def test_a_session_that_rested_is_replaced_before_use() -> None:
@@ -40,7 +40,7 @@ def test_an_evicted_session_moves_only_what_nonces_protect() -> None:
     assert desk.codes(bare) == ("outcome_unknown",)
 
 
-def test_an_evicted_session_moves_a_call_with_nonces_out_of_a_bundle_it_shares() -> None:
+def test_an_evicted_session_moves_calls_with_nonces_out_of_a_shared_bundle() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
     for number in range(8):
@@ -125,7 +125,7 @@ def test_r13_a_passing_refusal_of_one_copy_says_nothing_of_the_other() -> None:
         assert desk.codes(call) == codes
 
 
-def test_r20_a_long_call_that_changes_its_session_gets_each_outcome_once_and_in_order() -> None:
+def test_r20_a_long_call_changing_sessions_gets_each_outcome_once_in_order() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
     call = desk.submit(*(operation(f"T-{i}", nonce=b"%d" % i) for i in range(1_500)))
@@ -146,7 +146,7 @@ def test_r20_a_long_call_that_changes_its_session_gets_each_outcome_once_and_in_
     assert len(desk.members.read(rest)[0].operations) == 500
 
 
-def test_bundles_left_behind_are_listened_to_until_they_expire_and_sent_no_more() -> None:
+def test_abandoned_bundles_are_heard_until_expiry_and_sent_no_more() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
     desk.submit(operation("T-1", nonce=b"n"), wait=3 * SECOND)
@@ -159,7 +159,7 @@ def test_bundles_left_behind_are_listened_to_until_they_expire_and_sent_no_more(
     assert len(desk.collector._flights) == 0
 
 
-def test_r12_a_starved_bundle_does_not_push_later_ones_out_of_the_session_window() -> None:
+def test_r12_a_starved_bundle_pushes_no_later_one_out_of_the_window() -> None:
     """The 1,025th bundle after one that is never answered goes into a session of its own."""
     desk = Desk()
     desk.pass_time(2 * SECOND)
@@ -186,7 +186,7 @@ def test_r12_a_starved_bundle_does_not_push_later_ones_out_of_the_session_window
     assert desk.codes(starved) == ("ok",), "its answer still counts"
 
 
-def test_another_key_moves_what_nonces_protect_and_sends_nothing_under_the_old_name() -> None:
+def test_a_new_key_moves_nonced_operations_and_retires_the_old_name() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
     bare = desk.submit(operation("T-1"), wait=9 * SECOND)
@@ -230,7 +230,7 @@ def smaller_batches(desk: Desk) -> None:
     desk.collector.connected(frozenset(range(4)), desk.now)
 
 
-def test_r20_a_bundle_that_became_too_large_on_its_way_goes_in_smaller_ones() -> None:
+def test_r20_a_bundle_now_too_large_is_sent_again_in_smaller_ones() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
     safe = desk.submit(*(operation(f"T-{n}", nonce=b"n%d" % n) for n in range(12)))

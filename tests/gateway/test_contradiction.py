@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import link_frame
 from tests.gateway.support import SECOND, Desk, operation
-from validators.consensus import messages as m
-from validators.wire import link_frame
 
 WHY = "quorums signed two states after sequence 10 of epoch 0"
 

@@ -8,17 +8,17 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from dtvn.gateway.calls import Queue, Result
+from dtvn.gateway.client import GenesisKeys
+from dtvn.gateway.collector import Collector
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.consensus.handover import HandOver
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.epochs.handovers import HANDOVERS, PAGE
+from dtvn.protocol.wire import Door, FrameSigner, decode_envelope, link_frame
 from tests.epochs.world import World
 from tests.hostcore.support import operation
-from validators.consensus import messages as m
-from validators.consensus.effects import Now
-from validators.consensus.handover import HandOver
-from validators.consensus.membership import Membership
-from validators.gateway.calls import Queue, Result
-from validators.gateway.client import GenesisKeys
-from validators.gateway.collector import Collector
-from validators.handovers import HANDOVERS, PAGE
-from validators.wire import Door, FrameSigner, decode_envelope, link_frame
 
 SECOND = 1_000_000_000
 
@@ -172,7 +172,7 @@ def test_junk_instead_of_hand_overs_is_counted_and_passed_over(desk: Desk, told:
     assert desk.collector.refused()[1] == 1
 
 
-def test_a_member_has_one_question_at_a_time_and_none_for_the_present_epoch(desk: Desk) -> None:
+def test_a_member_gets_one_question_at_a_time_and_only_in_a_later_epoch(desk: Desk) -> None:
     assert desk.claim(0, 0, 1, 2, 3) == {}
     (asked,) = desk.claim(1, 1).values()
     desk.answer(1, m.Query(asked.number + 99, HANDOVERS, ()), [])  # nobody asked
@@ -230,7 +230,7 @@ def test_a_question_of_the_new_epoch_has_no_number_of_the_old_one(town: Town, de
     assert sorted(each.question for each in answered if each.question in old) == sorted(old)
 
 
-def test_hand_overs_come_in_pages_and_a_question_without_a_number_is_refused(town: Town) -> None:
+def test_hand_overs_come_in_pages_and_a_malformed_question_is_refused(town: Town) -> None:
     host = town.world.boxes["n0"].host
     assert host is not None
     assert [len(page) for page in town.told] == [3, 2, 1, 0]
@@ -259,7 +259,7 @@ def test_r20_bundles_are_as_large_as_the_newest_epoch_allows() -> None:
     assert sizes == [1, 5, 5, 3, 1, 1], "the large one holds nobody up, the rest fits"
 
 
-def test_r35_a_change_of_the_membership_shares_no_bundle_with_what_waits_beside_it() -> None:
+def test_r35_a_membership_change_shares_no_bundle_with_other_operations() -> None:
     """Under load the next bundle takes all that waits; there the change would be refused `not_alone`."""
     queue = Queue(operations_max=100, bytes_max=1 << 20, part_bytes_max=1 << 16)
     change = operation("T-3", kind="reconfigure")

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
+from dtvn.gateway.answers import Tally
+from dtvn.gateway.calls import Call, Part
+from dtvn.gateway.collector import FLIGHTS_MAX
+from dtvn.gateway.flights import DUE_SLACK, Flight, Flights
 from tests.gateway.support import SECOND, operation
-from validators.gateway.answers import Tally
-from validators.gateway.calls import Call, Part
-from validators.gateway.collector import FLIGHTS_MAX
-from validators.gateway.flights import DUE_SLACK, Flight, Flights
 
 
 def flight(request: bytes, first_sent: int, retry_at: int, give_up_at: int) -> Flight:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from validators.gateway.identity import KeyWatch, next_path, read_identity
-from validators.link import KeyFileError, named_seed, read_seed, write_private
+from dtvn.gateway.identity import KeyWatch, next_path, read_identity
+from dtvn.net import KeyFileError, named_seed, read_seed, write_private
 
 SECOND = 1_000_000_000
 

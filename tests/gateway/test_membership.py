@@ -12,16 +12,16 @@ import pytest
 from msgspec.structs import replace
 from nacl import bindings
 
-from validators import canonical
-from validators import genesis as g
-from validators.consensus.membership import Alive, Change, Membership, alive_bytes, founding, succeed
-from validators.gateway import membership
-from validators.gateway.collector import Answered
-from validators.gateway.membership import gather_words
-from validators.link import public_key_of
-from validators.node.keys import dev_seed
-from validators.signatures import verify
-from validators.wire import ED25519
+from dtvn.gateway import membership
+from dtvn.gateway.collector import Answered
+from dtvn.gateway.membership import gather_words
+from dtvn.net import public_key_of
+from dtvn.node.keys import dev_seed
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.membership import Alive, Change, Membership, alive_bytes, founding, succeed
+from dtvn.protocol.signatures import verify
+from dtvn.protocol.wire import ED25519
 
 NAMES = ("node0", "node1", "node2", "node3")
 FAR = 7
@@ -123,7 +123,7 @@ def test_r36_who_says_its_own_word_ends_the_waiting() -> None:
     assert town.asked == 4
 
 
-def test_r36_a_word_under_the_coming_key_counts_for_the_change_that_brings_it() -> None:
+def test_r36_a_word_under_a_coming_key_counts_for_the_change_bringing_it() -> None:
     """And only for that one: for every other change such a member speaks under the key that it has."""
     town = Town(lambda: told(word("node3")))
     key = public_key_of(dev_seed("node3 again"))

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import CheckpointRecord, Effects, EntryRecord, Now, Reason, ReplyTo, Send
+from dtvn.protocol.consensus.log_tree import Frontier
+from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
+from dtvn.protocol.host import Host
+from dtvn.protocol.host.ports import Recovery
 from tests.hostcore.support import Paper
-from validators.consensus import messages as m
-from validators.consensus.effects import (
-    CheckpointRecord,
-    Effects,
-    EntryRecord,
-    Now,
-    Reason,
-    ReplyTo,
-    Send,
-)
-from validators.consensus.log_tree import Frontier
-from validators.consensus.verified import Header, Inbound, Peer, Verified
-from validators.host import Host
-from validators.ports import Recovery
 
 EMPTY = Recovery(
     frontier=Frontier(), applied_sequence=0, rows=(), entries=(), slots=(), checkpoint=None, states=()

@@ -6,10 +6,10 @@ from hashlib import sha256
 
 from nacl import bindings
 
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.consensus.verified import Inbound, Peer
-from validators.wire import ED25519, Door, FrameSigner
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.wire import ED25519, Door, FrameSigner
 
 EPOCH = 0
 

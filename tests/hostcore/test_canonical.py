@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.log_tree import Frontier, append, root
 from tests.hostcore.support import bundle, operation
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.log_tree import Frontier, append, root
 
 
 def rfc6962(leaves: list[bytes]) -> bytes:
@@ -128,7 +128,7 @@ def test_leaves_and_inner_nodes_cannot_be_mistaken() -> None:
     assert canonical.merkle_root([]) == canonical.EMPTY_ROOT
 
 
-def test_r1_the_view_of_a_batch_is_its_origin_and_the_sequence_is_not_in_it() -> None:
+def test_r1_a_batch_digest_covers_its_origin_view_and_not_its_sequence() -> None:
     one = m.batch_digest(1, 5, (b"a" * 32,))
     assert one == m.batch_digest(1, 5, (b"a" * 32,))
     assert len({one, m.batch_digest(2, 5, (b"a" * 32,)), m.batch_digest(1, 6, (b"a" * 32,))}) == 3
@@ -153,7 +153,7 @@ def test_row_8_maps_are_sorted_and_an_unsorted_one_is_refused() -> None:
 def test_row_8_the_bytes_do_not_depend_on_the_hash_seed() -> None:
     program = (
         "from tests.hostcore.support import Paper, sample_statements\n"
-        "from validators import canonical\n"
+        "from dtvn.protocol import canonical\n"
         "paper = Paper()\n"
         "for s in sample_statements(paper): print(canonical.digest(paper.sign(s)).hex())\n"
     )

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from dtvn.protocol import canonical, genesis
+from dtvn.protocol.consensus.config import build
+from dtvn.protocol.consensus.membership import founding
+from dtvn.protocol.genesis import ceremony as c
 from tests.hostcore.support import key_pair, make_genesis
-from validators import canonical, genesis
-from validators import ceremony as c
-from validators.consensus.config import build
-from validators.consensus.membership import founding
 from verifier import dtvn_verify
 
 FORM_1 = bytes.fromhex(

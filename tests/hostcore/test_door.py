@@ -12,21 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.wire import FRAME_BYTES_MAX, Door, Envelope, PeerError, decode_envelope, limits, link_frame
+from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.hostcore.support import EPOCH, Paper, bundle, key_pair, operation, sample_statements
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.verified import Peer
-from validators.wire import (
-    FRAME_BYTES_MAX,
-    Door,
-    Envelope,
-    PeerError,
-    decode_envelope,
-    limits,
-    link_frame,
-)
-from validators.wire.envelope import encode_envelope, signed_bytes
 
 PAPER = Paper()
 SAMPLES = sample_statements(PAPER)

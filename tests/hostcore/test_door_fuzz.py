@@ -10,12 +10,12 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.verified import Verified
+from dtvn.protocol.wire import Envelope, FrameSigner, PeerError
+from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.hostcore.support import Paper, key_pair, sample_statements
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.verified import Verified
-from validators.wire import Envelope, FrameSigner, PeerError
-from validators.wire.envelope import encode_envelope, signed_bytes
 
 PAPER = Paper()
 FRAMES = [PAPER.sign(sample) for sample in sample_statements(PAPER)]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dtvn.protocol import canonical, genesis
+from dtvn.protocol.consensus.config import ConfigError, build, check
 from tests.hostcore.support import key_pair, make_genesis
-from validators import canonical, genesis
-from validators.consensus.config import ConfigError, build, check
 
 NO_POINT = sha256(b"0").digest()
 """32 bytes that are no point of the curve."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol.canonical import decode
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import ALL, Effects, Note, Reason, ReplyTo, Send, StateRecord
+from dtvn.protocol.host import INBOUND_MAX, TurnLost
+from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
+from dtvn.protocol.host.questions import ANSWERED_MAX, WAITING_MAX
+from dtvn.protocol.wire import Envelope
 from tests.hostcore.doubles import EMPTY, Bench, entry_record
-from validators.canonical import decode
-from validators.consensus import messages as m
-from validators.consensus.effects import ALL, Effects, Note, Reason, ReplyTo, Send, StateRecord
-from validators.host import INBOUND_MAX, TurnLost
-from validators.ports import JournalError, JournalFenced, JournalFull
-from validators.questions import ANSWERED_MAX, WAITING_MAX
-from validators.wire import Envelope
 
 RECORD = StateRecord("vote", b"yes")
 
@@ -196,7 +196,7 @@ def test_the_tick_comes_at_the_deadline_and_not_before() -> None:
 # --- start and rows ------------------------------------------------------------------------------
 
 
-def test_r7_a_restart_loads_rows_restores_the_core_and_says_again_what_it_says() -> None:
+def test_r7_a_restart_loads_rows_restores_the_core_and_repeats_its_words() -> None:
     bench = Bench()
     bench.core.on_restore = lambda: Effects(send=[Send(ALL, b"same bytes")])
     bench.host.start()
@@ -318,7 +318,7 @@ def test_r8_a_ledger_that_cannot_be_read_while_serving_ends_the_host() -> None:
         bench.host.turn()
 
 
-def test_row_15_who_asks_hundreds_of_questions_keeps_nobody_elses_from_being_answered() -> None:
+def test_row_15_a_peers_flood_of_questions_delays_no_other_peers_answer() -> None:
     bench = Bench()
     flood = [bench.paper.signer("r1").link(m.Query(number, "status", ())) for number in range(100)]
     bench.hear(*flood)

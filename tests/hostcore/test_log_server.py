@@ -5,16 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.protocol import quorum
+from dtvn.protocol.canonical import decode
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.config import build
+from dtvn.protocol.consensus.effects import CheckpointRecord
+from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.host import log_server
+from dtvn.protocol.host.log_server import LogServer
+from dtvn.protocol.wire import Envelope
 from tests.hostcore.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
 from tests.hostcore.support import Paper, make_genesis
-from validators import log_server, quorum
-from validators.canonical import decode
-from validators.consensus import messages as m
-from validators.consensus.config import build
-from validators.consensus.effects import CheckpointRecord
-from validators.consensus.verified import Peer
-from validators.log_server import LogServer
-from validators.wire import Envelope
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
@@ -132,7 +133,7 @@ def test_r35_no_answer_has_more_commits_than_everybody_takes() -> None:
     assert [answers[0][1] for answers in iter(burst.push, [])] == [list(range(41, 53)), list(range(53, 61))]
 
 
-def test_r23_entries_below_a_checkpoint_travel_up_to_it_with_its_certificate() -> None:
+def test_r23_entries_up_to_a_checkpoint_travel_with_its_certificate() -> None:
     shop = Shop(25, commits_from=21)
     shop.journal.checkpoints = [checkpoint(10), checkpoint(20)]
     shop.ask(m.FetchEntries(0, 3, 5))
@@ -209,7 +210,7 @@ def test_a_follower_of_an_idle_log_costs_no_reads() -> None:
     assert "entries" not in shop.tape.words()
 
 
-def test_r23_followers_that_nobody_here_can_serve_do_not_keep_the_node_awake() -> None:
+def test_r23_followers_that_cannot_be_served_do_not_keep_the_node_awake() -> None:
     shop = Shop(30)
     for sequence in range(1, 21):
         del shop.journal.log[sequence]  # a snapshot was installed at 20
@@ -226,7 +227,7 @@ def test_r23_followers_that_nobody_here_can_serve_do_not_keep_the_node_awake() -
     assert shop.push() == [("r1", list(range(21, 32)), 0)], "who asks for what is here gets it at once"
 
 
-def test_r23_a_follower_of_what_is_not_certified_yet_gets_it_with_the_checkpoint() -> None:
+def test_r23_a_follower_gets_uncertified_entries_with_the_checkpoint() -> None:
     shop = Shop(12, commits_from=11)
     shop.ask(m.Follow(0, 8))
     assert shop.push() == []
@@ -283,7 +284,7 @@ def test_two_connections_of_one_name_are_two_followers() -> None:
     assert len(shop.push()) == 2
 
 
-def test_r28_a_follower_that_is_up_to_date_gets_each_checkpoint_certificate() -> None:
+def test_r28_an_up_to_date_follower_gets_each_checkpoint_certificate() -> None:
     """Its entries came with COMMITs, which do not bind the state; the certificate does."""
     shop = Shop(9)
     shop.ask(m.Follow(0, 1), Peer("learner", None))

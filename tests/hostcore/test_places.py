@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from dtvn.protocol.canonical import decode
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.host import log_server
+from dtvn.protocol.host.places import PLACE_TIME, Places
+from dtvn.protocol.wire import Envelope
 from tests.hostcore.test_log_server import Shop, served
-from validators import log_server
-from validators.canonical import decode
-from validators.consensus import messages as m
-from validators.consensus.verified import Peer
-from validators.places import PLACE_TIME, Places
-from validators.wire import Envelope
 
 SECOND = 1_000_000_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from validators import quorum
+from dtvn.protocol import quorum
 
 
 def slow_faults(n: int) -> int:

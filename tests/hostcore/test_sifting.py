@@ -6,15 +6,15 @@ from collections import Counter
 
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.verified import Header
+from dtvn.protocol.host.rate_limiter import BURST, PER_SECOND
+from dtvn.protocol.wire import PeerError, link_frame
 from tests.consensus.helpers import Cluster
 from tests.hostcore.doubles import Bench
 from tests.hostcore.support import EPOCH, Paper, bundle
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.verified import Header
-from validators.patience import BURST, PER_SECOND
-from validators.wire import PeerError, link_frame
 
 
 def prepare(paper: Paper, sequence: int, digest: bytes = b"d" * 32) -> bytes:
@@ -140,7 +140,7 @@ def test_a_message_that_is_wanted_whole_stays_as_it_came() -> None:
     assert reasons == []
 
 
-def test_row_15_a_pong_shows_only_the_own_word_and_only_what_the_ledger_lacks() -> None:
+def test_row_15_a_pong_shows_only_own_words_that_the_ledger_lacks() -> None:
     """The core itself says what it wants: others' votes, and own ones that it remembers, are left out."""
     cluster = Cluster(4)
     core = cluster[0].core

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dtvn.net.inbox import FromInbox
+from dtvn.node.metrics.figures import Figures
+from dtvn.node.metrics.meter import MeteredTransport
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.host import CHECKS_MAX
+from dtvn.protocol.wire.limits import VERIFIED_CACHE_MAX
 from tests.hostcore.doubles import Bench, Tape, TapeTransport
 from tests.hostcore.support import EPOCH, bundle
-from validators import canonical
-from validators.consensus import messages as m
-from validators.host import CHECKS_MAX
-from validators.node.inbox import FromInbox
-from validators.node.metrics.figures import Figures
-from validators.node.metrics.meter import MeteredTransport
-from validators.wire.limits import VERIFIED_CACHE_MAX
 
 DEAR = 500
 
@@ -38,7 +38,7 @@ def heard(bench: Bench) -> list[int]:
     return [value.sequence for what, value in bench.tape.said if what == "receive"]
 
 
-def test_row_15_a_turn_checks_a_bounded_number_of_signatures_and_loses_no_frame() -> None:
+def test_row_15_a_turn_bounds_its_signature_checks_and_loses_no_frame() -> None:
     bench = Bench()
     dear = dear_frame(bench)
     votes = [bench.vote(sequence) for sequence in (1_001, 1_002, 1_003)]
@@ -53,7 +53,7 @@ def test_row_15_a_turn_checks_a_bounded_number_of_signatures_and_loses_no_frame(
     assert bench.transport.charged == [("r1", DEAR)] * 4, "one check of each frame is free"
 
 
-def test_row_15_dear_frames_of_one_peer_keep_no_other_waiting_for_more_than_a_turn() -> None:
+def test_row_15_costly_frames_of_a_peer_delay_no_other_beyond_a_turn() -> None:
     bench = Bench()
     transport = InboxTransport(bench.tape)
     bench.host.transport = transport

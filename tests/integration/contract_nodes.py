@@ -15,12 +15,12 @@ from uuid import uuid4
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
+from dtvn.net import public_key_of
+from dtvn.node.keys import dev_seed, peer_id
 from tests.integration import servers
 from tests.integration.node_cluster import validator
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
-from validators.link import public_key_of
-from validators.node.keys import dev_seed, peer_id
 
 P = "/api/v1"
 NODES = 4

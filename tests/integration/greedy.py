@@ -14,11 +14,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from tickets.machine import Issue
-from tickets.machine.commands import build
-from validators.ceremony import open_genesis
-from validators.gateway.client import Gateway, valid_until
-from validators.link import public_key_of, read_seed
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.machine import Issue
+from dtvn.machine.commands import build
+from dtvn.net import public_key_of, read_seed
+from dtvn.protocol.genesis.ceremony import open_genesis
 
 
 def ask(gateway: Gateway, names: Any, ending: threading.Event, answered: threading.Event) -> None:

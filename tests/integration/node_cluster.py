@@ -16,18 +16,18 @@ from typing import IO, Any, Self
 import msgspec
 import psycopg
 
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway.collector import Result
+from dtvn.machine import Barrier, build
+from dtvn.machine.reasons import UNAVAILABLE
+from dtvn.node.build import ledger_location
+from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.genesis import Genesis, decode
 from tests.integration import servers
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Barrier, build
-from tickets.machine.reasons import UNAVAILABLE
-from validators.consensus.messages import Operation
-from validators.gateway.client import Gateway, valid_until
-from validators.gateway.collector import Result
-from validators.genesis import Genesis, decode
-from validators.node.build import ledger_location
-from validators.node.layout import ClusterFolder, NodeFolder
-from validators.node.provision import create_demo_cluster
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUTCOME_WAIT = 40.0

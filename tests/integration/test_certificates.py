@@ -14,14 +14,14 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from dtvn.gateway.client import Gateway
+from dtvn.gateway.membership import gather_words, reconfigure
+from dtvn.proof import read_chain, unwrap
+from dtvn.protocol.consensus.membership import Change
 from tests.integration.network import REPOSITORY, Network
 from tests.integration.node_cluster import ANSWER_WAIT
 from tests.integration.test_process_life import wait_until_everyone_runs
 from tests.waiting import wait_until
-from tickets.proof import read_chain, unwrap
-from validators.consensus.membership import Change
-from validators.gateway.client import Gateway
-from validators.gateway.membership import gather_words, reconfigure
 from verifier import dtvn_verify
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -128,7 +128,7 @@ def test_the_verifiers_page_is_served_with_all_that_it_loads(running: Network) -
             assert found.headers["Content-Type"].split(";")[0] in ("text/javascript", "text/css")
 
 
-def test_r35_outcomes_of_two_epochs_are_proved_by_one_chain_and_quorum_reads_go_on(
+def test_r35_one_chain_proves_outcomes_of_two_epochs_and_reads_go_on(
     running: Network, tmp_path: Path
 ) -> None:
     """The parameters change, and with them the epoch; nobody restarts the platform."""
@@ -157,7 +157,7 @@ def test_r35_outcomes_of_two_epochs_are_proved_by_one_chain_and_quorum_reads_go_
 
 
 @pytest.mark.exhaustive
-def test_r18_after_all_nodes_were_killed_an_idle_network_proves_tickets_again(
+def test_r18_an_idle_network_proves_tickets_again_after_all_nodes_died(
     running: Network, tmp_path: Path
 ) -> None:
     """Their rows stand above the checkpoint: the state that it signed is gone. Nobody orders anything."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Admit, Barrier, Issue
 from tests.integration.node_cluster import ROOT, Cluster, environment, operation, running_cluster, submit
 from tests.waiting import wait_until
-from tickets.machine import Admit, Barrier, Issue
-from validators.gateway.client import Gateway
 
 pytestmark = pytest.mark.integration
 

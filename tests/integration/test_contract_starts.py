@@ -18,12 +18,12 @@ import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from dtvn.node.api_helper import PORT_PATIENCE
 from tests.integration.contract_nodes import UNDECIDED, Node, P, frames, single
 from tests.integration.network import lives
 from tests.integration.node_cluster import ROOT, environment
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, allowed, wait_until
-from validators.node.api_helper import PORT_PATIENCE
 
 pytestmark = pytest.mark.integration
 

@@ -15,11 +15,11 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from dtvn.node.metrics.exporter import FRESH_PATIENCE
+from dtvn.node.metrics.names import CONTRACT
 from tests.integration.contract_nodes import Node, P, frames, single
 from tests.metrics.scraping import Page, scrape
 from tests.waiting import PATIENCE, allowed, wait_until
-from validators.node.metrics.exporter import FRESH_PATIENCE
-from validators.node.metrics.names import CONTRACT
 
 pytestmark = pytest.mark.integration
 

@@ -21,12 +21,12 @@ import httpx
 import msgspec
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.node.layout import ClusterFolder
 from tests.integration.network import Network, network
 from tests.integration.node_cluster import ANSWER_WAIT
 from tests.integration.test_process_life import wait_until_everyone_runs
 from tests.waiting import PATIENCE, wait_until
-from validators.gateway.client import Gateway
-from validators.node.layout import ClusterFolder
 
 pytestmark = [
     pytest.mark.integration,

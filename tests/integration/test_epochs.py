@@ -11,17 +11,17 @@ import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
+from dtvn.gateway.client import Gateway
+from dtvn.gateway.membership import gather_words
+from dtvn.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
+from dtvn.net import ensure_seed, public_key_of, write_private
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.membership import Alive, Change
+from dtvn.protocol.genesis import Member
 from tests.integration.network import contents
 from tests.integration.node_cluster import ANSWER_WAIT, Cluster, operation, running_cluster, submit, validator
 from tests.ports import free_ports
 from tests.waiting import wait_until
-from tickets.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
-from validators import canonical
-from validators.consensus.membership import Alive, Change
-from validators.gateway.client import Gateway
-from validators.gateway.membership import gather_words
-from validators.genesis import Member
-from validators.link import ensure_seed, public_key_of, write_private
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
 
@@ -145,7 +145,7 @@ def test_a_key_is_rotated_and_the_old_one_erased(town: Town) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_wiped_node_whose_key_genesis_does_not_know_takes_a_state_of_the_newest_epoch(town: Town) -> None:
+def test_a_wiped_node_unknown_to_genesis_takes_a_state_of_the_newest_epoch(town: Town) -> None:
     """Its log would be 1,200 sequences long, through two epochs that are over (R11, R23, R35)."""
     folder = town.cluster.folder.node("node2")
     key = public_key_of(ensure_seed(folder.next_key))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Admit, Barrier, Issue
 from tests.founding.parties import Party, found
 from tests.integration.node_cluster import operation, submit, validator
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Admit, Barrier, Issue
-from validators.gateway.client import Gateway
 
 pytestmark = pytest.mark.integration
 

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from dtvn.node.layout import ClusterFolder
 from tests.disks import fill, mounted
 from tests.integration.network import Network, network
 from tests.waiting import PATIENCE, wait_until
-from validators.node.layout import ClusterFolder
 
 # On PostgreSQL the ledgers lie on the server's disk, which is not this test's to fill.
 pytestmark = [

@@ -7,11 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.gateway.collector import Result
+from dtvn.machine import Admit, Issue, Validate
 from tests.integration.node_cluster import OUTCOME_WAIT, Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE
-from tickets.machine import Admit, Issue, Validate
-from validators.gateway.client import Gateway
-from validators.gateway.collector import Result
 
 pytestmark = pytest.mark.integration
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import zmq
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Admit, Issue, OpenSession
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import decode_envelope, link_frame
+from dtvn.protocol.wire.envelope import encode_envelope
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.integration.test_node_attacks import Actor
 from tests.waiting import wait_until
-from tickets.machine import Admit, Issue, OpenSession
-from validators import canonical
-from validators.consensus import messages as m
-from validators.gateway.client import Gateway
-from validators.wire import decode_envelope, link_frame
-from validators.wire.envelope import encode_envelope
 
 pytestmark = [pytest.mark.integration, pytest.mark.exhaustive]
 

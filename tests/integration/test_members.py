@@ -14,12 +14,12 @@ import httpx
 import pytest
 from django.core.management import call_command
 
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.machine import Admit, Issue, build
+from dtvn.net import ensure_seed, public_key_of
+from dtvn.node.keys import peer_id
 from tests.integration.network import Network, contents, network
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Admit, Issue, build
-from validators.gateway.client import Gateway, valid_until
-from validators.link import ensure_seed, public_key_of
-from validators.node.keys import peer_id
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200), pytest.mark.exhaustive]
 

@@ -11,19 +11,19 @@ import pytest
 import zmq
 from nacl import bindings
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Issue, OpenSession
+from dtvn.net import Dialler, curve_keys, curve_public, read_seed
+from dtvn.node.keys import dev_seed
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.host import INBOUND_MAX
+from dtvn.protocol.scheme import ED25519
+from dtvn.protocol.wire import decode_envelope, kind_of, link_frame, signed_bytes
+from dtvn.protocol.wire.envelope import encode_envelope
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.waiting import wait_until
-from tickets.machine import Issue, OpenSession
-from validators import canonical
-from validators.consensus import messages as m
-from validators.gateway.client import Gateway
-from validators.genesis import cluster_id
-from validators.host import INBOUND_MAX
-from validators.link import Dialler, curve_keys, curve_public, read_seed
-from validators.node.keys import dev_seed
-from validators.wire import decode_envelope, kind_of, link_frame, signed_bytes
-from validators.wire.envelope import encode_envelope
-from validators.wire.scheme import ED25519
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -300,7 +300,7 @@ def muted_after_a_flood(cluster: Cluster, gateway: Gateway, liar: Actor) -> bool
 
 
 @pytest.mark.backend
-def test_r11_a_deleted_ledger_leaves_a_node_that_follows_without_voting_and_says_so(tmp_path: Path) -> None:
+def test_r11_a_node_with_a_deleted_ledger_follows_voteless_and_says_so(tmp_path: Path) -> None:
     with running_cluster(tmp_path, MEMBERS) as (cluster, gateway):
         cluster.settled()  # all four run: three are enough to commit, and the last one may only be starting
         for number in range(15):

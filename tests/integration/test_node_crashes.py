@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Admit, Issue
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Admit, Issue
-from validators.gateway.client import Gateway
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -104,7 +104,7 @@ def check(cluster: Cluster, gateway: Gateway, gates: list[Gate]) -> None:
 @pytest.mark.skipif(
     "DATABASE_URL" in os.environ, reason="a ledger in PostgreSQL is no folder that is mistaken"
 )
-def test_r11_a_node_that_is_given_another_members_ledger_says_so_and_follows_without_it(
+def test_r11_a_foreign_ledger_is_refused_and_the_node_follows_without_it(
     tmp_path: Path,
 ) -> None:
     """It voted as that member had and fell over its own invariants, life after life."""

@@ -15,13 +15,13 @@ from statistics import median
 import pytest
 import zmq
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Issue
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import link_frame
 from tests.integration import servers
 from tests.integration.node_cluster import ROOT, Cluster, environment, operation, running_cluster, submit
 from tests.integration.test_node_attacks import Actor
-from tickets.machine import Issue
-from validators.consensus import messages as m
-from validators.gateway.client import Gateway
-from validators.wire import link_frame
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.bench]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Issue
 from tests.integration.node_cluster import operation, running_cluster, submit
 from tests.waiting import MARGIN
-from tickets.machine import Issue
-from validators.gateway.client import Gateway
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.bench]
 

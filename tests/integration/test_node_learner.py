@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dtvn.machine import Consume, Issue, Validate
 from tests.integration.node_cluster import ROOT, Cluster, environment, operation, running_cluster, submit
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Consume, Issue, Validate
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -26,8 +26,9 @@ asked = []
 signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
 import django
 django.setup()
-from validators.node.run import run_learner
-sys.exit(run_learner(Path(sys.argv[1]), lambda: bool(asked)))
+from dtvn.node.run import run_learner
+from validators.ledger import open_ledger
+sys.exit(run_learner(Path(sys.argv[1]), lambda: bool(asked), open_ledger=open_ledger))
 """
 
 

@@ -10,6 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Admit, Issue
+from dtvn.node.keys import dev_seed
+from dtvn.protocol.genesis import decode
 from tests.integration.node_cluster import (
     ROOT,
     Cluster,
@@ -21,10 +25,6 @@ from tests.integration.node_cluster import (
 )
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Admit, Issue
-from validators.gateway.client import Gateway
-from validators.genesis import decode
-from validators.node.keys import dev_seed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

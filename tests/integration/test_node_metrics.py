@@ -11,15 +11,15 @@ import httpx
 import pytest
 import yaml
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Barrier, Issue, Seed, Validate
+from dtvn.node.metrics.names import ALL, CONTRACT
 from tests.integration.network import Network
 from tests.integration.network import network as running
 from tests.integration.node_cluster import Cluster, operation, submit, validator
 from tests.metrics.scraping import Page, scrape
 from tests.ports import free_ports
 from tests.waiting import MARGIN, PATIENCE, wait_until
-from tickets.machine import Barrier, Issue, Seed, Validate
-from validators.gateway.client import Gateway
-from validators.node.metrics.names import ALL, CONTRACT
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -154,7 +154,7 @@ def test_x18_an_unknown_key_or_a_wrong_type_ends_with_2_and_names_the_key(tmp_pa
     assert (code, text) == (2, f"{file}:2: metrics.enabled: 'perhaps' is neither true nor false\n")
 
 
-def test_a_metrics_port_that_somebody_has_ends_a_node_that_was_told_to_take_it(tmp_path: Path) -> None:
+def test_a_taken_metrics_port_ends_a_node_that_was_told_to_use_it(tmp_path: Path) -> None:
     [port] = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = str(other.getsockname()[1])

@@ -7,10 +7,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dtvn.machine import Issue
 from tests.integration import servers
 from tests.integration.node_cluster import operation, running_cluster, submit
 from tests.waiting import PATIENCE
-from tickets.machine import Issue
 
 pytestmark = [pytest.mark.integration, pytest.mark.scaled_out_only, pytest.mark.backend]
 

@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Issue, Validate, read_state
+from dtvn.machine.reasons import UNAVAILABLE
+from dtvn.protocol.consensus.messages import Operation
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Issue, Validate, read_state
-from tickets.machine.reasons import UNAVAILABLE
 from tickets.services import OutcomeUnknown, Unavailable, network, reading
-from validators.consensus.messages import Operation
-from validators.gateway.client import Gateway
 from validators.ledger import read
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.exhaustive]
@@ -101,7 +101,7 @@ def roots(cluster: Cluster, gateway: Gateway) -> dict[int, set[str]]:
     return found
 
 
-def test_a_node_whose_data_is_deleted_under_load_takes_the_state_and_follows(
+def test_a_node_whose_data_is_lost_under_load_takes_the_state_and_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nobody learns here: hand-overs come from the members alone.

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from dtvn.files.handovers import read_handovers
+from dtvn.gateway.client import Gateway
+from dtvn.machine import Admit, Issue
+from dtvn.node.keys import VotedStamp
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.integration.test_node_learner import learner, state_of
 from tests.waiting import wait_until
-from tickets.machine import Admit, Issue
-from validators.gateway.client import Gateway
-from validators.handovers_file import read_handovers
-from validators.node.keys import VotedStamp
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -143,7 +143,7 @@ def test_a_large_batch_is_in_order_and_can_be_read_at_once(client: httpx.Client)
 
 
 @pytest.mark.backend
-def test_c28_x13_without_a_quorum_503_or_504_in_time_and_afterwards_all_goes_on(
+def test_c28_x13_no_quorum_means_503_or_504_in_time_and_later_all_goes_on(
     running: Network, client: httpx.Client
 ) -> None:
     for node in ("node2", "node3"):

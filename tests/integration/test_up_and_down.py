@@ -123,7 +123,7 @@ def idle_slots(started: Network) -> list[str]:
     return [title for title in started.titles() if "idle slot" in title]
 
 
-def test_when_up_is_killed_its_children_end_by_themselves_and_it_can_start_again(fresh: Network) -> None:
+def test_children_of_a_killed_up_end_and_it_can_start_again(fresh: Network) -> None:
     fresh.start()
     seed_and_consume(fresh, "TICKET-001")
     first = fresh.credentials
@@ -239,9 +239,7 @@ def test_nobody_reading_the_output_stops_nothing(fresh: Network) -> None:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("who", ["up", "make and all"])
-def test_an_output_that_is_stuck_keeps_nothing_from_starting_nor_from_ending(
-    fresh: Network, who: str
-) -> None:
+def test_a_stuck_output_prevents_neither_start_nor_end(fresh: Network, who: str) -> None:
     """A pager that somebody left open, Ctrl-S: the pipe is full, and its reader lives."""
     with full_pipe() as (reading, writing):
         fresh.launch_into(writing, through_make=who != "up")

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dtvn.ledger import LedgerBusy, Location
 from tests.ledger.samples import CLUSTER
 from tests.waiting import wait_until
-from validators.ledger import Ledger, LedgerBusy, Location, open_ledger
+from validators.ledger import Ledger, open_ledger
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

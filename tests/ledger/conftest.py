@@ -12,10 +12,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from dtvn.ledger import Location
 from tests.integration import servers
 from tests.ledger.samples import CLUSTER
 from tests.needed import lacking
-from validators.ledger import Ledger, Location, open_ledger
+from validators.ledger import Ledger, open_ledger
 
 
 @pytest.fixture(autouse=True)

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from dtvn.node.keys import VotedStamp
+from dtvn.node.layout import NodeFolder, make_private
+from dtvn.node.promise import keep_promise
+from dtvn.protocol.consensus import log_tree
+from dtvn.protocol.consensus.effects import Install
+from dtvn.recovery.forms import SignedFile
+from dtvn.recovery.kinds import SIGNED
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot
 from tests.ledger.syncs import mark
 from tests.waiting import wait_until
-from validators.consensus import log_tree
-from validators.consensus.effects import Install
 from validators.ledger import Ledger, open_ledger
 from validators.ledger import open as opening
 from validators.ledger.sqlite import SqliteStore
-from validators.node.keys import VotedStamp
-from validators.node.layout import NodeFolder, make_private
-from validators.node.promise import keep_promise
-from validators.recovery.forms import SignedFile
-from validators.recovery.kinds import SIGNED
 
 OTHER = "other"
 """Step of everything that is not asserted: imports, the schema, reading back."""

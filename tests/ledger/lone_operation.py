@@ -12,6 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dtvn.machine import commands
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import ApplicationChange, Executed, Note, Record
+from dtvn.protocol.host import Host
+from dtvn.protocol.host.ports import Recovery
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.mutants import MUTANTS
@@ -21,13 +26,8 @@ from simulator.node import FREE, Node
 from simulator.onlooker import Onlooker
 from simulator.world import Settings
 from tests.ledger.syncs import mark
-from tickets.machine import commands
-from validators.consensus import messages as m
-from validators.consensus.effects import ApplicationChange, Executed, Note, Record
-from validators.host import Host
 from validators.ledger import Ledger, open_ledger
 from validators.ledger.sqlite import SqliteStore
-from validators.ports import Recovery
 
 NEVER_FULL = "never-full"
 """SQLite commits with synchronous=NORMAL always: the bug that no reader of the virtual disk can see."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence, Set
 
-from tickets.machine.rows import TicketRow
-from validators import canonical
-from validators.consensus import log_tree
-from validators.consensus.effects import CheckpointRecord, EntryRecord, Executed, SlotRecord
-from validators.consensus.messages import (
+from dtvn.machine.rows import TicketRow
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import log_tree
+from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, Executed, SlotRecord
+from dtvn.protocol.consensus.messages import (
     NULL_BATCH_DIGEST,
     Batch,
     Bundle,
@@ -17,7 +17,7 @@ from validators.consensus.messages import (
     bundle_digest,
     entry_hash,
 )
-from validators.wire.envelope import decode_envelope, encode_envelope, kind_of
+from dtvn.protocol.wire.envelope import decode_envelope, encode_envelope, kind_of
 
 CLUSTER = canonical.digest(b"a cluster")
 START = 1_700_000_000_000_000

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.protocol.consensus import log_tree
+from dtvn.protocol.consensus.effects import Prune, StateRecord
+from dtvn.protocol.host.ports import JournalError, Recovery
 from tests.ledger.samples import CLUSTER, LogWriter, slot
-from validators.consensus import log_tree
-from validators.consensus.effects import Prune, StateRecord
 from validators.ledger import Ledger, open_ledger
-from validators.ports import JournalError, Recovery
 
 
 def reopened(ledger: Ledger) -> tuple[Ledger, Recovery]:

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from dtvn.ledger import Location
+from dtvn.protocol.consensus.effects import SlotRecord
 from tests.ledger.samples import CLUSTER
-from validators.consensus.effects import SlotRecord
-from validators.ledger import Ledger, Location
+from validators.ledger import Ledger
 from validators.ledger.archive import ArchiveError, open_archives
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.ledger import Location
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
+from dtvn.protocol.host.ports import JournalError
 from tests.hostcore.support import Paper
 from tests.ledger.samples import CLUSTER
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
-from validators.ledger import Ledger, Location, convictions, open_ledger
+from validators.ledger import Ledger, convictions, open_ledger
 from validators.ledger.convictions import EVIDENCE_PER_MEMBER_MAX
 from validators.ledger.models import Evidence, ViewArchive
 from validators.ledger.turn import VIEWS_ARCHIVED
-from validators.ports import JournalError
 
 PAPER = Paper()
 ALIAS = "ledger-under-test"
@@ -57,7 +58,7 @@ def test_p15_a_member_cannot_fill_the_ledger_with_its_crimes(ledger: Ledger) -> 
     assert kept.filter(member=2).count() == 1
 
 
-def test_p15_a_removed_members_crimes_leave_room_for_those_of_who_has_its_index_now(ledger: Ledger) -> None:
+def test_p15_a_removed_members_crimes_leave_room_for_its_index_successors(ledger: Ledger) -> None:
     ledger.append([double_commit(sequence) for sequence in range(1, EVIDENCE_PER_MEMBER_MAX + 1)])
     ledger.append([double_commit(500, epoch=1)])
     kept = Evidence.objects.using(ALIAS)

@@ -6,12 +6,13 @@ import random
 
 import pytest
 
+from dtvn.ledger import Location
+from dtvn.protocol.consensus.effects import Prune, Record, StateRecord
+from dtvn.protocol.host.ports import Recovery
 from tests.ledger.children import end_now, reopen_when_free, run_in_child, script
 from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
 from tests.ledger.test_materialise import change
-from validators.consensus.effects import Prune, Record, StateRecord
-from validators.ledger import Ledger, Location, open_ledger
-from validators.ports import Recovery
+from validators.ledger import Ledger, open_ledger
 
 ALIAS = "ledger-in-child"
 
@@ -114,8 +115,9 @@ WRITER = """
     import sys
     from pathlib import Path
     from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
-    from validators.consensus.effects import ApplicationChange, Prune
-    from validators.ledger import Location, open_ledger
+    from dtvn.protocol.consensus.effects import ApplicationChange, Prune
+    from dtvn.ledger import Location
+    from validators.ledger import open_ledger
 
     ledger = open_ledger(Location(Path(sys.argv[1]), sys.argv[2], sys.argv[3]), cluster_id=CLUSTER)
     recovery = ledger.load()

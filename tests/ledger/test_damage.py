@@ -10,22 +10,15 @@ from typing import Any
 
 import pytest
 
+from dtvn.ledger import LedgerDamaged, LedgerError, Location
+from dtvn.protocol.consensus.effects import StateRecord
+from dtvn.protocol.host.ports import JournalError
 from tests.ledger.children import end_now, run_in_child
 from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
 from tests.ledger.test_materialise import OTHERS, change
-from validators.consensus.effects import StateRecord
-from validators.ledger import (
-    Ledger,
-    LedgerDamaged,
-    LedgerError,
-    Location,
-    encoding,
-    open_ledger,
-    statements,
-)
+from validators.ledger import Ledger, encoding, open_ledger, statements
 from validators.ledger.meta import count_turn
 from validators.ledger.store import Write
-from validators.ports import JournalError
 
 ALIAS = "ledger-under-test"
 FLIPS = 80

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus.effects import StateRecord
 from tests.tickets_machine.support import Machine
 from tests.tickets_machine.test_membership import newcomer, reconfigured
-from validators.consensus.effects import StateRecord
 from validators.ledger import Ledger, read
 from validators.ledger.state_rows import MaterialisedRows
 

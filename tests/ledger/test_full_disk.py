@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.ledger import LedgerError, Location
+from dtvn.protocol.host.ports import JournalError, JournalFull
 from tests.disks import fill, mounted
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
 from tests.ledger.test_materialise import change
-from validators.ledger import Ledger, LedgerError, Location, open_ledger
-from validators.ports import JournalError, JournalFull
+from validators.ledger import Ledger, open_ledger
 
 ALIAS = "ledger-under-test"
 DISK_BYTES = 4 * 1024 * 1024

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.ledger import SNAPSHOT_BASE, LedgerDamaged, Location
+from dtvn.machine.rows import SessionRow, TicketBytes
+from dtvn.machine.ticket import NAMES, TicketState
+from dtvn.machine.transitions import State
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import log_tree
+from dtvn.protocol.consensus.effects import ApplicationChange, Install, StateRecord
+from dtvn.protocol.consensus.messages import Entry
+from dtvn.protocol.host.ports import JournalError, JournalFull
 from tests.disks import fill
 from tests.ledger.children import end_now, reopen_when_free, run_in_child
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
 from tests.ledger.test_full_disk import small_disk
 from tests.ledger.test_materialise import change
-from tickets.machine.rows import SessionRow, TicketBytes
-from tickets.machine.ticket import NAMES, TicketState
-from tickets.machine.transitions import State
-from validators import canonical
-from validators.consensus import log_tree
-from validators.consensus.effects import ApplicationChange, Install, StateRecord
-from validators.consensus.messages import Entry
-from validators.ledger import Ledger, LedgerDamaged, Location, open_ledger, read
-from validators.ledger.install import BASE
-from validators.ports import JournalError, JournalFull
+from validators.ledger import Ledger, open_ledger, read
 
 __all__ = ["small_disk"]
 ALIAS = "ledger-installing"
@@ -199,7 +199,7 @@ def test_a_base_that_is_not_the_checkpoints_log_is_noticed_at_start(ledger: Ledg
     ledger.install(Install(install.checkpoint, other, install.peaks, install.rows))
     with pytest.raises(LedgerDamaged, match="root"):
         ledger.load()
-    assert BASE == "snapshot_base", "a name on disk: never changed"
+    assert SNAPSHOT_BASE == "snapshot_base", "a name on disk: never changed"
 
 
 def test_r11_a_searched_copy_begins_with_rows_and_their_counters(ledger: Ledger) -> None:

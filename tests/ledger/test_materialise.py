@@ -3,11 +3,12 @@
 import msgspec
 import pytest
 
+from dtvn.ledger import LedgerDamaged
+from dtvn.machine.rows import ROW_TYPES, BundlePage, ClockRow, NonceGroup, SessionRow, TicketRow
+from dtvn.protocol.consensus.effects import ApplicationChange
 from tests.ledger.samples import LogWriter, executed, ticket
 from tests.ledger.test_append import count, reopened
-from tickets.machine.rows import ROW_TYPES, BundlePage, ClockRow, NonceGroup, SessionRow, TicketRow
-from validators.consensus.effects import ApplicationChange
-from validators.ledger import Ledger, LedgerDamaged, state_rows
+from validators.ledger import Ledger, state_rows
 
 
 def change(row: TicketRow) -> ApplicationChange:

@@ -20,11 +20,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from dtvn.ledger import Location
+from dtvn.protocol.consensus.effects import Prune, SlotRecord, StateRecord
+from dtvn.protocol.host.ports import JournalError
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
 from tests.ledger.test_materialise import change, counters
-from validators.consensus.effects import Prune, SlotRecord, StateRecord
-from validators.ledger import Ledger, Location, open_ledger
-from validators.ports import JournalError
+from validators.ledger import Ledger, open_ledger
 
 ALIAS = "ledger-model"
 SEQUENCED = ("pre_prepare", "prepare", "commit", "prepared", "checkpoint")

@@ -14,23 +14,13 @@ import psycopg
 import pytest
 from django.db import connections
 
+from dtvn.ledger import LedgerBusy, LedgerForeign, LedgerTooNew, LedgerUnreachable, LedgerUnsafe, Location
+from dtvn.protocol import canonical
+from dtvn.protocol.host.ports import JournalError, JournalFenced
 from tests.ledger.children import ROOT, reopen_when_free, script
 from tests.ledger.samples import CLUSTER, LogWriter, slot
-from validators import canonical
-from validators.ledger import (
-    Ledger,
-    LedgerBusy,
-    LedgerForeign,
-    LedgerTooNew,
-    LedgerUnreachable,
-    LedgerUnsafe,
-    Location,
-    is_locked,
-    open_ledger,
-    postgresql,
-)
+from validators.ledger import Ledger, is_locked, open_ledger, postgresql
 from validators.ledger.meta import replace_meta
-from validators.ports import JournalError, JournalFenced
 
 ALIAS = "ledger-under-test"
 

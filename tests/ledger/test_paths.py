@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.log_tree import inclusion_path
 from tests.ledger.samples import LogWriter
 from tests.ledger.test_install import snapshot_of
-from validators import canonical
-from validators.consensus.log_tree import inclusion_path
 from validators.ledger import Ledger, proofs
 from validators.ledger.proofs import LogPaths
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from dtvn.ledger import Location
 from dtvn_project.routers import LearnerIsReadOnly
 from tests.ledger.samples import CLUSTER, LogWriter, executed, ticket
 from tests.ledger.test_materialise import change
-from validators.ledger import Ledger, Location, open_ledger, read
+from validators.ledger import Ledger, open_ledger, read
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.outcomes import Listed
 

@@ -12,18 +12,19 @@ from typing import Any
 
 import pytest
 
+from dtvn.ledger import Location
+from dtvn.machine import Admit, Consume, Dispute, Issue, OpenSession, TicketApplication, Validate, build
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.executor import Executor, Step
+from dtvn.protocol.consensus.messages import Batch, Bundle, Operation, batch_digest, bundle_digest
+from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
+from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.wire import FrameSigner
+from dtvn.protocol.wire.envelope import encode_envelope, kind_of
 from tests.ledger.samples import CLUSTER
 from tests.tickets_machine.support import genesis
-from tickets.machine import Admit, Consume, Dispute, Issue, OpenSession, TicketApplication, Validate, build
-from validators import canonical
-from validators.consensus.executor import Executor, Step
-from validators.consensus.messages import Batch, Bundle, Operation, batch_digest, bundle_digest
-from validators.consensus.verified import VerifiedBatch, VerifiedBundle
-from validators.genesis import cluster_id
-from validators.ledger import Ledger, Location, open_ledger
+from validators.ledger import Ledger, open_ledger
 from validators.ledger.statements import TICKET_COLUMNS
-from validators.wire import FrameSigner
-from validators.wire.envelope import encode_envelope, kind_of
 
 ALIAS = "ledger-under-test"
 START = 1_700_000_000_000_000

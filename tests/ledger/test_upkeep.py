@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.protocol.host.ports import JournalError
 from tests.ledger.samples import START, slot
 from tests.waiting import wait_until
 from validators.ledger import Ledger
 from validators.ledger.checkpointer import Checkpointer
 from validators.ledger.sqlite import CHECKPOINT_EVERY, SqliteStore
-from validators.ports import JournalError
 
 BODY = 1024 * 1024
 

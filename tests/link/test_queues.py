@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.consensus import messages as m
-from validators.link import Lane, Outbound, lane_of
-from validators.wire.envelope import encode_envelope
+from dtvn.net import Lane, Outbound, lane_of
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire.envelope import encode_envelope
 
 
 @pytest.mark.parametrize("kind", sorted(m.KINDS))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from dtvn.node.options import MetricsOptions, NodeOptions
 from tests.node.running import Running
-from validators.node.options import MetricsOptions, NodeOptions
 
 
 @pytest.fixture

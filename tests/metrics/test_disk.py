@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from validators.node.metrics.disk import DiskWatch
+from dtvn.node.metrics.disk import DiskWatch
 
 
 def test_the_forecast_divides_what_is_free_by_the_pace(tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ import socket
 
 import pytest
 
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.machine import Command, Consume, Dispute, Issue, Seed, Validate, build
+from dtvn.node.metrics import ApiFigures, Exporter
+from dtvn.node.metrics.names import ALL, CONTRACT, SECONDS
+from dtvn.node.options import MetricsOptions, StartError
 from tests.metrics.scraping import Page, scrape
 from tests.node.running import Running, until_commits
 from tests.node.test_loop import raise_in_steps
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Command, Consume, Dispute, Issue, Seed, Validate, build
-from validators.gateway.client import Gateway, valid_until
-from validators.node.metrics import ApiFigures, Exporter
-from validators.node.metrics.names import ALL, CONTRACT, SECONDS
-from validators.node.options import MetricsOptions, StartError
 
 CONTRACT_TABLE = {
     "consensus_rounds_total": ("counter", ()),
@@ -141,7 +141,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_a_clear_end() -> None:
             Exporter(MetricsOptions(port=port, needed=True), logging.getLogger("test"))
 
 
-def test_a_default_port_that_is_taken_is_an_error_in_the_log_and_the_node_runs(
+def test_a_taken_default_port_is_logged_as_an_error_and_the_node_runs(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:

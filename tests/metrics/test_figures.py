@@ -7,11 +7,11 @@ import time
 import msgspec
 import pytest
 
+from dtvn.machine import Validate, build
+from dtvn.node.metrics.figures import OUTCOMES_MAX, Figures, Histogram
+from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, SlotRecord
+from dtvn.protocol.consensus.messages import Bundle, Entry, Operation, Outcome
 from tests.hostcore.support import make_genesis
-from tickets.machine import Validate, build
-from validators.consensus.effects import EntryRecord, Executed, Note, SlotRecord
-from validators.consensus.messages import Bundle, Entry, Operation, Outcome
-from validators.node.metrics.figures import OUTCOMES_MAX, Figures, Histogram
 
 SECOND = 1_000_000_000
 MEMBERS = [member.id for member in make_genesis(4).members]

@@ -15,14 +15,14 @@ import pytest
 import yaml
 from django.test import Client
 
+from dtvn.node.metrics.names import ALL
+from dtvn.node.settings import SETTINGS
 from dtvn_project.environment import VARIABLES
 from tests.metrics.promql import Comparison, Expression, alternatives
 from tests.metrics.scraping import Page
 from tests.metrics.test_exporter import page, until
 from tests.node.running import Running
 from validators.models import ManagedNode, NodeStatus
-from validators.node.metrics.names import ALL
-from validators.node.settings import SETTINGS
 from validators.processes.folder import DataFolder
 from validators.services import nodes
 

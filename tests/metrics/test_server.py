@@ -12,9 +12,9 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
+from dtvn.node.metrics import server as server_module
+from dtvn.node.metrics.server import CLIENTS_MAX, MetricsServer
 from tests.waiting import PATIENCE, wait_until
-from validators.node.metrics import server as server_module
-from validators.node.metrics.server import CLIENTS_MAX, MetricsServer
 
 SILENT = 300
 THEIR_END = SILENT / CLIENTS_MAX * server_module.PATIENCE

@@ -36,109 +36,109 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 SUBJECTS: dict[str, Subject] = {
-    "validators.consensus.certificate": Subject(
+    "dtvn.protocol.consensus.certificate": Subject(
         ("tests/consensus/test_certificates.py", "tests/consensus/test_new_view.py")
     ),
-    "validators.consensus.new_view": Subject(("tests/consensus/test_new_view.py",)),
-    "validators.consensus.restore": Subject(
+    "dtvn.protocol.consensus.new_view": Subject(("tests/consensus/test_new_view.py",)),
+    "dtvn.protocol.consensus.restore": Subject(
         ("tests/consensus/test_restore.py",), frozenset({"_restore_slot", "_restore_view"})
     ),
-    "validators.consensus.handover": Subject(("tests/consensus/test_hand_over.py",)),
-    "validators.crossing": Subject(("tests/epochs/test_crossing_steps.py",)),
-    "validators.handovers": Subject(("tests/epochs/test_handovers.py", "tests/gateway/test_epochs.py")),
-    "validators.gateway.collector": Subject(
+    "dtvn.protocol.consensus.handover": Subject(("tests/consensus/test_hand_over.py",)),
+    "dtvn.protocol.epochs.catch_up": Subject(("tests/epochs/test_epoch_catch_up_steps.py",)),
+    "dtvn.protocol.epochs.handovers": Subject(
+        ("tests/epochs/test_handovers.py", "tests/gateway/test_epochs.py")
+    ),
+    "dtvn.gateway.collector": Subject(
         ("tests/gateway/test_epochs.py",), frozenset({"Collector._follow", "Collector._on_handovers"})
     ),
-    "tickets.proof.handover": Subject(("tests/proof/test_hand_over.py", "tests/gateway/test_epochs.py")),
-    "tickets.proof.chain": Subject(
+    "dtvn.proof.handover": Subject(("tests/proof/test_hand_over.py", "tests/gateway/test_epochs.py")),
+    "dtvn.proof.chain": Subject(
         ("tests/proof/test_hand_over.py",), frozenset({"hand_over", "_check_members"})
     ),
-    "tickets.proof.verify": Subject(
+    "dtvn.proof.verify": Subject(
         ("tests/proof/test_hand_over.py",), frozenset({"Chain.members", "Chain.pinned"})
     ),
-    "tickets.proof.barriers": Subject(("tests/proof/test_barriers.py",)),
-    "tickets.machine.nonces": Subject(("tests/tickets_machine/test_nonces.py",)),
-    "tickets.machine.operations": Subject(
+    "dtvn.proof.barriers": Subject(("tests/proof/test_barriers.py",)),
+    "dtvn.machine.nonces": Subject(("tests/tickets_machine/test_nonces.py",)),
+    "dtvn.machine.operations": Subject(
         ("tests/tickets_machine/test_nonces.py", "tests/tickets_machine/test_permissions.py"),
         frozenset({f"Operations.{name}" for name in ("apply", "first", "_repeat", "_late", "_stands")}),
     ),
 }
 
 EQUIVALENT: dict[str, str] = {
-    "validators.consensus.certificate.ends_log: len(peaks) != (entry.sequence - 1).bit_count() -> "
+    "dtvn.protocol.consensus.certificate.ends_log: len(peaks) != (entry.sequence - 1).bit_count() -> "
     "len(peaks) < (entry.sequence - 1).bit_count()": (
         "with a peak too many the entry lies deeper than the last one of a log can: another root"
     ),
-    "validators.consensus.certificate.read_continuation: len(votes) != config.n -> len(votes) < config.n": (
-        "there are no more than n distinct members"
-    ),
-    "validators.consensus.restore._restore_view: record.view == entered -> record.view >= entered": (
+    "dtvn.protocol.consensus.certificate.read_continuation: len(votes) != config.n -> "
+    "len(votes) < config.n": ("there are no more than n distinct members"),
+    "dtvn.protocol.consensus.restore._restore_view: record.view == entered -> record.view >= entered": (
         "a NEW-VIEW is kept together with the view that it begins"
     ),
-    "validators.consensus.restore._restore_view: record.view == promised -> record.view >= promised": (
+    "dtvn.protocol.consensus.restore._restore_view: record.view == promised -> record.view >= promised": (
         "it is the highest of them"
     ),
-    "validators.consensus.restore._restore_view: record.phase == 'view_change' -> True": (
+    "dtvn.protocol.consensus.restore._restore_view: record.phase == 'view_change' -> True": (
         "in a view above the one entered last nothing else was said"
     ),
-    "validators.consensus.restore._restore_slot: known.view < record.view -> known.view <= record.view": (
+    "dtvn.protocol.consensus.restore._restore_slot: known.view < record.view -> known.view <= record.view": (
         "a ledger has one certificate for a sequence and view"
     ),
-    "validators.consensus.restore._restore_slot: message.sender == core.index -> "
+    "dtvn.protocol.consensus.restore._restore_slot: message.sender == core.index -> "
     "message.sender >= core.index": (
         "the PRE-PREPARE of another: in its view this member signs none that could be held against it"
     ),
     **dict.fromkeys(
         (
-            "validators.crossing.Crossing.begin: newest.epoch > self._present.epoch -> "
+            "dtvn.protocol.epochs.catch_up.EpochCatchUp.begin: newest.epoch > self._present.epoch -> "
             "newest.epoch != self._present.epoch",
-            "validators.crossing.Crossing.hear: self._newest.epoch > self._present.epoch -> "
+            "dtvn.protocol.epochs.catch_up.EpochCatchUp.hear: self._newest.epoch > self._present.epoch -> "
             "self._newest.epoch != self._present.epoch",
-            "validators.crossing.Crossing.arrived: newest.epoch == self._present.epoch -> "
+            "dtvn.protocol.epochs.catch_up.EpochCatchUp.arrived: newest.epoch == self._present.epoch -> "
             "newest.epoch <= self._present.epoch",
         ),
         "`begin` led at least to the present epoch, or raised",
     ),
-    "validators.crossing.Crossing.ask: executed != self._executed -> executed > self._executed": (
-        "a core executes on, never back"
-    ),
-    "validators.gateway.collector.Collector._on_handovers: following.epoch <= self._epoch -> "
+    "dtvn.protocol.epochs.catch_up.EpochCatchUp.ask: executed != self._executed -> "
+    "executed > self._executed": ("a core executes on, never back"),
+    "dtvn.gateway.collector.Collector._on_handovers: following.epoch <= self._epoch -> "
     "following.epoch == self._epoch": "what is proved leads on, never back",
-    "tickets.proof.chain._check_members: len(keys) == len(names) == len(members) -> "
+    "dtvn.proof.chain._check_members: len(keys) == len(names) == len(members) -> "
     "len(keys) >= len(names) == len(members)": "members have no more keys than they are",
-    "tickets.proof.chain._check_members: len(keys) == len(names) == len(members) -> "
+    "dtvn.proof.chain._check_members: len(keys) == len(names) == len(members) -> "
     "len(keys) == len(names) >= len(members)": "members have no more names than they are",
-    "tickets.proof.verify.Chain.members: epoch + 1 < len(self.epochs) -> epoch + 1 != len(self.epochs)": (
+    "dtvn.proof.verify.Chain.members: epoch + 1 < len(self.epochs) -> epoch + 1 != len(self.epochs)": (
         "an epoch beyond the chain was refused before"
     ),
-    "tickets.proof.barriers._pass_checkpoint: ordered < most -> ordered != most": (
+    "dtvn.proof.barriers._pass_checkpoint: ordered < most -> ordered != most": (
         "it grows by one, from 0 to what is left of an interval"
     ),
-    "tickets.machine.nonces.NonceTable.forget: self._keep_until.get(sequence) != keep_until -> "
+    "dtvn.machine.nonces.NonceTable.forget: self._keep_until.get(sequence) != keep_until -> "
     "self._keep_until.get(sequence) > keep_until": (
         "the heap has no later time than the table: one that grows is put on it at once"
     ),
-    "validators.consensus.new_view.plan: (found.view, found.digest) > (known.view, known.digest) -> "
+    "dtvn.protocol.consensus.new_view.plan: (found.view, found.digest) > (known.view, known.digest) -> "
     "(found.view, found.digest) >= (known.view, known.digest)": (
         "of two certificates for one digest in one view either may be chosen: a plan names the digest"
     ),
-    "tickets.proof.handover.crossed: isinstance(command, Reconfigure) -> True": (
+    "dtvn.proof.handover._crossed: isinstance(command, Reconfigure) -> True": (
         "`hand_over` let through an operation of this kind only, and `read` makes a Reconfigure of it"
     ),
-    "tickets.proof.chain.hand_over: (proved.kind, proved.code, proved.epoch, proved.checkpoint) != "
+    "dtvn.proof.chain.hand_over: (proved.kind, proved.code, proved.epoch, proved.checkpoint) != "
     "(kind, 'ok', ending, checkpoint) -> (proved.kind, proved.code, proved.checkpoint) != "
     "(kind, 'ok', checkpoint)": (
         "its checkpoint is of the ending epoch at its own sequence, and a sequence is in one epoch only; and "
         "the end that all members signed begins the epoch after its own, whose number is compared below"
     ),
-    "tickets.machine.nonces.NonceTable._keep: keep_until > self._keep_until.get(sequence, 0) -> "
+    "dtvn.machine.nonces.NonceTable._keep: keep_until > self._keep_until.get(sequence, 0) -> "
     "keep_until >= self._keep_until.get(sequence, 0)": (
         "a second equal entry of the heap is passed over, as one that a later member outdated is"
     ),
-    "tickets.machine.operations.Operations.apply: nonce -> True": (
+    "dtvn.machine.operations.Operations.apply: nonce -> True": (
         "saves a hash: nothing is remembered under an empty nonce"
     ),
-    "tickets.machine.operations.Operations._stands: _HEADERS[len(nonce)] + nonce not in ticket.state -> "
+    "dtvn.machine.operations.Operations._stands: _HEADERS[len(nonce)] + nonce not in ticket.state -> "
     "False": "saves decoding the state, which is compared afterwards",
 }
 """Mutant.name -> why it is no mistake."""

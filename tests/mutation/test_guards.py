@@ -17,13 +17,15 @@ def test_every_wrong_guard_is_noticed_by_the_tests_of_its_module(module: str) ->
 
 
 def test_a_wrong_guard_that_no_test_asks_about_survives(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "validators.consensus.handover"
+    module = "dtvn.protocol.consensus.handover"
     monkeypatch.setitem(SUBJECTS, module, guards.Subject(("tests/hostcore/test_quorum.py",)))
     assert [each.function for each in hunt(module, "handover.sealed")] == ["sealed"] * 2
 
 
 def test_a_guard_is_planted_wrong_in_each_of_its_ways() -> None:
-    planted = {each.change for each in mutants_of("validators.consensus.new_view", frozenset({"read_claim"}))}
+    planted = {
+        each.change for each in mutants_of("dtvn.protocol.consensus.new_view", frozenset({"read_claim"}))
+    }
     window = "previous < found.sequence <= low + config.reach"
     assert {change.removeprefix(f"{window} -> ") for change in planted if change.startswith(window)} == {
         "True",

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from dtvn.net import dialled
 from tests.node.running import Running
 from tests.waiting import PATIENCE
-from validators.link import dialled
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import zmq
 
+from dtvn.net import Dialler
+from dtvn.net.transport import ZmqTransport
+from dtvn.node.keys import dev_seed
+from dtvn.node.provision import dev_genesis
+from dtvn.protocol.consensus.messages import Hello
+from dtvn.protocol.consensus.verified import Inbound
 from tests.waiting import PATIENCE
-from validators.consensus.messages import Hello
-from validators.consensus.verified import Inbound
-from validators.link import Dialler
-from validators.node.keys import dev_seed
-from validators.node.provision import dev_genesis
-from validators.node.transport import ZmqTransport
 
 MILLISECOND = 1_000_000
 

@@ -8,18 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway.collector import Answered
+from dtvn.machine import Barrier, build, reasons
+from dtvn.net import read_seed
+from dtvn.node.build import Node, build_node
+from dtvn.node.heart import Heart
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.logs import node_logger
+from dtvn.node.options import NodeOptions
+from dtvn.node.provision import create_demo_cluster
+from dtvn.node.run import Loop
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Barrier, build, reasons
-from validators.gateway.client import Gateway, valid_until
-from validators.gateway.collector import Answered
-from validators.link import read_seed
-from validators.node.build import Node, build_node
-from validators.node.heart import Heart
-from validators.node.layout import ClusterFolder
-from validators.node.logs import node_logger
-from validators.node.options import NodeOptions
-from validators.node.provision import create_demo_cluster
-from validators.node.run import Loop
+from validators.ledger import open_ledger
 
 
 class Running:
@@ -48,7 +49,7 @@ class Running:
 
     def _live(self) -> None:
         logger = node_logger(self.root)
-        self.node = build_node(self.root, logger, self.options)
+        self.node = build_node(self.root, logger, self.options, open_ledger)
         self._break_when_told(self.node)
         self._ready.set()
         self.code = Loop(self.node, self.asked.is_set, self.heart).run()

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from django.core.management import load_command_class
 
-from validators import genesis as g
-from validators.link import public_key_of
+from dtvn.net import public_key_of
+from dtvn.node.alone import UsageError, prepare
+from dtvn.node.flags import GoFlags
+from dtvn.node.keys import dev_seed, peer_id
+from dtvn.node.layout import NodeFolder
+from dtvn.node.options import NodeOptions, StartError
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol import genesis as g
 from validators.management.commands import supervisor
 from validators.management.commands.supervisor import environment_of
-from validators.node.alone import UsageError, prepare
-from validators.node.flags import GoFlags
-from validators.node.keys import dev_seed, peer_id
-from validators.node.layout import NodeFolder
-from validators.node.options import NodeOptions, StartError
-from validators.node.provision import create_demo_cluster
 
 
 def parser() -> GoFlags:
@@ -105,7 +105,7 @@ def test_an_empty_address_is_every_one_as_in_go() -> None:
     assert (environment["DTVN_HOST"], environment["DTVN_API_KEY"]) == (supervisor.EVERYWHERE, "-secret")
 
 
-def test_a_supervisor_keeps_everything_where_the_flag_says_then_the_variable() -> None:
+def test_a_supervisor_takes_its_data_folder_from_flag_then_variable() -> None:
     def folder(*words: str, **environ: str) -> str:
         return environment_of(supervisor.flags().parse(words), environ)["DTVN_DATA"]
 
@@ -219,7 +219,7 @@ def test_a_wrong_flag_is_one_line(told: Told, changes: dict[str, Any]) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_bootstrap_addresses_are_found_by_their_key_and_the_rest_is_warned_of(told: Told) -> None:
+def test_bootstrap_addresses_are_matched_by_key_and_others_are_warned_of(told: Told) -> None:
     peers = [peer_id(public_key_of(dev_seed(f"node{index}"))) for index in range(3)]
     items = [
         f"/ip4/10.0.0.2/tcp/7002/p2p/{peers[2]}",

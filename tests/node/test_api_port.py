@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.node import api_helper
+from dtvn.node.kept_ports import keep_ports, kept_api, kept_port
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import NodeOptions
+from dtvn.node.provision import create_demo_cluster
+from dtvn.node.run import start_api
 from tests.ports import free_ports
 from tests.waiting import wait_until
-from validators.node import api_helper
-from validators.node.kept_ports import keep_ports, kept_api, kept_port
-from validators.node.layout import ClusterFolder
-from validators.node.options import NodeOptions
-from validators.node.provision import create_demo_cluster
-from validators.node.run import start_api
 
 LOGGER = logging.getLogger("test.api")
 
@@ -35,7 +35,7 @@ def listens(taken: socket.socket, port: int) -> bool:
     return True
 
 
-def test_a_port_that_is_taken_at_the_first_start_is_replaced_and_later_missed(
+def test_a_port_taken_at_first_is_replaced_and_taken_later_leaves_no_api(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     create_demo_cluster(tmp_path, nodes=1, host="127.0.0.1", ports=[41001])

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.gateway.client import Gateway
+from dtvn.node import attest
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import EvidenceRecord
+from dtvn.protocol.wire import ED25519
+from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.hostcore.support import key_pair
 from tests.node.running import Running, answer_of, until_commits
 from tests.waiting import wait_until
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import EvidenceRecord
-from validators.gateway.client import Gateway
 from validators.ledger.archive import open_archives
-from validators.node import attest
-from validators.wire import ED25519
-from validators.wire.envelope import encode_envelope, signed_bytes
 
 
 def ask(gateway: Gateway, what: str, *arguments: str) -> Any:
@@ -26,7 +26,7 @@ def ask(gateway: Gateway, what: str, *arguments: str) -> Any:
     return answer.code or msgspec.json.decode(answer.text)
 
 
-def test_r26_a_receipt_is_signed_for_every_entry_that_was_executed_and_for_no_other(running: Running) -> None:
+def test_r26_a_receipt_is_signed_for_executed_entries_and_for_no_other(running: Running) -> None:
     with running.gateway() as gateway:
         until_commits(gateway)
         last = running.node.executed

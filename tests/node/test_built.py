@@ -9,17 +9,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from validators.canonical import decode
-from validators.consensus import messages as m
-from validators.consensus.effects import Note
-from validators.consensus.verified import Peer
-from validators.log_server import CONNECTIONS_MAX
-from validators.node.build import Node, build_node
-from validators.node.layout import ClusterFolder
-from validators.node.metrics.snapshot import SHOWN_APART, take
-from validators.node.options import NodeOptions
-from validators.node.provision import create_demo_cluster
-from validators.wire import Envelope
+from dtvn.node.build import Node, build_node
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.metrics.snapshot import SHOWN_APART, take
+from dtvn.node.options import NodeOptions
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol.canonical import decode
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Note
+from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.host.log_server import CONNECTIONS_MAX
+from dtvn.protocol.wire import Envelope
+from validators.ledger import open_ledger
 
 METRICS = {
     "suspected": "dtvn_suspicions_total",
@@ -38,7 +39,7 @@ def made(tmp_path: Path) -> Iterator[Node]:
     """A member of two whose loop does not turn."""
     create_demo_cluster(tmp_path, nodes=2, host="127.0.0.1", ports=[1, 2])
     root = ClusterFolder(tmp_path).node("node0").root
-    node = build_node(root, logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0)))
+    node = build_node(root, logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0)), open_ledger)
     assert isinstance(node, Node)
     yield node
     node.close()

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
+from dtvn.machine import reasons
+from dtvn.node.metrics.snapshot import take
+from dtvn.node.process import CONTRADICTION
+from dtvn.node.run import EXIT_STOPPED
+from dtvn.protocol.consensus.contradiction import RECORD, read
+from dtvn.protocol.consensus.effects import StateRecord
 from tests.node.running import Running, answer_of, commits, is_sent_and_not_answered, until_commits
 from tests.waiting import wait_until
-from tickets.machine import reasons
-from validators.consensus.contradiction import RECORD, read
-from validators.consensus.effects import StateRecord
-from validators.node.metrics.snapshot import take
-from validators.node.process import CONTRADICTION
-from validators.node.run import EXIT_STOPPED
 
 WHY = "quorums signed two states after sequence 1 of epoch 0"
 

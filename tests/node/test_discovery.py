@@ -9,13 +9,13 @@ import pytest
 import zmq
 from nacl import bindings
 
+from dtvn.net import curve_keys, public_key_of
+from dtvn.node.discovery import AddressBook, AddressRecord, Discovery, encoded, signed_record
+from dtvn.node.keys import dev_seed
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.messages import Query
+from dtvn.protocol.wire.envelope import Envelope
 from tests.waiting import PATIENCE, wait_until
-from validators import canonical
-from validators.consensus.messages import Query
-from validators.link import curve_keys, public_key_of
-from validators.node.discovery import AddressBook, AddressRecord, Discovery, encoded, signed_record
-from validators.node.keys import dev_seed
-from validators.wire.envelope import Envelope
 
 CLUSTER = b"c" * 32
 NAMES = ("node0", "node1", "node2")
@@ -88,9 +88,7 @@ NO_PLACE = (
 
 
 @pytest.mark.parametrize("host", NO_PLACE)
-def test_a_liar_s_own_record_with_a_host_that_ends_or_stalls_whoever_dials_it(
-    book: AddressBook, host: str
-) -> None:
+def test_a_liars_own_record_with_a_harmful_host_is_not_learned(book: AddressBook, host: str) -> None:
     """One signed record with the host "a b" ended every node that learned it; a name is resolved in ZeroMQ's
     one thread."""
     lie = signed_record(CLUSTER, "node1", (host, 5001), secret("node1"))
@@ -105,7 +103,7 @@ def test_a_record_with_an_address_is_believed(book: AddressBook, host: str) -> N
     assert book.take_news() == {"node1": (host, 5001)}
 
 
-def test_an_operator_s_address_that_nobody_can_dial_does_not_end_the_search() -> None:
+def test_an_operators_undialable_address_does_not_end_the_search() -> None:
     """The thread that asks ended for good at the first such contact."""
     answering, context = AddressBook(CLUSTER, KEYS, "node2"), zmq.Context()
     asked = context.socket(zmq.ROUTER)

@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from dtvn.net import ensure_seed, public_key_of, read_seed
+from dtvn.node import epochs
+from dtvn.node.build import Node, build_node
+from dtvn.node.epochs import own_place
+from dtvn.node.follower import Follower
+from dtvn.node.keys import VotedStamp
+from dtvn.node.layout import NodeFolder
+from dtvn.node.options import NodeOptions
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import StateRecord
+from dtvn.protocol.consensus.epoch_change import EPOCH
+from dtvn.protocol.consensus.membership import Membership, founding
+from dtvn.protocol.genesis import cluster_id
 from tests.hostcore.support import make_genesis
-from validators import canonical
-from validators.consensus.effects import StateRecord
-from validators.consensus.membership import Membership, founding
-from validators.consensus.succession import EPOCH
-from validators.genesis import cluster_id
 from validators.ledger import open_ledger
-from validators.link import ensure_seed, public_key_of, read_seed
-from validators.node import epochs
-from validators.node.build import Node, build_node
-from validators.node.epochs import own_place
-from validators.node.follower import Follower
-from validators.node.keys import VotedStamp
-from validators.node.layout import NodeFolder
-from validators.node.options import NodeOptions
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_r35_the_next_key_takes_its_place_only_in_the_epoch_that_names_it(folder
 
 
 @pytest.mark.parametrize("point", ["replaced", "synced"])
-def test_r35_a_crash_in_the_middle_of_a_change_of_keys_leaves_one_whole_key(
+def test_r35_a_crash_in_the_middle_of_a_key_change_leaves_one_whole_key(
     folder: NodeFolder, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     ensure_seed(folder.next_key)
@@ -98,7 +98,7 @@ def test_r11_a_ledger_votes_again_for_a_key_that_never_voted(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_r11_a_member_that_genesis_does_not_name_comes_back_without_its_ledger_and_without_a_vote(
+def test_r11_a_member_unknown_to_genesis_votes_unless_its_ledger_was_lost(
     folder: NodeFolder, lost: bool
 ) -> None:
     """On the way it is a follower, whose core knows nothing of votes: its ledger must remember for it."""
@@ -107,12 +107,12 @@ def test_r11_a_member_that_genesis_does_not_name_comes_back_without_its_ledger_a
     if lost:
         VotedStamp(folder.identity).write()
     logger, options = logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0))
-    made = build_node(folder.root, logger, options)
+    made = build_node(folder.root, logger, options, open_ledger)
     assert isinstance(made, Follower)
     made.ledger.load()
     made.ledger.append([StateRecord(EPOCH, canonical.encode(named(folder, folder.key)))])
     made.close()
-    made = build_node(folder.root, logger, options)
+    made = build_node(folder.root, logger, options, open_ledger)
     try:
         assert isinstance(made, Node)
         assert (made.core.voting, made.state) == ((False, "following") if lost else (True, "voting"))

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from validators.consensus.effects import ApplicationChange
-from validators.node.heart import BEAT_NS, Heart
-from validators.node.journal import ROWS, NodeJournal
+from dtvn.node.heart import BEAT_NS, Heart
+from dtvn.node.journal import ROWS, NodeJournal
+from dtvn.protocol.consensus.effects import ApplicationChange
 
 ROW_NS = 200_000
 """What a row takes in these stories: a million of them more than three minutes."""

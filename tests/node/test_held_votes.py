@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dtvn.net import ensure_seed, public_key_of, read_seed
+from dtvn.node.build import Node, build_node
+from dtvn.node.layout import NodeFolder
+from dtvn.node.metrics.snapshot import take
+from dtvn.node.options import NodeOptions, StartError
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import Note
 from tests.hostcore.support import make_genesis
-from validators import canonical
-from validators.consensus.effects import Note
-from validators.link import ensure_seed, public_key_of, read_seed
-from validators.node.build import Node, build_node
-from validators.node.layout import NodeFolder
-from validators.node.metrics.snapshot import take
-from validators.node.options import NodeOptions, StartError
+from validators.ledger import open_ledger
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def folder(tmp_path: Path) -> NodeFolder:
 @contextmanager
 def started(folder: NodeFolder, **options: Any) -> Iterator[Node]:
     chosen = NodeOptions(bind=("127.0.0.1", 0), **options)
-    made = build_node(folder.root, logging.getLogger("test"), chosen)
+    made = build_node(folder.root, logging.getLogger("test"), chosen, open_ledger)
     try:
         assert isinstance(made, Node)
         made.start()
@@ -87,7 +88,7 @@ def test_r11_no_word_about_the_others_is_kept_for_a_node_that_is_no_member(folde
     folder.key.unlink()
     ensure_seed(folder.key)
     with pytest.raises(StartError, match="the word of a member: this node is none"):
-        build_node(folder.root, logging.getLogger("test"), NodeOptions(others_are_gone=True))
+        build_node(folder.root, logging.getLogger("test"), NodeOptions(others_are_gone=True), open_ledger)
     folder.key.write_bytes(own)
     with started(folder) as made:
         assert made.brief()["others_are_gone"] is False

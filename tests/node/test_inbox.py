@@ -7,10 +7,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.consensus.verified import Inbound, Peer
-from validators.node import inbox as inbox_module
-from validators.node.inbox import Inbox
-from validators.wire.envelope import encode_envelope
+from dtvn.net import inbox as inbox_module
+from dtvn.net.inbox import Inbox
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.wire.envelope import encode_envelope
 
 SECOND = 1_000_000_000
 VOTE = encode_envelope(17, b"", b"")
@@ -86,7 +86,7 @@ def test_every_frame_comes_out_once_and_in_its_senders_order(
     assert len(inbox) == 0
 
 
-def test_a_mute_doubles_while_the_forger_goes_on_and_is_forgiven_after_a_quiet_minute() -> None:
+def test_a_mute_doubles_for_a_forger_and_is_forgiven_after_a_quiet_minute() -> None:
     inbox = Inbox()
     now = 0
     mutes = []

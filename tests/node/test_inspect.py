@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.machine import Issue, Validate, build
+from dtvn.net import public_key_of
+from dtvn.node.keys import dev_seed
+from dtvn.protocol import quorum
+from dtvn.protocol.genesis import Principal
 from tests.node.running import Running, answer_of, until_commits
 from tests.waiting import PATIENCE
-from tickets.machine import Issue, Validate, build
-from validators import quorum
-from validators.gateway.client import Gateway, valid_until
-from validators.genesis import Principal
 from validators.ledger.read import STORAGE_KEYS
-from validators.link import public_key_of
-from validators.node.keys import dev_seed
 
 
 def told(gateway: Gateway, what: str, *arguments: str) -> Any:
@@ -32,7 +32,7 @@ def do(gateway: Gateway, command: Any, ticket: str) -> str:
     return gateway.submit([operation], wait=PATIENCE).result(2 * PATIENCE)[0].code
 
 
-def test_a_node_that_was_a_principal_of_genesis_tells_its_peers_and_no_question_ends_it(
+def test_a_revoked_genesis_principal_or_a_failing_question_ends_no_node(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`peers` was a KeyError once that principal was revoked, and what a question raised ended the loop."""
@@ -106,7 +106,7 @@ def test_peers_list_principals_with_their_counters(running: Running) -> None:
     assert gateway_peer["counters"]["frames_received"] >= 1
 
 
-def test_r18_a_node_proves_out_of_its_newest_checkpoint_and_says_when_a_restart_took_that_away(
+def test_r18_a_node_proves_from_its_newest_checkpoint_or_says_it_is_lost(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running.gateway() as gateway:

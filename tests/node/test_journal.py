@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.node.journal import NodeJournal
+from dtvn.node.keys import VotedStamp
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Record, SlotRecord, StateRecord
+from dtvn.protocol.consensus.log_tree import Frontier
+from dtvn.protocol.host.ports import JournalError, Recovery
 from tests.hostcore.support import Paper
-from validators.consensus import messages as m
-from validators.consensus.effects import Record, SlotRecord, StateRecord
-from validators.consensus.log_tree import Frontier
-from validators.node.journal import NodeJournal
-from validators.node.keys import VotedStamp
-from validators.ports import JournalError, Recovery
 
 VOTE = SlotRecord(epoch=0, view=0, sequence=1, phase="prepare", frames=(b"frame",))
 
@@ -47,7 +47,7 @@ def test_r11_without_a_stamp_no_vote_is_written(tmp_path: Path, monkeypatch: pyt
 
     below = Below(tmp_path)
     journal = NodeJournal(below, VotedStamp(tmp_path))  # type: ignore[arg-type]
-    monkeypatch.setattr("validators.node.keys.write_private", full)
+    monkeypatch.setattr("dtvn.node.keys.write_private", full)
     with pytest.raises(JournalError, match="No space left"):
         journal.append([VOTE])
     assert below.stamped == []

@@ -10,9 +10,9 @@ import pytest
 from nacl import bindings
 from zmq.utils import z85
 
-from validators.link import KeyFileError, curve_keys, curve_public, ensure_seed, public_key_of, read_seed
-from validators.link.keyfile import write_private
-from validators.node.keys import VotedStamp, dev_seed, peer_id, public_key_of_peer_id
+from dtvn.net import KeyFileError, curve_keys, curve_public, ensure_seed, public_key_of, read_seed
+from dtvn.net.keyfile import write_private
+from dtvn.node.keys import VotedStamp, dev_seed, peer_id, public_key_of_peer_id
 
 CHECK_VALUES = {
     "node0": (

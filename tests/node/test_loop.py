@@ -11,18 +11,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.node import follower
+from dtvn.node.build import Node, build_node
+from dtvn.node.follower import Follower
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.logs import node_logger
+from dtvn.node.options import NodeOptions
+from dtvn.node.process import DISK_FULL
+from dtvn.node.provision import create_demo_cluster
+from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, EXIT_STOPPED, run_node
+from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from tests.node.running import Running, answer_of, commits, is_sent_and_not_answered, until_commits
 from tests.waiting import wait_until
-from validators.node import follower
-from validators.node.build import Node, build_node
-from validators.node.follower import Follower
-from validators.node.layout import ClusterFolder
-from validators.node.logs import node_logger
-from validators.node.options import NodeOptions
-from validators.node.process import DISK_FULL
-from validators.node.provision import create_demo_cluster
-from validators.node.run import EXIT_FAILED, EXIT_FENCED, EXIT_STOPPED, run_node
-from validators.ports import JournalError, JournalFenced, JournalFull
+from validators.ledger import open_ledger
 
 
 def test_it_beats_and_stops_when_told(running: Running) -> None:
@@ -45,9 +46,16 @@ def test_the_journal_of_a_node_has_its_heart(running: Running) -> None:
 def test_a_next_key_that_cannot_be_read_ends_no_running_node(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Nor one whose core is made anew."""
     running.node._folder.next_key.write_text("no key")
     wait_until(lambda: "next_key_not_read" in caplog.text, what="it says so")
+    told = len(running.beats)
+    wait_until(lambda: len(running.beats) > told + 2, what="two heartbeats more")
     with running.gateway() as gateway:
+        until_commits(gateway)
+        running.breaks = JournalFull("No space left on device.")
+        assert is_sent_and_not_answered(gateway)
+        running.breaks = None
         until_commits(gateway)
     assert running.end() == EXIT_STOPPED
     assert caplog.text.count("next_key_not_read") == 1
@@ -72,7 +80,7 @@ def test_r8_on_a_full_disk_it_stops_voting_loudly_and_resumes_by_itself(
     assert any(message.startswith("rebuilt") for message in messages)
 
 
-def test_r8_on_a_full_disk_it_still_says_how_it_is_and_tells_nothing_that_could_be_lost(
+def test_r8_with_a_full_disk_a_node_tells_its_status_but_no_unsaved_state(
     running: Running,
 ) -> None:
     """Whoever asked waited for nothing: every question was dropped, that for the status too."""
@@ -166,7 +174,7 @@ def test_r8_a_step_that_raises_again_and_again_ends_the_process(running: Running
 
 
 def test_an_invariant_breach_ends_the_process_at_once(running: Running) -> None:
-    from validators.consensus import InvariantBreach
+    from dtvn.protocol.consensus import InvariantBreach
 
     with running.gateway() as gateway:
         until_commits(gateway)
@@ -183,7 +191,7 @@ def test_a_node_that_cannot_start_says_why_in_one_line(
     create_demo_cluster(tmp_path, nodes=1, host="127.0.0.1", ports=[1])
     node = ClusterFolder(tmp_path).node("node0")
     node.genesis.write_bytes(b"nonsense")
-    assert run_node(node.root, lambda: True) == EXIT_FAILED
+    assert run_node(node.root, lambda: True, open_ledger=open_ledger) == EXIT_FAILED
     [record] = [record for record in caplog.records if record.name.startswith("dtvn.node")]
     assert record.getMessage().startswith("cannot_start reason=")
     assert record.exc_info is None
@@ -201,7 +209,7 @@ def test_the_key_of_nobody_follows_and_has_no_vote(
     ours, theirs = ClusterFolder(tmp_path / "a").node("node0"), ClusterFolder(tmp_path / "b").node("node0")
     ours.genesis.write_bytes(theirs.genesis.read_bytes())
     logger = node_logger(ours.root)
-    made = build_node(ours.root, logger, NodeOptions(bind=("127.0.0.1", 0)))
+    made = build_node(ours.root, logger, NodeOptions(bind=("127.0.0.1", 0)), open_ledger)
     try:
         assert isinstance(made, Follower)
         assert made.brief()["voting"] is False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,22 +11,25 @@ from typing import Any
 
 import pytest
 
+from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway.membership import gather_words
+from dtvn.ledger import Location, NodeLedger
+from dtvn.machine import Barrier, Reconfigure, build
+from dtvn.net import ensure_seed, public_key_of
+from dtvn.node import build as building
+from dtvn.node.build import Node
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.logs import node_logger
+from dtvn.node.options import NodeOptions
+from dtvn.node.provision import create_demo_cluster
+from dtvn.node.run import run_node
+from dtvn.protocol.consensus.membership import Change
+from dtvn.protocol.genesis import Member
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
-from tickets.machine import Barrier, Reconfigure, build
-from validators.consensus.membership import Change
-from validators.gateway.client import Gateway, valid_until
-from validators.gateway.membership import gather_words
-from validators.genesis import Member
 from validators.ledger import open_ledger
-from validators.link import ensure_seed, public_key_of
-from validators.node import build as building
-from validators.node.build import Node
-from validators.node.layout import ClusterFolder
-from validators.node.logs import node_logger
-from validators.node.options import NodeOptions
-from validators.node.provision import create_demo_cluster
-from validators.node.run import run_node
+
+ALIASES = (f"rotated{number}" for number in itertools.count())
 
 
 class Life:
@@ -34,10 +38,15 @@ class Life:
     def __init__(self, folder: ClusterFolder, name: str) -> None:
         self.root = folder.node(name).root
         self.stopped = threading.Event()
-        self._thread = threading.Thread(
-            target=run_node, args=(self.root, self.stopped.is_set), kwargs={"options": NodeOptions()}
-        )
+        self._thread = threading.Thread(target=self._live)
         self._thread.start()
+
+    def _live(self) -> None:
+        run_node(self.root, self.stopped.is_set, open_ledger=self._open, options=NodeOptions())
+
+    def _open(self, location: Location | Path | str, **named: Any) -> NodeLedger:
+        """Under an alias of its own: several nodes live in this one process."""
+        return open_ledger(location, **{**named, "alias": next(ALIASES)})
 
     def end(self) -> None:
         self.stopped.set()
@@ -50,8 +59,7 @@ class Life:
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Node]]:
-    """What each node was built as, in turn; every ledger has an alias of its own in this one process."""
-    aliases = (f"ledger{number}" for number in itertools.count())
+    """What each node was built as, in turn."""
     real = building.build_node
     found: dict[str, list[Node]] = {}
 
@@ -60,10 +68,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Node]]:
         found.setdefault(root.name, []).append(process)
         return process
 
-    monkeypatch.setattr(
-        building, "open_ledger", lambda *a, **named: open_ledger(*a, alias=next(aliases), **named)
-    )
-    monkeypatch.setattr("validators.node.run.build_node", build_node)
+    monkeypatch.setattr("dtvn.node.run.build_node", build_node)
     return found
 
 
@@ -76,13 +81,23 @@ def lives(tmp_path: Path, built: object) -> Iterator[list[Life]]:
         life.end()
 
 
-def ordered(gateway: Gateway, command: Barrier | Reconfigure) -> str:
-    operation = build(command, actor="operator", entry="node1", valid_until=valid_until(5.0))
-    return gateway.submit([operation], wait=5.0).result(PATIENCE)[0].code
+def ordered(gateway: Gateway, command: Barrier | Reconfigure, *, wait: float = 5.0) -> str:
+    operation = build(command, actor="operator", entry="node1", valid_until=valid_until(wait))
+    return gateway.submit([operation], wait=wait).result(PATIENCE)[0].code
+
+
+def rotate(gateway: Gateway, folder: ClusterFolder, life: Life, index: int) -> None:
+    """Order another key for a member, which gives its word and is away then."""
+    epoch, place = gateway.present.epoch, gateway.present.members[index]
+    key = public_key_of(ensure_seed(folder.node(place.id).next_key))
+    words = tuple(gather_words(gateway, keys={place.id: key}))
+    life.end()
+    change = Change(epoch, place.id, (Member(place.id, key, place.host, place.port),), alive=words)
+    assert ordered(gateway, Reconfigure(change), wait=20.0) == "ok"
 
 
 @pytest.mark.parametrize("away", [0, 2], ids=["it dials the others", "they dial it"])
-def test_r35_a_member_that_was_away_when_its_key_changed_comes_back_under_the_new_one(
+def test_r35_a_member_away_at_its_key_change_returns_under_the_new_key(
     away: int, tmp_path: Path, lives: list[Life], built: dict[str, list[Node]]
 ) -> None:
     """With three members the others wait for it (R11): without its vote nothing would be decided for ever."""
@@ -91,16 +106,29 @@ def test_r35_a_member_that_was_away_when_its_key_changed_comes_back_under_the_ne
     next_key = folder.node(name).next_key
     with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
         wait_until(lambda: ordered(gateway, Barrier()) == "ok", what="three members decide")
-        keys = {name: public_key_of(ensure_seed(next_key))}
-        place = gateway.present.members[away]
-        joins = (Member(name, keys[name], place.host, place.port),)
-        words = tuple(gather_words(gateway, keys=keys))
-        lives[away].end()
-        assert ordered(gateway, Reconfigure(Change(0, name, joins, alive=words))) == "ok"
+        rotate(gateway, folder, lives[away], away)
         wait_until(lambda: built[other][-1].membership.epoch == 1, what="the epoch begins")
         lives[away] = Life(folder, name)
         wait_until(lambda: ordered(gateway, Barrier()) == "ok", what="three members decide again")
         wait_until(lambda: not next_key.exists(), what="it stands under its next key")
+
+
+def test_r35_a_member_without_a_ledger_finds_the_epoch_with_its_next_key(
+    tmp_path: Path, lives: list[Life], built: dict[str, list[Node]]
+) -> None:
+    """Genesis names neither of its keys, so it begins as a follower; members take its next key only."""
+    folder = ClusterFolder(tmp_path)
+    node = folder.node("node2")
+    with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
+        for epoch in (1, 2):
+            wait_until(lambda: ordered(gateway, Barrier()) == "ok", what="three members decide")
+            rotate(gateway, folder, lives[2], 2)
+            wait_until(lambda: built["node0"][-1].membership.epoch == epoch, what="the epoch begins")  # noqa: B023
+            if epoch == 2:
+                shutil.rmtree(node.ledger)
+            lives[2] = Life(folder, "node2")
+            wait_until(lambda: not node.next_key.exists(), what="it stands under its next key")
+        wait_until(lambda: built["node2"][-1].membership.epoch == 2, what="it is a member of the epoch")
 
 
 def test_r35_a_key_that_no_epoch_names_yet_keeps_nobody_from_deciding(

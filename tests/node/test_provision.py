@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from validators import genesis as g
-from validators.link import public_key_of, read_seed
-from validators.node import provision
-from validators.node.layout import ClusterFolder
+from dtvn.net import public_key_of, read_seed
+from dtvn.node import provision
+from dtvn.node.layout import ClusterFolder
+from dtvn.protocol import genesis as g
 
 PORTS = [41001, 41002, 41003, 41004]
 

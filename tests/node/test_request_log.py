@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from validators.node.api_channel import Answered
-from validators.node.request_log import LINES_MAX, RequestLog
+from dtvn.node.api_channel import Answered
+from dtvn.node.request_log import LINES_MAX, RequestLog
 
 LOGGER = logging.getLogger("test.requests")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from validators.node.build import Node
+from dtvn.node.build import Node
 
 
-def test_another_role_is_shown_at_once_and_once_and_nothing_else_before_its_second() -> None:
+def test_only_a_changed_role_is_shown_at_once_and_only_once() -> None:
     told: list[tuple[int, bool]] = []
     node: Any = SimpleNamespace(view=0, voting=True, sequence=0)
     node.exporter = SimpleNamespace(wanted=lambda: False)

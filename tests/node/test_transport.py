@@ -11,16 +11,15 @@ import pytest
 import zmq
 from msgspec.structs import replace
 
+from dtvn.net import curve_keys, curve_public, dialled, public_key_of, transport
+from dtvn.net.transport import allowed_users
+from dtvn.node.keys import dev_seed
+from dtvn.node.provision import dev_genesis
+from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.wire.envelope import encode_envelope
 from tests.node.net import MILLISECOND, Net, collect, net
 from tests.waiting import PATIENCE, wait_until
-from validators.consensus.effects import ALL, ReplyTo, Send
-from validators.consensus.verified import Inbound, Peer
-from validators.link import curve_keys, curve_public, dialled, public_key_of
-from validators.node import transport
-from validators.node.keys import dev_seed
-from validators.node.provision import dev_genesis
-from validators.node.transport import allowed_users
-from validators.wire.envelope import encode_envelope
 
 SLOW_FRAMES = 1_500
 
@@ -101,7 +100,7 @@ def test_a_listed_key_that_is_no_point_stays_outside_and_ends_no_node() -> None:
         one.until(dialler.connected)
 
 
-def test_a_principal_named_like_a_member_gets_none_of_its_frames_and_has_no_part_in_its_share() -> None:
+def test_a_principal_named_like_a_member_gets_neither_its_frames_nor_share() -> None:
     """The next key of a member follows the log while the member votes; the newest connection of a name is
     where statements go."""
     with net(2) as two:
@@ -155,11 +154,9 @@ def test_r35_a_next_key_is_tried_and_does_not_outlive_its_rotation(monkeypatch: 
         made.nodes[0].dial_with_next_key(None)
         made.start(1).dial_with_next_key(dev_seed("node1 again"))
         made.until(made.meshed)
-        refused = made.nodes[0].strangers
         made.nodes[1].dial_with_next_key(dev_seed("node1 again"))
-        for _ in range(10):
-            made.turn_all()
-        assert (made.nodes[0].strangers, made.nodes[1].connected()) == (refused, ["node0"])
+        assert 0 not in made.nodes[1]._links, "it is dialled no more by who is connected to it"
+        assert made.nodes[1].connected() == ["node0"]
 
 
 def test_r35_a_next_key_is_dialled_with_where_a_member_listens_elsewhere() -> None:
@@ -253,7 +250,7 @@ def test_identity_never_comes_from_the_routing_id() -> None:
         assert not liar.poll(50)
 
 
-def test_a_routing_id_that_comes_back_under_another_owner_gets_no_foreign_answer() -> None:
+def test_a_routing_id_reused_by_another_owner_gets_no_foreign_answer() -> None:
     with net(1) as one:
         first = raw_dealer(one, "gateway", b"same")
         first.send(bulk(b"question"))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from validators.consensus.effects import Executed, Note, Reason
-from validators.consensus.messages import Entry, Outcome
-from validators.node.logs import node_logger
-from validators.node.watcher import NodeWatcher, line
+from dtvn.node.logs import node_logger
+from dtvn.node.watcher import NodeWatcher, line
+from dtvn.protocol.consensus.effects import Executed, Note, Reason
+from dtvn.protocol.consensus.messages import Entry, Outcome
 
 ENTRY = Entry(epoch=0, sequence=7, batch_digest=b"", results_root=b"", timestamp=1, previous=bytes(32))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from validators.node.api_channel import Answered, Channel, Counted, Status, Stop
+from dtvn.node.api_channel import Answered, Channel, Counted, Status, Stop
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from starlette.routing import WebSocketRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from dtvn.machine import Consume, Dispute, Issue, Seed, Validate, build
 from tests.node_api.test_deadlines import serving
 from tests.waiting import PATIENCE
-from tickets.machine import Consume, Dispute, Issue, Seed, Validate, build
 from validators.ledger.outcomes import Listed
 from validators.node_api import sockets
 from validators.node_api.deadlines import TimedProtocol

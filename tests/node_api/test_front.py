@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dtvn.node.api_channel import Answered
+from dtvn.node.options import ApiOptions
 from tickets.services import Unavailable
-from validators.node.api_channel import Answered
-from validators.node.options import ApiOptions
 from validators.node_api.answers import Problem
 from validators.node_api.app import _route
 from validators.node_api.front import PATH_MAX, Front, key_fits

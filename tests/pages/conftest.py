@@ -12,25 +12,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from dtvn.gateway.collector import Result
+from dtvn.machine import AddPrincipal, Admit, Command, Consume, Dispute, Issue, Resolve, Seed, Validate, build
+from dtvn.node.feed_address import feed_address
+from dtvn.protocol.genesis import cluster_id
 from tests.hostcore.support import key_pair, make_genesis
 from tests.pages.browsing import browser, complaints  # noqa: F401 - fixtures of all browser tests
 from tests.pages.learner import RealLearner
-from tickets.machine import (
-    AddPrincipal,
-    Admit,
-    Command,
-    Consume,
-    Dispute,
-    Issue,
-    Resolve,
-    Seed,
-    Validate,
-    build,
-)
 from tickets.services import network
-from validators.feed import feed_address, progress
-from validators.gateway.collector import Result
-from validators.genesis import cluster_id
+from validators.feed import progress
 from validators.ledger import open_ledger
 from validators.services import cluster, nodes
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from asgiref.sync import SyncToAsync
 from django.db import connections
 
-from validators import canonical
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.consensus.effects import ApplicationChange, EntryRecord, Executed
-from validators.consensus.verified import VerifiedBundle
-from validators.feed import AnnouncingJournal, FeedPublisher
-from validators.gateway.fake import FakeGateway
+from dtvn.node.feed_publisher import AnnouncingJournal, FeedPublisher
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import ApplicationChange, EntryRecord, Executed
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.wire.envelope import encode_envelope, kind_of
+from tests.fake_gateway import FakeGateway
 from validators.ledger import open_ledger
-from validators.wire.envelope import encode_envelope, kind_of
 
 ALIAS = "learner"
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client, RequestFactory
 
 from tests.pages.test_admin_selected import VANISHED, act
-from validators.dashboard.selected import SelectedRows
+from validators.dashboard.bulk_actions import BulkActions
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +21,7 @@ def test_every_list_of_the_admin_that_has_actions_works_on_the_ticked_rows(rf: R
     request.user = User.objects.create_superuser("operator", password="x")
     lists = [shown for shown in admin_site.site._registry.values() if shown.get_actions(request)]
     assert len(lists) >= 6
-    without = [type(shown).__name__ for shown in lists if not isinstance(shown, SelectedRows)]
+    without = [type(shown).__name__ for shown in lists if not isinstance(shown, BulkActions)]
     assert without == []
 
 

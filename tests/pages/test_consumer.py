@@ -367,7 +367,7 @@ async def test_a_frame_that_the_channel_layer_dropped_is_read_again(
     assert [event["ticket_id"] for frame in frames for event in frame["events"]] == ["T-1", "T-2"]
 
 
-async def test_a_client_that_does_not_acknowledge_is_not_sent_more_and_loses_nothing(
+async def test_a_client_that_stops_acknowledging_gets_no_more_and_loses_nothing(
     open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumers, "UNACKNOWLEDGED_MAX", 1_000)

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from validators.api import keys
+from validators.rest import keys
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -53,7 +53,7 @@ def test_the_key_leads_to_no_other_site(client: Client, following: str) -> None:
     assert enter(client, following=following).headers["Location"] == "/"
 
 
-def test_its_session_does_what_the_key_may_and_needs_the_token_of_our_pages() -> None:
+def test_a_session_has_the_rights_of_its_key_and_needs_the_csrf_token() -> None:
     api_keys.store_api_key(KEY, label="entry", scopes=["operate"])
     client = Client(enforce_csrf_checks=True)
     client.get("/admin/login/")

@@ -10,10 +10,10 @@ from django.test import Client
 from tests.pages.learner import RealLearner
 from tests.pages.test_consumer import HOST, Socket
 from tests.waiting import PATIENCE
-from validators.api import keys
 from validators.dashboard import live
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.models import ApiKey
+from validators.rest import keys
 from validators.services import api_keys
 
 pytestmark = [

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from dtvn.node.keys import peer_id
 from tests.hostcore.support import key_pair
 from tests.integration.network import REPOSITORY, Network, network
 from tests.pages.browsing import PATIENCE, Complaints, expect_to_fit, opened, shown, window
 from tests.waiting import wait_until
-from validators.node.keys import peer_id
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.exhaustive]
 

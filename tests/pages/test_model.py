@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from py_mini_racer import MiniRacer, mini_racer
 
+from dtvn.protocol.quorum import quorum
 from tests.pages.learner import RealLearner
 from validators.feed import rows
 from validators.feed.rows import LATEST_MAX, RATE_SECONDS, read_frame, read_snapshot
-from validators.quorum import quorum
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -143,7 +143,7 @@ def test_page_and_server_keep_the_same_amounts(page: Page) -> None:
     ("known", "as_of", "overtaken"),
     [(100.0, 101.0, False), (100.0, 100.0, False), (100.0, 99.5, True), (100_000.0, 99_000.0, False)],
 )
-def test_older_nodes_never_replace_newer_ones_unless_the_clock_was_set_back(
+def test_older_nodes_replace_newer_ones_only_if_the_clock_was_set_back(
     engine: MiniRacer, known: float, as_of: float, overtaken: bool
 ) -> None:
     assert engine.eval(f"dtvn.model.overtaken({known}, {as_of})") is overtaken

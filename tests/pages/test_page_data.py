@@ -50,9 +50,7 @@ def test_before_there_is_a_cluster_nobody_is_asked(person: Client) -> None:
     assert (found["asked"], found["nodes"]) == (0, {})
 
 
-def test_nodes_that_do_not_answer_are_told_apart_from_those_that_have_no_peers(
-    learner: RealLearner, person: Client
-) -> None:
+def test_silent_nodes_are_told_apart_from_nodes_without_peers(learner: RealLearner, person: Client) -> None:
     """The test's gateway reaches nobody, and no node serves metrics."""
     names = {f"r{number}" for number in range(4)}
     links = person.get("/dashboard/links").json()["peers"]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import zmq
 
+from dtvn.node.feed_address import SOCKET_PATH_MAX, FeedFolderError, feed_address
+from dtvn.node.feed_publisher import FeedPublisher
 from tests.waiting import PATIENCE, wait_until
-from validators.feed import FeedPublisher, ProgressListener, feed_address, progress
-from validators.feed.address import SOCKET_PATH_MAX, FeedFolderError
+from validators.feed import ProgressListener, progress
 
 
 class Rows:

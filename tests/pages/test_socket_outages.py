@@ -57,7 +57,7 @@ async def test_who_comes_while_redis_is_away_is_asked_to_come_later(
     assert line.exc_info is None
 
 
-async def test_who_is_there_when_the_rows_cannot_be_read_is_told_and_counted_no_longer(
+async def test_when_rows_cannot_be_read_a_client_is_told_and_no_longer_counted(
     open_socket: Any,  # noqa: F811
     operate: Operate,
     monkeypatch: pytest.MonkeyPatch,

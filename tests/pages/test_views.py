@@ -13,11 +13,11 @@ from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
+from tests.fake_gateway import FakeGateway
 from tests.pages.learner import RealLearner
 from tests.proof.continuing import ContinuedLog, old_log
 from tickets.services import network
 from validators.dashboard import views
-from validators.gateway.fake import FakeGateway
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
 from tests.consensus.helpers import Cluster, is_kind
 from tests.consensus.test_voting import make_proposal
-from validators.consensus import messages as m
 
 
 def digest_of(cluster: Cluster, frame: bytes) -> bytes:
@@ -218,7 +218,7 @@ def test_a_replica_in_a_view_change_accepts_no_ordering_messages() -> None:
     assert not votes(cluster, m.Prepare, 3)
 
 
-def test_a_view_change_carries_what_is_prepared_above_the_stable_checkpoint() -> None:
+def test_a_view_change_carries_batches_prepared_above_the_checkpoint() -> None:
     """ "C is a set of 2f + 1 valid checkpoint messages proving the correctness of s, and P is a set
     containing a set Pm for each request m that prepared at i with a sequence number higher than n." 4.4."""
     cluster = Cluster(4)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from validators.models import Announcement, ManagedNode
+from validators.processes.cluster_controller import ClusterController
 from validators.processes.folder import DataFolder
-from validators.processes.keeper import ClusterKeeper
 from validators.services import cluster, nodes
 
 __all__ = ["FOUR", "Desk", "own", "show", "started"]
@@ -23,7 +23,7 @@ class Desk:
         self.folder.create()
         self.founded: list[list[str]] = []
         self.refusal: Exception | None = None
-        self.keeper = ClusterKeeper(self.folder, self.found)
+        self.keeper = ClusterController(self.folder, self.found)
 
     def found(self, names: Any) -> None:
         if self.refusal:

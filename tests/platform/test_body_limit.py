@@ -10,9 +10,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.web import http
 
-from tickets.api.operations import BATCH_BYTES_MAX
-from validators.api.http import BODY_BYTES_MAX as OPERATION_BYTES_MAX
+from tickets.rest.operations import BATCH_BYTES_MAX
 from validators.processes.body_limit import BODY_BYTES_MAX, BoundedRequest
+from validators.rest.http import BODY_BYTES_MAX as OPERATION_BYTES_MAX
 
 FORM = b"application/x-www-form-urlencoded"
 
@@ -95,7 +95,7 @@ def test_the_content_type_is_not_looked_at(one: Connection, kind: bytes) -> None
         (b"/", {}, BODY_BYTES_MAX),
     ],
 )
-def test_what_is_announced_too_long_is_refused_in_the_routes_own_form_and_with_its_limit(
+def test_an_announced_oversize_body_is_refused_in_its_routes_own_form(
     one: Connection, path: bytes, envelope: dict[str, Any], limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twisted.internet.reactor.callLater", lambda *_: None)

@@ -10,12 +10,12 @@ import pytest
 
 from dtvn_project import environment
 from validators.processes.errors import StartError
-from validators.processes.facts import RecordLock, SlotLock, lock_holder, process_lives
 from validators.processes.folder import DataFolder, read_json, write_private_json
+from validators.processes.locks import RecordLock, SlotLock, lock_holder, process_lives
 from validators.processes.supervisor import holders
 
 HOLD = (
-    "import sys; from pathlib import Path; from validators.processes.facts import SlotLock; "
+    "import sys; from pathlib import Path; from validators.processes.locks import SlotLock; "
     "print(SlotLock(Path(sys.argv[1])).take(), flush=True); sys.stdin.read()"
 )
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from dtvn.node.kept_ports import all_kept, kept_port
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol.genesis.ceremony import open_genesis
 from tests.ports import ports_in_a_row
-from validators.ceremony import open_genesis
-from validators.node.kept_ports import all_kept, kept_port
-from validators.node.layout import ClusterFolder
-from validators.node.provision import create_demo_cluster
 from validators.processes import founding, preparation
 from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder

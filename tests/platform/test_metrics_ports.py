@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from validators import ceremony
-from validators.node.kept_ports import kept_metrics
-from validators.node.layout import ClusterFolder
-from validators.node.provision import make_newcomer
+from dtvn.node.kept_ports import kept_metrics
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.provision import make_newcomer
+from dtvn.protocol.genesis import ceremony
 from validators.processes import preparation
 from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from validators.node.logs import BEGUN, begin_log
+from dtvn.node.logs import BEGUN, begin_log
 from validators.services import node_logs
 from validators.services.node_logs import Tail, last_lines, log_file
 

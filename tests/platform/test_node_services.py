@@ -23,7 +23,7 @@ def test_members_and_the_learner_are_registered_in_order() -> None:
     ]
 
 
-def test_registering_again_keeps_what_people_wanted_and_forgets_old_processes() -> None:
+def test_registering_again_keeps_wishes_and_forgets_old_processes() -> None:
     nodes.stop_node("node1")
     ManagedNode.objects.update(
         pid=1, status=NodeStatus.RUNNING, start_token="old", running_generation=F("generation")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from dtvn.node.logs import BEGUN, node_logger
 from validators.models import ManagedNode
-from validators.node.logs import BEGUN, node_logger
 from validators.processes import node_task, parent
 from validators.processes.folder import DataFolder
 from validators.services import nodes

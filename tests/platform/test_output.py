@@ -108,7 +108,7 @@ def test_a_disk_that_is_full_takes_the_next_line_perhaps(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()])
-def test_without_a_descriptor_nothing_is_written_to_whatever_has_its_number(stream: TextIO | None) -> None:
+def test_a_closed_descriptors_number_is_never_written_to(stream: TextIO | None) -> None:
     """`make up >&-`."""
     made = Output(2, stream)
     made.say("up", "x")

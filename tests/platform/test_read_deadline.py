@@ -87,7 +87,7 @@ def test_an_answer_may_take_its_time(one: Connection) -> None:
     assert one.transport.value().startswith(b"HTTP/1.1 200 ")
 
 
-def test_between_two_requests_nothing_is_due_and_the_second_has_its_own_time(one: Connection) -> None:
+def test_no_deadline_runs_between_requests_and_each_has_its_own_time(one: Connection) -> None:
     one.says(WHOLE)
     one.channel.held.pop().finish()
     one.clock.advance(3 * READ)

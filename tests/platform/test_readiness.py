@@ -125,7 +125,7 @@ def test_a_database_that_is_away_for_a_moment_ends_no_wait(monkeypatch: pytest.M
     assert waited(monkeypatch, REFUSED) == (False, [])
 
 
-def test_why_it_is_not_ready_is_said_every_ten_seconds_however_slow_the_answers_are(
+def test_the_unready_reason_is_told_every_10_seconds_despite_slow_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each answer took five seconds, and only the pauses between them were counted."""

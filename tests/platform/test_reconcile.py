@@ -19,7 +19,7 @@ from validators.services import nodes
 pytestmark = pytest.mark.django_db(transaction=True)  # a look closes its connection
 
 HOLD = (
-    "import sys; from pathlib import Path; from validators.processes.facts import SlotLock; "
+    "import sys; from pathlib import Path; from validators.processes.locks import SlotLock; "
     "print(SlotLock(Path(sys.argv[1])).take(), flush=True); sys.stdin.read()"
 )
 
@@ -138,7 +138,7 @@ def test_a_dead_process_is_no_longer_shown_and_its_node_asked_for_again(desk: De
         (nodes.stop_node, ["starting", "running", "stopping", "stopped"]),
     ],
 )
-def test_a_process_that_follows_a_wish_between_two_looks_was_stopping_all_the_same(
+def test_a_process_that_ends_after_a_wish_between_two_looks_was_stopping(
     desk: Desk, wish: Callable[[str], object], stages: list[str]
 ) -> None:
     """`up` is not looking for a second, on a busy machine: every stage is told (0106), each once."""
@@ -163,7 +163,7 @@ def test_requests_the_broker_refused_are_sent_at_the_next_look(desk: Desk) -> No
 
 
 def test_a_node_that_does_not_stop_is_killed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("validators.processes.watch.STOP_PATIENCE", 0.0)
+    monkeypatch.setattr("validators.processes.node_controller.STOP_PATIENCE", 0.0)
     desk.reconciler.turn()
     process = desk.run("node0")
     nodes.stop_node("node0")

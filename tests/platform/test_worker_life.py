@@ -15,7 +15,7 @@ import os, sys
 from tests.waiting import wait_until
 from dtvn_project import environment
 from validators.processes import worker
-from validators.processes.facts import heartbeat
+from validators.processes.locks import heartbeat
 from validators.processes.folder import DataFolder
 
 slot = DataFolder(environment.data_folder()).slot_lock("background")

@@ -74,8 +74,9 @@ def test_a_full_worker_gives_back_what_rabbitmq_sends_it() -> None:
             OnlyIntoFreeSlots(SimpleNamespace(steps=[])).start(worker)
             reader.on_message = worker.create_task_handler()
             reader.consume()
-            while not soon:
-                connection.drain_events(timeout=PATIENCE)
+            for _ in range(sent):
+                if not soon:
+                    connection.drain_events(timeout=PATIENCE)
             for call in soon:
                 call()
             wait_until(

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dtvn.machine import Admit, Issue, OpenSession, TicketApplication
+from dtvn.machine.carried import Piece, carried, pieces_of, proved_items
+from dtvn.net import write_private
+from dtvn.node.layout import ClusterFolder
+from dtvn.proof.continuation import FORMAT, StateHead, certified
+from dtvn.protocol import genesis as g
+from dtvn.protocol.canonical import encode
+from dtvn.protocol.consensus.effects import CheckpointRecord, StateRecord
+from dtvn.protocol.consensus.executor import Executor
+from dtvn.protocol.consensus.handover import record_name
+from dtvn.protocol.consensus.log_tree import append
+from dtvn.protocol.consensus.messages import entry_hash
+from dtvn.protocol.wire import FrameSigner
 from tests.hostcore.support import GenesisKeys, key_pair, make_genesis
 from tests.proof.support import PaperLog
-from tickets.machine import Admit, Issue, OpenSession, TicketApplication
-from tickets.machine.carried import Piece, carried, pieces_of, proved_items
-from tickets.proof.continuation import FORMAT, StateHead, certified
-from validators import genesis as g
-from validators.canonical import encode
-from validators.consensus.effects import CheckpointRecord, StateRecord
-from validators.consensus.executor import Executor
-from validators.consensus.handover import record_name
-from validators.consensus.log_tree import append
-from validators.consensus.messages import entry_hash
 from validators.ledger import open_ledger
-from validators.link import write_private
-from validators.node.layout import ClusterFolder
-from validators.wire import FrameSigner
 
 ADMITTED = ("TICKET-1", "TICKET-2")
 LOST = "TICKET-3"

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
+from dtvn.proof import Certificate, Receipts, encode_certificate
+from dtvn.proof.certificate import CLUSTER_TAG_SIZE
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
 from tests.proof.support import START, PaperLog
-from tickets.proof import Certificate, Receipts, encode_certificate
-from tickets.proof.certificate import CLUSTER_TAG_SIZE
-from validators import canonical
-from validators.consensus import messages as m
 
 BEYOND, LARGEST = 2**53 + 1, 2**62
 OPERATION = ["admit", "default", "TICKET-1", "gate", "r0", START, b"", b""]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST as NULL
 from tests.proof.odd_views import (
     BASE,
     NOISE,
@@ -21,7 +22,6 @@ from tests.proof.odd_views import (
     say,
     stable,
 )
-from validators.consensus.messages import NULL_BATCH_DIGEST as NULL
 
 Slot = tuple[int, bytes]
 

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from nacl import bindings
 
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.wire import decode_envelope
+from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.hostcore.support import key_pair
 from tests.proof.support import PaperLog
-from validators import canonical
-from validators import genesis as g
-from validators.wire import decode_envelope
-from validators.wire.envelope import encode_envelope, signed_bytes
 
 LOG = PaperLog()
 LOG.fill(3)

@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 from nacl import bindings
 
-from tests.hostcore.support import GenesisKeys, key_pair, make_genesis
-from tickets.machine import Admit, Command, Issue, OpenSession, Reconfigure, TicketApplication, build
-from tickets.proof import (
+from dtvn.machine import Admit, Command, Issue, OpenSession, Reconfigure, TicketApplication, build
+from dtvn.proof import (
     Certificate,
     ChainFile,
     CheckpointProof,
@@ -22,21 +21,22 @@ from tickets.proof import (
     encode_certificate,
     results_path,
 )
-from tickets.proof.certificate import CLUSTER_TAG_SIZE
-from tickets.proof.chain import HANDOVER
-from tickets.proof.handover import handover_certificate
-from validators import canonical, quorum
-from validators import genesis as g
-from validators.consensus import membership as ms
-from validators.consensus import messages as m
-from validators.consensus.executor import Executor, Step
-from validators.consensus.handover import HandOver
-from validators.consensus.log_tree import Frontier, append, inclusion_path, root
-from validators.consensus.messages import entry_hash
-from validators.consensus.verified import VerifiedBatch, VerifiedBundle
-from validators.recovery.ending import final_batch
-from validators.wire import FrameSigner
-from validators.wire.envelope import KIND_OF, encode_envelope, signed_bytes
+from dtvn.proof.certificate import CLUSTER_TAG_SIZE
+from dtvn.proof.chain import HANDOVER
+from dtvn.proof.handover import handover_certificate
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import membership as ms
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.executor import Executor, Step
+from dtvn.protocol.consensus.handover import HandOver
+from dtvn.protocol.consensus.log_tree import Frontier, append, inclusion_path, root
+from dtvn.protocol.consensus.messages import entry_hash
+from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
+from dtvn.protocol.wire import FrameSigner
+from dtvn.protocol.wire.envelope import KIND_OF, encode_envelope, signed_bytes
+from dtvn.recovery.ending import final_batch
+from tests.hostcore.support import GenesisKeys, key_pair, make_genesis
 
 START = 1_795_000_000_000_000
 VALID = 300_000_000

@@ -5,6 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.proof import Chain, Epoch, read_chain
+from dtvn.proof.audit import Audit, find_forks
+from dtvn.proof.evidence import convict
+from dtvn.protocol import genesis as g
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.genesis import Parameters
 from simulator.campaign import Cut, Play
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
@@ -16,13 +23,6 @@ from simulator.violation import Violation
 from simulator.workload import Traffic
 from simulator.world import Settings, World
 from tests.hostcore.support import Paper
-from tickets.proof import Chain, Epoch, read_chain
-from tickets.proof.audit import Audit, find_forks
-from tickets.proof.evidence import convict
-from validators import genesis as g
-from validators import quorum
-from validators.consensus import messages as m
-from validators.genesis import Parameters
 
 
 class Ledgers:
@@ -124,7 +124,7 @@ def test_p22_after_a_fork_f_plus_1_are_convicted_and_nobody_honest(
     assert "hidden_commit" in codes, "no fork lies across two views"
 
 
-def test_p22_without_too_many_liars_nobody_forks_and_nobody_honest_is_named() -> None:
+def test_p22_with_f_liars_no_log_forks_and_no_honest_member_is_named() -> None:
     for seed in range(4):
         drawn = split_world(seed, members=4, liars=1)
         ledgers, chain, checker = play(drawn, seed)

@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
+from dtvn.proof.barriers import NothingStable, SharedBarriers, passed_checkpoint, quorum_read
+from dtvn.proof.reads import NO_PROOF, NOT_FROZEN
+from dtvn.protocol.consensus.membership import founding
 from tests.hostcore.support import make_genesis
-from tickets.proof.barriers import NothingStable, SharedBarriers, passed_checkpoint, quorum_read
-from tickets.proof.reads import NO_PROOF, NOT_FROZEN
-from validators.consensus.membership import founding
 
 FOUR = founding(make_genesis())
 INTERVAL = FOUR.parameters.checkpoint_interval
@@ -74,7 +74,7 @@ def test_r18_barriers_are_ordered_up_to_the_next_checkpoint_and_no_further() -> 
         assert reader.tried == INTERVAL - 3
 
 
-def test_r18_a_checkpoint_that_others_reach_while_members_are_asked_is_looked_for_first() -> None:
+def test_r18_a_checkpoint_that_others_reach_is_looked_for_before_a_barrier() -> None:
     reader = Reader(NOT_FROZEN, 2, INTERVAL - 1, proved=INTERVAL)
     reader.meanwhile = 1
     assert quorum_read(reader) == INTERVAL + 1
@@ -89,9 +89,7 @@ def test_r18_a_barrier_that_is_not_ordered_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize(("said_by", "tried"), [(1, 0), (2, INTERVAL), (4, INTERVAL)])
-def test_p19_members_that_prove_nothing_at_all_have_an_interval_of_barriers_ordered(
-    said_by: int, tried: int
-) -> None:
+def test_p19_members_that_prove_nothing_cost_at_most_one_barrier_interval(said_by: int, tried: int) -> None:
     reader = Reader(NOT_FROZEN, said_by, 1)
     assert quorum_read(reader) is None
     assert (reader.tried, reader.asks) == (tried, 0)
@@ -104,7 +102,7 @@ def test_p19_no_barrier_is_ordered_when_the_time_is_over() -> None:
 
 
 @pytest.mark.parametrize("said_by", [2, 3, 4])
-def test_r18_before_the_first_checkpoint_f_plus_1_members_say_so_and_one_alone_does_not(said_by: int) -> None:
+def test_r18_f_plus_1_members_and_not_one_attest_that_nothing_is_stable(said_by: int) -> None:
     reader = Reader(NO_PROOF, said_by, 1)
     with pytest.raises(NothingStable):
         quorum_read(reader)
@@ -116,7 +114,7 @@ def test_r18_before_the_first_checkpoint_f_plus_1_members_say_so_and_one_alone_d
         assert reader.tried == 0
 
 
-def test_r18_something_newer_is_asked_for_and_what_there_is_shown_in_the_end() -> None:
+def test_r18_a_read_asks_for_newer_and_shows_the_newest_found_in_the_end() -> None:
     reader = Reader("", 0, 3, proved=1)
     reader.wanted = 4
     assert quorum_read(reader) == 3

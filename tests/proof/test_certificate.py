@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.proof.support import Later, PaperLog, subtree_of
-from tickets.machine import Admit, Issue
-from tickets.proof import (
+from dtvn.machine import Admit, Issue
+from dtvn.proof import (
     ProofError,
     Proved,
     certificate_json,
@@ -21,8 +20,9 @@ from tickets.proof import (
     unwrap,
     verify,
 )
-from validators import canonical
-from validators.consensus.log_tree import climb, inclusion_path
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.log_tree import climb, inclusion_path
+from tests.proof.support import Later, PaperLog, subtree_of
 
 BYTES_MAX = 2_048
 
@@ -156,7 +156,7 @@ def test_r27_exactly_q_distinct_members_must_sign(log: PaperLog, signers: list[i
             proved(data, log)
 
 
-def test_p10_a_certificate_of_another_cluster_with_the_same_keys_is_refused(log: PaperLog) -> None:
+def test_p10_a_certificate_of_another_cluster_with_equal_keys_is_refused(log: PaperLog) -> None:
     other = PaperLog(name="other")
     other.admit()
     with pytest.raises(ProofError, match="of another cluster"):
@@ -185,7 +185,7 @@ def test_r35_the_chain_leads_to_the_members_of_a_later_epoch() -> None:
     assert verify(decode_certificate(log.receipts(3)), chain).epoch == 0
 
 
-def test_r35_a_removed_member_signs_nothing_in_the_next_epoch_and_no_entry_leaves_its_epoch() -> None:
+def test_r35_no_removed_member_signs_later_and_no_entry_leaves_its_epoch() -> None:
     log = PaperLog()
     log.admit()
     later = Later(log, ["r1", "r2", "r3", "r4"])
@@ -222,7 +222,7 @@ def forked() -> tuple[PaperLog, PaperLog]:
     return one, other
 
 
-def test_r27_two_contradicting_certificates_convict_f_plus_1_of_those_who_signed() -> None:
+def test_r27_two_contradicting_certificates_convict_f_plus_1_signers() -> None:
     one, other = forked()
     one.fill(10)
     other.fill(10)

@@ -20,23 +20,23 @@ from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 
+from dtvn.gateway.collector import Answered
+from dtvn.machine import Admit, Issue, Seed
+from dtvn.proof import read_chain, unwrap
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import CheckpointRecord, StateRecord
+from tests.fake_gateway import FakeGateway
 from tests.hostcore.support import key_pair
 from tests.pages.learner import ALIAS, _Replaced
 from tests.proof.support import Later, PaperLog
-from tickets.machine import Admit, Issue, Seed
-from tickets.proof import read_chain, unwrap
 from tickets.services import certify, network
-from validators import canonical
-from validators.api import keys
-from validators.consensus import handover
-from validators.consensus import messages as m
-from validators.consensus.effects import CheckpointRecord, StateRecord
 from validators.feed import progress
-from validators.gateway.collector import Answered
-from validators.gateway.fake import FakeGateway
 from validators.ledger import Ledger, open_ledger
 from validators.ledger.models import Ticket
 from validators.ledger.proofs import LogPaths
+from validators.rest import keys
 from validators.services import api_keys
 from verifier import dtvn_verify
 
@@ -147,7 +147,7 @@ def saved(platform: Platform, folder: Path, path: str, name: str) -> Path:
     return file
 
 
-def test_r27_a_fresh_admission_is_proved_by_receipts_and_an_old_one_by_the_log(
+def test_r27_receipts_prove_a_fresh_admission_and_the_log_an_old_one(
     platform: Platform, tmp_path: Path
 ) -> None:
     platform.log.admit()
@@ -167,7 +167,7 @@ def test_r27_a_fresh_admission_is_proved_by_receipts_and_an_old_one_by_the_log(
     assert platform.get("tickets/TICKET-1/certificate").headers["X-DTVN-Sequence"].isdigit()
 
 
-def test_r27_with_f_members_silent_or_lying_q_receipts_are_found_all_the_same(
+def test_r27_q_receipts_are_found_though_f_members_are_silent_or_lie(
     platform: Platform, tmp_path: Path
 ) -> None:
     platform.log.admit()
@@ -249,7 +249,7 @@ def test_r27_the_command_names_who_signed_two_histories(tmp_path: Path) -> None:
         say(tmp_path / "one", "--genesis", tmp_path / "chain", "--against", tmp_path / "other")
 
 
-def test_r35_with_pins_stolen_keys_of_former_members_prove_nothing_after_their_epoch(tmp_path: Path) -> None:
+def test_r35_with_pins_stolen_former_keys_prove_nothing_after_their_epoch(tmp_path: Path) -> None:
     """Cut to the epoch of those keys, the chain would not say that it has ended."""
     log, forged = PaperLog(), PaperLog()
     log.fill(20)
@@ -297,7 +297,7 @@ def test_r26_paths_in_a_long_log_are_made_from_tiles(platform: Platform, tmp_pat
         assert file.stat().st_size <= 2_048
 
 
-def test_r27_where_the_path_would_be_too_long_receipts_are_given_while_members_answer(
+def test_r27_receipts_replace_a_too_long_path_while_members_answer(
     platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.log.admit()
@@ -331,7 +331,7 @@ def test_the_tickets_page_leads_to_its_certificate_and_to_the_chain(
     assert "admit -> ok" in say(files["certificate"], "--genesis", files["chain"])
 
 
-def test_r26_a_copy_that_lacks_the_log_below_gives_receipts_instead_of_a_path(
+def test_r26_a_copy_without_the_log_below_gives_receipts_instead_of_a_path(
     platform: Platform, tmp_path: Path
 ) -> None:
     platform.log.admit()
@@ -346,7 +346,7 @@ def test_r26_a_copy_that_lacks_the_log_below_gives_receipts_instead_of_a_path(
     assert code_of(platform.get("tickets/TICKET-1/certificate")) == (503, "not_provable_yet")
 
 
-def test_r26_outcomes_of_every_epoch_are_proved_and_the_chain_leads_through_them(
+def test_r26_the_chain_leads_through_all_epochs_and_proves_their_outcomes(
     platform: Platform, tmp_path: Path
 ) -> None:
     log = platform.log
@@ -390,7 +390,7 @@ def test_r26_outcomes_of_every_epoch_are_proved_and_the_chain_leads_through_them
 @pytest.mark.parametrize(
     ("frames", "stable"), [(0, False), (2, True)], ids=["not stable yet", "a broken copy"]
 )
-def test_r35_an_end_that_is_not_proved_ends_the_chain_before_it_and_takes_no_certificate_away(
+def test_r35_an_unproved_end_cuts_the_chain_and_costs_no_certificate(
     platform: Platform, tmp_path: Path, frames: int, stable: bool
 ) -> None:
     log = platform.log

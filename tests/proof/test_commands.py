@@ -14,15 +14,15 @@ import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
+from dtvn.proof import evidence_json
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.contradiction import RECORD, Contradiction
+from dtvn.protocol.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
 from tests.hostcore.support import Paper
 from tests.proof.support import PaperLog
 from tests.proof.test_evidence import digest_of, file_of, pairs
-from tickets.proof import evidence_json
-from validators import canonical
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.consensus.contradiction import RECORD, Contradiction
-from validators.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
 from validators.ledger import open_ledger
 from verifier import dtvn_verify
 

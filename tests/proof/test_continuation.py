@@ -9,16 +9,16 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from dtvn.machine import Admit, Issue, parts
+from dtvn.machine.carried import Piece, StateError, carried, proved_items
+from dtvn.machine.tree import GROUPS
+from dtvn.proof import ChainFile, ProofError, decode_certificate, read_chain, verify
+from dtvn.proof.continuation import StateHead, certified, read_head
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
 from tests.proof.continuing import ADMITTED, LOST, ContinuedLog, head_of, old_log
 from tests.proof.support import PaperLog
 from tests.proof.test_vectors import by_browser, by_dtvn, by_one_file
-from tickets.machine import Admit, Issue, parts
-from tickets.machine.carried import Piece, StateError, carried, proved_items
-from tickets.machine.tree import GROUPS
-from tickets.proof import ChainFile, ProofError, decode_certificate, read_chain, verify
-from tickets.proof.continuation import StateHead, certified, read_head
-from validators import canonical
-from validators import genesis as g
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nacl import bindings
 
+from dtvn.proof import ProofError, read_chain
+from dtvn.proof.evidence import DOUBLES, convict, encode_evidence
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import decode_envelope
+from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.hostcore.support import Paper, key_pair
-from tickets.proof import ProofError, read_chain
-from tickets.proof.evidence import DOUBLES, convict, encode_evidence
-from validators import canonical
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.wire import decode_envelope
-from validators.wire.envelope import encode_envelope, signed_bytes
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 PAPER = Paper()
@@ -193,7 +193,7 @@ def checkpoints(epoch: int, *senders: int) -> tuple[bytes, ...]:
     ],
     ids=["the next epoch", "an epoch far away", "too large"],
 )
-def test_p3_what_this_verifier_does_not_know_is_neither_guilt_nor_innocence(
+def test_p3_content_unknown_to_a_verifier_is_neither_guilt_nor_innocence(
     beyond_me: m.ViewChange, why: str
 ) -> None:
     """A longer chain, or a larger verifier, may find that it proves what it claims."""

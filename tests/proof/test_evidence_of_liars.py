@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
+from dtvn.proof import read_chain
+from dtvn.proof.evidence import encode_evidence
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Note
+from dtvn.protocol.wire import decode_envelope
 from simulator.adversary.usurper import FORGERIES
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.scenario import Stage
 from tests.proof.test_evidence_views import both
-from tickets.proof import read_chain
-from tickets.proof.evidence import encode_evidence
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.consensus.effects import Note
-from validators.wire import decode_envelope
 from verifier import dtvn_verify
 
 STORY = """request box issue T-100

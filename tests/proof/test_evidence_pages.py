@@ -12,17 +12,17 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
+from dtvn.gateway.collector import Answered
+from dtvn.proof import read_chain, unwrap
+from dtvn.proof.evidence import convict
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.offences import OFFENCES, offence_of
+from tests.fake_gateway import FakeGateway
 from tests.hostcore.support import Paper
 from tests.proof.test_evidence import file_of, pairs
-from tickets.proof import read_chain, unwrap
-from tickets.proof.evidence import convict
 from tickets.services import network
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.offences import OFFENCES, offence_of
-from validators.gateway.collector import Answered
-from validators.gateway.fake import FakeGateway
 from validators.models import MemberEvidence
 from validators.services import evidence
 
@@ -126,7 +126,7 @@ def test_p15_one_liar_cannot_fill_the_platform_with_its_crimes(
     assert evidence.collect_evidence() == 0
 
 
-def test_p15_what_is_kept_against_a_removed_member_leaves_room_for_its_successors(
+def test_p15_evidence_on_a_removed_member_leaves_room_for_its_successors(
     witnesses: Witnesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An index is somebody else in another epoch; beyond the bound of all, the first against each stay."""
@@ -148,7 +148,7 @@ def test_p15_what_is_kept_against_a_removed_member_leaves_room_for_its_successor
     assert MemberEvidence.objects.filter(epoch=0, member=3).count() == 2
 
 
-def test_suspicions_are_counted_by_peer_with_code_and_sentence_grave_ones_first(
+def test_suspicions_are_counted_by_peer_and_code_with_grave_ones_first(
     admin: Client, witnesses: Witnesses
 ) -> None:
     found = evidence.suspicions()

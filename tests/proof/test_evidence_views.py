@@ -10,6 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dtvn.proof import Chain, ProofError, read_chain
+from dtvn.proof.evidence import convict, encode_evidence
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import decode_envelope
 from tests.hostcore.support import Paper
 from tests.proof.odd_new_views import NULL, new_view, new_views
 from tests.proof.odd_views import (
@@ -26,12 +32,6 @@ from tests.proof.odd_views import (
     stable,
     view_changes,
 )
-from tickets.proof import Chain, ProofError, read_chain
-from tickets.proof.evidence import convict, encode_evidence
-from validators import canonical
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.wire import decode_envelope
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 OURS = {name: read_chain(data) for name, data in CHAINS.items()}

@@ -9,18 +9,18 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from dtvn.proof.chain import EpochStart, chain_of_genesis, hand_over, read_chain
+from dtvn.proof.errors import ProofError
+from dtvn.proof.handover import EpochChain, handover_certificate
+from dtvn.proof.verify import Chain
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.membership import founding
+from dtvn.protocol.quorum import MEMBERS_MAX
+from dtvn.protocol.wire.envelope import KIND_OF, encode_envelope
 from tests.hostcore.support import key_pair
 from tests.proof.support import Later, PaperLog
-from tickets.proof.chain import EpochStart, chain_of_genesis, hand_over, read_chain
-from tickets.proof.errors import ProofError
-from tickets.proof.handover import crossed, handover_certificate
-from tickets.proof.verify import Chain
-from validators import canonical
-from validators import genesis as g
-from validators.consensus import messages as m
-from validators.consensus.membership import founding
-from validators.quorum import MEMBERS_MAX
-from validators.wire.envelope import KIND_OF, encode_envelope
 
 NAMES = ["r1", "r2", "r3", "r4"]
 WORDS = "does not end with this hand-over"
@@ -173,9 +173,13 @@ def test_r11_the_end_that_all_members_signed_begins_the_next_epoch() -> None:
     log = PaperLog()
     log.admit()
     now = founding(log.genesis)
-    certificate = handover_certificate(canonical.encode(log.recover()), log.cluster)
-    chain, begun = crossed(founded(log), now, certificate)
+    end = canonical.encode(log.recover())
+    chain = EpochChain(log.genesis, (now,))
+    certificate = chain.take(end)
+    begun = chain.present
     assert [each.public_key for each in begun.members] == [key_pair(name)[0] for name in log.names]
-    assert begun == replace(now, epoch=1, after=len(log.steps), members=chain.epochs[1].members)
+    members = hand_over(founded(log), certificate).epochs[1].members
+    assert begun == replace(now, epoch=1, after=len(log.steps), members=members)
     with pytest.raises(ProofError):
-        hand_over(chain, certificate)
+        chain.take(end)
+    assert chain.present == begun

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire.envelope import encode_envelope
 from tests.hostcore.test_door_fuzz import any_message
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire.envelope import encode_envelope
 from verifier import dtvn_verify_evidence
 
 ONE = bytes([1]) * 32
@@ -37,7 +37,7 @@ def test_every_kind_of_message_has_its_form() -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(any_message())
-def test_p15_whatever_is_a_message_for_the_door_is_one_for_the_small_verifier(message: Any) -> None:
+def test_p15_the_door_and_the_small_verifier_accept_the_same_messages(message: Any) -> None:
     """And nothing else is: numbers out of range, hashes and texts of a wrong length."""
     kind, body = m.KIND_OF[type(message)], canonical.encode(message)
     assert formed(kind, body) is canonical.strict(m.KINDS[kind], body)

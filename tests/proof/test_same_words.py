@@ -14,16 +14,16 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from msgspec.structs import replace
 
+from dtvn.proof import ProofError, certificate_json, decode_certificate, read_chain, unwrap, verify
+from dtvn.proof.evidence import convict
+from dtvn.protocol import genesis as g
+from dtvn.protocol.genesis import ceremony
 from tests.founding.parties import found
 from tests.proof import vectors
 from tests.proof.support import Later, PaperLog
 from tests.proof.test_evidence import file_of, pairs
 from tests.proof.test_odd_files import CASES, GENESIS, GOOD, content
 from tests.proof.test_vectors import by_browser
-from tickets.proof import ProofError, certificate_json, decode_certificate, read_chain, unwrap, verify
-from tickets.proof.evidence import convict
-from validators import ceremony
-from validators import genesis as g
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 HOLDS = "it holds"

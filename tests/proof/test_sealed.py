@@ -9,16 +9,17 @@ import msgspec
 import pytest
 from nacl import bindings
 
+from dtvn.net import read_seed
+from dtvn.proof import Receipts, chain_of_genesis, decode_certificate, encode_certificate, read_chain
+from dtvn.proof.certificate import CLUSTER_TAG_SIZE
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.messages import Receipt
+from dtvn.protocol.genesis import ceremony
+from dtvn.protocol.wire.envelope import KIND_OF, signed_bytes
 from tests.founding.parties import Party, found
 from tests.proof.support import PaperLog
 from tests.proof.test_vectors import by_browser, by_dtvn, by_one_file
-from tickets.proof import Receipts, chain_of_genesis, decode_certificate, encode_certificate, read_chain
-from tickets.proof.certificate import CLUSTER_TAG_SIZE
-from validators import canonical, ceremony
-from validators import genesis as g
-from validators.consensus.messages import Receipt
-from validators.link import read_seed
-from validators.wire.envelope import KIND_OF, signed_bytes
 
 
 def test_r35_the_sealed_file_and_the_platforms_chain_are_the_same_epochs(tmp_path: Path) -> None:

@@ -13,11 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.proof.odd_new_views import new_view
-from tests.proof.odd_views import CHAINS, LOG, NOISE, ONE, TWO, change, prepare, stable
-from tests.proof.support import Later, PaperLog
-from tickets.machine import Admit
-from tickets.proof import (
+from dtvn.machine import Admit
+from dtvn.proof import (
     ProofError,
     certificate_json,
     chain_json,
@@ -27,8 +24,11 @@ from tickets.proof import (
     read_chain,
     verify,
 )
-from tickets.proof.evidence import convict, encode_evidence
-from validators import genesis as g
+from dtvn.proof.evidence import convict, encode_evidence
+from dtvn.protocol import genesis as g
+from tests.proof.odd_new_views import new_view
+from tests.proof.odd_views import CHAINS, LOG, NOISE, ONE, TWO, change, prepare, stable
+from tests.proof.support import Later, PaperLog
 from verifier import dtvn_verify
 
 FILE = Path(dtvn_verify.__file__)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.proof import ProofError, chain_json, read_file
+from dtvn.proof.files import BYTES_MAX, FILE_BYTES_MAX
 from tests.proof.support import PaperLog
 from tests.proof.test_standalone import FILE, MANAGE
-from tickets.proof import ProofError, chain_json, read_file
-from tickets.proof.files import BYTES_MAX, FILE_BYTES_MAX
 from verifier import dtvn_verify
 
 HUGE = 3 * 1024**3

@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.needed import lacking
-from tests.proof import vectors
-from tickets.proof import (
+from dtvn.proof import (
     ProofError,
     certificate_json,
     chain_json,
@@ -24,6 +22,8 @@ from tickets.proof import (
     unwrap,
     verify,
 )
+from tests.needed import lacking
+from tests.proof import vectors
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,7 +131,7 @@ def test_vendored_files_are_the_published_ones() -> None:
     assert listed == there
 
 
-def test_the_page_holds_no_inline_script_and_loads_only_what_lies_beside_it() -> None:
+def test_the_page_has_no_inline_script_and_loads_only_local_files() -> None:
     page = (ROOT / "static/verifier/index.html").read_text(encoding="utf-8")
     sources = [part.split('"')[0] for part in page.split('src="')[1:]]
     vendored = ["../vendor/sha256.min.js", "../vendor/nacl-fast.min.js"]

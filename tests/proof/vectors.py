@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
+from dtvn.machine import Admit, Dispute, Issue, Resolve, Validate
+from dtvn.proof import Receipts, compare, decode_certificate, encode_certificate, read_chain, verify
+from dtvn.proof.handover import handover_certificate
 from tests.proof import odd_leaves
 from tests.proof.support import Later, PaperLog
-from tickets.machine import Admit, Dispute, Issue, Resolve, Validate
-from tickets.proof import Receipts, compare, decode_certificate, encode_certificate, read_chain, verify
-from tickets.proof.handover import handover_certificate
 
 FILE = Path(__file__).resolve().parents[2] / "docs/protocol/certificate-vectors.json"
 ORDER = 2**252 + 27742317777372353535851937790883648493

@@ -7,25 +7,25 @@ from typing import Any
 
 import msgspec
 
+from dtvn.machine import Admit, Issue
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import config as configuration
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, SlotRecord, StateRecord
+from dtvn.protocol.consensus.executor import Step
+from dtvn.protocol.consensus.membership import Membership, founding
+from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
+from dtvn.protocol.wire import ED25519, Door, FrameSigner
+from dtvn.recovery.ending import Ending, reach
+from dtvn.recovery.forms import PlanFile, Proofs, SignedFile, StateFile, statement_bytes
+from dtvn.recovery.planning import Plan, make_plan
+from dtvn.recovery.reading import MemberKeys, read_states
+from dtvn.recovery.sealing import signed
+from dtvn.recovery.telling import tell, why_lost
 from simulator.chance import Dice
 from simulator.disk import VirtualDisk
 from tests.hostcore.support import key_pair
 from tests.proof.support import PaperLog
-from tickets.machine import Admit, Issue
-from validators import canonical, quorum
-from validators.consensus import config as configuration
-from validators.consensus import messages as m
-from validators.consensus.effects import CheckpointRecord, Prune, SlotRecord, StateRecord
-from validators.consensus.executor import Step
-from validators.consensus.membership import Membership, founding
-from validators.consensus.messages import NULL_BATCH_DIGEST
-from validators.recovery.ending import Ending, reach
-from validators.recovery.forms import PlanFile, Proofs, SignedFile, StateFile, statement_bytes
-from validators.recovery.planning import Plan, make_plan
-from validators.recovery.reading import MemberKeys, read_states
-from validators.recovery.sealing import signed
-from validators.recovery.telling import tell, why_lost
-from validators.wire import ED25519, Door, FrameSigner
 
 NEW = "+"
 """Behind a member's name: its key in the next epoch."""

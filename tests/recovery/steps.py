@@ -11,19 +11,19 @@ from pathlib import Path
 
 from django.core.management import call_command
 
+from dtvn.machine import TicketApplication
+from dtvn.node.epochs import membership_of
+from dtvn.node.keyring import KeyRing
+from dtvn.node.keys import VotedStamp
+from dtvn.node.layout import ClusterFolder
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import Replica
+from dtvn.protocol.consensus import config as configuration
+from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.wire import FrameSigner
 from tests.hostcore.support import key_pair
 from tests.recovery.paper import Town
-from tickets.machine import TicketApplication
-from validators import genesis as g
-from validators.consensus import Replica
-from validators.consensus import config as configuration
-from validators.consensus.effects import Now
 from validators.ledger import Ledger, open_ledger
-from validators.node.epochs import membership_of
-from validators.node.keyring import KeyRing
-from validators.node.keys import VotedStamp
-from validators.node.layout import ClusterFolder
-from validators.wire import FrameSigner
 
 SEVEN = [f"T-{number}" for number in range(7)]
 

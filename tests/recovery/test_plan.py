@@ -7,15 +7,15 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from dtvn.machine import Admit
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import CheckpointRecord, Prune
+from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
+from dtvn.recovery.forms import Certified, PlanFile, RecoveryError, StateFile
+from dtvn.recovery.planning import Plan
+from dtvn.recovery.reading import read_states
 from tests.recovery.paper import STABLE, Town, lost, proofs_of, retold
-from tickets.machine import Admit
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import CheckpointRecord, Prune
-from validators.consensus.messages import NULL_BATCH_DIGEST
-from validators.recovery.forms import Certified, PlanFile, RecoveryError, StateFile
-from validators.recovery.planning import Plan
-from validators.recovery.reading import read_states
 
 SEVEN = [f"T-{number}" for number in range(7)]
 
@@ -215,7 +215,7 @@ def test_r11_a_view_that_the_voucher_does_not_know_shows_that_it_lost_some(town:
     assert town.plan(town.told(0, 1)).last == 60
 
 
-def test_r11_a_checkpoint_that_the_voucher_does_not_know_shows_that_it_lost_some(town: Town) -> None:
+def test_r11_a_checkpoint_unknown_to_the_voucher_shows_that_it_lost_some(town: Town) -> None:
     town.log.fill(70)
     town.execute(0, range(61, 71))
     town.stable(0, 70)
@@ -429,7 +429,7 @@ def test_r11_every_member_reaches_the_end_of_the_log_itself(town: Town) -> None:
     assert ended.handover.entry == ended.entries[-1].entry
 
 
-def test_r11_a_log_that_leads_to_another_state_than_was_signed_is_not_ended(town: Town) -> None:
+def test_r11_a_log_leading_to_a_state_other_than_signed_is_not_ended(town: Town) -> None:
     """The entries are those of the checkpoint: what executes them is damaged, or was where it was signed."""
     town.log.fill(70)
     town.execute(0, range(61, 71), voters=(0, 2, 3))

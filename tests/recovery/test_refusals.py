@@ -12,27 +12,27 @@ import msgspec
 import pytest
 from django.core.management import CommandError
 
+from dtvn.files.handovers import read_handovers
+from dtvn.gateway.epochs import Epochs
+from dtvn.net import ensure_seed, public_key_of, read_seed
+from dtvn.node.build import build_node
+from dtvn.node.epochs import membership_of, other_sources
+from dtvn.node.keys import VotedStamp
+from dtvn.node.options import NodeOptions, StartError
+from dtvn.node.promise import check_promise
+from dtvn.proof import read_chain
+from dtvn.proof.audit import Audit
+from dtvn.proof.evidence import convict
+from dtvn.proof.files import EVIDENCE, read_file
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.membership import Membership, founding
+from dtvn.recovery.ending import Ending, reach
+from dtvn.recovery.forms import PlanFile, SealedFile, SignedFile
 from tests.recovery.steps import Steps, replayed
-from tickets.proof import read_chain
-from tickets.proof.audit import Audit
-from tickets.proof.evidence import convict
-from tickets.proof.files import EVIDENCE, read_file
-from validators import canonical
-from validators import genesis as g
-from validators.consensus import handover
-from validators.consensus import messages as m
-from validators.consensus.membership import Membership, founding
-from validators.gateway.epochs import Epochs
-from validators.handovers_file import read_handovers
-from validators.ledger import Ledger
-from validators.link import ensure_seed, public_key_of, read_seed
-from validators.node.build import build_node
-from validators.node.epochs import membership_of, other_sources
-from validators.node.keys import VotedStamp
-from validators.node.options import NodeOptions, StartError
-from validators.node.promise import check_promise
-from validators.recovery.ending import Ending, reach
-from validators.recovery.forms import PlanFile, SealedFile, SignedFile
+from validators.ledger import Ledger, open_ledger
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 
@@ -58,7 +58,7 @@ def test_r11_a_crash_in_an_install_is_ended_by_the_next(
             patched.setattr(Ledger, "append", crash)
         else:
             patched.setattr(VotedStamp, "clear", crash)
-            patched.setattr("validators.node.epochs._replace", crash)
+            patched.setattr("dtvn.node.epochs._replace", crash)
         with pytest.raises(KeyboardInterrupt):
             sealed.install("r0")
     assert sealed.data.node("r0").key.read_bytes() == old, "no vote under the new key yet"
@@ -112,7 +112,7 @@ def test_r11_the_promise_to_sign_one_end_is_kept_where_the_key_is(steps: Steps) 
         steps.sign("r2", "r3", "liar")
     assert steps.data.node("r2").promise.stat().st_mode & 0o777 == 0o600
     with pytest.raises(StartError, match="votes in it no more"):
-        build_node(steps.data.node("r2").root, logging.getLogger("test"), NodeOptions())
+        build_node(steps.data.node("r2").root, logging.getLogger("test"), NodeOptions(), open_ledger)
 
 
 def test_r11_a_node_that_ran_since_it_told_does_not_sign(steps: Steps) -> None:
@@ -171,7 +171,7 @@ def test_r11_a_ledger_that_does_not_come_to_the_signed_end_is_left_alone(
         end = msgspec.structs.replace(ending.continuation, state_root=bytes(32))
         return msgspec.structs.replace(ending, continuation=end)
 
-    monkeypatch.setattr("validators.node.recovering.reach", damaged)
+    monkeypatch.setattr("dtvn.node.recovering.reach", damaged)
     with pytest.raises(CommandError, match="does not come to the end that all members signed"):
         sealed.install("r0")
     with sealed.ledger("r0") as ledger:
@@ -195,7 +195,7 @@ def test_r11_the_node_of_who_signed_does_not_start(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     steps.sign("r0")
     with pytest.raises(StartError, match="votes in it no more"):
-        build_node(steps.data.node("r0").root, logging.getLogger("test"), NodeOptions())
+        build_node(steps.data.node("r0").root, logging.getLogger("test"), NodeOptions(), open_ledger)
 
 
 def test_r11_fewer_signatures_than_all_are_worth_nothing(steps: Steps) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError
 
+from dtvn.proof import certificate_json
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus.effects import StateRecord
 from tests.recovery.steps import Steps
-from tickets.proof import certificate_json
-from validators.consensus import handover
-from validators.consensus.effects import StateRecord
 
 
 def test_each_step_ends_with_the_next_one(steps: Steps, tmp_path: Path) -> None:

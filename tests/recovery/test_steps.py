@@ -9,26 +9,27 @@ import msgspec
 import pytest
 from django.core.management import CommandError
 
+from dtvn.machine import Admit, TicketApplication
+from dtvn.net import public_key_of, read_seed
+from dtvn.node.build import build_node
+from dtvn.node.continuing import save
+from dtvn.node.epochs import membership_of
+from dtvn.node.follower import Follower
+from dtvn.node.options import NodeOptions
+from dtvn.node.state_file import open_state
+from dtvn.proof import ChainFile, ProofError, chain_json, decode_certificate, read_chain, verify
+from dtvn.proof.handover import handover_certificate
+from dtvn.proof.statements import read_stable
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus.effects import StateRecord
+from dtvn.protocol.consensus.epoch_change import EPOCH
+from dtvn.protocol.consensus.executor import Executor
 from tests.proof.support import VALID, PaperLog
 from tests.recovery.steps import SEVEN, Steps, replayed
-from tickets.machine import Admit, TicketApplication
-from tickets.proof import ChainFile, ProofError, chain_json, decode_certificate, read_chain, verify
-from tickets.proof.handover import handover_certificate
-from tickets.proof.statements import read_stable
-from validators import canonical
-from validators import genesis as g
-from validators.consensus import handover
-from validators.consensus.effects import StateRecord
-from validators.consensus.executor import Executor
-from validators.consensus.succession import EPOCH
+from validators.ledger import open_ledger
 from validators.ledger.proofs import lowest_checkpoint
-from validators.link import public_key_of, read_seed
-from validators.node.build import build_node
-from validators.node.continuing import save
-from validators.node.epochs import membership_of
-from validators.node.follower import Follower
-from validators.node.options import NodeOptions
-from validators.node.state_file import open_state
 from verifier import dtvn_verify
 
 
@@ -85,7 +86,7 @@ def test_r26_outcomes_are_proved_by_checkpoints_not_by_the_end_of_an_epoch(seale
         assert found.sequence == 60
 
 
-def test_r11_an_install_that_was_cut_off_ends_though_the_state_was_told_again(sealed: Steps) -> None:
+def test_r11_an_interrupted_install_ends_though_the_state_was_told_again(sealed: Steps) -> None:
     """The key is in its place, the ledger is not written; then somebody begins at the first step again."""
     node = sealed.data.node("r0")
     node.recovery_key.replace(node.next_key)
@@ -112,7 +113,7 @@ def test_r11_an_older_recovery_sets_nothing_back(sealed: Steps) -> None:
     assert [path.read_bytes() for path in told] == before, "what is unreadable or gone is written again"
 
 
-def test_r11_who_was_removed_since_an_older_recovery_is_told_that_it_is_over(sealed: Steps) -> None:
+def test_r11_a_member_removed_since_a_recovery_is_told_that_it_is_over(sealed: Steps) -> None:
     sealed.install("r3")
     with sealed.ledger("r3") as ledger:
         now = membership_of(ledger, sealed.town.genesis)
@@ -139,7 +140,7 @@ def test_r11_who_lost_its_ledger_behind_its_install_starts_its_node(sealed: Step
             sealed.install("r0")
     with sealed.ledger("r0") as ledger:
         assert membership_of(ledger, sealed.town.genesis).epoch == 0
-    built = build_node(sealed.data.node("r0").root, logging.getLogger("test"), NodeOptions())
+    built = build_node(sealed.data.node("r0").root, logging.getLogger("test"), NodeOptions(), open_ledger)
     built.close()
     assert isinstance(built, Follower)
 

@@ -8,20 +8,20 @@ from collections.abc import Callable, Sequence
 import msgspec
 import pytest
 
+from dtvn.machine import Admit, Issue
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import config as configuration
+from dtvn.protocol.consensus import new_view
+from dtvn.protocol.wire import Door, FrameSigner
+from dtvn.recovery import planning, sealing
+from dtvn.recovery.ending import Ending, reach
+from dtvn.recovery.forms import PlanFile, Proofs, RecoveryError, SignedFile, StateFile, statement_bytes
+from dtvn.recovery.planning import Plan, make_plan
+from dtvn.recovery.reading import MemberKeys, read_states
+from dtvn.recovery.telling import tell, why_lost
 from simulator.disk import VirtualDisk
 from tests.epochs.test_succession import founded
 from tests.epochs.world import MILLISECOND, SECOND, Box, barrier
-from tickets.machine import Admit, Issue
-from validators import canonical
-from validators.consensus import config as configuration
-from validators.consensus import new_view
-from validators.recovery import planning, sealing
-from validators.recovery.ending import Ending, reach
-from validators.recovery.forms import PlanFile, Proofs, RecoveryError, SignedFile, StateFile, statement_bytes
-from validators.recovery.planning import Plan, make_plan
-from validators.recovery.reading import MemberKeys, read_states
-from validators.recovery.telling import tell, why_lost
-from validators.wire import Door, FrameSigner
 
 SEEDS = range(8)
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from validators.simulation.bar import bar
+from simulator.cli.bar import bar
 
 
 class Terminal(io.StringIO):

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.campaign import Task, run
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.worlds import world_of
-from validators.consensus.effects import Executed, Note
 
 
 @pytest.mark.parametrize("world", ["epochs", "crowded-epochs"])
@@ -48,7 +48,7 @@ class Blamed(Onlooker):
         self.changed += note.kind == "source_changed"
 
 
-def test_r35_nobody_is_blamed_for_the_end_of_an_epoch_that_is_not_sealed_yet_or_comes_late() -> None:
+def test_r35_no_member_is_blamed_for_a_late_or_unsealed_end_of_an_epoch() -> None:
     blamed = Blamed()
     report = run(Task(6, "crossings"), blamed)
     assert report.violation is None

@@ -11,12 +11,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from simulator.campaign import Cut, Report, Task, run
+from simulator.cli import batch, text
 from simulator.options import OptionError, Options, by_hand, check
 from simulator.plain import PlainRun, Results
 from simulator.shrinking import shrink
 from tests.simulation.printed import RESULT_KEYS
 from validators.management.commands.simulator import Command
-from validators.simulation import batch, text
 
 SMALL = ["-nodes", "4", "-byzantine", "1", "-tickets", "12", "-latency", "5ms", "-duration=20s"]
 
@@ -121,7 +121,7 @@ def test_c46_the_command_has_no_limits_but_the_core_s(
     assert "Total Nodes:" in capsys.readouterr().out
 
 
-def test_c47_more_liars_than_the_nodes_tolerate_end_with_1_and_a_line_on_stdout(
+def test_c47_too_many_liars_end_with_code_1_and_a_line_on_stdout(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(CommandError) as caught:

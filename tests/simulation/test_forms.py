@@ -6,6 +6,8 @@ from collections import defaultdict
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import decode_envelope
 from simulator.campaign import Task, run
 from simulator.node import Node
 from simulator.onlooker import Onlooker
@@ -13,8 +15,6 @@ from simulator.options import Options
 from simulator.plain import PlainRun
 from simulator.scheme import LOOSE, Keyring
 from simulator.worlds import WORLDS
-from validators.consensus import messages as m
-from validators.wire import decode_envelope
 
 BINDING = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.ViewChange, m.NewView})
 Statement = tuple[int, bytes]

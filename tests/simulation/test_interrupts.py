@@ -13,12 +13,12 @@ import pytest
 
 from simulator import plain
 from simulator.campaign import Task
+from simulator.cli import batch
+from simulator.cli.interrupts import Interrupts
 from simulator.gateway import Gateway, Request
 from simulator.options import Options
 from simulator.plain import PlainRun
 from validators.management.commands.simulator import Command
-from validators.simulation import batch
-from validators.simulation.interrupts import Interrupts
 
 
 class Hasty(Command):
@@ -97,7 +97,7 @@ def test_interrupted_mutants_count_those_that_were_hunted(capsys: pytest.Capture
     assert not any("rows-by-half" in line for line in lines)
 
 
-def test_an_interrupted_replay_ends_with_its_report_and_a_trace_that_says_so(
+def test_an_interrupted_replay_ends_with_a_report_and_a_trace_that_say_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hasty("executes 3 ", "replay", "--world", "calm", "--trace", str(tmp_path / "trace"))
@@ -115,10 +115,10 @@ def test_an_interrupted_shrink_has_the_smallest_run_so_far(capsys: pytest.Captur
     assert "manage.py simulator run --seed 0 --world crashes --mutant rows-by-half" in capsys.readouterr().out
 
 
-def test_the_first_signal_outside_of_work_waits_and_the_second_one_ends_the_process() -> None:
+def test_a_first_signal_outside_work_waits_and_a_second_ends_the_process() -> None:
     program = (
         "import signal\n"
-        "from validators.simulation.interrupts import Interrupts\n"
+        "from simulator.cli.interrupts import Interrupts\n"
         "times = iter([100.0, 101.0])\n"
         "with Interrupts(lambda: next(times)).heard():\n"
         "    signal.raise_signal(signal.SIGTERM)\n"
@@ -141,7 +141,7 @@ def test_a_signal_right_behind_the_first_is_the_same_one() -> None:
 
 
 def test_a_worker_that_begins_when_its_parent_is_gone_ends_at_once() -> None:
-    words = "import os; from validators.simulation import interrupts as i; i.begin_worker({}); print('works')"
+    words = "import os; from simulator.cli import interrupts as i; i.begin_worker({}); print('works')"
     orphan = subprocess.run(
         [sys.executable, "-c", words.format("os.getppid() + 1")], capture_output=True, check=False, text=True
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.machine import parts as machine_parts
+from dtvn.machine.tree import GROUPS
+from dtvn.protocol.consensus import messages as m
 from simulator.adversary.poisoner import GROUP_LIES
 from simulator.onlooker import Onlooker
 from tests.simulation.test_state_transfer import Story
-from tickets.machine import parts as machine_parts
-from tickets.machine.tree import GROUPS
-from validators.consensus import messages as m
 
 
 class Parts(Onlooker):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.protocol.consensus import primary_monitor as judgement
 from simulator import worlds
 from simulator.adversary import sluggard
 from simulator.campaign import Task, run
 from simulator.clock import SECOND
-from validators.consensus import judgement
 
 
 @pytest.mark.parametrize(("name", "mild"), [("LATENCIES", 40), ("LATENCY_SHARE", 1), ("COMMIT_TIMES", 400)])

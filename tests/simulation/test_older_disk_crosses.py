@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
+from dtvn.machine import commands
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.membership import Change
+from dtvn.protocol.consensus.pinging import Pinging
+from dtvn.protocol.genesis import Member
 from simulator.changes import word_of_life
 from simulator.clock import MICROSECOND, MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.gateway import Gateway, Request
 from simulator.violation import Violation
 from simulator.world import Settings
-from tickets.machine import commands
-from validators.consensus import messages as m
-from validators.consensus.membership import Change
-from validators.consensus.pinging import Pinging
-from validators.genesis import Member
 
 
 class TwoBecomeThree:
@@ -37,7 +37,9 @@ class TwoBecomeThree:
         change = Change(epoch=0, leaves="", joins=joins, parameters=(), allow_small=True, alive=alive)
         self.ask(self.cluster.operator, commands.Reconfigure(change))
         both = (self.r0, self.r1)
-        world.run_for(5 * SECOND, done=lambda: all(node.core.succession.ends_at is not None for node in both))
+        world.run_for(
+            5 * SECOND, done=lambda: all(node.core.epoch_change.ends_at is not None for node in both)
+        )
         self.older = self.r0.disk.clone()
         self.older.older = True
         world.network.forget(late)

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.chance import Dice
-from simulator.clock import MILLISECOND, SECOND, WALL_START, NodeClock, TrueClock
-from simulator.disk import Contradiction, CrashPoint, PowerCut, VirtualDisk
-from simulator.network import PERFECT, LinkQuality, Network
-from simulator.scheme import KeyedHash, Keyring
-from validators.consensus import messages as m
-from validators.consensus.effects import (
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
     EntryRecord,
@@ -19,8 +14,13 @@ from validators.consensus.effects import (
     SlotRecord,
     StateRecord,
 )
-from validators.ports import JournalFull
-from validators.wire import link_frame
+from dtvn.protocol.host.ports import JournalFull
+from dtvn.protocol.wire import link_frame
+from simulator.chance import Dice
+from simulator.clock import MILLISECOND, SECOND, WALL_START, NodeClock, TrueClock
+from simulator.disk import Contradiction, CrashPoint, PowerCut, VirtualDisk
+from simulator.network import PERFECT, LinkQuality, Network
+from simulator.scheme import KeyedHash, Keyring
 
 # --- chance --------------------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ def test_r6_one_sync_makes_all_that_was_written_before_it_durable() -> None:
     assert held(disk) == before == held(disk.clone())
 
 
-def test_row_11_a_crash_before_the_write_leaves_nothing_and_one_after_it_all() -> None:
+def test_row_11_a_crash_before_a_write_leaves_nothing_and_after_it_all() -> None:
     disk = VirtualDisk(Dice(1))
     disk.crash_at = CrashPoint.BEFORE_PERSIST
     with pytest.raises(PowerCut):

@@ -6,6 +6,10 @@ from typing import Any, cast
 
 import pytest
 
+from dtvn.protocol.consensus import Replica
+from dtvn.protocol.consensus.contradiction import read
+from dtvn.protocol.consensus.effects import Effects, Now
+from dtvn.protocol.consensus.verified import Verified
 from simulator.campaign import Cut, Play, Task, run
 from simulator.checkers.durability import Durability
 from simulator.checkers.speech import Speech
@@ -14,10 +18,6 @@ from simulator.cluster import Cluster
 from simulator.disk import CrashPoint, VirtualDisk
 from simulator.world import Settings
 from simulator.worlds import world_of
-from validators.consensus import Replica
-from validators.consensus.contradiction import read
-from validators.consensus.effects import Effects, Now
-from validators.consensus.verified import Verified
 
 WORLD = "power-cut"
 SEEDS = 8

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.protocol import probes
 from simulator.campaign import Task, run
 from simulator.worlds import DIRECTED
-from validators import probes
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 12
@@ -20,7 +20,7 @@ MARK = re.compile(r'probe\(\s*(f?)"([^"]+)"')
 def marks() -> dict[str, bool]:
     """Name (up to its first placeholder) of each mark in the core -> whether it has a placeholder."""
     found: dict[str, bool] = {}
-    for path in sorted((ROOT / "validators").rglob("*.py")):
+    for path in sorted((ROOT / "dtvn").rglob("*.py")):
         if path.name != "probes.py":
             for placeholder, name in MARK.findall(path.read_text(encoding="utf-8")):
                 found[name.split("{")[0]] = bool(placeholder)

@@ -22,7 +22,7 @@ def played(world: str, seed: int) -> Cluster:
     return cluster
 
 
-def test_r10_a_process_whose_ledger_was_taken_over_wakes_and_ends_without_a_word(
+def test_r10_a_process_with_a_taken_over_ledger_wakes_and_ends_silently(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     woken, ended = [], []
@@ -48,7 +48,7 @@ def test_r10_the_new_process_has_what_the_old_one_promised() -> None:
     assert take_over(node) is None, "one old process at a time"
 
 
-def test_r17_who_was_told_of_a_change_reads_it_on_the_platform_and_at_nodes() -> None:
+def test_r17_a_reader_told_of_a_change_reads_it_on_platform_and_nodes() -> None:
     readings = next(c for c in played("readers", 1).checkers if isinstance(c, OwnWrites))
     assert readings.seen >= 4
     assert readings.seen_at_nodes >= 12

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.wire import FrameSigner, PeerError
 from simulator import reading
 from simulator.campaign import Task, run
 from simulator.checkers import economy
 from simulator.checkers.economy import ThriftyDoor
 from simulator.reading import Reading
 from simulator.scheme import Keyring
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.verified import Inbound, Peer
-from validators.wire import FrameSigner, PeerError
 
 CLUSTER = bytes(32)
 R0, R1 = Peer("r0", 0), Peer("r1", 1)
@@ -77,7 +77,7 @@ def test_a_result_counts_at_no_door_that_has_other_keys() -> None:
     assert bad.value.reason is Reason.BAD_SIGNATURE
 
 
-def test_a_result_counts_for_nobody_else_who_brings_it_and_at_no_door_with_another_limit() -> None:
+def test_a_result_counts_only_for_its_peer_and_at_doors_with_equal_limits() -> None:
     stage = Stage()
     frame = FrameSigner(CLUSTER, b"", Keys(b"", 0), scheme=stage.keyring.scheme).link(
         m.SupplyFrames((stage.frame(), stage.frame(epoch=1)))

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.machine import Barrier, Command, Dispute, Issue, Resolve, Validate, build
+from dtvn.machine.snapshot import prove_ticket
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.genesis import Parameters
 from simulator.clock import SECOND
 from simulator.cluster import Cluster
 from simulator.gateway import Request
 from simulator.network import PERFECT
 from simulator.world import Settings
-from tickets.machine import Barrier, Command, Dispute, Issue, Resolve, Validate, build
-from tickets.machine.snapshot import prove_ticket
-from validators.consensus import messages as m
-from validators.genesis import Parameters
 
 
 class Stingy:

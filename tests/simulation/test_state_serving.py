@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import Envelope
 from simulator.clock import MILLISECOND, SECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from tests.simulation.test_state_transfer import Story
-from validators import canonical
-from validators.consensus import messages as m
-from validators.wire import Envelope
 
 
 class Nuisance(Onlooker):

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.genesis import Parameters
 from simulator import campaign
 from simulator.adversary.poisoner import GROUP_LIES, OFFER_LIES, Poisoner
 from simulator.clock import MILLISECOND, SECOND
@@ -20,9 +23,6 @@ from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.workload import Crowd, Traffic
 from simulator.world import Settings, World
-from validators.consensus import messages as m
-from validators.consensus.effects import Executed, Note
-from validators.genesis import Parameters
 
 
 class Told(Onlooker):
@@ -99,7 +99,7 @@ class Story:
         return self.node.disk.log.count(None)
 
 
-def test_r11_a_wiped_member_takes_the_state_and_votes_again_when_it_can_contradict_nothing() -> None:
+def test_r11_a_wiped_member_takes_a_state_and_votes_again_when_it_is_safe() -> None:
     story = Story()
     story.back()
     assert story.missing > 100
@@ -132,7 +132,7 @@ def test_a_member_that_lags_a_little_fetches_the_log() -> None:
 
 
 @pytest.mark.parametrize("lie", GROUP_LIES)
-def test_p17_a_poisoned_chunk_is_recognised_and_its_sender_avoided_and_recorded(lie: str) -> None:
+def test_p17_a_poisoned_chunk_is_found_and_its_sender_avoided_and_recorded(lie: str) -> None:
     story = Story(r1=lie)
     story.back()
     assert story.missing > 0
@@ -192,7 +192,7 @@ def test_p17_a_source_that_dies_is_replaced_by_the_others() -> None:
     assert story.told.of("transfer_complete")
 
 
-def test_p17_a_state_that_no_source_serves_any_longer_is_given_up_for_a_newer_one() -> None:
+def test_p17_a_state_without_a_source_is_given_up_for_a_newer_one() -> None:
     story = Story()
     network = story.cluster.world.network
     rules = [network.when(kind=m.Groups, sender=name).drop() for name in ("r0", "r1", "r2")]

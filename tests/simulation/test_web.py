@@ -25,8 +25,8 @@ from simulator.web.feed import read_frames
 from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import Distinct
 from simulator.web.wish import Wish
-from validators.api import keys
 from validators.processes.folder import DataFolder
+from validators.rest import keys
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -76,7 +76,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Web:
 HOLD = """
 import sys
 from pathlib import Path
-from validators.processes.facts import SlotLock
+from validators.processes.locks import SlotLock
 assert SlotLock(Path(sys.argv[1])).take()
 print("held", flush=True)
 sys.stdin.read()
@@ -181,7 +181,7 @@ def test_c46_an_empty_body_asks_for_the_defaults_and_a_second_start_waits(web: W
     assert len(web.asked) == 1
 
 
-def test_c46_a_run_that_nobody_took_up_is_stopped_at_once_and_not_played_later(web: Web) -> None:
+def test_c46_an_unclaimed_run_stops_at_once_and_is_not_played_later(web: Web) -> None:
     web.post("/start", SMALL)
     assert web.post("/stop") == {"status": "stopping"}
     shown = web.get()
@@ -254,7 +254,7 @@ def test_a_broken_promise_is_an_error_with_its_results(web: Web, monkeypatch: py
     assert not SimulatorEvent.objects.filter(type="simulator_results").exists()
 
 
-def test_runs_are_listed_in_pages_traced_on_request_and_forgotten_in_the_end(
+def test_runs_are_paged_traced_on_request_and_forgotten_in_the_end(
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services, "RUNS_KEPT", 3)

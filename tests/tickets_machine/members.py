@@ -9,16 +9,16 @@ from typing import Any
 
 from nacl import bindings
 
-from tickets.machine import Command, OpenSession, TicketApplication, build
-from validators.consensus import config as configuration
-from validators.consensus import messages as m
-from validators.consensus.effects import Effects, Executed, Note, Now
-from validators.consensus.log_tree import Frontier
-from validators.consensus.needs import Recovery
-from validators.consensus.replica import Replica
-from validators.consensus.verified import Inbound, Peer
-from validators.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id
-from validators.wire import Door, FrameSigner, PeerError, decode_envelope
+from dtvn.machine import Command, OpenSession, TicketApplication, build
+from dtvn.protocol.consensus import config as configuration
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Effects, Executed, Note, Now
+from dtvn.protocol.consensus.log_tree import Frontier
+from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id
+from dtvn.protocol.wire import Door, FrameSigner, PeerError, decode_envelope
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND

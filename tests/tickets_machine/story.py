@@ -11,21 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from dtvn.machine import Admit, Barrier, Command, Consume, Dispute, Issue, Resolve, Seed, Validate
+from dtvn.machine.leaf import operation_leaf
+from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.consensus.verified import VerifiedBundle
 from tests.tickets_machine.support import HOUR, SECOND, Machine
-from tickets.machine import (
-    Admit,
-    Barrier,
-    Command,
-    Consume,
-    Dispute,
-    Issue,
-    Resolve,
-    Seed,
-    Validate,
-)
-from tickets.machine.leaf import operation_leaf
-from validators.consensus.messages import Operation
-from validators.consensus.verified import VerifiedBundle
 
 GOLDEN = Path(__file__).parent / "golden" / "story.txt"
 

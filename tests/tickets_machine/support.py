@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from dtvn.machine import Command, OpenSession, TicketApplication, TicketState, build, read_state
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.application import Execution
+from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.messages import Bundle, Operation, Outcome, bundle_digest
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id
 from tests.hostcore.support import key_pair
-from tickets.machine import Command, OpenSession, TicketApplication, TicketState, build, read_state
-from validators import canonical
-from validators.consensus.application import Execution
-from validators.consensus.effects import ApplicationChange
-from validators.consensus.messages import Bundle, Operation, Outcome, bundle_digest
-from validators.consensus.verified import VerifiedBundle
-from validators.genesis import (
-    CAPABILITIES,
-    Genesis,
-    Grant,
-    Member,
-    Parameters,
-    Principal,
-    cluster_id,
-)
 
 START = 1_700_000_000_000_000
 """Batch time of the first batch, Unix microseconds."""

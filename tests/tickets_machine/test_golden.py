@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.machine import Admit, Issue
+from dtvn.machine.leaf import operation_leaf, results_root, subtree
+from dtvn.machine.ticket import TicketState, read_state
+from dtvn.machine.transitions import State
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.messages import Operation, Outcome
 from tests.tickets_machine.story import GOLDEN
 from tests.tickets_machine.support import Machine
-from tickets.machine import Admit, Issue
-from tickets.machine.leaf import operation_leaf, results_root, subtree
-from tickets.machine.ticket import TicketState, read_state
-from tickets.machine.transitions import State
-from validators import canonical
-from validators.consensus.messages import Operation, Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,20 +8,20 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from dtvn.machine import Issue, Seed, Validate, snapshot
+from dtvn.machine import parts as machine_parts
+from dtvn.machine.application import TicketApplication
+from dtvn.machine.parts import size_of
+from dtvn.machine.snapshot import Staging, _ticket_key
+from dtvn.machine.tree import GROUP_BUCKETS, GROUPS, locate, salted
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import parts
+from dtvn.protocol.consensus.application import Item
+from dtvn.protocol.consensus.messages import FetchGroups
+from dtvn.protocol.consensus.serving import ANSWER_BYTES, GROUP_BYTES_MAX
+from dtvn.protocol.genesis import cluster_id
 from tests.tickets_machine.support import Machine
 from tests.tickets_machine.test_snapshot import frozen, installed
-from tickets.machine import Issue, Seed, Validate, snapshot
-from tickets.machine import parts as machine_parts
-from tickets.machine.application import TicketApplication
-from tickets.machine.parts import size_of
-from tickets.machine.snapshot import Staging, _ticket_key
-from tickets.machine.tree import GROUP_BUCKETS, GROUPS, locate, salted
-from validators import canonical
-from validators.consensus import parts
-from validators.consensus.application import Item
-from validators.consensus.messages import FetchGroups
-from validators.consensus.serving import ANSWER_BYTES, GROUP_BYTES_MAX
-from validators.genesis import cluster_id
 
 Items = tuple[Item, ...]
 LONG = tuple((f"{number:02d}" + "\U00010000" * 62, "\U00010000" * 256) for number in range(16))
@@ -82,7 +82,7 @@ def listed(machine: Machine, staging: Staging) -> Items:
     return found
 
 
-def test_r23_tickets_that_crowd_one_group_with_all_they_may_hold_keep_no_state_from_travelling() -> None:
+def test_r23_a_state_travels_though_full_tickets_crowd_one_group() -> None:
     machine = Machine()
     crowd(machine, 400, Issue(data=b"d" * 4_096, metadata=LONG))
     root = machine.application.root()
@@ -179,7 +179,7 @@ def test_p17_a_poisoned_part_or_list_is_recognised_by_itself(small: Machine) -> 
     assert staging.add(number, items)
 
 
-def test_p17_who_serves_a_small_group_whole_is_no_poisoner_when_a_liar_sent_its_list(
+def test_p17_serving_a_small_group_whole_after_a_liars_list_is_no_poison(
     small: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crowd(small, 70)
@@ -223,7 +223,7 @@ def groups_put_in_order(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_r25_the_order_of_large_groups_is_found_once_and_so_many_are_remembered(
+def test_r25_large_groups_are_ordered_once_and_a_bounded_number_are_kept(
     small: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sorted_ = groups_put_in_order(monkeypatch)

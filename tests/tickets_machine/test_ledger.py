@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from dtvn.machine import TicketApplication
+from dtvn.protocol.genesis import cluster_id
 from tests.ledger.samples import CLUSTER, LogWriter
 from tests.tickets_machine.story import batches
 from tests.tickets_machine.support import SECOND, Machine
-from tickets.machine import TicketApplication
-from validators.genesis import cluster_id
 from validators.ledger import open_ledger
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tracemalloc
 
+from dtvn.gateway.answers import STATE_BYTES_MAX
+from dtvn.machine import Issue, Validate
+from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.genesis import Genesis, Member
 from tests.tickets_machine.support import Machine, public
-from tickets.machine import Issue, Validate
-from validators.consensus.effects import ApplicationChange
-from validators.consensus.membership import Membership
-from validators.gateway.answers import STATE_BYTES_MAX
-from validators.genesis import Genesis, Member
 
 EPOCHS = 4_200
 
@@ -25,7 +25,7 @@ def stored(genesis: Genesis) -> list[ApplicationChange]:
     return changes[::-1]
 
 
-def test_r35_what_the_members_of_old_epochs_cost_does_not_grow_with_the_square_of_their_number() -> None:
+def test_r35_the_cost_of_former_members_is_not_quadratic_in_their_number() -> None:
     machine = Machine()
     rows = stored(machine.genesis)
     tracemalloc.start()
@@ -39,7 +39,7 @@ def test_r35_what_the_members_of_old_epochs_cost_does_not_grow_with_the_square_o
     assert machine.application.epoch(1) == rows[-1].row
 
 
-def test_r35_a_ticket_of_a_late_epoch_has_a_place_for_every_member_there_ever_was() -> None:
+def test_r35_a_late_epochs_ticket_has_a_place_for_every_member_so_far() -> None:
     machine = Machine()
     epochs = stored(machine.genesis)
     machine.application.load(epochs)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.tickets_machine.support import START, Machine, public
-from tickets.machine import (
+from dtvn.machine import (
     AddPrincipal,
     Admit,
     CommandError,
@@ -16,13 +15,14 @@ from tickets.machine import (
     Validate,
     build,
 )
-from validators import canonical
-from validators.consensus.effects import ApplicationChange
-from validators.consensus.membership import Alive, Change
-from validators.consensus.messages import Batch, Bundle
-from validators.genesis import Member, check_terms
-from validators.quorum import MEMBERS_MAX
-from validators.wire.envelope import encode_envelope
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.membership import Alive, Change
+from dtvn.protocol.consensus.messages import Batch, Bundle
+from dtvn.protocol.genesis import Member, check_terms
+from dtvn.protocol.quorum import MEMBERS_MAX
+from dtvn.protocol.wire.envelope import encode_envelope
+from tests.tickets_machine.support import START, Machine, public
 
 
 def key(number: int) -> bytes:
@@ -84,7 +84,7 @@ def test_a_vector_clock_names_every_member_there_ever_was() -> None:
 
 def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
     """What a hand-over certificate proves (R35): it has the form that verifiers read."""
-    from tickets.proof.chain import HANDOVER, EpochStart
+    from dtvn.proof.chain import HANDOVER, EpochStart
 
     machine = Machine()
     members = machine.genesis.members[:3]
@@ -132,7 +132,7 @@ def test_a_newcomer_is_dialled_at_an_address_or_a_name_of_dns(host: str) -> None
         *[("batch_operations_max", 5_001), ("batch_operations_max", 0)],
     ],
 )
-def test_parameters_under_which_nothing_would_be_ordered_any_more_are_refused(field: str, value: int) -> None:
+def test_parameters_that_would_prevent_all_ordering_are_refused(field: str, value: int) -> None:
     """Neither the change back: a drift bound of 1 ms holds every proposal up, for good."""
     machine = Machine()
     wanted = msgspec.structs.replace(machine.genesis.parameters, **{field: value})

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from dtvn.machine import Admit, Command, Consume, Dispute, Issue, Resolve, Validate
+from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.consensus.verified import VerifiedBundle
 from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, genesis
-from tickets.machine import Admit, Command, Consume, Dispute, Issue, Resolve, Validate
-from validators.consensus.messages import Operation
-from validators.consensus.verified import VerifiedBundle
 
 TICKETS = ["T-1", "T-2", "T-3"]
 COMMANDS: list[Command] = [

@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, genesis, shown
-from tickets.machine import (
+from dtvn.machine import (
     Admit,
     Barrier,
     Consume,
@@ -18,9 +17,10 @@ from tickets.machine import (
     nonces,
     seeded_count,
 )
-from validators import canonical
-from validators.consensus.effects import Reason
-from validators.consensus.messages import Operation
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.messages import Operation
+from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, genesis, shown
 
 Body = Admit | Consume | Dispute | Issue | Resolve | Validate
 
@@ -202,9 +202,7 @@ def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
         (Validate(), Resolve(verdict="clear")),
     ],
 )
-def test_r13_another_body_under_the_nonce_of_the_change_that_stands_is_refused_for_ever(
-    first: Body, second: Body
-) -> None:
+def test_r13_another_body_under_a_standing_nonce_is_refused_for_ever(first: Body, second: Body) -> None:
     """By the state alone the second would succeed, or count as the first; its nonce was used on this ticket
     for another body."""
     machine = Machine()
@@ -219,7 +217,7 @@ def test_r13_another_body_under_the_nonce_of_the_change_that_stands_is_refused_f
     assert machine.do(second, "T-1", nonce=b"k2", actor="bert") != "nonce_reused"
 
 
-def test_r13_a_late_stranger_with_the_same_nonce_is_not_taken_for_the_first() -> None:
+def test_r13_a_late_stranger_does_not_pass_with_the_first_ones_nonce() -> None:
     """The nonce of an admission is public in the log: another principal must not pass with it."""
     machine = Machine()
     machine.do(Issue(), "T-1")
@@ -231,7 +229,7 @@ def test_r13_a_late_stranger_with_the_same_nonce_is_not_taken_for_the_first() ->
     assert machine.do(Admit(gate="z"), "T-1", nonce=b"k", actor="anna") == "nonce_reused"
 
 
-def test_r13_a_nonce_that_stands_somewhere_in_a_tickets_state_by_chance_is_not_its_nonce() -> None:
+def test_r13_bytes_that_equal_a_nonce_by_chance_in_a_state_are_no_nonce() -> None:
     """Here in the time of the admission: its last bytes read as a nonce's own do."""
     machine = Machine()
     machine.do(Issue(), "T-1")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tickets.machine import REASONS, State
-from tickets.machine.commands import COMMANDS
-from tickets.machine.transitions import CAPABILITY, TRANSITIONS
+from dtvn.machine import REASONS, State
+from dtvn.machine.commands import COMMANDS
+from dtvn.machine.transitions import CAPABILITY, TRANSITIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "tickets.md"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.machine import Admit, Barrier, Command, Consume, Dispute, Issue, Resolve, Seed, Validate
+from dtvn.machine.commands import LimitPrincipal, read
+from dtvn.protocol.canonical import encode
+from dtvn.protocol.genesis import CAPABILITIES, Grant, Principal, check_grant
 from tests.tickets_machine.support import Machine, genesis, public
-from tickets.machine import Admit, Barrier, Command, Consume, Dispute, Issue, Resolve, Seed, Validate
-from tickets.machine.commands import LimitPrincipal, read
-from validators.canonical import encode
-from validators.genesis import CAPABILITIES, Grant, Principal, check_grant
 
 NEEDS: list[tuple[Command, str, str]] = [
     (Issue(), "T-9", "issue"),

@@ -7,8 +7,7 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, public
-from tickets.machine import (
+from dtvn.machine import (
     AddPrincipal,
     Admit,
     Barrier,
@@ -22,9 +21,10 @@ from tickets.machine import (
     TicketApplication,
     build,
 )
-from tickets.machine.administration import shown_principal
-from validators.consensus.membership import Change
-from validators.genesis import Grant, Member, Principal, cluster_id
+from dtvn.machine.administration import shown_principal
+from dtvn.protocol.consensus.membership import Change
+from dtvn.protocol.genesis import Grant, Member, Principal, cluster_id
+from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, public
 
 GATE = (Grant("default", "gate"),)
 NEW = public("n")
@@ -75,7 +75,7 @@ def test_r15_only_an_administrator_of_everything_changes_principals(
         assert "door" not in machine.application.principals
 
 
-def test_r15_a_rotated_key_signs_under_another_name_and_the_old_one_counts_no_more(machine: Machine) -> None:
+def test_r15_a_rotated_key_signs_under_a_new_name_and_the_old_key_is_void(machine: Machine) -> None:
     operation = machine.operation(RotatePrincipal("scanner", NEW))
     [outcome] = machine.order(operation)
     shown = shown_principal(outcome.state)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tickets.machine import reasons
-from validators.consensus.messages import Bundle, Operation, Outcome
+from dtvn.machine import reasons
+from dtvn.protocol.consensus.messages import Bundle, Operation, Outcome
 
 
-def test_outcomes_are_tallied_by_kind_and_code_and_malformed_kinds_are_not_believed() -> None:
+def test_outcomes_are_tallied_by_kind_and_code_and_bad_kinds_as_malformed() -> None:
     kinds = ("issue", "admit", "issue", "no such kind", reasons.MALFORMED)
     codes = (reasons.OK, reasons.TICKET_NOT_FOUND, reasons.OK, reasons.MALFORMED, reasons.MALFORMED)
     operations = tuple(Operation(kind, "", "", "", "", 0, b"", b"") for kind in kinds)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.machine import recovery
+from dtvn.machine.recovery import Recover, operation_for
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.membership import RECOVERY
+from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
+from dtvn.protocol.wire import PeerError
+from dtvn.recovery.ending import final_batch
 from tests.hostcore.support import Paper, key_pair, operation
 from tests.tickets_machine.support import Machine, public
-from tickets.machine import recovery
-from tickets.machine.recovery import Recover, operation_for
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.effects import Reason
-from validators.consensus.membership import RECOVERY
-from validators.consensus.verified import VerifiedBatch, VerifiedBundle
-from validators.recovery.ending import final_batch
-from validators.wire import PeerError
 
 NEW = tuple(public(f"next{number}") for number in range(4))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.machine import Admit, Barrier, Issue, OpenSession, Seed, Validate
+from dtvn.machine.leaf import subtree
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.wire import decode_envelope
 from tests.tickets_machine.members import MILLISECOND, SECOND, START, Members
-from tickets.machine import Admit, Barrier, Issue, OpenSession, Seed, Validate
-from tickets.machine.leaf import subtree
-from validators import canonical
-from validators.consensus import messages as m
-from validators.consensus.verified import Peer
-from validators.wire import decode_envelope
 
 
 @pytest.fixture(params=[1, 4])
@@ -36,7 +36,7 @@ def test_r12_unknown_sessions_are_refused_and_never_created(members: Members) ->
     assert sequence_of(members) == before
 
 
-def test_r12_a_bundle_asked_again_is_answered_from_the_table_and_not_executed(members: Members) -> None:
+def test_r12_a_repeated_bundle_is_answered_from_the_table_and_not_executed(members: Members) -> None:
     session = members.open_session()
     frame = members.bundle(
         [
@@ -160,7 +160,7 @@ def proposal(members: Members, frames: list[bytes], *, sequence: int, digest_of:
 
 
 @pytest.mark.parametrize("contents", [("old", "fresh"), ("fresh", "fresh")])
-def test_r19_backups_give_no_vote_to_a_fresh_batch_with_an_executed_or_doubled_request(
+def test_r19_fresh_batches_with_executed_or_doubled_requests_get_no_vote(
     four: Members, contents: tuple[str, ...]
 ) -> None:
     """PITFALLS row 9: the primary proposes an old request again, or one twice."""

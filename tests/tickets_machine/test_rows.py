@@ -5,19 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.machine import Admit, Barrier, Dispute, Issue, Resolve, RotatePrincipal, Seed, Validate
+from dtvn.machine.rows import ISSUED_FIELDS, ROW_TYPES, TABLES, TicketRow, change_from, key_bytes, row_bytes
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import ApplicationChange
 from tests.tickets_machine.support import Machine, public
-from tickets.machine import Admit, Barrier, Dispute, Issue, Resolve, RotatePrincipal, Seed, Validate
-from tickets.machine.rows import (
-    ISSUED_FIELDS,
-    ROW_TYPES,
-    TABLES,
-    TicketRow,
-    change_from,
-    key_bytes,
-    row_bytes,
-)
-from validators import canonical
-from validators.consensus.effects import ApplicationChange
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
+from dtvn.machine import Seed, Validate, seeded_count
+from dtvn.machine.rows import TicketRow
+from dtvn.machine.seed import SEED_TICKETS, seed_data
+from dtvn.protocol import canonical
 from tests.tickets_machine.support import Machine, genesis
-from tickets.machine import Seed, Validate, seeded_count
-from tickets.machine.rows import TicketRow
-from tickets.machine.seed import SEED_TICKETS, seed_data
-from validators import canonical
 
 
 def seeded() -> tuple[Machine, dict[str, TicketRow]]:

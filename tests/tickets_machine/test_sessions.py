@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.machine import Admit, Barrier, Issue, OpenSession, Validate
+from dtvn.machine.application import TicketApplication
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.messages import Bundle
+from dtvn.protocol.consensus.sessions import WINDOW
 from tests.tickets_machine.support import MINUTE, Machine, genesis, sealed
-from tickets.machine import Admit, Barrier, Issue, OpenSession, Validate
-from tickets.machine.application import TicketApplication
-from validators.consensus.effects import Reason
-from validators.consensus.messages import Bundle
-from validators.consensus.sessions import WINDOW
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def refused(machine: Machine, bundle: Bundle) -> Reason | None:
     return machine.application.refuse(bundle, machine.now)
 
 
-def test_r12_a_session_is_named_by_the_place_of_the_operation_that_opened_it() -> None:
+def test_r12_a_session_is_named_by_the_place_of_its_opening_operation() -> None:
     machine = Machine()
     barrier = machine.bundle([machine.operation(Barrier())] * 3)
     opening = machine.opening(nonce=b"second")
@@ -134,7 +134,7 @@ def test_done_below_may_leap_far_without_work(machine: Machine) -> None:
     assert machine.application.root()
 
 
-def test_r1_what_was_signed_for_a_later_epoch_is_executed_in_none_before_it(machine: Machine) -> None:
+def test_r1_a_request_signed_for_a_later_epoch_is_not_executed_before_it(machine: Machine) -> None:
     """A primary can put it into a batch; every replica passes it over, and no pool keeps it."""
     honest = machine.bundle([machine.operation(Barrier())])
     early = sealed(msgspec.structs.replace(honest.bundle, epoch=7))
@@ -212,7 +212,7 @@ def alive(machine: Machine, sessions: list[tuple[int, int]], principal: str) -> 
     return sum(machine.application.refuse(each, machine.now) is None for each in asked)
 
 
-def test_r12_a_principal_without_grants_evicts_its_own_sessions_not_those_of_others() -> None:
+def test_r12_a_principal_without_grants_evicts_only_its_own_sessions() -> None:
     """Three principals, twelve places: four each where the table is full."""
     machine = Machine(genesis(sessions_max=12))
     gate = opened(machine, "gateway", 3)

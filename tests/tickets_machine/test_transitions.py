@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
-from tickets.machine import (
+from dtvn.machine import (
     REASONS,
     AddPrincipal,
     Admit,
@@ -26,10 +25,11 @@ from tickets.machine import (
     commands,
     reasons,
 )
-from tickets.machine.administration import KINDS
-from tickets.machine.transitions import ACTIONS, CAPABILITY, TRANSITIONS
-from validators.consensus.membership import Change
-from validators.genesis import Member
+from dtvn.machine.administration import KINDS
+from dtvn.machine.transitions import ACTIONS, CAPABILITY, TRANSITIONS
+from dtvn.protocol.consensus.membership import Change
+from dtvn.protocol.genesis import Member
+from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
 
 ROADS: dict[State, tuple[Command, ...]] = {
     State.ISSUED: (),
@@ -198,7 +198,7 @@ def admit_within(*, not_before: int = 0, not_after: int = 0) -> str:
     return machine.do(Admit(), "T-1")
 
 
-def test_row_16_a_validity_window_is_judged_by_batch_time_with_both_ends_inside() -> None:
+def test_row_16_batch_time_judges_a_validity_window_including_both_ends() -> None:
     admitted_at = START + 3  # session, issue, admit: a microsecond each
     assert admit_within(not_before=admitted_at, not_after=admitted_at) == "ok"
     assert admit_within(not_before=admitted_at + 1) == "not_yet_valid"
@@ -232,7 +232,7 @@ def fields_of(operation: object) -> dict[str, object]:
 
 
 def full(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr("tickets.machine.operations.TICKETS_MAX", 1)
+    monkeypatch.setattr("dtvn.machine.operations.TICKETS_MAX", 1)
     return ticket_in(State.ISSUED).do(Issue(), "T-2")
 
 

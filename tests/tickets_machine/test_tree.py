@@ -7,7 +7,7 @@ from hashlib import sha256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickets.machine.tree import BUCKETS, FAN_OUT, StateTree
+from dtvn.machine.tree import BUCKETS, FAN_OUT, StateTree
 
 SALT = b"cluster"
 

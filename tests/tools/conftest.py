@@ -13,7 +13,7 @@ from dtvn_project.asgi import http
 from tests.pages.conftest import empty_ledger, learner, operate
 from tests.pages.learner import RealLearner
 from tickets.importing import platform
-from validators.api import keys
+from validators.rest import keys
 from validators.services.api_keys import generate_api_key, store_api_key
 
 __all__ = ["Trouble", "api_key", "client", "empty_ledger", "learner", "operate", "quick", "trouble"]

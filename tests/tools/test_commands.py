@@ -11,13 +11,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
+from dtvn.gateway.collector import Result
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tests.tools.test_columns import as_csv, pretix_row
-from tickets.api import operations
 from tickets.models import TicketHolder
+from tickets.rest import operations
 from tickets.services import Decision, Refused, Request
-from validators.gateway.collector import Result
 from validators.ledger.models import Ticket
 from validators.services.api_keys import generate_api_key, store_api_key
 
@@ -278,9 +278,7 @@ def test_a_rehearsal_proves_that_each_ticket_was_admitted_once(
     assert {json.loads(line)["code"] for line in lines} == {"ok", "already_consumed"}
 
 
-def test_a_file_with_a_column_of_another_name_is_scanned_as_it_was_imported(
-    at: list[str], tmp_path: Path
-) -> None:
+def test_a_file_with_a_renamed_column_is_scanned_as_it_was_imported(at: list[str], tmp_path: Path) -> None:
     path, chosen = tmp_path / "plain.csv", ["--column", "ticket_id=Biljett-Nr"]
     path.write_bytes(b"Biljett-Nr,name\nB-1,Ada\nB-2,Bob\n")
     ran = Ran("scan", str(path), *at)

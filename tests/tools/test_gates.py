@@ -53,7 +53,7 @@ async def test_r13_lost_requests_and_answers_admit_nobody_twice(
     assert len({ticket async for ticket in admitted}) == 60
 
 
-async def test_r14_a_network_that_executes_and_never_answers_is_never_taken_for_a_no(
+async def test_r14_a_silent_network_that_executes_is_never_taken_for_a_refusal(
     client: httpx.AsyncClient, learner: RealLearner
 ) -> None:
     plan = await planned(client, 4, duplicates=0)

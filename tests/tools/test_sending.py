@@ -9,13 +9,13 @@ import httpx
 import pytest
 from channels.db import database_sync_to_async
 
+from dtvn.machine.commands import Issue
 from tests.pages.learner import RealLearner
 from tests.tools.conftest import Trouble
 from tests.tools.test_holders import ticket
 from tickets.importing import Holder, ImportedTicket
 from tickets.importing.platform import Refused
 from tickets.importing.sending import Delivery, NetworkSilent, operation_of, send_tickets, settled
-from tickets.machine.commands import Issue
 from validators.ledger.models import OperationRecord, Ticket
 
 pytestmark = [

@@ -2,7 +2,7 @@
 
 reading   a CSV or JSON file, whatever its encoding and delimiter  ->  Record
 pretix    the JSON shapes of pretix  ->  Record with the column names of its spreadsheet export
-columns   a Record  ->  ImportedTicket, or the reason why it is none
+columns   a Record  ->  ImportedTicket, or the reason why it is not a ticket
 holders   personal data  ->  an erasable table and a salted commitment
 sending   ImportedTickets  ->  POST /api/v1/tickets/batch, several in flight, repeated safely
 """

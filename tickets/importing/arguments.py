@@ -1,4 +1,4 @@
-"""What the commands for files check of their arguments before anything is sent."""
+"""Argument checks that the file commands make before anything is sent."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dtvn.machine.commands import is_name
 from tickets.importing.columns import ALIASES
 from tickets.importing.record import FileRefused
-from tickets.machine.commands import is_name
 
 __all__ = [
     "add_column",
@@ -27,7 +27,7 @@ EVENT_LENGTH_MAX = 64
 
 
 def add_column(parser: ArgumentParser) -> None:
-    """--column: what was said at the import has to be said wherever the same file is read."""
+    """--column: every command that reads the same file needs the same values as the import."""
     parser.add_argument(
         "--column",
         action="append",
@@ -38,7 +38,7 @@ def add_column(parser: ArgumentParser) -> None:
 
 
 def add_timezone(parser: ArgumentParser) -> None:
-    """--timezone: whether a ticket ends before it begins may hang on it, so scans say it too."""
+    """--timezone: it can decide whether a ticket ends before it begins, so scans take it too."""
     parser.add_argument("--timezone", default="UTC", help="of times without offset (default: %(default)s)")
 
 
@@ -51,7 +51,8 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def chosen_columns(pairs: Iterable[str]) -> dict[str, str]:
-    """Field to column name, as --column gave them; raise FileRefused for what names none, or one twice."""
+    """Field to column name, as given by --column; raise FileRefused for an unknown field, or one given
+    twice."""
     chosen: dict[str, str] = {}
     for pair in pairs:
         field, equals, name = pair.partition("=")
@@ -64,14 +65,14 @@ def chosen_columns(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def check_event(event: str) -> None:
-    """Raise FileRefused for what can be no event of the network."""
+    """Raise FileRefused if the text is not a valid event name."""
     if not is_name(event) or len(event) > EVENT_LENGTH_MAX:
         raise FileRefused(f"--event {event!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : -")
 
 
 def check_writable(path: Path | None, option: str) -> None:
-    """Raise FileRefused where nothing could be written to `path`: after the work it would be too late. What
-    is in the file stays."""
+    """Raise FileRefused if `path` cannot be written: after the work it would be too late. Existing content of
+    the file stays."""
     if path is None:
         return
     try:
@@ -81,7 +82,7 @@ def check_writable(path: Path | None, option: str) -> None:
 
 
 def seconds(text: str) -> float:
-    """A time from 0 on; for argparse."""
+    """Parse a number of seconds, 0 or more; for argparse."""
     try:
         found = float(text)
     except ValueError:
@@ -92,7 +93,7 @@ def seconds(text: str) -> float:
 
 
 def at_least_one(text: str) -> int:
-    """A whole number from 1 on; for argparse."""
+    """Parse a whole number, 1 or more; for argparse."""
     if not (text.isascii() and text.isdigit() and 0 < len(text) <= 9 and int(text)):
         raise ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return int(text)

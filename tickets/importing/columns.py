@@ -1,12 +1,11 @@
-"""What the columns of a file mean: a Record becomes a ticket, or the reason why it does not.
+"""Interprets the columns of a file: a Record becomes a ticket, or the reason why it is not one.
 
-Known are pretix's export of order positions as it is, and plain files with a column named like
-`ticket_id`. Only id, event, product, seat and validity leave this module for the
-log; names and addresses go to `Holder`; every other column (answers to questions, comments, invoice
-addresses) is read by nobody.
+It understands pretix's unmodified export of order positions, and plain files with a column such as
+`ticket_id`. Only id, event, product, seat and validity leave this module for the log; names and addresses go
+to `Holder`; all other columns (answers to questions, comments, invoice addresses) are ignored.
 
-A pretix ticket's id is order code and position, `ABC12-1`, as pretix itself prints it. Its secret is
-the code a gate scans: who knows it can enter, so it never enters the log, only its hash is kept here.
+A pretix ticket's id is order code and position, `ABC12-1`, as pretix prints it. Its secret is the code that a
+gate scans and is enough to enter, so it is never written to the log: only its hash is kept here.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from datetime import UTC, datetime, tzinfo
 
 import msgspec
 
+from dtvn.machine.commands import DEFAULT_EVENT, is_name, is_text
 from tickets.importing.record import Record, normalised
-from tickets.machine.commands import DEFAULT_EVENT, is_name, is_text
 
 __all__ = ["ALIASES", "Columns", "Holder", "ImportedTicket", "LeftOut", "WrongRow"]
 
 PLAIN_ID = "ticket id"
-"""The column that names tickets whatever else a file holds."""
+"""The column that identifies tickets, whatever other columns the file has."""
 PRETIX = frozenset({"order code", "position id"})
-"""Columns that pretix's export has and no other file."""
+"""Columns that only pretix's export has."""
 ALIASES: dict[str, tuple[str, ...]] = {
     "ticket_id": (PLAIN_ID, "ticketid", "ticket code", "ticket number", "ticket", "barcode", "id", "code"),
     "order": ("order code", "order"),
@@ -50,20 +49,20 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "city": ("city",),
     "country": ("country",),
 }
-"""Field to normalised column names, the better one first."""
+"""Field to normalised column names, in order of preference."""
 PAID = frozenset({"paid", "confirmed", ""})
 LEFT_OUT = frozenset({"pending", "canceled", "cancelled", "expired", "approval pending", "overpaid"})
 YES = frozenset({"yes", "true", "1"})
 NO = frozenset({"no", "false", "0", "none", ""})
 POSITION = re.compile(r"[1-9][0-9]{0,8}")
-"""pretix counts the positions of an order from 1 on."""
+"""pretix numbers the positions of an order from 1."""
 MOMENT_FORMATS = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y")
 LABEL_LENGTH_MAX = 128
-"""Characters of product and seat in the log."""
+"""Longest product and seat in the log, in characters."""
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """A row that is in order and is no valid ticket: cancelled, unpaid."""
+    """A well-formed row that is not a valid ticket: cancelled or unpaid."""
 
     row: int
     reason: str
@@ -90,7 +89,7 @@ class Holder(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """What one row says. Times are Unix microseconds, 0: no bound."""
+    """The ticket in one row. Times are Unix microseconds, 0: no bound."""
 
     row: int
     ticket_id: str
@@ -101,11 +100,11 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
     not_after: int
     holder: Holder
     secret_digest: bytes
-    """SHA-256 of what a gate scans; b"" where it scans the id."""
+    """SHA-256 of the code that a gate scans; b"" if it scans the id."""
 
 
 class _Refused(Exception):
-    """Why this row is no ticket."""
+    """The reason why this row is not a ticket."""
 
 
 class Columns:
@@ -119,8 +118,8 @@ class Columns:
         chosen: Mapping[str, str] | None = None,
         include_pending: bool = False,
     ) -> None:
-        """`chosen` maps fields of ALIASES to the file's own column names; `zone` is what times
-        without an offset mean."""
+        """`chosen` maps fields of ALIASES to the file's own column names; `zone` applies to times without an
+        offset."""
         self._event = event
         self._zone = zone
         self._names = dict(ALIASES)
@@ -131,23 +130,23 @@ class Columns:
         self._include_pending = include_pending
 
     def understands(self, name: str) -> bool:
-        """Whether a column of this name says something of a ticket or its holder."""
+        """Whether a column of this name holds data of a ticket or its holder."""
         return any(name in names for names in self._names.values())
 
     def absent(self, names: Container[str]) -> list[str]:
-        """Columns that were chosen and are none of these."""
+        """Chosen columns that are not among `names`."""
         return [name for known, name in self._chosen.items() if known not in names]
 
     def knows(self, fields: Mapping[str, str]) -> bool:
-        """Whether these columns name tickets at all."""
+        """Whether these columns identify tickets at all."""
         return self._has("ticket_id", fields) or self._by_position(fields)
 
     def slug(self, record: Record) -> str:
-        """The event of pretix that a row belongs to, or ""."""
+        """The pretix event of a row, or ""."""
         return self._value("slug", record.fields)
 
     def ticket(self, record: Record) -> ImportedTicket | LeftOut | WrongRow:
-        """What a row says."""
+        """The ticket in a row, or the reason why the row is left out or wrong."""
         if record.problem:
             return WrongRow(record.number, record.problem)
         try:
@@ -180,11 +179,12 @@ class Columns:
         )
 
     def _by_position(self, fields: Mapping[str, str]) -> bool:
-        """Whether order and position name the ticket: nothing else does so more plainly."""
+        """Whether order and position identify the ticket, because no better column does."""
         return self._has_position(fields) and not self._id_chosen and PLAIN_ID not in fields
 
     def _of_pretix(self, fields: Mapping[str, str]) -> bool:
-        """Whether a row is an order position, which may be cancelled or unpaid, whatever names its ticket."""
+        """Whether a row is an order position, which may be cancelled or unpaid, whatever column identifies
+        its ticket."""
         return fields.keys() >= PRETIX or (self._has_position(fields) and PLAIN_ID not in fields)
 
     def _has_position(self, fields: Mapping[str, str]) -> bool:
@@ -257,7 +257,7 @@ class Columns:
         return _label(field, self._value(field, fields))
 
     def _value(self, field: str, fields: Mapping[str, str]) -> str:
-        """The first column of a field that says something."""
+        """The first non-empty column of a field."""
         return next((value for name in self._names[field] if (value := fields.get(name))), "")
 
     def _has(self, field: str, fields: Mapping[str, str]) -> bool:

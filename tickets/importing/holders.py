@@ -1,7 +1,7 @@
 """Keep persons out of the log: an erasable row here, a salted commitment there (DESIGN section 5).
 
-commitment = H("dtvn/v1/holder", salt, canonical bytes of Holder), with 32 random bytes of salt per
-ticket: without the salt nobody can test a guess against the log, and erasing destroys the salt.
+commitment = H("dtvn/v1/holder", salt, canonical bytes of Holder), with 32 random bytes of salt per ticket:
+without the salt a guess cannot be tested against the log, and erasing destroys the salt.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
+from dtvn.protocol import canonical
 from tickets.importing.columns import Holder, ImportedTicket, WrongRow
 from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
-from validators import canonical
 
 __all__ = ["Kept", "commitment", "erase_holders", "forget_holders", "remember_holders"]
 
 ROWS_AT_ONCE = 500
-"""Tickets of one query; SQLite takes at most 32,766 parameters, a row has nine."""
+"""Tickets per query; SQLite takes at most 32,766 parameters, and a row has nine."""
 
 
 def commitment(holder: Holder, salt: bytes) -> bytes:
-    """32 bytes that say nothing without the salt."""
+    """32 bytes that reveal nothing without the salt."""
     return canonical.tagged_digest("dtvn/v1/holder", salt, canonical.encode(holder))
 
 
 class Kept(NamedTuple):
-    """What became of the persons of an import."""
+    """What became of the holders of an import."""
 
     commitments: dict[str, bytes]
     """By ticket id."""
     contradictions: list[WrongRow]
-    """Rows that say something else than what was stored before."""
+    """Rows that contradict what was stored before."""
     fresh: set[str]
-    """Tickets whose persons were not stored before."""
+    """Tickets whose holders were not stored before."""
 
 
 def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
     """Store the holders of tickets of one event.
 
-    Stored before the tickets are sent, so no ticket is ever without its holder; what a repeated
-    import finds stored it takes up again with the same salt, so it sends the same bytes (R13).
+    They are stored before the tickets are sent, so no ticket is ever without its holder. A repeated import
+    reuses the stored salt, so it sends the same bytes (R13).
     """
     kept = Kept({}, [], set())
     with_data = [ticket for ticket in tickets if ticket.holder or ticket.secret_digest]
@@ -66,7 +66,7 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
 
 
 def forget_holders(event: str, tickets: Iterable[str]) -> None:
-    """Take back what was stored of tickets that there will not be."""
+    """Delete the stored holders of tickets that were not issued."""
     wanted = sorted(tickets)
     for start in range(0, len(wanted), ROWS_AT_ONCE):
         part = wanted[start : start + ROWS_AT_ONCE]
@@ -74,7 +74,7 @@ def forget_holders(event: str, tickets: Iterable[str]) -> None:
 
 
 def erase_holders(event: str, tickets: Sequence[str]) -> int:
-    """Forget the persons behind these tickets for good; answer how many were known."""
+    """Erase the holders of these tickets for good; returns how many were known."""
     return TicketHolder.objects.filter(event=event, ticket__in=tickets, erased_at=None).update(
         name="",
         email="",

@@ -1,8 +1,8 @@
-"""A JSON text, or one object per line (JSON Lines), as values; what cannot be read of it stays one item.
+"""Parses a JSON text, or one object per line (JSON Lines), into values; an unreadable item stays one item.
 
-What other programs write beyond the standard is understood where it harms nobody: NaN for an empty cell, half
-of a surrogate pair (told later, of its row alone). An object that says one name twice is none: nobody could
-say which of them counts.
+Some output beyond the standard is accepted because it is harmless: NaN for an empty cell, and half of a
+surrogate pair (reported later for its row alone). An object with a duplicate key is refused: it is not clear
+which of the values counts.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from tickets.importing.record import FileRefused
 __all__ = ["BLANK", "Unreadable", "parsed"]
 
 DIGITS_MAX = 300
-"""A longer number stays text: Python refuses to turn thousands of digits into one."""
+"""A longer number stays text: Python refuses to convert thousands of digits."""
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """In place of an item that is no JSON, or says one name twice."""
+    """Stands for an item that is not JSON, or that has a duplicate key."""
 
     reason: str
 
 
 BLANK = Unreadable("is blank")
-"""In place of a blank line, which counts where lines are counted, and is no item."""
+"""Stands for a blank line, which counts as a line but not as an item."""
 
 
 def parsed(text: str) -> Any:
-    """The text's value, or the list of its lines' values; raises FileRefused where it is neither."""
+    """The text's value, or the list of its lines' values; raises FileRefused if it is neither."""
     try:
         return _value(text)
     except ValueError as error:
-        # Not splitlines(): U+2028 and others may stand in a JSON string as they are.
+        # Not splitlines(): a JSON string may contain U+2028 and other line separators.
         lines = [_line(line) if line.strip() else BLANK for line in text.split("\n")]
         objects = sum(isinstance(line, dict) for line in lines)
         if not objects or 2 * objects < len(lines) - lines.count(
             BLANK
-        ):  # a broken document, of which a line may be an object
+        ):  # a broken document, one of whose lines may happen to be an object
             raise FileRefused(f"The file is not JSON: {error}.") from error
         return lines
 
@@ -55,7 +55,7 @@ def _line(line: str) -> Any:
 
 
 def _value(text: str) -> Any:
-    """Raises ValueError."""
+    """Parse one JSON value; raises ValueError."""
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole)
     except RecursionError as error:
@@ -72,7 +72,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unreadable:
 
 
 def _constant(name: str) -> str | None:
-    """NaN is how data frames write an empty cell."""
+    """Accepts NaN, which data frames write for an empty cell."""
     return None if name == "NaN" else name
 
 

@@ -1,4 +1,4 @@
-"""Reach a platform's REST API from a command: its address, its key, and when to try again."""
+"""Access to a platform's REST API from a command: its address, its key, and when to retry."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ __all__ = [
 ]
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
-"""Statuses after which the same request, with the same nonce, is to be sent again (R13, R14)."""
+"""Statuses after which the same request is sent again with the same nonce (R13, R14)."""
 PAUSE_FIRST = 0.1
 PAUSE_MAX = 2.0
-"""Seconds; the pause doubles from the first to this, unless the platform asks for longer."""
+"""Longest pause in seconds; the pause doubles up to this, unless the platform asks for longer."""
 RETRY_AFTER_MAX = 10.0
 
 
 class PlatformUnknown(ValueError):
-    """No address or no key is known; the text says how to give them."""
+    """No address or no key is known; the message says how to give them."""
 
 
 class Refused(Exception):
-    """The platform answers, and will not do it however often it is asked."""
+    """The platform answered with a refusal that retrying will not change."""
 
 
 class Platform(msgspec.Struct, frozen=True):
-    """Where the API is, and the key for it."""
+    """Address of the API, and the key for it."""
 
     url: str
     api_key: str
 
 
 def platform_of(data: Path, *, url: str = "", api_key: str = "") -> Platform:
-    """The platform named by `url` and `api_key`; what is not given comes from the credentials file."""
+    """The platform named by `url` and `api_key`; missing values come from the credentials file."""
     path = data / "credentials.json"
     found: dict[str, str] = {}
     if not (url and api_key):
@@ -79,7 +79,7 @@ def open_client(platform: Platform, *, connections: int, patience: float) -> htt
 
 
 def pause_before(attempt: int, response: httpx.Response | None) -> float:
-    """Seconds to wait before attempt 2, 3, ...: what the platform asks for, else doubling."""
+    """Seconds to wait before attempt 2, 3, ...: as the platform asks, else doubling."""
     pause = min(PAUSE_MAX, PAUSE_FIRST * 2 ** min(attempt - 2, 10))
     asked = response.headers.get("Retry-After", "") if response is not None else ""
     return min(max(pause, float(asked)), RETRY_AFTER_MAX) if asked.isdigit() else pause

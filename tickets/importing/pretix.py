@@ -1,11 +1,11 @@
-"""The JSON shapes that people have: pretix's, and a plain list of objects.
+"""JSON formats of ticket files: those of pretix, and a plain list of objects.
 
 * pretix "Order data (JSON)": {"event": {"slug", "items", "orders": [{"code", "positions": [...]}]}}
 * pretix REST lists of orders or order positions: {"results": [...]}, or the bare list
 * any list of flat objects, or one object per line (JSON Lines)
 
-Each becomes Records with the column names of pretix's spreadsheet export, so that only one place
-knows what a column means.
+Each becomes Records with the column names of pretix's spreadsheet export, so that only one module has to know
+what a column means.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NOTHING = frozenset({"", "None"})
 
 
 def records_of_json(text: str, matters: Callable[[str], bool]) -> Iterator[Record]:
-    """Records of a JSON text; raises FileRefused where no list of tickets is found in it. `matters`: which
-    names an object may not have in two spellings."""
+    """Records of a JSON text; raises FileRefused if it holds no list of tickets. `matters`: whether a name is
+    one that an object must not have in two spellings."""
     content = parsed(text)
     if isinstance(content, dict | Unreadable) and (problem := _problem(content, matters)):
         raise FileRefused(f"The JSON of this file {problem}.")
@@ -50,7 +50,7 @@ def records_of_json(text: str, matters: Callable[[str], bool]) -> Iterator[Recor
 
 
 def _problem(item: Any, matters: Callable[[str], bool]) -> str:
-    """Why nobody could say what this item means, "" if it is clear."""
+    """Why the meaning of this item is ambiguous, "" if it is clear."""
     if isinstance(item, Unreadable):
         return item.reason
     if not isinstance(item, dict):
@@ -81,7 +81,7 @@ def _items(content: Any) -> list[Any]:
 
 
 class _Names:
-    """Names of products and variations by pretix's numbers, and the event's slug."""
+    """Names of products and variations by their pretix ids, and the event's slug."""
 
     def __init__(self, event: dict[str, Any]) -> None:
         self.slug = str(event.get("slug") or "")
@@ -112,7 +112,7 @@ def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[
     fields = {normalised(key): _text(value) for key, value in item.items() if not isinstance(value, list)}
     if "positionid" not in item:
         return fields
-    fields.pop("id", None)  # pretix's row number, no ticket id
+    fields.pop("id", None)  # pretix's row number, not a ticket id
     fields["event slug"] = names.slug or _text(order.get("event") or item.get("event"))
     fields["order code"] = _text(order.get("code") or item.get("order"))
     fields["position id"] = _text(item["positionid"])
@@ -123,7 +123,7 @@ def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[
     status = "canceled" if item.get("canceled") else _text(order.get("status") or item.get("order status"))
     fields["status"] = STATUS_WORDS.get(status, status)
     fields["testmode"] = _text(order.get("testmode"))
-    if isinstance(item.get("blocked"), list):  # of who blocks it; null: nobody
+    if isinstance(item.get("blocked"), list):  # a list names those who block it; null: not blocked
         fields["blocked"] = "yes"
     for name in ("email", "phone"):
         text = _text(order.get(name))
@@ -147,7 +147,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    """A JSON value as a cell: "" for none and for a list, the first language of a translated text."""
+    """A JSON value as a cell: "" for null and for a list, the first language of a translated text."""
     while isinstance(value, dict):
         value = next(iter(value.values()), "")
     match value:

@@ -1,11 +1,10 @@
 """Read a CSV or JSON file into records: numbered rows of named texts.
 
-Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which is what spreadsheet
-programs write. Delimiter: the one that Excel's first line "sep=;" names, else the one of comma,
-semicolon, tab and bar that the header row has most of. A row that is no CSV is a record with a
-problem, and so are one of another length than the header and each row that its quotation mark swallows;
-the rest goes on behind it.
-A record's number is what a spreadsheet shows: the header is row 1, the first ticket row 2; in JSON
+Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write.
+Delimiter: the one in Excel's first line "sep=;", else the most frequent of comma, semicolon, tab and bar in
+the header row. A row that is not valid CSV becomes a record with a problem; so does a row whose length
+differs from the header's, and each row that an unclosed quotation mark swallows. Reading continues after it.
+A record's number is the one that a spreadsheet shows: the header is row 1, the first ticket row 2; in JSON
 the first item is 1.
 """
 
@@ -26,11 +25,12 @@ __all__ = ["read_records"]
 
 DELIMITERS = ",;\t|"
 CELL_CHARACTERS_MAX = 1_000_000
-"""A longer cell means an unclosed quotation mark, not a ticket."""
+"""A longer cell is taken for an unclosed quotation mark."""
 CSV_LIMIT = 2**31 - 1
-"""What the module csv may read into one cell: it says where a row ends, however long its cells are."""
+"""Cell size limit of the csv module: high enough that it finds the end of a row however long its cells
+are."""
 SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
-"""For Excel alone, which does not show it as a row."""
+"""A line for Excel only, which does not show it as a row."""
 SAMPLE = 1_024
 JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 MARKS = (
@@ -39,14 +39,16 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 INVOICE = frozenset({"company", "address", "zip code", "city", "country", "state"})
-"""What pretix's exports have of the attendee first and of the invoice once more, under the same names."""
+"""Columns that pretix's exports have twice under the same names: first for the attendee, then for the
+invoice."""
 FORMULA_STARTS = "=+-@|%"
-"""pretix puts an apostrophe before cells that begin so, to keep spreadsheets from running them."""
+"""pretix puts an apostrophe before cells with these prefixes, to keep spreadsheets from running them."""
 
 
 def read_records(path: Path, *, matters: Callable[[str], bool] = lambda name: True) -> Iterator[Record]:
-    """All records of a file; blank rows are passed over. Raises FileRefused. `matters`: which columns, by
-    their normalised names, somebody reads: a row of CSV has a cell of each, and none of them stands twice."""
+    """All records of a file; blank rows are skipped. Raises FileRefused. `matters`: whether a column, by its
+    normalised name, is used: every row of CSV needs a cell for each of these, and their names must be
+    unique."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -64,7 +66,7 @@ def read_records(path: Path, *, matters: Callable[[str], bool] = lambda name: Tr
 
 
 def _unkeepable(cell: str) -> str:
-    """Why no database keeps such a cell, "" if it does."""
+    """Why no database can store such a cell, "" if it can."""
     if len(cell) > CELL_CHARACTERS_MAX:
         return f"has a cell of {len(cell):,} characters"
     if "\x00" in cell:
@@ -75,7 +77,7 @@ def _unkeepable(cell: str) -> str:
 
 
 def decoded(content: bytes) -> str:
-    """The file's text by its byte order mark, as UTF-8, or as Windows-1252."""
+    """The file's text, decoded by its byte order mark, as UTF-8, or as Windows-1252."""
     for mark, encoding in MARKS:
         if content.startswith(mark):
             try:
@@ -92,7 +94,8 @@ def decoded(content: bytes) -> str:
 
 
 def _unmarked(content: bytes) -> str:
-    """UTF-16 without its mark, seen by the zeros in most of its pairs of bytes; "" for anything else."""
+    """Decodes UTF-16 without a byte order mark, recognised by the zero bytes in most pairs; "" for anything
+    else."""
     high, low = content[0:SAMPLE:2], content[1:SAMPLE:2]
     if 2 * low.count(0) > len(low) and not high.count(0):
         return "utf-16-le"
@@ -102,7 +105,7 @@ def _unmarked(content: bytes) -> str:
 
 
 def records_of_csv(text: str, matters: Callable[[str], bool]) -> Iterator[Record]:
-    """Records of a CSV text with a header row; raises FileRefused where the header cannot be read."""
+    """Records of a CSV text with a header row; raises FileRefused if the header cannot be read."""
     csv.field_size_limit(CSV_LIMIT)
     if named := SEPARATOR_LINE.match(text):
         text = text[named.end() :]
@@ -132,20 +135,20 @@ def records_of_csv(text: str, matters: Callable[[str], bool]) -> Iterator[Record
             header = [normalised(cell) for cell in row]
             _check_header(row, header, matters)
         else:
-            # Nothing ends the last row of a file that broke off, and then its last cell is none to trust.
+            # If the file was truncated, its last row has no line end, and the last cell may be incomplete.
             ended = rows.line_num < len(lines) or lines[-1].endswith(("\r", "\n"))
             yield _record(number, header, row, matters if ended else lambda name: True)
 
 
 def delimiter_of(text: str) -> str:
-    """The delimiter that stands most often outside quotation marks in the first line with content."""
+    """The most frequent delimiter outside quotation marks in the first non-blank line."""
     line = next((line for line in text.splitlines() if line.strip()), "")
     unquoted = "".join(line.split('"')[::2])
     return max(DELIMITERS, key=lambda candidate: (unquoted.count(candidate), -DELIMITERS.index(candidate)))
 
 
 def _check_header(cells: list[str], header: list[str], matters: Callable[[str], bool]) -> None:
-    """Raise FileRefused for a name that stands twice: nobody could say which of its columns counts."""
+    """Raise FileRefused for a duplicate column name: it is not clear which of the columns counts."""
     # The column before this one is the invoice's company.
     invoice = header.index("invoice address name") - 1 if "invoice address name" in header else len(header)
     first: dict[str, int] = {}
@@ -161,9 +164,9 @@ def _check_header(cells: list[str], header: list[str], matters: Callable[[str], 
 
 def _record(number: int, header: list[str], row: list[str], matters: Callable[[str], bool]) -> Record:
     beyond = any(cell.strip() for cell in row[len(header) :])
-    # Spreadsheet programs leave out empty cells at the end of a row (Excel does, sixteen rows at a time), and
-    # a file that was torn looks the same. What nobody reads may be missing; where a validity, a block or a
-    # name may have been, empty is not taken for what the file says.
+    # Spreadsheet programs omit empty cells at the end of a row (Excel does, sixteen rows at a time), and a
+    # truncated file looks the same. Unused columns may be missing; but for a column that may hold a validity,
+    # a block or a name, a missing cell is not read as an empty one.
     missing = any(name and matters(name) for name in header[len(row) :] if name not in header[: len(row)])
     if beyond or missing:
         cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"

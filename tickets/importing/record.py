@@ -1,4 +1,4 @@
-"""One row of a file, before anybody knows what its columns mean."""
+"""One row of a file, before its columns are interpreted."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ __all__ = ["FileRefused", "Record", "normalised"]
 
 
 class FileRefused(ValueError):
-    """The file as a whole cannot be read; the text says why and what to do."""
+    """The file as a whole cannot be read; the message gives the reason and the remedy."""
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One row. `problem` is a sentence when its shape is wrong; then `fields` is empty."""
+    """One row. If its shape is wrong, `problem` is a sentence and `fields` is empty."""
 
     number: int
     fields: dict[str, str]
-    """By normalised column name (see `normalised`); of columns that nobody reads and that share a name, and
-    of those that pretix has twice, the first."""
+    """Cells by normalised column name (see `normalised`). Of unused columns that share a name, and of those
+    that pretix has twice, the first one counts."""
     problem: str = ""
 
 
 def normalised(name: str) -> str:
-    """A column name as it is compared: lower case, words parted by one space."""
+    """A column name in the form used for comparison: lower case, words separated by one space."""
     return " ".join(name.replace("_", " ").replace("-", " ").lower().split())

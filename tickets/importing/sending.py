@@ -1,8 +1,8 @@
-"""Issue imported tickets through the REST API: batches, several in flight, repeated until answered.
+"""Issues imported tickets through the REST API: several batches in flight, each repeated until answered.
 
-No nonces: a ticket can be issued once, so sending it again is harmless, and the answer "exists" is as
-good as "issued" to an import. The cluster remembers a bounded number of nonces per gateway (R13), and
-an import that used them up would leave none to the gates.
+Requests carry no nonces: a ticket can be issued only once, so repeating is harmless, and for an import the
+answer "exists" is as good as "issued". The cluster remembers a bounded number of nonces per gateway (R13),
+and an import would use up those that the gates need.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import msgspec
 
+from dtvn.machine import reasons
 from tickets.importing.columns import ImportedTicket, WrongRow
 from tickets.importing.platform import TRY_AGAIN, Refused, pause_before
-from tickets.machine import reasons
 
 __all__ = [
     "BATCH_SIZE",
@@ -32,14 +32,14 @@ __all__ = [
 ISSUE_PATH = "/api/v1/tickets"
 BATCH_PATH = "/api/v1/tickets/batch"
 BATCH_SIZE = 1_000
-"""Tickets of one request; about 300 KB, and one bundle of the gateway."""
+"""Tickets per request: about 300 KB, and one bundle of the gateway."""
 MICROSECONDS = 1_000_000
 IN_FLIGHT = 4
-"""Requests at once: enough to keep the validators busy while answers travel."""
+"""Concurrent requests: enough to keep the validators busy while answers travel."""
 
 
 class NetworkSilent(Exception):
-    """No answer for as long as we were told to wait; what was sent may or may not have been done."""
+    """No answer within the allowed time; the requests that were sent may or may not have been executed."""
 
 
 class Delivery(msgspec.Struct):
@@ -47,10 +47,10 @@ class Delivery(msgspec.Struct):
 
     issued: int = 0
     existed: int = 0
-    """Issued by an earlier import, or by somebody else: left as they are."""
+    """Issued before, by an earlier import or another caller: left unchanged."""
     wrong: list[WrongRow] = []
     refused: set[str] = set()
-    """Tickets that this import did not issue: refused for good the first time they were sent."""
+    """Tickets that this import did not issue: finally refused the first time they were sent."""
 
 
 def operation_of(ticket: ImportedTicket, commitment: bytes) -> dict[str, Any]:
@@ -68,10 +68,10 @@ def operation_of(ticket: ImportedTicket, commitment: bytes) -> dict[str, Any]:
 
 
 async def check_may_issue(client: httpx.AsyncClient, *, patience: float) -> None:
-    """Return when the platform answers and this key may issue tickets; nothing is ordered.
+    """Returns once the platform answers and this key may issue tickets; nothing is ordered.
 
-    Asked with an order that names no ticket: only who may issue is told what it lacks. Raises
-    NetworkSilent after `patience` seconds, and Refused.
+    It sends an issue request without a ticket id: only a caller that may issue gets the error about the
+    missing id. Raises NetworkSilent after `patience` seconds, and Refused.
     """
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + patience
@@ -104,10 +104,10 @@ async def send_tickets(
     batch_size: int = BATCH_SIZE,
     in_flight: int = IN_FLIGHT,
 ) -> None:
-    """Issue all tickets; `told(n)` hears of each n more that are done, `delivery` says what became of them.
+    """Issues all tickets. Calls `told(n)` whenever n more are done; `delivery` collects the outcomes.
 
-    Raises NetworkSilent when a batch got no final answer for `patience` seconds, and Refused when
-    the platform will not take any (a wrong key, for instance).
+    Raises NetworkSilent when a batch got no final answer for `patience` seconds, and Refused when the
+    platform accepts none (a wrong key, for instance).
     """
     starts = iter(range(0, len(tickets), batch_size))
 
@@ -159,7 +159,7 @@ async def _send_batch(
 async def _post(
     client: httpx.AsyncClient, operations: list[dict[str, Any]]
 ) -> tuple[httpx.Response | None, list[dict[str, Any]]]:
-    """The response and one result per operation; `{}` stands for "not known yet, ask again"."""
+    """The response and one result per operation; `{}` means "not known yet, ask again"."""
     unknown: list[dict[str, Any]] = [{}] * len(operations)
     try:
         response = await client.post(BATCH_PATH, json={"operations": operations})
@@ -178,8 +178,8 @@ async def _post(
 def settled(
     ticket: ImportedTicket, result: Mapping[str, Any], delivery: Delivery, *, first: bool = False
 ) -> bool:
-    """Count a final result; False where the same operation has to be sent again. `first`: it was sent once
-    only, so that a refusal says that it was not done."""
+    """Counts a final result; returns False if the same operation has to be sent again. `first`: it was sent
+    only once, so that a refusal proves that it was not executed."""
     status = result.get("status")
     if status is None or status in TRY_AGAIN:
         return False

@@ -1,4 +1,4 @@
-"""A whole file: its tickets, what was left out, what is wrong; shared by import and gate player."""
+"""Reads a whole file: its tickets, the rows left out, the wrong rows; shared by import and gate player."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME_IT = "Name the right one with --column ticket_id=NAME."
 
 
 class TicketFile(msgspec.Struct):
-    """What was found in a file; each row is in exactly one of the lists."""
+    """Content of a file; each row is in exactly one of the lists."""
 
     tickets: list[ImportedTicket] = []
     left_out: list[LeftOut] = []
@@ -26,15 +26,15 @@ class TicketFile(msgspec.Struct):
 
     @property
     def rows(self) -> int:
-        """Rows read, blank ones and the header apart."""
+        """Number of rows read, without blank ones and the header."""
         return len(self.tickets) + len(self.left_out) + len(self.wrong)
 
 
 def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
-    """Read a file to its end; raise FileRefused when it is none of ours.
+    """Read a file to its end; raise FileRefused when it is not a ticket file.
 
-    An export over several events of pretix would put strangers behind one gate: it is refused unless
-    `slug` chooses one event, and rows of others are then left out.
+    An export of several pretix events would admit guests of the other events: it is refused unless `slug`
+    selects one event; rows of the others are then left out.
     """
     found = TicketFile()
     first_row: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Play the gates of an event against a running network, and prove what happened.
+"""Simulates the gates of an event against a running network, and proves the outcome.
 
 plan    which gate scans which ticket when: each once, some again, some at two gates at once
 gates   scan over REST with nonces, and go on asking until the network has decided

@@ -1,8 +1,7 @@
-"""Gates at work: each scans one ticket after the other, and asks until the network has decided.
+"""Simulated gates: each scans one ticket after the other, and repeats a scan until the network has decided.
 
-What a gate does when the answer does not come is the whole point of the nonce (R13, R14): it sends the
-same scan again. A 504, a 503, a broken connection or a web process that is just being replaced all
-mean "not known yet", never "no".
+A gate that gets no answer sends the same scan again; the nonce makes that safe (R13, R14). A 504, a 503, a
+broken connection or a web process that is being replaced all mean "not known yet", never "no".
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from collections.abc import Callable
 import httpx
 import msgspec
 
+from dtvn.machine.reasons import OK
 from tickets.importing.platform import TRY_AGAIN, Refused, pause_before
-from tickets.machine.reasons import OK
 from tickets.scanning.plan import Plan, Scan
 from tickets.scanning.proof import Outcome
 
@@ -24,7 +23,7 @@ __all__ = ["play"]
 
 ADMIT_PATH = "/api/v1/tickets/admit"
 RACE_PATIENCE = 0.25
-"""Seconds that a gate waits for the other one of a race, so that both scans leave together."""
+"""Seconds that a gate waits for the other gate of a race, so that both scans are sent together."""
 
 
 async def play(
@@ -38,8 +37,8 @@ async def play(
 ) -> list[Outcome]:
     """Scan the whole plan, all gates at once; return the record in the order of decisions.
 
-    `patience`: seconds for which one scan is sent again; `pace`: seconds a gate rests between scans.
-    Raises Refused when the platform will not talk to us at all.
+    `patience`: seconds for which one scan is repeated; `pace`: seconds a gate waits between scans. Raises
+    Refused when the platform refuses all requests.
     """
     record: list[Outcome] = []
     meetings: dict[str, asyncio.Event] = {}
@@ -64,7 +63,7 @@ async def play(
 
 
 async def _meet(meetings: dict[str, asyncio.Event], ticket_id: str) -> None:
-    """Return when the other gate of the race stands here too; who waits too long goes alone."""
+    """Returns when the other gate of the race is ready too, or after RACE_PATIENCE."""
     if (other := meetings.get(ticket_id)) is not None:
         other.set()
         return
@@ -74,7 +73,7 @@ async def _meet(meetings: dict[str, asyncio.Event], ticket_id: str) -> None:
 
 
 async def _decided(client: httpx.AsyncClient, scan: Scan, *, event: str, patience: float) -> Outcome:
-    """Send one scan until it is decided, with the same nonce each time."""
+    """Sends one scan until it is decided, each time with the same nonce."""
     body = {
         "ticket_id": scan.ticket_id,
         "event": event,
@@ -108,7 +107,7 @@ async def _decided(client: httpx.AsyncClient, scan: Scan, *, event: str, patienc
 
 
 def _answer(response: httpx.Response) -> tuple[str, int]:
-    """(code, sequence) of a final answer; raise Refused when it is none about a ticket."""
+    """(code, sequence) of a final answer; raises Refused when the answer is not about a ticket."""
     try:
         answer = msgspec.json.decode(response.content)
     except msgspec.DecodeError:

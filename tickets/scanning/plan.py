@@ -1,4 +1,4 @@
-"""Who scans what: people come in any order, some show their ticket twice, some try it at two gates."""
+"""The plan of scans: guests come in any order, some show their ticket twice, some try it at two gates."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ __all__ = ["Plan", "Scan", "make_plan"]
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """One presentation of a ticket at a gate. Its nonce makes it one, however often it is sent."""
+    """One presentation of a ticket at a gate. Its nonce identifies it, however often it is sent."""
 
     number: int
     ticket_id: str
     gate: str
     nonce: str
     races: bool = False
-    """Meant to reach the network together with another scan of this ticket."""
+    """To be sent at the same time as another scan of this ticket."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """For each gate the scans in its order; a racing pair stands at the same place of two gates."""
+    """For each gate its scans in order; a racing pair is at the same position of two gates."""
 
     by_gate: tuple[tuple[Scan, ...], ...]
 
     @property
     def scans(self) -> list[Scan]:
-        """All of them, by number."""
+        """All scans, by number."""
         return sorted((scan for gate in self.by_gate for scan in gate), key=lambda scan: scan.number)
 
 
 def make_plan(ticket_ids: Sequence[str], *, gates: int, duplicates: float, seed: int, run: str) -> Plan:
     """A plan in which every ticket is scanned once and a share `duplicates` of them once more.
 
-    Half of the second scans race the first one at another gate, the other half come later at a gate
-    of their own choice. `run` makes the nonces of this run differ from those of any other.
+    Half of the second scans race the first one at another gate, the other half follow later at a random gate.
+    `run` makes the nonces of this run differ from those of any other.
     """
     chance = random.Random(seed)  # noqa: S311 - a rehearsal, no secret
     order = list(ticket_ids)

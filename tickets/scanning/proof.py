@@ -1,9 +1,9 @@
-"""The proof, from the gates' own record and nothing else: each ticket let in exactly one person.
+"""Proves from the gates' record alone that each ticket admitted exactly one person.
 
-A gate opens when a scan is answered 200. So over all scans of a ticket (a scan is one nonce, however
-often it had to be sent) exactly one must have been answered 200, and every other one 409 "already
-consumed". Anything else fails the proof: two open gates, none, a scan that was never decided, an
-answer that a first scan cannot have.
+A gate opens when a scan is answered 200. So among all scans of a ticket (a scan is one nonce, however often
+it had to be sent) exactly one must have been answered 200, and every other one 409 "already consumed".
+Anything else fails the proof: two open gates or none, a scan that was never decided, an answer that a first
+scan cannot get.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tickets.machine.reasons import ALREADY_CONSUMED, OK
+from dtvn.machine.reasons import ALREADY_CONSUMED, OK
 from tickets.scanning.plan import Scan
 
 __all__ = ["Outcome", "Verdict", "percentile", "prove"]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the record says of one scan."""
+    """The recorded result of one scan."""
 
     scan: Scan
     code: str
-    """"ok", the reason of the refusal, or "" when it was never decided."""
+    """"ok", the reason of the refusal, or "" if it was never decided."""
     sequence: int
-    """Where the log says so; 0 when unknown."""
+    """Sequence in the log; 0 if unknown."""
     attempts: int
-    """How often it was sent."""
+    """How often the scan was sent."""
     latency: float
-    """Seconds from the first sending to the decision."""
+    """Seconds from the first attempt to the decision."""
     remark: str = ""
-    """The last trouble, when it was never decided."""
+    """The last problem, if the scan was never decided."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows from the record. `faults` empty means: proved."""
+    """The conclusion from the record. No `faults` means: proved."""
 
     tickets: int
     scans: int
@@ -49,7 +49,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prove(planned: Sequence[Scan], record: Iterable[Outcome]) -> Verdict:
-    """Judge the record of a run against what was planned. Pure."""
+    """Compare the record of a run with its plan. Pure."""
     by_ticket: dict[str, list[Outcome]] = {scan.ticket_id: [] for scan in planned}
     due = {scan.nonce for scan in planned}
     faults: list[str] = []
@@ -76,7 +76,7 @@ def prove(planned: Sequence[Scan], record: Iterable[Outcome]) -> Verdict:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all do not exceed (nearest rank); 0.0 of nothing."""
+    """The value that `share` of all values do not exceed (nearest rank); 0.0 if there are no values."""
     ordered = sorted(values)
     if not ordered:
         return 0.0

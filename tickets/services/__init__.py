@@ -1,7 +1,7 @@
-"""What can be done with tickets, one verb a file: the way in for REST, admin, pages and commands.
+"""Ticket services, one operation per file: the entry point for REST, admin, pages and commands.
 
-A service has its operation ordered and returns the Decision, or raises a TicketError with a stable
-code. None of them writes a table: the learner's rows follow the log by themselves (R28).
+A service has its operation ordered and returns the Decision, or raises a TicketError with a stable code. No
+service writes a table: the learner's rows follow the log (R28).
 """
 
 from tickets.services.admit import admit

@@ -1,7 +1,7 @@
-"""Admit the holder of a ticket: ISSUED or VALIDATED to CONSUMED, with one scan."""
+"""Admit the holder of a ticket with one scan: ISSUED or VALIDATED to CONSUMED."""
 
-from tickets.machine import Admit
-from tickets.machine.commands import DEFAULT_EVENT
+from dtvn.machine import Admit
+from dtvn.machine.commands import DEFAULT_EVENT
 from tickets.services.decide import Decision, Request, decide_one
 
 
@@ -15,6 +15,6 @@ def admit(
     nonce: bytes = b"",
     entry: str | None = None,
 ) -> Decision:
-    """`gate` and `device` say where; both are shown to whoever comes second."""
+    """`gate` and `device` identify the place; both are shown when the ticket is scanned again."""
     request = Request(Admit(gate=gate, device=device), ticket=ticket, event=event, nonce=nonce)
     return decide_one(request, actor=actor, entry=entry)

@@ -1,33 +1,33 @@
-"""Many operations at once: in order, not atomic, each with an outcome of its own."""
+"""Many operations at once: in order, not atomic, each with its own outcome."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 
-from tickets.machine import reasons
+from dtvn.gateway.collector import Result
+from dtvn.gateway.face import DEFAULT_WAIT
+from dtvn.machine import reasons
 from tickets.services.decide import Decision, Request, decide
 from tickets.services.errors import Unavailable
-from validators.gateway.collector import Result
-from validators.gateway.face import DEFAULT_WAIT
 
 __all__ = ["BATCH_OPERATIONS_MAX", "batch"]
 
 BATCH_OPERATIONS_MAX = 10_000
 PIECE = 1_000
-"""Operations that travel as one bundle; the next piece leaves when this one is decided."""
+"""Operations per bundle; the next piece is sent when this one is decided."""
 LATER_WAIT = 5.0
-"""Seconds that a later piece is given at least: a batch that came far outlives a view change."""
+"""Minimum seconds for each later piece: a batch in progress should survive a view change."""
 BATCH_SECONDS = 20.0
-"""After these no piece is begun: no answer over HTTP takes longer than 30 (spec 1.5)."""
+"""Seconds after which no further piece is started: no HTTP answer takes longer than 30 (spec 1.5)."""
 
 _UNDECIDED = reasons.NOT_SENT | {reasons.OUTCOME_UNKNOWN}
 
 
 def batch(requests: Sequence[Request], *, actor: str, entry: str | None = None) -> list[Decision]:
-    """One decision per request, refusals included; what follows a piece without an outcome is not sent.
+    """Returns one decision per request, refusals included; pieces after one without an outcome are not sent.
 
-    Raises Unavailable where nothing was sent at all.
+    Raises Unavailable if nothing was sent at all.
     """
     begun = time.monotonic()
     decisions: list[Decision] = []

@@ -1,7 +1,8 @@
-"""Certificates for whoever asks: out of the learner's copy, with receipts of the members where no stable
-checkpoint covers the outcome yet (R26, R27).
+"""Issues certificates from the learner's copy, with receipts of the members if no stable checkpoint covers
+the outcome yet (R26, R27).
 
-Nothing is handed out that does not verify; the learner's copy and the members' answers are only material.
+Every certificate is verified before it is returned; the learner's copy and the members' answers are not
+trusted.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from dtvn_project.routers import LEARNER_ALIAS
-from tickets.machine import reasons
-from tickets.proof import (
+from dtvn.gateway.face import GatewayFace
+from dtvn.machine import reasons
+from dtvn.proof import (
     Certificate,
     Chain,
     CheckpointProof,
@@ -27,11 +28,11 @@ from tickets.proof import (
     encode_certificate,
     verify,
 )
+from dtvn.protocol import genesis
+from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.epochs import known_chain
 from tickets.services.errors import InvalidRequest, Refused, TicketError
 from tickets.services.network import gateway
-from validators import genesis
-from validators.gateway.face import GatewayFace
 from validators.ledger import read
 from validators.ledger.proofs import (
     EntryProof,
@@ -44,7 +45,8 @@ from validators.ledger.proofs import (
 __all__ = ["CERTIFICATE_FILE_MAX", "certificate_of", "read_position"]
 
 CERTIFICATE_FILE_MAX = 2_048
-"""Bytes of an admission's certificate file (R27); where the log's path would make it longer, receipts do."""
+"""Largest certificate file of an admission, in bytes (R27); if the log's path would exceed it, receipts are
+used."""
 RECEIPT_WAIT = 2.0
 """Seconds for the members' receipts."""
 
@@ -52,7 +54,7 @@ _paths = LogPaths(LEARNER_ALIAS)
 
 
 class NotProvable(TicketError):
-    """No certificate of this can be given: not yet (503), never (409), or there is no such outcome (404)."""
+    """No certificate can be given: not yet (503), never (409), or there is no such outcome (404)."""
 
     def __init__(self, status: int, code: str, sentence: str) -> None:
         super().__init__(code, sentence)
@@ -80,7 +82,7 @@ SEEDED = (409, "nothing_to_prove", "The ticket comes from a seed, whose outcome 
 
 
 def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -> bytes:
-    """The certificate's file: of the ticket's last change, or of what stands `at` (sequence, index).
+    """The certificate file of the ticket's last change, or of the outcome `at` (sequence, index).
 
     Raises Refused (no such ticket), NotProvable, Unavailable.
     """
@@ -108,7 +110,7 @@ def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -
 
 
 def read_position(text: str) -> tuple[int, int]:
-    """`SEQUENCE` or `SEQUENCE.INDEX`, as lists and pages show it; raise InvalidRequest."""
+    """Parse `SEQUENCE` or `SEQUENCE.INDEX`, as lists and pages show it; raise InvalidRequest."""
     sequence, point, index = text.partition(".")
     numbers = [sequence, index] if point else [sequence, "0"]
     if not all(number.isascii() and number.isdigit() and len(number) <= 18 for number in numbers):
@@ -117,7 +119,7 @@ def read_position(text: str) -> tuple[int, int]:
 
 
 def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace) -> Certificate:
-    """With the shortest proof there is: the log's path if the file stays small, else receipts."""
+    """Adds the shortest proof available: the log's path if the file stays small, else receipts."""
     chain = known_chain()
     by_path: Certificate | None = None
     checkpoint = lowest_checkpoint(LEARNER_ALIAS, found.entry.sequence)
@@ -139,7 +141,7 @@ def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace) -
 
 
 def _path_proof(found: EntryProof, checkpoint: ProvenCheckpoint) -> CheckpointProof | None:
-    """None where the copy does not hold the whole log: it began with a snapshot."""
+    """None if the copy does not hold the whole log because it began with a snapshot."""
     try:
         path = _paths.path(found.entry.sequence, checkpoint.sequence)
     except LookupError:
@@ -148,8 +150,8 @@ def _path_proof(found: EntryProof, checkpoint: ProvenCheckpoint) -> CheckpointPr
 
 
 def _receipts(found: EntryProof, network: GatewayFace, chain: Chain) -> Receipts:
-    """Receipts of q members for the entry; fewer where fewer answer as they should. None of an epoch that is
-    over: the checkpoint that ended it covers the entry, and its keys may be gone."""
+    """Receipts of q members for the entry; fewer if fewer members answer correctly. There are none from an
+    ended epoch: the checkpoint that ended it covers the entry, and its keys may be gone."""
     epoch, sequence = found.entry.epoch, found.entry.sequence
     if epoch != network.present.epoch or epoch >= len(chain.epochs):
         return Receipts(())
@@ -158,7 +160,7 @@ def _receipts(found: EntryProof, network: GatewayFace, chain: Chain) -> Receipts
 
 
 def _offered(network: GatewayFace, count: int, sequence: int) -> Iterator[tuple[int, bytes]]:
-    """What all members say is their receipt: asked at once, waited for one after the other."""
+    """The receipts that all members claim: requested in parallel, awaited one after the other."""
     asked = [network.query(member, "receipt", (str(sequence),), wait=RECEIPT_WAIT) for member in range(count)]
     until = time.monotonic() + RECEIPT_WAIT + 1
     for member, future in enumerate(asked):
@@ -170,7 +172,7 @@ def _offered(network: GatewayFace, count: int, sequence: int) -> Iterator[tuple[
 
 
 def _signature(text: str) -> bytes:
-    """The signature in a member's answer; b"" when it gives none."""
+    """The signature in a member's answer; b"" if it holds none."""
     try:
         told = msgspec.json.decode(text, type=dict[str, Any])
         return base64.b64decode(told["signature"], validate=True)

@@ -1,7 +1,7 @@
-"""The way of every ticket operation: build it, have it ordered, tell what the cluster decided.
+"""The path of every ticket operation: build it, have it ordered, return the cluster's decision.
 
-Nothing here looks at a ticket: existence and state are decided by the log (R15), so a platform that
-lags behind never gives a false answer.
+No code here reads a ticket: existence and state are decided by the log (R15), so a platform that lags behind
+never gives a false answer.
 """
 
 from __future__ import annotations
@@ -13,53 +13,53 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tickets.machine import Command, CommandError, build, read_state, reasons
-from tickets.machine.commands import DEFAULT_EVENT
+from dtvn.gateway.client import valid_until
+from dtvn.gateway.collector import OperationTooLarge, Overloaded, Result
+from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
+from dtvn.machine import Command, CommandError, build, read_state, reasons
+from dtvn.machine.commands import DEFAULT_EVENT
+from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.quorum import faults
 from tickets.services.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
 from tickets.services.network import gateway
-from validators.consensus.messages import Operation
-from validators.gateway.client import valid_until
-from validators.gateway.collector import OperationTooLarge, Overloaded, Result
-from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
-from validators.quorum import faults
 
 __all__ = ["Decision", "Request", "decide", "decide_one"]
 
 ANSWER_SLACK = 2.0
-"""Seconds beyond its wait for which a gateway is given time to answer: it always does."""
+"""Seconds that a gateway gets to answer beyond its own wait: it always answers."""
 
 OVERLOADED = "Too much is under way here; ask again later."
 
 HEARD_WITHIN = 3.0
-"""Seconds since its last status answer, asked for every second, within which a member counts as healthy."""
+"""Seconds since a member's last status answer (requested every second) within which it counts as healthy."""
 
 LAG_MAX = 500
-"""Sequences by which a healthy member may be behind: its last answer may be a second old."""
+"""Sequences that a healthy member may lag behind: its last answer may be a second old."""
 
 _turns = itertools.count()
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One operation that somebody asks for."""
+    """One requested operation."""
 
     command: Command
     ticket: str = ""
     event: str = DEFAULT_EVENT
     nonce: bytes = b""
-    """Repeating a request with its nonce gives the first outcome (R13)."""
+    """Repeating a request with its nonce returns the first outcome (R13)."""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What the cluster decided about one request, or why that is not known."""
+    """The cluster's decision about one request, or the reason why it is not known."""
 
     request: Request
     result: Result
     remark: str = ""
-    """Replaces the sentence of the code: which rule a malformed request breaks."""
+    """Replaces the message of the code: the rule that a malformed request breaks."""
 
     @property
     def code(self) -> str:
-        """ "ok", or a code of tickets.machine.reasons."""
+        """ "ok", or a code of dtvn.machine.reasons."""
         return self.result.code
 
     @property
@@ -69,14 +69,14 @@ class Decision(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """The outcome for people."""
+        """The outcome as a message."""
         sentence = self.remark or reasons.REASONS[self.result.code].sentence
         if self.result.code == reasons.ALREADY_CONSUMED:
             return _admitted(self.result, sentence)
         return sentence
 
     def check(self) -> Decision:
-        """This decision, when it did what was asked; else raise what stands for its code."""
+        """Returns this decision if the operation was executed; else raises the exception of its code."""
         match self.result.code:
             case reasons.OK:
                 return self
@@ -93,11 +93,11 @@ class Decision(msgspec.Struct, frozen=True):
 def decide(
     requests: Sequence[Request], *, actor: str, entry: str | None = None, wait: float = DEFAULT_WAIT
 ) -> list[Decision]:
-    """Have requests ordered as they stand; one decision each, after at most `wait` seconds.
+    """Have requests ordered unchanged; returns one decision each, after at most `wait` seconds.
 
-    `actor`: who asks, as the log will name it. `entry`: the member that was addressed; None: one in
-    turn of those that are healthy. A malformed request is not sent and is decided `bad_request`.
-    Raises Unavailable when too much is under way to send anything.
+    `actor`: the caller's name in the log. `entry`: the member that was addressed; None: the next healthy
+    member in turn. A malformed request is not sent; its decision is `bad_request`. Raises Unavailable when
+    too many calls are in flight to send anything.
     """
     network = gateway()
     entry = entry or _next_entry(network)
@@ -120,7 +120,7 @@ def decide(
 def decide_one(
     request: Request, *, actor: str, entry: str | None = None, wait: float = DEFAULT_WAIT
 ) -> Decision:
-    """Have one request ordered; raise TicketError unless it did what was asked."""
+    """Have one request ordered; raise TicketError unless it was executed."""
     return decide([request], actor=actor, entry=entry, wait=wait)[0].check()
 
 
@@ -150,15 +150,16 @@ def _outcomes(network: GatewayFace, operations: list[Operation], wait: float) ->
     except OperationTooLarge as error:
         raise InvalidRequest(str(error), reasons.TOO_LARGE) from error
     except (GatewayClosed, CancelledError, TimeoutError) as error:
-        # The gateway's thread ended or hangs: what it had sent, nobody can tell any more.
+        # The gateway's thread ended or hangs: the fate of what it had sent is unknown.
         raise OutcomeUnknown from error
 
 
 def _next_entry(network: GatewayFace) -> str:
-    """Healthy members take turns as entry node, else those that are connected; while none is, any name
-    will do."""
+    """Healthy members take turns as entry node, else connected ones; if no member is connected, any
+    member."""
     members = network.members()
-    # At least one honest member is so far: a liar that claims more makes nobody lag.
+    # At least one honest member has executed this far: a liar that claims a higher sequence cannot make the
+    # others count as lagging.
     told = sorted((member.sequence for member in members if member.connected), reverse=True)
     front = told[min(faults(len(members)), len(told) - 1)] if told else 0
     healthy = [member for member in members if _healthy(member, front)]
@@ -167,13 +168,14 @@ def _next_entry(network: GatewayFace) -> str:
 
 
 def _healthy(member: MemberView, front: int) -> bool:
-    """Connected, answering, and about as far as the others: by its own word, which decides nothing."""
+    """Connected, answering, and about as far as the others. This rests on the member's own report; nothing
+    critical depends on it."""
     heard = member.heard is not None and member.heard <= HEARD_WITHIN
     return member.connected and heard and member.sequence >= front - LAG_MAX
 
 
 def _admitted(result: Result, sentence: str) -> str:
-    """When and where the admission that stands was made."""
+    """Appends time, gate and device of the existing admission to the message."""
     state = read_state(result.state)
     if state is None:
         return sentence

@@ -1,7 +1,7 @@
 """Dispute a ticket: VALIDATED to DISPUTED."""
 
-from tickets.machine import Dispute
-from tickets.machine.commands import DEFAULT_EVENT
+from dtvn.machine import Dispute
+from dtvn.machine.commands import DEFAULT_EVENT
 from tickets.services.decide import Decision, Request, decide_one
 
 

@@ -1,7 +1,7 @@
 """The epoch chain as this platform knows it: genesis, and the hand-over of every epoch that ended (R16, R27).
 
-Two sources, each verified link by link: what the gateway was shown by members, and what the learner's own log
-holds, which is there when no member lives any more.
+It has two sources, each verified link by link: the hand-overs that members sent to the gateway, and those in
+the learner's own log, which exists even if all members are gone.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 
+from dtvn.proof import Chain, ChainFile, ProofError, chain_json, chain_of_genesis, hand_over, read_chain
+from dtvn.proof.handover import handover_certificate
+from dtvn.protocol import canonical, genesis
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.proof import Chain, ChainFile, ProofError, chain_json, chain_of_genesis, hand_over, read_chain
-from tickets.proof.handover import handover_certificate
 from tickets.services.network import gateway
-from validators import canonical, genesis
 from validators.ledger import read
 
 __all__ = ["epoch_chain", "known_chain"]
@@ -30,7 +30,7 @@ def epoch_chain() -> bytes:
 
 
 def known_chain() -> Chain:
-    """The same, verified; cheap to ask again."""
+    """The same chain, verified; cached."""
     network = gateway()
     return _verified(genesis.encode(network.genesis), _known(genesis.cluster_id(network.genesis)))[0]
 
@@ -43,13 +43,14 @@ def _known(cluster: bytes) -> tuple[bytes, ...]:
         try:
             found.append(handover_certificate(each, cluster))
         except ProofError:
-            break  # begun, and not stable yet
+            break  # ended, but its end is not stable yet
     return tuple(found)
 
 
 @lru_cache(maxsize=8)
 def _verified(founded: bytes, certificates: tuple[bytes, ...]) -> tuple[Chain, tuple[bytes, ...]]:
-    """The chain, and how many of `certificates` it consists of: up to the first that proves nothing."""
+    """The chain, and the leading `certificates` that it consists of: up to the first one that does not
+    verify."""
     chain = read_chain(founded)
     for number, certificate in enumerate(certificates):
         try:

@@ -1,22 +1,22 @@
-"""What a ticket service raises: a stable code, the HTTP status it stands for, and a sentence.
+"""Exceptions of ticket services: a stable code, its HTTP status, and a message.
 
 TicketError
 ├── InvalidRequest   malformed, refused before anything was sent (400)
 ├── Refused          an ordered, final outcome: the log says no, and where it says so
 ├── Unavailable      nothing was sent, so it did not happen (503)
-└── OutcomeUnknown   sent, and nobody knows yet; repeat with the same nonce (504)
+└── OutcomeUnknown   sent, outcome not known yet; repeat with the same nonce (504)
 """
 
 from __future__ import annotations
 
-from tickets.machine import reasons
+from dtvn.machine import reasons
 from validators.services.errors import ServiceError
 
 __all__ = ["InvalidRequest", "OutcomeUnknown", "Refused", "TicketError", "Unavailable"]
 
 
 class TicketError(ServiceError):
-    """A request that did not do what was asked. `sequence`: where the log says so, 0 for nowhere."""
+    """A request that was not executed. `sequence`: the log entry that says so, 0 for none."""
 
     def __init__(self, code: str, sentence: str = "", *, sequence: int = 0) -> None:
         super().__init__(sentence or reasons.REASONS[code].sentence)
@@ -30,14 +30,14 @@ class TicketError(ServiceError):
 
 
 class InvalidRequest(TicketError):
-    """The request breaks a rule of form; the sentence names field and rule."""
+    """The request is malformed; the message names field and rule."""
 
     def __init__(self, sentence: str, code: str = reasons.BAD_REQUEST) -> None:
         super().__init__(code, sentence)
 
 
 class Refused(TicketError):
-    """The cluster decided against it, in order."""
+    """The cluster refused it, in order."""
 
 
 class Unavailable(TicketError):
@@ -48,7 +48,7 @@ class Unavailable(TicketError):
 
 
 class OutcomeUnknown(TicketError):
-    """It may or may not have happened (R14)."""
+    """The operation may or may not have been executed (R14)."""
 
     def __init__(self) -> None:
         super().__init__(reasons.OUTCOME_UNKNOWN)

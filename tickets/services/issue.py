@@ -1,7 +1,7 @@
 """Issue a ticket: nothing to ISSUED."""
 
-from tickets.machine import Issue
-from tickets.machine.commands import DEFAULT_EVENT
+from dtvn.machine import Issue
+from dtvn.machine.commands import DEFAULT_EVENT
 from tickets.services.decide import Decision, Request, decide_one
 
 
@@ -14,6 +14,7 @@ def issue(
     nonce: bytes = b"",
     entry: str | None = None,
 ) -> Decision:
-    """`details` never change afterwards and stay in the log: a commitment stands for personal data."""
+    """`details` never change afterwards and stay in the log: personal data appears there only as a
+    commitment."""
     request = Request(details, ticket=ticket, event=event, nonce=nonce)
     return decide_one(request, actor=actor, entry=entry)

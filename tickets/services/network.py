@@ -1,4 +1,4 @@
-"""This process's gateway to the cluster: made at its first use, never carried over a fork."""
+"""This process's gateway to the cluster: created at first use, never inherited through a fork."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError
 
+from dtvn.files.handovers import read_handovers
+from dtvn.gateway.client import Gateway
+from dtvn.gateway.face import GatewayFace
+from dtvn.net import KeyFileError
+from dtvn.protocol.canonical import CanonicalError
+from dtvn.protocol.genesis import GenesisError
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.errors import Unavailable
-from validators.canonical import CanonicalError
-from validators.gateway.client import Gateway
-from validators.gateway.face import GatewayFace
-from validators.genesis import GenesisError
-from validators.handovers_file import read_handovers
 from validators.ledger import read
-from validators.link import KeyFileError
 
 __all__ = ["acknowledged", "close", "gateway", "key_file", "use"]
 
 PRINCIPAL = "gateway"
-"""The actor of what this platform asks for itself."""
+"""The actor of operations that the platform itself requests."""
 
 CALLS_MAX = 256
-"""Calls under way in one process of the platform: each of them holds a thread that waits."""
+"""Concurrent calls in one process of the platform: each blocks a thread."""
 
 _lock = threading.Lock()
 _own: Gateway | None = None
@@ -57,7 +57,7 @@ def gateway() -> GatewayFace:
 
 
 def _file_mark(path: Path) -> tuple[int, int]:
-    """Differs for a file that was put in another's place, and where there is none."""
+    """Changes when the file is replaced or removed."""
     try:
         found = path.stat()
     except OSError:
@@ -66,18 +66,18 @@ def _file_mark(path: Path) -> tuple[int, int]:
 
 
 def key_file() -> Path:
-    """Where this platform's own key lies."""
+    """The file with this platform's own key."""
     return Path(settings.DATA) / "keys" / "gateway.key"
 
 
 def _recovered() -> Path:
-    """Where a recovery (R11) tells this platform the ends of epochs."""
+    """The file in which a recovery (R11) gives this platform the ends of epochs."""
     return Path(settings.DATA) / "cluster" / "handovers.bin"
 
 
 def _handovers() -> list[bytes]:
-    """What a recovery told of ended epochs, then what the learner has: the founding members, or their keys,
-    may all be gone by now."""
+    """Hand-overs of ended epochs, first from a recovery, then from the learner: the founding members, or
+    their keys, may all be gone by now."""
     told: list[bytes] = []
     with suppress(OSError, CanonicalError):
         told = read_handovers(_recovered())
@@ -88,19 +88,19 @@ def _handovers() -> list[bytes]:
 
 
 def acknowledged() -> int:
-    """Highest sequence that this process acknowledged to anybody (R17); 0 before the first."""
+    """Highest sequence that this process acknowledged to a caller (R17); 0 before the first."""
     known = _given or _own
     return 0 if known is None else known.acknowledged
 
 
 def use(given: GatewayFace | None) -> None:
-    """Let this process use another gateway (a FakeGateway, say); None: its own again."""
+    """Makes this process use another gateway (a FakeGateway, say); None: its own again."""
     global _given
     _given = given
 
 
 def close() -> None:
-    """Close this process's own gateway, if it made one."""
+    """Close this process's own gateway, if it created one."""
     global _own
     with _lock:
         if _own is not None:
@@ -109,7 +109,8 @@ def close() -> None:
 
 
 def _forked() -> None:
-    """A child has no thread and must not touch its parent's sockets: it makes a gateway of its own."""
+    """A child process has no gateway thread and must not touch its parent's sockets: it creates its own
+    gateway."""
     global _lock, _own
     _lock = threading.Lock()
     _own = None

@@ -1,10 +1,10 @@
-"""Reads that promise more than the platform's own copy does (R18).
+"""Reads with stronger guarantees than the platform's own copy gives (R18).
 
-* quorum: a member shows the ticket in the state of a stable checkpoint, which q members signed. The value
-  is real, whoever showed it; it is as new as that checkpoint, no newer. Where all members have started
-  again since, none has that state any more: barriers are ordered up to the next checkpoint.
-* linearizable: an ordered barrier first, so that what is read afterwards holds everything that was decided
-  before the question. Readers that wait at the same time share one.
+* quorum: a member returns the ticket with a proof against the state of a stable checkpoint, which q members
+  signed. The value is authentic whichever member sent it; it is as recent as that checkpoint. If all members
+  have restarted since, none has that state any more: barriers are then ordered up to the next checkpoint.
+* linearizable: an ordered barrier first, so that the read sees every operation decided before the request.
+  Readers that wait at the same time share one.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ from functools import lru_cache
 
 import msgspec
 
+from dtvn.gateway.client import valid_until
+from dtvn.gateway.collector import Answered, Overloaded, Result
+from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
+from dtvn.machine import Barrier, build
+from dtvn.proof import Chain, ProofError, barriers
+from dtvn.proof.barriers import SharedBarriers
+from dtvn.proof.reads import proved_ticket
+from dtvn.proof.statements import read_stable
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.certificate import CheckpointCertificate
+from dtvn.protocol.consensus.membership import Membership
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.machine import Barrier, build
-from tickets.proof import Chain, ProofError, barriers
-from tickets.proof.barriers import SharedBarriers
-from tickets.proof.reads import proved_ticket
-from tickets.proof.statements import read_stable
 from tickets.services.decide import ANSWER_SLACK, Decision, Request
 from tickets.services.epochs import known_chain
 from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
 from tickets.services.network import gateway
-from validators import quorum
-from validators.consensus.certificate import CheckpointCertificate
-from validators.consensus.membership import Membership
-from validators.gateway.client import valid_until
-from validators.gateway.collector import Answered, Overloaded, Result
-from validators.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
 from validators.ledger import read
 
 __all__ = ["NothingStableYet", "Proved", "Unproved", "barrier", "quorum_read"]
 
 WAIT = 3.0
-"""Seconds in which a proof must be found."""
+"""Seconds within which a proof must be found."""
 ASK_AGAIN = 0.05
-"""Seconds until members are asked again: a newer checkpoint may be stable then."""
+"""Seconds until members are asked again: a newer checkpoint may be stable by then."""
 ACTOR = "platform"
-"""Who asks for barriers, in the log."""
+"""Actor of barriers in the log."""
 
 
 class Unproved(Unavailable):
-    """No member showed a proof in time."""
+    """No member returned a proof in time."""
 
     def __init__(self) -> None:
         super().__init__("No member proved the ticket's state in time; ask again.")
 
 
 class NothingStableYet(Unavailable):
-    """The cluster answers, but has no stable checkpoint yet: waiting alone does not help."""
+    """The cluster answers, but has no stable checkpoint yet: waiting does not help."""
 
     def __init__(self, interval: int) -> None:
         super().__init__(
@@ -65,7 +65,7 @@ class NothingStableYet(Unavailable):
 
     @property
     def status(self) -> int:
-        """No outcome of the log has this code."""
+        """HTTP status; no outcome of the log has this code."""
         return 503
 
 
@@ -74,18 +74,18 @@ class Proved(msgspec.Struct, frozen=True):
 
     sequence: int
     ticket: tuple[bytes, bytes] | None
-    """Canonical (state, issued), None: there was no such ticket."""
+    """Canonical (state, issued); None: there was no such ticket."""
 
 
 def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float = 1.0) -> Proved:
-    """The ticket as q members signed it, of the newest checkpoint that anybody proves.
+    """The ticket as q members signed it, as of the newest checkpoint that a member proves.
 
-    All members are asked; f + 1 good answers are waited for, so that one that is behind does not decide
-    alone. Asks again for at most `patience` seconds while no proof reaches sequence `at_least`. Raises
-    Unproved when nobody proves anything, NothingStableYet at once in a cluster before its first checkpoint.
+    Asks all members and waits for f + 1 valid answers, so that one lagging member does not decide alone. Asks
+    again for at most `patience` seconds while no proof reaches sequence `at_least`. Raises Unproved when no
+    member proves anything, NothingStableYet at once before the cluster's first checkpoint.
 
-    Where f + 1 say that they lost what they could prove when they started again, waiting does not help: it
-    has barriers ordered until a checkpoint is due, in all no more than lie between two.
+    If f + 1 members report that they lost their provable state in a restart, waiting does not help: barriers
+    are then ordered until a checkpoint is due, at most one checkpoint interval of them.
     """
     network = gateway()
     try:
@@ -98,7 +98,7 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
 
 
 class _Reader:
-    """A QuorumReader of this cluster, whose time begins now."""
+    """A QuorumReader of this cluster; its time limit starts at creation."""
 
     def __init__(self, network: GatewayFace, event: str, ticket: str, at_least: int, patience: float) -> None:
         self._network = network
@@ -120,7 +120,7 @@ class _Reader:
         return self._network.acknowledged
 
     def ask(self) -> tuple[Proved | None, Counter[str]]:
-        """See QuorumReader: f + 1 proofs are waited for, or all answers, or a second."""
+        """See QuorumReader: waits for f + 1 proofs, or all answers, or one second."""
         chain, needed = known_chain(), quorum.weak_quorum(len(self.present.members))
         codes: Counter[str] = Counter()
         wanted = (self._event, self._ticket)
@@ -143,12 +143,12 @@ class _Reader:
         return shown.sequence >= self._at_least or self._spent() >= self._patience
 
     def is_stable(self) -> bool:
-        """See QuorumReader: the platform's own copy may know."""
+        """See QuorumReader; also checks the platform's own copy."""
         return read.newest_checkpoint(LEARNER_ALIAS) is not None
 
     def order(self) -> int:
-        """See QuorumReader; shared with readers at the same time. Raises Unproved when it is not ordered in
-        time: where there is no quorum, one is enough."""
+        """See QuorumReader; shared with concurrent readers. Raises Unproved if the barrier is not ordered in
+        time: without a quorum, one attempt is enough."""
         try:
             return barrier(WAIT - self._spent())
         except TicketError as error:
@@ -167,7 +167,7 @@ class _Reader:
 
 
 def _check(chain: Chain, answer: Future[Answered], event: str, ticket: str) -> Proved | None:
-    """One member's answer, if it is proved; a liar's is as good as none."""
+    """One member's answer if its proof verifies, else None."""
     if answer.exception() is not None or answer.result().code:
         return None
     try:
@@ -178,7 +178,8 @@ def _check(chain: Chain, answer: Future[Answered], event: str, ticket: str) -> P
 
 @lru_cache(maxsize=256)
 def _certificate(frames: tuple[bytes, ...], chain: Chain) -> CheckpointCertificate:
-    """What q CHECKPOINTs sign; members show the same ones for a while, and each costs a signature."""
+    """The certificate in CHECKPOINT messages of q members. Cached: members return the same ones for a while,
+    and each costs a signature check."""
     return read_stable(frames, chain)
 
 
@@ -186,14 +187,14 @@ def _certificate(frames: tuple[bytes, ...], chain: Chain) -> CheckpointCertifica
 
 
 class _Barriers:
-    """The barriers of this process (SharedBarriers); readers wait in threads of their own."""
+    """The barriers of this process (SharedBarriers); each reader waits in its own thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._shared: SharedBarriers[Future[Result]] = SharedBarriers()
 
     def wait(self, patience: float) -> Result:
-        """The outcome of a barrier that was sent after this call began; TimeoutError after so many
+        """The outcome of a barrier that was sent after this call began; raises TimeoutError after `patience`
         seconds."""
         with self._lock:
             mine = self._shared.join(Future)
@@ -230,7 +231,7 @@ _barriers = _Barriers()
 
 
 def barrier(patience: float = DEFAULT_WAIT + ANSWER_SLACK) -> int:
-    """Have an empty operation ordered, shared by all readers that wait here; its sequence. Raises
+    """Have an empty operation ordered, shared by all readers that wait here; returns its sequence. Raises
     TicketError when the cluster does not answer."""
     try:
         outcome = _barriers.wait(patience)
@@ -242,7 +243,7 @@ def barrier(patience: float = DEFAULT_WAIT + ANSWER_SLACK) -> int:
 
 
 def _forked() -> None:
-    """A child's barriers are its own."""
+    """A forked child starts with its own barriers."""
     global _barriers
     _barriers = _Barriers()
 

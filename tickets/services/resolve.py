@@ -1,7 +1,7 @@
 """End the dispute about a ticket: back to VALIDATED, or DISPUTED for good."""
 
-from tickets.machine import Resolve
-from tickets.machine.commands import DEFAULT_EVENT
+from dtvn.machine import Resolve
+from dtvn.machine.commands import DEFAULT_EVENT
 from tickets.services.decide import Decision, Request, decide_one
 
 

@@ -1,7 +1,7 @@
 """Validate a ticket: ISSUED to VALIDATED."""
 
-from tickets.machine import Validate
-from tickets.machine.commands import DEFAULT_EVENT
+from dtvn.machine import Validate
+from dtvn.machine.commands import DEFAULT_EVENT
 from tickets.services.decide import Decision, Request, decide_one
 
 

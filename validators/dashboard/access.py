@@ -1,8 +1,8 @@
-"""Who may open the live feed: a session from our own pages, or an API key from anywhere it is allowed.
+"""Who may open the live feed: a session from our own pages, or an API key from any allowed origin.
 
-Browsers send a page's Origin with every WebSocket handshake and attach cookies whoever the page
-belongs to, so a session counts only where the origin is this very host. A key is never attached by
-itself: for it the contract's wider rule holds (spec section 2).
+Browsers send the page's Origin with every WebSocket handshake and attach cookies whichever site the page
+belongs to, so a session counts only if the origin is this very host. A key is never attached automatically:
+for it, the contract's wider rule holds (spec section 2).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from validators.api.keys import caller_of_session, text_of_header
 from validators.node_api.origins import allowed_origin
+from validators.rest.keys import caller_of_session, text_of_header
 from validators.services.api_keys import find_api_key
 
 __all__ = ["may_watch", "may_watch_still"]
@@ -46,8 +46,8 @@ async def may_watch(scope: dict[str, Any]) -> bool:
 
 
 async def _may_watch_supervisor(headers: dict[str, str], host: str, origin: str | None) -> bool:
-    """As the seed's, which asks nobody for a key here (spec 1.6). But a page whose name was made to point
-    here says that this is its own: without a key, its host must be known, or its origin named."""
+    """Same rule as the seed, which requires no key here (spec 1.6). But a page whose name was rebound to this
+    machine looks like same-origin: so without a key, its host must be known or its origin listed."""
     if origin is None:
         return _is_host(host, settings.ALLOWED_HOSTS)
     if not _allowed(origin, host):
@@ -67,7 +67,7 @@ def _entered_a_key(session: Any) -> bool:
 
 
 async def may_watch_still(scope: dict[str, Any]) -> bool:
-    """Decide again about a client that was let in: keys are revoked and expire, sessions end."""
+    """Decide again about an admitted client: keys are revoked and expire, sessions end."""
     if (session := scope.get("session")) is not None:
         stored = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
         scope = {**scope, "session": stored, "user": await get_user({**scope, "session": stored})}
@@ -75,7 +75,7 @@ async def may_watch_still(scope: dict[str, Any]) -> bool:
 
 
 def _api_key(headers: dict[str, str]) -> str:
-    """X-API-Key, or only where that is absent, a bearer token (spec 1.6)."""
+    """X-API-Key, or, only if that is absent, a bearer token (spec 1.6)."""
     if key := headers.get("x-api-key"):
         return text_of_header(key)
     scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -83,7 +83,7 @@ def _api_key(headers: dict[str, str]) -> str:
 
 
 def _is_host(host: str, names: Sequence[str]) -> bool:
-    """The Host header is one of these: what stops DNS rebinding."""
+    """Whether the Host header is one of these names: this stops DNS rebinding."""
     domain, _ = split_domain_port(host)
     return bool(domain) and validate_host(domain, names)
 

@@ -1,4 +1,4 @@
-"""Users and groups in the admin: Django's own lists, whose actions are about the ticked rows here too."""
+"""Users and groups in the admin: Django's own lists, with actions that apply to all ticked rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 
-from validators.dashboard.selected import SelectedRows
+from validators.dashboard.bulk_actions import BulkActions
 
 __all__ = ["AccountAdmin", "AccountGroupAdmin"]
 
@@ -14,10 +14,10 @@ admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class AccountAdmin(SelectedRows, UserAdmin):
-    """People who log in."""
+class AccountAdmin(BulkActions, UserAdmin):
+    """User accounts."""
 
 
 @admin.register(Group)
-class AccountGroupAdmin(SelectedRows, GroupAdmin):
-    """What several of them may do."""
+class AccountGroupAdmin(BulkActions, GroupAdmin):
+    """Groups of permissions."""

@@ -1,16 +1,17 @@
-"""`/ws`: the live feed to one client (spec 3.4), in the client's own pace.
+"""`/ws`: the live feed to one client (spec 3.4), at the client's own pace.
 
-Two forms. Without asking, a client gets one frame per applied operation, as the contract has it. A
-client that sends `{"type": "resume", "after": N, "batch": true}` gets all that followed sequence N,
-several events a frame, refusals included; it acknowledges frames (`{"type": "ack", "sequence": to}`),
-and when it lags it is not sent more than it can hold, but catches up from the rows later.
+It has two forms. By default a client gets one frame per applied operation, as the contract requires. A client
+that sends `{"type": "resume", "after": N, "batch": true}` gets all events after sequence N, several per
+frame, refusals included. It acknowledges frames (`{"type": "ack", "sequence": to}`); when it lags, sending
+pauses, and it catches up from the rows later.
 
-A frame that does not continue where this client is (dropped by the channel layer, or never sent) is
-not passed on: what is missing is taken from the recent frames, or read from the rows. So no client
-sees a gap, and none waits for another.
+A frame that does not start at this client's position (because an earlier one was dropped by the channel
+layer, or never sent) is not passed on: the missing events are taken from the recent frames, or read from the
+rows. So no client sees a gap, and none waits for another.
 
-The state of the nodes goes to pages whole and by its version, so a frame that was dropped, or came
-too early for the client, is made up for at its next word. Who may no longer watch is told so (4401).
+The state of the nodes is sent whole and with a version, so a frame that was dropped, or came too early for
+the client, is replaced when the client next sends a message. A client that may no longer watch is
+disconnected with 4401.
 """
 
 from __future__ import annotations
@@ -32,19 +33,20 @@ from validators.feed.rows import REFUSED_TYPE, read_applied
 __all__ = ["FeedConsumer", "NoSuchSocket"]
 
 CATCH_UP_FRAMES = 40
-"""Frames (20,000 events) a client is sent one after another; who missed more takes a fresh snapshot."""
+"""Frames (20,000 events) sent to a client in one go; a client that missed more takes a new snapshot."""
 UNACKNOWLEDGED_MAX = 1_000_000
-"""Characters on their way to a client that acknowledges; beyond it, it gets nothing until it does."""
+"""Unacknowledged characters in flight to a client; beyond it, sending pauses until the client
+acknowledges."""
 CLOSED_NO_ACCESS = 4401
 """Close code when the key was revoked or has expired, or the session has ended."""
 UNSPOKEN = frozenset({"tickets_seeded"})
-"""Events that are not told where they changed nothing (spec 3.3)."""
+"""Events that are not sent if they changed nothing (spec 3.3)."""
 
 logger = logging.getLogger("dtvn.feed")
 
 
 class NoSuchSocket(AsyncWebsocketConsumer):
-    """Any other WebSocket address."""
+    """Rejects any other WebSocket address."""
 
     async def connect(self) -> None:
         await self.close()
@@ -58,10 +60,10 @@ class FeedConsumer(AsyncWebsocketConsumer):
     """Everything up to this sequence was sent, or is known to the client."""
     batch = False
     nodes_version = -1
-    """Of the nodes' state that the client was told last; before anything was told, of none."""
+    """Version of the nodes' state that was last sent to the client; -1 before the first."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """See Channels. Whatever ends it, a client that is gone is counted no longer."""
+        """See Channels. However the connection ends, the client is no longer counted."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -70,7 +72,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
                 self.live = None
 
     async def connect(self) -> None:
-        """Refused handshakes get 403; the first frame says how things stand."""
+        """Refused handshakes get 403; the first frame holds the current state."""
         if not await may_watch(self.scope):
             await self.close()
             return
@@ -104,10 +106,10 @@ class FeedConsumer(AsyncWebsocketConsumer):
     # --- from the client ---------------------------------------------------------------------------
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Answer pings, take wishes; whatever else comes is ignored (spec 3.4)."""
+        """Answer pings, accept subscription requests; all other messages are ignored (spec 3.4)."""
         try:
             message = msgspec.json.decode(text_data or bytes_data or b"")
-        except (ValueError, RecursionError):  # no JSON, or no UTF-8
+        except (ValueError, RecursionError):  # not JSON, or not UTF-8
             return
         if self.live is None:
             return
@@ -126,7 +128,8 @@ class FeedConsumer(AsyncWebsocketConsumer):
     async def _resume(self, after: int) -> None:
         upto, self.position = self.position, after
         if after > upto and after > (applied := await database_sync_to_async(read_applied)()):
-            # Of another log, or made up: nothing follows it, so the client would wait for ever.
+            # A position of another log, or an invented one: no frame follows it, so the client would wait for
+            # ever.
             self.position = applied
             await self._send({"type": "reset", "sequence": applied})
             return
@@ -151,7 +154,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
             await self._pass_on(message["text"], message["to"])
 
     async def feed_nodes(self, message: dict[str, Any]) -> None:
-        """What changed about the nodes."""
+        """Changes of the nodes."""
         if self.live is None:
             return
         for text in message["texts"]:
@@ -159,20 +162,20 @@ class FeedConsumer(AsyncWebsocketConsumer):
         await self._tell_nodes()
 
     async def feed_frames(self, message: dict[str, Any]) -> None:
-        """Frames that all clients get as they are."""
+        """Frames that all clients get unchanged."""
         if self.live is not None:
             for text in message["texts"]:
                 await self.send(text_data=text)
 
     async def feed_founded(self, message: dict[str, Any]) -> None:
-        """Another cluster: whatever this client has seen is of the one before."""
+        """Another cluster was founded: everything that this client has seen belongs to the previous one."""
         if self.live is not None:
             self.position = 0
             self._on_the_way.clear()
             await self._send({"type": "reset", "sequence": 0})
 
     async def feed_access(self, message: dict[str, Any]) -> None:
-        """Time to ask whether this client may still watch."""
+        """Check again whether this client may still watch."""
         try:
             if self.live is None or await may_watch_still(self.scope):
                 return
@@ -185,7 +188,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
     # --- to the client -----------------------------------------------------------------------------
 
     async def _catch_up(self, upto: int) -> None:
-        """Send what lies between the client's position and `upto`, or tell it to reload."""
+        """Send the events between the client's position and `upto`, or tell the client to reload."""
         if self.live is None:
             return
         for _ in range(CATCH_UP_FRAMES):
@@ -201,8 +204,8 @@ class FeedConsumer(AsyncWebsocketConsumer):
         await self._send({"type": "reset", "sequence": self.position})
 
     async def _tell_nodes(self, *, again: bool = False) -> None:
-        """The nodes as they are, to a page that was not told; `again`: to one that holds a snapshot
-        which may be older or newer than what it was told, from a look that is surely newer."""
+        """Send the nodes' state to a page that does not have it; `again`: to a page whose snapshot may be
+        older or newer than what it was sent, from a reading that is certainly newer."""
         live = self.live
         if live is None or not self.batch:
             return
@@ -225,7 +228,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
             await self._send(self._contract_form(event))
 
     def _contract_form(self, event: dict[str, Any]) -> dict[str, Any]:
-        """A seed's count is the sum over the nodes' ledgers (spec 3.4)."""
+        """A seed event whose count is the sum over the nodes' ledgers (spec 3.4)."""
         if event["type"] != "tickets_seeded" or self.live is None:
             return event
         nodes = sum("joining" not in node for node in members_of(self.live.nodes))

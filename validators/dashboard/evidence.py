@@ -1,4 +1,4 @@
-"""Misbehaviour in the admin: what is proved, both statements side by side, and what is only suspected."""
+"""Misbehaviour in the admin: proved cases with both statements side by side, and mere suspicions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from tickets.proof import evidence_json
+from dtvn.proof import evidence_json
 from tickets.services.errors import TicketError
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.models import MemberEvidence
@@ -24,7 +24,7 @@ SUSPICIONS_MAX = 200
 
 @admin.register(MemberEvidence)
 class MemberEvidenceAdmin(ReadOnlyAdmin):
-    """Opening the list asks the nodes for what they have seen since."""
+    """Opening the list asks the nodes for new evidence."""
 
     change_list_template = "admin/evidence_list.html"
     list_display = ("name", "code", "epoch", "place", "reported_by", "collected_at")
@@ -55,7 +55,7 @@ class MemberEvidenceAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def download(self, request: HttpRequest, number: int) -> HttpResponse:
-        """The file that anybody can check without this platform."""
+        """The evidence file, which can be verified without this platform."""
         if not self.has_view_permission(request):
             return HttpResponse(status=403)
         row = get_object_or_404(MemberEvidence, pk=number)
@@ -64,7 +64,7 @@ class MemberEvidenceAdmin(ReadOnlyAdmin):
         return response
 
     def statements(self, row: MemberEvidence) -> SafeString:
-        """Side by side."""
+        """Both statements side by side."""
         columns = format_html_join(
             "",
             "<td><table><caption>{}</caption><tbody>{}</tbody></table></td>",

@@ -1,7 +1,7 @@
-"""Admin lists of tables with a million rows: pages by key, no counting, no sorting by other columns.
+"""Admin lists of tables with a million rows: paged by key, without counting or sorting by other columns.
 
-Django's own list counts all rows twice and pages by OFFSET; both take seconds here. A page of ours is
-"the next 100 after this key", found in the index whatever the size.
+Django's own list counts all rows twice and pages by OFFSET; both take seconds here. Here a page is "the next
+100 after this key", which the index finds at any table size.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ __all__ = ["KeysetAdmin"]
 
 AFTER = "after"
 SEPARATOR = "/"
-"""Between the parts of a key in the address; no part of any key holds it."""
+"""Separates the parts of a key in the URL; no part of a key contains it."""
 
 
 class KeysetChangeList(ChangeList):
-    """One page of rows after a key, and the key from which the next page goes on."""
+    """One page of rows after a key, and the key from which the next page continues."""
 
     model_admin: KeysetAdmin
     next_key = ""
     first_page = True
 
     def get_results(self, request: HttpRequest) -> None:
-        """Instead of counting and cutting: read one row more than a page."""
+        """Instead of counting and slicing, read one row more than a page."""
         admin_of = self.model_admin
         rows = self.queryset.order_by(*admin_of.order())
         after = getattr(request, "keyset_after", "")
@@ -64,14 +64,14 @@ class KeysetChangeList(ChangeList):
 
 
 class KeysetAdmin(ReadOnlyAdmin):
-    """A read-only list over `keyset`, the columns of a unique index, `descending` or not."""
+    """A read-only list ordered by `keyset`, the columns of a unique index, `descending` or not."""
 
     keyset: ClassVar[Sequence[str]]
     descending: ClassVar[bool] = False
     list_per_page = 100
     sortable_by = ()
     show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # each would count the table
+    show_facets = admin.ShowFacets.NEVER  # each facet would count the table
     change_list_template = "admin/keyset_list.html"
     change_form_template = "admin/keyset_form.html"
 
@@ -81,7 +81,7 @@ class KeysetAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """`after` is ours: Django would take it for a column's name."""
+        """`after` is our own parameter: Django would take it for a column's name."""
         query = request.GET.copy()
         request.keyset_after = query.pop(AFTER, [""])[-1]  # type: ignore[attr-defined]
         request.GET = query  # type: ignore[assignment]
@@ -92,14 +92,14 @@ class KeysetAdmin(ReadOnlyAdmin):
         return [f"-{name}" if self.descending else name for name in self.keyset]
 
     def key_of(self, row: Model) -> str:
-        """A row's key as it stands in the address."""
+        """A row's key as it appears in the URL."""
         return SEPARATOR.join(str(getattr(row, name)) for name in self.keyset)
 
     def rows_after(self, rows: QuerySet[Any], key: str, limit: int) -> list[Model]:
         """The first `limit` of `rows`, in order, that come after `key`.
 
-        One query per part of the key, the last part first: SQLite answers each from the index, and
-        would walk the whole table for the same in one condition with OR.
+        One query per part of the key, the last part first: SQLite answers each from the index, but would scan
+        the whole table for a single condition with OR.
         """
         fields = [self.model._meta.get_field(name) for name in self.keyset]
         parts = key.split(SEPARATOR)
@@ -119,10 +119,10 @@ class KeysetAdmin(ReadOnlyAdmin):
                 break
         return found
 
-    # --- nobody writes the learner's tables (R28) --------------------------------------------------
+    # --- the learner's tables are read-only (R28) ---------------------------------------------------
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Refused before Django begins a transaction for writing, which the router forbids."""
+        """Refused before Django begins a write transaction, which the router forbids."""
         if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         return super().changeform_view(request, *args, **kwargs)

@@ -1,8 +1,8 @@
-"""The live feed of this web process: one relay and one look at the nodes, for all its browsers.
+"""The live feed of this web process: one relay and one poll of the nodes, shared by all its browsers.
 
-Made in the running event loop by the first WebSocket, since daphne tells nobody when it starts.
-Frames go through the channel layer to a group of this process alone: every process has a relay of
-its own, so none is needed that all depend on.
+The first WebSocket creates it in the running event loop, since daphne has no startup hook. Frames go through
+the channel layer to a group of this process only: every process has its own relay, so there is no single
+relay that all depend on.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 
+from dtvn.protocol.genesis import Genesis
 from simulator.web import feed as simulator
 from tickets.services import Unavailable
 from tickets.services.network import gateway
@@ -34,30 +35,29 @@ from validators.dashboard.nodes import (
 from validators.feed import Frame, Relay
 from validators.feed.progress import process_listener
 from validators.feed.rows import read_applied, read_frame
-from validators.genesis import Genesis
 from validators.models import Announcement
 from validators.services.node_logs import Tail, log_file
 
 __all__ = ["Live", "encoded", "live_of_this_loop"]
 
 NODES_INTERVAL = 0.5
-"""Seconds between two looks at the nodes, while somebody watches."""
+"""Seconds between two polls of the nodes, while a client watches."""
 SIMULATOR_INTERVAL = 0.2
-"""The same for the simulator."""
+"""Seconds between two polls of the simulator."""
 OUTPUT_INTERVAL = 0.05
-"""Seconds between two lines of one node's log; what it writes faster is passed over (spec 3.4)."""
+"""Seconds between two lines of one node's log; lines in between are skipped (spec 3.4)."""
 ACCESS_INTERVAL = 5.0
-"""Seconds after which every client is asked again whether it may still watch."""
+"""Seconds after which every client's permission is checked again."""
 
 RECENT_CHARACTERS_MAX = 16_000_000
-"""Of the frames kept for clients that lag: about 70,000 events."""
+"""Total size of the frames kept for lagging clients: about 70,000 events."""
 
 logger = logging.getLogger("dtvn.feed")
 encoded = msgspec.json.Encoder().encode
 
 
 class Sendable(msgspec.Struct, frozen=True):
-    """A frame as it goes over the wire: made once, sent to all."""
+    """A frame in its wire form: encoded once, sent to all clients."""
 
     after: int
     to: int
@@ -65,10 +65,11 @@ class Sendable(msgspec.Struct, frozen=True):
 
 
 class Recent:
-    """The newest frames by the sequence they begin after, for clients that lag: bounded, oldest out.
+    """The newest frames, keyed by the sequence they begin after, for lagging clients: bounded, the oldest
+    evicted first.
 
-    Without it every client that falls behind would read and encode the same rows for itself, which
-    makes the others fall behind too.
+    Without it, every lagging client would read and encode the same rows again, which would slow down the
+    others too.
     """
 
     def __init__(self, characters_max: int = RECENT_CHARACTERS_MAX) -> None:
@@ -77,7 +78,7 @@ class Recent:
         self._characters_max = characters_max
 
     def add(self, frame: Sendable) -> None:
-        """Keep a frame; one that begins at the same place is replaced."""
+        """Keep a frame; it replaces one that begins at the same sequence."""
         if (old := self._frames.pop(frame.after, None)) is not None:
             self._characters -= len(old.text)
         self._frames[frame.after] = frame
@@ -87,25 +88,25 @@ class Recent:
             self._characters -= len(oldest.text)
 
     def get(self, after: int) -> Sendable | None:
-        """The frame that goes on from `after`, if it is kept."""
+        """The frame that continues from `after`; None if it is not kept."""
         return self._frames.get(after)
 
 
 class Live:
-    """Relay, node watch, and the group that their frames go to."""
+    """Relay, poll of the nodes, and the group that their frames go to."""
 
     def __init__(self) -> None:
         self.group = f"feed.{uuid.uuid4().hex}"
         self.nodes: list[dict[str, Any]] = []
         self.nodes_as_of = 0.0
-        """Unix seconds at which the look began that found `nodes`."""
+        """Unix seconds at which the poll that produced `nodes` began."""
         self.cluster: dict[str, Any] = {}
-        """The frame `cluster_status` as of the same look."""
+        """The frame `cluster_status` from the same poll."""
         self._announced = 0
-        """The last announcement that was passed on, or passed by because nobody watched."""
+        """The last announcement that was passed on, or skipped because no client watched."""
         self._genesis: Genesis | None = None
         self.nodes_version = 0
-        """Raised by every look that found something else than the one before."""
+        """Incremented by every poll whose result differs from the previous one."""
         self.simulator_status = "idle"
         self._simulator_event = 0
         """The last event of the simulator that was passed on."""
@@ -116,10 +117,10 @@ class Live:
         )
         self._recent = Recent()
         self._reads: dict[int, asyncio.Task[Sendable]] = {}
-        """Reads under way by where they begin, so that many clients at one place cost one."""
+        """Reads in progress, keyed by their start, so that many clients at one position share one."""
         self._looking = asyncio.Lock()
         self._looks = self._seen = 0
-        """Looks at the nodes: how many have begun, and which of them was the last that succeeded."""
+        """Polls of the nodes: how many have begun, and the number of the last successful one."""
         self._layer = get_channel_layer()
         self._layer_away = False
         self._watched = asyncio.Event()
@@ -138,7 +139,7 @@ class Live:
         ]
 
     async def join(self) -> int:
-        """One more client, which finds `nodes` as they are now; see Relay.join."""
+        """Adds a client and refreshes `nodes`; see Relay.join."""
         await self.look_at_nodes()
         self.simulator_status = await database_sync_to_async(simulator.status_now)()
         if not self._watchers:
@@ -149,21 +150,21 @@ class Live:
         return position
 
     def leave(self) -> None:
-        """One client less."""
+        """Removes a client."""
         self._watchers -= 1
         if not self._watchers:
             self._watched.clear()
         self.relay.leave()
 
     async def close(self) -> None:
-        """End the tasks."""
+        """Cancel the tasks."""
         self._unsubscribe()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def frame_after(self, position: int) -> Sendable:
-        """The frame that goes on from `position`; it ends there when there is nothing more."""
+        """The frame that continues from `position`; it ends there if there are no more events."""
         if (kept := self._recent.get(position)) is not None:
             return kept
         if (read := self._reads.get(position)) is None:
@@ -178,8 +179,8 @@ class Live:
         return frame
 
     async def _tell(self, message: dict[str, Any]) -> None:
-        """One message to all clients. While the channel layer is away it is lost, which each client's
-        position and the nodes' version make up for; one line says so."""
+        """Send one message to all clients. While the channel layer is away the message is lost, which each
+        client's position and the nodes' version compensate for; one log line reports it."""
         try:
             await self._layer.group_send(self.group, message)
             self._layer_away = False
@@ -216,7 +217,7 @@ class Live:
             await asyncio.sleep(SIMULATOR_INTERVAL)
 
     async def look_at_nodes(self) -> None:
-        """Return after a look at the nodes that began later than this call; all who wait share it."""
+        """Returns after a poll of the nodes that began later than this call; concurrent callers share it."""
         begun = self._looks
         async with self._looking:
             if self._seen > begun:
@@ -237,13 +238,14 @@ class Live:
             await self._tell({"type": "feed.nodes", "texts": texts})
 
     async def _begin_anew(self) -> None:
-        """Another cluster stands where the one was that this feed told of: its log begins anew."""
+        """Another cluster has replaced the one that this feed showed: its log starts from the beginning."""
         self.relay.position = 0
         self._recent = Recent()
         await self._tell({"type": "feed.founded"})
 
     async def _watch_logs(self) -> None:
-        """The log of each node of ours, while somebody watches: its newest line, at most so often."""
+        """Sends the newest log line of each node of ours while a client watches, at most one per
+        OUTPUT_INTERVAL."""
         tails: dict[str, Tail] = {}
         while True:
             if not self._watched.is_set():
@@ -262,8 +264,8 @@ class Live:
             await asyncio.sleep(OUTPUT_INTERVAL)
 
     def _look(self) -> list[Announcement]:
-        """The nodes and the cluster as they are, and what was announced before: whoever joins now finds
-        the outcome of these in `nodes`."""
+        """Reads the state of nodes and cluster, and the announcements made before; a client that joins now
+        finds their effect in `nodes`."""
         announced = []
         if self._watchers:
             announced = read_announcements(self._announced)
@@ -295,7 +297,7 @@ _lives: WeakKeyDictionary[asyncio.AbstractEventLoop, Live] = WeakKeyDictionary()
 
 
 def live_of_this_loop() -> Live:
-    """The running loop's feed, made when it is first asked for."""
+    """The running loop's feed, created on first use."""
     loop = asyncio.get_running_loop()
     if loop not in _lives:
         _lives[loop] = Live()

@@ -1,4 +1,4 @@
-"""The membership in the admin: its members, the quorum calculator before a change, and the outcome."""
+"""The membership in the admin: the members, the quorum calculator for a planned change, and the outcomes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from dtvn.protocol.genesis import Parameters
 from tickets.services.errors import TicketError
 from validators.dashboard.principals import principals_page
 from validators.dashboard.readonly import ReadOnlyAdmin
-from validators.genesis import Parameters
+from validators.membership import changes
+from validators.membership.membership import FIXED_PARAMETERS, Wish
 from validators.models import FINISHED, ChangeState, MembershipChange
-from validators.services import changes
 from validators.services.epoch import PresentEpoch, present_epoch
 from validators.services.errors import ServiceError
-from validators.services.membership import FIXED_PARAMETERS, Wish
 
 __all__ = ["MembershipChangeAdmin", "may_administer"]
 
@@ -40,11 +40,11 @@ TITLES = {
 TONES = {ChangeState.DONE: "ok", ChangeState.REFUSED: "bad"}
 ELSEWHERE = "Only for a node that runs elsewhere."
 SEEN = "members_seen"
-"""In the session: what the page showed last while something was under way, and since when."""
+"""Session key: the state that the page last showed while a change was in progress, and since when."""
 CALM_AFTER = 60.0
-"""Seconds without a change after which the page looks again less often: it may stay so for ever."""
+"""Seconds without a change after which the page refreshes less often: the state may last indefinitely."""
 LOOK_AGAIN, LOOK_AGAIN_CALMLY = 2, 10
-"""Seconds between two looks of the page."""
+"""Seconds between two refreshes of the page."""
 
 
 def may_administer(request: HttpRequest) -> bool:
@@ -54,14 +54,14 @@ def may_administer(request: HttpRequest) -> bool:
 
 
 def look_again(request: HttpRequest, now: PresentEpoch) -> int:
-    """Seconds until the page looks again; 0: what it shows stays."""
+    """Seconds until the page refreshes; 0: what it shows is final."""
     if not now.settling:
         request.session.pop(SEEN, None)
         return 0
     members = [(each.node.id, each.node.status) for each in now.members]
     joining = [(row.node_id, row.status, row.report.get("sequence")) for row in now.joining]
     wished = list(MembershipChange.objects.exclude(state__in=FINISHED).values_list("pk", "state"))
-    # Not what is said of an error: that counts the seconds.
+    # Without the error text, which contains a running count of seconds.
     shown = crc32(repr((now.epoch, now.overtaken, members, joining, wished)).encode())
     before, since = request.session.get(SEEN, (None, 0.0))
     if shown != before:
@@ -119,7 +119,7 @@ class WishForm(forms.Form):
                     self.fields[name] = forms.IntegerField(label=name.replace("_", " "), initial=value)
 
     def wish(self, now: PresentEpoch) -> Wish:
-        """What a valid form asks for."""
+        """The requested change of a valid form."""
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
         if self.kind == "parameters":
             changed = {name: value for name, value in given.items() if value != getattr(now.parameters, name)}
@@ -129,7 +129,7 @@ class WishForm(forms.Form):
 
 @admin.register(MembershipChange)
 class MembershipChangeAdmin(ReadOnlyAdmin):
-    """The list begins with the members; below are the changes that were asked for here."""
+    """The list shows the members first; below are the changes that were requested here."""
 
     change_list_template = "admin/members.html"
     change_form_template = "admin/membership_change.html"
@@ -174,7 +174,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         return [asking, cancelling, signers, *super().get_urls()]
 
     def principals(self, request: HttpRequest) -> HttpResponse:
-        """Who may sign requests."""
+        """The principals, which may sign requests."""
         return principals_page(request, allowed=may_administer(request))
 
     @admin.display(description="change")
@@ -218,7 +218,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         return super().change_view(request, object_id, form_url, context)
 
     def cancel(self, request: HttpRequest, number: int) -> HttpResponse:
-        """Take a change back that was not sent yet."""
+        """Cancel a change that was not sent yet."""
         if not may_administer(request):
             raise PermissionDenied
         address = reverse("admin:validators_membershipchange_change", args=[number])
@@ -230,7 +230,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         return redirect(address)
 
     def ask(self, request: HttpRequest, kind: str) -> HttpResponse:
-        """A form, then what it would mean, then the change."""
+        """Shows a form, then the consequences, then makes the change."""
         if not may_administer(request):
             raise PermissionDenied
         if kind not in TITLES:
@@ -265,7 +265,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/members_ask.html", context)
 
     def _store(self, request: HttpRequest, wish: Wish) -> HttpResponse:
-        """The nonce of the form makes a second click the same change."""
+        """The nonce of the form makes a second click count as the same change."""
         nonce = request.POST.get("nonce", "")[:64].encode()
         row = changes.ask(wish, actor=f"user:{request.user.get_username()}"[:128], nonce=nonce)
         return redirect(reverse("admin:validators_membershipchange_change", args=[row.pk]))

@@ -1,4 +1,4 @@
-"""The nodes as pages and the feed show them: processes, links, and each node's own word."""
+"""The nodes as pages and the feed show them: processes, links, and each node's own report."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from tickets.services import Unavailable
-from validators.api.nodes import node_object
 from validators.feed.rows import read_applied
+from validators.membership.joining import list_nodes
+from validators.membership.roster import MemberNode, error_of
 from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
+from validators.rest.nodes import node_object
 from validators.services.cluster import cluster_now
-from validators.services.joining import list_nodes
-from validators.services.roster import MemberNode, error_of
 
 __all__ = [
     "describe_cluster",
@@ -24,8 +24,8 @@ __all__ = [
 
 
 def describe_nodes() -> list[dict[str, Any]]:
-    """The contract's Node objects (spec 3.1) with what the page shows besides, members first, then the
-    learner. Empty while no cluster has been made."""
+    """The contract's Node objects (spec 3.1) with the additional fields of the page, members first, then the
+    learner. Empty while no cluster has been created."""
     nodes = []
     try:
         members = list_nodes()
@@ -54,32 +54,32 @@ def describe_nodes() -> list[dict[str, Any]]:
 
 
 def members_of(nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the learner, which the contract does not know."""
+    """All nodes except the learner, which the contract does not know."""
     return [node for node in nodes if node["role"] == NodeRole.VALIDATOR]
 
 
 def describe_cluster() -> dict[str, Any]:
-    """The frame `cluster_status` (spec 3.4) as things stand."""
+    """The current `cluster_status` frame (spec 3.4)."""
     row = cluster_now()
     return _cluster_frame(row.status, row.started, row.total, row.error)
 
 
 def read_announcements(after: int) -> list[Announcement]:
-    """What was announced after the one with this number, in order."""
+    """Announcements after the one with this number, in order."""
     return list(Announcement.objects.filter(pk__gt=after))
 
 
 def newest_announcement() -> int:
-    """Its number; 0 before the first."""
+    """Number of the newest announcement; 0 before the first."""
     return Announcement.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 def node_changes(
     before: list[dict[str, Any]], after: list[dict[str, Any]], announced: Iterable[Announcement]
 ) -> list[dict[str, Any]]:
-    """Frames for what changed between two looks: each transition of a node and of the cluster that was
-    announced in between, in its order; then who became or ceased to be primary, and what nodes that others
-    run look like from here."""
+    """Frames for the changes between two polls: each transition of a node and of the cluster that was
+    announced in between, in order; then members that became or ceased to be primary, and the state of nodes
+    run by others as seen from here."""
     old, new = ({node["id"]: node for node in members_of(nodes)} for nodes in (before, after))
     frames, told = [], set()
     for each in announced:
@@ -111,7 +111,7 @@ def _cluster_frame(status: str, started: int, total: int, error: str) -> dict[st
 
 
 def _voting(member: MemberNode) -> bool | None:
-    """Whether it says that it votes; None while it has said nothing."""
+    """Whether the member reports that it votes; None if it has sent no report."""
     told = member.view.status if member.view is not None and member.view.status else {}
     report = member.managed.report if member.managed is not None else {}
     voting = told.get("voting", report.get("voting"))
@@ -119,15 +119,14 @@ def _voting(member: MemberNode) -> bool | None:
 
 
 def _heard_at(row: ManagedNode) -> float | None:
-    """Unix seconds at which a process that does not run was last heard of; None while it runs, or
-    where nobody knows."""
+    """Unix seconds of the last heartbeat of a stopped process; None while it runs, or if unknown."""
     if row.status == NodeStatus.RUNNING or row.heartbeat_at is None:
         return None
     return row.heartbeat_at.timestamp()
 
 
 def _wish(row: ManagedNode | None) -> dict[str, Any]:
-    """What this platform wants of the process, and how often it had to start it again."""
+    """The desired state of the process, and how often the platform had to restart it."""
     if row is None:
         return {"role": NodeRole.VALIDATOR, "desired": DesiredState.RUNNING, "restarts": 0}
     return {"role": row.role, "desired": row.desired, "restarts": row.restarts}

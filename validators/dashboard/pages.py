@@ -1,4 +1,4 @@
-"""What the pages ask for that the API does not have (spec 9.4)."""
+"""Data for the pages that the API does not have (spec 9.4)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from tickets.services import Unavailable
-from validators.api.errors import ApiError
-from validators.api.nodes import ask_node
 from validators.dashboard.views import for_pages
+from validators.membership.joining import find_node
+from validators.membership.roster import MemberNode, list_members
+from validators.rest.errors import ApiError
+from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown
-from validators.services.joining import find_node
 from validators.services.own_api import ask_api
 from validators.services.own_metrics import read_figures
-from validators.services.roster import MemberNode, list_members
 
 __all__ = ["CHARTS", "figures", "links", "node_part"]
 
 ASK_AT_ONCE = 8
 RECENT_SEQUENCES = 60
-"""Of the log that the page of one node shows."""
+"""Sequences of the log that the page of one node shows."""
 RECENT_RECORDS = 500
 CHARTS = (
     ("throughput", "Throughput", "operations decided a second"),
@@ -43,7 +43,7 @@ FIGURES = {
     "peer_count": "peers",
     "dtvn_sequence": "sequence",
 }
-"""Sample of a node's metrics to the name that the page knows it by."""
+"""Sample of a node's metrics to the name that the page uses for it."""
 
 Found = TypeVar("Found")
 
@@ -51,14 +51,14 @@ Found = TypeVar("Found")
 @require_GET
 @for_pages
 def links(request: HttpRequest) -> HttpResponse:
-    """Each member's peers in its own word: {id: [ids]}, null for one that does not answer."""
+    """Each member's peers as it reports them: {id: [ids]}, null for a member that does not answer."""
     return JsonResponse({"peers": dict(_of_each(_peers))})
 
 
 @require_GET
 @for_pages
 def figures(request: HttpRequest) -> HttpResponse:
-    """Counts of each node of ours that answers on its metrics port, and when they were taken."""
+    """Metrics of each node of ours that answers on its metrics port, and when they were taken."""
     told = _of_each(lambda member: read_figures(member, FIGURES))
     answered = {node_id: found for node_id, found in told if found is not None}
     return JsonResponse({"at": time.time(), "asked": len(told), "nodes": answered})
@@ -67,7 +67,7 @@ def figures(request: HttpRequest) -> HttpResponse:
 @require_GET
 @for_pages
 def node_part(request: HttpRequest, node_id: str, part: str) -> HttpResponse:
-    """What one node answers itself: its identity, what it stores, or the newest of its log."""
+    """One node's own answer: its identity, its stored data, or its newest log entries."""
     try:
         member = find_node(node_id)
         path = {
@@ -84,7 +84,7 @@ def node_part(request: HttpRequest, node_id: str, part: str) -> HttpResponse:
 
 
 def _of_each(ask: Callable[[MemberNode], Found]) -> list[tuple[str, Found]]:
-    """Every member's id and what `ask` finds of it, several at once: a member that hangs holds up none."""
+    """Every member's id and the result of `ask` for it, in parallel: a member that hangs delays no other."""
     try:
         members: Sequence[MemberNode] = list_members()
     except Unavailable:

@@ -1,4 +1,4 @@
-"""Principals in the admin: who may sign requests, with which key and for what (R15)."""
+"""Principals in the admin: their keys and grants for signing requests (R15)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
+from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from tickets.services.errors import TicketError
 from validators import feed
-from validators.genesis import ANY_EVENT, CAPABILITIES, Grant
 from validators.services import principals
 from validators.services.errors import ServiceError
 from validators.services.principals import COPY_WAIT, Changed
@@ -50,7 +50,8 @@ class AddForm(forms.Form):
 
 
 def principals_page(request: HttpRequest, *, allowed: bool) -> HttpResponse:
-    """List, add, new key, limit, revoke. Each is ordered by the cluster, and its outcome told."""
+    """List, add, replace key, limit, revoke. The cluster orders each change, and the page shows its
+    outcome."""
     if not allowed:
         raise PermissionDenied
     form = AddForm()
@@ -71,7 +72,7 @@ def principals_page(request: HttpRequest, *, allowed: bool) -> HttpResponse:
 
 
 def _act(request: HttpRequest, form: AddForm) -> str:
-    """Do what one of the page's forms asks for; a sentence."""
+    """Executes the action of one of the page's forms; returns a message."""
     name, verb = request.POST.get("name", ""), request.POST.get("verb", "")
     asker: dict[str, Any] = {
         "actor": f"user:{request.user.get_username()}"[:128],
@@ -86,12 +87,12 @@ def _act(request: HttpRequest, form: AddForm) -> str:
     if verb not in verbs:
         return "Nothing was asked for."
     changed = verbs[verb]()
-    feed.wait_for(changed.sequence, COPY_WAIT)  # the list that comes next is read from the platform's copy
+    feed.wait_for(changed.sequence, COPY_WAIT)  # the next list is read from the platform's copy
     return f"Done: {changed.principal.name} {DONE[verb]}, by sequence {changed.sequence} of the log."
 
 
 def _grants(request: HttpRequest) -> list[Grant]:
-    """One line of text each: EVENT:CAPABILITY."""
+    """Grants from lines of text, one each: EVENT:CAPABILITY."""
     lines = request.POST.get("grants", "").split()
     return [Grant(event or ANY_EVENT, capability) for event, _, capability in map(_parted, lines)]
 

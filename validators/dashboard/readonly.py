@@ -1,4 +1,4 @@
-"""Lists of the admin that are only looked at: what is in them, others write."""
+"""Read-only admin lists: their content is written elsewhere."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["ReadOnlyAdmin"]
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Nothing is added, changed or deleted here, whatever a person may do elsewhere; the list is named by
-    what is in it, not "Select ... to view"."""
+    """Rows cannot be added, changed or deleted here, whatever permissions a user has; the list's title names
+    its content instead of "Select ... to view"."""
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -2,7 +2,8 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from validators.dashboard import entry, pages, views
+from validators.dashboard import login as entry
+from validators.dashboard import pages, views
 from validators.dashboard.views import page_of
 from validators.feed.rows import LATEST_MAX, RATE_SECONDS
 

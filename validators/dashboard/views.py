@@ -1,4 +1,5 @@
-"""How pages are shown and to whom; the snapshot that they start from, and why the cluster does not move."""
+"""Views of the pages and their access rules; the snapshot that pages start from, and the diagnosis of a stuck
+cluster."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from tickets.proof.continuation import continues
+from dtvn.proof.continuation import continues
 from tickets.services import Unavailable
 from tickets.services.network import gateway
-from validators.api.keys import ANYBODY, caller_of_person
+from validators.dashboard.diagnosis import explain
 from validators.dashboard.nodes import describe_cluster, describe_nodes
-from validators.dashboard.stuck import explain
 from validators.feed.rows import read_snapshot
+from validators.rest.keys import ANYBODY, caller_of_person
 
 __all__ = ["for_pages", "page_of", "snapshot", "stuck", "websocket_only"]
 
@@ -33,18 +34,19 @@ PAGES = (
     ("dashboard:simulator", "Simulator"),
     ("dashboard:metrics", "Metrics"),
 )
-"""Name of the address and of the page."""
+"""URL name and page name."""
 NEEDED = {
     "nodes": frozenset({"admin"}),
     "tickets": frozenset({"operate", "gate", "admin"}),
     "simulator": frozenset({"admin"}),
 }
-"""Scopes of which one lets a person change something on a page; the API asks for the right one."""
+"""Scopes any one of which allows changes on a page; the API checks the exact one."""
 
 
 def page_of(name: str, **context: Any) -> View:
-    """The view of a page out of its template; what is on it comes from `snapshot`, the feed and the API. Who
-    is not known is shown the way to log in, and what a person may not do is not offered."""
+    """The view of a page from its template; its content comes from `snapshot`, the feed and the API. An
+    unauthenticated visitor is redirected to the login, and actions that a user may not perform are not
+    offered."""
 
     @require_GET
     def view(request: HttpRequest) -> HttpResponse:
@@ -64,7 +66,7 @@ def page_of(name: str, **context: Any) -> View:
 
 
 def _continues() -> str:
-    """What the cluster continues (R11); "" where it begins with nothing, or there is none."""
+    """The cluster that this one continues (R11); "" if it continues none, or there is no cluster."""
     try:
         return continues(gateway().genesis)
     except Unavailable:
@@ -72,7 +74,7 @@ def _continues() -> str:
 
 
 def for_pages(view: View) -> View:
-    """Data of a page: 401 instead of a redirect, 503 while the database is locked, never cached."""
+    """Decorator for page data: 401 instead of a redirect, 503 while the database is locked, never cached."""
 
     @wraps(view)
     def answer(request: HttpRequest, **named: str) -> HttpResponse:
@@ -91,7 +93,7 @@ def for_pages(view: View) -> View:
 @require_GET
 @for_pages
 def snapshot(request: HttpRequest) -> HttpResponse:
-    """The log as of one sequence, and the nodes; the feed goes on from there."""
+    """The log as of one sequence, and the nodes; the feed continues from there."""
     nodes_as_of = time.time()
     nodes = describe_nodes()
     return JsonResponse(
@@ -108,10 +110,10 @@ def snapshot(request: HttpRequest) -> HttpResponse:
 @require_GET
 @for_pages
 def stuck(request: HttpRequest) -> HttpResponse:
-    """Why nothing is decided right now, or that all is well; asks every node."""
+    """Why nothing is being decided, or that all is well; asks every node."""
     return JsonResponse(explain())
 
 
 def websocket_only(request: HttpRequest) -> HttpResponse:
-    """A plain request to `/ws` (spec section 2)."""
+    """Answers a plain request to `/ws` (spec section 2)."""
     return JsonResponse({"error": "this address speaks WebSocket only"}, status=400)

@@ -1,8 +1,8 @@
-"""Know how far the learner's rows are, without polling.
+"""Follows the applied sequence of the learner's rows without polling.
 
-One thread per process listens to the learner's announcements. Views wait on it (`wait_for`, R17) and
-the relay is woken by it. An announcement may be lost (a subscription takes a moment, a learner may
-restart), so a waiter looks into the rows themselves at its start and every `REREAD` seconds.
+One thread per process listens to the learner's announcements. Views wait on it (`wait_for`, R17), and it
+wakes the relay. An announcement may be lost (a subscription takes a moment, a learner may restart), so a
+waiter also reads the rows themselves at its start and every `REREAD` seconds.
 """
 
 from __future__ import annotations
@@ -14,17 +14,14 @@ from collections.abc import Callable
 
 import zmq
 
-__all__ = ["SEQUENCE_BYTES", "ProgressListener", "process_listener", "wait_for"]
-
-SEQUENCE_BYTES = 8
-"""An announcement is the applied sequence, big-endian, and nothing else."""
+__all__ = ["ProgressListener", "process_listener", "wait_for"]
 
 REREAD = 0.1
-"""Seconds a waiter trusts silence before it reads the applied sequence from the rows."""
+"""Seconds without an announcement after which a waiter reads the applied sequence from the rows."""
 
 
 class ProgressListener:
-    """Follows the announcements at `address`; `read_applied` tells what the rows themselves say."""
+    """Follows the announcements at `address`; `read_applied` returns the applied sequence of the rows."""
 
     def __init__(self, address: str, read_applied: Callable[[], int]) -> None:
         self._read_applied = read_applied
@@ -46,8 +43,8 @@ class ProgressListener:
         return self._applied
 
     def wait_for(self, sequence: int, timeout: float) -> int:
-        """Block until rows up to `sequence` can be read, at most `timeout` seconds; return how far
-        they are, which may be less."""
+        """Block until rows up to `sequence` can be read, at most `timeout` seconds; returns the applied
+        sequence, which may be lower."""
         deadline = time.monotonic() + timeout
         if self._applied < sequence:
             self._look()
@@ -62,7 +59,8 @@ class ProgressListener:
         return self._applied
 
     def subscribe(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Call `callback` in the listener's thread at each announcement; return how to end that."""
+        """Call `callback` in the listener's thread at each announcement; returns a function that ends the
+        subscription."""
         with self._changed:
             self._callbacks.add(callback)
         return lambda: self._callbacks.discard(callback)
@@ -103,7 +101,7 @@ class ProgressListener:
 
     def _announced(self, sequence: int) -> None:
         with self._changed:
-            self._applied = sequence  # may fall: a learner that was rebuilt begins again
+            self._applied = sequence  # may decrease: a rebuilt learner starts from the beginning
             self._changed.notify_all()
             callbacks = tuple(self._callbacks)
         for callback in callbacks:
@@ -116,13 +114,13 @@ _listener_lock = threading.Lock()
 
 
 def process_listener() -> ProgressListener:
-    """This process's listener on the platform's own learner; made at its first use (after a fork)."""
+    """This process's listener to the platform's own learner; created at first use (after a fork)."""
     global _listener, _listener_pid
     with _listener_lock:
         if _listener is None or _listener_pid != os.getpid():
             from django.conf import settings
 
-            from validators.feed.address import feed_address
+            from dtvn.node.feed_address import feed_address
             from validators.feed.rows import read_applied
 
             _listener = ProgressListener(feed_address(settings.DATA), read_applied)

@@ -1,10 +1,10 @@
 """The web process's side of the feed: announcements in, one frame of events for all browsers out.
 
-Coalescing is what makes it scale: one message per event to 50 browsers saturates the server at 160
-events a second (measured), one frame per 50 ms carries 5,000 events a second without loss. A frame
-holds whole sequences, so its `to` is a place from which a client can resume.
+Coalescing makes it scale: one message per event to 50 browsers saturates the server at 160 events a second
+(measured), one frame per 50 ms carries 5,000 events a second without loss. A frame holds whole sequences, so
+a client can resume from its `to`.
 
-The relay reads rows and never queues them: what it cannot send yet stays in the database.
+The relay reads rows and never queues them: rows that it cannot send yet stay in the database.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ import msgspec
 __all__ = ["FRAME_EVENTS", "FRAME_INTERVAL", "Frame", "Relay"]
 
 FRAME_INTERVAL = 0.05
-"""Seconds between two frames while events flow; the first one after a silence goes at once."""
+"""Seconds between two frames while events flow; the first one after a pause is sent at once."""
 FRAME_EVENTS = 500
-"""Events of a frame; a longer sequence is not cut."""
+"""Events per frame; a longer sequence is not split."""
 LOOK_INTERVAL = 1.0
-"""Seconds after which the rows are looked at though nothing was announced: where the learner runs on
-another host, or an announcement was lost."""
+"""Seconds without an announcement after which the rows are read anyway: the learner may run on another host,
+or an announcement was lost."""
 RETRY_AFTER = 1.0
-"""Seconds after a failed read of the rows."""
+"""Seconds to wait after a failed read of the rows."""
 BEHIND_MAX = 2_000
-"""Sequences that the relay publishes one by one when it lags; beyond it jumps to the newest ones, and
-each client catches up for itself, or is told to take a fresh snapshot."""
+"""Sequences that a lagging relay publishes one by one; beyond that it jumps to the newest, and each client
+catches up for itself, or is told to take a new snapshot."""
 
 logger = logging.getLogger("dtvn.feed")
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """All events of the sequences after < s <= to, in the order of the log."""
+    """All events of the sequences after < s <= to, in log order."""
 
     after: int
     to: int
     second: int
     """Log time of `to`: its effective timestamp in Unix seconds."""
     counts: dict[str, int]
-    """Tickets by state, and operations `applied` and `refused` since the beginning, as of now: at
-    least `to`. The newest frame's are those of its `to`."""
+    """Tickets by state, and all operations ever `applied` and `refused`, as of at least `to`. In the newest
+    frame, exactly as of its `to`."""
     rates: tuple[tuple[int, int], ...]
     """(second of log time, operations executed in it by these sequences), ascending."""
     events: tuple[dict[str, Any], ...]
 
 
 class Relay:
-    """Publishes a frame for what was applied, at most one per interval, while somebody watches.
+    """Publishes frames of applied operations, at most one per interval, while a client watches.
 
-    `read(after)` gives the next frame of about FRAME_EVENTS events, `publish` hands it to all clients,
-    `applied` tells how far the rows are.
+    `read(after)` returns the next frame of about FRAME_EVENTS events, `publish` sends it to all clients,
+    `applied` returns the applied sequence of the rows.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Relay:
         self._woken = asyncio.Event()
         self._watchers = 0
         self.position = 0
-        """The last sequence that was published, or passed by because nobody watched."""
+        """The last sequence that was published, or skipped because no client watched."""
 
     def wake(self) -> None:
-        """Something was applied; call it in the relay's event loop."""
+        """Signals that operations were applied; call it in the relay's event loop."""
         self._woken.set()
 
     async def join(self) -> int:
-        """One more client; return the sequence after which it will be sent everything."""
+        """Adds a client; returns the sequence after which it will be sent everything."""
         self._watchers += 1
         if self._watchers == 1:
             try:
@@ -88,11 +88,11 @@ class Relay:
         return self.position
 
     def leave(self) -> None:
-        """One client less."""
+        """Removes a client."""
         self._watchers -= 1
 
     async def run(self) -> None:
-        """Publish until cancelled; a failing database delays frames and loses none."""
+        """Publish until cancelled; a failing database delays frames but loses none."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), LOOK_INTERVAL)

@@ -1,7 +1,7 @@
-"""The learner's rows as events: what the feed shows, read from what is durable.
+"""The learner's rows as events: the content of the feed, read from durable data only.
 
-Everything here is read at one state of the rows, so a snapshot's parts belong together, and
-*snapshot + the frames after it == a later snapshot* holds exactly.
+Each read sees one consistent state of the rows, so a snapshot's parts belong together, and *snapshot + the
+frames after it == a later snapshot* holds exactly.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from django.db import DatabaseError, connections, router
 from django.db.models import QuerySet
 
-from tickets.machine.reasons import OK
-from tickets.machine.seed import SEED_COUNT, SEED_TICKETS
+from dtvn.machine.reasons import OK
+from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from validators.feed.relay import FRAME_EVENTS, Frame
 from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
@@ -37,7 +37,7 @@ EVENT_TYPES = {
 }
 REFUSED_TYPE = "operation_refused"
 ADMINISTERED_TYPE = "cluster_changed"
-"""Of what concerns no ticket: members, parameters, principals."""
+"""Type of the events about members, parameters and principals instead of a ticket."""
 STATES = {
     "issue": "ISSUED",
     "seed": "ISSUED",
@@ -48,11 +48,11 @@ STATES = {
 }
 MICROSECONDS = 1_000_000
 UNDEFINED_TABLE, INVALID_SCHEMA = "42P01", "3F000"
-"""Of PostgreSQL (SQLSTATE)."""
+"""PostgreSQL's codes (SQLSTATE)."""
 
 
 def read_applied() -> int:
-    """The sequence up to which rows can be read; 0 before there are any, or a ledger at all."""
+    """The sequence up to which rows can be read; 0 before there are rows, or a ledger."""
     try:
         return applied_sequence(_alias())
     except DatabaseError as error:
@@ -62,14 +62,15 @@ def read_applied() -> int:
 
 
 def _is_missing(error: DatabaseError) -> bool:
-    """Whether the learner has made no ledger yet: of SQLite the file, of PostgreSQL schema and tables."""
+    """Whether the learner has not created a ledger yet: in SQLite the file is missing, in PostgreSQL schema
+    and tables."""
     if "unable to open database file" in str(error) or "no such table" in str(error):
         return True
     return getattr(error.__cause__, "sqlstate", "") in (UNDEFINED_TABLE, INVALID_SCHEMA)
 
 
 def read_frame(after: int, *, events_max: int = FRAME_EVENTS) -> Frame:
-    """What happened after sequence `after`: whole sequences, as many as hold `events_max` events."""
+    """The events after sequence `after`: as many whole sequences as hold `events_max` events."""
     if read_applied() <= after:
         return Frame(after=after, to=after, second=0, counts={}, rates=(), events=())
     with _one_state():
@@ -90,7 +91,7 @@ def read_frame(after: int, *, events_max: int = FRAME_EVENTS) -> Frame:
 
 
 def read_snapshot() -> dict[str, Any]:
-    """All that the page shows of the log, as of `sequence`; nothing before there is a ledger."""
+    """All log data that the page shows, as of `sequence`; empty before there is a ledger."""
     try:
         return _snapshot()
     except DatabaseError as error:
@@ -122,7 +123,7 @@ def _alias() -> str:
 
 @contextmanager
 def _one_state() -> Iterator[None]:
-    """All queries inside see the rows of one moment, without holding up the learner's writes.
+    """All queries inside see one consistent state of the rows, without blocking the learner's writes.
 
     Not `atomic`: the platform's SQLite connections begin transactions by taking the write lock.
     """
@@ -140,15 +141,15 @@ def _one_state() -> Iterator[None]:
 
 
 def _shown(after: int, to: int) -> QuerySet[OperationRecord]:
-    """Operations that make an event, of the sequences after < s <= to: found by their numbers, which
-    are in the order of the log and the only index over it."""
+    """Operations that produce an event, of the sequences after < s <= to. They are found by their numbers,
+    which are in log order and have the only index in that order."""
     return OperationRecord.objects.filter(
         id__gte=(after + 1) * ORDERED_OPERATION_SLOTS, id__lt=(to + 1) * ORDERED_OPERATION_SLOTS
     ).exclude(operation__in=SILENT)
 
 
 def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[OperationRecord], int]:
-    """The records below sequence `cut`; when there are none, all of `cut`."""
+    """The records below sequence `cut`; if there are none, all records of `cut`."""
     below = [record for record in records if record.sequence < cut]
     if below:
         return below, cut - 1
@@ -181,7 +182,7 @@ def _event(record: OperationRecord) -> dict[str, Any]:
 
 
 def _created_by_seed(record: OperationRecord) -> int:
-    """How many tickets a seed created: the first in its event all that nobody had issued before."""
+    """How many tickets a seed created: the first seed in an event creates all that were not issued before."""
     before = OperationRecord.objects.filter(event=record.event, code=OK, id__lt=record.id)
     if before.filter(operation="seed").exists():
         return 0
@@ -190,7 +191,8 @@ def _created_by_seed(record: OperationRecord) -> int:
 
 
 def _state_after_resolve(record: OperationRecord) -> str:
-    """VALIDATED when the dispute was cleared. An upheld one is final, so its ticket still says so."""
+    """VALIDATED when the dispute was cleared. An upheld dispute is final, so the ticket still has that
+    state."""
     ticket = Ticket.objects.filter(
         event=record.event, ticket_id=record.ticket_id, sequence=record.sequence, state="DISPUTED"
     ).first()
@@ -199,7 +201,7 @@ def _state_after_resolve(record: OperationRecord) -> str:
 
 
 def _counts() -> dict[str, int]:
-    """Tickets by state, and how many operations were applied and refused since the beginning."""
+    """Tickets by state, and how many operations were ever applied and refused."""
     alias = _alias()
     applied = count_operations(alias, all_kinds=True)
     refused = count_operations(alias, all_kinds=True, refused=True) - applied
@@ -207,7 +209,7 @@ def _counts() -> dict[str, int]:
 
 
 def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:
-    """(second, operations) of the sequences after < s <= to; seconds without any are left out."""
+    """(second, operations) of the sequences after < s <= to; seconds without operations are left out."""
     with connections[_alias()].cursor() as cursor:
         cursor.execute(
             "SELECT entry.timestamp / 1000000 AS second, SUM(outcomes.operations)"
@@ -229,7 +231,7 @@ def _second(sequence: int) -> int:
 def _first_since(timestamp: int, applied: int) -> int:
     """The lowest sequence with an effective timestamp of at least `timestamp`.
 
-    Timestamps ascend with sequences, so it is found by halving: no index, twenty lookups.
+    Timestamps ascend with sequences, so a binary search finds it: twenty lookups without an index.
     """
     low, high = 1, applied
     while low < high:

@@ -1,7 +1,7 @@
 """A replica's durable log, its votes, and the rows that pages read.
 
-`open_ledger` gives a `Ledger`, which implements `ports.Journal`; `validators.ledger.read` is the read
-side, for any database alias. Names are looked up late: Django imports this package before it can
+`open_ledger` returns a `Ledger`, which implements `dtvn.ledger.NodeLedger`; `validators.ledger.read` is the
+read side, for any database alias. Names are imported lazily: Django imports this package before it can
 import models.
 """
 
@@ -10,47 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from validators.ledger.errors import (
-        LedgerBusy,
-        LedgerDamaged,
-        LedgerError,
-        LedgerForeign,
-        LedgerTooNew,
-        LedgerUnreachable,
-        LedgerUnsafe,
-    )
     from validators.ledger.journal import Ledger
-    from validators.ledger.location import Location
     from validators.ledger.lock import is_locked
     from validators.ledger.open import open_ledger
 
-_HOME = {
-    "Ledger": "journal",
-    "LedgerBusy": "errors",
-    "LedgerDamaged": "errors",
-    "LedgerError": "errors",
-    "LedgerForeign": "errors",
-    "LedgerTooNew": "errors",
-    "LedgerUnreachable": "errors",
-    "LedgerUnsafe": "errors",
-    "Location": "location",
-    "is_locked": "lock",
-    "open_ledger": "open",
-}
+_HOME = {"Ledger": "journal", "is_locked": "lock", "open_ledger": "open"}
 
-__all__ = [
-    "Ledger",
-    "LedgerBusy",
-    "LedgerDamaged",
-    "LedgerError",
-    "LedgerForeign",
-    "LedgerTooNew",
-    "LedgerUnreachable",
-    "LedgerUnsafe",
-    "Location",
-    "is_locked",
-    "open_ledger",
-]
+__all__ = ["Ledger", "is_locked", "open_ledger"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
-"""A ledger as an auditor reads it: read-only, beside whoever writes it, without Django.
+"""Reads a ledger for an auditor: read-only, while its node may write it, without Django.
 
-Nothing here is believed: the signatures in the frames are.
+The auditor trusts only the signatures in the frames, nothing else that is read here.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from validators import canonical
-from validators.consensus.contradiction import RECORD, Contradiction
-from validators.ledger.location import DATABASE_FILE
+from dtvn.ledger.location import DATABASE_FILE
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.contradiction import RECORD, Contradiction
 
 __all__ = ["ArchiveError", "LedgerArchive", "open_archives"]
 
@@ -34,12 +34,12 @@ _FROM = (
 
 
 class ArchiveError(Exception):
-    """No ledger of this cluster; the text is a sentence without the full stop."""
+    """There is no ledger of this cluster; the text is a sentence without its full stop."""
 
 
 def open_archives(place: str, cluster: bytes) -> list[LedgerArchive]:
-    """The ledgers of a cluster in one place: an SQLite file, a folder that holds it, or a database URL of
-    PostgreSQL, where `schema` in the query names one and all are meant without. Raises ArchiveError."""
+    """The ledgers of a cluster in one place: an SQLite file, its folder, or a PostgreSQL database URL, in
+    which the query parameter `schema` names one ledger; without it, all are opened. Raises ArchiveError."""
     if not place.startswith(("postgresql://", "postgres://")):
         return [LedgerArchive(*_sqlite(Path(place)), cluster)]
     from validators.ledger import archive_postgresql
@@ -66,11 +66,11 @@ def _sqlite(path: Path) -> tuple[str, Rows]:
 
 
 class LedgerArchive:
-    """One ledger. `rows` answers a SELECT with `?` for parameters, and raises ArchiveError."""
+    """One ledger. `rows` executes a SELECT with `?` for parameters, and raises ArchiveError."""
 
     def __init__(self, name: str, rows: Rows, cluster: bytes) -> None:
         self.name = name
-        """For people: its file, or its schema."""
+        """Name for messages: its file or its schema."""
         self._rows = rows
         try:
             meta = next(rows("SELECT cluster, schema FROM ledger_ledgermeta", ()), None)
@@ -85,15 +85,15 @@ class LedgerArchive:
         return {sequence: bytes(hashed) for sequence, hashed in rows}
 
     def frames(self, first: int = 0) -> Iterator[bytes]:
-        """Signed frames: those of views, votes and evidence, and what proves the log from `first` on."""
+        """Signed frames: those of views, votes and evidence, and those that prove the log from `first` on."""
         for sql in _ALWAYS:
             yield from self._unpacked(sql, ())
         for sql in _FROM:
             yield from self._unpacked(sql, (first,))
 
     def contradiction(self) -> tuple[str, tuple[bytes, ...]] | None:
-        """Why its node stopped for good, as it says, and the signed frames of both certificates; None where
-        it did not. Raises ArchiveError."""
+        """The recorded reason why its node stopped for good, and the signed frames of both certificates; None
+        if it did not stop. Raises ArchiveError."""
         for (value,) in self._rows(_CONTRADICTION, ()):
             try:
                 found = canonical.decode(Contradiction, bytes(value))
@@ -107,4 +107,4 @@ class LedgerArchive:
             try:
                 yield from _frames.decode(bytes(packed))
             except (msgspec.MsgspecError, TypeError):
-                continue  # a damaged row proves nothing, the others still do
+                continue  # skip a damaged row, the others are still valid

@@ -1,4 +1,4 @@
-"""Ledgers on PostgreSQL, for auditors: one connection each, which can only read."""
+"""Ledgers on PostgreSQL, for auditors: one read-only connection each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
 
+from dtvn.ledger.location import SCHEMA_NAME
 from validators.ledger.archive import ArchiveError, Rows
-from validators.ledger.location import SCHEMA_NAME
 
 __all__ = ["ledgers"]
 
@@ -17,7 +17,8 @@ _SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s ORDER BY nspn
 
 
 def ledgers(url: str, cluster: bytes) -> list[tuple[str, Rows]]:
-    """(schema, rows) of each ledger that `url` means; its text is never shown, it may hold a password."""
+    """(schema, rows) of each ledger that `url` selects. Messages never show the URL: it may hold a
+    password."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     schema = query.pop("schema", "")

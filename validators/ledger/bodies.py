@@ -1,12 +1,12 @@
-"""Which batches the slots of the open window hold, so that each is written once.
+"""Tracks the batches in the slots of the open window, so that each is written once.
 
-A batch comes with its PRE-PREPARE, again when a new view carries it, and once more with the entry
-that executes it; half a megabyte each time. All of them share one row.
+A batch, half a megabyte, is recorded with its PRE-PREPARE, again when a new view carries it, and once more
+with the entry that executes it. All these records share one row.
 """
 
 from __future__ import annotations
 
-from validators.consensus.effects import SlotRecord
+from dtvn.protocol.consensus.effects import SlotRecord
 
 __all__ = ["Bodies"]
 
@@ -28,13 +28,13 @@ class Bodies:
         self._held: dict[int, list[_Held]] = {}
 
     def remember(self, record: SlotRecord, number: int, *, executed: bool) -> None:
-        """A slot read back at start."""
+        """Add a slot that was read back at start."""
         held = self._held.setdefault(record.sequence, [])
         if all(one.number != number for one in held):
             held.append(_Held(number, record.body, executed))
 
     def of_slot(self, sequence: int, content: bytes) -> tuple[int | None, bool]:
-        """(row number or None for no batch, True when it must be written)."""
+        """(row number, whether the batch must be written); without a batch, the number is null (None)."""
         if not content:
             return None, False
         if (found := self._find(sequence, content)) is not None:
@@ -44,7 +44,7 @@ class Bodies:
         return held.number, True
 
     def of_entry(self, sequence: int, content: bytes) -> tuple[int | None, bool]:
-        """As `of_slot`; the row belongs to the log from now on."""
+        """Like `of_slot`, for an executed entry: from now on the row belongs to the log."""
         if not content:
             return None, False
         if (found := self._find(sequence, content)) is not None:
@@ -53,7 +53,7 @@ class Bodies:
         return self._number(), True
 
     def prune(self, sequence: int) -> list[int]:
-        """Forget all up to `sequence`; the numbers of batches that no entry executed."""
+        """Drop all batches up to `sequence`; returns the row numbers of those that no entry executed."""
         gone = [number for number in self._held if number <= sequence]
         return [held.number for key in gone for held in self._held.pop(key) if not held.executed]
 

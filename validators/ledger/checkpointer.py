@@ -1,4 +1,4 @@
-"""Copying SQLite's write-ahead log into the database file, on a thread and connection of its own (R25).
+"""Copies SQLite's write-ahead log into the database file, on a thread and connection of its own (R25).
 
 A passive checkpoint blocks no writer, and sqlite3 releases the interpreter while it copies and syncs.
 """
@@ -10,16 +10,16 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-from validators.ports import JournalError
+from dtvn.protocol.host.ports import JournalError
 
 __all__ = ["Checkpointer"]
 
 PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
-"""Errors that go away: a later checkpoint copies the same pages."""
+"""Transient errors: a later checkpoint copies the same pages."""
 
 
 class Checkpointer:
-    """Made by the writer, whose process it never outlives."""
+    """Runs checkpoints for the writer, in its process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,21 +37,21 @@ class Checkpointer:
         self._wanted.set()
 
     def take_done(self) -> bool:
-        """True once after each checkpoint that ended."""
+        """Whether a checkpoint has ended since the last call."""
         done, self._done = self._done, False
         return done
 
     def raise_failure(self) -> None:
-        """Raise JournalError when the disk failed under a checkpoint.
+        """Raise JournalError if the disk failed during a checkpoint.
 
-        The system may have dropped the pages that it could not write, and a second attempt would look
-        like success; only the log still has them, so nothing may be written over it.
+        The operating system may have dropped the pages that it could not write, and a second attempt would
+        look like success; only the log still has them, so it must not be overwritten.
         """
         if self._failure:
             raise JournalError(f"SQLite could not copy the ledger's log: {self._failure}.")
 
     def close(self) -> None:
-        """End the thread after the checkpoint under way."""
+        """End the thread after the running checkpoint."""
         self._closing = True
         self._wanted.set()
         if self._thread is not None:

@@ -1,6 +1,6 @@
-"""Evidence on its way into the ledger, with the turn that found it (PITFALLS rows 3 and 22).
+"""Writes evidence to the ledger, with the turn that found it (PITFALLS rows 3 and 22).
 
-It is bounded, since whoever lies can lie in every slot.
+Its amount is bounded, since a faulty member can lie in every slot.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from validators import canonical
-from validators.consensus.effects import EvidenceRecord
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import EvidenceRecord
 from validators.ledger.encoding import checksum
 from validators.ledger.statements import INSERT_EVIDENCE, TRIM_EVIDENCE
 from validators.ledger.store import Write
@@ -17,19 +17,19 @@ from validators.ledger.store import Write
 __all__ = ["EVIDENCE_PER_MEMBER_MAX", "evidence_writes"]
 
 EVIDENCE_PER_MEMBER_MAX = 256
-"""Pieces kept against one member of one epoch: the first ones; a member convicted 256 times needs no
-further proof."""
+"""Most pieces kept against one member of one epoch, the first ones; after 256 convictions no further proof is
+needed."""
 
 EVIDENCE_MAX = 4_096
 EVIDENCE_AT_LEAST = 4
-"""Beyond so many pieces in all, only the first few against each member of each epoch are kept."""
+"""First pieces that are always kept against each member of each epoch, even beyond the total EVIDENCE_MAX."""
 
 EVIDENCE_BYTES_MAX = 4 * 1024 * 1024
-"""Frames of one piece; a larger one is told in the log only."""
+"""Most bytes of the frames of one piece; a larger one is only logged."""
 
 
 def evidence_writes(records: Sequence[EvidenceRecord]) -> list[Write]:
-    """Statements for Store.commit; a piece that is there already changes nothing."""
+    """Statements for Store.commit; a piece that is already stored changes nothing."""
     rows = []
     for record in records:
         frames = canonical.encode(record.frames)

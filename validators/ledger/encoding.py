@@ -1,4 +1,4 @@
-"""Records as rows, and back, each row with its checksum."""
+"""Converts records to rows and back; each row has a checksum."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from validators import canonical
-from validators.consensus.effects import CheckpointRecord, EntryRecord, SlotRecord, StateRecord
-from validators.consensus.messages import Entry
-from validators.ledger.errors import LedgerDamaged
+from dtvn.ledger.errors import LedgerDamaged
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, SlotRecord, StateRecord
+from dtvn.protocol.consensus.messages import Entry
 
 __all__ = [
     "CHECKPOINT_COLUMNS",
@@ -40,9 +40,10 @@ _frames_decoder = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
 
 def checksum(columns: Sequence[Any], content: bytes = b"") -> int:
-    """CRC-32 over small columns and one large one; finds every flipped byte, proves nothing.
+    """CRC-32 over small columns and one large one. It detects damage, not forgery.
 
-    -1, which no row holds, for values of a wrong type: on SQLite one flipped bit turns bytes into text.
+    Returns -1, which no row holds, for values of a wrong type: on SQLite one flipped bit turns bytes into
+    text.
     """
     try:
         return zlib.crc32(content, zlib.crc32(canonical.encode(columns)))
@@ -51,12 +52,12 @@ def checksum(columns: Sequence[Any], content: bytes = b"") -> int:
 
 
 def body_row(number: int, sequence: int, content: bytes) -> Row:
-    """A BatchBody."""
+    """Row of a BatchBody."""
     return (number, sequence, content, checksum((number, sequence), content))
 
 
 def entry_row(record: EntryRecord, body: int | None) -> Row:
-    """A ConsensusEntry."""
+    """Row of a ConsensusEntry."""
     entry = record.entry
     columns = (
         entry.sequence,
@@ -70,13 +71,13 @@ def entry_row(record: EntryRecord, body: int | None) -> Row:
 
 
 def commits_row(record: EntryRecord) -> Row:
-    """A CommitCertificate."""
+    """Row of a CommitCertificate."""
     columns = (record.entry.sequence, canonical.encode(record.commits))
     return (*columns, checksum(columns))
 
 
 def slot_row(number: int, record: SlotRecord, body: int | None) -> Row:
-    """A ProtocolRecord."""
+    """Row of a ProtocolRecord."""
     columns = (
         number,
         record.sequence,
@@ -90,7 +91,7 @@ def slot_row(number: int, record: SlotRecord, body: int | None) -> Row:
 
 
 def checkpoint_row(record: CheckpointRecord) -> Row:
-    """A Checkpoint."""
+    """Row of a Checkpoint."""
     columns = (
         record.sequence,
         record.epoch,
@@ -103,13 +104,13 @@ def checkpoint_row(record: CheckpointRecord) -> Row:
 
 
 def state_row(record: StateRecord) -> Row:
-    """A StateValue."""
+    """Row of a StateValue."""
     columns = (record.name, record.value)
     return (*columns, checksum(columns))
 
 
 def decode_entry(data: bytes, sequence: int) -> Entry:
-    """Raise LedgerDamaged unless `data` is an entry."""
+    """Decodes an entry; raises LedgerDamaged if it does not decode."""
     try:
         return _entry_decoder.decode(data)
     except msgspec.MsgspecError as error:
@@ -117,7 +118,7 @@ def decode_entry(data: bytes, sequence: int) -> Entry:
 
 
 def decode_frames(data: bytes, what: str) -> tuple[bytes, ...]:
-    """Raise LedgerDamaged unless `data` is a list of frames."""
+    """Decodes a list of frames; raises LedgerDamaged if it does not decode."""
     try:
         return _frames_decoder.decode(data)
     except msgspec.MsgspecError as error:
@@ -125,7 +126,7 @@ def decode_frames(data: bytes, what: str) -> tuple[bytes, ...]:
 
 
 def slot_from_row(row: Row, body: bytes) -> SlotRecord:
-    """Back from SLOT_COLUMNS; raise LedgerDamaged when the checksum differs."""
+    """The record in a row of SLOT_COLUMNS; raises LedgerDamaged if the checksum differs."""
     _number, sequence, epoch, view, phase, frames, _body, _checksum = row
     what = f"the {phase} record of sequence {sequence} in view {view}"
     _require(row, what)
@@ -140,7 +141,7 @@ def slot_from_row(row: Row, body: bytes) -> SlotRecord:
 
 
 def checkpoint_from_row(row: Row) -> CheckpointRecord:
-    """Back from CHECKPOINT_COLUMNS; raise LedgerDamaged when the checksum differs."""
+    """The record in a row of CHECKPOINT_COLUMNS; raises LedgerDamaged if the checksum differs."""
     sequence, epoch, state_root, log_root, timestamp, frames, _checksum = row
     what = f"the checkpoint at sequence {sequence}"
     _require(row, what)
@@ -155,7 +156,7 @@ def checkpoint_from_row(row: Row) -> CheckpointRecord:
 
 
 def state_from_row(row: Row) -> StateRecord:
-    """Back from (name, value, checksum); raise LedgerDamaged when the checksum differs."""
+    """The record in a row of (name, value, checksum); raises LedgerDamaged if the checksum differs."""
     _require(row, f"the value {row[0]!r}")
     return StateRecord(name=row[0], value=row[1])
 

@@ -1,8 +1,8 @@
-"""Replacing the state by a snapshot: one transaction, all of it or nothing (PITFALLS row 17).
+"""Replaces the state by a snapshot, in one transaction (PITFALLS row 17).
 
-The log's old part stays (its entries go on proving what they proved); between its end and the snapshot
-entries are missing. What the log goes on from is kept as the named value `snapshot_base`: the entry of
-the snapshot's sequence and the Merkle frontier below it.
+The log's old part stays (its entries still prove their outcomes); between its end and the snapshot entries
+are missing. The base on which the log continues is kept as the named value `snapshot_base`: the entry at the
+snapshot's sequence and the Merkle frontier below it.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from tickets.machine.rows import TicketBytes, TicketRow
-from validators import canonical
-from validators.consensus.effects import ApplicationChange, Install, StateRecord
-from validators.consensus.needs import Base
+from dtvn.ledger import SNAPSHOT_BASE, LedgerDamaged
+from dtvn.machine.rows import TicketBytes, TicketRow
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import ApplicationChange, Install, StateRecord
+from dtvn.protocol.consensus.needs import Base
 from validators.ledger import encoding, state_rows, statements
-from validators.ledger.errors import LedgerDamaged
 from validators.ledger.materialise import ticket_counter
 from validators.ledger.store import Write
 
-__all__ = ["BASE", "installing", "read_base"]
+__all__ = ["installing", "read_base"]
 
-BASE = "snapshot_base"
 CHUNK = 4_096
-"""Rows in memory at once: a state may be larger than what is free."""
+"""Rows in memory at once: a state may be larger than the free memory."""
 
 _DROP = (
     "DELETE FROM ledger_ticket",
@@ -39,9 +38,10 @@ _DROP_BODIES = (
 
 
 def installing(install: Install, *, known: bool) -> Iterator[Write]:
-    """Statements in order, made as they are executed. `known`: its checkpoint is in the ledger already."""
+    """Statements in order, generated while they are executed. `known`: its checkpoint is in the ledger
+    already."""
     checkpoint = install.checkpoint
-    base = StateRecord(BASE, canonical.encode(Base(install.entry, install.peaks)))
+    base = StateRecord(SNAPSHOT_BASE, canonical.encode(Base(install.entry, install.peaks)))
     for sql in _DROP:
         yield Write(sql, [()])
     yield from _rows(install.rows())
@@ -53,9 +53,10 @@ def installing(install: Install, *, known: bool) -> Iterator[Write]:
 
 
 def read_base(states: Iterable[StateRecord]) -> Base | None:
-    """What the log goes on from, None where it is whole; raise LedgerDamaged when it cannot be read."""
+    """The base on which the log continues after a snapshot, None for a complete log; raises LedgerDamaged if
+    it does not decode."""
     for state in states:
-        if state.name == BASE:
+        if state.name == SNAPSHOT_BASE:
             try:
                 return canonical.decode(Base, state.value)
             except canonical.CanonicalError as error:

@@ -1,18 +1,19 @@
-"""The ledger itself: a node's durable memory behind `ports.Journal`.
+"""The ledger itself: a node's durable storage, which implements `dtvn.ledger.NodeLedger`.
 
-Two transactions, never mixed (R9). `append` is the turn's: log entries, certificates and votes, one
-fsync, fenced by the incarnation. `materialise` is the rows': everything pages read, behind the log,
-without a sync of its own, because at start the log is replayed from `applied_sequence + 1`.
+It has two kinds of transactions, never mixed (R9). `append` writes a turn: log entries, certificates and
+votes, with one fsync, fenced by the incarnation. `materialise` writes all rows that pages read, later than
+the log and without a sync of its own, because at start the log is replayed from `applied_sequence + 1`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from validators.consensus.effects import (
+from dtvn.ledger import LedgerUnreachable, Location, StoredEvidence
+from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
     EntryRecord,
@@ -22,11 +23,12 @@ from validators.consensus.effects import (
     Record,
     StateRecord,
 )
-from validators.consensus.pinging import OTHERS_ARE_GONE
+from dtvn.protocol.consensus.pinging import OTHERS_ARE_GONE
+from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
 from validators.ledger import encoding, recovery
 from validators.ledger.bodies import Bodies
 from validators.ledger.install import installing
-from validators.ledger.location import Location, drop_alias
+from validators.ledger.location import drop_alias
 from validators.ledger.materialise import RowWrites
 from validators.ledger.meta import Meta, count_turn, replace_meta
 from validators.ledger.outcomes import Noted, batch_view, note_executed
@@ -34,7 +36,6 @@ from validators.ledger.state_rows import MaterialisedRows
 from validators.ledger.statements import UPSERT_STATE
 from validators.ledger.store import DuplicateKeyError, Store, Write
 from validators.ledger.turn import Head, TurnPlan, without_repeats
-from validators.ports import JournalError, JournalFull, Recovery
 
 if TYPE_CHECKING:
     from validators.ledger.lock import FileLock
@@ -43,11 +44,24 @@ if TYPE_CHECKING:
 __all__ = ["Ledger"]
 
 VOTES_AGAIN = StateRecord("voting", b"1")
-"""With it the core says that nothing it may have said before can be contradicted any more (R11)."""
+"""The core writes this record once it can no longer contradict an earlier vote of its own (R11)."""
+
+
+Found = TypeVar("Found")
+
+
+def _answered(question: Callable[[], Found]) -> Found:
+    """The result of a read; raises LedgerUnreachable if the database does not answer."""
+    from django.db import DatabaseError
+
+    try:
+        return question()
+    except DatabaseError as error:
+        raise LedgerUnreachable(f"The ledger's rows cannot be read: {error}.") from error
 
 
 class Ledger:
-    """One open ledger; implements `ports.Journal`. Used from one thread. Made by `open_ledger`."""
+    """One open ledger; implements `dtvn.ledger.NodeLedger`. Used from one thread; made by `open_ledger`."""
 
     def __init__(
         self,
@@ -66,33 +80,33 @@ class Ledger:
         self.alias = alias
         """Django database alias of this ledger in this process."""
         self.created = created
-        """True: there was no ledger here before."""
+        """True if opening it created the ledger."""
         self.indexed = indexed
-        """True: every operation gets a row of its own, to be searched (the learner)."""
+        """True if every operation gets a searchable row of its own (the learner)."""
         self._store = store
         self._lock = lock
         self._witness = witness
         self._written = False
-        """This process has written to it."""
+        """True once this process has written to the ledger."""
         self._meta = meta
         self._turn = turn
         self._head = Head(0, b"", 0)
         self._bodies: Bodies | None = None
-        """None: `load` was not called since the ledger was opened."""
+        """None until `load` is called after the ledger was opened."""
         self._broken = ""
         self._noted: list[Noted] = []
         """Executed entries whose rows are not written yet: those of the last 100 ms (R9)."""
         self._batches: dict[int, bytes] = {}
-        """Batches of entries appended in this turn, until their note comes."""
+        """Sequence -> batch of an entry appended in this turn, until its note comes."""
 
     @property
     def incarnation(self) -> int:
-        """How often this ledger was opened; a process with an older number is fenced (R10)."""
+        """Number of times this ledger was opened; a process with an older number is fenced (R10)."""
         return self._meta.incarnation
 
     @property
     def voting(self) -> bool:
-        """False: this replica must follow without a vote (R11)."""
+        """False if this replica must follow without a vote (R11)."""
         return self._meta.voting
 
     @property
@@ -103,11 +117,11 @@ class Ledger:
     # --- the turn's transaction -------------------------------------------------------------------
 
     def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
-        """Write all records in one transaction, with one fsync where they must last (R6, R9).
+        """Write all records in one transaction, with one fsync if they must be durable (R6, R9).
 
-        A record that is already there with the same bytes is left as it is; with other bytes it is a
+        A record that is already stored with the same bytes is left as it is; with other bytes it is a
         second vote and refused (R7). Raises JournalFull, JournalFenced, JournalError; after any of
-        them nothing of the turn is durable and the ledger must be loaded again or left.
+        them nothing of the turn is durable, and the ledger must be loaded again or closed.
         """
         if not records:
             return
@@ -147,7 +161,8 @@ class Ledger:
             raise JournalError(f"The ledger's witness file cannot be written: {error}.") from error
 
     def _retry_without_known(self, records: Sequence[Record], durable: bool) -> None:
-        """Drop what the ledger holds already, byte for byte; refuse what contradicts it (R7)."""
+        """Write the turn without the records that the ledger already holds byte for byte; refuse those that
+        contradict it (R7)."""
         try:
             fresh = [
                 record for record in without_repeats(records) if not recovery.is_known(self._store, record)
@@ -167,10 +182,10 @@ class Ledger:
     # --- the rows' transaction --------------------------------------------------------------------
 
     def notice(self, note: Executed | Note) -> None:
-        """Take the outcomes of an executed entry; they are written with the rows (ports.Watcher).
+        """Keep the outcomes of an executed entry; they are written with the rows (ports.Watcher).
 
-        The host must show the ledger the notes of each turn, those of a replay at start included:
-        outcomes are in no entry, and the list of operations is made of both.
+        The host must pass the notes of each turn to the ledger, including those of the replay at start:
+        entries do not hold outcomes, and the list of operations needs both.
         """
         if not isinstance(note, Executed):
             return
@@ -188,7 +203,7 @@ class Ledger:
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
         """Write state rows as of `sequence` in one transaction of their own (R9).
 
-        Not synced by itself: the next turn's sync covers it, and a power cut before that only makes
+        It has no sync of its own: the next turn's sync covers it, and a power cut before that only makes
         the replay at start longer. Raises like `append`.
         """
         if self._bodies is None:
@@ -208,7 +223,7 @@ class Ledger:
     def install(self, install: Install) -> None:
         """Replace the whole state by a snapshot, in one synced transaction; `load` must be called next.
 
-        Raises like `append`; then the ledger is as it was.
+        Raises like `append`; then the ledger is unchanged.
         """
         if self._bodies is None:
             raise JournalError(self._broken or "The ledger must be loaded before it is written.")
@@ -228,10 +243,10 @@ class Ledger:
     # --- reading back -----------------------------------------------------------------------------
 
     def load(self) -> Recovery:
-        """Read everything back, every row checked against its checksum and the chain of hashes.
+        """Read the whole ledger back and check every row against its checksum and the chain of hashes.
 
-        Raises LedgerDamaged naming the sequence and what differs. `rows` is read while it is iterated,
-        and checked then.
+        Raises LedgerDamaged with the sequence and what differs. `rows` of the result is read, and checked,
+        while it is iterated.
         """
         applied = self._meta.applied_sequence
         found = recovery.load(self._store, MaterialisedRows(self._store), applied)
@@ -242,14 +257,26 @@ class Ledger:
         return msgspec.structs.replace(found.recovery, continued=self._written)
 
     def state_value(self, name: str) -> bytes | None:
-        """The value of a named state (effects.StateRecord), None when it was never written."""
+        """The value of a named state (effects.StateRecord), None if it was never written."""
         return recovery.read_state(self._store, name)
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
-        """Entries first..last, ascending, cut after `bytes_max` of batches (at least one, if any) and where
-        one is missing (below a snapshot)."""
+        """Entries first..last, ascending, up to `bytes_max` of batches (but at least one entry, if any) and
+        up to the first missing entry (below a snapshot)."""
         found = recovery.read_entries(self._store, first, last, bytes_max)
         return found if found and found[0].entry.sequence == first else []
+
+    def evidence(self, after: int, limit: int) -> Sequence[StoredEvidence]:
+        """See NodeLedger."""
+        from validators.ledger import read
+
+        return _answered(lambda: read.evidence(self.alias, after, limit))
+
+    def storage_stats(self) -> dict[str, int]:
+        """See NodeLedger."""
+        from validators.ledger import read
+
+        return _answered(lambda: read.storage_stats(self.alias))
 
     def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
         """The lowest stable checkpoint at or above `sequence`, or None."""
@@ -263,7 +290,7 @@ class Ledger:
     # --- life -------------------------------------------------------------------------------------
 
     def stop_voting(self, reason: str) -> None:
-        """Set the flag of R11, durably: this replica follows from now on; `reason` is a sentence."""
+        """Clear `voting` (R11), durably: this replica follows from now on. `reason`: a sentence."""
         if not self.voting:
             return
         meta = msgspec.structs.replace(self._meta, voting=False, voting_reason=reason)
@@ -271,7 +298,7 @@ class Ledger:
         self._meta = meta
 
     def vote_again(self) -> None:
-        """Take the flag of R11 back, durably: the node has a key that never voted."""
+        """Set `voting` again (R11), durably: the node has a new key that has never voted."""
         if self.voting:
             return
         meta = msgspec.structs.replace(self._meta, voting=True, voting_reason="")
@@ -280,13 +307,13 @@ class Ledger:
         self._meta = meta
 
     def say_others_are_gone(self) -> None:
-        """Keep the operator's word, durably: members that do not answer are not waited for, until the next
-        stable checkpoint (R11)."""
+        """Record the operator's statement, durably: until the next stable checkpoint this replica does not
+        wait for members that do not answer (R11)."""
         write = Write(UPSERT_STATE, [encoding.state_row(OTHERS_ARE_GONE)])
         self._store.commit(replace_meta(self._meta, held_by=self.incarnation), [write], durable=True)
 
     def takes_writes(self) -> bool:
-        """Tell whether a full disk has room again; try this before rebuilding the core (R8)."""
+        """Whether a full disk has room again; to be called before the core is rebuilt (R8)."""
         try:
             self._store.probe()
         except JournalFull:
@@ -294,11 +321,11 @@ class Ledger:
         return True
 
     def maintain(self) -> None:
-        """Let the database do its own housekeeping, outside the turn (R25). Call it when idle."""
+        """Run the database's own housekeeping, outside the turn (R25). To be called when idle."""
         self._store.maintain()
 
     def close(self) -> None:
-        """Give lock and alias back; harmless when done twice."""
+        """Release the lock and the alias; may be called twice."""
         self._bodies = None
         self._broken = "The ledger is closed."
         self._store.close()

@@ -1,8 +1,8 @@
 """One writer per ledger: an advisory lock on a file in its folder (PROTOCOL R10).
 
-The lock belongs to the open file and ends with its last holder, however that dies, so a free lock is
-the proof on this host that a node is dead; a lapsed lease would only be a guess (DESIGN section 9).
-A process that forks must close the copy in its child (`FileLock.close`), or the child holds it too.
+The lock belongs to the open file and ends with its last holder, however that process dies, so a free lock
+proves on this host that a node is dead; an expired lease would only be a guess (DESIGN section 9). A process
+that forks must close the copy in its child (`FileLock.close`), or the child holds the lock too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from validators.ledger.errors import LedgerBusy, LedgerUnreachable
+from dtvn.ledger.errors import LedgerBusy, LedgerUnreachable
 from validators.ledger.location import LOCK_FILE
 
 __all__ = ["FileLock", "is_locked", "make_private_folder"]
@@ -36,20 +36,20 @@ class FileLock:
                 f"The ledger in {folder} is in use by another process{holder}; "
                 "it runs or is paused, and is not started a second time."
             ) from error
-        # Who holds it is a help to readers only; the lock itself counts, also on a full disk.
+        # The holder's name only helps readers; the lock works without it, also on a full disk.
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def close(self) -> None:
-        """Release; harmless when done twice."""
+        """Release the lock; may be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def is_locked(folder: Path) -> bool:
-    """Tell whether some process on this host holds the ledger in `folder` (False: none, or no ledger)."""
+    """Whether a process on this host holds the ledger in `folder`; False also without a ledger."""
     try:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -64,7 +64,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create the ledger's folder, open to its owner only, and its parents as the umask says."""
+    """Create the ledger's folder, accessible to its owner only, and its parents according to the umask."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)

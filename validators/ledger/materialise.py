@@ -1,4 +1,4 @@
-"""The rows' transaction: what changed since the last one, upserted in bulk, counters included (R9)."""
+"""The transaction of the rows: upserts in bulk what changed since the last one, counters included (R9)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tickets.machine.rows import TicketBytes
-from validators.consensus.effects import ApplicationChange
+from dtvn.machine.rows import TicketBytes
+from dtvn.protocol.consensus.effects import ApplicationChange
 from validators.ledger import state_rows, statements
 from validators.ledger.outcomes import INSERT_OPERATION, INSERT_OUTCOMES, INSERT_STATES, Noted
 from validators.ledger.store import Store, Write
@@ -16,7 +16,7 @@ __all__ = ["RowWrites", "ticket_counter"]
 
 
 class RowWrites:
-    """One materialisation: what changed, as statements for `Store.commit`."""
+    """One materialisation: the changes as statements for `Store.commit`."""
 
     def __init__(self, store: Store, changes: Sequence[ApplicationChange], noted: Iterable[Noted]) -> None:
         self._store = store
@@ -57,7 +57,7 @@ class RowWrites:
         )
 
     def counters(self) -> list[Write]:
-        """The last statements of the transaction: counters, by what was there before."""
+        """The last statements of the transaction: counter updates, computed from the replaced rows."""
         self._counts.subtract(self._store.replaced())
         changed = sorted((name, value) for name, value in self._counts.items() if value)
         return _written(Write(statements.ADD_TO_COUNTER, changed))

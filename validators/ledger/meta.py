@@ -1,4 +1,5 @@
-"""The one row in which a ledger says whose it is, who may write it and how far its rows are."""
+"""The single row with a ledger's cluster and identity, its writer's incarnation, and the sequence of its
+rows."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from dtvn.ledger.errors import LedgerDamaged
 from validators.ledger.encoding import checksum
-from validators.ledger.errors import LedgerDamaged
 from validators.ledger.store import Store, Write
 
 __all__ = ["Meta", "count_turn", "create_meta", "read_meta", "replace_meta"]
@@ -19,7 +20,7 @@ _COLUMNS = (
 
 
 class Meta(msgspec.Struct, frozen=True):
-    """Columns of LedgerMeta, but the number of turns, which changes with every one."""
+    """The columns of LedgerMeta without the number of turns, which changes with every turn."""
 
     cluster: bytes
     identity: bytes
@@ -33,9 +34,9 @@ class Meta(msgspec.Struct, frozen=True):
 
 
 def read_meta(store: Store) -> tuple[Meta, int] | None:
-    """(what is written, turns made), or None where there is no ledger yet.
+    """(the stored row, number of turns), or None if there is no ledger yet.
 
-    Every schema version must keep these columns: they are read before it is known.
+    Every schema version must keep these columns: they are read before the version is known.
     """
     if not store.has_table("ledger_ledgermeta"):
         return None
@@ -50,7 +51,7 @@ def read_meta(store: Store) -> tuple[Meta, int] | None:
 
 
 def create_meta(meta: Meta) -> Write:
-    """Insert the row."""
+    """Statement that inserts the row."""
     columns = msgspec.structs.astuple(meta)
     return Write(
         f"INSERT INTO ledger_ledgermeta (id, {_COLUMNS}, turn, checksum)"  # noqa: S608
@@ -60,7 +61,7 @@ def create_meta(meta: Meta) -> Write:
 
 
 def replace_meta(meta: Meta, *, held_by: int) -> Write:
-    """Write all of it, if the ledger is still that of incarnation `held_by` (R10)."""
+    """Statement that replaces the row if its incarnation is still `held_by` (R10)."""
     columns: tuple[Any, ...] = msgspec.structs.astuple(meta)
     return Write(
         "UPDATE ledger_ledgermeta SET schema = ?, incarnation = ?, applied_sequence = ?,"
@@ -71,7 +72,7 @@ def replace_meta(meta: Meta, *, held_by: int) -> Write:
 
 
 def count_turn(number: int, *, held_by: int) -> Write:
-    """Count a turn, if the ledger is still that of incarnation `held_by` (R10)."""
+    """Statement that counts a turn if the row's incarnation is still `held_by` (R10)."""
     return Write(
         "UPDATE ledger_ledgermeta SET turn = ? WHERE id = 1 AND incarnation = ?", [(number, held_by)]
     )

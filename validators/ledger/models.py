@@ -1,19 +1,19 @@
-"""Tables of one replica: its log, what it said, its checkpoints and the rows that follow the log.
+"""Tables of one replica: its log, its votes, its checkpoints and the rows that follow the log.
 
-The same models serve each node's ledger and the learner's database, every one behind a database
-alias of its own. Rows are written by `Ledger` with bulk SQL, never through these classes (the ORM's
-row-by-row path is five to ten times slower); pages and the admin read them.
+The same models serve each node's ledger and the learner's database, each under a database alias of its
+own. Rows are written by `Ledger` with bulk SQL, never through these classes (the ORM's row-by-row path is
+five to ten times slower); pages and the admin read them.
 
-Written in the turn's own transaction, durable before anything is said (R6, R9): BatchBody,
+Written in the turn's own transaction, durable before any message is sent (R6, R9): BatchBody,
 ConsensusEntry, CommitCertificate, ProtocolRecord, Checkpoint, StateValue, LedgerMeta.turn.
 Written later, at most 100 ms behind, all together (R9): the rest, and LedgerMeta.applied_sequence.
 
-OperationRecord and EntryStates are filled only where operations are searched (the learner): elsewhere a
-list of them is read out of the batches and EntryOutcomes, which costs a row per entry instead of one per
+OperationRecord and EntryStates are filled only if operations are searched (the learner). Otherwise a list of
+operations is read from the batches and EntryOutcomes, which costs a row per entry instead of one per
 operation.
 
-Timestamps are Unix microseconds. `checksum` is a CRC-32 over the row's other columns: hashes and
-signatures say who meant what, the checksum finds every flipped byte, also one that no hash covers.
+Timestamps are Unix microseconds. `checksum` is a CRC-32 over the row's other columns: hashes and signatures
+authenticate the content, the checksum finds every flipped byte, also one that no hash covers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.functional import cached_property
 
-from tickets.machine.rows import TicketRow
+from dtvn.machine.rows import TicketRow
 from validators.ledger.fields import KeyField, RowNumberField, SequenceField
 from validators.ledger.state_rows import unpack_ticket
 
@@ -45,33 +45,34 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 2
-"""Number of the newest migration; a ledger that names a higher one is refused."""
+"""Number of the newest migration; a ledger with a higher one is refused."""
 
 
 class LedgerMeta(models.Model):
-    """One row: whose ledger this is, who may write it, and how far its rows are."""
+    """The single row with the ledger's cluster and identity, its writer's incarnation, and the sequence of
+    its rows."""
 
     id = SequenceField(primary_key=True)
     """Always 1."""
     cluster = models.BinaryField()
     """Cluster id, 32 bytes."""
     identity = models.BinaryField()
-    """16 random bytes of this ledger: a new one under an old name is recognised."""
+    """16 random bytes of this ledger, by which a new ledger in the place of an old one is recognised."""
     schema = models.IntegerField()
     incarnation = models.BigIntegerField()
-    """Raised at each start; a writer that holds an older one is fenced (R10)."""
+    """Incremented at each start; a writer with an older incarnation is fenced (R10)."""
     turn = models.BigIntegerField()
-    """Turns made durable so far; the witness file beside the ledger must never be ahead of it."""
+    """Number of turns made durable; the witness file beside the ledger must never be ahead of it."""
     applied_sequence = models.BigIntegerField()
     applied_timestamp = models.BigIntegerField()
     """Last effective timestamp at `applied_sequence`."""
     voting = models.BooleanField()
-    """False: this replica follows without a vote (R11)."""
+    """False if this replica follows without a vote (R11)."""
     voting_reason = models.TextField()
     """A sentence for the operator; "" while voting."""
     created_at = models.BigIntegerField()
     checksum = models.BigIntegerField()
-    """Over all columns but `turn`, which changes with every turn."""
+    """CRC-32 over all columns except `turn`, which changes with every turn."""
 
 
 class BatchBody(models.Model):
@@ -111,7 +112,7 @@ class CommitCertificate(models.Model):
 
 
 class ProtocolRecord(models.Model):
-    """A frame that must be said again byte for byte after a restart (R6, R7)."""
+    """A frame that must be repeated byte for byte after a restart (R6, R7)."""
 
     id = SequenceField(primary_key=True)
     sequence = models.BigIntegerField()
@@ -120,7 +121,7 @@ class ProtocolRecord(models.Model):
     phase = models.CharField(max_length=16)
     frames = models.BinaryField()
     body = models.BigIntegerField(null=True)
-    """BatchBody.id, with a PRE-PREPARE."""
+    """BatchBody.id for a PRE-PREPARE, else null."""
     checksum = models.BigIntegerField()
 
     class Meta:
@@ -130,7 +131,7 @@ class ProtocolRecord(models.Model):
 
 
 class Checkpoint(models.Model):
-    """A stable checkpoint with its q CHECKPOINT frames; never forgotten (R24)."""
+    """A stable checkpoint with its q CHECKPOINT frames; never deleted (R24)."""
 
     sequence = SequenceField(primary_key=True)
     epoch = models.BigIntegerField()
@@ -153,10 +154,10 @@ class StateValue(models.Model):
 
 
 class Ticket(models.Model):
-    """One ticket as of `LedgerMeta.applied_sequence`: what is searched in columns, the whole in `row`.
+    """One ticket as of `LedgerMeta.applied_sequence`: searched fields in columns, all fields in `row`.
 
-    Half the cost of a column for every field, for each change and for each ticket loaded at start. A
-    node's, where nobody searches, fill id, event, ticket id, state and `row` only.
+    This costs half as much as a column for every field, for each change and for each ticket loaded at start.
+    On a node, where tickets are not searched, only id, event, ticket id, state and `row` are filled.
     """
 
     id = RowNumberField(primary_key=True)
@@ -170,13 +171,13 @@ class Ticket(models.Model):
     sequence = models.BigIntegerField(db_default=0)
     """Sequence of the last change."""
     gate = models.CharField(max_length=128, db_default="")
-    """Gate of the standing admission; "" unless CONSUMED."""
+    """Gate at which the ticket was admitted; "" unless CONSUMED."""
     device = models.CharField(max_length=128, db_default="")
     product = models.CharField(max_length=256, db_default="")
     seat = models.CharField(max_length=256, db_default="")
     row = models.BinaryField()
-    """Every field of machine.rows.TicketRow, as state_rows.pack_ticket writes them; a node's: `packed` of
-    a TicketBytes."""
+    """All fields of a machine.rows.TicketRow, encoded by state_rows.pack_ticket; on a node, the `packed` of a
+    TicketBytes."""
     checksum = models.BigIntegerField()
 
     class Meta:
@@ -193,7 +194,7 @@ class Ticket(models.Model):
 
 
 class StateRow(models.Model):
-    """A row of the replicated state that no page searches: sessions, bundles, nonces, the clock."""
+    """A row of the replicated state that pages do not search: sessions, bundles, nonces, the clock."""
 
     key = models.BinaryField(primary_key=True)
     """Number of its table (one byte), then the canonical bytes of its key."""
@@ -202,21 +203,21 @@ class StateRow(models.Model):
 
 
 class EntryOutcomes(models.Model):
-    """What each operation of an entry came to; with the entry's batch this is the list of operations."""
+    """The outcome of each operation of an entry; with the entry's batch it gives the list of operations."""
 
     sequence = SequenceField(primary_key=True)
     operations = models.IntegerField()
-    """Executed operations in the entry."""
+    """Number of executed operations in the entry."""
     listed = models.IntegerField()
-    """Of these, how many the plain consensus log shows (spec 1.3)."""
+    """Number of them that the plain consensus log shows (spec 1.3)."""
     outcomes = models.BinaryField()
     """Canonical ((first index, packed codes), ...), one per executed bundle (machine.reasons.pack)."""
     checksum = models.BigIntegerField()
 
 
 class EntryStates(models.Model):
-    """Each operation's ticket state afterwards: with batch and outcome codes, every leaf of the entry's
-    results root, so that any outcome can be proved for ever (R26). Filled where OperationRecord is."""
+    """The ticket state after each operation. With the batch and the outcome codes it gives every leaf of the
+    entry's results root, so that any outcome can be proved at any time (R26). Filled with OperationRecord."""
 
     sequence = SequenceField(primary_key=True)
     content = models.BinaryField()
@@ -225,7 +226,7 @@ class EntryStates(models.Model):
 
 
 class OperationRecord(models.Model):
-    """One ordered operation and its outcome, to be searched; filled where it is wanted."""
+    """One ordered operation and its outcome, searchable; filled only on the learner."""
 
     id = SequenceField(primary_key=True)
     """sequence * 16,384 + batch_index: the order of the log."""
@@ -239,7 +240,7 @@ class OperationRecord(models.Model):
     ticket_id = KeyField(max_length=128)
     operation = models.CharField(max_length=32)
     code = models.CharField(max_length=32)
-    """"ok" or the reason of the refusal."""
+    """"ok" or the code of the refusal."""
     principal = models.CharField(max_length=128)
     actor = models.CharField(max_length=128)
     entry = models.CharField(max_length=128)
@@ -247,7 +248,7 @@ class OperationRecord(models.Model):
     digest = models.BinaryField()
     """Hash of the operation."""
     request = models.BinaryField()
-    """Digest of the bundle that it came in."""
+    """Digest of the bundle that holds the operation."""
 
     class Meta:
         verbose_name = "operation"
@@ -260,7 +261,7 @@ class OperationRecord(models.Model):
 
 
 class Counter(models.Model):
-    """A number kept up to date with the rows, so that no page counts a million of them."""
+    """A count kept up to date with the rows, so that no page has to count a million of them."""
 
     name = KeyField(primary_key=True, max_length=255)
     """`ticket/<state>/<event>` or `operation/<kind>/<ok or refused>`."""
@@ -278,9 +279,9 @@ class Evidence(models.Model):
     view = models.BigIntegerField()
     sequence = models.BigIntegerField()
     frames = models.BinaryField()
-    """Canonical (frame, ...): all that a stranger needs to check it."""
+    """Canonical (frame, ...): all that another party needs to check the evidence."""
     timestamp = models.BigIntegerField()
-    """When it was written here, Unix microseconds of this host."""
+    """Time of writing by this host's clock, Unix microseconds."""
     checksum = models.BigIntegerField()
 
     class Meta:
@@ -294,11 +295,11 @@ class Evidence(models.Model):
 
 
 class ViewArchive(models.Model):
-    """NEW-VIEWs of views left, each with its VIEW-CHANGEs, the newest few: after a fork they tell who hid
-    what he had committed (PITFALLS row 22). The protocol itself never reads them."""
+    """The newest NEW-VIEWs of earlier views, each with its VIEW-CHANGEs: after a fork they show which member
+    hid what it had committed (PITFALLS row 22). The protocol itself never reads them."""
 
     id = SequenceField(primary_key=True)
-    """As of the protocol record that it was."""
+    """Id of the ProtocolRecord from which it was moved."""
     epoch = models.BigIntegerField()
     view = models.BigIntegerField()
     frames = models.BinaryField()

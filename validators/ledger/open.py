@@ -1,6 +1,6 @@
-"""Opening a ledger: alias, lock, schema, identity, incarnation, in this order (PROTOCOL R10).
+"""Opens a ledger: alias, lock, schema, identity, incarnation, in this order (PROTOCOL R10).
 
-Works in any process right after installation: no migrate before it, no settings, no environment.
+This works in any process right after installation, without a prior `migrate`, settings or environment.
 """
 
 from __future__ import annotations
@@ -12,20 +12,17 @@ from pathlib import Path
 
 import msgspec
 
+from dtvn.ledger.errors import LedgerForeign, LedgerTooNew, LedgerUnreachable
+from dtvn.ledger.location import Location
+from dtvn.protocol.host.ports import JournalError, JournalFull
 from validators.ledger import statements
-from validators.ledger.errors import (
-    LedgerForeign,
-    LedgerTooNew,
-    LedgerUnreachable,
-)
 from validators.ledger.journal import Ledger
-from validators.ledger.location import Location, add_alias, drop_alias
+from validators.ledger.location import add_alias, drop_alias
 from validators.ledger.lock import FileLock, make_private_folder
 from validators.ledger.meta import Meta, create_meta, read_meta, replace_meta
 from validators.ledger.sqlite import SqliteStore, create_database_file
 from validators.ledger.store import Store
 from validators.ledger.witness import IDENTITY_SIZE, Witness
-from validators.ports import JournalError, JournalFull
 
 __all__ = ["open_ledger"]
 
@@ -38,14 +35,13 @@ def open_ledger(
     expect_existing: bool = False,
     indexed: bool = False,
 ) -> Ledger:
-    """Open, or create, the ledger at `location` for this process alone, and raise its incarnation.
+    """Open, or create, the ledger at `location` for this process alone, and increment its incarnation.
 
-    `location`: a folder (SQLite file inside), or a `Location`. `cluster_id`: 32 bytes. `alias`: the
-    Django database alias it gets in this process. `expect_existing`: this replica had a ledger before,
-    so an empty one follows without voting (R11). `indexed`: give every operation a row to be searched
-    (the learner's ledger). Raises LedgerBusy, LedgerForeign, LedgerTooNew,
-    LedgerUnsafe, LedgerUnreachable, JournalFull or JournalError, each with a sentence, and then
-    leaves nothing locked or open.
+    `location`: a folder (with the SQLite file), or a `Location`. `cluster_id`: 32 bytes. `alias`: its Django
+    database alias in this process. `expect_existing`: this replica had a ledger before, so with an empty one
+    it follows without voting (R11). `indexed`: give every operation a searchable row (the learner's ledger).
+    Raises LedgerBusy, LedgerForeign, LedgerTooNew, LedgerUnsafe, LedgerUnreachable, JournalFull or
+    JournalError, each with a sentence, and then leaves nothing locked or open.
     """
     place = Location.of(location)
     make_private_folder(place.folder)
@@ -100,7 +96,8 @@ def _connect(place: Location, alias: str) -> Store:
 
 
 def _prepare(store: Store, alias: str, place: Location, cluster_id: bytes) -> tuple[Meta, int] | None:
-    """Refuse what is not ours, then bring the schema up to date. None: there was no ledger."""
+    """Refuse the ledger of another cluster or a newer program, then migrate the schema. Returns the old meta
+    row, None if there was no ledger."""
     from validators.ledger.models import SCHEMA_VERSION
 
     found = read_meta(store)
@@ -122,7 +119,7 @@ def _prepare(store: Store, alias: str, place: Location, cluster_id: bytes) -> tu
 
 
 def _migrate(alias: str) -> None:
-    """Apply this app's migrations, and only them, under the ledger's lock."""
+    """Apply this app's migrations only, under the ledger's lock."""
     from django.db import Error, connections
     from django.db.migrations.executor import MigrationExecutor
 
@@ -142,7 +139,7 @@ def _enter(
     *,
     expect_existing: bool,
 ) -> tuple[Meta, int]:
-    """Create the one row, or raise the incarnation; decide whether this ledger may vote (R11)."""
+    """Create the meta row, or increment its incarnation; decide whether this ledger may vote (R11)."""
     from validators.ledger.models import SCHEMA_VERSION
 
     if existing is None:
@@ -185,7 +182,7 @@ def _founded(cluster_id: bytes, schema: int, *, lost: bool) -> Meta:
 
 
 def _doubt(identity: bytes, turn: int, witness: Witness) -> str:
-    """Why this ledger is not the one that voted last, or ""."""
+    """Why this ledger is not the one that voted last, "" if it is."""
     if witness.seen is None:
         return ""
     seen_identity, seen_turn = witness.seen

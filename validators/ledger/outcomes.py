@@ -1,8 +1,8 @@
-"""What the operations of an entry came to, from the notes of execution to rows and back.
+"""Converts the outcomes of an entry's operations from the notes of execution to rows, and back.
 
-A node keeps one small row per entry: positions and outcome codes. Everything else of an operation is
-in the entry's batch, so the list of operations is read out of the two. Where operations are searched
-(the learner) each of them gets a row besides.
+A node keeps one small row per entry: positions and outcome codes. Everything else of an operation is in the
+entry's batch, so the list of operations is read from both. If operations are searched (the learner), each of
+them also gets a row of its own.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any
 
 import msgspec
 
-from tickets.machine.commands import operation_digest
-from tickets.machine.reasons import MALFORMED, OK, pack, tally, unpack
-from validators import canonical
-from validators.consensus.effects import Executed
-from validators.consensus.messages import Batch, Bundle, Operation, bundle_digest
+from dtvn.machine.commands import operation_digest
+from dtvn.machine.contract import UNLISTED
+from dtvn.machine.reasons import MALFORMED, OK, pack, tally, unpack
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import Executed
+from dtvn.protocol.consensus.messages import Batch, Bundle, Operation, bundle_digest
+from dtvn.protocol.wire import Envelope
 from validators.ledger.encoding import checksum
-from validators.wire import Envelope
 
 __all__ = [
     "ABOUT",
@@ -27,7 +28,6 @@ __all__ = [
     "INSERT_OUTCOMES",
     "INSERT_STATES",
     "ORDERED_OPERATION_SLOTS",
-    "UNLISTED",
     "Listed",
     "Noted",
     "batch_view",
@@ -36,16 +36,14 @@ __all__ = [
 ]
 
 ORDERED_OPERATION_SLOTS = 1 << 14
-"""Places per sequence in OperationRecord.id; genesis allows 10,000 operations in a batch."""
-UNLISTED = frozenset({"issue", "seed", "open_session", "barrier"})
-"""Kinds that the plain consensus log leaves out (spec 1.3)."""
+"""Ids per sequence in OperationRecord.id; genesis allows 10,000 operations in a batch."""
 ABOUT: dict[str, frozenset[str]] = {
     "ISSUED": frozenset({"issue", "seed"}),
     "VALIDATED": frozenset({"validate"}),
     "CONSUMED": frozenset({"consume", "admit"}),
     "DISPUTED": frozenset({"dispute", "resolve"}),
 }
-"""Kinds by the state of a ticket that they are about, for `state=`: they lead to it, or end it (resolve)."""
+"""State of a ticket -> kinds that lead to it, or end it (resolve), for the filter `state=`."""
 
 INSERT_OUTCOMES = (
     "INSERT INTO ledger_entryoutcomes (sequence, operations, listed, outcomes, checksum)"
@@ -68,17 +66,17 @@ _outcomes_decoder = msgspec.msgpack.Decoder(tuple[tuple[int, bytes], ...])
 
 
 class Noted(msgspec.Struct, frozen=True, gc=False):
-    """An executed entry as rows."""
+    """The rows of an executed entry."""
 
     sequence: int
     outcomes: tuple[Any, ...]
     """Parameters of INSERT_OUTCOMES."""
     operations: list[tuple[Any, ...]]
-    """Parameters of INSERT_OPERATION; empty where operations are not searched."""
+    """Parameters of INSERT_OPERATION; empty if operations are not searched."""
     counts: dict[str, int]
-    """What it adds to the counters."""
+    """Counter name -> the number that the entry adds to it."""
     states: tuple[Any, ...] = ()
-    """Parameters of INSERT_STATES; () where operations are not searched."""
+    """Parameters of INSERT_STATES; () if operations are not searched."""
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
@@ -89,11 +87,11 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
     view: int
     """View of the batch's first proposal."""
     timestamp: int
-    """Effective, Unix microseconds."""
+    """Effective timestamp, Unix microseconds."""
     code: str
     principal: str
     request: bytes
-    """Digest of its bundle."""
+    """Digest of the operation's bundle."""
     operation: Operation
 
     @property
@@ -103,12 +101,12 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def plain(self) -> bool:
-        """True when the plain consensus log shows it."""
+        """Whether the plain consensus log shows it."""
         return self.code == OK and self.operation.kind not in UNLISTED
 
 
 def note_executed(executed: Executed, *, origin_view: int, with_operations: bool) -> Noted:
-    """Rows of one executed entry. `origin_view` is that of its batch."""
+    """Rows of one executed entry. `origin_view`: origin view of its batch."""
     sequence, timestamp = executed.entry.sequence, executed.entry.timestamp
     packed: list[tuple[int, bytes]] = []
     kinds: Counter[tuple[str, bool]] = Counter()
@@ -135,7 +133,7 @@ def note_executed(executed: Executed, *, origin_view: int, with_operations: bool
 
 
 def _states(executed: Executed) -> tuple[Any, ...]:
-    """Every operation's ticket state afterwards: what a leaf holds beyond the batch and the codes."""
+    """The ticket state after each operation: the part of the leaves that is not in the batch or the codes."""
     states = tuple(
         (first_index, tuple(outcome.state for outcome in outcomes))
         for _bundle, first_index, outcomes in executed.bundles
@@ -150,7 +148,7 @@ def batch_view(body: bytes) -> int:
 
 
 def operations_of(body: bytes, outcomes: bytes, *, sequence: int, timestamp: int) -> Iterator[Listed]:
-    """The executed operations of an entry, in order, out of its batch and its EntryOutcomes."""
+    """The executed operations of an entry, in order, from its batch and its EntryOutcomes."""
     batch = _batch_decoder.decode(body)
     codes_at = dict(_outcomes_decoder.decode(outcomes))
     index = 0
@@ -205,7 +203,8 @@ def _operation_rows(
 
 
 def _fitting(text: str, length: int) -> str:
-    """A malformed operation may hold anything; a column holds printable text of bounded length."""
+    """A text made to fit a column: printable and of bounded length, since a malformed operation may hold
+    anything."""
     if len(text) <= length and text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else "?" for letter in text[:length])

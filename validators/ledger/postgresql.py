@@ -1,8 +1,8 @@
 """A ledger in a PostgreSQL schema of its own, over psycopg 3.
 
-A turn is one pipeline: begin, fence, inserts and commit travel together and cost about one round trip
-and one flush of the server's log. What the server's settings could undo after an acknowledged commit is
-refused at start (R10). A lost connection is a failed persist: the process ends and starts again.
+A turn is one pipeline: begin, fence, inserts and commit are sent together and cost about one round trip and
+one flush of the server's log. Server settings that could lose an acknowledged commit are refused at start
+(R10). A lost connection is a failed write: the process ends and starts again.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import psycopg
 from django.db import Error as DjangoError
 from psycopg import errors
 
-from validators.ledger.errors import LedgerBusy, LedgerUnreachable, LedgerUnsafe
+from dtvn.ledger.errors import LedgerBusy, LedgerUnreachable, LedgerUnsafe
+from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from validators.ledger.outcomes import INSERT_OPERATION
 from validators.ledger.statements import UPSERT_STATE_ROW, UPSERT_TICKET, UPSERT_TICKET_BYTES
 from validators.ledger.store import DuplicateKeyError, Parameters, Write
-from validators.ports import JournalError, JournalFenced, JournalFull
 
 if TYPE_CHECKING:
-    from validators.ledger.location import Location
+    from dtvn.ledger.location import Location
 
 __all__ = ["PostgresStore", "connect"]
 
 SAFE_SETTINGS = {"fsync": "on", "full_page_writes": "on"}
-"""Settings of the server without which a power cut can undo what was acknowledged (R10)."""
+"""Server settings without which a power cut can undo acknowledged commits (R10)."""
 ADVISORY_CLASS = 0x4454564E
-"""First key of our advisory locks ("DTVN"); the second is a checksum of the schema's name."""
+"""First key of DTVN's advisory locks ("DTVN"); the second is a checksum of the schema's name."""
 LOCK_SECONDS = 3
 ARRAYS_FROM = 8
 ARRAY_TYPES = {
@@ -41,13 +41,13 @@ ARRAY_TYPES = {
     UPSERT_STATE_ROW: "bytea bytea bigint",
     INSERT_OPERATION: "bigint bigint int bigint bigint text text text text text text text bytea bytea",
 }
-"""Column types of the statements that may insert thousands of rows at once."""
+"""Statements that may insert thousands of rows at once -> their column types."""
 UNFENCED = "SELECT 1 / count(*) FROM fenced"
-"""Divides by zero, which undoes the transaction, when the fence changed no row."""
+"""Divides by zero, which aborts the transaction, if the fence changed no row."""
 
 
 def connect(location: Location, wrapper: Any) -> PostgresStore:
-    """Connect, check the server's settings, take the schema's lock, make the schema."""
+    """Connect, check the server's settings, take the schema's lock, create the schema."""
     try:
         wrapper.ensure_connection()
     except DjangoError as error:
@@ -70,7 +70,7 @@ def _check_settings(connection: psycopg.Connection[Any], location: Location) -> 
                 f"PostgreSQL runs with {name} = {found}: a power cut could undo votes that were sent. "
                 f"Set {name} = {wanted} on the server that holds {location.name}."
             )
-    # Per session, and off is a common choice for whole databases: ours is set, then looked at.
+    # A setting per session that is often off for a whole database, so it is set here, then checked.
     connection.execute("SET synchronous_commit = on")
     found = _setting(connection, "synchronous_commit")
     if found != "on":
@@ -83,10 +83,10 @@ def _setting(connection: psycopg.Connection[Any], name: str) -> str:
 
 
 def _lock(connection: psycopg.Connection[Any], location: Location) -> None:
-    """The lock file guards one host; this guards the schema. It ends with the connection.
+    """Take an advisory lock on the schema, which ends with the connection. (The lock file guards one host.)
 
-    The lock file is ours already, so a lock that is held is most likely that of a process which has just
-    died here and whose end the server is about to notice: worth a short wait.
+    This process holds the lock file, so if the advisory lock is held, its holder most likely has just died on
+    this host and the server is about to notice: this waits a short time.
     """
     connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
     try:
@@ -158,7 +158,7 @@ class PostgresStore:
         return self.rows("SELECT to_regclass(?) IS NOT NULL", (name,)) == [(True,)]
 
     def check(self) -> None:
-        """See Store. The server checks its pages itself where it was set up with checksums."""
+        """See Store. The server checks its pages itself if it was set up with checksums."""
 
     def probe(self) -> None:
         """See Store."""
@@ -173,7 +173,7 @@ class PostgresStore:
         self._expected = keys
 
     def replaced(self) -> Mapping[str, int]:
-        """See Store. Asked before the upsert here: a pipeline has no answers in its middle."""
+        """See Store. Here it is queried before the upsert: a pipeline returns no results in its middle."""
         if not self._expected:
             return {}
         events, tickets = zip(*self._expected, strict=True)
@@ -193,7 +193,7 @@ class PostgresStore:
             self._connection.execute(sql.encode())
 
     def close(self) -> None:
-        """See Store. Unlocks by name: the server may take its time to notice a connection's end."""
+        """See Store. Releases the lock explicitly: the server may notice the connection's end late."""
         if not self._connection.closed:
             with suppress(psycopg.Error):
                 self._connection.execute(
@@ -202,12 +202,12 @@ class PostgresStore:
 
 
 def _marks(sql: str) -> str:
-    """psycopg's placeholders; none of our texts holds a question mark or a per cent sign."""
+    """The SQL with psycopg's placeholders; no statement holds another question mark or a per cent sign."""
     return sql.replace("?", "%s")
 
 
 def _run(cursor: psycopg.Cursor[Any], write: Write) -> None:
-    """Many rows of the large tables go as arrays: a third of the client's time."""
+    """Execute a statement; many rows of a large table are sent as arrays, in a third of the client's time."""
     named = ARRAY_TYPES.get(write.sql)
     if named is None or len(write.rows) < ARRAYS_FROM:
         # Not executemany: it would wait for the server's answers in the middle of the pipeline.
@@ -224,7 +224,7 @@ def _run(cursor: psycopg.Cursor[Any], write: Write) -> None:
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn PostgreSQL's errors into the journal's."""
+    """Translate PostgreSQL's errors into the journal's."""
     try:
         yield
     except errors.DivisionByZero as error:

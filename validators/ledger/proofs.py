@@ -1,7 +1,7 @@
-"""Reading out of a ledger what a certificate is made of: entries with all outcomes, checkpoints, log paths.
+"""Reads the parts of a certificate from a ledger: entries with all outcomes, checkpoints, log paths.
 
-For the learner's copy, which keeps every ticket state (EntryStates). Nothing here is trusted by whoever
-verifies a certificate.
+For the learner's copy, which keeps every ticket state (EntryStates). Verifiers of a certificate do not trust
+this code.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Sequence
 import msgspec
 from django.db import connections
 
-from tickets.machine.reasons import unpack
-from validators import canonical
-from validators.consensus import messages
-from validators.consensus.log_tree import Frontier, append, inclusion_path
-from validators.consensus.messages import KIND_OF, Batch, Bundle, Entry, Operation, Outcome, entry_hash
-from validators.consensus.needs import Base
-from validators.ledger.install import BASE
+from dtvn.ledger import SNAPSHOT_BASE
+from dtvn.machine.reasons import unpack
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages
+from dtvn.protocol.consensus.log_tree import Frontier, append, inclusion_path
+from dtvn.protocol.consensus.messages import KIND_OF, Batch, Bundle, Entry, Operation, Outcome, entry_hash
+from dtvn.protocol.consensus.needs import Base
+from dtvn.protocol.wire import Envelope
 from validators.ledger.models import (
     BatchBody,
     Checkpoint,
@@ -27,13 +28,13 @@ from validators.ledger.models import (
     EntryStates,
     StateValue,
 )
-from validators.wire import Envelope
 
 __all__ = ["EntryProof", "LogPaths", "ProvenCheckpoint", "lowest_checkpoint", "read_entry_proof"]
 
 TILE_LEVEL = 8
 TILE = 1 << TILE_LEVEL
-"""Entries whose common root is remembered: a path in a log of a million reads 256 hashes, not all."""
+"""Number of entries whose common root is cached: a path in a log of a million entries reads 256 hashes, not
+all."""
 TILES_AT_ONCE = 64
 SELECT_HASHES = (
     "SELECT entry_hash FROM ledger_consensusentry WHERE sequence > %s AND sequence <= %s ORDER BY sequence"
@@ -52,7 +53,7 @@ _frames = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
 
 class EntryProof(msgspec.Struct, frozen=True):
-    """One entry with every executed operation and what became of it."""
+    """One entry with every executed operation and its outcome."""
 
     entry: Entry
     entry_hash: bytes
@@ -61,7 +62,7 @@ class EntryProof(msgspec.Struct, frozen=True):
 
 
 class ProvenCheckpoint(msgspec.Struct, frozen=True):
-    """A stable checkpoint with the frames that q members signed."""
+    """A stable checkpoint with the frames signed by q members."""
 
     epoch: int
     sequence: int
@@ -72,7 +73,7 @@ class ProvenCheckpoint(msgspec.Struct, frozen=True):
 
 
 def read_entry_proof(using: str, sequence: int) -> EntryProof | None:
-    """An entry whose outcomes are all here; None where one part is missing (a lag, an older program)."""
+    """An entry with all its outcomes; None if a part is missing (a lag, an older program)."""
     entry = ConsensusEntry.objects.using(using).filter(pk=sequence).first()
     outcomes = EntryOutcomes.objects.using(using).filter(pk=sequence).first()
     states = EntryStates.objects.using(using).filter(pk=sequence).first()
@@ -95,8 +96,8 @@ def read_entry_proof(using: str, sequence: int) -> EntryProof | None:
 
 
 def lowest_checkpoint(using: str, sequence: int) -> ProvenCheckpoint | None:
-    """The first stable checkpoint at or above `sequence`, whatever its epoch; None: there is none yet. One
-    that all members signed offline (R11) proves just the end of its epoch; a later one covers the log too."""
+    """The first stable checkpoint of any epoch at or above `sequence`, or None. One that all members signed
+    offline (R11) proves only the end of its epoch; a later one covers the log too."""
     above = Checkpoint.objects.using(using).filter(sequence__gte=sequence).order_by("sequence")
     for found in above.iterator():
         frames = _frames.decode(bytes(found.frames))
@@ -114,21 +115,21 @@ def lowest_checkpoint(using: str, sequence: int) -> ProvenCheckpoint | None:
 
 
 class LogPaths:
-    """Paths from entries to log roots, for one ledger and process. The log only grows, so roots of full
-    tiles are remembered for good (32 bytes for 256 entries). Any thread."""
+    """Paths from entries to log roots, for one ledger and process. The log only grows, so roots of full tiles
+    are cached for good (32 bytes for 256 entries). May be used from any thread."""
 
     def __init__(self, using: str) -> None:
         self._using = using
         self._lock = threading.Lock()
         self._tiles: list[bytes] = []
-        """Of the tiles that begin at or above the log's first entry."""
+        """Roots of the tiles that begin at or above the log's first entry."""
         self._below: Frontier | None = None
-        """The log below the first entry that is here: not empty where a cluster continues another (R11)."""
+        """The log below the first stored entry: not empty if the cluster continues another one (R11)."""
 
     def path(self, sequence: int, size: int) -> tuple[bytes, ...]:
         """Siblings of the entry at `sequence` in the tree over the first `size` entries.
 
-        Raises LookupError when the ledger does not hold so many.
+        Raises LookupError if the ledger holds fewer entries.
         """
         with self._lock:
             below = self._begins_behind()
@@ -158,14 +159,14 @@ class LogPaths:
             return inclusion_path(sequence - 1, size, subtree)
 
     def forget(self) -> None:
-        """Another ledger may stand under the same alias (tests)."""
+        """Clear the cache: the alias may now belong to another ledger (tests)."""
         with self._lock:
             self._tiles.clear()
             self._below = None
 
     def _begins_behind(self) -> Frontier:
         if self._below is None:
-            kept = StateValue.objects.using(self._using).filter(name=BASE).first()
+            kept = StateValue.objects.using(self._using).filter(name=SNAPSHOT_BASE).first()
             if kept is None:
                 return Frontier()
             base = canonical.decode(Base, bytes(kept.value))
@@ -181,7 +182,7 @@ class LogPaths:
 
     def _hashes(self, start: int, end: int) -> list[bytes]:
         """Hashes of leaves start .. end - 1, which are entries start + 1 .. end."""
-        # Plain SQL: a first path in a log of a million reads all of them, twice as fast as through the ORM.
+        # Plain SQL, twice as fast as the ORM: the first path in a log of a million entries reads all of them.
         with connections[self._using].cursor() as cursor:
             cursor.execute(SELECT_HASHES, [start, end])
             found = [bytes(hashed) for (hashed,) in cursor.fetchall()]

@@ -1,8 +1,8 @@
-"""Reading a ledger's rows: tickets, counts, the list of operations, storage figures.
+"""Reads a ledger's rows: tickets, counts, the list of operations, storage figures.
 
-For any database alias: a node's own ledger or the learner's copy. Every list is read in pages by
-key, never by offset, and no page counts rows: counters are kept with them (R9). What is read belongs to
-`applied_sequence`, which follows the log by at most 100 ms.
+For any database alias: a node's own ledger or the learner's copy. Every list is read in pages by key, never
+by offset, and no page counts rows: counters are stored with them (R9). Results are as of `applied_sequence`,
+which follows the log by at most 100 ms.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import msgspec
 from django.db import connections
 from django.db.models import CharField, F, Func, QuerySet
 
-from tickets.machine.reasons import OK
-from tickets.machine.rows import TicketRow
-from validators import canonical
-from validators.consensus import handover
-from validators.consensus.membership import Membership
-from validators.ledger.models import Checkpoint, Counter, LedgerMeta, StateRow, StateValue, Ticket
-from validators.ledger.outcomes import ABOUT, UNLISTED, Listed, operations_of
+from dtvn.ledger import StoredEvidence
+from dtvn.machine.contract import UNLISTED
+from dtvn.machine.reasons import OK
+from dtvn.machine.rows import TicketRow
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus.membership import Membership
+from validators.ledger.models import Checkpoint, Counter, Evidence, LedgerMeta, StateRow, StateValue, Ticket
+from validators.ledger.outcomes import ABOUT, Listed, operations_of
 from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "count_operations",
     "count_tickets",
     "entry_operations",
+    "evidence",
     "handovers",
     "list_events",
     "list_operations",
@@ -46,7 +49,7 @@ __all__ = [
 
 STATES = ("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED")
 SILENT = frozenset({"open_session", "barrier"})
-"""Kinds that concern no ticket; they are in no list of operations."""
+"""Kinds that concern no ticket; lists of operations leave them out."""
 STORAGE_KEYS = (
     "tx_count",
     "open_tx_count",
@@ -65,7 +68,7 @@ STORAGE_KEYS = (
 )
 """The keys of `storage_stats` in the contract (spec 1.3)."""
 UNSIGNED = canonical.encode(())
-"""Frames of a checkpoint under which no signature stands."""
+"""Stored frames of a checkpoint without signatures."""
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -80,7 +83,7 @@ class StoredCheckpoint(msgspec.Struct, frozen=True):
 
 
 def applied_sequence(using: str) -> int:
-    """The sequence whose rows are readable; 0 before there are any."""
+    """The sequence that the rows reflect; 0 without rows."""
     found = LedgerMeta.objects.using(using).values_list("applied_sequence", flat=True).first()
     return found or 0
 
@@ -104,10 +107,10 @@ def list_tickets(
     prefix: str = "",
     after: tuple[str, str] = ("", ""),
 ) -> list[TicketRow]:
-    """At most `limit` tickets behind (event, ticket id) `after`, ascending.
+    """At most `limit` tickets after (event, ticket id) `after`, ascending.
 
-    `event`, `state`: only these. `prefix`: only ids that begin with it. One index range per event, so a
-    page in the middle of a million costs what the first one does.
+    `event`, `state`: only tickets of these. `prefix`: only ids that begin with it. It reads one index range
+    per event, so a page in the middle of a million costs as much as the first one.
     """
     found: list[TicketRow] = []
     for name in list_events(using) if event is None else [event]:
@@ -130,7 +133,7 @@ def list_events(using: str) -> list[str]:
 def _list_event(
     using: str, event: str, *, limit: int, state: str | None, prefix: str, after: str
 ) -> list[TicketRow]:
-    # One lower bound only: a planner that is given two takes either.
+    # Use one lower bound only: given two, the planner may choose either.
     lower, comparison = (prefix, ">=") if prefix > after else (after, ">")
     conditions = ["event = %s", f"ticket_id {comparison} %s"]
     parameters: list[Any] = [event, lower]
@@ -151,7 +154,7 @@ def _list_event(
 
 
 def count_tickets(using: str, event: str | None = None) -> dict[str, int]:
-    """Tickets by state, all four states present; of one event, or of all."""
+    """Number of tickets by state, all four states present; of one event, or of all."""
     counts = dict.fromkeys(STATES, 0)
     counters = Counter.objects.using(using).filter(name__gte="ticket/", name__lt="ticket0")
     for name, value in counters.values_list("name", "value"):
@@ -162,9 +165,10 @@ def count_tickets(using: str, event: str | None = None) -> dict[str, int]:
 
 
 def starting_with(queryset: QuerySet[Any], field: str, text: str, *, by_index: bool = True) -> QuerySet[Any]:
-    """Rows whose `field` begins with `text`, by a range that an index serves on both databases.
+    """Rows whose `field` begins with `text`, by a range that both databases read from an index.
 
-    `by_index` False keeps them from using it, where so many match that another order is found sooner.
+    `by_index` False prevents the use of that index, for a prefix with so many matches that reading in another
+    order is faster.
     """
     if not by_index:
         hidden = Func(F(field), template="(%(expressions)s || '')", output_field=CharField())
@@ -184,10 +188,10 @@ def list_operations(
     all_kinds: bool = False,
     state: str | None = None,
 ) -> list[Listed]:
-    """At most `limit` ordered operations behind (sequence, index) `after`, ascending (spec 1.3).
+    """At most `limit` ordered operations after (sequence, index) `after`, ascending (spec 1.3).
 
-    Plainly: applied ones that concern a ticket, seed and issue left out. `refused`: refusals too.
-    `all_kinds`: seed and issue too. `state`: only kinds that are about it, whatever they are.
+    By default: applied operations that concern a ticket, without seed and issue. `refused`: refusals too.
+    `all_kinds`: seed and issue too. `state`: only the kinds in `outcomes.ABOUT[state]`.
     """
     found: list[Listed] = []
     shown = shown_kinds(all_kinds, state)
@@ -205,14 +209,14 @@ def list_operations(
 
 
 def operation_kinds(using: str, *, outcome: str = "") -> list[str]:
-    """Kinds of which there is any operation; `outcome` "ok" or "refused": any with that outcome."""
+    """Kinds with at least one operation; `outcome` "ok" or "refused": with at least one of that outcome."""
     counters = Counter.objects.using(using).filter(name__gte="operation/", name__lt="operation0", value__gt=0)
     parts = (name.split("/", 2) for name in counters.values_list("name", flat=True))
     return sorted({kind for _, kind, ended in parts if outcome in ("", ended)})
 
 
 def shown_kinds(all_kinds: bool, state: str | None) -> Callable[[str], bool]:
-    """Tells whether a list of operations has those of a kind."""
+    """Returns a function that tells whether a list of operations includes a kind."""
     if state is not None:
         return ABOUT.get(state, frozenset()).__contains__
     if all_kinds:
@@ -223,7 +227,7 @@ def shown_kinds(all_kinds: bool, state: str | None) -> Callable[[str], bool]:
 def count_operations(
     using: str, *, refused: bool = False, all_kinds: bool = False, state: str | None = None
 ) -> int:
-    """How many `list_operations` would give in all, from the counters."""
+    """Total number of operations that `list_operations` would return, from the counters."""
     total, shown = 0, shown_kinds(all_kinds, state)
     counters = Counter.objects.using(using).filter(name__gte="operation/", name__lt="operation0")
     for name, value in counters.values_list("name", "value"):
@@ -255,7 +259,7 @@ def _entries_from(using: str, sequence: int, *, plain: bool) -> Iterator[tuple[i
 
 
 def entry_operations(using: str, sequence: int) -> list[Listed]:
-    """All executed operations of one entry, silent and refused ones too."""
+    """All executed operations of one entry, including SILENT kinds and refusals."""
     rows = _entries_from(using, sequence, plain=False)
     for number, timestamp, content, outcomes in rows:
         if number == sequence:
@@ -268,8 +272,8 @@ def entry_operations(using: str, sequence: int) -> list[Listed]:
 
 
 def newest_checkpoint(using: str) -> StoredCheckpoint | None:
-    """The newest stable checkpoint that members signed, or None. That with which a cluster begins which
-    continues another one (R11) is none: its own members did not sign it."""
+    """The newest stable checkpoint that members signed, or None. The first checkpoint of a cluster that
+    continues another one (R11) does not count: its own members did not sign it."""
     found = Checkpoint.objects.using(using).exclude(frames=UNSIGNED).order_by("-sequence").first()
     if found is None:
         return None
@@ -281,11 +285,22 @@ def newest_checkpoint(using: str) -> StoredCheckpoint | None:
     )
 
 
-def storage_stats(using: str) -> dict[str, int]:
-    """The 14 figures of the contract; 0 where this store has no such notion.
+def evidence(using: str, after: int, limit: int) -> list[StoredEvidence]:
+    """At most `limit` pieces of evidence with ids above `after`, ascending."""
+    rows = Evidence.objects.using(using).filter(id__gt=after).order_by("id")[:limit]
+    return [
+        StoredEvidence(
+            row.id, row.code, row.epoch, row.member, row.view, row.sequence, row.timestamp, bytes(row.frames)
+        )
+        for row in rows
+    ]
 
-    `tx_count` and `write` count the turns this ledger ever made durable; `page_count` its pages,
-    `page_alloc` the bytes of those in use.
+
+def storage_stats(using: str) -> dict[str, int]:
+    """The 14 figures of the contract; 0 for those that do not apply to this store.
+
+    `tx_count` and `write` count all turns that this ledger made durable, `page_count` its pages, and
+    `page_alloc` the bytes of pages in use.
     """
     stats = dict.fromkeys(STORAGE_KEYS, 0)
     turns = LedgerMeta.objects.using(using).values_list("turn", flat=True).first() or 0
@@ -314,7 +329,7 @@ def _pages(using: str) -> tuple[int, int]:
 
 
 def memberships(using: str) -> list[Membership]:
-    """The epochs after genesis, the oldest first, as the rows have them."""
+    """The epochs after genesis in the rows, the oldest first."""
     first = TABLE_NUMBER["membership"]
     after = bytes([first[0] + 1])
     rows = StateRow.objects.using(using).filter(key__gt=first, key__lt=after).values_list("row", flat=True)
@@ -323,7 +338,7 @@ def memberships(using: str) -> list[Membership]:
 
 
 def member_names(using: str, founded: Sequence[str]) -> list[str]:
-    """Ids of all members ever, in the vector clock's order."""
+    """Ids of all present and former members, in the vector clock's order."""
     names = dict.fromkeys(founded)
     for membership in memberships(using):
         names.update(dict.fromkeys(member.id for member in membership.members))
@@ -331,7 +346,7 @@ def member_names(using: str, founded: Sequence[str]) -> list[str]:
 
 
 def handovers(using: str, *, after: int = 0) -> list[bytes]:
-    """What this ledger holds of the ends of epochs `after` and later, one by one: encoded HandOvers."""
+    """The encoded HandOvers that this ledger holds for the ends of epochs `after` and later, in order."""
     prefix = handover.record_name(0)[:-1]
     kept = dict(starting_with(StateValue.objects.using(using), "name", prefix).values_list("name", "value"))
     found: list[bytes] = []

@@ -1,8 +1,8 @@
-"""Reading a ledger back, all of it checked (DESIGN section 6: a damaged disk is noticed at start).
+"""Reads a ledger back and checks all of it (DESIGN section 6: a damaged disk is noticed at start).
 
-Every entry is hashed again and must name its predecessor; every batch must give the digest that its
-entry names; the Merkle root over all entries must be the one the newest stable checkpoint signed; and
-every row must fit its checksum, which covers what no hash does (signatures, votes, certificates).
+Every entry is hashed again and must name its predecessor; every batch must have the digest that its entry
+names; the Merkle root over all entries must be the one that the newest stable checkpoint signed; and every
+row must match its checksum, which covers what no hash does (signatures, votes, certificates).
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import Any
 
 import msgspec
 
-from validators.consensus.effects import (
+from dtvn.ledger.errors import LedgerDamaged
+from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
     EntryRecord,
     Record,
     SlotRecord,
 )
-from validators.consensus.log_tree import Frontier, append, root
-from validators.consensus.messages import (
+from dtvn.protocol.consensus.log_tree import Frontier, append, root
+from dtvn.protocol.consensus.messages import (
     NULL_BATCH_DIGEST,
     Batch,
     Entry,
@@ -28,22 +29,21 @@ from validators.consensus.messages import (
     bundle_digest,
     entry_hash,
 )
-from validators.consensus.needs import Base
+from dtvn.protocol.consensus.needs import Base
+from dtvn.protocol.host.ports import JournalError, Recovery
+from dtvn.protocol.wire import Envelope
 from validators.ledger import encoding
 from validators.ledger.bodies import Bodies
-from validators.ledger.errors import LedgerDamaged
 from validators.ledger.install import read_base
 from validators.ledger.store import Store
 from validators.ledger.turn import Head
-from validators.ports import JournalError, Recovery
-from validators.wire import Envelope
 
 __all__ = ["Loaded", "is_known", "load", "read_bodies", "read_entries"]
 
 ENTRIES_KEPT = 256
-"""Newest entries handed over besides those to replay, for peers that lag a little ..."""
+"""Most entries loaded in addition to those to replay, the newest ones, for peers that lag a little."""
 ENTRIES_KEPT_BYTES = 16 * 1024 * 1024
-"""... as long as their batches fit this."""
+"""Most bytes of batches in these additional entries."""
 NO_PREDECESSOR = bytes(32)
 
 _SELECT_LOG = (
@@ -68,7 +68,7 @@ _envelope_decoder = msgspec.msgpack.Decoder(Envelope)
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What `Ledger` itself remembers besides the recovery."""
+    """The Recovery, and what `Ledger` itself keeps in memory."""
 
     recovery: Recovery
     bodies: Bodies
@@ -89,14 +89,14 @@ class _Log:
         self._spare_bytes = 0
 
     def add(self, record: EntryRecord) -> None:
-        """The next entry, already checked by itself."""
+        """Add the next entry, which has been checked by itself."""
         entry = record.entry
         sequence = entry.sequence
         base = self._base
         if base is not None and sequence > base.entry.sequence > self.head:
             self._go_on_from(base)
         elif base is not None and self.head + 1 < sequence <= base.entry.sequence:
-            # What is left of the time between two snapshots: a chain of its own.
+            # The rest of the log between two snapshots: a separate chain.
             self.head, self.head_hash = sequence - 1, entry.previous
         if sequence != self.head + 1:
             raise LedgerDamaged(f"it follows entry {self.head}", sequence=sequence)
@@ -114,12 +114,12 @@ class _Log:
             self._trim(len(record.body))
 
     def end(self) -> None:
-        """All entries were read."""
+        """Finish after the last entry."""
         if self._base is not None and self._base.entry.sequence > self.head:
             self._go_on_from(self._base)
 
     def _go_on_from(self, base: Base) -> None:
-        """What lies between the last entry and the snapshot is not here; from its entry on the log is."""
+        """Continue the log from the snapshot's entry; entries between the last one and it are not stored."""
         self.head, self.head_hash = base.entry.sequence, entry_hash(base.entry)
         self.frontier = append(base.before, self.head_hash)
         self.kept.clear()
@@ -127,7 +127,8 @@ class _Log:
         self._check_root(self.head)
 
     def _check_root(self, sequence: int) -> None:
-        """The log's root must be the one that the newest stable checkpoint signed, if this is its place."""
+        """Check that the log's root is the one that the newest stable checkpoint signed, if that is at
+        `sequence`."""
         checkpoint = self._checkpoint
         if checkpoint is not None and sequence == checkpoint.sequence:
             found = root(self.frontier)
@@ -146,13 +147,13 @@ class _Log:
 
 
 def read_state(store: Store, name: str) -> bytes | None:
-    """The value of a named state, None when there is none; raise LedgerDamaged."""
+    """The value of a named state, None if it was never written; raises LedgerDamaged."""
     rows = store.rows("SELECT name, value, checksum FROM ledger_statevalue WHERE name = ?", (name,))
     return encoding.state_from_row(rows[0]).value if rows else None
 
 
 def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loaded:
-    """Read and check everything; raise LedgerDamaged. `rows`: those after sequence `applied`."""
+    """Read and check everything; raises LedgerDamaged. `rows`: the state rows as of sequence `applied`."""
     store.check()
     checkpoint = _newest_checkpoint(store)
     states = tuple(
@@ -182,12 +183,12 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loade
 
 
 def read_bodies(store: Store) -> Bodies:
-    """The batches of the open window, as after a load."""
+    """The batches of the open window, as `load` returns them."""
     return _read_slots(store)[1]
 
 
 def read_entries(store: Store, first: int, last: int, bytes_max: int) -> list[EntryRecord]:
-    """Entries first..last, checked each by itself, cut after `bytes_max` of batches."""
+    """Entries first..last, each checked by itself, up to `bytes_max` of batches."""
     records: list[EntryRecord] = []
     size = 0
     for row in store.stream(_SELECT_LOG, (first, last)):
@@ -200,7 +201,7 @@ def read_entries(store: Store, first: int, last: int, bytes_max: int) -> list[En
 
 
 def is_known(store: Store, record: Record) -> bool:
-    """True when the ledger holds exactly this record; raise JournalError when it holds another."""
+    """Whether the ledger holds exactly this record; raises JournalError if it holds another one."""
     if isinstance(record, EntryRecord):
         sequence = record.entry.sequence
         found = read_entries(store, sequence, sequence, 0)
@@ -244,7 +245,7 @@ def _entry_from_row(row: tuple[Any, ...]) -> EntryRecord:
 
 
 def _check_digest(entry: Entry, content: bytes) -> None:
-    """The batch must be the one whose digest the entry names (R1)."""
+    """Check that the batch has the digest that the entry names (R1)."""
     found = NULL_BATCH_DIGEST
     if content:
         try:
@@ -269,7 +270,7 @@ def _check_outcomes(store: Store) -> None:
 
 
 def _newest_checkpoint(store: Store) -> CheckpointRecord | None:
-    """Checks them all; they prove old outcomes for ever (R26)."""
+    """The newest checkpoint. All are checked, since they prove old outcomes (R26)."""
     newest = None
     for row in store.stream(
         f"SELECT {encoding.CHECKPOINT_COLUMNS} FROM ledger_checkpoint ORDER BY sequence"  # noqa: S608
@@ -279,7 +280,7 @@ def _newest_checkpoint(store: Store) -> CheckpointRecord | None:
 
 
 def _read_slots(store: Store) -> tuple[tuple[SlotRecord, ...], Bodies, int]:
-    """Slots in the order in which they were written."""
+    """Slots in the order of writing, their batches, and the number of the newest slot."""
     highest = store.rows("SELECT coalesce(max(id), 0) FROM ledger_batchbody")[0][0]
     bodies = Bodies(highest + 1)
     slots: list[SlotRecord] = []

@@ -1,13 +1,13 @@
-"""Who may sign requests, as a ledger's rows have it (R15)."""
+"""The principals that may sign requests, from a ledger's rows (R15)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tickets.machine.principals import Principals, RetiredKey
-from tickets.machine.rows import change_from
-from validators.consensus.effects import ApplicationChange
-from validators.genesis import Principal
+from dtvn.machine.principals import Principals, RetiredKey
+from dtvn.machine.rows import change_from
+from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.genesis import Principal
 from validators.ledger.models import StateRow
 from validators.ledger.state_rows import TABLE_NUMBER
 
@@ -15,7 +15,7 @@ __all__ = ["read_principals"]
 
 
 def read_principals(using: str, founded: Iterable[Principal]) -> Principals:
-    """What genesis lists (`founded`), as the log has changed it since."""
+    """The principals of genesis (`founded`) with all changes by the log since."""
     retired = [
         (change.key[0], change.row)
         for change in _rows(using, "retired")

@@ -11,30 +11,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dtvn.ledger.errors import LedgerDamaged
+from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from validators.ledger.checkpointer import Checkpointer
-from validators.ledger.errors import LedgerDamaged
 from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.statements import UPSERT_TICKET
 from validators.ledger.store import DuplicateKeyError, Parameters, Write
-from validators.ports import JournalError, JournalFenced, JournalFull
 
 __all__ = ["SqliteStore", "create_database_file"]
 
 CHECKPOINT_EVERY = 16 * 1024 * 1024
-"""Bytes written (estimated: a page per row, and the batches) after which they are copied over."""
+"""Bytes written (estimated as a page per row, plus the batches) after which a checkpoint copies them."""
 PAGE_SIZE = 1024
-"""Small: a turn touches a few rows in many tables, and tickets change in no order of place. Twice as
-fast for 1,000 random tickets as 4,096, and not measurably slower for batches (docs/decisions)."""
+"""Small pages: a turn changes a few rows in many tables, and tickets change in random order. For 1,000 random
+tickets it is twice as fast as 4,096, and not measurably slower for batches (docs/decisions)."""
 PROBE_BYTES = 2 * 1024 * 1024
-"""Room that a full disk must have again: a turn with the largest batch, and some."""
+"""Free bytes that a full disk must have again: more than a turn with the largest batch needs."""
 CACHE_KIBIBYTES = 32_768
 FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
-"""SHMSIZE: the index of the write-ahead log could not grow, which only a full disk causes."""
+"""Errors of a full disk. SHMSIZE: the index of the write-ahead log could not grow, which only a full disk
+causes."""
 DUPLICATE_CODES = frozenset({sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE})
 
 
 def create_database_file(path: Path) -> None:
-    """Make the file readable by its owner only from its first byte; log and index inherit the mode."""
+    """Create the file so that only its owner can ever read it; log and index inherit the mode."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
@@ -48,7 +49,7 @@ class SqliteStore:
         " state = coalesce(replaced('ticket/' || ledger_ticket.state || '/' || ledger_ticket.event),"
         " excluded.state)",
     )
-    """`replaced` is `list.append` here: it notes the counter of the old state and gives NULL."""
+    """The SQL function `replaced` is `list.append`: it records the old state's counter and returns NULL."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
@@ -78,8 +79,9 @@ class SqliteStore:
         body_bytes: int = 0,
         finish: Callable[[], Sequence[Write]] | None = None,
     ) -> None:
-        """See Store. A failed transaction is rolled back before the error is raised. One in a file that
-        has lost its name was lost with it, whatever SQLite says: nobody may hear of it (R6)."""
+        """See Store. A failed transaction is rolled back before the error is raised. If the file was deleted
+        or replaced, the transaction is lost whatever SQLite reports, so this raises: it must not be
+        acknowledged (R6)."""
         connection = self._connection
         self._checkpointer.raise_failure()
         with translated("write"):
@@ -101,7 +103,7 @@ class SqliteStore:
         self._uncopied += body_bytes
         if self._uncopied >= CHECKPOINT_EVERY:
             self.maintain()
-        if finish is not None:  # the rows' transaction, for which nobody waits
+        if finish is not None:  # the transaction of the rows, for which no caller waits
             self._begin_log_anew()
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
@@ -119,14 +121,14 @@ class SqliteStore:
         return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
 
     def check(self) -> None:
-        """See Store. Rows have checksums of their own; this looks at the tree that holds them."""
+        """See Store. Rows have checksums of their own; this checks the B-trees that hold them."""
         with translated("check"):
             verdict = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise LedgerDamaged(f"SQLite finds {verdict}")
 
     def probe(self) -> None:
-        """See Store. A file of its own: a small write could fit where a turn does not."""
+        """See Store. Writes PROBE_BYTES to a separate file: a small write could fit where a turn does not."""
         path = self._path.with_name("ledger.probe")
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -145,26 +147,26 @@ class SqliteStore:
             raise JournalFull("The ledger's disk is still full.")
 
     def maintain(self) -> None:
-        """Have the write-ahead log copied in the background (R25)."""
+        """Start a copy of the write-ahead log in the background (R25)."""
         if self._uncopied:
             self._uncopied = 0
             self._checkpointer.wake()
 
     def _begin_log_anew(self) -> None:
-        """After a copy in the background, copy the few pages written since, so that the log's file is
-        filled from its beginning again and does not grow for ever. Between turns, with the rows."""
+        """After a copy in the background, copy the few pages written since, so that the log's file is filled
+        from its beginning again and does not grow for ever. Runs between turns, with the rows."""
         if not self._checkpointer.take_done():
             return
         with translated("checkpoint"):
             self._connection.execute("PRAGMA busy_timeout=0")
             try:
-                # Busy while somebody reads: then the log grows until they are done.
+                # Returns busy while a reader is active: the log then grows until the reader is done.
                 self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             finally:
                 self._connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1_000}")
 
     def expect_tickets(self, keys: Sequence[tuple[str, str]]) -> None:
-        """See Store. The upsert itself counts here, which saves looking each ticket up before."""
+        """See Store. Here the upsert itself counts, which saves a lookup of each ticket."""
         self._replaced.clear()
 
     def replaced(self) -> Mapping[str, int]:
@@ -196,7 +198,7 @@ class SqliteStore:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Which file has this name now; None: no file."""
+    """(device, inode) of the file with this path, None without a file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -208,7 +210,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn SQLite's errors into the journal's."""
+    """Translate SQLite's errors into the journal's."""
     try:
         yield
     except sqlite3.Error as error:
@@ -221,5 +223,5 @@ def translated(what: str) -> Iterator[None]:
             raise DuplicateKeyError(text) from error
         raise JournalError(text) from error
     except UnicodeDecodeError as error:
-        # A damaged schema comes back inside SQLite's own message.
+        # SQLite quotes a damaged schema in its message, which then may not be valid UTF-8.
         raise LedgerDamaged(f"SQLite could not {what} it, and its message is no text") from error

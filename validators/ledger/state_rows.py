@@ -1,4 +1,4 @@
-"""Rows of the materialised state as database rows, and back (R9; tickets.machine.rows)."""
+"""Converts rows of the materialised state to database rows and back (R9; dtvn.machine.rows)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from tickets.machine.rows import TicketBytes, TicketRow, change_from, key_bytes, row_bytes
-from tickets.machine.ticket import name_in_bytes
-from validators import canonical
-from validators.consensus.effects import ApplicationChange
+from dtvn.ledger.errors import LedgerDamaged
+from dtvn.machine.rows import TicketBytes, TicketRow, change_from, key_bytes, row_bytes
+from dtvn.machine.ticket import name_in_bytes
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import ApplicationChange
 from validators.ledger.encoding import checksum
-from validators.ledger.errors import LedgerDamaged
 from validators.ledger.statements import TICKET_COLUMNS
 from validators.ledger.store import Store
 
@@ -38,7 +38,7 @@ TABLE_NUMBER = {
     "retired": b"\x06",
     "membership": b"\x07",
 }
-"""First byte of a StateRow's key: written to disk, so never reused for another table."""
+"""Table -> first byte of a StateRow's key. It is written to disk, so it is never reused for another table."""
 _TABLE_OF = {number: table for table, number in TABLE_NUMBER.items()}
 _CHUNK = 4_096
 _PAIR = b"\x92"
@@ -50,12 +50,12 @@ _ticket_decoder: msgspec.msgpack.Decoder[tuple[Any, ...]] = msgspec.msgpack.Deco
 
 
 def pack_ticket(row: TicketRow) -> bytes:
-    """Every field, in order, as canonical bytes."""
+    """Canonical bytes of all fields, in order."""
     return canonical.encode(msgspec.structs.astuple(row))
 
 
 def unpack_ticket(packed: bytes) -> TicketRow:
-    """Back from `pack_ticket`; raise msgspec.MsgspecError."""
+    """Inverse of `pack_ticket`; raises msgspec.MsgspecError."""
     return TicketRow(*_ticket_decoder.decode(packed))
 
 
@@ -72,7 +72,7 @@ def ticket_bytes(row: TicketBytes) -> tuple[Any, ...]:
 
 
 def _searched(row: TicketRow) -> tuple[Any, ...]:
-    """The columns that repeat what is in the packed row."""
+    """The columns that repeat fields of the packed row."""
     return (
         row.event,
         row.ticket,
@@ -88,7 +88,7 @@ def _searched(row: TicketRow) -> tuple[Any, ...]:
 
 
 def ticket_from_columns(columns: tuple[Any, ...]) -> TicketRow:
-    """Back from TICKET_COLUMNS; raise LedgerDamaged when anything differs from what was written."""
+    """The TicketRow in TICKET_COLUMNS; raises LedgerDamaged if anything differs from what was written."""
     *searched, packed, check = columns
     what = f"the row of ticket {columns[1]!r}"
     if not isinstance(packed, bytes) or zlib.crc32(packed) != check:
@@ -114,7 +114,7 @@ def state_row(change: ApplicationChange) -> tuple[Any, ...]:
 
 
 def _packed(number: int, event: str, ticket: str, state: str, packed: Any, check: int) -> ApplicationChange:
-    """Back from UPSERT_TICKET_BYTES; raise LedgerDamaged when anything differs from what was written."""
+    """Inverse of `ticket_bytes`; raises LedgerDamaged if anything differs from what was written."""
     row = TicketBytes(number, event, ticket, state, packed)
     try:
         whole = zlib.crc32(packed) == check and name_in_bytes(packed) == (event, ticket, state)
@@ -132,7 +132,7 @@ class MaterialisedRows:
         self._store = store
 
     def __iter__(self) -> Iterator[ApplicationChange]:
-        # Epochs before tickets: the length of a ticket's vector clock follows from them.
+        # Epochs come before tickets: they determine the length of a ticket's vector clock.
         yield from self._others()
         yield from self._tickets()
 

@@ -1,4 +1,4 @@
-"""The SQL of a ledger, once for both databases; `?` is the placeholder (see store)."""
+"""The SQL of a ledger, common to both databases; `?` is the placeholder (see store)."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ UPSERT_STATE = (
     "INSERT INTO ledger_statevalue (name, value, checksum) VALUES (?, ?, ?)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value, checksum = excluded.checksum"
 )
-# A record of a sequence goes when a stable checkpoint covers it (R24); what binds the replica to a view
-# has no sequence of its own and goes when a higher view was entered, never before (R29).
+# The record of a sequence is deleted when a stable checkpoint covers it (R24). A record that binds the
+# replica to a view has no sequence and is deleted when a higher view was entered, never before (R29).
 DROP_SLOTS = (
     "DELETE FROM ledger_protocolrecord WHERE sequence <= ?"
     " AND phase IN ('pre_prepare', 'prepare', 'commit', 'prepared', 'checkpoint')"
@@ -61,7 +61,7 @@ ARCHIVE_VIEWS = (
     " FROM ledger_protocolrecord WHERE phase = 'new_view' AND (epoch < ? OR (epoch = ? AND view < ?))"
     " ON CONFLICT (id) DO NOTHING"
 )
-"""What DROP_VIEWS would forget and an auditor may need: with the same parameters, before it."""
+"""Copies what DROP_VIEWS deletes and an auditor may need; runs before it, with the same parameters."""
 TRIM_VIEWS = (
     "DELETE FROM ledger_viewarchive WHERE id NOT IN"
     " (SELECT id FROM ledger_viewarchive ORDER BY id DESC LIMIT ?)"
@@ -76,15 +76,16 @@ TRIM_EVIDENCE = (
     " AND (id NOT IN (SELECT id FROM ledger_evidence WHERE epoch = ? AND member = ? ORDER BY id LIMIT ?)"
     " OR id NOT IN (SELECT id FROM ledger_evidence ORDER BY id LIMIT ?))"
 )
-"""An index is somebody else in another epoch: who was removed must not have used up the place of who has it
-now. Of each the first few stay, and more up to its bound and that of all."""
+"""Evidence is bounded per epoch and member, since a member index belongs to another member in another epoch:
+a removed member must not use up the quota of its successor. The first few pieces against each always stay,
+and more up to the bound per member and the total bound."""
 DROP_BODIES = "DELETE FROM ledger_batchbody WHERE id = ?"
 
 TICKET_COLUMNS = (
     "event, ticket_id, state, validator, timestamp, sequence, gate, device, product, seat, row, checksum"
 )
 _CHANGING = ("state", "validator", "timestamp", "sequence", "gate", "device", "row", "checksum")
-"""What never changes once the ticket exists is not written again."""
+"""Columns that an upsert rewrites; the others never change once the ticket exists."""
 UPSERT_TICKET = (
     f"INSERT INTO ledger_ticket ({TICKET_COLUMNS})"  # noqa: S608 - constants only
     f" VALUES ({', '.join('?' * 12)}) ON CONFLICT (event, ticket_id) DO UPDATE SET "
@@ -95,7 +96,7 @@ UPSERT_TICKET_BYTES = (
     " ON CONFLICT (id) DO UPDATE SET state = excluded.state, row = excluded.row,"
     " checksum = excluded.checksum"
 )
-"""A node's: found by number, in the table itself; no counters."""
+"""Upsert on a node: the ticket is found by number, which is the primary key; without counters."""
 UPSERT_STATE_ROW = (
     "INSERT INTO ledger_staterow (key, row, checksum) VALUES (?, ?, ?)"
     " ON CONFLICT (key) DO UPDATE SET row = excluded.row, checksum = excluded.checksum"
@@ -107,7 +108,8 @@ ADD_TO_COUNTER = (
 )
 
 INDEX_STATES = "CREATE INDEX IF NOT EXISTS tickets_by_state ON ledger_ticket (state, event, ticket_id)"
-"""Only where tickets are searched: it doubles what a changed ticket costs."""
+"""Created only if tickets are searched: it doubles the cost of a changed ticket."""
 INDEX_KINDS = "CREATE INDEX IF NOT EXISTS operations_by_kind ON ledger_operationrecord (operation, id)"
-"""Lists of one kind begin after a million others; the table is empty where nobody searches."""
+"""For lists of one kind, whose rows may come after a million others; the table is empty if operations are not
+searched."""
 UNINDEX_STATES = "DROP INDEX IF EXISTS tickets_by_state"

@@ -1,4 +1,4 @@
-"""What a database must do for a ledger: one fenced transaction per call, and streaming reads.
+"""The database interface of a ledger: one fenced transaction per call, and streaming reads.
 
 SQL is written once, with `?` as placeholder, and works on both databases (both know ON CONFLICT).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from validators.ports import JournalError
+from dtvn.protocol.host.ports import JournalError
 
 __all__ = ["DuplicateKeyError", "Store", "Write"]
 
@@ -23,11 +23,11 @@ class Write(NamedTuple):
 
 
 class DuplicateKeyError(JournalError):
-    """An insert met an existing key; the transaction was rolled back whole."""
+    """An insert met an existing key; the whole transaction was rolled back."""
 
 
 class Store(Protocol):
-    """A connection that only its ledger uses, from one thread."""
+    """A database connection of one ledger, used from one thread."""
 
     vendor: str
     upsert_ticket: str
@@ -41,11 +41,12 @@ class Store(Protocol):
         body_bytes: int = 0,
         finish: Callable[[], Sequence[Write]] | None = None,
     ) -> None:
-        """Run all in one transaction; on return it is on disk, or, not `durable`, will be with the next.
+        """Run all writes in one transaction. On return it is on disk or, if not `durable`, will be with the
+        next durable one.
 
-        `fence` must change exactly one row; if it changes none another process owns the ledger, and
+        `fence` must change exactly one row; if it changes no row, another process owns the ledger, and
         nothing is written. `body_bytes`: size of the batches among the rows. `finish` is called when
-        all is written but not committed, and gives the last statements. Raises JournalFenced,
+        everything is written but not committed, and returns the last statements. Raises JournalFenced,
         JournalFull, DuplicateKeyError, JournalError.
         """
 
@@ -56,26 +57,26 @@ class Store(Protocol):
         """Rows one by one, in bounded memory; nothing else may use the store meanwhile."""
 
     def has_table(self, name: str) -> bool:
-        """Tell whether this ledger's place has the table."""
+        """Whether this ledger's database or schema has the table."""
 
     def check(self) -> None:
-        """Let the database check its own structure. Raises LedgerDamaged."""
+        """Have the database check its own structure. Raises LedgerDamaged."""
 
     def probe(self) -> None:
-        """Write something that does not matter, durably. Raises JournalFull, JournalError."""
+        """Write dummy data durably. Raises JournalFull, JournalError."""
 
     def maintain(self) -> None:
-        """Housekeeping of the database outside any turn (R25); cheap when there is nothing to do."""
+        """Run the database's housekeeping outside any turn (R25); cheap if there is nothing to do."""
 
     def expect_tickets(self, keys: Sequence[tuple[str, str]]) -> None:
-        """The next commit upserts exactly these tickets (event, id), with the statement `upsert_ticket`."""
+        """Announce that the next commit upserts exactly these tickets (event, id) with `upsert_ticket`."""
 
     def replaced(self) -> Mapping[str, int]:
-        """Ticket counter (`ticket/<state>/<event>`) to the number of expected tickets that were under it
-        before this commit; to be asked in `finish`."""
+        """Ticket counter (`ticket/<state>/<event>`) -> the number of expected tickets that it counted before
+        this commit; to be called in `finish`."""
 
     def define(self, sql: str) -> None:
-        """Run a statement that changes the schema, outside any transaction of ours."""
+        """Run a statement that changes the schema, outside any transaction."""
 
     def close(self) -> None:
-        """Release what is held beside the alias; harmless when done twice."""
+        """Release what is held besides the alias; may be called twice."""

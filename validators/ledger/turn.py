@@ -1,4 +1,4 @@
-"""One turn's records as statements: what is inserted once, what shares a batch, what is pruned last."""
+"""Converts the records of one turn to statements: inserts, shared batches, and pruning at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from validators.consensus.effects import (
+from dtvn.protocol.consensus.effects import (
     CheckpointRecord,
     EntryRecord,
     EvidenceRecord,
@@ -15,35 +15,36 @@ from validators.consensus.effects import (
     Record,
     SlotRecord,
 )
+from dtvn.protocol.host.ports import JournalError
 from validators.ledger import encoding, statements
 from validators.ledger.bodies import Bodies
 from validators.ledger.convictions import evidence_writes
 from validators.ledger.store import DuplicateKeyError, Write
-from validators.ports import JournalError
 
 __all__ = ["Head", "TurnPlan", "without_repeats"]
 
 
 VIEWS_ARCHIVED = 32
-"""NEW-VIEWs kept for auditors, with their VIEW-CHANGEs: each a few dozen kilobytes."""
+"""Number of NEW-VIEWs kept for auditors with their VIEW-CHANGEs, a few dozen kilobytes each."""
 
 ENTERED = "view"
-"""Phase of the record that a view was entered: what bound the replica to lower views may go (R29)."""
+"""Phase of the record that a view was entered: records that bound the replica to lower views may be deleted
+(R29)."""
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The end of what is written: the next entry and the next slot continue from here."""
+    """The end of the written log: the next entry and the next slot continue from here."""
 
     sequence: int
-    """Of the newest entry; 0 for none."""
+    """Sequence of the newest entry; 0 without entries."""
     entry_hash: bytes
-    """32 zero bytes for none."""
+    """Hash of the newest entry; 32 zero bytes without entries."""
     slot_number: int
     """Row number of the newest slot."""
 
 
 class TurnPlan:
-    """Collects rows per statement; numbers batches in `bodies`, which is spoilt if the turn fails."""
+    """Collects rows per statement; numbers batches in `bodies`, which is invalid if the turn fails."""
 
     def __init__(self, head: Head, bodies: Bodies) -> None:
         self.body_bytes = 0
@@ -60,11 +61,11 @@ class TurnPlan:
 
     @property
     def head(self) -> Head:
-        """The end once the plan is durable."""
+        """The head once the plan is durable."""
         return Head(self._sequence, self._entry_hash, self._slot_number)
 
     def add(self, record: Record) -> None:
-        """The next record; raise JournalError when it does not continue the log."""
+        """Add the next record; raises JournalError if it does not continue the log."""
         if isinstance(record, SlotRecord):
             self._add_slot(record)
         elif isinstance(record, EntryRecord):
@@ -79,7 +80,7 @@ class TurnPlan:
             self._insert(statements.UPSERT_STATE, encoding.state_row(record))
 
     def writes(self) -> list[Write]:
-        """Statements in an order that keeps pruning last."""
+        """The statements in order, pruning last."""
         writes = [Write(sql, rows) for sql, rows in self._rows.items()]
         writes += evidence_writes(self._evidence)
         if self._entered > (0, 0):
@@ -131,7 +132,7 @@ class TurnPlan:
 
 
 def without_repeats(records: Sequence[Record]) -> list[Record]:
-    """Leave out records that a turn names twice in the same words; raise JournalError on other words."""
+    """Drop repeated records of a turn; raises JournalError if a repetition differs."""
     kept: dict[tuple[Any, ...], Record] = {}
     for number, record in enumerate(records):
         key = _key(record) or (number,)

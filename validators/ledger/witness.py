@@ -1,9 +1,9 @@
-"""A small file beside the ledger that knows how many turns the ledger must at least hold.
+"""A small file beside the ledger with the least number of turns that the ledger must hold.
 
-SQLite ends its write-ahead log silently at the first page whose checksum fails, so one flipped byte
-there takes back every later turn: the ledger would be a shorter, perfectly healthy one, and the node
-would vote again where it voted before (R11: truncated). This file is written after each turn without
-a sync. After a power cut it may be behind the ledger, never ahead of it: ahead means truncated.
+SQLite silently ends its write-ahead log at the first page whose checksum fails, so one flipped byte there
+undoes every later turn: the ledger would be shorter but otherwise intact, and the node would vote again where
+it voted before (R11: truncated). This file is written after each turn without a sync. After a power cut it
+may be behind the ledger, but never ahead of it: if it is ahead, the ledger was truncated.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import struct
 import zlib
 from pathlib import Path
 
-from validators.ledger.errors import LedgerUnreachable
+from dtvn.ledger.errors import LedgerUnreachable
 from validators.ledger.location import WITNESS_FILE
 
 __all__ = ["IDENTITY_SIZE", "Witness"]
 
 IDENTITY_SIZE = 16
 _FORM = struct.Struct(">16sQI")
-"""Identity of the ledger, turns, CRC-32 of both."""
+"""Identity of the ledger, number of turns, CRC-32 of both."""
 
 
 class Witness:
-    """The file, open for the life of the ledger."""
+    """The witness file, open as long as the ledger is."""
 
     def __init__(self, folder: Path) -> None:
         path = folder / WITNESS_FILE
@@ -35,7 +35,7 @@ class Witness:
             raise LedgerUnreachable(f"The file {path} cannot be used: {error}.") from error
 
     def _read(self) -> tuple[bytes, int] | None:
-        """(identity, turns) as found; None: a new file, or one torn by a power cut."""
+        """(identity, turns) in the file; None for a new file or one torn by a power cut."""
         data = os.pread(self._descriptor, _FORM.size, 0)
         if len(data) != _FORM.size:
             return None
@@ -45,12 +45,12 @@ class Witness:
         return identity, turns
 
     def note(self, identity: bytes, turns: int) -> None:
-        """The ledger `identity` has made `turns` turns durable. Raises OSError."""
+        """Record that the ledger `identity` has made `turns` turns durable. Raises OSError."""
         head = _FORM.pack(identity, turns, 0)[: _FORM.size - 4]
         os.pwrite(self._descriptor, head + zlib.crc32(head).to_bytes(4, "big"), 0)
 
     def close(self) -> None:
-        """Close the file; harmless when done twice."""
+        """Close the file; may be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

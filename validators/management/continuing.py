@@ -1,6 +1,7 @@
-"""`manage.py genesis continue save | show | init | demo | install`: a new cluster out of a certified state.
+"""`manage.py genesis continue save | show | init | demo | install`: a new cluster that continues from a
+certified state.
 
-Which members join it, and under which keys, the ordinary ceremony settles (`genesis join`, `genesis seal`).
+The ordinary ceremony decides which members join it, and with which keys (`genesis join`, `genesis seal`).
 """
 
 from __future__ import annotations
@@ -15,25 +16,26 @@ from typing import Any
 
 import msgspec
 
-from tickets.machine.ticket import read_head
-from tickets.machine.transitions import NAMES
-from tickets.proof import ProofError, read_chain
-from tickets.proof.files import CHAIN, read_file
-from tickets.proof.verify import shown, time_text
-from validators import ceremony as c
-from validators import genesis as g
-from validators import quorum
-from validators.ledger import LedgerError, Location, open_ledger
+from dtvn.ledger import LedgerError, Location
+from dtvn.machine.ticket import read_head
+from dtvn.machine.transitions import NAMES
+from dtvn.node.build import ledger_location
+from dtvn.node.continuing import save
+from dtvn.node.founding import FoundingError, write_file
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.learner import LEARNER_SCHEMA
+from dtvn.node.options import StartError, genesis_in, read_genesis
+from dtvn.node.provision import create_demo_cluster
+from dtvn.node.state_file import StateFile, StateFileError, copy_state, open_state
+from dtvn.proof import ProofError, read_chain
+from dtvn.proof.files import CHAIN, read_file
+from dtvn.proof.verify import shown, time_text
+from dtvn.protocol import genesis as g
+from dtvn.protocol import quorum
+from dtvn.protocol.genesis import ceremony as c
+from dtvn.protocol.host.ports import JournalError
+from validators.ledger import open_ledger
 from validators.management.teaching import add_data_folder
-from validators.node.build import ledger_location
-from validators.node.continuing import save
-from validators.node.founding import FoundingError, write_file
-from validators.node.layout import ClusterFolder
-from validators.node.learner import LEARNER_SCHEMA
-from validators.node.options import StartError, genesis_in, read_genesis
-from validators.node.provision import create_demo_cluster
-from validators.node.state_file import StateFile, StateFileError, copy_state, open_state
-from validators.ports import JournalError
 
 __all__ = [
     "TEACH",
@@ -111,7 +113,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def add_old_chain(parser: ArgumentParser) -> None:
-    """`--old-chain`: what this party knows of the old cluster by itself."""
+    """`--old-chain`: this party's own copy of the old cluster's chain."""
     parser.add_argument(
         "--old-chain",
         type=Path,
@@ -121,7 +123,7 @@ def add_old_chain(parser: ArgumentParser) -> None:
 
 
 def add_terms(parser: ArgumentParser) -> None:
-    """What whoever proposes a cluster says of it."""
+    """Options for the terms of a proposed cluster."""
     parser.add_argument("--name", required=True, help="what the cluster is called, 1 to 64 characters")
     parser.add_argument("--members", type=int, required=True, help="how many parties there will be")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
@@ -138,7 +140,7 @@ def parameters_of(options: dict[str, Any]) -> g.Parameters:
 
 
 def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:
-    """Do one step; raise FoundingError with a sentence."""
+    """Executes one step; raises FoundingError with a sentence."""
     try:
         _STEPS[options["step"]](options, say)
     except (StateFileError, StartError, LedgerError, JournalError) as error:
@@ -146,8 +148,8 @@ def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 
 
 def check_continued(ceremony: c.Ceremony, state: Path | None, old_chain: Path | None) -> None:
-    """Before anybody seals: the state, all of it, is the one that the terms name, and proves itself, through
-    what this party knows of the old cluster. Raise FoundingError."""
+    """Checks before a member seals: the whole state is the one that the terms name, and is proved through
+    what this party knows of the old cluster. Raises FoundingError."""
     terms = ceremony.terms
     if not isinstance(terms, c.ContinuedTerms):
         if state is not None:
@@ -167,8 +169,8 @@ def check_continued(ceremony: c.Ceremony, state: Path | None, old_chain: Path | 
 
 
 def put_in_place(state: Path, folder: ClusterFolder, newcomer: str = "") -> None:
-    """Copy a state to where the nodes of a data folder begin with it; raise FoundingError. `newcomer`: a node
-    of this folder whose genesis says what is wanted, where the folder itself holds none."""
+    """Copies a state to where the nodes of a data folder load it from; raises FoundingError. `newcomer`: a
+    node of this folder whose genesis is used if the folder itself holds none."""
     try:
         path = genesis_in(folder, newcomer)
         continued = g.continued(read_genesis(path))
@@ -281,7 +283,8 @@ _STEPS = {"save": _save, "show": _show, "init": _init, "demo": _demo, "install":
 
 
 def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: bool) -> Location:
-    """Where an old ledger is; raise FoundingError where none is, for opening it would make one."""
+    """Location of an old ledger; raises FoundingError if it does not exist, because opening it would create
+    one."""
     url = os.environ.get("DATABASE_URL", "")
     if learner:
         found = ledger_location(folder.learner, genesis, name, url, schema=LEARNER_SCHEMA)
@@ -293,7 +296,7 @@ def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: 
 
 
 def _fitting(path: Path, continued: g.Continued) -> StateFile:
-    """The file, if its head is that which a genesis names."""
+    """Opens the file; raises StateFileError unless its head is the one that the genesis names."""
     file = open_state(path)
     found = file.continued
     if msgspec.structs.replace(found, signers=continued.signers) == continued != found:
@@ -310,8 +313,8 @@ def _fitting(path: Path, continued: g.Continued) -> StateFile:
 
 
 def _check_known(file: StateFile, known: Path | None) -> None:
-    """Whoever knows the old cluster's chain takes none that contradicts it or ends sooner: keys that were
-    rotated out there could have signed on (R35)."""
+    """Raises StateFileError if the state's chain contradicts or is shorter than the known chain of the old
+    cluster: keys rotated out there could have signed it (R35)."""
     if known is None:
         return
     try:
@@ -325,7 +328,7 @@ def _check_known(file: StateFile, known: Path | None) -> None:
 
 
 def _whole(file: StateFile) -> Counter[str]:
-    """How many tickets of each state there are, once every one of them has proved itself."""
+    """Number of tickets by state, after verifying every one of them."""
     tickets = (item for items in file.items() for item in items if len(item) == 2)
     return Counter(NAMES[read_head(item[0]).state] for item in tickets)
 
@@ -335,7 +338,7 @@ def _names(continued: g.Continued) -> str:
 
 
 def described(continued: g.Continued) -> str:
-    """What a cluster continues, for whoever seals it."""
+    """Description of the continued cluster for a member that seals the genesis."""
     place = f"sequence {continued.sequence}, epoch {continued.epoch}"
     return f"cluster {continued.cluster.hex()} at {place}, signed by {_names(continued)}: not proved by all"
 

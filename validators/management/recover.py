@@ -9,17 +9,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tickets.proof.files import evidence_json
-from tickets.proof.verify import shown
-from validators import canonical, quorum
-from validators import genesis as g
-from validators.link import write_private
-from validators.management.teaching import add_data_folder
-from validators.node import recovering
-from validators.node.layout import ClusterFolder, NodeFolder
-from validators.node.options import StartError, check_folder, read_genesis
-from validators.recovery import sealing
-from validators.recovery.forms import (
+from dtvn.net import write_private
+from dtvn.node import recovering
+from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.options import StartError, check_folder, read_genesis
+from dtvn.proof.files import evidence_json
+from dtvn.proof.verify import shown
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol import genesis as g
+from dtvn.recovery import sealing
+from dtvn.recovery.forms import (
     PlanFile,
     RecoveryError,
     SealedFile,
@@ -28,7 +27,9 @@ from validators.recovery.forms import (
     opened,
     plan_digest,
 )
-from validators.recovery.planning import Plan
+from dtvn.recovery.planning import Plan
+from validators.ledger import open_ledger
+from validators.management.teaching import add_data_folder
 
 __all__ = ["TEACH", "add_verbs", "run"]
 
@@ -111,7 +112,7 @@ def add_verbs(parser: ArgumentParser) -> None:
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Take the step that was asked for; raise RecoveryError with a sentence."""
+    """Executes the requested step; raises RecoveryError with a sentence."""
     try:
         STEPS[options["step"]](options, say)
     except sealing.ConvictedError as error:
@@ -236,7 +237,7 @@ def _tell_plan(file: PlanFile, plan: Plan, say: Say) -> None:
 
 
 def _late(plan: Plan) -> list[str]:
-    """Members whose log does not reach the plan: they sign what others signed."""
+    """Members whose log does not reach the plan: they sign what the others signed."""
     return [told.statement.member for told in plan.reading.told if not plan.executes(told.index)]
 
 
@@ -249,11 +250,11 @@ def _place(options: dict[str, Any]) -> recovering.Place:
         folder: NodeFolder = ClusterFolder(options["data_dir"]).node(options["id"])
     except ValueError as error:
         raise RecoveryError(f"{error}.") from error
-    return recovering.Place(folder, options["ledger"], os.environ.get("DATABASE_URL", ""))
+    return recovering.Place(folder, open_ledger, options["ledger"], os.environ.get("DATABASE_URL", ""))
 
 
 def _genesis(options: dict[str, Any]) -> g.Genesis:
-    """The cluster's, or that of any node whose folder is here."""
+    """The genesis of the cluster, or of any node whose folder is here."""
     data = ClusterFolder(options["data_dir"])
     try:
         check_folder(data, "")

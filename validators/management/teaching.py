@@ -1,4 +1,4 @@
-"""Commands whose `--help` teaches: a text with lines of its own above the flags."""
+"""Commands whose `--help` explains: a text with its own line breaks above the flags."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["TeachingCommand", "add_data_folder"]
 
 
 class TeachingCommand(BaseCommand):
-    """Shows `teaches` as it stands; needs no database."""
+    """Shows `teaches` unchanged; needs no database."""
 
     teaches: ClassVar[str] = ""
     requires_system_checks = ()
     requires_migrations_checks = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Keep the lines of the description as they are."""
+        """Keep the line breaks of the description."""
         kwargs["formatter_class"] = RawDescriptionHelpFormatter
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.description = self.teaches
@@ -28,7 +28,7 @@ class TeachingCommand(BaseCommand):
 
 
 def add_data_folder(parser: ArgumentParser) -> None:
-    """`--data-dir`, which is the platform's own folder where nobody says otherwise."""
+    """`--data-dir`; by default the platform's own folder."""
     parser.add_argument(
         "--data-dir", type=Path, default=Path(settings.DATA), help="default $DTVN_DATA, or ./data"
     )

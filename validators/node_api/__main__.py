@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 from setproctitle import setproctitle
 
+from dtvn.node.api_channel import Answered, Channel, Counted, Setup, Status, Stop
 from validators.ledger.location import prepare_models
-from validators.node.api_channel import Answered, Channel, Counted, Setup, Status, Stop
 from validators.node_api.deadlines import CONNECTIONS_MAX, IDLE, TimedProtocol
 
 if TYPE_CHECKING:
@@ -27,21 +27,23 @@ if TYPE_CHECKING:
     from validators.node_api.service import Service
 
 GRACE = 2
-"""Seconds that answers under way have once the node is told to stop."""
+"""Seconds to finish requests in progress once the node asks this process to stop."""
 TELL_EVERY = 0.1
 TELL_SPACE = 0.01
-"""Seconds between two reports to the node, which shows them to whoever scrapes it: at most, and at least."""
+"""Minimum seconds between two reports of request counts to the node, which exports them as metrics;
+TELL_EVERY is the maximum."""
 PULSE = 1.0
-"""Seconds after which it tells that there is nothing to tell: who is silent for long is killed."""
+"""Seconds after which an empty report is sent: a helper that is silent for long is killed."""
 ANSWERED_MAX = 20_000
-"""Answers kept for a node that takes none (paused, say); beyond, the oldest go uncounted."""
+"""Answers recorded for a node that reads none (because it is paused, say); beyond, the oldest are not
+counted."""
 SOCKET_FRAME_MAX = 64 * 1024
 OWN_FILES = 512
-"""Descriptors that are no client's connections: the ledger's, the gateway's, a page's."""
+"""File descriptors that are not client connections: those of the ledger, the gateway and pages."""
 
 
 class _Server(uvicorn.Server):
-    """Ended by the node, not by signals: Ctrl-C reaches the whole group, and the node decides."""
+    """Stopped by the node, not by signals: Ctrl-C reaches the whole process group, and the node decides."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -49,7 +51,7 @@ class _Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Serve until the node says stop or is gone."""
+    """Serve until the node requests a stop or is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
@@ -62,7 +64,7 @@ def main() -> None:
     logging.basicConfig(format=f"%(levelname)s api {setup.node}: %(message)s", level=logging.WARNING)
     prepare_models()
     TimedProtocol.connections_max = connections_within(CONNECTIONS_MAX)
-    # Both need models, and Django made ready.
+    # These imports need models, and so an initialised Django.
     from validators.node_api.app import build_app
     from validators.node_api.service import Service
 
@@ -90,8 +92,9 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
 
 
 def connections_within(wanted: int) -> int:
-    """How many clients' connections this process may have open, at most `wanted`; asks the system for more
-    descriptors where they are few. Without one nobody is accepted, and so nobody makes room."""
+    """How many client connections this process may have open, at most `wanted`; requests more file
+    descriptors from the system if there are too few. Without a free descriptor, no connection is accepted,
+    and so none is evicted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + OWN_FILES
     if soft < needed:
@@ -107,7 +110,7 @@ def _heed(messages: Iterator[object], service: Service, server: uvicorn.Server) 
         elif isinstance(message, Stop):
             server.should_exit = True
     if not server.should_exit:
-        os._exit(0)  # the node is gone, and nobody it spoke for may be spoken for any longer
+        os._exit(0)  # the node is gone, so this process must no longer answer for it
 
 
 async def _serve(channel: Channel, listener: socket.socket, service: Service, server: uvicorn.Server) -> None:

@@ -1,4 +1,4 @@
-"""What goes out: the envelope of the contract, and every way to say no (spec 1.1, 1.5)."""
+"""Responses: the contract's envelope, and every kind of error (spec 1.1, 1.5)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ logger = logging.getLogger("dtvn.node_api")
 
 SEQUENCE_HEADER = "X-DTVN-Sequence"
 UNFORESEEN = "internal_error"
-"""Code of an answer to what is a fault in this program; counted apart."""
+"""Code of an answer after a bug in this program; counted separately."""
 RETRY_AFTER = {503: "1", 504: "1"}
-"""Seconds: both go over by themselves."""
+"""Retry-After in seconds: both conditions are temporary."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class Problem(Exception):
-    """An answer that is not 200: status, stable code, sentence, further headers."""
+    """An answer other than 200: status, stable code, message, further headers."""
 
     def __init__(
         self, status: int, code: str, sentence: str, headers: Mapping[str, str] | None = None
@@ -40,7 +40,7 @@ class Problem(Exception):
 
 
 def bare(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Any value as it stands."""
+    """Any value without the envelope."""
     return Response(_encoder.encode(value), status, dict(headers or {}), "application/json")
 
 
@@ -51,7 +51,7 @@ def success(
     sequence: int = 0,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The envelope; `data` is left out when there is none, `message` when empty."""
+    """The envelope; `data` is left out if absent, `message` if empty."""
     body: dict[str, Any] = {"success": True}
     if message:
         body["message"] = message
@@ -61,18 +61,18 @@ def success(
 
 
 def failure(problem: Problem) -> Response:
-    """The envelope of an error."""
+    """The error envelope."""
     headers = dict(problem.headers)
     if problem.status in RETRY_AFTER:
         headers["Retry-After"] = RETRY_AFTER[problem.status]
     body = {"success": False, "error": str(problem), "code": problem.code}
     if problem.status == 401:
-        del body["code"]  # exactly the seed's words (spec 1.6)
+        del body["code"]  # exactly the seed's body (spec 1.6)
     return bare(body, status=problem.status, headers=headers)
 
 
 def problem_of(error: Exception) -> Problem:
-    """What to answer. What nobody foresaw is logged with its traceback and told as 503."""
+    """The answer to an exception. An unexpected one is logged with its traceback and answered with 503."""
     match error:
         case Problem():
             return error

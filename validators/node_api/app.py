@@ -27,11 +27,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 TICKETS = "/api/v1/tickets"
 OPERATIONS = ("validate", "consume", "dispute", "seed", "admit", "resolve")
-mimetypes.add_type("text/javascript", ".js")  # modules load as nothing else (spec 9)
+mimetypes.add_type("text/javascript", ".js")  # browsers load modules with no other type (spec 9)
 
 
 def build_app(service: Service) -> ASGIApp:
-    """Everything a node serves on its API port."""
+    """The whole application on a node's API port."""
     reads, feed = Reads(service), Feed(service)
     issue = operation(service, "issue")
 
@@ -63,13 +63,13 @@ def build_app(service: Service) -> ASGIApp:
 
 
 def _route(pattern: str, handler: Handler, *methods: str) -> Route:
-    """A route under which its requests are counted, and that never raises."""
+    """A route that counts requests under its pattern and never raises."""
 
     async def answer(http: Request) -> Response:
         http.scope[PATTERN] = pattern
         try:
             return await handler(http)
-        except Exception as error:  # noqa: BLE001 - described, and logged where unforeseen
+        except Exception as error:  # noqa: BLE001 - answered, and logged if unexpected
             problem = problem_of(error)
             http.scope[FAULT] = problem.code == UNFORESEEN
             return failure(problem)
@@ -78,7 +78,7 @@ def _route(pattern: str, handler: Handler, *methods: str) -> Route:
 
 
 def _page(folder: str) -> list[BaseRoute]:
-    """A page's files, where there is a folder of them."""
+    """Routes for a page's files, if its folder exists."""
     root = Path(folder)
     if not folder or not (root / "index.html").is_file():
         return []
@@ -105,7 +105,7 @@ async def _no_upgrade(http: Request) -> Response:
 
 
 async def _refused(http: Request, error: Exception) -> Response:
-    """404 and 405 of the routes, as JSON."""
+    """404 and 405 of the router, as JSON."""
     status = error.status_code if isinstance(error, HTTPException) else 400
     headers = (error.headers if isinstance(error, HTTPException) else None) or {}
     if status == 404:

@@ -1,11 +1,12 @@
-"""HTTP with an end to every wait for a client (spec 1.8): uvicorn has none for slow requests and answers.
+"""HTTP with a deadline for every wait for a client (spec 1.8): uvicorn has none for slow requests and
+answers.
 
-A request is read whole, headers and body, within READ; its answer is taken by the client within WRITE of
-that; between two requests uvicorn's own keep-alive holds. Who is late is told so where nothing was answered
-yet, and hung up on. A loop that was itself paused blames nobody: the time is given anew.
+A request with headers and body must arrive within READ; the client must accept the answer within WRITE after
+that; between two requests uvicorn's own keep-alive timeout applies. A late client gets an error if no answer
+was begun, and is disconnected. If the event loop itself was paused, clients get a new deadline.
 
-Connections are bounded too, and in such a way that who only holds them open keeps nobody out: for a new one
-beyond the bound, the one is hung up on that has waited longest for its client (0131).
+Connections are bounded too, in such a way that idle ones cannot lock out other clients: a new connection
+beyond the bound evicts the one that has waited longest for its client (0131).
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 __all__ = ["CONNECTIONS_MAX", "IDLE", "READ", "WRITE", "TimedProtocol"]
 
 CONNECTIONS_MAX = 2_000
-"""WebSockets included; those have a bound of their own below it (sockets.SOCKETS_MAX)."""
+"""Including WebSockets, which have their own lower bound (sockets.SOCKETS_MAX)."""
 
 READ = 15.0
 WRITE = 30.0
 IDLE = 60
-"""Seconds, as the seed's."""
+"""Seconds, as in the seed."""
 PAUSE_OF_OURS = 1.0
-"""Seconds by which a deadline may be looked at late before this process counts as paused."""
+"""If a deadline timer fires this many seconds late, this process counts as paused."""
 CONTENT = msgspec.json.encode({"success": False, "error": "The request did not come whole in time."})
 ANSWER = b"\r\n".join(
     (
@@ -53,13 +54,13 @@ class TimedProtocol(H11Protocol):
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
         self._timed: object = None
-        """The request whose answer `_writing` is about."""
+        """The request that the timer `_writing` is for."""
         self._answered_at: float | None = None
         self._since = self.loop.time()
-        """Loop's time since when its client is waited for, where it is."""
+        """Loop time since when the connection waits for its client."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See asyncio: the first request is due."""
+        """See asyncio: the deadline of the first request starts."""
         super().connection_made(transport)
         if len(self.connections) > self.connections_max:
             self._make_room()
@@ -76,14 +77,14 @@ class TimedProtocol(H11Protocol):
         self._look()
 
     def on_response_complete(self) -> None:
-        """See uvicorn: what was sent ahead of its turn may be the next request."""
+        """See uvicorn: pipelined bytes may contain the next request."""
         super().on_response_complete()
         self._since = self._answered_at = self.loop.time()
         self._look()
 
     def _make_room(self) -> None:
-        """Hang up on whoever kept us waiting longest; who was answered before goes after who never asked.
-        Where nobody keeps us waiting, the newcomer goes."""
+        """Disconnect the client that has kept us waiting longest, those that never sent a request first. If
+        no client keeps us waiting, disconnect the newest connection."""
         open_ = [each for each in self.connections if not each.transport.is_closing()]
         if len(open_) <= self.connections_max:
             return
@@ -92,13 +93,13 @@ class TimedProtocol(H11Protocol):
 
     @property
     def waits_for_client(self) -> bool:
-        """No whole request is here that is not answered yet."""
+        """Whether there is no complete request that still has to be answered."""
         return self._reading is not None or self.cycle is None or self.cycle.response_complete
 
     def _look(self) -> None:
-        """What is waited for now?"""
+        """Start and cancel the deadlines to match the connection's state."""
         if self.transport.get_protocol() is not self:
-            self._forget()  # a WebSocket by now
+            self._forget()  # it has become a WebSocket
             return
         theirs = self.conn.their_state
         begun = theirs is h11.SEND_BODY or (theirs is h11.IDLE and bool(self.conn.trailing_data[0]))

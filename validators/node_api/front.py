@@ -1,6 +1,6 @@
-"""What every request passes before its route: counting, CORS, the key, and the origin of writes.
+"""Checks on every request before its route: counting, CORS, the key, and the origin of writes.
 
-Plain ASGI around the routes, so that it holds for whatever they answer, 404 and 405 included.
+It is plain ASGI around the routes, so that it applies to all their answers, 404 and 405 included.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from validators.node.api_channel import Answered
-from validators.node.options import ApiOptions
+from dtvn.node.api_channel import Answered
+from dtvn.node.options import ApiOptions
 from validators.node_api.answers import Problem, failure
 from validators.node_api.origins import allowed_origin
 
 __all__ = ["FAULT", "PATTERN", "Front", "key_fits"]
 
 PATTERN = "dtvn.pattern"
-"""Where in the scope a route writes its pattern, so that a request is counted under it."""
+"""Scope key for a route's pattern, under which the request is counted."""
 FAULT = "dtvn.fault"
-"""Where it writes that an error was met that nobody foresaw."""
+"""Scope key that marks an unexpected error."""
 OTHER = "other"
-"""Endpoint of requests to paths of no route."""
+"""Endpoint name of requests that match no route."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -35,12 +35,12 @@ CORS = {
 }
 
 PATH_MAX = 256
-"""Characters of a path that are told; the node shows fewer."""
+"""Characters of a path that are reported; the node shows fewer."""
 
 
 class Front:
-    """`answered` is told of every HTTP request; `routes` name the endpoint of those that none of them
-    handled."""
+    """`answered` is called for every HTTP request; `routes` supply the endpoint name of requests that no
+    route handled."""
 
     def __init__(
         self,
@@ -89,11 +89,12 @@ class Front:
             self._answered(told)
 
     def _pattern(self, path: str) -> str:
-        """Whose path it is, where no route was reached: refused before, or with another method."""
+        """The route pattern of a path whose request reached no route: it was refused before, or has another
+        method."""
         return next((route.path for route in self._routes if route.path_regex.match(path)), OTHER)
 
     def _refuse(self, scope: Scope) -> Response | None:
-        """What is answered before any route; OPTIONS before the key (spec 1.7)."""
+        """The answer to requests that end before any route; OPTIONS comes before the key check (spec 1.7)."""
         headers = Headers(scope=scope)
         if not scope["path"].startswith("/api/"):
             return None
@@ -119,13 +120,13 @@ class Front:
 
 
 def _path_of(scope: Scope) -> str:
-    """As it came, so that nothing in it can look like something else; the query is no part of it."""
+    """The path as received (not decoded), so that it cannot be disguised; without the query."""
     raw = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
     return str(raw[:PATH_MAX].decode("latin-1"))
 
 
 def key_fits(headers: Headers, key: str) -> bool:
-    """X-API-Key, or only where that is absent, a bearer token (spec 1.6); compared in constant time."""
+    """X-API-Key, or, only if that is absent, a bearer token (spec 1.6); compared in constant time."""
     given = headers.get("x-api-key", "")
     if not given:
         bearer = headers.get("authorization", "")

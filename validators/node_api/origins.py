@@ -1,4 +1,4 @@
-"""Whose pages may speak to a node: the Origin rule of the contract (spec 2). Pure."""
+"""The contract's Origin rule (spec 2): which sites' pages may access a node. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def allowed_origin(origin: str | None, host: str, named: str) -> bool:
-    """No origin, this very host, this machine, or one of those `named` (separated by commas)."""
+    """Allows requests without Origin, from this very host, from this machine, or from an origin in `named`
+    (comma-separated)."""
     if origin is None:
         return True
     try:

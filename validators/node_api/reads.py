@@ -1,4 +1,4 @@
-"""GET: tickets, the consensus log, and what the node says of itself."""
+"""GET: tickets, the consensus log, and the node's own status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from django.db import transaction
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tickets.api.queries import (
+from dtvn.machine import reasons
+from dtvn.machine.commands import is_name
+from dtvn.machine.contract import consensus_record, ticket_of_bytes
+from tickets.rest.queries import (
     next_link,
     read_event,
     read_limit,
@@ -18,18 +21,9 @@ from tickets.api.queries import (
     read_position,
     read_ticket_query,
 )
-from tickets.contract import consensus_record, ticket_of_bytes
-from tickets.machine import reasons
-from tickets.machine.commands import is_name
 from validators.ledger import read
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS, Listed
-from validators.ledger.read_packed import (
-    count_event,
-    count_states,
-    list_packed,
-    newest_number,
-    packed_ticket,
-)
+from validators.ledger.read_packed import count_event, count_states, list_packed, newest_number, packed_ticket
 from validators.node_api.answers import Problem, bare, success
 from validators.node_api.service import ALIAS, Service
 
@@ -37,19 +31,20 @@ __all__ = ["Reads"]
 
 MICROSECONDS = 1_000_000
 COUNTED_MAX = 50_000
-"""Tickets up to which each answer counts them; beyond, the node's own count of the last second is told."""
+"""Up to this many tickets, each answer counts them; beyond, it uses the node's own count of the last
+second."""
 SEQUENCE_MAX = 2**63 - 1
 
 
 class Reads:
-    """One method a route."""
+    """One method per route."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._founders = [member.id for member in service.genesis.members]
 
     async def health(self, http: Request) -> Response:
-        """The node's loop turns; bare."""
+        """Whether the node's loop is running; without envelope."""
         if not self._service.healthy:
             return bare({"status": "unhealthy"}, status=503)
         return bare({"status": "healthy"})
@@ -81,8 +76,8 @@ class Reads:
         return success(data=ticket_of_bytes(*pair, names), sequence=sequence)
 
     async def status(self, http: Request) -> Response:
-        """That it runs, and for how many sockets."""
-        self._service.status  # noqa: B018 - it has begun to
+        """That the node runs, and its number of sockets."""
+        self._service.status  # noqa: B018 - raises before the first report
         data = {"status": "running", "timestamp": int(time.time()), "ws_clients": self._service.sockets}
         return success(data=data, sequence=await self._service.seen())
 
@@ -107,7 +102,7 @@ class Reads:
         return success(data={"peers": status["peers"]}, sequence=status["sequence"])
 
     async def config(self, http: Request) -> Response:
-        """This node's place in the cluster."""
+        """This node's configuration and place in the cluster."""
         status = self._service.status
         data = {
             "node_id": self._service.node,
@@ -118,7 +113,7 @@ class Reads:
         return success(data=data, sequence=status["sequence"])
 
     async def crypto(self, http: Request) -> Response:
-        """Who this node is, and how its links are secured."""
+        """The node's identity, and how its links are secured."""
         status = self._service.status
         data = {
             "node_id": self._service.node,
@@ -131,7 +126,7 @@ class Reads:
         return success(data=data, sequence=status["sequence"])
 
     async def logs(self, http: Request) -> Response:
-        """Ordered operations, ascending; applied ones that concern a ticket unless more is asked for."""
+        """Ordered operations, ascending; by default only applied ones that concern a ticket."""
         query = http.query_params
         limit, after = read_limit(query), query.get("after")
         refused, all_kinds, state = read_log_query(query)
@@ -146,7 +141,7 @@ class Reads:
         return success(data=[_record(item) for item in listed], sequence=sequence, headers=headers)
 
     async def storage(self, http: Request) -> Response:
-        """What the ledger holds."""
+        """Contents of the ledger."""
         sequence = await self._seen(http)
         counts, operations, checkpoint = await self._service.read(_holdings)
         counts = counts or self._service.status["states"] or await self._service.read(count_states, ALIAS)
@@ -169,7 +164,8 @@ class Reads:
         return success(data=data, sequence=sequence)
 
     async def _seen(self, http: Request) -> int:
-        """Wait for what was acknowledged, and for what the request names (R17)."""
+        """Wait until the ledger shows the acknowledged writes, and the sequence that the request names
+        (R17)."""
         named = http.headers.get("X-DTVN-Min-Sequence", "0")
         return await self._service.seen(read_number("X-DTVN-Min-Sequence", named, 0, SEQUENCE_MAX))
 
@@ -180,7 +176,7 @@ class Reads:
     def _list(
         self, event: str, limit: int, state: str | None, after: str
     ) -> tuple[int, list[dict[str, Any]], int, bool]:
-        """(sequence, tickets, how many in all, whether there are more), as of one moment."""
+        """(sequence, tickets, total number, whether there are more), from one consistent read."""
         with transaction.atomic(using=ALIAS):
             sequence = read.applied_sequence(ALIAS)
             pairs = list_packed(ALIAS, limit=limit + 1, event=event, state=state, after=after)
@@ -206,7 +202,7 @@ def _operations(
 
 
 def _holdings() -> tuple[dict[str, int], int, Any]:
-    """Tickets by state ({} where counting them would take long), operations of the plain list, checkpoint."""
+    """Tickets by state ({} if counting would take long), operations of the default list, checkpoint."""
     with transaction.atomic(using=ALIAS):
         few = newest_number(ALIAS) <= COUNTED_MAX
         return (

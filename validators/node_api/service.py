@@ -1,4 +1,4 @@
-"""What the routes work with: the node's word, its ledger, and the way into consensus."""
+"""What the routes use: the node's status, its ledger, and the gateway to consensus."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, connections
 
+from dtvn.gateway.client import Gateway
+from dtvn.gateway.identity import read_identity
+from dtvn.ledger import Location
+from dtvn.net import KeyFileError
+from dtvn.node.api_channel import Answered, Setup
+from dtvn.node.layout import NodeFolder
+from dtvn.node.options import read_genesis
+from dtvn.protocol.genesis import Genesis, GenesisError
 from tickets.services import Decision, Request, Unavailable, decide_one, network
-from validators.gateway.client import Gateway
-from validators.gateway.identity import read_identity
-from validators.genesis import Genesis, GenesisError
-from validators.ledger import Location, read
+from validators.ledger import read
 from validators.ledger.location import add_alias
 from validators.ledger.read_packed import listed_principals
-from validators.link import KeyFileError
-from validators.node.api_channel import Answered, Setup
-from validators.node.layout import NodeFolder
-from validators.node.options import read_genesis
 from validators.node_api.answers import Problem
 
 __all__ = ["ALIAS", "Service"]
@@ -35,22 +36,22 @@ Found = TypeVar("Found")
 
 ALIAS = "node"
 READERS = 4
-"""Threads that read the ledger, each with a connection of its own."""
+"""Threads that read the ledger, each with its own connection."""
 WRITERS = 64
-"""Operations that wait for their outcome at once; further ones wait in line up to CALLS_MAX."""
+"""Operations that wait for their outcome concurrently; further ones queue up to CALLS_MAX."""
 CALLS_MAX = 512
 OWN_WRITES_WAIT = 1.0
 """Seconds that a read waits for what this API acknowledged (R17)."""
 LOOK_EVERY = 0.005
 MEMBERS_WAIT = 3.0
-"""Seconds that an operation waits for enough members to be connected: nodes that just started are
-called healthy before their APIs have reached each other's nodes."""
+"""Seconds that an operation waits for enough connected members: nodes that have just started are reported
+healthy before their APIs have connected to each other's nodes."""
 STATUS_AGE_MAX = 10.0
-"""Seconds since its last word after which the node is not called healthy."""
+"""Age in seconds of its last report after which the node is not healthy."""
 
 
 class Service:
-    """One for the life of the helper. Everything but `status` is the event loop's."""
+    """One per helper process. Everything but `status` belongs to the event loop."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -71,14 +72,14 @@ class Service:
         self._answered: list[Answered] = []
         self._faults = 0
         self.news = asyncio.Event()
-        """Something was answered and not told to the node yet."""
+        """Set when there are answers that were not reported to the node yet."""
         self.sockets = 0
         """Open WebSockets."""
 
-    # --- the node's word ------------------------------------------------------------------------
+    # --- the node's status ----------------------------------------------------------------------
 
     def heard(self, fields: Mapping[str, Any]) -> None:
-        """The node said how it is; called by the channel's thread."""
+        """Receives a status report of the node; called by the channel's thread."""
         addresses = {name: (host, port) for name, (host, port) in fields["addresses"].items()}
         if self._gateway is None:
             self._gateway, self._no_gateway = _open_gateway(self.genesis, self._folder, addresses)
@@ -90,14 +91,14 @@ class Service:
 
     @property
     def status(self) -> Mapping[str, Any]:
-        """The node's newest word (inspect.shown); raise Problem while there is none."""
+        """The node's newest status (inspect.shown); raise Problem before the first one."""
         if self._status is None:
             raise Problem(503, "starting", "The node is starting.")
         return self._status
 
     @property
     def healthy(self) -> bool:
-        """The node's loop turns."""
+        """Whether the node's loop is running."""
         return self._status is not None and time.monotonic() - self._status_at < STATUS_AGE_MAX
 
     # --- counting -------------------------------------------------------------------------------
@@ -108,31 +109,31 @@ class Service:
         self.news.set()
 
     def take_answered(self) -> tuple[Answered, ...]:
-        """What was answered since the last call."""
+        """The requests answered since the last call."""
         taken, self._answered = self._answered, []
         return tuple(taken)
 
     def failed(self) -> None:
-        """Something that is no request met an error that nobody foresaw."""
+        """An unexpected error occurred outside of a request."""
         self._faults += 1
         self.news.set()
 
     def take_faults(self) -> int:
-        """How often, since the last call."""
+        """Number of such errors since the last call."""
         taken, self._faults = self._faults, 0
         return taken
 
     # --- the ledger -----------------------------------------------------------------------------
 
     async def read(self, look: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
-        """Look into the ledger, in a thread of its own."""
-        self.status  # noqa: B018 - there is a ledger once the node has said anything
+        """Read from the ledger in a thread."""
+        self.status  # noqa: B018 - a ledger exists from the first report on
         call = partial(_in_thread, look, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self._readers, call)
 
     async def seen(self, sequence: int = 0) -> int:
-        """Wait, at most a second, until the ledger's rows show what this API acknowledged and `sequence`;
-        how far they are."""
+        """Wait, at most a second, until the ledger's rows include what this API acknowledged and `sequence`;
+        returns the applied sequence."""
         wanted = max(sequence, network.acknowledged())
         until = time.monotonic() + OWN_WRITES_WAIT
         while True:
@@ -159,9 +160,9 @@ class Service:
             self._waiting -= 1
 
     async def _reach_members(self, gateway: Gateway) -> None:
-        """Give a quorum a moment to be connected; the gateway itself answers when none is."""
+        """Wait briefly for a quorum of connections; without one, the gateway itself answers."""
         until = time.monotonic() + MEMBERS_WAIT
-        while not gateway.has_quorum and time.monotonic() < until:  # noqa: ASYNC110 - another thread's
+        while not gateway.has_quorum and time.monotonic() < until:  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(LOOK_EVERY)
 
 
@@ -169,14 +170,14 @@ def _in_thread(look: Callable[..., Found], *arguments: Any, **named: Any) -> Fou
     try:
         return look(*arguments, **named)
     except DatabaseError:
-        connections[ALIAS].close()  # this thread's; the next look makes a new one
+        connections[ALIAS].close()  # this thread's; the next read opens a new one
         raise
 
 
 def _open_gateway(
     genesis: Genesis, folder: NodeFolder, addresses: Mapping[str, tuple[str, int]]
 ) -> tuple[Gateway | None, str]:
-    """The way into consensus under the key in identity/api.key, or why there is none (now)."""
+    """The gateway that uses the key in identity/api.key, or the reason why it cannot be opened at present."""
     if not folder.api_key.exists():
         return None, f"This node's API only reads: there is no key of a principal in {folder.api_key.name}."
     try:

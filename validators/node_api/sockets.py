@@ -23,22 +23,23 @@ __all__ = ["Feed"]
 logger = logging.getLogger("dtvn.node_api")
 
 LOOK_EVERY = 0.05
-"""Seconds between two looks at the ledger while anybody listens."""
+"""Seconds between two reads of the ledger while a client listens."""
 QUEUE_MAX = 512
-"""Frames that wait for one client; one that is further behind is hung up on."""
+"""Frames queued for one client; a client that falls further behind is disconnected."""
 PART = 256
-"""Frames passed on until writers have their turn: one batch may hold more than a queue does."""
+"""Frames queued before writers get a turn: one batch may hold more than a queue does."""
 SOCKETS_MAX = 1_000
-"""Clients at once; further ones are asked to come again, so that they leave room for requests."""
+"""Concurrent clients; further ones are asked to retry later, which leaves room for requests."""
 ROOM_WAIT = 0.25
-"""Seconds that others wait, once, for a client that does not read before it is hung up on."""
+"""Seconds that other clients wait, once, for a client that does not read before it is disconnected."""
 AT_ONCE = 1_000
-"""Operations read at once."""
+"""Operations per read."""
 LISTED_MAX = 50_000
-"""Operations of one look; beyond (a state was transferred, say) everybody is hung up on and looks anew."""
+"""Operations per poll; beyond (after a state transfer, say), all clients are disconnected and load the state
+anew."""
 MICROSECONDS = 1_000_000
 BEYOND = 1 << 31
-"""Behind every index of a batch."""
+"""Greater than every index in a batch."""
 EVENTS = {
     "validate": ("ticket_validated", "VALIDATED"),
     "consume": ("ticket_consumed", "CONSUMED"),
@@ -50,20 +51,20 @@ PONG = '{"type":"pong"}'
 TRY_AGAIN_LATER = 1013
 
 Position = tuple[tuple[int, int], int]
-"""(sequence, index) of the last operation that was told, and how many tickets there were then."""
+"""(sequence, index) of the last operation that was sent, and the number of tickets at that time."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class Feed:
-    """All open sockets, and the one look at the ledger that serves them."""
+    """All open sockets, and the single poll of the ledger that serves them."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._queues: dict[asyncio.Queue[str | None], int] = {}
-        """Of each client, and the sequence behind which it is told everything."""
+        """Each client's queue, and the sequence after which it gets all events."""
         self._at: Position | None = None
-        """Up to where everybody was told."""
+        """The position up to which all clients were served."""
         self._looking: asyncio.Task[None] | None = None
 
     async def serve(self, socket: WebSocket) -> None:
@@ -74,7 +75,7 @@ class Feed:
             return
         queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
         position = await self._position()
-        # What was answered before the handshake is no news after it.
+        # Events before the handshake are not news to the client.
         self._queues[queue] = position[0][0] if position else 0
         if self._looking is None or self._looking.done():
             self._at = position
@@ -92,7 +93,7 @@ class Feed:
                 await writer
 
     async def _position(self) -> Position | None:
-        """Where the ledger is now; None while it does not tell."""
+        """Current position of the ledger; None if it cannot be read."""
         try:
             await self._service.seen()
             return await self._service.read(_now)
@@ -112,7 +113,8 @@ class Feed:
                 logger.debug("the feed waits: %s", error)
                 continue
             except Exception:
-                # A fault of ours: who stayed would wait in vain, who comes again is told what follows.
+                # A bug of ours: clients that stay would wait in vain, and clients that reconnect get the
+                # following events.
                 logger.exception("the live feed failed; its clients are hung up on")
                 self._service.failed()
                 found = None
@@ -125,7 +127,7 @@ class Feed:
             await self._pass_on(frames)
 
     async def _pass_on(self, frames: list[dict[str, Any]]) -> None:
-        """Tell everybody. Who reads loses nothing, however many there are."""
+        """Send to all clients. A client that reads loses nothing, however many clients there are."""
         for begin in range(0, len(frames), PART):
             for frame in frames[begin : begin + PART]:
                 self._tell(_encoder.encode(frame).decode(), frame["sequence"])
@@ -137,8 +139,8 @@ class Feed:
                 await asyncio.sleep(LOOK_EVERY / 10)
 
     def _frames(self, listed: list[Listed], created: dict[str, int]) -> list[dict[str, Any]]:
-        """Frames of these operations. What a seed created is what was created in its event, but for tickets
-        issued one by one."""
+        """Frames of these operations. A seed's count is the number of tickets created in its event, minus
+        those issued one by one."""
         for item in listed:
             if item.operation.kind == "issue":
                 created[item.operation.event] -= 1
@@ -173,7 +175,7 @@ class Feed:
 
 
 async def _read(socket: WebSocket, queue: asyncio.Queue[str | None]) -> None:
-    """Answer pings; whatever else a client says is ignored."""
+    """Answer pings; all other messages of the client are ignored."""
     with contextlib.suppress(WebSocketDisconnect):
         while True:
             message = await socket.receive()
@@ -204,8 +206,8 @@ def _now() -> Position:
 
 
 def _since(at: Position) -> tuple[list[Listed], dict[str, int], Position] | None:
-    """Applied operations behind a position, tickets created since then by event, and the position now; None
-    where these are too many."""
+    """Applied operations after a position, tickets created since then by event, and the current position;
+    None if there are too many."""
     after, tickets = at
     with transaction.atomic(using=ALIAS):
         if read.applied_sequence(ALIAS) <= after[0]:

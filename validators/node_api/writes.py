@@ -1,4 +1,4 @@
-"""POST: one operation each, ordered by the cluster with this node as its entry. Nothing is decided here."""
+"""POST: one operation each, ordered by the cluster with this node as its entry. No decision is made here."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from tickets.api.bodies import MESSAGES, fields_of, nonce_of, request_of
-from tickets.contract import ticket_of_bytes
-from tickets.machine import Issue, reasons, seeded_count
-from validators import canonical
+from dtvn.machine import Issue, reasons, seeded_count
+from dtvn.machine.contract import ticket_of_bytes
+from dtvn.protocol import canonical
+from tickets.rest.bodies import MESSAGES, fields_of, nonce_of, request_of
 from validators.node_api.answers import Problem, success
 from validators.node_api.service import Service
 
@@ -20,7 +20,7 @@ __all__ = ["operation"]
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of an operation (spec 1.4)."""
 BODY_BYTES_READ = 16 * 1024 * 1024
-"""A longer one is read to its end up to here, so that its sender sees the answer."""
+"""A longer body is read to its end up to this size, so that its sender sees the answer."""
 
 
 def operation(service: Service, kind: str) -> Callable[[HttpRequest], Awaitable[Response]]:
@@ -49,7 +49,7 @@ async def _body(http: HttpRequest) -> bytes:
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > BODY_BYTES_READ:
         raise _too_large()
     body, size = bytearray(), 0
-    async for chunk in http.stream():  # for as long as deadlines.READ gives the whole request
+    async for chunk in http.stream():  # the deadline for the whole request is deadlines.READ
         size += len(chunk)
         if size <= BODY_BYTES_MAX:
             body += chunk

@@ -1,4 +1,4 @@
-"""Does each node's own API answer? Asked in threads of its own: a process that hangs holds nobody up."""
+"""Probes whether each node's own API answers, in separate threads: a process that hangs delays no other."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from contextlib import closing
 
 import msgspec
 
-from validators.node.kept_ports import kept_port
-from validators.node.layout import ClusterFolder
-from validators.node.options import StartError
+from dtvn.node.kept_ports import kept_port
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError
 from validators.processes.folder import DataFolder
 
 __all__ = ["ApiProbes"]
 
 LOOK_INTERVAL = 0.25
-"""Seconds between two questions to one node."""
+"""Seconds between two probes of one node."""
 ANSWER_PATIENCE = 2.0
 MISSES_MAX = 3
-"""So many answers that come too late, one after the other, count as none: a busy machine is slow. A refused
-connection counts at once."""
+"""This many late answers in a row count as no answer, because a busy machine is slow. A refused connection
+counts at once."""
 ASKED_AT_ONCE = 8
 LOOPBACK = "127.0.0.1"
 
 
 class Known(msgspec.Struct):
-    """What was heard of one node's API."""
+    """Probe results of one node's API."""
 
     answers: bool = False
     misses: int = 0
 
 
 class ApiProbes:
-    """Asks `/health` of the nodes that `watch` names, until told to stop."""
+    """Requests `/health` of the nodes that `watch` names, until told to stop."""
 
     def __init__(self, folder: DataFolder) -> None:
         self._places = ClusterFolder(folder.root)
@@ -44,17 +44,17 @@ class ApiProbes:
         self._names: tuple[str, ...] = ()
 
     def watch(self, names: Sequence[str]) -> None:
-        """From now on these: nodes whose process runs. Who comes anew is unknown until it answered."""
+        """Sets the nodes to probe: those whose process runs. A new one is unknown until it has answered."""
         self._names = tuple(names)
         self._known = {name: self._known.get(name) or Known() for name in names}
 
     def answers(self, name: str) -> bool:
-        """Whether its API answered when it was asked last; a node without one has nothing to answer with."""
+        """Whether its API answered the last probe; False for a node without an API."""
         known = self._known.get(name)
         return known is not None and known.answers
 
     def run(self, stop: threading.Event) -> None:
-        """The thread's life."""
+        """The thread's main function."""
         with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="api-probe") as pool:
             while not stop.wait(LOOK_INTERVAL):
                 list(pool.map(self._ask, self._names))

@@ -1,4 +1,5 @@
-"""What is too long is refused by its announced length, or once it is: daphne would read it all first."""
+"""Refuses oversized bodies by their announced length, or once they exceed it: daphne would first read them
+whole."""
 
 from __future__ import annotations
 
@@ -12,17 +13,18 @@ __all__ = ["BODY_BYTES_MAX", "install"]
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route (spec 1.4)."""
 OPERATION_BYTES_MAX = 1024 * 1024
-"""The longest of a route of the API other than the batch: so much is said, and read by the route itself."""
+"""The longest body of an API route other than the batch: documented limit, and enforced by the route
+itself."""
 LINGER = 2.0
-"""Seconds that a refused client may go on sending, so that it gets to read the answer."""
+"""Seconds that a refused client may go on sending, so that it can read the answer."""
 API = b"/api/v1/"
 TICKETS = b"/api/v1/tickets"
-"""Errors of these routes come in the validator's envelope (spec 1.1)."""
+"""Errors of these routes use the validator's envelope (spec 1.1)."""
 BATCH = b"/api/v1/tickets/batch"
 
 
 def answer(path: bytes) -> bytes:
-    """The refusal, whole."""
+    """The complete response of a refusal."""
     single = path.startswith(API) and path.partition(b"?")[0] != BATCH
     limit = OPERATION_BYTES_MAX if single else BODY_BYTES_MAX
     envelope = {"success": False} if path.startswith(TICKETS) else {}
@@ -42,20 +44,20 @@ def answer(path: bytes) -> bytes:
 
 
 class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
-    """A request of daphne's that is never longer than BODY_BYTES_MAX, and whose body nobody reads before
-    the application asks who sends it."""
+    """A daphne request that is never longer than BODY_BYTES_MAX, and whose body is not parsed before the
+    application has authenticated the sender."""
 
     _length = 0
     _refused = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Twisted would read 16 MiB of form fields for seconds in the loop that serves everybody, and
-        # refuse a body that is not what its header says, which the contract does not look at (1.4).
+        # Twisted would parse 16 MiB of form fields for seconds in the shared event loop, and refuse a body
+        # that does not match its content type, which the contract ignores (1.4).
         self._parsePOSTFormSubmission = False
 
     def gotLength(self, length: int | None) -> None:
-        """See twisted.web: the headers are read; None where chunks follow."""
+        """See twisted.web: the headers are read; None if chunks follow."""
         refused = length is not None and length > BODY_BYTES_MAX
         super().gotLength(0 if refused else length)
         if refused:
@@ -88,5 +90,5 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
 
 def install() -> None:
-    """Have daphne's server use it: it has no setting for this."""
+    """Make daphne's server use it: daphne has no setting for this."""
     http_protocol.WebRequest = BoundedRequest

@@ -1,4 +1,4 @@
-"""The children of `up`: started, listened to, started again when they end, and ended."""
+"""The child processes of `up`: started, monitored, restarted when they end, and stopped."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from validators.processes.health_check import Finding, HealthCheck, Verdict
 from validators.processes.output import Output
-from validators.processes.pulse import Finding, Pulse, Verdict
 
 LINE_BYTES_MAX = 8_192
 RESTART_BACKOFF_MAX = 15.0
 STEADY_AFTER = 10.0
-"""Seconds a child must have run for the next start to be at once."""
+"""Seconds a child must have run to be restarted without delay."""
 
 
 class Child:
-    """One child process in a session of its own, so that Ctrl-C reaches it only through us.
+    """One child process in its own session, so that Ctrl-C reaches it only through us.
 
     Must be started from the main thread: the kernel's notice of a parent's death is tied to the
     thread that forked.
@@ -35,7 +35,7 @@ class Child:
         *,
         descriptors: Sequence[int] = (),
         ended: Callable[[], None] = lambda: None,
-        pulse: Pulse | None = None,
+        pulse: HealthCheck | None = None,
         beat: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = name
@@ -67,7 +67,7 @@ class Child:
         threading.Thread(target=self._relay, args=(self._process,), daemon=True, name=self.name).start()
 
     def keep_alive(self) -> None:
-        """Start it again when it ended: at once after a steady run, later after a short one."""
+        """Restart the child if it ended: at once after a steady run, with a delay after a short one."""
         now = time.monotonic()
         if self._process is not None and self._process.poll() is not None:
             self._note_end(self._process, now)
@@ -77,7 +77,8 @@ class Child:
             self._feel(self._process, self._pulse.look(self._beat(), now))
 
     def _feel(self, process: subprocess.Popen[bytes], found: Finding) -> None:
-        """Say that it is silent, and end it when it was so for too long; its own children end in order."""
+        """Report that the child is silent, and kill it when it was silent for too long; its own children then
+        end in order."""
         if found.verdict is Verdict.LOST:
             self._output.say("up", f"{self.name} was silent for {found.silent_for:.0f} s, killed")
             process.kill()
@@ -92,7 +93,7 @@ class Child:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the child and all its descendants that stayed in its group."""
+        """Kill the child and all its descendants in its process group."""
         if self._process is None:
             return
         try:
@@ -117,7 +118,7 @@ class Child:
         self._ended()
 
     def _relay(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None  # noqa: S101 - for the type checker: we asked for a pipe
+        assert process.stdout is not None  # noqa: S101 - for the type checker: a pipe was requested
         with process.stdout as stream:
             while line := stream.readline(LINE_BYTES_MAX):
                 if text := line.decode("utf-8", "replace").rstrip():

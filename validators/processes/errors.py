@@ -1,5 +1,5 @@
-"""What keeps a network from starting."""
+"""The error that keeps a network from starting."""
 
 
 class StartError(Exception):
-    """One clear line for the person at the terminal; the exit code is not zero."""
+    """One clear line for the operator at the terminal; the exit code is not zero."""

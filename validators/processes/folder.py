@@ -5,14 +5,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from validators.link import write_private
+from dtvn.net import write_private
 from validators.processes.errors import StartError
 
 CREDENTIALS = "credentials.json"
 
 
 class DataFolder:
-    """Paths below one data folder. Making the object touches nothing."""
+    """Paths below one data folder. Creating the object does not touch the file system."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -25,7 +25,7 @@ class DataFolder:
         self.platform = root / "platform"
         self.slots = root / "run" / "slots"
         self.key_changes = root / "run" / "keys.changed"
-        """Grows by a byte when an API key changed: see services.api_keys."""
+        """Grows by a byte when an API key changes: see services.api_keys."""
         self.celery_queue = root / "celery" / "queue"
         self.celery_control = root / "celery" / "control"
         self.static = root / "static"
@@ -37,12 +37,12 @@ class DataFolder:
         return self.slots / f"{name}.lock"
 
     def node_lock(self, node_id: str) -> Path:
-        """Lock file of whoever runs a node, or the learner. People name nodes, so these have a folder to
-        themselves: a node called "web" is not the web process."""
+        """Lock file of the process that runs a node, or the learner. Operators choose node names, so these
+        files have their own folder: a node called "web" is not the web process."""
         return self.slots / "nodes" / f"{node_id}.lock"
 
     def create(self) -> None:
-        """Make the folders, for their owner only; raise StartError where that is not possible."""
+        """Create the folders, for their owner only; raise StartError if that is not possible."""
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             for folder in (
@@ -63,10 +63,10 @@ class DataFolder:
             ) from error
 
     def clear_celery(self) -> None:
-        """Empty the file broker: what an earlier life left there must not be executed now.
+        """Empty the file broker: messages of an earlier run must not be executed now.
 
-        Wishes are in the database, so nothing is lost. Without this a stale message is executed by
-        the next worker (measured with a `shutdown` 14 s old).
+        The desired states are in the database, so nothing is lost. Without this a stale message is executed
+        by the next worker (measured with a `shutdown` 14 s old).
         """
         for folder in (self.celery_queue, self.celery_control):
             for path in folder.iterdir():
@@ -74,12 +74,12 @@ class DataFolder:
 
 
 def write_private_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that nobody else may read, complete or not at all."""
+    """Write a file that only its owner may read, completely or not at all."""
     write_private(path, json.dumps(content, indent=2).encode() + b"\n", replace=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file, or None where there is no file."""
+    """The object in a file, or None if there is no file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Founding a cluster while the platform runs, and putting an earlier one aside. Nothing is ever deleted."""
+"""Founding a cluster while the platform runs, and setting an earlier one aside. Nothing is ever deleted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connections, transaction
 
-from validators import ceremony, genesis
+from dtvn.node.layout import ClusterFolder, make_private
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol import genesis
+from dtvn.protocol.genesis import ceremony
 from validators.models import ChangeState, DesiredState, ManagedNode, MembershipChange
-from validators.node.layout import ClusterFolder, make_private
-from validators.node.provision import create_demo_cluster
 from validators.processes import preparation
 from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder
@@ -27,7 +28,7 @@ __all__ = ["EARLIER", "finish_putting_aside", "found_cluster", "put_aside", "usu
 logger = logging.getLogger("dtvn.cluster")
 
 EARLIER = "earlier"
-"""Folder below the data folder: each of its folders is a data folder of its own, with one cluster."""
+"""Folder below the data folder: each of its subfolders is a complete data folder with one cluster."""
 PARTS = ("nodes", "learner", "keys/gateway.key", "keys/learner.key", "prometheus", "cluster")
 UNFINISHED = ".unfinished"
 NUMBERED = re.compile(r"node(0|[1-9]\d{0,4})", re.ASCII)
@@ -35,9 +36,9 @@ PORT_MAX = 65_535
 
 
 def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
-    """Make sure that the cluster in the folder is that of `names`, and that its nodes can listen.
+    """Ensure that the cluster in the folder is that of `names`, and that its nodes can listen.
 
-    A cluster with other members is put aside. `web`: host:port of the platform, for Prometheus. Nothing
+    A cluster with other members is moved aside. `web`: host:port of the platform, for Prometheus. No process
     of the cluster may run. Raises StartError.
     """
     path = ClusterFolder(folder.root).genesis
@@ -53,7 +54,7 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
             MembershipChange.objects.exclude(state=ChangeState.DONE).delete()
             ManagedNode.objects.all().delete()
             preparation.register_cluster(folder, founded, own)
-            # Wanted by the start that founds them, unless somebody stopped the cluster meanwhile.
+            # The start that founds them sets them to run, unless the cluster was stopped meanwhile.
             ManagedNode.objects.update(desired=DesiredState.STOPPED)
     preparation.check_node_ports(founded, own)
     preparation.keep_apis(folder, founded, names)
@@ -61,8 +62,8 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
 
 
 def usual_ports(names: Sequence[str]) -> list[int]:
-    """A loopback port for each name: that of its number where it is free, else any free one; of the range
-    that `DTVN_NODE_PORTS` names, if it does."""
+    """A loopback port for each name: the one of its number if free, else any free one; from the range that
+    `DTVN_NODE_PORTS` names, if it does."""
     if settings.NODE_PORTS:
         return preparation.free_ports(len(names))
     with ExitStack() as held:
@@ -86,7 +87,7 @@ def _hold(held: ExitStack, name: str) -> int | None:
 
 
 def put_aside(folder: DataFolder) -> Path:
-    """Move the cluster with all its keys and ledgers into a folder of its own; return which."""
+    """Move the cluster with all its keys and ledgers into its own folder; returns that folder."""
     path = ClusterFolder(folder.root).genesis
     try:
         founded = ceremony.open_genesis(path.read_bytes())
@@ -105,13 +106,13 @@ def put_aside(folder: DataFolder) -> Path:
 
 
 def finish_putting_aside(folder: DataFolder) -> None:
-    """What a crash cut off is done now; called before anything looks for a cluster."""
+    """Completes a move that a crash interrupted; called before any code looks for a cluster."""
     for mark in (folder.root / EARLIER).glob(f"*/{UNFINISHED}"):
         _move(folder, mark.parent)
 
 
 def _move(folder: DataFolder, place: Path) -> None:
-    """Each part moves at once or not at all, so this can be begun again."""
+    """Each part moves atomically, so the move can be repeated."""
     make_private(place / "keys")
     for part in PARTS:
         if (folder.root / part).exists() and not (place / part).exists():
@@ -121,7 +122,8 @@ def _move(folder: DataFolder, place: Path) -> None:
 
 
 def _rename_learner_schema(place: Path) -> None:
-    """On PostgreSQL the learner's tables are in a schema; nodes' are named by their cluster anyway."""
+    """On PostgreSQL the learner's tables are in a schema; those of nodes already have their cluster in the
+    name."""
     if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
         return
     kept = re.sub(r"[^a-z0-9]", "_", f"learner_{place.name}")

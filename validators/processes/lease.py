@@ -1,8 +1,8 @@
-"""Inside the process of a node: what tells it to stop, and what it tells the platform.
+"""The part of a node's process that receives stop requests and reports to the platform.
 
-Two threads beside the node's main loop. One shows life on the slot file and notices when the worker's
-main process is gone: an orphan would hold the node's lock for ever. The other talks to the platform's
-database, which may be away or locked for as long as it likes: that stops no node.
+It has two threads beside the node's main loop. One writes the heartbeat to the slot file and notices when the
+worker's main process is gone: an orphan would hold the node's lock for ever. The other accesses the
+platform's database, whose outages and locks, however long, stop no node.
 """
 
 import logging
@@ -20,16 +20,16 @@ from django.utils import timezone
 
 from validators.models import DesiredState, ManagedNode
 from validators.processes import stopping
-from validators.processes.facts import SlotLock
+from validators.processes.locks import SlotLock
 
 logger = logging.getLogger("dtvn.lease")
 
 LOOK_INTERVAL = 0.25
-"""Seconds between two looks at the parent and the stop flag."""
+"""Seconds between two checks of the parent and the stop flag."""
 DATABASE_INTERVAL = 1.0
-"""Seconds between two conversations with the platform's database."""
+"""Seconds between two accesses to the platform's database."""
 ORPHAN_GRACE = 1.25
-"""Seconds an orphan gets for an orderly end, before it leaves by force."""
+"""Seconds an orphan gets for an orderly end before it exits by force."""
 
 
 class Lease:
@@ -41,7 +41,7 @@ class Lease:
         self._token = token
         self._lock = lock
         self._parent = os.getppid()
-        # A plain flag: a signal handler that takes a lock can wait for the thread it interrupted.
+        # A plain flag: a signal handler that takes a lock can deadlock with the thread it interrupted.
         self._stop = False
         self._handled_before: Any = signal.SIG_DFL
         self._finished = threading.Event()
@@ -68,21 +68,21 @@ class Lease:
             thread.start()
 
     def should_stop(self) -> bool:
-        """Asked by the main loop at every turn: costs two reads of memory."""
+        """Called by the main loop at every turn: costs two memory reads."""
         return self._stop or stopping.requested()
 
     def beat(self, report: Mapping[str, Any]) -> None:
-        """Told by the main loop as it turns: it lives, and this is how it is."""
+        """Called by the main loop at every turn: its heartbeat and status."""
         self._report = report
         self._turns += 1
 
     @property
     def orphaned(self) -> bool:
-        """The worker's main process is gone, and with it whoever reads what this process answers."""
+        """The worker's main process, which reads this process's result, is gone."""
         return os.getppid() != self._parent
 
     def end(self, exit_reason: str, exit_code: int) -> None:
-        """Say why it ended and stop watching."""
+        """Report the reason of the end and stop watching."""
         self._finished.set()
         for thread in self._threads:
             thread.join(timeout=2 * DATABASE_INTERVAL)
@@ -93,14 +93,15 @@ class Lease:
         signal.signal(signal.SIGTERM, self._handled_before)
 
     def _row(self) -> QuerySet[ManagedNode]:
-        """Our row, for as long as the start request that we took up is the valid one."""
+        """Our row, as long as the start request that we claimed is the current one."""
         return ManagedNode.objects.filter(node_id=self.node_id, start_token=self._token)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         self._stop = True
 
     def _show_life(self) -> None:
-        """Only a turn of the main loop counts as life; before its first one, that we run at all."""
+        """Only a turn of the main loop counts as a heartbeat; before the first turn, it is enough that the
+        process runs."""
         shown = -1
         while not self._finished.wait(LOOK_INTERVAL):
             turns = self._turns
@@ -113,7 +114,7 @@ class Lease:
                     os._exit(70)
 
     def _talk(self) -> None:
-        """Write how it is, read what is wanted; at once when the main loop turns for the first time."""
+        """Write the status, read the desired state; at once when the main loop turns for the first time."""
         talked_at, written, complained = 0.0, 0, False
         try:
             while not self._finished.wait(LOOK_INTERVAL):

@@ -1,9 +1,9 @@
-"""Ctrl-C sent to `make` alone.
+"""Detects a Ctrl-C that was sent to `make` alone.
 
-At a terminal Ctrl-C reaches make and us. A program that signals only the process which it started
-(make) does not reach us: on SIGINT GNU make sends nothing to its children and waits for them to
-end, for ever in our case. While it waits it no longer catches SIGINT, which /proc shows. And when
-make was killed outright, nobody holds this network any more.
+At a terminal Ctrl-C reaches make and us. A program that signals only the process that it started (make) does
+not reach us: on SIGINT GNU make sends nothing to its children and waits for them to end, for ever in our
+case. While it waits it no longer catches SIGINT, which /proc shows. And if make was killed, no process
+controls this network any more.
 """
 
 import os
@@ -15,7 +15,7 @@ _SIGINT_BIT = 1 << (signal.SIGINT - 1)
 
 
 def watch() -> Callable[[], bool]:
-    """A question: was the make that started us interrupted, or killed?"""
+    """Returns a function: was the make that started us interrupted, or killed?"""
     parent = os.getppid()
     if "MAKELEVEL" not in os.environ or _name(parent) not in {"make", "gmake"}:
         return lambda: False

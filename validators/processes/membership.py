@@ -1,4 +1,4 @@
-"""The part of `up` that changes the membership: one step after the other of what was asked (R36)."""
+"""The part of `up` that changes the membership: carries out the requested changes step by step (R36)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from django.db import close_old_connections, connections
 
 from tickets.services import network
 from tickets.services.errors import Unavailable
-from validators.services import changes, evidence, newcomers
-from validators.services.membership import newest_epoch
+from validators.membership import changes, newcomers
+from validators.membership.membership import newest_epoch
+from validators.services import evidence
 
 __all__ = ["run"]
 
 logger = logging.getLogger("dtvn.members")
 
 LOOK_INTERVAL = 0.3
-"""Seconds between two looks for something to do."""
+"""Seconds between two checks for work."""
 LEAVERS_EVERY = 10
-"""Looks between two searches for members of ours that an epoch left out."""
+"""Checks between two searches for our members that an epoch has removed."""
 EVIDENCE_EVERY = 200
-"""Looks between two collections of what members have seen others do: a minute."""
+"""Checks between two collections of evidence from the members: a minute."""
 
 
 def run(stop: threading.Event) -> None:
-    """Until told to stop. Never gives up: what is stored is tried again, with the same bytes."""
+    """Run until told to stop. Never gives up: a stored change is retried with the same bytes."""
     complained = ""
     look = 0
     while not stop.wait(LOOK_INTERVAL):
@@ -33,13 +34,13 @@ def run(stop: threading.Event) -> None:
         try:
             close_old_connections()
             if changes.turn() is None:
-                network.close()  # an idle gateway would ask every member how it is, once a second
+                network.close()  # an idle gateway would query every member's status once a second
                 if look % LEAVERS_EVERY == 0:
                     _look_for_leavers()
                 if look % EVIDENCE_EVERY == 0 and evidence.collect_now_and_then():
                     logger.warning("there is new evidence against a member: see the admin")
             complained = ""
-        except Exception as error:  # noqa: BLE001 - said, and tried again
+        except Exception as error:  # noqa: BLE001 - logged, and tried again
             if str(error) != complained:
                 logger.warning("members: %s: %s", type(error).__name__, error)
             complained = str(error)

@@ -1,4 +1,4 @@
-"""The body of the tasks that are a node: hold the slot, run, say why it ended."""
+"""The body of the tasks that are a node: take the slot, run, report why it ended."""
 
 import logging
 import os
@@ -9,13 +9,13 @@ from typing import Any
 from django.conf import settings
 from setproctitle import setproctitle
 
+from dtvn.node.logs import begin_log
+from dtvn.node.run import EXIT_FAILED
 from validators.models import DesiredState, ManagedNode, NodeRole
-from validators.node.logs import begin_log
-from validators.node.run import EXIT_FAILED
 from validators.processes import parent
-from validators.processes.facts import SlotLock
 from validators.processes.folder import DataFolder
 from validators.processes.lease import Lease
+from validators.processes.locks import SlotLock
 
 logger = logging.getLogger("dtvn.node")
 
@@ -25,7 +25,7 @@ Run = Callable[[ShouldStop, Beat], int]
 
 
 def occupy_slot(node_id: str, token: str, run: Run) -> str:
-    """Be the node until told to stop. Answer in a word for the worker's log: never node state."""
+    """Run the node until told to stop. Returns a word for the worker's log, which is never node state."""
     folder = DataFolder(settings.DATA)
     node = ManagedNode.objects.filter(
         node_id=node_id, start_token=token, desired=DesiredState.RUNNING
@@ -41,13 +41,14 @@ def occupy_slot(node_id: str, token: str, run: Run) -> str:
     logging.getLogger().addHandler(loud := LastError())
     lease = Lease(node, token=token, lock=lock)
     lease.claim()
-    # From now on there is something to put in order when the worker dies: see worker._on_child_start.
+    # From now on an end needs cleaning up when the worker dies: see worker._on_child_start.
     parent.now_busy()
     parent.signal_at_parents_death(signal.SIGTERM)
     code, exit_reason = EXIT_FAILED, "ended without a reason"
     try:
         if node.role == NodeRole.VALIDATOR and node.running_generation != node.generation:
-            # Asked for, so its log is shown from here (spec 3.2); after an end by itself it goes on.
+            # After a requested start the log is shown from here (spec 3.2); after a restart on its own it
+            # continues.
             begin_log(folder.nodes / node_id)
         code = run(lease.should_stop, lease.beat)
         exit_reason = "" if lease.should_stop() else f"ended with code {code}: {loud.last}".rstrip(": ")
@@ -64,7 +65,7 @@ def occupy_slot(node_id: str, token: str, run: Run) -> str:
 
 
 class LastError(logging.Handler):
-    """Remembers the last error a node logged: the reason to show when it ends."""
+    """Remembers the last error a node logged, which is shown as the reason when it ends."""
 
     last = ""
 
@@ -76,6 +77,6 @@ class LastError(logging.Handler):
 
 
 def name_log_lines(node_id: str) -> None:
-    """Every line this process logs begins with the node's name."""
+    """Prefix every log line of this process with the node's name."""
     for handler in logging.getLogger().handlers:
         handler.setFormatter(logging.Formatter(f"{node_id}: %(levelname)s %(name)s: %(message)s"))

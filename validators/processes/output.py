@@ -1,7 +1,7 @@
-"""Lines for people, on a stream that they may have stopped reading: Ctrl-S, a pager, a full pipe.
+"""Lines for an operator, on a stream that may not be read any more: Ctrl-S, a pager, a full pipe.
 
-Whoever waited for a reader would hold up the network, and its end. So one thread writes, everybody else
-only queues, and what is too much for the queue is counted instead of kept.
+A process that waited for a reader would block the network, and its shutdown. So one thread writes, all others
+only queue, and lines that exceed the queue are counted instead of kept.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import TextIO
 __all__ = ["Output", "complain"]
 
 WAITING_BYTES_MAX = 4 * 1024 * 1024
-"""Of lines that nobody has read: some 40,000 of them."""
+"""Size of unread lines: some 40,000 of them."""
 FINISH_PATIENCE = 0.5
-"""Seconds for the last lines of a process. Who reads at all has them in milliseconds."""
+"""Seconds for the last lines of a process. A reader that reads at all has them in milliseconds."""
 PASSING = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""A full disk takes this line no more, and perhaps the next; after any other error nobody reads."""
+"""A full disk loses this line, and perhaps takes the next; any other error means that there is no reader."""
 
 
 class Output:
-    """Lines: who says it, then what, in the order in which they were said. Safe from several threads, and
-    waits for nobody.
+    """Prints lines, each with the name of its source, in the order of the calls. Thread-safe, and never
+    blocks.
 
-    Writes to the descriptor, past Python's own buffer: a thread that hangs in that one keeps the
+    Writes to the descriptor and bypasses Python's own buffer: a thread that hangs in the buffer keeps the
     interpreter from ending.
     """
 
@@ -41,7 +41,8 @@ class Output:
         """The first of them is being written."""
         self._waiting_bytes = 0
         self._lost = 0
-        """Lines since the queue was full. Until it is empty again no line is taken: one gap, not many."""
+        """Lines lost since the queue was full. No line is accepted until it is empty again: one gap, not
+        many."""
         self._nobody_reads = self._descriptor < 0
         self._writer: threading.Thread | None = None
 
@@ -49,7 +50,7 @@ class Output:
         self.line(f"{name:<{self._width}} | {text}")
 
     def line(self, text: str) -> None:
-        """One line as it stands."""
+        """One line, unchanged."""
         content = f"{text}\n".encode(self._encoding, "backslashreplace")
         with self._changed:
             if self._nobody_reads:
@@ -64,7 +65,7 @@ class Output:
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """Wait, not for long, until all is written: the process is about to end."""
+        """Wait briefly until all lines are written: the process is about to end."""
         with self._changed:
             self._changed.wait_for(lambda: not (self._waiting or self._lost), FINISH_PATIENCE)
 
@@ -83,7 +84,7 @@ class Output:
             self._written(nobody_reads)
 
     def _next(self) -> bytes:
-        """The line whose turn it is; it stays in the queue until it is written."""
+        """The next line; it stays in the queue until it is written."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._lost)
             if not self._waiting:
@@ -96,7 +97,7 @@ class Output:
     def _written(self, nobody_reads: bool) -> None:
         with self._changed:
             self._waiting_bytes -= len(self._waiting.popleft())
-            if nobody_reads:  # `make up | head`: the network goes on in silence
+            if nobody_reads:  # `make up | head`: the network continues without output
                 self._nobody_reads = True
                 self._waiting.clear()
                 self._lost = 0
@@ -104,14 +105,15 @@ class Output:
 
 
 def complain(text: str) -> None:
-    """A command's last words, on standard error: that may be the same pipe, and as full."""
+    """A command's last message, on standard error, which may be the same full pipe."""
     errors = Output(0, sys.stderr)
     errors.line(text)
     errors.finish()
 
 
 def descriptor_of(stream: TextIO | None) -> int:
-    """-1 where there is none, as with `make up >&-`: its number may be that of any file by now."""
+    """The stream's descriptor; -1 if there is no stream, as with `make up >&-`: its number may belong to any
+    file by now."""
     try:
         return -1 if stream is None else stream.fileno()
     except (OSError, ValueError):
@@ -119,9 +121,9 @@ def descriptor_of(stream: TextIO | None) -> int:
 
 
 def write_whole(descriptor: int, content: bytes) -> None:
-    """Write all of it, however long that takes; raise OSError."""
+    """Write all of the content, however long that takes; raise OSError."""
     while content:
         try:
             content = content[os.write(descriptor, content) :]
-        except BlockingIOError:  # somebody who has the same terminal or pipe wants it so
+        except BlockingIOError:  # another process set the shared terminal or pipe to non-blocking
             select.select([], [descriptor], [])

@@ -1,8 +1,8 @@
-"""End with the parent: no process of a network outlives the one that started it.
+"""Ends a process together with its parent: no process of a network outlives the one that started it.
 
-Linux sends a signal at the parent's death (prctl PR_SET_PDEATHSIG); a watch on the parent's id is
-the second net, and the only one elsewhere. Both, because the signal can be lost: it is tied to the
-*thread* that started us and is forgotten when a program changes its credentials.
+Linux sends a signal at the parent's death (prctl PR_SET_PDEATHSIG); polling the parent's id is the fallback,
+and the only means on other systems. Both, because the signal can be lost: it is tied to the *thread* that
+started us and is forgotten when a program changes its credentials.
 """
 
 import ctypes
@@ -13,13 +13,14 @@ import threading
 
 PR_SET_PDEATHSIG = 1
 WATCH_INTERVAL = 0.5
-"""Seconds between two looks at the parent's id."""
+"""Seconds between two checks of the parent's id."""
 IDLE_INTERVAL = 0.2
-"""The same where nothing is to be put in order."""
+"""The same while no cleanup is needed."""
 
 
 def signal_at_parents_death(number: int) -> None:
-    """Ask the kernel for a signal when our parent dies, 0 for none; elsewhere than on Linux do nothing."""
+    """Ask the kernel for a signal when our parent dies, 0 for none; does nothing on systems other than
+    Linux."""
     if not sys.platform.startswith("linux"):
         return
     library = ctypes.CDLL(None, use_errno=True)
@@ -28,9 +29,9 @@ def signal_at_parents_death(number: int) -> None:
 
 
 def follow(parent: int, *, grace: float) -> None:
-    """SIGTERM ourselves when `parent` ends, and leave by force `grace` seconds later.
+    """Send ourselves SIGTERM when `parent` ends, and exit by force `grace` seconds later.
 
-    Meant for a process that leads its own group: the force takes the whole group.
+    Meant for a process that leads its own group: the forced exit kills the whole group.
     """
     signal_at_parents_death(signal.SIGTERM)
     if os.getppid() != parent:
@@ -42,16 +43,16 @@ _busy = False
 
 
 def leave_when_idle(parent: int) -> None:
-    """Leave at once when `parent` ends, unless `now_busy` was said by then.
+    """Exit at once when `parent` ends, unless `now_busy` was called by then.
 
-    For a child that a thread of its parent forked: that thread may end long before its process, and the
-    kernel's signal is for the end of the thread.
+    For a child forked by a thread of its parent: that thread may end long before its process, and the
+    kernel's signal is tied to the end of the thread.
     """
     threading.Thread(target=_watch_idle, args=(parent,), daemon=True, name="parent").start()
 
 
 def now_busy() -> None:
-    """From now on there is something to put in order before this process may leave."""
+    """From now on this process needs cleanup before it may exit."""
     global _busy
     _busy = True
 

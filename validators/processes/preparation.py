@@ -1,4 +1,4 @@
-"""What must exist before the first process starts: cluster, tables, static files, accounts."""
+"""Preparation before the first process starts: cluster, tables, static files, accounts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import DatabaseError
 
-from validators import ceremony, genesis
-from validators.link import write_private
+from dtvn.net import write_private
+from dtvn.node.kept_ports import all_kept, keep_ports
+from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.options import StartError as NodeError
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol import genesis
+from dtvn.protocol.genesis import ceremony
 from validators.models import ManagedNode, NodePart, NodeRole
-from validators.node.kept_ports import all_kept, keep_ports
-from validators.node.layout import ClusterFolder, NodeFolder
-from validators.node.options import StartError as NodeError
-from validators.node.provision import create_demo_cluster
 from validators.processes.errors import StartError
 from validators.processes.folder import DataFolder, read_json, write_private_json
 from validators.services import api_keys
@@ -39,10 +40,10 @@ NODES_MAX = 31
 LOOPBACK = "127.0.0.1"
 FIRST_NODE_PORT = 10_000
 FIRST_MEMBER_PORT = 4_001
-"""Where node0 listens to the other members; that of nodeK is so many more (spec 3.1)."""
+"""Port on which node0 listens to the other members; nodeK uses this plus K (spec 3.1)."""
 FIRST_API_PORT = 9_001
 FIRST_EPHEMERAL_PORT = 32_768
-"""Where Linux begins to number outgoing connections, unless it says otherwise."""
+"""Linux' default start of the port range for outgoing connections."""
 PORTS_ASKED_FOR = 64
 STALLED_CLIENT_MS = 30_000
 
@@ -60,11 +61,11 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Inherited by accepted connections; without it small answers wait for delayed
-        # acknowledgements (measured: a sixth of the requests per second).
+        # Inherited by accepted connections; without it small answers wait for delayed acknowledgements
+        # (measured: a sixth of the requests per second).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Whoever takes nothing for so long is cut off: what is meant for it waits in our memory.
+            # A client that accepts no data for this long is disconnected: its data waits in our memory.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_CLIENT_MS)
         listener.bind(address)
         listener.listen(1024)
@@ -77,7 +78,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genesis, str]:
-    """The genesis of this data folder, made on the first start, and a remark for the person."""
+    """The genesis of this data folder, created on the first start, and a remark for the operator."""
     path = folder.cluster / GENESIS_FILE
     if not path.exists():
         count = NODES_DEFAULT if nodes is None else nodes
@@ -98,11 +99,12 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
 
 
 def free_ports(count: int, besides: Collection[int] = ()) -> list[int]:
-    """Loopback ports nobody listens on, all different and none of `besides`: held together while they are
+    """Unused loopback ports, all different and none of `besides`: they are held open together while they are
     chosen.
 
-    Of `DTVN_NODE_PORTS`, else below those that the kernel gives to outgoing connections: among these a node
-    that was down for a moment could find its own taken, even by a peer that dials it.
+    They come from `DTVN_NODE_PORTS`, or else from below the range that the kernel uses for outgoing
+    connections: a node that was down for a moment could find a port in that range taken, even by a peer that
+    dials it.
     """
     with ExitStack() as held:
         found: list[int] = []
@@ -122,7 +124,7 @@ def free_ports(count: int, besides: Collection[int] = ()) -> list[int]:
 
 
 def _candidates() -> Iterator[int]:
-    """Ports in a random order; where no range was named, then whatever the kernel gives."""
+    """Ports in random order; if no range was named, then any that the kernel gives."""
     if settings.NODE_PORTS is not None:
         yield from secrets.SystemRandom().sample(settings.NODE_PORTS, len(settings.NODE_PORTS))
         return
@@ -137,8 +139,8 @@ def _candidates() -> Iterator[int]:
 
 
 def own_members(folder: DataFolder, founded: genesis.Genesis) -> list[str]:
-    """Ids of the members whose keys belong in this data folder; other parties run the others. One that
-    lost its key is still ours where one hand made them all."""
+    """Ids of the members whose keys belong in this data folder; other parties run the others. If one party
+    made them all, a member that lost its key is still ours."""
     if founded.demo:
         return [member.id for member in founded.members]
     places = ClusterFolder(folder.root)
@@ -146,8 +148,8 @@ def own_members(folder: DataFolder, founded: genesis.Genesis) -> list[str]:
 
 
 def check_node_ports(founded: genesis.Genesis, own: Sequence[str]) -> None:
-    """The ports kept in the genesis for our own nodes must still be ours; raise StartError naming the
-    first taken."""
+    """The ports that the genesis assigns to our own nodes must still be free for us; raise StartError naming
+    the first one taken."""
     for member in founded.members:
         if member.id not in own:
             continue
@@ -162,9 +164,9 @@ def check_node_ports(founded: genesis.Genesis, own: Sequence[str]) -> None:
 
 
 def keep_metrics_ports(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str], web: str) -> None:
-    """Give each of our nodes a port for its metrics, once and for good, and write down for Prometheus
-    where they and the platform (`web`, host:port) are (file_sd_config). A kept port that is busy stops
-    nothing: its node says so and tries again."""
+    """Give each of our nodes a permanent port for its metrics, and write the addresses of the nodes and of
+    the platform (`web`, host:port) for Prometheus (file_sd_config). A port that is in use is not fatal: its
+    node reports it and retries."""
     places = ClusterFolder(folder.root)
     try:
         free = partial(free_ports, besides=_chosen(places, founded))
@@ -180,9 +182,9 @@ def keep_metrics_ports(folder: DataFolder, founded: genesis.Genesis, own: Sequen
 
 
 def keep_apis(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) -> None:
-    """Give each of our nodes a port for its own API, once and for good (spec 3.1: 9001 + k, else a free one),
-    and a key that it asks for: who has none of the platform's keys does not get past it through a node. A
-    supervisor's nodes ask for its own key, or for none (C43)."""
+    """Give each of our nodes a permanent port for its own API (spec 3.1: 9001 + k, else a free one), and the
+    key that it requires: a caller without a key of the platform cannot bypass it through a node. A
+    supervisor's nodes require its own key, or none (C43)."""
     places = ClusterFolder(folder.root)
     try:
         for member_id in own:
@@ -197,11 +199,12 @@ def keep_apis(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) 
 
 
 def _numbered_ports(member_id: str, first: int, others: Collection[int], count: int) -> list[int]:
-    """That of the node's number, if it is free and `DTVN_NODE_PORTS` names no range; else any free one."""
+    """The port of the node's number, if it is free and `DTVN_NODE_PORTS` names no range; else any free
+    one."""
     number = None if settings.NODE_PORTS else re.fullmatch(r"node(\d{1,3})", member_id)
     if number is not None and (port := first + int(number[1])) not in others:
         with socket.socket() as probe, suppress(OSError):
-            # As the node will: connections that ended a moment ago are no reason to move for good.
+            # As the node will: recently closed connections are no reason to change the port for good.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((LOOPBACK, port))
             return [port]
@@ -209,8 +212,8 @@ def _numbered_ports(member_id: str, first: int, others: Collection[int], count: 
 
 
 def keep_newcomer_ports(folder: DataFolder, founded: genesis.Genesis, node: NodeFolder) -> tuple[str, int]:
-    """Give a node that joins a running cluster its ports, once and for good (spec 3.1: 4001 + k to the other
-    members, else a free one); the address at which it will listen to them."""
+    """Give a node that joins a running cluster its permanent ports (spec 3.1: 4001 + k to the other members,
+    else a free one); returns the address at which it will listen to them."""
     places = ClusterFolder(folder.root)
     others = _chosen(places, founded)
     own = keep_ports([node], "member", partial(_numbered_ports, node.id, FIRST_MEMBER_PORT, others))
@@ -225,10 +228,10 @@ def keep_newcomer_ports(folder: DataFolder, founded: genesis.Genesis, node: Node
 
 
 def _chosen(places: ClusterFolder, founded: genesis.Genesis) -> set[int]:
-    """Ports that members and nodes of this folder have: theirs while they are down, or not begun, too."""
+    """Ports of the members and nodes of this folder, including those that are down or were never started."""
     found = {member.port for member in founded.members}
     for folder in places.nodes.glob("*/"):
-        with suppress(NodeError):  # damaged: said where that node starts
+        with suppress(NodeError):  # damaged: reported when that node starts
             found |= all_kept(NodeFolder(folder))
     return found
 
@@ -253,7 +256,7 @@ def migrate() -> None:
 
 
 def collect_static(folder: DataFolder) -> None:
-    """Gather static files under hashed names, only when one of them changed."""
+    """Collect static files under hashed names, only when one of them changed."""
     mark = folder.static / ".collected"
     fingerprint = static_fingerprint()
     try:
@@ -266,7 +269,7 @@ def collect_static(folder: DataFolder) -> None:
 
 
 def static_fingerprint() -> str:
-    """Changes when a file of ours or the version of a package that brings files does."""
+    """Changes when a file of ours, or the version of a package with static files, changes."""
     import django
     import rest_framework
 
@@ -281,7 +284,7 @@ def static_fingerprint() -> str:
 
 
 def ensure_accounts(folder: DataFolder) -> dict[str, Any]:
-    """The first administrator and API key: made once, kept in a private file, stored as hashes."""
+    """The first administrator and API key: created once, kept in a private file, stored as hashes."""
     path = folder.keys / "platform.json"
     kept = read_json(path)
     if kept is None:
@@ -302,8 +305,8 @@ def ensure_accounts(folder: DataFolder) -> dict[str, Any]:
 
 
 def register_cluster(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) -> list[str]:
-    """Rows for the nodes that this platform runs, and who of them takes part; it shows the other members
-    as external. Those that it made for the running cluster stay, as long as their keys are here."""
+    """Create rows for the nodes that this platform runs, with their membership; the other members are shown
+    as external. Rows of nodes that it made for the running cluster stay as long as their keys are here."""
     places = ClusterFolder(folder.root)
     known = ManagedNode.objects.filter(role=NodeRole.VALIDATOR).values_list("node_id", flat=True)
     made = [node_id for node_id in known if places.node(node_id).key.exists()]

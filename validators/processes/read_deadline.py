@@ -1,6 +1,7 @@
-"""A request is read whole in 15 s, headers and body (spec 3): twisted waits while a byte comes a minute.
+"""A deadline of 15 s for reading a request, headers and body (spec 3): twisted keeps waiting while one byte
+per minute arrives.
 
-Whoever takes no answer is hung up on by twisted itself, a minute after the answer's end.
+A client that does not accept its answer is disconnected by twisted itself, a minute after the answer's end.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from twisted.web import http
 __all__ = ["READ", "TimedChannel", "install"]
 
 READ = 15.0
-"""Seconds, as the seed's supervisor."""
+"""Seconds, as in the seed's supervisor."""
 LINGER = 2.0
-"""Seconds for a client that is late to read why it is hung up on."""
+"""Seconds that a late client gets to read the error before it is disconnected."""
 PAUSE_OF_OURS = 1.0
-"""Seconds by which a deadline may come late before this process counts as paused, and blames nobody."""
+"""If a deadline timer fires this many seconds late, this process counts as paused, and the client is not
+blamed."""
 CONTENT = msgspec.json.encode({"error": "The request did not come whole in time.", "code": "too_slow"})
 ANSWER = b"\r\n".join(
     (
@@ -33,14 +35,14 @@ ANSWER = b"\r\n".join(
 
 
 class TimedChannel(http.HTTPChannel):
-    """One connection of twisted's, with a deadline for each request that has begun and for the first."""
+    """A twisted connection with a deadline for the first request and for each one that has begun."""
 
     read_within = READ
 
     _late: Any = None
-    """The call that comes when a request is not whole."""
+    """The timer that fires when a request is incomplete."""
     _due = 0.0
-    """When it should come, in monotonic seconds."""
+    """When it should fire, in monotonic seconds."""
 
     def connectionMade(self) -> None:
         """See twisted.web."""
@@ -48,18 +50,18 @@ class TimedChannel(http.HTTPChannel):
         self._begin()
 
     def dataReceived(self, data: bytes) -> None:
-        """See twisted.web; what comes during an answer waits for its turn."""
+        """See twisted.web; bytes that arrive during an answer are queued."""
         if not self._handlingRequest:
             self._begin()
         super().dataReceived(data)
 
     def allContentReceived(self) -> None:
-        """See twisted.web: the request is whole."""
+        """See twisted.web: the request is complete."""
         self._forget()
         super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:
-        """See twisted.web: what waited may be the next request."""
+        """See twisted.web: queued bytes may contain the next request."""
         if any(self._dataBuffer) and self.persistent:
             self._begin()
         super().requestDone(request)
@@ -92,5 +94,5 @@ class TimedChannel(http.HTTPChannel):
 
 
 def install() -> None:
-    """Have twisted's server use it: daphne has no setting for this."""
+    """Make twisted's server use it: daphne has no setting for this."""
     http.HTTPChannel = TimedChannel  # type: ignore[misc]

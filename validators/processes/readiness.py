@@ -1,11 +1,11 @@
-"""Has the cluster committed an operation since this start? Asked of the platform, over HTTP.
+"""Asks the platform over HTTP whether the cluster has committed an operation since this start.
 
-`/ready` answers 200 only when a fresh operation went through the gateway, the ordered log and back,
-so one answer shows that web process, keys, nodes and quorum work together. Then the learner must
-have it too, or the first page that somebody opens would be empty.
+`/ready` answers 200 only when a fresh operation went through the gateway, the ordered log and back, so one
+answer shows that web process, keys, nodes and quorum work together. Then the learner must have it too, or the
+first page opened would be empty.
 
-A cluster that somebody stopped commits nothing until it is started again, and whoever starts it needs the
-key that is written when this wait ends: it ends then as well.
+A stopped cluster commits nothing until it is started again. Starting it needs the API key that is written
+when this wait ends, so the wait also ends if the cluster is stopped.
 """
 
 import json
@@ -27,17 +27,17 @@ ANSWER_PATIENCE = 12.0
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What `/ready` said: a sequence, or a reason why not."""
+    """The answer of `/ready`: a sequence, or a reason why not."""
 
     sequence: int = 0
     reason: str = ""
     answered: bool = False
-    """The web process said it."""
+    """True if the web process sent it."""
 
 
 def wait(url: str, stop: threading.Event, say: Callable[[str], None]) -> bool:
-    """Return True when the cluster commits and the learner follows, or is stopped because that was asked
-    for, or since its start failed; False when told to stop before."""
+    """Return True when the cluster commits and the learner follows, or when the cluster is stopped, on
+    request or because its start failed; False when `stop` is set before."""
     said_at, committed, reason = time.monotonic(), 0, ""
     reply = Reply()
     while not stop.wait(ASK_INTERVAL):
@@ -59,25 +59,25 @@ def wait(url: str, stop: threading.Event, say: Callable[[str], None]) -> bool:
 
 
 def way_out() -> str:
-    """What is to be done where all validators of this platform are wanted stopped; "" where they are not, or
-    while a start of the cluster is under way: that one stops them first."""
+    """Advice if all validators of this platform are set to stopped; "" if they are not, or while a start of
+    the cluster is in progress, because a start stops them first."""
     try:
         wanted = set(own_members().values_list("desired", flat=True))
-        # After the nodes: a start writes both at once, and ends with nodes that are wanted running.
+        # Read after the nodes: a start writes both at once, and finishes with nodes that are set to run.
         cluster = cluster_now()
     except DatabaseError:
-        connection.close()  # asked again, over another one
+        connection.close()  # the next query opens a new one
         return ""
     if wanted != {DesiredState.STOPPED} or cluster.wish == ClusterWish.START:
         return ""
-    # Why a start failed was told by the keeper.
+    # The cluster controller has already reported why a start failed.
     return "start it again" if cluster.error else "the cluster is stopped, as it was asked to be: start it"
 
 
 def ask(url: str) -> Reply:
-    """One question to `/ready`."""
+    """One request to `/ready`."""
     try:
-        # Straight to this machine, whatever proxy the environment names.
+        # Directly to this machine, without a proxy from the environment.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{url}/ready", timeout=ANSWER_PATIENCE) as answer:
             content = _content(answer.read(4096))

@@ -1,7 +1,7 @@
-"""Make the wish for each node true: compare it with the facts, start, kill, report.
+"""Brings each node to its desired state: compares it with the actual state, starts, kills, reports.
 
-Runs in the process that `make up` keeps in the foreground, so that it outlives the workers which it
-heals. All decisions are in `watch`; here is what observes and acts.
+Runs in the process that `make up` keeps in the foreground, so that it outlives the workers that it repairs.
+All decisions are in `node_controller`; this module observes and acts.
 """
 
 import logging
@@ -15,12 +15,12 @@ from django.db import close_old_connections
 from django.db.models import F
 from kombu.exceptions import OperationalError
 
+from dtvn.node.run import EXIT_FENCED
 from validators.models import ManagedNode, NodePart, NodeRole, NodeStatus
-from validators.node.run import EXIT_FENCED
 from validators.processes.api_probes import ApiProbes
-from validators.processes.facts import heartbeat, lock_holder
 from validators.processes.folder import DataFolder
-from validators.processes.watch import Action, Decision, NodeWatch, Observation, is_unwanted
+from validators.processes.locks import heartbeat, lock_holder
+from validators.processes.node_controller import Action, Decision, NodeController, Observation, is_unwanted
 from validators.services.announcing import announce
 
 logger = logging.getLogger("dtvn.reconcile")
@@ -28,30 +28,30 @@ logger = logging.getLogger("dtvn.reconcile")
 SHOWN_UP = (NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE)
 
 SendStart = Callable[[ManagedNode, str], None]
-"""Ask a worker for the process of a node: (row, start token)."""
+"""Sends a worker the request to run a node: (row, start token)."""
 
 
 class Reconciler:
-    """Brings processes and wishes together, one look at a time."""
+    """Compares processes with desired states, one turn at a time."""
 
     def __init__(self, folder: DataFolder, send_start: SendStart, probes: ApiProbes | None = None) -> None:
         self._folder = folder
         self._send_start = send_start
         self._probes = probes
-        self._watches: dict[str, NodeWatch] = {}
+        self._watches: dict[str, NodeController] = {}
 
     def turn(self) -> None:
-        """Look at every node once and act."""
+        """Check every node once and act."""
         close_old_connections()
         rows = list(ManagedNode.objects.all())
         unsent: OSError | OperationalError | None = None
         for row in rows:
-            watch = self._watches.setdefault(row.node_id, NodeWatch(row.generation))
+            watch = self._watches.setdefault(row.node_id, NodeController(row.generation))
             seen = observe(row, self._folder, self._probes)
             try:
                 self._act(row, seen, watch.step(seen, time.monotonic()), watch)
             except (OSError, OperationalError) as error:
-                unsent = error  # the broker is away: the other nodes are looked at all the same
+                unsent = error  # the broker is away: the other nodes are checked all the same
         if self._probes is not None:
             validators = (row for row in rows if row.role == NodeRole.VALIDATOR)
             self._probes.watch([row.node_id for row in validators if row.pid is not None])
@@ -66,7 +66,7 @@ class Reconciler:
             if watch := self._watches.get(node_id):
                 watch.worker_lost()
 
-    def _act(self, row: ManagedNode, seen: Observation, decision: Decision, watch: NodeWatch) -> None:
+    def _act(self, row: ManagedNode, seen: Observation, decision: Decision, watch: NodeController) -> None:
         changes: dict[str, object] = {}
         if (row.status, row.error) != (decision.status, decision.error):
             changes = {"status": decision.status, "error": decision.error}
@@ -91,11 +91,11 @@ class Reconciler:
                 ManagedNode.objects.filter(node_id=row.node_id).update(**changes)
             shown = row.role == NodeRole.VALIDATOR
             if shown and row.status in SHOWN_UP and seen.holder is None and is_unwanted(seen):
-                # It followed the wish between two looks: it was stopping all the same (0106).
+                # It stopped as desired between two turns: announce that it was stopping all the same (0106).
                 announce(node_id=row.node_id, status=NodeStatus.STOPPING)
             told = row.status == NodeStatus.ERROR
             if decision.counts_as_restart and shown and not told:
-                # It ended by itself: told as the error that it was, though it starts again at once (X31).
+                # It ended on its own: announced as the error that it was, although it restarts at once (X31).
                 announce(node_id=row.node_id, status=NodeStatus.ERROR, error=decision.error)
             news = row.status != decision.status or (decision.error and not row.error)
             if news and shown:
@@ -109,7 +109,8 @@ class Reconciler:
 
 
 def observe(row: ManagedNode, folder: DataFolder, probes: ApiProbes | None = None) -> Observation:
-    """Facts about a node. The row was read before: what it claims can only have ended since."""
+    """Observe a node. Its row was read before: a process that the row shows as claimed can only have ended
+    since."""
     slot = folder.node_lock(row.node_id)
     return Observation(
         desired=row.desired,
@@ -126,8 +127,9 @@ def observe(row: ManagedNode, folder: DataFolder, probes: ApiProbes | None = Non
 
 
 def _answers(row: ManagedNode, probes: ApiProbes | None) -> bool:
-    """A validator runs once its own API answers (spec 3.1); nobody else has one. A newcomer starts until it
-    is a member: whoever is shown running may be asked to decide something."""
+    """A validator counts as running once its own API answers (spec 3.1); no other process has an API. A
+    newcomer counts as starting until it is a member: a node shown as running may be asked to decide
+    something."""
     if row.part == NodePart.JOINING:
         return False
     return probes is None or row.role != NodeRole.VALIDATOR or probes.answers(row.node_id)

@@ -1,5 +1,5 @@
-"""The servers that the environment names, asked once before anything starts: a wrong address is one
-clear line, not processes that end and are started again without end."""
+"""Checks the servers that the environment names once before any process starts: a wrong address gives one
+clear line, instead of processes that end and restart in a loop."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PATIENCE = 3.0
 
 
 def check_servers() -> None:
-    """Raise StartError when the broker or the channel layer's Redis cannot be used now. The database's
-    own turn is the migration."""
+    """Raise StartError if the broker or the channel layer's Redis cannot be used now. The database is checked
+    by the migration."""
     if not settings.CELERY_BROKER_URL.startswith(environment.FILE_BROKER):
         check_broker(settings.CELERY_BROKER_URL)
     if url := os.environ.get("REDIS_URL", ""):
@@ -27,7 +27,7 @@ def check_servers() -> None:
 
 
 def check_broker(url: str) -> None:
-    """One connection by Celery's own means; raise StartError."""
+    """One connection with Celery's own client; raise StartError."""
     from kombu.connection import Connection
 
     limits = {}
@@ -36,7 +36,7 @@ def check_broker(url: str) -> None:
     try:
         with Connection(url, connect_timeout=PATIENCE, transport_options=limits) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=PATIENCE)
-    except KeyError as error:  # kombu's word for a transport that it does not know
+    except KeyError as error:  # kombu's error for an unknown transport
         name = url.partition(":")[0]
         raise StartError(f"CELERY_BROKER_URL: there is no broker called {name!r}") from error
     except Exception as error:  # every transport has errors of its own
@@ -56,7 +56,7 @@ def check_redis(url: str) -> None:
 
 
 def shown(url: str) -> str:
-    """An address without its password, for a terminal and its log."""
+    """A URL without its password, for a terminal and its log."""
     try:
         parts = urlsplit(url)
         place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
@@ -66,6 +66,6 @@ def shown(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ValueError):  # may quote the address with its password
+    if isinstance(error, ValueError):  # its message may contain the URL with its password
         return "this is no such address"
     return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

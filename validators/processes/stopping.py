@@ -1,8 +1,8 @@
-"""One byte that a Celery worker's main process shares with its pool children: stop now.
+"""A stop flag: one byte that a Celery worker's main process shares with its pool children.
 
-Celery tells only the main process that it shuts down, and its warm shutdown waits for the running
-tasks for ever. The byte is in anonymous memory made before the children are forked, so it needs no
-file and cannot be left behind.
+Celery notifies only the main process of a shutdown, and its warm shutdown waits for the running tasks for
+ever. The byte is in anonymous memory made before the children are forked, so it needs no file and cannot be
+left behind.
 """
 
 import mmap
@@ -11,7 +11,7 @@ _flag = mmap.mmap(-1, 1)
 
 
 def request() -> None:
-    """Said once by the main process; every child sees it at its next look."""
+    """Set once by the main process; every child sees it at its next check."""
     _flag[0] = 1
 
 

@@ -24,35 +24,35 @@ from validators.models import ManagedNode, NodeRole
 from validators.processes import make_parent, membership, preparation, readiness, servers
 from validators.processes.api_probes import ApiProbes
 from validators.processes.children import Child
+from validators.processes.cluster_controller import ClusterController
 from validators.processes.errors import StartError
-from validators.processes.facts import RecordLock, heartbeat, lock_holder
 from validators.processes.folder import DataFolder, write_private_json
 from validators.processes.founding import finish_putting_aside, found_cluster
-from validators.processes.keeper import ClusterKeeper
+from validators.processes.health_check import HealthCheck, WebProbe
+from validators.processes.locks import RecordLock, heartbeat, lock_holder
+from validators.processes.node_controller import KILL_SILENT_AFTER
 from validators.processes.output import Output, complain
-from validators.processes.pulse import Pulse, WebProbe
 from validators.processes.reconcile import Reconciler
-from validators.processes.watch import KILL_SILENT_AFTER
 from validators.processes.worker import GRACE as WORKER_GRACE
 from validators.services.cluster import reset_cluster
 
 logger = logging.getLogger("dtvn.up")
 
 LOOK_INTERVAL = 0.2
-"""Seconds between two looks at children, nodes and our own stop."""
+"""Seconds between two checks of children, nodes and our own stop."""
 STOP_GRACE = 8.0
-"""Seconds for an orderly end; then everything left is killed. A second Ctrl-C shortens it."""
+"""Seconds for an orderly end; then all remaining processes are killed. A second Ctrl-C shortens it."""
 STOP_GRACE_HURRIED = 2.0
 END_WITHIN = 10.0
-"""Seconds for all of the end, our own threads too: 12 are promised (X29)."""
+"""Seconds for the whole shutdown, including our own threads: 12 are promised (X29)."""
 LEFTOVER_PATIENCE = WORKER_GRACE + 4.0
-"""Seconds for the processes of a killed `up` to end by themselves, before we end them."""
+"""Seconds for the processes of a killed `up` to end on their own, before we end them."""
 SPARE_SLOTS = 2
 """A killed pool child keeps its slot for about 10 s until Celery notices."""
 FURTHER_SLOTS = 4
-"""At least so many in a worker that is started because nodes joined: each worker costs memory."""
+"""Minimum number of slots in a worker that is started because nodes joined: each worker costs memory."""
 DEFAULT_SLOTS = 4
-"""The learner, a simulation, and two for background work."""
+"""Slots for the learner, a simulation, and two background tasks."""
 NAME_WIDTH = len("background")
 NODES_WORKER, DEFAULT_WORKER, WEB = "validators", "background", "web"
 
@@ -73,15 +73,15 @@ class Supervisor:
         self._url = public_url(host, port)
         self._probes = ApiProbes(folder)
         self._reconciler = Reconciler(folder, send_start, self._probes)
-        self._keeper = ClusterKeeper(
+        self._keeper = ClusterController(
             folder, lambda names: found_cluster(folder, names, self._url.removeprefix("http://"))
         )
         self._slots = 0
-        """Of all workers for nodes together."""
+        """Total number of slots in all workers for nodes."""
         self._probe = WebProbe(self._url)
 
     def answer(self, command: str) -> int:
-        """The exit code of a command that is this run: one clear line instead of a traceback."""
+        """The exit code of a command that runs the network: one clear line instead of a traceback."""
         try:
             return self.run()
         except StartError as error:
@@ -92,7 +92,7 @@ class Supervisor:
         return 1
 
     def run(self) -> int:
-        """Prepare, start, watch, end. Return the exit code; raise StartError before any child ran."""
+        """Prepare, start, watch, end. Returns the exit code; raises StartError before any child has run."""
         log_through(self._output)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
@@ -117,7 +117,8 @@ class Supervisor:
         return 0
 
     def _threads(self, accounts: dict[str, Any]) -> list[threading.Thread]:
-        """Daemons: one that hangs does not hold up the end. What each was doing survives a kill -9 too."""
+        """Daemon threads: one that hangs does not delay the end. An abrupt end is safe: the work of each
+        survives a kill -9."""
         return [
             threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
             threading.Thread(target=self._probes.run, args=(self._stop,), name="apis", daemon=True),
@@ -153,7 +154,7 @@ class Supervisor:
                 ["validators.processes.web", str(listening)],
                 self._output,
                 descriptors=[listening],
-                pulse=Pulse(kill_after=KILL_SILENT_AFTER),
+                pulse=HealthCheck(kill_after=KILL_SILENT_AFTER),
                 beat=lambda: self._probe.answers,
             ),
         ]
@@ -165,7 +166,7 @@ class Supervisor:
             ["validators.processes.worker", name, queue, str(slots)],
             self._output,
             ended=lambda: self._worker_lost(role),
-            pulse=Pulse(kill_after=KILL_SILENT_AFTER),
+            pulse=HealthCheck(kill_after=KILL_SILENT_AFTER),
             beat=lambda: heartbeat(slot),
         )
 
@@ -177,7 +178,7 @@ class Supervisor:
             child.start()
         for thread in threads:
             thread.start()
-        # Nobody waits for its end: it may be waiting for an answer that nobody gives any more.
+        # Its end is not waited for: it may be blocked waiting for an answer that will never come.
         threading.Thread(target=self._probe.run, args=(self._stop,), name="probe", daemon=True).start()
         interrupted_make = make_parent.watch()
         while not self._signals:
@@ -190,7 +191,7 @@ class Supervisor:
             self._alarm.wait(LOOK_INTERVAL)
 
     def _make_room(self) -> None:
-        """A further worker when there are more nodes than slots; its start is the next look's."""
+        """Adds a worker when there are more nodes than slots; the next check starts it."""
         lacking = self._keeper.validators + SPARE_SLOTS - self._slots
         if lacking > 0:
             more = max(lacking, FURTHER_SLOTS)
@@ -207,14 +208,14 @@ class Supervisor:
         self._reconciler.worker_lost(names)
 
     def _reconcile(self) -> None:
-        """Never gives up: a database that is away comes back, and nodes run on meanwhile."""
+        """Never gives up: a database outage ends at some time, and nodes keep running meanwhile."""
         complained = ""
         while not self._stop.wait(LOOK_INTERVAL):
             try:
                 self._keeper.turn()
                 self._reconciler.turn()
                 complained = ""
-            except Exception as error:  # noqa: BLE001 - said, and tried again
+            except Exception as error:  # noqa: BLE001 - logged, and tried again
                 if str(error) != complained:
                     logger.warning("reconcile: %s: %s", type(error).__name__, error)
                 complained = str(error)
@@ -228,7 +229,7 @@ class Supervisor:
             self._output.say("up", line)
 
     def _wait_until_ready(self) -> bool:
-        """True when people may come, False when told to stop before."""
+        """True when the network is ready for users, False when told to stop before."""
         return readiness.wait(self._url, self._stop, lambda text: self._output.say("up", text))
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
@@ -255,12 +256,12 @@ class Supervisor:
         self._output.say("up", "stopped")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Only count: a handler that sets an Event deadlocks when it interrupts a wait on that Event."""
+        """Only counts: a handler that sets an Event deadlocks when it interrupts a wait on that Event."""
         self._signals += 1
 
 
 class OutputHandler(logging.Handler):
-    """Our own log lines, told apart from the children's like theirs."""
+    """Prints our own log lines with a prefix, like the children's."""
 
     def __init__(self, output: Output) -> None:
         super().__init__()
@@ -277,7 +278,7 @@ def log_through(output: Output) -> None:
 
 
 class Alarm:
-    """A pause of the main thread that any signal ends early."""
+    """A sleep of the main thread that any signal ends early."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -289,7 +290,7 @@ class Alarm:
 
 
 def send_start(node: ManagedNode, token: str) -> None:
-    """Ask a worker to be this node."""
+    """Ask a worker to run this node."""
     from validators import tasks
 
     task, queue = (
@@ -301,7 +302,7 @@ def send_start(node: ManagedNode, token: str) -> None:
 
 
 def public_url(host: str, port: int) -> str:
-    """Where a program on this machine finds the platform."""
+    """The URL under which a program on this machine reaches the platform."""
     if host in environment.WILDCARD_HOSTS:
         host = preparation.LOOPBACK
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -322,8 +323,8 @@ def greeting(url: str, host: str, folder: DataFolder) -> list[str]:
 
 
 def holders(folder: DataFolder) -> dict[str, int]:
-    """Processes of this network other than `up`: name -> process id. A node's is nodes/<id>; what an
-    earlier version left running holds a lock beside those of the platform's own."""
+    """Processes of this network other than `up`: name -> process id. A node's name is nodes/<id>; nodes left
+    running by an earlier version hold a lock beside those of the platform's own processes."""
     found = {
         str(path.relative_to(folder.slots).with_suffix("")): lock_holder(path)
         for path in folder.slots.rglob("*.lock")
@@ -332,7 +333,7 @@ def holders(folder: DataFolder) -> dict[str, int]:
 
 
 def end_leftovers(folder: DataFolder) -> None:
-    """Wait for the processes of an `up` that was killed; end those that do not end by themselves."""
+    """Wait for the processes of an `up` that was killed; kill those that do not end on their own."""
     pause = threading.Event()
     since = time.monotonic()
     while left := holders(folder):
@@ -350,5 +351,5 @@ def end_process(pid: int) -> None:
 
 
 def run(folder: DataFolder, *, host: str, port: int, nodes: int | None) -> int:
-    """Entry of the command."""
+    """Entry point of the command."""
     return Supervisor(folder, host=host, port=port, nodes=nodes).answer("make up")

@@ -1,6 +1,6 @@
 """The web process as a child of `up`: `python -m validators.processes.web DESCRIPTOR PARENT`.
 
-It accepts from a listening socket that `up` made and keeps: while this process is replaced,
+It accepts connections from a listening socket that `up` created and keeps: while this process is replaced,
 connections wait in the kernel's queue instead of being refused.
 """
 
@@ -14,14 +14,14 @@ from setproctitle import setproctitle
 
 from dtvn_project import environment
 from validators.processes import parent
-from validators.processes.facts import SlotLock
 from validators.processes.folder import DataFolder
+from validators.processes.locks import SlotLock
 
 NAME = "web"
 GRACE = 5.0
-"""Seconds from the loss of our parent until this process leaves by force."""
+"""Seconds from the loss of our parent until this process exits by force."""
 PARENTS_LAST_MOMENT = 3.0
-"""Seconds for the rest of a parent that dies: threads of it may wait for a slow disk."""
+"""Seconds until all threads of a dying parent have ended: some may wait for a slow disk."""
 
 
 def main(descriptor: int, parent_id: int) -> None:
@@ -47,10 +47,11 @@ def main(descriptor: int, parent_id: int) -> None:
 
 
 def take_away(credentials: Path, parent_id: int) -> None:
-    """Whoever waits for the credentials must not find those of a network that is gone.
+    """Removes the credentials file, so that no waiting program finds the credentials of a network that is
+    gone.
 
-    We hear of our parent's death when the first of its threads dies; the last one takes a moment. A parent
-    that ends in order has taken them away before it tells us.
+    The signal of the parent's death arrives when the first of its threads dies; the last one takes a moment.
+    A parent that ends in order removes the file before it signals us.
     """
     since = time.monotonic()
     while credentials.exists() and time.monotonic() - since < PARENTS_LAST_MOMENT:

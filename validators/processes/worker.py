@@ -1,7 +1,7 @@
 """A Celery worker as a child of `up`: `python -m validators.processes.worker NAME QUEUE SLOTS PARENT`.
 
-The worker's main process only holds slots. The nodes are its pool children, forked from here with
-everything imported, so that a node that died runs again in a moment.
+The worker's main process only holds slots. The nodes are its pool children, forked from here with everything
+imported, so that a node that died restarts quickly.
 """
 
 import os
@@ -23,19 +23,21 @@ from setproctitle import setproctitle
 
 from dtvn_project import environment
 from dtvn_project.celery import app
-from validators.processes import lost, parent, stopping
-from validators.processes.facts import SlotLock, process_lives
+from validators.processes import lost_workers as lost
+from validators.processes import parent, stopping
 from validators.processes.folder import DataFolder
+from validators.processes.locks import SlotLock, process_lives
 
 GRACE = 4.0
-"""Seconds from the loss of our parent until this worker and its children leave by force."""
+"""Seconds from the loss of our parent until this worker and its children exit by force."""
 LOOK_INTERVAL = 0.5
-"""Seconds between two looks for a free slot, where the broker sends by itself."""
+"""Seconds between two checks for a free slot, for a broker that pushes messages."""
 LIFE_INTERVAL = 0.5
-"""Seconds between two signs of life to `up`."""
+"""Seconds between two heartbeats to `up`."""
 
 _main_process = 0
-"""Known to the children, which are forked from it: asked too late, the parent may be another one."""
+"""Inherited by the children, which are forked from it: a child that asks for its parent's id too late may get
+another one."""
 
 
 def main(name: str, queue: str, slots: int, parent_id: int) -> None:
@@ -46,8 +48,8 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
     lock = SlotLock(folder.slot_lock(name))
     if not lock.take():
         sys.exit(f"{name} runs already on {folder.root}")
-    # Before the imports, which take seconds on a busy machine: that the lock's file was made is a sign of
-    # life to `up`, and what follows is to be no silence.
+    # Before the imports, which take seconds on a busy machine: `up` takes the creation of the lock's file as
+    # a heartbeat, and must not see silence after it.
     threading.Thread(target=_show_life_until_done, args=(lock,), daemon=True, name="life").start()
     signals.worker_shutting_down.connect(_on_shutting_down)
     signals.worker_process_init.connect(_on_child_start)
@@ -61,12 +63,13 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
             "--quiet",
             "worker",
             f"--queues={queue}",
-            # No autoscale: its thread and the pool's fill the same gaps, and where they meet both end
-            # (seen: no slot was replaced any more). `up` starts a further worker instead.
+            # No autoscale: its thread and the pool's own fill the same gaps, and when both do so at once they
+            # fail (seen: no slot was replaced any more). `up` starts a further worker instead.
             f"--concurrency={slots}",
             f"--hostname={name}@%h",
             "--pool=prefork",
-            # A fresh process for each node: no alias, socket context or title of the one before.
+            # A fresh process for each node: no database alias, socket context or process title of the
+            # previous one.
             "--max-tasks-per-child=1",
             "--without-gossip",
             "--without-mingle",
@@ -77,13 +80,14 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
 
 
 class OnlyIntoFreeSlots(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Take no start request that this worker has no slot for. Celery takes as many ahead as it has slots: a
-    worker full of nodes then held, one after the other, requests that another worker had room for."""
+    """Accepts a start request only while this worker has a free slot. Celery prefetches as many as it has
+    slots: a worker full of nodes then held requests, one after the other, for which another worker had
+    room."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def start(self, consumer: Any) -> None:
-        """The queue is being read from now on: once for each connection to the broker."""
+        """Called when reading from the queue begins: once per connection to the broker."""
         slots = consumer.pool.num_processes
 
         def has_room() -> bool:
@@ -98,11 +102,11 @@ class OnlyIntoFreeSlots(bootsteps.StartStopStep):  # type: ignore[misc]
 
 
 def _give_back(consumer: Any, has_room: Callable[[], bool]) -> None:
-    """RabbitMQ is not asked for messages, it sends them: what comes while no slot is free goes back to the
-    queue, for another worker, and nothing more is wanted until one is.
+    """RabbitMQ pushes messages: those that arrive while no slot is free are returned to the queue, for
+    another worker, and consumption is paused until a slot is free.
 
-    Not said on the spot: `cancel` waits for an answer, and takes in what is delivered before it, so one that
-    was called for a message would be called for the next one inside itself.
+    It is not paused on the spot: `cancel` waits for an answer and processes deliveries before it, so a call
+    made for one message would be made again, nested, for the next one.
     """
     make_handler, reader = consumer.create_task_handler, consumer.task_consumer
 
@@ -123,9 +127,9 @@ def _give_back(consumer: Any, has_room: Callable[[], bool]) -> None:
 
 
 def _on_shutting_down(**_: Any) -> None:
-    """The first signal of any kind: the end is under way, and `up` sees to it that it does not take long.
+    """The first signal of any kind begins the end; `up` makes sure that it does not take long.
 
-    A second one would have Celery drop the children that are putting their nodes in order.
+    A second signal would make Celery kill the children that are shutting down their nodes.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -133,10 +137,11 @@ def _on_shutting_down(**_: Any) -> None:
 
 
 def _show_life_until_done(lock: SlotLock) -> None:
-    """Tell `up` that this process is not suspended; end a warm shutdown once no task runs any more.
+    """Sends `up` heartbeats, which show that this process is not suspended; ends a warm shutdown once no task
+    runs any more.
 
-    Celery's own way to that end polls in several threads and takes five seconds (measured). Nothing
-    is lost: tasks are acknowledged at their start and keep no results, and idle children follow us.
+    Celery's own way to that end polls in several threads and takes five seconds (measured). Nothing is lost:
+    tasks are acknowledged at their start and keep no results, and idle children end with us.
     """
     never, shown_at = threading.Event(), 0.0
     while not stopping.requested() or _task_runs():
@@ -144,7 +149,7 @@ def _show_life_until_done(lock: SlotLock) -> None:
             lock.show_life()
             shown_at = time.monotonic()
         never.wait(0.1)
-    # The pool's folder of shared memory, which its own slow way to the end would remove.
+    # The pool's shared memory folder, which Celery's own slower shutdown would remove.
     shutil.rmtree(get_temp_dir(), ignore_errors=True)
     os._exit(0)
 
@@ -154,20 +159,21 @@ def _task_runs() -> bool:
 
 
 def _runs(request: Any) -> bool:
-    """Celery counts the task of a child that was killed as running for ten more seconds."""
+    """Whether a task still runs: Celery counts the task of a killed child as running for ten more seconds."""
     return request.worker_pid is None or process_lives(request.worker_pid)
 
 
 def _on_child_start(**_: Any) -> None:
-    """In a pool child: end with the worker's main process, at once where no node is to be put in order.
+    """In a pool child: end with the worker's main process, at once if there is no node to shut down.
 
-    Celery sends SIGTERM to children whose one task is done, and a person may send it to all processes:
-    whoever dies of it is reported as a fault, and any handler that we set here is replaced. So an empty
-    slot is deaf to it, and a node in its slot has a handler of its own (node_task).
+    Celery sends SIGTERM to children whose one task is done, and an operator may send it to all processes: a
+    child that dies of it is reported as a fault, and any handler that we set here is replaced. So an empty
+    slot ignores the signal, and a node in its slot has its own handler (node_task).
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Not the kernel's signal, which Celery asked for: children that replace others are forked by a thread of
-    # the pool, which ends before its process, and each killed by it is reported as a fault and waited for.
+    # Not the kernel's signal, which Celery requested: replacement children are forked by a thread of the
+    # pool, which ends before its process, and each child killed by the signal is reported as a fault and
+    # waited for.
     parent.signal_at_parents_death(0)
     parent.leave_when_idle(_main_process)
     setproctitle(f"dtvn idle slot ({Path(environment.data_folder())})")

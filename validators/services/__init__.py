@@ -1,1 +1,1 @@
-"""One verb, one function: the only writers of the platform's tables, for every entrance."""
+"""Services, one function per operation: the only writers of the platform's tables, for all entry points."""

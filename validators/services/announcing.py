@@ -1,4 +1,4 @@
-"""Changes of state that browsers are told of: each one, in order (0106). Old ones are deleted."""
+"""State changes to announce to browsers: each one, in order (0106). Old ones are deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ANNOUNCEMENTS_KEPT = 2_000
 
 
 def announce(**said: object) -> None:
-    """Have browsers told of a change; the oldest announcements go."""
+    """Announce a change to browsers; the oldest announcements are deleted."""
     made = Announcement.objects.create(**said)
     if made.pk % 100 == 0:
         Announcement.objects.filter(pk__lte=made.pk - ANNOUNCEMENTS_KEPT).delete()

@@ -1,4 +1,5 @@
-"""Make, find and revoke API keys. The plain key exists once, in the answer to whoever made it."""
+"""Create, find and revoke API keys. The plain key exists only once, in the answer to the request that created
+it."""
 
 import hashlib
 import logging
@@ -21,14 +22,14 @@ ALL_SCOPES = ("issue", "operate", "gate", "admin")
 
 
 def generate_api_key() -> str:
-    """A new random key: 256 bits after a mark by which scanners for leaked secrets know it."""
+    """A new random key: 256 bits after a prefix by which scanners for leaked secrets recognise it."""
     return f"dtvn_{secrets.token_urlsafe(32)}"
 
 
 def store_api_key(
     plain: str, *, label: str, scopes: Sequence[str] = ALL_SCOPES, expires_at: datetime | None = None
 ) -> ApiKey:
-    """Remember a key by its hash; the same key stored twice is one row."""
+    """Store a key by its hash; storing the same key twice gives one row."""
     key, _ = ApiKey.objects.get_or_create(
         digest=api_key_digest(plain),
         defaults={
@@ -42,7 +43,7 @@ def store_api_key(
 
 
 def find_api_key(plain: str) -> ApiKey | None:
-    """The usable key that this text is, or None. Compares hashes only, so timing tells nothing."""
+    """The usable key with this plain text, or None. Compares hashes only, so timing reveals nothing."""
     return find_digest(api_key_digest(plain))
 
 
@@ -52,13 +53,13 @@ def find_digest(digest: str) -> ApiKey | None:
 
 
 def revoke_api_key(key: ApiKey) -> None:
-    """End a key now, in every process of this data folder; it stays listed."""
+    """Revoke a key now, in every process of this data folder; it stays listed."""
     ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
     transaction.on_commit(tell_of_change)
 
 
 def tell_of_change() -> None:
-    """Let every process that remembers keys look them up again: called once the change can be read."""
+    """Make every process that caches keys look them up again: called once the change can be read."""
     path = DataFolder(settings.DATA).key_changes
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,7 +71,7 @@ def tell_of_change() -> None:
 
 
 def change_mark() -> tuple[int, int]:
-    """Differs after every `tell_of_change`; costs one stat."""
+    """Changes with every `tell_of_change`; costs one stat call."""
     try:
         found = os.stat(DataFolder(settings.DATA).key_changes)
     except OSError:

@@ -1,8 +1,8 @@
-"""Start and stop the cluster as a whole: the only writers of what is wanted of it.
+"""Start and stop the cluster as a whole: the only writers of its desired state.
 
-Like those for nodes, these functions write a wish and return at once; the keeper makes it true (see
-validators.processes.keeper). What a wish means for each node is written with it: an order for one node
-that follows it, however soon, is the newer one and stands.
+Like those for nodes, these functions write a desired state and return at once; the cluster controller carries
+it out. They also write the desired state of each node: a later request for a single node, however soon, is
+newer and takes precedence.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 
+from dtvn.protocol import quorum
 from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
-from validators import quorum
+from validators.membership.joining import newcomer_of
 from validators.models import (
     ChangeState,
     ClusterStatus,
@@ -29,7 +30,6 @@ from validators.models import (
     NodeStatus,
 )
 from validators.services.errors import ClusterBusy, ClusterSize
-from validators.services.joining import newcomer_of
 
 __all__ = [
     "CLUSTER_NODES_DEFAULT",
@@ -51,27 +51,27 @@ __all__ = [
 
 CLUSTER_NODES_DEFAULT = 4
 CLUSTER_NODES_MAX = 30
-"""As the form of the seed's front end (spec 3.2)."""
+"""Same limit as the form of the seed's front end (spec 3.2)."""
 
 ONE_ROW = 1
 
 
 def cluster_now() -> ManagedCluster:
-    """The row; a fresh one while nobody wanted anything yet."""
+    """The cluster's row; a new one if no state was ever requested."""
     return ManagedCluster.objects.filter(pk=ONE_ROW).first() or ManagedCluster(pk=ONE_ROW)
 
 
 def start_cluster(count: int | None = None) -> int:
-    """Want a cluster running, and return of how many: that of this data folder, whose members are started
-    anew, when it has `count` of them or nobody named a number; else one founded now, where this platform may
-    put an earlier one aside.
+    """Set a cluster to run, and return its number of members. The existing cluster of this data folder is
+    restarted if it has `count` members or `count` is None; else a new one is founded, if this platform may
+    move an earlier one aside.
 
-    A stop under way is gone on with, and the start follows. Raises ClusterBusy while a start is under way,
-    ClusterSize where the cluster has another size.
+    A stop in progress is completed first. Raises ClusterBusy while a start is in progress, ClusterSize if the
+    cluster has another size.
     """
     nodes = own_validators()
     joined = own_members().count()
-    # Who is only about to join makes it no other cluster.
+    # A node that is still joining does not make it another cluster.
     if nodes.exists() and count in (None, len(nodes), joined):
         start_standing()
         return len(nodes) if count is None else count
@@ -83,51 +83,54 @@ def start_cluster(count: int | None = None) -> int:
 
 
 def start_standing() -> None:
-    """Want the cluster of this data folder running, whoever its members are by then: it is never put aside
+    """Set the cluster of this data folder to run, with its members at that time: it is never moved aside
     (0130). Raises ClusterBusy."""
     _want_start([])
 
 
 def found_with(node_id: str) -> None:
-    """Want a cluster of one, where none is. Raises ClusterBusy."""
+    """Request a cluster of one node, if there is no cluster. Raises ClusterBusy."""
     _want_start([node_id])
 
 
 def stop_cluster() -> None:
-    """Want every node of this platform stopped; nothing to do when all are. A newcomer of ours of which
-    nothing was made is taken back: that needs a cluster that runs, and it would show as starting until then.
+    """Set every node of this platform to stopped; no effect if all are. A newcomer of ours that was not
+    created yet is cancelled: creating it needs a running cluster, and it would be shown as starting until
+    then.
     """
     with transaction.atomic():
         _locked()
         waiting = MembershipChange.objects.filter(state=ChangeState.WAITING, content=b"")
-        # Before the rows: one that is made meanwhile has a row by then, or is taken back.
+        # Before the rows: a newcomer created meanwhile either has a row by then, or is cancelled.
         waiting.filter(pk__in=[row.pk for row in waiting if newcomer_of(row)]).update(cancelled=True)
         _want(own_validators(), DesiredState.STOPPED)
         _wish(ClusterWish.STOP, told={})
 
 
 def begin(generation: int, told: Mapping[str, int], stopped: Collection[str]) -> bool:
-    """Want all nodes running, the learner too, as the start of this generation asked for; those apart that
-    are `stopped`, or that a person stopped since it was `told`. False: there is a newer wish, so nothing."""
+    """Set all nodes to run, including the learner, as the start of this generation requested; except those in
+    `stopped`, or stopped by an operator since it was `told`. False: there is a newer desired state, so
+    nothing was changed."""
     with transaction.atomic():
         if _locked().generation != generation:
             return False
-        rows = list(_everybody().select_for_update())  # all of them: nobody is stopped meanwhile
+        rows = list(_everybody().select_for_update())  # locks all rows: none is stopped meanwhile
         stopped = set(stopped) | stopped_since(rows, told)
         _want(_everybody().exclude(node_id__in=stopped), DesiredState.RUNNING)
     return True
 
 
 def give_up(generation: int) -> None:
-    """Want all validators stopped: the start of this generation has failed. A newer wish stands."""
+    """Set all validators to stopped: the start of this generation has failed. A newer desired state is
+    kept."""
     with transaction.atomic():
         if _locked().generation == generation:
             _want(own_validators(), DesiredState.STOPPED)
 
 
 def stopped_since(rows: Iterable[ManagedNode], told: Mapping[str, int]) -> set[str]:
-    """Nodes that a person stopped after a wish was `told`: they are not to come up with the others. A row
-    that was made since, by a founding, begins to count anew."""
+    """Nodes that an operator stopped since the desired state was `told`: they must not start with the others.
+    A row that a founding created since is counted from its creation."""
     return {
         row.node_id
         for row in rows
@@ -136,9 +139,9 @@ def stopped_since(rows: Iterable[ManagedNode], told: Mapping[str, int]) -> set[s
 
 
 def why_no_node() -> str:
-    """Why no node can be asked anything right now, "" when one may be. Only where the seed's conventions
-    hold: elsewhere the gateway is asked, which waits for nodes that come back. Nodes whose own API does not
-    answer show as starting; while a quorum of them is connected, the cluster can be asked all the same."""
+    """Why no node can be queried right now, "" if one can. Only under the seed's conventions: otherwise the
+    gateway is queried, which waits for nodes to return. Nodes whose own API does not answer are shown as
+    starting; while a quorum of them is connected, the cluster can be queried all the same."""
     if not settings.SUPERVISOR:
         return ""
     statuses = set(own_validators().values_list("status", flat=True))
@@ -162,22 +165,22 @@ def _has_quorum() -> bool:
 
 
 def member_names() -> list[str]:
-    """The validators that this platform runs, by their numbers; those that left the cluster apart."""
+    """The validators that this platform runs, by number; without those that left the cluster."""
     return list(own_validators().values_list("node_id", flat=True))
 
 
 def own_validators() -> QuerySet[ManagedNode]:
-    """Rows of the validators that this platform runs, those apart that left the cluster."""
+    """Rows of the validators that this platform runs, without those that left the cluster."""
     return ManagedNode.objects.filter(role=NodeRole.VALIDATOR).exclude(part=NodePart.LEFT)
 
 
 def own_members() -> QuerySet[ManagedNode]:
-    """Those of them that are members by now."""
+    """Rows of our validators that are already members."""
     return own_validators().exclude(part=NodePart.JOINING)
 
 
 def reset_cluster() -> None:
-    """Called when the network starts, before any process runs: what the row says is of an earlier life."""
+    """Called when the network starts, before any process runs: the row still describes an earlier run."""
     wanted = own_validators().filter(desired=DesiredState.RUNNING).count()
     with transaction.atomic():
         row = _locked()
@@ -201,8 +204,8 @@ def _want_start(names: Sequence[str]) -> None:
 
 
 def _starts(row: ManagedCluster) -> bool:
-    """Whether a start is under way: wished, and not all of its nodes run yet. What the keeper has not
-    noticed yet counts as well: people see the nodes, not the keeper."""
+    """Whether a start is in progress: requested, and not all of its nodes run yet. A start that the cluster
+    controller has not noticed yet counts as well: users see the nodes, not the controller."""
     if row.wish != ClusterWish.START:
         return False
     nodes = list(own_members())

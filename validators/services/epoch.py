@@ -1,4 +1,4 @@
-"""The epoch that runs now, for people: its members, who runs them, what it survives, its parameters."""
+"""The current epoch for users: its members, who runs them, the faults it survives, its parameters."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import msgspec
 from django.db.models import Max
 from django.utils import timezone
 
+from dtvn.protocol.genesis import Parameters
+from dtvn.waiting import look_until
 from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
-from validators.genesis import Parameters
+from validators.membership.membership import Strength, strength
+from validators.membership.roster import MemberNode, list_members
 from validators.models import FINISHED, ChangeState, ManagedNode, MembershipChange, NodePart, NodeStatus
-from validators.services.membership import Strength, strength
-from validators.services.roster import MemberNode, list_members
-from validators.waiting import look_until
 
 __all__ = ["PresentEpoch", "ShownMember", "met_newest", "present_epoch"]
 
 MET_WITHIN = 5.0
-"""Seconds until this process's gateway has met, usually at once, an epoch that another process saw begin."""
+"""Seconds to wait until this process's gateway knows an epoch that another process saw begin (usually at
+once)."""
 RECENT = timedelta(minutes=1)
-"""Since a change was done: an older one is not waited for, it may be of a cluster that was put aside."""
+"""Age of a done change up to which its epoch is waited for: an older one may be of a cluster that was moved
+aside."""
 UNDER_WAY = frozenset({NodeStatus.STARTING, NodeStatus.STOPPING})
 
 
@@ -35,7 +37,7 @@ class ShownMember(msgspec.Struct, frozen=True):
 
 
 class PresentEpoch(msgspec.Struct, frozen=True):
-    """What runs now. `after`: the sequence that began it."""
+    """The current epoch. `after`: the sequence that began it."""
 
     epoch: int
     after: int
@@ -45,21 +47,21 @@ class PresentEpoch(msgspec.Struct, frozen=True):
     joining: tuple[ManagedNode, ...]
     """Newcomers of this platform that follow without a vote."""
     overtaken: bool
-    """Whether a later epoch has begun that this process has not met yet."""
+    """Whether a later epoch has begun that this process does not know yet."""
     changing: bool
-    """Whether a change that was asked of this platform is under way."""
+    """Whether a change that was requested from this platform is in progress."""
 
     @property
     def settling(self) -> bool:
-        """Whether a page of it is soon another one."""
+        """Whether the shown state is about to change."""
         moving = any(each.node.status in UNDER_WAY for each in self.members)
         return self.overtaken or self.changing or moving
 
 
 def present_epoch() -> PresentEpoch:
-    """As the gateway knows it, not older than the changes that were just told to be done.
+    """The epoch as the gateway knows it, at least as new as the changes just reported as done.
 
-    Raises Unavailable while no cluster has been made.
+    Raises Unavailable while no cluster has been created.
     """
     network, met = gateway(), met_newest()
     present = network.present
@@ -79,9 +81,9 @@ def present_epoch() -> PresentEpoch:
 
 
 def met_newest() -> bool:
-    """Wait a little until this process knows the epoch of what was told to be done lately; False: not yet.
+    """Wait briefly until this process knows the epoch of the most recently completed change; False: not yet.
 
-    Whoever was told "done" sees the epoch that it began, whichever process carried the change out.
+    A caller that got "done" then sees the epoch that it began, whichever process carried the change out.
     """
     try:
         network = gateway()

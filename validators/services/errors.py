@@ -1,4 +1,4 @@
-"""What a service raises: a sentence for people and a stable code for programs.
+"""Exceptions of services: a message for users and a stable code for programs.
 
 ServiceError
 ├── NodeUnknown
@@ -18,7 +18,7 @@ ServiceError
 
 
 class ServiceError(Exception):
-    """A request that cannot be done; `code` never changes, the sentence may."""
+    """A request that cannot be executed; `code` never changes, the message may."""
 
     code = "refused"
 
@@ -85,13 +85,13 @@ class ClusterStopped(ServiceError):
 
 
 class ChangePending(ServiceError):
-    """Another change of the same node is under way."""
+    """Another change of the same node is in progress."""
 
     code = "change_pending"
 
 
 class TooManyChanges(ServiceError):
-    """So many changes are asked for that the cluster would do nothing else. `retry_after`: seconds."""
+    """So many changes are requested that the cluster would do nothing else. `retry_after`: seconds."""
 
     code = "too_many_changes"
 

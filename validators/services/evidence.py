@@ -1,4 +1,4 @@
-"""Collecting what the nodes have seen: evidence, checked before it is believed, and suspicions, counted."""
+"""Collects the nodes' observations: evidence, verified before it is stored, and suspicions, counted."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ from typing import Any
 
 import msgspec
 
-from tickets.proof import Chain, ProofError
-from tickets.proof.evidence import Conviction, Evidence, convict, encode_evidence
+from dtvn.gateway.collector import Answered
+from dtvn.proof import Chain, ProofError
+from dtvn.proof.evidence import Conviction, Evidence, convict, encode_evidence
+from dtvn.protocol import canonical
+from dtvn.protocol.canonical import HASH_SIZE
+from dtvn.protocol.consensus.offences import Offence, offence_of
+from dtvn.protocol.wire import decode_envelope
+from dtvn.waiting import look_until
 from tickets.services.epochs import known_chain
 from tickets.services.network import gateway
-from validators import canonical
-from validators.canonical import HASH_SIZE
-from validators.consensus.offences import Offence, offence_of
-from validators.gateway.collector import Answered
 from validators.models import MemberEvidence
-from validators.waiting import look_until
-from validators.wire import decode_envelope
 
 __all__ = ["Suspicion", "collect_evidence", "collect_now_and_then", "statements", "suspicions"]
 
 LINKS_WAIT = 3.0
-"""Seconds for links to all members; who is down then tells next time."""
+"""Seconds to wait for links to all members; a member that is down reports next time."""
 ASK_WAIT = 2.0
 """Seconds for the nodes' answers."""
 PAGES_MAX = 8
-"""Pages asked of one node in one go; a page is at most a megabyte of frames."""
+"""Pages requested from one node per collection; a page is at most a megabyte of frames."""
 PER_MEMBER_MAX = 256
 PIECES_MAX = 4_096
 AT_LEAST = 4
 CONTENT_BYTES_MAX = 1024 * 1024
-"""Pieces kept against one member of one epoch, in all, and then still against each; bytes of each: a member
-may lie in every slot, and tell of it."""
+"""Limits of stored evidence: pieces against one member of one epoch, pieces in all, pieces still accepted
+against each member when that total is reached, and bytes per piece. A lying member may lie in every slot, and
+report it."""
 
 
 class Told(msgspec.Struct):
-    """One piece in a node's answer."""
+    """One piece of evidence in a node's answer."""
 
     id: int
     code: str
@@ -52,7 +53,7 @@ class Page(msgspec.Struct):
 
 
 class Suspicion(msgspec.Struct, frozen=True):
-    """How often one node had reason to refuse what another sent."""
+    """How often one node had reason to refuse another's messages."""
 
     node: str
     peer: str
@@ -61,7 +62,8 @@ class Suspicion(msgspec.Struct, frozen=True):
 
 
 def collect_evidence() -> int:
-    """Ask every connected member, keep what convicts somebody; return how many pieces are new."""
+    """Query every connected member, store evidence that convicts a member; returns the number of new
+    pieces."""
     network = gateway()
     chain = known_chain()
     return sum(
@@ -76,7 +78,7 @@ def collect_now_and_then() -> int:
 
 
 def suspicions() -> list[Suspicion]:
-    """What the members' newest status answers count, grave ones first: each is one node's word."""
+    """The counts in the members' newest status answers, serious ones first: each is a single node's claim."""
     found = []
     for member in gateway().members():
         refused = member.status.get("refused")
@@ -88,7 +90,7 @@ def suspicions() -> list[Suspicion]:
 
 
 def statements(content: bytes) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The statements of a piece of evidence: kind, and each field with its value, for people."""
+    """The statements in a piece of evidence as text: kind, and each field with its value."""
     evidence = canonical.decode(Evidence, content)
     found = []
     for frame in evidence.frames:
@@ -119,7 +121,7 @@ def _collect_from(member: int, name: str, chain: Chain) -> int:
 
 
 def _page(future: Future[Answered]) -> Page | None:
-    """A node may answer anything: what is no page is none."""
+    """The page in a node's answer; None if the answer does not decode."""
     try:
         answered = future.result(ASK_WAIT + 1)
         return None if answered.code else msgspec.json.decode(answered.text, type=Page)
@@ -128,7 +130,7 @@ def _page(future: Future[Answered]) -> Page | None:
 
 
 def _keep(told: Told, reporter: str, chain: Chain) -> bool:
-    """Store a piece that convicts; the word of the node that told it does not count."""
+    """Store a piece if it convicts; the claim of the reporting node does not count."""
     try:
         frames = [base64.b64decode(frame, validate=True) for frame in told.frames]
         content = encode_evidence(chain.cluster, told.code, frames)

@@ -1,8 +1,9 @@
-"""The log of a node as the seed's supervisor tells it: its last lines, each with where it would have gone.
+"""The log of a node in the format of the seed's supervisor: its last lines, each with the stream it would
+have gone to.
 
-A start that somebody asked for begins it anew (spec 3.2); one after a crash does not, so that what came
-before can be seen. The node itself writes the file, which is rotated (validators.node.logs) and keeps all;
-here it is only read.
+A requested start begins the shown log anew (spec 3.2); a restart after a crash does not, so that the lines
+before the crash can be seen. The node itself writes the file, which is rotated (dtvn.node.logs) and keeps all
+lines; this module only reads it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from validators.node.layout import ClusterFolder
-from validators.node.logs import BEGUN
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.logs import BEGUN
 
 __all__ = ["LINES_MAX", "Tail", "last_lines", "log_file"]
 
@@ -23,15 +24,15 @@ LINES_MAX = 1_000
 READ_AT_ONCE = 65_536
 LINE_CHARACTERS_MAX = 4_096
 FRESH_BYTES_MAX = 262_144
-"""Of what was written since the last look; the rest of it is passed over."""
+"""Most bytes read per call; the rest of what was written since the previous call is skipped."""
 
 _LEVEL = re.compile(r"\S+Z (DEBUG|INFO) ")
-"""A line with one of these is news for stdout; what is worse, and what follows it, is for stderr."""
+"""Lines with these levels count as stdout; more severe ones, and the lines that follow them, as stderr."""
 _BEGUN = re.compile(rf"\S+Z INFO +{BEGUN}")
 
 
 def log_file(node_id: str) -> Path:
-    """Where a node writes; raise ValueError for a name that is no node id."""
+    """A node's log file; raise ValueError if the name is not a node id."""
     return ClusterFolder(settings.DATA).node(node_id).log / "node.log"
 
 
@@ -48,7 +49,7 @@ def last_lines(node_id: str, count: int) -> list[str]:
 
 
 def _end_of(path: Path, count: int) -> list[str]:
-    """The last `count` lines of a file, read from behind."""
+    """The last `count` lines of a file, read backwards."""
     blocks: list[bytes] = []
     try:
         with path.open("rb") as file:
@@ -71,14 +72,14 @@ def _lines(content: bytes) -> Iterator[str]:
 
 
 class Tail:
-    """What a node writes from now on, look by look."""
+    """Follows the lines that a node writes from now on."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._inode, self._position = self._facts()
 
     def fresh(self) -> list[str]:
-        """Whole lines written since the last look. A rotated file is begun anew."""
+        """Complete lines written since the last call. A rotated file is read from its start."""
         inode, size = self._facts()
         if inode != self._inode or size < self._position:
             self._inode, self._position = inode, 0

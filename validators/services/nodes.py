@@ -1,6 +1,7 @@
 """Start, stop and restart nodes: the only writers of their desired state.
 
-These functions write a wish and return at once; reconcile makes it true (see validators.processes).
+These functions write the desired state and return at once; reconcile carries it out (see
+validators.processes).
 """
 
 from collections.abc import Sequence
@@ -17,11 +18,11 @@ LEARNER_ID = "learner"
 def register_nodes(
     member_ids: Sequence[str], own: Sequence[str] | None = None, made: Sequence[str] = ()
 ) -> None:
-    """Make a row for each founding member that this platform runs (`own`, all by default) and for the
-    learner; keep what people wanted, and the rows of nodes that joined later (`made`).
+    """Create a row for each founding member that this platform runs (`own`, all by default) and for the
+    learner; keep existing desired states, and the rows of nodes that joined later (`made`).
 
-    Called when the network starts, before any process runs: what the rows say about processes is
-    of an earlier life and is cleared.
+    Called when the network starts, before any process runs: the rows' process data is of an earlier run and
+    is cleared.
     """
     with transaction.atomic():
         managed = [member_id for member_id in member_ids if own is None or member_id in own]
@@ -48,7 +49,7 @@ def register_nodes(
 
 
 def start_node(node_id: str) -> ManagedNode:
-    """Want a node running. One that failed gets a fresh budget of restarts; one that runs is left."""
+    """Set a node to run. A failed one gets a new restart budget; a running one is left alone."""
     with transaction.atomic():
         node = _locked(node_id)
         running = node.status in {NodeStatus.RUNNING, NodeStatus.STARTING, NodeStatus.UNRESPONSIVE}
@@ -58,7 +59,7 @@ def start_node(node_id: str) -> ManagedNode:
 
 
 def stop_node(node_id: str) -> ManagedNode:
-    """Want a node stopped; raise NodeNotRunning when it is already."""
+    """Set a node to stopped; raise NodeNotRunning if it already is."""
     with transaction.atomic():
         node = _locked(node_id)
         if node.desired == DesiredState.STOPPED and node.status == NodeStatus.STOPPED:
@@ -67,7 +68,7 @@ def stop_node(node_id: str) -> ManagedNode:
 
 
 def restart_node(node_id: str) -> ManagedNode:
-    """Want a new process for a node, whether one runs now or not."""
+    """Request a new process for a node, whether one runs now or not."""
     with transaction.atomic():
         return _want(_locked(node_id), DesiredState.RUNNING)
 

@@ -1,4 +1,4 @@
-"""Ask a node's own API on this host, as any client would (spec 1): what only the node can tell."""
+"""Queries a node's own API on this host, as any client would (spec 1): for data that only the node has."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
+from dtvn.node.kept_ports import kept_api
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError
 from tickets.services.errors import Unavailable
-from validators.node.kept_ports import kept_api
-from validators.node.layout import ClusterFolder
-from validators.node.options import StartError
-from validators.services.roster import MemberNode, list_members
+from validators.membership.roster import MemberNode, list_members
 
 __all__ = ["ask_any_api", "ask_api"]
 
@@ -26,7 +26,7 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def ask_api(member: MemberNode, path: str) -> Any:
-    """`data` of GET `path` from this member; raise Unavailable where it gives none or is not ours."""
+    """`data` of GET `path` from this member; raise Unavailable if it gives none or is not ours."""
     found = _ask(member, path) if member.managed is not None and member.up else None
     if found is None:
         raise Unavailable(f"{member.id} does not answer on its own API.")
@@ -44,7 +44,7 @@ def ask_any_api(path: str) -> dict[str, Any]:
 
 
 def _ask(member: MemberNode, path: str) -> Any:
-    """The answer of one node, None where it gives none."""
+    """The answer of one node, None if it gives none."""
     folder = ClusterFolder(settings.DATA).node(member.id)
     try:
         api = kept_api(folder, os.environ.get("DTVN_API_KEY", ""))

@@ -1,4 +1,4 @@
-"""Read a node's own metrics on this host: what the pages draw over time."""
+"""Reads a node's own metrics on this host: the data of the pages' charts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import closing
 from django.conf import settings
 from prometheus_client.parser import text_string_to_metric_families
 
-from validators.node.kept_ports import kept_metrics
-from validators.node.layout import ClusterFolder
-from validators.node.options import StartError
-from validators.services.roster import MemberNode
+from dtvn.node.kept_ports import kept_metrics
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError
+from validators.membership.roster import MemberNode
 
 __all__ = ["read_figures", "sums"]
 
@@ -22,7 +22,7 @@ BYTES_MAX = 2 * 1024 * 1024
 
 
 def read_figures(member: MemberNode, names: Mapping[str, str]) -> dict[str, float] | None:
-    """`sums` of what this member counts; None where it does not answer, or is not ours."""
+    """`sums` of this member's metrics; None if it does not answer, or is not ours."""
     if member.managed is None:
         return None
     try:
@@ -39,7 +39,7 @@ def read_figures(member: MemberNode, names: Mapping[str, str]) -> dict[str, floa
 
 
 def sums(text: str, names: Mapping[str, str]) -> dict[str, float]:
-    """Samples of Prometheus text, over all labels, under the names that `names` gives them; 0 for none."""
+    """Samples of Prometheus text, summed over all labels, renamed as `names` says; 0 if there are none."""
     found = dict.fromkeys(names.values(), 0.0)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

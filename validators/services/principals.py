@@ -1,4 +1,5 @@
-"""Who may sign requests: listed, added, given another key, limited and revoked by ordered operation (R15)."""
+"""Principals, which may sign requests: listed, added, rekeyed, limited and revoked by ordered operations
+(R15)."""
 
 from __future__ import annotations
 
@@ -10,19 +11,19 @@ from pathlib import Path
 import msgspec
 from django.db import DatabaseError
 
+from dtvn.gateway.identity import Identity, next_path, read_identity
+from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal
+from dtvn.machine.administration import shown_principal
+from dtvn.machine.reasons import KEY_IN_USE
+from dtvn.net import named_seed, write_private
+from dtvn.node.keys import peer_id, public_key_of_peer_id
+from dtvn.protocol.genesis import Grant, Principal
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal
-from tickets.machine.administration import shown_principal
-from tickets.machine.reasons import KEY_IN_USE
 from tickets.services.decide import Request, decide_one
 from tickets.services.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
 from tickets.services.network import gateway, key_file
 from validators import feed
-from validators.gateway.identity import Identity, next_path, read_identity
-from validators.genesis import Grant, Principal
 from validators.ledger.signers import read_principals
-from validators.link import named_seed, write_private
-from validators.node.keys import peer_id, public_key_of_peer_id
 from validators.services.errors import ServiceError
 
 __all__ = [
@@ -45,42 +46,42 @@ Administration = AddPrincipal | RotatePrincipal | LimitPrincipal | RevokePrincip
 
 MICROSECONDS = 1_000_000
 COPY_WAIT = 2.0
-"""Seconds for the platform's copy to show what was decided."""
+"""Seconds to wait until the platform's copy shows the decision."""
 OWN_OVERLAP = 30.0
-"""Seconds for which this platform's old key counts on; each of its processes looks at the file twice a
+"""Seconds for which this platform's old key stays valid; each of its processes checks the key file twice a
 second."""
 
 
 class OwnPrincipal(ServiceError):
-    """A platform does not take its own key away."""
+    """A platform cannot revoke its own key."""
 
     code = "own_principal"
 
 
 class ShownPrincipal(msgspec.Struct, frozen=True):
-    """A principal as the learner's copy has it."""
+    """A principal in the learner's copy."""
 
     name: str
     wire: str
-    """The name with which it signs now: a rotated key has a name of its own; "" once revoked."""
+    """The name with which it signs now: a rotated key has its own name; "" once revoked."""
     public_key: bytes
     grants: tuple[Grant, ...]
 
     @property
     def peer_id(self) -> str:
-        """Its key as people compare it; "" where it is not known any more."""
+        """The peer id of its key; "" if the key is no longer known."""
         return peer_id(self.public_key) if self.public_key else ""
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """What an ordered operation made of a principal, and where the log says so."""
+    """The result of an ordered operation on a principal, and its sequence in the log."""
 
     principal: ShownPrincipal
     sequence: int
 
 
 def list_principals() -> list[ShownPrincipal]:
-    """All that are listed now, by name; raise Unavailable while there is no cluster or no copy of its log."""
+    """All listed principals, by name; raise Unavailable while there is no cluster or no copy of its log."""
     founded = gateway().genesis.principals
     try:
         listed = read_principals(LEARNER_ALIAS, founded)
@@ -91,7 +92,7 @@ def list_principals() -> list[ShownPrincipal]:
 
 
 def find_principal(name: str) -> ShownPrincipal | None:
-    """One that is listed now, or None."""
+    """The listed principal of this name, or None."""
     return next((each for each in list_principals() if each.name == name), None)
 
 
@@ -101,7 +102,7 @@ def is_own(name: str) -> bool:
 
 
 def read_key(text: str) -> bytes:
-    """A public key out of a peer id; raise InvalidRequest."""
+    """The public key of a peer id; raise InvalidRequest."""
     if not text:
         raise InvalidRequest("peer_id is required: the new key, as its holder's host printed it")
     try:
@@ -113,25 +114,25 @@ def read_key(text: str) -> bytes:
 def add_principal(
     name: str, public_key: bytes, grants: Iterable[Grant], *, actor: str, nonce: bytes = b""
 ) -> Changed:
-    """List a new one; without grants it may follow the log, as a newcomer or a learner does."""
+    """Add a principal; without grants it may only follow the log, as a newcomer or a learner does."""
     return _order(AddPrincipal(name, public_key, _ascending(grants)), actor, nonce)
 
 
 def rotate_principal(
     name: str, public_key: bytes, *, overlap: float = 0.0, actor: str, nonce: bytes = b""
 ) -> Changed:
-    """Give it another key; the old one counts for `overlap` more seconds, so that nothing in flight is lost,
-    and for none when it may be stolen."""
+    """Give it another key. The old one stays valid for `overlap` more seconds, so that requests in flight are
+    not lost; 0 if it may be stolen."""
     return _order(RotatePrincipal(name, public_key, int(overlap * MICROSECONDS)), actor, nonce)
 
 
 def limit_principal(name: str, grants: Iterable[Grant], *, actor: str, nonce: bytes = b"") -> Changed:
-    """Say anew what it may do; its key stays."""
+    """Replace its grants; its key stays."""
     return _order(LimitPrincipal(name, _ascending(grants)), actor, nonce)
 
 
 def revoke_principal(name: str, *, actor: str, nonce: bytes = b"") -> Changed:
-    """Take it off the list. Raise OwnPrincipal for the one that this platform signs as."""
+    """Revoke it. Raises OwnPrincipal for the one that this platform signs as."""
     if is_own(name):
         raise OwnPrincipal(f"this platform signs as {name}: another administrator may revoke it")
     return _order(RevokePrincipal(name), actor, nonce)
@@ -142,12 +143,13 @@ def _ascending(grants: Iterable[Grant]) -> tuple[Grant, ...]:
 
 
 def _order(command: Administration, actor: str, nonce: bytes) -> Changed:
-    """Have it decided; raise TicketError unless it was done."""
+    """Have the command decided; raise TicketError unless it was executed."""
     result = decide_one(Request(command, nonce=nonce), actor=actor).result
     if result.state:
         shown = shown_principal(result.state)
         return Changed(_shown(shown.wire, shown.principal), result.sequence)
-    # A repeated nonce tells code and place, not what came of it: that stands in the copy.
+    # The answer to a repeated nonce holds code and position, but not the resulting principal: that is in the
+    # copy.
     feed.wait_for(result.sequence, COPY_WAIT)
     known = find_principal(command.name)
     return Changed(known or ShownPrincipal(command.name, "", b"", ()), result.sequence)
@@ -158,11 +160,10 @@ def _shown(wire: str, principal: Principal) -> ShownPrincipal:
 
 
 def rotate_own(*, overlap: float = OWN_OVERLAP, actor: str) -> Changed:
-    """Give this platform's own principal another key, and put it in place: its gateways go over by
-    themselves.
+    """Give this platform's own principal another key, and install it: the gateways switch on their own.
 
-    The next key lies on disk before anything is ordered. Where the outcome stays unknown (R14) it stays
-    there: asking again asks for the same key, and gateways that the old one lets in no more try it
+    The next key is written to disk before anything is ordered. If the outcome stays unknown (R14), it stays
+    there: a repeated call requests the same key, and gateways whose old key is no longer accepted try it
     (gateway.identity).
     """
     path = key_file()
@@ -176,16 +177,16 @@ def rotate_own(*, overlap: float = OWN_OVERLAP, actor: str) -> Changed:
         if refused.code != KEY_IN_USE or known is None or known.public_key != upcoming.public_key:
             next_path(path).unlink(missing_ok=True)
             raise
-        changed = Changed(known, refused.sequence)  # ordered before, by somebody who could not tell us
+        changed = Changed(known, refused.sequence)  # ordered before, by a call that could not report it
     if changed.principal.public_key != upcoming.public_key:
-        raise OutcomeUnknown  # the copy lags
+        raise OutcomeUnknown  # the copy lags behind
     write_private(path, named_seed(upcoming.seed, changed.principal.wire), replace=True)
     next_path(path).unlink(missing_ok=True)
     return changed
 
 
 def _upcoming(path: Path, wire: str) -> Identity:
-    """The next key, made unless it is there; raise ServiceError where it cannot be kept (a full disk)."""
+    """The next key, created if it does not exist; raise ServiceError if it cannot be stored (a full disk)."""
     try:
         if not path.exists():
             with suppress(FileExistsError):

@@ -9,10 +9,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tickets.proof import Chain, ProofError, evidence_json, read_chain, read_file
-from tickets.proof.audit import Audit, Fork, find_forks
-from tickets.proof.evidence import Conviction
-from tickets.proof.files import CHAIN
+from dtvn.proof import Chain, ProofError, evidence_json, read_chain, read_file
+from dtvn.proof.audit import Audit, Fork, find_forks
+from dtvn.proof.evidence import Conviction
+from dtvn.proof.files import CHAIN
 from validators.ledger.archive import ArchiveError, open_archives
 
 EXIT_FORKED = 1

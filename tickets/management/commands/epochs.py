@@ -8,11 +8,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tickets.proof import Chain
-from tickets.proof.verify import shown
+from dtvn.proof import Chain
+from dtvn.proof.verify import shown
+from dtvn.protocol import quorum
 from tickets.services.epochs import epoch_chain, known_chain
 from tickets.services.errors import TicketError
-from validators import quorum
 
 
 class Command(BaseCommand):

@@ -16,6 +16,7 @@ from django.db import OperationalError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dtvn.machine.commands import DEFAULT_EVENT
 from tickets.importing import Columns, FileRefused, LeftOut, TicketFile, WrongRow, read_tickets
 from tickets.importing.arguments import (
     add_column,
@@ -30,7 +31,6 @@ from tickets.importing.arguments import (
 from tickets.importing.holders import forget_holders, remember_holders
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
 from tickets.importing.sending import IN_FLIGHT, Delivery, NetworkSilent, check_may_issue, send_tickets
-from tickets.machine.commands import DEFAULT_EVENT
 
 EXIT_SOME_WRONG = 1
 EXIT_NOTHING_DONE = 2
@@ -84,8 +84,8 @@ class Command(BaseCommand):
         self._summarise(found, delivery, options["report"])
 
     def _deliver(self, found: TicketFile, platform: Platform, options: dict[str, Any]) -> Delivery:
-        """Persons are kept only once it is sure that their tickets may be issued: what is kept of a ticket
-        that was never sent would stand against a corrected file."""
+        """Stores holders only once their tickets are sure to be accepted for issuing: the stored holder of a
+        ticket that was never sent would conflict with a corrected file."""
         if not found.tickets:
             return Delivery()
 
@@ -162,7 +162,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _explained(platform: Platform) -> Iterator[None]:
-    """Why the platform did not do it, as a sentence with its exit code."""
+    """Turns the platform's refusal into a message with its exit code."""
     try:
         yield
     except Refused as error:

@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dtvn.machine.commands import DEFAULT_EVENT
 from tickets.importing import Columns, FileRefused, read_tickets
 from tickets.importing.arguments import (
     add_column,
@@ -28,7 +29,6 @@ from tickets.importing.arguments import (
     zone_of,
 )
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
-from tickets.machine.commands import DEFAULT_EVENT
 from tickets.scanning import Outcome, Plan, Verdict, make_plan, play, prove
 from tickets.scanning.proof import percentile
 
@@ -36,7 +36,7 @@ EXIT_NOT_PROVED = 1
 EXIT_NOTHING_DONE = 2
 FAULTS_SHOWN_MAX = 20
 ANSWER_PATIENCE = 15.0
-"""Seconds for one answer: the platform answers within ten, or not at all."""
+"""Seconds to wait for one answer: the platform answers within ten, or not at all."""
 
 
 class Command(BaseCommand):
@@ -137,7 +137,7 @@ class Command(BaseCommand):
                 raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
 
     def _write(self, path: Path | None, record: list[Outcome]) -> None:
-        """The verdict is told even where there is no room for the record any more."""
+        """Prints the verdict even if the record cannot be written for lack of space."""
         try:
             if path is not None:
                 path.write_text("".join(map(_line, record)), encoding="utf-8")

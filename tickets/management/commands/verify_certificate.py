@@ -10,22 +10,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tickets.proof import (
-    Chain,
-    ProofError,
-    Proved,
-    compare,
-    decode_certificate,
-    read_chain,
-    read_file,
-    verify,
-)
-from tickets.proof.files import CERTIFICATE, CHAIN, FILE_BYTES_MAX, read_bounded
+from dtvn.proof import Chain, ProofError, Proved, compare, decode_certificate, read_chain, read_file, verify
+from dtvn.proof.files import CERTIFICATE, CHAIN, FILE_BYTES_MAX, read_bounded
 
 EXIT_REFUSED = 1
 PIN_FORMAT = "dtvn-pin/1"
 PIN_BYTES_MAX = FILE_BYTES_MAX[CHAIN]
-"""A pin is far smaller than the link of the chain that it is of."""
+"""A pin is much smaller than the chain link that it belongs to."""
 
 
 class Command(BaseCommand):
@@ -81,9 +72,9 @@ def _verify(path: Path, chain: Chain) -> Proved:
 
 
 def _pin(path: Path, chain: Chain) -> None:
-    """Refuse a chain against what was pinned, and pin what it adds."""
+    """Refuse a chain that contradicts the pin, and pin its new links."""
     pins: list[bytes] = []
-    if os.path.exists(path):  # the one that says no where it may not look
+    if os.path.exists(path):  # os.path.exists returns False where it lacks permission; Path.exists raises
         content = read_bounded(path, PIN_BYTES_MAX)
         try:
             if len(content) > PIN_BYTES_MAX:

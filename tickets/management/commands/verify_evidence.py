@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tickets.proof import ProofError, read_chain, read_file
-from tickets.proof.evidence import convict
-from tickets.proof.files import CHAIN, EVIDENCE
+from dtvn.proof import ProofError, read_chain, read_file
+from dtvn.proof.evidence import convict
+from dtvn.proof.files import CHAIN, EVIDENCE
 
 EXIT_REFUSED = 1
 

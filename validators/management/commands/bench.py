@@ -17,7 +17,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Flags."""
+        """Add the flags."""
         parser.epilog = EPILOG
         parser.add_argument(
             "--nodes", type=int, nargs="+", default=[4, 7], metavar="N", help="cluster sizes (default: 4 7)"
@@ -47,7 +47,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run it."""
+        """Run the benchmark."""
         from benchmarks import contract, network, rejoin
 
         if options["only"] == "contract":

@@ -1,4 +1,4 @@
-"""`manage.py config --show`: what a validator and the platform are told, and where each value came from."""
+"""`manage.py config --show`: the settings of a validator and the platform, and the source of each value."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand
 
+from dtvn.node.alone import UsageError
+from dtvn.node.flags import GoFlags
+from dtvn.node.settings import SETTINGS, Setting, Settings
+from dtvn.node.start import settings_of
 from dtvn_project.environment import VARIABLES
 from validators.management.commands.validator import validator_flags
-from validators.node.alone import UsageError
-from validators.node.flags import GoFlags
-from validators.node.settings import SETTINGS, Setting, Settings
-from validators.node.start import settings_of
 
 DESCRIPTION = """\
 Check the configuration and show it: for a validator given the same flags, and for the platform.
@@ -38,7 +38,7 @@ SECRETIVE = re.compile("pass|pwd|secret|token|[?&@]", re.IGNORECASE)
 
 
 def flags() -> GoFlags:
-    """Those of the validator, and --show."""
+    """The flags of the validator, and --show."""
     parser = GoFlags(prog="manage.py config", description=DESCRIPTION, epilog=EPILOG)
     parser.switch("show", help="print every value and its source; without it only problems are printed")
     validator_flags(parser)
@@ -66,7 +66,7 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def run(self, given: Mapping[str, Any]) -> int:
-        """The exit code."""
+        """Prints the settings; returns the exit code."""
         try:
             settings = settings_of(given, os.environ)
         except UsageError as error:
@@ -112,8 +112,8 @@ def _row(name: str, value: str, source: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """A URL without its password and the values in its query; any other text as it is, unless it looks as
-    if it held a secret."""
+    """A URL without its password and the values in its query; any other text unchanged, unless it may contain
+    a secret."""
     try:
         parts = urlsplit(text)
         named, password = parts.username or "", parts.password
@@ -121,7 +121,7 @@ def without_password(text: str) -> str:
         return NOT_SHOWN
     if "://" not in text:
         return NOT_SHOWN if SECRETIVE.search(text) else text
-    if SECRETIVE.search(parts.path):  # as in a list of URLs
+    if SECRETIVE.search(parts.path):  # e.g. a list of URLs
         return NOT_SHOWN
     if password is None and not parts.query and not parts.fragment:
         return text

@@ -1,4 +1,4 @@
-"""`manage.py down`: stop a network that was left behind. `make down` calls this."""
+"""`manage.py down`: stop a network that is still running without its terminal. `make down` calls this."""
 
 import os
 import signal
@@ -10,12 +10,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from validators.processes.facts import lock_holder
 from validators.processes.folder import DataFolder
+from validators.processes.locks import lock_holder
 from validators.processes.supervisor import end_process, holders
 
 PATIENCE = 15.0
-"""Seconds for an orderly end before everything left is killed."""
+"""Seconds for an orderly end before all remaining processes are killed."""
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         folder = DataFolder(settings.DATA)
         try:
             running = everything(folder)
-            if not running:  # a network that was killed whole left them behind
+            if not running:  # left behind by a network that was killed
                 folder.credentials.unlink(missing_ok=True)
         except OSError as error:
             raise CommandError(f"make down: {folder.root} cannot be used: {error.strerror}.") from error
@@ -49,6 +49,6 @@ class Command(BaseCommand):
 
 
 def everything(folder: DataFolder) -> dict[str, int]:
-    """All processes of the network, `up` among them."""
+    """All processes of the network, including `up`."""
     up = lock_holder(folder.lock_file)
     return holders(folder) | ({"up": up} if up is not None else {})

@@ -10,16 +10,16 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from tickets.proof.verify import shown
-from validators import ceremony as c
-from validators import genesis as g
-from validators import quorum
+from dtvn.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
+from dtvn.node.keys import peer_id
+from dtvn.node.layout import ClusterFolder
+from dtvn.proof.verify import shown
+from dtvn.protocol import genesis as g
+from dtvn.protocol import quorum
+from dtvn.protocol.genesis import ceremony as c
+from dtvn.recovery.forms import RecoveryError
 from validators.management import continuing, recover
 from validators.management.teaching import TeachingCommand, add_data_folder
-from validators.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
-from validators.node.keys import peer_id
-from validators.node.layout import ClusterFolder
-from validators.recovery.forms import RecoveryError
 
 __all__ = ["Command"]
 
@@ -54,7 +54,7 @@ class Command(TeachingCommand):
     teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Five verbs."""
+        """Add the verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
         one = verbs.add_parser("init", help="propose a name and parameters; nobody is a member yet")
         continuing.add_terms(one)

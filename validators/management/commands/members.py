@@ -14,25 +14,23 @@ from typing import Any, Literal
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from tickets.machine import reasons
+from dtvn.files.genesis import read_genesis_bytes
+from dtvn.gateway.client import Gateway
+from dtvn.gateway.face import GatewayFace
+from dtvn.gateway.membership import gather_words
+from dtvn.machine import reasons
+from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
+from dtvn.node.keys import peer_id
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.provision import make_newcomer
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.genesis import GenesisError
+from dtvn.protocol.genesis.ceremony import open_genesis
 from tickets.services import network
-from validators import canonical, quorum
-from validators.ceremony import open_genesis
-from validators.consensus.membership import Membership
-from validators.gateway.client import Gateway
-from validators.gateway.face import GatewayFace
-from validators.gateway.membership import gather_words
-from validators.genesis import GenesisError
-from validators.genesis_file import read_genesis_bytes
-from validators.link import KeyFileError, ensure_seed, public_key_of, read_seed
 from validators.management.teaching import TeachingCommand, add_data_folder
-from validators.models import MembershipChange
-from validators.node.keys import peer_id
-from validators.node.layout import ClusterFolder
-from validators.node.provision import make_newcomer
-from validators.services import change_limits, changes
-from validators.services.errors import ServiceError
-from validators.services.membership import (
+from validators.membership import change_limits, changes
+from validators.membership.membership import (
     Preview,
     Wish,
     change_of,
@@ -42,19 +40,21 @@ from validators.services.membership import (
     preview,
     read_word,
 )
+from validators.models import MembershipChange
+from validators.services.errors import ServiceError
 from validators.services.principals import add_principal, read_key
 
 __all__ = ["Command"]
 
 SHOWN_CHANGES = 20
 PRESENT_WAIT = 3.0
-"""Seconds to hear of later epochs, where a member does not answer."""
+"""Seconds to wait for later epochs if a member does not answer."""
 CANCEL_WAIT = 5.0
 LOOK_INTERVAL = 0.2
 INTERRUPTED = 130
-"""Exit status of whoever presses Ctrl-C, as shells have it."""
+"""Exit status after Ctrl-C, as in shells."""
 ACTOR = "operator"
-"""Whom the log names for what is asked on the command line."""
+"""The actor that the log names for changes requested on the command line."""
 
 TEACH = """\
 Change who the members are. One change at a time; a newcomer follows first, then it votes.
@@ -87,13 +87,14 @@ folder is the platform's own (DTVN_DATA, ./data) where --data-dir names no other
 
 
 class Command(TeachingCommand):
-    """Exit status: 0 done, 1 refused or impossible (one sentence), 2 wrong usage, 130 Ctrl-C when asked."""
+    """Exit status: 0 done, 1 refused or impossible (one sentence), 2 wrong usage, 130 Ctrl-C at the
+    question."""
 
     help = "Show and change the members of the cluster."
     teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """A verb each."""
+        """Add a parser for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
         for name, text in VERBS.items():
             verb = verbs.add_parser(name, help=text)
@@ -216,7 +217,7 @@ class Command(TeachingCommand):
             raise CommandError("this is not the data folder of a platform: changes are kept by one")
 
     def _change(self, options: dict[str, Any], wish: Wish) -> None:
-        """Show what it means, ask, have it ordered, wait for its epoch."""
+        """Show the consequences, ask, have the change ordered, and wait for its epoch."""
         if wish.own and not _is_platforms(options):
             raise CommandError(
                 "PEER-ID is required: this is not the data folder of a platform that could make it"
@@ -237,7 +238,7 @@ class Command(TeachingCommand):
             if wish.own:
                 self._through_platform(wish)
                 return
-            words = gather_words(gateway, without=wish.leaving, keys=keys)  # of this moment
+            words = gather_words(gateway, without=wish.leaving, keys=keys)  # current Alive statements
             if gateway.present is not now:
                 raise CommandError(
                     f"epoch {gateway.present.epoch} has begun meanwhile: look at it, and ask again"
@@ -263,7 +264,7 @@ class Command(TeachingCommand):
             self.stdout.write(f"{name}  {before} > {after}")
 
     def _through_platform(self, wish: Wish) -> None:
-        """Nobody named a key: `make up` on this data folder makes the node or its key, and runs it."""
+        """Without a key option, `make up` on this data folder makes the node or its key, and runs it."""
         row = changes.ask(wish, actor=ACTOR)
         said = ""
         while not row.finished:
@@ -276,7 +277,8 @@ class Command(TeachingCommand):
 
     @contextmanager
     def _gateway(self, options: dict[str, Any]) -> Iterator[GatewayFace]:
-        """The services' gateway is that of the named folder; the platform's own where that is its folder."""
+        """Make the services use the gateway of the named folder; if that is the platform's folder, its own
+        gateway."""
         if _is_platforms(options):
             try:
                 yield network.gateway()
@@ -317,12 +319,12 @@ def _is_platforms(options: dict[str, Any]) -> bool:
 
 
 def _sentence(error: OSError) -> str:
-    """What cannot be read or written, and why, without the number that the system has for it."""
+    """What cannot be read or written, and why, without the system's error number."""
     return f"{error.filename}: {error.strerror}." if error.filename else str(error)
 
 
 def _agreed() -> bool:
-    """Ask whoever sits there."""
+    """Ask the operator for confirmation."""
     try:
         return input("Change it? [y/N] ").strip().lower() == "y"
     except EOFError as error:

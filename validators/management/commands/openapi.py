@@ -12,7 +12,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print it."""
-        from validators.api.openapi.view import text
+        """Print the document."""
+        from validators.rest.openapi.view import text
 
         self.stdout.write(text().decode(), ending="")

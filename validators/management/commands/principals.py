@@ -1,4 +1,5 @@
-"""`manage.py principals list | add | rotate | limit | revoke`: who may sign requests (R15)."""
+"""`manage.py principals list | add | rotate | limit | revoke`: the principals that may sign requests
+(R15)."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from tickets.machine import commands
+from dtvn.machine import commands
+from dtvn.net import KeyFileError
+from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from tickets.services import network
-from validators.genesis import ANY_EVENT, CAPABILITIES, Grant
-from validators.link import KeyFileError
 from validators.management.teaching import TeachingCommand
 from validators.services import principals
 from validators.services.errors import ServiceError
@@ -45,7 +46,7 @@ class Command(TeachingCommand):
     teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """A verb each."""
+        """Add a parser for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
         for name, text in VERBS.items():
             verb = verbs.add_parser(name, help=text)
@@ -79,7 +80,7 @@ class Command(TeachingCommand):
 
     def _rotate(self, options: dict[str, Any]) -> None:
         name, overlap = options["name"], options["overlap"]
-        if not 0 <= (overlap or 0.0) <= OVERLAP_MAX:  # a NaN is outside too
+        if not 0 <= (overlap or 0.0) <= OVERLAP_MAX:  # rejects NaN too
             raise CommandError(f"--overlap must be from 0 to {OVERLAP_MAX} seconds")
         if principals.is_own(name) and not options["peer_id"]:
             longer = principals.OWN_OVERLAP if overlap is None else overlap

@@ -1,4 +1,4 @@
-"""`manage.py quorum [N ...]`: what a cluster of N members survives, liars and crashes apart."""
+"""`manage.py quorum [N ...]`: how many liars, and how many crashes, a cluster of N members survives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from validators import quorum
+from dtvn.protocol import quorum
 
 __all__ = ["Command"]
 
@@ -25,11 +25,11 @@ class Command(BaseCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Numbers of members."""
+        """Add the numbers of members."""
         parser.add_argument("members", nargs="*", type=int, metavar="N", help="default: 1 to 13")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """One line each."""
+        """Print one line for each number."""
         for members in options["members"] or range(1, SHOWN + 1):
             try:
                 self.stdout.write(quorum.describe(members))

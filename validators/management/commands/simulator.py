@@ -1,16 +1,16 @@
 """`manage.py simulator`: the real consensus core in a virtual world of faults and liars.
 
     run       a cluster by flags (the verb may be left out), or one seed of a named world
-    campaign  many seeds of a world; what the release is measured by
-    replay    what `run` plays with the same flags, told line by line, and as a trace for the browser
-    shrink    what of a failing run with these flags is needed to fail
-    mutants   plant every bug there is a switch for, and see who catches it
+    campaign  many seeds of a world; the measure for a release
+    replay    what `run` plays with the same flags, printed line by line, and as a trace for the browser
+    shrink    reduce a failing run with these flags to what is needed to fail
+    mutants   plant every bug that has a switch, and report which check catches it
 
 Flags are Go's: `-flag value`, `-flag=value`, one dash or two. Exit status: 0 nothing broke a promise (out of
 time and interrupted included), 1 something did, there are more liars than the nodes tolerate, or a campaign
-with `--all-probes` missed one, 2 the command line is wrong. Ctrl-C and SIGTERM end any verb, and what was
-found so far is told; a second one ends the process at once. Before a verb has begun they are one line, and
-130 or 143.
+with `--all-probes` missed one, 2 the command line is wrong. Ctrl-C and SIGTERM end any verb, and print the
+findings so far; a second one ends the process at once. Before a verb has begun they print one line, and exit
+with 130 or 143.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from dtvn.node.flags import GoFlags
 from simulator.adversary import ADVERSARIES
 from simulator.campaign import Cut, Report, Task, run
+from simulator.cli import batch, text
+from simulator.cli.bar import bar
+from simulator.cli.interrupts import Interrupts
 from simulator.mutants import MUTANTS
 from simulator.onlooker import Onlooker
 from simulator.options import FLAGS, PLAIN, OptionError, Options, Plain, by_hand
@@ -31,10 +35,6 @@ from simulator.shrinking import shrink
 from simulator.tracing import Teller, Tracer
 from simulator.violation import Interrupted
 from simulator.worlds import WORLDS
-from validators.node.flags import GoFlags
-from validators.simulation import batch, text
-from validators.simulation.bar import bar
-from validators.simulation.interrupts import Interrupts
 
 __all__ = ["Command"]
 
@@ -57,13 +57,13 @@ class Command(BaseCommand):
     requires_migrations_checks = False
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """As always, but for the verb, which may be left out."""
+        """Like Django's, except that the verb may be left out."""
         if len(argv) < 3 or argv[2] not in VERBS:
             argv = [*argv[:2], "run", *argv[2:]]
         super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """A parser for each verb."""
+        """Add a parser for each verb."""
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=Words)
         played = verbs.add_parser(
             "run", help="a cluster by flags, or one seed of a named world", epilog=RUN_EPILOG
@@ -95,7 +95,7 @@ class Command(BaseCommand):
 
     @staticmethod
     def _add_task(one: Words) -> None:
-        """What is played: a cluster by these flags, or a seed of a named world."""
+        """Add the flags that define the task: a cluster by flags, or a seed of a named world."""
         usual = Options()
         one.option("nodes", type=int, help=f"default {usual.nodes}")
         one.option(
@@ -149,7 +149,7 @@ class Command(BaseCommand):
             return one.run()
 
     def _wanted(self, options: dict[str, Any]) -> Task | Plain:
-        """What the flags ask to be played; raise CommandError for what cannot be."""
+        """The task that the flags define; raise CommandError if they are invalid."""
         if not is_plain(options):
             refuse(given(options, FLAGS), OWN_CLUSTER)
             return task_of(options)
@@ -234,7 +234,7 @@ class Command(BaseCommand):
             self._say(f"{caught} in {summary['seconds']} s")
 
     def _play(self, wanted: Task | Plain, *onlookers: Onlooker) -> Ended:
-        """What came of a run, as far as it was played."""
+        """Play the task; returns the result as far as it was played."""
         try:
             if isinstance(wanted, Plain):
                 one = PlainRun(wanted.options, lambda *_numbers: None, *onlookers, mutant=wanted.mutant)
@@ -246,7 +246,7 @@ class Command(BaseCommand):
             return report_of(interrupted, wanted)
 
     def _end(self, found: Ended, *, as_json: bool) -> None:
-        """Tell what came of a run; raise CommandError for a broken promise."""
+        """Print the result of a run; raise CommandError for a broken promise."""
         if as_json:
             self._json(found)
         elif isinstance(found, Report):
@@ -266,14 +266,14 @@ class Command(BaseCommand):
 
 
 class Words(GoFlags):
-    """A verb's parser."""
+    """A parser for one verb."""
 
     def option(self, name: str, **options: Any) -> None:
         """Add `-name` and `--name`."""
         self.add_argument(f"-{name}", f"--{name}", dest=name.replace("-", "_"), **options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """What is no flag of this verb ends here, with this verb's usage."""
+        """Reports an unknown flag together with this verb's usage."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"no such flag: {unknown[0]}")
@@ -281,40 +281,40 @@ class Words(GoFlags):
 
 
 def refuse(given: Iterable[str], why: str) -> None:
-    """Raise CommandError for the first of these flags, which were given: none is ignored in silence."""
+    """Raise CommandError for the first of these given flags, so that no flag is silently ignored."""
     for flag in given:
         raise CommandError(f"-{flag} {why}", returncode=2)
 
 
 def given(options: dict[str, Any], flags: Iterable[str]) -> list[str]:
-    """Those of the flags that were said."""
+    """The flags that were given."""
     return [flag for flag in flags if options[name_of(flag)] is not None]
 
 
 def name_of(flag: str) -> str:
-    """Of an option, as the parser has it."""
+    """The name of a flag's option in the parser."""
     return flag.replace("-", "_")
 
 
 def is_plain(options: dict[str, Any]) -> bool:
-    """Whether the flags mean a cluster by flags: a mutant without any of these brings its own world."""
+    """Whether the flags define a cluster by flags: a mutant without any of these brings its own world."""
     if options["world"] is None:
         return not options["mutant"] or bool(given(options, FLAGS))
     return bool(options["world"] == PLAIN)
 
 
 def quietly(_line: str) -> None:
-    """Tell nobody."""
+    """Print nothing."""
 
 
 def end(one: PlainRun) -> None:
-    """End a run by flags: after this event, or at once where no event follows."""
+    """End a run by flags: after the current event, or at once if no event follows."""
     if not one.stop():
         raise Interrupted
 
 
 def report_of(interrupted: Interrupted, wanted: Task | Plain) -> Ended:
-    """What was found of the run that was being played; interrupted before it began, nothing."""
+    """The findings of the interrupted run; empty if it was interrupted before it began."""
     if isinstance(interrupted.found, Report | Results):
         return interrupted.found
     if isinstance(wanted, Plain):
@@ -324,7 +324,7 @@ def report_of(interrupted: Interrupted, wanted: Task | Plain) -> Ended:
 
 
 def task_of(options: dict[str, Any]) -> Task:
-    """A seed of a named world. A mutant brings the world in which its seed finds it."""
+    """The task for a seed of a named world. A mutant selects the world in which its seed finds it."""
     mutant = options["mutant"]
     world = options["world"] or MUTANTS[mutant].world
     cut = Cut(

@@ -13,8 +13,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from validators.node.alone import UsageError
-from validators.node.flags import GoFlags
+from dtvn.node.alone import UsageError
+from dtvn.node.flags import GoFlags
 from validators.services.cluster import CLUSTER_NODES_MAX
 
 DESCRIPTION = """\
@@ -30,14 +30,14 @@ addresses only, so that no page elsewhere can take one on; DTVN_ALLOWED_HOSTS=na
 EPILOG = """\
 exit: 0 stopped cleanly, 1 could not start, 2 wrong usage
 """
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - as the seed's
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - as in the seed
 PORT_MAX = 65_535
 STATIC_PLACES = ("web/static", "../../web/static", "../web/static")
-MODULE = "validators.processes.standing"
+MODULE = "validators.processes.supervisor_mode"
 
 
 def flags() -> GoFlags:
-    """What the command takes."""
+    """The flags of the command."""
     parser = GoFlags(prog="manage.py supervisor", description=DESCRIPTION, epilog=EPILOG)
     parser.flag("web-port", kind=int, default=8080, help="port of API, WebSocket and pages (default 8080)")
     parser.flag("web-addr", default=EVERYWHERE, help="address of the same (default 0.0.0.0)")
@@ -55,7 +55,7 @@ def flags() -> GoFlags:
 
 
 def environment_of(options: Namespace, environ: Mapping[str, str]) -> dict[str, str]:
-    """What the processes of the network read; raise UsageError naming the flag that is wrong."""
+    """Environment for the network's processes; raise UsageError naming the flag that is wrong."""
     if not 1 <= options.web_port <= PORT_MAX:
         raise UsageError(f"-web-port {options.web_port} is not between 1 and {PORT_MAX}")
     if not 0 <= options.auto_start <= CLUSTER_NODES_MAX:
@@ -80,7 +80,7 @@ def environment_of(options: Namespace, environ: Mapping[str, str]) -> dict[str, 
 
 
 def static_directory(given: str) -> str:
-    """The front end's folder, "" for our own pages; raise UsageError for one that is not there."""
+    """The front end's folder, "" for our own pages; raise UsageError if the folder does not exist."""
     if given:
         if not Path(given).is_dir():
             raise UsageError(f"-static-dir {given} is no folder")
@@ -94,7 +94,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Parse Go-style flags, and go on as the process of the network."""
+        """Parse Go-style flags, then become the network's process."""
         self.become(flags().parse(argv[2:]))
 
     def print_help(self, prog_name: str, subcommand: str) -> None:
@@ -108,8 +108,8 @@ class Command(BaseCommand):
         self.become(Namespace(**given))
 
     def become(self, options: Namespace) -> None:
-        """Settings were read before the flags: the process begins anew, with all of them in its
-        environment."""
+        """Django read its settings before the flags were parsed, so the process is executed anew with all of
+        them in its environment."""
         try:
             environ = environment_of(options, os.environ)
         except UsageError as error:
@@ -121,4 +121,4 @@ class Command(BaseCommand):
             print(f"WARNING: -simulator {options.simulator}: there is no such file", file=sys.stderr)  # noqa: T201
         sys.stdout.flush()
         os.chdir(settings.BASE_DIR)
-        os.execve(sys.executable, [sys.executable, "-m", MODULE], environ)  # noqa: S606 - this very program
+        os.execve(sys.executable, [sys.executable, "-m", MODULE], environ)  # noqa: S606 - this same program

@@ -33,7 +33,7 @@ class Command(BaseCommand):
         if port is None or not 1 <= port <= 65_535:
             sys.exit(f"make up: PORT={options['port']} is not between 1 and 65535")
         host = options["host"]
-        # What the children read: see dtvn_project.environment.
+        # The environment that the children read: see dtvn_project.environment.
         os.environ |= {"DTVN_DATA": str(settings.DATA), "DTVN_HOST": host, "PORT": str(port)}
         try:
             from validators.processes import supervisor
@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
 
 def number(text: str, name: str) -> int | None:
-    """The whole number in `text`, None when it is empty; leave with one line when it is neither."""
+    """The whole number in `text`, None if it is empty; exits with one line if it is anything else."""
     if not text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""`manage.py validator`: one node in the foreground, with no broker, no migrate and no environment."""
+"""`manage.py validator`: one node in the foreground; needs no broker, no migrate and no environment."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import msgspec
 from django.core.management.base import BaseCommand
 from setproctitle import setproctitle
 
-from validators.node.alone import UsageError
-from validators.node.flags import GoFlags
-from validators.node.logs import log_as_told
-from validators.node.options import StartError
-from validators.node.run import EXIT_FAILED, EXIT_FENCED, run_node
-from validators.node.settings import SETTINGS, Settings
-from validators.node.start import get_ready, settings_of
+from dtvn.node.alone import UsageError
+from dtvn.node.flags import GoFlags
+from dtvn.node.logs import log_as_told
+from dtvn.node.options import StartError
+from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, run_node
+from dtvn.node.settings import SETTINGS, Settings
+from dtvn.node.start import get_ready, settings_of
+from validators.ledger import open_ledger
 
 DESCRIPTION = """\
 Run one validator node in the foreground until Ctrl-C or SIGTERM.
@@ -53,7 +54,7 @@ exit: 0 stopped cleanly, 1 could not start or go on (another process runs this n
 
 
 def flags() -> GoFlags:
-    """What the command takes."""
+    """The flags of the command."""
     parser = GoFlags(prog="manage.py validator", description=DESCRIPTION, epilog=EPILOG)
     validator_flags(parser)
     parser.switch(
@@ -65,7 +66,7 @@ def flags() -> GoFlags:
 
 
 def validator_flags(parser: GoFlags) -> None:
-    """Add every flag of the table, and where to read a file."""
+    """Add every flag of the table, and the one that names a configuration file."""
     parser.flag("config", metavar="file", help="YAML with any of these settings; flags and environment win")
     for setting in SETTINGS:
         if not setting.flag:
@@ -98,7 +99,7 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def run(self, options: Namespace) -> int:
-        """The node's life; its exit code."""
+        """Runs the node to its end; returns its exit code."""
         try:
             settings = settings_of(vars(options), os.environ)
             log_as_told(settings)
@@ -106,33 +107,35 @@ class Command(BaseCommand):
                 settings,
                 os.environ,
                 tell=_teller(settings),
-                warn=lambda text: print(text, file=sys.stderr, flush=True),  # noqa: T201 - to the person
+                warn=lambda text: print(text, file=sys.stderr, flush=True),  # noqa: T201 - to the operator
             )
         except UsageError as error:
-            print(error, file=sys.stderr)  # noqa: T201 - to the person at the terminal
-            if str(error).startswith("-"):  # a flag; a variable or a file is not explained by flags
+            print(error, file=sys.stderr)  # noqa: T201 - to the operator at the terminal
+            if str(error).startswith("-"):  # a wrong flag: show usage; not for a variable or a file
                 flags().print_usage_on_stderr()
             return 2
         except StartError as error:
-            print(error, file=sys.stderr)  # noqa: T201 - to the person at the terminal
+            print(error, file=sys.stderr)  # noqa: T201 - to the operator at the terminal
             return EXIT_FAILED
         node_options = msgspec.structs.replace(node_options, others_are_gone=options.others_are_gone)
         stopping = _Stopping()
         setproctitle(f"dtvn validator {folder.id} ({settings['node.data_dir']})")
-        code = run_node(folder.root, stopping.asked, options=node_options)
-        # Slots of workers tell a node that runs elsewhere from others; the contract has 1 for it (4.1, 8.5).
+        code = run_node(folder.root, stopping.asked, open_ledger=open_ledger, options=node_options)
+        # A worker slot distinguishes a node that runs elsewhere from other failures; the contract has 1 for
+        # both (4.1, 8.5).
         return EXIT_FAILED if code == EXIT_FENCED else code
 
 
 def _teller(settings: Settings) -> Callable[[str], None]:
-    """Plain words to the person at the terminal; a line like the others where a program reads them."""
+    """Prints plain text to an operator at a terminal; logs a line in the usual format if a program reads the
+    output."""
     if settings["logging.format"] == "json":
         return logging.getLogger("dtvn.validator").info
-    return lambda text: print(text, flush=True)  # noqa: T201 - to the person
+    return lambda text: print(text, flush=True)  # noqa: T201 - to the operator
 
 
 class _Stopping:
-    """SIGTERM and SIGINT ask for an orderly end; a second SIGINT changes nothing, the end is near."""
+    """SIGTERM and SIGINT request an orderly end; a second SIGINT has no further effect."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -140,7 +143,7 @@ class _Stopping:
         signal.signal(signal.SIGINT, self._on_signal)
 
     def asked(self) -> bool:
-        """True once a signal came."""
+        """True once a signal was received."""
         return self._asked
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

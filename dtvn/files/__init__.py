@@ -1,0 +1,1 @@
+"""Files that members and tools read: the genesis and the hand-overs."""

@@ -1,0 +1,19 @@
+"""Reads a genesis file up to a size limit: the path that an operator gave may name a disk or a pipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dtvn.protocol.genesis import GenesisError
+from dtvn.protocol.genesis.ceremony import FILE_BYTES_MAX
+
+__all__ = ["read_genesis_bytes"]
+
+
+def read_genesis_bytes(path: Path) -> bytes:
+    """The content of the file; raise OSError, or GenesisError if it is larger than any genesis."""
+    with path.open("rb") as file:
+        data = file.read(FILE_BYTES_MAX + 1)
+    if len(data) > FILE_BYTES_MAX:
+        raise GenesisError(f"it is too large, over {FILE_BYTES_MAX} bytes")
+    return data

@@ -1,0 +1,434 @@
+"""The gateway: one thread that owns the links to all members and drives the collector. I/O.
+
+    gateway = Gateway.open("cluster/genesis.bin", "keys/gateway.key", principal="gateway")
+    with gateway:
+        operation = build(Validate(), ticket="TICKET-001", actor="desk-1", entry="node0",
+                          valid_until=valid_until())
+        (result,) = gateway.submit([operation]).result()
+        print(result.code, result.sequence)
+
+Any thread may call it. A process that is forked afterwards must make its own gateway: sockets and
+thread do not survive a fork, and a forked copy refuses to work.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+from msgspec import structs
+from nacl import bindings
+
+from dtvn.files.genesis import read_genesis_bytes
+from dtvn.gateway.collector import Actions, Answered, Collector, Overloaded, Result
+from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
+from dtvn.gateway.identity import Identity, KeyWatch, read_identity
+from dtvn.net import Dialler, public_key_of
+from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import Hello, Operation
+from dtvn.protocol.genesis import Genesis, GenesisError, cluster_id
+from dtvn.protocol.genesis.ceremony import open_genesis
+from dtvn.protocol.quorum import quorum, weak_quorum
+from dtvn.protocol.wire import Door, FrameSigner
+
+__all__ = ["Gateway", "GatewayClosed", "GenesisKeys", "valid_until"]
+
+logger = logging.getLogger(__name__)
+
+CALLS_MAX = 1_024
+"""Calls under way at once; a further one raises Overloaded (DESIGN section 10)."""
+
+VALID_AFTER_WAIT = 5.0
+"""Seconds for which an operation stays valid after its caller stopped waiting (R14)."""
+
+CLOSE_TIMEOUT = 5.0
+NOBODY = Answered(0, "down", "")
+"""The answer for a member that is not connected, and for every member when the gateway is closed."""
+
+SWITCH_WAIT = 2_000_000_000
+"""Nanoseconds that bundles in flight have when the key changes; less than the time for which the old key
+stays valid, unless that was stolen."""
+
+
+def valid_until(wait: float = DEFAULT_WAIT) -> int:
+    """`valid_until` of an operation submitted now: Unix microseconds (R14)."""
+    return time.time_ns() // 1_000 + int((wait + VALID_AFTER_WAIT) * 1_000_000)
+
+
+class GenesisKeys:
+    """Keys of members and principals as genesis lists them (wire.Keys)."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._members = tuple(member.public_key for member in genesis.members)
+        self._later: dict[int, tuple[bytes, ...]] = {}
+        self._principals = {p.name: p.public_key for p in genesis.principals}
+
+    def know(self, wire: str, public_key: bytes) -> None:
+        """Add a principal's key that is newer than genesis; raise ValueError if genesis has another one."""
+        if self._principals.setdefault(wire, public_key) != public_key:
+            raise ValueError(f"the key is not that of principal {wire!r} in this genesis")
+
+    def follow(self, membership: Membership) -> None:
+        """Add the member keys of a later epoch."""
+        self._later[membership.epoch] = tuple(member.public_key for member in membership.members)
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        """See wire.Keys."""
+        keys = self._members if epoch == 0 else self._later.get(epoch, ())
+        return keys[index] if 0 <= index < len(keys) else None
+
+    def principal_key(self, name: str) -> bytes | None:
+        """See wire.Keys."""
+        return self._principals.get(name)
+
+
+class Gateway:
+    """See face.GatewayFace. `seed`: 32-byte Ed25519 seed of the principal; `principal`: its name on the
+    wire. `addresses`: (host, port) by member index, for members that are not at their genesis address.
+    `handovers`: known hand-overs of ended epochs, since the members of genesis may all be gone. `watch`:
+    watches the key file for changes. `calls_max`: calls under way at once. `limits`: limits of the
+    collector, for measurements."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        seed: bytes,
+        *,
+        principal: str,
+        addresses: Mapping[int, tuple[str, int]] | None = None,
+        handovers: Sequence[bytes] = (),
+        watch: KeyWatch | None = None,
+        calls_max: int = CALLS_MAX,
+        **limits: int,
+    ) -> None:
+        keys = GenesisKeys(genesis)
+        keys.know(principal, public_key_of(seed))
+        self.genesis = genesis
+        """The founding genesis: its hash is the cluster id."""
+        self._keys = keys
+        self._seed = seed
+        self._watch = watch
+        self._switch: tuple[Identity, int] | None = None
+        """The next key, and the latest time to switch to it (monotonic nanoseconds)."""
+        self.principal = principal
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._inbox: deque[tuple[Any, ...]] = deque()
+        self._calls_max = calls_max
+        self._calls_open = 0
+        self._closing = False
+        self._dead: BaseException | None = None
+        self._futures: dict[int, Future[tuple[Result, ...]]] = {}
+        self._questions: dict[int, Future[Answered]] = {}
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        client = os.urandom(8)
+        self._cluster = cluster = cluster_id(genesis)
+        self._collector = Collector(
+            genesis,
+            principal=principal,
+            client=client,
+            signer=self._signer(),
+            door=Door(cluster, keys),
+            handovers=handovers,
+            **limits,
+        )
+        self.handovers = self._collector.epochs.certificates
+        """See GatewayFace."""
+        self.present = self._collector.epochs.present
+        """The newest epoch that hand-overs prove."""
+        self._keys.follow(self.present)
+        self._hello = Hello(client=client)
+        self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
+        self._wanted = self._elsewhere
+        self._dialler = self._dial()
+        self._members: tuple[MemberView, ...] = ()
+        self._connected: frozenset[int] = frozenset()
+        self._view_members()
+        self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(
+        cls,
+        genesis: str | Path,
+        key: str | Path,
+        *,
+        principal: str = "",
+        handovers: Sequence[bytes] = (),
+        calls_max: int = CALLS_MAX,
+    ) -> Self:
+        """A gateway from a genesis file and a key file (hex seed, mode 0600), which it watches for changes.
+        `principal`: the key's owner; "": the name in the key file, else the principal that genesis lists
+        with this key (GenesisError if it lists none)."""
+        founded = open_genesis(read_genesis_bytes(Path(genesis)))
+        identity = read_identity(Path(key))
+        own = identity.public_key
+        found = (p.name for p in founded.principals if p.public_key == own)
+        principal = principal or identity.wire or next(found, "")
+        if not principal:
+            raise GenesisError(f"the key in {key} is that of no principal")
+        watch = KeyWatch(Path(key), identity)
+        return cls(
+            founded,
+            identity.seed,
+            principal=principal,
+            handovers=handovers,
+            watch=watch,
+            calls_max=calls_max,
+        )
+
+    # --- any thread ------------------------------------------------------------------------------
+
+    @property
+    def acknowledged(self) -> int:
+        """See GatewayFace."""
+        return self._collector.acknowledged
+
+    @property
+    def alive(self) -> bool:
+        """False once the gateway was closed, its thread has ended, or this process is a fork of its owner."""
+        return self._dead is None and not self._closing and self._pid == os.getpid()
+
+    @property
+    def has_quorum(self) -> bool:
+        """Enough members are connected for an operation to be ordered."""
+        return len(self._connected) >= quorum(len(self.present.members))
+
+    def submit(
+        self, operations: Sequence[Operation], *, wait: float = DEFAULT_WAIT
+    ) -> Future[tuple[Result, ...]]:
+        """See GatewayFace."""
+        future: Future[tuple[Result, ...]] = Future()
+        self._hand_over((self._submit, future, tuple(operations), int(wait * 1_000_000_000)), counts=True)
+        return future
+
+    def query(
+        self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
+    ) -> Future[Answered]:
+        """See GatewayFace."""
+        future: Future[Answered] = Future()
+        try:
+            self._hand_over((self._ask, future, member, what, tuple(arguments), int(wait * 1_000_000_000)))
+        except GatewayClosed:
+            future.set_result(NOBODY)
+        return future
+
+    def dial(self, addresses: Mapping[str, tuple[str, int]]) -> None:
+        """Dial members at these (host, port) by id from now on; others at their address in the epoch."""
+        if self._wanted == addresses:
+            return
+        self._wanted = dict(addresses)
+        with self._lock:
+            if self._dead is None:
+                self._dialler.wake()
+
+    def members(self) -> tuple[MemberView, ...]:
+        """See GatewayFace."""
+        return self._members
+
+    def close(self) -> None:
+        """End the thread and its links; open calls raise GatewayClosed."""
+        if self._pid != os.getpid():
+            return
+        with self._lock:
+            self._closing = True
+            if self._dead is None:
+                self._dialler.wake()
+        self._thread.join(CLOSE_TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _hand_over(self, item: tuple[Any, ...], *, counts: bool = False) -> None:
+        """Queue an item for the gateway's thread. Questions do not count towards `calls_max`: the collector
+        bounds them, and operators must be able to ask while the cluster decides nothing."""
+        if self._pid != os.getpid():
+            raise GatewayClosed("a forked process needs a gateway of its own")
+        with self._lock:
+            if self._closing or self._dead is not None:
+                raise GatewayClosed("the gateway is closed") from self._dead
+            if counts and self._calls_open >= self._calls_max:
+                raise Overloaded(f"{self._calls_max} calls are under way already")
+            self._calls_open += counts
+            self._inbox.append(item)
+            if len(self._inbox) == 1:
+                self._dialler.wake()
+
+    # --- the gateway's own thread ----------------------------------------------------------------
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            while not self._closing:
+                self._turn()
+        except Exception as failure:
+            logger.exception("the gateway's thread ended")
+            error = failure
+        with self._lock:
+            self._dead = error or GatewayClosed("the gateway is closed")
+            asked = [*self._questions.values(), *(item[1] for item in self._inbox if item[0] == self._ask)]
+            called = [*self._futures.values(), *(item[1] for item in self._inbox if item[0] == self._submit)]
+            self._inbox.clear()
+            self._dialler.close()
+        self._context.destroy(linger=0)
+        for future in called:
+            if not future.done():
+                future.set_exception(GatewayClosed("the gateway was closed meanwhile"))
+        for question in asked:
+            if not question.done():
+                question.set_result(NOBODY)
+
+    def _turn(self) -> None:
+        collector = self._collector
+        if self._wanted != self._elsewhere:
+            self._move()
+        pause = collector.deadline() - time.monotonic_ns()
+        frames = self._dialler.poll(max(0, -(-pause // 1_000_000)))
+        now = Now(monotonic=time.monotonic_ns(), wall=time.time_ns())
+        connected = self._dialler.connected()
+        if connected != self._connected:
+            self._connected = connected
+            collector.connected(connected, now)
+        for member, frame in frames:
+            collector.receive(member, frame, now)
+        # Not under the lock: the caller that woke this thread may still hold it, and both would wait.
+        while self._inbox:
+            take, future, *arguments = self._inbox.popleft()
+            if future.set_running_or_notify_cancel():
+                take(future, now, *arguments)
+            elif take == self._submit:
+                self._closed_calls(1)
+        if collector.deadline() <= now.monotonic:
+            collector.tick(now)
+        if self._watch is not None:
+            self._look_at_key(self._watch, now)
+        self._carry_out(collector.take(now))
+        self._view_members()
+
+    def _submit(
+        self, future: Future[tuple[Result, ...]], now: Now, operations: tuple[Operation, ...], wait: int
+    ) -> None:
+        try:
+            call = self._collector.submit(operations, now, wait=wait)
+        except (Overloaded, ValueError) as error:
+            self._closed_calls(1)
+            future.set_exception(error)
+            return
+        self._futures[call] = future
+
+    def _ask(
+        self,
+        future: Future[Answered],
+        now: Now,
+        member: int,
+        what: str,
+        arguments: tuple[str, ...],
+        wait: int,
+    ) -> None:
+        if member not in self._connected:
+            future.set_result(NOBODY)
+            return
+        self._questions[self._collector.ask(member, what, arguments, now, wait=wait)] = future
+
+    def _follow(self, membership: Membership) -> None:
+        """Dial the members of the next epoch, and only these."""
+        logger.warning("epoch %s begins with %s members", membership.epoch, len(membership.members))
+        self._keys.follow(membership)
+        self.handovers, self.present = self._collector.epochs.certificates, membership
+        self._connected = frozenset()
+        self._dial_anew()
+
+    def _dial_anew(self) -> None:
+        with self._lock:  # other threads wake the dialler under this lock
+            self._dialler.close()
+            self._dialler = self._dial()
+            self._dialler.wake()
+
+    def _look_at_key(self, watch: KeyWatch, now: Now) -> None:
+        """Switch to another key once no bundle is in flight under the old one, or after SWITCH_WAIT."""
+        reached = len(self._connected) >= weak_quorum(len(self.present.members))
+        following = watch.look(now.monotonic, reached)
+        if following is not None:
+            self._switch = (following, now.monotonic + (SWITCH_WAIT if reached else 0))
+            self._collector.held = True
+        if self._switch is not None and (not self._collector.flies() or now.monotonic >= self._switch[1]):
+            self._take(self._switch[0], now)
+
+    def _take(self, identity: Identity, now: Now) -> None:
+        """Sign and connect with this key from now on."""
+        self._switch = None
+        listed = (p.name for p in self.genesis.principals if p.public_key == identity.public_key)
+        self._seed, self.principal = identity.seed, identity.wire or next(listed, self.principal)
+        logger.warning("signing as %s from now on", self.principal)
+        self._collector.rekey(self.principal, self._signer(), now)
+        self._connected = frozenset()
+        self._collector.connected(self._connected, now)
+        self._dial_anew()
+
+    def _signer(self) -> FrameSigner:
+        secret = bindings.crypto_sign_seed_keypair(self._seed)[1]
+        return FrameSigner(self._cluster, secret, self._keys)
+
+    def _dial(self) -> Dialler:
+        present = structs.replace(self.genesis, members=self.present.members)
+        places = {
+            index: self._elsewhere[member.id]
+            for index, member in enumerate(present.members)
+            if member.id in self._elsewhere
+        }
+        return Dialler(self._context, present, self._seed, hello=self._hello, addresses=places)
+
+    def _move(self) -> None:
+        """Reconnect to all members after their addresses changed."""
+        self._elsewhere = self._wanted
+        self._dial_anew()
+
+    def _carry_out(self, actions: Actions) -> None:
+        if actions.successor is not None:
+            self._follow(actions.successor)
+        for member, frame in actions.send:
+            self._dialler.send(member, frame)
+        if actions.completed:
+            self._closed_calls(len(actions.completed))
+        for completed in actions.completed:
+            self._futures.pop(completed.call).set_result(completed.results)
+        for answered in actions.answered:
+            self._questions.pop(answered.question).set_result(answered)
+
+    def _closed_calls(self, count: int) -> None:
+        with self._lock:
+            self._calls_open -= count
+
+    def _view_members(self) -> None:
+        now = time.monotonic_ns()
+        primary = self._collector.primary()
+        self._members = tuple(
+            MemberView(
+                id=member.id,
+                index=index,
+                connected=index in self._connected,
+                primary=index == primary,
+                view=status.view,
+                sequence=status.sequence,
+                heard=None if status.heard_at is None else (now - status.heard_at) / 1e9,
+                status=status.fields,
+            )
+            for index, (member, status) in enumerate(
+                zip(self.present.members, self._collector.questions.statuses, strict=True)
+            )
+        )

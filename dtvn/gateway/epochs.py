@@ -1,0 +1,49 @@
+"""The epoch that a gateway follows: the newest to which verified hand-overs lead from genesis (R16). Pure.
+
+A single member's report of a later epoch only makes the gateway ask that member for the proof: hand-overs in
+which q members of each epoch signed the members of the next. So f lying members, or f + 1 of an old epoch
+whose keys were stolen, cannot mislead a gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dtvn.proof.handover import EpochChain
+from dtvn.protocol.consensus.membership import Membership, founding
+from dtvn.protocol.epochs.handovers import read_answer
+from dtvn.protocol.genesis import Genesis
+from dtvn.protocol.wire import ED25519, Scheme
+
+__all__ = ["Epochs"]
+
+
+class Epochs:
+    """Owns the verified chain. `scheme`: the members' signature scheme; `known`: hand-overs already at hand,
+    verified like all others."""
+
+    def __init__(self, genesis: Genesis, scheme: Scheme = ED25519, known: Iterable[bytes] = ()) -> None:
+        self.certificates: tuple[bytes, ...] = ()
+        """The certificates that lead to `present`, one for each epoch that ended."""
+        self._chain = EpochChain(genesis, (founding(genesis),), scheme)
+        self._cross(known)
+
+    @property
+    def present(self) -> Membership:
+        """The newest epoch."""
+        return self._chain.present
+
+    def take(self, text: str) -> bool:
+        """Extend the chain by the hand-overs in a member's answer; False if not all of them verify."""
+        try:
+            return self._cross(read_answer(text))
+        except ValueError:
+            return False
+
+    def _cross(self, handovers: Iterable[bytes]) -> bool:
+        try:
+            for data in handovers:
+                self.certificates += (self._chain.take(data),)
+        except ValueError:
+            return False
+        return True

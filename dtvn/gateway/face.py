@@ -1,0 +1,84 @@
+"""The gateway interface that REST, pages, commands and tasks use: of client.Gateway and of the fake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+import msgspec
+
+from dtvn.gateway.collector import Answered, Result
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.genesis import Genesis
+
+__all__ = ["DEFAULT_WAIT", "GatewayClosed", "GatewayFace", "MemberView"]
+
+DEFAULT_WAIT = 9.0
+"""Seconds that a caller waits for an outcome; an HTTP answer is due within ten (spec 1.5)."""
+
+
+class GatewayClosed(Exception):
+    """This gateway was closed or its thread ended. Raised by `submit`: nothing was sent. As the exception
+    of the future: whether the operations were sent, and their outcome, is unknown (R14)."""
+
+
+class MemberView(msgspec.Struct, frozen=True):
+    """One member as this gateway sees it; `view` and `sequence` are reported by the member itself."""
+
+    id: str
+    index: int
+    connected: bool
+    primary: bool
+    """Whether the gateway believes it to be the primary."""
+    view: int
+    sequence: int
+    heard: float | None
+    """Seconds since its newest status answer; None: never."""
+    status: dict[str, Any]
+    """Its newest status answer, complete."""
+
+
+class GatewayFace(Protocol):
+    """Submits operations to the cluster and asks its members."""
+
+    @property
+    def genesis(self) -> Genesis:
+        """The cluster as it was founded."""
+
+    @property
+    def principal(self) -> str:
+        """The name on the wire under which the gateway signs now."""
+
+    @property
+    def present(self) -> Membership:
+        """The newest epoch that this gateway knows; `members` and `query` use its member indices."""
+
+    @property
+    def handovers(self) -> tuple[bytes, ...]:
+        """The verified certificates that lead from genesis to `present`."""
+
+    @property
+    def acknowledged(self) -> int:
+        """Highest sequence that holds an outcome which went through this gateway (R17)."""
+
+    def submit(
+        self, operations: Sequence[Operation], *, wait: float = DEFAULT_WAIT
+    ) -> Future[tuple[Result, ...]]:
+        """Have operations ordered unchanged; one result each, at the latest after `wait` seconds.
+
+        Raises Overloaded at once, or as the future's exception, if too many calls are under way, and
+        GatewayClosed. Raised at once, both mean that nothing was sent; GatewayClosed as the future's
+        exception means that the outcome is unknown.
+        """
+
+    def query(
+        self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
+    ) -> Future[Answered]:
+        """Ask one member (by index) about itself; only that member vouches for the answer. Never raises,
+        nor does its future: an unanswered question has a code (see questions.Answered), which is "down" if
+        the epoch has no such member or the gateway is closed."""
+
+    def members(self) -> tuple[MemberView, ...]:
+        """All members of the present epoch, by index."""

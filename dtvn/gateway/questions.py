@@ -1,0 +1,142 @@
+"""Questions to single members about their status and data, outside consensus. Pure.
+
+Only the asked member vouches for an answer. It is shown to operators as such, and affects where bundles are
+sent (round_trips.Views); it never decides an outcome.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire import link_frame
+
+__all__ = ["Answered", "MemberStatus", "Questions"]
+
+STATUS_EVERY = 1_000_000_000
+"""Nanoseconds between two status questions to every member."""
+
+STATUS_URGENT = 100_000_000
+"""Nanoseconds between two status questions when a bundle was not answered in time."""
+
+STATUS_LENGTH_MAX = 64 * 1024
+"""Characters of a status answer; an honest one has a few thousand at the largest cluster."""
+
+QUESTIONS_MAX = 1_024
+"""Open questions; further ones time out at once."""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The end of a question: JSON text and code "", or a code ("timeout", "down", or the member's own)."""
+
+    question: int
+    code: str
+    text: str
+
+
+class MemberStatus(msgspec.Struct):
+    """What a member last reported about itself."""
+
+    view: int = 0
+    sequence: int = 0
+    heard_at: int | None = None
+    """Monotonic nanoseconds of its newest status answer; None: never."""
+    fields: dict[str, Any] = {}
+    """Its newest status answer, complete."""
+
+
+class _Question(msgspec.Struct):
+    member: int
+    deadline: int
+    status: bool
+
+
+class Questions:
+    """Numbers questions, matches answers, and polls every member's status once a second. `first`: the number
+    of the first question, above all that were used before."""
+
+    def __init__(self, members: int, first: int = 1) -> None:
+        self.statuses = [MemberStatus() for _ in range(members)]
+        self._open: dict[int, _Question] = {}
+        self.following = first
+        """Number of the next question."""
+        self._poll_at = 0
+        self._polled_at = -STATUS_EVERY
+
+    def ask(self, member: int, what: str, arguments: tuple[str, ...], deadline: int) -> tuple[int, bytes]:
+        """Open a question to a member; return its number and frame."""
+        return self._ask(member, what, arguments, deadline, status=False)
+
+    def on_answer(self, member: int, body: bytes, now: int) -> Answered | None:
+        """Handle the body of an Answer; None for a status poll or without an open question to the member."""
+        try:
+            answer = canonical.decode(m.Answer, body)
+        except canonical.CanonicalError:
+            return None
+        question = self._open.get(answer.number)
+        if question is None or question.member != member:
+            return None
+        del self._open[answer.number]
+        if not question.status:
+            return Answered(answer.number, answer.code, answer.text)
+        self._note(member, answer, now)
+        return None
+
+    def lost(self, members: frozenset[int]) -> list[Answered]:
+        """End the questions to members that are no longer connected."""
+        if not members:
+            return []
+        return self._end([n for n, question in self._open.items() if question.member in members], "down")
+
+    def overdue(self, now: int) -> list[Answered]:
+        """End the questions whose deadline has passed."""
+        return self._end([n for n, question in self._open.items() if question.deadline <= now], "timeout")
+
+    def poll(self, members: frozenset[int], now: int, *, urgent: bool = False) -> list[tuple[int, bytes]]:
+        """Status questions to `members`, if the next poll is due; else []."""
+        if now < (self._polled_at + STATUS_URGENT if urgent else self._poll_at):
+            return []
+        self._polled_at, self._poll_at = now, now + STATUS_EVERY
+        return [
+            (member, self._ask(member, "status", (), now + STATUS_EVERY, status=True)[1])
+            for member in sorted(members)
+        ]
+
+    def deadline(self) -> int:
+        """When `overdue` or `poll` has something to do, monotonic nanoseconds."""
+        return min([self._poll_at, *(question.deadline for question in self._open.values())])
+
+    def _ask(
+        self, member: int, what: str, arguments: tuple[str, ...], deadline: int, *, status: bool
+    ) -> tuple[int, bytes]:
+        number = self.following
+        self.following += 1
+        if len(self._open) >= QUESTIONS_MAX:
+            deadline = 0
+        self._open[number] = _Question(member, deadline, status)
+        return number, link_frame(m.Query(number=number, what=what, arguments=arguments))
+
+    def _end(self, numbers: list[int], code: str) -> list[Answered]:
+        ended = [(number, self._open.pop(number)) for number in numbers]
+        return [Answered(number, code, "") for number, question in ended if not question.status]
+
+    def _note(self, member: int, answer: m.Answer, now: int) -> None:
+        if answer.code or len(answer.text) > STATUS_LENGTH_MAX:
+            return
+        try:
+            fields = msgspec.json.decode(answer.text, type=dict[str, Any])
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return
+        status = self.statuses[member]
+        status.heard_at = now
+        status.fields = fields
+        status.view = _number(fields.get("view"), status.view)
+        status.sequence = _number(fields.get("sequence"), status.sequence)
+
+
+def _number(value: object, otherwise: int) -> int:
+    """The count that a member reports, or `otherwise` if it cannot be one."""
+    return value if type(value) is int and 0 <= value < 1 << 63 else otherwise

@@ -1,0 +1,31 @@
+"""The ledger as the engine sees it: its port, its location, and the errors of opening one.
+
+`validators.ledger` implements it with Django's models, in SQLite or PostgreSQL.
+"""
+
+from dtvn.ledger.errors import (
+    LedgerBusy,
+    LedgerDamaged,
+    LedgerError,
+    LedgerForeign,
+    LedgerTooNew,
+    LedgerUnreachable,
+    LedgerUnsafe,
+)
+from dtvn.ledger.location import Location
+from dtvn.ledger.port import SNAPSHOT_BASE, NodeLedger, OpenLedger, StoredEvidence
+
+__all__ = [
+    "LedgerBusy",
+    "LedgerDamaged",
+    "LedgerError",
+    "LedgerForeign",
+    "LedgerTooNew",
+    "LedgerUnreachable",
+    "LedgerUnsafe",
+    "Location",
+    "NodeLedger",
+    "OpenLedger",
+    "SNAPSHOT_BASE",
+    "StoredEvidence",
+]

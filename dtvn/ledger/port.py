@@ -1,0 +1,100 @@
+"""The ledger port of a node: what it needs beyond `Journal`, and the function that opens a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from dtvn.ledger.location import Location
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.host.ports import Journal
+
+__all__ = ["SNAPSHOT_BASE", "NodeLedger", "OpenLedger", "StoredEvidence"]
+
+SNAPSHOT_BASE = "snapshot_base"
+"""Name of the state value that says where a log begins whose lower part was replaced by a snapshot."""
+
+
+class StoredEvidence(msgspec.Struct, frozen=True):
+    """One piece of evidence, a row of a ledger."""
+
+    id: int
+    code: str
+    epoch: int
+    member: int
+    view: int
+    sequence: int
+    timestamp: int
+    """Unix microseconds."""
+    frames: bytes
+    """Canonical bytes of the tuple of signed frames."""
+
+
+class NodeLedger(Journal, Protocol):
+    """One open ledger. Used from one thread."""
+
+    location: Location
+    alias: str
+    """Django database alias under which its rows are read in this process."""
+    created: bool
+    """True if opening it created the ledger."""
+
+    @property
+    def incarnation(self) -> int:
+        """Number of times the ledger was opened."""
+
+    @property
+    def voting(self) -> bool:
+        """False if the replica must follow without voting, since its earlier votes may be lost (R11)."""
+
+    @property
+    def voting_reason(self) -> str:
+        """Why the replica does not vote, for the operator; "" while it votes."""
+
+    def state_value(self, name: str) -> bytes | None:
+        """The value of a named state (effects.StateRecord), None if it was never written."""
+
+    def evidence(self, after: int, limit: int) -> Sequence[StoredEvidence]:
+        """At most `limit` pieces with ids above `after`, ascending. Raises LedgerUnreachable."""
+
+    def storage_stats(self) -> dict[str, int]:
+        """Figures under the contract's keys (spec/dtvn 1.3). Raises LedgerUnreachable."""
+
+    def vote_again(self) -> None:
+        """Let the replica vote again (R11), durably: it has a new key that has never voted."""
+
+    def say_others_are_gone(self) -> None:
+        """Record, durably, the operator's statement that the missing members are gone (R11)."""
+
+    def notice(self, note: Executed | Note) -> None:
+        """See ports.Watcher."""
+
+    def takes_writes(self) -> bool:
+        """Whether a full disk has room again."""
+
+    def maintain(self) -> None:
+        """Run the database's own housekeeping; to be called when idle (R25)."""
+
+    def close(self) -> None:
+        """Release the lock and the alias; may be called twice."""
+
+
+class OpenLedger(Protocol):
+    """Opens, or creates, a ledger for this process alone (`validators.ledger.open_ledger`)."""
+
+    def __call__(
+        self,
+        location: Location | Path | str,
+        *,
+        cluster_id: bytes,
+        alias: str = "ledger",
+        expect_existing: bool = False,
+        indexed: bool = False,
+    ) -> NodeLedger:
+        """`cluster_id`: 32 bytes. `alias`: Django database alias under which its rows are read in this
+        process. `expect_existing`: this replica had a ledger before, so with an empty one it follows without
+        voting (R11). `indexed`: every operation gets a searchable row (the learner). Raises LedgerError or
+        JournalError."""

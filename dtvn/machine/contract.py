@@ -1,0 +1,91 @@
+"""Builds the objects of the HTTP contract (spec 1.3), for every process that serves them. Pure.
+
+Field names and their order are exact. Times are microseconds in the log and Unix seconds in the contract.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dtvn.machine import NAMES, Issue, TicketState
+from dtvn.machine.rows import TicketRow
+from dtvn.protocol import canonical
+
+__all__ = ["UNLISTED", "consensus_record", "ticket_of_bytes", "ticket_of_row"]
+
+UNLISTED = frozenset({"issue", "seed", "open_session", "barrier"})
+"""Kinds that the plain consensus log leaves out."""
+MICROSECONDS = 1_000_000
+REQUEST_DIGITS = 32
+
+
+def ticket_of_row(row: TicketRow) -> dict[str, Any]:
+    """A Ticket of the contract, from its row."""
+    return _ticket(row.ticket, row.state, row.data, row.validator, row.timestamp, row.clock, row.metadata)
+
+
+def ticket_of_bytes(state: bytes, issued: bytes, members: Sequence[str]) -> dict[str, Any]:
+    """A Ticket of the contract, from the canonical bytes of its leaf in the state. `members`: ids of all
+    present and former members, in the order of the vector clock."""
+    found = canonical.decode(TicketState, state)
+    details = canonical.decode(Issue, issued)
+    clock = {name: count for name, count in zip(members, found.clock, strict=False) if count}
+    return _ticket(
+        found.ticket,
+        NAMES[found.state],
+        details.data,
+        found.validator,
+        found.timestamp,
+        clock,
+        dict(details.metadata),
+    )
+
+
+def _ticket(
+    ticket: str,
+    state: str,
+    data: bytes,
+    validator: str,
+    timestamp: int,
+    clock: Mapping[str, int],
+    metadata: Mapping[str, str],
+) -> dict[str, Any]:
+    return {
+        "ID": ticket,
+        "State": state,
+        "Data": base64.b64encode(data).decode("ascii") if data else None,
+        "ValidatorID": validator,
+        "Timestamp": timestamp // MICROSECONDS,
+        "VectorClock": clock,
+        "Metadata": metadata,
+    }
+
+
+def consensus_record(
+    *,
+    sequence: int,
+    index: int,
+    view: int,
+    request: bytes,
+    ticket: str,
+    kind: str,
+    digest: bytes,
+    timestamp: int,
+    entry: str,
+    code: str,
+) -> dict[str, Any]:
+    """A ConsensusRecord; `index`, `node_id` and `code` are additions to the contract."""
+    return {
+        "sequence": sequence,
+        "view": view,
+        "request_id": f"{request.hex()[:REQUEST_DIGITS]}-{index}",
+        "ticket_id": ticket,
+        "operation": kind.upper(),
+        "digest": digest.hex(),
+        "timestamp": timestamp // MICROSECONDS,
+        "index": index,
+        "node_id": entry,
+        "code": code,
+    }

@@ -1,0 +1,208 @@
+"""The outcome codes of operations: one vocabulary for core, API, admin, gates and tests.
+
+A code never changes: clients, certificates and translations rely on it. The replicated state holds the
+numbers of codes (sessions and nonces keep one byte per outcome), so numbers are never reused either.
+`pretix` is the matching check-in reason of pretix, which gate staff know.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from dtvn.protocol.consensus.messages import Bundle, Outcome
+
+__all__ = [
+    "ALREADY_CONSUMED",
+    "ALREADY_DISPUTED",
+    "ALREADY_UPHELD",
+    "ALREADY_VALIDATED",
+    "BAD_REQUEST",
+    "BUSY",
+    "CLUSTER_CONTRADICTION",
+    "CODE_OF",
+    "DEMO_ONLY",
+    "DISPUTED",
+    "EXPIRED",
+    "FULL",
+    "KEY_IN_USE",
+    "LAST_ADMIN",
+    "MALFORMED",
+    "MEMBER_EXISTS",
+    "MEMBER_NOT_FOUND",
+    "NONCE_REUSED",
+    "NOT_ALONE",
+    "NOT_DISPUTED",
+    "NOT_PERMITTED",
+    "NOT_READY",
+    "NOT_SENT",
+    "NOT_VALIDATED",
+    "NOT_YET_VALID",
+    "NO_LONGER_VALID",
+    "NUMBER_OF",
+    "OK",
+    "OUTCOME_UNKNOWN",
+    "PRINCIPAL_EXISTS",
+    "PRINCIPAL_NOT_FOUND",
+    "REASONS",
+    "TICKET_EXISTS",
+    "TICKET_ID_REQUIRED",
+    "TICKET_NOT_FOUND",
+    "TOO_FAR_AHEAD",
+    "TOO_FEW_MEMBERS",
+    "TOO_LARGE",
+    "UNAVAILABLE",
+    "UNREMEMBERED",
+    "WRONG_EPOCH",
+    "OutcomeReason",
+    "pack",
+    "tally",
+    "unpack",
+]
+
+
+class OutcomeReason(msgspec.Struct, frozen=True):
+    """One outcome code and how each interface presents it."""
+
+    code: str
+    number: int | None
+    """The code's byte in the replicated state; None for a code that only the API answers, never execution."""
+    status: int
+    """HTTP status (spec 1.5)."""
+    sentence: str
+    pretix: str
+    """The nearest check-in reason of pretix, "" if it has no similar one."""
+
+
+OK = "ok"
+MALFORMED = "malformed"
+EXPIRED = "expired"
+TOO_FAR_AHEAD = "too_far_ahead"
+NONCE_REUSED = "nonce_reused"
+BUSY = "busy"
+NOT_PERMITTED = "not_permitted"
+DEMO_ONLY = "demo_only"
+FULL = "full"
+TICKET_NOT_FOUND = "ticket_not_found"
+TICKET_EXISTS = "ticket_exists"
+NOT_VALIDATED = "not_validated"
+ALREADY_VALIDATED = "already_validated"
+ALREADY_CONSUMED = "already_consumed"
+DISPUTED = "disputed"
+ALREADY_DISPUTED = "already_disputed"
+NOT_DISPUTED = "not_disputed"
+ALREADY_UPHELD = "already_upheld"
+NOT_YET_VALID = "not_yet_valid"
+NO_LONGER_VALID = "no_longer_valid"
+PRINCIPAL_EXISTS = "principal_exists"
+PRINCIPAL_NOT_FOUND = "principal_not_found"
+KEY_IN_USE = "key_in_use"
+LAST_ADMIN = "last_admin"
+WRONG_EPOCH = "wrong_epoch"
+NOT_ALONE = "not_alone"
+MEMBER_NOT_FOUND = "member_not_found"
+MEMBER_EXISTS = "member_exists"
+NOT_READY = "not_ready"
+TOO_FEW_MEMBERS = "too_few_members"
+
+UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED, NONCE_REUSED})
+"""Outcomes that do not bind a nonce: the same operation may still be executed later, and a nonce bound to one
+operation is not taken over by another (R13)."""
+
+BAD_REQUEST = "bad_request"
+TICKET_ID_REQUIRED = "ticket_id_required"
+TOO_LARGE = "too_large"
+UNAVAILABLE = "unavailable"
+CLUSTER_CONTRADICTION = "cluster_contradiction"
+NOT_SENT = frozenset({UNAVAILABLE, CLUSTER_CONTRADICTION})
+"""Codes of requests that never left the gateway, so the operation did not happen."""
+OUTCOME_UNKNOWN = "outcome_unknown"
+
+_ALL = (
+    OutcomeReason(OK, 0, 200, "Done.", ""),
+    OutcomeReason(MALFORMED, 1, 400, "The operation is not well formed.", "error"),
+    OutcomeReason(EXPIRED, 2, 504, "The operation was ordered too late and did nothing; ask again.", "error"),
+    OutcomeReason(
+        TOO_FAR_AHEAD, 3, 400, "The operation asks to stay valid for more than 10 minutes.", "error"
+    ),
+    OutcomeReason(NONCE_REUSED, 4, 422, "This nonce was used before, for another operation.", "error"),
+    OutcomeReason(BUSY, 5, 503, "Too many operations are remembered; ask again later.", "error"),
+    OutcomeReason(NOT_PERMITTED, 6, 403, "The signer may not do this in this event.", "error"),
+    OutcomeReason(DEMO_ONLY, 7, 403, "Only a demonstration cluster can be seeded.", "error"),
+    OutcomeReason(FULL, 8, 507, "The cluster holds as many tickets as it may.", "error"),
+    OutcomeReason(TICKET_NOT_FOUND, 9, 404, "There is no such ticket.", "invalid"),
+    OutcomeReason(TICKET_EXISTS, 10, 409, "The ticket has been issued before.", "error"),
+    OutcomeReason(NOT_VALIDATED, 11, 409, "The ticket is not validated.", "unpaid"),
+    OutcomeReason(ALREADY_VALIDATED, 12, 409, "The ticket is already validated.", "error"),
+    OutcomeReason(ALREADY_CONSUMED, 13, 409, "The ticket is already consumed.", "already_redeemed"),
+    OutcomeReason(DISPUTED, 14, 409, "The ticket is disputed.", "blocked"),
+    OutcomeReason(ALREADY_DISPUTED, 15, 409, "The ticket is already disputed.", "blocked"),
+    OutcomeReason(NOT_DISPUTED, 16, 409, "The ticket is not disputed.", "error"),
+    OutcomeReason(ALREADY_UPHELD, 17, 409, "The dispute has been upheld, and that is final.", "revoked"),
+    OutcomeReason(NOT_YET_VALID, 18, 409, "The ticket is not valid yet.", "invalid_time"),
+    OutcomeReason(NO_LONGER_VALID, 19, 409, "The ticket is no longer valid.", "invalid_time"),
+    OutcomeReason(PRINCIPAL_EXISTS, 20, 409, "There is a principal of this name.", "error"),
+    OutcomeReason(PRINCIPAL_NOT_FOUND, 21, 404, "There is no principal of this name.", "error"),
+    OutcomeReason(KEY_IN_USE, 22, 409, "This key is, or was, somebody's already; make a new one.", "error"),
+    OutcomeReason(LAST_ADMIN, 23, 409, "Nobody else could administer the cluster.", "error"),
+    OutcomeReason(WRONG_EPOCH, 24, 409, "The membership has changed meanwhile.", "error"),
+    OutcomeReason(NOT_ALONE, 25, 400, "A change of the membership stands alone in its request.", "error"),
+    OutcomeReason(MEMBER_NOT_FOUND, 26, 404, "There is no member of this name.", "error"),
+    OutcomeReason(MEMBER_EXISTS, 27, 409, "There is a member of this name.", "error"),
+    OutcomeReason(
+        NOT_READY, 28, 409, "A newcomer lags, or too few of the new members have just shown life.", "error"
+    ),
+    OutcomeReason(
+        TOO_FEW_MEMBERS, 29, 409, "Fewer than four members tolerate no liar; say so if it is meant.", "error"
+    ),
+    OutcomeReason(BAD_REQUEST, None, 400, "The request could not be read.", "error"),
+    OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
+    OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),
+    OutcomeReason(UNAVAILABLE, None, 503, "The validators cannot be reached.", "network_error"),
+    OutcomeReason(
+        CLUSTER_CONTRADICTION,
+        None,
+        503,
+        "Members hold certificates that exclude each other; nothing is decided until people have looked.",
+        "network_error",
+    ),
+    OutcomeReason(
+        OUTCOME_UNKNOWN,
+        None,
+        504,
+        "The outcome is unknown; repeat with the same nonce to learn it.",
+        "network_error",
+    ),
+)
+
+REASONS: dict[str, OutcomeReason] = {reason.code: reason for reason in _ALL}
+NUMBER_OF: dict[str, int] = {r.code: r.number for r in _ALL if r.number is not None}
+CODE_OF: dict[int, str] = {number: code for code, number in NUMBER_OF.items()}
+
+
+def tally(executed: Iterable[tuple[Bundle, int, Sequence[Outcome]]]) -> Counter[tuple[str, str]]:
+    """Number of operations by (kind, code) in the bundles of an entry, for metrics. A malformed operation,
+    whose kind is arbitrary text of its sender, is counted under the kind `malformed`."""
+    found = Counter(
+        [
+            (operation.kind, outcome.code)
+            for bundle, _first_index, outcomes in executed
+            for operation, outcome in zip(bundle.operations, outcomes, strict=True)
+        ]
+    )
+    malformed = sum([found.pop(key) for key in list(found) if key[1] == MALFORMED])
+    if malformed:
+        found[MALFORMED, MALFORMED] = malformed
+    return found
+
+
+def pack(codes: tuple[str, ...]) -> bytes:
+    """One byte per code, trailing zeros (`ok`) cut off: an entirely successful bundle takes no bytes."""
+    return bytes(map(NUMBER_OF.__getitem__, codes)).rstrip(b"\0")
+
+
+def unpack(packed: bytes, count: int) -> tuple[str, ...]:
+    """The `count` codes that `pack` packed."""
+    return tuple(map(CODE_OF.__getitem__, packed.ljust(count, b"\0")))

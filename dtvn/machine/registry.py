@@ -1,0 +1,146 @@
+"""All tickets of a cluster, by event and id, with their leaves in the state tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dtvn.machine.rows import TicketBytes, TicketRow
+from dtvn.machine.ticket import (
+    Ticket,
+    bytes_of,
+    parse_bytes,
+    parse_row,
+    read_head,
+    read_window,
+    row_of,
+    ticket_leaf,
+)
+from dtvn.machine.transitions import State
+from dtvn.machine.tree import GROUP_BUCKETS, StateTree
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import ApplicationChange
+
+__all__ = ["TICKETS_MAX", "TicketRegistry"]
+
+TICKETS_MAX = 10_000_000
+"""Tickets of one cluster (about 5 GB of memory); beyond it `issue` and `seed` are refused `full`."""
+
+
+class TicketRegistry:
+    """The tickets; nothing else creates or changes one. `searched`: rows are TicketRows, not TicketBytes.
+    `members`: callback for the ids of all members present or former at a sequence."""
+
+    def __init__(self, members: Callable[[int], Sequence[str]], tree: StateTree, *, searched: bool) -> None:
+        self._members = members
+        self._searched = searched
+        self._tree = tree
+        self._events: dict[str, dict[str, Ticket]] = {}
+        # Insertion order is the order of changes, the same on every node.
+        self._unsaved: dict[Ticket, None] = {}
+        self._count = 0
+        self.states: dict[State, int] = dict.fromkeys(State, 0)
+        """Number of tickets in each state, for statistics."""
+        self._groups: dict[int, list[Ticket]] = {}
+        """Group of the state tree -> its tickets."""
+        self._before: dict[Ticket, bytes | None] | None = None
+        """Ticket -> its state at the last `mark`, for tickets changed since; None for a ticket that did not
+        exist. Nothing is collected (None) before the first `mark`."""
+
+    def __len__(self) -> int:
+        return self._count
+
+    def get(self, event: str, ticket: str) -> Ticket | None:
+        """The ticket, or None."""
+        tickets = self._events.get(event)
+        return None if tickets is None else tickets.get(ticket)
+
+    def create(self, event: str, ticket: str, state: bytes, issued: bytes, window: tuple[int, int]) -> None:
+        """Add a ticket that does not exist: issued, not yet validated. `window`: the one in `issued`."""
+        entry = self._insert(event, ticket, state, issued, State.ISSUED, "", window)
+        self._unsaved[entry] = None
+        if self._before is not None:
+            self._before[entry] = None
+
+    def change(self, ticket: Ticket, state: bytes, status: State, validator: str) -> None:
+        """Set a ticket's new state; `status` and `validator` are fields of `state`."""
+        leaf = ticket_leaf(state, ticket.issued)
+        self._tree.replace(ticket.place, ticket.leaf, leaf)
+        if self._before is not None:
+            self._before.setdefault(ticket, ticket.state)
+        ticket.state = state
+        ticket.leaf = leaf
+        self.states[ticket.status] -= 1
+        self.states[status] += 1
+        ticket.status = status
+        ticket.validator = validator
+        self._unsaved[ticket] = None
+
+    def drain(self) -> list[ApplicationChange]:
+        """Rows of the tickets changed since the last call."""
+        changes = []
+        if self._searched:
+            for ticket in self._unsaved:
+                row = row_of(ticket, self._members)
+                changes.append(ApplicationChange(table="ticket", key=(row.event, row.ticket), row=row))
+        else:
+            for ticket in self._unsaved:
+                changes.append(ApplicationChange("ticket", (ticket.number,), bytes_of(ticket)))
+        self._unsaved.clear()
+        return changes
+
+    def mark(self) -> dict[Ticket, bytes | None]:
+        """Start to remember the states that changes replace. Returns those replaced since the last mark
+        (None: the ticket did not exist)."""
+        before, self._before = self._before or {}, {}
+        return before
+
+    def read(
+        self, group: int, *before: dict[Ticket, bytes | None], place: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """(state, issued) of a group's tickets (`place`: of this bucket only) as they were before the changes
+        since the last mark, and before those in `before` (results of earlier marks, the oldest first)."""
+        layers = (*before, self._before or {})
+        found: list[tuple[bytes, bytes]] = []
+        for ticket in self._groups.get(group, ()):
+            if place is not None and ticket.place != place:
+                continue
+            state: bytes | None = ticket.state
+            for layer in layers:
+                if ticket in layer:
+                    state = layer[ticket]
+                    break
+            if state is not None:
+                found.append((state, ticket.issued))
+        return found
+
+    def load(self, row: TicketRow | TicketBytes) -> None:
+        """Add a stored ticket."""
+        if isinstance(row, TicketBytes):
+            state, issued = parse_bytes(row)
+            self._restore(row.event, row.ticket, state, issued).number = row.number
+        else:
+            self._restore(row.event, row.ticket, *parse_row(row, self._members(row.sequence)))
+
+    def _restore(self, event: str, ticket: str, state: bytes, issued: bytes) -> Ticket:
+        head, window = read_head(state), read_window(issued)
+        times = window.not_before, window.not_after
+        return self._insert(event, ticket, state, issued, head.state, head.validator, times)
+
+    def _insert(
+        self,
+        event: str,
+        ticket: str,
+        state: bytes,
+        issued: bytes,
+        status: State,
+        validator: str,
+        window: tuple[int, int],
+    ) -> Ticket:
+        leaf = ticket_leaf(state, issued)
+        place = self._tree.insert(canonical.encode(("ticket", (event, ticket))), leaf)
+        self._count += 1
+        self.states[status] += 1
+        entry = Ticket(state, issued, leaf, place, self._count, status, validator, *window)
+        self._events.setdefault(event, {})[ticket] = entry
+        self._groups.setdefault(place // GROUP_BUCKETS, []).append(entry)
+        return entry

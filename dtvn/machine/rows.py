@@ -1,0 +1,182 @@
+"""Rows of the materialised state: what `changes()` gives the ledger and `load()` takes back (R9).
+
+| table   | key                           | row        | how to store it                          |
+|---------|-------------------------------|------------|------------------------------------------|
+| ticket  | (event, ticket)               | TicketRow  | real columns, searched by pages and API  |
+| ticket  | (number,)                     | TicketBytes| the same, not searched (on a node)       |
+| session | (sequence, index)             | SessionRow | canonical bytes                          |
+| bundle  | (sequence, index, page)       | BundlePage | canonical bytes                          |
+| nonce   | (sequence,)                   | NonceGroup | canonical bytes                          |
+| clock   | ()                            | ClockRow   | canonical bytes                          |
+| principal | (name,)                     | Principal  | canonical bytes; only what genesis does not say |
+| retired | (name on the wire,)           | RetiredKey | canonical bytes                          |
+| membership | (epoch,), from 1           | Membership | canonical bytes                          |
+
+A row of None deletes the key, which may never have been stored (tickets are never deleted). All but
+tickets fit one table of two blobs:
+`key_bytes(key)` and `row_bytes(row)`, read back by `change_from(table, key, row)`. The order in which
+rows are loaded does not matter. Integers of a TicketRow fit a signed 64-bit column; texts hold no
+control characters, so none holds a NUL, which PostgreSQL refuses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dtvn.machine.principals import RetiredKey
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.sessions import BundlePage, SessionRow
+from dtvn.protocol.genesis import Principal
+
+__all__ = [
+    "ISSUED_FIELDS",
+    "ROW_TYPES",
+    "TABLES",
+    "BundlePage",
+    "ClockRow",
+    "NonceEntry",
+    "NonceGroup",
+    "SessionRow",
+    "TicketBytes",
+    "TicketRow",
+    "change_from",
+    "key_bytes",
+    "row_bytes",
+]
+
+
+class TicketRow(msgspec.Struct, frozen=True, gc=False):
+    """All of one ticket. Times are Unix microseconds of the ordered log; "" means no value."""
+
+    event: str
+    ticket: str
+    state: str
+    """ISSUED, VALIDATED, CONSUMED or DISPUTED."""
+    validator: str
+    """Entry node of the validating operation; "" until validated (ValidatorID)."""
+    timestamp: int
+    """Effective timestamp of the last change."""
+    sequence: int
+    """Sequence of the last change."""
+    index: int
+    """Index in its batch of the operation that made the last change."""
+    operation: str
+    """Kind of the operation that made the last change, such as issue, validate or admit."""
+    principal: str
+    """The principal that signed the last change."""
+    actor: str
+    """The actor for whom the principal signed the last change."""
+    nonce: bytes
+    """Nonce of the last change, at most 64 bytes; a late retry of that change is always recognised (R13)."""
+    gate: str
+    """Gate at which the ticket was admitted; "" unless CONSUMED."""
+    device: str
+    note: str
+    """Reason given with a dispute, at most 256 characters."""
+    upheld: bool
+    """True if the ticket is DISPUTED for good."""
+    clock: dict[str, int]
+    """Vector clock of the last change: member id to count, zeros left out."""
+    product: str
+    seat: str
+    not_before: int
+    """First microsecond at which the ticket is valid at gates; 0: no bound."""
+    not_after: int
+    """Last microsecond at which the ticket is valid at gates; 0: no bound."""
+    commitment: bytes
+    """Salted commitment to details that are kept out of the log; 32 bytes or b""."""
+    data: bytes
+    """The seed's `Data`; b"" for tickets whose details are kept out of the log."""
+    metadata: dict[str, str]
+
+
+class TicketBytes(msgspec.Struct, frozen=True, gc=False):
+    """One ticket as a node stores it: in the format kept in memory, at half the cost of a TicketRow."""
+
+    number: int
+    """The ticket's position in the order of creation, from 1: the same on every replica, never reused."""
+    event: str
+    ticket: str
+    state: str
+    """ISSUED, VALIDATED, CONSUMED or DISPUTED."""
+    packed: bytes
+    """Canonical bytes of (state, issued), both canonical bytes themselves (machine.ticket)."""
+
+
+ISSUED_FIELDS = (
+    "event",
+    "ticket",
+    "product",
+    "seat",
+    "not_before",
+    "not_after",
+    "commitment",
+    "data",
+    "metadata",
+)
+"""Fields of a TicketRow that never change once the ticket exists: an upsert need not rewrite them."""
+
+
+class NonceEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first outcome of an operation with a nonce (R13)."""
+
+    principal: str
+    actor: str
+    nonce: bytes
+    request: bytes
+    """Hash of the operation without its transport fields (commands.request_digest)."""
+    code: int
+    """Number of its outcome code (reasons.py)."""
+    index: int
+
+
+class NonceGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """All nonces first used at one sequence: they are hashed, stored and forgotten together."""
+
+    keep_until: int
+    """Batch time after which the group is dropped: its latest `valid_until` plus an hour."""
+    entries: tuple[NonceEntry, ...]
+
+
+class ClockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Applied operations by entry node, in order of the genesis member list (spec 1.3, VectorClock)."""
+
+    counts: tuple[int, ...]
+
+
+ROW_TYPES: dict[str, type[Any]] = {
+    "ticket": TicketRow,
+    "session": SessionRow,
+    "bundle": BundlePage,
+    "nonce": NonceGroup,
+    "clock": ClockRow,
+    "principal": Principal,
+    "retired": RetiredKey,
+    "membership": Membership,
+}
+TABLES = tuple(ROW_TYPES)
+
+
+def key_bytes(key: tuple[Any, ...]) -> bytes:
+    """Canonical bytes of a key: unique within its table."""
+    return canonical.encode(key)
+
+
+def row_bytes(row: Any) -> bytes:
+    """Canonical bytes of a row of any table but `ticket`."""
+    return canonical.encode(row)
+
+
+def change_from(table: str, key: bytes, row: bytes) -> ApplicationChange:
+    """Decodes a stored (key, row) pair for `load`; raises CanonicalError if it is damaged."""
+    if table == "ticket":
+        raise ValueError("tickets are stored in columns, not as canonical bytes")
+    return ApplicationChange(
+        table=table,
+        key=canonical.decode(tuple, key),
+        row=canonical.decode(ROW_TYPES[table], row),
+    )

@@ -1,0 +1,157 @@
+"""The whole replicated state of one cluster: its tables, the tree over them, and their rows.
+
+Everything that execution reads is here and under the root: tickets, sessions, nonces, the vector clock,
+and what genesis fixes (parameters, members, demo, principals).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+from dtvn.machine.blobs import BlobTable
+from dtvn.machine.membership import Memberships
+from dtvn.machine.nonces import NonceTable
+from dtvn.machine.operations import Operations
+from dtvn.machine.principals import Principals
+from dtvn.machine.registry import TicketRegistry
+from dtvn.machine.rows import ClockRow
+from dtvn.machine.snapshot import Freezer
+from dtvn.machine.tree import GROUP_BUCKETS, StateTree
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.membership import Membership, Verify
+from dtvn.protocol.consensus.sessions import SessionTable
+from dtvn.protocol.genesis import Genesis
+
+__all__ = ["MachineState"]
+
+Key = tuple[Any, ...]
+
+
+class MachineState:
+    """The replicated state. It starts as genesis defines it; `load` may add stored rows once, before any
+    other call."""
+
+    def __init__(self, genesis: Genesis, cluster_id: bytes, verify: Verify, *, searched: bool) -> None:
+        parameters = genesis.parameters
+        self._tree = StateTree(cluster_id)
+        self._tables = {
+            "session": BlobTable("session", self._tree, self._session_row),
+            "bundle": BlobTable("bundle", self._tree, self._session_row),
+            "nonce": BlobTable("nonce", self._tree, self._nonce_row),
+            "clock": BlobTable("clock", self._tree, self._clock_row),
+            "principal": BlobTable("principal", self._tree, lambda key: self.principals.get(key[0])),
+            "retired": BlobTable("retired", self._tree, lambda key: self.principals.retired(key[0])),
+            "membership": BlobTable("membership", self._tree, lambda key: self.memberships.row(key[0])),
+        }
+        self.memberships = Memberships(
+            genesis, cluster_id, verify, lambda epoch: self._tables["membership"].touch((epoch,))
+        )
+        self.principals = Principals(
+            genesis.principals, lambda table, name: self._tables[table].touch((name,))
+        )
+        self._touch_row, self._touch_page = self._tables["session"].touch, self._tables["bundle"].touch
+        self.sessions = SessionTable(parameters.sessions_max, self._touch_session, self.principals.count)
+        self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
+        self.registry = TicketRegistry(self.memberships.names_at, self._tree, searched=searched)
+        self.operations = Operations(
+            memberships=self.memberships,
+            demo=genesis.demo,
+            principals=self.principals,
+            nonces=self.nonces,
+            registry=self.registry,
+            open_session=self.sessions.open,
+        )
+        self._counts = tuple(self.operations.counts)
+        self._tables["clock"].adopt(())
+        self._planted: dict[int, list[bytes]] = {}
+        """Group of the tree -> bodies of its leaves that never change."""
+        self.freezer = Freezer(self._tree, self.registry, self._tables, self._planted)
+        self._plant("parameters", (), parameters)
+        self._plant("members", (), (genesis.members, genesis.demo))
+        for principal in genesis.principals:
+            self._tables["principal"].adopt((principal.name,))
+
+    def begin(self, sequence: int, timestamp: int) -> None:
+        """Begin a batch at this sequence and effective timestamp."""
+        self.nonces.forget(timestamp)
+        self.principals.begin(timestamp)
+        self.operations.begin(sequence, timestamp)
+
+    def end(self) -> None:
+        """End the batch."""
+        counts = tuple(self.operations.counts)
+        if counts != self._counts:
+            self._counts = counts
+            self._tables["clock"].touch(())
+
+    def root(self) -> bytes:
+        """The root over the whole state."""
+        for table in self._tables.values():
+            table.settle()
+        return self._tree.root()
+
+    def freeze(self, sequence: int) -> bytes:
+        """Freeze the present state, so that it can be read while later batches are executed (R25). Returns
+        the root."""
+        root = self.root()
+        self.freezer.freeze(sequence)
+        return root
+
+    def drain(self) -> list[ApplicationChange]:
+        """Rows changed since the last call, the last value per key."""
+        changes = self.registry.drain()
+        for table in self._tables.values():
+            changes += table.drain()
+        return changes
+
+    def load(self, rows: Iterable[ApplicationChange]) -> None:
+        """Add stored rows to a state without any. They may come in any order, except that epochs come before
+        TicketRows: the epochs determine the length of the vector clock."""
+        stored: dict[str, dict[Key, Any]] = {name: {} for name in self._tables}
+        memberships: list[Membership] = []
+        for change in rows:
+            if change.table == "ticket":
+                self.registry.load(change.row)
+            elif change.table == "membership":
+                memberships.append(change.row)
+                self.memberships.load(change.row)
+            else:
+                stored[change.table][tuple(change.key)] = change.row
+        self.sessions.load(
+            (((key[0], key[1]), row) for key, row in stored["session"].items()),
+            (((key[0], key[1]), row) for key, row in stored["bundle"].items()),
+        )
+        self.nonces.load((key[0], row) for key, row in stored["nonce"].items())
+        self.principals.load(
+            stored["principal"].values(), ((key[0], row) for key, row in stored["retired"].items())
+        )
+        for row in stored["clock"].values():
+            self.operations.counts[:] = row.counts
+        self.operations.follow_members()
+        self._counts = tuple(self.operations.counts)
+        for membership in memberships:
+            self._tables["membership"].adopt((membership.epoch,))
+        for name, items in stored.items():
+            for key in items:
+                self._tables[name].adopt(key)
+
+    def _session_row(self, key: Key) -> Any:
+        return self.sessions.row(key)
+
+    def _nonce_row(self, key: Key) -> Any:
+        return self.nonces.row(key)
+
+    def _clock_row(self, key: Key) -> Any:
+        return ClockRow(self._counts)
+
+    def _touch_session(self, key: tuple[int, ...]) -> None:
+        (self._touch_row if len(key) == 2 else self._touch_page)(key)
+
+    def _plant(self, table: str, key: Key, row: Any) -> None:
+        """Add a leaf that never changes."""
+        body = canonical.encode((table, key, row))
+        place = self._tree.insert(canonical.encode((table, key)), sha256(b"\x00" + body).digest())
+        self._planted.setdefault(place // GROUP_BUCKETS, []).append(body)

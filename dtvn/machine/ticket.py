@@ -1,0 +1,218 @@
+"""One ticket: the encoding of its changing state, and the compact object that memory holds a million times.
+
+The bytes of a `TicketState` are the ticket's state in outcomes, in its leaf of the state tree and in memory:
+it is encoded once per change. The fields that never change are kept as the bytes of the `Issue` command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+
+import msgspec
+
+from dtvn.machine.commands import Issue
+from dtvn.machine.rows import TicketBytes, TicketRow
+from dtvn.machine.transitions import NAMES, State, state_of
+from dtvn.protocol import canonical
+
+__all__ = [
+    "Seeded",
+    "Ticket",
+    "TicketHead",
+    "TicketState",
+    "Window",
+    "bytes_of",
+    "name_in_bytes",
+    "parse_bytes",
+    "parse_row",
+    "read_head",
+    "read_packed",
+    "read_state",
+    "read_window",
+    "row_of",
+    "seeded_count",
+    "ticket_leaf",
+]
+
+
+class TicketHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of a TicketState: all that most transitions need to read."""
+
+    event: str
+    ticket: str
+    state: State
+    validator: str
+    """Member id of the entry node of the validation, "" until validated."""
+
+
+class TicketState(TicketHead, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """State of a ticket after its last change; `Outcome.state` is its canonical bytes."""
+
+    timestamp: int
+    """Effective timestamp of the last change, Unix microseconds."""
+    sequence: int
+    index: int
+    """Index in its batch of the operation that made the last change, which is at (sequence, index)."""
+    operation: str
+    """Kind of the operation that made the last change."""
+    principal: str
+    actor: str
+    nonce: bytes
+    """Nonce of the last change: by (principal, actor, nonce) a late retry of it is recognised (R13)."""
+    gate: str
+    device: str
+    """Device that admitted the ticket at `gate`; both are "" unless CONSUMED."""
+    note: str
+    """Reason given with a dispute."""
+    clock: tuple[int, ...]
+    """Vector clock of the last change: applied operations by entry node, in genesis member order."""
+
+
+class Seeded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """`Outcome.state` of a seed: how many tickets it created."""
+
+    created: int
+
+
+class Window(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of an Issue: when the ticket is valid at gates, 0 meaning no bound."""
+
+    not_before: int = 0
+    not_after: int = 0
+
+
+class Ticket(msgspec.Struct, eq=False, gc=False):
+    """A ticket in memory, about 500 bytes in all; the two byte strings are canonical."""
+
+    state: bytes
+    """Bytes of the TicketState."""
+    issued: bytes
+    """Bytes of the Issue command."""
+    leaf: bytes
+    """The ticket's leaf in the state tree."""
+    place: int
+    """The ticket's bucket in the state tree."""
+    number: int
+    """The ticket's position in the order of creation, from 1."""
+    status: State
+    validator: str
+    """Copied from `state`, as is `status`; the window is copied from `issued`. Nearly every change reads
+    these fields."""
+    not_before: int
+    not_after: int
+
+
+read_head = msgspec.msgpack.Decoder(TicketHead).decode
+read_window = msgspec.msgpack.Decoder(Window).decode
+
+
+def read_state(state: bytes) -> TicketState | None:
+    """The TicketState in `Outcome.state` of a ticket operation, None for b"" (no such ticket)."""
+    return canonical.decode(TicketState, state) if state else None
+
+
+def seeded_count(state: bytes) -> int:
+    """Number of tickets created, from `Outcome.state` of a seed; 0 for a repetition."""
+    return canonical.decode(Seeded, state).created if state else 0
+
+
+def ticket_leaf(state: bytes, issued: bytes) -> bytes:
+    """Leaf of a ticket in the state tree: H(0x00, "ticket", state, issued), both self-delimiting."""
+    return sha256(b"\x00ticket" + state + issued).digest()
+
+
+def bytes_of(ticket: Ticket) -> TicketBytes:
+    """The ticket as a node stores it. Runs for every changed ticket."""
+    state = ticket.state
+    head = read_head(state)
+    packed = canonical.encode((state, ticket.issued))
+    return TicketBytes(ticket.number, head.event, head.ticket, NAMES[head.state], packed)
+
+
+def parse_bytes(row: TicketBytes) -> tuple[bytes, bytes]:
+    """The (state, issued) bytes that `bytes_of` joined; raises msgspec.MsgspecError if damaged."""
+    return _pairs.decode(row.packed)
+
+
+def name_in_bytes(packed: bytes) -> tuple[str, str, str]:
+    """(event, ticket, state) in TicketBytes.packed; raises msgspec.MsgspecError if damaged."""
+    state, _ = _pairs.decode(packed)
+    head = read_head(state)
+    return head.event, head.ticket, NAMES[head.state]
+
+
+def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> TicketRow:
+    """The ticket as the ledger stores it. Runs for every changed ticket, so fields are passed by position.
+    `members_at`: callback for the ids of all members present or former at a sequence."""
+    state = _states.decode(ticket.state)
+    members = members_at(state.sequence)
+    issued = _issues.decode(ticket.issued)
+    counts = state.clock
+    if 0 in counts:
+        clock = {member: count for member, count in zip(members, counts, strict=True) if count}
+    else:
+        clock = dict(zip(members, counts, strict=True))
+    return TicketRow(
+        state.event,
+        state.ticket,
+        NAMES[state.state],
+        state.validator,
+        state.timestamp,
+        state.sequence,
+        state.index,
+        state.operation,
+        state.principal,
+        state.actor,
+        state.nonce,
+        state.gate,
+        state.device,
+        state.note,
+        state.state is State.UPHELD,
+        clock,
+        issued.product,
+        issued.seat,
+        issued.not_before,
+        issued.not_after,
+        issued.commitment,
+        issued.data,
+        dict(issued.metadata),
+    )
+
+
+def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
+    """The (state, issued) bytes from which `row_of` made the row."""
+    state = TicketState(
+        event=row.event,
+        ticket=row.ticket,
+        state=state_of(row.state, upheld=row.upheld),
+        validator=row.validator,
+        timestamp=row.timestamp,
+        sequence=row.sequence,
+        index=row.index,
+        operation=row.operation,
+        principal=row.principal,
+        actor=row.actor,
+        nonce=row.nonce,
+        gate=row.gate,
+        device=row.device,
+        note=row.note,
+        clock=tuple(row.clock.get(member, 0) for member in members),
+    )
+    issued = Issue(
+        not_before=row.not_before,
+        not_after=row.not_after,
+        product=row.product,
+        seat=row.seat,
+        commitment=row.commitment,
+        data=row.data,
+        metadata=tuple(sorted(row.metadata.items())),
+    )
+    return canonical.encode(state), canonical.encode(issued)
+
+
+_states = msgspec.msgpack.Decoder(TicketState)
+_issues = msgspec.msgpack.Decoder(Issue)
+_pairs = msgspec.msgpack.Decoder(tuple[bytes, bytes])
+read_packed = _pairs.decode
+"""(state, issued) in TicketBytes.packed; raises msgspec.MsgspecError if damaged."""

@@ -1,0 +1,115 @@
+"""The life cycle of a ticket as one table: all that decides a transition is in this file.
+
+    ISSUED -> VALIDATED -> CONSUMED
+                 |  ^
+                 v  | clear
+              DISPUTED -> UPHELD (shown as DISPUTED)
+
+An admission is both steps at once. Every pair of action and state is in TRANSITIONS: it leads to a
+state, or to the reason why nothing changes (spec 7, DESIGN 5). A ticket is admitted at most once,
+because no action leads out of CONSUMED.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from dtvn.machine import reasons
+
+__all__ = ["ACTIONS", "CAPABILITY", "NAMES", "TRANSITIONS", "State", "state_of"]
+
+
+class State(enum.IntEnum):
+    """State of a ticket as encoded in the replicated state."""
+
+    ISSUED = 1
+    VALIDATED = 2
+    CONSUMED = 3
+    DISPUTED = 4
+    UPHELD = 5
+
+
+NAMES: dict[State, str] = {
+    State.ISSUED: "ISSUED",
+    State.VALIDATED: "VALIDATED",
+    State.CONSUMED: "CONSUMED",
+    State.DISPUTED: "DISPUTED",
+    State.UPHELD: "DISPUTED",
+}
+"""State -> its name in pages and the API."""
+
+ACTIONS = ("validate", "consume", "admit", "dispute", "clear", "uphold")
+"""Kinds of operations on an existing ticket; `resolve` appears as its verdict: clear or uphold."""
+
+_ROWS: dict[str, tuple[State | str, State | str, State | str, State | str, State | str]] = {
+    # action: from ISSUED, VALIDATED, CONSUMED, DISPUTED, UPHELD
+    "validate": (
+        State.VALIDATED,
+        reasons.ALREADY_VALIDATED,
+        reasons.ALREADY_CONSUMED,
+        reasons.DISPUTED,
+        reasons.DISPUTED,
+    ),
+    "consume": (
+        reasons.NOT_VALIDATED,
+        State.CONSUMED,
+        reasons.ALREADY_CONSUMED,
+        reasons.DISPUTED,
+        reasons.DISPUTED,
+    ),
+    "admit": (
+        State.CONSUMED,
+        State.CONSUMED,
+        reasons.ALREADY_CONSUMED,
+        reasons.DISPUTED,
+        reasons.DISPUTED,
+    ),
+    "dispute": (
+        reasons.NOT_VALIDATED,
+        State.DISPUTED,
+        reasons.ALREADY_CONSUMED,
+        reasons.ALREADY_DISPUTED,
+        reasons.ALREADY_DISPUTED,
+    ),
+    "clear": (
+        reasons.NOT_DISPUTED,
+        reasons.NOT_DISPUTED,
+        reasons.NOT_DISPUTED,
+        State.VALIDATED,
+        reasons.ALREADY_UPHELD,
+    ),
+    "uphold": (
+        reasons.NOT_DISPUTED,
+        reasons.NOT_DISPUTED,
+        reasons.NOT_DISPUTED,
+        State.UPHELD,
+        reasons.ALREADY_UPHELD,
+    ),
+}
+
+TRANSITIONS: dict[str, dict[State, State | str]] = {
+    action: dict(zip(State, row, strict=True)) for action, row in _ROWS.items()
+}
+"""Action -> state -> the state after it, or the reason of its refusal. Every pair is present."""
+
+CAPABILITY: dict[str, str] = {
+    "issue": "issue",
+    "seed": "admin",
+    "add_principal": "admin",
+    "rotate_principal": "admin",
+    "limit_principal": "admin",
+    "revoke_principal": "admin",
+    "reconfigure": "admin",
+    "validate": "operate",
+    "dispute": "operate",
+    "resolve": "operate",
+    "consume": "gate",
+    "admit": "gate",
+}
+"""Kind -> the capability it requires in the ticket's event (R15); other kinds require none."""
+
+
+def state_of(name: str, *, upheld: bool) -> State:
+    """The state with this public name; `upheld` tells UPHELD from DISPUTED."""
+    state = State[name]
+    return State.UPHELD if upheld and state is State.DISPUTED else state

@@ -1,0 +1,110 @@
+"""Key files: a 32-byte Ed25519 seed as 64 hex digits, created so that only their owner can read them.
+
+A second line may hold the name on the wire that belongs to a principal's rotated key.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from nacl import bindings
+
+__all__ = [
+    "KeyFileError",
+    "ensure_seed",
+    "named_seed",
+    "public_key_of",
+    "read_named_seed",
+    "read_seed",
+    "sync_folder",
+    "write_private",
+]
+
+SEED_SIZE = 32
+FILE_BYTES_MAX = 256
+
+
+class KeyFileError(Exception):
+    """A key file that cannot be used; the text is a sentence that names the file, never its content."""
+
+
+def public_key_of(seed: bytes) -> bytes:
+    """The 32-byte Ed25519 public key of a seed."""
+    return bindings.crypto_sign_seed_keypair(seed)[0]
+
+
+def read_seed(path: Path) -> bytes:
+    """The 32-byte seed in `path`; raise KeyFileError if it is absent, malformed, or open to others."""
+    return read_named_seed(path)[0]
+
+
+def read_named_seed(path: Path) -> tuple[bytes, str]:
+    """The seed in `path` and the name on its second line ("" without that line); raise KeyFileError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if mode & 0o077:
+            raise KeyFileError(
+                f"The key file {path} is open to others (mode {mode:04o}): chmod 600 it, and make a new "
+                "key if anybody may have read it."
+            )
+        text = file.read(FILE_BYTES_MAX)
+    try:
+        digits, _, name = text.decode("ascii").strip().partition("\n")
+        seed = bytes.fromhex(digits)
+    except ValueError as error:
+        raise KeyFileError(f"The key file {path} does not hold {2 * SEED_SIZE} hex digits.") from error
+    if len(seed) != SEED_SIZE:
+        raise KeyFileError(f"The key file {path} does not hold {2 * SEED_SIZE} hex digits.")
+    return seed, name.strip()
+
+
+def named_seed(seed: bytes, name: str) -> bytes:
+    """The content of a key file, as `read_named_seed` reads it."""
+    return f"{seed.hex()}\n{name}\n".encode("ascii")
+
+
+def ensure_seed(path: Path) -> bytes:
+    """The seed in `path`. An absent file gets a random seed, unless another process creates it first."""
+    if not path.exists():
+        with suppress(FileExistsError):
+            write_private(path, os.urandom(SEED_SIZE).hex().encode("ascii") + b"\n")
+    return read_seed(path)
+
+
+def write_private(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """Write a file of mode 0600, durably and whole or not at all; other users can never read it.
+
+    Raise FileExistsError if the file exists already, unless `replace`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the creation and removal of files in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

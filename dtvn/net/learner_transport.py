@@ -1,0 +1,68 @@
+"""ports.Transport of a process that dials every member and accepts no connections: the learner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from dtvn.net import Dialler, LinkCounters
+from dtvn.net.inbox import FromInbox
+from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.genesis import Genesis
+
+__all__ = ["LearnerTransport"]
+
+
+class LearnerTransport(FromInbox):
+    """Bounded, fair inbound queues around a `Dialler`."""
+
+    def __init__(self, dialler: Dialler, genesis: Genesis) -> None:
+        self._dialler = dialler
+        self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
+        super().__init__()
+
+    def receive(self, limit: int) -> Sequence[Inbound]:
+        """See ports.Transport."""
+        self._read(0)
+        return super().receive(limit)
+
+    def send(self, send: Send) -> None:
+        """See ports.Transport; a learner knows only members."""
+        targets = range(len(self._peers)) if send.to == ALL else (send.to,)
+        for index in targets:
+            self._dialler.send(index, send.frame)
+
+    def reply(self, reply: ReplyTo) -> None:
+        """A learner has no clients."""
+
+    def answer(self, peer: Peer, frame: bytes) -> None:
+        """See ports.Transport."""
+        if peer.member is not None:
+            self._dialler.send(peer.member, frame)
+
+    def wait(self, timeout_ns: int) -> None:
+        """Return when a frame waits or a connection changed, after `timeout_ns` at the latest."""
+        if self.inbox.empty:
+            self._read(max(0, -(-timeout_ns // 1_000_000)))
+
+    def bad_frame(self, name: str) -> int:
+        """Count a forged or malformed frame; return the nanoseconds of a mute that begins now, else 0."""
+        return self.inbox.bad_frame(name, time.monotonic_ns())
+
+    def connected(self) -> list[str]:
+        """Names of members with a live link."""
+        return [self._peers[index].name for index in sorted(self._dialler.connected())]
+
+    def counters(self) -> dict[str, LinkCounters]:
+        """Counters by member name."""
+        return {self._peers[index].name: counters for index, counters in self._dialler.counters().items()}
+
+    def close(self) -> None:
+        """Close every link."""
+        self._dialler.close()
+
+    def _read(self, timeout_ms: int) -> None:
+        now = time.monotonic_ns()
+        for index, frame in self._dialler.poll(timeout_ms):
+            self.inbox.put(self._peers[index], frame, now)

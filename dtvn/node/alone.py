@@ -1,0 +1,208 @@
+"""Prepares what `manage.py validator` needs to run its node: folder, key, genesis, addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from dtvn.files.genesis import read_genesis_bytes
+from dtvn.net import KeyFileError, public_key_of, read_seed, write_private
+from dtvn.net.multiaddr import format_multiaddr, parse_multiaddr
+from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
+from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id
+from dtvn.node.options import NodeOptions, StartError, read_genesis
+from dtvn.node.provision import api_principal, dev_genesis
+from dtvn.protocol import genesis as g
+from dtvn.protocol import quorum
+from dtvn.protocol.durations import format_duration
+
+__all__ = ["DEV_PORT", "UsageError", "prepare"]
+
+DEV_PORT = 4001
+"""Port of node0 with development keys; nodeK has DEV_PORT + K (spec/dtvn 3.1)."""
+
+TOTAL_NODES = 4
+"""Members with development keys, unless said otherwise."""
+
+DEV_HOST = "127.0.0.1"
+PORT_MAX = 65_535
+
+
+class UsageError(Exception):
+    """The command line is wrong; the text is one line."""
+
+
+def prepare(
+    *,
+    data_dir: Path,
+    node_id: str,
+    port: int | None,
+    host: str | None,
+    genesis_file: Path | None,
+    dev_keys: bool,
+    total_nodes: int | None,
+    bootstrap: str,
+    view_timeout: int | None = None,
+    checkpoint_interval: int | None = None,
+    key_seed: str = "",
+    tell: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> tuple[NodeFolder, NodeOptions]:
+    """Prepare the node's folder; return it with the options that say where the node listens and dials.
+
+    `total_nodes`, `view_timeout` (nanoseconds) and `checkpoint_interval` are the cluster's: development keys
+    found a cluster with them, otherwise they must equal those of genesis. `key_seed`: the salt of
+    development keys. `tell` receives the node's multiaddr, `warn` warnings for the operator. Raise UsageError
+    (exit 2) or StartError (exit 1).
+    """
+    if not is_node_id(node_id):
+        raise UsageError(f"-id {node_id!r}: letters, digits, . _ -; 64 at most")
+    if port is not None and not 1 <= port <= PORT_MAX:
+        raise UsageError(f"-port {port} is not between 1 and {PORT_MAX}")
+    if dev_keys and genesis_file is not None:
+        raise UsageError("-dev-keys and -genesis exclude each other")
+    folder = ClusterFolder(data_dir).node(node_id)
+    if dev_keys:
+        founded = _parameters(view_timeout, checkpoint_interval)
+        count = TOTAL_NODES if total_nodes is None else total_nodes
+        genesis = _with_dev_keys(folder, node_id, count, founded, key_seed or DEV_SALT, warn)
+    elif genesis_file is not None:
+        genesis = _with_genesis(folder, genesis_file)
+    elif folder.genesis.exists():
+        genesis = read_genesis(folder.genesis)
+    else:
+        raise UsageError(
+            f"{folder.root} holds no node yet: give -genesis FILE, or -dev-keys to try it with public keys"
+        )
+    if not dev_keys:
+        _must_agree(genesis, total_nodes, view_timeout, checkpoint_interval)
+    own = _own(genesis, folder)
+    bind = None
+    if own is not None:
+        bind = (host or own.host, port or own.port)
+        tell(f"{own.id} listens at {format_multiaddr(*bind, peer_id(own.public_key))}")
+    elif port is not None:
+        bind = (host or DEV_HOST, port)
+    return folder, NodeOptions(
+        bind=bind,
+        addresses=_addresses(genesis, own, bootstrap, warn),
+        index=0 if own is None else genesis.members.index(own),
+    )
+
+
+def _parameters(view_timeout: int | None, checkpoint_interval: int | None) -> g.Parameters:
+    """The default parameters of a genesis, with the given ones in their place."""
+    said: dict[str, int] = {}
+    if view_timeout is not None:
+        said["view_timeout"] = view_timeout // 1_000
+    if checkpoint_interval is not None:
+        said["checkpoint_interval"] = checkpoint_interval
+    return msgspec.structs.replace(g.Parameters(), **said)
+
+
+def _must_agree(
+    genesis: g.Genesis, total_nodes: int | None, view_timeout: int | None, checkpoint_interval: int | None
+) -> None:
+    """Raise UsageError if a given value differs from genesis, which all members share."""
+    parameters = genesis.parameters
+    for key, said, founded in (
+        ("consensus.total_nodes", total_nodes, len(genesis.members)),
+        ("consensus.view_timeout", view_timeout, parameters.view_timeout * 1_000),
+        ("consensus.checkpoint_interval", checkpoint_interval, parameters.checkpoint_interval),
+    ):
+        if said is not None and said != founded:
+            shown = format_duration if key.endswith("timeout") else str
+            raise UsageError(f"{key}: {shown(said)}, but the genesis of this cluster says {shown(founded)}")
+
+
+def _with_dev_keys(
+    folder: NodeFolder,
+    node_id: str,
+    total_nodes: int,
+    parameters: g.Parameters,
+    salt: str,
+    warn: Callable[[str], None],
+) -> g.Genesis:
+    if not 1 <= total_nodes <= quorum.MEMBERS_MAX:
+        raise UsageError(f"-total-nodes {total_nodes} is not between 1 and {quorum.MEMBERS_MAX}")
+    genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: DEV_PORT + index, salt, parameters)
+    if node_id not in {member.id for member in genesis.members}:
+        raise UsageError(f"-id {node_id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
+    known = "anybody can derive every key of this network" if salt == DEV_SALT else "whoever knows its seed"
+    warn(
+        f"WARNING: -dev-keys: {known}"
+        + (", vote as any node and admit any ticket." if salt == DEV_SALT else " can derive every key.")
+        + " Use it for trying out only, never for real tickets."
+    )
+    keys = {folder.key: dev_seed(node_id, salt), folder.api_key: dev_seed(api_principal(node_id), salt)}
+    _settle(folder, keys, g.encode(genesis))
+    return genesis
+
+
+def _with_genesis(folder: NodeFolder, genesis_file: Path) -> g.Genesis:
+    genesis = read_genesis(genesis_file)
+    _settle(folder, {}, read_genesis_bytes(genesis_file))
+    return genesis
+
+
+def _settle(folder: NodeFolder, keys: Mapping[Path, bytes], genesis: bytes) -> None:
+    """Write keys and genesis to the node's folder; raise StartError if it holds other ones."""
+    data_dir = folder.root.parents[1]
+    try:
+        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        folder.create()
+        for path, seed in keys.items():
+            _keep_key(path, seed)
+        if not folder.genesis.exists():
+            write_private(folder.genesis, genesis)
+        if folder.genesis.read_bytes() != genesis:
+            raise StartError(
+                f"{folder.genesis} is of another cluster than the flags say: take another -data-dir."
+            )
+    except OSError as error:
+        raise StartError(f"{folder.root} cannot be used: {error.strerror}.") from error
+    except KeyFileError as error:
+        raise StartError(str(error)) from error
+
+
+def _keep_key(path: Path, seed: bytes) -> None:
+    if not path.exists():
+        write_private(path, seed.hex().encode("ascii") + b"\n")
+    if read_seed(path) != seed:
+        raise StartError(f"{path} holds another key: give this node another -data-dir.")
+
+
+def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member | None:
+    """The founding member with this node's key; None: the node joined later, and its ledger has its place."""
+    try:
+        own_key = public_key_of(read_seed(folder.key))
+    except KeyFileError as error:
+        raise StartError(str(error)) from error
+    for member in genesis.members:
+        if member.public_key == own_key:
+            return member
+    return None
+
+
+def _addresses(
+    genesis: g.Genesis, own: g.Member | None, bootstrap: str, warn: Callable[[str], None]
+) -> dict[int, tuple[str, int]]:
+    """Addresses of members by index, from `bootstrap`; unusable items are skipped with a warning."""
+    indices = {member.public_key: index for index, member in enumerate(genesis.members)}
+    addresses: dict[int, tuple[str, int]] = {}
+    for item in filter(None, (text.strip() for text in bootstrap.split(","))):
+        try:
+            host, port, peer = parse_multiaddr(item)
+            if not peer:
+                raise ValueError(f"{item!r} names no /p2p/PEER-ID, so nobody would know who answers")
+            index = indices.get(public_key_of_peer_id(peer))
+        except ValueError as error:
+            warn(f"-bootstrap: {error}: passed over")
+            continue
+        if index is None:
+            warn(f"-bootstrap: {peer} is no member of this cluster: passed over")
+        elif genesis.members[index] != own:
+            addresses[index] = (host, port)
+    return addresses

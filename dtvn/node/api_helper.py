@@ -1,0 +1,253 @@
+"""The node's side of its own API: listens, keeps the helper process alive, sends it the node's status.
+
+The node's loop handles no requests: the helper (validators.node_api) reads the node's ledger itself and has
+operations ordered like a client. It ends with its node, also after a kill -9, because their channel ends; if
+it ends first, or is silent for too long, it is started again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dtvn.node.api_channel import Channel, Counted, Setup, Status, Stop
+from dtvn.node.metrics import ApiFigures
+from dtvn.node.metrics.exporter import shown_host
+from dtvn.node.options import ApiOptions, StartError
+from dtvn.node.request_log import RequestLog
+from dtvn.node.watcher import line
+
+__all__ = ["ApiHelper"]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PORT_PATIENCE = 2.0
+"""Seconds that a start waits for its port: the helper of an earlier run ends a moment after its node."""
+DRAIN_SECONDS = 3.0
+"""Seconds that open requests have to finish when the node is asked to stop."""
+RETRY_SECONDS = 2.0
+"""Seconds between two attempts to listen on a port that another program uses."""
+RESTART_FIRST, RESTART_MAX = 0.5, 30.0
+STEADY_AFTER = 60.0
+SILENCE = 1.0
+"""Seconds without a message that count as one silence; a helper that serves sends one in that time."""
+SILENCES_TOLD, SILENCES_MAX, SILENCES_FIRST = 4, 10, 60
+"""Silences in a row after which the node reports trouble, and after which it kills the helper; the last one
+is for a helper that has sent nothing yet, since it is still starting. Counted in this process's own time, so
+that a paused node or a slow machine does not blame its helper."""
+SILENT = "its API does not answer"
+ASKED_TO_END = frozenset({signal.SIGINT, signal.SIGTERM})
+"""Signals that end a helper without an error: one sent to all processes may reach a helper that starts."""
+BACKLOG = 1_024
+
+
+class ApiHelper:
+    """One for the life of a node's process, over all its epochs. The loop calls `publish` and `drained`."""
+
+    def __init__(self, setup: Setup, logger: logging.Logger) -> None:
+        """Listen; raise StartError if another program uses a port that the operator asked for."""
+        self.figures = ApiFigures()
+        self._setup = setup
+        self._logger = logger
+        self._requests = RequestLog(logger)
+        self._listener: socket.socket | None = None
+        self.trouble = ""
+        """Why the API does not listen or answer, in one line; "" while it does."""
+        self._listen(wait=PORT_PATIENCE if setup.options.needed else 0.0)
+        self._lock = threading.Lock()
+        self._channel: Channel | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._status: Status | None = None
+        self._draining_until = 0.0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="api", daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """(host, port) on which the API listens; None while it does not."""
+        if self._listener is None:
+            return None
+        host, port = self._listener.getsockname()[:2]
+        return str(host), int(port)
+
+    def publish(self, fields: Mapping[str, Any]) -> None:
+        """Send the node's present status to the helper."""
+        status = self._status = Status(dict(fields))
+        with self._lock:
+            if self._channel is not None:
+                self._channel.send(status)
+
+    def drained(self) -> bool:
+        """Ask the helper to end; True once it has ended, or DRAIN_SECONDS have passed. The node may keep
+        running meanwhile, so that the operations of open requests are still decided."""
+        now = time.monotonic()
+        if not self._draining_until:
+            self._draining_until = now + DRAIN_SECONDS
+            self._closing.set()
+            with self._lock:
+                self._hang_up()
+                if self._channel is not None:
+                    self._channel.send(Stop())
+        process = self._process
+        return process is None or process.poll() is not None or now > self._draining_until
+
+    def close(self) -> None:
+        """End the helper now."""
+        self._closing.set()
+        with self._lock:
+            self._hang_up()
+            if self._channel is not None:
+                self._channel.close()
+            if self._process is not None and self._process.poll() is None:
+                self._process.kill()
+        self._thread.join(DRAIN_SECONDS)
+
+    def _listen(self, *, wait: float) -> None:
+        try:
+            self._listener = _listen(self._setup.options, wait)
+        except StartError as error:
+            if self._setup.options.needed:
+                raise
+            cause = error.__cause__
+            taken = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+            port = self._setup.options.port
+            trouble = f"API port {port} is in use by another program" if taken else str(error)
+            if trouble == self.trouble:
+                return
+            self.trouble = trouble
+            self._logger.error("%s", line("api_off", {"reason": f"{error} It is tried again."}))
+            return
+        self.trouble = ""
+        host, port = self._listener.getsockname()[:2]
+        self._logger.info("%s", line("api", {"url": f"http://{shown_host(host)}:{port}"}))
+
+    def _hang_up(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+
+    def _keep(self) -> None:
+        while self._listener is None:
+            if self._closing.wait(RETRY_SECONDS):
+                return
+            self._listen(wait=0.0)
+        pause = RESTART_FIRST
+        while not self._closing.is_set():
+            began = time.monotonic()
+            try:
+                code = self._run()
+            except OSError as error:
+                self._logger.error("%s", line("api_down", {"reason": str(error)}))
+            else:
+                if not self._closing.is_set():
+                    level = logging.INFO if -code in ASKED_TO_END else logging.ERROR
+                    self._logger.log(level, "%s", line("api_down", {"reason": f"its process ended: {code}"}))
+            pause = RESTART_FIRST if time.monotonic() - began > STEADY_AFTER else min(2 * pause, RESTART_MAX)
+            self._closing.wait(pause)
+
+    def _run(self) -> int:
+        """Start a helper and receive from it until it ends; return its exit code."""
+        ours, theirs = socket.socketpair()
+        channel = Channel(ours)
+        with theirs, self._lock:
+            if self._closing.is_set() or self._listener is None:
+                channel.close()
+                return 0
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "validators.node_api",
+                    str(theirs.fileno()),
+                    str(self._listener.fileno()),
+                ],
+                pass_fds=(theirs.fileno(), self._listener.fileno()),
+                stdin=subprocess.DEVNULL,
+                env=_environment(),
+            )
+            self._process, self._channel = process, channel
+            channel.send(self._setup)
+            if self._status is not None:
+                channel.send(self._status)
+        self._listen_to(channel, process)
+        self._requests.flush()
+        self.figures.sockets = 0
+        with self._lock:
+            self._channel = None
+            channel.close()
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(DRAIN_SECONDS)
+        process.kill()
+        return process.wait()
+
+    def _listen_to(self, channel: Channel, process: subprocess.Popen[bytes]) -> None:
+        """Receive from a helper until it ends; kill one that is silent for too long, for example stopped."""
+        serves, silences = False, 0
+        for message in channel.listen(SILENCE):
+            if isinstance(message, Counted):
+                self._counted(message)
+                serves, silences, self.trouble = True, 0, ""
+            elif message is None and not self._closing.is_set():
+                silences += 1
+                if serves and silences >= SILENCES_TOLD:
+                    self.trouble = SILENT
+                if silences == (SILENCES_MAX if serves else SILENCES_FIRST):
+                    self._logger.error("%s", line("api_down", {"reason": f"silent for {silences} s, killed"}))
+                    process.kill()
+
+    def _counted(self, message: Counted) -> None:
+        for item in message.answered:
+            self.figures.answered(item.method, item.endpoint, item.status, item.seconds)
+            self.figures.faults += item.unforeseen
+        self.figures.faults += message.faults
+        self._requests.answered(message.answered)
+        self.figures.sockets = message.sockets
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without the platform's settings: a helper needs only the ledger's tables."""
+    kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH", "")]))
+    return kept
+
+
+def _listen(options: ApiOptions, wait: float) -> socket.socket:
+    until = time.monotonic() + wait
+    while True:
+        try:
+            return _bind(options)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                place = f"{options.host}:{options.port}"
+                reason = error.strerror or str(error)
+                raise StartError(
+                    f"Cannot serve the API on {place}: {reason}; choose another with -api-port, 0: none."
+                ) from error
+        time.sleep(0.05)
+
+
+def _bind(options: ApiOptions) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        options.host, options.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+    )[0]
+    # The protocol is set explicitly: asyncio disables Nagle's algorithm only on such sockets.
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener

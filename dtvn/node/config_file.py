@@ -1,0 +1,103 @@
+"""Reads `-config FILE` (spec/dtvn 4.5): YAML of sections and keys, each value with its line number."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+__all__ = ["ConfigError", "FileValue", "nearest", "read_config"]
+
+BYTES_MAX = 1024 * 1024
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the text is one line: where, which key, and what is wrong."""
+
+
+class FileValue(msgspec.Struct, frozen=True):
+    """A value of the file."""
+
+    value: Any
+    place: str
+    """`path:line`."""
+
+
+def read_config(path: Path, known: Collection[str]) -> dict[str, FileValue]:
+    """Every `section.key` of the file; raise ConfigError for a key that is unknown or occurs twice."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"-config {path}: {error.strerror}") from error
+    if len(content) > BYTES_MAX:
+        raise ConfigError(f"-config {path}: over {BYTES_MAX} bytes")
+    try:
+        root = yaml.compose(content, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(_unreadable(path, error)) from error
+    except RecursionError as error:
+        raise ConfigError(f"-config {path}: nested too deep") from error
+    found: dict[str, FileValue] = {}
+    if root is None:
+        return found
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError(f"{path}:1: no sections (node:, network:, ...)")
+    for section, inside in root.value:
+        _read_section(path, section, inside, known, found)
+    return found
+
+
+def nearest(key: str, known: Collection[str]) -> str:
+    """The most similar known key: one with the same name in another section, else the closest spelling."""
+    last = key.rpartition(".")[2]
+    same = [name for name in known if name.rpartition(".")[2] == last]
+    return difflib.get_close_matches(key, same or known, n=1, cutoff=0.0)[0]
+
+
+def _read_section(
+    path: Path, section: yaml.Node, inside: yaml.Node, known: Collection[str], found: dict[str, FileValue]
+) -> None:
+    name, line = _name(section), section.start_mark.line + 1
+    sections = sorted({key.partition(".")[0] for key in known})
+    if name not in sections:
+        value = isinstance(inside, yaml.ScalarNode) and bool(inside.value)  # a key without its section
+        likely = nearest(name, known if value else sections)
+        raise ConfigError(f"{path}:{line}: {name}: unknown section; the nearest is {likely}")
+    if isinstance(inside, yaml.ScalarNode) and inside.tag == "tag:yaml.org,2002:null":
+        return
+    if not isinstance(inside, yaml.MappingNode):
+        raise ConfigError(f"{path}:{line}: {name}: a section with keys is needed here")
+    for key_node, value_node in inside.value:
+        key, line = f"{name}.{_name(key_node)}", key_node.start_mark.line + 1
+        if key not in known:
+            raise ConfigError(f"{path}:{line}: {key}: unknown key; the nearest is {nearest(key, known)}")
+        if key in found:
+            raise ConfigError(f"{path}:{line}: {key}: stands twice (first at {found[key].place})")
+        found[key] = FileValue(_value(path, key, value_node), f"{path}:{line}")
+
+
+def _name(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else "(no name)"
+
+
+def _value(path: Path, key: str, node: yaml.Node) -> Any:
+    """The plain data of a YAML node; raise ConfigError for objects and references to itself."""
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}:{node.start_mark.line + 1}: {key}: cannot be read") from error
+    finally:
+        loader.dispose()
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+    problem = getattr(error, "problem", None) or "no YAML text"
+    return f"{place}: {problem}"

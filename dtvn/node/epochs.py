@@ -1,0 +1,96 @@
+"""The epoch of a node's ledger, and the node's place and key in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from dtvn.ledger import NodeLedger
+from dtvn.net import public_key_of, read_seed, sync_folder
+from dtvn.node.keys import VotedStamp
+from dtvn.node.layout import NodeFolder
+from dtvn.proof.handover import EpochChain
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.config import TRANSFER_LAG, TRANSFER_PATIENCE
+from dtvn.protocol.consensus.epoch_change import EPOCH
+from dtvn.protocol.consensus.membership import Membership, founding
+from dtvn.protocol.epochs.catch_up import EpochCatchUp
+
+__all__ = ["as_genesis", "make_epoch_catch_up", "membership_of", "other_sources", "own_place"]
+
+
+def membership_of(ledger: NodeLedger, genesis: g.Genesis) -> Membership:
+    """The epoch of the ledger's next entry, according to its last hand-over."""
+    kept = ledger.state_value(EPOCH)
+    return founding(genesis) if kept is None else canonical.decode(Membership, kept)
+
+
+def as_genesis(genesis: g.Genesis, membership: Membership) -> g.Genesis:
+    """Genesis with the members of an epoch, for links, addresses and display. Its hash is not the cluster
+    id."""
+    return msgspec.structs.replace(genesis, members=membership.members, parameters=membership.parameters)
+
+
+def other_sources(path: Path, membership: Membership) -> tuple[g.Member, ...]:
+    """Members of a later epoch, from a file (NodeFolder.sources), whose keys are not in `membership`: none of
+    its members may be left. Raise CanonicalError if the file does not decode."""
+    try:
+        later = canonical.decode(Membership, path.read_bytes())
+    except FileNotFoundError:
+        return ()
+    if later.epoch <= membership.epoch:
+        return ()
+    known = {member.public_key for member in membership.members}
+    others = [member for member in later.members if member.public_key not in known]
+    return tuple(msgspec.structs.replace(member, id=f"{member.id}@{later.epoch}") for member in others)
+
+
+def own_place(folder: NodeFolder, membership: Membership) -> tuple[int | None, bytes, bool]:
+    """(index, seed, whether the key is new) of this node in an epoch. Index None: its key is no member's, so
+    it follows; that includes a member under another key, since its own may be that of a later epoch.
+
+    A node whose key is being rotated holds the next key too (`next.key`). In the epoch that names the next
+    key, the old one is erased, so that it can no longer sign for a past epoch (R35). The new key has never
+    voted, whatever the old one did.
+    """
+    seed, fresh = read_seed(folder.key), False
+    places = {member.public_key: index for index, member in enumerate(membership.members)}
+    if public_key_of(seed) not in places and folder.next_key.exists():
+        upcoming = read_seed(folder.next_key)
+        if public_key_of(upcoming) in places:
+            _replace(folder.key, folder.next_key)
+            VotedStamp(folder.identity).clear()
+            seed, fresh = upcoming, True
+    return places.get(public_key_of(seed)), seed, fresh
+
+
+def make_epoch_catch_up(
+    name: str, genesis: g.Genesis, membership: Membership, seeds: Iterable[bytes | None]
+) -> EpochCatchUp:
+    """The catch-up of a node over epochs that it missed, under any of its keys; None among `seeds`: it has
+    no next key."""
+    return EpochCatchUp(
+        membership,
+        partial(EpochChain, genesis),
+        name=name,
+        keys=[public_key_of(seed) for seed in seeds if seed is not None],
+        far=TRANSFER_LAG,
+        patience=TRANSFER_PATIENCE,
+    )
+
+
+def _replace(key: Path, upcoming: Path) -> None:
+    """Put the next key in the place of the key, whose bytes are overwritten; copies inside the disk are out
+    of reach. The file holds a complete key at every moment."""
+    with key.open("r+b") as file:
+        size = key.stat().st_size
+        upcoming.replace(key)
+        sync_folder(key.parent)
+        file.write(b"\0" * size)
+        file.flush()
+        os.fsync(file.fileno())

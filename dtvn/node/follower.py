@@ -1,0 +1,168 @@
+"""A node that is not a member (yet, or any more) follows the log as a learner, under its own key (R36).
+
+When an epoch lists it as a member, the process builds a voting node over the same ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+from nacl import bindings
+
+from dtvn.ledger import NodeLedger
+from dtvn.net import Dialler, public_key_of, read_seed, write_private
+from dtvn.net.learner_transport import LearnerTransport
+from dtvn.node.api_helper import ApiHelper
+from dtvn.node.epochs import as_genesis, make_epoch_catch_up, other_sources
+from dtvn.node.journal import NodeJournal
+from dtvn.node.keys import peer_id
+from dtvn.node.layout import NodeFolder
+from dtvn.node.learning import LearningProcess, build_learner_host
+from dtvn.node.watcher import NodeWatcher, line
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.consensus.membership import Alive, Membership, alive_bytes, window
+from dtvn.protocol.consensus.messages import Hello
+from dtvn.protocol.wire import ED25519
+
+__all__ = ["Follower", "others_to_ask", "word_of_life"]
+
+WORD_EVERY_NS = 2_000_000_000
+"""Time between two words of life in the node's folder, for the operator who adds it as a member."""
+WORD_SOONER_NS = 100_000_000
+"""The same while the cluster is busy: a word that is more than a window old is invalid (R36)."""
+WORDS_PER_WINDOW = 4
+
+
+def word_of_life(cluster: bytes, epoch: int, member: str, executed: int, seed: bytes) -> Alive:
+    """A node's signed statement that it is alive now, and how far it has executed (R36)."""
+    timestamp = time.time_ns() // 1_000
+    secret = bindings.crypto_sign_seed_keypair(seed)[1]
+    signature = ED25519.sign(secret, alive_bytes(cluster, epoch, member, executed, timestamp))
+    return Alive(member, executed, timestamp, signature)
+
+
+class Follower(LearningProcess):
+    """All objects of the process of a node that does not vote because it is not a member. If it has a next
+    key, a later epoch may name that already, and its members then accept no other (R35)."""
+
+    def __init__(
+        self,
+        folder: NodeFolder,
+        genesis: g.Genesis,
+        membership: Membership,
+        *,
+        seed: bytes,
+        ledger: NodeLedger,
+        api: ApiHelper | None,
+        logger: logging.Logger,
+    ) -> None:
+        others = others_to_ask(folder.sources, membership, logger)
+        dialled = as_genesis(genesis, membership)
+        dialled = msgspec.structs.replace(dialled, members=dialled.members + others)
+        self._next_seed = read_seed(folder.next_key) if folder.next_key.exists() else None
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            dialler = Dialler(context, dialled, seed, hello=Hello(client=b""), spare=self._next_seed)
+        except BaseException:
+            context.destroy(linger=0)
+            raise
+        links = LearnerTransport(dialler, dialled)
+        super().__init__(ledger=ledger, links=links, context=context, logger=logger)
+        self.folder = folder
+        self.genesis = genesis
+        self.membership = membership
+        self.cluster = g.cluster_id(genesis)
+        self._api = api
+        self._others = len(others)
+        self.journal = NodeJournal(ledger, None)
+        self._seed = seed
+        self._said_at = 0
+        self._said_of = 0
+        self.watcher = NodeWatcher(logger, links.bad_frame, also=self._notice)
+        self._make_host()
+
+    def _make_host(self) -> None:
+        self.core, self.host = build_learner_host(
+            self.genesis,
+            self.membership,
+            journal=self.journal,
+            links=self.links,
+            watcher=self.watcher,
+            searched=False,
+            others=self._others,
+            epoch_catch_up=make_epoch_catch_up(
+                self.folder.id, self.genesis, self.membership, (self._seed, self._next_seed)
+            ),
+        )
+
+    def introduce(self) -> None:
+        """Log the node's identity and state once it runs."""
+        fields = {
+            "node_id": self.folder.id,
+            "epoch": self.membership.epoch,
+            "sequence": self.executed,
+            "reason": "no member of this epoch under its key",
+        }
+        self.logger.warning("%s", line("following", fields))
+
+    def brief(self) -> dict[str, Any]:
+        """The heartbeat's status."""
+        return {**self._brief(self.folder.id, "learning"), "epoch": self.membership.epoch}
+
+    def publish(self) -> None:
+        """Publish the node's status to the API; write a word of life to its folder every WORD_EVERY_NS."""
+        if self._api is not None:
+            self._api.publish(self._shown())
+        if not self.disk_full and time.monotonic_ns() - self._said_at >= WORD_EVERY_NS:
+            self._say_word()
+
+    def _say_word(self) -> None:
+        self._said_at = time.monotonic_ns()
+        self._said_of = self.executed
+        word = word_of_life(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
+        try:
+            write_private(self.folder.word, canonical.encode(word), replace=True)
+        except OSError as error:  # a full disk, for example: the ledger decides whether that is fatal (R8)
+            self.logger.warning("%s", line("word_not_written", {"reason": str(error)}))
+
+    def _shown(self) -> dict[str, Any]:
+        """The fields of inspect.shown for a node that never is primary and does not listen."""
+        public_key = public_key_of(self._seed)
+        return {
+            **self.brief(),
+            "is_primary": False,
+            "members": len(self.membership.members),
+            "cache_size": 0,
+            "states": {},
+            "write_time": self.journal.meter.turn_time,
+            "peer_id": peer_id(public_key),
+            "public_key": public_key.hex(),
+            "listen": [],
+            "peers": [],
+            "addresses": {member.id: (member.host, member.port) for member in self.membership.members},
+        }
+
+    def _notice(self, note: Executed | Note) -> None:
+        self.ledger.notice(note)
+        moved = self.executed - self._said_of
+        if moved * WORDS_PER_WINDOW >= window(self.membership.parameters) and (
+            time.monotonic_ns() - self._said_at >= WORD_SOONER_NS
+        ):
+            self._say_word()
+
+
+def others_to_ask(path: Path, membership: Membership, logger: logging.Logger) -> tuple[g.Member, ...]:
+    """Further members that a following process may ask. The file is only a hint, so one that cannot be read
+    is logged and ignored."""
+    try:
+        return other_sources(path, membership)
+    except (OSError, canonical.CanonicalError) as error:
+        logger.warning("%s", line("sources_not_read", {"reason": str(error)}))
+        return ()

@@ -1,0 +1,276 @@
+"""Answers of a node about itself (messages.Query), outside consensus and at its own sequence.
+
+| what   | arguments                 | answer (JSON text)                                             |
+|--------|---------------------------|----------------------------------------------------------------|
+| status | none                      | view, sequence, role, voting, peers, versions: see `status`    |
+| stats  | none                      | exactly the keys of the seed's /stats (spec/dtvn 1.3)          |
+| consensus | none                   | ReplicaSnapshot: view, phase and votes of every open sequence  |
+| peers  | none                      | {"peers": [{"id", "addrs", "node_id", "connected", counters}]} |
+| addresses | a record   | {"addresses": [...]}: see `discovery`                          |
+| receipt | a sequence            | {"node_id", "sequence", "signature"}: see `attest.receipt`     |
+| evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
+| ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": Ticket of spec/dtvn 1.3}     |
+| proof  | event, ticket             | StateProof: the ticket in a checkpoint's state, proved (R18)   |
+| handovers | the first epoch        | proofs of the ends of epochs (answered by the host)            |
+
+A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`,
+`not_frozen` (no proof: the node started after its checkpoint), `disk_full` (then only the questions in
+WITHOUT_ROOM are answered).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dtvn.ledger import LedgerUnreachable
+from dtvn.machine.contract import ticket_of_row
+from dtvn.net.multiaddr import format_multiaddr
+from dtvn.node import attest
+from dtvn.node.keys import peer_id
+from dtvn.node.process import CONTRADICTION, DISK_FULL
+from dtvn.node.watcher import line
+from dtvn.proof.continuation import continues
+from dtvn.proof.reads import StateProof, show
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus.messages import Answer, Query
+from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
+
+if TYPE_CHECKING:
+    from dtvn.node.build import Node
+
+__all__ = ["DEFAULT_EVENT", "Inspector", "StateProof"]
+
+DEFAULT_EVENT = "default"
+ARGUMENT_MAX = 256
+WITHOUT_ROOM = frozenset({"status", "stats", "peers", "proof", "receipt", "evidence"})
+"""Questions that are answered while the disk is full too (R8): about durable data, about data that proves
+itself, and about the node's status. Core and application have lost a turn, and answer nothing."""
+
+STANDING = frozenset({"status", "stats", "peers", "evidence"})
+"""Questions answered by a node that has stopped because certificates exclude each other (R24)."""
+
+
+class Inspector:
+    """Answers questions about one node. It reads the node and never changes it."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.started = time.time()
+        """Unix seconds."""
+        self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
+            "status": lambda _: ("", self.status()),
+            "stats": lambda _: self._from_ledger(self.stats),
+            "alive": lambda arguments: ("", self.alive(arguments)),
+            "consensus": lambda _: ("", self.consensus()),
+            "peers": lambda _: ("", self.peers()),
+            "ticket": self._ticket,
+            "proof": self._proof,
+            "addresses": lambda arguments: node.book.answer(arguments, node.discovery.own_record()),
+            "receipt": lambda arguments: self._attest(attest.receipt, arguments),
+            "evidence": lambda arguments: self._attest(attest.evidence, arguments),
+        }
+
+    def answer(self, query: Query) -> Answer:
+        """The Answer to a Query; never raises on its content."""
+        question = self._questions.get(query.what)
+        if question is None:
+            return Answer(number=query.number, code="unknown_query", text="")
+        if any(len(argument) > ARGUMENT_MAX for argument in query.arguments):
+            return Answer(number=query.number, code="bad_arguments", text="")
+        if self._node.disk_full and query.what not in WITHOUT_ROOM:
+            return Answer(number=query.number, code=DISK_FULL, text="")
+        if self._node.halted and query.what not in STANDING:
+            return Answer(number=query.number, code=CONTRADICTION, text="")
+        try:
+            code, value = question(query.arguments)
+            text = "" if code else msgspec.json.encode(value).decode()
+        except Exception:  # answering is not part of consensus: a mistake here must not end the member
+            self._node.logger.exception("%s", line("question_failed", {"what": query.what}))
+            code, text = "unavailable", ""
+        return Answer(number=query.number, code=code, text=text)
+
+    def status(self) -> dict[str, Any]:
+        """The node's status. `sequence`: last executed; `state`: voting, following, disk_full."""
+        node = self._node
+        genesis = node.genesis
+        count = len(genesis.members)
+        faults = quorum.faults(count)
+        connected = node.transport.connected()
+        return {
+            **self.brief(),
+            "peer_id": peer_id(genesis.members[node.index].public_key),
+            "cluster": node.cluster.hex(),
+            "cluster_name": genesis.name,
+            "continues": continues(node.founding),
+            "members": count,
+            "epoch": node.membership.epoch,
+            "liars_tolerated": faults,
+            "crashes_tolerated": quorum.crashes_tolerated(count),
+            "note": quorum.note(count),
+            "voting_reason": node.voting_reason,
+            "contradiction": node.halted,
+            **self._checkpoint(),
+            "peers": connected,
+            "endpoint": node.transport.endpoint,
+            "incarnation": node.ledger.incarnation,
+            "pid": os.getpid(),
+            "started_at": int(self.started),
+            "operations": node.watcher.operations,
+            "outcomes": dict(node.watcher.outcomes),
+            "refused": self._refused(),
+            "strangers": node.transport.strangers,
+            "malformed": node.transport.malformed,
+            "events": dict(node.watcher.events),
+            "turns": self._turns(),
+            "quorum_round_trip_ms": node.core.pinging.round_trip() / 1e6,
+            "timeout_ms": node.core.suspicion.timeout / 1e6,
+        }
+
+    def consensus(self) -> ReplicaSnapshot:
+        """The core's snapshot, with `voting` and `voting_reason` as `status` reports them."""
+        node = self._node
+        snapshot = node.core.snapshot()
+        return msgspec.structs.replace(snapshot, voting=node.voting, voting_reason=node.voting_reason)
+
+    def alive(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """Its signed word of life (R36), in hexadecimal digits, and the epoch that it is for."""
+        word = self._node.alive(next_key="next_key" in arguments)
+        return {"word": canonical.encode(word).hex(), "epoch": self._node.membership.epoch}
+
+    def _checkpoint(self) -> dict[str, Any]:
+        """The newest stable checkpoint: its sequence and the state root that q members signed."""
+        certificate = self._node.core.checkpoints.certificate
+        if certificate is None:
+            return {"stable": 0, "state_root": ""}
+        return {"stable": certificate.sequence, "state_root": certificate.state_root.hex()}
+
+    def brief(self) -> dict[str, Any]:
+        """The heartbeat's part of the status: small, cheap, flat."""
+        node = self._node
+        view = node.view
+        primary = node.genesis.members[quorum.primary(view, len(node.genesis.members))].id
+        return {
+            "node_id": node.id,
+            "state": node.state,
+            "voting": node.voting,
+            "view": view,
+            "primary": primary,
+            "is_primary": node.voting and primary == node.id,
+            "sequence": node.executed,
+            "peer_count": len(node.transport.connected()),
+            "awaits": node.awaited,
+            "others_are_gone": node.core.pinging.vouched,
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """The seed's Stats object; times in nanoseconds. Keys without a meaning here are 0."""
+        node = self._node
+        brief = self.brief()
+        return {
+            "node_id": node.id,
+            "peer_count": brief["peer_count"],
+            "is_primary": brief["is_primary"],
+            "current_view": brief["view"],
+            "sequence": brief["sequence"],
+            "cache_size": node.host.door.remembered,
+            "storage_stats": node.storage_stats(),
+        }
+
+    def shown(self) -> dict[str, Any]:
+        """What the node's own API needs besides the ledger; sent once a second."""
+        node = self._node
+        own = node.genesis.members[node.index]
+        peer, (host, port) = peer_id(own.public_key), node.transport.address
+        members = len(node.genesis.members)
+        return {
+            **self.brief(),
+            "members": members,
+            "cache_size": node.host.door.remembered,
+            "states": node.application.count_states(),
+            "write_time": node.journal.meter.turn_time,
+            "peer_id": peer,
+            "public_key": own.public_key.hex(),
+            "listen": [format_multiaddr(host, port, peer)],
+            "peers": [
+                {name: peer[name] for name in ("id", "addrs", "connected_at", "node_id")}
+                for peer in self.peers()["peers"]
+                if peer["connected"]
+            ],
+            "addresses": node.transport.addresses(),
+        }
+
+    def peers(self) -> dict[str, Any]:
+        """Other members and principals: links and their counters."""
+        node = self._node
+        connected = set(node.transport.connected())
+        counters = node.transport.counters()
+        addresses = node.transport.addresses()
+        listed = []
+        for index, member in enumerate(node.genesis.members):
+            if index == node.index:
+                continue
+            name = peer_id(member.public_key)
+            listed.append(
+                {
+                    "id": name,
+                    "node_id": member.id,
+                    "addrs": [format_multiaddr(*addresses[member.id], name)],
+                    "connected": member.id in connected,
+                    "connected_at": counters[member.id].connected_at,
+                    "counters": msgspec.to_builtins(counters[member.id]),
+                }
+            )
+        principals = [
+            {"name": principal.name, "counters": msgspec.to_builtins(counters[principal.name])}
+            for principal in node.genesis.principals
+            if principal.name in counters  # a principal may have become this node itself
+        ]
+        return {"peers": listed, "principals": principals}
+
+    def _ticket(self, arguments: tuple[str, ...]) -> tuple[str, Any]:
+        if len(arguments) not in (1, 2):
+            return "bad_arguments", None
+        event = arguments[0] if len(arguments) == 2 else DEFAULT_EVENT
+        row = self._node.application.row(event, arguments[-1])
+        if row is None:
+            return "ticket_not_found", None
+        return "", {"node_id": self._node.id, "sequence": self._node.executed, "ticket": ticket_of_row(row)}
+
+    def _proof(self, arguments: tuple[str, ...]) -> tuple[str, Any]:
+        """A ticket in the state of the newest stable checkpoint, with its proof (R18)."""
+        if len(arguments) != 2:
+            return "bad_arguments", None
+        certificate = self._node.core.checkpoints.certificate
+        return show(certificate, self._node.application.prove(*arguments))
+
+    def _from_ledger(self, read: Callable[[], Any]) -> tuple[str, Any]:
+        """Answer with a read of the ledger; a database that does not answer must not end the turn."""
+        try:
+            return "", read()
+        except LedgerUnreachable:
+            return "unavailable", None
+
+    def _attest(self, question: Callable[[Node, tuple[str, ...]], Any], arguments: tuple[str, ...]) -> Any:
+        try:
+            return question(self._node, arguments)
+        except LedgerUnreachable:
+            return "unavailable", None
+
+    def _refused(self) -> dict[str, dict[str, int]]:
+        refused: dict[str, dict[str, int]] = {}
+        for (peer, reason), count in self._node.watcher.refused.items():
+            refused.setdefault(peer, {})[reason] = count
+        return refused
+
+    def _turns(self) -> dict[str, int]:
+        meter = self._node.journal.meter
+        return {
+            "count": meter.turns,
+            "mean_us": meter.turn_time // max(1, meter.turns) // 1_000,
+            "max_us": meter.turn_time_max // 1_000,
+        }

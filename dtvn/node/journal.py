@@ -1,0 +1,162 @@
+"""The layer between a node's host and its ledger: the voted stamp, and a meter.
+
+The stamp beside the key is durable before the first vote is, so a ledger that is deleted afterwards
+is recognised at the next start (R11).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from dtvn.node.cpu_yield import CpuYield
+from dtvn.node.keys import VotedStamp
+from dtvn.node.metrics.figures import Figures
+from dtvn.protocol.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    EntryRecord,
+    Install,
+    Record,
+    SlotRecord,
+)
+from dtvn.protocol.host.ports import Journal, JournalError, Recovery
+from dtvn.protocol.wire.envelope import decode_envelope
+
+__all__ = ["JournalMeter", "NodeJournal"]
+
+
+ROWS = 500
+"""Rows between two heartbeats."""
+OWN_PHASES = frozenset({"prepare", "commit", "checkpoint", "view_change"})
+"""Phases whose records hold statements of the ledger's own member."""
+
+
+def _unheard() -> None:
+    """No heartbeat is wanted."""
+
+
+class JournalMeter(msgspec.Struct):
+    """Writes since this process started; times in nanoseconds."""
+
+    turns: int = 0
+    turn_time: int = 0
+    turn_time_max: int = 0
+    """Slowest turn since the last status report."""
+    row_writes: int = 0
+    rows: int = 0
+    row_time: int = 0
+
+
+class NodeJournal:
+    """A `ports.Journal` around another one. `stamp` None: this process never votes (a learner). `cpu_yield`:
+    rests while a state fetched from others is written and read again."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        stamp: VotedStamp | None,
+        figures: Figures | None = None,
+        cpu_yield: CpuYield | None = None,
+    ) -> None:
+        self._journal = journal
+        self._cpu_yield = cpu_yield
+        self._installed = False
+        """Whether a state was installed that is not loaded yet."""
+        self._stamp = stamp
+        self._figures = figures
+        self.meter = JournalMeter()
+        self.alive: Callable[[], None] = _unheard
+        """Called between the rows of a state that is written or read: that may take longer than the
+        supervisor waits for a heartbeat."""
+        self.owner: tuple[int, int] | None = None
+        """(Epoch, index) of the member whose ledger this must be."""
+
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
+        """See ports.Journal; the stamp is written first."""
+        stamp = self._stamp
+        if stamp is not None and not stamp.present and any(isinstance(r, SlotRecord) for r in records):
+            try:
+                stamp.write()
+            except OSError as error:
+                raise JournalError(f"The stamp {stamp.path} cannot be written: {error.strerror}.") from error
+        before = time.monotonic_ns()
+        self._journal.append(records, durable=durable)
+        spent = time.monotonic_ns() - before
+        self.meter.turns += 1
+        self.meter.turn_time += spent
+        self.meter.turn_time_max = max(self.meter.turn_time_max, spent)
+        if self._figures is not None:
+            self._figures.stored("append", before)
+            self._figures.recorded(records, before)
+
+    def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
+        """See ports.Journal."""
+        before = time.monotonic_ns()
+        self._journal.materialise(changes, sequence, timestamp)
+        self.meter.row_writes += 1
+        self.meter.rows += len(changes)
+        self.meter.row_time += time.monotonic_ns() - before
+        self._stored("write_rows", before)
+
+    def install(self, install: Install) -> None:
+        """See ports.Journal."""
+        before = time.monotonic_ns()
+        rows = install.rows
+        self._journal.install(
+            msgspec.structs.replace(install, rows=lambda: self._between(rows(), yielding=True))
+        )
+        self._installed = True
+        self._stored("install", before)
+
+    def load(self) -> Recovery:
+        """See ports.Journal; raise JournalError for a ledger with another member's votes, so none is sent."""
+        before = time.monotonic_ns()
+        recovery = self._journal.load()
+        self._stored("load", before)
+        if self.owner is not None:
+            _check_owner(recovery.slots, *self.owner)
+        rows = self._between(recovery.rows, yielding=self._installed)
+        self._installed = False
+        return msgspec.structs.replace(recovery, rows=rows)
+
+    def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
+        """See ports.Journal."""
+        before = time.monotonic_ns()
+        entries = self._journal.entries(first, last, bytes_max)
+        self._stored("read", before)
+        return entries
+
+    def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
+        """See ports.Journal."""
+        before = time.monotonic_ns()
+        checkpoint = self._journal.checkpoint_from(sequence)
+        self._stored("read", before)
+        return checkpoint
+
+    def _between(self, rows: Iterable[ApplicationChange], *, yielding: bool) -> Iterator[ApplicationChange]:
+        """The same rows, with heartbeats between them, and rests if `yielding`."""
+        if yielding and self._cpu_yield is not None:
+            rows = self._cpu_yield.between(rows)
+        for number, row in enumerate(rows):
+            if number % ROWS == 0:
+                self.alive()
+            yield row
+
+    def _stored(self, operation: str, began: int) -> None:
+        if self._figures is not None:
+            self._figures.stored(operation, began)
+
+
+def _check_owner(slots: Sequence[SlotRecord], epoch: int, index: int) -> None:
+    for record in slots:
+        if record.epoch == epoch and record.phase in OWN_PHASES:
+            _envelope, message = decode_envelope(record.frames[0])
+            if message.sender != index:
+                raise JournalError(
+                    f"The ledger is another node's: it holds votes of member {message.sender}, and this is "
+                    f"member {index}. Put the own one back, or move this one away: the node then follows "
+                    "without a vote."
+                )

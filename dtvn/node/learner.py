@@ -1,0 +1,152 @@
+"""Composition root of the learner: a replica that does not vote, whose rows the platform reads (R28)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+
+from dtvn.ledger import NodeLedger, OpenLedger
+from dtvn.net import Dialler, read_seed
+from dtvn.net.learner_transport import LearnerTransport
+from dtvn.node.build import ledger_location
+from dtvn.node.continuing import begin
+from dtvn.node.epochs import as_genesis, membership_of
+from dtvn.node.feed_address import feed_address
+from dtvn.node.feed_publisher import AnnouncingJournal, FeedPublisher
+from dtvn.node.follower import others_to_ask
+from dtvn.node.journal import NodeJournal
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.learning import LearningProcess, build_learner_host
+from dtvn.node.options import StartError, read_genesis
+from dtvn.node.watcher import NodeWatcher, line
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import Hello
+from dtvn.protocol.host.ports import Watcher
+
+__all__ = ["LEARNER_SCHEMA", "LearnerProcess", "build_learner"]
+
+LEARNER_SCHEMA = "learner"
+"""The learner's schema on PostgreSQL, and its name in messages and lists."""
+
+
+class LearnerProcess(LearningProcess):
+    """All objects of the learner's process."""
+
+    def __init__(
+        self,
+        *,
+        genesis: g.Genesis,
+        membership: Membership,
+        others: int,
+        ledger: NodeLedger,
+        context: zmq.Context[zmq.Socket[bytes]],
+        links: LearnerTransport,
+        publisher: FeedPublisher,
+        watcher: Watcher | None,
+        logger: logging.Logger,
+    ) -> None:
+        super().__init__(ledger=ledger, links=links, context=context, logger=logger)
+        self.genesis = genesis
+        self.membership = membership
+        self._others = others
+        self.cluster = g.cluster_id(genesis)
+        self.journal = NodeJournal(AnnouncingJournal(ledger, publisher), None)
+        self.watcher = NodeWatcher(logger, links.bad_frame, also=_heard_by(ledger, watcher))
+        self._publisher = publisher
+        self._make_host()
+
+    def _make_host(self) -> None:
+        self.core, self.host = build_learner_host(
+            self.genesis,
+            self.membership,
+            journal=self.journal,
+            links=self.links,
+            watcher=self.watcher,
+            searched=True,
+            others=self._others,
+        )
+
+    def introduce(self) -> None:
+        """Log the learner's cluster and sequence once it runs."""
+        fields = {
+            "cluster": self.cluster.hex()[:16],
+            "sequence": self.executed,
+            "ledger": self.ledger.location.name,
+        }
+        self.logger.info("%s", line("following", fields))
+
+    def brief(self) -> dict[str, Any]:
+        """The heartbeat's status."""
+        return self._brief(LEARNER_SCHEMA, "following")
+
+    def publish(self) -> None:
+        """Does nothing: the platform shows the learner's metrics (validators.metrics)."""
+
+    def close(self) -> None:
+        """Close everything, the feed included."""
+        try:
+            super().close()
+        finally:
+            self._publisher.close()
+
+
+def build_learner(
+    data_dir: Path,
+    logger: logging.Logger,
+    watcher: Watcher | None,
+    database_url: str,
+    open_ledger: OpenLedger,
+) -> LearnerProcess:
+    """Build the learner of the cluster in `data_dir`; raises as `build_node` does."""
+    folder = ClusterFolder(data_dir)
+    genesis = read_genesis(folder.genesis)
+    seed = read_seed(folder.learner_key)
+    location = ledger_location(folder.learner, genesis, LEARNER_SCHEMA, database_url, schema=LEARNER_SCHEMA)
+    ledger = open_ledger(location, cluster_id=g.cluster_id(genesis), indexed=True)
+    try:
+        begin(ledger, genesis, folder.continued, member=False, searched=True)
+        membership = membership_of(ledger, genesis)
+    except BaseException:
+        ledger.close()
+        raise
+    others = others_to_ask(folder.learner_sources, membership, logger)
+    present = as_genesis(genesis, membership)
+    present = msgspec.structs.replace(present, members=present.members + others)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        publisher = FeedPublisher(feed_address(data_dir))
+        dialler = Dialler(context, present, seed, hello=Hello(client=b""))
+    except (OSError, ValueError, zmq.ZMQError) as error:
+        context.destroy(linger=0)
+        ledger.close()
+        raise StartError(f"The learner cannot open its sockets: {error}.") from error
+    return LearnerProcess(
+        genesis=genesis,
+        membership=membership,
+        others=len(others),
+        ledger=ledger,
+        context=context,
+        links=LearnerTransport(dialler, present),
+        publisher=publisher,
+        watcher=watcher,
+        logger=logger,
+    )
+
+
+def _heard_by(ledger: NodeLedger, watcher: Watcher | None) -> Callable[[Executed | Note], None]:
+    """Pass notes to the ledger, which stores the executed outcomes, and to `watcher` if there is one."""
+    if watcher is None:
+        return ledger.notice
+
+    def both(note: Executed | Note) -> None:
+        ledger.notice(note)
+        watcher.notice(note)
+
+    return both

@@ -1,0 +1,96 @@
+"""A node's log: lines on the output of its process, and in a rotating file in its folder."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import msgspec
+
+from dtvn.node.layout import NodeFolder, make_private
+from dtvn.node.options import StartError
+from dtvn.node.settings import Settings
+
+__all__ = ["BEGUN", "JsonLines", "begin_log", "log_as_told", "node_logger"]
+
+FILE_BYTES_MAX = 10 * 1024 * 1024
+FILES_KEPT = 5
+BEGUN = "begun"
+"""The line from which on a platform shows a node's log: an operator asked for this start."""
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def node_logger(node_directory: Path) -> logging.Logger:
+    """The logger of the node in this folder; its lines reach the handlers of the root logger too.
+
+    Repeated calls in a process return the same logger and file.
+    """
+    folder = NodeFolder(node_directory)
+    logger = logging.getLogger(f"dtvn.node.{folder.id}")
+    logger.setLevel(min(logging.INFO, logging.getLogger().level or logging.INFO))
+    target = str((folder.log / "node.log").absolute())
+    for handler in list(logger.handlers):
+        if isinstance(handler, RotatingFileHandler):
+            if handler.baseFilename == target:
+                return logger
+            logger.removeHandler(handler)
+            handler.close()
+    make_private(folder.log)
+    handler = RotatingFileHandler(target, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT, encoding="utf-8")
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-8s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    return logger
+
+
+def begin_log(node_directory: Path) -> None:
+    """Log the line that marks the beginning of a start which an operator asked for."""
+    node_logger(node_directory).info(BEGUN)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line: time (UTC, ISO 8601), level, logger, message, and traceback if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{seconds}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def log_as_told(settings: Settings) -> None:
+    """Configure logging by the settings `logging.*`; raise StartError for a file that cannot be written."""
+    output = settings["logging.output"]
+    handler: logging.Handler
+    if output in ("stdout", "stderr"):
+        handler = logging.StreamHandler(getattr(sys, output))
+    else:
+        try:
+            handler = logging.FileHandler(output, encoding="utf-8")
+        except OSError as error:
+            raise StartError(f"logging.output: {output} cannot be written: {error.strerror}.") from error
+    plain = logging.Formatter("%(asctime)s %(levelname)-8s %(message)s", "%H:%M:%S")
+    handler.setFormatter(JsonLines() if settings["logging.format"] == "json" else plain)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    handler.setLevel(LEVELS[settings["logging.level"]])
+    root.addHandler(handler)
+    root.setLevel(LEVELS[settings["logging.level"]])

@@ -1,0 +1,203 @@
+"""The loop's copy of its counters, made once a second: values by metric name, for the server's threads."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dtvn.machine.contract import UNLISTED
+from dtvn.machine.reasons import OK
+from dtvn.node.keys import peer_id
+from dtvn.node.metrics.figures import Figures, Histogram
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.messages import KINDS
+
+if TYPE_CHECKING:
+    from dtvn.node.build import Node
+
+__all__ = ["Snapshot", "Value", "take"]
+
+Value = float | Histogram | Mapping[Any, float | Histogram]
+"""A number or histogram, or one for each tuple of label values."""
+
+SHOWN_APART = frozenset(
+    {
+        "suspected",
+        "left_view",
+        "entered_view",
+        "evidence",
+        "checkpoint_differs",
+        "muted",
+        "paused",
+        "caught_up",
+    }
+)
+"""Kinds of notes that have their own metric."""
+
+TICKET_KINDS = {
+    "tickets_validated_total": ("validate",),
+    "tickets_consumed_total": ("consume", "admit"),
+    "tickets_disputed_total": ("dispute",),
+}
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The values of a node's metrics at one time."""
+
+    taken_at: int
+    """Monotonic nanoseconds."""
+    values: dict[str, Value]
+
+
+def take(node: Node) -> Snapshot:
+    """Copy all values; called by the loop's own thread."""
+    return Snapshot(
+        taken_at=time.monotonic_ns(),
+        values={
+            **_identity(node),
+            **_decided(node.figures),
+            **_stored(node.figures),
+            **_consensus(node),
+            **_said(node.figures),
+            **_network(node),
+            **_refused(node),
+        },
+    )
+
+
+def _identity(node: Node) -> dict[str, Value]:
+    member = node.genesis.members[node.index]
+    count = len(node.genesis.members)
+    return {
+        "dtvn_node_info": {(node.id, node.cluster.hex(), peer_id(member.public_key)): 1},
+        "dtvn_started_at_seconds": node.inspector.started,
+        "dtvn_members": count,
+        "dtvn_members_needed": quorum.quorum(count),
+        "dtvn_voting": int(node.voting),
+        "dtvn_disk_full": int(node.disk_full),
+        "dtvn_contradiction": int(bool(node.halted)),
+        "dtvn_awaited_members": len(node.awaited),
+        "dtvn_others_are_gone": int(node.core.pinging.vouched),
+        "dtvn_rebuilds_total": node.figures.rebuilds,
+    }
+
+
+def _decided(figures: Figures) -> dict[str, Value]:
+    """Operations by outcome; the `consensus_` counters include only those that the consensus log lists."""
+    listed: Counter[bool] = Counter()
+    applied: Counter[str] = Counter()
+    for (kind, code), count in figures.operations.items():
+        if kind not in UNLISTED:
+            listed[code == OK] += count
+        if code == OK:
+            applied[kind] += count
+    return {
+        "consensus_rounds_total": listed.total(),
+        "consensus_success_total": listed[True],
+        "consensus_failure_total": listed[False],
+        "consensus_latency_seconds": figures.latency.copy(),
+        **{name: sum(applied[kind] for kind in kinds) for name, kinds in TICKET_KINDS.items()},
+        "dtvn_operations_total": dict(figures.operations),
+        "dtvn_batch_operations": figures.batches.copy(),
+        "dtvn_phase_seconds": {(name,): found.copy() for name, found in figures.phases.items()},
+        "dtvn_clock_offset_seconds": {(name,): found for name, found in figures.offsets().items()},
+    }
+
+
+def _stored(figures: Figures) -> dict[str, Value]:
+    return {
+        "storage_operations_total": {(name,): sum(h.counts) for name, h in figures.storage.items()},
+        "storage_latency_seconds": {(name,): h.copy() for name, h in figures.storage.items()},
+    }
+
+
+def _consensus(node: Node) -> dict[str, Value]:
+    core, door, events = node.core, node.host.door, node.watcher.events
+    brief = node.brief()
+    noted = {(kind,): float(count) for kind, count in events.items() if kind not in SHOWN_APART}
+    return {
+        "dtvn_view": node.view,
+        "dtvn_is_primary": int(brief["is_primary"]),
+        "dtvn_changing_view": int(core.views.changing),
+        "dtvn_suspicions_total": events["suspected"],
+        "dtvn_view_changes_attempted_total": events["left_view"],
+        "dtvn_view_changes_installed_total": events["entered_view"],
+        "dtvn_view_timeout_seconds": core.suspicion.timeout / 1e9,
+        "dtvn_sequence": node.executed,
+        "dtvn_stable_sequence": core.log.stable,
+        "dtvn_checkpoint_lag": max(0, node.executed - core.log.stable),
+        "dtvn_checkpoint_interval": core.config.checkpoint_interval,
+        "dtvn_behind": _behind(node),
+        "dtvn_caught_up_total": events["caught_up"],
+        "ticket_state_count": {(name,): count for name, count in node.application.count_states().items()},
+        "dtvn_open_sequences": len(core.log.slots),
+        "dtvn_waiting_operations": core.pool.operations,
+        "dtvn_evidence_total": events["evidence"],
+        "dtvn_checkpoint_differs_total": events["checkpoint_differs"],
+        "dtvn_pauses_total": events["paused"],
+        "dtvn_notes_total": noted,
+        "dtvn_signatures_verified_total": door.verifications,
+        "gossip_cache_size": door.remembered,
+        "gossip_cache_hits_total": door.recognitions,
+        "gossip_cache_misses_total": door.verifications,
+    }
+
+
+def _behind(node: Node) -> int:
+    """Sequences that f + 1 members report as executed and this node has not: f liars cannot fake a lag."""
+    said = sorted((known.status.executed for known in node.core.reporting.members.values()), reverse=True)
+    weak = quorum.weak_quorum(len(node.genesis.members))
+    return max(0, said[weak - 1] - node.executed) if len(said) >= weak else 0
+
+
+def _said(figures: Figures) -> dict[str, Value]:
+    messages: Counter[tuple[str, str]] = Counter()
+    gossip: Counter[str] = Counter()
+    for (direction, number), count in figures.messages.items():
+        message = KINDS.get(number)
+        name = message.__name__ if message is not None else "unknown"
+        messages[direction, name] += count
+        if is_gossip(name):
+            gossip[direction] += count
+    return {
+        "dtvn_messages_total": dict(messages),
+        "gossip_messages_sent_total": gossip["sent"],
+        "gossip_messages_received_total": gossip["received"],
+    }
+
+
+def is_gossip(name: str) -> bool:
+    """Whether a kind of message is about what members hold or lack: such messages keep replicas equal besides
+    the ordering itself, as anti-entropy does in the seed."""
+    return name.startswith(("Fetch", "Supply")) or name in {"Status", "Entries", "Snapshot", "Groups"}
+
+
+def _network(node: Node) -> dict[str, Value]:
+    transport = node.transport
+    counters = transport.counters()
+    connected = set(transport.connected())
+    members = [member.id for index, member in enumerate(node.genesis.members) if index != node.index]
+    queues = transport.queues()
+    dropped: dict[tuple[str, ...], float] = {}
+    for name, link in counters.items():
+        dropped[name, "inbound"] = link.dropped_inbound
+        dropped[name, "outbound"] = link.dropped_outbound
+    return {
+        "peer_count": len(connected),
+        "network_messages_sent_total": sum(link.frames_sent for link in counters.values()),
+        "network_messages_received_total": sum(link.frames_received for link in counters.values()),
+        "network_bytes_transmitted_total": sum(link.bytes_sent for link in counters.values()),
+        "dtvn_queue_frames": {("inbound",): queues.inbound, ("outbound",): queues.outbound},
+        "dtvn_peer_connected": {(name,): float(name in connected) for name in members},
+        "dtvn_dropped_frames_total": dropped,
+        "dtvn_mutes_total": {(name,): link.mutes for name, link in counters.items()},
+        "dtvn_strangers_total": transport.strangers,
+    }
+
+
+def _refused(node: Node) -> dict[str, Value]:
+    return {"dtvn_refused_total": dict(node.watcher.refused)}

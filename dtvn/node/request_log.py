@@ -1,0 +1,65 @@
+"""Logs a line for each request to a node's own API, as the seed does (spec 1.8), at a bounded rate.
+
+The lines go to the node's log. A client that asks thousands of times a second must neither keep the node busy
+with them nor push everything else out of the log: beyond LINES_MAX in a second requests are only counted. A
+line never holds a query, a header or a body, which may contain keys and names.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from dtvn.node.api_channel import Answered
+from dtvn.node.watcher import line
+
+__all__ = ["LINES_MAX", "RequestLog"]
+
+LINES_MAX = 100
+"""Lines per second."""
+SECOND = 1.0
+PATH_MAX = 200
+"""Characters of a path that are shown."""
+QUIET = ("/health", 200)
+"""A monitor sends this request several times a second: it is logged only with another status."""
+
+
+class RequestLog:
+    """Logs requests at a bounded rate. Used by one thread."""
+
+    def __init__(self, logger: logging.Logger, now: Callable[[], float] = time.monotonic) -> None:
+        self._logger = logger
+        self._now = now
+        self._since = now()
+        self._written = self._left_out = 0
+
+    def answered(self, requests: Iterable[Answered]) -> None:
+        """Log these answered requests, or count them beyond LINES_MAX."""
+        if self._now() - self._since >= SECOND:
+            self.flush()
+        for request in requests:
+            if (request.endpoint, request.status) == QUIET:
+                continue
+            if self._written >= LINES_MAX:
+                self._left_out += 1
+                continue
+            self._written += 1
+            self._logger.info("%s", line("request", _shown(request)))
+
+    def flush(self) -> None:
+        """Begin the next second: log how many requests had no line."""
+        if self._left_out:
+            self._logger.info("%s", line("requests_left_out", {"count": self._left_out}))
+        self._since = self._now()
+        self._written = self._left_out = 0
+
+
+def _shown(request: Answered) -> dict[str, object]:
+    path = request.path if len(request.path) <= PATH_MAX else f"{request.path[:PATH_MAX]}..."
+    return {
+        "method": request.method[:PATH_MAX],
+        "path": path,
+        "status": request.status,
+        "ms": round(1000 * request.seconds, 1),
+    }

@@ -1,0 +1,374 @@
+"""The life of a node process: its start, its main loop, and its end with an exit code.
+
+Exit codes: 0 asked to stop; 1 it could not start or go on (the log's last line says why); 3 another
+process owns the ledger now (R10).
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dtvn.ledger import LedgerBusy, LedgerError, OpenLedger
+from dtvn.net import KeyFileError
+from dtvn.node.api_channel import Setup
+from dtvn.node.api_helper import ApiHelper
+from dtvn.node.build import build_node, ledger_location
+from dtvn.node.heart import Beat, Heart
+from dtvn.node.kept_ports import kept_api, kept_metrics, kept_port, rewrite_ports
+from dtvn.node.layout import NodeFolder
+from dtvn.node.logs import node_logger
+from dtvn.node.options import NodeOptions, StartError, read_genesis
+from dtvn.node.process import Process
+from dtvn.node.watcher import line
+from dtvn.protocol.consensus import InvariantBreach
+from dtvn.protocol.consensus.effects import Successor
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.host import INBOUND_MAX, EpochOver, Halted, Installed, TurnLost
+from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull, Watcher
+
+__all__ = ["EXIT_FAILED", "EXIT_FENCED", "EXIT_STOPPED", "Loop", "run_learner", "run_node", "start_api"]
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+EXIT_FENCED = 3
+
+API_SERVED = "api_served"
+"""Key in the file of kept ports: this node's API has been served on its port before."""
+
+LOOK_NS = 50_000_000
+"""The loop calls `should_stop` at least this often."""
+
+DISK_RETRY_NS = 1_000_000_000
+"""Time between two checks whether a full disk has room again (R8)."""
+
+REBUILDS_MAX = 3
+REBUILDS_WINDOW_NS = 60_000_000_000
+"""A step that raises loses the turn, and the core is rebuilt (R8); more than REBUILDS_MAX in a minute
+end the process, because then the fault is in durable data or in the program."""
+
+COLLECT_NS = 2_000_000_000
+COLLECT_LATEST_NS = 20_000_000_000
+"""Young garbage is collected when idle after COLLECT_NS, else after COLLECT_LATEST_NS: a collection in
+the middle of a turn costs milliseconds that a waiting gate would notice."""
+
+COLLECT_ALL_NS = 300_000_000_000
+COLLECT_SLOW_NS = 20_000_000
+"""All garbage is collected every five minutes, when idle. Objects that survive a slow collection are
+frozen: they are state, and examining them again would only take longer each time."""
+
+MAINTAIN_NS = 2_000_000_000
+"""Time between two runs of the database's own maintenance, when idle (R25)."""
+
+
+def run_node(
+    node_directory: Path,
+    should_stop: Callable[[], bool],
+    beat: Beat | None = None,
+    *,
+    open_ledger: OpenLedger,
+    options: NodeOptions | None = None,
+) -> int:
+    """Run the node in `node_directory` until `should_stop()`; return an exit code (see above).
+
+    `open_ledger` opens the ledger (`validators.ledger.open_ledger`). `should_stop` is called at every turn
+    and must be cheap. `beat` receives the node's brief status at most once a second, from this thread, also
+    while the disk is full or a large state is written.
+    """
+    logger = node_logger(node_directory)
+
+    folder = NodeFolder(node_directory)
+    try:
+        chosen = options or NodeOptions(
+            database_url=os.environ.get("DATABASE_URL", ""),
+            metrics=kept_metrics(folder),
+            api=kept_api(folder, os.environ.get("DTVN_API_KEY", "")),
+        )
+        api = start_api(folder, chosen, logger)
+    except StartError as error:
+        logger.error("%s", line("cannot_start", {"reason": str(error)}))
+        return EXIT_FAILED
+
+    def build(inherited: tuple[VerifiedBundle, ...]) -> Process:
+        nonlocal chosen
+        process = _once_free(
+            lambda: build_node(node_directory, logger, chosen, open_ledger, inherited, api),
+            chosen.ledger_patience,
+            should_stop,
+        )
+        chosen = msgspec.structs.replace(chosen, others_are_gone=False)  # it holds for one start
+        return process
+
+    if api is None:
+        return _live(build, should_stop, beat, logger)
+
+    def beat_with_api(report: Mapping[str, Any]) -> None:
+        if beat is not None:
+            beat({**report, "api_error": api.trouble})
+
+    try:
+        return _live(build, lambda: should_stop() and api.drained(), beat_with_api, logger)
+    finally:
+        api.close()
+
+
+def start_api(folder: NodeFolder, options: NodeOptions, logger: logging.Logger) -> ApiHelper | None:
+    """The helper that serves this node's own API; raise StartError if its port is taken."""
+    if options.api is None:
+        return None
+    genesis = read_genesis(folder.genesis)
+    place = ledger_location(options.ledger_folder or folder.ledger, genesis, folder.id, options.database_url)
+    setup = Setup(
+        node=folder.id,
+        folder=str(folder.root),
+        ledger_folder=str(place.folder),
+        ledger_url=place.url,
+        ledger_schema=place.schema,
+        options=options.api,
+    )
+    if options.api.needed or kept_port(folder, API_SERVED) is not None:
+        return ApiHelper(setup, logger)
+    # The first start on a port that was free when it was chosen: another network may have taken it.
+    try:
+        api = ApiHelper(_with_api(setup, needed=True), logger)
+    except StartError:
+        api = ApiHelper(_with_api(setup, port=0), logger)
+    if api.address is not None:
+        rewrite_ports(folder, **{"api": api.address[1], API_SERVED: 1})
+    return api
+
+
+def _with_api(setup: Setup, **changes: Any) -> Setup:
+    return msgspec.structs.replace(setup, options=msgspec.structs.replace(setup.options, **changes))
+
+
+def run_learner(
+    data_dir: Path,
+    should_stop: Callable[[], bool],
+    beat: Beat | None = None,
+    *,
+    open_ledger: OpenLedger,
+    watcher: Watcher | None = None,
+    database_url: str | None = None,
+) -> int:
+    """Run the learner of the cluster in `data_dir` until `should_stop()`; exit codes as `run_node`.
+
+    The learner announces its rows to the platform's feed; `watcher` also receives what it executes.
+    `database_url`: its ledger's database; None: `DATABASE_URL` in the environment.
+    """
+    from dtvn.node.learner import build_learner  # a node needs nothing of the learner's
+
+    logger = node_logger(data_dir / "learner")
+    url = os.environ.get("DATABASE_URL", "") if database_url is None else database_url
+    return _live(
+        lambda _: build_learner(data_dir, logger, watcher, url, open_ledger), should_stop, beat, logger
+    )
+
+
+class ToldToStop(Exception):
+    """The process was asked to stop while it waited for its ledger."""
+
+
+def _once_free(build: Callable[[], Process], patience: int, should_stop: Callable[[], bool]) -> Process:
+    """Build the process, and retry for `patience` nanoseconds while another process holds the ledger."""
+    until = time.monotonic_ns() + patience
+    while True:
+        try:
+            return build()
+        except LedgerBusy:
+            if should_stop():
+                raise ToldToStop from None
+            if time.monotonic_ns() >= until:
+                raise
+        time.sleep(LOOK_NS / 1e9)
+
+
+def _live(
+    build: Callable[[tuple[VerifiedBundle, ...]], Process],
+    should_stop: Callable[[], bool],
+    beat: Beat | None,
+    logger: logging.Logger,
+) -> int:
+    """Run one process after the other, one for each epoch (R35); return the last one's exit code."""
+    inherited: tuple[VerifiedBundle, ...] = ()
+    heart = Heart(beat)
+    while True:
+        try:
+            process = build(inherited)
+        except ToldToStop:
+            logger.info("%s", line("stopped", {"reason": "before its ledger was free"}))
+            return EXIT_STOPPED
+        except (StartError, LedgerError, KeyFileError, JournalError) as error:
+            logger.error("%s", line("cannot_start", {"reason": str(error)}))
+            return EXIT_FENCED if isinstance(error, LedgerBusy) else EXIT_FAILED
+        loop = Loop(process, should_stop, heart)
+        try:
+            code = loop.run()
+        finally:
+            try:
+                process.close()
+            except TurnLost as lost:
+                # Rows are rebuilt from the log at the next start (R9): a late end, not a loss.
+                logger.warning("%s", line("rows_not_written", {"reason": str(lost.__cause__ or lost)}))
+        if loop.successor is None:
+            return code
+        inherited = loop.successor.bundles
+
+
+class Loop:
+    """The main loop of one process."""
+
+    def __init__(self, process: Process, should_stop: Callable[[], bool], heart: Heart) -> None:
+        self._process = process
+        self._should_stop = should_stop
+        self._heart = heart
+        process.journal.alive = heart.alive
+        self._collected = self._collected_all = time.monotonic_ns()
+        self._maintained = 0
+        self._rebuilds: list[int] = []
+        self.successor: Successor | None = None
+        """Set when the epoch is over: a process of the next epoch takes over."""
+
+    def run(self) -> int:
+        """Turn until asked to stop or until the process cannot go on; return the exit code."""
+        process = self._process
+        enabled = gc.isenabled()
+        try:
+            gc.collect()
+            gc.disable()
+            self._start()
+            gc.freeze()
+            process.introduce()
+            while self.successor is None and not self._should_stop():
+                try:
+                    self._turn()
+                except TurnLost as lost:
+                    self._recover(lost)
+            if self.successor is None:
+                process.logger.info("%s", line("stopped", {"sequence": process.executed}))
+        except (TurnLost, JournalError) as error:
+            return self._failed(error)
+        finally:
+            gc.unfreeze()
+            if enabled:
+                gc.enable()
+        return EXIT_STOPPED
+
+    def _start(self) -> None:
+        try:
+            self._process.start()
+        except TurnLost as lost:
+            if not isinstance(lost.__cause__, Halted):
+                raise
+            self._stand(lost.__cause__)
+
+    def _turn(self) -> None:
+        process = self._process
+        now = time.monotonic_ns()
+        wake_at = process.host.wake_at()
+        pause = LOOK_NS if wake_at is None else min(LOOK_NS, wake_at - now)
+        if pause > 0:
+            process.links.wait(pause)
+        taken = process.host.turn()
+        process.give_way()
+        if self._heart.is_due(now):
+            process.publish()
+            self._heart.tell(process.brief(), now)
+        else:
+            process.refresh()
+        if taken < INBOUND_MAX:
+            self._tidy(now, idle=not taken)
+
+    def _tidy(self, now: int, *, idle: bool) -> None:
+        """Collect garbage and maintain the ledger, preferably when idle."""
+        if now - self._collected > (COLLECT_NS if idle else COLLECT_LATEST_NS):
+            self._collected = now
+            gc.collect(1)
+        if idle and now - self._collected_all > COLLECT_ALL_NS:
+            self._collected_all = now
+            gc.collect()
+            if time.monotonic_ns() - now > COLLECT_SLOW_NS:
+                gc.freeze()
+        if idle and now - self._maintained > MAINTAIN_NS:
+            self._maintained = now
+            self._process.ledger.maintain()
+
+    def _recover(self, lost: TurnLost) -> None:
+        """After a lost turn, wait for room on the disk or rebuild the core; re-raise if that cannot help."""
+        cause = lost.__cause__
+        if isinstance(cause, EpochOver):
+            self.successor = cause.successor
+            following = cause.successor.membership
+            fields = {"epoch": following.epoch, "after": following.after, "members": len(following.members)}
+            self._process.logger.warning("%s", line("epoch", fields))
+            return
+        if isinstance(cause, Installed):
+            self._process.logger.warning("%s", line("installed", {"sequence": cause.args[0]}))
+        elif isinstance(cause, Halted):
+            self._stand(cause)
+        elif isinstance(cause, JournalFull):
+            self._wait_for_room(cause)
+        elif isinstance(cause, JournalError):
+            raise cause
+        else:
+            self._process.logger.error("%s", line("turn_lost", {"reason": str(lost)}), exc_info=cause)
+            now = time.monotonic_ns()
+            self._rebuilds = [at for at in self._rebuilds if now - at < REBUILDS_WINDOW_NS] + [now]
+            if len(self._rebuilds) > REBUILDS_MAX or isinstance(cause, InvariantBreach):
+                raise lost
+        if not self._should_stop():
+            self._process.restart()
+            self._process.logger.warning("%s", line("rebuilt", {"sequence": self._process.executed}))
+
+    def _stand(self, halted: Halted) -> None:
+        """Stop because certificates exclude each other (R24): only report that to peers and operators that
+        ask, until asked to stop. The next start does the same."""
+        process = self._process
+        process.halted = str(halted)
+        process.logger.critical("%s", line("contradiction", {"reason": process.halted}))
+        told_at = 0
+        while not self._should_stop():
+            now = time.monotonic_ns()
+            if now - told_at >= DISK_RETRY_NS:
+                told_at = now
+                process.publish()
+                self._heart.tell(process.brief(), now)
+            else:
+                process.refresh()
+            process.links.wait(LOOK_NS)
+            process.host.stand_by()
+
+    def _wait_for_room(self, cause: JournalFull) -> None:
+        """Log that the disk is full, report it to peers and operators that ask, keep sending heartbeats, and
+        return when there is room again (R8)."""
+        process = self._process
+        process.disk_full = True
+        process.logger.critical("%s", line("disk_full", {"reason": str(cause)}))
+        tried_at = time.monotonic_ns()
+        while not self._should_stop():
+            now = time.monotonic_ns()
+            if now - tried_at >= DISK_RETRY_NS:
+                tried_at = now
+                process.publish()
+                self._heart.tell(process.brief(), now)
+                if process.ledger.takes_writes():
+                    break
+            process.links.wait(LOOK_NS)
+            process.host.stand_by()
+        process.disk_full = False
+
+    def _failed(self, error: Exception) -> int:
+        """Log the last line of this process, with a traceback if the program is at fault; its exit code."""
+        fenced = isinstance(error, JournalFenced)
+        expected = isinstance(error, JournalError)
+        text = str(error) if expected or error.__cause__ is None else f"{error}: {error.__cause__}"
+        event = "fenced" if fenced else "failed"
+        self._process.logger.critical("%s", line(event, {"reason": text}), exc_info=not expected)
+        return EXIT_FENCED if fenced else EXIT_FAILED

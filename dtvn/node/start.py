@@ -1,0 +1,134 @@
+"""Prepares a node from its settings: folder, key and genesis, and the options to run it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dtvn.node.alone import UsageError, prepare
+from dtvn.node.kept_ports import kept_api, kept_port
+from dtvn.node.layout import NodeFolder
+from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, read_genesis
+from dtvn.node.settings import ConfigError, Settings, resolve
+
+__all__ = ["METRICS_PORT", "get_ready", "settings_of"]
+
+METRICS_PORT = 9090
+"""The default of spec/dtvn; with development keys nodeK has METRICS_PORT + K, like its other ports."""
+
+API_PORT = 8080
+"""The default of spec/dtvn; with development keys nodeK has API_PORT + K."""
+ANYWHERE = "0.0.0.0"  # noqa: S104 - the default of spec/dtvn, for a network of several parties
+LOOPBACK = "127.0.0.1"
+STATIC_PLACES = ("web/static", "../../web/static", "../web/static", "./web/static")
+LEDGERS = {"sqlite": "", "boltdb": "", "postgresql": "postgresql"}
+
+
+def settings_of(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """The settings from command line, environment and file (`config` among the flags) together; raise
+    UsageError with one line."""
+    file = flags.get("config")
+    try:
+        return resolve(flags, environment, Path(file) if file else None)
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+
+
+def get_ready(
+    settings: Settings,
+    environment: Mapping[str, str],
+    tell: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> tuple[NodeFolder, NodeOptions]:
+    """Prepare the node's folder; return it with the node's options. Raise UsageError or StartError."""
+    database_url = _database(settings)
+    genesis = settings["node.genesis"]
+    folder, base = prepare(
+        data_dir=Path(settings["node.data_dir"]),
+        node_id=settings["node.id"],
+        port=settings["network.listen_port"],
+        host=settings["network.listen_address"],
+        genesis_file=Path(genesis) if genesis else None,
+        dev_keys=settings["node.dev_keys"],
+        total_nodes=settings["consensus.total_nodes"],
+        view_timeout=settings["consensus.view_timeout"],
+        checkpoint_interval=settings["consensus.checkpoint_interval"],
+        bootstrap=settings["network.bootstrap_peers"],
+        key_seed=environment.get("DTVN_KEY_SEED", ""),
+        tell=tell,
+        warn=warn,
+    )
+    if settings["consensus.is_primary"] and base.index:
+        source = settings.source("consensus.is_primary")
+        warn(f"{source}: the view decides who is primary, and view 0 is led by the first member")
+    api = _api(settings, folder, base)
+    if api is not None and not api.key and api.host != LOOPBACK:
+        warn(
+            f"WARNING: the API on {api.host} asks for no key (-api-key): whoever reaches it may use tickets."
+        )
+    return folder, msgspec.structs.replace(
+        base,
+        database_url=database_url,
+        ledger_folder=Path(settings["storage.path"]) if settings["storage.path"] else None,
+        ledger_patience=settings["storage.timeout"],
+        remembered_max=settings["gossip.cache_size"],
+        status_idle=settings["gossip.anti_entropy_interval"],
+        metrics=_metrics(settings, folder, base),
+        api=api,
+    )
+
+
+def _database(settings: Settings) -> str:
+    """The ledger's URL, "" for a file. A given URL wins; raise UsageError for a contradiction."""
+    url: str = settings["storage.url"]
+    chosen: str = LEDGERS[settings["storage.type"]]
+    if chosen and not url:
+        raise UsageError(f"{settings.source('storage.type')}: storage.type: postgresql needs DATABASE_URL")
+    if url and not chosen and settings.source("storage.type").startswith("DTVN_"):
+        raise UsageError("DTVN_STORAGE_TYPE and DATABASE_URL contradict each other")
+    return url
+
+
+def _api(settings: Settings, folder: NodeFolder, base: NodeOptions) -> ApiOptions | None:
+    """The API options: given values, else those stored for this node, else defaults; None if disabled."""
+    kept = kept_api(folder, settings["api.key"])
+    port = settings["api.port"]
+    if port == 0:
+        return None
+    number = base.index if settings["node.dev_keys"] else 0
+    demo = settings["node.dev_keys"] or read_genesis(folder.genesis).demo
+    address = settings["api.address"] or settings["network.listen_address"]
+    return ApiOptions(
+        port=port or (kept.port if kept is not None else API_PORT + number),
+        host=address or (LOOPBACK if demo else ANYWHERE),
+        key=settings["api.key"] or (kept.key if kept is not None else ""),
+        cors=settings["api.enable_cors"],
+        closed=kept is not None and kept.closed,
+        static=_static(settings),
+        needed=True,
+    )
+
+
+def _static(settings: Settings) -> str:
+    """The folder of a page: as given, else where the seed looks for it; "" if there is no page."""
+    told = settings["api.static_dir"]
+    if told and not (Path(told) / "index.html").is_file():
+        raise UsageError(f"{settings.source('api.static_dir')}: there is no index.html in {told}")
+    places = [told] if told else [place for place in STATIC_PLACES if (Path(place) / "index.html").is_file()]
+    return str(Path(places[0]).absolute()) if places else ""
+
+
+def _metrics(settings: Settings, folder: NodeFolder, base: NodeOptions) -> MetricsOptions | None:
+    """The metrics options: the given port, else the stored one, else the default; None if disabled."""
+    port = settings["metrics.port"]
+    if not settings["metrics.enabled"] or port == 0:
+        return None
+    host = settings["metrics.address"]
+    if port is not None:
+        return MetricsOptions(port=port, host=host, needed=True)
+    kept = kept_port(folder, "metrics")
+    number = base.index if settings["node.dev_keys"] else 0
+    return MetricsOptions(port=kept or METRICS_PORT + number, host=host)

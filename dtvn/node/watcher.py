@@ -1,0 +1,120 @@
+"""A node's observer of its own events: counters for status and metrics, and log lines for operators.
+
+A line is `event key=value ...`, one per event, so that it is easy to read and to grep.
+Events that a peer can cause at will (refusals) are always counted but rarely logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from dtvn.protocol.consensus.effects import Executed, Note, Reason
+
+__all__ = ["NodeWatcher", "line"]
+
+QUIET_NS = 10_000_000_000
+"""Nanoseconds between two log lines about the same refusal of the same peer."""
+
+REFUSALS_MAX = 4_096
+"""Pairs of (peer, reason) counted separately; both come from closed lists, so this is only a backstop."""
+
+FORGED = frozenset({Reason.BAD_SIGNATURE.value, Reason.MALFORMED.value, Reason.TOO_LARGE.value})
+"""Refusals that no honest peer causes: they lead to a mute of the peer's link."""
+
+_NEEDS_QUOTES = re.compile(r"[\s\"=]")
+
+_LEVELS = {
+    "evidence": logging.ERROR,
+    "follower": logging.ERROR,
+    "contradiction": logging.CRITICAL,
+    "checkpoint_differs": logging.ERROR,
+    "awaits_all": logging.ERROR,
+    "others_are_gone_ended": logging.WARNING,
+    "entered_view": logging.WARNING,
+    "suspected": logging.WARNING,
+    "checkpoint_stable": logging.DEBUG,
+}
+
+
+def line(event: str, fields: dict[str, Any]) -> str:
+    """`event key=value`, values with spaces in quotes."""
+    return " ".join([event, *(f"{key}={_text(value)}" for key, value in fields.items())])
+
+
+class NodeWatcher:
+    """ports.Watcher of a node process. `on_forged(peer)` counts a forged frame and returns its mute (ns)."""
+
+    def __init__(
+        self,
+        logger: logging.Logger,
+        on_forged: Callable[[str], int],
+        also: Callable[[Executed | Note], None] | None = None,
+    ) -> None:
+        self._logger = logger
+        self._on_forged = on_forged
+        self._also = also
+        self._logged: dict[tuple[str, str], int] = {}
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """Number of refusals by (peer, reason)."""
+        self.events: Counter[str] = Counter()
+        """Number of notes by kind."""
+        self.outcomes: Counter[str] = Counter()
+        """Number of executed operations by outcome code since this process started."""
+        self.batches = 0
+        self.operations = 0
+        self.latest: dict[str, dict[str, Any]] = {}
+        """The newest note of each kind except refusals."""
+        self.commit_view = 0
+        """View in which the newest batch committed here."""
+
+    def notice(self, note: Executed | Note) -> None:
+        """Count and log one event."""
+        if isinstance(note, Executed):
+            self._executed(note)
+        elif note.kind == "refused":
+            self._refused(note)
+        else:
+            self.events[note.kind] += 1
+            self.latest[note.kind] = note.fields
+            self._logger.log(_LEVELS.get(note.kind, logging.INFO), "%s", line(note.kind, note.fields))
+        if self._also is not None:
+            self._also(note)
+
+    def _executed(self, executed: Executed) -> None:
+        self.batches += 1
+        self.commit_view = executed.view
+        codes = [outcome.code for _bundle, _first, outcomes in executed.bundles for outcome in outcomes]
+        self.operations += len(codes)
+        self.outcomes.update(codes)
+
+    def _refused(self, note: Note) -> None:
+        peer = str(note.fields.get("peer", ""))
+        reason = str(note.fields.get("reason", ""))
+        key = (peer, reason)
+        if key in self.refused or len(self.refused) < REFUSALS_MAX:
+            self.refused[key] += note.fields.get("times", 1)
+        if reason in FORGED:
+            mute = self._on_forged(peer)
+            if mute:
+                fields = {"peer": peer, "reason": reason, "seconds": mute // 1_000_000_000}
+                self.events["muted"] += 1
+                self._logger.warning("%s", line("muted", fields))
+        now = time.monotonic_ns()
+        if now - self._logged.get(key, -QUIET_NS) >= QUIET_NS and key in self.refused:
+            self._logged[key] = now
+            level = logging.WARNING if reason in FORGED else logging.DEBUG
+            self._logger.log(level, "%s", line("refused", {**note.fields, "count": self.refused[key]}))
+
+
+def _text(value: Any) -> str:
+    """A value as text, quoted unless it is one printable word: data from a peer cannot fake a line."""
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    if text and text.isprintable() and not _NEEDS_QUOTES.search(text):
+        return text
+    return json.dumps(text)

@@ -1,0 +1,132 @@
+"""The chain of epochs: genesis and one hand-over certificate per later epoch (R27, R35).
+
+A hand-over is a certificate like any other. It proves the ordered operation that changed the membership, the
+last one of its epoch, by the checkpoint at the same sequence. Its outcome names the new members, so the q
+members that signed the checkpoint signed the new membership.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from dtvn.proof.certificate import EpochStart, decode_certificate
+from dtvn.proof.errors import ProofError
+from dtvn.proof.files import BYTES_MAX, CHAIN
+from dtvn.proof.forms import no_form, opened
+from dtvn.proof.verify import COUNT_MAX, Chain, Epoch, verify
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.fields import Count
+from dtvn.protocol.genesis import ceremony
+from dtvn.protocol.quorum import MEMBERS_MAX
+
+__all__ = [
+    "HANDOVER",
+    "Chain",
+    "ChainFile",
+    "Epoch",
+    "EpochStart",
+    "chain_of_genesis",
+    "hand_over",
+    "read_chain",
+]
+
+HANDOVER = "reconfigure"
+"""Kind of the ordered operation that ends an epoch."""
+RECOVERY = "recover"
+"""Kind of the operation with which all members end an epoch offline (R11)."""
+
+VERSION = 1
+SEALED, PLAIN, CONTINUED = b"\x94", b"\x97", b"\x98"
+"""First byte of a genesis that its parties sealed together, of a bare genesis, and of a bare genesis that
+continues another cluster; a ChainFile begins with a different byte."""
+
+
+class ChainFile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The epoch chain, the second file that a verifier takes."""
+
+    version: Count
+    genesis: bytes
+    """Canonical bytes of dtvn.protocol.genesis.Genesis."""
+    handovers: tuple[bytes, ...]
+    """Hand-over certificates in order of epochs; the first one ends epoch 0."""
+
+
+def chain_of_genesis(genesis: bytes) -> ChainFile:
+    """The chain of a cluster that is still in its first epoch."""
+    return ChainFile(VERSION, genesis, ())
+
+
+def read_chain(data: bytes) -> Chain:
+    """Decodes an epoch chain and verifies every link; raises ProofError.
+
+    `data`: a ChainFile or a genesis, either bare or the file that its members sealed.
+    """
+    if len(data) > BYTES_MAX[CHAIN]:
+        raise ProofError(f"an epoch chain of {len(data)} bytes is none")
+    if data[:1] in (SEALED, PLAIN, CONTINUED):
+        file = chain_of_genesis(data)
+    else:
+        file = opened(ChainFile, data, "the epoch chain")
+    if file.version != VERSION:
+        raise ProofError(f"an epoch chain of version {file.version}; this verifier knows {VERSION}")
+    try:
+        kind = g.ContinuedGenesis if file.genesis[:1] == CONTINUED else g.Genesis
+        genesis = _founded(data) if data[:1] == SEALED else opened(kind, file.genesis, "the genesis")
+        _check_genesis(genesis)
+    except g.GenesisError as error:
+        raise ProofError(f"the genesis is none: {error}") from error
+    cluster = g.cluster_id(genesis)
+    continued = g.continued(genesis)
+    after = 0 if continued is None else continued.sequence
+    chain = Chain(cluster, genesis.name, (Epoch(genesis.members, after, cluster),), continued=continued)
+    for handover in file.handovers:
+        chain = hand_over(chain, handover)
+    return chain
+
+
+def _founded(data: bytes) -> g.Genesis:
+    """The genesis in a file that all its parties sealed."""
+    try:
+        found = ceremony.read(data)
+    except canonical.CanonicalError as error:
+        raise no_form("the genesis") from error
+    if found.format != ceremony.format_of(found.terms):
+        raise no_form("the genesis")
+    return ceremony.open_genesis(data)
+
+
+def _check_genesis(genesis: g.Genesis) -> None:
+    """Checks a genesis. Whether a cluster may start from a bare one is not checked: the user trusts its
+    hash."""
+    if not all(0 <= number <= COUNT_MAX for number in (genesis.created_at, genesis.protocol_version)):
+        raise no_form("the genesis")
+    _check_members(genesis.members, "the genesis")
+    g.check(genesis)
+
+
+def _check_members(members: tuple[g.Member, ...], what: str) -> None:
+    """The checks of all verifiers on a member list; each name and each key must be unique."""
+    if not all(len(member.public_key) == 32 and 0 <= member.port <= COUNT_MAX for member in members):
+        raise no_form(what)
+    keys, names = {member.public_key for member in members}, {member.id for member in members}
+    if not 1 <= len(members) <= MEMBERS_MAX or not len(keys) == len(names) == len(members):
+        raise ProofError("members are too many or share a name or a key")
+
+
+def hand_over(chain: Chain, data: bytes) -> Chain:
+    """The chain extended by the epoch that a hand-over begins; raises ProofError unless the hand-over ends
+    the last epoch of the chain."""
+    ending = len(chain.epochs) - 1
+    certificate = decode_certificate(data)
+    proved = verify(certificate, chain)
+    wrong = ProofError(f"epoch {ending} does not end with this hand-over")
+    kind, checkpoint = (RECOVERY, None) if proved.ended_offline else (HANDOVER, (ending, proved.sequence))
+    if (proved.kind, proved.code, proved.epoch, proved.checkpoint) != (kind, "ok", ending, checkpoint):
+        raise wrong
+    start = opened(EpochStart, proved.state, "the hand-over")
+    _check_members(start.members, "the hand-over")
+    if start.epoch != ending + 1:
+        raise wrong
+    epochs = (*chain.epochs, Epoch(start.members, proved.sequence, proved.entry_hash))
+    return msgspec.structs.replace(chain, epochs=epochs)

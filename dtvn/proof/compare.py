@@ -1,0 +1,65 @@
+"""Two valid certificates that contradict each other convict the members that signed both (R27).
+
+An honest replica signs one log and executes it by the rules, so it signs neither two entries at one
+sequence nor a log in which a ticket changes after a final state (PITFALLS row 22).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from dtvn.machine.transitions import State
+from dtvn.proof.verify import Proved, shown
+from dtvn.protocol import quorum
+
+__all__ = ["FINAL", "Contradiction", "compare"]
+
+FINAL = frozenset({State.CONSUMED, State.UPHELD})
+"""States that no operation leaves (dtvn.machine.transitions)."""
+
+
+class Contradiction(msgspec.Struct, frozen=True):
+    """Why two certificates contradict each other, and the members that signed both."""
+
+    why: str
+    convicted: tuple[str, ...]
+    needed: int
+    """f + 1 of the epoch, the least number of members convicted by two certificates of one epoch."""
+
+    def sentences(self) -> list[str]:
+        """Texts for the user; the same words in every verifier."""
+        names = ", ".join(self.convicted) or "nobody"
+        return [
+            f"contradiction: {self.why}",
+            f"convicted, having signed both: {names} (f + 1 = {self.needed})",
+        ]
+
+
+def compare(one: Proved, other: Proved) -> Contradiction | None:
+    """The contradiction of two certificates, None if both can be true. Both must have been verified against
+    the same chain."""
+    why = _why(one, other) or _why(other, one)
+    if not why:
+        return None
+    known = {key for key, _name in other.signers}
+    return Contradiction(
+        why=why,
+        convicted=tuple(shown(name) for key, name in one.signers if key in known),
+        needed=quorum.weak_quorum(min(one.members, other.members)),
+    )
+
+
+def _why(one: Proved, other: Proved) -> str:
+    if one.sequence == other.sequence:
+        return f"two entries at sequence {one.sequence}" if one.entry_hash != other.entry_hash else ""
+    if one.sequence > other.sequence or (one.event, one.ticket) != (other.event, other.ticket):
+        return ""
+    before, after = one.ticket_state(), other.ticket_state()
+    if before is None or before.state not in FINAL or not other.state:
+        return ""
+    if after is not None and one.state == other.state:
+        return ""
+    return (
+        f"ticket {shown(one.ticket)} of event {shown(one.event)} was final at sequence {one.sequence} "
+        f"and another one at sequence {other.sequence}"
+    )

@@ -1,0 +1,111 @@
+"""Makes the certificate that proves the end of an epoch from the HandOver that a replica keeps (R16, R27,
+R35)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dtvn.machine.commands import CommandError, Reconfigure, read
+from dtvn.proof.certificate import (
+    CLUSTER_TAG_SIZE,
+    CONTINUED,
+    VERSION,
+    Certificate,
+    CheckpointProof,
+    ContinuationProof,
+    Leaf,
+    decode_certificate,
+    encode_certificate,
+)
+from dtvn.proof.chain import hand_over
+from dtvn.proof.errors import ProofError
+from dtvn.proof.verify import Chain, Epoch
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.handover import HandOver
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import Checkpoint, Continuation
+from dtvn.protocol.wire import ED25519, Scheme, decode_envelope
+
+__all__ = ["EpochChain", "chain_through", "handover_certificate"]
+
+
+def handover_certificate(data: bytes, cluster: bytes) -> bytes:
+    """The certificate in the encoded HandOver of a ledger or a member; raises ProofError without one.
+
+    Nothing is verified: the certificate may still be invalid.
+    """
+    try:
+        found = canonical.decode(HandOver, data)
+        opened = [decode_envelope(frame) for frame in found.checkpoint]
+    except canonical.CanonicalError as error:
+        raise ProofError(f"these bytes are no hand-over ({error})") from error
+    first = opened[0][1] if opened else None
+    if not isinstance(first, (Checkpoint, Continuation)) or any(
+        type(message) is not type(first) for _envelope, message in opened
+    ):
+        raise ProofError("a hand-over without the CHECKPOINTs that seal it")
+    signed = tuple(sorted((message.sender, envelope.signature) for envelope, message in opened))
+    entry = found.entry
+    told = canonical.digest(b"\x00" + found.leaf), _timestamp(found.leaf)
+    if told != (entry.results_root, entry.timestamp):
+        raise ProofError("a hand-over whose entry is not that of its operation")
+    path = b"".join(reversed(found.peaks))
+    proof: CheckpointProof | ContinuationProof
+    if isinstance(first, Checkpoint):
+        version = VERSION
+        proof = CheckpointProof(first.epoch, first.sequence, first.state_root, first.timestamp, path, signed)
+    else:
+        version, proof = CONTINUED, ContinuationProof(first.state_root, path, signed)
+    tag = cluster[:CLUSTER_TAG_SIZE]
+    place = (entry.epoch, entry.sequence, entry.batch_digest, entry.previous)
+    return encode_certificate(Certificate(version, tag, found.leaf, 0, b"", *place, proof))
+
+
+def _timestamp(leaf: bytes) -> int:
+    try:
+        return canonical.decode(Leaf, leaf).timestamp
+    except canonical.CanonicalError as error:
+        raise ProofError(f"these bytes are no hand-over ({error})") from error
+
+
+def chain_through(
+    genesis: g.Genesis, cluster: bytes, epochs: tuple[Membership, ...], scheme: Scheme = ED25519
+) -> Chain:
+    """The chain through these epochs, genesis first, which the caller trusts already."""
+    known = tuple(Epoch(each.members, each.after, b"") for each in epochs)
+    return Chain(cluster, genesis.name, known, scheme, g.continued(genesis))
+
+
+class EpochChain:
+    """Follows the ends of epochs, each verified by the epoch before it (R16, R35). `known`: epochs that need
+    no proof, epoch 0 first; `scheme`: signature scheme of the members."""
+
+    def __init__(self, genesis: g.Genesis, known: Sequence[Membership], scheme: Scheme = ED25519) -> None:
+        self.present = known[-1]
+        """The newest proved epoch."""
+        self._chain = chain_through(genesis, g.cluster_id(genesis), tuple(known), scheme)
+
+    def take(self, handover: bytes) -> bytes:
+        """Verify an encoded HandOver that ends the present epoch, advance to the next one and return the
+        certificate. Raises ProofError and then changes nothing."""
+        certificate = handover_certificate(handover, self._chain.cluster)
+        self._chain, self.present = _crossed(self._chain, self.present, certificate)
+        return certificate
+
+
+def _crossed(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, Membership]:
+    """The chain extended by one epoch, and that epoch; `now` is the last epoch of `chain`."""
+    longer = hand_over(chain, certificate)
+    begun = longer.epochs[-1]
+    if isinstance(decode_certificate(certificate).proof, ContinuationProof):
+        return longer, Membership(now.epoch + 1, begun.after, begun.members, now.parameters)
+    leaf = canonical.decode(Leaf, decode_certificate(certificate).leaf)
+    try:
+        command = read(leaf.operation.kind, leaf.operation.payload)
+    except (CommandError, KeyError) as error:
+        raise ProofError(f"the hand-over of epoch {now.epoch} is by no such operation: {error}") from error
+    if not isinstance(command, Reconfigure):
+        raise ProofError(f"the hand-over of epoch {now.epoch} is by no such operation")
+    parameters = command.change.parameters[0] if command.change.parameters else now.parameters
+    return longer, Membership(now.epoch + 1, begun.after, begun.members, parameters)

@@ -1,0 +1,120 @@
+"""Phase: the end of an epoch (R35).
+
+The sequence s of a reconfiguration that took effect is the last of its epoch and a checkpoint. Nothing above
+s is proposed, prepared or executed in this epoch, whatever a faulty member or an older view claims. When q
+CHECKPOINTs for s are stable, this replica's work is done: the host builds the core of the next epoch, which
+begins in view 0 at s + 1. Pending requests are carried into it.
+
+Until s is stable a replica helps other members to reach s, including by view changes: it may be the only
+one that knows of the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus.effects import StateRecord, Successor
+from dtvn.protocol.consensus.executor import Step
+from dtvn.protocol.consensus.membership import is_reconfiguration
+from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.replica import Replica
+
+__all__ = ["EPOCH", "EpochChange", "reconfigures"]
+
+EPOCH = "epoch"
+"""Name of the state record that holds the newest membership of this ledger."""
+
+
+def reconfigures(batch: VerifiedBatch) -> bool:
+    """Whether a batch may end the epoch."""
+    return any(is_reconfiguration(bundle.bundle) for bundle in batch.bundles)
+
+
+class EpochChange:
+    """Owns the sequence at which the epoch ends, and the open sequences that may end it."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.ends_at: int | None = None
+        """The last sequence of this epoch, once it is executed here."""
+        self.over = False
+        """Whether s is stable: the next epoch's core takes over at the end of the turn."""
+        self._open: set[int] = set()
+        """Sequences not executed here whose batch may end the epoch."""
+        self._begun: StateRecord | None = None
+        """The hand-over record that proves the end, once it is stable."""
+
+    def restore(self, recovery: Recovery) -> None:
+        """Resume from the end of the ledger. If its last sequence ended the epoch, that end is stable only if
+        it was received as a snapshot."""
+        core = self.core
+        if core.application.membership().epoch > core.config.epoch:
+            self.ends_at = core.executed
+            self._begun = handover.find(recovery.states, core.config.epoch)
+            self.on_stable(core.log.stable)
+            return
+        for slot in core.log.unexecuted(core.executed):
+            batch = None if slot.digest is None else core.bodies.get(slot.digest)
+            if batch is not None:
+                self.note_body(slot.sequence, batch)
+
+    def holds(self, sequence: int) -> bool:
+        """Whether votes for a sequence are held back: it is above the end of the epoch, or a possible end."""
+        if self.ends_at is not None:
+            return sequence > self.ends_at
+        return bool(self._open) and sequence > min(self._open)
+
+    def note_body(self, sequence: int, batch: VerifiedBatch) -> None:
+        """Note the batch of an open sequence, which may end the epoch."""
+        if sequence > self.core.executed and reconfigures(batch):
+            self._open.add(sequence)
+
+    def leave_view(self) -> None:
+        """Forget the possible ends: their batches are proposed again in the new view, or dropped."""
+        self._open.clear()
+
+    def on_executed(self, step: Step) -> None:
+        """Check whether the sequence just executed ended the epoch."""
+        core = self.core
+        sequence = step.entry.sequence
+        following = core.application.membership()
+        if following.epoch > core.config.epoch:
+            self.ends_at = sequence
+            self._begun = handover.begun(step, core.execution.executor, following)
+            core.outbox.persist(self._begun)
+            core.outbox.note("epoch_ends", sequence=sequence, epoch=core.config.epoch)
+        elif sequence in self._open:
+            # The change was refused, so the epoch goes on: give the votes that were held back.
+            self._open.discard(sequence)
+            core.on_free()
+
+    def on_stable(self, sequence: int) -> None:
+        """If the stable sequence is the end of the epoch, hand over to the next one (R35)."""
+        if sequence != self.ends_at:
+            return
+        self.over = True
+        core = self.core
+        following = core.application.membership()
+        certificate = core.checkpoints.certificate
+        proof = handover.sealed(self._begun, () if certificate is None else certificate.frames)
+        if proof is not None:
+            core.outbox.persist(proof)
+        core.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))
+        core.outbox.note("epoch_over", sequence=sequence, epoch=core.config.epoch)
+        core.outbox.succeed(Successor(following, tuple(self._under_way())))
+
+    def _under_way(self) -> list[VerifiedBundle]:
+        """Requests in the pool, and requests in slots that are now void."""
+        core = self.core
+        found = {item.bundle.digest: item.bundle for item in core.pool}
+        for slot in core.log.unexecuted(core.executed):
+            for digest in slot.proposals:
+                batch = core.bodies.get(digest)
+                if batch is not None:
+                    found.update((bundle.digest, bundle) for bundle in batch.bundles)
+        return list(found.values())

@@ -1,0 +1,29 @@
+"""Field types of messages, proofs and records, each with its bound."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from dtvn.protocol import canonical, quorum
+
+__all__ = ["SPAN", "Count", "Group", "Hash", "Text", "Votes", "Wire", "Word"]
+
+Hash = Annotated[bytes, msgspec.Meta(min_length=canonical.HASH_SIZE, max_length=canonical.HASH_SIZE)]
+"""32 bytes, checked on decoding: longer hashes would be a cheap way to fill tables and links."""
+Votes = Annotated[tuple[bytes, ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)]
+"""Frames of distinct members. The length is checked before the elements are decoded: empty ones cost most."""
+SPAN = msgspec.Meta(max_length=32_768)
+"""Bound of lists of sequences: more than a replica accepts at once, and more than one range of the log has
+(three intervals of 10,000)."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""A view, sequence, index or time; fits every database's 64-bit integer with room to add."""
+Group = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
+"""Number of a group of the state (docs/decisions/0052)."""
+Word = Annotated[str, msgspec.Meta(max_length=256)]
+Text = Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base class of all wire structures: a MessagePack array without field names."""

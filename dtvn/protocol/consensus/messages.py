@@ -1,0 +1,492 @@
+"""All messages of the protocol, one frozen class each, after Castro & Liskov 1999 section 4.
+
+Three families, and a kind number for each class (`KINDS`):
+
+* **Requests** are signed by a principal (gateway): `Bundle`.
+* **Statements** are signed by a replica, may be stored, relayed and used as evidence. The signature
+  covers tag, cluster id, kind and body; the body begins with epoch and sender (R1). Statements carry
+  other signed statements as *frames* (`bytes` of an encoded envelope), verified at the door.
+* **Link messages** are unsigned: they are valid only on the authenticated link they came over (fetching,
+  supplying self-certifying data, replies to clients). They are never relayed.
+
+`sender` of a statement is the replica's index in the epoch's member list; sequences start at 1;
+timestamps are Unix microseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus.continuation import Continuation
+from dtvn.protocol.consensus.fields import SPAN, Count, Group, Hash, Text, Votes, Wire, Word
+
+__all__ = [
+    "Answer",
+    "Follow",
+    "Hello",
+    "KINDS",
+    "KIND_OF",
+    "LINK",
+    "NULL_BATCH_DIGEST",
+    "REQUESTS",
+    "STATEMENTS",
+    "Batch",
+    "Bundle",
+    "Busy",
+    "Checkpoint",
+    "Commit",
+    "Continuation",
+    "Entry",
+    "Entries",
+    "FetchBatch",
+    "FetchEntries",
+    "FetchViewChange",
+    "NewView",
+    "Operation",
+    "Outcome",
+    "Ping",
+    "Pong",
+    "PrePrepare",
+    "Prepare",
+    "PreparedProof",
+    "Query",
+    "Receipt",
+    "Repeat",
+    "Reply",
+    "Status",
+    "SupplyBatch",
+    "SupplyFrames",
+    "Suspect",
+    "ViewChange",
+    "batch_digest",
+    "bundle_digest",
+    "entry_hash",
+]
+
+NULL_BATCH_DIGEST = canonical.tagged_digest("dtvn/v1/batch/null")
+"""Digest of the null request, which fills a gap after a view change (PITFALLS row 5)."""
+
+
+# --- Requests ------------------------------------------------------------------------------------
+
+
+class Operation(Wire, frozen=True):
+    """One operation on one ticket (or on a session). Every field is inside the bundle's signature."""
+
+    kind: str
+    """open_session, barrier, issue, seed, validate, consume, admit, dispute, resolve."""
+    event: str
+    ticket: str
+    """Ticket id; "" if the kind names no ticket."""
+    actor: str
+    """The user, device or key behind the operation, as named by the principal (R15)."""
+    entry: str
+    """Member id of the node that the client addressed; becomes ValidatorID of a validation."""
+    valid_until: Count
+    """Batch time after which the outcome is `expired` (R14)."""
+    nonce: bytes = b""
+    """0 to 64 bytes; b"" means none (R13)."""
+    payload: bytes = b""
+    """Canonical bytes of the kind's specific fields (see dtvn.machine.commands); b"" means none."""
+
+
+class Bundle(Wire, frozen=True):
+    """Operations of one client, signed once (R12). A session is opened by a bundle with session (0, 0)
+    that holds exactly one `open_session` operation, with a nonce."""
+
+    epoch: Count
+    """The newest epoch that the client knows."""
+    principal: str
+    client: Annotated[bytes, msgspec.Meta(max_length=32)]
+    """8 random bytes that name the client process to which replies go; not part of any identity."""
+    session: tuple[Count, Count]
+    """(sequence, index) of the operation that opened the session."""
+    number: Count
+    """Number of the bundle in its session, from 0."""
+    done_below: Count
+    """The client no longer needs answers for numbers below this."""
+    operations: tuple[Operation, ...]
+
+
+# --- Statements of replicas ----------------------------------------------------------------------
+
+
+class PrePrepare(Wire, frozen=True):
+    """Primary to all: proposes the batch with this digest for `sequence` in `view`. The batch is the
+    envelope's attachment when first proposed; when carried into a new view it is sent separately, by
+    digest."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    sequence: Count
+    digest: Hash
+
+
+class Prepare(Wire, frozen=True):
+    """Backup to all: the sender holds the batch and the PRE-PREPARE durably (R6)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    sequence: Count
+    digest: Hash
+
+
+class Commit(Wire, frozen=True):
+    """Replica to all: the sender holds a prepared certificate durably (R6)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    sequence: Count
+    digest: Hash
+
+
+class Checkpoint(Wire, frozen=True):
+    """Replica to all: the sender's state after `sequence` (R24). Equal ones of q members make it stable."""
+
+    epoch: Count
+    sender: Count
+    sequence: Count
+    state_root: Hash
+    log_root: Hash
+    """Root of the Merkle tree over entry hashes 1..sequence (R26)."""
+    timestamp: Count
+    """Last effective timestamp."""
+
+
+class Suspect(Wire, frozen=True):
+    """Not binding: the sender would move to `view` (R29)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    reason: Word
+
+
+class PreparedProof(Wire, frozen=True):
+    """A prepared certificate: the PRE-PREPARE and q - 1 PREPAREs of distinct backups, without the batch."""
+
+    pre_prepare: bytes
+    prepares: Votes
+
+
+class ViewChange(Wire, frozen=True):
+    """Binding: the sender left every view below `view` (R29, R33). `checkpoint`: q CHECKPOINT frames of its
+    stable checkpoint (empty: sequence 0); `prepared`: one proof per sequence above it, ascending."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    checkpoint: Votes
+    prepared: Annotated[tuple[PreparedProof, ...], SPAN]
+
+
+class NewView(Wire, frozen=True):
+    """Primary of `view` to all: the VIEW-CHANGEs that it used, as (sender, digest of the frame's signed body)
+    ascending by sender, and its signed PRE-PREPARE frames for every sequence that they leave open,
+    ascending. Every replica recomputes the list (R33)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    view_changes: Annotated[tuple[tuple[Count, Hash], ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)]
+    proposals: Annotated[tuple[bytes, ...], SPAN]
+
+
+class Status(Wire, frozen=True):
+    """The sender's progress; peers answer with the messages it lacks. From the primary it is also the
+    heartbeat (R30)."""
+
+    epoch: Count
+    sender: Count
+    view: Count
+    """The view that the sender is in, or, while `changing`, the one that it wants to enter."""
+    changing: bool
+    executed: Count
+    stable: Count
+    proposed: Count
+    """Highest sequence for which the sender holds a PRE-PREPARE in `view`."""
+    missing: Annotated[tuple[Count, ...], msgspec.Meta(max_length=64)]
+    """Sequences above `executed` for which the sender lacks a PRE-PREPARE or votes; at most 32."""
+    voting: bool
+    """False: the sender follows without a vote (R11)."""
+
+
+class Receipt(Wire, frozen=True):
+    """The sender executed `sequence` with this entry hash (R26). f + 1 equal ones answer a client."""
+
+    epoch: Count
+    sender: Count
+    sequence: Count
+    entry_hash: Hash
+
+
+class Repeat(Wire, frozen=True):
+    """Answer to a retry of an executed bundle (R16): its place in the log and the outcome code of each
+    operation. f + 1 equal ones answer the client."""
+
+    epoch: Count
+    sender: Count
+    session: tuple[Count, Count]
+    number: Count
+    request: Hash
+    """Digest of the bundle."""
+    sequence: Count
+    first_index: Count
+    codes: tuple[Word, ...]
+
+
+# --- Log -----------------------------------------------------------------------------------------
+
+
+class Batch(Wire, frozen=True):
+    """The requests that a sequence executes: bundle frames with their signatures (R1, R3)."""
+
+    origin_view: Count
+    proposed: Count
+    """Proposed timestamp, Unix microseconds."""
+    requests: tuple[bytes, ...]
+
+
+class Entry(Wire, frozen=True):
+    """One executed sequence; chained by hash (R1). A null request has batch b"" and no results."""
+
+    epoch: Count
+    sequence: Count
+    batch_digest: Hash
+    results_root: Hash
+    timestamp: Count
+    """Effective timestamp."""
+    previous: Hash
+    """Entry hash of sequence - 1; 32 zero bytes for sequence 1."""
+
+
+class Outcome(Wire, frozen=True):
+    """The result of one operation. `state` is the canonical state of its ticket afterwards (b"": none)."""
+
+    code: Word
+    """"ok" or a reason of dtvn.machine.reasons."""
+    state: bytes
+
+
+# --- Link messages -------------------------------------------------------------------------------
+
+
+class FetchBatch(Wire, frozen=True):
+    """Request for the batch body with this digest (R21)."""
+
+    digest: Hash
+
+
+class SupplyBatch(Wire, frozen=True):
+    """A batch body; the receiver checks the digest and the request signatures."""
+
+    body: bytes
+
+
+class FetchEntries(Wire, frozen=True):
+    """Request for log entries from `first` to `last`, up to a size bound (R23)."""
+
+    epoch: Count
+    first: Count
+    last: Count
+
+
+class Entries(Wire, frozen=True):
+    """A contiguous range of (entry, batch body, COMMIT frames). The frames are q COMMITs of one view, or ()
+    if `checkpoint` (q CHECKPOINT frames for the last sequence of the range) covers the entry."""
+
+    entries: Annotated[tuple[tuple[Entry, bytes, Votes], ...], SPAN]
+    checkpoint: Votes
+
+
+class FetchViewChange(Wire, frozen=True):
+    """Request for the VIEW-CHANGE frame with this digest (R33)."""
+
+    digest: Hash
+
+
+class SupplyFrames(Wire, frozen=True):
+    """Signed frames that the receiver lacks (retransmission); each is verified separately."""
+
+    frames: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=256)]
+
+
+class FetchSnapshot(Wire, frozen=True):
+    """Request for an offer of the state at a stable checkpoint above this sequence (R23)."""
+
+    epoch: Count
+    above: Count
+
+
+class Snapshot(Wire, frozen=True):
+    """Offer of a state that can be fetched for a while, with its proof: q CHECKPOINTs sign the state root and
+    the log root; the state root follows from `manifest`, the log root from `peaks` and `entry`."""
+
+    checkpoint: Votes
+    entry: Entry
+    """The entry of the checkpoint's sequence."""
+    peaks: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=62)]
+    """Frontier of the log before `entry` (log_tree)."""
+    manifest: Annotated[bytes, msgspec.Meta(max_length=64 * 1024)]
+    """Hashes of all groups of the state tree."""
+
+
+class FetchGroups(Wire, frozen=True):
+    """Request for these groups of the offered state."""
+
+    sequence: Count
+    groups: Annotated[tuple[Group, ...], msgspec.Meta(max_length=1024)]
+
+
+class Groups(Wire, frozen=True):
+    """As many of the requested groups as fit, in order: (number, leaves with the data they cover). Empty if
+    the state is no longer served."""
+
+    sequence: Count
+    groups: Annotated[tuple[tuple[Count, tuple[tuple[bytes, ...], ...]], ...], msgspec.Meta(max_length=32)]
+
+
+class Ping(Wire, frozen=True):
+    """Liveness check (R31). `mine`: asks for the frames that the receiver holds under the sender's key, of
+    the sender's `view` and above (R11). `wished`: the view from which on the sender may vote again, if it
+    waits for nothing else; else 0."""
+
+    number: Count
+    mine: bool
+    view: Count
+    wished: Count = 0
+    epoch: Count = 0
+
+
+class Pong(Wire, frozen=True):
+    """Answer to a Ping: the sender's own progress, and frames under the asker's key, newest first. For an
+    asker that lost its vote (R11) also q CHECKPOINT frames of the sender's stable `checkpoint`, and the
+    `view` that the sender is bound to."""
+
+    number: Count
+    executed: Count
+    frames: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=256)]
+    checkpoint: Votes = ()
+    view: Count = 0
+    epoch: Count = 0
+
+
+class Reply(Wire, frozen=True):
+    """To a client: its bundle was executed in `entry`, from `first_index` on. The client recomputes the
+    bundle's subtree from its operations and `outcomes`, climbs `path` to the results root, hashes
+    the entry and compares it with `receipt` (a Receipt frame)."""
+
+    session: tuple[Count, Count]
+    number: Count
+    request: Hash
+    """Digest of the bundle."""
+    entry: Entry
+    first_index: Count
+    outcomes: tuple[Outcome, ...]
+    path: tuple[tuple[bool, Hash], ...]
+    """Siblings from the bundle's subtree upwards: (whether the sibling is on the left, hash)."""
+    receipt: bytes
+
+
+class Busy(Wire, frozen=True):
+    """To a client: its bundle was not ordered, and why (`busy`, `unknown_session`). A hint, never an
+    outcome."""
+
+    session: tuple[Count, Count]
+    number: Count
+    request: Hash
+    code: Word
+    retry_after_ms: Count
+
+
+class Follow(Wire, frozen=True):
+    """A learner or lagging replica to one member: request for entries from `first` on, and for each new one
+    as it is executed, for the next three seconds (renewed by repeating it)."""
+
+    epoch: Count
+    first: Count
+
+
+class Hello(Wire, frozen=True):
+    """First frame of a new connection. `client`: 8 random bytes of a client process, b"" for a member or
+    learner. From now on replies for (authenticated principal, client) go to this connection."""
+
+    client: Annotated[bytes, msgspec.Meta(max_length=32)]
+
+
+class Query(Wire, frozen=True):
+    """Query to a node, outside consensus; answered at the node's own sequence. Queries:
+    docs/protocol/messages.md."""
+
+    number: Count
+    what: Word
+    arguments: Annotated[tuple[Text, ...], msgspec.Meta(max_length=16)]
+
+
+class Answer(Wire, frozen=True):
+    """Answer to a Query: JSON text, or an error code and no text."""
+
+    number: Count
+    code: Word
+    text: str
+
+
+KINDS: dict[int, type[Any]] = {
+    1: Bundle,
+    16: PrePrepare,
+    17: Prepare,
+    18: Commit,
+    19: Checkpoint,
+    20: Suspect,
+    21: ViewChange,
+    22: NewView,
+    23: Status,
+    24: Receipt,
+    25: Repeat,
+    26: Continuation,
+    64: FetchBatch,
+    65: SupplyBatch,
+    66: FetchEntries,
+    67: Entries,
+    68: FetchViewChange,
+    69: SupplyFrames,
+    70: Reply,
+    71: Busy,
+    72: Follow,
+    73: Hello,
+    74: Query,
+    75: Answer,
+    76: Ping,
+    77: Pong,
+    80: FetchSnapshot,
+    81: Snapshot,
+    82: FetchGroups,
+    83: Groups,
+}
+KIND_OF: dict[type[Any], int] = {message: kind for kind, message in KINDS.items()}
+REQUESTS = frozenset({Bundle})
+STATEMENTS = frozenset(message for kind, message in KINDS.items() if 16 <= kind < 64)
+LINK = frozenset(message for kind, message in KINDS.items() if kind >= 64)
+
+
+def bundle_digest(body: bytes) -> bytes:
+    """Identity of a request: the hash of its signed body, without the signature (PITFALLS row 12)."""
+    return canonical.tagged_digest("dtvn/v1/bundle", body)
+
+
+def batch_digest(origin_view: int, proposed: int, requests: tuple[bytes, ...]) -> bytes:
+    """R1: H(tag, origin view, proposed timestamp, request digests in order), independent of current view,
+    primary and sequence."""
+    header = origin_view.to_bytes(8, "big") + proposed.to_bytes(8, "big")
+    return canonical.tagged_digest("dtvn/v1/batch", header, *requests)
+
+
+def entry_hash(entry: Entry) -> bytes:
+    """R1: H(tag, epoch, s, batch digest, results root, effective timestamp, previous), without a view."""
+    return canonical.tagged_digest("dtvn/v1/entry", canonical.encode(entry))

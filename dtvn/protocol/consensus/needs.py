@@ -1,0 +1,70 @@
+"""What the core itself needs from its host: a signer, and the data to restore from (also in ports)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from dtvn.protocol.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    EntryRecord,
+    SlotRecord,
+    StateRecord,
+)
+from dtvn.protocol.consensus.log_tree import Frontier
+from dtvn.protocol.consensus.messages import Entry
+from dtvn.protocol.consensus.verified import Verified
+
+__all__ = ["Base", "Recovery", "Signer"]
+
+
+class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Beginning of a log whose lower part came as a snapshot: it holds the entries above `entry`."""
+
+    entry: Entry
+    peaks: tuple[bytes, ...]
+    """Merkle frontier over all entries below `entry`."""
+
+    @property
+    def before(self) -> Frontier:
+        """The frontier of all entries below `entry`."""
+        return Frontier(self.entry.sequence - 1, self.peaks)
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    """All data from which a replica restores itself."""
+
+    frontier: Frontier
+    """Merkle frontier over all entry hashes of the log."""
+    applied_sequence: int
+    """The materialised rows are the state after this sequence."""
+    rows: Iterable[ApplicationChange]
+    entries: tuple[EntryRecord, ...]
+    """Ascending: at least those above `applied_sequence`, and the newest few for peers that lag."""
+    slots: tuple[SlotRecord, ...]
+    checkpoint: CheckpointRecord | None
+    """The newest stable checkpoint, or None."""
+    states: tuple[StateRecord, ...]
+    base: Base | None = None
+    """Entry of the newest installed snapshot, below which entries may be missing; None: the log is whole."""
+    continued: bool = False
+    """Whether the process that reads the ledger also wrote it, so that it cannot be an older copy (R11)."""
+
+
+class Signer(Protocol):
+    """Seals messages into frames; deterministic (R4)."""
+
+    def sign(self, message: Any, attachment: bytes = b"") -> bytes:
+        """Encoded envelope of a statement (or request) signed with this node's key."""
+
+    def link(self, message: Any) -> bytes:
+        """Encoded envelope of an unsigned link message."""
+
+    def attach(self, frame: bytes, attachment: bytes) -> bytes:
+        """The same signed frame with another attachment (the batch body)."""
+
+    def open(self, frame: bytes, body: bytes = b"") -> Verified[Any]:
+        """Decode a frame from this node's ledger (signature not checked again); `body`: its batch."""

@@ -1,0 +1,287 @@
+"""Phase: Ping and Pong measure round trips (R31) and recover this replica's own earlier statements (R11).
+
+At start a replica whose ledger is not empty asks every member for the newest statements under its own key.
+It casts no vote until all members have answered, or until q members (itself included) have answered and the
+others had another `fetch_retry` to do so. Any quorum has an honest member that knows what was committed with
+this replica's vote; a statement that only an unreachable member received stays unknown, as R11 allows. A
+statement that the ledger lacks makes the replica a follower before it can contradict itself. Without q
+members nothing could be decided anyway, so the wait costs one round trip, and a quarter of a second while a
+member is down.
+
+Where f = 0 two quorums may have only this replica in common, and a member that does not answer may be the
+only one that knows its statements. Then the replica waits for all other members, at every process start (with
+an empty ledger too: a disk restored from before the first vote looks like an unused one) and at the start of
+every epoch, since a member still in the epoch before cannot show statements of the new one. The operator may
+declare instead that the others are gone; the declaration holds until a checkpoint is stable. Only a core
+that its own process rebuilds (`Recovery.continued`) does not ask again, if all members had answered the core
+before it (`HEARD`).
+
+Later Pings only measure. The round trip used for T is the time within which a quorum answers: f liars that
+answer late cannot raise T, and early answers only lower it to its base.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.certificate import read_checkpoint
+from dtvn.protocol.consensus.effects import Reason, StateRecord
+from dtvn.protocol.consensus.messages import Ping, Pong
+from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.throttle import Throttle
+from dtvn.protocol.consensus.verified import Verified
+from dtvn.protocol.probes import probe
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.replica import Replica
+
+__all__ = ["HEARD", "OTHERS_ARE_GONE", "OWN_SHOWN_MAX", "Pinging"]
+
+PING_EVERY = 2_000_000_000
+"""Nanoseconds between two Pings. While votes wait for the first answers, the interval is `resend_after`."""
+OPEN_FOR = 5_000_000_000
+"""Nanoseconds for which an answer to a Ping is accepted, more than any member's round trip takes. It covers
+later Pings, so that they do not make a slow answer invalid."""
+SAMPLES_KEPT = 8
+"""Newest round trips kept per member. Their median is used, so that one slow answer changes nothing."""
+ANSWER_GAP = 20_000_000
+"""Minimum nanoseconds between two answers to Pings of the same member."""
+OWN_SHOWN_MAX = 256
+"""Maximum statements in one Pong, newest first."""
+OTHERS_ARE_GONE = StateRecord("others_are_gone", b"1")
+"""The operator's declaration, kept in the ledger: do not wait for members that do not answer (R11)."""
+HEARD = StateRecord("heard_all", b"1")
+"""All other members have shown this replica's statements to the process that has the ledger open."""
+
+
+class Pinging:
+    """Owns the unanswered Pings, the measured round trips, and whether votes wait for the first answers."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.holding = False
+        """Votes wait for the answers of a quorum (R11)."""
+        self._asked: dict[int, dict[int, int]] = {}
+        """Member -> the Pings it has not answered: number -> monotonic time."""
+        self.vouched = False
+        """Whether the operator's declaration is in force: see OTHERS_ARE_GONE."""
+        self._quorum_suffices = True
+        """Whether the answers of a quorum end the wait; False: all other members must answer."""
+        self._heard = False
+        """Whether the ledger says `HEARD`."""
+        self._awaiting_all = False
+        """Whether a note has named the members that still have not answered `fetch_retry` after a quorum."""
+        self._enough_since: int | None = None
+        """Monotonic time when a quorum had answered, or None."""
+        self._shown: set[int] = set()
+        """Members that showed the statements they hold of this replica."""
+        self._trips: dict[int, deque[int]] = {}
+        """Member -> its newest round trips, nanoseconds."""
+        self._number = 0
+        self._last = 0
+        self._throttle = Throttle(core, ANSWER_GAP)
+        self._commits: dict[int, tuple[bytes, ...]] = {}
+        """Sequence -> COMMIT frames of executed entries, read from the ledger."""
+
+    # --- asking -------------------------------------------------------------------------------------
+
+    def begin(self, recovery: Recovery) -> None:
+        """Asks all members. Votes then wait for a quorum if the ledger is not empty (the host flags an empty
+        ledger that replaces a lost one), and for all other members in any case where f = 0 (R11)."""
+        core = self.core
+        self._commits = {r.entry.sequence: r.commits for r in recovery.entries if r.commits}
+        self._number = max(0, core.now.wall)  # no answer to an earlier process is accepted by this one
+        if core.n == 1:
+            return
+        past = bool(recovery.slots) or bool(recovery.entries) or recovery.checkpoint is not None
+        self.vouched = OTHERS_ARE_GONE in recovery.states
+        self._heard = HEARD in recovery.states
+        if not recovery.continued:
+            self._note_heard(heard=False)
+        self._quorum_suffices = core.config.f > 0 or self._heard or self.vouched
+        self.holding = core.voting and (past or not self._quorum_suffices)
+        self._ask()
+
+    def _note_heard(self, *, heard: bool) -> None:
+        if self._heard != heard:
+            self._heard = heard
+            self.core.outbox.persist(HEARD if heard else StateRecord(HEARD.name, b"0"))
+
+    @property
+    def awaited(self) -> tuple[int, ...]:
+        """Members whose answers this replica needs before it casts a vote (R11)."""
+        if not self.holding or self._quorum_suffices:
+            return ()
+        return tuple(member for member in sorted(self.core.others) if member not in self._shown)
+
+    def on_stable(self) -> None:
+        """Ends the operator's declaration, since a checkpoint is stable."""
+        if self.vouched:
+            self.vouched = False
+            self.core.outbox.persist(StateRecord(OTHERS_ARE_GONE.name, b"0"))
+            self.core.outbox.note("others_are_gone_ended", sequence=self.core.log.stable)
+
+    def _ask(self) -> None:
+        core = self.core
+        self._number += 1
+        self._last = core.now.monotonic
+        for member in core.others:
+            if self.holding and member in self._shown:
+                continue
+            since = core.now.monotonic - OPEN_FOR
+            unanswered = {n: sent for n, sent in self._asked.get(member, {}).items() if sent >= since}
+            self._asked[member] = {**unanswered, self._number: core.now.monotonic}
+            mine = member not in self._shown if core.voting else core.rejoin.asks(member)
+            wished = core.rejoin.wished_view()
+            epoch = core.config.epoch
+            frame = core.signer.link(Ping(self._number, mine, core.views.view, wished, epoch))
+            core.outbox.send(member, frame)
+
+    def tick(self) -> None:
+        """Asks again when the interval has passed."""
+        self._look()
+        if self.core.n > 1 and self.core.now.monotonic >= self._next_ping():
+            self._ask()
+
+    def deadline(self) -> int | None:
+        """Monotonic time of the next Ping or of the end of the wait; None for a single-member cluster."""
+        if self.core.n == 1:
+            return None
+        due = self._next_ping()
+        if self.holding and self._enough_since is not None and not self._awaiting_all:
+            due = min(due, self._enough_since + self.core.config.fetch_retry)
+        return due
+
+    def _next_ping(self) -> int:
+        return self._last + (self.core.config.resend_after if self.holding else PING_EVERY)
+
+    def shift(self, gap: int) -> None:
+        """Discards the unanswered Pings after a pause of this process: their round trips would include it
+        (R31)."""
+        self._asked.clear()
+
+    # --- answering ----------------------------------------------------------------------------------
+
+    def on_ping(self, verified: Verified[Ping]) -> None:
+        """Answers a member that measures its round trip and, at its start, asks for its own statements."""
+        core = self.core
+        member = verified.peer.member
+        message = verified.message
+        if member is None or not self._throttle.allow(member, b"mine" if message.mine else b"ping"):
+            return
+        frames = self._shown_to(member, message.view) if message.mine else ()
+        stable = core.checkpoints.frames if message.mine else ()
+        epoch = core.config.epoch
+        answer = Pong(message.number, core.executed, frames, stable, core.views.view, epoch)
+        core.outbox.send(member, core.signer.link(answer))
+        core.rejoin_views.on_said(member, message.wished if message.epoch == epoch else 0)
+
+    def _shown_to(self, member: int, view: int) -> tuple[bytes, ...]:
+        """The member's statements that fit into one message. One that its ledger lacks is enough for it."""
+        shown: dict[bytes, None] = {}
+        room = self.core.config.resend_bytes_max
+        for frame in self._said_by(member, view):
+            room -= len(frame)
+            if (shown and room < 0) or len(shown) >= OWN_SHOWN_MAX:
+                break
+            shown[frame] = None
+        return tuple(shown)
+
+    def _said_by(self, member: int, view: int) -> Iterator[bytes]:
+        """Yields a member's statements that may still bind it, the most binding and newest first. `view` is
+        the member's view; it cannot vote in lower ones any more, whatever its ledger lost."""
+        core = self.core
+        yield from core.views.said_by(member, view)
+        yield from core.checkpoints.said_by(member)
+        for sequence in range(core.log.highest, core.log.stable, -1):
+            slot = core.log.slots.get(sequence)
+            if slot is None or slot.view < view:
+                continue
+            for tally in (slot.commits, slot.prepares):
+                if member in tally.votes:
+                    yield tally.votes[member].frame
+            if quorum.primary(slot.view, core.n) == member:
+                yield from slot.proposals.values()
+        for certificate in core.log.certificates.values():
+            yield from self._of(member, view, (certificate.proof.pre_prepare, *certificate.proof.prepares))
+        for sequence, frames in self._commits.items():
+            if sequence > core.log.stable:
+                yield from self._of(member, view, frames)
+
+    def _of(self, member: int, view: int, frames: tuple[bytes, ...]) -> Iterator[bytes]:
+        for frame in frames:
+            message = self.core.signer.open(frame).message
+            if message.sender == member and message.view >= view:
+                yield frame
+
+    # --- listening ----------------------------------------------------------------------------------
+
+    def refuse_pong(self, message: Pong, member: int | None) -> Reason | None:
+        """Returns why to refuse a Pong, or None: only one answer to each unanswered Ping is accepted (R5)."""
+        if len(message.frames) > OWN_SHOWN_MAX:
+            return Reason.TOO_LARGE
+        asked = self._asked.get(member, {}) if member is not None else {}
+        return None if message.number in asked else Reason.NOT_ASKED
+
+    def on_pong(self, verified: Verified[Pong]) -> None:
+        """Handles a member's answer and compares the statements under the own key with the ledger."""
+        core = self.core
+        member = verified.peer.member
+        message = verified.message
+        reason = self.refuse_pong(message, member)
+        if member is None or reason is not None:
+            core.outbox.refused(reason or Reason.NOT_ASKED, verified)
+            return
+        sent = self._asked.pop(member)[message.number]
+        self._trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(core.now.monotonic - sent)
+        core.suspicion.on_round_trip(self.round_trip())
+        for frame in message.frames:
+            found = verified.nested.get(frame)
+            if found is not None and found.message.sender == core.index:
+                core.self_messages.on_own(found)
+        if not core.voting:
+            core.rejoin.on_pong(member, verified)
+        elif message.checkpoint:
+            shown = read_checkpoint(message.checkpoint, verified.nested, core.config)
+            if shown is not None and shown.sequence <= core.executed:
+                core.checkpoints.adopt(shown)  # unless it contradicts a checkpoint held here
+        core.catch_up.on_said(member, message.executed)
+        if message.epoch <= core.config.epoch:  # a member in a later epoch cannot show its messages here
+            self._shown.add(member)
+        self._look()
+
+    def _look(self) -> None:
+        """Ends the wait when enough members have answered."""
+        core = self.core
+        if not self.holding:
+            return
+        now = core.now.monotonic
+        if self._enough_since is None and len(self._shown) + 1 >= core.q:
+            self._enough_since = now
+        waited = self._enough_since is not None and now >= self._enough_since + core.config.fetch_retry
+        if (waited and self._quorum_suffices) or len(self._shown) + 1 == core.n or not core.voting:
+            self.holding = False
+            if core.voting and core.config.f == 0:
+                self._note_heard(heard=True)
+            core.on_free()
+        elif waited and not self._awaiting_all:
+            self._awaiting_all = True
+            probe("pinging.awaits_all")
+            names = core.config.members
+            core.outbox.note("awaits_all", members=",".join(names[member] for member in self.awaited))
+
+    def round_trip(self) -> int:
+        """Nanoseconds within which a quorum answers; 0 while too few members were measured."""
+        middles = sorted(sorted(trips)[len(trips) // 2] for trips in self._trips.values())
+        needed = self.core.q - 1
+        return middles[needed - 1] if 0 < needed <= len(middles) else 0
+
+    def shortest(self) -> int:
+        """Nanoseconds within which a quorum answered at its quickest, over the newest SAMPLES_KEPT
+        round trips of each member; 0 while too few members were measured."""
+        quickest = sorted(min(trips) for trips in self._trips.values())
+        needed = self.core.q - 1
+        return quickest[needed - 1] if 0 < needed <= len(quickest) else 0

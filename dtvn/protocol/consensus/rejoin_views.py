@@ -1,0 +1,82 @@
+"""Phase: leaving a view so that a member may vote again (R11, decision 0164).
+
+A member that lost its ledger votes again only in a view above all views that it may have been bound to. A
+calm cluster stays in its view for weeks, so the member names in its Pings the view it waits for, once it
+needs nothing else. This is only a ground to suspect the view: q members must share it (R29). A liar may name
+a view too, so each member is granted one view per `GRANT_EVERY`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.replica import Replica
+
+__all__ = ["RETURNING", "RejoinViews"]
+
+RETURNING = "returning_member"
+"""Name of this ground in SUSPECTs and notes."""
+GRANT_EVERY = 60_000_000_000
+"""Minimum nanoseconds between two views that are left for the same member."""
+ALIVE = 6_000_000_000
+"""Nanoseconds after which a wish lapses unless a Ping repeats it: two Pings may be lost in a row."""
+FARTHEST = 2
+"""A wish for a view further ahead than this is not granted: an honest member waits for a view just above
+those that other members reported, and a replica in a lower view will soon learn of these."""
+
+
+class RejoinViews:
+    """Owns the views that members wait for, and the times when a view was left for them."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self._heard: dict[int, tuple[int, int]] = {}
+        """Member -> (view it waits for, monotonic time received)."""
+        self._granted: dict[int, int] = {}
+        """Member -> monotonic time when a view was left while it waited."""
+        self._used: set[int] = set()
+        """Members whose wish became a ground since the last change of view. A member that withdraws its wish
+        after that has had its turn."""
+
+    def on_said(self, member: int, view: int) -> None:
+        """Handles the view that a member's Ping says it waits for; 0: it waits for no view."""
+        if not view:
+            self._heard.pop(member, None)
+            if member in self._used:
+                self._grant(member)
+            return
+        self._heard[member] = (view, self.core.now.monotonic)
+        self.core.suspicion.evaluate()
+
+    def waits(self, member: int) -> bool:
+        """Whether this member has a wish that has not lapsed: it has no vote yet and cannot lead a view."""
+        found = self._heard.get(member)
+        return found is not None and self.core.now.monotonic < found[1] + ALIVE
+
+    def ground(self, view: int) -> str | None:
+        """RETURNING if this view should be left for a member that waits, else None."""
+        return RETURNING if any(self._heeded(member, view) for member in self._heard) else None
+
+    def _heeded(self, member: int, view: int) -> bool:
+        granted = self._granted.get(member)
+        if granted is not None and self.core.now.monotonic < granted + GRANT_EVERY:
+            return False
+        return self.waits(member) and view < self._heard[member][0] <= view + FARTHEST
+
+    def on_ground(self, view: int) -> None:
+        """Marks the wishes for which this replica now sends SUSPECT."""
+        self._used.update(member for member in self._heard if self._heeded(member, view))
+
+    def on_moved(self) -> None:
+        """A view was left or entered, for any reason: every member that waited has had its turn."""
+        for member in {*self._used, *filter(self.waits, self._heard)}:
+            self._grant(member)
+
+    def _grant(self, member: int) -> None:
+        self._granted[member] = self.core.now.monotonic
+        self._used.discard(member)
+
+    def shift(self, gap: int) -> None:
+        """Moves the times of received wishes by a pause of this process, which must not age them (R31)."""
+        self._heard = {member: (view, heard + gap) for member, (view, heard) in self._heard.items()}

@@ -1,0 +1,279 @@
+"""Phase: sends Status, and retransmits what the Status of a member shows it lacks (R30, PITFALLS rows 6, 13).
+
+The primary's Status every heartbeat is its sign of life. Other members send theirs as often while something
+is incomplete, else once a second. A replica that holds what a member lacks sends the stored bytes again,
+limited in amount and rate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.log import Slot
+from dtvn.protocol.consensus.messages import Status, SupplyFrames
+from dtvn.protocol.consensus.verified import Verified
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.replica import Replica
+
+__all__ = ["SUPPLIED_MAX", "MemberView", "Reporting"]
+
+MISSING_MAX = 32
+"""Maximum sequences named in one Status (messages.Status)."""
+ATTACHED_BYTES_MAX = 16 * 1024
+"""A batch up to this size in bytes is sent again with its PRE-PREPARE; a larger one is fetched by digest."""
+RELAYS = 4
+"""Number of members that, in rotation, relay other members' frames to a member that lacks them. Only one of
+them relays batches."""
+LARGE = 16 * 1024
+"""A VIEW-CHANGE waits one more interval before it is sent again for each part of this size, in bytes."""
+ROUND = b"status"
+"""Throttle key for answers to a Status."""
+SUPPLIED_MAX = 256
+"""Maximum frames in one SupplyFrames; the rest follows on the next Status."""
+
+
+class MemberView(msgspec.Struct):
+    """The last Status of a member."""
+
+    status: Status
+    heard: int
+    """Monotonic nanoseconds when it was received."""
+    rounds: int = 0
+    """Answers given to the member: rotates the duty of relaying other members' frames."""
+
+
+class Reporting:
+    """Owns the members' Statuses and the time of the next own one."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.members: dict[int, MemberView] = {}
+        self._last_sent = -(1 << 62)
+        self._noticed: dict[int, int] = {}
+        """Sequence without a slot -> monotonic time when this replica noticed that it lacks it."""
+
+    # --- telling ------------------------------------------------------------------------------------
+
+    def say(self) -> None:
+        """Sends this replica's Status to all members."""
+        core = self.core
+        core.outbox.broadcast(self._status())
+        self._last_sent = core.now.monotonic
+
+    def _status(self) -> bytes:
+        core = self.core
+        views = core.views
+        status = Status(
+            epoch=core.config.epoch,
+            sender=core.index,
+            view=views.view,
+            changing=views.changing,
+            executed=core.executed,
+            stable=core.log.stable,
+            proposed=max(core.log.highest, core.executed),
+            missing=self.missing(),
+            voting=core.voting,
+        )
+        return core.signer.sign(status)
+
+    def missing(self) -> tuple[int, ...]:
+        """Open sequences that should have been executed by now, oldest first."""
+        core = self.core
+        now = core.now.monotonic
+        highest = self._highest_known()
+        found: list[int] = []
+        self._noticed = {s: t for s, t in self._noticed.items() if core.executed < s <= highest}
+        for sequence in range(core.executed + 1, highest + 1):
+            slot = core.log.slots.get(sequence)
+            since = slot.opened if slot is not None else self._noticed.setdefault(sequence, now)
+            if now >= since + core.config.resend_after:
+                found.append(sequence)
+                if len(found) >= MISSING_MAX:
+                    break
+        return tuple(found)
+
+    def _highest_known(self) -> int:
+        """The highest open sequence of this view that this replica knows of."""
+        core = self.core
+        highest = max(core.log.highest, core.views.start)
+        primary = self.members.get(core.views.primary)
+        if primary is not None and primary.status.view == core.views.view:
+            highest = max(highest, primary.status.proposed)
+        return min(highest, core.log.stable + core.log.reach)
+
+    def is_incomplete(self) -> bool:
+        """Whether this replica waits for something that other members might supply."""
+        core = self.core
+        return (
+            len(core.pool) > 0
+            or core.views.changing
+            or self._highest_known() > core.executed
+            or core.catch_up.target() > core.executed
+            or core.checkpoints.is_due()
+        )
+
+    def period(self) -> int:
+        """Nanoseconds between two Statuses at present."""
+        config = self.core.config
+        if self.core.is_primary or self.is_incomplete():
+            return config.heartbeat
+        return config.status_idle
+
+    def deadline(self) -> int | None:
+        """Monotonic time of the next Status; None for a single-member cluster."""
+        if self.core.n == 1:
+            return None
+        return self._last_sent + self.period()
+
+    def tick(self) -> None:
+        """Sends the Status if it is due."""
+        due = self.deadline()
+        if due is not None and self.core.now.monotonic >= due:
+            self.say()
+
+    # --- listening ----------------------------------------------------------------------------------
+
+    def refuse_status(self, message: Status, member: int | None) -> Reason | None:
+        """Refuses a Status that did not come over its sender's own link: a relayed one may be old."""
+        return None if member == message.sender else Reason.WRONG_KIND
+
+    def on_status(self, verified: Verified[Status]) -> None:
+        """Records a member's Status and answers with what the member lacks."""
+        message = verified.message
+        core = self.core
+        if (reason := self.refuse_status(message, verified.peer.member)) is not None:
+            core.outbox.refused(reason, verified)
+            return
+        now = core.now.monotonic
+        member = message.sender
+        before = self._heard()
+        known = self.members.get(member)
+        if known is None:
+            known = self.members[member] = MemberView(status=message, heard=now)
+        known.heard = now
+        if before + 1 < core.q <= self._heard() + 1:
+            core.suspicion.on_quorum_returned()
+        known.status = message
+        if message.view == core.views.view and member == core.views.primary and message.voting:
+            core.suspicion.on_primary_heard()
+            for sequence in range(core.executed + 1, self._highest_known() + 1):
+                self._noticed.setdefault(sequence, now)
+        core.catch_up.on_said(member, message.executed)
+        if core.throttle.allow(member, ROUND):
+            known.rounds += 1
+            if message.executed < core.executed:
+                core.outbox.send(member, self._status())  # the member may not know yet how far it lags
+            self._remind(member, message)
+            self._supply(member, known)
+
+    def _heard(self) -> int:
+        """Number of other members whose Status arrived within the last 2 `timeout_base` + `status_idle`."""
+        config = self.core.config
+        since = self.core.now.monotonic - 2 * config.timeout_base - config.status_idle
+        return sum(known.heard >= since for known in self.members.values())
+
+    def _remind(self, member: int, status: Status) -> None:
+        """Shows a member its own statements beyond the progress that its Status claims, so that it stops
+        voting (R11)."""
+        core = self.core
+        if not status.voting or status.changing:
+            return
+        frames: list[bytes] = []
+        proposed = max(status.proposed, status.executed)
+        for sequence in range(core.log.stable + 1, core.log.highest + 1):
+            slot = core.log.slots.get(sequence)
+            if slot is None or slot.view < status.view:
+                continue
+            if slot.view > status.view or sequence > proposed:
+                for tally in (slot.prepares, slot.commits):
+                    if member in tally.votes:
+                        frames.append(tally.votes[member].frame)
+        if status.executed < core.log.stable:
+            frames += core.checkpoints.said_by(member)
+        if frames:
+            core.outbox.send(member, core.signer.link(SupplyFrames(tuple(frames[:SUPPLIED_MAX]))))
+
+    def _supply(self, member: int, known: MemberView) -> None:
+        status = known.status
+        core = self.core
+        views = core.views
+        turn = (core.index - known.rounds) % core.n
+        duty = turn < RELAYS
+        if status.view < views.view or (status.view == views.view and status.changing):
+            if views.new_view:
+                core.outbox.send(member, views.new_view)
+            elif views.changing:
+                self._supply_view_changes(member, duty=duty)
+        frames = self._checkpoint_frames(status)
+        if status.view == views.view and not status.changing and not views.changing:
+            room = core.config.resend_bytes_max
+            for sequence in status.missing[:MISSING_MAX]:
+                slot = core.log.slots.get(sequence)
+                if slot is None or slot.view != views.view or room <= 0:
+                    continue
+                whole = core.is_primary or turn == 0
+                room -= self._supply_slot(member, slot, frames, duty=duty or whole, whole=whole)
+        if frames:
+            frames = list(dict.fromkeys(frames))[:SUPPLIED_MAX]
+            core.outbox.send(member, core.signer.link(SupplyFrames(tuple(frames))))
+
+    def _supply_view_changes(self, member: int, *, duty: bool) -> None:
+        """Sends the own VIEW-CHANGE and, on duty, those of other members and their SUSPECTs, since their
+        links to this member may be down."""
+        core = self.core
+        if duty:
+            suspects = core.suspicion.heard_for(core.views.view)
+            if suspects:
+                core.outbox.send(member, core.signer.link(SupplyFrames(suspects)))
+        for claim in core.views.claims.values():
+            if claim.view != core.views.view or claim.sender == member:
+                continue
+            relayed = claim.sender != core.index
+            if relayed and not duty:
+                continue
+            parts = len(claim.frame) // LARGE + (1 if relayed else 0)
+            if core.throttle.allow(member, claim.digest, parts):
+                core.outbox.send(member, claim.frame)
+
+    def _checkpoint_frames(self, status: Status) -> list[bytes]:
+        core = self.core
+        frames: list[bytes] = []
+        if status.stable < core.log.stable <= status.executed:
+            frames += core.checkpoints.frames
+        for sequence, frame in core.checkpoints.mine.items():
+            if status.stable < sequence <= status.executed + core.log.reach:
+                frames.append(frame)
+        return frames[:MISSING_MAX]
+
+    def _supply_slot(self, member: int, slot: Slot, frames: list[bytes], *, duty: bool, whole: bool) -> int:
+        """Sends a slot's proposal and adds its votes to `frames`; returns their bytes. `duty`: relays other
+        members' frames too; `whole`: with the batch, if it is small."""
+        core = self.core
+        sent = 0
+        if duty and slot.digest is not None:
+            frame = slot.proposals[slot.digest]
+            batch = core.bodies.get(slot.digest)
+            if whole and batch is not None and 0 < len(batch.body) <= ATTACHED_BYTES_MAX:
+                frame = core.signer.attach(frame, batch.body)
+            core.outbox.send(member, frame)
+            sent += len(frame)
+        own = [frame for frame in (slot.my_prepare, slot.my_commit) if frame is not None]
+        if duty:
+            own += [vote.frame for vote in slot.prepares.votes.values()]
+            own += [vote.frame for vote in slot.commits.votes.values()]
+        else:
+            # The member's own votes, which it may have lost with its disk (R11).
+            for tally in (slot.prepares, slot.commits):
+                if member in tally.votes:
+                    own.append(tally.votes[member].frame)
+        frames += own
+        return sent + sum(len(frame) for frame in own)
+
+    def shift(self, gap: int) -> None:
+        """Moves the times of received Statuses by a pause of this process (R31)."""
+        for known in self.members.values():
+            known.heard += gap

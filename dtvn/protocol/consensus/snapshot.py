@@ -1,0 +1,159 @@
+"""A frozen view of a replica for status pages and checkers. The replica never reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dtvn.protocol.consensus.log import Vote
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.replica import Replica
+
+__all__ = ["MemberSnapshot", "ReplicaSnapshot", "SlotSnapshot", "take"]
+
+SLOTS_MAX = 64
+"""Maximum open sequences shown, lowest first."""
+
+
+class SlotSnapshot(msgspec.Struct, frozen=True):
+    """The phase and votes of one open sequence, to see why it is stuck."""
+
+    sequence: int
+    view: int
+    phase: str
+    """waiting, pre_prepared, prepared, decided or executed."""
+    digest: bytes | None
+    prepares: tuple[int, ...]
+    """Members whose PREPARE for `digest` is held."""
+    commits: tuple[int, ...]
+    """Members whose COMMIT for `digest` is held."""
+    withheld: str
+    """Why the own PREPARE is withheld; "" if it is not."""
+    opened: int
+    """Monotonic nanoseconds when the slot was opened."""
+
+
+class MemberSnapshot(msgspec.Struct, frozen=True):
+    """The newest Status of a member."""
+
+    index: int
+    view: int
+    changing: bool
+    executed: int
+    stable: int
+    voting: bool
+    heard: int
+    """Monotonic nanoseconds when the Status was received."""
+    suspects: bool
+    """Whether the member would leave the current view."""
+
+
+class ReplicaSnapshot(msgspec.Struct, frozen=True):
+    """The state of a replica after a step."""
+
+    index: int | None
+    """None: a learner."""
+    epoch: int
+    view: int
+    changing: bool
+    primary: int
+    voting: bool
+    voting_reason: str
+    executed: int
+    stable: int
+    log_root: bytes
+    timestamp: int
+    """Last effective timestamp, Unix microseconds."""
+    head: bytes
+    """Entry hash of `executed`."""
+    pending: int
+    """Requests in the pool."""
+    pending_operations: int
+    catching_up_to: int
+    """Sequence up to which to catch up; 0 if the replica does not lag."""
+    suspicion: str
+    """Why this replica suspects the view; "" if it does not."""
+    suspects: tuple[int, ...]
+    """Members that would leave the current view."""
+    last_heartbeat: int
+    """Monotonic nanoseconds of the last message received from the primary."""
+    timeout: int
+    """Current T, nanoseconds."""
+    taken_at: int
+    """Monotonic nanoseconds of the last step."""
+    slots: tuple[SlotSnapshot, ...]
+    members: tuple[MemberSnapshot, ...]
+
+
+def take(core: Replica) -> ReplicaSnapshot:
+    """The snapshot of a replica after its last step."""
+    executor = core.execution.executor
+    target = core.catch_up.target()
+    suspects = core.suspicion.suspecting()
+    return ReplicaSnapshot(
+        index=core.index,
+        epoch=core.config.epoch,
+        view=core.views.view,
+        changing=core.views.changing,
+        primary=core.views.primary,
+        voting=core.voting,
+        voting_reason=core.voting_reason,
+        executed=core.executed,
+        stable=core.log.stable,
+        log_root=executor.log_root(),
+        timestamp=executor.timestamp,
+        head=executor.head,
+        pending=len(core.pool),
+        pending_operations=core.pool.operations,
+        catching_up_to=target if target > core.executed else 0,
+        suspicion=core.suspicion.ground or "",
+        suspects=suspects,
+        last_heartbeat=core.suspicion.primary_heard,
+        timeout=core.suspicion.timeout,
+        taken_at=core.now.monotonic,
+        slots=_slots(core),
+        members=tuple(
+            MemberSnapshot(
+                index=index,
+                view=known.status.view,
+                changing=known.status.changing,
+                executed=known.status.executed,
+                stable=known.status.stable,
+                voting=known.status.voting,
+                heard=known.heard,
+                suspects=index in suspects,
+            )
+            for index, known in sorted(core.reporting.members.items())
+        ),
+    )
+
+
+def _slots(core: Replica) -> tuple[SlotSnapshot, ...]:
+    found = []
+    for sequence in sorted(core.log.slots)[:SLOTS_MAX]:
+        slot = core.log.slots[sequence]
+        phase = slot.phase
+        if sequence <= core.executed:
+            phase = "executed"
+        elif sequence in core.log.decisions:
+            phase = "decided"
+        digest = slot.prepared or slot.digest
+        found.append(
+            SlotSnapshot(
+                sequence=sequence,
+                view=slot.view,
+                phase=phase,
+                digest=digest,
+                prepares=_for(slot.prepares.votes, digest),
+                commits=_for(slot.commits.votes, digest),
+                withheld=slot.withheld.value if slot.withheld is not None else "",
+                opened=slot.opened,
+            )
+        )
+    return tuple(found)
+
+
+def _for(votes: dict[int, Vote], digest: bytes | None) -> tuple[int, ...]:
+    return tuple(sorted(sender for sender, vote in votes.items() if vote.digest == digest))

@@ -1,0 +1,428 @@
+"""Phase: is the primary doing its work? (R29, R30, R31; PITFALLS rows 13 and 14)
+
+A replica with a ground of its own sends SUSPECT, again every heartbeat while the ground lasts, and goes
+on voting. `join(n)` suspecting members make other replicas send it too; q of them make a replica leave the
+view, and only leaving is binding. A VIEW-CHANGE counts as its sender's lasting suspicion. f liars reach
+neither number.
+
+A SUSPECT has no date, so an old one could be replayed. It counts in full only on its sender's own link. One
+that another member relays (links between two members may be down) counts only towards leaving, and only for
+a replica that has a ground of its own.
+
+Grounds: the primary is silent, waiting work does not progress, a NEW-VIEW is wrong, a member needs another
+view to vote again (`rejoin_views`), or, during a view change to which q members are bound, the NEW-VIEW does
+not arrive.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.messages import SupplyFrames, Suspect
+from dtvn.protocol.consensus.pool import Key
+from dtvn.protocol.consensus.primary_monitor import SLOW, UNFAIR
+from dtvn.protocol.consensus.rejoin_views import RETURNING
+from dtvn.protocol.consensus.verified import Verified
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.replica import Replica
+
+__all__ = ["Suspicion"]
+
+REASON_LENGTH_MAX = 64
+JOINED = "joined"
+"""Ground of a replica that suspects only because enough other members do. Its SUSPECT counts for leaving, not
+for joining."""
+LATENESS_KEPT = 256
+"""Ticks whose lateness is remembered: about a minute at five a second."""
+ADAPT_EVERY = 16
+"""Ticks between two adaptations of T, unless one is very late."""
+CALM = 10_000_000_000
+"""Nanoseconds after which earlier failed view changes no longer count, in a view with a live primary and no
+waiting work: an idle cluster has no stable checkpoint that would reset them (0164)."""
+LIFETIME_HEARTBEATS = 5
+"""Heartbeats after which a SUSPECT that is not repeated lapses: four may be lost in a row."""
+
+
+class Suspicion:
+    """Owns the suspicions of this view and all deadlines that concern its primary."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.ground: str | None = None
+        """Why this replica suspects the view, or None."""
+        self.failures = 0
+        """View changes that count towards T since the last stable checkpoint. T doubles with each after the
+        first."""
+        self.suspects: dict[int, tuple[int, int]] = {}
+        """Member -> (view it would move to, monotonic time received), from its own link."""
+        self._reasons: dict[int, str] = {}
+        """Suspecting member -> the reason in its SUSPECT."""
+        self._frames: dict[int, bytes] = {}
+        """Suspecting member -> its newest SUSPECT, to be relayed."""
+        self._relayed: dict[int, tuple[int, int]] = {}
+        """As `suspects`, for SUSPECTs that another member relayed."""
+        self._key: Key | None = None
+        """Key of the waiting request that caused the ground, which lapses once the request leaves the pool
+        (R29); or None."""
+        self._mark = 0
+        """`executed` when the ground arose."""
+        self.primary_heard = 0
+        """Monotonic time when the view's primary was last heard."""
+        self._met = False
+        """Whether this process has heard the view's primary, or has entered or left a view."""
+        self._progressed = 0
+        """Monotonic time of the last execution, or of the start of the view."""
+        self._waits_from = 0
+        """Earliest time from which waiting work counts as waiting; a pause moves it (R31)."""
+        self._bad_new_view = -1
+        """The last view whose NEW-VIEW was wrong, or -1."""
+        self._quorum_bound_at: int | None = None
+        """Monotonic time when q members were bound to the view being entered, which starts the NEW-VIEW timer
+        (PITFALLS row 13); or None."""
+        self._say_again = 0
+        """Monotonic time when the own SUSPECT is sent again."""
+        self._base = core.config.timeout_base
+        self._round_trip = 0
+        """Nanoseconds within which a quorum answers."""
+        self._lateness: deque[int] = deque(maxlen=LATENESS_KEPT)
+        """Nanoseconds by which the newest ticks were late."""
+
+    # --- events -------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Starts all clocks now, at the start of the replica or of a view."""
+        now = self.core.now.monotonic
+        self.primary_heard = self._progressed = now
+        self.core.primary_monitor.begin()
+        self._clear()
+
+    def on_primary_heard(self) -> None:
+        """A proposal or heartbeat of the current view came directly from its primary."""
+        self.primary_heard = self.core.now.monotonic
+        self._met = True
+
+    def on_executed(self) -> None:
+        """A sequence was executed."""
+        self._progressed = self.core.now.monotonic
+
+    def on_stable(self) -> None:
+        """A checkpoint is stable, so the view works: resets the failures (R31)."""
+        self.failures = 0
+
+    def on_quorum_returned(self) -> None:
+        """A quorum of members is reachable again: resets the failures, so that it does not wait for a doubled
+        T (R31). A single member that comes and goes beside a quorum resets nothing: it may be a liar
+        (PITFALLS row 13)."""
+        self.failures = 0
+
+    def on_left(self, view: int, *, entered: bool) -> None:
+        """This replica sent a VIEW-CHANGE and left `view`. `entered`: it had entered it, not only been bound
+        to it."""
+        self._met = True
+        reasons = {self.ground, *(self._reasons.get(member) for member in self._alive(self.suspects, view))}
+        self.core.primary_monitor.on_left(slow=SLOW in reasons)
+        self.failures = self.failures + 1 if self._failed(view, entered) else max(1, self.failures)
+        self._quorum_bound_at = None
+        self.core.rejoin_views.on_moved()
+        self._clear()
+
+    def _failed(self, view: int, entered: bool) -> bool:
+        """Whether leaving `view` counts as one more failed view change (R31). It does not if only other
+        members suspected the view, if it was left so that a member may vote again, or if its primary said
+        that it has no vote: otherwise liars could raise the count."""
+        if not entered:
+            return not self.core.rejoin_views.waits(quorum.primary(view, self.core.n))
+        return self.ground not in (None, JOINED, RETURNING)
+
+    def on_entered(self) -> None:
+        """This replica entered a view."""
+        self._met = True
+        self._quorum_bound_at = None
+        self.core.rejoin_views.on_moved()
+        self.begin()
+
+    def on_bad_new_view(self, view: int) -> None:
+        """The primary of `view` sent a NEW-VIEW that does not follow from its VIEW-CHANGEs. If `view` is the
+        one being entered, waiting for it ends; a wrong NEW-VIEW of a later view has no effect."""
+        self._bad_new_view = view
+        self.evaluate()
+
+    def on_view_change(self) -> None:
+        """A VIEW-CHANGE was counted: starts the NEW-VIEW timer at q of them, joins a view at f + 1."""
+        core = self.core
+        views = core.views
+        bound = views.changing and views.supporters(views.view) >= core.q
+        if bound and self._quorum_bound_at is None:
+            self._quorum_bound_at = core.now.monotonic
+        joined = views.joined_view()
+        if joined is not None and core.free:
+            views.leave(joined, "f + 1 members left")
+        else:
+            self.evaluate()
+
+    def refuse_suspect(self, message: Suspect, _member: int | None) -> Reason | None:
+        """Returns why to refuse a SUSPECT before its signature is checked, or None (R5)."""
+        return Reason.OLD_VIEW if message.view <= self.core.views.view else None
+
+    def on_suspect(self, verified: Verified[Suspect]) -> None:
+        """Records the SUSPECT of a member, which would move to a higher view."""
+        message = verified.message
+        core = self.core
+        if (reason := self.refuse_suspect(message, verified.peer.member)) is not None:
+            core.outbox.refused(reason, verified)
+            return
+        if verified.peer.member != message.sender:
+            if message.reason == RETURNING:
+                return  # members that need a view tell all others: a liar may replay an old SUSPECT
+            self._relayed[message.sender] = (message.view, core.now.monotonic)
+            self.evaluate()
+            return
+        if message.sender not in self.suspects:
+            text = message.reason[:REASON_LENGTH_MAX]
+            core.outbox.note("suspect_heard", sender=message.sender, view=message.view, reason=text)
+        self.suspects[message.sender] = (message.view, core.now.monotonic)
+        self._reasons[message.sender] = message.reason[:REASON_LENGTH_MAX]
+        self._frames[message.sender] = verified.frame
+        self.evaluate()
+
+    def heard_for(self, view: int) -> tuple[bytes, ...]:
+        """The SUSPECT frames for `view` or a higher one, to be relayed to members whose links are down."""
+        return tuple(
+            self._frames[member]
+            for member, (wanted, _heard) in self.suspects.items()
+            if wanted >= view and member in self._frames
+        )
+
+    # --- decisions ----------------------------------------------------------------------------------
+
+    def evaluate(self) -> None:
+        """Suspects the view, stops suspecting it, or leaves it, depending on its grounds and the SUSPECTs."""
+        core = self.core
+        if core.n == 1 or not core.free:
+            return
+        others = self._others()
+        first_hand = self._first_hand(others)
+        if self.ground is not None and self._lapsed(first_hand):
+            core.outbox.note("suspicion_lapsed", view=core.views.view, reason=self.ground)
+            self._clear()
+        if self.ground in (None, JOINED):
+            ground = self._own_ground()
+            if ground is None and self.ground is None and first_hand >= quorum.join(core.n):
+                ground = JOINED
+            if ground is not None:
+                self._suspect(ground)
+        if self.ground is None:
+            return
+        if self.ground != JOINED:
+            others = {**self._alive(self._relayed), **others}
+        views = sorted([*others.values(), core.views.view + 1], reverse=True)
+        if len(views) >= core.q:
+            core.views.leave(views[core.q - 1], self.ground)
+
+    def suspecting(self) -> tuple[int, ...]:
+        """Members that would leave the current view, this one included."""
+        members = set(self._others())
+        if self.ground is not None:
+            members.add(self.core.index)
+        return tuple(sorted(members))
+
+    def _others(self) -> dict[int, int]:
+        """Other members that would move, or are bound, to a view above this replica's -> that view."""
+        core = self.core
+        view = core.views.view
+        found = self._alive(self.suspects)
+        for member, claim in core.views.claims.items():
+            if claim.view > view and member != core.index:
+                found[member] = max(claim.view, found.get(member, 0))
+        return found
+
+    def _first_hand(self, others: dict[int, int]) -> int:
+        """Number of `others` that are bound to a higher view or suspect on a ground of their own. Members
+        that only joined do not count, since they must not keep a lapsed suspicion alive. Nor do those whose
+        ground is a member's wish, which each replica must receive itself: a liar could send one to a single
+        honest member and withdraw it before the others know (0164)."""
+        claims = self.core.views.claims
+        view = self.core.views.view
+        return sum(
+            self._reasons.get(member) not in (JOINED, RETURNING)
+            or (member in claims and claims[member].view > view)
+            for member in others
+        )
+
+    def _alive(self, table: dict[int, tuple[int, int]], view: int | None = None) -> dict[int, int]:
+        """Suspicions of `view` (default: the current one) that have not lapsed: member -> view wanted."""
+        core = self.core
+        view = core.views.view if view is None else view
+        since = core.now.monotonic - LIFETIME_HEARTBEATS * core.config.heartbeat
+        return {
+            member: wanted for member, (wanted, heard) in table.items() if wanted > view and heard >= since
+        }
+
+    def _own_ground(self) -> str | None:
+        core = self.core
+        now = core.now.monotonic
+        views = core.views
+        if views.changing:
+            if self._bad_new_view == views.view:
+                return "bad_new_view"
+            due = self.new_view_due(self.timeout)
+            vain = due is not None and (now >= due or core.rejoin_views.waits(views.primary))
+            return "no_new_view" if vain else None
+        if core.catch_up.is_holding():
+            return None
+        if not core.is_primary and now >= self._silent_due(self.timeout):
+            return "silent_primary"
+        due = self.progress_due(self.timeout)
+        if due is not None and now >= due:
+            return "no_progress"
+        return core.primary_monitor.ground() or core.rejoin_views.ground(views.view)
+
+    def _lapsed(self, first_hand: int) -> bool:
+        core = self.core
+        if self.ground == JOINED:
+            return first_hand < quorum.join(core.n)
+        if self.ground == "silent_primary":
+            return core.now.monotonic < self._silent_due(self.timeout)
+        if self.ground == "no_progress":
+            if self._key is not None:
+                return core.pool.get(self._key) is None
+            return core.executed > self._mark
+        if self.ground in (UNFAIR, SLOW):
+            return core.primary_monitor.ground() is None
+        if self.ground == RETURNING:
+            return core.rejoin_views.ground(core.views.view) is None
+        return False
+
+    def _suspect(self, ground: str) -> None:
+        core = self.core
+        oldest = core.pool.oldest()
+        self.ground = ground
+        self._key = oldest.key if oldest is not None else None
+        self._mark = core.executed
+        if ground == RETURNING:
+            core.rejoin_views.on_ground(core.views.view)
+        core.outbox.note("suspected", view=core.views.view, reason=ground)
+        self._say()
+
+    def _say(self) -> None:
+        core = self.core
+        message = Suspect(core.config.epoch, core.index, core.views.view + 1, self.ground or "")
+        core.outbox.broadcast(core.signer.sign(message))
+        relay = tuple(self._frames[member] for member in self._alive(self.suspects))
+        if relay:
+            core.outbox.broadcast(core.signer.link(SupplyFrames(relay)))
+        self._say_again = core.now.monotonic + core.config.heartbeat
+
+    def _clear(self) -> None:
+        self.ground = None
+        self._key = None
+
+    # --- time ---------------------------------------------------------------------------------------
+
+    @property
+    def timeout(self) -> int:
+        """T in nanoseconds, doubled for each failed view change after the first, capped (R31)."""
+        if self.failures <= 1:
+            return self._base
+        doubled = self._base << min(max(0, self.failures - 1), 8)
+        return min(doubled, max(self.core.config.timeout_max, self._base))
+
+    @property
+    def base(self) -> int:
+        """T without doubling, nanoseconds."""
+        return self._base
+
+    def on_round_trip(self, nanoseconds: int) -> None:
+        """Records the time within which a quorum answers (pinging; R31)."""
+        self._round_trip = nanoseconds
+        self._adapt()
+
+    def on_late(self, nanoseconds: int) -> None:
+        """Records by how much a tick was late, because turns take that long or the processor is shared."""
+        self._lateness.append(nanoseconds)
+        if len(self._lateness) % ADAPT_EVERY == 0 or nanoseconds * 8 > self._base:
+            self._adapt()
+
+    def _adapt(self) -> None:
+        """Sets T to clamp(base, 8 x (round trip + own p99 lateness), 5 s); the primary's speed never counts
+        (R31)."""
+        config = self.core.config
+        late = sorted(self._lateness)
+        turn = late[(len(late) - 1) * 99 // 100] if late else 0
+        wanted = 8 * (self._round_trip + turn)
+        self._base = max(config.timeout_base, min(wanted, config.timeout_adapted_max))
+
+    def new_view_due(self, timeout: int) -> int | None:
+        """When a missing NEW-VIEW becomes a ground; None while too few members are bound to the view.
+        `timeout`: T."""
+        return None if self._quorum_bound_at is None else self._quorum_bound_at + timeout
+
+    def _silent_due(self, timeout: int) -> int:
+        """When the primary's silence becomes a ground. A replica that just started waits longer for the first
+        message: members that start together are not ready together, and waiting work has its own clock."""
+        return self.primary_heard + (timeout if self._met else max(timeout, self.core.config.first_word))
+
+    def progress_due(self, timeout: int) -> int | None:
+        """When waiting work without progress becomes a ground; None if no work waits or the window is full.
+        `timeout`: T."""
+        core = self.core
+        if core.executed >= core.log.stable + core.log.window:
+            return None  # the window is full: no primary could proceed (PITFALLS row 6)
+        since = core.waiting_since()
+        return None if since is None else max(since, self._waits_from, self._progressed) + timeout
+
+    def tick(self) -> None:
+        """Handles the deadlines that may have passed."""
+        core = self.core
+        calm = self.ground is None and not core.views.changing and core.waiting_since() is None
+        if calm and core.now.monotonic >= self._progressed + CALM:
+            self.failures = 0
+        core.clients.drop_settled()
+        self._forward_again()
+        self.evaluate()
+        if self.ground is not None and core.now.monotonic >= self._say_again:
+            self._say()
+
+    def _forward_again(self) -> None:
+        """Forwards the waiting requests to the primary again after T / 2, since a forward may be lost."""
+        core = self.core
+        oldest = core.pool.oldest()
+        if oldest is not None and core.now.monotonic >= oldest.arrived + self.timeout // 2:
+            core.clients.forward_waiting(self.timeout // 2)
+
+    def deadline(self) -> int | None:
+        """Monotonic time when `tick` is needed next, or None."""
+        core = self.core
+        if core.n == 1 or not core.free:
+            return None
+        if self.ground is not None:
+            return self._say_again
+        if core.views.changing:
+            return self.new_view_due(self.timeout)
+        timeout = self.timeout
+        earliest = None if core.is_primary else self._silent_due(timeout)
+        due = self.progress_due(timeout)
+        if due is not None:
+            half = due - timeout // 2
+            due = due if core.now.monotonic >= half else half
+            earliest = due if earliest is None else min(earliest, due)
+        if earliest is not None and core.catch_up.is_holding():
+            return max(earliest, core.catch_up.held_until)
+        return earliest
+
+    def shift(self, gap: int) -> None:
+        """Moves all times by a pause of this process: silence during the pause does not count (R31)."""
+        self.primary_heard += gap
+        self._progressed += gap
+        since = self.core.waiting_since()
+        if since is not None:
+            self._waits_from = max(since, self._waits_from) + gap
+        if self._quorum_bound_at is not None:
+            self._quorum_bound_at += gap
+        for table in (self.suspects, self._relayed):
+            for member, (view, heard) in table.items():
+                table[member] = (view, heard + gap)

@@ -1,0 +1,37 @@
+"""Limits how often one member gets the same answer (PITFALLS row 15): a small question must not make a
+replica send a large answer at the rate of the questions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.replica import Replica
+
+__all__ = ["Throttle"]
+
+REMEMBERED_MAX = 4_096
+"""Maximum answers remembered; the oldest is forgotten first."""
+
+
+class Throttle:
+    """Allows each (member, thing) once per interval, in nanoseconds."""
+
+    def __init__(self, core: Replica, interval: int) -> None:
+        self.core = core
+        self._interval = interval
+        self._last: dict[tuple[int, bytes], int] = {}
+
+    def allow(self, member: int, thing: bytes, parts: int = 0) -> bool:
+        """Whether `thing` may be sent to `member` now; if so, counts it as sent. A large thing, of `parts`
+        parts, waits 1 + `parts` intervals, at most 20."""
+        now = self.core.now.monotonic
+        key = (member, thing)
+        last = self._last.get(key)
+        if last is not None and now < last + self._interval * min(1 + parts, 20):
+            return False
+        self._last.pop(key, None)
+        self._last[key] = now
+        if len(self._last) > REMEMBERED_MAX:
+            del self._last[next(iter(self._last))]
+        return True

@@ -1,0 +1,350 @@
+"""Phase: a replica far behind takes the state of a stable checkpoint instead of replaying the log (R23,
+PITFALLS row 17).
+
+1. It asks all members; those that can offer a state, with the q CHECKPOINTs that sign it.
+2. Of the proved offers it takes the one that most members make, the higher one among equals.
+3. It fetches the state in groups from all of these members at once. Each group is checked against the
+   manifest, whichever question it answers. A member that sends a wrong group is not asked again; a member
+   that is late is asked less.
+4. The host installs the complete state in one transaction, and the core starts anew from the ledger.
+
+Nothing durable changes before the end, so after a crash the transfer starts over. The manifest has a fixed
+size, a group or a part of one at most the frame's, and certificates cannot be forged: a liar can only be
+slow. While there is no good offer, the log is fetched as usual.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dtvn.protocol.consensus import handover, parts
+from dtvn.protocol.consensus.application import Staging
+from dtvn.protocol.consensus.certificate import CheckpointCertificate, ends_log, read_checkpoint, why_refused
+from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
+from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
+from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.verified import Verified
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.replica import Replica
+
+__all__ = ["Transfer"]
+
+GROUPS_ASKED = 32
+"""Maximum groups, or parts of one, named in one question; a source sends as many of them as fit."""
+STRIKES_MAX = 3
+"""Questions in a row without a useful answer after which this transfer drops their source."""
+ALONE_MAX = 15_000_000_000
+"""Nanoseconds after which a transfer from a single source is abandoned and other members are preferred."""
+
+
+class _Offer(msgspec.Struct, frozen=True):
+    """A proved offer of a state by a member."""
+
+    certificate: CheckpointCertificate
+    message: Snapshot
+    staging: Staging
+    """The place for the state's groups, empty at first."""
+
+
+class _Source(msgspec.Struct):
+    """A member from which the state is fetched."""
+
+    groups: tuple[int, ...] = ()
+    """Groups of its newest question, until it is answered."""
+    owing: int = 0
+    """Questions that it has not answered, however old."""
+    patient: bool = False
+    """Whether this replica still waits for its answer."""
+    due: int = 0
+    """Monotonic time when the answer is late, or when the next question may be sent."""
+    strikes: int = 0
+    """Times in a row that it was late or sent nothing new."""
+
+
+class Transfer:
+    """Owns the offers, the state being fetched, and its sources."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self._offers: dict[int, _Offer] = {}
+        self._seek_at = 0
+        self._choose_at: int | None = None
+        self._target: _Offer | None = None
+        self._begun = 0
+        self._sources: dict[int, _Source] = {}
+        self._staging: Staging | None = None
+        """The groups of the target received so far, or those of an abandoned target."""
+        self._banned: set[int] = set()
+        """Members that sent a wrong offer or group."""
+        self._slow: set[int] = set()
+        """Members that were slow sources; others are preferred."""
+        self._base: CheckpointCertificate | None = None
+        """Certificate of the checkpoint that ended the epoch before, out of the own ledger; or None."""
+        self.done = False
+        """Whether the state is complete: the host installs it at the end of the turn, and this core ignores
+        all other messages."""
+
+    def restore(self, recovery: Recovery) -> None:
+        """Reads the checkpoint that ended the epoch before, if the ledger has it: a state to fetch."""
+        core = self.core
+        found = handover.read(recovery.states, core.config.epoch - 1)
+        if found is None or not found.checkpoint:
+            return
+        said = core.signer.open(found.checkpoint[0]).message
+        content = (said.sequence, said.state_root, said.log_root, said.timestamp)
+        self._base = CheckpointCertificate(*content, frames=found.checkpoint)
+
+    @property
+    def active(self) -> bool:
+        """Whether a state is being fetched, so that the log need not be."""
+        return self._target is not None or self.done
+
+    def wanted(self) -> bool:
+        """Whether a state helps this replica more than the log."""
+        core = self.core
+        if not core.arrived:
+            return True
+        lag = core.catch_up.target() - core.executed
+        return lag > self._far() or (lag > 0 and core.catch_up.is_stuck())
+
+    def _far(self) -> int:
+        """The lag, in sequences, above which a state arrives sooner than the log. While a large state is
+        installed the other members execute thousands of sequences, and that lag must not start another
+        transfer."""
+        core = self.core
+        return max(core.config.transfer_lag, core.application.size() // core.config.transfer_tickets)
+
+    # --- seeking and choosing -------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Handles everything that is due."""
+        if self.done or self.core.n == 1:
+            return
+        if self._target is not None:
+            self._check_target()
+            self._ask()
+        elif self.wanted():
+            self._seek()
+        else:
+            self._offers.clear()
+            self._staging = self._choose_at = None
+
+    def deadline(self) -> int | None:
+        """Monotonic time of the next question, or None."""
+        if self.done or self.core.n == 1:
+            return None
+        if self._target is not None:
+            return min(source.due for source in self._sources.values())
+        if not self.wanted():
+            return None
+        return self._seek_at if self._choose_at is None else min(self._seek_at, self._choose_at)
+
+    def shift(self, gap: int) -> None:
+        """Moves all times by a pause of this process (R31)."""
+        self._begun += gap
+        for source in self._sources.values():
+            source.due += gap
+
+    def _seek(self) -> None:
+        core = self.core
+        now = core.now.monotonic
+        if self._choose_at is not None and now >= self._choose_at:
+            self._choose()
+        if self._target is None and now >= self._seek_at:
+            self._seek_at = now + core.config.transfer_retry
+            if len(self._banned) > core.config.f:
+                self._banned.clear()  # more than f cannot all be liars: something else is wrong, so try again
+            core.outbox.broadcast(core.signer.link(FetchSnapshot(core.config.epoch, self._least())))
+            for member in core.others:
+                core.contradictions.ask(member)  # taking a state would hide a fork of the logs
+
+    def _least(self) -> int:
+        """The sequence at or below which a state does not help."""
+        core = self.core
+        if not core.arrived:
+            return core.config.base - 1
+        return core.executed if core.catch_up.is_stuck() else core.executed + self._far() // 2
+
+    def refuse_snapshot(self, member: int | None) -> Reason | None:
+        """Returns why to refuse an offer, or None: checking its certificate costs q signatures (R5)."""
+        welcome = self._target is None and not self.done and self.wanted()
+        known = member is None or member in self._offers or member in self._banned
+        return None if welcome and not known else Reason.NOT_ASKED
+
+    def on_snapshot(self, verified: Verified[Snapshot]) -> None:
+        """Records a member's offer of its state, if the certificate proves all of it."""
+        core = self.core
+        member = verified.peer.member
+        if member is None or (reason := self.refuse_snapshot(member)) is not None:
+            core.outbox.refused(Reason.NOT_ASKED if member is None else reason or Reason.NOT_ASKED, verified)
+            return
+        message = verified.message
+        certificate = read_checkpoint(message.checkpoint, verified.nested, core.config)
+        if certificate is not None and certificate.sequence <= core.executed:
+            core.checkpoints.adopt(certificate)  # of no use as a state, but it may contradict the own log
+        if not message.checkpoint:
+            certificate = self._base  # members of the epoch before signed it
+        staging = None
+        if certificate is not None and _fits(certificate, message):
+            staging = core.application.staging(message.manifest, certificate.state_root)
+        if certificate is None or staging is None:
+            why = why_refused(message.checkpoint, verified.nested, core.config)
+            if why is Reason.WRONG_EPOCH:
+                core.outbox.refused(why, verified)  # sent before this replica changed epochs: not a lie (R35)
+            else:
+                self._ban(member, why, verified)
+            return
+        if certificate.sequence <= self._least():
+            core.outbox.refused(Reason.OUTSIDE_WINDOW, verified)  # proved, but of no use
+            return
+        self._offers[member] = _Offer(certificate, message, staging)
+        if len(self._offers) + len(self._banned) >= len(core.others):
+            self._choose()
+        elif self._choose_at is None:
+            self._choose_at = core.now.monotonic + core.config.fetch_retry
+
+    def _choose(self) -> None:
+        """Chooses the state offered by the most members that were not slow before, and starts to fetch it."""
+        core = self.core
+        self._choose_at = None
+        sides: dict[int, list[int]] = {}
+        for member, offer in self._offers.items():
+            sides.setdefault(offer.certificate.sequence, []).append(member)
+        if not sides:
+            return
+        sequence = max(sides, key=lambda s: (sum(m not in self._slow for m in sides[s]), s))
+        offer = self._offers[sides[sequence][0]]
+        if self._staging is not None:
+            offer.staging.adopt(self._staging)
+        self._staging = offer.staging
+        self._target = offer
+        self._begun = core.now.monotonic
+        self._sources = {member: _Source(due=core.now.monotonic) for member in sides[sequence]}
+        self._offers.clear()
+        core.catch_up.on_certified(sequence)
+        core.outbox.note("transfer_began", sequence=sequence, sources=sorted(self._sources))
+        self._ask()
+
+    # --- fetching -------------------------------------------------------------------------------------
+
+    def _check_target(self) -> None:
+        """Abandons a target whose only source is slow."""
+        core = self.core
+        if len(self._sources) == 1 and core.n > 2 and core.now.monotonic > self._begun + ALONE_MAX:
+            self._slow |= set(self._sources)
+            self._abandon("slow")
+
+    def _ask(self) -> None:
+        """Sends the next question to each source that is free. Completes the transfer if nothing is missing,
+        or abandons it if the log has overtaken the target or no source is left."""
+        core = self.core
+        target, staging = self._target, self._staging
+        if target is None or staging is None:
+            return
+        if target.certificate.sequence <= core.executed:
+            self._abandon("overtaken")
+            return
+        if not staging.missing:
+            self._complete(target, staging)
+            return
+        now = core.now.monotonic
+        for member, source in list(self._sources.items()):
+            if source.patient and now >= source.due:
+                self._strike(member, source)
+        under_way = {group for source in self._sources.values() for group in source.groups}
+        for member, source in self._sources.items():
+            if source.patient or now < source.due:
+                continue
+            chosen = parts.some(staging.missing, under_way, GROUPS_ASKED)
+            # If only groups asked of other sources are missing, ask this one for them too.
+            source.groups = chosen or parts.some(staging.missing, set(), GROUPS_ASKED)
+            under_way.update(source.groups)
+            source.owing += 1
+            source.patient = True
+            source.due = now + core.config.transfer_retry
+            question = FetchGroups(target.certificate.sequence, parts.spell(source.groups))
+            core.outbox.send(member, core.signer.link(question))
+        if not self._sources:
+            self._abandon("no source is left")
+
+    def _strike(self, member: int, source: _Source) -> None:
+        core = self.core
+        source.patient = False
+        source.strikes += 1
+        source.due = core.now.monotonic + source.strikes * core.config.transfer_retry
+        if source.strikes >= STRIKES_MAX:
+            self._slow.add(member)
+            del self._sources[member]
+            core.outbox.note("source_left", member=member, reason="slow")
+
+    def refuse_groups(self, message: Groups, member: int | None) -> Reason | None:
+        """Returns why to refuse an answer, or None: each question to a member has one answer (R5)."""
+        source = self._sources.get(member) if member is not None else None
+        if source is None or self._target is None or not source.owing:
+            return Reason.NOT_ASKED
+        return None if message.sequence == self._target.certificate.sequence else Reason.NOT_ASKED
+
+    def on_groups(self, verified: Verified[Groups]) -> None:
+        """Adds the groups of an answer to the state. A source that sends a wrong one is banned."""
+        core = self.core
+        member = verified.peer.member
+        message = verified.message
+        reason = self.refuse_groups(message, member)
+        if member is None or reason is not None or self._staging is None:
+            core.outbox.refused(reason or Reason.NOT_ASKED, verified)
+            return
+        source = self._sources[member]
+        source.owing -= 1
+        # Groups that this source was asked for count even if another source was quicker, as a liar could be.
+        new = any(n in self._staging.missing or n in source.groups for n, _items in message.groups)
+        if not message.groups:
+            del self._sources[member]
+            core.outbox.note("source_left", member=member, reason="serves it no longer")
+        elif not all(self._staging.add(number, items) for number, items in message.groups):
+            self._ban(member, Reason.BAD_CHUNK, verified)
+        elif new:
+            source.groups, source.patient, source.due, source.strikes = (), False, core.now.monotonic, 0
+            core.catch_up.held_until = core.now.monotonic + 2 * core.suspicion.timeout
+        else:
+            self._strike(member, source)
+        self._ask()
+
+    def _ban(self, member: int, reason: Reason, verified: Verified[Snapshot] | Verified[Groups]) -> None:
+        """Bans a member as a source for this process, and notes it for the operator."""
+        core = self.core
+        self._banned.add(member)
+        self._sources.pop(member, None)
+        core.outbox.refused(reason, verified)
+        core.outbox.note("poisoned", member=member, reason=reason.value)
+
+    def _abandon(self, reason: str) -> None:
+        """Ends the transfer. Groups received are kept: the next target has most of them in common."""
+        core = self.core
+        core.outbox.note("transfer_ended", reason=reason)
+        self._target = None
+        self._sources = {}
+        self._seek_at = core.now.monotonic
+
+    def _complete(self, target: _Offer, staging: Staging) -> None:
+        core = self.core
+        certificate = target.certificate
+        record = CheckpointRecord(
+            epoch=core.config.epoch - (certificate is self._base),
+            sequence=certificate.sequence,
+            state_root=certificate.state_root,
+            log_root=certificate.log_root,
+            timestamp=certificate.timestamp,
+            frames=certificate.frames,
+        )
+        self.done = True
+        self._target = None
+        core.outbox.note("transfer_complete", sequence=certificate.sequence)
+        core.outbox.install(Install(record, target.message.entry, target.message.peaks, staging.rows))
+
+
+def _fits(certificate: CheckpointCertificate, message: Snapshot) -> bool:
+    """Whether the log that the certificate signs ends with the snapshot's entry."""
+    return ends_log(certificate, message.entry, message.peaks)

@@ -1,0 +1,429 @@
+"""Phase: leaving a view and entering the next (R29, R33; Castro & Liskov 1999, 4.4).
+
+A replica is either active in `view`, or changing: bound to `view` and waiting for its NEW-VIEW. There are
+only two transitions, `leave` (sends a VIEW-CHANGE, durable before it is sent) and `enter` (accepts a NEW-VIEW
+that this replica recomputed). Module `suspicion` decides whether to leave.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.effects import Reason, SlotRecord
+from dtvn.protocol.consensus.messages import (
+    NULL_BATCH_DIGEST,
+    FetchViewChange,
+    NewView,
+    PrePrepare,
+    ViewChange,
+)
+from dtvn.protocol.consensus.new_view import Claim, Plan, plan, proposals, read_claim
+from dtvn.protocol.consensus.verified import Verified
+from dtvn.protocol.probes import probe
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.replica import Replica
+
+__all__ = ["Views"]
+
+
+class Views:
+    """Owns the view, the VIEW-CHANGEs, and the NEW-VIEW that began this view."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.view = 0
+        self.changing = False
+        self.promised = 0
+        """Highest view of an own VIEW-CHANGE: this replica never votes below it (R29)."""
+        self.start = 0
+        """Highest sequence that the NEW-VIEW demands; new proposals are above it."""
+        self.demanded: dict[int, tuple[bytes, bytes]] = {}
+        """Sequence -> (digest, PRE-PREPARE frame) in the NEW-VIEW."""
+        self.new_view: bytes = b""
+        """Frame of the NEW-VIEW of `view`; b"" in view 0 or while changing."""
+        self.basis: dict[bytes, bytes] = {}
+        """Digest -> frame of the VIEW-CHANGEs that the NEW-VIEW names, for members that lack them."""
+        self.claims: dict[int, Claim] = {}
+        """Member -> its newest VIEW-CHANGE, above the view entered last."""
+        self._older: dict[int, Claim] = {}
+        """Member -> its VIEW-CHANGE before the newest, which a NEW-VIEW may still name."""
+        self._extra: dict[bytes, Claim] = {}
+        """Digest -> VIEW-CHANGE, fetched because a NEW-VIEW names it and it is not the one held."""
+        self._waiting: dict[int, Verified[NewView]] = {}
+        """Sender -> NEW-VIEW of which some VIEW-CHANGEs have not arrived."""
+
+    # --- current view -------------------------------------------------------------------------------
+
+    def is_active(self, view: int) -> bool:
+        """Whether this replica is in `view` and not changing."""
+        return view == self.view and not self.changing
+
+    def is_ahead(self, view: int) -> bool:
+        """Whether this replica has not entered `view` or a higher one yet."""
+        return view > self.view or (self.changing and view == self.view)
+
+    @property
+    def primary(self) -> int:
+        """Primary of the current view."""
+        return quorum.primary(self.view, self.core.n)
+
+    # --- leaving ------------------------------------------------------------------------------------
+
+    def leave(self, view: int, reason: str) -> None:
+        """Leaves for `view`: sends a VIEW-CHANGE, durable first. No vote below `view` follows (R6, R29)."""
+        core = self.core
+        if view <= self.view or not core.free:
+            return
+        left, entered = self.view, not self.changing
+        self.view = view
+        self.changing = True
+        self.promised = view
+        self.new_view = b""
+        message = ViewChange(
+            epoch=core.config.epoch,
+            sender=core.index,
+            view=view,
+            checkpoint=core.checkpoints.frames,
+            prepared=tuple(
+                core.log.certificates[sequence].proof for sequence in sorted(core.log.certificates)
+            ),
+        )
+        frame = core.signer.sign(message)
+        core.outbox.persist(SlotRecord(core.config.epoch, view, 0, "view_change", (frame,)))
+        core.outbox.broadcast(frame)
+        core.outbox.note("left_view", view=view, reason=reason)
+        if message.prepared:
+            probe("views.left_with_prepared")
+        if reason.startswith("f + 1"):
+            probe("views.followed_a_weak_quorum")
+        core.pool.follow()
+        core.suspicion.on_left(left, entered=entered)
+        self.accept(read_claim_of_own(core, frame))
+
+    # --- VIEW-CHANGE --------------------------------------------------------------------------------
+
+    def refuse_view_change(self, message: ViewChange, digest: bytes | None) -> Reason | None:
+        """Returns why to refuse a VIEW-CHANGE before its signature is checked, or None (R5). One that was
+        asked for by digest is always accepted; while one is asked for, so is any of unknown digest."""
+        config = self.core.config
+        if len(message.prepared) > config.reach or len(message.checkpoint) > config.n:
+            return Reason.TOO_LARGE
+        wishes = self.core.view_changes
+        if digest in wishes if digest is not None else len(wishes) > 0:
+            return None
+        if not self.is_ahead(message.view):
+            return Reason.OLD_VIEW
+        known = self.claims.get(message.sender)
+        if known is None or message.view > known.view:
+            return None
+        if message.view < known.view:
+            return Reason.OLD_VIEW
+        if known.digest == digest or self.core.evidence.known("view_change", message):
+            return Reason.SECOND_MESSAGE
+        return None
+
+    def on_view_change(self, verified: Verified[ViewChange]) -> None:
+        """Handles a member's VIEW-CHANGE: the member left every view below the message's."""
+        message = verified.message
+        core = self.core
+        if (reason := self.refuse_view_change(message, verified.body_digest)) is not None:
+            core.outbox.refused(reason, verified)
+            return
+        claim = read_claim(verified, core.config)
+        if claim is None:
+            core.view_changes.got(verified.body_digest)
+            probe("views.bad_view_change")
+            core.evidence.note_single("bad_view_change", verified)
+            core.outbox.refused(Reason.BAD_PROOF, verified)
+            return
+        if claim.checkpoint is not None:
+            core.checkpoints.adopt(claim.checkpoint)
+        if claim.digest in core.view_changes:
+            core.view_changes.got(claim.digest)
+            self._extra[claim.digest] = claim
+            self._retry_waiting()
+        if not self.is_ahead(claim.view):
+            return
+        known = self.claims.get(claim.sender)
+        if known is not None and known.view == claim.view and known.digest != claim.digest:
+            core.evidence.note_double("view_change", verified, known.frame)
+            return
+        if known is None or claim.view > known.view:
+            self.accept(claim)
+
+    def accept(self, claim: Claim) -> None:
+        """Counts a VIEW-CHANGE. Then follows f + 1 of them to a higher view, or sends the NEW-VIEW if this
+        replica is the primary and has q."""
+        core = self.core
+        known = self.claims.get(claim.sender)
+        if known is not None:
+            self._older[claim.sender] = known
+        self.claims[claim.sender] = claim
+        self._retry_waiting()
+        core.suspicion.on_view_change()
+        self._lead()
+
+    def look(self) -> None:
+        """Does what waited until this replica may bind itself, from now on."""
+        self._retry_waiting()
+        self.core.suspicion.on_view_change()
+        self._lead()
+
+    def said_by(self, member: int, view: int) -> list[bytes]:
+        """VIEW-CHANGEs of a member above `view`, and its NEW-VIEW of `view` or above: a member that restored
+        only its VIEW-CHANGE for a view may have lost its NEW-VIEW of it."""
+        claims = [self.claims.get(member), self._older.get(member)]
+        frames = [claim.frame for claim in claims if claim is not None and claim.view > view]
+        if self.view >= view and self.new_view and self.primary == member:
+            frames.append(self.new_view)
+        if self.view > view:
+            basis = (self.core.signer.open(frame) for frame in self.basis.values())
+            frames += [each.frame for each in basis if each.message.sender == member]
+        return frames
+
+    def joined_view(self) -> int | None:
+        """The highest view above the own one for which f + 1 members left, at least one of them honest; or
+        None."""
+        views = sorted((claim.view for claim in self.claims.values()), reverse=True)
+        weak = quorum.weak_quorum(self.core.n)
+        if len(views) < weak or views[weak - 1] <= self.view:
+            return None
+        return views[weak - 1]
+
+    def supporters(self, view: int) -> int:
+        """Number of members that are bound to `view` or a higher one."""
+        return sum(claim.view >= view for claim in self.claims.values())
+
+    # --- NEW-VIEW -----------------------------------------------------------------------------------
+
+    def _lead(self) -> None:
+        """Sends the NEW-VIEW if this replica is the primary of the view being entered and has q VIEW-CHANGEs
+        for it."""
+        core = self.core
+        if not self.changing or self.primary != core.index or not core.free:
+            return
+        claims = [claim for claim in self.claims.values() if claim.view == self.view]
+        if len(claims) < core.q:
+            return
+        claims.sort(key=lambda claim: claim.sender != core.index)  # the NEW-VIEW names the own one
+        used = sorted(claims[: core.q], key=lambda claim: claim.sender)
+        found = plan(used)
+        probe("views.led")
+        epoch, view = core.config.epoch, self.view
+        frames = []
+        for proposal in proposals(found, epoch=epoch, view=view, members=core.n):
+            self._cast(proposal.sequence, proposal.digest)
+            frames.append(core.signer.sign(proposal))
+        message = NewView(
+            epoch=epoch,
+            sender=core.index,
+            view=view,
+            view_changes=tuple((claim.sender, claim.digest) for claim in used),
+            proposals=tuple(frames),
+        )
+        frame = core.signer.sign(message)
+        core.outbox.broadcast(frame)
+        self.enter(frame, message, used)
+
+    def _cast(self, sequence: int, digest: bytes) -> None:
+        """Records the own vote that a PRE-PREPARE inside an own NEW-VIEW is (R7)."""
+        self.core.ballot.cast(view=self.view, sequence=sequence, phase="pre_prepare", digest=digest)
+
+    def refuse_new_view(self, message: NewView) -> Reason | None:
+        """Returns why to refuse a NEW-VIEW before its signature is checked, or None (R5)."""
+        core = self.core
+        config = core.config
+        if len(message.view_changes) > config.n or len(message.proposals) > config.reach:
+            return Reason.TOO_LARGE
+        if not self.is_ahead(message.view):
+            return Reason.OLD_VIEW
+        if message.sender != quorum.primary(message.view, core.n):
+            return Reason.NOT_PRIMARY
+        waiting = self._waiting.get(message.sender)
+        if waiting is not None and waiting.message.view > message.view:
+            return Reason.OLD_VIEW
+        return None
+
+    def on_new_view(self, verified: Verified[NewView]) -> None:
+        """Handles the NEW-VIEW of a higher view's primary, which waits for all VIEW-CHANGEs that it names."""
+        message = verified.message
+        core = self.core
+        if (reason := self.refuse_new_view(message)) is not None:
+            core.outbox.refused(reason, verified)
+            return
+        senders = [sender for sender, _digest in message.view_changes]
+        if len(senders) != core.q or senders != sorted(set(senders)):
+            self._convict(verified)
+            return
+        self._waiting[message.sender] = verified
+        self._forget_wishes()
+        self._try(verified)
+
+    def _forget_wishes(self) -> None:
+        """Stops asking for VIEW-CHANGEs that no waiting NEW-VIEW names: a liar's digests must not pile up."""
+        named = {
+            digest for verified in self._waiting.values() for _sender, digest in verified.message.view_changes
+        }
+        self.core.view_changes.keep_only(named)
+        self._extra = {digest: claim for digest, claim in self._extra.items() if digest in named}
+
+    def _retry_waiting(self) -> None:
+        for verified in list(self._waiting.values()):
+            self._try(verified)
+
+    def _try(self, verified: Verified[NewView]) -> None:
+        """Enters the view if all VIEW-CHANGEs have arrived and the NEW-VIEW's proposals follow from them."""
+        message = verified.message
+        core = self.core
+        if not self.is_ahead(message.view):
+            self._waiting.pop(message.sender, None)
+            self._forget_wishes()
+            return
+        used: list[Claim] = []
+        missing: list[bytes] = []
+        for sender, digest in message.view_changes:
+            claim = self._find(sender, digest)
+            if claim is None:
+                missing.append(digest)
+            elif claim.view != message.view or claim.sender != sender:
+                self._convict(verified, (claim.frame,))
+                return
+            else:
+                used.append(claim)
+        if missing:
+            probe("views.new_view_lacks_its_basis")
+            source = verified.peer.member
+            first = [message.sender] if source is None else [source, message.sender]
+            for digest in missing:
+                core.view_changes.ask(digest, 0, first)
+            return
+        config = core.config
+        expected = proposals(plan(used), epoch=config.epoch, view=message.view, members=config.n)
+        if _carried(verified) != expected:
+            self._convict(verified, tuple(claim.frame for claim in used))
+            return
+        self.enter(verified.frame, message, used)
+
+    def _find(self, sender: int, digest: bytes) -> Claim | None:
+        for table in (self.claims, self._older):
+            claim = table.get(sender)
+            if claim is not None and claim.digest == digest:
+                return claim
+        return self._extra.get(digest)
+
+    def _convict(self, verified: Verified[NewView], basis: tuple[bytes, ...] = ()) -> None:
+        """Refuses a wrong NEW-VIEW and records it as evidence. `basis`: the VIEW-CHANGEs from which it does
+        not follow."""
+        probe("views.bad_new_view")
+        self._waiting.pop(verified.message.sender, None)
+        self._forget_wishes()
+        self.core.evidence.note_single("bad_new_view", verified, basis)
+        self.core.outbox.refused(Reason.BAD_PROOF, verified)
+        self.core.suspicion.on_bad_new_view(verified.message.view)
+
+    # --- entering -----------------------------------------------------------------------------------
+
+    def enter(self, frame: bytes, message: NewView, used: list[Claim]) -> None:
+        """Enters a new view, which is durable before the first vote in it (R6)."""
+        core = self.core
+        left = core.log.leave_view()
+        self._become_active(frame, message, used)
+        epoch = core.config.epoch
+        frames = (frame, *(claim.frame for claim in used))
+        core.outbox.persist(SlotRecord(epoch, self.view, 0, "new_view", frames))
+        core.outbox.persist(SlotRecord(epoch, self.view, 0, "view", ()))
+        found = plan(used)
+        core.outbox.note("entered_view", view=self.view, base=found.base, start=self.start)
+        _mark(found)
+        if found.checkpoint is not None:
+            core.checkpoints.adopt(found.checkpoint)
+        needed = {digest for sequence, digest in found.digests if sequence > core.log.stable}
+        needed -= set(core.log.digests.values())
+        for digest, holders in found.holders:
+            if digest in needed and digest not in core.bodies:
+                core.batches.ask(digest, self.start, holders)
+        core.on_entered(left)
+
+    def _become_active(self, frame: bytes, message: NewView, used: list[Claim]) -> None:
+        found = plan(used)
+        self.view = message.view
+        self.changing = False
+        self.start = found.digests[-1][0] if found.digests else found.base
+        self.demanded = {
+            sequence: (digest, proposal)
+            for (sequence, digest), proposal in zip(found.digests, message.proposals, strict=True)
+        }
+        self.new_view = frame
+        self.basis = {claim.digest: claim.frame for claim in used}
+        self.claims = {s: c for s, c in self.claims.items() if c.view > self.view}
+        self._older = {s: c for s, c in self._older.items() if c.view > self.view}
+        self._waiting = {s: v for s, v in self._waiting.items() if v.message.view > self.view}
+        self._forget_wishes()
+
+    def install_demanded(self) -> None:
+        """Opens slots for the batches that the NEW-VIEW demands, as far as the window reaches."""
+        core = self.core
+        if self.changing:
+            return
+        for sequence, (digest, frame) in self.demanded.items():
+            if core.log.inside(sequence):
+                slot = core.log.open(sequence, self.view, core.now.monotonic)
+                if not slot.carried:
+                    core.ordering.demand(sequence, digest, frame)
+                    core.ordering.consider(slot)
+                    core.ordering.advance(slot)
+
+    def restore_active(self, frame: bytes, view_changes: tuple[bytes, ...]) -> None:
+        """Restores the view that was entered last, from its NEW-VIEW and VIEW-CHANGEs in the ledger (R7)."""
+        message: NewView = self.core.signer.open(frame).message
+        used = [read_claim_of_own(self.core, each) for each in view_changes]
+        self._become_active(frame, message, used)
+        if message.sender == self.core.index:
+            for sequence, (digest, _frame) in self.demanded.items():
+                self._cast(sequence, digest)
+
+    def restore_changing(self, frame: bytes) -> None:
+        """Restores the binding of an own VIEW-CHANGE that is newer than any view entered (R29)."""
+        claim = read_claim_of_own(self.core, frame)
+        self.view = claim.view
+        self.changing = True
+        self.new_view = b""
+        self.claims[self.core.index] = claim
+
+    def on_fetch(self, verified: Verified[FetchViewChange]) -> None:
+        """Sends a member a VIEW-CHANGE that it lacks and a NEW-VIEW names (R33)."""
+        core = self.core
+        member = verified.peer.member
+        digest = verified.message.digest
+        frame = self.basis.get(digest)
+        if frame is None:
+            held = [*self.claims.values(), *self._older.values(), *self._extra.values()]
+            frame = next((claim.frame for claim in held if claim.digest == digest), None)
+        if frame is not None and member is not None and core.throttle.allow(member, digest):
+            core.outbox.send(member, frame)
+
+
+def read_claim_of_own(core: Replica, frame: bytes) -> Claim:
+    """Reads a VIEW-CHANGE of the own ledger or one just signed, whose proofs were checked before. Raises
+    InvariantBreach if one of them does not hold."""
+    claim = read_claim(core.signer.open(frame), core.config)
+    if claim is None:
+        raise core.breach("a VIEW-CHANGE of the own ledger proves nothing")
+    return claim
+
+
+def _carried(verified: Verified[NewView]) -> tuple[PrePrepare, ...]:
+    """The verified PRE-PREPAREs inside a NEW-VIEW, in order."""
+    found = (verified.nested.get(frame) for frame in verified.message.proposals)
+    return tuple(each.message for each in found if each is not None)
+
+
+def _mark(found: Plan) -> None:
+    if found.digests:
+        probe("views.carried_batch")
+    if any(digest == NULL_BATCH_DIGEST for _sequence, digest in found.digests):
+        probe("views.null_request")
+    if found.base:
+        probe("views.started_from_checkpoint")

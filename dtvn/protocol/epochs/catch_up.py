@@ -1,0 +1,160 @@
+"""How a node that missed epochs reaches the newest one without replaying their log. Pure.
+
+The node asks its peers for the proofs of the ends of epochs and follows the chain from its own (R16, R23,
+R35). If the chain leads to an epoch far ahead of its log, in which it is a member under its own key, it
+continues there: a core of that epoch starts over the old log, does not vote, and fetches the state of a
+stable checkpoint, as any lagging member does. A node that lags a little fetches the log instead, epoch by
+epoch, and so does a node that is no longer a member: if it crossed to a later epoch before and still waits
+for a state, it goes back to its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus.effects import ALL, Reason, Record, Send, StateRecord
+from dtvn.protocol.consensus.epoch_change import EPOCH
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import Answer, Query
+from dtvn.protocol.epochs.handovers import HANDOVERS, HandOvers, read_answer
+from dtvn.protocol.probes import probe
+from dtvn.protocol.wire import link_frame
+
+if TYPE_CHECKING:
+    from dtvn.protocol.consensus.application import Application
+
+__all__ = ["EpochCatchUp", "EpochProofs"]
+
+ASK_EVERY = 2_000_000_000
+"""Nanoseconds between two queries, each to all peers; most answers are empty."""
+
+
+class EpochProofs(Protocol):
+    """A verifier of the ends of epochs, one after the other (dtvn.proof.handover.EpochChain)."""
+
+    @property
+    def present(self) -> Membership:
+        """The newest proved epoch."""
+
+    def take(self, handover: bytes) -> object:
+        """Advance to the epoch that an encoded HandOver begins. Raises ValueError if it is no valid proof."""
+
+
+class EpochCatchUp:
+    """Leads one host through missed epochs. `follow`: makes EpochProofs that continue after the last of the
+    known epochs, which it gets genesis first. `name`, `keys`: this node's id and every key that it may sign
+    with. `far`: lag in sequences above which a state is better than the log; `patience`: nanoseconds without
+    progress after which a state is better at any lag."""
+
+    def __init__(
+        self,
+        present: Membership,
+        follow: Callable[[Sequence[Membership]], EpochProofs],
+        *,
+        name: str,
+        keys: Sequence[bytes],
+        far: int,
+        patience: int,
+    ) -> None:
+        self._present = present
+        self._follow = follow
+        self._own = [(name, key) for key in keys]
+        self._far = far
+        self._patience = patience
+        self._proofs: EpochProofs
+        self._newest = present
+        self._log = present
+        """The epoch in which this node's log ends."""
+        self._shown: list[StateRecord] = []
+        """The proofs that lead from the present epoch to the newest one."""
+        self._number = 0
+        self._ask_at = 0
+        self._executed = -1
+        self._moved = 0
+        """When this node last executed an entry, received a part of a state, or learned of a later epoch."""
+        self._by_log_until = 0
+        """After the node went back to its log, it seeks no state before this time, at any lag."""
+
+    def begin(self, application: Application, kept: HandOvers, now: int) -> None:
+        """Start, after the application's rows were loaded: they hold the epochs up to the end of the log. If
+        this node crossed before and has no state of the present epoch yet, the proofs in `kept` lead to that
+        epoch; if it went back, they lead beyond it."""
+        known: list[Membership] = []
+        while len(known) <= self._present.epoch and (epoch := application.epoch(len(known))) is not None:
+            known.append(epoch)
+        self._proofs = self._follow(known)
+        self._log = newest = known[-1]
+        while newest.epoch < self._present.epoch or kept.find(newest.epoch):
+            self._proofs.take(kept.find(newest.epoch))
+            newest = self._proofs.present
+        self._newest = newest
+        self._number = max(0, now)  # answers to queries from before a restart do not match
+        self._moved = self._ask_at = now
+        self._by_log_until = now + self._patience if newest.epoch > self._present.epoch else now
+
+    def deadline(self) -> int:
+        """Monotonic nanoseconds of the next query."""
+        return self._ask_at
+
+    def ask(self, executed: int, now: int) -> list[Send]:
+        """The next query to all peers, if it is due."""
+        if executed != self._executed:
+            self._executed, self._moved = executed, now
+        if now < self._ask_at:
+            return []
+        if now > self._ask_at + 2 * ASK_EVERY:
+            self._moved = now  # this process was paused (R31)
+        self._ask_at = now + ASK_EVERY
+        self._number += 1
+        question = Query(self._number, HANDOVERS, (str(self._newest.epoch),))
+        return [Send(ALL, link_frame(question))]
+
+    def hear(self, answer: Answer) -> Reason | None:
+        """Follow the proofs in a peer's answer, as far as they are valid; returns why the rest is refused."""
+        if answer.number != self._number:
+            return Reason.NOT_ASKED
+        if answer.code:
+            return None
+        asleep = self._newest.epoch > self._present.epoch
+        try:
+            for data in read_answer(answer.text):
+                if canonical.decode(handover.HandOver, data).entry.epoch < self._newest.epoch:
+                    continue  # another peer sent it before
+                self._proofs.take(data)
+                self._shown.append(StateRecord(handover.record_name(self._newest.epoch), data))
+                self._newest = self._proofs.present
+                if not asleep:
+                    asleep, self._moved = True, self._ask_at
+        except ValueError:
+            probe("crossing.shown_what_proves_nothing")
+            return Reason.BAD_PROOF
+        return None
+
+    def arrived(self, executed: int, now: int, *, receiving: bool) -> tuple[Membership, list[Record]] | None:
+        """The epoch to continue in, and the records to persist for it; None while the present one is better.
+        `receiving`: whether a state is being received."""
+        if receiving:
+            self._moved = now
+        newest = self._newest
+        lag = newest.after - executed
+        if lag <= 0 or newest == self._present == self._log:
+            return None  # nowhere to go back to: this first epoch begins after another cluster's log (R11)
+        stuck = now >= self._moved + self._patience
+        if newest.epoch == self._present.epoch:
+            return self._back() if stuck else None
+        if not any((member.id, member.public_key) in self._own for member in newest.members):
+            # Members send no state to a node that is not a member.
+            return self._back() if executed < self._present.after else None
+        if not stuck and (lag <= self._far or now < self._by_log_until):
+            return None
+        probe("crossing.goes_on_in_a_later_epoch")
+        return newest, [*self._shown, StateRecord(EPOCH, canonical.encode(newest))]
+
+    def _back(self) -> tuple[Membership, list[Record]]:
+        """The epoch of this node's log, and the records to persist. The node sent no vote in the epoch
+        that it leaves, as it had no state of it."""
+        probe("crossing.goes_back_to_its_log")
+        return self._log, [*self._shown, StateRecord(EPOCH, canonical.encode(self._log))]

@@ -1,0 +1,352 @@
+"""Genesis: the first members and principals, the parameters, and the permanent name of the cluster.
+
+The cluster id is the hash of the encoded genesis and is part of every signature (R1), so two clusters with
+the same keys never accept each other's messages (PITFALLS row 10).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+import msgspec
+
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.signatures import PUBLIC_KEY_SIZE, is_public_key
+
+__all__ = [
+    "ANY_EVENT",
+    "BOUNDS",
+    "CAPABILITIES",
+    "CONTINUED_VERSION",
+    "Continued",
+    "ContinuedGenesis",
+    "EVENT_NAME",
+    "Genesis",
+    "GenesisError",
+    "Grant",
+    "Member",
+    "POOL_CLIENT_SHARE",
+    "POOL_OPERATIONS_MAX",
+    "PORT_MAX",
+    "PRINCIPAL_NAME",
+    "Parameters",
+    "Principal",
+    "Signer",
+    "VIEW_CHANGE_BYTES_MAX",
+    "check",
+    "check_grant",
+    "check_continued",
+    "check_terms",
+    "cluster_id",
+    "continued",
+    "continuing",
+    "decode",
+    "encode",
+    "is_host",
+    "reach",
+    "view_change_bytes",
+    "window",
+]
+
+ANY_EVENT = "*"
+CAPABILITIES = ("issue", "operate", "gate", "admin")
+"""What a principal may do in an event (R15): issue tickets, operate (validate, dispute, resolve),
+gate (consume, admit), admin (seed, principals, membership)."""
+
+
+PRINCIPAL_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Pattern of a principal's name. It excludes "#", which separates the name from the generation of a rotated
+key on the wire."""
+
+EVENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+"""Pattern of an event's name in operations (spec 1.4)."""
+
+
+STATEMENT_BYTES_MAX = 220
+"""Upper bound of a signed vote's frame: digest, signature, integers and framing."""
+
+VIEW_CHANGE_BYTES_MAX = 8 * 1024 * 1024
+"""Most bytes of a VIEW-CHANGE, the largest message, out of the wire limit of 10 MiB (R20)."""
+
+POOL_OPERATIONS_MAX = 20_000
+"""Most operations that wait at one replica to be ordered (consensus.config)."""
+POOL_CLIENT_SHARE = 4
+"""One session may hold at most 1/4 of them."""
+
+BOUNDS = {
+    "checkpoint_interval": (1, 10_000),
+    # With a lower value no two clocks agree: nothing could be ordered, not even the change back.
+    "drift_bound": (100_000, 600_000_000),
+    "view_timeout": (50_000, 60_000_000),
+    "sessions_max": (4, 100_000),
+    "nonces_max": (100, 10_000_000),
+    # A request as large as a batch must fit the pool, or it would be answered `busy` for ever.
+    "batch_operations_max": (1, POOL_OPERATIONS_MAX // POOL_CLIENT_SHARE),
+    # A change with the Alive statements of 31 members with the longest names must always fit.
+    "batch_bytes_max": (6_000, 4 * 1024 * 1024),
+}
+"""Least and largest value of each parameter. The limit of `checkpoint_interval` also depends on the number of
+members (`check_terms`)."""
+
+PORT_MAX = 65_535
+_HOST_MAX = 253
+_DNS_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DNS_NAME = re.compile(rf"(?:{_DNS_LABEL}\.)*(?![0-9]+$){_DNS_LABEL}")
+
+
+class GenesisError(ValueError):
+    """An invalid genesis, from which no node may start; the text names field, value and rule."""
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One validator. `id` is its name; `public_key` is an Ed25519 key of 32 bytes (its CURVE key derives from
+    it)."""
+
+    id: str
+    public_key: bytes
+    host: str
+    port: int
+    """TCP port of the ZeroMQ socket."""
+
+
+class Grant(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One capability in one event, or in ANY_EVENT."""
+
+    event: str
+    capability: str
+
+
+class Principal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A signer of requests: gateway, organiser, gate, learner (a learner needs no grants)."""
+
+    name: str
+    public_key: bytes
+    grants: tuple[Grant, ...]
+
+
+class Parameters(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Protocol parameters that all replicas must share (R20). Times are in microseconds."""
+
+    checkpoint_interval: int = 10
+    drift_bound: int = 2_000_000
+    view_timeout: int = 800_000
+    sessions_max: int = 1_024
+    nonces_max: int = 1_000_000
+    batch_operations_max: int = 1_000
+    batch_bytes_max: int = 512 * 1024
+
+
+class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The genesis of a cluster: members in order of their index, principals sorted by name."""
+
+    name: str
+    created_at: int
+    """Unix microseconds; used only to distinguish clusters."""
+    members: tuple[Member, ...]
+    principals: tuple[Principal, ...]
+    parameters: Parameters
+    demo: bool
+    """True: `seed` works, and one party may make all keys."""
+    protocol_version: int = 1
+
+    def index_of(self, member_id: str) -> int:
+        """Index of a member; raise KeyError if there is no member with this id."""
+        for index, member in enumerate(self.members):
+            if member.id == member_id:
+                return index
+        raise KeyError(member_id)
+
+
+CONTINUED_VERSION = 2
+"""`protocol_version` of a genesis that continues another cluster: its form has one more field."""
+
+
+class Signer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A member of the old cluster that signed its last certified state."""
+
+    id: str
+    public_key: bytes
+
+
+class Continued(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The last certified state of an old cluster, a stable checkpoint, with which a new one begins (R11).
+
+    Not all members of the old cluster signed it, so outcomes that they acknowledged above `sequence` may be
+    lost.
+    """
+
+    cluster: bytes
+    """Cluster id of the old cluster, 32 bytes."""
+    epoch: int
+    sequence: int
+    """The log of the new cluster continues after it."""
+    state_root: bytes
+    log_root: bytes
+    timestamp: int
+    """Last effective timestamp, Unix microseconds."""
+    signers: tuple[Signer, ...]
+    """Members that signed the checkpoint, in order of their index in that epoch."""
+
+
+class ContinuedGenesis(Genesis, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """Genesis of form 2, which has eight fields. Form 1 has seven, and keeps its bytes and cluster ids."""
+
+    continues: Continued
+
+
+def continued(genesis: Genesis) -> Continued | None:
+    """The state that a cluster continues; None if it begins empty."""
+    return genesis.continues if isinstance(genesis, ContinuedGenesis) else None
+
+
+def continuing(genesis: Genesis, continues: Continued) -> ContinuedGenesis:
+    """The same genesis, but continuing another cluster."""
+    fields = {name: getattr(genesis, name) for name in Genesis.__struct_fields__}
+    return ContinuedGenesis(**{**fields, "protocol_version": CONTINUED_VERSION}, continues=continues)
+
+
+def cluster_id(genesis: Genesis) -> bytes:
+    """32-byte hash that identifies this cluster in every signature."""
+    return canonical.tagged_digest("dtvn/v1/genesis", encode(genesis))
+
+
+def encode(genesis: Genesis) -> bytes:
+    """Canonical bytes of a genesis."""
+    return canonical.encode(genesis)
+
+
+def decode(data: bytes) -> Genesis:
+    """Decode and check a genesis; raise GenesisError with a sentence if it is invalid."""
+    try:
+        kind = ContinuedGenesis if data[:1] == _EIGHT_FIELDS else Genesis
+        genesis = canonical.decode(kind, data)
+    except canonical.CanonicalError as error:
+        raise GenesisError(str(error)) from error
+    check(genesis)
+    return genesis
+
+
+_EIGHT_FIELDS = b"\x98"
+
+
+def check(genesis: Genesis) -> None:
+    """Raise GenesisError unless a cluster can run with this genesis."""
+    check_terms(genesis.name, genesis.parameters, len(genesis.members))
+    if (continues := continued(genesis)) is not None:
+        check_continued(continues, genesis.protocol_version)
+    _check_unique("members", [member.id for member in genesis.members])
+    _check_unique("principals", [principal.name for principal in genesis.principals])
+    if shared := {m.id for m in genesis.members} & {p.name for p in genesis.principals}:
+        raise GenesisError(f"principals: {min(shared)!r} names a member and a principal")
+    keys = [m.public_key for m in genesis.members] + [p.public_key for p in genesis.principals]
+    if len(set(keys)) != len(keys):
+        raise GenesisError("public_key: two members or principals share a key")
+    if any(len(key) != PUBLIC_KEY_SIZE for key in keys):
+        raise GenesisError("public_key: an Ed25519 key has 32 bytes")
+    if wrong := [key for key in keys if not is_public_key(key)]:
+        raise GenesisError(f"public_key: {wrong[0].hex()} is no Ed25519 key")
+    for member in genesis.members:
+        if not is_host(member.host):
+            raise GenesisError(f"host: {member.host[:64]!r} is no IP address, and no name of DNS")
+        if not 1 <= member.port <= PORT_MAX:
+            raise GenesisError(f"port: {member.port} of {member.id!r} is not between 1 and {PORT_MAX}")
+    names = [principal.name for principal in genesis.principals]
+    if names != sorted(names):
+        raise GenesisError("principals: must be sorted by name")
+    for principal in genesis.principals:
+        _check_principal(principal)
+
+
+def check_continued(continues: Continued, version: int) -> None:
+    """Raise GenesisError unless a genesis of this version can continue from this state."""
+    if version != CONTINUED_VERSION:
+        raise GenesisError(f"protocol_version: a cluster that continues another has 2, not {version}")
+    hashes = (continues.cluster, continues.state_root, continues.log_root)
+    if any(len(each) != canonical.HASH_SIZE for each in hashes):
+        raise GenesisError("continues: cluster id, state root and log root have 32 bytes")
+    numbers = (continues.epoch, continues.sequence, continues.timestamp)
+    if not all(0 <= number <= 2**62 for number in numbers) or not continues.sequence:
+        raise GenesisError("continues: epoch, sequence and timestamp are no place in a log")
+    if not 1 <= len(continues.signers) <= quorum.MEMBERS_MAX:
+        raise GenesisError("continues: nobody signed that state, or more than a cluster has")
+    _check_unique("continues.signers", [signer.id for signer in continues.signers])
+    keys = {signer.public_key for signer in continues.signers}
+    if len(keys) != len(continues.signers) or any(len(key) != PUBLIC_KEY_SIZE for key in keys):
+        raise GenesisError("continues.signers: each has an Ed25519 key of its own")
+
+
+def _check_principal(principal: Principal) -> None:
+    if re.fullmatch(PRINCIPAL_NAME, principal.name) is None:
+        raise GenesisError(
+            f"principals: {principal.name!r} is no name: 1 to 64 of A-Z a-z 0-9 . _ -, no sign first"
+        )
+    for grant in principal.grants:
+        check_grant(grant)
+
+
+def check_grant(grant: Grant) -> None:
+    """Raise GenesisError unless the grant has a known capability and a valid event name. A party that
+    seals a grant must be able to read it, and another party's event name could contain terminal control
+    characters."""
+    if grant.capability not in CAPABILITIES:
+        raise GenesisError(f"grants: {grant.capability[:32]!r} is none of {', '.join(CAPABILITIES)}")
+    # Operations without an event (principals, membership) check for "": such a grant would go unnoticed.
+    if grant.event != ANY_EVENT and re.fullmatch(EVENT_NAME, grant.event) is None:
+        raise GenesisError(f"grants: {grant.event[:64]!r} names no event, nor is it {ANY_EVENT!r} for all")
+
+
+def is_host(text: str) -> bool:
+    """Whether the text is a host that can be dialled: an IP address without a zone, or a DNS name (RFC 1123:
+    labels of letters, digits and inner hyphens; the last label is not a number)."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return len(text) <= _HOST_MAX and _DNS_NAME.fullmatch(text) is not None
+    return "%" not in text
+
+
+def window(parameters: Parameters) -> int:
+    """L: sequences above the stable checkpoint that may be open (R20)."""
+    return max(2 * parameters.checkpoint_interval, 32)
+
+
+def reach(parameters: Parameters) -> int:
+    """Number of sequences above its stable checkpoint for which a replica accepts messages: the primary's
+    checkpoint may be one newer (consensus.config)."""
+    return window(parameters) + parameters.checkpoint_interval
+
+
+def view_change_bytes(members: int, reach: int) -> int:
+    """Upper bound of a VIEW-CHANGE in bytes: a PRE-PREPARE and q - 1 PREPAREs for each of `reach` sequences,
+    and the size of one more statement per sequence for the rest (R20)."""
+    return reach * (quorum.quorum(members) + 1) * STATEMENT_BYTES_MAX
+
+
+def check_terms(name: str, parameters: Parameters, members: int) -> None:
+    """Raise GenesisError unless a cluster of `members` members can run with this name and these parameters.
+
+    All unusable terms are refused here: for a genesis that is proposed, joined, sealed or loaded, and for a
+    change of members or parameters.
+    """
+    if not 1 <= members <= quorum.MEMBERS_MAX:
+        raise GenesisError(f"members: a cluster has 1 to {quorum.MEMBERS_MAX}, not {members}")
+    if not 1 <= len(name) <= 64 or not name.isprintable():
+        raise GenesisError("name: a cluster's name has 1 to 64 printable characters")
+    for field, (low, high) in BOUNDS.items():
+        value = getattr(parameters, field)
+        if not low <= value <= high:
+            raise GenesisError(f"parameters.{field}: {value} is not between {low} and {high}")
+    size = view_change_bytes(members, reach(parameters))
+    if size > VIEW_CHANGE_BYTES_MAX:
+        raise GenesisError(
+            f"parameters.checkpoint_interval: {parameters.checkpoint_interval} is too long for a cluster of "
+            f"{members}: a VIEW-CHANGE could have {size} bytes, over the {VIEW_CHANGE_BYTES_MAX} that it may"
+        )
+
+
+def _check_unique(field: str, names: list[str]) -> None:
+    if len(set(names)) != len(names):
+        raise GenesisError(f"{field}: a name stands twice")
+    if any(not name or len(name) > 64 for name in names):
+        raise GenesisError(f"{field}: a name has 1 to 64 characters")

@@ -1,0 +1,23 @@
+"""The host: feeds one protocol core, persists its records, then sends its messages. Pure."""
+
+from dtvn.protocol.host.pump import (
+    CHECKS_MAX,
+    INBOUND_MAX,
+    Core,
+    EpochOver,
+    Halted,
+    Host,
+    Installed,
+    TurnLost,
+)
+
+__all__ = [
+    "CHECKS_MAX",
+    "Core",
+    "EpochOver",
+    "Halted",
+    "Host",
+    "INBOUND_MAX",
+    "Installed",
+    "TurnLost",
+]

@@ -1,0 +1,120 @@
+"""Ports: the interfaces that a host needs from its environment, as narrow protocols with no defaults.
+
+The real implementations are in `node/` and `ledger/`, the simulated ones in `simulator/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from dtvn.protocol.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    EntryRecord,
+    Executed,
+    Install,
+    Note,
+    Now,
+    Record,
+    ReplyTo,
+    Send,
+)
+from dtvn.protocol.consensus.needs import Recovery, Signer
+from dtvn.protocol.consensus.verified import Inbound, Peer
+
+__all__ = [
+    "Chance",
+    "Clock",
+    "Journal",
+    "JournalError",
+    "JournalFenced",
+    "JournalFull",
+    "Recovery",
+    "Signer",
+    "Transport",
+    "Watcher",
+]
+
+
+class JournalError(Exception):
+    """A write did not become durable; retrying cannot repair that, so the process must end (R8)."""
+
+
+class JournalFull(JournalError):
+    """The disk is full: the replica stops, and is rebuilt when the ledger can write again (R8)."""
+
+
+class JournalFenced(JournalError):
+    """Another process now owns this ledger (R10): this process must end without sending."""
+
+
+class Clock(Protocol):
+    """The source of time, which the core gets as an argument (R2)."""
+
+    def now(self) -> Now:
+        """Both clocks in nanoseconds."""
+
+
+class Journal(Protocol):
+    """A node's durable storage."""
+
+    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
+        """Write all records in one transaction; raise JournalError if that fails.
+
+        `durable`: on return these and all earlier records are synced to disk. Otherwise a power failure may
+        undo them, together with all later records.
+        """
+
+    def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
+        """Write state rows as of `sequence` in one transaction of their own (R9)."""
+
+    def install(self, install: Install) -> None:
+        """Replace rows, checkpoint and head of the log by a snapshot, in one synced transaction; `load` then
+        returns it. Raises JournalError."""
+
+    def load(self) -> Recovery:
+        """Read everything back and check the hash chain; raise JournalError if it is damaged."""
+
+    def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
+        """Entries first..last, ascending, up to `bytes_max` (at least one if there is one) and up to the
+        first missing entry; empty if `first` is missing (below an installed snapshot)."""
+
+    def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
+        """The lowest stable checkpoint at or above `sequence`, or None."""
+
+
+class Transport(Protocol):
+    """Authenticated links to members and principals; they may lose frames, but never alter them."""
+
+    def receive(self, limit: int) -> Sequence[Inbound]:
+        """At most `limit` waiting frames, without blocking."""
+
+    def put_back(self, items: Sequence[Inbound]) -> None:
+        """Return the last of the received frames unread, to be received again."""
+
+    def charge(self, peer: Peer, checks: int) -> None:
+        """Charge a peer for signature checks of a frame beyond the first, so that other peers go first."""
+
+    def send(self, send: Send) -> None:
+        """Queue a frame for one member, all others, or a named peer; dropped if the bounded queue is full."""
+
+    def reply(self, reply: ReplyTo) -> None:
+        """Queue a frame for a client process; dropped if it is not connected."""
+
+    def answer(self, peer: Peer, frame: bytes) -> None:
+        """Queue a frame for exactly the connection that a received frame came from."""
+
+
+class Chance(Protocol):
+    """Source of randomness, used only to spread load and retries."""
+
+    def below(self, bound: int) -> int:
+        """A number in [0, bound)."""
+
+
+class Watcher(Protocol):
+    """Receiver of notes (logs, metrics, live feed); it never influences the host."""
+
+    def notice(self, note: Executed | Note) -> None:
+        """Take note of one event."""

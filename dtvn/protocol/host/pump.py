@@ -1,0 +1,400 @@
+"""The pump: one turn feeds all waiting frames to the core, persists once, then sends (DESIGN section 3).
+
+It depends only on `ports`, so node and simulator run the same code. A turn is atomic: if persisting fails
+or a step raises, nothing of the turn is sent and the core is discarded (R8); the runner builds a new host
+from the ledger or ends the process.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.application import Application
+from dtvn.protocol.consensus.effects import (
+    CheckpointRecord,
+    Effects,
+    EntryRecord,
+    EvidenceRecord,
+    Install,
+    Note,
+    Now,
+    Reason,
+    Successor,
+)
+from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
+from dtvn.protocol.epochs.catch_up import EpochCatchUp
+from dtvn.protocol.epochs.handovers import HANDOVERS, HandOvers
+from dtvn.protocol.host.log_server import LogServer
+from dtvn.protocol.host.ports import Clock, Journal, Recovery, Signer, Transport, Watcher
+from dtvn.protocol.host.questions import Questions
+from dtvn.protocol.host.rate_limiter import RateLimiter
+from dtvn.protocol.wire import CHECK, Door, PeerError
+
+__all__ = ["CHECKS_MAX", "Core", "EpochOver", "Halted", "Host", "INBOUND_MAX", "Installed", "TurnLost"]
+
+MATERIALISE_AFTER = 50_000_000
+"""Nanoseconds by which state rows may lag behind the log under traffic (R9 allows 100 ms)."""
+
+INBOUND_MAX = 256
+"""Most frames in one turn: bounds the turn's time and its transaction."""
+
+CHECKS_MAX = 1_024
+"""Signature checks in one turn after which no further frame is read: a frame may hold hundreds. Recognised
+signatures count as well, but less."""
+
+
+class Core(Protocol):
+    """The interface of all protocol cores (Replica, Learner)."""
+
+    @property
+    def receiving(self) -> bool: ...
+    def restore(self, recovery: Recovery, now: Now) -> Effects: ...
+    def wants(self, header: Header) -> Reason | None: ...
+    def wants_within(self, header: Header, kind: type[Any]) -> Reason | None: ...
+    def awaits(self, digest: bytes) -> bool: ...
+    def receive(self, verified: Verified[Any], now: Now) -> Effects: ...
+    def tick(self, now: Now) -> Effects: ...
+    def deadline(self) -> int | None: ...
+    def invariants(self) -> None: ...
+
+
+class TurnLost(Exception):
+    """This host has ended and must not be used again. __cause__ names the reason: a turn could not be made
+    durable or broke an invariant, or it is one of EpochOver, Halted and Installed."""
+
+
+class EpochOver(Exception):
+    """Cause of a TurnLost without a failure: a host of the next epoch continues from the ledger (R35)."""
+
+    def __init__(self, successor: Successor) -> None:
+        super().__init__(successor.membership.epoch)
+        self.successor = successor
+
+
+class Halted(Exception):
+    """Cause of a TurnLost after which this node must neither continue nor be rebuilt: the ledger holds
+    certificates that exclude each other. `stand_by` still answers queries about the node."""
+
+
+class Installed(Exception):
+    """Cause of a TurnLost without a failure: a new host continues from the snapshot in the ledger."""
+
+
+class Host:
+    """Runs one core over ports. `answer_query` answers a `Query`, outside consensus. `rows_lag`: nanoseconds
+    for which state rows are held back to collect more, even when idle; 0 if people read the rows. `epoch`:
+    the core's epoch. `elsewhere` returns the addresses of the members by id."""
+
+    def __init__(
+        self,
+        *,
+        core: Core,
+        application: Application,
+        door: Door,
+        journal: Journal,
+        transport: Transport,
+        clock: Clock,
+        signer: Signer,
+        watcher: Watcher,
+        answer_query: Callable[[m.Query], m.Answer],
+        rows_lag: int = 0,
+        epoch: int = 0,
+        epoch_catch_up: EpochCatchUp | None = None,
+        elsewhere: Callable[[], Mapping[str, tuple[str, int]]] = dict,
+    ) -> None:
+        self.core = core
+        self.application = application
+        self.door = door
+        self.journal = journal
+        self.transport = transport
+        self.clock = clock
+        self.signer = signer
+        self.watcher = watcher
+        self.answer_query = answer_query
+        self.rows_lag = rows_lag
+        self.epoch = epoch
+        self.epoch_catch_up = epoch_catch_up
+        self.log_server = LogServer(journal, transport, signer, elsewhere)
+        self.handovers = HandOvers()
+        self.executed = 0
+        self._questions = Questions()
+        self._rate_limiter = RateLimiter()
+        self._timestamp = 0
+        self._dirty_since: int | None = None
+        self._materialised = 0
+        self._dead = False
+
+    def start(self) -> None:
+        """Load the ledger, rebuild application and core, and send earlier messages again (R7)."""
+        now = self.clock.now()
+        recovery = self.journal.load()
+        self.handovers.note(recovery.states)
+        try:
+            self.application.load(recovery.rows)
+            self._materialised = self.executed = recovery.applied_sequence
+            effects = self.core.restore(recovery, now)
+            if recovery.entries:
+                self._seen(recovery.entries[-1], now)
+            self.log_server.begin(self.executed)
+            if self.epoch_catch_up is not None:
+                self.epoch_catch_up.begin(self.application, self.handovers, now.monotonic)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("restore failed") from error
+        self._finish(effects, now)
+
+    def turn(self) -> int:
+        """Run one turn; returns the number of frames taken. Raise TurnLost if the host has ended."""
+        if self._dead:
+            raise TurnLost("this host lost a turn before")
+        now = self.clock.now()
+        inbound = self.transport.receive(INBOUND_MAX)
+        effects = Effects()
+        try:
+            taken = self._take_all(inbound, now, effects)
+            deadline = self.core.deadline()
+            if deadline is not None and now.monotonic >= deadline:
+                effects.merge(self.core.tick(now))
+                self.core.invariants()
+            self._cross(now, effects)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("a step raised") from error
+        self._finish(effects, now)
+        self._materialise(now, idle=not inbound)
+        return taken
+
+    def wake_at(self) -> int | None:
+        """Monotonic nanoseconds of the next turn that is needed even if nothing arrives, or None."""
+        times = [self.core.deadline(), self.log_server.deadline()]
+        if self.epoch_catch_up is not None:
+            times.append(self.epoch_catch_up.deadline())
+        if self._dirty_since is not None:
+            times.append(self._dirty_since + self.rows_lag)
+        if self._questions.waiting:
+            times.append(0)
+        return min([time for time in times if time is not None], default=None)
+
+    def close(self) -> None:
+        """Write state rows that are only in memory (safe to lose); the host has ended afterwards."""
+        if not self._dead:
+            self._write_rows()
+            self._dead = True
+
+    def flush_rows(self) -> None:
+        """Bring the state rows up to the log now (a node's own API does so before answering, R17)."""
+        if self._dead:
+            raise TurnLost("this host lost a turn before")
+        self._write_rows()
+
+    def stand_by(self) -> None:
+        """Answer queries about this node after a lost turn, while nothing can be made durable (R8); all other
+        frames are dropped."""
+        for item in self.transport.receive(INBOUND_MAX):
+            try:
+                header = self.door.peek(item)
+            except PeerError:
+                continue
+            if isinstance(header.message, m.Query):
+                self._questions.put(header.peer, header.message)
+        self._answer_queries()
+
+    # --- one step each ---------------------------------------------------------------------------
+
+    def _take_all(self, inbound: Sequence[Inbound], now: Now, effects: Effects) -> int:
+        """Take frames and return how many were taken. When the turn has cost enough, the rest waits for the
+        next one. A peer whose frame costs more than one signature check is charged for it."""
+        door = self.door
+        before = door.work
+        enough = before + CHECKS_MAX * CHECK
+        for count, item in enumerate(inbound, 1):
+            self._take(item, now, effects)
+            after = door.work
+            if after - before >= 2 * CHECK:
+                self.transport.charge(item.peer, (after - before) // CHECK - 1)
+            if after >= enough:
+                self.transport.put_back(inbound[count:])
+                return count
+            before = after
+        return len(inbound)
+
+    def _take(self, item: Inbound, now: Now, effects: Effects) -> None:
+        try:
+            header = self.door.peek(item)
+            if self._serve(item, header, now, effects):
+                return
+            reason = self.core.wants(header) or self._spared(header, now)
+            if reason is not None:
+                effects.notes.append(_refused(item, reason, type(header.message).__name__))
+                return
+            header, left_out = self.door.sift(header, self.core.wants_within)
+            if left_out:
+                self._rate_limiter.consume(item.peer.name, len(left_out), now.monotonic)
+                for reason, times in Counter(left_out).items():
+                    effects.notes.append(_refused(item, reason, f"in {type(header.message).__name__}", times))
+                if isinstance(header.message, m.SupplyFrames) and not header.message.frames:
+                    return
+            verified = self.door.verify(header)
+        except PeerError as error:
+            effects.notes.append(_refused(item, error.reason, str(error)))
+            return
+        effects.merge(self.core.receive(verified, now))
+        self.core.invariants()
+
+    def _spared(self, header: Header, now: Now) -> Reason | None:
+        """Why a message is dropped unread: a batch that is not wanted, judging by its digest, or statements
+        via a peer that recently sent too many unwanted ones. Else None."""
+        message = header.message
+        if isinstance(message, m.SupplyBatch):
+            return None if self.core.awaits(self.door.digest_of(message.body)) else Reason.NOT_ASKED
+        if isinstance(message, m.SupplyFrames):
+            return None if self._rate_limiter.allows(header.peer.name, now.monotonic) else Reason.BUSY
+        return None
+
+    def _serve(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
+        """Whether the host handles the message itself, as it does requests for durable data, instead of
+        passing it to the core."""
+        message = header.message
+        if type(message) not in _SERVED:
+            return False  # nearly all messages: votes
+        if isinstance(message, (m.FetchEntries, m.Follow)):
+            self.log_server.on_request(header.peer, message, now)
+        elif isinstance(message, m.Query):
+            self._questions.put(header.peer, message)
+        elif isinstance(message, m.Status) and message.epoch < self.epoch:
+            self._hand_over(header.peer, message.epoch, now)
+        elif isinstance(message, m.Answer) and self.epoch_catch_up is not None and message.number:
+            reason = self.epoch_catch_up.hear(message)
+            if reason is not None:
+                effects.notes.append(_refused(item, reason, "Answer"))
+        elif not isinstance(message, m.Hello):
+            return False
+        return True
+
+    def _cross(self, now: Now, effects: Effects) -> None:
+        """Ask peers for missed epochs, and continue in the newest one if that is better."""
+        if self.epoch_catch_up is None:
+            return
+        effects.send += self.epoch_catch_up.ask(self.executed, now.monotonic)
+        found = self.epoch_catch_up.arrived(self.executed, now.monotonic, receiving=self.core.receiving)
+        if found is not None and effects.install is None:
+            membership, records = found
+            effects.persist += records
+            effects.successor = effects.successor or Successor(membership, ())
+
+    def _hand_over(self, peer: Peer, epoch: int, now: Now) -> None:
+        """Send a member in a past epoch the proof of its end. The proof is not secret and goes only to the
+        asking connection, so no signature of the request is checked."""
+        following = self.application.epoch(epoch + 1)
+        if following is not None:
+            self.log_server.on_lagging(peer, following.after, now)
+
+    def _finish(self, effects: Effects, now: Now) -> None:
+        if effects.persist:
+            try:
+                self.journal.append(effects.persist, durable=_must_last(effects))
+            except Exception as error:
+                self._dead = True
+                raise TurnLost("the turn did not become durable") from error
+            self.handovers.note(effects.persist)
+            for record in effects.persist:
+                if isinstance(record, EntryRecord):
+                    self._seen(record, now)
+                    self.log_server.on_entry(record)
+                elif isinstance(record, CheckpointRecord):
+                    self.log_server.on_checkpoint(record)
+        if effects.halted:
+            self._dead = True
+            for note in effects.notes:
+                self.watcher.notice(note)
+            raise TurnLost("this node has stopped") from Halted(effects.halted)
+        for send in effects.send:
+            self.transport.send(send)
+        for reply in effects.reply:
+            self.transport.reply(reply)
+        if self._questions.waiting:
+            self._answer_queries()
+        self._serve_log(now)
+        for note in effects.notes:
+            self.watcher.notice(note)
+        if effects.install is not None:
+            self._install(effects.install)
+        if effects.successor is not None:
+            self._dead = True
+            raise TurnLost("the epoch is over") from EpochOver(effects.successor)
+
+    def _install(self, install: Install) -> None:
+        """Install a snapshot after all messages of the turn were sent; the state in memory is obsolete."""
+        self._dead = True
+        try:
+            self.journal.install(install)
+        except Exception as error:
+            raise TurnLost("the snapshot could not be installed") from error
+        raise TurnLost("a snapshot was installed") from Installed(install.checkpoint.sequence)
+
+    def _answer_queries(self) -> None:
+        """Answer queries after the turn is durable, or without a turn: no answer shows data that could still
+        be lost (R8)."""
+        for peer, query in self._questions.take():
+            answer = self.handovers.answer if query.what == HANDOVERS else self.answer_query
+            self.transport.answer(peer, self.signer.link(answer(query)))
+
+    def _serve_log(self, now: Now) -> None:
+        try:
+            self.log_server.push(now)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("the ledger could not be read") from error
+
+    def _seen(self, record: EntryRecord, now: Now) -> None:
+        self.executed = record.entry.sequence
+        self._timestamp = record.entry.timestamp
+        if self.executed > self._materialised and self._dirty_since is None:
+            self._dirty_since = now.monotonic
+
+    def _materialise(self, now: Now, *, idle: bool) -> None:
+        if self._dirty_since is None:
+            return
+        lag = now.monotonic - self._dirty_since
+        if (idle and lag >= self.rows_lag) or lag >= MATERIALISE_AFTER:
+            self._write_rows()
+
+    def _write_rows(self) -> None:
+        if self.executed == self._materialised:
+            self._dirty_since = None
+            return
+        try:
+            self.journal.materialise(self.application.changes(), self.executed, self._timestamp)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("state rows could not be written") from error
+        self._materialised = self.executed
+        self._dirty_since = None
+
+
+def _must_last(effects: Effects) -> bool:
+    """Whether a turn must be synced before it sends. One that only executed, and sends to clients only, need
+    not be: its entries follow from what q members had synced before they sent COMMIT (R6)."""
+    return bool(effects.send) or any(type(record) not in _UNSYNCED for record in effects.persist)
+
+
+_UNSYNCED = (EntryRecord, EvidenceRecord)
+_SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.Hello})
+"""Messages that `_serve` may handle."""
+
+
+def _refused(item: Inbound, reason: Reason, text: str, times: int = 1) -> Note:
+    return Note(
+        kind="refused",
+        fields={
+            "peer": item.peer.name,
+            "reason": reason.value,
+            "text": text,
+            **({"times": times} if times > 1 else {}),
+            "frame": canonical.digest(item.frame[:1024]).hex()[:16],
+        },
+    )

@@ -1,0 +1,96 @@
+"""Probes at critical moments: `probe("view_change.carried")` records that a run reached this point.
+
+In a node there is no listener, and a probe costs a call of an empty function at rare moments. The simulator
+listens, and a campaign reports which probes no run ever reached (like FoundationDB's CODE_PROBE): a moment
+that was never reached was never tested. No behaviour may depend on a probe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+__all__ = ["PROBES", "listen", "probe"]
+
+PROBES: dict[str, str] = {
+    # votes
+    "ordering.withheld_bad_batch": "a proposal breaks a limit or was first proposed in another view",
+    "ordering.withheld_bad_timestamp": "a proposal's time is beyond the drift bound",
+    "ordering.withheld_duplicate_request": "a proposal holds what was executed already",
+    "ordering.withheld_epoch_ends": "a proposal above what may end the epoch (R35)",
+    "ordering.withheld_equivocation": "another batch stands at this sequence here",
+    "ordering.another_proposal_is_durable": "the first proposal lost to one that others prepared",
+    "ordering.prepared_but_executed_otherwise": "an old view prepares what a later view decided otherwise",
+    "ordering.prepared_another_than_the_first": "q - 1 PREPAREs for another proposal than the first seen",
+    "ordering.prepared_without_own_prepare": "prepared though the own PREPARE is withheld or not due (R21)",
+    "ordering.decided_by_another_view": "q COMMITs of a view that this replica is not in",
+    "ordering.decided_without_body": "q COMMITs for a batch that is not here",
+    "proposing.holds_until_carried_is_executed": "a new primary waits for what it carried over",
+    "proposing.pipeline_full": "eight proposals are not executed yet",
+    "proposing.window_full": "no checkpoint, so no room (row 6)",
+    # view changes
+    "views.left_with_prepared": "a VIEW-CHANGE carries prepared certificates",
+    "views.followed_a_weak_quorum": "f + 1 members left, so this one does",
+    "views.bad_view_change": "a VIEW-CHANGE proves nothing",
+    "views.led": "this replica sends a NEW-VIEW",
+    "views.new_view_lacks_its_basis": "a NEW-VIEW names VIEW-CHANGEs that are not here",
+    "views.bad_new_view": "a NEW-VIEW does not follow from what it names",
+    "views.carried_batch": "a view begins with batches carried over",
+    "views.null_request": "a view begins with a null request (row 5)",
+    "views.started_from_checkpoint": "a view begins above a stable checkpoint",
+    # checkpoints and the log
+    "checkpoint.proved_above_own_log": "another message proves a checkpoint that was not executed here",
+    "checkpoint.voted_above_own_log": "q CHECKPOINTs for what was not executed here",
+    "checkpoint.adopted_from_a_message": "the low mark moves by a certificate inside another message",
+    "catch_up.refused_a_page": "a page of the log proves nothing",
+    "catch_up.up_to_a_checkpoint": "a page is covered by a checkpoint",
+    "catch_up.entry_differs": "a page claims other results than were executed",
+    # epochs
+    "crossing.goes_on_in_a_later_epoch": "a node that slept through epochs goes on in the newest one (R35)",
+    "crossing.goes_back_to_its_log": "one that crossed was removed, or nobody offers it a state (R35)",
+    "crossing.shown_what_proves_nothing": "a member shows an end of an epoch that proves nothing",
+    # restarts
+    "restore.without_a_vote": "a start that may not vote (R11)",
+    "restore.bound_by_a_view_change": "a start between VIEW-CHANGE and NEW-VIEW",
+    "restore.open_slot_with_own_prepare": "a start with an own PREPARE for an open sequence",
+    "restore.open_slot_with_own_commit": "a start with an own COMMIT for an open sequence",
+    "own.heard_what_it_never_said": "a statement under the own key that is not in the ledger",
+    "pinging.awaits_all": "a start at f = 0 that waits for all others, or the operator (R11)",
+    # certificates that exclude each other
+    "checkpoint.differs": "one member's CHECKPOINT names another state than the others'",
+    "contradiction.stopped": "q members signed one thing, and q another",
+    "contradiction.restored": "a start that is none: certificates contradicted each other before",
+    # evidence
+    "evidence.double_proposal": "a primary proposed two batches for one sequence of a view",
+    "evidence.prepare": "two PREPAREs of one member for one slot",
+    "evidence.commit": "two COMMITs of one member for one slot",
+    "evidence.checkpoint": "two states of one member after one sequence",
+    "evidence.view_change": "two VIEW-CHANGEs of one member for one view",
+    "evidence.bad_view_change": "a signed VIEW-CHANGE whose proofs prove nothing",
+    "evidence.bad_new_view": "a signed NEW-VIEW that does not follow",
+    # notes, which count as probes without a call of their own
+    "note.suspected.silent_primary": "no heartbeat for T",
+    "note.suspected.no_progress": "waiting work did not move for T",
+    "note.suspected.no_new_view": "the next primary did not come",
+    "note.suspected.bad_new_view": "the next primary lied",
+    "note.suspected.returning_member": "a view is left so that a member may vote again",
+    "note.suspected.joined": "enough others suspect",
+    "note.suspicion_lapsed": "a suspicion ended by itself",
+    "note.paused": "a replica noticed that it had been asleep (R31)",
+    "note.follower": "a replica gave up its vote (R11)",
+    "note.caught_up": "a replica executed pages of the log",
+}
+"""All probes, with a description of each moment. Two tests compare this table with the code and with a
+campaign."""
+
+_listeners: list[Callable[[str], None]] = []
+
+
+def probe(name: str) -> None:
+    """Record that this moment was reached."""
+    for listener in _listeners:
+        listener(name)
+
+
+def listen(listener: Callable[[str], None] | None) -> None:
+    """Report every probe to `listener` from now on; None: to no listener."""
+    _listeners[:] = [] if listener is None else [listener]

@@ -1,0 +1,24 @@
+"""Conversion between bytes and messages: framing, limits, signatures (the door). No sockets."""
+
+from dtvn.protocol.scheme import ED25519, Ed25519, Scheme
+from dtvn.protocol.wire.door import CHECK, Door, Keys, PeerError
+from dtvn.protocol.wire.envelope import Envelope, decode_envelope, kind_of, signed_bytes
+from dtvn.protocol.wire.limits import FRAME_BYTES_MAX
+from dtvn.protocol.wire.signer import FrameSigner, link_frame
+
+__all__ = [
+    "CHECK",
+    "ED25519",
+    "FRAME_BYTES_MAX",
+    "Door",
+    "Ed25519",
+    "Envelope",
+    "FrameSigner",
+    "Keys",
+    "PeerError",
+    "Scheme",
+    "decode_envelope",
+    "kind_of",
+    "link_frame",
+    "signed_bytes",
+]

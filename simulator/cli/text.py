@@ -1,0 +1,191 @@
+"""Texts of `manage.py simulator`: parsing its flags, and printing its results."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from typing import Any
+
+from simulator.campaign import Report
+from simulator.options import Options
+from simulator.plain import Results
+
+__all__ = [
+    "banner",
+    "jobs",
+    "milliseconds",
+    "nanoseconds",
+    "numbers",
+    "progress",
+    "report",
+    "results",
+    "seconds",
+    "seed_range",
+    "summary",
+    "verdict",
+]
+
+UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9}
+SEEDS_MAX = 1_000_000
+"""Most seeds of one campaign, and most numbers in one list."""
+JOBS_MAX = 64
+DIGITS_MAX = 64
+"""Most digits of a number, or of the two numbers of a range."""
+PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+WIDTH = 22
+
+# --- flags ---------------------------------------------------------------------------------------
+
+
+def nanoseconds(word: str) -> int:
+    """A duration as `1m30s`, `50ms`, `2.5s`; raise ArgumentTypeError."""
+    if word == "0":
+        return 0
+    parts = PART.findall(word)
+    if not parts or "".join(number + unit for number, unit in parts) != word or len(word) > DIGITS_MAX:
+        raise ArgumentTypeError(f"{word[:64]!r} is no duration such as 60s, 1m30s or 50ms")
+    return round(sum(float(number) * UNITS[unit] for number, unit in parts))
+
+
+def seconds(word: str) -> float:
+    """Seconds of a duration, as an int if they are whole."""
+    duration = nanoseconds(word)
+    return duration / UNITS["s"] if duration % UNITS["s"] else duration // UNITS["s"]
+
+
+def milliseconds(word: str) -> float:
+    """Milliseconds of a duration, as an int if they are whole."""
+    duration = nanoseconds(word)
+    return duration / UNITS["ms"] if duration % UNITS["ms"] else duration // UNITS["ms"]
+
+
+def seed_range(word: str) -> range:
+    """`A:B` as a range, B excluded; raise ArgumentTypeError."""
+    first, colon, last = word.partition(":")
+    whole = first.isdecimal() and last.isdecimal() and len(word) < DIGITS_MAX
+    if not colon or not whole or int(first) >= int(last):
+        raise ArgumentTypeError(f"{word[:64]!r} is no range of seeds such as 0:300")
+    if int(last) - int(first) > SEEDS_MAX:
+        raise ArgumentTypeError(f"{word[:64]!r} is more than {SEEDS_MAX} seeds: play them in parts")
+    return range(int(first), int(last))
+
+
+def jobs(word: str) -> int:
+    """Number of processes; raise ArgumentTypeError."""
+    if not word.isdecimal() or len(word) > DIGITS_MAX or not 1 <= int(word) <= JOBS_MAX:
+        raise ArgumentTypeError(f"{word[:64]!r} is no number of processes from 1 to {JOBS_MAX}")
+    return int(word)
+
+
+def numbers(word: str) -> frozenset[int]:
+    """`1,4-9` as a set; raise ArgumentTypeError."""
+    found: set[int] = set()
+    for part in word.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise ArgumentTypeError(f"{word[:64]!r} is no list of numbers such as 1,4-9")
+        if int(last or first) - int(first) + len(found) >= SEEDS_MAX:
+            raise ArgumentTypeError(f"{word[:64]!r} is more than {SEEDS_MAX} numbers")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+# --- a run by flags (spec, section 10) -----------------------------------------------------------
+
+
+def banner(options: Options, liars: dict[str, str]) -> Iterator[str]:
+    """The header: what is about to be played."""
+    yield "=== DTVN simulator: the validators' own PBFT in a virtual network ==="
+    yield f"Total Nodes: {options.nodes}"
+    yield f"Byzantine Nodes: {options.byzantine_nodes}"
+    yield f"Tickets: {options.tickets}"
+    yield f"Duration: {options.duration_seconds:g}s"
+    yield f"Network Latency: {options.latency_ms:g}ms"
+    yield f"Packet Loss: {options.packet_loss_rate:.2%}"
+    yield f"Network Partitions: {str(options.enable_partitions).lower()}"
+    yield f"Crash Rate: {options.crash_rate:g}/s"
+    yield f"Seed: {options.seed}"
+    yield "Starting simulation..."
+    for index, kind in enumerate(liars.values()):
+        yield f"node-{index} is Byzantine: {kind}"
+    yield f"Initialized {options.nodes} nodes; a ticket counts when a quorum of them holds it"
+
+
+def progress(total: int, current: int, rounds: int, succeeded: int, failed: int) -> str:
+    """The progress line, which the Simulator page parses too."""
+    return f"Progress: {current}/{total} tickets | Rounds: {rounds} | Success: {succeeded} | Failed: {failed}"
+
+
+ENDS = {
+    "all_processed": "All tickets processed",
+    "timed_out": "Simulation timed out",
+    "interrupted": "Simulation interrupted",
+    "violation": "Simulation stopped: a promise was broken",
+}
+
+
+def results(found: Results) -> Iterator[str]:
+    """The results of a run by flags."""
+    yield ENDS[found.ended]
+    yield "=== Simulation Results ==="
+    yield f"Total Tickets: {found.total_tickets}"
+    yield f"Validated Tickets: {found.validated_tickets}"
+    yield f"Consensus Rounds: {found.consensus_rounds}"
+    yield f"Successful Rounds: {found.successful_rounds}"
+    yield f"Failed Rounds: {found.failed_rounds}"
+    yield f"Success Rate: {found.success_rate:.2f}%"
+    yield f"Messages Sent: {found.messages_sent}"
+    yield f"Messages Received: {found.messages_received}"
+    yield f"Partition Events: {found.partition_events}"
+    yield f"Average Latency: {found.average_latency_ms:.3f}ms"
+    yield f"View Changes: {found.view_changes}"
+    yield f"Crashes: {found.crashes}"
+    yield f"Virtual Time: {found.virtual_seconds:.3f}s"
+    yield f"Events: {found.events}"
+    yield f"Fingerprint: {found.fingerprint}"
+    yield f"Command: {found.command}"
+
+
+# --- one seed, many seeds ------------------------------------------------------------------------
+
+
+def report(found: Report) -> str:
+    """The report of one seed."""
+    lines = []
+    for name in found.__struct_fields__:
+        value = getattr(found, name)
+        if name == "probes":
+            value = ", ".join(f"{probe} {hits}" for probe, hits in sorted(value.items())) or "none"
+        elif name == "virtual_time":
+            value = f"{value / UNITS['s']:.3f} s"
+        lines.append(f"{name:{WIDTH}} {value}")
+    return "\n".join(lines)
+
+
+def summary(found: dict[str, Any], *, with_probes: bool) -> Iterator[str]:
+    """The totals of a campaign."""
+    for name, value in found.items():
+        if name == "violations":
+            yield f"{name:{WIDTH}} {len(value)}"
+        elif name == "probes":
+            yield f"{'probes never hit':{WIDTH}} {', '.join(_missed(found)) or 'none'}"
+        else:
+            yield f"{name:{WIDTH}} {value}"
+    if with_probes:
+        yield ""
+        yield f"{'probe':44} {'hits':>9} {'first seed':>10}"
+        for probe in found["probes"]:
+            yield f"{probe['name']:44} {probe['hits']:>9} {probe['first_seed']!s:>10}"
+
+
+def verdict(found: dict[str, Any]) -> str:
+    """The result of a campaign in one sentence."""
+    runs, violations = found["runs"], len(found["violations"])
+    hit = f"{found['probes_hit']} of {found['probes_total']} probes hit"
+    never = f"; never hit: {', '.join(_missed(found))}" if found["probes_hit"] < found["probes_total"] else ""
+    return f"{violations} of {runs} seeds broke a promise, {hit}{never}"
+
+
+def _missed(found: dict[str, Any]) -> list[str]:
+    return [probe["name"] for probe in found["probes"] if not probe["hits"]]

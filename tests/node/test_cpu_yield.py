@@ -1,0 +1,116 @@
+"""A node that is far behind leaves the processor to those that serve, and arrives all the same (R23)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from dtvn.node import cpu_yield as rules
+from dtvn.node.cpu_yield import CpuYield, run_queue_wait
+
+MILLISECOND = 1_000_000
+SECOND = 1_000 * MILLISECOND
+
+
+class Thread:
+    """One thread's clocks. It stands in line as long as it works, unless told otherwise."""
+
+    def __init__(self, *, told: bool = True) -> None:
+        self.now = self.worked = self.waited = 0
+        self.rests: list[int] = []
+        self._told = told
+        self.courtesy = CpuYield(
+            worked=lambda: self.worked,
+            waited=lambda: self.waited if self._told else None,
+            now=lambda: self.now,
+            sleep=self._sleep,
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        self.rests.append(round(seconds * SECOND))
+        self.now += self.rests[-1]
+
+    def work(self, nanoseconds: int, *, line: int | None = None) -> None:
+        line = nanoseconds if line is None else line
+        self.worked += nanoseconds
+        self.waited += line
+        self.now += nanoseconds + line
+        self.courtesy.rest()
+
+
+@pytest.mark.parametrize("turn", [MILLISECOND, 10 * MILLISECOND, 150 * MILLISECOND])
+def test_r23_it_works_a_third_of_the_time_where_the_processor_is_short(turn: int) -> None:
+    thread = Thread()
+    for _ in range(2_000 * MILLISECOND // turn):
+        thread.work(turn)
+    rested = sum(thread.rests)
+    assert rested <= rules.REST * thread.worked
+    if turn < rules.REST_LONGEST // rules.REST:
+        assert rested > 0.9 * rules.REST * thread.worked
+    assert max(thread.rests) <= rules.REST_LONGEST
+
+
+def test_r23_it_never_rests_where_nobody_stands_in_line() -> None:
+    thread = Thread()
+    for _ in range(1_000):
+        thread.work(10 * MILLISECOND, line=100_000)
+    assert thread.rests == []
+
+
+def test_r23_a_line_that_ended_is_soon_forgotten() -> None:
+    thread = Thread()
+    for _ in range(10):
+        thread.work(10 * MILLISECOND)
+    rested = len(thread.rests)
+    assert rested
+    thread.now += rules.SHORT_FOR
+    for _ in range(100):
+        thread.work(10 * MILLISECOND, line=0)
+    assert len(thread.rests) == rested
+
+
+def test_r23_it_rests_a_bounded_time_in_all() -> None:
+    """Whatever the host is like, it arrives: an hour of work takes little more than an hour."""
+    thread = Thread()
+    for _ in range(3_600 * 50):
+        thread.work(20 * MILLISECOND)
+    assert rules.REST_IN_ALL <= sum(thread.rests) <= rules.REST_IN_ALL + rules.REST_LONGEST
+
+
+def test_r23_nothing_is_rested_for_that_was_not_work_of_that_kind() -> None:
+    thread = Thread()
+    thread.work(10 * MILLISECOND)
+    thread.courtesy.end()
+    thread.worked += 10 * SECOND
+    thread.waited += 10 * SECOND
+    thread.courtesy.rest()
+    assert thread.rests == []
+
+
+def test_r23_where_the_system_tells_nothing_it_does_not_rest() -> None:
+    thread = Thread(told=False)
+    thread.work(SECOND)
+    thread.work(SECOND)
+    assert thread.rests == []
+
+
+def test_r23_rows_come_whole_and_in_order_with_rests_between_them() -> None:
+    thread = Thread()
+
+    def rows() -> Iterator[int]:
+        for number in range(10 * rules.ROWS):
+            thread.worked += MILLISECOND // 10
+            thread.waited += MILLISECOND // 10
+            yield number
+
+    assert list(thread.courtesy.between(rows())) == list(range(10 * rules.ROWS))
+    assert len(thread.rests) == 9
+
+
+def test_this_system_tells_how_long_a_thread_stood_in_line() -> None:
+    if not rules.SCHEDULE.exists():
+        pytest.skip("not on Linux")
+    told = run_queue_wait()
+    assert told is not None
+    assert told >= 0

@@ -1,0 +1,162 @@
+"""Why is it stuck: the sentence names the reason, and who is missing."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dtvn.gateway.collector import Answered
+from tests.pages.learner import RealLearner
+from validators.dashboard.diagnosis import Node, Slot, _reading, explain, judge
+from validators.models import ManagedNode
+
+
+def node(name: str, **fields: Any) -> Node:
+    return Node(**{"id": name, "voting": True, "executed": 40, "primary": "r0", **fields})
+
+
+def slot(**fields: Any) -> Slot:
+    known = {"sequence": 41, "view": 2, "phase": "pre_prepared", "prepares": [], "commits": []}
+    return Slot(**{**known, "withheld": "", "open_for": 3.0, **fields})
+
+
+def four(**changed: Node) -> list[Node]:
+    return [changed.get(name, node(name)) for name in ("r0", "r1", "r2", "r3")]
+
+
+def test_a_healthy_cluster_is_not_stuck() -> None:
+    assert judge(four()) == ("ok", "Nothing is stuck. Sequence 40 is executed.")
+
+
+def test_a_node_that_is_not_needed_only_degrades() -> None:
+    level, verdict = judge(four(r3=Node(id="r3", problem="not connected")))
+    assert level == "slow"
+    assert "r3 (not connected) is missing, and is not needed" in verdict
+
+
+def test_without_a_quorum_the_missing_are_named() -> None:
+    level, verdict = judge(
+        four(
+            r2=node("r2", voting=False, voting_reason="its ledger was lost"),
+            r3=Node(id="r3", problem="no answer"),
+        )
+    )
+    assert level == "stuck"
+    assert verdict == "2 of 4 nodes vote and 3 are needed. Missing: r3 (no answer), r2 (its ledger was lost)."
+
+
+@pytest.mark.parametrize(
+    ("lost", "told"), [(("r3",), False), (("r2", "r3"), True), (("r1", "r2", "r3"), True)]
+)
+def test_r11_votes_that_never_come_back_are_told_with_the_way_out(lost: tuple[str, ...], told: bool) -> None:
+    """n - q may be lost: the others give those votes back. Of a node that is down nothing is known yet."""
+    mute = {name: node(name, voting=False, voting_reason="its ledger was lost") for name in lost}
+    down = {} if "r2" in lost else {"r2": Node(id="r2", problem="no answer")}
+    level, verdict = judge(four(**mute, **down))
+    assert level == "stuck"
+    assert ("manage.py genesis recover --help" in verdict) is told
+    assert (f"{len(lost)} of 4 members have lost their votes" in verdict) is told
+
+
+def test_r11_who_waits_for_others_word_has_not_lost_its_vote() -> None:
+    """Two of three said that all must recover, where starting the third is enough."""
+    why = "it waits for the word of r2"
+    waits = [node(name, voting=False, waiting=True, voting_reason=why) for name in ("r0", "r1")]
+    verdict = judge([*waits, Node(id="r2", problem="not connected")])[1]
+    missing = f"r2 (not connected), r0 ({why}), r1 ({why})"
+    assert verdict == f"0 of 3 nodes vote and 2 are needed. Missing: {missing}."
+
+
+def test_missing_votes_are_named_by_their_owners() -> None:
+    waiting = node("r1", slot=slot(prepares=["r1"]))
+    level, verdict = judge(four(r1=waiting))
+    assert level == "stuck"
+    assert verdict == "Sequence 41 in view 2 has waited 3.0 s on r1: prepares are missing from r2, r3."
+
+
+def test_the_primary_is_not_asked_for_a_prepare_but_for_a_commit() -> None:
+    waiting = node("r1", slot=slot(phase="prepared", commits=["r1", "r2"]))
+    assert "commits are missing from r0, r3" in judge(four(r1=waiting))[1]
+
+
+def test_a_proposal_that_never_came_is_the_primarys() -> None:
+    waiting = node("r1", slot=slot(phase="waiting"))
+    assert "no proposal of r0 has come" in judge(four(r1=waiting))[1]
+
+
+def test_a_vote_that_is_withheld_gives_its_reason() -> None:
+    waiting = node("r1", slot=slot(prepares=["r2"], withheld="bad_timestamp"))
+    assert "r1 withholds its own vote (bad_timestamp)" in judge(four(r1=waiting))[1]
+
+
+def test_what_was_just_proposed_is_not_stuck() -> None:
+    assert judge(four(r1=node("r1", slot=slot(open_for=0.02))))[0] == "ok"
+
+
+def test_a_view_change_is_told() -> None:
+    changing = {name: node(name, changing=True, view=3) for name in ("r1", "r2")}
+    level, verdict = judge(four(**changing))
+    assert level == "stuck"
+    assert "change to view 3 is under way (r1, r2)" in verdict
+
+
+def test_a_suspicion_is_told_with_its_ground() -> None:
+    suspicious = node("r2", pending=7, suspicion="no heartbeat")
+    assert judge(four(r2=suspicious)) == (
+        "slow",
+        "r2 has 7 requests waiting and suspects r0: no heartbeat.",
+    )
+
+
+def test_who_catches_up_is_told() -> None:
+    assert "r3 catches up, 10 of 40" in judge(four(r3=node("r3", executed=10, catching_up_to=40)))[1]
+
+
+def test_while_nobody_reads_the_log_all_is_not_well() -> None:
+    level, verdict = judge(four(), reading="the learner is stopped; they show sequence 38")
+    assert level == "stuck"
+    assert "Nothing is stuck" not in verdict
+    assert "sequence 40 is executed" in verdict
+    assert "the learner is stopped; they show sequence 38" in verdict
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_a_learner_that_stopped_is_named_with_since_when(learner: RealLearner) -> None:
+    heard = datetime(2026, 11, 20, 9, 17, 2, tzinfo=UTC)
+    ManagedNode.objects.filter(role="learner").update(status="stopped", heartbeat_at=heard)
+    assert _reading() == "the learner is stopped since 2026-11-20 09:17:02 UTC; they show sequence 1"
+    ManagedNode.objects.filter(role="learner").update(status="running")
+    assert _reading() == ""
+    ManagedNode.objects.filter(role="learner").update(report={"state": "disk_full"})
+    said = "its disk is full; it goes on by itself when there is room; they show sequence 1"
+    assert _reading() == f"the learner cannot write: {said}"
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_full_disks_are_named(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def query(member: int, what: str, *, wait: float) -> Future[Answered]:
+        assert what == "consensus"
+        future: Future[Answered] = Future()
+        future.set_result(Answered(1, "disk_full", ""))
+        return future
+
+    monkeypatch.setattr(learner.gateway, "query", query)
+    found = explain()
+    missing = ", ".join(f"r{number} (its disk is full)" for number in range(4))
+    assert found["verdict"] == f"0 of 4 nodes vote and 3 are needed. Missing: {missing}."
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_members_that_do_not_answer_are_shown_as_such(learner: RealLearner) -> None:
+    learner.gateway.down = frozenset({1, 2})
+    found = explain()
+    assert [one["problem"] for one in found["nodes"]] == [
+        "unknown_query",
+        "not connected",
+        "not connected",
+        "unknown_query",
+    ]
+    assert found["quorum"] == 3

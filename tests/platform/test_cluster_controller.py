@@ -1,0 +1,430 @@
+"""The cluster as a whole: what a wish does, when a start has failed, and where an old cluster goes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.db.models import F
+
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError as NodeStartError
+from dtvn.node.provision import create_demo_cluster, make_newcomer
+from dtvn.protocol.genesis import GenesisError
+from tests.platform.desk import FOUR, Desk, own, show, started
+from tests.platform.test_reconcile import HOLD
+from validators.models import ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
+from validators.processes import founding
+from validators.processes.cluster_controller import ClusterController
+from validators.processes.errors import StartError
+from validators.processes.supervisor_mode import StandingSupervisor
+from validators.services import cluster, nodes
+from validators.services.errors import ClusterBusy, ClusterSize
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_start_founds_wants_and_counts(desk: Desk) -> None:
+    started(desk)
+    assert desk.founded == [FOUR]
+    assert set(ManagedNode.objects.values_list("desired", flat=True)) == {DesiredState.RUNNING}
+    show(NodeStatus.RUNNING, "node0", "node1")
+    desk.keeper.turn()
+    show(NodeStatus.RUNNING)
+    desk.keeper.turn()
+    assert desk.told() == [("starting", 0, 4), ("starting", 2, 4), ("running", 4, 4)]
+
+
+def test_a_second_start_is_refused_while_one_is_under_way(desk: Desk) -> None:
+    cluster.start_cluster(4)
+    with pytest.raises(ClusterBusy):
+        cluster.start_cluster(4)
+    desk.keeper.turn()
+    with pytest.raises(ClusterBusy):
+        cluster.start_cluster(4)
+
+
+def test_a_start_is_taken_whenever_none_is_under_way(desk: Desk) -> None:
+    cluster.stop_cluster()
+    started(desk)  # before the keeper has seen the stop, which changed nothing
+    show(NodeStatus.STARTING)
+    desk.keeper.turn()
+    cluster.stop_cluster()
+    cluster.start_cluster(4)  # the stop of a start that is under way, and at once another one
+    desk.keeper.turn()
+    show(NodeStatus.STOPPED)
+    desk.keeper.turn()
+    ManagedNode.objects.update(status=NodeStatus.RUNNING, running_generation=F("generation"))
+    cluster.start_cluster(4)  # all run, though the keeper has not seen it yet
+    desk.keeper.turn()
+    with pytest.raises(ClusterBusy):
+        cluster.start_cluster(4)
+    ManagedNode.objects.update(status=NodeStatus.STOPPED)
+    desk.keeper.turn()
+    show(NodeStatus.RUNNING)
+    desk.keeper.turn()
+    assert cluster.cluster_now().status == "running"
+    show(NodeStatus.STOPPED)
+    ManagedNode.objects.update(desired=DesiredState.STOPPED)
+    desk.keeper.turn()
+    nodes.start_node("node0")
+    desk.keeper.turn()
+    assert cluster.cluster_now().status == "starting", "one node, wanted by somebody: no start of the cluster"
+    cluster.start_cluster(4)
+
+
+def test_nothing_is_founded_while_a_process_of_before_lives(desk: Desk) -> None:
+    nodes.register_nodes(FOUR)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(desk.folder.node_lock("node3"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "True"
+        started(desk)
+        assert desk.founded == []
+        assert set(ManagedNode.objects.values_list("desired", flat=True)) == {DesiredState.STOPPED}
+        holder.kill()
+    desk.keeper.turn()
+    assert desk.founded == [FOUR]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (StartError("port 4001, kept for node0: in use"), "port 4001, kept for node0: in use"),
+        (GenesisError("principals: 'x' names a member and a principal"), "names a member and a principal"),
+        (NodeStartError("its kept ports are damaged"), "its kept ports are damaged"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (ValueError("id: no name of a node"), "ValueError: id"),
+    ],
+)
+def test_x32_what_cannot_be_founded_is_said_and_the_cluster_is_idle(
+    desk: Desk, refusal: Exception, said: str
+) -> None:
+    desk.refusal = refusal
+    started(desk)
+    now = cluster.cluster_now()
+    assert (now.status, now.wish) == ("idle", ClusterWish.NONE)
+    assert said in now.error
+    desk.refusal = None
+    started(desk)
+    assert cluster.cluster_now().status == "starting"
+
+
+def test_a_briefly_absent_database_ends_no_start_but_a_refusing_one_does(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.refusal = OperationalError("database is locked")
+    with pytest.raises(OperationalError):
+        started(desk)
+    desk.refusal = None
+    desk.keeper.turn()
+    assert desk.founded == [FOUR]
+    cluster.stop_cluster()
+    desk.keeper.turn()
+    monkeypatch.setattr("validators.processes.cluster_controller.START_PATIENCE", -1.0)
+    desk.refusal = OperationalError("must be owner of schema learner")
+    started(desk)
+    assert "must be owner" in cluster.cluster_now().error
+
+
+def test_a_start_without_a_quorum_has_failed_and_one_that_limps_has_not(desk: Desk) -> None:
+    started(desk)
+    show(NodeStatus.ERROR, "node0", error="its key is damaged")
+    desk.keeper.turn()
+    assert cluster.cluster_now().status == "starting", "three of four are a quorum"
+    show(NodeStatus.ERROR, "node1", error="so is this one")
+    desk.keeper.turn()
+    assert cluster.cluster_now().error == "node0: its key is damaged; node1: so is this one"
+    assert set(ManagedNode.objects.filter(role="validator").values_list("desired", flat=True)) == {"stopped"}
+    show(NodeStatus.STOPPED)
+    desk.keeper.turn()
+    now = cluster.cluster_now()
+    assert (now.status, now.error[:5]) == ("idle", "node0")
+
+
+def test_x33_who_is_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
+    started(desk)
+    show(NodeStatus.RUNNING)
+    desk.keeper.turn()
+    cluster.start_cluster(4)
+    desk.keeper.turn()  # all are to stop first
+    show(NodeStatus.STOPPING)
+    nodes.stop_node("node2")
+    desk.keeper.turn()
+    assert desk.founded == [FOUR], "nobody's row is reset before it was said that it stopped"
+    show(NodeStatus.STOPPED)
+    desk.keeper.turn()
+    nodes.stop_node("node1")  # and one more, when the others are wanted again
+    desk.keeper.turn()
+    wanted = ManagedNode.objects.filter(role="validator", desired=DesiredState.RUNNING)
+    assert list(wanted.values_list("node_id", flat=True)) == ["node0", "node3"]
+    show(NodeStatus.STOPPED, "node1", "node2")
+    show(NodeStatus.RUNNING, "node0", "node3")
+    desk.keeper.turn()
+    now = cluster.cluster_now()
+    assert (now.status, now.started, now.wish) == ("running", 2, ClusterWish.NONE), "nobody is waited for"
+    cluster.start_cluster(4)
+    show(NodeStatus.STOPPED)
+    for _ in range(2):
+        desk.keeper.turn()
+    assert wanted.count() == 4, "the next start is for all again"
+
+
+def test_a_start_whose_nodes_were_all_stopped_is_over(desk: Desk) -> None:
+    started(desk)
+    show(NodeStatus.STARTING)
+    for name in FOUR:
+        nodes.stop_node(name)
+    desk.keeper.turn()
+    show(NodeStatus.STOPPED)
+    desk.keeper.turn()
+    assert [status for status, _, _ in desk.told()][-1] == "idle"
+    cluster.start_cluster(4)
+
+
+def test_what_held_a_start_up_is_said_when_its_patience_ends(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(desk)
+    monkeypatch.setattr("validators.processes.cluster_controller.START_PATIENCE", -1.0)
+    show(NodeStatus.RUNNING)
+    show(NodeStatus.STARTING, "node1", error="API port 9002 is in use by another program")
+    for _ in range(2):
+        desk.keeper.turn()
+        now = cluster.cluster_now()
+        assert (now.status, now.started, now.error) == (
+            "running",
+            3,
+            "node1: API port 9002 is in use by another program",
+        ), "three of four are a quorum"
+    show(NodeStatus.RUNNING)
+    desk.keeper.turn()
+    assert cluster.cluster_now().error == ""
+    cluster.start_cluster(4)
+    desk.keeper.turn()
+    show(NodeStatus.STARTING, "node1", "node2", error="API port 9002 is in use by another program")
+    desk.keeper.turn()
+    desk.keeper.turn()
+    show(NodeStatus.STOPPED)
+    desk.keeper.turn()
+    assert "node2: API port 9002" in cluster.cluster_now().error
+    assert cluster.cluster_now().status == "idle"
+
+
+def test_nodes_that_vote_without_their_api_are_left_running(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(desk)
+    taken = "API port 9001 is in use by another program"
+    show(NodeStatus.STARTING, error=taken)
+    own().update(pid=4242, report={"voting": True, "api_error": taken})
+    desk.keeper.turn()
+    assert cluster.cluster_now().status == "starting", "it may come yet"
+    own().filter(node_id="node1").update(report={"voting": False})
+    monkeypatch.setattr("validators.processes.cluster_controller.START_PATIENCE", -1.0)
+    for _ in range(2):
+        desk.keeper.turn()
+        now = cluster.cluster_now()
+        assert (now.status, now.wish) == ("running", ClusterWish.NONE), "three that vote are a quorum"
+        assert f"node3: {taken}" in now.error
+    assert set(own().values_list("desired", flat=True)) == {DesiredState.RUNNING}
+    show(NodeStatus.RUNNING)
+    desk.keeper.turn()
+    assert (cluster.cluster_now().started, cluster.cluster_now().error) == (4, "")
+
+
+@pytest.mark.parametrize(
+    "facts", [{"pid": None}, {"report": {"voting": False}}, {"status": NodeStatus.ERROR}]
+)
+def test_who_neither_runs_nor_votes_does_not_count_as_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]
+) -> None:
+    started(desk)
+    show(NodeStatus.STARTING, error="its API is taken")
+    own().update(pid=4242, report={"voting": True})
+    own().filter(node_id__in=("node0", "node1")).update(**facts)
+    monkeypatch.setattr("validators.processes.cluster_controller.START_PATIENCE", -1.0)
+    desk.keeper.turn()
+    assert "its API is taken" in cluster.cluster_now().error
+    assert set(own().values_list("desired", flat=True)) == {DesiredState.STOPPED}
+
+
+def test_a_stop_ends_a_start_too_and_comes_back_to_idle(desk: Desk) -> None:
+    started(desk)
+    show(NodeStatus.STARTING)
+    cluster.stop_cluster()
+    desk.keeper.turn()
+    show(NodeStatus.STOPPED)
+    desk.keeper.turn()
+    assert [status for status, _, _ in desk.told()] == ["starting", "stopping", "idle"]
+
+
+def test_make_up_keeps_the_cluster_that_it_has(desk: Desk, settings: Any) -> None:
+    settings.SUPERVISOR = False
+    nodes.register_nodes(FOUR)
+    with pytest.raises(ClusterSize):
+        cluster.start_cluster(5)
+    cluster.start_cluster(4)
+
+
+def changed(desk: Desk) -> bytes:
+    """A cluster of one that took in a second member: what the genesis says is no longer so."""
+    create_demo_cluster(desk.folder.root, 1, "127.0.0.1", founding.usual_ports(["node0"]))
+    places = ClusterFolder(desk.folder.root)
+    make_newcomer(places.node("node1"), places.genesis.read_bytes())
+    nodes.register_nodes(["node0", "node1"])
+    desk.keeper = ClusterController(
+        desk.folder, lambda names: founding.found_cluster(desk.folder, names, "x:1")
+    )
+    return places.genesis.read_bytes()
+
+
+def is_aside(desk: Desk) -> bool:
+    return (desk.folder.root / founding.EARLIER).exists()
+
+
+@pytest.mark.parametrize("count", [None, 2])
+def test_a_start_without_a_number_or_with_that_of_the_members_goes_on(desk: Desk, count: int | None) -> None:
+    genesis = changed(desk)
+    assert cluster.start_cluster(count) == 2
+    with pytest.raises(ClusterBusy):
+        cluster.start_cluster(count)
+    desk.keeper.turn()
+    desk.keeper.turn()
+    assert (is_aside(desk), ClusterFolder(desk.folder.root).genesis.read_bytes()) == (False, genesis)
+    assert set(own().values_list("node_id", "desired")) == {("node0", "running"), ("node1", "running")}
+    show(NodeStatus.RUNNING, "node0", "node1")
+    desk.keeper.turn()
+    assert desk.told() == [("starting", 0, 2), ("running", 2, 2)]
+
+
+def test_who_is_about_to_join_makes_it_no_other_cluster(desk: Desk) -> None:
+    changed(desk)
+    ManagedNode.objects.filter(node_id="node1").update(part=NodePart.JOINING)
+    cluster.start_cluster(1)
+    ManagedNode.objects.filter(node_id="node1").update(part=NodePart.MEMBER)  # before it begins
+    desk.keeper.turn()
+    desk.keeper.turn()
+    assert not is_aside(desk)
+    assert cluster.cluster_now().error == ""
+
+
+def test_who_is_about_to_join_is_not_waited_for(desk: Desk) -> None:
+    started(desk)
+    ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4, status=NodeStatus.STARTING)
+    with pytest.raises(ClusterBusy):
+        cluster.start_cluster(4)
+    show(NodeStatus.RUNNING)
+    desk.keeper.turn()
+    ManagedNode.objects.filter(node_id__in=FOUR).update(running_generation=F("generation"))
+    desk.keeper.turn()
+    assert desk.told() == [("starting", 0, 4), ("running", 4, 4)]
+    ManagedNode.objects.filter(node_id="node4").update(part=NodePart.MEMBER, status=NodeStatus.RUNNING)
+    desk.keeper.turn()
+    assert desk.told() == [("running", 5, 5)]
+
+
+def test_a_cluster_stops_with_whoever_was_about_to_join(desk: Desk) -> None:
+    started(desk)
+    ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4)
+    show(NodeStatus.RUNNING, *FOUR, "node4")
+    desk.keeper.turn()
+    cluster.stop_cluster()
+    desk.keeper.turn()
+    show(NodeStatus.STOPPED)
+    show(NodeStatus.STOPPING, "node4")
+    desk.keeper.turn()
+    assert cluster.cluster_now().status == "stopping", "its process is still there"
+    show(NodeStatus.STOPPED, "node4")
+    desk.keeper.turn()
+    assert cluster.cluster_now().status == "idle"
+
+
+def test_only_another_number_that_is_named_puts_it_aside(desk: Desk) -> None:
+    changed(desk)
+    assert cluster.start_cluster(1) == 1
+    desk.keeper.turn()
+    desk.keeper.turn()
+    assert is_aside(desk)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_an_automatic_start_never_puts_a_cluster_aside(desk: Desk, number: int) -> None:
+    genesis = changed(desk)
+    line = supervisor(desk, number)
+    line._start_at_once(line._register())
+    desk.keeper.turn()
+    desk.keeper.turn()
+    assert (is_aside(desk), ClusterFolder(desk.folder.root).genesis.read_bytes()) == (False, genesis)
+    assert set(own().values_list("node_id", "desired")) == {("node0", "running"), ("node1", "running")}
+
+
+def test_an_automatic_start_where_no_member_runs_says_so(desk: Desk) -> None:
+    genesis = changed(desk)
+    ManagedNode.objects.filter(role="validator").update(part=NodePart.LEFT)
+    supervisor(desk, 4)._start_at_once(0)
+    desk.keeper.turn()
+    desk.keeper.turn()
+    assert "none of the cluster's members" in cluster.cluster_now().error
+    assert (is_aside(desk), ClusterFolder(desk.folder.root).genesis.read_bytes()) == (False, genesis)
+
+
+def supervisor(desk: Desk, number: int) -> StandingSupervisor:
+    """Made, not run: it would listen and start children."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("validators.processes.supervisor.Alarm", object)  # it is about signals to this process
+        return StandingSupervisor(desk.folder, host="127.0.0.1", port=25_000, auto_start=number)
+
+
+# --- putting aside ---------------------------------------------------------------------------------
+
+
+def demo(root: Path) -> ClusterFolder:
+    create_demo_cluster(root, 1, "127.0.0.1", [4001])
+    places = ClusterFolder(root)
+    (places.node("node0").ledger / "ledger.sqlite3").write_bytes(b"tickets")
+    return places
+
+
+def test_a_cluster_that_is_put_aside_is_a_data_folder_of_its_own(desk: Desk) -> None:
+    genesis = demo(desk.folder.root).genesis.read_bytes()
+    place = founding.put_aside(desk.folder)
+    kept = ClusterFolder(place)
+    assert kept.genesis.read_bytes() == genesis
+    assert (kept.node("node0").ledger / "ledger.sqlite3").read_bytes() == b"tickets"
+    assert kept.gateway_key.exists()
+    assert kept.learner_key.exists()
+    assert not ClusterFolder(desk.folder.root).genesis.exists()
+    assert demo(desk.folder.root).genesis.read_bytes() != genesis, "with keys of its own"
+
+
+@pytest.mark.parametrize("part", range(1, len(founding.PARTS)))
+def test_what_a_crash_cut_off_is_finished_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    demo(desk.folder.root)
+    with monkeypatch.context() as patch:
+        patch.setattr(founding, "PARTS", founding.PARTS[:part])
+        patch.setattr(founding, "_rename_learner_schema", crash)
+        with pytest.raises(KeyboardInterrupt):
+            founding.put_aside(desk.folder)
+    founding.finish_putting_aside(desk.folder)
+    (place,) = (desk.folder.root / founding.EARLIER).iterdir()
+    assert ClusterFolder(place).genesis.exists()
+    assert ClusterFolder(place).gateway_key.exists()
+    assert (ClusterFolder(place).node("node0").ledger / "ledger.sqlite3").exists()
+    assert not ClusterFolder(desk.folder.root).genesis.exists()
+    assert not (place / founding.UNFINISHED).exists()
+
+
+def crash(place: Path) -> None:
+    raise KeyboardInterrupt

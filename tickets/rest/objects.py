@@ -1,0 +1,65 @@
+"""JSON objects about tickets, built from outcomes and from the platform's verified copy (spec 1.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import QueryDict
+
+from dtvn.machine import Issue, TicketState, seeded_count
+from dtvn.machine.contract import ticket_of_bytes, ticket_of_row
+from dtvn.protocol import canonical
+from dtvn_project.routers import LEARNER_ALIAS
+from tickets.services import Decision
+from tickets.services.network import gateway
+from validators import feed
+from validators.ledger import read
+from validators.ledger.models import Ticket
+from validators.rest.http import OWN_WRITES_WAIT
+
+__all__ = ["issued_ticket", "pairs_of", "proved_ticket", "seeded"]
+
+
+def proved_ticket(state: bytes, issued: bytes) -> dict[str, Any]:
+    """A ticket decoded from the canonical bytes that a leaf of the state covers. If the platform's copy does
+    not know the newest members yet, their counts are left out of the clock."""
+    names = [member.id for member in gateway().genesis.members]
+    if len(canonical.decode(TicketState, state).clock) > len(names):
+        names = read.member_names(LEARNER_ALIAS, names)
+    return ticket_of_bytes(state, issued, names)
+
+
+def pairs_of(query: QueryDict) -> list[tuple[str, str]]:
+    """The parameters of a query string, in order."""
+    return [(name, value) for name, values in query.lists() for value in values]
+
+
+def issued_ticket(decision: Decision) -> dict[str, Any]:
+    """The ticket that an issue created, built from its outcome without a read.
+
+    If only the code is known (as for repeats, R16), it is looked up in the platform's copy.
+    """
+    details = decision.request.command
+    if decision.result.state and isinstance(details, Issue):
+        return proved_ticket(decision.result.state, canonical.encode(details))
+    feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
+    row = read.read_ticket(LEARNER_ALIAS, decision.request.event, decision.request.ticket)
+    return {"ID": decision.request.ticket} if row is None else ticket_of_row(row)
+
+
+def seeded(decision: Decision) -> dict[str, Any]:
+    """The result of a seed: it is a single ordered operation, so every connected node created the same
+    tickets (spec 3.3)."""
+    result = decision.result
+    if result.state:
+        created = seeded_count(result.state)
+    else:
+        feed.wait_for(result.sequence, OWN_WRITES_WAIT)
+        created = Ticket.objects.filter(event=decision.request.event, sequence=result.sequence).count()
+    nodes = [member.id for member in gateway().members() if member.connected]
+    return {
+        "seeded": created,
+        "unique": created,
+        "total_seeded": created * len(nodes),
+        "nodes": [{"node_id": node, "seeded": created} for node in nodes],
+    }

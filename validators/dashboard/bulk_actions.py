@@ -1,0 +1,49 @@
+"""Admin list actions that apply to the ticked rows, whatever the list's filter matches by now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+__all__ = ["BulkActions"]
+
+
+class BulkActions(admin.ModelAdmin):
+    """Mixin; it must come before the list's other base classes.
+
+    Django filters and searches again when the action arrives, and silently drops each ticked row that no
+    longer matches. Here the action applies to each of them, and rows that no longer exist are reported. "All
+    rows that match the filter" (select_across) keeps its meaning. Keys that no row can have are rejected by
+    dtvn_project.admin_addresses.
+    """
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *rest: Any, **named: Any
+    ) -> HttpResponse | None:
+        missing = 0
+        across = self.action_form.base_fields["select_across"]
+        if not across.clean(request.POST.get("select_across")):
+            keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
+            wanted = {self.opts.pk.to_python(key) for key in keys}
+            queryset = self.get_queryset(request).order_by("pk")
+            there = set(queryset.filter(pk__in=wanted).values_list("pk", flat=True))
+            missing = len(wanted - there)
+            if not there:
+                self.message_user(request, f"{self._gone(missing)} Nothing was done.", messages.WARNING)
+                return None
+        elif not queryset.exists():
+            self.message_user(request, "The list is empty by now. Nothing was done.", messages.WARNING)
+            return None
+        response = super().response_action(request, queryset, *rest, **named)
+        if missing:
+            self.message_user(request, self._gone(missing), messages.WARNING)
+        return response
+
+    def _gone(self, count: int) -> str:
+        if count == 1:
+            return f"1 selected {self.opts.verbose_name} is not there any more."
+        return f"{count} selected {self.opts.verbose_name_plural} are not there any more."

@@ -1,0 +1,215 @@
+"""Explains why the cluster is stuck: asks every node for its position, and draws a conclusion.
+
+Each row is one node's own report (its consensus snapshot). The verdict is a sentence for the operator,
+derived from all reports, the most important reason first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from datetime import UTC
+from typing import Any
+
+import msgspec
+
+from dtvn.gateway.collector import Answered
+from dtvn.gateway.face import MemberView
+from dtvn.protocol import quorum
+from tickets.services import Unavailable, network
+from validators.feed.rows import read_applied
+from validators.membership.roster import CONTRADICTION, DISK_FULL, WAITING, error_of
+from validators.models import ManagedNode, NodeRole, NodeStatus
+
+__all__ = ["Node", "Slot", "explain", "judge"]
+
+ANSWER_WAIT = 1.0
+"""Seconds that a node has to answer."""
+SLOW = 1.0
+"""Seconds after which an undecided sequence counts as stuck; a healthy one takes milliseconds."""
+NANOSECONDS = 1_000_000_000
+PROBLEMS = {
+    "timeout": "no answer",
+    "down": "not connected",
+    DISK_FULL: "its disk is full",
+    CONTRADICTION: "it has stopped for good",
+}
+"""Messages for the error codes of requests that were not answered."""
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """The lowest undecided sequence on one node, and the members whose votes it lacks."""
+
+    sequence: int
+    view: int
+    phase: str
+    prepares: list[str]
+    commits: list[str]
+    withheld: str
+    open_for: float
+    """Seconds."""
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """One node's report; only `id` and `problem` if it sent none."""
+
+    id: str
+    problem: str = ""
+    view: int = 0
+    changing: bool = False
+    primary: str = ""
+    voting: bool = False
+    voting_reason: str = ""
+    waiting: bool = False
+    """It votes only after others have answered (R11): its vote is not lost."""
+    executed: int = 0
+    pending: int = 0
+    catching_up_to: int = 0
+    suspicion: str = ""
+    heartbeat_age: float | None = None
+    """Seconds since the last message of the primary; None: this node is the primary."""
+    slot: Slot | None = None
+
+
+def explain() -> dict[str, Any]:
+    """The verdict and every node's report, for the page."""
+    try:
+        gateway = network.gateway()
+    except Unavailable as error:
+        return {"level": "stuck", "verdict": str(error), "quorum": 0, "nodes": []}
+    members = gateway.members()
+    asked: list[Future[Answered] | None] = [
+        gateway.query(member.index, "consensus", wait=ANSWER_WAIT) if member.connected else None
+        for member in members
+    ]
+    ids = [member.id for member in members]
+    nodes = [_node(member, future, ids) for member, future in zip(members, asked, strict=True)]
+    level, verdict = judge(nodes, reading=_reading())
+    return {
+        "level": level,
+        "verdict": verdict,
+        "quorum": quorum.quorum(len(nodes)),
+        "nodes": msgspec.to_builtins(nodes),
+    }
+
+
+def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
+    """("ok", "slow" or "stuck", a sentence). `reading`: why the learner does not follow the log for the
+    pages. Pure."""
+    needed = quorum.quorum(len(nodes))
+    silent = [f"{node.id} ({node.problem})" for node in nodes if node.problem]
+    mute = [f"{node.id} ({node.voting_reason or 'follows'})" for node in nodes if _follows(node)]
+    voting = [node for node in nodes if not node.problem and node.voting]
+    if stopped := [node.id for node in nodes if node.problem == PROBLEMS[CONTRADICTION]]:
+        text = "has stopped for good: two certificates exclude each other, and the log may have forked"
+        return "stuck", f"{', '.join(stopped)} {text}. See the runbook, DtvnContradiction."
+    if len(voting) < needed:
+        absent = ", ".join(silent + mute) or "nobody else"
+        lost = sum(_follows(node) and not node.waiting for node in nodes)
+        verdict = f"{len(voting)} of {len(nodes)} nodes vote and {needed} are needed. Missing: {absent}."
+        return "stuck", f"{verdict} {quorum.recovery(len(nodes), lost)}".rstrip()
+    changing = [node for node in voting if node.changing]
+    if len(changing) > len(voting) - needed:
+        ids = ", ".join(node.id for node in changing)
+        view = max(node.view for node in changing)
+        return "stuck", f"A change to view {view} is under way ({ids}); it takes a second or two."
+    if found := _undecided(voting, nodes):
+        return found
+    waiting = max(voting, key=lambda node: node.pending)
+    if waiting.pending and waiting.suspicion:
+        text = f"{waiting.id} has {waiting.pending} requests waiting and suspects {waiting.primary}"
+        return "slow", f"{text}: {waiting.suspicion}."
+    lagging = [node for node in voting if node.catching_up_to]
+    remarks = [f"{node.id} catches up, {node.executed} of {node.catching_up_to}" for node in lagging]
+    remarks += [f"{name} is missing, and is not needed" for name in silent + mute]
+    executed = max(node.executed for node in voting)
+    if reading:
+        text = f"The nodes agree, sequence {executed} is executed, but pages and lists stand still: {reading}"
+        return "stuck", "; ".join([text, *remarks]) + "."
+    text = f"Nothing is stuck. Sequence {executed} is executed"
+    return ("slow" if remarks else "ok"), "; ".join([text, *remarks]) + "."
+
+
+def _reading() -> str:
+    """Why the learner's rows do not advance; "" while they do."""
+    learner = ManagedNode.objects.filter(role=NodeRole.LEARNER).first()
+    if learner is None:
+        return ""
+    if learner.status == NodeStatus.RUNNING:
+        error = error_of(learner, None)
+        return f"the learner cannot write: {error}; they show sequence {read_applied()}" if error else ""
+    heard = learner.heartbeat_at
+    since = "" if heard is None else f" since {heard.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"the learner is {learner.status}{since}; they show sequence {read_applied()}"
+
+
+def _undecided(voting: Sequence[Node], nodes: Sequence[Node]) -> tuple[str, str] | None:
+    """The oldest sequence that some node has waited for too long, and the members whose votes it lacks."""
+    slow = [node for node in voting if node.slot is not None and node.slot.open_for > SLOW]
+    if not slow:
+        return None
+    node = min(slow, key=lambda node: node.slot.sequence if node.slot else 0)
+    slot = node.slot
+    if slot is None:
+        return None
+    held, kind = (slot.commits, "commits") if slot.phase == "prepared" else (slot.prepares, "prepares")
+    voters = [other.id for other in nodes if kind == "commits" or other.id != node.primary]
+    missing = [name for name in voters if name not in held]
+    if slot.phase == "waiting":
+        cause = f"no proposal of {node.primary} has come"
+    elif slot.withheld:
+        cause = f"{node.id} withholds its own vote ({slot.withheld})"
+    else:
+        cause = f"{kind} are missing from {', '.join(missing)}"
+    where = f"Sequence {slot.sequence} in view {slot.view} has waited {slot.open_for:.1f} s on {node.id}"
+    return "stuck", f"{where}: {cause}."
+
+
+def _follows(node: Node) -> bool:
+    return not node.problem and not node.voting
+
+
+def _node(member: MemberView, future: Future[Answered] | None, ids: Sequence[str]) -> Node:
+    if future is None:
+        return Node(id=member.id, problem="not connected")
+    try:
+        answered = future.result(ANSWER_WAIT + 0.5)
+    except TimeoutError:
+        return Node(id=member.id, problem="no answer")
+    if answered.code:
+        return Node(id=member.id, problem=PROBLEMS.get(answered.code, answered.code))
+    told = _told(member.id, msgspec.json.decode(answered.text), ids)
+    return msgspec.structs.replace(told, waiting=member.status.get("state") == WAITING)
+
+
+def _told(node_id: str, said: dict[str, Any], ids: Sequence[str]) -> Node:
+    """A consensus snapshot with names instead of indices and ages instead of timestamps."""
+    taken_at, executed = said["taken_at"], said["executed"]
+    primary = ids[said["primary"]]
+    heard = said["last_heartbeat"]
+    slots = [slot for slot in said["slots"] if slot["sequence"] > executed]
+    lowest = min(slots, key=lambda slot: slot["sequence"], default=None)
+    return Node(
+        id=node_id,
+        view=said["view"],
+        changing=said["changing"],
+        primary=primary,
+        voting=said["voting"],
+        voting_reason=said["voting_reason"],
+        executed=executed,
+        pending=said["pending"],
+        catching_up_to=said["catching_up_to"],
+        suspicion=said["suspicion"],
+        heartbeat_age=None if primary == node_id else max(0.0, (taken_at - heard) / NANOSECONDS),
+        slot=None
+        if lowest is None
+        else Slot(
+            sequence=lowest["sequence"],
+            view=lowest["view"],
+            phase=lowest["phase"],
+            prepares=[ids[index] for index in lowest["prepares"]],
+            commits=[ids[index] for index in lowest["commits"]],
+            withheld=lowest["withheld"],
+            open_for=max(0.0, (taken_at - lowest["opened"]) / NANOSECONDS),
+        ),
+    )

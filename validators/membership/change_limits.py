@@ -1,0 +1,84 @@
+"""Membership changes that this platform refuses itself: too many, or one that stops the cluster.
+
+Each change ends an epoch, and nothing is proposed while one is decided (R35): a caller with unlimited changes
+could keep the cluster from all other work.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from dtvn.machine import reasons
+from dtvn.protocol.consensus.membership import Change, Membership, outline
+from dtvn.protocol.quorum import faults
+from tickets.services.errors import TicketError
+from validators.membership.membership import Wish
+from validators.models import FINISHED, ManagedCluster, MembershipChange
+from validators.services.cluster import ONE_ROW
+from validators.services.errors import ChangePending, TooManyChanges
+
+__all__ = ["hold", "refuse_flood", "refuse_rivals", "refuse_standstill", "unfinished"]
+
+OPEN_MAX = 8
+"""Unfinished changes; they are carried out one after the other."""
+ASKED_MAX = 30
+ASKED_WITHIN = timedelta(minutes=10)
+"""Period in which one caller may request ASKED_MAX changes, whatever their outcome."""
+OPEN_RETRY = 10
+"""Seconds after which an unfinished change may be done."""
+
+
+def hold() -> None:
+    """Lock: no other process requests a change until the end of this transaction."""
+    ManagedCluster.objects.get_or_create(pk=ONE_ROW)
+    ManagedCluster.objects.select_for_update().get(pk=ONE_ROW)
+
+
+def unfinished() -> QuerySet[MembershipChange]:
+    """Unfinished changes."""
+    return MembershipChange.objects.exclude(state__in=FINISHED)
+
+
+def refuse_rivals(wish: Wish) -> None:
+    """Raise ChangePending while another change of the same member, or of the parameters, is unfinished."""
+    for other in unfinished():
+        named = {other.wish.get("node_id"), other.wish.get("replaces")} - {"", None}
+        both = wish.change == other.wish["change"] == "parameters"
+        if both or named & {wish.node_id, wish.replaces}:
+            raise ChangePending(f"change {other.pk} ({other}) is under way")
+
+
+def refuse_flood(actor: str) -> None:
+    """Raise TooManyChanges if too many changes are unfinished, or this caller requested too many within
+    ASKED_WITHIN."""
+    if unfinished().count() >= OPEN_MAX:
+        raise TooManyChanges(f"{OPEN_MAX} changes are under way: wait until one is finished.", OPEN_RETRY)
+    now = timezone.now()
+    asked = MembershipChange.objects.filter(actor=actor, created_at__gt=now - ASKED_WITHIN)
+    times = list(asked.order_by("-id").values_list("created_at", flat=True)[:ASKED_MAX])
+    if len(times) == ASKED_MAX:
+        wait = int((times[-1] + ASKED_WITHIN - now).total_seconds()) + 1
+        minutes = int(ASKED_WITHIN.total_seconds()) // 60
+        raise TooManyChanges(
+            f"{ASKED_MAX} changes in {minutes} minutes are enough: each ends an epoch.", wait
+        )
+
+
+def refuse_standstill(now: Membership, change: Change) -> None:
+    """Raise TicketError (not_ready) if nothing could be decided after the change: in an epoch that tolerates
+    no liar, each member waits for all others at its start (R11), and one did not answer."""
+    found = outline(now, change)
+    if isinstance(found, str) or faults(len(found[0])):
+        return
+    living = {word.member for word in change.alive}
+    silent = [member.id for member in found[0] if member.id not in living]
+    if silent:
+        names = " and ".join(silent)
+        raise TicketError(
+            reasons.NOT_READY,
+            f"{names} did not answer. Below four members all must run when the membership or its parameters "
+            f"change: start {names}, or remove or replace what is gone for good.",
+        )

@@ -1,0 +1,361 @@
+"""Changes of the membership that were requested from this platform: stored, and carried out one after the
+other.
+
+    waiting     nothing was done yet; a newcomer of ours gets key, folder and process here
+    following   the newcomer follows the log without a vote, until it has nearly all of it (R36)
+    ordering    the change is stored in its final bytes, then sent; after a crash the same bytes go again
+    done        its epoch has begun; refused: by the log or the newcomer; cancelled: before anything was sent
+
+`ask` stores a requested change, `cancel` marks it as taken back, `turn` executes one step of the oldest
+unfinished one. One process calls `turn` (validators.processes.membership); any process may call the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import time
+from typing import Any
+
+import msgspec
+from django.db import transaction
+from django.utils import timezone
+
+from dtvn.gateway.face import GatewayFace
+from dtvn.gateway.membership import gather_words
+from dtvn.machine import reasons
+from dtvn.net import KeyFileError, public_key_of, read_seed
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.membership import Alive, Change, alive_bytes, is_fresh, window
+from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.quorum import weak_quorum
+from dtvn.protocol.wire import ED25519
+from dtvn.waiting import look_until
+from tickets.services.decide import Request, decide
+from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
+from tickets.services.network import gateway
+from validators.membership import change_limits, joining, newcomers
+from validators.membership.membership import (
+    Preview,
+    Wish,
+    change_of,
+    incoming_keys,
+    newest_epoch,
+    order,
+    preview,
+    read_word,
+)
+from validators.models import ChangeState, MembershipChange
+from validators.processes.errors import StartError
+from validators.services.errors import (
+    ChangeFinished,
+    ChangeOrdered,
+    ChangePending,
+    ChangeUnknown,
+    ServiceError,
+    TooManyChanges,
+)
+
+__all__ = [
+    "ChangeFinished",
+    "ChangeOrdered",
+    "ChangePending",
+    "ChangeUnknown",
+    "TooManyChanges",
+    "ask",
+    "call_off",
+    "cancel",
+    "foresee",
+    "turn",
+    "wait",
+    "wish_of",
+]
+
+logger = logging.getLogger("dtvn.members")
+
+FOLLOW_WAIT = 600.0
+"""Seconds for a newcomer of ours to catch up with the log."""
+FRESH = 10_000_000
+"""Age in microseconds up to which a newcomer's Alive statement is worth sending; the cluster accepts 30
+s."""
+LOOK_INTERVAL = 0.1
+ATTEMPTS_MAX = 6
+ATTEMPT_PAUSE = 1.0
+CANCELLED = "cancelled"
+AGAIN = frozenset({reasons.NOT_READY, reasons.WRONG_EPOCH, reasons.EXPIRED, reasons.BUSY})
+"""Refusals that may not recur with a fresh Alive statement, a newer epoch, or after some time."""
+
+
+class NonceReused(TicketError):
+    """The nonce was already used for another change."""
+
+    def __init__(self) -> None:
+        super().__init__(reasons.NONCE_REUSED)
+
+
+def foresee(wish: Wish) -> Preview:
+    """The quorum calculator's preview of a change, as of the newest epoch; raise InvalidRequest."""
+    now = newest_epoch(gateway())
+    found = preview(now, wish)
+    newcomers.check(wish, now)
+    return found
+
+
+def ask(wish: Wish, *, actor: str, nonce: bytes = b"") -> MembershipChange:
+    """Store a change to be carried out; the same actor and nonce return the same change.
+
+    Raises InvalidRequest, TicketError (a refusal that can be foreseen), ChangePending, TooManyChanges.
+    """
+    told = msgspec.to_builtins(wish)
+    named = hashlib.sha256(nonce).hexdigest() if nonce else secrets.token_hex(16)
+    same = MembershipChange.objects.filter(actor=actor, nonce=named)
+    known = same.first()
+    if known is None:
+        expected = foresee(wish)
+        if expected.code:
+            raise TicketError(expected.code, expected.sentence)
+        with transaction.atomic():
+            change_limits.hold()
+            known = same.first()
+            if known is None:
+                change_limits.refuse_rivals(wish)
+                change_limits.refuse_flood(actor)
+                made = MembershipChange.objects.create(wish=told, actor=actor, nonce=named)
+                joining.tell(made)
+                return made
+    if known.wish != told:
+        raise NonceReused
+    return known
+
+
+def cancel(number: int) -> MembershipChange:
+    """Mark a change as cancelled, if nothing of it was sent yet; `turn` then cleans up. Idempotent.
+
+    Raises ChangeUnknown, ChangeOrdered, ChangeFinished.
+    """
+    # This single update decides: `_order` stores the bytes to send only if the change was not cancelled
+    # before.
+    change_limits.unfinished().filter(pk=number, content=b"").update(cancelled=True)
+    row = MembershipChange.objects.filter(pk=number).first()
+    if row is None:
+        raise ChangeUnknown
+    if row.cancelled:
+        return row
+    if row.finished:
+        raise ChangeFinished(row.pk, row.state)
+    raise ChangeOrdered(row.pk)
+
+
+def call_off(node_id: str) -> bool:
+    """Cancel the change by which a newcomer of ours is about to join; False if there is no such change.
+
+    Raises ChangeOrdered.
+    """
+    for row in change_limits.unfinished():
+        if joining.newcomer_of(row) == node_id:
+            cancel(row.pk)
+            return True
+    return False
+
+
+def wait(row: MembershipChange, seconds: float) -> MembershipChange:
+    """The row once it is finished and this process's gateway uses its epoch; otherwise its state after
+    `seconds`."""
+
+    def over() -> bool:
+        row.refresh_from_db()
+        return row.finished and gateway().present.epoch >= (row.epoch or 0)
+
+    look_until(over, seconds, pause=LOOK_INTERVAL)
+    return row
+
+
+def wish_of(row: MembershipChange) -> Wish:
+    """The change that a row requests."""
+    return msgspec.convert(row.wish, Wish)
+
+
+def turn() -> MembershipChange | None:
+    """Executes one step of the oldest unfinished change, cancelled ones first; returns None if all are
+    finished."""
+    row = change_limits.unfinished().order_by("-cancelled", "id").first()
+    if row is None:
+        return None
+    try:
+        if row.cancelled:
+            _take_back(row)
+            return row
+        {
+            ChangeState.WAITING: _begin,
+            ChangeState.FOLLOWING: _follow,
+            ChangeState.ORDERING: _order,
+        }[ChangeState(row.state)](row)
+    except (Unavailable, OutcomeUnknown) as error:
+        _note(row, code=error.code, sentence=str(error))
+    except ServiceError as error:
+        _refuse(row, error.code, str(error), getattr(error, "sequence", 0))
+    except (KeyFileError, StartError, OSError, ValueError) as error:
+        if row.content:
+            raise  # it was sent: retried until its outcome is known
+        _refuse(row, ServiceError.code, f"This platform cannot do its part: {error}", 0)
+    return row
+
+
+# --- steps ------------------------------------------------------------------------------------------
+
+
+def _begin(row: MembershipChange) -> None:
+    wish = wish_of(row)
+    if wish.own and wish.change == "rotate":
+        newcomers.next_key(wish.node_id, gateway())
+    elif wish.own:
+        row.host, row.port = newcomers.make(wish.node_id, newest_epoch(gateway()), _asker(row))
+        row.save(update_fields=["host", "port"])
+        _note(row, state=ChangeState.FOLLOWING, sentence=f"{wish.node_id} fetches the log.")
+        return
+    _note(row, state=ChangeState.ORDERING, sentence="The members are asked whether they live.")
+
+
+def _follow(row: MembershipChange) -> None:
+    wish = wish_of(row)
+    network = gateway()
+    word = newcomers.word_of(wish.node_id)
+    if word is not None and _caught_up(word, network):
+        _note(row, state=ChangeState.ORDERING, sentence=f"{wish.node_id} has the log.")
+    elif (timezone.now() - row.created_at).total_seconds() > FOLLOW_WAIT:
+        _refuse(
+            row, reasons.NOT_READY, f"{wish.node_id} did not get the log in {FOLLOW_WAIT:.0f} seconds.", 0
+        )
+    elif word is not None:
+        _note(row, sentence=f"{wish.node_id} has executed up to {word.executed}.")
+
+
+def _order(row: MembershipChange) -> None:
+    """Sends the stored bytes; or builds, stores, then sends them. Temporary failures are retried."""
+    try:
+        if not row.content and not _prepare(row):
+            return  # cancelled meanwhile
+        change = canonical.decode(Change, bytes(row.content))
+        began = order(change, actor=row.actor, nonce=_nonce(row, str(row.attempt)).encode())
+    except TicketError as error:
+        if isinstance(error, Unavailable) or error.code not in AGAIN or row.attempt >= ATTEMPTS_MAX:
+            raise  # unavailable: earlier sent bytes may still be ordered, so they are kept
+        row.attempt += not row.content  # refused before anything was stored to be sent
+        row.content = b""
+        row.save(update_fields=["attempt", "content"])
+        _note(row, code=error.code, sentence=f"{error} Asked again.")
+        time.sleep(ATTEMPT_PAUSE)
+        return
+    wish = wish_of(row)
+    newcomers.settle(joined=wish.node_id if wish.own and wish.change != "rotate" else "", left=wish.leaving)
+    if wish.leaving:
+        newcomers.retire(wish.leaving, _asker(row))
+    _note(
+        row,
+        state=ChangeState.DONE,
+        code=reasons.OK,
+        sentence=f"Epoch {began.epoch} has begun, after sequence {began.sequence}.",
+        epoch=began.epoch,
+        sequence=began.sequence,
+        finished_at=timezone.now(),
+    )
+
+
+def _prepare(row: MembershipChange) -> bool:
+    """Build and store the bytes of the next attempt; False if the change was cancelled."""
+    change = _build(row)
+    row.attempt, row.content = row.attempt + 1, canonical.encode(change)
+    wanted = MembershipChange.objects.filter(pk=row.pk, cancelled=False)
+    return bool(wanted.update(attempt=row.attempt, content=row.content))
+
+
+def _build(row: MembershipChange) -> Change:
+    """The change as of now, with fresh Alive statements."""
+    wish, network = wish_of(row), gateway()
+    key = bytes(32)
+    if wish.own:
+        folder = newcomers.folder_of(wish.node_id)
+        path = folder.next_key if wish.change == "rotate" else folder.key
+        key = public_key_of(read_seed(path))
+    keys = incoming_keys(wish, key)
+    words = gather_words(network, without=wish.leaving, keys=keys, wait=newcomers.WORDS_WAIT)
+    now = network.present
+    if wish.word:
+        words.append(read_word(wish.word))
+    elif wish.own and wish.change != "rotate":
+        words += [word] if (word := newcomers.word_of(wish.node_id)) else []
+    change = change_of(now, wish, key=key, place=(row.host, row.port), words=tuple(words))
+    change_limits.refuse_standstill(now, change)
+    return change
+
+
+def _caught_up(word: Alive, network: GatewayFace) -> bool:
+    """Whether an Alive statement is fresh, of this epoch, and at most half a window behind what an honest
+    member has executed."""
+    now = network.present
+    told = sorted((member.sequence for member in network.members() if member.connected), reverse=True)
+    front = told[min(weak_quorum(len(now.members)), len(told)) - 1] if told else 0
+    said = alive_bytes(cluster_id(network.genesis), now.epoch, word.member, word.executed, word.timestamp)
+    key = public_key_of(read_seed(newcomers.folder_of(word.member).key))
+    clock = time.time_ns() // 1_000
+    fresh = clock - word.timestamp < FRESH and is_fresh(word.timestamp, clock, now.parameters)
+    return (
+        fresh
+        and ED25519.verify(key, said, word.signature)
+        and word.executed >= front - window(now.parameters) // 2
+    )
+
+
+def _take_back(row: MembershipChange) -> None:
+    """Nothing of it was sent: stops a newcomer of ours, and deletes a next key that will not be used."""
+    wish = wish_of(row)
+    if wish.own:
+        newcomers.give_up(wish, gateway())
+    _note(
+        row,
+        state=ChangeState.CANCELLED,
+        code=CANCELLED,
+        sentence="It was taken back before anything was sent to the cluster.",
+        finished_at=timezone.now(),
+    )
+
+
+def _refuse(row: MembershipChange, code: str, sentence: str, sequence: int) -> None:
+    wish = wish_of(row)
+    if wish.own:
+        newcomers.give_up(wish, gateway())
+    _note(
+        row,
+        state=ChangeState.REFUSED,
+        code=code,
+        sentence=sentence,
+        sequence=sequence,
+        finished_at=timezone.now(),
+    )
+
+
+def _note(row: MembershipChange, **changed: Any) -> None:
+    """Write the changed fields in one update, and log it if the state changed."""
+    if all(getattr(row, name) == value for name, value in changed.items()):
+        return
+    moved = "state" in changed and changed["state"] != row.state
+    for name, value in changed.items():
+        setattr(row, name, value)
+    row.save(update_fields=[*changed])
+    if moved:
+        logger.info("change %s (%s): %s. %s", row.pk, row, row.state, row.sentence)
+        joining.tell(row)
+
+
+def _asker(row: MembershipChange) -> newcomers.Asker:
+    """Requests the operations around a change; repeating one has no further effect."""
+    return lambda command, step: decide(
+        [Request(command, nonce=_nonce(row, step).encode())], actor=row.actor
+    )[0]
+
+
+def _nonce(row: MembershipChange, step: str) -> str:
+    """The nonce of one operation of a change (R13): different from those of every other change and
+    attempt."""
+    return hashlib.sha256(f"{row.actor}\0{row.nonce}\0{step}".encode()).hexdigest()

@@ -1,0 +1,338 @@
+"""Changes of the membership: the request, its preview, and having it ordered (R35-R37).
+
+The command, REST and the admin share it: a `Wish` is the requested change, `preview` is the quorum calculator
+for it, `order` has the cluster decide. The additional steps for nodes that this platform runs itself are in
+`changes`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from itertools import zip_longest
+from typing import Literal
+
+import msgspec
+from django.db import DatabaseError
+
+from dtvn.gateway.face import GatewayFace
+from dtvn.machine import Reconfigure, reasons
+from dtvn.node.keys import public_key_of_peer_id
+from dtvn.node.layout import is_node_id, why_not_joins_as
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus.membership import FIXED, Alive, Change, Membership, outline
+from dtvn.protocol.genesis import GenesisError, Member, Parameters, check_terms, is_host
+from dtvn.waiting import look_until
+from dtvn_project.routers import LEARNER_ALIAS
+from tickets.services.decide import Request, decide_one
+from tickets.services.errors import InvalidRequest, OutcomeUnknown
+from tickets.services.network import gateway
+from validators.ledger import read
+
+__all__ = [
+    "FIXED_PARAMETERS",
+    "KINDS",
+    "NodeId",
+    "Preview",
+    "Seat",
+    "Strength",
+    "WORD_BYTES_MAX",
+    "Wish",
+    "change_of",
+    "check_new_name",
+    "check_wish",
+    "incoming_keys",
+    "newest_epoch",
+    "order",
+    "preview",
+    "read_word",
+    "strength",
+]
+
+KINDS = ("add", "remove", "replace", "rotate", "parameters")
+ORDER_WAIT = 9.0
+EPOCH_WAIT = 20.0
+"""Seconds until this process's gateway has received an epoch that was ordered."""
+WORD_BYTES_MAX = 1_024
+UNKNOWN_KEY = bytes(32)
+UNKNOWN_PORT = 1
+"""Placeholders for values that this platform chooses when it creates a newcomer: used in previews only."""
+
+NodeId = str
+
+FIXED_PARAMETERS = FIXED
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One requested change. Without `peer_id`, this platform creates the newcomer, or the new key."""
+
+    change: Literal["add", "remove", "replace", "rotate", "parameters"]
+    node_id: NodeId = ""
+    """The member that joins, leaves, or gets a new key."""
+    replaces: NodeId = ""
+    """The member whose seat the newcomer takes."""
+    peer_id: str = ""
+    host: str = ""
+    port: int = 0
+    word: str = ""
+    """The newcomer's signed Alive statement (alive.bin), base64."""
+    parameters: dict[str, int] = {}
+    """The parameters that change."""
+    allow_small: bool = False
+    """Allow a cluster of fewer than four members (R37)."""
+
+    @property
+    def own(self) -> bool:
+        """Whether this platform creates the newcomer or the key."""
+        return self.change in ("add", "replace", "rotate") and not self.peer_id
+
+    @property
+    def leaving(self) -> str:
+        """The member that the change removes; "" for none."""
+        return {"remove": self.node_id, "replace": self.replaces}.get(self.change, "")
+
+
+class Strength(msgspec.Struct, frozen=True):
+    """The liars, and the crashes, that this number of members survives (R37)."""
+
+    members: int
+    quorum: int
+    liars: int
+    crashes: int
+    note: str
+    sentence: str
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """One seat before and after; "" for an empty one."""
+
+    index: int
+    before: NodeId
+    after: NodeId
+    what: str
+    """stays, joins, leaves, replaced, moved, new_key or new_address."""
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """The quorum calculator's answer. `code`: "", or the foreseeable reason for which the cluster would
+    refuse."""
+
+    epoch: int
+    """The epoch that the change would end."""
+    before: Strength
+    after: Strength
+    seats: tuple[Seat, ...]
+    parameters: dict[str, tuple[int, int]]
+    """Name to (before, after), for those that differ."""
+    code: str = ""
+    sentence: str = ""
+
+
+class Began(msgspec.Struct, frozen=True):
+    """The epoch that a change began."""
+
+    epoch: int
+    sequence: int
+    known: bool
+    """Whether this process's gateway already uses it."""
+
+
+def newest_epoch(network: GatewayFace) -> Membership:
+    """The newest epoch that the gateway or the learner knows of."""
+    try:
+        followed = read.memberships(LEARNER_ALIAS)[-1:]
+    except DatabaseError:
+        followed = []
+    return max([network.present, *followed], key=lambda membership: membership.epoch)
+
+
+def strength(members: int) -> Strength:
+    """What a cluster of this many members survives; one without members survives nothing."""
+    if not members:
+        return Strength(0, 0, 0, 0, "no members", "no members")
+    return Strength(
+        members=members,
+        quorum=quorum.quorum(members),
+        liars=quorum.faults(members),
+        crashes=quorum.crashes_tolerated(members),
+        note=quorum.note(members),
+        sentence=quorum.describe(members),
+    )
+
+
+def preview(now: Membership, wish: Wish, key: bytes = UNKNOWN_KEY) -> Preview:
+    """Preview of a change; `key`: that of a newcomer created here. Raises InvalidRequest."""
+    check_wish(wish)
+    change = change_of(now, wish, key=key)
+    for parameters in change.parameters:
+        try:
+            check_terms("any", parameters, len(now.members))
+        except GenesisError as error:
+            raise InvalidRequest(str(error)) from error
+    found = outline(now, change)
+    before = strength(len(now.members))
+    if isinstance(found, str):
+        count = len(now.members) + (wish.change == "add") - (wish.change == "remove")
+        after = strength(count) if 0 <= count <= quorum.MEMBERS_MAX else before
+        sentence = reasons.REASONS[found].sentence
+        if found == reasons.MALFORMED:
+            sentence = "The change would change nothing, or not so, or make messages too large for the wire."
+        elif found == reasons.FULL:
+            sentence = "With one member more messages would be too large, or the cluster too big."
+        return Preview(now.epoch, before, after, _seats(now.members, now.members), {}, found, sentence)
+    members, wanted = found
+    changed = {
+        name: (getattr(now.parameters, name), getattr(wanted, name))
+        for name in Parameters.__struct_fields__
+        if getattr(now.parameters, name) != getattr(wanted, name)
+    }
+    return Preview(now.epoch, before, strength(len(members)), _seats(now.members, members), changed)
+
+
+def change_of(
+    now: Membership,
+    wish: Wish,
+    *,
+    key: bytes = UNKNOWN_KEY,
+    place: tuple[str, int] = ("127.0.0.1", UNKNOWN_PORT),
+    words: tuple[Alive, ...] = (),
+) -> Change:
+    """The change for a checked wish, in this epoch. `key`, `place` (host, port): those of a newcomer created
+    here."""
+    if wish.peer_id:
+        key, place = public_key_of_peer_id(wish.peer_id), (wish.host, wish.port)
+    leaves = {"remove": wish.node_id, "replace": wish.replaces, "rotate": wish.node_id}.get(wish.change, "")
+    joins: tuple[Member, ...] = ()
+    parameters: tuple[Parameters, ...] = ()
+    if wish.change in ("add", "replace"):
+        joins = (Member(wish.node_id, key, *place),)
+    elif wish.change == "rotate" and (index := now.find(wish.node_id)) is not None:
+        joins = (msgspec.structs.replace(now.members[index], public_key=key),)
+    elif wish.change == "parameters":
+        parameters = (msgspec.structs.replace(now.parameters, **wish.parameters),)
+    return Change(
+        epoch=now.epoch,
+        leaves=leaves,
+        joins=joins,
+        parameters=parameters,
+        allow_small=wish.allow_small,
+        alive=words,
+    )
+
+
+def incoming_keys(wish: Wish, key: bytes = UNKNOWN_KEY) -> dict[str, bytes]:
+    """Keys that members have only after a change, by id: their Alive statements are signed with them."""
+    if wish.change != "rotate":
+        return {}
+    return {wish.node_id: public_key_of_peer_id(wish.peer_id) if wish.peer_id else key}
+
+
+def check_wish(wish: Wish) -> None:
+    """Raise InvalidRequest naming the field that is wrong; does no lookups."""
+    if wish.change == "parameters":
+        _check_parameters(wish.parameters)
+        return
+    if wish.change in ("add", "replace"):
+        check_new_name(wish.node_id, made_here=not wish.peer_id)
+    if not is_node_id(wish.node_id):
+        raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 . _ -, no sign first")
+    if wish.change == "replace" and not is_node_id(wish.replaces):
+        raise InvalidRequest("replaces must name a member")
+    if wish.change == "replace" and wish.replaces == wish.node_id:
+        raise InvalidRequest("replaces: a member is not replaced by itself; rotate its key")
+    if wish.change == "remove":
+        return
+    if wish.peer_id:
+        try:
+            public_key_of_peer_id(wish.peer_id)
+        except ValueError as error:
+            raise InvalidRequest(f"peer_id: {error}") from error
+    if wish.change in ("add", "replace"):
+        _check_newcomer(wish)
+
+
+def check_new_name(node_id: NodeId, *, made_here: bool = True) -> None:
+    """Raise InvalidRequest if no new node can have this name."""
+    if why := why_not_joins_as(node_id, made_here=made_here):
+        raise InvalidRequest(f"node_id {why}")
+
+
+def _check_newcomer(wish: Wish) -> None:
+    if not wish.peer_id:
+        if wish.host or wish.port or wish.word:
+            raise InvalidRequest("peer_id is required for a node that runs elsewhere (host, port, word)")
+        return
+    if not is_host(wish.host):
+        raise InvalidRequest("host must be an IP address or a name of DNS that the members can dial")
+    if not 1 <= wish.port <= 65_535:
+        raise InvalidRequest("port must be between 1 and 65535")
+    if wish.word:
+        read_word(wish.word)
+
+
+def _check_parameters(parameters: dict[str, int]) -> None:
+    if not parameters:
+        raise InvalidRequest("parameters: name at least one that changes")
+    for name, value in parameters.items():
+        if name not in Parameters.__struct_fields__:
+            known = ", ".join(Parameters.__struct_fields__)
+            raise InvalidRequest(f"parameters: {name[:64]!r} is none of {known}")
+        if name in FIXED_PARAMETERS:
+            raise InvalidRequest(f"parameters.{name} is fixed when a cluster is founded")
+        if type(value) is not int:
+            raise InvalidRequest(f"parameters.{name} must be a number")
+
+
+def read_word(text: str) -> Alive:
+    """A newcomer's Alive statement from base64; raise InvalidRequest."""
+    try:
+        data = base64.b64decode(text.encode("ascii"), validate=True)
+        if len(data) <= WORD_BYTES_MAX:
+            return canonical.decode(Alive, data)
+    except (binascii.Error, ValueError):
+        pass
+    raise InvalidRequest("word must be the base64 of the newcomer's identity/alive.bin")
+
+
+def order(change: Change, *, actor: str, nonce: bytes = b"", wait: float = ORDER_WAIT) -> Began:
+    """Have a change ordered, and wait until its epoch has begun.
+
+    Raises TicketError: Refused with the outcome's code, Unavailable when nothing was sent, OutcomeUnknown
+    when the caller should order the same change again with the same nonce to learn its outcome (R14).
+    """
+    network = gateway()
+    decision = decide_one(Request(Reconfigure(change), nonce=nonce), actor=actor, wait=wait)
+    begun = look_until(lambda: network.present.epoch > change.epoch, EPOCH_WAIT, pause=0.05)
+    if not decision.result.sequence:
+        raise OutcomeUnknown
+    return Began(change.epoch + 1, decision.result.sequence, begun)
+
+
+Members = tuple[Member, ...]
+
+
+def _seats(before: Members, after: Members) -> tuple[Seat, ...]:
+    """The seats one by one. A member that leaves leaves no gap: the members behind it move up."""
+    return tuple(
+        Seat(
+            index,
+            "" if old is None else old.id,
+            "" if new is None else new.id,
+            _what(old, new, before, after),
+        )
+        for index, (old, new) in enumerate(zip_longest(before, after))
+    )
+
+
+def _what(old: Member | None, new: Member | None, before: Members, after: Members) -> str:
+    """What happens to one seat."""
+    if old == new:
+        return "stays"
+    if old is None:
+        return "joins"
+    if new is not None and old.id == new.id:
+        return "new_key" if old.public_key != new.public_key else "new_address"
+    if not any(member.id == old.id for member in after):
+        joined = new is not None and not any(member.id == new.id for member in before)
+        return "replaced" if joined else "leaves"
+    return "moved"

@@ -1,0 +1,211 @@
+"""Nodes that this platform creates for the cluster: key, folder, ports, and desired state (R36)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Max
+
+from dtvn.gateway.face import GatewayFace
+from dtvn.gateway.membership import gather_words
+from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
+from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
+from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.provision import api_principal, make_newcomer
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus.membership import Alive, Membership
+from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
+from dtvn.protocol.genesis.ceremony import open_genesis
+from tickets.services.decide import Decision
+from tickets.services.errors import InvalidRequest, TicketError, Unavailable
+from validators.membership.membership import Wish, newest_epoch
+from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
+from validators.processes import preparation
+from validators.processes.folder import DataFolder
+from validators.services.principals import find_principal
+
+__all__ = [
+    "Asker",
+    "check",
+    "folder_of",
+    "give_up",
+    "make",
+    "next_key",
+    "note_leavers",
+    "retire",
+    "settle",
+    "suspects",
+    "word_of",
+]
+
+
+Asker = Callable[[Command, str], Decision]
+"""Has a command decided; the text identifies the step of a change, so that none is executed twice."""
+
+WORDS_WAIT = 5.0
+"""Seconds for members to say that they live."""
+EVERYTHING = tuple(Grant(ANY_EVENT, capability) for capability in sorted(CAPABILITIES))
+
+
+def folder_of(node_id: str) -> NodeFolder:
+    """A node's folder in this platform's data."""
+    return ClusterFolder(settings.DATA).node(node_id)
+
+
+def check(wish: Wish, now: Membership) -> None:
+    """Raise InvalidRequest if this platform cannot do its part of the change."""
+    if wish.change in ("add", "replace") and wish.peer_id and not wish.word:
+        raise InvalidRequest("word is required: the base64 of identity/alive.bin of a newcomer that follows")
+    rotated = wish.change == "rotate" and wish.own and now.find(wish.node_id) is not None
+    if rotated and not _ours(wish.node_id):
+        raise InvalidRequest(f"peer_id is required: {wish.node_id} makes its next key where it runs")
+
+
+def make(node_id: str, newest: Membership, ask: Asker) -> tuple[str, int]:
+    """Make a newcomer ready to follow the log: create keys and folder, enlist it in the cluster, set it to
+    run.
+
+    `newest`: the members that it may ask for the log. Returns the address at which it will listen as a
+    member. Idempotent.
+    """
+    folder, places = folder_of(node_id), ClusterFolder(settings.DATA)
+    genesis = places.genesis.read_bytes()
+    founded = open_genesis(genesis)
+    key = make_newcomer(folder, genesis, newest)
+    host, port = preparation.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
+    _enlist(node_id, key, (), ask)
+    # Grants of a node's own API: everything in a demonstration, like the founders' APIs, else nothing (R15).
+    grants = EVERYTHING if founded.demo else ()
+    _enlist(api_principal(node_id), public_key_of(ensure_seed(folder.api_key)), grants, ask)
+    with transaction.atomic():
+        validators = ManagedNode.objects.filter(role=NodeRole.VALIDATOR)
+        last = validators.aggregate(last=Max("position"))["last"]
+        row, fresh = ManagedNode.objects.get_or_create(
+            node_id=node_id,
+            defaults={
+                "part": NodePart.JOINING,
+                "position": 0 if last is None else last + 1,
+                "status": NodeStatus.STARTING,  # the status that was announced
+            },
+        )
+        if not fresh and row.part == NodePart.LEFT:
+            _want(
+                node_id,
+                part=NodePart.JOINING,
+                desired=DesiredState.RUNNING,
+                status=NodeStatus.STARTING,
+            )
+    return host, port
+
+
+def retire(node_id: str, ask: Asker) -> None:
+    """Revokes the keys of a former member and of its API: they can no longer sign requests or follow the
+    log."""
+    for name in (api_principal(node_id), node_id):
+        decision = ask(RevokePrincipal(name), f"retire {name}")
+        if decision.code not in (reasons.PRINCIPAL_NOT_FOUND, reasons.LAST_ADMIN):
+            decision.check()
+
+
+def next_key(node_id: str, network: GatewayFace) -> None:
+    """Make the key that a member of ours will have in the next epoch; its words are signed with it. Raises
+    TicketError where the present epoch names such a key already, since the member was away, and Unavailable
+    where one is there and too few members say which epoch is the present one."""
+    folder = folder_of(node_id)
+    read_seed(folder.key)
+    if folder.next_key.exists() and _is_named(folder.next_key, now := _present(network)):
+        sentence = f"{node_id} has not taken its key of epoch {now.epoch} yet: it does so when it runs."
+        raise TicketError(reasons.NOT_READY, sentence)
+    folder.next_key.unlink(missing_ok=True)
+    ensure_seed(folder.next_key)
+
+
+def word_of(node_id: str) -> Alive | None:
+    """The newest Alive statement of a newcomer of ours; None if it wrote none."""
+    try:
+        return canonical.decode(Alive, folder_of(node_id).word.read_bytes())
+    except (OSError, canonical.CanonicalError):
+        return None
+
+
+def settle(*, joined: str, left: str) -> None:
+    """A change took effect: marks the newcomer of ours as a member, and stops the member that left."""
+    if joined:
+        ManagedNode.objects.filter(node_id=joined).update(part=NodePart.MEMBER)
+    if left and ManagedNode.objects.filter(node_id=left).exclude(part=NodePart.LEFT).exists():
+        _want(left, part=NodePart.LEFT, desired=DesiredState.STOPPED)
+
+
+def give_up(wish: Wish, network: GatewayFace) -> None:
+    """A change was refused: a newcomer of ours stops, and a key that no member will have is thrown away. Not
+    so where an epoch names either: another sending, or an earlier change, took effect."""
+    if wish.change == "rotate":
+        path = folder_of(wish.node_id).next_key
+        with suppress(KeyFileError, Unavailable):  # it may be the key of the present epoch: it is kept
+            if path.exists() and not _is_named(path, _present(network)):
+                path.unlink()
+    elif newest_epoch(network).find(wish.node_id) is None:
+        joining = ManagedNode.objects.filter(node_id=wish.node_id, part=NodePart.JOINING)
+        if joining.exists():
+            _want(wish.node_id, part=NodePart.LEFT, desired=DesiredState.STOPPED)
+
+
+def suspects() -> list[ManagedNode]:
+    """Members of ours that report that they follow without a vote: an epoch may have removed them."""
+    rows = ManagedNode.objects.filter(
+        role=NodeRole.VALIDATOR, part=NodePart.MEMBER, status=NodeStatus.RUNNING
+    )
+    return [row for row in rows if row.report.get("state") == "learning"]
+
+
+def note_leavers(now: Membership) -> list[str]:
+    """Stop our nodes that are no longer members in `now`, whichever platform ordered that; returns their
+    names. Each reports the epoch that it follows."""
+    gone = [
+        row.node_id
+        for row in suspects()
+        if row.report.get("epoch") == now.epoch and now.find(row.node_id) is None
+    ]
+    for node_id in gone:
+        settle(joined="", left=node_id)
+    return gone
+
+
+def _is_named(path: Path, now: Membership) -> bool:
+    """Whether a member of the epoch has the key in this file: without it, it could never come back."""
+    key = public_key_of(read_seed(path))
+    return any(member.public_key == key for member in now.members)
+
+
+def _present(network: GatewayFace) -> Membership:
+    """The epoch in which a quorum of its members say, signed, that they live: no later one has begun. What a
+    gateway knows by itself may be old. Raises Unavailable when fewer answer."""
+    words = gather_words(network, wait=WORDS_WAIT)
+    now = network.present
+    if len(words) < quorum.quorum(len(now.members)):
+        raise Unavailable("Too few members say in which epoch they are.")
+    return now
+
+
+def _ours(node_id: str) -> bool:
+    """Whether this platform runs this member."""
+    return ManagedNode.objects.filter(node_id=node_id, part=NodePart.MEMBER).exists()
+
+
+def _enlist(name: str, key: bytes, grants: tuple[Grant, ...], ask: Asker) -> None:
+    """Enlist a key, so that the members accept its connections."""
+    decision = ask(AddPrincipal(name, key, grants), f"enlist {name}")
+    if decision.code == reasons.PRINCIPAL_EXISTS:
+        known = find_principal(name)
+        if known is not None and known.public_key == key:
+            return
+        raise TicketError(reasons.KEY_IN_USE, f"{name} is listed with another key: take another name.")
+    decision.check()
+
+
+def _want(node_id: str, **changes: str) -> None:
+    ManagedNode.objects.filter(node_id=node_id).update(generation=F("generation") + 1, **changes)

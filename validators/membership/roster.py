@@ -1,0 +1,184 @@
+"""The members of the cluster as this platform sees them: desired state, process, link and the member's own
+report."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from dtvn.gateway.face import MemberView
+from dtvn.machine.commands import is_name
+from dtvn.node.kept_ports import kept_port
+from dtvn.node.keys import peer_id
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError
+from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
+from tickets.services.errors import Unavailable
+from tickets.services.network import gateway
+from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.processes.folder import DataFolder
+from validators.processes.locks import lock_holder
+
+__all__ = [
+    "CONTRADICTION",
+    "DISK_FULL",
+    "DISK_IS_FULL",
+    "WAITING",
+    "MemberNode",
+    "awaited_by",
+    "api_port_of",
+    "error_of",
+    "list_members",
+    "process_of",
+    "view_of",
+]
+
+ALIVE = frozenset({NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE})
+DISK_IS_FULL = "its disk is full; it goes on by itself when there is room"
+ERRORS = {
+    DISK_FULL: DISK_IS_FULL,
+    CONTRADICTION: "it has stopped for good: certificates exclude each other, or what it reached",
+    WAITING: "it votes when the other members have answered which of its votes they hold",
+}
+"""Messages for the states in which a process runs but decides nothing."""
+ON_A_WORD = "it votes on the operator's word that the others are gone, until the next stable checkpoint"
+
+
+class MemberNode(msgspec.Struct, frozen=True):
+    """One member of the genesis, run by this platform or by another party."""
+
+    id: str
+    index: int
+    host: str
+    port: int
+    api_port: int
+    """Port of its own API; 0 if this platform knows of none."""
+    peer_id: str
+    managed: ManagedNode | None
+    view: MemberView | None
+    """The member as the gateway sees it; None while there is no gateway."""
+    pid: int | None
+    """The process that runs its main loop on this host now."""
+    joining: str = ""
+    """Progress of a newcomer that is not a member yet (see membership.joining); "" for members."""
+
+    @property
+    def status(self) -> str:
+        """One of validators.models.NodeStatus."""
+        if self.managed is not None:
+            runs = self.managed.status == NodeStatus.RUNNING
+            # Its epoch has begun, but this process does not know that epoch yet and cannot query the node.
+            return NodeStatus.STARTING if runs and self.joining else self.managed.status
+        connected = self.view is not None and self.view.connected
+        return NodeStatus.RUNNING if connected else NodeStatus.UNRESPONSIVE
+
+    @property
+    def error(self) -> str:
+        """See error_of."""
+        return error_of(self.managed, self.view)
+
+    @property
+    def up(self) -> bool:
+        """Whether it can be queried now."""
+        return self.view is not None and self.view.connected
+
+    @property
+    def sequence(self) -> int:
+        """The last executed sequence that it reports: over the link, else via its process's row."""
+        return self._told("sequence", 0 if self.view is None else self.view.sequence)
+
+    @property
+    def view_number(self) -> int:
+        """The view that it reports to be in."""
+        return self._told("view", 0 if self.view is None else self.view.view)
+
+    def _told(self, name: str, over_the_link: int) -> int:
+        if self.view is not None and self.view.heard is not None:
+            return over_the_link
+        reported = (self.managed.report if self.managed is not None else {}).get(name)
+        return reported if isinstance(reported, int) else over_the_link
+
+
+def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
+    """Why a process does not run, or runs without deciding, or on whose statement its votes rest; "" if none
+    of these applies or is known.
+
+    A full disk is reported over the link, which needs no disk, and in the row, if the platform's own database
+    can still be written.
+    """
+    if row is not None and (row.error or row.status not in ALIVE):
+        return row.error
+    linked = view is not None and view.connected and view.heard is not None
+    said = view.status if view is not None and linked else {} if row is None else row.report
+    state = str(said.get("state"))
+    if state == WAITING and (awaited := awaited_by(said)):
+        names = ", ".join(awaited)
+        return f"it votes when {names} has answered which of its votes it holds, or on the operator's word"
+    return ERRORS.get(state, ON_A_WORD if said.get("others_are_gone") else "")
+
+
+def awaited_by(said: Mapping[str, Any]) -> list[str]:
+    """The members whose answers about its own votes a node reports to wait for (R11). Invalid names are left
+    out."""
+    names = said.get("awaits")
+    if not isinstance(names, list):
+        return []
+    return [name for name in names if isinstance(name, str) and is_name(name)]
+
+
+def view_of(node_id: str) -> MemberView | None:
+    """The member of this name as the gateway sees it; None if it is not a member, or there is no gateway."""
+    try:
+        views = gateway().members()
+    except Unavailable:
+        return None
+    return next((view for view in views if view.id == node_id), None)
+
+
+def list_members() -> list[MemberNode]:
+    """All members in genesis order; fast even when nodes hang, because no node is queried.
+
+    Raises Unavailable while no cluster has been created.
+    """
+    network = gateway()
+    views = network.members()
+    managed = {node.node_id: node for node in ManagedNode.objects.filter(role=NodeRole.VALIDATOR)}
+    folder = DataFolder(settings.DATA)
+    return [
+        MemberNode(
+            id=member.id,
+            index=index,
+            host=member.host,
+            port=member.port,
+            api_port=api_port_of(folder, managed.get(member.id)),
+            peer_id=peer_id(member.public_key),
+            managed=managed.get(member.id),
+            view=view,
+            pid=process_of(folder, managed.get(member.id)),
+        )
+        for index, (member, view) in enumerate(zip(network.present.members, views, strict=False))
+    ]
+
+
+def api_port_of(folder: DataFolder, node: ManagedNode | None) -> int:
+    """Port of the own API of a node of ours; 0 if unknown."""
+    if node is None:
+        return 0
+    try:
+        return kept_port(ClusterFolder(folder.root).node(node.node_id), "api") or 0
+    except StartError:
+        return 0
+
+
+def process_of(folder: DataFolder, node: ManagedNode | None) -> int | None:
+    """The holder of the node's slot lock: the kernel releases it at once when a process dies."""
+    if node is None or (node.host and node.host != socket.gethostname()):
+        return None
+    try:
+        return lock_holder(folder.node_lock(node.node_id))
+    except OSError:
+        return None

@@ -1,0 +1,95 @@
+"""Checks whether the web process and the workers still answer. A silent one is reported, then killed, as
+nodes are.
+
+A worker's heartbeat is a touch of its slot lock; the web process is probed via `/health`, so that a process
+whose pages would never load counts as silent too. A suspended process keeps its socket and its locks: only
+silence distinguishes it from a live one.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+
+from validators.processes.node_controller import PAUSE_OF_OURS, SILENT_AFTER
+
+STARTING_PATIENCE = 120.0
+"""Seconds until the first heartbeat: imports on a busy machine."""
+ASK_INTERVAL = 1.0
+ANSWER_PATIENCE = 10.0
+"""Seconds between two probes of the web process, and for an answer."""
+
+
+class Verdict(Enum):
+    WELL = "well"
+    SILENT = "silent"
+    """Running, but without a heartbeat: reported once, and left alone for now."""
+    LOST = "lost"
+    """Silent for too long: to be killed and restarted."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    verdict: Verdict
+    silent_for: float = 0.0
+
+
+class HealthCheck:
+    """State of one child's check between two observations. Pure: monotonic seconds are passed in."""
+
+    def __init__(self, *, kill_after: float) -> None:
+        self._kill_after = kill_after
+        self._beat: object = None
+        self._heard_at = 0.0
+        self._heard_once = False
+        self._looked_at = 0.0
+
+    def begin(self, beat: object, now: float) -> None:
+        """A new process: the observations of the previous one no longer count."""
+        self._beat, self._heard_at, self._heard_once, self._looked_at = beat, now, False, now
+
+    def look(self, beat: object, now: float) -> Finding:
+        """`beat` is compared for change only, so no other process's clock is trusted."""
+        if (gap := now - self._looked_at) > PAUSE_OF_OURS:
+            self._heard_at += gap  # we were paused ourselves: silence is counted from here
+        self._looked_at = now
+        if beat != self._beat:
+            self._beat, self._heard_at, self._heard_once = beat, now, True
+        silent = now - self._heard_at
+        if silent > (self._kill_after if self._heard_once else max(self._kill_after, STARTING_PATIENCE)):
+            return Finding(Verdict.LOST, silent)
+        if self._heard_once and silent > SILENT_AFTER:
+            return Finding(Verdict.SILENT, silent)
+        return Finding(Verdict.WELL, silent)
+
+
+class WebProbe:
+    """Requests `/health` once a second in its own thread; counts the answers."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.answers = 0
+
+    def run(self, stop: threading.Event) -> None:
+        # Directly to this machine, without a proxy from the environment.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while not stop.wait(ASK_INTERVAL):
+            if answered(lambda: opener.open(f"{self._url}/health", timeout=ANSWER_PATIENCE).close()):
+                self.answers += 1
+
+
+def answered(ask: Callable[[], None]) -> bool:
+    """Whether any HTTP response came: a refusal is an answer too."""
+    try:
+        ask()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return True
+    except (OSError, http.client.HTTPException):
+        return False
+    return True

@@ -1,0 +1,53 @@
+"""Log message of a worker about a child that ended without a report: one line, with the node's name.
+
+billiard logs it at once, as a process of its pool; Celery logs it again ten seconds later, as a failed task
+with its own internal traceback. Exceptions that a task raises are logged as usual.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from celery.exceptions import WorkerLostError
+from celery.worker import state
+
+from validators.processes import stopping
+
+__all__ = ["tell_in_words"]
+
+OF_BILLIARD = "Process %r pid:%r exited with %r"
+NODES = frozenset({"validators.tasks.run_validator", "validators.tasks.follow_cluster"})
+
+
+def tell_in_words() -> None:
+    """Install the filter in the main process of a worker, before it has children."""
+    logging.getLogger("multiprocessing").addFilter(_name_the_node)
+    logging.getLogger("celery.worker.request").addFilter(_not_again)
+
+
+def _name_the_node(record: logging.LogRecord) -> bool:
+    if record.msg == OF_BILLIARD and isinstance(record.args, tuple):
+        _, pid, how = record.args
+        record.msg, record.args = _sentence(pid, str(how)), ()
+    return True
+
+
+def _sentence(pid: object, how: str) -> str:
+    """`how`: "signal 9 (SIGKILL)" or "exitcode 1"."""
+    request = next((each for each in list(state.active_requests) if each.worker_pid == pid), None)
+    if request is None:
+        return f"a free slot (process {pid}) ended: {how}; another one takes its place"
+    if request.name not in NODES:
+        return f"{request.name} (process {pid}) ended: {how}"
+    again = "" if stopping.requested() else "; it is started again, unless it was to stop"
+    return f"{request.args[0]} (process {pid}) ended: {how}{again}"
+
+
+def _not_again(record: logging.LogRecord) -> bool:
+    """Drops the second report of an end by a signal; from any other report it removes the traceback, which
+    comes from the pool and says nothing."""
+    error = record.args[0] if isinstance(record.args, tuple) and record.args else None
+    if not isinstance(error, WorkerLostError):
+        return True
+    record.exc_info = record.exc_text = None
+    return "signal" not in str(error)

@@ -1,0 +1,117 @@
+"""`manage.py supervisor`: the same platform, run like the seed's supervisor.
+
+It starts with no node running; clients start a cluster through the API. A cluster that already exists in the
+data folder is listed as stopped. Run as `python -m validators.processes.supervisor_mode`, with everything in
+the environment: settings are read before a command knows its flags.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import django
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # until the supervisor handles them: nothing runs yet
+        signal.signal(number, lambda *_: os._exit(0))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
+    django.setup()
+
+from django.db import connections
+from django.utils.crypto import constant_time_compare
+
+from dtvn.node.layout import ClusterFolder
+from dtvn_project import environment
+from validators.models import ApiKey, DesiredState, ManagedNode
+from validators.processes import preparation
+from validators.processes.folder import DataFolder
+from validators.processes.supervisor import Supervisor
+from validators.services import api_keys
+from validators.services.cluster import reset_cluster, start_cluster, start_standing
+
+__all__ = ["StandingSupervisor"]
+
+ASK_INTERVAL = 0.1
+KEY_LABEL = "DTVN_API_KEY"
+USUAL_NODES = 4
+
+
+class StandingSupervisor(Supervisor):
+    """One run of `manage.py supervisor` over one data folder. `auto_start`: nodes to start at once."""
+
+    def __init__(self, folder: DataFolder, *, host: str, port: int, auto_start: int) -> None:
+        super().__init__(folder, host=host, port=port, nodes=None)
+        self._auto_start = auto_start
+
+    def _prepare(self) -> tuple[dict[str, Any], int]:
+        environment.ensure_secret_key(self._folder.root)
+        self._folder.clear_celery()
+        preparation.migrate()
+        preparation.collect_static(self._folder)
+        accounts = preparation.ensure_accounts(self._folder)
+        hold_key(os.environ.get("DTVN_API_KEY", ""))
+        members = self._register()
+        reset_cluster()
+        if self._auto_start:
+            self._start_at_once(members)
+        connections.close_all()
+        return accounts, max(members, self._auto_start, USUAL_NODES)
+
+    def _start_at_once(self, members: int) -> None:
+        """Starts the existing cluster, whatever its size is by now, so that a flag kept in a unit file since
+        the first start never sets tickets aside. Without a cluster, starts one of this many members."""
+        if not ClusterFolder(self._folder.root).genesis.exists():
+            start_cluster(self._auto_start)
+            return
+        if members != self._auto_start:
+            remark = f"this cluster has {members} validators; -auto-start {self._auto_start} starts them all"
+            self._output.say("up", remark)
+        start_standing()
+
+    def _register(self) -> int:
+        """Creates rows for the existing cluster, all nodes stopped; returns the number of members."""
+        if not ClusterFolder(self._folder.root).genesis.exists():
+            ManagedNode.objects.all().delete()
+            return 0
+        founded, _ = preparation.ensure_cluster(self._folder, None)
+        own = preparation.own_members(self._folder, founded)
+        own = preparation.register_cluster(self._folder, founded, own)
+        ManagedNode.objects.update(desired=DesiredState.STOPPED)
+        return len(own)
+
+    def _wait_until_ready(self) -> bool:
+        """Ready as soon as the web process answers: there may be no cluster to commit anything."""
+        while not self._probe.answers:
+            if self._stop.wait(ASK_INTERVAL):
+                return False
+        return True
+
+
+def hold_key(plain: str) -> None:
+    """Makes the given key valid, and revokes those given at earlier starts."""
+    digest = api_keys.api_key_digest(plain) if plain else ""
+    for key in ApiKey.objects.filter(label=KEY_LABEL):
+        if not constant_time_compare(key.digest, digest):
+            key.delete()
+    if plain:
+        api_keys.store_api_key(plain, label=KEY_LABEL)
+    api_keys.tell_of_change()
+
+
+def main() -> int:
+    """The main function of the process; returns its exit code."""
+    folder = DataFolder(environment.data_folder())
+    made = StandingSupervisor(
+        folder,
+        host=os.environ["DTVN_HOST"],
+        port=int(os.environ["PORT"]),
+        auto_start=int(os.environ.get("DTVN_AUTO_START") or 0),
+    )
+    return made.answer("supervisor")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

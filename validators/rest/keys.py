@@ -1,0 +1,241 @@
+"""Authentication of callers: by API key (header), by a user's session, or by a key entered on the login page
+(cookie), in this order (spec 1.6, 9.4, DESIGN 10).
+
+A key is read from `X-API-Key`, and only if that is absent or empty from `Authorization: Bearer`. After a
+wrong key, neither the other header nor a cookie is tried. Keys come in headers only, which pages of other
+sites cannot set, so they need no CSRF token; a session always does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
+from rest_framework.request import Request
+
+from dtvn.protocol.genesis import CAPABILITIES
+from validators.models import ApiKey
+from validators.node_api.origins import allowed_origin
+from validators.services import api_keys
+
+__all__ = [
+    "ANYBODY",
+    "Caller",
+    "KeyAuthentication",
+    "OpenAuthentication",
+    "PersonAuthentication",
+    "authenticate_key",
+    "caller_of_person",
+    "caller_of_session",
+    "ensure_key",
+    "enter_key",
+    "forget",
+    "key_of",
+    "require",
+    "text_of_header",
+]
+
+REMEMBERED_FOR = 2.0
+"""Seconds for which a key is cached after a lookup, unless a change of keys is reported. A change that is not
+reported (by hand in the database, or on another host) takes this long."""
+
+REMEMBERED_MAX = 1_024
+KEY_LENGTH_MAX = 16_384
+"""Longer than any header that gets this far: with a lower limit, a valid long key could not be used."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+BEARER = "Bearer "
+SESSION_KEY = "dtvn_api_key"
+"""Session entry with the hash of the key that was entered on the login page; never the key itself."""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """The caller, and what it may do besides reading."""
+
+    actor: str
+    """Its name in the ordered log; at most 128 characters."""
+    scopes: frozenset[str]
+    """A subset of issue, operate, gate, admin."""
+
+    is_authenticated = True
+    is_active = True
+
+
+ANYBODY = Caller(actor="anybody", scopes=frozenset(CAPABILITIES))
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """A cached key, and the end of its validity in the cache."""
+
+    caller: Caller
+    until: float
+    """Monotonic seconds; never later than the key's own expiry."""
+    mark: tuple[int, int]
+    """`api_keys.change_mark()` before the key was looked up."""
+
+
+_found: dict[str, Remembered] = {}
+_lock = threading.Lock()
+
+
+def ensure_key(plain: str, *, label: str = "first key") -> ApiKey:
+    """Store a key; storing the same one twice gives one row."""
+    return api_keys.store_api_key(plain, label=label)
+
+
+def authenticate_key(plain: str) -> Caller | None:
+    """The caller with this key, or None. Hashes are compared, so timing reveals nothing about keys."""
+    if not plain or len(plain) > KEY_LENGTH_MAX:
+        return None
+    return _with_digest(api_keys.api_key_digest(plain))
+
+
+def enter_key(request: HttpRequest, plain: str) -> bool:
+    """Begin a session with the permissions of this key, as long as the key is valid; False if it is not one
+    of our keys."""
+    if authenticate_key(plain) is None:
+        return False
+    request.session.flush()  # an earlier session of another user must not continue
+    request.session[SESSION_KEY] = api_keys.api_key_digest(plain)
+    rotate_token(request)
+    return True
+
+
+def caller_of_session(session: Mapping[str, Any] | SessionBase | None) -> Caller | None:
+    """The caller whose key was entered in this session; None if there is no key, or it is no longer valid."""
+    digest = session.get(SESSION_KEY) if session is not None else None
+    return _with_digest(digest) if isinstance(digest, str) else None
+
+
+def caller_of_person(request: HttpRequest) -> Caller | None:
+    """The visitor of a page as a caller: any visitor if the API is open, a user, or the holder of an entered
+    key."""
+    if settings.API_IS_OPEN:
+        return ANYBODY
+    return _of_user(request.user) or caller_of_session(request.session)
+
+
+def _with_digest(digest: str) -> Caller | None:
+    now, mark = time.monotonic(), api_keys.change_mark()
+    remembered = _found.get(digest)
+    if remembered is not None and now < remembered.until and mark == remembered.mark:
+        return remembered.caller
+    key = api_keys.find_digest(digest)
+    if key is None:
+        return None
+    until = now + REMEMBERED_FOR
+    if key.expires_at is not None:
+        until = min(until, now + (key.expires_at - timezone.now()).total_seconds())
+    caller = Caller(actor=f"key:{key.pk}", scopes=frozenset(key.scopes) & frozenset(CAPABILITIES))
+    with _lock:
+        while len(_found) >= REMEMBERED_MAX:
+            del _found[next(iter(_found))]
+        _found[digest] = Remembered(caller, until, mark)
+    return caller
+
+
+def forget() -> None:
+    """Clear the cache of keys: the next request looks its key up."""
+    with _lock:
+        _found.clear()
+
+
+def key_of(request: HttpRequest) -> str | None:
+    """The key in a request, "" for an empty one, None if it has none."""
+    headers = request.META
+    plain = headers.get("HTTP_X_API_KEY", "")
+    if plain:
+        return text_of_header(plain)
+    authorization = headers.get("HTTP_AUTHORIZATION", "")
+    if authorization.startswith(BEARER):
+        return text_of_header(authorization[len(BEARER) :])
+    return None
+
+
+def text_of_header(value: str) -> str:
+    """Header bytes are decoded as Latin-1 but keys are hashed as UTF-8: without conversion, non-ASCII keys
+    would never match. Invalid UTF-8 becomes surrogates, so that two different such keys stay different."""
+    return value.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+class OpenAuthentication(BaseAuthentication):
+    """Accepts every caller of a supervisor without a key, except that pages of other sites cannot change
+    anything."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, str] | None:
+        """The single open caller; keys in the request are ignored (spec 1.6)."""
+        if not settings.API_IS_OPEN:
+            return None
+        plain = request._request
+        if plain.method not in SAFE_METHODS and not allowed_origin(
+            plain.META.get("HTTP_ORIGIN"),
+            plain.META.get("HTTP_HOST", ""),
+            os.environ.get("DTVN_WS_ORIGINS", ""),
+        ):
+            raise PermissionDenied("Pages of other sites may not change anything here (Origin header).")
+        return ANYBODY, "open"
+
+
+class KeyAuthentication(BaseAuthentication):
+    """Authentication by API key."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, str] | None:
+        """The caller; None passes the request on to the next method, but a wrong key is an error."""
+        plain = key_of(request._request)
+        if plain is None:
+            return None
+        caller = authenticate_key(plain)
+        if caller is None:
+            raise AuthenticationFailed
+        return caller, "key"
+
+    def authenticate_header(self, request: Request) -> str:
+        """Makes the API answer 401 instead of 403."""
+        return "Bearer"
+
+
+class PersonAuthentication(SessionAuthentication):
+    """By session cookie; every unsafe method also needs the CSRF token."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, str] | None:  # type: ignore[override]
+        """The user of this session, or the holder of the key entered in it, as a caller."""
+        plain = request._request
+        caller = _of_user(getattr(plain, "user", None)) or caller_of_session(getattr(plain, "session", None))
+        if caller is None:
+            return None
+        self.enforce_csrf(request)
+        return caller, "session"
+
+    def enforce_csrf(self, request: Request) -> None:
+        """Read the token from the plain request: our views have no parsers that DRF could use."""
+        super().enforce_csrf(request._request)  # type: ignore[arg-type]
+
+
+def _of_user(user: object) -> Caller | None:
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    if user.is_superuser:
+        scopes = frozenset(CAPABILITIES)
+    else:
+        scopes = frozenset(user.groups.filter(name__in=CAPABILITIES).values_list("name", flat=True))
+    return Caller(actor=f"user:{user.get_username()}"[:128], scopes=scopes)
+
+
+def require(caller: object, scope: str | None) -> None:
+    """Raise unless there is a caller with `scope` (None: reading)."""
+    if not isinstance(caller, Caller):
+        raise NotAuthenticated
+    if scope is not None and scope not in caller.scopes:
+        raise PermissionDenied(f"This needs the scope {scope!r}.")

@@ -1,0 +1,124 @@
+"""/metrics of the platform: django-prometheus' metrics of this web process, and what the platform knows of
+its nodes and its learner.
+
+Programs on this machine need no key; requests from elsewhere, or through a proxy, need an API key or a staff
+session. The nodes' own metrics are on each node's own port (docs/operations/metrics.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import cast
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from validators.ledger import read
+from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
+from validators.rest.errors import ApiError
+from validators.rest.http import error_response
+from validators.rest.keys import authenticate_key, key_of
+
+__all__ = ["PlatformFigures", "metrics"]
+
+LEARNER = "learner"
+FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
+
+
+@csrf_exempt
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The page, for whoever may read it."""
+    if request.method not in ("GET", "HEAD"):
+        wrong = ApiError(405, "method_not_allowed", "Method not allowed.", headers={"Allow": "GET, HEAD"})
+        return error_response(wrong, enveloped=False)
+    if not may_read(request):
+        missing = ApiError(401, "unauthorized", "Invalid or missing API key")
+        return error_response(missing, enveloped=False)
+    page = generate_latest(REGISTRY) + generate_latest(_registry)
+    return HttpResponse(page, content_type=CONTENT_TYPE_LATEST)
+
+
+def may_read(request: HttpRequest) -> bool:
+    """A wrong key is refused from everywhere; without a key, this machine and staff may read."""
+    key = key_of(request)
+    if key is not None:
+        return authenticate_key(key) is not None
+    return _is_local(request) or bool(request.user.is_authenticated and request.user.is_staff)
+
+
+def _is_local(request: HttpRequest) -> bool:
+    """Directly from this machine: behind a proxy every request would seem local."""
+    if settings.SESSION_COOKIE_SECURE or any(request.META.get(name) for name in FORWARDED):
+        return False
+    with suppress(ValueError):
+        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    return False
+
+
+class PlatformFigures(Collector):
+    """Metrics from the platform's tables, read at each scrape by two short queries."""
+
+    def collect(self) -> Iterable[Metric]:
+        """See prometheus_client."""
+        database = GaugeMetricFamily("dtvn_platform_database_up", "1: the platform's tables can be read.")
+        try:
+            nodes = list(ManagedNode.objects.all())
+        except DatabaseError:
+            database.add_metric((), 0)
+            return [database]
+        database.add_metric((), 1)
+        return [database, *_nodes(nodes), *_learner(nodes)]
+
+
+def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
+    by_node = ("node_id",)
+    wanted = GaugeMetricFamily(
+        "dtvn_platform_node_wanted", "1: it should run, and not only join.", labels=by_node
+    )
+    up = GaugeMetricFamily("dtvn_platform_node_up", "1: it runs and shows life.", labels=by_node)
+    status = GaugeMetricFamily("dtvn_platform_node_status", "1 for its state.", labels=("node_id", "status"))
+    restarts = CounterMetricFamily("dtvn_platform_node_restarts", "Automatic restarts.", labels=by_node)
+    age = GaugeMetricFamily(
+        "dtvn_platform_node_heartbeat_age_seconds", "Since its last report.", labels=by_node
+    )
+    for node in nodes:
+        name = (node.node_id,)
+        joins = node.part == NodePart.JOINING  # while joining takes; given up after ten minutes
+        wanted.add_metric(name, int(node.desired == DesiredState.RUNNING and not joins))
+        up.add_metric(name, int(node.status == NodeStatus.RUNNING))
+        restarts.add_metric(name, node.restarts)
+        for state in NodeStatus.values:
+            status.add_metric((node.node_id, state), int(node.status == state))
+        if node.heartbeat_at is not None:
+            age.add_metric(name, (timezone.now() - node.heartbeat_at).total_seconds())
+    return wanted, up, status, restarts, age
+
+
+def _learner(nodes: list[ManagedNode]) -> Iterable[Metric]:
+    """How far the platform's copy is behind. Nodes report once a second but the copy is read now: the value
+    never exceeds the true lag, and is zero while the copy keeps up."""
+    sequence = GaugeMetricFamily("dtvn_platform_learner_sequence", "Last sequence of the platform's copy.")
+    lag = GaugeMetricFamily(
+        "dtvn_platform_learner_lag_sequences", "Sequences that nodes executed and the copy lacks."
+    )
+    try:
+        copied = read.applied_sequence(LEARNER)
+    except DatabaseError:
+        return sequence, lag  # there is no ledger yet, or its database is away
+    sequence.add_metric((), copied)
+    said = [cast(int, node.report.get("sequence", 0)) for node in nodes if node.role == NodeRole.VALIDATOR]
+    lag.add_metric((), max(0, max(said, default=0) - copied))
+    return sequence, lag
+
+
+_registry = CollectorRegistry(auto_describe=False)
+_registry.register(PlatformFigures())

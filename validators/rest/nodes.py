@@ -1,0 +1,230 @@
+"""/nodes: the members, their processes, and each node's own answers (spec 3.1, 3.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any, ClassVar
+
+import msgspec
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from dtvn.gateway.collector import Answered
+from dtvn.machine import reasons
+from dtvn.machine.commands import is_name
+from tickets.rest.bodies import read_fields
+from tickets.rest.queries import read_event
+from tickets.services import InvalidRequest, Unavailable
+from tickets.services.network import gateway
+from validators.membership import changes
+from validators.membership.adding import RUNNING, add_node
+from validators.membership.joining import find_node, list_nodes
+from validators.membership.roster import DISK_FULL, DISK_IS_FULL, MemberNode
+from validators.models import ChangeState
+from validators.rest.errors import ApiError
+from validators.rest.http import ApiView, json_response, read_body, success
+from validators.services import node_logs, nodes
+from validators.services.errors import ChangePending, NodeExternal, NodeRunning
+
+__all__ = ["OwnView", "ask_node", "node_object", "node_objects", "own_sequence", "read_answered"]
+
+NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+ASK_WAIT = 2.0
+"""Seconds for a node's own answer."""
+
+
+def node_object(member: MemberNode) -> dict[str, Any]:
+    """The Node object of the contract."""
+    managed = member.managed
+    started = managed.started_at if managed is not None else None
+    node: dict[str, Any] = {
+        "id": member.id,
+        "port": member.port,
+        "api_port": member.api_port,
+        "status": str(member.status),
+        "is_primary": member.view is not None and member.view.connected and member.view.primary,
+        "is_bootstrap": member.index == 0,
+        "started_at": None if started is None else started.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "pid": member.pid,
+        "host": member.host,
+        "sequence": member.sequence,
+        "view": member.view_number,
+        "external": managed is None,
+    }
+    if member.error:
+        node["error"] = member.error
+    if member.peer_id:
+        node["peer_id"] = member.peer_id
+    if member.joining:
+        node["joining"] = member.joining
+    return node
+
+
+def node_objects() -> list[dict[str, Any]]:
+    """All Node objects; empty while no cluster has been created."""
+    try:
+        members = list_nodes()
+    except Unavailable:
+        return []
+    return [node_object(member) for member in members]
+
+
+def ask_node(member: MemberNode, what: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
+    """A node's own current answer; raise 503 if it is down, or the error with its own code if it refuses."""
+    if not member.up:
+        raise _no_answer(member)
+    answered = gateway().query(member.index, what, arguments, wait=ASK_WAIT).result(ASK_WAIT + 1)
+    return read_answered(member, answered)
+
+
+def read_answered(member: MemberNode, answered: Answered) -> dict[str, Any]:
+    """The answer of a node; raises as ask_node does."""
+    if not answered.code:
+        return _read_answer(member, answered.text)
+    if answered.code == reasons.TICKET_NOT_FOUND:
+        raise ApiError(404, answered.code, reasons.REASONS[answered.code].sentence)
+    if answered.code == DISK_FULL:
+        raise ApiError(503, DISK_FULL, f"{member.id} cannot tell now: {DISK_IS_FULL}.")
+    raise _no_answer(member)
+
+
+def _no_answer(member: MemberNode) -> ApiError:
+    return ApiError(503, "node_down", f"{member.id} does not answer.")
+
+
+def _read_answer(member: MemberNode, text: str) -> dict[str, Any]:
+    """A node may answer anything: the answer is passed on only if it can be encoded."""
+    try:
+        told = msgspec.json.decode(text, type=dict[str, Any])
+        msgspec.json.encode(told)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise ApiError(503, "node_down", f"{member.id} gives no sensible answer.") from error
+    return told
+
+
+def own_sequence(told: dict[str, Any]) -> int | None:
+    """The sequence at which a node answered; None if it gives none."""
+    sequence = told.get("sequence")
+    return sequence if isinstance(sequence, int) else None
+
+
+class OwnView(ApiView):
+    """The platform's own routes: bare values, errors without "success" (spec 3)."""
+
+    enveloped = False
+
+
+class NodesView(OwnView):
+    """GET lists; POST starts one that is not running."""
+
+    scopes: ClassVar = {"POST": "admin"}
+
+    def get(self, http: Request) -> HttpResponse:
+        """All members in the order of their numbers."""
+        return json_response(node_objects())
+
+    def post(self, http: Request) -> HttpResponse:
+        """Start a member that this platform runs, the first node of a cluster, or a newcomer, which joins."""
+        fields = read_fields(read_body(http))
+        node_id = fields.text("node_id")
+        if not node_id:
+            raise InvalidRequest("node_id is required")
+        if not NODE_ID.fullmatch(node_id):
+            raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, no sign first")
+        as_primary, _ = fields.flag("is_primary"), fields.flag("is_bootstrap")
+        fields.text("bootstrap_addr")  # ignored: members learn each other's addresses from the cluster
+        add_node(node_id, as_primary=as_primary, actor=self.caller().actor)
+        return json_response({"status": "starting", "node_id": node_id})
+
+
+class NodeView(OwnView):
+    """GET shows one node, DELETE stops it; it stays listed."""
+
+    scopes: ClassVar = {"DELETE": "admin"}
+
+    def get(self, http: Request, node_id: str) -> HttpResponse:
+        """The Node object."""
+        return json_response(node_object(find_node(node_id)))
+
+    def delete(self, http: Request, node_id: str) -> HttpResponse:
+        """Stop it, and keep it stopped."""
+        return stop(node_id)
+
+
+class NodeVerbView(OwnView):
+    """POST start, stop or restart of a node."""
+
+    scopes: ClassVar = {"POST": "admin"}
+
+    def post(self, http: Request, node_id: str, verb: str) -> HttpResponse:
+        """Say what is wanted; `status` of the node tells when it is so."""
+        return {"start": start, "stop": stop, "restart": restart}[verb](node_id)
+
+
+class NodeLogsView(OwnView):
+    """GET /nodes/{id}/logs: the node's newest log lines."""
+
+    def get(self, http: Request, node_id: str) -> HttpResponse:
+        """`lines`: at most so many, 1 to 1,000, oldest first."""
+        lines = http._request.GET.get("lines", str(node_logs.LINES_MAX))
+        if not (lines.isascii() and lines.isdigit() and len(lines) < 10 and int(lines) > 0):
+            raise InvalidRequest(f"lines must be a number from 1 to {node_logs.LINES_MAX}")
+        find_node(node_id)
+        logs = node_logs.last_lines(node_id, min(int(lines), node_logs.LINES_MAX))
+        return json_response({"node_id": node_id, "logs": logs})
+
+
+class NodeStatsView(ApiView):
+    """GET /nodes/{id}/stats: the node's own Stats, in the validator's envelope."""
+
+    def get(self, http: Request, node_id: str) -> HttpResponse:
+        """503 when that node is down."""
+        stats = ask_node(find_node(node_id), "stats")
+        return success(data=stats, sequence=own_sequence(stats))
+
+
+class NodeTicketView(ApiView):
+    """GET /nodes/{id}/tickets/{ticket_id}: the ticket in that node's ledger."""
+
+    def get(self, http: Request, node_id: str, ticket_id: str) -> HttpResponse:
+        """503 when that node is down, 404 when it knows no such ticket."""
+        event = read_event(http._request.GET)
+        member = find_node(node_id)
+        if not is_name(ticket_id):
+            raise ApiError(404, reasons.TICKET_NOT_FOUND, reasons.REASONS[reasons.TICKET_NOT_FOUND].sentence)
+        told = ask_node(member, "ticket", (event, ticket_id))
+        return success(data=told.get("ticket"), sequence=own_sequence(told))
+
+
+def start(node_id: str) -> HttpResponse:
+    """Want it running; 409 when it runs."""
+    member = _managed(node_id)
+    if member.status in RUNNING:
+        raise NodeRunning(node_id)
+    nodes.start_node(node_id)
+    return json_response({"status": "starting", "node_id": node_id})
+
+
+def stop(node_id: str) -> HttpResponse:
+    """Want it stopped; 409 when it is. A newcomer does not join then, and whoever waits behind it goes on."""
+    if not (_managed(node_id).joining and changes.call_off(node_id)):
+        nodes.stop_node(node_id)
+    return json_response({"status": "stopping", "node_id": node_id})
+
+
+def restart(node_id: str) -> HttpResponse:
+    """Want a new process for it."""
+    if _managed(node_id).joining == ChangeState.WAITING:
+        raise ChangePending(f"{node_id} is being made: wait until it has a process")
+    nodes.restart_node(node_id)
+    return json_response({"status": "restarting", "node_id": node_id})
+
+
+def _managed(node_id: str) -> MemberNode:
+    """A member that this platform runs; others cannot be started or stopped here."""
+    member = find_node(node_id)
+    if member.managed is None:
+        raise NodeExternal(node_id)
+    return member

@@ -1,0 +1,7 @@
+"""The REST API in OpenAPI 3.1: routes, methods, scopes and summaries come from the URL conf and the views,
+shapes from tables. `make schema` writes docs/openapi.json; a test checks answers against it."""
+
+from validators.rest.openapi.document import document
+from validators.rest.openapi.view import OpenApiView
+
+__all__ = ["OpenApiView", "document"]

@@ -1,0 +1,278 @@
+"""Schemas of request and response bodies, which the URL conf does not define."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["ANSWERS", "BODIES", "QUERIES", "SCHEMAS", "STATUSES", "SUMMARIES"]
+
+Schema = dict[str, Any]
+
+STRING: Schema = {"type": "string"}
+INTEGER: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+BOOLEAN: Schema = {"type": "boolean"}
+OBJECT: Schema = {"type": "object"}
+
+
+def shape(required: dict[str, Schema], **optional: Schema) -> Schema:
+    """An object with these members."""
+    return {"type": "object", "required": list(required), "properties": required | optional}
+
+
+def many(items: Schema) -> Schema:
+    """An array."""
+    return {"type": "array", "items": items}
+
+
+def whole(least: int, most: int, default: int) -> Schema:
+    """An integer within limits."""
+    return {"type": "integer", "minimum": least, "maximum": most, "default": default}
+
+
+def of(name: str) -> Schema:
+    """A schema by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def or_null(schema: Schema) -> Schema:
+    """The schema, or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def success(data: Schema | None = None) -> Schema:
+    """The envelope of the validator's routes (spec 1.1)."""
+    required: dict[str, Schema] = {"success": {"const": True}}
+    if data is not None:
+        required["data"] = data
+    return shape(required, message=STRING)
+
+
+COUNTS = {"type": "object", "additionalProperties": INTEGER}
+SIMULATION: Schema = {
+    "nodes": whole(4, 30, 7),
+    "byzantine_nodes": whole(0, 9, 2),
+    "tickets": whole(1, 1_000, 100),
+    "duration_seconds": whole(10, 600, 60),
+    "latency_ms": whole(0, 1_000, 50),
+    "packet_loss_rate": {"type": "number", "minimum": 0, "maximum": 0.5, "default": 0.01},
+    "enable_partitions": BOOLEAN | {"default": False},
+    "seed": {"type": "integer", "minimum": 0, "default": 1},
+    "adversary": STRING | {"default": ""},
+    "crash_rate": {"type": "number", "minimum": 0, "maximum": 10, "default": 0},
+}
+PROGRESS = ("current_ticket", "total_tickets", "consensus_rounds", "successful_rounds", "failed_rounds")
+RESULTS = (
+    "total_tickets",
+    "validated_tickets",
+    "consensus_rounds",
+    "successful_rounds",
+    "failed_rounds",
+    "messages_sent",
+    "messages_received",
+    "partition_events",
+)
+
+SCHEMAS: dict[str, Schema] = {
+    "Error": shape({"error": STRING}, success={"const": False}, code=STRING),
+    "Ticket": shape(
+        {
+            "ID": STRING,
+            "State": {"enum": ["ISSUED", "PENDING", "VALIDATED", "CONSUMED", "DISPUTED"]},
+            "Data": or_null(STRING | {"contentEncoding": "base64"}),
+            "ValidatorID": STRING,
+            "Timestamp": INTEGER,
+            "VectorClock": COUNTS,
+            "Metadata": {"type": "object", "additionalProperties": STRING},
+        }
+    ),
+    "ConsensusRecord": shape(
+        dict.fromkeys(("sequence", "view", "timestamp", "index"), INTEGER)
+        | dict.fromkeys(("request_id", "ticket_id", "operation", "digest", "node_id", "code"), STRING)
+    ),
+    "Stats": shape(
+        {
+            "node_id": STRING,
+            "peer_count": INTEGER,
+            "is_primary": BOOLEAN,
+            "current_view": INTEGER,
+            "sequence": INTEGER,
+        },
+        cache_size=INTEGER,
+        storage_stats=OBJECT,
+        mode=STRING,
+        nodes_count=INTEGER,
+    ),
+    "Node": shape(
+        {
+            "id": STRING,
+            "port": INTEGER,
+            "api_port": INTEGER,
+            "status": {"enum": ["stopped", "starting", "running", "stopping", "error", "unresponsive"]},
+            "is_primary": BOOLEAN,
+            "is_bootstrap": BOOLEAN,
+            "started_at": or_null(STRING | {"format": "date-time"}),
+            "pid": or_null(INTEGER),
+            "host": STRING,
+            "sequence": INTEGER,
+            "view": INTEGER,
+            "external": BOOLEAN,
+        },
+        peer_id=STRING,
+        joining={"enum": ["waiting", "following", "ordering"]},
+        error=STRING,
+    ),
+    "NodeWish": shape({"status": {"enum": ["starting", "stopping", "restarting"]}, "node_id": STRING}),
+    "Operation": shape({"ticket_id": STRING}, event=STRING, nonce=STRING),
+    "SimulatorConfig": {"type": "object", "properties": SIMULATION},
+    "SimulatorProgress": shape(dict.fromkeys(PROGRESS, INTEGER) | {"progress_percent": NUMBER}),
+    "SimulatorResults": shape(
+        dict.fromkeys(RESULTS, INTEGER) | {"success_rate": NUMBER, "average_latency_ms": NUMBER}
+    ),
+    "SimulatorRun": shape(
+        {
+            "id": INTEGER,
+            "status": {"enum": ["running", "complete", "error", "stopped"]},
+            "config": of("SimulatorConfig"),
+            "created_at": STRING | {"format": "date-time"},
+            "finished_at": or_null(STRING | {"format": "date-time"}),
+            "progress": or_null(of("SimulatorProgress")),
+            "results": or_null(of("SimulatorResults")),
+            "details": OBJECT,
+            "error": STRING,
+            "trace": BOOLEAN,
+        },
+        output=many(STRING),
+    ),
+}
+
+_GATE = {"gate": STRING, "device": STRING}
+_TICKETS = "/api/v1/tickets"
+_NODE = "/api/v1/nodes/{node_id}"
+_SIMULATOR = "/api/v1/simulator"
+
+
+def _operation(**fields: Schema) -> Schema:
+    return {"allOf": [of("Operation"), {"type": "object", "properties": fields}]}
+
+
+BODIES: dict[tuple[str, str], Schema] = {
+    ("POST", _TICKETS): _operation(
+        product=STRING,
+        seat=STRING,
+        not_before=INTEGER,
+        not_after=INTEGER,
+        data=STRING,
+        metadata=OBJECT,
+        commitment=STRING,
+    ),
+    ("POST", f"{_TICKETS}/validate"): _operation(data=or_null(STRING | {"contentEncoding": "base64"})),
+    ("POST", f"{_TICKETS}/consume"): _operation(**_GATE),
+    ("POST", f"{_TICKETS}/admit"): _operation(**_GATE),
+    ("POST", f"{_TICKETS}/dispute"): _operation(reason=STRING),
+    ("POST", f"{_TICKETS}/resolve"): _operation(verdict={"enum": ["clear", "uphold"]}),
+    ("POST", f"{_TICKETS}/batch"): shape({"operations": many(shape({"op": STRING}, ticket_id=STRING))}),
+    ("POST", "/api/v1/nodes"): shape({"node_id": STRING}),
+    ("POST", f"{_SIMULATOR}/start"): {"type": "object", "properties": SIMULATION | {"trace": BOOLEAN}},
+}
+"""Request bodies by method and path; other writes take a JSON object that may be empty."""
+
+ANSWERS: dict[tuple[str, str], Schema] = {
+    ("GET", "/health"): shape({"status": {"const": "healthy"}}),
+    ("GET", "/ready"): shape(
+        {"status": STRING},
+        sequence=INTEGER,
+        others_are_gone=many(STRING),
+        awaits={"type": "object", "additionalProperties": many(STRING)},
+    ),
+    ("GET", _TICKETS): success(many(of("Ticket"))),
+    ("POST", _TICKETS): success(of("Ticket")),
+    ("GET", f"{_TICKETS}/{{ticket_id}}"): success(of("Ticket")),
+    ("POST", f"{_TICKETS}/seed"): success(shape({"seeded": INTEGER})),
+    **{
+        ("POST", f"{_TICKETS}/{verb}"): success()
+        for verb in ("validate", "consume", "admit", "dispute", "resolve")
+    },
+    ("POST", f"{_TICKETS}/batch"): success(shape({"results": many(OBJECT), "counts": COUNTS})),
+    ("GET", "/api/v1/consensus/logs"): success(many(of("ConsensusRecord"))),
+    ("GET", "/api/v1/stats"): {"anyOf": [success(of("Stats")), of("Stats")]},
+    ("GET", "/api/v1/status"): shape(
+        {"supervisor": STRING, "nodes_count": INTEGER, "nodes": many(of("Node")), "simulator_status": STRING}
+    ),
+    ("GET", "/api/v1/peers"): success(shape({"peers": many(OBJECT)})),
+    ("GET", "/api/v1/config"): success(OBJECT),
+    ("GET", "/api/v1/nodes"): many(of("Node")),
+    ("POST", "/api/v1/nodes"): of("NodeWish"),
+    ("GET", _NODE): of("Node"),
+    ("DELETE", _NODE): of("NodeWish"),
+    **{("POST", f"{_NODE}/{verb}"): of("NodeWish") for verb in ("start", "stop", "restart")},
+    ("GET", f"{_NODE}/stats"): success(of("Stats")),
+    ("GET", f"{_NODE}/tickets/{{ticket_id}}"): success(of("Ticket")),
+    ("GET", _SIMULATOR): shape(
+        {"status": {"enum": ["idle", "running", "complete", "error"]}, "output": many(STRING)},
+        run_id=INTEGER,
+        config=of("SimulatorConfig"),
+        progress=of("SimulatorProgress"),
+        results=of("SimulatorResults"),
+        error=STRING,
+    ),
+    ("POST", f"{_SIMULATOR}/start"): shape(
+        {"status": {"const": "started"}, "config": of("SimulatorConfig"), "run_id": INTEGER}
+    ),
+    ("POST", f"{_SIMULATOR}/stop"): shape({"status": {"const": "stopping"}}),
+    ("GET", f"{_SIMULATOR}/output"): shape({"output": many(STRING)}),
+    ("GET", f"{_SIMULATOR}/results"): of("SimulatorResults"),
+    ("GET", f"{_SIMULATOR}/runs"): many(of("SimulatorRun")),
+    ("GET", f"{_SIMULATOR}/runs/{{run_id}}"): of("SimulatorRun"),
+}
+"""Response bodies of 200 by method and path; others are described as JSON of any shape."""
+
+_PAGE = {"limit": whole(1, 10_000, 10_000), "after": STRING}
+QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
+    ("GET", _TICKETS): _PAGE | {"state": STRING, "event": STRING},
+    ("GET", f"{_TICKETS}/{{ticket_id}}"): {
+        "event": STRING,
+        "read": {"enum": ["local", "quorum", "linearizable"]},
+    },
+    ("GET", f"{_TICKETS}/{{ticket_id}}/certificate"): {"event": STRING, "at": STRING},
+    ("GET", "/api/v1/consensus/logs"): _PAGE
+    | {"outcome": {"const": "all"}, "kind": {"const": "all"}, "state": STRING},
+    ("GET", f"{_NODE}/tickets/{{ticket_id}}"): {"event": STRING},
+    ("GET", f"{_SIMULATOR}/runs"): _PAGE,
+    ("DELETE", "/api/v1/members/{node_id}"): {"allow_small": BOOLEAN},
+}
+"""Query parameters by method and path."""
+
+SUMMARIES: dict[tuple[str, str], str] = {
+    ("POST", _TICKETS): "Issue a ticket.",
+    ("POST", f"{_TICKETS}/seed"): "Create the 500 demonstration tickets that do not exist.",
+    ("POST", f"{_TICKETS}/validate"): "ISSUED becomes VALIDATED.",
+    ("POST", f"{_TICKETS}/consume"): "VALIDATED becomes CONSUMED.",
+    ("POST", f"{_TICKETS}/admit"): "ISSUED or VALIDATED becomes CONSUMED: one scan at a gate.",
+    ("POST", f"{_TICKETS}/dispute"): "VALIDATED becomes DISPUTED.",
+    ("POST", f"{_TICKETS}/resolve"): "DISPUTED becomes VALIDATED, or stays for good.",
+    ("POST", f"{_NODE}/start"): "Want it running; 409 when it runs.",
+    ("POST", f"{_NODE}/stop"): "Want it stopped; 409 when it is.",
+    ("POST", f"{_NODE}/restart"): "Want a new process for it.",
+}
+"""Summaries of routes that share a view, and thus its docstring."""
+
+_ASKED = (400, 404, 409, 413, 422, 429, 503, 504, 507)
+STATUSES: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("POST", f"{_TICKETS}/batch", (400, 413, 503)),
+    ("POST", _TICKETS, (400, 404, 409, 413, 422, 503, 504, 507)),
+    ("GET", _TICKETS, (400, 404, 409, 503, 504)),
+    ("POST", f"{_SIMULATOR}/start", (400, 409, 413, 503)),
+    ("POST", f"{_SIMULATOR}/stop", (409, 503)),
+    ("GET", f"{_SIMULATOR}/r", (400, 404, 503)),
+    ("GET", "", (400, 404, 503)),
+    ("DELETE", "/api/v1/changes/", (202, 404, 409, 413, 503)),
+    ("POST", "/api/v1/members/preview", (400, 404, 409, 413, 503)),
+    *((method, "/api/v1/members", _ASKED) for method in ("POST", "DELETE")),
+    ("PATCH", "/api/v1/parameters", _ASKED),
+    ("POST", "/api/v1/nodes", (400, 404, 409, 413, 429, 503)),
+    ("", "/api/v1/nodes", (400, 404, 409, 413, 503)),
+    ("", "", (400, 404, 409, 413, 422, 503, 504, 507)),
+)
+"""(method, path prefix, further statuses): the first match counts. 401 is always possible, 403 if a scope is
+needed."""
