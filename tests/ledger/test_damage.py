@@ -90,6 +90,9 @@ def test_a_missing_entry_is_noticed(filled: Location, sequence: int) -> None:
     try:
         ledger._store.define(f"DELETE FROM ledger_consensusentry WHERE sequence = {sequence}")  # noqa: S608
         if sequence == 15:
+            with pytest.raises(LedgerDamaged, match="Entry 15 is damaged: there are COMMITs for it"):
+                contents(ledger)
+            ledger._store.define("DELETE FROM ledger_commitcertificate WHERE sequence = 15")
             # Nothing but a vote or a peer knows of a missing last entry: consensus asks for it (R11, R23).
             assert ledger.load().frontier.size == 14
             return
@@ -97,6 +100,29 @@ def test_a_missing_entry_is_noticed(filled: Location, sequence: int) -> None:
             contents(ledger)
     finally:
         ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        ("UPDATE ledger_commitcertificate SET sequence = 47 WHERE sequence = 15", "COMMITs for it, but no entry"),
+        ("UPDATE ledger_ledgermeta SET turn = -1", "its own description"),
+        ("UPDATE ledger_ticket SET row = 7 WHERE ticket_id = 'T-3'", "a value of a wrong type"),
+    ],
+)
+def test_damage_that_no_checksum_covers_is_named(sqlite_place: Location, edit: str, sentence: str) -> None:
+    """What flipping a hundred thousand bits found: a key, a counter and a value of another type."""
+    ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+    ledger.load()
+    fill(ledger)
+    ledger._store.define(edit)
+    ledger.close()
+    with pytest.raises(LedgerDamaged, match=sentence):
+        reopened = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
+        try:
+            contents(reopened)
+        finally:
+            reopened.close()
 
 
 def test_an_entry_changed_with_its_checksum_breaks_the_chain(filled: Location) -> None:

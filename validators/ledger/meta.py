@@ -45,7 +45,7 @@ def read_meta(store: Store) -> tuple[Meta, int] | None:
         return None
     *columns, turn, check = found[0]
     columns[6] = bool(columns[6])
-    if checksum(columns) != check:
+    if checksum(columns) != check or not isinstance(turn, int) or turn < 0:
         raise LedgerDamaged("its own description differs from its checksum")
     return Meta(*columns), turn
 

@@ -168,6 +168,7 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loade
     if applied > log.head:
         raise LedgerDamaged(f"its rows are those after entry {applied}, but the log ends at {log.head}")
     _check_outcomes(store)
+    _check_certificates(store)
     slots, bodies, slot_number = _read_slots(store)
     recovery = Recovery(
         frontier=log.frontier,
@@ -267,6 +268,15 @@ def _check_outcomes(store: Store) -> None:
     ):
         if encoding.checksum(row[:-1]) != row[-1]:
             raise LedgerDamaged("its outcomes differ from their checksum", sequence=row[0])
+
+
+def _check_certificates(store: Store) -> None:
+    # A flipped bit in a certificate's sequence would leave its entry without COMMITs.
+    for (sequence,) in store.stream(
+        "SELECT c.sequence FROM ledger_commitcertificate c"
+        " LEFT JOIN ledger_consensusentry e ON e.sequence = c.sequence WHERE e.sequence IS NULL"
+    ):
+        raise LedgerDamaged("there are COMMITs for it, but no entry", sequence=sequence)
 
 
 def _newest_checkpoint(store: Store) -> CheckpointRecord | None:

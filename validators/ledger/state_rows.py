@@ -132,9 +132,12 @@ class MaterialisedRows:
         self._store = store
 
     def __iter__(self) -> Iterator[ApplicationChange]:
-        # Epochs come before tickets: they determine the length of a ticket's vector clock.
-        yield from self._others()
-        yield from self._tickets()
+        try:
+            # Epochs come before tickets: they determine the length of a ticket's vector clock.
+            yield from self._others()
+            yield from self._tickets()
+        except (TypeError, AttributeError) as error:  # on SQLite one flipped bit changes a value's type
+            raise LedgerDamaged(f"a row holds a value of a wrong type: {error}") from error
 
     def _tickets(self) -> Iterator[ApplicationChange]:
         sql = f"SELECT id, {TICKET_COLUMNS} FROM ledger_ticket WHERE id > ? ORDER BY id LIMIT {_CHUNK}"  # noqa: S608
