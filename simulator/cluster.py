@@ -10,7 +10,7 @@ import msgspec
 
 from dtvn.machine import TicketApplication
 from dtvn.node.keyring import KeyRing
-from dtvn.proof.handover import EpochChain
+from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import messages as m

@@ -39,7 +39,7 @@ class FakeGateway:
     def __init__(self, genesis: Genesis, *, principal: str, on_executed: Watcher | None = None) -> None:
         self.genesis = genesis
         self.present = founding(genesis)
-        self.handovers: tuple[bytes, ...] = ()
+        self.epoch_changes: tuple[bytes, ...] = ()
         self.acknowledged = 0
         self.quorum = True
         """False: nothing can be sent."""

@@ -1,1 +1,1 @@
-"""Files that members and tools read: the genesis and the hand-overs."""
+"""Files that members and tools read: the genesis and the epoch change proofs."""

@@ -95,9 +95,9 @@ class GenesisKeys:
 class Gateway:
     """See face.GatewayFace. `seed`: 32-byte Ed25519 seed of the principal; `principal`: its name on the
     wire. `addresses`: (host, port) by member index, for members that are not at their genesis address.
-    `handovers`: known hand-overs of ended epochs, since the members of genesis may all be gone. `watch`:
-    watches the key file for changes. `calls_max`: calls under way at once. `limits`: limits of the
-    collector, for measurements."""
+    `epoch_changes`: known epoch change proofs of ended epochs, since the members of genesis may all be
+    gone. `watch`: watches the key file for changes. `calls_max`: calls under way at once. `limits`: limits
+    of the collector, for measurements."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Gateway:
         *,
         principal: str,
         addresses: Mapping[int, tuple[str, int]] | None = None,
-        handovers: Sequence[bytes] = (),
+        epoch_changes: Sequence[bytes] = (),
         watch: KeyWatch | None = None,
         calls_max: int = CALLS_MAX,
         **limits: int,
@@ -139,13 +139,13 @@ class Gateway:
             client=client,
             signer=self._signer(),
             door=Door(cluster, keys),
-            handovers=handovers,
+            epoch_changes=epoch_changes,
             **limits,
         )
-        self.handovers = self._collector.epochs.certificates
+        self.epoch_changes = self._collector.epochs.certificates
         """See GatewayFace."""
         self.present = self._collector.epochs.present
-        """The newest epoch that hand-overs prove."""
+        """The newest epoch that epoch change proofs prove."""
         self._keys.follow(self.present)
         self._hello = Hello(client=client)
         self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
@@ -164,7 +164,7 @@ class Gateway:
         key: str | Path,
         *,
         principal: str = "",
-        handovers: Sequence[bytes] = (),
+        epoch_changes: Sequence[bytes] = (),
         calls_max: int = CALLS_MAX,
     ) -> Self:
         """A gateway from a genesis file and a key file (hex seed, mode 0600), which it watches for changes.
@@ -182,7 +182,7 @@ class Gateway:
             founded,
             identity.seed,
             principal=principal,
-            handovers=handovers,
+            epoch_changes=epoch_changes,
             watch=watch,
             calls_max=calls_max,
         )
@@ -209,7 +209,7 @@ class Gateway:
     ) -> Future[tuple[Result, ...]]:
         """See GatewayFace."""
         future: Future[tuple[Result, ...]] = Future()
-        self._hand_over((self._submit, future, tuple(operations), int(wait * 1_000_000_000)), counts=True)
+        self._pass_on((self._submit, future, tuple(operations), int(wait * 1_000_000_000)), counts=True)
         return future
 
     def query(
@@ -218,7 +218,7 @@ class Gateway:
         """See GatewayFace."""
         future: Future[Answered] = Future()
         try:
-            self._hand_over((self._ask, future, member, what, tuple(arguments), int(wait * 1_000_000_000)))
+            self._pass_on((self._ask, future, member, what, tuple(arguments), int(wait * 1_000_000_000)))
         except GatewayClosed:
             future.set_result(NOBODY)
         return future
@@ -254,7 +254,7 @@ class Gateway:
     ) -> None:
         self.close()
 
-    def _hand_over(self, item: tuple[Any, ...], *, counts: bool = False) -> None:
+    def _pass_on(self, item: tuple[Any, ...], *, counts: bool = False) -> None:
         """Queue an item for the gateway's thread. Questions do not count towards `calls_max`: the collector
         bounds them, and operators must be able to ask while the cluster decides nothing."""
         if self._pid != os.getpid():
@@ -349,7 +349,7 @@ class Gateway:
         """Dial the members of the next epoch, and only these."""
         logger.warning("epoch %s begins with %s members", membership.epoch, len(membership.members))
         self._keys.follow(membership)
-        self.handovers, self.present = self._collector.epochs.certificates, membership
+        self.epoch_changes, self.present = self._collector.epochs.certificates, membership
         self._connected = frozenset()
         self._dial_anew()
 

@@ -37,7 +37,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now, Reason
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.pool import BATCH_HEADER, FRAMING
-from dtvn.protocol.epochs.handovers import HANDOVERS
+from dtvn.protocol.epochs.proofs import EPOCH_CHANGES
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.host.ports import Signer
 from dtvn.protocol.wire import Door, Envelope
@@ -89,7 +89,7 @@ class Actions(msgspec.Struct):
 
 class Collector:
     """Collects for one principal on one cluster. `client`: 8 bytes that name this process to the
-    members, never reused. `handovers`: those of ended epochs that are known already. Times are
+    members, never reused. `epoch_changes`: those of ended epochs that are known already. Times are
     monotonic nanoseconds unless noted.
     """
 
@@ -101,7 +101,7 @@ class Collector:
         client: bytes,
         signer: Signer,
         door: Door,
-        handovers: Iterable[bytes] = (),
+        epoch_changes: Iterable[bytes] = (),
         in_flight_max: int = IN_FLIGHT_MAX,
         bundle_operations_max: int = BUNDLE_OPERATIONS_MAX,
     ) -> None:
@@ -110,10 +110,10 @@ class Collector:
         self._signer = signer
         self._sessions = Sessions(principal, client)
         self._door = door
-        self.epochs = Epochs(genesis, door.scheme, handovers)
+        self.epochs = Epochs(genesis, door.scheme, epoch_changes)
         self._asked: dict[int, int] = {}
-        """Member asked, by open question for hand-overs: a silent lying member must not keep the collector
-        from asking the others."""
+        """Member asked, by open question for epoch change proofs: a silent lying member must not keep the
+        collector from asking the others."""
         self._bundle_operations_max = bundle_operations_max
         self._queue = Queue(operations_max=OPERATIONS_WAITING_MAX, bytes_max=BYTES_WAITING_MAX)
         self._begin(self.epochs.present, first_question=1)
@@ -144,14 +144,14 @@ class Collector:
         self._operations_max = min(self._bundle_operations_max, membership.parameters.batch_operations_max)
 
     def _follow(self, member: int, now: Now) -> None:
-        """Ask a member that reports a later epoch for the hand-overs that prove it (R16)."""
+        """Ask a member that reports a later epoch for the epoch change proofs that prove it (R16)."""
         said = self.questions.statuses[member].fields.get("epoch")
         if type(said) is int and said > self._epoch and member not in self._asked.values():
-            self._asked[self.ask(member, HANDOVERS, (str(self._epoch),), now, wait=SECOND)] = member
+            self._asked[self.ask(member, EPOCH_CHANGES, (str(self._epoch),), now, wait=SECOND)] = member
 
-    def _on_handovers(self, member: int, answered: Answered, now: Now) -> None:
-        """Handle hand-overs. In a newly proved epoch all bundles are sent and tallied anew, since a claim
-        counts only in its own epoch."""
+    def _on_epoch_changes(self, member: int, answered: Answered, now: Now) -> None:
+        """Handle epoch change proofs. In a newly proved epoch all bundles are sent and tallied anew, since
+        a claim counts only in its own epoch."""
         del self._asked[answered.question]
         if answered.code or not self.epochs.take(answered.text):
             self._verifier.refused[member] += not answered.code
@@ -228,7 +228,7 @@ class Collector:
         elif envelope.kind == _ANSWER:
             answered = self.questions.on_answer(member, envelope.body, now.monotonic)
             if answered is not None and answered.question in self._asked:
-                self._on_handovers(member, answered, now)
+                self._on_epoch_changes(member, answered, now)
             elif answered is not None:
                 self._actions.answered.append(answered)
             else:

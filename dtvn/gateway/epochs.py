@@ -1,17 +1,18 @@
-"""The epoch that a gateway follows: the newest to which verified hand-overs lead from genesis (R16). Pure.
+"""The epoch that a gateway follows: the newest to which verified epoch change proofs lead from genesis
+(R16). Pure.
 
-A single member's report of a later epoch only makes the gateway ask that member for the proof: hand-overs in
-which q members of each epoch signed the members of the next. So f lying members, or f + 1 of an old epoch
-whose keys were stolen, cannot mislead a gateway.
+A single member's report of a later epoch only makes the gateway ask that member for the proof: epoch change
+proofs in which q members of each epoch signed the members of the next. So f lying members, or f + 1 of an
+old epoch whose keys were stolen, cannot mislead a gateway.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dtvn.proof.handover import EpochChain
+from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol.consensus.membership import Membership, founding
-from dtvn.protocol.epochs.handovers import read_answer
+from dtvn.protocol.epochs.proofs import read_answer
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.wire import ED25519, Scheme
 
@@ -19,8 +20,8 @@ __all__ = ["Epochs"]
 
 
 class Epochs:
-    """Owns the verified chain. `scheme`: the members' signature scheme; `known`: hand-overs already at hand,
-    verified like all others."""
+    """Owns the verified chain. `scheme`: the members' signature scheme; `known`: epoch change proofs
+    already at hand, verified like all others."""
 
     def __init__(self, genesis: Genesis, scheme: Scheme = ED25519, known: Iterable[bytes] = ()) -> None:
         self.certificates: tuple[bytes, ...] = ()
@@ -34,15 +35,16 @@ class Epochs:
         return self._chain.present
 
     def take(self, text: str) -> bool:
-        """Extend the chain by the hand-overs in a member's answer; False if not all of them verify."""
+        """Extend the chain by the epoch change proofs in a member's answer; False if not all of them
+        verify."""
         try:
             return self._cross(read_answer(text))
         except ValueError:
             return False
 
-    def _cross(self, handovers: Iterable[bytes]) -> bool:
+    def _cross(self, epoch_changes: Iterable[bytes]) -> bool:
         try:
-            for data in handovers:
+            for data in epoch_changes:
                 self.certificates += (self._chain.take(data),)
         except ValueError:
             return False

@@ -56,7 +56,7 @@ class GatewayFace(Protocol):
         """The newest epoch that this gateway knows; `members` and `query` use its member indices."""
 
     @property
-    def handovers(self) -> tuple[bytes, ...]:
+    def epoch_changes(self) -> tuple[bytes, ...]:
         """The verified certificates that lead from genesis to `present`."""
 
     @property

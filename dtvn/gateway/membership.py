@@ -58,8 +58,9 @@ def gather_words(
     """Words of life (R36) of all members except `without`, or of those that answer within `wait` seconds.
     `keys`: next keys that the change gives to members, with which these sign.
 
-    A member vouches only for itself, in the epoch that hand-overs prove (`present`); any other answer counts
-    as no answer. So a lying member is missing like one that is down, and hides no other member's word.
+    A member vouches only for itself, in the epoch that epoch change proofs prove (`present`); any other
+    answer counts as no answer. So a lying member is missing like one that is down, and hides no other
+    member's word.
     """
     until = time.monotonic() + wait
     cluster = cluster_id(gateway.genesis)

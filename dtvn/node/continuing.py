@@ -14,10 +14,10 @@ from dtvn.node.options import StartError
 from dtvn.node.state_file import StateFile, StateFileError, open_state, write_state
 from dtvn.proof import ChainFile, ProofError, chain_of_genesis
 from dtvn.proof.continuation import FORMAT, StateHead, certified
-from dtvn.proof.handover import handover_certificate
+from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus import handover, log_tree
+from dtvn.protocol.consensus import epoch_change_proof, log_tree
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install
 from dtvn.protocol.consensus.executor import open_body
 from dtvn.protocol.consensus.membership import founding
@@ -133,13 +133,13 @@ def _chain(ledger: NodeLedger, genesis: g.Genesis, epoch: int) -> ChainFile:
     cluster = g.cluster_id(genesis)
     certificates = []
     for ended in range(epoch):
-        kept = ledger.state_value(handover.record_name(ended))
+        kept = ledger.state_value(epoch_change_proof.record_name(ended))
         if kept is None:
             raise StateFileError(
                 f"{ledger.location.name} does not hold the end of epoch {ended}: take another."
             )
         try:
-            certificates.append(handover_certificate(kept, cluster))
+            certificates.append(epoch_change_certificate(kept, cluster))
         except ProofError as error:
             raise StateFileError(
                 f"{ledger.location.name} has no proof of epoch {ended}'s end: {error}."

@@ -13,7 +13,7 @@ from dtvn.ledger import NodeLedger
 from dtvn.net import public_key_of, read_seed, sync_folder
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
-from dtvn.proof.handover import EpochChain
+from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.config import TRANSFER_LAG, TRANSFER_PATIENCE
@@ -25,7 +25,7 @@ __all__ = ["as_genesis", "make_epoch_catch_up", "membership_of", "other_sources"
 
 
 def membership_of(ledger: NodeLedger, genesis: g.Genesis) -> Membership:
-    """The epoch of the ledger's next entry, according to its last hand-over."""
+    """The epoch of the ledger's next entry, according to its last epoch change proof."""
     kept = ledger.state_value(EPOCH)
     return founding(genesis) if kept is None else canonical.decode(Membership, kept)
 

@@ -10,7 +10,7 @@ __all__ = ["KeyRing"]
 
 class KeyRing:
     """wire.Keys: members by epoch, and principals, from the replicated state (R15, R35). The members of the
-    present epoch are known without that state: verified hand-overs name them."""
+    present epoch are known without that state: verified epoch change proofs name them."""
 
     def __init__(self, application: TicketApplication, present: Membership) -> None:
         self._application = application

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from nacl import bindings
 
-from dtvn.files.handovers import encode_handovers
+from dtvn.files.epoch_changes import encode_epoch_changes
 from dtvn.ledger import LedgerError, NodeLedger, OpenLedger
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed, sync_folder, write_private
 from dtvn.node.build import ledger_location
@@ -25,7 +25,7 @@ from dtvn.node.options import StartError, check_folder, read_genesis
 from dtvn.node.promise import keep_promise, promised
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus import InvariantBreach, handover
+from dtvn.protocol.consensus import InvariantBreach, epoch_change_proof
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus.effects import EntryRecord
 from dtvn.protocol.consensus.membership import Membership
@@ -99,7 +99,7 @@ def planned(states: Sequence[StateFile], genesis: g.Genesis) -> tuple[PlanFile, 
     names = [state.statement.member for state in states]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise RecoveryError(f"{twice[0]} told its state twice: name one file of each member, the newest.")
-    membership, _handovers = epoch_of(states, genesis)
+    membership, _epoch_changes = epoch_of(states, genesis)
     order = {member.id: index for index, member in enumerate(membership.members)}
     if strange := [name for name in names if name not in order]:
         raise RecoveryError(f"{strange[0]} is no member of epoch {membership.epoch}.")
@@ -123,7 +123,7 @@ def state(
             raise RecoveryError(
                 f"{member.id} cannot vouch that its log is its newest one: its ledger is empty."
             )
-        if handover.find(member.recovery.states, member.membership.epoch) is not None:
+        if epoch_change_proof.find(member.recovery.states, member.membership.epoch) is not None:
             raise RecoveryError(
                 f"The log of {member.id} ends with a change of the members that is not sealed, and recovery "
                 f"cannot go on behind one. {CONTINUE}"
@@ -193,8 +193,8 @@ def tell_platform(data: ClusterFolder, genesis: g.Genesis, file: SealedFile) -> 
     sealed = sealing.open_sealed(msgspec.structs.replace(file, plan=file_), plan, genesis)
     try:
         data.cluster.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if len(_known(tuple[bytes, ...], data.handovers) or ()) <= len(sealed.handovers):
-            write_private(data.handovers, encode_handovers(sealed.handovers), replace=True)
+        if len(_known(tuple[bytes, ...], data.epoch_changes) or ()) <= len(sealed.epoch_changes):
+            write_private(data.epoch_changes, encode_epoch_changes(sealed.epoch_changes), replace=True)
         places = [NodeFolder(identity.parent).sources for identity in data.nodes.glob("*/identity")]
         if data.learner_key.exists():
             make_private(data.learner)

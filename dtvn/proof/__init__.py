@@ -15,7 +15,7 @@ from dtvn.proof.certificate import (
     encode_certificate,
     results_path,
 )
-from dtvn.proof.chain import Chain, ChainFile, Epoch, chain_of_genesis, hand_over, read_chain
+from dtvn.proof.chain import Chain, ChainFile, Epoch, chain_of_genesis, extend_chain, read_chain
 from dtvn.proof.compare import Contradiction, compare
 from dtvn.proof.errors import ProofError
 from dtvn.proof.files import certificate_json, chain_json, evidence_json, read_file, unwrap
@@ -41,7 +41,7 @@ __all__ = [
     "decode_certificate",
     "encode_certificate",
     "evidence_json",
-    "hand_over",
+    "extend_chain",
     "read_chain",
     "read_file",
     "results_path",

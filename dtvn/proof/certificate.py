@@ -40,7 +40,8 @@ __all__ = [
 
 VERSION = 1
 CONTINUED = 2
-"""Version of a hand-over certificate that all members signed when nothing could be ordered any more (R11)."""
+"""Version of an epoch change proof certificate that all members signed when nothing could be ordered any
+more (R11)."""
 CLUSTER_TAG_SIZE = 8
 """Number of first bytes of the cluster id in a certificate: enough to recognise one of another cluster;
 signatures cover the whole id."""
@@ -71,7 +72,7 @@ class Leaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class EpochStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Outcome state of a hand-over: the epoch that begins after it, and its members in order."""
+    """Outcome state of an epoch change proof: the epoch that begins after it, and its members in order."""
 
     epoch: Count
     members: tuple[Member, ...]

@@ -1,8 +1,8 @@
-"""The chain of epochs: genesis and one hand-over certificate per later epoch (R27, R35).
+"""The chain of epochs: genesis and one epoch change proof certificate per later epoch (R27, R35).
 
-A hand-over is a certificate like any other. It proves the ordered operation that changed the membership, the
-last one of its epoch, by the checkpoint at the same sequence. Its outcome names the new members, so the q
-members that signed the checkpoint signed the new membership.
+An epoch change proof is a certificate like any other. It proves the ordered operation that changed the
+membership, the last one of its epoch, by the checkpoint at the same sequence. Its outcome names the new
+members, so the q members that signed the checkpoint signed the new membership.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
     "Epoch",
     "EpochStart",
     "chain_of_genesis",
-    "hand_over",
+    "extend_chain",
     "read_chain",
 ]
 
@@ -48,8 +48,8 @@ class ChainFile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     version: Count
     genesis: bytes
     """Canonical bytes of dtvn.protocol.genesis.Genesis."""
-    handovers: tuple[bytes, ...]
-    """Hand-over certificates in order of epochs; the first one ends epoch 0."""
+    epoch_changes: tuple[bytes, ...]
+    """epoch change proof certificates in order of epochs; the first one ends epoch 0."""
 
 
 def chain_of_genesis(genesis: bytes) -> ChainFile:
@@ -80,8 +80,8 @@ def read_chain(data: bytes) -> Chain:
     continued = g.continued(genesis)
     after = 0 if continued is None else continued.sequence
     chain = Chain(cluster, genesis.name, (Epoch(genesis.members, after, cluster),), continued=continued)
-    for handover in file.handovers:
-        chain = hand_over(chain, handover)
+    for epoch_change_proof in file.epoch_changes:
+        chain = extend_chain(chain, epoch_change_proof)
     return chain
 
 
@@ -114,9 +114,9 @@ def _check_members(members: tuple[g.Member, ...], what: str) -> None:
         raise ProofError("members are too many or share a name or a key")
 
 
-def hand_over(chain: Chain, data: bytes) -> Chain:
-    """The chain extended by the epoch that a hand-over begins; raises ProofError unless the hand-over ends
-    the last epoch of the chain."""
+def extend_chain(chain: Chain, data: bytes) -> Chain:
+    """The chain extended by the epoch that an epoch change proof begins; raises ProofError unless the epoch
+    change proof ends the last epoch of the chain."""
     ending = len(chain.epochs) - 1
     certificate = decode_certificate(data)
     proved = verify(certificate, chain)

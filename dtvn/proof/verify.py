@@ -59,7 +59,8 @@ class Epoch(msgspec.Struct, frozen=True):
     members: tuple[Member, ...]
     after: int
     link: bytes
-    """The hash that a verifier pins: the cluster id for epoch 0, else the entry hash of the hand-over."""
+    """The hash that a verifier pins: the cluster id for epoch 0, else the entry hash of the epoch change
+    proof."""
 
 
 class Chain(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ import msgspec
 from dtvn.machine import TicketApplication
 from dtvn.machine.recovery import operation_for
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.application import Application
 from dtvn.protocol.consensus.bodies import NULL_BATCH
 from dtvn.protocol.consensus.effects import EntryRecord
@@ -50,7 +50,7 @@ class Ending(msgspec.Struct, frozen=True):
     """The statement to be signed; `sender` is 0."""
     entries: tuple[EntryRecord, ...]
     """The entries that the member's ledger lacks; the last one holds `recover`."""
-    handover: handover.HandOver
+    epoch_change_proof: epoch_change_proof.EpochChangeProof
     """The end of the epoch, without signatures."""
 
 
@@ -116,8 +116,8 @@ def execute(plan: Plan, application: Application, executor: Executor, door: Door
     if outcome.code != OK:
         raise RecoveryError(f"The machine refuses the new keys: {outcome.code}.")
     entries.append(step.record(()))
-    begun = handover.begun(step, executor, application.membership())
-    ending = canonical.decode(handover.HandOver, begun.value)
+    begun = epoch_change_proof.begun(step, executor, application.membership())
+    ending = canonical.decode(epoch_change_proof.EpochChangeProof, begun.value)
     continuation = Continuation(
         epoch=epoch,
         sender=0,

@@ -78,8 +78,8 @@ class Certified(_Value, frozen=True):
 class Proofs(_Value, frozen=True):
     """The proofs of a statement; each part can be checked by itself."""
 
-    handovers: Annotated[tuple[bytes, ...], SPAN]
-    """Encoded HandOvers from genesis to the epoch, as far as the ledger holds them."""
+    epoch_changes: Annotated[tuple[bytes, ...], SPAN]
+    """Encoded EpochChangeProofs from genesis to the epoch, as far as the ledger holds them."""
     checkpoint: Votes
     """q CHECKPOINTs of the stable checkpoint; () if that is the beginning of the epoch."""
     entries: Annotated[tuple[Held, ...], SPAN]
@@ -143,7 +143,8 @@ class SignedFile(_File, frozen=True):
     plan: Hash
     frame: bytes
     ending: bytes
-    """HandOver of the epoch, without signatures; b"" from a member that could not execute the plan."""
+    """EpochChangeProof of the epoch, without signatures; b"" from a member that could not execute the
+    plan."""
 
 
 class SealedFile(_File, frozen=True):
@@ -151,7 +152,7 @@ class SealedFile(_File, frozen=True):
 
     plan: PlanFile
     ending: bytes
-    """HandOver of the epoch with all n CONTINUATIONs."""
+    """EpochChangeProof of the epoch with all n CONTINUATIONs."""
 
 
 FORMATS: dict[type[_File], str] = {StateFile: STATE, PlanFile: PLAN, SignedFile: SIGNED, SealedFile: SEALED}

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
+from dtvn.proof.epoch_chain import EpochChain
 from dtvn.proof.errors import ProofError
-from dtvn.proof.handover import EpochChain
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import config as configuration
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.certificate import (
     CheckpointCertificate,
     Prepared,
@@ -67,8 +67,8 @@ class Reading(msgspec.Struct, frozen=True):
     config: Config
     membership: Membership
     """The epoch that ends."""
-    handovers: tuple[bytes, ...]
-    """Encoded HandOvers from genesis to `membership`."""
+    epoch_changes: tuple[bytes, ...]
+    """Encoded EpochChangeProofs from genesis to `membership`."""
     told: tuple[Told, ...]
 
 
@@ -93,7 +93,7 @@ def read_states(plan: PlanFile, genesis: Genesis, scheme: Scheme = ED25519) -> R
     """Checks the statements of all members; raises RecoveryError with one sentence."""
     if not plan.states:
         raise RecoveryError("No member told anything.")
-    membership, handovers = epoch_of(plan.states, genesis, scheme)
+    membership, epoch_changes = epoch_of(plan.states, genesis, scheme)
     cluster = cluster_id(genesis)
     config = configuration.build(genesis, cluster, None, membership)
     names = [state.statement.member for state in plan.states]
@@ -109,21 +109,25 @@ def read_states(plan: PlanFile, genesis: Genesis, scheme: Scheme = ED25519) -> R
     told = tuple(
         _Reader(state, index, config, door, membership).read() for index, state in enumerate(plan.states)
     )
-    return Reading(config, membership, handovers, told)
+    return Reading(config, membership, epoch_changes, told)
 
 
 def epoch_of(
     states: Sequence[StateFile], genesis: Genesis, scheme: Scheme = ED25519
 ) -> tuple[Membership, tuple[bytes, ...]]:
-    """The newest epoch proved by the hand-overs in these statements, and these hand-overs; raises
-    RecoveryError if a statement names another epoch."""
+    """The newest epoch proved by the epoch change proofs in these statements, and these epoch change
+    proofs; raises RecoveryError if a statement names another epoch."""
     shown: dict[int, list[bytes]] = {}
     for state in states:
-        for data in _proofs(state).handovers:
+        for data in _proofs(state).epoch_changes:
             try:
-                shown.setdefault(canonical.decode(handover.HandOver, data).entry.epoch, []).append(data)
+                shown.setdefault(
+                    canonical.decode(epoch_change_proof.EpochChangeProof, data).entry.epoch, []
+                ).append(data)
             except canonical.CanonicalError as error:
-                raise RecoveryError(f"{_name(state)}: its hand-overs are none ({error}).") from error
+                raise RecoveryError(
+                    f"{_name(state)}: an epoch change proof does not decode ({error})."
+                ) from error
     chain, used = EpochChain(genesis, (founding(genesis),), scheme), []
     while offers := shown.get(chain.present.epoch):
         why = ""

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
+from dtvn.proof.epoch_chain import EpochChain
 from dtvn.proof.errors import ProofError
 from dtvn.proof.evidence import encode_evidence
-from dtvn.proof.handover import EpochChain
 from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, read_continuation
 from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, Record, StateRecord
 from dtvn.protocol.consensus.epoch_change import EPOCH
@@ -53,9 +53,9 @@ class Sealed(msgspec.Struct, frozen=True):
     """The end of the epoch that all members signed."""
 
     certificate: CheckpointCertificate
-    ending: handover.HandOver
-    handovers: tuple[bytes, ...]
-    """Encoded HandOvers from genesis on; the last one ends this epoch."""
+    ending: epoch_change_proof.EpochChangeProof
+    epoch_changes: tuple[bytes, ...]
+    """Encoded EpochChangeProofs from genesis on; the last one ends this epoch."""
     following: Membership
 
 
@@ -63,7 +63,7 @@ def signed(
     plan: PlanFile, cluster: bytes, said: Continuation, signer: FrameSigner, ending: Ending | None
 ) -> SignedFile:
     """One member's CONTINUATION as a file. `said`: the statement with the member's index as sender."""
-    shown = b"" if ending is None else canonical.encode(ending.handover)
+    shown = b"" if ending is None else canonical.encode(ending.epoch_change_proof)
     return SignedFile(SIGNED, plan_digest(cluster, plan), signer.sign(said), shown)
 
 
@@ -125,7 +125,7 @@ def seal(
         if not each.ending:
             continue
         try:
-            ending = canonical.decode(handover.HandOver, each.ending)
+            ending = canonical.decode(epoch_change_proof.EpochChangeProof, each.ending)
             whole = msgspec.structs.replace(ending, checkpoint=frames)
             sealed = SealedFile(SEALED, file, canonical.encode(whole))
             open_sealed(sealed, plan, genesis, scheme)
@@ -141,7 +141,7 @@ def open_sealed(file: SealedFile, plan: Plan, genesis: Genesis, scheme: Scheme =
     """Checks that all members of the epoch signed this end of it; raises RecoveryError."""
     reading = plan.reading
     try:
-        ending = canonical.decode(handover.HandOver, file.ending)
+        ending = canonical.decode(epoch_change_proof.EpochChangeProof, file.ending)
         door = Door(reading.config.cluster, MemberKeys(reading.membership), scheme=scheme)
         nested = {frame: door.statement(NOBODY, frame) for frame in ending.checkpoint}
     except (canonical.CanonicalError, PeerError) as error:
@@ -149,15 +149,16 @@ def open_sealed(file: SealedFile, plan: Plan, genesis: Genesis, scheme: Scheme =
     certificate = read_continuation(ending.checkpoint, nested, reading.config)
     if certificate is None or certificate.sequence != plan.last + 1:
         raise RecoveryError("These signatures are not those of all members under one end of the epoch.")
-    handovers = (*reading.handovers, file.ending)
-    return Sealed(certificate, ending, handovers, _through(handovers, genesis, scheme))
+    epoch_changes = (*reading.epoch_changes, file.ending)
+    return Sealed(certificate, ending, epoch_changes, _through(epoch_changes, genesis, scheme))
 
 
-def _through(handovers: Sequence[bytes], genesis: Genesis, scheme: Scheme) -> Membership:
-    """The epoch to which these hand-overs lead, by the same check that every other verifier makes."""
+def _through(epoch_changes: Sequence[bytes], genesis: Genesis, scheme: Scheme) -> Membership:
+    """The epoch to which these epoch change proofs lead, by the same check that every other verifier
+    makes."""
     chain = EpochChain(genesis, (founding(genesis),), scheme)
     try:
-        for data in handovers:
+        for data in epoch_changes:
             chain.take(data)
     except ProofError as error:
         ended = chain.present.epoch
@@ -189,7 +190,10 @@ def records(sealed: Sealed, ending: Ending | None) -> list[Record]:
             )
         )
         found.append(Prune(certificate.sequence))
-    found += [StateRecord(handover.record_name(number), data) for number, data in enumerate(sealed.handovers)]
+    found += [
+        StateRecord(epoch_change_proof.record_name(number), data)
+        for number, data in enumerate(sealed.epoch_changes)
+    ]
     return [*found, StateRecord(EPOCH, canonical.encode(sealed.following)), VOTES_AGAIN]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.effects import EntryRecord, SlotRecord
 from dtvn.protocol.consensus.executor import NO_PREDECESSOR
@@ -50,7 +50,7 @@ def tell(
         for each in entries(first, executed)
     )
     proofs = Proofs(
-        handovers=_handovers(recovery, config.epoch),
+        epoch_changes=_epoch_changes(recovery, config.epoch),
         checkpoint=checkpoint.frames if checkpoint is not None and own else (),
         entries=held if executed > config.base else (),
         before=_before(recovery, first, entries) if covered else (),
@@ -105,10 +105,12 @@ def _before(
     return frontier.peaks
 
 
-def _handovers(recovery: Recovery, epoch: int) -> tuple[bytes, ...]:
-    records = (handover.find(recovery.states, number) for number in range(epoch))
+def _epoch_changes(recovery: Recovery, epoch: int) -> tuple[bytes, ...]:
+    records = (epoch_change_proof.find(recovery.states, number) for number in range(epoch))
     found = [record.value for record in records if record is not None]
-    return tuple(each for each in found if canonical.decode(handover.HandOver, each).checkpoint)
+    return tuple(
+        each for each in found if canonical.decode(epoch_change_proof.EpochChangeProof, each).checkpoint
+    )
 
 
 def _prepared(slots: Iterable[SlotRecord], above: int, door: Door) -> tuple[Certified, ...]:

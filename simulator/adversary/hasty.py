@@ -11,7 +11,7 @@ import msgspec
 from dtvn.proof.certificate import Leaf
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.handover import HandOver
+from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.genesis import Member
 from dtvn.protocol.wire import Envelope, link_frame
 from simulator.adversary.base import Liar, Words
@@ -69,8 +69,8 @@ class Hasty(Liar):
         return link_frame(msgspec.structs.replace(answer, text=msgspec.json.encode(told).decode()))
 
     def _usurped(self, data: bytes) -> bytes:
-        """The hand-over of an epoch, with an accomplice's key in place of the last member's."""
-        found = canonical.decode(HandOver, data)
+        """The epoch change proof of an epoch, with an accomplice's key in place of the last member's."""
+        found = canonical.decode(EpochChangeProof, data)
         leaf = canonical.decode(Leaf, found.leaf)
         outcome = canonical.decode(Outcome, leaf.state)
         stolen = self.world.keyring.pair("accomplice")[0]

@@ -22,12 +22,12 @@ from dtvn.proof import (
     assembly,
     decode_certificate,
     encode_certificate,
-    hand_over,
+    extend_chain,
     verify,
 )
-from dtvn.proof.handover import handover_certificate
+from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import EntryRecord
 from dtvn.protocol.consensus.log_tree import inclusion_path
@@ -106,7 +106,7 @@ class Exports(Checker):
             if ended is None:
                 break
             try:
-                chain = hand_over(chain, handover_certificate(ended, world.cluster))
+                chain = extend_chain(chain, epoch_change_certificate(ended, world.cluster))
             except ProofError as error:
                 self.fail(f"the end of epoch {following.epoch - 1} is not proved: {error}")
             if chain.epochs[-1].members != following.members or chain.epochs[-1].after != following.after:
@@ -115,8 +115,11 @@ class Exports(Checker):
 
     def _ended(self, epoch: int) -> bytes | None:
         for node in self.world.nodes.values():
-            record = handover.find(node.disk.states.values(), epoch) if node.honest else None
-            if record is not None and canonical.decode(handover.HandOver, record.value).checkpoint:
+            record = epoch_change_proof.find(node.disk.states.values(), epoch) if node.honest else None
+            if (
+                record is not None
+                and canonical.decode(epoch_change_proof.EpochChangeProof, record.value).checkpoint
+            ):
                 return record.value
         return None
 

@@ -11,7 +11,7 @@ import msgspec
 
 from dtvn.machine import TicketApplication
 from dtvn.proof import Chain, ProofError
-from dtvn.proof.handover import chain_through
+from dtvn.proof.epoch_chain import chain_through
 from dtvn.proof.reads import StateProof, proved_ticket, show
 from dtvn.proof.statements import read_stable
 from dtvn.protocol.consensus.certificate import CheckpointCertificate

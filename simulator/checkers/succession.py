@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from dtvn.machine import commands
 from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, Record, StateRecord
 from dtvn.protocol.consensus.epoch_change import EPOCH
@@ -60,7 +60,7 @@ class Succession(Checker):
         # It was asleep: the end of each epoch since its own was shown to it.
         states = {**node.disk.states, **{r.name: r for r in records if isinstance(r, StateRecord)}}
         for epoch in range(node.membership.epoch, membership.epoch):
-            found = handover.read(states.values(), epoch)
+            found = epoch_change_proof.read(states.values(), epoch)
             if found is None or not self._ended(node, found.checkpoint, epoch):
                 self.fail(f"{node.name} enters epoch {membership.epoch} without what ended {epoch} (R35)")
 

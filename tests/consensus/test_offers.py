@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import Replica, handover
+from dtvn.protocol.consensus import Replica, epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason, StateRecord
 from tests.consensus.grouped import Grouped
@@ -217,8 +217,10 @@ class Crossed(Far):
         (frame,) = {frame for *_, frame in self.waiting if type(open_frame(frame)) is m.Snapshot}
         offer = open_frame(frame)
         self.old, self.frames = frame, offer.checkpoint
-        end = handover.HandOver(offer.entry, b"", offer.peaks, self.frames if proved else ())
-        self.late.journal.append([StateRecord(handover.record_name(of), canonical.encode(end))])
+        end = epoch_change_proof.EpochChangeProof(
+            offer.entry, b"", offer.peaks, self.frames if proved else ()
+        )
+        self.late.journal.append([StateRecord(epoch_change_proof.record_name(of), canonical.encode(end))])
         self.drop(is_kind(m.Snapshot))
         self.waiting.clear()
         self.sent.clear()

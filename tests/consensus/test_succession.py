@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.application import Execution
 from dtvn.protocol.consensus.effects import Effects, Reason, Successor
@@ -15,7 +15,7 @@ from dtvn.protocol.consensus.membership import KIND, Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Parameters
 from tests.consensus.helpers import Cluster, Node, is_kind
-from tests.consensus.test_hand_over import Tree
+from tests.consensus.test_epoch_change_proof import Tree
 from tests.consensus.test_new_view import Forge
 from tests.consensus.test_voting import make_proposal
 
@@ -81,8 +81,8 @@ class Ends(Cluster):
         same = len(self.messages(m.Prepare, source=index)) == given
         return slot.withheld is Reason.EPOCH_ENDS and slot.my_prepare is None and same
 
-    def proof(self, index: int) -> handover.HandOver | None:
-        return handover.read(self[index].journal.states.values(), 0)
+    def proof(self, index: int) -> epoch_change_proof.EpochChangeProof | None:
+        return epoch_change_proof.read(self[index].journal.states.values(), 0)
 
 
 def ended(*, stable: bool = False) -> Ends:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import InvariantBreach, Replica, handover
+from dtvn.protocol.consensus import InvariantBreach, Replica, epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.bodies import NULL_BATCH
 from dtvn.protocol.consensus.effects import Reason, StateRecord
@@ -148,8 +148,8 @@ class Entered(Far):
         (frame,) = {frame for *_, frame in self.waiting if type(open_frame(frame)) is m.Snapshot}
         self.offer = open_frame(frame)
         proof = next(kept.frames for kept in self[0].journal.checkpoints if kept.sequence == base)
-        end = handover.HandOver(self[0].journal.log[base - 1].entry, b"", (), proof)
-        late.journal.append([StateRecord(handover.record_name(0), canonical.encode(end))])
+        end = epoch_change_proof.EpochChangeProof(self[0].journal.log[base - 1].entry, b"", (), proof)
+        late.journal.append([StateRecord(epoch_change_proof.record_name(0), canonical.encode(end))])
         late.journal.applied = known
         self.drop(is_kind(m.Snapshot))
         self.waiting.clear()

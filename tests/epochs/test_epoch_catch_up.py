@@ -9,8 +9,8 @@ import pytest
 
 from dtvn.machine import Issue
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.handover import HandOver
-from dtvn.protocol.epochs.handovers import read_answer
+from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
+from dtvn.protocol.epochs.proofs import read_answer
 from tests.epochs.test_succession import arrived, founded, grow
 from tests.epochs.world import SECOND, Box, World, barrier
 
@@ -275,15 +275,15 @@ def test_r35_who_crossed_says_nothing_before_it_has_a_state_of_the_epoch() -> No
 
 
 class Forger:
-    """Answers of one member to the question for hand-overs, changed on their way."""
+    """Answers of one member to the question for epoch change proofs, changed on their way."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.pages: list[list[bytes]] = []
         host = world.boxes[name].host
         assert host is not None
-        self._answer = host.handovers.answer
-        host.handovers.answer = self.answer  # type: ignore[method-assign]
+        self._answer = host.epoch_changes.answer
+        host.epoch_changes.answer = self.answer  # type: ignore[method-assign]
 
     def answer(self, query: m.Query) -> m.Answer:
         found = read_answer(self._answer(query).text)
@@ -304,15 +304,15 @@ class Renames(Forger):
     def change(self, found: list[bytes]) -> list[bytes]:
         changed = []
         for data in found:
-            handover = msgspec.msgpack.decode(data, type=HandOver)
-            leaf = handover.leaf.replace(b"n7", b"nX")
-            changed.append(msgspec.msgpack.encode(msgspec.structs.replace(handover, leaf=leaf)))
+            epoch_change_proof = msgspec.msgpack.decode(data, type=EpochChangeProof)
+            leaf = epoch_change_proof.leaf.replace(b"n7", b"nX")
+            changed.append(msgspec.msgpack.encode(msgspec.structs.replace(epoch_change_proof, leaf=leaf)))
         return changed
 
 
 class Unsigned(Forger):
     def change(self, found: list[bytes]) -> list[bytes]:
-        opened = [msgspec.msgpack.decode(data, type=HandOver) for data in found]
+        opened = [msgspec.msgpack.decode(data, type=EpochChangeProof) for data in found]
         return [
             msgspec.msgpack.encode(msgspec.structs.replace(each, checkpoint=each.checkpoint[:2]))
             for each in opened

@@ -12,15 +12,15 @@ import msgspec
 import pytest
 
 from dtvn.gateway.epochs import Epochs
-from dtvn.proof.handover import EpochChain
+from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason, StateRecord
 from dtvn.protocol.consensus.epoch_change import EPOCH
-from dtvn.protocol.consensus.handover import record_name
+from dtvn.protocol.consensus.epoch_change_proof import record_name
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.epochs.catch_up import ASK_EVERY, EpochCatchUp
-from dtvn.protocol.epochs.handovers import HandOvers
+from dtvn.protocol.epochs.proofs import EpochChangeProofs
 from dtvn.protocol.wire import decode_envelope
 from tests.gateway.test_epochs import Town
 
@@ -43,7 +43,7 @@ class Sleeper:
     ) -> None:
         world = town.world
         scheme = world.keyring.scheme
-        self.ends = town.handovers
+        self.ends = town.epoch_changes
         self.epochs = [
             Epochs(world.genesis, scheme, self.ends[:count]).present for count in range(len(self.ends) + 1)
         ]
@@ -56,7 +56,7 @@ class Sleeper:
             far=far,
             patience=PATIENCE,
         )
-        known = HandOvers()
+        known = EpochChangeProofs()
         known.note(StateRecord(record_name(epoch), self.ends[epoch]) for epoch in range(kept))
         self.crossing.begin(self, known, NOW)  # type: ignore[arg-type]
         self.number = 0

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dtvn.machine import Issue
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.effects import Record
@@ -238,7 +238,7 @@ def test_r35_a_checkpoint_that_names_another_state_does_not_end_an_epoch() -> No
     world.hold = ()
     arrived(world)
     for name in ("n0", "n1", "n2"):
-        found = handover.read(world.boxes[name].disk.states.values(), 0)
+        found = epoch_change_proof.read(world.boxes[name].disk.states.values(), 0)
         assert found is not None
         roots = {decode_envelope(frame)[1].state_root for frame in found.checkpoint}
         assert len(found.checkpoint) == 3

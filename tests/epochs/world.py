@@ -15,7 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from dtvn.machine import Barrier, Command, OpenSession, Reconfigure, TicketApplication, build
-from dtvn.proof.handover import EpochChain
+from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import Learner, Replica

@@ -1,4 +1,4 @@
-"""A gateway follows the membership by hand-overs that prove it, and by nobody's word (R16, R35)."""
+"""A gateway follows the membership by epoch change proofs that prove it, and by nobody's word (R16, R35)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dtvn.gateway.client import GenesisKeys
 from dtvn.gateway.collector import Collector
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
-from dtvn.protocol.consensus.handover import HandOver
+from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.epochs.handovers import HANDOVERS, PAGE
+from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, PAGE
 from dtvn.protocol.wire import Door, FrameSigner, decode_envelope, link_frame
 from tests.epochs.world import World
 from tests.hostcore.support import operation
@@ -37,12 +37,12 @@ class Town:
         host = self.world.boxes["n0"].host
         assert host is not None
         self.told = [self._page(number) for number in range(4)]
-        self.handovers = [base64.b64decode(each) for each in self.told[0]]
+        self.epoch_changes = [base64.b64decode(each) for each in self.told[0]]
 
     def _page(self, first: int) -> list[str]:
         host = self.world.boxes["n0"].host
         assert host is not None
-        return msgspec.json.decode(host.handovers.answer(m.Query(0, HANDOVERS, (str(first),))).text)
+        return msgspec.json.decode(host.epoch_changes.answer(m.Query(0, EPOCH_CHANGES, (str(first),))).text)
 
 
 class Desk:
@@ -82,7 +82,7 @@ class Desk:
         for member, query in self.asked("status").items():
             if member in members:
                 self.answer(member, query, {"view": 0, "sequence": 9, "epoch": epoch})
-        return self.asked(HANDOVERS)
+        return self.asked(EPOCH_CHANGES)
 
     def show(self, pages: list[str], *members: int) -> Membership | None:
         """These members claim a later epoch and show this; whom the collector believes then."""
@@ -101,8 +101,8 @@ def desk(town: Town) -> Desk:
     return Desk(town)
 
 
-def packed(*handovers: bytes) -> list[str]:
-    return [base64.b64encode(each).decode() for each in handovers]
+def packed(*epoch_changes: bytes) -> list[str]:
+    return [base64.b64encode(each).decode() for each in epoch_changes]
 
 
 def test_r16_one_member_that_proves_it_is_enough_through_all_epochs(town: Town, desk: Desk) -> None:
@@ -120,8 +120,8 @@ def test_r16_all_members_together_lead_nobody_away_by_their_word(desk: Desk) -> 
     assert desk.collector.epochs.present.epoch == 0
 
 
-def test_r16_an_epoch_is_not_skipped_nor_begun_by_another_ones_hand_over(town: Town, desk: Desk) -> None:
-    first, second, third = town.handovers
+def test_r16_an_epoch_is_not_skipped_nor_begun_by_another_epochs_proof(town: Town, desk: Desk) -> None:
+    first, second, third = town.epoch_changes
     for wrong in ((second,), (third, first), (first[:-1],)):
         assert desk.show(packed(*wrong), 1) is None
     assert desk.collector.refused()[1] == 3
@@ -131,8 +131,8 @@ def test_r16_an_epoch_is_not_skipped_nor_begun_by_another_ones_hand_over(town: T
 
 
 @pytest.mark.parametrize("part", ["members", "checkpoint", "peaks", "unsealed"])
-def test_r16_a_hand_over_with_one_part_changed_proves_nothing(town: Town, desk: Desk, part: str) -> None:
-    found = msgspec.msgpack.decode(town.handovers[0], type=HandOver)
+def test_r16_a_proof_with_one_part_changed_proves_nothing(town: Town, desk: Desk, part: str) -> None:
+    found = msgspec.msgpack.decode(town.epoch_changes[0], type=EpochChangeProof)
     changed = {
         "members": {"leaf": found.leaf.replace(b"n1", b"n9")},
         "checkpoint": {"checkpoint": found.checkpoint[:-1]},
@@ -140,7 +140,7 @@ def test_r16_a_hand_over_with_one_part_changed_proves_nothing(town: Town, desk: 
         "unsealed": {"checkpoint": ()},
     }[part]
     forged = msgspec.msgpack.encode(msgspec.structs.replace(found, **changed))
-    assert forged != town.handovers[0]
+    assert forged != town.epoch_changes[0]
     assert desk.show(packed(forged), 0, 1, 2, 3) is None
 
 
@@ -165,7 +165,7 @@ def test_junk_instead_of_an_epoch_is_passed_over(desk: Desk, epoch: object) -> N
 
 
 @pytest.mark.parametrize("told", [[""], ["zz"], [1], {}, ["AAAA"] * 100, "x" * 2_000_000])
-def test_junk_instead_of_hand_overs_is_counted_and_passed_over(desk: Desk, told: object) -> None:
+def test_junk_instead_of_proofs_is_counted_and_passed_over(desk: Desk, told: object) -> None:
     for member, query in desk.claim(1, 1).items():
         desk.answer(member, query, told)
     assert desk.collector.take(desk.now).successor is None
@@ -175,8 +175,8 @@ def test_junk_instead_of_hand_overs_is_counted_and_passed_over(desk: Desk, told:
 def test_a_member_gets_one_question_at_a_time_and_only_in_a_later_epoch(desk: Desk) -> None:
     assert desk.claim(0, 0, 1, 2, 3) == {}
     (asked,) = desk.claim(1, 1).values()
-    desk.answer(1, m.Query(asked.number + 99, HANDOVERS, ()), [])  # nobody asked
-    assert desk.asked(HANDOVERS) == {}
+    desk.answer(1, m.Query(asked.number + 99, EPOCH_CHANGES, ()), [])  # nobody asked
+    assert desk.asked(EPOCH_CHANGES) == {}
 
 
 def test_an_answer_with_a_code_is_a_refusal_and_shows_nothing(town: Town, desk: Desk) -> None:
@@ -230,13 +230,13 @@ def test_a_question_of_the_new_epoch_has_no_number_of_the_old_one(town: Town, de
     assert sorted(each.question for each in answered if each.question in old) == sorted(old)
 
 
-def test_hand_overs_come_in_pages_and_a_malformed_question_is_refused(town: Town) -> None:
+def test_epoch_change_proofs_come_in_pages_and_a_malformed_question_is_refused(town: Town) -> None:
     host = town.world.boxes["n0"].host
     assert host is not None
     assert [len(page) for page in town.told] == [3, 2, 1, 0]
     assert PAGE == 64
     for arguments in ((), ("x",), ("-1",), ("0", "1"), ("1" * 12,), ("²",)):
-        assert host.handovers.answer(m.Query(7, HANDOVERS, arguments)).code == "bad_arguments"
+        assert host.epoch_changes.answer(m.Query(7, EPOCH_CHANGES, arguments)).code == "bad_arguments"
 
 
 def test_r20_bundles_are_as_large_as_the_newest_epoch_allows() -> None:

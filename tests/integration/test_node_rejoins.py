@@ -104,8 +104,8 @@ def roots(cluster: Cluster, gateway: Gateway) -> dict[int, set[str]]:
 def test_a_node_whose_data_is_lost_under_load_takes_the_state_and_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nobody learns here: hand-overs come from the members alone.
-    monkeypatch.setattr(read, "handovers", lambda _using, *, after=0: [])
+    # Nobody learns here: epoch change proofs come from the members alone.
+    monkeypatch.setattr(read, "epoch_changes", lambda _using, *, after=0: [])
     with running_cluster(tmp_path, 4) as (cluster, gateway):
         grow(gateway)
         with Load(gateway) as load:

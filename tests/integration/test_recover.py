@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from dtvn.files.handovers import read_handovers
+from dtvn.files.epoch_changes import read_epoch_changes
 from dtvn.gateway.client import Gateway
 from dtvn.machine import Admit, Issue
 from dtvn.node.keys import VotedStamp
@@ -71,9 +71,12 @@ def test_a_cluster_of_two_goes_on_after_one_lost_its_disk(
         assert VotedStamp(cluster.node(1).identity).present
         operators.recover()
         cluster.start()
-        handovers = read_handovers(cluster.folder.handovers)
+        epoch_changes = read_epoch_changes(cluster.folder.epoch_changes)
         later = Gateway.open(
-            cluster.folder.genesis, cluster.folder.gateway_key, principal="gateway", handovers=handovers
+            cluster.folder.genesis,
+            cluster.folder.gateway_key,
+            principal="gateway",
+            epoch_changes=epoch_changes,
         )
         try:
             with learner(cluster):

@@ -43,20 +43,18 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.protocol.consensus.restore": Subject(
         ("tests/consensus/test_restore.py",), frozenset({"_restore_slot", "_restore_view"})
     ),
-    "dtvn.protocol.consensus.handover": Subject(("tests/consensus/test_hand_over.py",)),
+    "dtvn.protocol.consensus.epoch_change_proof": Subject(("tests/consensus/test_epoch_change_proof.py",)),
     "dtvn.protocol.epochs.catch_up": Subject(("tests/epochs/test_epoch_catch_up_steps.py",)),
-    "dtvn.protocol.epochs.handovers": Subject(
-        ("tests/epochs/test_handovers.py", "tests/gateway/test_epochs.py")
-    ),
+    "dtvn.protocol.epochs.proofs": Subject(("tests/epochs/test_proofs.py", "tests/gateway/test_epochs.py")),
     "dtvn.gateway.collector": Subject(
-        ("tests/gateway/test_epochs.py",), frozenset({"Collector._follow", "Collector._on_handovers"})
+        ("tests/gateway/test_epochs.py",), frozenset({"Collector._follow", "Collector._on_epoch_changes"})
     ),
-    "dtvn.proof.handover": Subject(("tests/proof/test_hand_over.py", "tests/gateway/test_epochs.py")),
+    "dtvn.proof.epoch_chain": Subject(("tests/proof/test_epoch_chain.py", "tests/gateway/test_epochs.py")),
     "dtvn.proof.chain": Subject(
-        ("tests/proof/test_hand_over.py",), frozenset({"hand_over", "_check_members"})
+        ("tests/proof/test_epoch_chain.py",), frozenset({"extend_chain", "_check_members"})
     ),
     "dtvn.proof.verify": Subject(
-        ("tests/proof/test_hand_over.py",), frozenset({"Chain.members", "Chain.pinned"})
+        ("tests/proof/test_epoch_chain.py",), frozenset({"Chain.members", "Chain.pinned"})
     ),
     "dtvn.proof.barriers": Subject(("tests/proof/test_barriers.py",)),
     "dtvn.machine.nonces": Subject(("tests/tickets_machine/test_nonces.py",)),
@@ -102,7 +100,7 @@ EQUIVALENT: dict[str, str] = {
     ),
     "dtvn.protocol.epochs.catch_up.EpochCatchUp.ask: executed != self._executed -> "
     "executed > self._executed": ("a core executes on, never back"),
-    "dtvn.gateway.collector.Collector._on_handovers: following.epoch <= self._epoch -> "
+    "dtvn.gateway.collector.Collector._on_epoch_changes: following.epoch <= self._epoch -> "
     "following.epoch == self._epoch": "what is proved leads on, never back",
     "dtvn.proof.chain._check_members: len(keys) == len(names) == len(members) -> "
     "len(keys) >= len(names) == len(members)": "members have no more keys than they are",
@@ -122,10 +120,10 @@ EQUIVALENT: dict[str, str] = {
     "(found.view, found.digest) >= (known.view, known.digest)": (
         "of two certificates for one digest in one view either may be chosen: a plan names the digest"
     ),
-    "dtvn.proof.handover._crossed: isinstance(command, Reconfigure) -> True": (
-        "`hand_over` let through an operation of this kind only, and `read` makes a Reconfigure of it"
+    "dtvn.proof.epoch_chain._crossed: isinstance(command, Reconfigure) -> True": (
+        "`extend_chain` let through an operation of this kind only, and `read` makes a Reconfigure of it"
     ),
-    "dtvn.proof.chain.hand_over: (proved.kind, proved.code, proved.epoch, proved.checkpoint) != "
+    "dtvn.proof.chain.extend_chain: (proved.kind, proved.code, proved.epoch, proved.checkpoint) != "
     "(kind, 'ok', ending, checkpoint) -> (proved.kind, proved.code, proved.checkpoint) != "
     "(kind, 'ok', checkpoint)": (
         "its checkpoint is of the ending epoch at its own sequence, and a sequence is in one epoch only; and "

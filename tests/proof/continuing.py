@@ -13,8 +13,8 @@ from dtvn.proof.continuation import FORMAT, StateHead, certified
 from dtvn.protocol import genesis as g
 from dtvn.protocol.canonical import encode
 from dtvn.protocol.consensus.effects import CheckpointRecord, StateRecord
+from dtvn.protocol.consensus.epoch_change_proof import record_name
 from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.handover import record_name
 from dtvn.protocol.consensus.log_tree import append
 from dtvn.protocol.consensus.messages import entry_hash
 from dtvn.protocol.wire import FrameSigner
@@ -69,7 +69,7 @@ def keep(
         frames = log.checkpoint_frames(stable, signers)
         root, logged = log.roots[stable - 1], log.log_root(stable)
         ledger.append([CheckpointRecord(entry.epoch, stable, root, logged, entry.timestamp, frames)])
-        ended = [StateRecord(record_name(at), encode(each)) for at, each in enumerate(log.handovers)]
+        ended = [StateRecord(record_name(at), encode(each)) for at, each in enumerate(log.epoch_changes)]
         ledger.append(ended)
         ledger.materialise(log.application.changes(), len(log.steps), log.executor.timestamp)
     finally:
@@ -85,7 +85,7 @@ class ContinuedLog(PaperLog):
         self.genesis = g.continuing(founded_as("new", members), continued)
         self.cluster = g.cluster_id(self.genesis)
         self.epochs = [[member.id for member in self.genesis.members]]
-        self.handovers = []
+        self.epoch_changes = []
         self.application = TicketApplication(self.genesis, self.cluster, searched=True)
         items = proved_items(continued.cluster, head.manifest, continued.state_root, pieces)
         self.application.load(carried(items, self.names, searched=True))

@@ -23,13 +23,13 @@ from dtvn.proof import (
 )
 from dtvn.proof.certificate import CLUSTER_TAG_SIZE
 from dtvn.proof.chain import HANDOVER
-from dtvn.proof.handover import handover_certificate
+from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import membership as ms
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.consensus.executor import Executor, Step
-from dtvn.protocol.consensus.handover import HandOver
 from dtvn.protocol.consensus.log_tree import Frontier, append, inclusion_path, root
 from dtvn.protocol.consensus.messages import entry_hash
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
@@ -57,7 +57,7 @@ class PaperLog:
         self.executor = Executor(0, self.application)
         self.epochs = [[member.id for member in self.genesis.members]]
         """Names of the members, epoch by epoch."""
-        self.handovers: list[HandOver] = []
+        self.epoch_changes: list[EpochChangeProof] = []
         self.signer = FrameSigner(self.cluster, key_pair("gateway")[1], GenesisKeys(self.genesis))
         self.steps: list[Step] = []
         self.roots: list[bytes] = []
@@ -133,10 +133,10 @@ class PaperLog:
         step = self.order([self.operation(Reconfigure(wanted))])
         assert step.done()[0][1].outcomes[0].code == "ok"
         membership = self.application.membership()
-        self.handovers.append(self._hand_over(step, before))
+        self.epoch_changes.append(self._hand_over(step, before))
         self._go_on([member.id for member in membership.members])
 
-    def recover(self, renamed: str = "+") -> HandOver:
+    def recover(self, renamed: str = "+") -> EpochChangeProof:
         """All members end the epoch offline; the keys of the next one are those of their names with this
         behind it, which is how they are called here from now on."""
         epoch = len(self.epochs) - 1
@@ -147,7 +147,7 @@ class PaperLog:
         self.steps.append(step)
         self.roots.append(self.application.root())
         ended = msgspec.structs.replace(self._hand_over(step, before), checkpoint=self.continuations(epoch))
-        self.handovers.append(ended)
+        self.epoch_changes.append(ended)
         self._go_on(names)
         return ended
 
@@ -175,12 +175,12 @@ class PaperLog:
         data = ms.alive_bytes(self.cluster, epoch, name, executed, now)
         return ms.Alive(name, executed, now, bindings.crypto_sign(data, key_pair(name)[1])[:64])
 
-    def _hand_over(self, step: Step, peaks: tuple[bytes, ...]) -> HandOver:
+    def _hand_over(self, step: Step, peaks: tuple[bytes, ...]) -> EpochChangeProof:
         entry = step.entry
         bundle, result = step.done()[0]
         outcome = result.outcomes[0]
         leaf = (0, bundle.bundle.operations[0], outcome.code, entry.timestamp, outcome.state)
-        return HandOver(entry, canonical.encode(leaf), peaks, self.checkpoint_frames(entry.sequence))
+        return EpochChangeProof(entry, canonical.encode(leaf), peaks, self.checkpoint_frames(entry.sequence))
 
     def checkpoint_frames(self, sequence: int, signers: Sequence[int] | None = None) -> tuple[bytes, ...]:
         """q CHECKPOINTs of a sequence, as members send them; None: the first q of them."""
@@ -277,17 +277,18 @@ class PaperLog:
             )
         )
 
-    def chain(self, *handovers: bytes) -> bytes:
-        """The epoch chain's bytes: through all epochs of this log, or with these hand-overs."""
+    def chain(self, *epoch_changes: bytes) -> bytes:
+        """The epoch chain's bytes: through all epochs of this log, or with these epoch change proofs."""
         file = chain_of_genesis(g.encode(self.genesis))
-        handovers = handovers or tuple(
-            handover_certificate(canonical.encode(each), self.cluster) for each in self.handovers
+        epoch_changes = epoch_changes or tuple(
+            epoch_change_certificate(canonical.encode(each), self.cluster) for each in self.epoch_changes
         )
-        return canonical.encode(ChainFile(file.version, file.genesis, handovers))
+        return canonical.encode(ChainFile(file.version, file.genesis, epoch_changes))
 
 
 class Later:
-    """A second epoch after a PaperLog: one hand-over, one admission in it, signed by other members."""
+    """A second epoch after a PaperLog: one epoch change proof, one admission in it, signed by other
+    members."""
 
     def __init__(self, log: PaperLog, names: Sequence[str]) -> None:
         self.log = log
@@ -300,9 +301,11 @@ class Later:
             self.frontier = append(self.frontier, hashed)
         self.hashes = log.hashes
         change = m.Operation(HANDOVER, "", "", "operator", "", START + VALID, b"change", b"")
-        self.handover_leaf = (0, change, "ok", canonical.encode(EpochStart(1, self.members)))
+        self.epoch_change_leaf = (0, change, "ok", canonical.encode(EpochStart(1, self.members)))
         self.ends = len(log.hashes) + 1
-        self.handover = self.prove(self.handover_leaf, epoch=0, checkpoint_epoch=0, names=log.names)
+        self.epoch_change_proof = self.prove(
+            self.epoch_change_leaf, epoch=0, checkpoint_epoch=0, names=log.names
+        )
 
     def prove(
         self,

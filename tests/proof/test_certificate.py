@@ -177,7 +177,7 @@ def test_r35_the_chain_leads_to_the_members_of_a_later_epoch() -> None:
     data = later.prove((0, admit, "ok", b""), epoch=1, checkpoint_epoch=1, names=later.names)
     with pytest.raises(ProofError, match="epoch 1 is not in this chain, which ends with 0"):
         proved(data, log)
-    chain = read_chain(unwrap("chain", chain_json(log.chain(later.handover))))
+    chain = read_chain(unwrap("chain", chain_json(log.chain(later.epoch_change_proof))))
     assert verify(decode_certificate(data), chain).sentences()[1] == (
         "signed by r1, r2, r3, r4, r5: 5 of 7 members, of whom 2 may lie"
     )
@@ -189,7 +189,7 @@ def test_r35_no_removed_member_signs_later_and_no_entry_leaves_its_epoch() -> No
     log = PaperLog()
     log.admit()
     later = Later(log, ["r1", "r2", "r3", "r4"])
-    chain = read_chain(log.chain(later.handover))
+    chain = read_chain(log.chain(later.epoch_change_proof))
     admit = (0, log.operation(Admit(), "TICKET-9"), "ok", b"")
     by_old = later.prove(admit, epoch=1, checkpoint_epoch=1, names=log.names)
     with pytest.raises(ProofError, match="signature of r1 does not fit"):
@@ -204,11 +204,11 @@ def test_r35_no_removed_member_signs_later_and_no_entry_leaves_its_epoch() -> No
 def test_r35_any_changed_byte_of_a_chain_gives_another_cluster_or_none(data: st.DataObject) -> None:
     log = PaperLog()
     later = Later(log, ["r1", "r2", "r3", "r4"])
-    whole = log.chain(later.handover)
+    whole = log.chain(later.epoch_change_proof)
     at, flip = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(1, 255))
     changed = whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :]
     with pytest.raises(ProofError):
-        verify(decode_certificate(later.handover), read_chain(changed))
+        verify(decode_certificate(later.epoch_change_proof), read_chain(changed))
 
 
 # --- contradictions --------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from dtvn.gateway.collector import Answered
 from dtvn.machine import Admit, Issue, Seed
 from dtvn.proof import read_chain, unwrap
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, StateRecord
 from tests.fake_gateway import FakeGateway
@@ -88,8 +88,8 @@ class Platform:
         self.ledger.append([step.record((b"commit",) * 3) for step in steps])
         for sequence in checkpoints:
             self.ledger.append([self._checkpoint(sequence)])
-        for found in self.log.handovers:
-            name = handover.record_name(found.entry.epoch)
+        for found in self.log.epoch_changes:
+            name = epoch_change_proof.record_name(found.entry.epoch)
             self.ledger.append([StateRecord(name, canonical.encode(found))])
         for step in steps:
             self.ledger.notice(step.note(0))
@@ -254,7 +254,7 @@ def test_r35_with_pins_stolen_former_keys_prove_nothing_after_their_epoch(tmp_pa
     log, forged = PaperLog(), PaperLog()
     log.fill(20)
     (tmp_path / "short").write_bytes(log.chain())
-    (tmp_path / "whole").write_bytes(log.chain(Later(log, ["r1", "r2", "r3", "r4"]).handover))
+    (tmp_path / "whole").write_bytes(log.chain(Later(log, ["r1", "r2", "r3", "r4"]).epoch_change_proof))
     forged.fill(40)
     forged.admit()
     (tmp_path / "forged").write_bytes(forged.receipts(len(forged.steps)))
@@ -270,7 +270,7 @@ def test_r35_a_chain_that_contradicts_a_pinned_epoch_is_refused(tmp_path: Path) 
     certificate, pin = tmp_path / "certificate", tmp_path / "pin.json"
     certificate.write_bytes(log.receipts(3))
     for name, members in (("good", ["r1", "r2", "r3", "r4"]), ("forked", ["r0", "r1", "r2", "r9"])):
-        (tmp_path / name).write_bytes(log.chain(Later(log, members).handover))
+        (tmp_path / name).write_bytes(log.chain(Later(log, members).epoch_change_proof))
     (tmp_path / "short").write_bytes(log.chain())
     (tmp_path / "foreign").write_bytes(PaperLog(name="foreign").chain())
     for chain in ("short", "good", "good"):
@@ -396,8 +396,8 @@ def test_r35_an_unproved_end_cuts_the_chain_and_costs_no_certificate(
     log = platform.log
     log.admit("OLD")
     log.change(leaves="r1")
-    whole = log.handovers[0]
-    log.handovers[0] = msgspec.structs.replace(whole, checkpoint=whole.checkpoint[:frames])
+    whole = log.epoch_changes[0]
+    log.epoch_changes[0] = msgspec.structs.replace(whole, checkpoint=whole.checkpoint[:frames])
     platform.learn(*[len(log.steps)] * stable)
     chain = saved(platform, tmp_path, "epochs", "epochs.json")
     assert len(read_chain(unwrap("chain", chain.read_bytes())).epochs) == 1

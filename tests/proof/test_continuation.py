@@ -59,7 +59,9 @@ def test_r11_a_state_of_a_later_epoch_is_proved_through_the_old_chain() -> None:
     old.fill(20)
     found = certified(head_of(old)[0])
     assert (found.epoch, [signer.id for signer in found.signers]) == (1, ["r9", "r1", "r2"])
-    bare = canonical.encode(msgspec.structs.replace(canonical.decode(ChainFile, old.chain()), handovers=()))
+    bare = canonical.encode(
+        msgspec.structs.replace(canonical.decode(ChainFile, old.chain()), epoch_changes=())
+    )
     with pytest.raises(ProofError, match="epoch 1 is not in this chain"):
         certified(head_of(old, chain=bare)[0])
 

@@ -116,7 +116,7 @@ def test_every_byte_of_a_chain(tmp_path: Path) -> None:
     another cluster, or a member without a key that anybody has."""
     log = PaperLog()
     log.admit()
-    data = log.chain(Later(log, ["r1", "r2", "r3", "r4"]).handover)
+    data = log.chain(Later(log, ["r1", "r2", "r3", "r4"]).epoch_change_proof)
     cases = [(str(at), "certificate", log.receipts(3), changed(data, at)) for at in range(len(data))]
     told = all_say(cases, tmp_path)
     assert not [name for name, said in told.items() if HOLDS in said.values()]

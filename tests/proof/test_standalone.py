@@ -107,7 +107,7 @@ def test_r35_it_follows_the_chain_into_a_later_epoch(log: PaperLog) -> None:
     later = Later(log, ["r1", "r2", "r3", "r4", "r5", "r6", "r7"])
     admit = (0, log.operation(Admit(gate="east"), "TICKET-9"), "ok", b"")
     data = later.prove(admit, epoch=1, checkpoint_epoch=1, names=later.names)
-    chain = log.chain(later.handover)
+    chain = log.chain(later.epoch_change_proof)
     said = list(dtvn_verify.Proved(data, dtvn_verify.Chain(chain)).sentences())
     assert said == verify(decode_certificate(data), read_chain(chain)).sentences()
     with pytest.raises(ValueError, match="epoch 1 is not in this chain"):
@@ -248,7 +248,7 @@ def test_p22_the_first_file_alone_says_what_it_lacks(tmp_path: Path) -> None:
 def test_r27_the_first_file_alone_proves_certificates(log: PaperLog, tmp_path: Path) -> None:
     later = Later(log, ["r1", "r2", "r3", "r4"])
     chain, one = tmp_path / "chain.json", tmp_path / "one.json"
-    chain.write_bytes(chain_json(log.chain(later.handover)))
+    chain.write_bytes(chain_json(log.chain(later.epoch_change_proof)))
     one.write_bytes(b'{"success":true,"data":%b}' % certificate_json(log.checkpointed(3, 30)))
     program = ("-I", copied(tmp_path / "one", FILE))
     code, said = run("certificate", one, "--genesis", chain, program=program)

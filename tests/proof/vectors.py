@@ -15,7 +15,7 @@ import msgspec
 
 from dtvn.machine import Admit, Dispute, Issue, Resolve, Validate
 from dtvn.proof import Receipts, compare, decode_certificate, encode_certificate, read_chain, verify
-from dtvn.proof.handover import handover_certificate
+from dtvn.proof.epoch_chain import epoch_change_certificate
 from tests.proof import odd_leaves
 from tests.proof.support import Later, PaperLog
 
@@ -91,7 +91,7 @@ def _second_epoch(holds: Any, refused: Any, log: PaperLog) -> None:
     later = Later(log, ["r1", "r2", "r3", "r4", "r5", "r6", "r7"])
     admit = (0, log.operation(Admit(gate="east"), "TICKET-9"), "ok", b"")
     second = later.prove(admit, epoch=1, checkpoint_epoch=1, names=later.names)
-    longer = log.chain(later.handover)
+    longer = log.chain(later.epoch_change_proof)
     holds("in the second epoch", longer, second)
     holds("of the first epoch, with the longer chain", longer, log.receipts(3))
     refused("of an epoch that the chain lacks", second)
@@ -133,7 +133,9 @@ def _through_epochs(holds: Any, refused: Any) -> None:
     holds("three epochs: of the third, under a checkpoint", chain, log.checkpointed(new, last))
     holds("three epochs: the first hand-over itself", chain, log.checkpointed(first, first))
     certificate = log.receipts(new)
-    one, two = (handover_certificate(msgspec.msgpack.encode(each), log.cluster) for each in log.handovers)
+    one, two = (
+        epoch_change_certificate(msgspec.msgpack.encode(each), log.cluster) for each in log.epoch_changes
+    )
     for name, links in (
         ("a chain that skips an epoch", (two,)),
         ("a chain in the wrong order", (two, one)),
@@ -175,7 +177,9 @@ def _recovered(holds: Any, refused: Any) -> None:
     log.recover("++")
     log.order([log.operation(Issue(), "TICKET-LAST", entry="r0")])
     chain, new = log.chain(), log.receipts(len(log.steps))
-    one, two = (handover_certificate(msgspec.msgpack.encode(each), log.cluster) for each in log.handovers)
+    one, two = (
+        epoch_change_certificate(msgspec.msgpack.encode(each), log.cluster) for each in log.epoch_changes
+    )
     holds("recovered: of the epoch before", chain, old)
     holds("recovered: of the epoch between two recoveries", chain, middle)
     holds("recovered: of the epoch after both", chain, new)
@@ -185,7 +189,7 @@ def _recovered(holds: Any, refused: Any) -> None:
     refused("recovered: a hand-over under q CHECKPOINTs", middle, log.chain(by_quorum))
     for name, frames in wrong.items():
         broken = msgspec.structs.replace(ended, checkpoint=frames)
-        link = handover_certificate(msgspec.msgpack.encode(broken), log.cluster)
+        link = epoch_change_certificate(msgspec.msgpack.encode(broken), log.cluster)
         refused(f"recovered: {name}", middle, log.chain(link))
     whole = decode_certificate(one)
     for name, changed in (

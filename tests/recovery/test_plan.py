@@ -426,7 +426,7 @@ def test_r11_every_member_reaches_the_end_of_the_log_itself(town: Town) -> None:
     assert plan.last == sequences[4]
     assert [record.entry.sequence for record in ended.entries] == [65, 66]
     assert ended.entries[-1].entry.epoch == 0
-    assert ended.handover.entry == ended.entries[-1].entry
+    assert ended.epoch_change_proof.entry == ended.entries[-1].entry
 
 
 def test_r11_a_log_leading_to_a_state_other_than_signed_is_not_ended(town: Town) -> None:

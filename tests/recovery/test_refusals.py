@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from django.core.management import CommandError
 
-from dtvn.files.handovers import read_handovers
+from dtvn.files.epoch_changes import read_epoch_changes
 from dtvn.gateway.epochs import Epochs
 from dtvn.net import ensure_seed, public_key_of, read_seed
 from dtvn.node.build import build_node
@@ -26,7 +26,7 @@ from dtvn.proof.evidence import convict
 from dtvn.proof.files import EVIDENCE, read_file
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.recovery.ending import Ending, reach
@@ -249,7 +249,7 @@ def test_r11_a_liars_ending_does_not_stop_the_others(steps: Steps) -> None:
         Path(path).write_bytes(canonical.encode(msgspec.structs.replace(good, ending=ending)))
 
     ending = canonical.decode(
-        handover.HandOver, canonical.decode(SignedFile, Path(signed[0]).read_bytes()).ending
+        epoch_change_proof.EpochChangeProof, canonical.decode(SignedFile, Path(signed[0]).read_bytes()).ending
     )
     replace, entry = msgspec.structs.replace, ending.entry
     leaf = bytes([*ending.leaf[:-1], ending.leaf[-1] ^ 1])
@@ -293,7 +293,7 @@ def test_r11_who_signed_two_ends_is_convicted_by_them(steps: Steps) -> None:
 def test_r11_the_platform_is_told_the_new_keys_though_it_runs_no_node(sealed: Steps) -> None:
     sealed.data.learner_key.write_text("0" * 64)
     assert "know the members' new keys" in sealed.run("install", sealed.file("cup.sealed"))
-    epochs = Epochs(sealed.town.genesis, known=read_handovers(sealed.data.handovers))
+    epochs = Epochs(sealed.town.genesis, known=read_epoch_changes(sealed.data.epoch_changes))
     assert (epochs.present.epoch, epochs.present.after) == (1, 68)
     told = canonical.decode(Membership, sealed.data.learner_sources.read_bytes())
     assert told == epochs.present

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError
 
 from dtvn.proof import certificate_json
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import StateRecord
 from tests.recovery.steps import Steps
 
@@ -96,12 +96,12 @@ def test_a_wrong_data_folder_is_named(sealed: Steps) -> None:
         with pytest.raises(CommandError, match=why):
             sealed.run("install", sealed.file("cup.sealed"), node=node)
         assert not (whole.parent / "nowhere").exists()
-    assert not sealed.data.handovers.exists(), "nobody was told anything"
+    assert not sealed.data.epoch_changes.exists(), "nobody was told anything"
 
 
 def test_r11_an_unsealed_change_of_members_points_to_a_new_cluster(steps: Steps) -> None:
     with steps.ledger("r0") as ledger:
-        ledger.append([StateRecord(handover.record_name(0), b"a change that was executed")])
+        ledger.append([StateRecord(epoch_change_proof.record_name(0), b"a change that was executed")])
     with pytest.raises(
         CommandError, match=r"change of the members that is not sealed.*genesis continue --help"
     ):

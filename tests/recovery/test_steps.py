@@ -18,11 +18,11 @@ from dtvn.node.follower import Follower
 from dtvn.node.options import NodeOptions
 from dtvn.node.state_file import open_state
 from dtvn.proof import ChainFile, ProofError, chain_json, decode_certificate, read_chain, verify
-from dtvn.proof.handover import handover_certificate
+from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.proof.statements import read_stable
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.executor import Executor
@@ -102,12 +102,12 @@ def test_r11_an_older_recovery_sets_nothing_back(sealed: Steps) -> None:
     sealed.seal(vouchers=("r0", "r1"), late=("r2",))
     for name in sealed.names:
         last = sealed.install(name)
-    told = sealed.data.handovers, sealed.data.node("r0").sources
+    told = sealed.data.epoch_changes, sealed.data.node("r0").sources
     before = [path.read_bytes() for path in told]
     assert sealed.run("install", str(older), node="r3") == last
     assert "r3 goes on in epoch 2" in last
     assert [path.read_bytes() for path in told] == before
-    sealed.data.handovers.write_bytes(b"noise")
+    sealed.data.epoch_changes.write_bytes(b"noise")
     sealed.data.node("r0").sources.unlink()
     sealed.install("r3")
     assert [path.read_bytes() for path in told] == before, "what is unreadable or gone is written again"
@@ -161,9 +161,9 @@ def test_r11_certificates_chain_across_a_recovery_in_all_verifiers(sealed: Steps
     certificate = sealed.town.log.receipts(67)
     sealed.install("r1")
     with sealed.ledger("r1") as ledger:
-        ended = handover.find(ledger.load().states, 0)
+        ended = epoch_change_proof.find(ledger.load().states, 0)
     assert ended is not None
-    link = handover_certificate(ended.value, sealed.town.cluster)
+    link = epoch_change_certificate(ended.value, sealed.town.cluster)
     chain = canonical.encode(ChainFile(1, g.encode(sealed.town.genesis), (link,)))
     path = sealed.root / "epochs.json"
     path.write_bytes(chain_json(chain))
@@ -171,7 +171,7 @@ def test_r11_certificates_chain_across_a_recovery_in_all_verifiers(sealed: Steps
     assert [epoch.after for epoch in ours.epochs] == [after for _members, after in theirs.epochs] == [0, 68]
     said = verify(decode_certificate(certificate), ours).sentences()
     assert list(dtvn_verify.Proved(certificate, theirs).sentences()) == said
-    frames = canonical.decode(handover.HandOver, ended.value).checkpoint
+    frames = canonical.decode(epoch_change_proof.EpochChangeProof, ended.value).checkpoint
     assert read_stable(frames, ours).sequence == 68, "what a node shows of a state until its next checkpoint"
     with pytest.raises(ProofError):
         read_stable(frames[:3], ours)

@@ -83,7 +83,7 @@ def test_a_vector_clock_names_every_member_there_ever_was() -> None:
 
 
 def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
-    """What a hand-over certificate proves (R35): it has the form that verifiers read."""
+    """What an epoch change proof certificate proves (R35): it has the form that verifiers read."""
     from dtvn.proof.chain import HANDOVER, EpochStart
 
     machine = Machine()

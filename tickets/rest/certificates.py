@@ -35,7 +35,7 @@ class EpochsView(ApiView):
     """GET /epochs: the epoch chain that verifiers take with a certificate."""
 
     def get(self, http: HttpRequest) -> HttpResponse:
-        """Genesis and every hand-over since."""
+        """Genesis and every epoch change proof since."""
         return _file(epochs.epoch_chain(), "epochs.json", own_writes(http))
 
 

@@ -1,7 +1,8 @@
-"""The epoch chain as this platform knows it: genesis, and the hand-over of every epoch that ended (R16, R27).
+"""The epoch chain as this platform knows it: genesis, and the epoch change proof of every epoch that ended
+(R16, R27).
 
-It has two sources, each verified link by link: the hand-overs that members sent to the gateway, and those in
-the learner's own log, which exists even if all members are gone.
+It has two sources, each verified link by link: the epoch change proofs that members sent to the gateway,
+and those in the learner's own log, which exists even if all members are gone.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 
-from dtvn.proof import Chain, ChainFile, ProofError, chain_json, chain_of_genesis, hand_over, read_chain
-from dtvn.proof.handover import handover_certificate
+from dtvn.proof import Chain, ChainFile, ProofError, chain_json, chain_of_genesis, extend_chain, read_chain
+from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical, genesis
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.network import gateway
@@ -36,12 +37,12 @@ def known_chain() -> Chain:
 
 
 def _known(cluster: bytes) -> tuple[bytes, ...]:
-    shown = gateway().handovers
-    kept = read.handovers(LEARNER_ALIAS, after=len(shown))
+    shown = gateway().epoch_changes
+    kept = read.epoch_changes(LEARNER_ALIAS, after=len(shown))
     found = list(shown)
     for each in kept:
         try:
-            found.append(handover_certificate(each, cluster))
+            found.append(epoch_change_certificate(each, cluster))
         except ProofError:
             break  # ended, but its end is not stable yet
     return tuple(found)
@@ -54,8 +55,8 @@ def _verified(founded: bytes, certificates: tuple[bytes, ...]) -> tuple[Chain, t
     chain = read_chain(founded)
     for number, certificate in enumerate(certificates):
         try:
-            chain = hand_over(chain, certificate)
+            chain = extend_chain(chain, certificate)
         except ProofError as error:
-            logger.error("the hand-over of epoch %s in the platform's copy is none: %s", number, error)
+            logger.error("the platform's proof of how epoch %s ended does not hold: %s", number, error)
             return chain, certificates[:number]
     return chain, certificates

@@ -11,7 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError
 
-from dtvn.files.handovers import read_handovers
+from dtvn.files.epoch_changes import read_epoch_changes
 from dtvn.gateway.client import Gateway
 from dtvn.gateway.face import GatewayFace
 from dtvn.net import KeyFileError
@@ -48,7 +48,7 @@ def gateway() -> GatewayFace:
         if _own is None or not _own.alive:
             _own_mark = mark
             try:
-                _own = Gateway.open(genesis, key_file(), handovers=_handovers(), calls_max=CALLS_MAX)
+                _own = Gateway.open(genesis, key_file(), epoch_changes=_epoch_changes(), calls_max=CALLS_MAX)
             except FileNotFoundError as error:
                 raise Unavailable("No cluster has been made in this data folder yet.") from error
             except (OSError, GenesisError, KeyFileError, ValueError) as error:
@@ -75,14 +75,14 @@ def _recovered() -> Path:
     return Path(settings.DATA) / "cluster" / "handovers.bin"
 
 
-def _handovers() -> list[bytes]:
-    """Hand-overs of ended epochs, first from a recovery, then from the learner: the founding members, or
-    their keys, may all be gone by now."""
+def _epoch_changes() -> list[bytes]:
+    """epoch change proofs of ended epochs, first from a recovery, then from the learner: the founding
+    members, or their keys, may all be gone by now."""
     told: list[bytes] = []
     with suppress(OSError, CanonicalError):
-        told = read_handovers(_recovered())
+        told = read_epoch_changes(_recovered())
     try:
-        return told + read.handovers(LEARNER_ALIAS, after=len(told))
+        return told + read.epoch_changes(LEARNER_ALIAS, after=len(told))
     except DatabaseError:
         return told
 

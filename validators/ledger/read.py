@@ -19,7 +19,7 @@ from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.membership import Membership
 from validators.ledger.models import Checkpoint, Counter, Evidence, LedgerMeta, StateRow, StateValue, Ticket
 from validators.ledger.outcomes import ABOUT, Listed, operations_of
@@ -33,7 +33,7 @@ __all__ = [
     "count_tickets",
     "entry_operations",
     "evidence",
-    "handovers",
+    "epoch_changes",
     "list_events",
     "list_operations",
     "list_tickets",
@@ -345,11 +345,12 @@ def member_names(using: str, founded: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def handovers(using: str, *, after: int = 0) -> list[bytes]:
-    """The encoded HandOvers that this ledger holds for the ends of epochs `after` and later, in order."""
-    prefix = handover.record_name(0)[:-1]
+def epoch_changes(using: str, *, after: int = 0) -> list[bytes]:
+    """The encoded EpochChangeProofs that this ledger holds for the ends of epochs `after` and later, in
+    order."""
+    prefix = epoch_change_proof.record_name(0)[:-1]
     kept = dict(starting_with(StateValue.objects.using(using), "name", prefix).values_list("name", "value"))
     found: list[bytes] = []
-    while (value := kept.get(handover.record_name(after + len(found)))) is not None:
+    while (value := kept.get(epoch_change_proof.record_name(after + len(found)))) is not None:
         found.append(bytes(value))
     return found

@@ -189,7 +189,7 @@ def _open_gateway(
             folder.genesis,
             folder.api_key,
             principal=name,
-            handovers=read.handovers(ALIAS),
+            epoch_changes=read.epoch_changes(ALIAS),
             calls_max=CALLS_MAX,
         )
     except (GenesisError, KeyFileError, DatabaseError, OSError, ValueError) as error:

@@ -159,8 +159,8 @@ class CatchUp:
 
     def refuse_entries(self, member: int | None, entries: int) -> Reason | None:
         """Refuse a range from a member that was not asked, since verifying it costs signature checks. A
-        certificate without a range is accepted: it is the hand-over of this epoch, from a member that has
-        moved on to the next one (R35)."""
+        certificate without a range is accepted: it is the epoch change proof of this epoch, from a member
+        that has moved on to the next one (R35)."""
         owes = member in self._owing or member in self.core.contradictions.asked
         asked = member is not None and (owes or not entries)
         return None if asked else Reason.NOT_ASKED

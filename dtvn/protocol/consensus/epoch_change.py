@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import StateRecord, Successor
 from dtvn.protocol.consensus.executor import Step
 from dtvn.protocol.consensus.membership import is_reconfiguration
@@ -47,7 +47,7 @@ class EpochChange:
         self._open: set[int] = set()
         """Sequences not executed here whose batch may end the epoch."""
         self._begun: StateRecord | None = None
-        """The hand-over record that proves the end, once it is stable."""
+        """The epoch change proof record that proves the end, once it is stable."""
 
     def restore(self, recovery: Recovery) -> None:
         """Resume from the end of the ledger. If its last sequence ended the epoch, that end is stable only if
@@ -55,7 +55,7 @@ class EpochChange:
         core = self.core
         if core.application.membership().epoch > core.config.epoch:
             self.ends_at = core.executed
-            self._begun = handover.find(recovery.states, core.config.epoch)
+            self._begun = epoch_change_proof.find(recovery.states, core.config.epoch)
             self.on_stable(core.log.stable)
             return
         for slot in core.log.unexecuted(core.executed):
@@ -85,7 +85,7 @@ class EpochChange:
         following = core.application.membership()
         if following.epoch > core.config.epoch:
             self.ends_at = sequence
-            self._begun = handover.begun(step, core.execution.executor, following)
+            self._begun = epoch_change_proof.begun(step, core.execution.executor, following)
             core.outbox.persist(self._begun)
             core.outbox.note("epoch_ends", sequence=sequence, epoch=core.config.epoch)
         elif sequence in self._open:
@@ -101,7 +101,7 @@ class EpochChange:
         core = self.core
         following = core.application.membership()
         certificate = core.checkpoints.certificate
-        proof = handover.sealed(self._begun, () if certificate is None else certificate.frames)
+        proof = epoch_change_proof.sealed(self._begun, () if certificate is None else certificate.frames)
         if proof is not None:
             core.outbox.persist(proof)
         core.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))

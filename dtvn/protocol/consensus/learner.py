@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import handover, log_tree
+from dtvn.protocol.consensus import epoch_change_proof, log_tree
 from dtvn.protocol.consensus.application import Application
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, read_end, why_refused
 from dtvn.protocol.consensus.config import Config
@@ -81,7 +81,7 @@ class Learner:
         self.over = False
         """Whether the end is stable: a learner of the next epoch takes over."""
         self._begun: StateRecord | None = None
-        """The hand-over record that proves the end, once it is stable."""
+        """The epoch change proof record that proves the end, once it is stable."""
         self._probed = 0
         """Member probed last."""
         self._owing: set[int] = set()
@@ -123,7 +123,7 @@ class Learner:
                 raise InvariantBreach(f"restore: not the state of checkpoint {self.stable}")
         if self.application.membership().epoch > self.config.epoch:
             self.ends_at = self.executor.executed
-            self._begun = handover.find(recovery.states, self.config.epoch)
+            self._begun = epoch_change_proof.find(recovery.states, self.config.epoch)
         if (found := read(recovery.states)) is not None:
             self._stop(found.sentence)
             return self.outbox.take()
@@ -322,7 +322,7 @@ class Learner:
         self.outbox.executed(step.note(self.view))
         if (following := self.application.membership()).epoch > self.config.epoch:
             self.ends_at = sequence
-            self._begun = handover.begun(step, self.executor, following)
+            self._begun = epoch_change_proof.begun(step, self.executor, following)
             self.outbox.persist(self._begun)
             self.outbox.note("epoch_ends", sequence=sequence, epoch=self.config.epoch)
         if sequence % self.config.checkpoint_interval == 0 or sequence == self.ends_at:
@@ -394,7 +394,7 @@ class Learner:
         self.outbox.note("checkpoint_stable", sequence=sequence)
         if sequence == self.ends_at:
             following = self.application.membership()
-            proof = handover.sealed(self._begun, certificate.frames)
+            proof = epoch_change_proof.sealed(self._begun, certificate.frames)
             if proof is not None:
                 self.outbox.persist(proof)
             self.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dtvn.protocol.consensus import handover, parts
+from dtvn.protocol.consensus import epoch_change_proof, parts
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
 from dtvn.protocol.consensus.needs import Base, Recovery
@@ -67,7 +67,7 @@ class Serving:
     def restore(self, recovery: Recovery) -> None:
         """Prepares the state that ended the epoch before for serving, if no later sequence was executed."""
         core = self.core
-        found = handover.read(recovery.states, core.config.epoch - 1)
+        found = epoch_change_proof.read(recovery.states, core.config.epoch - 1)
         if found is None or not found.entry.sequence == core.executed == core.log.stable:
             return
         core.application.freeze(core.executed)

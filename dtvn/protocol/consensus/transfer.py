@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from dtvn.protocol.consensus import handover, parts
+from dtvn.protocol.consensus import epoch_change_proof, parts
 from dtvn.protocol.consensus.application import Staging
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, ends_log, read_checkpoint, why_refused
 from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
@@ -90,7 +90,7 @@ class Transfer:
     def restore(self, recovery: Recovery) -> None:
         """Reads the checkpoint that ended the epoch before, if the ledger has it: a state to fetch."""
         core = self.core
-        found = handover.read(recovery.states, core.config.epoch - 1)
+        found = epoch_change_proof.read(recovery.states, core.config.epoch - 1)
         if found is None or not found.checkpoint:
             return
         said = core.signer.open(found.checkpoint[0]).message

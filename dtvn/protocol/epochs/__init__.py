@@ -1,1 +1,1 @@
-"""Epochs: the chain of signed hand-overs, and how a member that missed some follows it. Pure."""
+"""Epochs: the chain of signed epoch change proofs, and how a member that missed some follows it. Pure."""

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import handover
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import ALL, Reason, Record, Send, StateRecord
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Answer, Query
-from dtvn.protocol.epochs.handovers import HANDOVERS, HandOvers, read_answer
+from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs, read_answer
 from dtvn.protocol.probes import probe
 from dtvn.protocol.wire import link_frame
 
@@ -33,14 +33,15 @@ ASK_EVERY = 2_000_000_000
 
 
 class EpochProofs(Protocol):
-    """A verifier of the ends of epochs, one after the other (dtvn.proof.handover.EpochChain)."""
+    """A verifier of the ends of epochs, one after the other (dtvn.proof.epoch_chain.EpochChain)."""
 
     @property
     def present(self) -> Membership:
         """The newest proved epoch."""
 
-    def take(self, handover: bytes) -> object:
-        """Advance to the epoch that an encoded HandOver begins. Raises ValueError if it is no valid proof."""
+    def take(self, epoch_change_proof: bytes) -> object:
+        """Advance to the epoch that an encoded EpochChangeProof begins. Raises ValueError if it is no valid
+        proof."""
 
 
 class EpochCatchUp:
@@ -78,7 +79,7 @@ class EpochCatchUp:
         self._by_log_until = 0
         """After the node went back to its log, it seeks no state before this time, at any lag."""
 
-    def begin(self, application: Application, kept: HandOvers, now: int) -> None:
+    def begin(self, application: Application, kept: EpochChangeProofs, now: int) -> None:
         """Start, after the application's rows were loaded: they hold the epochs up to the end of the log. If
         this node crossed before and has no state of the present epoch yet, the proofs in `kept` lead to that
         epoch; if it went back, they lead beyond it."""
@@ -109,7 +110,7 @@ class EpochCatchUp:
             self._moved = now  # this process was paused (R31)
         self._ask_at = now + ASK_EVERY
         self._number += 1
-        question = Query(self._number, HANDOVERS, (str(self._newest.epoch),))
+        question = Query(self._number, EPOCH_CHANGES, (str(self._newest.epoch),))
         return [Send(ALL, link_frame(question))]
 
     def hear(self, answer: Answer) -> Reason | None:
@@ -121,10 +122,13 @@ class EpochCatchUp:
         asleep = self._newest.epoch > self._present.epoch
         try:
             for data in read_answer(answer.text):
-                if canonical.decode(handover.HandOver, data).entry.epoch < self._newest.epoch:
+                if (
+                    canonical.decode(epoch_change_proof.EpochChangeProof, data).entry.epoch
+                    < self._newest.epoch
+                ):
                     continue  # another peer sent it before
                 self._proofs.take(data)
-                self._shown.append(StateRecord(handover.record_name(self._newest.epoch), data))
+                self._shown.append(StateRecord(epoch_change_proof.record_name(self._newest.epoch), data))
                 self._newest = self._proofs.present
                 if not asleep:
                     asleep, self._moved = True, self._ask_at

@@ -46,8 +46,9 @@ CERTIFIED_RANGE_BYTES_MAX = 9 * 1024 * 1024
 REQUESTS_MAX = 128
 """Most range requests waiting; further ones are dropped, and repeated by their senders."""
 
-HAND_OVER_EVERY = 200_000_000
-"""Nanoseconds between two hand-overs sent to one connection, and between two refusals for lack of a place."""
+PROOF_EVERY = 200_000_000
+"""Nanoseconds between two epoch change proofs sent to one connection, and between two refusals for lack of
+a place."""
 
 CONNECTIONS_MAX = 4
 """Most of these requests, and most followers, that may belong to one principal or member."""
@@ -106,7 +107,7 @@ class LogServer:
         """Whether a request arrived since the last `push`."""
         self._whole = False
         self._handed: dict[str, int] = {}
-        """Connection -> when it may be sent a hand-over again."""
+        """Connection -> when it may be sent an epoch change proof again."""
         self._turned_away: dict[str, int] = {}
         """Connection -> when it may be refused again for lack of a place."""
 
@@ -134,7 +135,7 @@ class LogServer:
 
     def on_lagging(self, peer: Peer, sequence: int, now: Now) -> None:
         """Send a member of a past epoch the certificate at `sequence` that ended its epoch, at most once per
-        `HAND_OVER_EVERY` (R35)."""
+        `PROOF_EVERY` (R35)."""
         if not _is_due(self._handed, _name(peer), now):
             return
         checkpoint = self._journal.checkpoint_from(sequence)
@@ -294,12 +295,12 @@ def _has_room(table: Mapping[str, object], peer: Peer, name: str, size: int) -> 
 
 
 def _is_due(table: dict[str, int], name: str, now: Now) -> bool:
-    """Whether a connection may be sent something again; if so, the next time is `HAND_OVER_EVERY` later."""
+    """Whether a connection may be sent something again; if so, the next time is `PROOF_EVERY` later."""
     if now.monotonic < table.get(name, 0):
         return False
     if len(table) >= REQUESTS_MAX:
         table.clear()
-    table[name] = now.monotonic + HAND_OVER_EVERY
+    table[name] = now.monotonic + PROOF_EVERY
     return True
 
 

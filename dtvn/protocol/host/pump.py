@@ -27,7 +27,7 @@ from dtvn.protocol.consensus.effects import (
 )
 from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
-from dtvn.protocol.epochs.handovers import HANDOVERS, HandOvers
+from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs
 from dtvn.protocol.host.log_server import LogServer
 from dtvn.protocol.host.ports import Clock, Journal, Recovery, Signer, Transport, Watcher
 from dtvn.protocol.host.questions import Questions
@@ -119,7 +119,7 @@ class Host:
         self.epoch = epoch
         self.epoch_catch_up = epoch_catch_up
         self.log_server = LogServer(journal, transport, signer, elsewhere)
-        self.handovers = HandOvers()
+        self.epoch_changes = EpochChangeProofs()
         self.executed = 0
         self._questions = Questions()
         self._rate_limiter = RateLimiter()
@@ -132,7 +132,7 @@ class Host:
         """Load the ledger, rebuild application and core, and send earlier messages again (R7)."""
         now = self.clock.now()
         recovery = self.journal.load()
-        self.handovers.note(recovery.states)
+        self.epoch_changes.note(recovery.states)
         try:
             self.application.load(recovery.rows)
             self._materialised = self.executed = recovery.applied_sequence
@@ -141,7 +141,7 @@ class Host:
                 self._seen(recovery.entries[-1], now)
             self.log_server.begin(self.executed)
             if self.epoch_catch_up is not None:
-                self.epoch_catch_up.begin(self.application, self.handovers, now.monotonic)
+                self.epoch_catch_up.begin(self.application, self.epoch_changes, now.monotonic)
         except Exception as error:
             self._dead = True
             raise TurnLost("restore failed") from error
@@ -266,7 +266,7 @@ class Host:
         elif isinstance(message, m.Query):
             self._questions.put(header.peer, message)
         elif isinstance(message, m.Status) and message.epoch < self.epoch:
-            self._hand_over(header.peer, message.epoch, now)
+            self._send_epoch_change(header.peer, message.epoch, now)
         elif isinstance(message, m.Answer) and self.epoch_catch_up is not None and message.number:
             reason = self.epoch_catch_up.hear(message)
             if reason is not None:
@@ -286,7 +286,7 @@ class Host:
             effects.persist += records
             effects.successor = effects.successor or Successor(membership, ())
 
-    def _hand_over(self, peer: Peer, epoch: int, now: Now) -> None:
+    def _send_epoch_change(self, peer: Peer, epoch: int, now: Now) -> None:
         """Send a member in a past epoch the proof of its end. The proof is not secret and goes only to the
         asking connection, so no signature of the request is checked."""
         following = self.application.epoch(epoch + 1)
@@ -300,7 +300,7 @@ class Host:
             except Exception as error:
                 self._dead = True
                 raise TurnLost("the turn did not become durable") from error
-            self.handovers.note(effects.persist)
+            self.epoch_changes.note(effects.persist)
             for record in effects.persist:
                 if isinstance(record, EntryRecord):
                     self._seen(record, now)
@@ -340,7 +340,7 @@ class Host:
         """Answer queries after the turn is durable, or without a turn: no answer shows data that could still
         be lost (R8)."""
         for peer, query in self._questions.take():
-            answer = self.handovers.answer if query.what == HANDOVERS else self.answer_query
+            answer = self.epoch_changes.answer if query.what == EPOCH_CHANGES else self.answer_query
             self.transport.answer(peer, self.signer.link(answer(query)))
 
     def _serve_log(self, now: Now) -> None:

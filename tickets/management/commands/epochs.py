@@ -17,8 +17,8 @@ from tickets.services.errors import TicketError
 
 class Command(BaseCommand):
     help = (
-        "Say who the members of each epoch were, as verified hand-overs prove it, and write the chain that "
-        "verify_certificate and the stand-alone verifiers take. Works with every node dead, from the "
+        "Say who the members of each epoch were, as verified epoch change proofs show, and write the chain "
+        "that verify_certificate and the stand-alone verifiers take. Works with every node dead, from the "
         "platform's own copy of the log."
     )
 

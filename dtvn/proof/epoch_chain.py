@@ -1,5 +1,5 @@
-"""Makes the certificate that proves the end of an epoch from the HandOver that a replica keeps (R16, R27,
-R35)."""
+"""Makes the certificate that proves the end of an epoch from the EpochChangeProof that a replica keeps
+(R16, R27, R35)."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from dtvn.proof.certificate import (
     decode_certificate,
     encode_certificate,
 )
-from dtvn.proof.chain import hand_over
+from dtvn.proof.chain import extend_chain
 from dtvn.proof.errors import ProofError
 from dtvn.proof.verify import Chain, Epoch
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus.handover import HandOver
+from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Checkpoint, Continuation
 from dtvn.protocol.wire import ED25519, Scheme, decode_envelope
 
-__all__ = ["EpochChain", "chain_through", "handover_certificate"]
+__all__ = ["EpochChain", "chain_through", "epoch_change_certificate"]
 
 
-def handover_certificate(data: bytes, cluster: bytes) -> bytes:
-    """The certificate in the encoded HandOver of a ledger or a member; raises ProofError without one.
+def epoch_change_certificate(data: bytes, cluster: bytes) -> bytes:
+    """The certificate in the encoded EpochChangeProof of a ledger or a member; raises ProofError without one.
 
     Nothing is verified: the certificate may still be invalid.
     """
     try:
-        found = canonical.decode(HandOver, data)
+        found = canonical.decode(EpochChangeProof, data)
         opened = [decode_envelope(frame) for frame in found.checkpoint]
     except canonical.CanonicalError as error:
         raise ProofError(f"these bytes are no hand-over ({error})") from error
@@ -86,17 +86,17 @@ class EpochChain:
         """The newest proved epoch."""
         self._chain = chain_through(genesis, g.cluster_id(genesis), tuple(known), scheme)
 
-    def take(self, handover: bytes) -> bytes:
-        """Verify an encoded HandOver that ends the present epoch, advance to the next one and return the
-        certificate. Raises ProofError and then changes nothing."""
-        certificate = handover_certificate(handover, self._chain.cluster)
+    def take(self, epoch_change_proof: bytes) -> bytes:
+        """Verify an encoded EpochChangeProof that ends the present epoch, advance to the next one and
+        return the certificate. Raises ProofError and then changes nothing."""
+        certificate = epoch_change_certificate(epoch_change_proof, self._chain.cluster)
         self._chain, self.present = _crossed(self._chain, self.present, certificate)
         return certificate
 
 
 def _crossed(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, Membership]:
     """The chain extended by one epoch, and that epoch; `now` is the last epoch of `chain`."""
-    longer = hand_over(chain, certificate)
+    longer = extend_chain(chain, certificate)
     begun = longer.epochs[-1]
     if isinstance(decode_certificate(certificate).proof, ContinuationProof):
         return longer, Membership(now.epoch + 1, begun.after, begun.members, now.parameters)

@@ -8,17 +8,23 @@ import pytest
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import StateRecord
-from dtvn.protocol.consensus.handover import HandOver, record_name
-from dtvn.protocol.epochs.handovers import ANSWER_LENGTH_MAX, HANDOVERS, PAGE_BYTES, HandOvers, read_answer
+from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof, record_name
+from dtvn.protocol.epochs.proofs import (
+    ANSWER_LENGTH_MAX,
+    EPOCH_CHANGES,
+    PAGE_BYTES,
+    EpochChangeProofs,
+    read_answer,
+)
 from tests.gateway.test_epochs import Town
 
 
 @pytest.fixture(scope="module")
-def end() -> HandOver:
-    return canonical.decode(HandOver, Town().handovers[0])
+def end() -> EpochChangeProof:
+    return canonical.decode(EpochChangeProof, Town().epoch_changes[0])
 
 
-def of_size(end: HandOver, size: int) -> bytes:
+def of_size(end: EpochChangeProof, size: int) -> bytes:
     """An end of an epoch in so many bytes."""
     leaf = bytes(size - len(canonical.encode(msgspec.structs.replace(end, leaf=bytes(1 << 16)))) + (1 << 16))
     value = canonical.encode(msgspec.structs.replace(end, leaf=leaf))
@@ -27,19 +33,19 @@ def of_size(end: HandOver, size: int) -> bytes:
 
 
 def shown(*values: bytes, first: str = "0") -> list[bytes]:
-    kept = HandOvers()
+    kept = EpochChangeProofs()
     kept.note(StateRecord(record_name(epoch), value) for epoch, value in enumerate(values))
-    answer = kept.answer(m.Query(7, HANDOVERS, (first,)))
+    answer = kept.answer(m.Query(7, EPOCH_CHANGES, (first,)))
     assert (answer.number, answer.code) == (7, "")
     return read_answer(answer.text)
 
 
-def test_r35_an_end_that_is_not_sealed_yet_is_not_shown(end: HandOver) -> None:
+def test_r35_an_end_that_is_not_sealed_yet_is_not_shown(end: EpochChangeProof) -> None:
     unsealed = canonical.encode(msgspec.structs.replace(end, checkpoint=()))
     assert shown(canonical.encode(end), unsealed) == [canonical.encode(end)]
 
 
-def test_a_page_holds_what_fits_and_at_least_one(end: HandOver) -> None:
+def test_a_page_holds_what_fits_and_at_least_one(end: EpochChangeProof) -> None:
     half, more = of_size(end, PAGE_BYTES // 2), of_size(end, PAGE_BYTES // 2 + 1)
     assert shown(half, half, half) == [half, half]
     assert shown(half, more) == [half]
@@ -47,7 +53,7 @@ def test_a_page_holds_what_fits_and_at_least_one(end: HandOver) -> None:
     assert shown(large, half) == [large]
 
 
-def test_an_epoch_of_nine_digits_is_one_that_may_be_asked_for(end: HandOver) -> None:
+def test_an_epoch_of_nine_digits_is_one_that_may_be_asked_for(end: EpochChangeProof) -> None:
     assert shown(canonical.encode(end), first="9" * 9) == []
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import InvariantBreach, handover, log_tree
+from dtvn.protocol.consensus import InvariantBreach, epoch_change_proof, log_tree
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.consensus.executor import Executor, Step
@@ -51,7 +51,7 @@ class Ending:
 
     def begun(self, step: Step, after: int) -> StateRecord:
         following = Membership(1, after, (), Parameters())
-        return handover.begun(step, self.executor, following)
+        return epoch_change_proof.begun(step, self.executor, following)
 
 
 def test_r35_the_end_is_its_entry_its_leaf_and_the_log_below() -> None:
@@ -62,7 +62,7 @@ def test_r35_the_end_is_its_entry_its_leaf_and_the_log_below() -> None:
     step = ending.execute(1)
     record = ending.begun(step, 7)
     assert record.name == "handover/0"
-    found = canonical.decode(handover.HandOver, record.value)
+    found = canonical.decode(epoch_change_proof.EpochChangeProof, record.value)
     assert (found.entry, found.checkpoint) == (step.entry, ())
     assert canonical.digest(b"\x00" + found.leaf) == step.entry.results_root
     grown = log_tree.append(log_tree.Frontier(6, found.peaks), m.entry_hash(found.entry))
@@ -106,11 +106,11 @@ def test_r35_each_epoch_has_its_own_end() -> None:
     ending = Ending()
     record = ending.begun(ending.execute(1), 1)
     other = StateRecord("voting", b"1")
-    assert handover.find([other, record], 0) is record
-    assert handover.find([other, record], 1) is None
-    assert handover.read([other], 0) is None
-    whole = handover.sealed(record, (b"one", b"two"))
+    assert epoch_change_proof.find([other, record], 0) is record
+    assert epoch_change_proof.find([other, record], 1) is None
+    assert epoch_change_proof.read([other], 0) is None
+    whole = epoch_change_proof.sealed(record, (b"one", b"two"))
     assert whole is not None
-    first, sealed = handover.read([record], 0), handover.read([other, whole], 0)
+    first, sealed = epoch_change_proof.read([record], 0), epoch_change_proof.read([other, whole], 0)
     assert sealed == msgspec.structs.replace(first, checkpoint=(b"one", b"two"))
-    assert handover.sealed(None, (b"one",)) is None, "it was executed elsewhere: others show it"
+    assert epoch_change_proof.sealed(None, (b"one",)) is None, "it was executed elsewhere: others show it"

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from dtvn.proof.chain import EpochStart, chain_of_genesis, hand_over, read_chain
+from dtvn.proof.chain import EpochStart, chain_of_genesis, extend_chain, read_chain
+from dtvn.proof.epoch_chain import EpochChain, epoch_change_certificate
 from dtvn.proof.errors import ProofError
-from dtvn.proof.handover import EpochChain, handover_certificate
 from dtvn.proof.verify import Chain
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
@@ -35,10 +35,10 @@ def ended(epoch: int = 1, kind: str = "reconfigure", code: str = "ok", **start: 
     """The chain behind an end of epoch 0 that q of its members signed, of this shape."""
     later = Later(PaperLog(), NAMES)
     members = tuple(start.pop("members", later.members))
-    operation = replace(later.handover_leaf[1], kind=kind)
+    operation = replace(later.epoch_change_leaf[1], kind=kind)
     leaf = (0, operation, code, canonical.encode(EpochStart(epoch, members)))
     data = later.prove(leaf, epoch=0, checkpoint_epoch=0, names=later.log.names)
-    return hand_over(founded(later.log), data)
+    return extend_chain(founded(later.log), data)
 
 
 def member(name: str, **other: Any) -> g.Member:
@@ -96,22 +96,22 @@ def changed() -> PaperLog:
 def test_r35_an_end_is_proved_by_the_checkpoint_at_its_own_sequence() -> None:
     """Receipts, and the path to a later checkpoint, prove an outcome; they do not end an epoch."""
     log = changed()
-    first, second = (each.entry.sequence for each in log.handovers)
+    first, second = (each.entry.sequence for each in log.epoch_changes)
     chain = founded(log)
-    begun = hand_over(chain, log.checkpointed(first, first))
-    assert len(hand_over(begun, log.checkpointed(second, second)).epochs) == 3
+    begun = extend_chain(chain, log.checkpointed(first, first))
+    assert len(extend_chain(begun, log.checkpointed(second, second)).epochs) == 3
     for other in (log.receipts(first), log.checkpointed(first, first + 1, epoch=0)):
         with pytest.raises(ProofError, match=WORDS):
-            hand_over(chain, other)
+            extend_chain(chain, other)
     for again in (log.checkpointed(first, first), log.checkpointed(first, second)):
         with pytest.raises(ProofError, match=WORDS):
-            hand_over(begun, again)
+            extend_chain(begun, again)
 
 
 def test_r35_each_sequence_is_in_one_epoch() -> None:
     log = changed()
-    first = log.handovers[0].entry.sequence
-    begun = hand_over(founded(log), log.checkpointed(first, first))
+    first = log.epoch_changes[0].entry.sequence
+    begun = extend_chain(founded(log), log.checkpointed(first, first))
     for epoch, sequence in ((0, 1), (0, first), (1, first + 1), (1, first + 1_000)):
         assert begun.members(epoch, sequence) == begun.epochs[epoch].members
     for epoch, sequence in ((0, 0), (0, first + 1), (1, 1), (1, first), (2, first + 1), (3, first + 1)):
@@ -149,11 +149,11 @@ SEALS: dict[str, Callable[[tuple[bytes, ...]], tuple[bytes, ...]]] = {
 @pytest.mark.parametrize("name", SEALS)
 def test_r35_a_kept_end_without_its_checkpoints_becomes_no_certificate(name: str) -> None:
     log = changed()
-    whole = log.handovers[0]
-    assert hand_over(founded(log), handover_certificate(canonical.encode(whole), log.cluster))
+    whole = log.epoch_changes[0]
+    assert extend_chain(founded(log), epoch_change_certificate(canonical.encode(whole), log.cluster))
     other = msgspec.structs.replace(whole, checkpoint=SEALS[name](whole.checkpoint))
     with pytest.raises(ProofError):
-        handover_certificate(canonical.encode(other), log.cluster)
+        epoch_change_certificate(canonical.encode(other), log.cluster)
 
 
 @pytest.mark.parametrize("by", [-1, 1])
@@ -161,12 +161,12 @@ def test_r35_a_kept_end_without_its_checkpoints_becomes_no_certificate(name: str
 def test_r11_a_kept_end_holds_the_entry_of_its_operation(field: str, by: int) -> None:
     """What its CHECKPOINTs or the recovery sign does not hold these two."""
     log = changed()
-    whole = log.handovers[0]
+    whole = log.epoch_changes[0]
     right = getattr(whole.entry, field)
     wrong = bytes([right[0] + by, *right[1:]]) if isinstance(right, bytes) else right + by
     other = replace(whole, entry=replace(whole.entry, **{field: wrong}))
     with pytest.raises(ProofError, match="not that of its operation"):
-        handover_certificate(canonical.encode(other), log.cluster)
+        epoch_change_certificate(canonical.encode(other), log.cluster)
 
 
 def test_r11_the_end_that_all_members_signed_begins_the_next_epoch() -> None:
@@ -178,7 +178,7 @@ def test_r11_the_end_that_all_members_signed_begins_the_next_epoch() -> None:
     certificate = chain.take(end)
     begun = chain.present
     assert [each.public_key for each in begun.members] == [key_pair(name)[0] for name in log.names]
-    members = hand_over(founded(log), certificate).epochs[1].members
+    members = extend_chain(founded(log), certificate).epochs[1].members
     assert begun == replace(now, epoch=1, after=len(log.steps), members=members)
     with pytest.raises(ProofError):
         chain.take(end)

@@ -1,8 +1,9 @@
-"""The hand-over record: the proof of how an epoch ended, stored by the replicas of that epoch (R16, R35).
+"""The epoch change proof record: the proof of how an epoch ended, stored by the replicas of that epoch
+(R16, R35).
 
 The operation that ended the epoch is alone in its batch, so its leaf is the entry's results root; its entry
 is the last one under the log root that q CHECKPOINTs sign. A verifier that knows the old members needs
-nothing else to learn the new ones (dtvn.proof.handover makes a certificate of it). The record is persisted
+nothing else to learn the new ones (dtvn.proof.epoch_chain makes a certificate of it). The record is persisted
 with the entry, since the log tree below the entry is known only then, and again with the CHECKPOINTs.
 """
 
@@ -21,10 +22,10 @@ from dtvn.protocol.consensus.fields import Hash
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Entry
 
-__all__ = ["HandOver", "begun", "find", "read", "record_name", "sealed"]
+__all__ = ["EpochChangeProof", "begun", "find", "read", "record_name", "sealed"]
 
 
-class HandOver(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class EpochChangeProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The proof of the end of one epoch."""
 
     entry: Entry
@@ -42,19 +43,19 @@ def record_name(epoch: int) -> str:
 
 
 def find(states: Iterable[StateRecord], epoch: int) -> StateRecord | None:
-    """The hand-over record of `epoch` among the state records of a ledger, or None."""
+    """The epoch change proof record of `epoch` among the state records of a ledger, or None."""
     name = record_name(epoch)
     return next((state for state in states if state.name == name), None)
 
 
-def read(states: Iterable[StateRecord], epoch: int) -> HandOver | None:
-    """The hand-over of `epoch` in a ledger; None if the ledger does not hold it."""
+def read(states: Iterable[StateRecord], epoch: int) -> EpochChangeProof | None:
+    """The epoch change proof of `epoch` in a ledger; None if the ledger does not hold it."""
     record = find(states, epoch)
-    return None if record is None else canonical.decode(HandOver, record.value)
+    return None if record is None else canonical.decode(EpochChangeProof, record.value)
 
 
 def begun(step: Step, executor: Executor, following: Membership) -> StateRecord:
-    """The hand-over record, not sealed yet, of an epoch that `step` ended."""
+    """The epoch change proof record, not sealed yet, of an epoch that `step` ended."""
     entry, base = step.entry, executor.base
     if base is None or base.entry != entry or following.after != entry.sequence:
         raise InvariantBreach(f"epoch {entry.epoch} does not end with the newest entry {entry.sequence}")
@@ -63,7 +64,9 @@ def begun(step: Step, executor: Executor, following: Membership) -> StateRecord:
     leaf = canonical.encode((result.first_index, operation, outcome.code, entry.timestamp, outcome.state))
     if canonical.digest(b"\x00" + leaf) != entry.results_root:
         raise InvariantBreach(f"epoch {entry.epoch} ended with more than one operation at {entry.sequence}")
-    return StateRecord(record_name(entry.epoch), canonical.encode(HandOver(entry, leaf, base.peaks, ())))
+    return StateRecord(
+        record_name(entry.epoch), canonical.encode(EpochChangeProof(entry, leaf, base.peaks, ()))
+    )
 
 
 def sealed(begun: StateRecord | None, checkpoint: tuple[bytes, ...]) -> StateRecord | None:
@@ -71,6 +74,6 @@ def sealed(begun: StateRecord | None, checkpoint: tuple[bytes, ...]) -> StateRec
     executed here: it came inside a snapshot, and other members must provide the proof."""
     if begun is None:
         return None
-    found = canonical.decode(HandOver, begun.value)
+    found = canonical.decode(EpochChangeProof, begun.value)
     whole = msgspec.structs.replace(found, checkpoint=checkpoint)
     return StateRecord(begun.name, canonical.encode(whole))
