@@ -44,6 +44,15 @@ def contents(ledger: Ledger) -> Any:
     return [getattr(recovery, name) for name in recovery.__struct_fields__ if name not in apart] + [rows]
 
 
+def reread(place: Location) -> Any:
+    """`contents` of a ledger opened anew; raises as opening and loading do."""
+    ledger = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
+    try:
+        return contents(ledger)
+    finally:
+        ledger.close()
+
+
 @pytest.fixture
 def filled(place: Location) -> Location:
     ledger = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
@@ -105,8 +114,15 @@ def test_a_missing_entry_is_noticed(filled: Location, sequence: int) -> None:
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        ("UPDATE ledger_commitcertificate SET sequence = 47 WHERE sequence = 15", "COMMITs for it, but no entry"),
+        (
+            "UPDATE ledger_commitcertificate SET sequence = 47 WHERE sequence = 15",
+            "COMMITs for it, but no entry",
+        ),
         ("UPDATE ledger_ledgermeta SET turn = -1", "its own description"),
+        (
+            "UPDATE ledger_staterow SET key = 7 WHERE key = (SELECT max(key) FROM ledger_staterow)",
+            "out of order",
+        ),
         ("UPDATE ledger_ticket SET row = 7 WHERE ticket_id = 'T-3'", "a value of a wrong type"),
     ],
 )
@@ -118,11 +134,7 @@ def test_damage_that_no_checksum_covers_is_named(sqlite_place: Location, edit: s
     ledger._store.define(edit)
     ledger.close()
     with pytest.raises(LedgerDamaged, match=sentence):
-        reopened = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
-        try:
-            contents(reopened)
-        finally:
-            reopened.close()
+        reread(sqlite_place)
 
 
 def test_an_entry_changed_with_its_checksum_breaks_the_chain(filled: Location) -> None:

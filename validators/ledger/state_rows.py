@@ -153,7 +153,7 @@ class MaterialisedRows:
 
     def _others(self) -> Iterator[ApplicationChange]:
         sql = f"SELECT key, row, checksum FROM ledger_staterow WHERE key > ? ORDER BY key LIMIT {_CHUNK}"  # noqa: S608
-        after = b""
+        after, read = b"", 0
         while rows := self._store.rows(sql, (after,)):
             for key, row, check in rows:
                 if checksum((key, row)) != check or key[:1] not in _TABLE_OF:
@@ -163,4 +163,7 @@ class MaterialisedRows:
                     yield change_from(table, key[1:], row)
                 except canonical.CanonicalError as error:
                     raise LedgerDamaged(f"a {table} row cannot be read: {error}") from error
-            after = rows[-1][0]
+            after, read = rows[-1][0], read + len(rows)
+        # A key whose type a flipped bit changed is in no range of keys.
+        if read != self._store.rows("SELECT count(*) FROM ledger_staterow")[0][0]:
+            raise LedgerDamaged("a state row has a key that is out of order")
