@@ -1,4 +1,4 @@
-"""A group of the state that is too large for one answer is transferred in parts (docs/decisions/0166).
+"""A group of the state that is too large for one answer is transferred in parts (decision 0166).
 
 The first answer is its *list*: the hashes of its leaves, bucket by bucket in their order, from which the
 group's own hash is computed. Each leaf is then checked against the list, so parts may come from different

@@ -1,7 +1,7 @@
 """ports.Transport over ZeroMQ: one authenticated, encrypted connection per pair of members.
 
 The member with the lower index dials (`DialledLink`, the other's key pinned), the other listens
-(`Acceptor`, which knows its peers by their keys); principals dial every member. See docs/decisions on links.
+(`Acceptor`, which knows its peers by their keys); principals dial every member. See decision 0010.
 Receiving never blocks and is fair over peers (`Inbox`); sending never blocks and is bounded.
 """
 

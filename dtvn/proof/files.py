@@ -2,7 +2,7 @@
 
 Reading is strict, so that every change of a file is refused and all verifiers accept the same files: only one
 form of JSON is accepted, matched by a pattern that every language supports. It excludes everything on which
-JSON parsers disagree: repeated names, escapes, numbers, depth, trailing data (docs/decisions/0151).
+JSON parsers disagree: repeated names, escapes, numbers, depth, trailing data (decision 0151).
 """
 
 from __future__ import annotations

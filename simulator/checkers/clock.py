@@ -15,7 +15,7 @@ __all__ = ["Clock"]
 
 MICROSECOND = 1_000
 LATE_MAX = 8_000_000
-"""Largest view timeout T, in microseconds, that a slow cluster leads to (R31, docs/decisions/0095)."""
+"""Largest view timeout T, in microseconds, that a slow cluster leads to (R31, decision 0095)."""
 
 
 class Clock(Checker):

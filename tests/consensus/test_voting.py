@@ -178,7 +178,7 @@ def test_row_16_a_primary_whose_clock_is_wrong_gets_no_prepare(hours: int) -> No
 def test_r3_slowness_lets_a_proposal_be_older_but_never_newer(
     seconds: int, failures: int, *, voted: bool
 ) -> None:
-    """What every backup looks at late would be withheld by all, in every view (docs/decisions/0095)."""
+    """What every backup looks at late would be withheld by all, in every view (decision 0095)."""
     cluster = Cluster(4)
     cluster[1].core.suspicion.failures = failures
     cluster[1].hear(cluster[0], make_proposal(cluster, "T-1", shift=seconds * 1_000_000))

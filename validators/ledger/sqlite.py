@@ -24,7 +24,7 @@ CHECKPOINT_EVERY = 16 * 1024 * 1024
 """Bytes written (estimated as a page per row, plus the batches) after which a checkpoint copies them."""
 PAGE_SIZE = 1024
 """Small pages: a turn changes a few rows in many tables, and tickets change in random order. For 1,000 random
-tickets it is twice as fast as 4,096, and not measurably slower for batches (docs/decisions)."""
+tickets it is twice as fast as 4,096, and not measurably slower for batches (decision 0012)."""
 PROBE_BYTES = 2 * 1024 * 1024
 """Free bytes that a full disk must have again: more than a turn with the largest batch needs."""
 CACHE_KIBIBYTES = 32_768

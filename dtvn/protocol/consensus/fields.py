@@ -20,7 +20,7 @@ SPAN = msgspec.Meta(max_length=32_768)
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 """A view, sequence, index or time; fits every database's 64-bit integer with room to add."""
 Group = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
-"""Number of a group of the state (docs/decisions/0052)."""
+"""Number of a group of the state (decision 0052)."""
 Word = Annotated[str, msgspec.Meta(max_length=256)]
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
 
