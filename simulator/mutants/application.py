@@ -22,7 +22,7 @@ def executes_twice(plant: Plant) -> None:
     plant.put(TicketApplication, "repeated", lambda self, bundle: None)
 
 
-@mutant("session-window-open", "R12 P9", world="rogue", seed=2)
+@mutant("session-window-open", "R12 P9", world="lying-client", seed=2)
 def window_open(plant: Plant) -> None:
     """Numbers beyond a session's window are accepted."""
     right = SessionTable.refuse
@@ -48,13 +48,13 @@ def evicts_by_chance(plant: Plant) -> None:
     plant.put(SessionTable, "open", mutant)
 
 
-@mutant("nonce-forgotten", "R13 P9", world="repeats")
+@mutant("nonce-forgotten", "R13 P9", world="retries")
 def nonce_forgotten(plant: Plant) -> None:
     """A repeated operation is executed as a new one."""
     plant.put(NonceTable, "get", lambda self, principal, actor, nonce: None)
 
 
-@mutant("nonce-for-any-body", "R13", world="rogue", seed=2)
+@mutant("nonce-for-any-body", "R13", world="lying-client", seed=2)
 def nonce_any_body(plant: Plant) -> None:
     """A nonce gives the first outcome to a different operation too."""
 
@@ -66,7 +66,7 @@ def nonce_any_body(plant: Plant) -> None:
     plant.put(Operations, "_repeat", mutant)
 
 
-@mutant("never-expires", "R14", world="short-lived", seed=2)
+@mutant("never-expires", "R14", world="expiring-requests", seed=2)
 def never_expires(plant: Plant) -> None:
     """An operation is executed however late it is ordered."""
     right = Operations.apply
@@ -91,7 +91,7 @@ def never_expires(plant: Plant) -> None:
     plant.put(operations, "VALID_FOR_MAX", 1 << 62)
 
 
-@mutant("everybody-may", "R15", world="guest")
+@mutant("capabilities-not-checked", "R15", world="unauthorized-client")
 def everybody_may(plant: Plant) -> None:
     """Capabilities are not checked."""
     plant.put(Principals, "may", lambda self, principal, capability, event: True)
@@ -108,7 +108,7 @@ def consumes_again(plant: Plant) -> None:
     plant.put(operations, "TRANSITIONS", changed)
 
 
-@mutant("root-of-the-process", "P8 R24", seed=0)
+@mutant("root-depends-on-process", "P8 R24", seed=0)
 def root_of_process(plant: Plant) -> None:
     """The state root depends on the process that computes it."""
     right = TicketApplication.root
@@ -148,7 +148,7 @@ def reads_uptime(plant: Plant) -> None:
     plant.put(TicketApplication, "execute", mutant)
 
 
-@mutant("log-root-of-the-head", "R26", world="crashes")
+@mutant("log-root-restarts", "R26", world="crashes")
 def log_root_of_head(plant: Plant) -> None:
     """After a restart the log's tree begins anew, so that its root covers only later entries."""
     right = Executor.restore

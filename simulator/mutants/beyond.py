@@ -47,13 +47,13 @@ def forgets_the_fork(plant: Plant) -> None:
     plant.put(Contradictions, "restore", lambda self, states: None)
 
 
-@mutant("a-fork-is-a-bad-page", "R23 R24", world="forked")
+@mutant("fork-taken-for-bad-page", "R23 R24", world="forked")
 def bad_page(plant: Plant) -> None:
     """A log that does not continue the node's own is blamed on its source: no further question is asked."""
     plant.put(Contradictions, "ask", lambda self, member: False)
 
 
-@mutant("places-are-for-good", "R23 P15", world="followers")
+@mutant("follower-places-never-freed", "R23 P15", world="many-learners")
 def places_for_good(plant: Plant) -> None:
     """A follower of a node's log keeps its place, even if others wait for one."""
     plant.put(places, "PLACE_TIME", 1 << 60)

@@ -59,7 +59,7 @@ def new_view_not_kept(plant: Plant) -> None:
     forgets(plant, _is_slot("new_view"))
 
 
-@mutant("speaks-first", "R6 R8 P11", seed=0)
+@mutant("sends-before-persisting", "R6 R8 P11", seed=0)
 def speaks_first(plant: Plant) -> None:
     """Messages leave before the journal has the turn."""
     finish = Host._finish
@@ -156,7 +156,7 @@ def restart_forgets_certificates(plant: Plant) -> None:
     plant.put(restore, "restore", mutant)
 
 
-@mutant("full-disk-shrugged-off", "R8", world="full-disks")
+@mutant("full-disk-ignored", "R8", world="full-disks")
 def full_disk(plant: Plant) -> None:
     """If persisting fails, the turn's messages are sent all the same."""
     finish = Host._finish
@@ -169,7 +169,7 @@ def full_disk(plant: Plant) -> None:
     plant.put(Host, "_finish", mutant)
 
 
-@mutant("fenced-process-speaks", "R10", world="two-processes")
+@mutant("fenced-process-sends", "R10", world="two-processes")
 def fenced_speaks(plant: Plant) -> None:
     """A process whose ledger another one has taken over goes on from memory."""
     finish = Host._finish
@@ -206,7 +206,7 @@ def rows_twice(plant: Plant) -> None:
     plant.put(Executor, "restore", mutant)
 
 
-@mutant("rows-by-half", "R9 P20", world="crashes")
+@mutant("half-of-rows-written", "R9 P20", world="crashes")
 def rows_by_half(plant: Plant) -> None:
     """Only every second of the changed rows is written."""
     right = Host._write_rows
@@ -234,7 +234,7 @@ def votes_without_ledger(plant: Plant) -> None:
     plant.put(Replica, "stop_voting", lambda self, reason: None)
 
 
-@mutant("believes-strangers-about-itself", "R11", world="impostor")
+@mutant("any-own-statement-costs-vote", "R11", world="impostor")
 def any_own(plant: Plant) -> None:
     """Any statement in its own name that comes back costs a member its vote, whether it sent it or not."""
     plant.put(SelfMessageGuard, "refuse", lambda self, message: None)
@@ -246,7 +246,7 @@ def flag_not_kept(plant: Plant) -> None:
     forgets(plant, lambda record: isinstance(record, StateRecord))
 
 
-@mutant("vote-back-in-the-same-view", "R11", world="forgotten", seed=18)
+@mutant("vote-back-in-the-same-view", "R11", world="unheard-view-change", seed=18)
 def same_view(plant: Plant) -> None:
     """A lost vote comes back in the view in which the others are, though a VIEW-CHANGE that the other members
     did not show may bind the member to the next one."""

@@ -11,7 +11,7 @@ from dtvn.protocol.wire.door import Door
 from simulator.mutants.registry import Plant, mutant
 
 
-@mutant("one-receipt-is-enough", "R16", world="vandal", seed=1)
+@mutant("one-receipt-is-enough", "R16", world="byte-corrupter", seed=1)
 def one_receipt(plant: Plant) -> None:
     """A client believes a single member."""
 
@@ -36,13 +36,13 @@ def only_primary(plant: Plant) -> None:
     plant.put(Collector, "_send_again", mutant)
 
 
-@mutant("keeps-all-the-future", "P15", world="flooder")
+@mutant("future-statements-unbounded", "P15", world="flooder")
 def all_the_future(plant: Plant) -> None:
     """Statements of future views are kept without bound."""
     plant.put(Future, "_full", lambda self, link: False)
 
 
-@mutant("dies-of-noise", "P15", world="vandal")
+@mutant("garbage-ends-process", "P15", world="byte-corrupter")
 def dies_of_noise(plant: Plant) -> None:
     """A frame that cannot be decoded ends the process."""
     right = Door.peek

@@ -27,7 +27,7 @@ class Credulous:
         return True
 
 
-@mutant("other-epochs-count", "R35 P10 P18", world="hasty")
+@mutant("other-epochs-count", "R35 P10 P18", world="future-epoch-voter")
 def other_epochs(plant: Plant) -> None:
     """A vote of another epoch is counted as one of this epoch."""
 
@@ -37,17 +37,17 @@ def other_epochs(plant: Plant) -> None:
     plant.put(Replica, "_refuse_sender", mutant)
 
 
-@mutant("goes-on-past-the-end", "R35 P18", world="crowded-epochs")
+@mutant("goes-on-past-the-end", "R35 P18", world="busy-epochs")
 def past_the_end(plant: Plant) -> None:
     """Sequences after the last one of an epoch are proposed, decided and executed in it."""
     plant.put(EpochChange, "holds", lambda self, sequence: False)
     right = Execution.run
 
     def mutant(self: Execution) -> None:
-        succession = self.core.epoch_change
-        ends_at, succession.ends_at = succession.ends_at, None
+        epoch_change = self.core.epoch_change
+        ends_at, epoch_change.ends_at = epoch_change.ends_at, None
         right(self)
-        succession.ends_at = succession.ends_at or ends_at
+        epoch_change.ends_at = epoch_change.ends_at or ends_at
 
     plant.put(Execution, "run", mutant)
 
@@ -65,13 +65,13 @@ def switches_early(plant: Plant) -> None:
     plant.put(EpochChange, "on_executed", mutant)
 
 
-@mutant("quorum-of-the-founders", "R35 P18", world="epochs")
+@mutant("quorum-of-first-epoch", "R35 P18", world="epochs")
 def old_quorum(plant: Plant) -> None:
     """q stays at most that of four members, even if more have joined since."""
     plant.put(Config, "q", property(lambda self: min(3, quorum.quorum(self.n))))
 
 
-@mutant("hand-over-not-checked", "R16 R35", world="hasty")
+@mutant("epoch-change-proof-not-checked", "R16 R35", world="future-epoch-voter")
 def hand_over(plant: Plant) -> None:
     """A gateway believes any member about who the next members are."""
     right = Epochs.__init__
@@ -82,7 +82,7 @@ def hand_over(plant: Plant) -> None:
     plant.put(Epochs, "__init__", mutant)
 
 
-@mutant("crosses-unproved", "R35 R16 P18", world="hasty-crossings", seed=27)
+@mutant("epoch-end-unproved", "R35 R16 P18", world="false-epoch-catch-up", seed=27)
 def crosses_unproved(plant: Plant) -> None:
     """A node that slept through epochs believes any member about who the members are now."""
     right = EpochCatchUp.begin
@@ -94,13 +94,13 @@ def crosses_unproved(plant: Plant) -> None:
     plant.put(EpochCatchUp, "begin", mutant)
 
 
-@mutant("words-of-life-not-counted", "R36 P18", world="unready")
+@mutant("liveness-proofs-not-counted", "R36 P18", world="unready-members")
 def unready(plant: Plant) -> None:
     """A change needs no words of life."""
     plant.put(membership, "_shows_life", lambda *_arguments: True)
 
 
-@mutant("few-members-unasked", "R37", world="shrinking")
+@mutant("few-members-without-flag", "R37", world="shrinking")
 def few_unasked(plant: Plant) -> None:
     """A change may leave fewer than four members, and tolerate no liar, though its principal did not allow
     that."""

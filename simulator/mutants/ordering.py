@@ -32,7 +32,7 @@ def short_quorum(plant: Plant) -> None:
     plant.put(quorum, "quorum", lambda members: max(1, right(members) - 1))
 
 
-@mutant("door-open", "P2 R1", world="impostor")
+@mutant("signatures-not-checked", "P2 R1", world="impostor")
 def door_open(plant: Plant) -> None:
     """Signatures are not checked."""
     plant.put(Door, "_check", lambda self, key, envelope, signer: None)
@@ -50,7 +50,7 @@ def no_digest(plant: Plant) -> None:
     plant.put(Tally, "add", mutant)
 
 
-@mutant("signs-no-cluster", "R1 P10", world="foreigner")
+@mutant("signs-no-cluster", "R1 P10", world="cross-cluster-replayer")
 def no_cluster(plant: Plant) -> None:
     """Signatures do not cover the cluster id."""
 
@@ -75,7 +75,7 @@ def digest_without_time(plant: Plant) -> None:
         plant.put(owner, "batch_digest", mutant)
 
 
-@mutant("any-epoch", "P10", world="foreigner")
+@mutant("any-epoch", "P10", world="cross-cluster-replayer")
 def any_epoch(plant: Plant) -> None:
     """Statements of another epoch count in this one."""
     right = TicketApplication.member_key
@@ -87,7 +87,7 @@ def any_epoch(plant: Plant) -> None:
     plant.put(Replica, "_refuse_sender", lambda self, message: None)
 
 
-@mutant("counts-votes-twice", "P3", world="parrot")
+@mutant("counts-votes-twice", "P3", world="replayer")
 def counts_twice(plant: Plant) -> None:
     """Each copy of a vote counts."""
 
@@ -113,7 +113,7 @@ def frames_of_all_views(self: LateCommits, view: int, digest: bytes) -> tuple[by
     return tuple(vote.frame for _view, vote in self.votes.values() if vote.digest == digest)
 
 
-@mutant("late-commits-across-views", "R21 P3", world="two-batches-in-turn")
+@mutant("late-commits-across-views", "R21 P3", world="alternating-batches")
 def across_views(plant: Plant) -> None:
     """COMMITs of different views add up where they name the same batch."""
     right = LateCommits.add
@@ -126,7 +126,7 @@ def across_views(plant: Plant) -> None:
     plant.put(LateCommits, "frames", frames_of_all_views)
 
 
-@mutant("late-certificate-of-two-views", "R21 R23", world="latecomer")
+@mutant("late-certificate-of-two-views", "R21 R23", world="late-committer")
 def certificate_of_two_views(plant: Plant) -> None:
     """A decision by COMMITs of another view is kept with COMMITs of any view."""
     plant.put(LateCommits, "frames", frames_of_all_views)
@@ -138,7 +138,7 @@ def clock_runs_back(plant: Plant) -> None:
     plant.put(Executor, "effective", lambda self, batch: batch.batch.proposed)
 
 
-@mutant("believes-any-clock", "R3 P16", world="timekeeper")
+@mutant("believes-any-clock", "R3 P16", world="false-timestamper")
 def any_clock(plant: Plant) -> None:
     """Backups do not compare a fresh proposal's time with their own clock."""
     right = Ordering.refuse_content
@@ -166,7 +166,7 @@ def proposes_uptime(plant: Plant) -> None:
     plant.put(Proposing, "_propose", mutant)
 
 
-@mutant("wants-everything", "R5 P15", world="calm")
+@mutant("no-cheap-checks", "R5 P15", world="calm")
 def wants_everything(plant: Plant) -> None:
     """No cheap check comes before signature checks."""
     plant.put(Replica, "wants", lambda self, header: None)
@@ -236,7 +236,7 @@ def out_of_order(plant: Plant) -> None:
     plant.put(Execution, "run", mutant)
 
 
-@mutant("hears-only-primary", "P14", world="censor")
+@mutant("requests-not-forwarded", "P14", world="censor")
 def no_forward(plant: Plant) -> None:
     """A backup neither forwards a request nor keeps it waiting."""
     right = Clients.on_bundle

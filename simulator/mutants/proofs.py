@@ -24,7 +24,7 @@ certificate: Any = import_module("dtvn.proof.certificate")
 statements: Any = import_module("dtvn.proof.statements")
 
 
-@mutant("certificate-of-a-few", "R27", world="calm")
+@mutant("certificate-below-quorum", "R27", world="calm")
 def certificate_of_a_few(plant: Plant) -> None:
     """A certificate that f + 1 signed is believed."""
     right = verifier._signers
@@ -42,7 +42,7 @@ def certificate_of_a_few(plant: Plant) -> None:
     plant.put(verifier, "_signers", mutant)
 
 
-@mutant("path-of-the-neighbour", "R27", world="calm")
+@mutant("path-of-another-leaf", "R27", world="calm")
 def path_of_neighbour(plant: Plant) -> None:
     """A certificate is given the path of another leaf of its batch."""
     right = certificate.subtree_paths
@@ -61,7 +61,7 @@ def no_end(plant: Plant) -> None:
     plant.put(Chain, "members", mutant)
 
 
-@mutant("proves-the-present", "R18", world="calm")
+@mutant("proves-current-state", "R18", world="calm")
 def proves_the_present(plant: Plant) -> None:
     """A node shows a ticket as it is now, not as it was at the checkpoint that q members signed."""
     right = Freezer.prove
@@ -77,7 +77,7 @@ def proves_the_present(plant: Plant) -> None:
     plant.put(Freezer, "prove", mutant)
 
 
-@mutant("read-of-a-few", "R18 P19", world="calm")
+@mutant("read-below-quorum", "R18 P19", world="calm")
 def read_of_a_few(plant: Plant) -> None:
     """A state that f + 1 members signed is believed."""
     right = statements.read_end
@@ -93,7 +93,7 @@ def read_of_a_few(plant: Plant) -> None:
     plant.put(statements, "read_end", mutant)
 
 
-@mutant("forgets-what-it-told", "R17", world="calm")
+@mutant("acknowledged-position-forgotten", "R17", world="calm")
 def forgets_told(plant: Plant) -> None:
     """A gateway does not remember up to where it has acknowledged, so no client waits for its own writes."""
     right = Collector._settle
@@ -106,7 +106,7 @@ def forgets_told(plant: Plant) -> None:
     plant.put(Collector, "_settle", mutant)
 
 
-@mutant("rows-lag-behind-answers", "R17", world="readers")
+@mutant("rows-lag-behind-answers", "R17", world="node-reads")
 def rows_lag(plant: Plant) -> None:
     """A node's own API reads rows that lag behind its log."""
     plant.put(Host, "flush_rows", lambda self: None)
@@ -123,7 +123,7 @@ def absence_unproved(plant: Plant) -> None:
     plant.put(reads, "prove_ticket", mutant)
 
 
-@mutant("joins-a-barrier-under-way", "R18", world="barriers", seed=4)
+@mutant("joins-a-barrier-under-way", "R18", world="barrier-reads", seed=4)
 def joins_under_way(plant: Plant) -> None:
     """A reader shares the barrier under way, which does not cover decisions since it was sent."""
     join, begin = SharedBarriers.join, SharedBarriers.begin
@@ -141,7 +141,7 @@ def joins_under_way(plant: Plant) -> None:
     plant.put(SharedBarriers, "begin", beginning)
 
 
-@mutant("orders-no-barrier", "R18", world="barriers")
+@mutant("orders-no-barrier", "R18", world="barrier-reads")
 def orders_no_barrier(plant: Plant) -> None:
     """A quorum read after a restart of all members waits for a checkpoint, but orders no barrier that leads
     to one."""

@@ -26,7 +26,7 @@ def heard_again(plant: Plant, name: str) -> None:
     plant.put(Ordering, name, unless_second)
 
 
-@mutant("signs-anew-after-restart", "R4", world="malleable")
+@mutant("signs-anew-after-restart", "R4", world="malleable-signatures")
 def signs_anew(plant: Plant) -> None:
     """A restarted replica signs its votes once more instead of sending the frames that it kept."""
     right = restore._restore_slot
@@ -40,7 +40,7 @@ def signs_anew(plant: Plant) -> None:
     plant.put(restore, "_restore_slot", mutant)
 
 
-@mutant("known-by-its-bytes", "R4 P12", world="malleator")
+@mutant("statement-identified-by-bytes", "R4 P12", world="malleable-signer")
 def known_by_bytes(plant: Plant) -> None:
     """The digest that identifies a statement covers its signature too."""
     right = Door._verified
@@ -52,7 +52,7 @@ def known_by_bytes(plant: Plant) -> None:
     plant.put(Door, "_verified", mutant)
 
 
-@mutant("two-forms-are-two-votes", "P12", world="malleator")
+@mutant("two-forms-are-two-votes", "P12", world="malleable-signer")
 def two_votes(plant: Plant) -> None:
     """A COMMIT in another form counts in addition to the one that its sender gave before."""
     on_commit = Ordering.on_commit
@@ -70,7 +70,7 @@ def two_votes(plant: Plant) -> None:
     plant.put(Ordering, "on_commit", mutant)
 
 
-@mutant("two-forms-are-a-lie", "P12", world="malleator")
+@mutant("two-forms-are-a-lie", "P12", world="malleable-signer")
 def two_forms_convict(plant: Plant) -> None:
     """A PREPARE in another form is evidence against its sender."""
     on_prepare = Ordering.on_prepare

@@ -56,7 +56,7 @@ def forgets_unproved(plant: Plant) -> None:
     plant.put(Checkpoints, "on_executed", mutant)
 
 
-@mutant("believes-any-page", "R23 P17", world="librarian")
+@mutant("believes-any-page", "R23 P17", world="bad-log-server")
 def any_page(plant: Plant) -> None:
     """An entry's COMMITs need not be those of a quorum, nor name its batch."""
 
@@ -68,7 +68,7 @@ def any_page(plant: Plant) -> None:
     plant.put(entries, "_fits", lambda certificate, entry: True)
 
 
-@mutant("one-word-is-a-target", "R23 R30 P17", world="boaster")
+@mutant("one-claim-is-a-target", "R23 R30 P17", world="progress-inflator")
 def one_word(plant: Plant) -> None:
     """A single member's report of how far the log reaches is believed, and kept for ever."""
 
@@ -82,7 +82,7 @@ def one_word(plant: Plant) -> None:
     plant.put(CatchUp, "on_said", mutant)
 
 
-@mutant("learner-believes-its-source", "R28", world="librarian")
+@mutant("learner-believes-its-source", "R28", world="bad-log-server")
 def learner_believes(plant: Plant) -> None:
     """A learner writes the entry that its source claims, not the one it executed."""
     right = Learner._execute

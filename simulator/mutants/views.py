@@ -19,7 +19,7 @@ from dtvn.protocol.consensus.view_change import Views
 from simulator.mutants.registry import Plant, mutant
 
 
-@mutant("drops-what-was-prepared", "R33 P4", world="torn")
+@mutant("drops-what-was-prepared", "R33 P4", world="lone-commit")
 def prepared_is_dropped(plant: Plant) -> None:
     """A view change carries over no prepared batch."""
     plan = new_view.plan
@@ -45,7 +45,7 @@ def lowest_view_wins(plant: Plant) -> None:
     plant.put(view_change, "plan", mutant)
 
 
-@mutant("believes-new-view", "R33 P4", world="torn-swap")
+@mutant("believes-new-view", "R33 P4", world="lone-commit-swapped-proofs")
 def believes_new_view(plant: Plant) -> None:
     """A NEW-VIEW is not recomputed: its proposals are accepted unchecked."""
     module: Any = view_change
@@ -74,7 +74,7 @@ def believes_new_view(plant: Plant) -> None:
     plant.put(Views, "_try", believing)
 
 
-@mutant("proofs-not-counted", "R33 P4", world="torn-reuse", seed=1)
+@mutant("proofs-not-counted", "R33 P4", world="lone-commit-reused-proofs", seed=1)
 def proofs_not_counted(plant: Plant) -> None:
     """A prepared certificate may rest on votes of another view, or on none."""
     right = certificate.read_prepared
@@ -90,7 +90,7 @@ def proofs_not_counted(plant: Plant) -> None:
     plant.put(new_view, "read_prepared", mutant)
 
 
-@mutant("checkpoint-not-proved", "R24 P4 P7", world="torn-fake", seed=1)
+@mutant("checkpoint-not-proved", "R24 P4 P7", world="lone-commit-fake-checkpoint", seed=1)
 def checkpoint_not_proved(plant: Plant) -> None:
     """A checkpoint in a VIEW-CHANGE is believed without a quorum's signatures."""
 
@@ -102,7 +102,7 @@ def checkpoint_not_proved(plant: Plant) -> None:
     plant.put(new_view, "read_checkpoint", mutant)
 
 
-@mutant("holes-stay-open", "R33 P5", world="gaps")
+@mutant("holes-stay-open", "R33 P5", world="sequence-gaps")
 def holes_stay_open(plant: Plant) -> None:
     """A sequence with no certificate below one that has one gets no null request."""
     plan = new_view.plan
@@ -115,7 +115,7 @@ def holes_stay_open(plant: Plant) -> None:
     plant.put(view_change, "plan", mutant)
 
 
-@mutant("null-request-moves-time", "R3 P5", world="gaps")
+@mutant("null-request-moves-time", "R3 P5", world="sequence-gaps")
 def null_moves_time(plant: Plant) -> None:
     """A null request moves batch time on."""
     from dtvn.protocol.consensus.executor import Executor
@@ -128,7 +128,7 @@ def null_moves_time(plant: Plant) -> None:
     plant.put(Executor, "effective", mutant)
 
 
-@mutant("carried-is-judged", "R19 R3", world="leaderless", seed=5)
+@mutant("reproposal-revalidated", "R19 R3", world="leaderless", seed=5)
 def carried_is_judged(plant: Plant) -> None:
     """The proposals that a NEW-VIEW demands are refused for their view and time like fresh proposals."""
     from dtvn.protocol.consensus.ordering import Ordering
@@ -157,7 +157,7 @@ def votes_while_leaving(plant: Plant) -> None:
     plant.put(Views, "leave", mutant)
 
 
-@mutant("one-cry-is-enough", "R29 P13", world="alarmed")
+@mutant("one-suspicion-is-enough", "R29 P13", world="false-suspicions")
 def one_cry(plant: Plant) -> None:
     """A single suspicion makes all members leave the view."""
 
@@ -169,7 +169,7 @@ def one_cry(plant: Plant) -> None:
     plant.put(Suspicion, "on_suspect", mutant)
 
 
-@mutant("leaves-alone", "R29 P13", world="one-way", seed=2)
+@mutant("leaves-view-alone", "R29 P13", world="one-way-links", seed=2)
 def leaves_alone(plant: Plant) -> None:
     """A member with a ground of its own leaves without waiting for others."""
 
@@ -184,7 +184,7 @@ def leaves_alone(plant: Plant) -> None:
     plant.put(Suspicion, "evaluate", mutant)
 
 
-@mutant("never-suspects", "R30 P13", world="idler")
+@mutant("never-suspects", "R30 P13", world="idle-primary")
 def never_suspects(plant: Plant) -> None:
     """Suspicions are not sent to others."""
 
@@ -194,25 +194,25 @@ def never_suspects(plant: Plant) -> None:
     plant.put(Suspicion, "_say", mutant)
 
 
-@mutant("waiting-is-no-ground", "R30 P14", world="idler")
+@mutant("waiting-raises-no-suspicion", "R30 P14", world="idle-primary")
 def waiting_is_no_ground(plant: Plant) -> None:
     """Waiting requests that make no progress are no ground for suspicion, as long as heartbeats come."""
     plant.put(Suspicion, "progress_due", lambda self, timeout: None)
 
 
-@mutant("slowness-is-endured", "R32 P21", world="sluggard")
+@mutant("slow-primary-tolerated", "R32 P21", world="slow-primary")
 def slowness_endured(plant: Plant) -> None:
     """A primary that proposes just before the view timeout is never deposed."""
     plant.put(PrimaryMonitor, "ground", lambda self: None)
 
 
-@mutant("new-view-never-awaited", "R29 P13", world="idlers")
+@mutant("new-view-never-awaited", "R29 P13", world="idle-primaries")
 def no_new_view_timer(plant: Plant) -> None:
     """No member suspects the next primary for not sending its NEW-VIEW."""
     plant.put(Suspicion, "new_view_due", lambda self, timeout: None)
 
 
-@mutant("pause-is-blamed", "R31", world="sleepers", seed=3)
+@mutant("pause-is-blamed", "R31", world="suspended-nodes", seed=3)
 def pause_is_blamed(plant: Plant) -> None:
     """A replica that was suspended takes its own sleep for silence of the primary."""
     plant.put(Replica, "_was_paused", lambda self, gap, now: False)
@@ -230,7 +230,7 @@ def early_votes_are_work(plant: Plant) -> None:
     plant.put(Slot, "place", mutant)
 
 
-@mutant("nothing-said-again", "R33 P13", world="lossy", seed=32)
+@mutant("no-retransmission", "R33 P13", world="lossy", seed=32)
 def nothing_again(plant: Plant) -> None:
     """Lost messages are never sent again."""
     plant.put(Reporting, "on_status", lambda self, verified: None)

@@ -14,7 +14,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Note
 from dtvn.protocol.wire import decode_envelope
-from simulator.adversary.usurper import FORGERIES
+from simulator.adversary.view_change_forger import FORGERIES
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.scenario import Stage

@@ -16,12 +16,14 @@ with 130 or 143.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dtvn.node.flags import GoFlags
+from simulator import old_names
 from simulator.adversary import ADVERSARIES
 from simulator.campaign import Cut, Report, Task, run
 from simulator.cli import batch, text
@@ -48,6 +50,10 @@ NO_CUT = "is for a named world or a mutant's own; a run by flags has fewer -tick
 
 Ended = Report | Results
 
+adversary_name = partial(old_names.current, renamed=old_names.ADVERSARIES)
+world_name = partial(old_names.current, renamed=old_names.WORLDS)
+mutant_name = partial(old_names.current, renamed=old_names.MUTANTS)
+
 
 class Command(BaseCommand):
     """See the module."""
@@ -71,7 +77,7 @@ class Command(BaseCommand):
         many = verbs.add_parser("campaign", help="play a range of seeds", epilog=INTERRUPT_EPILOG)
         many.option("seeds", type=text.seed_range, required=True, metavar="A:B", help="B is left out")
         many.option("jobs", type=text.jobs, default=1, help=f"processes, 1 to {text.JOBS_MAX} (default 1)")
-        many.option("world", choices=sorted(WORLDS), default="random")
+        many.option("world", type=world_name, choices=sorted(WORLDS), default="random")
         many.switch("probes", help="list every probe with its hits and first seed")
         many.switch("all-probes", help="fail, too, when a probe was never hit")
         again = verbs.add_parser("replay", help="a run, told line by line", epilog=INTERRUPT_EPILOG)
@@ -88,7 +94,12 @@ class Command(BaseCommand):
         )
         bugs.option("jobs", type=text.jobs, default=2, help=f"processes, 1 to {text.JOBS_MAX} (default 2)")
         bugs.option(
-            "only", action="append", default=[], metavar="NAME", help="this one only; may be repeated"
+            "only",
+            type=mutant_name,
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="this one only; may be repeated",
         )
         for one in (played, many, again, less, bugs):
             one.switch("json", help="one JSON object and nothing else")
@@ -108,16 +119,24 @@ class Command(BaseCommand):
         one.option("latency", type=text.milliseconds, help=f"one way (default {usual.latency_ms}ms)")
         one.option("packet-loss", type=float, help=f"0 to 1 (default {usual.packet_loss_rate})")
         one.switch("partition", default=None, help="cut a third of the nodes off now and then")
-        one.option("adversary", metavar="KIND", help=", ".join(ADVERSARIES))
+        one.option("adversary", type=adversary_name, metavar="KIND", help=", ".join(ADVERSARIES))
         one.option("crash-rate", type=float, help="crashes a virtual second, 0 to 10")
         one.option("seed", type=int, default=1, help="the same seed gives the same run")
         one.option(
             "world",
+            type=world_name,
             choices=[PLAIN, *sorted(WORLDS)],
             default=None,
             help=f"default {PLAIN}: a cluster by flags; of a mutant without such flags its own",
         )
-        one.option("mutant", choices=sorted(MUTANTS), default="", metavar="NAME", help="plant this bug")
+        one.option(
+            "mutant",
+            type=mutant_name,
+            choices=sorted(MUTANTS),
+            default="",
+            metavar="NAME",
+            help="plant this bug",
+        )
         for name in ("faults", "calls", "liars"):
             one.option(f"without-{name}", type=text.numbers, default=frozenset(), metavar="1,4-9")
         one.option("stop-after", type=text.nanoseconds, default=0, help="end the safety phase, as 2500ms")
