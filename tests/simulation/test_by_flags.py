@@ -11,8 +11,8 @@ import pytest
 
 from simulator import shrinking
 from simulator.campaign import Task
+from simulator.cli.command import Command
 from simulator.mutants import MUTANTS
-from validators.management.commands.simulator import Command
 
 SMALL = ("--nodes", "4", "-tickets=6", "--latency", "5ms", "-adversary", "equivocator")
 LIED_TO = (*SMALL, "--seed", "2", "--mutant", "quorum-minus-one")

@@ -12,11 +12,11 @@ from django.core.management import CommandError, call_command
 
 from simulator.campaign import Cut, Report, Task, run
 from simulator.cli import batch, text
+from simulator.cli.command import Command
 from simulator.options import OptionError, Options, by_hand, check
 from simulator.plain import PlainRun, Results
 from simulator.shrinking import shrink
 from tests.simulation.printed import RESULT_KEYS
-from validators.management.commands.simulator import Command
 
 SMALL = ["-nodes", "4", "-byzantine", "1", "-tickets", "12", "-latency", "5ms", "-duration=20s"]
 
