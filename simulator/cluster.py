@@ -212,7 +212,8 @@ class Cluster:
             # none, and a node that is not in genesis begins as a learner.
             voting = node.disk.voting or node.disk.served_member
             core = Replica(config, signer, application, voting, inherited)
-            core.self_messages = LiarsSelfMessageGuard(core, node)
+            if not node.honest:
+                core.self_messages = LiarsSelfMessageGuard(core, node)
         node.look, node.core = core.snapshot, core
         door = WatchedDoor(
             world.cluster, keys, world.reading, scheme=scheme, statements_max=config.statements_max

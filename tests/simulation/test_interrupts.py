@@ -112,7 +112,10 @@ def test_an_interrupted_replay_ends_with_a_report_and_a_trace_that_say_so(
 
 def test_an_interrupted_shrink_has_the_smallest_run_so_far(capsys: pytest.CaptureFixture[str]) -> None:
     hasty(" faults, ", "shrink", "--world", "crashes", "--seed", "0", "--mutant", "half-of-rows-written")
-    assert "manage.py simulator run --seed 0 --world crashes --mutant half-of-rows-written" in capsys.readouterr().out
+    assert (
+        "manage.py simulator run --seed 0 --world crashes --mutant half-of-rows-written"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_first_signal_outside_work_waits_and_a_second_ends_the_process() -> None:
