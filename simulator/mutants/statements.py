@@ -12,7 +12,7 @@ from dtvn.protocol.consensus import restore
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.wire import Door
-from simulator.mutants.registry import Plant, mutant
+from simulator.mutants.registry import Plant, mutant, replaces
 
 
 def heard_again(plant: Plant, name: str) -> None:
@@ -26,30 +26,20 @@ def heard_again(plant: Plant, name: str) -> None:
     plant.put(Ordering, name, unless_second)
 
 
-@mutant("signs-anew-after-restart", "R4", world="malleable-signatures")
-def signs_anew(plant: Plant) -> None:
+@replaces(restore, "_restore_slot", "signs-anew-after-restart", "R4", world="malleable-signatures")
+def signs_anew(right: Any, core: Any, record: SlotRecord) -> None:
     """A restarted replica signs its votes once more instead of sending the frames that it kept."""
-    right = restore._restore_slot
-
-    def mutant(core: Any, record: SlotRecord) -> None:
-        said = core.signer.open(record.frames[0]).message
-        if said.sender == core.index:
-            record = msgspec.structs.replace(record, frames=(core.signer.sign(said), *record.frames[1:]))
-        right(core, record)
-
-    plant.put(restore, "_restore_slot", mutant)
+    said = core.signer.open(record.frames[0]).message
+    if said.sender == core.index:
+        record = msgspec.structs.replace(record, frames=(core.signer.sign(said), *record.frames[1:]))
+    right(core, record)
 
 
-@mutant("statement-identified-by-bytes", "R4 P12", world="malleable-signer")
-def known_by_bytes(plant: Plant) -> None:
+@replaces(Door, "_verified", "statement-identified-by-bytes", "R4 P12", world="malleable-signer")
+def known_by_bytes(right: Any, self: Door, peer: Any, message: Any, envelope: Any, frame: bytes) -> Any:
     """The digest that identifies a statement covers its signature too."""
-    right = Door._verified
-
-    def mutant(self: Door, peer: Any, message: Any, envelope: Any, frame: bytes) -> Any:
-        verified = right(self, peer, message, envelope, frame)
-        return msgspec.structs.replace(verified, body_digest=canonical.digest(verified.frame))
-
-    plant.put(Door, "_verified", mutant)
+    verified = right(self, peer, message, envelope, frame)
+    return msgspec.structs.replace(verified, body_digest=canonical.digest(verified.frame))
 
 
 @mutant("two-forms-are-two-votes", "P12", world="malleable-signer")
