@@ -3,6 +3,8 @@ sends the first when the second is prepared (rows 2, 11; R21)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from dtvn.protocol import canonical
@@ -10,7 +12,6 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
 from simulator.clock import MILLISECOND
-from simulator.node import Node
 
 __all__ = ["EarlyEquivocator"]
 
@@ -23,9 +24,8 @@ class EarlyEquivocator(Liar):
     """The backup cannot vote for a batch that it does not have, so the others' proposal becomes durable
     first."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
         """See Liar."""
-        message = self.mine(frame)
         others = self.others()
         if not isinstance(message, m.PrePrepare) or receiver != others[message.sequence % len(others)]:
             return ((receiver, frame),)
@@ -40,5 +40,5 @@ class EarlyEquivocator(Liar):
         shown = self.signer.sign(named, canonical.encode(second))
         for _ in range(COPIES):
             later = self.world.time + self.dice.below(LATEST)
-            self.world.at(later, self.world.transmit, node.name, receiver, shown, later)
+            self.world.at(later, self.world.transmit, self.node.name, receiver, shown, later)
         return ((receiver, self.signer.sign(named)), (receiver, self.changed(frame, message)))

@@ -13,8 +13,8 @@ class FalseSuspector(Liar):
     """With each Status it also sends a SUSPECT that asks for the next view, and every tenth time a
     VIEW-CHANGE."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._said = 0
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
-from simulator.node import Node
 
 __all__ = ["FalseTimestamper"]
 
@@ -20,13 +21,12 @@ REMEMBERED = 64
 class FalseTimestamper(Liar):
     """All members get the same false timestamp, so only a clock can reveal it."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._dated: dict[tuple[int, int], bytes] = {}
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
         """See Liar."""
-        message = self.mine(frame)
         if not isinstance(message, m.PrePrepare):
             return ((receiver, frame),)
         place = (message.view, message.sequence)

@@ -3,11 +3,12 @@ that view, prepared or not (row 3; R21)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Inbound
 from simulator.adversary.base import Liar, Words
 from simulator.network import kind_of_frame
-from simulator.node import Node
 
 __all__ = ["LateCommitter"]
 
@@ -17,8 +18,8 @@ VIEWS_LATE = 2
 class LateCommitter(Liar):
     """Otherwise it behaves correctly, so that views begin and end."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._commits: dict[int, dict[tuple[int, int], bytes]] = {}
         """COMMIT frames by sequence, then by view and sender."""
         self.node.hears = self._hear
@@ -31,9 +32,8 @@ class LateCommitter(Liar):
     def _keep(self, commit: m.Commit, frame: bytes) -> None:
         self._commits.setdefault(commit.sequence, {})[commit.view, commit.sender] = frame
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
         """See Liar."""
-        message = self.mine(frame)
         if isinstance(message, m.NewView):
             late = [old for sequence in self._commits for old in self._of(sequence, message.view)]
             return [(receiver, frame), *((receiver, old) for old in late)]

@@ -30,8 +30,8 @@ class MalleableSigner(Liar):
     last bytes. Where a statement of its own contains statements of others, it signs that statement with the
     altered ones, always with the same choice, so that it never contradicts itself."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._said: dict[bytes, Any] = {}
         """Body of an own VIEW-CHANGE or NEW-VIEW -> the statement sent in its place, which is itself never
         changed."""

@@ -20,14 +20,14 @@ REMEMBERED = 200
 SHARE = 0.06
 
 
-class RemovedMember(Liar):
+class RemovedMember(Liar, Onlooker):
     """Behaves correctly while it is a member. It reads all messages, so it votes for whatever others vote
     for."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._said: list[tuple[str, bytes]] = []
-        self.world.audience.add(_Ear(self))
+        self.world.audience.add(self)
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See Liar."""
@@ -35,9 +35,10 @@ class RemovedMember(Liar):
             self._said.append((receiver, frame))
         return ((receiver, frame),)
 
-    def hear(self, frame: bytes) -> None:
-        """Receives a vote of another member, and votes likewise if this liar is no member of the newest
-        epoch."""
+    def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
+        """See Onlooker: as no member of the newest epoch it votes as another member just did."""
+        if kind_of_frame(frame) not in VOTES or sender == self.node.name:
+            return
         if not self.dice.hit(SHARE) or self.node.place(self.world.present) is not None:
             return
         try:
@@ -46,23 +47,11 @@ class RemovedMember(Liar):
             return
         old = max(0, self.world.present.epoch - 1)
         for epoch in (old, vote.epoch):
-            for sender in (self.index, vote.sender):
-                self._send(self.signer.sign(msgspec.structs.replace(vote, epoch=epoch, sender=sender)))
+            for index in (self.index, vote.sender):
+                self._send(self.signer.sign(msgspec.structs.replace(vote, epoch=epoch, sender=index)))
         if self._said:
             self.world.transmit(self.node.name, *self.dice.pick(self._said), self.world.time)
 
     def _send(self, frame: bytes) -> None:
         name = self.dice.pick(self.world.member_names)
         self.world.transmit(self.node.name, name, frame, self.world.time)
-
-
-class _Ear(Onlooker):
-    """Reads the votes of others."""
-
-    def __init__(self, member: RemovedMember) -> None:
-        self._member = member
-
-    def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
-        if kind_of_frame(frame) in VOTES and sender != self._member.node.name:
-            self._member.hear(frame)

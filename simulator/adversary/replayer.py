@@ -14,16 +14,18 @@ REMEMBERED = 300
 SHARE = 0.3
 
 
-class Replayer(Liar):
-    """An onlooker of the world (`_Ear`) records the frames that arrive at its node."""
+class Replayer(Liar, Onlooker):
+    """Records the frames that arrive at its node."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._heard: list[bytes] = []
-        self.world.audience.add(_Ear(self))
+        self.world.audience.add(self)
 
-    def hear(self, frame: bytes) -> None:
-        """Keep a frame of another member or a client."""
+    def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
+        """See Onlooker: keep a frame of another member or a client."""
+        if receiver != self.node.name:
+            return
         if len(self._heard) < REMEMBERED:
             self._heard.append(frame)
         else:
@@ -37,15 +39,3 @@ class Replayer(Liar):
         if self._heard and self.dice.hit(SHARE):
             words.append((self.dice.pick(self.others()), self.dice.pick(self._heard)))
         return words
-
-
-class _Ear(Onlooker):
-    """Records what arrives at the liar's node."""
-
-    def __init__(self, replayer: Replayer) -> None:
-        self._replayer = replayer
-
-    def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
-        if receiver == self._replayer.node.name:
-            self._replayer.hear(frame)

@@ -19,8 +19,8 @@ class SlowPrimary(Liar):
 
     slow = True
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         timeout = self.world.settings.parameters.view_timeout * MICROSECOND
         self._delay = int(timeout * SHARE_OF_TIMEOUT)
 

@@ -12,7 +12,6 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
-from simulator.node import Node
 
 __all__ = ["FORGERIES", "ViewChangeForger"]
 
@@ -26,9 +25,8 @@ class ViewChangeForger(Liar):
         self._lies: dict[bytes, bytes] = {}
         """True statement -> the lie sent in its place: every receiver gets the same lie."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
         """See Liar."""
-        message = self.mine(frame)
         if isinstance(message, (m.ViewChange, m.NewView)):
             if frame not in self._lies:
                 names = IN_VIEW_CHANGE if isinstance(message, m.ViewChange) else IN_NEW_VIEW

@@ -3,10 +3,11 @@ decided (rows 3 and 11; R21)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
 from simulator.clock import SECOND
-from simulator.node import Node
 
 __all__ = ["VoteRepeater"]
 
@@ -17,9 +18,9 @@ LATEST = 4 * SECOND
 class VoteRepeater(Liar):
     """Each of its statements is true, or was when it was first sent."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
         """See Liar."""
-        if isinstance(self.mine(frame), (m.Prepare, m.Commit)):
+        if isinstance(message, (m.Prepare, m.Commit)):
             later = self.world.time + self.dice.between(EARLIEST, LATEST)
-            self.world.at(later, self.world.transmit, node.name, receiver, frame, later)
+            self.world.at(later, self.world.transmit, self.node.name, receiver, frame, later)
         return ((receiver, frame),)
