@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.machine.reasons import OK
-from dtvn.machine.ticket import TicketState
-from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.onlooker import EXECUTED
+from simulator.readers import ticket_shown
 from simulator.world import World
 
 __all__ = ["ReadYourWrites"]
 
 RARER = 8
 """At first one of this many answers is read, later fewer."""
-TABLE = "ticket"
-CHANGES = frozenset({"issue", "validate", "consume", "admit", "dispute", "resolve"})
-"""Kinds that change the row of the ticket they name."""
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -60,11 +55,11 @@ class ReadYourWrites(Checker):
         self._answers += 1
         if self._answers < self._next:
             return
-        change = self._change(request)
-        if change is None:
+        changes = request.changes()
+        if not changes:
             return
         self._next = self._answers + RARER + self._answers // RARER
-        event, ticket, sequence = change
+        event, ticket, sequence = changes[-1]
         self._waiting = Read(gateway.collector.acknowledged, event, ticket, sequence)
         self._look()
         if self.world.settings.node_reads:
@@ -74,16 +69,6 @@ class ReadYourWrites(Checker):
         """See Checker."""
         if self._waiting is not None and node.index is None:
             self._look()
-
-    def _change(self, request: Request) -> tuple[str, str, int] | None:
-        """(event, ticket, sequence of its state) of the last success in this caller's answers; None if there
-        is no such success: a repeated admission changes nothing, and a late answer reports no state (R13)."""
-        for operation, result in zip(
-            reversed(request.operations), reversed(request.results or ()), strict=True
-        ):
-            if result.code == OK and result.state and operation.kind in CHANGES:
-                return operation.event, operation.ticket, canonical.decode(TicketState, result.state).sequence
-        return None
 
     def _look(self) -> None:
         """Read if a learner's rows have come far enough; else go on waiting."""
@@ -105,11 +90,7 @@ class ReadYourWrites(Checker):
                 self.seen_at_nodes += 1
 
     def _expect(self, node: Node, event: str, ticket: str, sequence: int) -> None:
-        shown = 0
-        for row in node.disk.rows(TABLE):
-            if (row.event, row.ticket) == (event, ticket):
-                state, _issued = canonical.decode(tuple, row.packed)
-                shown = canonical.decode(TicketState, state).sequence
+        shown = ticket_shown(node.disk, event, ticket)
         if shown < sequence:
             self.fail(
                 f"{node.name} shows {ticket} as of {shown}, but its state of {sequence} was acknowledged"

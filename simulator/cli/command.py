@@ -45,6 +45,10 @@ NO_CUT = "is for a named world or a mutant's own; a run by flags has fewer -tick
 Ended = Report | Results
 
 
+def quietly(_line: str) -> None:
+    """Print nothing."""
+
+
 class Command(BaseCommand):
     """See the module."""
 
@@ -72,21 +76,8 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> None:
         wanted = self._wanted(options)
-        if isinstance(wanted, Plain):
-            found: Ended = self._run_plain(wanted, quietly if options["json"] else self._say)
-        else:
-            found = self._play(wanted)
+        found = self._play(wanted, say=quietly if options["json"] else self._say)
         self._end(found, as_json=options["json"])
-
-    def _run_plain(self, wanted: Plain, say: Callable[[str], None]) -> Results:
-        total = wanted.options.tickets
-        one = PlainRun(
-            wanted.options, lambda *numbers: say(text.progress(total, *numbers)), mutant=wanted.mutant
-        )
-        with self._interrupts.during(lambda: end(one)):
-            for line in text.banner(wanted.options, one.liars):
-                say(line)
-            return one.run()
 
     def _wanted(self, options: dict[str, Any]) -> Task | Plain:
         """The task that the flags define; raise CommandError if they are invalid."""
@@ -173,17 +164,32 @@ class Command(BaseCommand):
         elif not options["json"]:
             self._say(f"{caught} in {summary['seconds']} s")
 
-    def _play(self, wanted: Task | Plain, *onlookers: Onlooker) -> Ended:
-        """Play the task; returns the result as far as it was played."""
+    def _play(
+        self, wanted: Task | Plain, *onlookers: Onlooker, say: Callable[[str], None] = quietly
+    ) -> Ended:
+        """Play the task; returns the result as far as it was played. `say` gets the lines of a run by flags."""
         try:
             if isinstance(wanted, Plain):
-                one = PlainRun(wanted.options, lambda *_numbers: None, *onlookers, mutant=wanted.mutant)
-                with self._interrupts.during(lambda: end(one)):
-                    return one.run()
+                return self._play_plain(wanted, onlookers, say)
             with self._interrupts.during():
                 return run(wanted, *onlookers)
         except Interrupted as interrupted:
             return report_of(interrupted, wanted)
+
+    def _play_plain(
+        self, wanted: Plain, onlookers: tuple[Onlooker, ...], say: Callable[[str], None]
+    ) -> Results:
+        options = wanted.options
+        one = PlainRun(
+            options,
+            lambda *numbers: say(text.progress(options.tickets, *numbers)),
+            *onlookers,
+            mutant=wanted.mutant,
+        )
+        with self._interrupts.during(lambda: end(one)):
+            for line in text.banner(options, one.liars):
+                say(line)
+            return one.run()
 
     def _end(self, found: Ended, *, as_json: bool) -> None:
         """Print the result of a run; raise CommandError for a broken promise."""
@@ -203,10 +209,6 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
-
-
-def quietly(_line: str) -> None:
-    """Print nothing."""
 
 
 def end(one: PlainRun) -> None:
