@@ -167,7 +167,7 @@ class Command(BaseCommand):
     def _play(
         self, wanted: Task | Plain, *onlookers: Onlooker, say: Callable[[str], None] = quietly
     ) -> Ended:
-        """Play the task; returns the result as far as it was played. `say` gets the lines of a run by flags."""
+        """Play the task; returns the result as far as it was played. `say`: gets a run by flags' lines."""
         try:
             if isinstance(wanted, Plain):
                 return self._play_plain(wanted, onlookers, say)
