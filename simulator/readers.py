@@ -201,7 +201,7 @@ class Readers:
         for node in self.world.honest_members():
             if node.host is None or not isinstance(node.host.application, TicketApplication):
                 continue
-            certificate = node.core.checkpoints.certificate
+            certificate = node.core.state.checkpoint.certificate
             code, shown = show(certificate, node.host.application.prove(EVENT, ticket))
             codes[code] += 1
             found += [shown] if shown is not None else []

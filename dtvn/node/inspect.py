@@ -127,8 +127,8 @@ class Inspector:
             "malformed": node.transport.malformed,
             "events": dict(node.watcher.events),
             "turns": self._turns(),
-            "quorum_round_trip_ms": node.core.pinging.round_trip() / 1e6,
-            "timeout_ms": node.core.suspicion.timeout / 1e6,
+            "quorum_round_trip_ms": node.core.state.round_trips.of_quorum() / 1e6,
+            "timeout_ms": node.core.state.timeouts.timeout / 1e6,
         }
 
     def consensus(self) -> ReplicaSnapshot:
@@ -144,7 +144,7 @@ class Inspector:
 
     def _checkpoint(self) -> dict[str, Any]:
         """The newest stable checkpoint: its sequence and the state root that q members signed."""
-        certificate = self._node.core.checkpoints.certificate
+        certificate = self._node.core.state.checkpoint.certificate
         if certificate is None:
             return {"stable": 0, "state_root": ""}
         return {"stable": certificate.sequence, "state_root": certificate.state_root.hex()}
@@ -245,7 +245,7 @@ class Inspector:
         """A ticket in the state of the newest stable checkpoint, with its proof (R18)."""
         if len(arguments) != 2:
             return "bad_arguments", None
-        certificate = self._node.core.checkpoints.certificate
+        certificate = self._node.core.state.checkpoint.certificate
         return show(certificate, self._node.application.prove(*arguments))
 
     def _from_ledger(self, read: Callable[[], Any]) -> tuple[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import Commit, Prepare, PrePrepare
-from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
+from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.voting import Voting
 from simulator.node import Node
 
 __all__ = ["LiarsSelfMessageGuard"]
@@ -21,8 +22,8 @@ class LiarsSelfMessageGuard(SelfMessageGuard):
     A vote of which its ledger has no record still stops a twin or a node with a lost disk.
     """
 
-    def __init__(self, core: Replica, node: Node) -> None:
-        super().__init__(core)
+    def __init__(self, state: State, own_vote: Voting, node: Node) -> None:
+        super().__init__(state, own_vote)
         self._node = node
 
     def refuse(self, message: Any) -> Reason | None:
@@ -30,6 +31,6 @@ class LiarsSelfMessageGuard(SelfMessageGuard):
         phase = PHASES.get(type(message))
         if self._node.speech is not None and phase is not None:
             place = {"view": message.view, "sequence": message.sequence}
-            if self.core.ballot.find(**place, phase=phase) is not None:
+            if self.state.ballot.find(**place, phase=phase) is not None:
                 return Reason.SECOND_MESSAGE
         return super().refuse(message)

@@ -47,7 +47,7 @@ class EvidenceKept(Checker):
         if not liar.said(message) or node.index is None or message.epoch != node.membership.epoch:
             return
         core = node.core
-        if not core.views.is_active(message.view) or message.sequence not in core.log.slots:
+        if not core.state.views.is_active(message.view) or message.sequence not in core.state.log.slots:
             return
         if message.sequence <= core.executed:
             return

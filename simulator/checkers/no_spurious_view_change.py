@@ -99,20 +99,20 @@ class NoSpuriousViewChange(Checker):
         reason = note.fields["reason"]
         if not long or reason in BLAMELESS or self.world.time != awake:
             return
-        views = node.core.views
+        views = node.core.state.views
         if reason == "no_new_view" and node.core.rejoin_views.waits(views.primary):
             return  # a member without a vote leads no view, however long the others wait
         # Unless it had waited long enough before: what it receives on waking may shorten T (a stable
         # checkpoint ends the doubling, R31), or free a member that could not suspect yet (R11).
         waited = self._waited.get(node.name, {}).get(reason, 0)
-        if waited < node.core.suspicion.timeout:
+        if waited < node.core.state.timeouts.timeout:
             self.fail(f"{node.name} woke up and blames the primary at once: {note.fields} (R31)")
 
 
 def _waits(core: Replica) -> dict[str, int]:
     """How long a replica had waited for its primary at its last step, by the ground for suspicion that each
     wait may become."""
-    last = core.now.monotonic
+    last = core.state.now.monotonic
     progress, new_view = core.suspicion.progress_due(0), core.suspicion.new_view_due(0)
     return {
         "silent_primary": last - core.suspicion.primary_heard,

@@ -71,7 +71,7 @@ class SlowPrimaryDeposed(Checker):
         elif led and not self._over and self._view in (-1, view):
             self._view = view
             witness.hear(note, self.world.time)
-            if witness.core.suspicion.timeout > USUAL * self._timeout:
+            if witness.core.state.timeouts.timeout > USUAL * self._timeout:
                 witness.waits.clear()
             self._judge(slow)
 
@@ -105,16 +105,16 @@ class _Witness:
 
     def look(self) -> None:
         """A turn begins: record the waiting requests."""
-        pool, before = self.core.pool, self._calm
+        pool, before = self.core.state.pool, self._calm
         few = pool.operations < self.core.config.batch_operations_max
         self._calm = {item.key: item.arrived for item in pool if few or item.key in before}
 
     def hear(self, note: Executed, time: int) -> None:
         """A batch was executed in the turn that began last."""
-        slot = self.core.log.slots.get(note.entry.sequence)
+        slot = self.core.state.log.slots.get(note.entry.sequence)
         if slot is None or slot.carried or not slot.proposals:
             return
-        now = self.core.now.monotonic
+        now = self.core.state.now.monotonic
         self._commits.append(now - slot.opened)
         keys = [(each.principal, *each.session, each.number) for each, _first, _outcomes in note.bundles]
         arrived = [self._calm[key] for key in keys if key in self._calm]
@@ -130,7 +130,7 @@ class _Witness:
 
     def has_ground(self, patience: int) -> bool:
         """Whether the member should suspect the primary: it is free to, and not catching up (R11, R30)."""
-        if len(self.waits) < OBSERVATIONS or not self.core.free or self.core.catch_up.is_holding():
+        if len(self.waits) < OBSERVATIONS or not self.core.state.free or self.core.state.is_catching_up:
             return False
         return _median(self.waits) > max(patience, 4 * _median(self._commits))
 

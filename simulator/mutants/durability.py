@@ -15,6 +15,7 @@ from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
+from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.host import Host, TurnLost, pump
 from dtvn.protocol.host.ports import JournalError, JournalFenced
 from simulator.mutants.registry import Plant, mutant, replaces
@@ -191,7 +192,7 @@ def votes_without_ledger(plant: Plant) -> None:
         right(self, config, signer, application, True, *more)
 
     plant.put(Replica, "__init__", mutant)
-    plant.put(Replica, "stop_voting", lambda self, reason: None)
+    plant.put(Voting, "lose", lambda self, reason: None)
 
 
 @replaces(SelfMessageGuard, "refuse", "any-own-statement-costs-vote", "R11", world="impostor")

@@ -94,8 +94,8 @@ def counts_twice(plant: Plant) -> None:
 
     def on_commit(self: Ordering, verified: Any) -> None:
         message = verified.message
-        slot = self.core.log.slots.get(message.sequence)
-        if slot is not None and slot.view == message.view and message.sequence > self.core.executed:
+        slot = self.state.log.slots.get(message.sequence)
+        if slot is not None and slot.view == message.view and message.sequence > self.state.executed:
             self._count_commit(slot, message.sender, message.digest, verified.frame)
 
     plant.put(Tally, "add", add)
@@ -186,12 +186,12 @@ def only_own(plant: Plant) -> None:
             right(self, slot)
 
     def decide(self: Ordering, certificate: Any) -> None:
-        slot = self.core.log.slots.get(certificate.sequence)
-        if slot is not None and slot.digest is not None and certificate.sequence > self.core.executed:
+        slot = self.state.log.slots.get(certificate.sequence)
+        if slot is not None and slot.digest is not None and certificate.sequence > self.state.executed:
             certificate = type(certificate)(
                 certificate.view, certificate.sequence, slot.digest, certificate.frames
             )
-        self.core.log.decisions.setdefault(certificate.sequence, certificate)
+        self.state.log.decisions.setdefault(certificate.sequence, certificate)
 
     plant.put(Ordering, "advance", advance)
     plant.put(Ordering, "decide", decide)

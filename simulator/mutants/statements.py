@@ -48,13 +48,13 @@ def two_votes(plant: Plant) -> None:
     on_commit = Ordering.on_commit
 
     def mutant(self: Ordering, verified: Any) -> None:
-        message, slot = verified.message, self.core.log.slots.get(verified.message.sequence)
+        message, slot = verified.message, self.state.log.slots.get(verified.message.sequence)
         votes = slot.commits.votes if slot is not None and slot.view == message.view else {}
         first = votes.get(message.sender)
         if slot is None or first is None or first.digest != message.digest:
             on_commit(self, verified)
         elif all(vote.frame != verified.frame for vote in votes.values()):
-            self._count_commit(slot, self.core.n + len(votes), message.digest, verified.frame)
+            self._count_commit(slot, self.state.n + len(votes), message.digest, verified.frame)
 
     heard_again(plant, "refuse_commit")
     plant.put(Ordering, "on_commit", mutant)
@@ -66,7 +66,7 @@ def two_forms_convict(plant: Plant) -> None:
     on_prepare = Ordering.on_prepare
 
     def mutant(self: Ordering, verified: Any) -> None:
-        slot = self.core.log.slots.get(verified.message.sequence)
+        slot = self.state.log.slots.get(verified.message.sequence)
         vote = None if slot is None else slot.prepares.votes.get(verified.message.sender)
         if vote is None or vote.frame != verified.frame:
             on_prepare(self, verified)

@@ -14,7 +14,6 @@ from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
-from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.reporting import Reporting
 from dtvn.protocol.consensus.suspicion import Suspicion
 from dtvn.protocol.consensus.view_change import Views
@@ -43,12 +42,12 @@ def believes_new_view(plant: Plant) -> None:
     module: Any = view_change
     plan, carried = new_view.plan, module._carried
 
-    def believing(self: Views, verified: Any) -> None:
+    def believing(self: ViewChanging, verified: Any) -> None:
         message = verified.message
-        if not self.is_ahead(message.view):
+        if not self.views.is_ahead(message.view):
             return
-        used = [claim for claim in self.claims.values() if claim.view == message.view][: self.core.q]
-        if len(used) < self.core.q:
+        used = [claim for claim in self.views.claims.values() if claim.view == message.view][: self.state.q]
+        if len(used) < self.state.q:
             return
         said = carried(verified)
         found = plan(used)
@@ -63,7 +62,7 @@ def believes_new_view(plant: Plant) -> None:
         finally:
             module.plan = plan
 
-    plant.put(Views, "_try", believing)
+    plant.put(ViewChanging, "_try", believing)
 
 
 @replaces(

@@ -105,7 +105,7 @@ class Namesake:
         world = self._cluster.world
         for name in world.member_names[1:]:
             core = world.nodes[name].core
-            for item in list(core.pool) if core is not None else ():
+            for item in list(core.state.pool) if core is not None else ():
                 if self.targets(item.bundle.bundle):
                     world.transmit(self._rogue.name, name, self.forge(item.bundle.bundle).frame, world.time)
         world.after(400 * MILLISECOND, self.whisper)

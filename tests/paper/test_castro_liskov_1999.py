@@ -180,8 +180,8 @@ def test_a_stable_checkpoint_discards_what_lies_below() -> None:
         cluster.request(f"T-{number}")
         cluster.stabilize()
     for node in cluster.nodes:
-        assert not node.core.log.slots
-        assert not node.core.log.certificates
+        assert not node.core.state.log.slots
+        assert not node.core.state.log.certificates
         assert not [key for key in node.journal.slots if key[2] <= 10]
 
 
