@@ -213,7 +213,9 @@ class Cluster:
             voting = node.disk.voting or node.disk.served_member
             core = Replica(config, signer, application, voting, inherited)
             if not node.honest:
-                core.self_messages = LiarsSelfMessageGuard(core, node)
+                core.self_messages = core.pinging.self_messages = LiarsSelfMessageGuard(
+                    core.state, core.own_vote, node
+                )
         node.look, node.core = core.snapshot, core
         door = WatchedDoor(
             world.cluster, keys, world.reading, scheme=scheme, statements_max=config.statements_max

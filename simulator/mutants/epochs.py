@@ -30,7 +30,7 @@ class Credulous:
 @replaces(Replica, "_refuse_sender", "other-epochs-count", "R35 P10 P18", world="future-epoch-voter")
 def other_epochs(_right: Any, self: Replica, message: Any) -> Reason | None:
     """A vote of another epoch is counted as one of this epoch."""
-    return None if 0 <= message.sender < self.n else Reason.UNKNOWN_SENDER
+    return None if 0 <= message.sender < self.state.n else Reason.UNKNOWN_SENDER
 
 
 @mutant("goes-on-past-the-end", "R35 P18", world="busy-epochs")
@@ -40,7 +40,7 @@ def past_the_end(plant: Plant) -> None:
     right = Execution.run
 
     def mutant(self: Execution) -> None:
-        epoch_change = self.core.epoch_change
+        epoch_change = self.epoch_change
         ends_at, epoch_change.ends_at = epoch_change.ends_at, None
         right(self)
         epoch_change.ends_at = epoch_change.ends_at or ends_at

@@ -144,10 +144,10 @@ def proposes_uptime(right: Any, self: Proposing, bundles: Any) -> None:
     """The primary stamps batches with its monotonic clock instead of the wall clock."""
     from dtvn.protocol.consensus.effects import Now
 
-    now = self.core.now
-    self.core.now = Now(now.monotonic, now.monotonic)
+    now = self.state.now
+    self.state.now = Now(now.monotonic, now.monotonic)
     right(self, bundles)
-    self.core.now = now
+    self.state.now = now
 
 
 @replaces(Replica, "wants", "no-cheap-checks", "R5 P15", world="calm")
@@ -170,10 +170,10 @@ def no_limit(right: Any, self: Any, operations_max: Any, bytes_max: Any) -> Any:
 @replaces(Proposing, "ready_at", "proposes-beyond-window", "R20 P6", world="lost-checkpoints")
 def beyond_window(_right: Any, self: Proposing) -> int | None:
     """A primary goes on proposing above its window."""
-    core = self.core
-    if not core.pool.waiting_operations or not core.may_vote(core.views.view) or not core.is_primary:
+    state = self.state
+    if not state.pool.waiting_operations or not state.may_vote(state.views.view) or not state.is_primary:
         return None
-    return core.now.monotonic if core.executed >= self.hold_until else None
+    return state.now.monotonic if state.executed >= self.hold_until else None
 
 
 @mutant("only-own-proposal", "R21", world="equivocator")
@@ -201,10 +201,10 @@ def only_own(plant: Plant) -> None:
 def out_of_order(right: Any, self: Execution) -> None:
     """A decided batch is executed at once, gaps or not."""
     right(self)
-    decisions = self.core.log.decisions
+    decisions = self.state.log.decisions
     for sequence in sorted(decisions):
-        batch = self.core.bodies.get(decisions[sequence].digest)
-        if batch is not None and sequence not in self.core.log.digests:
+        batch = self.state.bodies.get(decisions[sequence].digest)
+        if batch is not None and sequence not in self.state.log.digests:
             self.perform(batch, commits=decisions[sequence].frames, view=decisions[sequence].view)
             decisions.pop(sequence, None)
 
@@ -212,7 +212,7 @@ def out_of_order(right: Any, self: Execution) -> None:
 @replaces(Clients, "on_bundle", "requests-not-forwarded", "P14", world="censor")
 def no_forward(right: Any, self: Clients, verified: Any) -> None:
     """A backup neither forwards a request nor keeps it waiting."""
-    if self.core.is_primary:
+    if self.state.is_primary:
         right(self, verified)
 
 

@@ -29,9 +29,10 @@ def heard_again(plant: Plant, name: str) -> None:
 @replaces(restore, "_restore_slot", "signs-anew-after-restart", "R4", world="malleable-signatures")
 def signs_anew(right: Any, core: Any, record: SlotRecord) -> None:
     """A restarted replica signs its votes once more instead of sending the frames that it kept."""
-    said = core.signer.open(record.frames[0]).message
-    if said.sender == core.index:
-        record = msgspec.structs.replace(record, frames=(core.signer.sign(said), *record.frames[1:]))
+    signer = core.state.signer
+    said = signer.open(record.frames[0]).message
+    if said.sender == core.state.index:
+        record = msgspec.structs.replace(record, frames=(signer.sign(said), *record.frames[1:]))
     right(core, record)
 
 

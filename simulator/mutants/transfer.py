@@ -16,9 +16,9 @@ from simulator.mutants.registry import Plant, mutant, replaces
 @replaces(Checkpoints, "_count", "weak-checkpoint", "R24 P7", seed=0)
 def weak_checkpoint(count: Any, self: Checkpoints, sequence: int) -> None:
     """A checkpoint that f + 1 signed counts as stable."""
-    self.core.q, right = self.core.config.f + 1, self.core.q
+    self.state.q, right = self.state.config.f + 1, self.state.q
     count(self, sequence)
-    self.core.q = right
+    self.state.q = right
 
 
 @replaces(Checkpoints, "_count", "counts-other-states", "R24 P7", world="forger")
@@ -38,7 +38,7 @@ def forgets_unproved(right: Any, self: Checkpoints, sequence: int) -> None:
     from dtvn.protocol.consensus.effects import Prune
 
     right(self, sequence)
-    self.core.outbox.persist(Prune(sequence))
+    self.state.outbox.persist(Prune(sequence))
 
 
 @mutant("believes-any-page", "R23 P17", world="bad-log-server")
@@ -57,10 +57,10 @@ def any_page(plant: Plant) -> None:
 def one_word(_right: Any, self: CatchUp, member: int, executed: int) -> None:
     """A single member's report of how far the log reaches is believed, and kept for ever."""
     self.said[member] = executed
-    self._vouched = max(self._vouched, executed)
-    self.held_until = self.core.now.monotonic + (1 << 50)
+    self.state.lag.vouched = max(self.state.lag.vouched, executed)
+    self.state.lag.held_until = self.state.now.monotonic + (1 << 50)
     self.look()
-    self.held_until = self.core.now.monotonic + (1 << 50)
+    self.state.lag.held_until = self.state.now.monotonic + (1 << 50)
 
 
 @replaces(Learner, "_execute", "learner-believes-its-source", "R28", world="bad-log-server")

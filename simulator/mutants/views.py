@@ -16,7 +16,8 @@ from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
 from dtvn.protocol.consensus.reporting import Reporting
 from dtvn.protocol.consensus.suspicion import Suspicion
-from dtvn.protocol.consensus.view_change import Views
+from dtvn.protocol.consensus.timers import Timers
+from dtvn.protocol.consensus.view_change import ViewChanging
 from simulator.mutants.registry import Plant, mutant, replaces
 
 
@@ -115,38 +116,38 @@ def carried_is_judged(right: Any, self: Ordering, sequence: int, digest: bytes, 
     return slot
 
 
-@replaces(Views, "leave", "votes-while-leaving", "R29", world="leaderless", seed=1)
-def votes_while_leaving(right: Any, self: Views, view: int, reason: str) -> None:
+@replaces(ViewChanging, "leave", "votes-while-leaving", "R29", world="leaderless", seed=1)
+def votes_while_leaving(right: Any, self: ViewChanging, view: int, reason: str) -> None:
     """A member that sent its VIEW-CHANGE goes on voting below it."""
-    before = self.view
+    before = self.views.view
     right(self, view, reason)
-    if self.changing and self.view == view and before + 1 == view:
-        self.view, self.changing = before, False
+    if self.views.changing and self.views.view == view and before + 1 == view:
+        self.views.view, self.views.changing = before, False
 
 
 @replaces(Suspicion, "on_suspect", "one-suspicion-is-enough", "R29 P13", world="false-suspicions")
 def one_cry(_right: Any, self: Suspicion, verified: Any) -> None:
     """A single suspicion makes all members leave the view."""
     view = verified.message.view
-    if view > self.core.views.view and self.core.voting:
-        self.core.views.leave(view, "somebody cried")
+    if view > self.state.views.view and self.state.voting:
+        self.view_change.leave(view, "somebody cried")
 
 
 @replaces(Suspicion, "evaluate", "leaves-view-alone", "R29 P13", world="one-way-links", seed=2)
 def leaves_alone(_right: Any, self: Suspicion) -> None:
     """A member with a ground of its own leaves without waiting for others."""
-    core = self.core
-    if core.n == 1 or not core.voting:
+    state = self.state
+    if state.n == 1 or not state.voting:
         return
     ground = self._own_ground()
     if ground is not None:
-        core.views.leave(core.views.view + 1, ground)
+        self.view_change.leave(state.views.view + 1, ground)
 
 
 @replaces(Suspicion, "_say", "never-suspects", "R30 P13", world="idle-primary")
 def never_suspects(_right: Any, self: Suspicion) -> None:
     """Suspicions are not sent to others."""
-    self._say_again = self.core.now.monotonic + self.core.config.heartbeat
+    self._say_again = self.state.now.monotonic + self.state.config.heartbeat
 
 
 @replaces(Suspicion, "progress_due", "waiting-raises-no-suspicion", "R30 P14", world="idle-primary")
@@ -164,7 +165,7 @@ def no_new_view_timer(*_arguments: Any) -> None:
     """No member suspects the next primary for not sending its NEW-VIEW."""
 
 
-@replaces(Replica, "_was_paused", "pause-is-blamed", "R31", world="suspended-nodes", seed=3)
+@replaces(Timers, "_was_paused", "pause-is-blamed", "R31", world="suspended-nodes", seed=3)
 def pause_is_blamed(*_arguments: Any) -> Any:
     """A replica that was suspended takes its own sleep for silence of the primary."""
     return False
