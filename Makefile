@@ -97,7 +97,7 @@ types: $(VENV)/.installed-dev ## Types, strict in the pure rooms
 schema: $(VENV)/.installed ## Write docs/openapi.json, what GET /api/v1/openapi.json answers
 	@$(BIN)/python manage.py openapi > docs/openapi.json
 
-parity: $(VENV)/.installed-dev ## Bring docs/parity.md up to date with the tests
+parity: $(VENV)/.installed-dev ## Bring docs/understand/parity.md up to date with the tests
 	@$(BIN)/python -m tests.docs.parity
 
 sbom: $(VENV)/.installed-dev ## Write sbom.json: what an installation consists of (CycloneDX 1.6)

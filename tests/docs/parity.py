@@ -1,5 +1,5 @@
-"""docs/parity.md, read and refreshed: `python -m tests.docs.parity` (`make parity`) adds to each case the
-tests that bear its number, takes out those that are gone, and says what kind of proof that is.
+"""docs/understand/parity.md, read and refreshed: `python -m tests.docs.parity` (`make parity`) adds to each
+case the tests that bear its number, takes out those that are gone, and says what kind of proof that is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 __all__ = ["CASES", "PAGE", "Row", "exists", "kind_of", "numbered", "rows"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "parity.md"
+PAGE = ROOT / "docs" / "understand" / "parity.md"
 CASES = [*(f"C{n}" for n in range(1, 49)), *(f"X{n}" for n in range(1, 44)), "X6b", "X26b"]
 NUMBER = re.compile(r"[cx]\d+b?")
 SPLIT = "|"

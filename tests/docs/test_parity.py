@@ -1,4 +1,4 @@
-"""docs/parity.md: a row for every case of the contract, and every test that it names is there."""
+"""docs/understand/parity.md: a row for every case of the contract, and every test that it names is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/protocol/suspicions.md lists every code with its sentence, as the one table has them."""
+"""docs/understand/protocol/suspicions.md lists every code with its sentence, as the one table has them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.evidence import SENTENCES
 from dtvn.protocol.consensus.offences import OFFENCES
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "protocol"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol"
 
 
 def test_the_page_lists_every_suspicion_and_every_crime() -> None:

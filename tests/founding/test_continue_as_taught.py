@@ -14,7 +14,7 @@ from tests.founding.parties import Said
 from tests.proof.continuing import keep, old_log
 from validators.management.continuing import TEACH
 
-RUNBOOK = Path(__file__).resolve().parents[2] / "docs/operations/runbook.md"
+RUNBOOK = Path(__file__).resolve().parents[2] / "docs/operate/runbook.md"
 PARTIES = {"venue": "4001", "promoter": "4002", "seller": "4003", "auditor": "4004"}
 COMMAND = "manage.py genesis "
 

@@ -1,4 +1,4 @@
-"""docs/protocol/rules.md: each rule and each pitfall has a planted bug or a test that bears its name."""
+"""The page of rules: each rule and each pitfall has a planted bug or a test that bears its name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from simulator.mutants import MUTANTS, NOT_PLANTED
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "protocol" / "rules.md"
+PAGE = ROOT / "docs" / "understand" / "protocol" / "rules.md"
 NAMED = re.compile(r"def (test_(r|p|row)_?(\d+)_\w+)")
 RULES = [f"R{number}" for number in range(1, 40)] + [f"P{number}" for number in range(1, 23)]
 WITHOUT = {"R38"}

@@ -1,4 +1,4 @@
-"""docs/protocol/tickets.md says what the code says; run as a module it writes the tables anew."""
+"""docs/understand/protocol/tickets.md says what the code says; run as a module it writes the tables anew."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dtvn.machine import REASONS, State
 from dtvn.machine.commands import COMMANDS
 from dtvn.machine.transitions import CAPABILITY, TRANSITIONS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "tickets.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" / "tickets.md"
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
