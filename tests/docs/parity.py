@@ -1,40 +1,45 @@
-"""docs/understand/parity.md, read and refreshed: `python -m tests.docs.parity` (`make parity`) adds to each
-case the tests that bear its number, takes out those that are gone, and says what kind of proof that is.
+"""docs/understand/parity.md and the tests behind it, read and refreshed: `python -m tests.docs.parity`
+(`make parity`) lists for each case the tests that bear its number, takes out those that are gone, and says
+on the page what kind of proof that is.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["CASES", "PAGE", "Row", "exists", "kind_of", "numbered", "rows"]
+__all__ = ["CASES", "PAGE", "Row", "exists", "kind_of", "listed_tests", "numbered", "refreshed", "rows"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "understand" / "parity.md"
+TESTS = Path(__file__).with_name("parity.json")
+"""Case -> its tests, `path` or `path::function`."""
 CASES = [*(f"C{n}" for n in range(1, 49)), *(f"X{n}" for n in range(1, 44)), "X6b", "X26b"]
 NUMBER = re.compile(r"[cx]\d+b?")
 SPLIT = "|"
 REAL, MARK = "tests/integration/", "pytest.mark.integration"
-PROCESSES, IN_PROCESS, OPEN = "processes", "in process", "**open**"
+PROCESSES, IN_PROCESS, OPEN = "processes", "in process", "open"
+MARKS = {PROCESSES: "", IN_PROCESS: " (*in process*)", OPEN: "**open**: "}
+"""How a line shows its kind of proof; of what is open people write the reason."""
 
 
 class Row(NamedTuple):
-    """One line of a table: a case's number or a promise's, what it is about, kind of proof, tests or the
-    reason why there is none."""
+    """One line of a table: a case's number or a promise's, and what it is about."""
 
     name: str
     about: str
-    kind: str
-    last: str
 
     @property
-    def tests(self) -> list[str]:
-        """`path` or `path::function`."""
-        return re.findall(r"`(tests/[^`]+)`", self.last)
+    def kind(self) -> str:
+        """The kind of proof that the line shows."""
+        if MARKS[OPEN] in self.about:
+            return OPEN
+        return IN_PROCESS if self.about.endswith(MARKS[IN_PROCESS]) else PROCESSES
 
 
 def rows(text: str) -> list[Row]:
@@ -42,8 +47,14 @@ def rows(text: str) -> list[Row]:
     found = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip().strip(SPLIT).split(SPLIT)]
-        if len(cells) == 4 and re.fullmatch(r"[CXP]\d+b?", cells[0]):
+        if len(cells) == 2 and re.fullmatch(r"[CXP]\d+b?", cells[0]):
             found.append(Row(*cells))
+    return found
+
+
+def listed_tests() -> dict[str, list[str]]:
+    """The tests of each case, as they are listed now."""
+    found: dict[str, list[str]] = json.loads(TESTS.read_text(encoding="utf-8"))
     return found
 
 
@@ -89,30 +100,32 @@ def _runs_processes(test: str) -> bool:
     return path.startswith(REAL) or MARK in (ROOT / path).read_text(encoding="utf-8")
 
 
-def refreshed(text: str) -> str:
-    """The page with every row as the tests are now; a row that lost its last one says so."""
-    by_number = numbered()
-    return "\n".join(_lines(text, by_number)) + "\n"
+def refreshed_tests(listed: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The lists without the tests that are gone, and with those that bear a case's number."""
+    found = {name: [test for test in tests if exists(test)] for name, tests in listed.items()}
+    for name, tests in numbered().items():
+        known = found.setdefault(name, [])
+        known += [test for test in tests if test not in known]
+    return {name: tests for name, tests in found.items() if tests}
 
 
-def _lines(text: str, by_number: dict[str, list[str]]) -> Iterator[str]:
+def refreshed(text: str, tests: Mapping[str, list[str]]) -> str:
+    """The page with the kind of proof of every row as the tests are now; what is open is left to people."""
+    lines = []
     for line in text.splitlines():
-        known = rows(line)
-        if not known:
-            yield line
-            continue
-        row = known[0]
-        tests = [test for test in row.tests if exists(test)]
-        tests += [test for test in by_number.get(row.name, []) if test not in tests]
-        last = ", ".join(f"`{test}`" for test in tests)
-        if not tests:
-            last = row.last if not row.tests else "no test any more"
-        yield f"| {row.name} | {row.about} | {kind_of(tests)} | {last} |"
+        for row in rows(line):
+            kind = kind_of(tests.get(row.name, []))
+            if OPEN not in (kind, row.kind):
+                line = f"| {row.name} | {row.about.removesuffix(MARKS[IN_PROCESS])}{MARKS[kind]} |"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Rewrite the page."""
-    PAGE.write_text(refreshed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    """Rewrite the lists and the page."""
+    tests = refreshed_tests(listed_tests())
+    TESTS.write_text(json.dumps(tests, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(refreshed(PAGE.read_text(encoding="utf-8"), tests), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The documentation as a site: every link leads somewhere, nothing is loaded from elsewhere, search needs no server."""
+"""The documentation as a site: it builds strictly, loads nothing from elsewhere, is searched from a disk."""
 
 from __future__ import annotations
 
