@@ -100,7 +100,7 @@ docs: $(VENV)/.installed-dev ## Build the documentation, site/index.html; a dead
 schema: $(VENV)/.installed ## Write docs/openapi.json, what GET /api/v1/openapi.json answers
 	@$(BIN)/python manage.py openapi > docs/openapi.json
 
-parity: $(VENV)/.installed-dev ## Bring docs/understand/parity.md up to date with the tests
+parity: $(VENV)/.installed-dev ## Bring tests/docs/parity.json up to date with the tests
 	@$(BIN)/python -m tests.docs.parity
 
 sbom: $(VENV)/.installed-dev ## Write sbom.json: what an installation consists of (CycloneDX 1.6)

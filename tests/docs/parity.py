@@ -1,6 +1,6 @@
-"""docs/understand/parity.md and the tests behind it, read and refreshed: `python -m tests.docs.parity`
-(`make parity`) lists for each case the tests that bear its number, takes out those that are gone, and says
-on the page what kind of proof that is.
+"""tests/docs/parity.json: the cases of the contract and the tests behind each. `python -m tests.docs.parity`
+(`make parity`) adds the tests that bear a case's number and takes out those that are gone. As a hook of
+mkdocs it writes the table on the page docs/understand/parity.md.
 """
 
 from __future__ import annotations
@@ -8,53 +8,47 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, TypedDict
 
-__all__ = ["CASES", "PAGE", "Row", "exists", "kind_of", "listed_tests", "numbered", "refreshed", "rows"]
+__all__ = [
+    "CASES",
+    "OPEN",
+    "PAGE",
+    "Case",
+    "cases",
+    "exists",
+    "kind_of",
+    "numbered",
+    "on_page_markdown",
+    "refreshed",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "understand" / "parity.md"
-TESTS = Path(__file__).with_name("parity.json")
-"""Case -> its tests, `path` or `path::function`."""
+PAGE = "understand/parity.md"
+TABLE = Path(__file__).with_name("parity.json")
 CASES = [*(f"C{n}" for n in range(1, 49)), *(f"X{n}" for n in range(1, 44)), "X6b", "X26b"]
+MARK = "<!-- parity -->"
 NUMBER = re.compile(r"[cx]\d+b?")
-SPLIT = "|"
-REAL, MARK = "tests/integration/", "pytest.mark.integration"
+REAL, INTEGRATION = "tests/integration/", "pytest.mark.integration"
 PROCESSES, IN_PROCESS, OPEN = "processes", "in process", "open"
-MARKS = {PROCESSES: "", IN_PROCESS: " (*in process*)", OPEN: "**open**: "}
-"""How a line shows its kind of proof; of what is open people write the reason."""
 
 
-class Row(NamedTuple):
-    """One line of a table: a case's number or a promise's, and what it is about."""
+class Case(TypedDict, total=False):
+    """One case of the contract or promise of the description."""
 
-    name: str
     about: str
-
-    @property
-    def kind(self) -> str:
-        """The kind of proof that the line shows."""
-        if MARKS[OPEN] in self.about:
-            return OPEN
-        return IN_PROCESS if self.about.endswith(MARKS[IN_PROCESS]) else PROCESSES
+    tests: list[str]
+    """`path` or `path::function`."""
+    open: str
+    """Why nothing proves it, if nothing does."""
 
 
-def rows(text: str) -> list[Row]:
-    """All lines of all tables."""
-    found = []
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip(SPLIT).split(SPLIT)]
-        if len(cells) == 2 and re.fullmatch(r"[CXP]\d+b?", cells[0]):
-            found.append(Row(*cells))
-    return found
-
-
-def listed_tests() -> dict[str, list[str]]:
-    """The tests of each case, as they are listed now."""
-    found: dict[str, list[str]] = json.loads(TESTS.read_text(encoding="utf-8"))
+def cases() -> dict[str, Case]:
+    """All cases by number."""
+    found: dict[str, Case] = json.loads(TABLE.read_text(encoding="utf-8"))
     return found
 
 
@@ -88,44 +82,45 @@ def numbered() -> dict[str, list[str]]:
     return found
 
 
-def kind_of(tests: list[str]) -> str:
+def kind_of(tests: Iterable[str]) -> str:
     """Proved against real processes, in process, or not."""
-    if not tests:
+    kinds = [_runs_processes(test) for test in tests]
+    if not kinds:
         return OPEN
-    return PROCESSES if any(map(_runs_processes, tests)) else IN_PROCESS
+    return PROCESSES if any(kinds) else IN_PROCESS
 
 
 def _runs_processes(test: str) -> bool:
     path = test.partition("::")[0]
-    return path.startswith(REAL) or MARK in (ROOT / path).read_text(encoding="utf-8")
+    return path.startswith(REAL) or INTEGRATION in (ROOT / path).read_text(encoding="utf-8")
 
 
-def refreshed_tests(listed: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """The lists without the tests that are gone, and with those that bear a case's number."""
-    found = {name: [test for test in tests if exists(test)] for name, tests in listed.items()}
-    for name, tests in numbered().items():
-        known = found.setdefault(name, [])
-        known += [test for test in tests if test not in known]
-    return {name: tests for name, tests in found.items() if tests}
+def refreshed(known: Mapping[str, Case]) -> dict[str, Case]:
+    """The cases with their tests as these are now."""
+    by_number, found = numbered(), {}
+    for name, case in known.items():
+        tests = [test for test in case.get("tests", []) if exists(test)]
+        tests += [test for test in by_number.get(name, []) if test not in tests]
+        rest = Case(about=case["about"], open=case["open"]) if "open" in case else Case(about=case["about"])
+        found[name] = Case(**rest, tests=tests) if tests else rest
+    return found
 
 
-def refreshed(text: str, tests: Mapping[str, list[str]]) -> str:
-    """The page with the kind of proof of every row as the tests are now; what is open is left to people."""
-    lines = []
-    for line in text.splitlines():
-        for row in rows(line):
-            kind = kind_of(tests.get(row.name, []))
-            if OPEN not in (kind, row.kind):
-                line = f"| {row.name} | {row.about.removesuffix(MARKS[IN_PROCESS])}{MARKS[kind]} |"
-        lines.append(line)
-    return "\n".join(lines) + "\n"
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Called by mkdocs: the page with the table in the place of its mark."""
+    if page.file.src_uri != PAGE:
+        return markdown
+    lines = ["| case | about | proof | tests |", "|---|---|---|---|"]
+    for name, case in cases().items():
+        tests = case.get("tests", [])
+        last = case.get("open") or "<br>".join(f"`{test}`" for test in tests)
+        lines.append(f"| {name} | {case['about']} | {kind_of(tests)} | {last} |")
+    return markdown.replace(MARK, "\n".join(lines))
 
 
 def main() -> None:
-    """Rewrite the lists and the page."""
-    tests = refreshed_tests(listed_tests())
-    TESTS.write_text(json.dumps(tests, indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(refreshed(PAGE.read_text(encoding="utf-8"), tests), encoding="utf-8")
+    """Rewrite the table."""
+    TABLE.write_text(json.dumps(refreshed(cases()), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
