@@ -1,6 +1,6 @@
 """tests/docs/parity.json: the cases of the contract and the tests behind each. `python -m tests.docs.parity`
-(`make parity`) adds the tests that bear a case's number and takes out those that are gone. As a hook of
-mkdocs it writes the table on the page docs/understand/parity.md.
+(`make parity`) adds the tests that bear a case's number and takes out those that are gone. The site
+shows the table (tests.docs.tables).
 """
 
 from __future__ import annotations
@@ -11,26 +11,13 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
-__all__ = [
-    "CASES",
-    "OPEN",
-    "PAGE",
-    "Case",
-    "cases",
-    "exists",
-    "kind_of",
-    "numbered",
-    "on_page_markdown",
-    "refreshed",
-]
+__all__ = ["CASES", "OPEN", "Case", "cases", "exists", "kind_of", "numbered", "refreshed"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = "understand/parity.md"
 TABLE = Path(__file__).with_name("parity.json")
 CASES = [*(f"C{n}" for n in range(1, 49)), *(f"X{n}" for n in range(1, 44)), "X6b", "X26b"]
-MARK = "<!-- parity -->"
 NUMBER = re.compile(r"[cx]\d+b?")
 REAL, INTEGRATION = "tests/integration/", "pytest.mark.integration"
 PROCESSES, IN_PROCESS, OPEN = "processes", "in process", "open"
@@ -104,18 +91,6 @@ def refreshed(known: Mapping[str, Case]) -> dict[str, Case]:
         rest = Case(about=case["about"], open=case["open"]) if "open" in case else Case(about=case["about"])
         found[name] = Case(**rest, tests=tests) if tests else rest
     return found
-
-
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Called by mkdocs: the page with the table in the place of its mark."""
-    if page.file.src_uri != PAGE:
-        return markdown
-    lines = ["| case | about | proof | tests |", "|---|---|---|---|"]
-    for name, case in cases().items():
-        tests = case.get("tests", [])
-        last = case.get("open") or "<br>".join(f"`{test}`" for test in tests)
-        lines.append(f"| {name} | {case['about']} | {kind_of(tests)} | {last} |")
-    return markdown.replace(MARK, "\n".join(lines))
 
 
 def main() -> None:

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-from tests.docs.parity import (
-    CASES,
-    MARK,
-    PAGE,
-    ROOT,
-    Case,
-    cases,
-    exists,
-    numbered,
-    on_page_markdown,
-    refreshed,
-)
+from tests.docs.parity import CASES, Case, cases, exists, numbered, refreshed
 
 
 def test_every_case_is_listed() -> None:
@@ -38,11 +25,3 @@ def test_a_refresh_finds_new_tests_and_drops_those_that_are_gone() -> None:
         "C7": Case(about="words", tests=numbered()["C7"]),
         "P1": Case(about="more"),
     }
-
-
-def test_the_site_shows_the_table_on_its_page() -> None:
-    text = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
-    assert text.count(MARK) == 1
-    shown = on_page_markdown(text, SimpleNamespace(file=SimpleNamespace(src_uri=PAGE)))
-    assert [name for name in cases() if f"\n| {name} | " not in shown] == []
-    assert on_page_markdown(MARK, SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))) == MARK

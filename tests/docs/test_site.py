@@ -69,9 +69,7 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
     assert found == {}
 
 
-def test_a_site_opened_from_a_disk_is_searched_without_a_request_to_a_host(
-    site: Path, browser: Browser
-) -> None:
+def test_a_site_opened_from_a_disk_is_searched_without_any_host(site: Path, browser: Browser) -> None:
     complaints = Complaints()
     page = browser.new_page()
     complaints.listen(page, site.as_uri())
