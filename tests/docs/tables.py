@@ -6,6 +6,7 @@ the planted bugs and the tests of its rule.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -75,11 +76,35 @@ def evidence() -> str:
     return table(["code", "the member"], [[f"`{name}`", sentence] for name, sentence in SENTENCES.items()])
 
 
+def said_first(folder: Path) -> dict[str, str]:
+    """Module -> the first paragraph of its docstring."""
+    found = {}
+    for path in sorted(folder.glob("*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        found[path.stem] = " ".join(text.partition("\n\n")[0].split())
+    return found
+
+
+def checkers() -> str:
+    """Each checker of the simulator with its question."""
+    said = said_first(ROOT / "simulator" / "checkers")
+    return table(["checker", "question"], [[f"`{name}`", text] for name, text in said.items() if "?" in text])
+
+
+def liars() -> str:
+    """Each liar of the simulator with what it does."""
+    said = said_first(ROOT / "simulator" / "adversary")
+    rows = [[f"`{name}`", text] for name, text in said.items() if name not in ("__init__", "base")]
+    return table(["liar", "what it does"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "parity": parity,
     "reasons": reasons,
     "suspicions": suspicions,
     "evidence": evidence,
+    "checkers": checkers,
+    "liars": liars,
 }
 
 
