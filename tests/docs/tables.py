@@ -77,12 +77,23 @@ def evidence() -> str:
 
 
 def said_first(folder: Path) -> dict[str, str]:
-    """Module -> the first paragraph of its docstring."""
+    """Module, as a path below the folder -> the first paragraph of its docstring."""
     found = {}
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        found[path.stem] = " ".join(text.partition("\n\n")[0].split())
+        found[path.relative_to(folder).with_suffix("").as_posix()] = " ".join(
+            text.partition("\n\n")[0].split()
+        )
     return found
+
+
+def core() -> str:
+    """Each file of the consensus core with what it does; the phases first."""
+    said = said_first(ROOT / "dtvn" / "protocol" / "consensus")
+    rows = sorted(
+        ([f"`{name}.py`", text] for name, text in said.items()), key=lambda row: "Phase: " not in row[1]
+    )
+    return table(["file", "what it does"], rows)
 
 
 def checkers() -> str:
@@ -103,6 +114,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "reasons": reasons,
     "suspicions": suspicions,
     "evidence": evidence,
+    "core": core,
     "checkers": checkers,
     "liars": liars,
 }
