@@ -95,7 +95,7 @@ types: $(VENV)/.installed-dev ## Types, strict in the pure rooms
 	@$(BIN)/mypy dtvn dtvn_project validators tickets simulator
 
 docs: $(VENV)/.installed-dev ## Build the documentation, site/index.html; a dead link or anchor fails
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 schema: $(VENV)/.installed ## Write docs/openapi.json, what GET /api/v1/openapi.json answers
 	@$(BIN)/python manage.py openapi > docs/openapi.json
