@@ -18,7 +18,7 @@ __all__ = ["OUTSIDE", "measure", "modest"]
 
 OUTSIDE = Price(250_000, 8_000, measured=True)
 """Cost of turns and frames in a real node beyond its host: a lone operation takes 3 ms more there
-(docs/performance.md)."""
+(docs/understand/performance.md)."""
 GREEDY = "node0"
 """The node with whose API key the greedy caller signs."""
 

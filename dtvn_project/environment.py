@@ -20,7 +20,7 @@ from validators.database_url import postgresql_database
 
 
 class Variable(NamedTuple):
-    """One variable that the platform reads; the table in docs/operations/configuration.md names each."""
+    """One variable that the platform reads; the table in docs/operate/configuration.md names each."""
 
     name: str
     default: str

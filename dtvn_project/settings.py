@@ -1,4 +1,4 @@
-"""Settings, all from the environment (see `environment.py` and docs/operations/configuration.md)."""
+"""Settings, all from the environment (see `environment.py` and docs/operate/configuration.md)."""
 
 import os
 

@@ -1,7 +1,8 @@
 """The way into a cluster: operations in, outcomes that f + 1 members agree on out.
 
 `collector` is the pure part, which the simulator drives too; `client.Gateway` gives it a thread and
-links; `fake.FakeGateway` has the same interface without a network. How to use it alone: docs/api.md.
+links; `fake.FakeGateway` has the same interface without a network. How to use it alone:
+docs/use/python-client.md.
 """
 
 from dtvn.gateway.collector import (

@@ -1,7 +1,7 @@
 """Practical Byzantine Fault Tolerance (OSDI 1999), sentence by sentence.
 
 Each test quotes what it checks. Where the paper says 2f + 1 of 3f + 1, `q` of n is meant here, and
-2f prepares are q - 1 (docs/protocol/README.md lists the departures).
+2f prepares are q - 1 (docs/understand/protocol/index.md lists the departures).
 """
 
 from __future__ import annotations

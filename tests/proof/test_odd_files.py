@@ -1,7 +1,7 @@
 """Odd files: every verifier must make the same of them (decision 0151).
 
-One table, docs/protocol/odd-files.json, goes through `manage.py`, whose words it has, the verifier of one
-file, and the browser's under node. The browser knows no evidence.
+One table, odd-files.json, goes through `manage.py`, the verifier of one file and the browser's
+under node. The browser knows no evidence.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.proof.test_evidence import GENESIS, file_of, pairs
 from tests.proof.test_vectors import by_browser
 from verifier import dtvn_verify
 
-TABLE = Path(__file__).resolve().parents[2] / "docs/protocol/odd-files.json"
+TABLE = Path(__file__).resolve().parents[2] / "docs/understand/protocol/odd-files.json"
 ROWS: list[dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))["files"]
 VECTOR = json.loads(vectors.FILE.read_text(encoding="utf-8"))["vectors"][0]
 GOOD = {

@@ -2,7 +2,7 @@
 its nodes and its learner.
 
 Programs on this machine need no key; requests from elsewhere, or through a proxy, need an API key or a staff
-session. The nodes' own metrics are on each node's own port (docs/operations/metrics.md).
+session. The nodes' own metrics are on each node's own port (docs/operate/metrics.md).
 """
 
 from __future__ import annotations

@@ -422,7 +422,7 @@ class Hello(Wire, frozen=True):
 
 class Query(Wire, frozen=True):
     """Query to a node, outside consensus; answered at the node's own sequence. Queries:
-    docs/protocol/messages.md."""
+    docs/understand/protocol/messages.md."""
 
     number: Count
     what: Word

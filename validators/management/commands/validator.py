@@ -60,7 +60,7 @@ def flags() -> GoFlags:
     parser.switch(
         "others-are-gone",
         help="in a cluster of up to three: members that do not answer will not come back; kept in the ledger "
-        "until the next stable checkpoint (docs/operations/runbook.md, DtvnNodeNotVoting)",
+        "until the next stable checkpoint (docs/operate/runbook.md, DtvnNodeNotVoting)",
     )
     return parser
 
