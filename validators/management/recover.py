@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dtvn.net import write_private
+from dtvn.files.whole import write_private
 from dtvn.node import recovering
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError, check_folder, read_genesis
