@@ -4,8 +4,8 @@ The lock belongs to the open file and ends with its last holder, however that pr
 proves on this host that a node is dead; an expired lease would only be a guess (DESIGN section 9). A process
 that forks must close the copy in its child (`FileLock.close`), or the child holds the lock too.
 
-Not the `filelock` package: it empties the file, which names the holder, before it asks for the lock, and it can
-only ask by taking the lock, which may refuse a node that starts at that moment.
+Not the `filelock` package: it empties the file, which names the holder, before it asks for the lock, and it
+can only ask by taking the lock, which may refuse a node that starts at that moment.
 """
 
 from __future__ import annotations
