@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand
 
@@ -34,7 +32,6 @@ exit: 0 everything is usable, 2 something is not
 """
 
 NOT_SHOWN = "(set, not shown)"
-SECRETIVE = re.compile("pass|pwd|secret|token|[?&@]", re.IGNORECASE)
 
 
 def flags() -> GoFlags:
@@ -95,7 +92,7 @@ def _platform(environment: Mapping[str, str]) -> Iterable[str]:
         value = environment.get(variable.name, "")
         shown = variable.default
         if value:
-            shown = NOT_SHOWN if variable.secret else without_password(value)
+            shown = NOT_SHOWN if variable.secret else _told(variable.name, value)
         yield _row(f"{variable.name}:", shown, variable.name if value else "default")
 
 
@@ -111,21 +108,9 @@ def _row(name: str, value: str, source: str) -> str:
     return f"{name:<26} {value:<28} # {source}"
 
 
-def without_password(text: str) -> str:
-    """A URL without its password and the values in its query; any other text unchanged, unless it may contain
-    a secret."""
-    try:
-        parts = urlsplit(text)
-        named, password = parts.username or "", parts.password
-    except ValueError:
-        return NOT_SHOWN
-    if "://" not in text:
-        return NOT_SHOWN if SECRETIVE.search(text) else text
-    if SECRETIVE.search(parts.path):  # e.g. a list of URLs
-        return NOT_SHOWN
-    if password is None and not parts.query and not parts.fragment:
-        return text
-    place = parts.netloc.rpartition("@")[2]
-    owner = "" if "@" not in parts.netloc else f"{named}@" if password is None else f"{named}:(not shown)@"
-    query = "(not shown)" if parts.query else ""
-    return parts._replace(netloc=owner + place, query=query, fragment="").geturl()
+def _told(name: str, value: str) -> str:
+    """A variable's value; of a URL only the scheme, since a password may stand anywhere in it."""
+    if not name.endswith("_URL"):
+        return value
+    scheme, separator, _rest = value.partition("://")
+    return f"{scheme}://(not shown)" if separator else NOT_SHOWN
