@@ -15,6 +15,7 @@ from dtvn.node.settings import SETTINGS, Setting, Settings
 from dtvn.node.start import settings_of
 from dtvn_project.environment import VARIABLES
 from validators.management.commands.validator import validator_flags
+from validators.processes.servers import shown
 
 DESCRIPTION = """\
 Check the configuration and show it: for a validator given the same flags, and for the platform.
@@ -90,10 +91,10 @@ def _platform(environment: Mapping[str, str]) -> Iterable[str]:
     yield "# the platform (make up): its environment"
     for variable in VARIABLES:
         value = environment.get(variable.name, "")
-        shown = variable.default
+        said = variable.default
         if value:
-            shown = NOT_SHOWN if variable.secret else _told(variable.name, value)
-        yield _row(f"{variable.name}:", shown, variable.name if value else "default")
+            said = NOT_SHOWN if variable.secret else _told(variable.name, value)
+        yield _row(f"{variable.name}:", said, variable.name if value else "default")
 
 
 def _shown(setting: Setting, value: Any) -> str:
@@ -109,8 +110,7 @@ def _row(name: str, value: str, source: str) -> str:
 
 
 def _told(name: str, value: str) -> str:
-    """A variable's value; of a URL only the scheme, since a password may stand anywhere in it."""
+    """A variable's value; of a URL only scheme, host and port, since a password may stand in the rest."""
     if not name.endswith("_URL"):
         return value
-    scheme, separator, _rest = value.partition("://")
-    return f"{scheme}://(not shown)" if separator else NOT_SHOWN
+    return shown(value) if "://" in value else NOT_SHOWN
