@@ -22,6 +22,8 @@ OFFSETS_KEPT = 32
 """Newest proposals kept per primary; the smallest offset counts, since that proposal was delayed least."""
 
 NANOSECOND = 1e-9
+STORAGE = ("append", "write_rows", "load", "read", "install")
+"""Calls of the ledger."""
 
 
 class _Open:
@@ -46,15 +48,12 @@ class Figures:
         self._offsets: dict[str, deque[float]] = {}
         self.registry = CollectorRegistry()
         self._latency = histogram("consensus_latency_seconds", self.registry)
-        self._phases = histogram("dtvn_phase_seconds", self.registry)
         self._batches = histogram("dtvn_batch_operations", self.registry)
-        self._storage = histogram("storage_latency_seconds", self.registry)
-        self._calls = counter("storage_operations_total", self.registry)
-        for phase in ("prepare", "commit"):
-            self._phases.labels(phase)
-        for operation in ("append", "write_rows", "load", "read", "install"):
-            self._storage.labels(operation)
-            self._calls.labels(operation)
+        phases = histogram("dtvn_phase_seconds", self.registry)
+        self._phases = {name: phases.labels(name) for name in ("prepare", "commit")}
+        times = histogram("storage_latency_seconds", self.registry)
+        calls = counter("storage_operations_total", self.registry)
+        self._storage = {name: (times.labels(name), calls.labels(name)) for name in STORAGE}
         self.operations: Counter[tuple[str, str]] = Counter()
         """Number of operations by (kind, outcome code); both come from closed lists (reasons.tally)."""
         self.messages: Counter[tuple[str, int]] = Counter()
@@ -71,8 +70,9 @@ class Figures:
 
     def stored(self, operation: str, began: int) -> None:
         """Time a call of the ledger that began at `began` (monotonic nanoseconds) and has just ended."""
-        self._storage.labels(operation).observe((time.monotonic_ns() - began) * NANOSECOND)
-        self._calls.labels(operation).inc()
+        times, calls = self._storage[operation]
+        times.observe((time.monotonic_ns() - began) * NANOSECOND)
+        calls.inc()
 
     def recorded(self, records: Sequence[Record], began: int) -> None:
         """Time the phases that end with these records, made durable by a write that began at `began`."""
@@ -96,7 +96,7 @@ class Figures:
             slot = self._open.get(record.sequence)
             if slot is not None and not slot.prepared:
                 slot.prepared = now
-                self._phases.labels("prepare").observe((now - slot.seen) * NANOSECOND)
+                self._phases["prepare"].observe((now - slot.seen) * NANOSECOND)
 
     def _executed(self, record: EntryRecord, now: int) -> None:
         slot = self._open.pop(record.entry.sequence, None)
@@ -104,7 +104,7 @@ class Figures:
             return  # fetched from other members: it never waited for votes here
         self._latency.observe((now - slot.seen) * NANOSECOND)
         if slot.prepared:
-            self._phases.labels("commit").observe((now - slot.prepared) * NANOSECOND)
+            self._phases["commit"].observe((now - slot.prepared) * NANOSECOND)
         primary = quorum.primary(slot.view, len(self._members))
         if primary != self._index and record.body:
             found = self._offsets.setdefault(self._members[primary], deque(maxlen=OFFSETS_KEPT))
