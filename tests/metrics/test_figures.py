@@ -95,6 +95,7 @@ def test_outcomes_are_counted_by_kind_and_batches_by_size() -> None:
     figures.notice(executed((operation(), "ok"), (operation(), "already_validated"), (operation(), "ok")))
     figures.notice(Note(kind="entered_view", fields={"view": 1}))
     assert figures.operations == {("validate", "ok"): 2, ("validate", "already_validated"): 1}
+    assert figures.outcomes() == {"ok": 2, "already_validated": 1}
     assert [value(figures, "dtvn_batch_operations_bucket", le=le) for le in ("2.0", "5.0")] == [0, 1]
 
 

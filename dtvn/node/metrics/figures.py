@@ -68,6 +68,13 @@ class Figures:
         self.operations.update(found)
         self._batches.observe(found.total())
 
+    def outcomes(self) -> Counter[str]:
+        """Number of executed operations by outcome code."""
+        found: Counter[str] = Counter()
+        for (_kind, code), number in self.operations.items():
+            found[code] += number
+        return found
+
     def stored(self, operation: str, began: int) -> None:
         """Time a call of the ledger that began at `began` (monotonic nanoseconds) and has just ended."""
         times, calls = self._storage[operation]
