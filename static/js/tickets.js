@@ -95,7 +95,7 @@
 
   async function act(verb, id) {
     const node = form.elements.node.value;
-    const by = node ? ` by way of ${node}` : "";
+    const by = node ? ` via ${node}` : "";
     const send =
       node && verb === "validate"
         ? () => call("POST", "/tickets/validate-via-node", { ticket_id: id, node_id: node })

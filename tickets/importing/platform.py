@@ -102,7 +102,7 @@ class Asked(NamedTuple):
 async def ask_until_final(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], *, patience: float
 ) -> Asked:
-    """POST the same body until the answer is none of TRY_AGAIN, for `patience` seconds."""
+    """POST the same body until the status of the answer is not in TRY_AGAIN, for `patience` seconds."""
     loop = asyncio.get_running_loop()
     give_up_at, attempts = loop.time() + patience, 0
     while True:

@@ -32,7 +32,7 @@ class StrictAdmin(admin.ModelAdmin):
         return lookup in own and NUL not in value and super().lookup_allowed(lookup, value, request)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """The row with this key; None if there is none, or no row could have it."""
+        """The row with this key; None if no row has it, or could have it."""
         return None if NUL in object_id else super().get_object(request, object_id, from_field)
 
 
