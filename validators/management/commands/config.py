@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
+from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-from django.core.management.base import BaseCommand
 
 from dtvn.node.alone import UsageError
 from dtvn.node.flags import GoFlags
@@ -15,6 +13,7 @@ from dtvn.node.settings import SETTINGS, Setting, Settings
 from dtvn.node.start import settings_of
 from dtvn_project.environment import VARIABLES
 from validators.management.commands.validator import validator_flags
+from validators.management.go_command import GoCommand
 from validators.processes.servers import shown
 
 DESCRIPTION = """\
@@ -43,34 +42,19 @@ def flags() -> GoFlags:
     return parser
 
 
-class Command(BaseCommand):
+class Command(GoCommand):
     help = "Check the configuration and show where each value came from."
-    requires_system_checks = ()
     stealth_options = tuple(vars(flags().parse([])))
+    flags = staticmethod(flags)
 
-    def run_from_argv(self, argv: list[str]) -> None:
-        """Parse Go-style flags instead of Django's."""
-        sys.exit(self.run(vars(flags().parse(argv[2:]))))
-
-    def print_help(self, prog_name: str, subcommand: str) -> None:
-        """For `manage.py help config`."""
-        flags().print_help()
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """For call_command."""
-        given = vars(flags().parse([]))
-        given.update({name: value for name, value in options.items() if name in given})
-        if code := self.run(given):
-            sys.exit(code)
-
-    def run(self, given: Mapping[str, Any]) -> int:
+    def run(self, options: Namespace) -> int:
         """Prints the settings; returns the exit code."""
         try:
-            settings = settings_of(given, os.environ)
+            settings = settings_of(vars(options), os.environ)
         except UsageError as error:
             self.stderr.write(str(error))
             return 2
-        if given["show"]:
+        if options.show:
             for line in (*_validator(settings), "", *_platform(os.environ)):
                 self.stdout.write(line)
         return 0
