@@ -13,14 +13,14 @@ import msgspec
 from dtvn.gateway.client import Gateway, valid_until
 from dtvn.gateway.collector import Answered, Result
 from dtvn.gateway.face import GatewayFace
-from dtvn.machine import AddPrincipal, Command, Reconfigure, build
+from dtvn.machine import Command, Reconfigure, build
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Alive, Change, Membership, alive_bytes
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import ED25519
 from dtvn.waiting import look_until
 
-__all__ = ["ChangeRefused", "forecast", "gather_words", "reconfigure", "enlist"]
+__all__ = ["ChangeRefused", "forecast", "gather_words", "reconfigure"]
 
 ANSWER_WAIT = 2.0
 WORDS_WAIT = 15.0
@@ -85,11 +85,6 @@ def gather_words(
         if time.monotonic() >= until or (complete and gateway.present is now):
             return list(words.values())
         time.sleep(0.2)
-
-
-def enlist(gateway: Gateway, member_id: str, public_key: bytes) -> str:
-    """List a newcomer's key without grants, so that it may follow as a learner; return the outcome code."""
-    return _order(gateway, AddPrincipal(member_id, public_key)).code
 
 
 def reconfigure(gateway: Gateway, change: Change) -> Membership:

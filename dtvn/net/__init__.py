@@ -11,8 +11,6 @@ from dtvn.net.keyfile import (
     public_key_of,
     read_named_seed,
     read_seed,
-    sync_folder,
-    write_private,
 )
 from dtvn.net.queues import Lane, Outbound, lane_of
 
@@ -32,6 +30,4 @@ __all__ = [
     "public_key_of",
     "read_named_seed",
     "read_seed",
-    "sync_folder",
-    "write_private",
 ]

@@ -182,7 +182,7 @@ class ApiHelper:
                 channel.send(self._status)
         self._listen_to(channel, process)
         self._requests.flush()
-        self.figures.sockets = 0
+        self.figures.sockets.set(0)
         with self._lock:
             self._channel = None
             channel.close()
@@ -209,10 +209,10 @@ class ApiHelper:
     def _counted(self, message: Counted) -> None:
         for item in message.answered:
             self.figures.answered(item.method, item.endpoint, item.status, item.seconds)
-            self.figures.faults += item.unforeseen
-        self.figures.faults += message.faults
+            self.figures.faults.inc(item.unforeseen)
+        self.figures.faults.inc(message.faults)
         self._requests.answered(message.answered)
-        self.figures.sockets = message.sockets
+        self.figures.sockets.set(message.sockets)
 
 
 def _environment() -> dict[str, str]:

@@ -14,8 +14,9 @@ import msgspec
 import zmq
 from nacl import bindings
 
+from dtvn.files.whole import write_private
 from dtvn.ledger import NodeLedger
-from dtvn.net import Dialler, public_key_of, read_seed, write_private
+from dtvn.net import Dialler, public_key_of, read_seed
 from dtvn.net.learner_transport import LearnerTransport
 from dtvn.node.api_helper import ApiHelper
 from dtvn.node.epochs import as_genesis, make_epoch_catch_up, other_sources

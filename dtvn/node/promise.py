@@ -7,7 +7,8 @@ file is gone, the key is gone too, unless an operator restored the key from a co
 
 from __future__ import annotations
 
-from dtvn.net import KeyFileError, write_private
+from dtvn.files.whole import write_private
+from dtvn.net import KeyFileError
 from dtvn.node.layout import NodeFolder
 from dtvn.node.options import StartError
 from dtvn.protocol import canonical

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -186,22 +184,6 @@ def test_each_alert_has_a_section_in_the_runbook_and_each_section_an_alert() -> 
         assert rule["annotations"]["runbook"] == f"docs/operate/runbook.md#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert re.fullmatch(r"\d+[smh]", rule.get("for", "0s"))
-
-
-def builder() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("boards", ROOT / "deploy/grafana/build.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def test_the_dashboards_are_those_that_the_code_makes() -> None:
-    made = builder()
-    assert [board.name for board in BOARDS] == sorted(made.DASHBOARDS)
-    for board in BOARDS:
-        assert board.read_text(encoding="utf-8") == made.text(board.name), "run deploy/grafana/build.py"
 
 
 def test_dashboards_read_the_source_that_is_provisioned() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ from typing import TypeVar
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
+from dtvn.machine.transitions import NAMES, TRANSITIONS, State
+from dtvn.protocol import quorum
 from tickets.services import Unavailable
 from validators.dashboard.views import for_pages
 from validators.membership.joining import find_node
@@ -20,7 +23,7 @@ from validators.services.errors import NodeUnknown
 from validators.services.own_api import ask_api
 from validators.services.own_metrics import read_figures
 
-__all__ = ["CHARTS", "figures", "links", "node_part"]
+__all__ = ["ACTS", "CHARTS", "QUORUMS", "figures", "links", "node_part"]
 
 ASK_AT_ONCE = 8
 RECENT_SEQUENCES = 60
@@ -44,6 +47,14 @@ FIGURES = {
     "dtvn_sequence": "sequence",
 }
 """Sample of a node's metrics to the name that the page uses for it."""
+
+QUORUMS = [0, *map(quorum.quorum, range(1, quorum.MEMBERS_MAX + 1))]
+"""Votes that decide, by the number of members."""
+OFFERED = ("validate", "consume", "dispute")
+ACTS = json.dumps(
+    {NAMES[state]: [act for act in OFFERED if isinstance(TRANSITIONS[act][state], State)] for state in State}
+)
+"""State of a ticket to the acts that are not refused in it, as JSON for the tickets page."""
 
 Found = TypeVar("Found")
 

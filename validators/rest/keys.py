@@ -26,7 +26,6 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Pe
 from rest_framework.request import Request
 
 from dtvn.protocol.genesis import CAPABILITIES
-from validators.models import ApiKey
 from validators.node_api.origins import allowed_origin
 from validators.services import api_keys
 
@@ -39,7 +38,6 @@ __all__ = [
     "authenticate_key",
     "caller_of_person",
     "caller_of_session",
-    "ensure_key",
     "enter_key",
     "forget",
     "key_of",
@@ -88,11 +86,6 @@ class Remembered(msgspec.Struct, frozen=True):
 
 _found: dict[str, Remembered] = {}
 _lock = threading.Lock()
-
-
-def ensure_key(plain: str, *, label: str = "first key") -> ApiKey:
-    """Store a key; storing the same one twice gives one row."""
-    return api_keys.store_api_key(plain, label=label)
 
 
 def authenticate_key(plain: str) -> Caller | None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 from django.db import DatabaseError
 
+from dtvn.files.whole import write_private
 from dtvn.gateway.identity import Identity, next_path, read_identity
 from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal
 from dtvn.machine.administration import shown_principal
 from dtvn.machine.reasons import KEY_IN_USE
-from dtvn.net import named_seed, write_private
+from dtvn.net import named_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id
 from dtvn.protocol.genesis import Grant, Principal
 from dtvn_project.routers import LEARNER_ALIAS

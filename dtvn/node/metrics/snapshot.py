@@ -1,4 +1,4 @@
-"""The loop's copy of its counters, made once a second: values by metric name, for the server's threads."""
+"""The loop's copy of a node's values by metric name, made once a second and read by the server's threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
 from dtvn.node.keys import peer_id
-from dtvn.node.metrics.figures import Figures, Histogram
+from dtvn.node.metrics.figures import Figures
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.messages import KINDS
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Snapshot", "Value", "take"]
 
-Value = float | Histogram | Mapping[Any, float | Histogram]
-"""A number or histogram, or one for each tuple of label values."""
+Value = float | Mapping[Any, float]
+"""A number, or one for each tuple of label values."""
 
 SHOWN_APART = frozenset(
     {
@@ -60,7 +60,6 @@ def take(node: Node) -> Snapshot:
         values={
             **_identity(node),
             **_decided(node.figures),
-            **_stored(node.figures),
             **_consensus(node),
             **_said(node.figures),
             **_network(node),
@@ -99,19 +98,9 @@ def _decided(figures: Figures) -> dict[str, Value]:
         "consensus_rounds_total": listed.total(),
         "consensus_success_total": listed[True],
         "consensus_failure_total": listed[False],
-        "consensus_latency_seconds": figures.latency.copy(),
         **{name: sum(applied[kind] for kind in kinds) for name, kinds in TICKET_KINDS.items()},
         "dtvn_operations_total": dict(figures.operations),
-        "dtvn_batch_operations": figures.batches.copy(),
-        "dtvn_phase_seconds": {(name,): found.copy() for name, found in figures.phases.items()},
         "dtvn_clock_offset_seconds": {(name,): found for name, found in figures.offsets().items()},
-    }
-
-
-def _stored(figures: Figures) -> dict[str, Value]:
-    return {
-        "storage_operations_total": {(name,): sum(h.counts) for name, h in figures.storage.items()},
-        "storage_latency_seconds": {(name,): h.copy() for name, h in figures.storage.items()},
     }
 
 
