@@ -1,8 +1,8 @@
 """The node's side of its own API: listens, keeps the helper process alive, sends it the node's status.
 
-The node's loop handles no requests: the helper (validators.node_api) reads the node's ledger itself and has
-operations ordered like a client. It ends with its node, also after a kill -9, because their channel ends; if
-it ends first, or is silent for too long, it is started again.
+The node's loop handles no requests: the helper (dtvn.api.helper, run as validators.node_api, which brings the
+ledger) reads the node's ledger itself and has operations ordered like a client. It ends with its node, also
+after a kill -9, because their channel ends; if it ends first, or is silent for too long, it is started again.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from functools import lru_cache
 
 import msgspec
 
+from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
+from dtvn.api.ordering import ANSWER_SLACK, Decision, Request
 from dtvn.gateway.client import valid_until
 from dtvn.gateway.collector import Answered, Overloaded, Result
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
@@ -30,9 +32,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.membership import Membership
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.decide import ANSWER_SLACK, Decision, Request
 from tickets.services.epochs import known_chain
-from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
 from tickets.services.network import gateway
 from validators.ledger import read
 
@@ -62,11 +62,6 @@ class NothingStableYet(Unavailable):
             "read=linearizable works, and brings it nearer.",
             code="no_checkpoint_yet",
         )
-
-    @property
-    def status(self) -> int:
-        """HTTP status; no outcome of the log has this code."""
-        return 503
 
 
 class Proved(msgspec.Struct, frozen=True):

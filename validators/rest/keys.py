@@ -25,9 +25,9 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.request import Request
 
+from dtvn.api.origins import allowed_origin
 from dtvn.protocol.genesis import CAPABILITIES
 from validators.models import ApiKey
-from validators.node_api.origins import allowed_origin
 from validators.services import api_keys
 
 __all__ = [

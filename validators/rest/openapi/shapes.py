@@ -251,9 +251,7 @@ SUMMARIES: dict[tuple[str, str], str] = {
     ("POST", f"{_TICKETS}/admit"): "ISSUED or VALIDATED becomes CONSUMED: one scan at a gate.",
     ("POST", f"{_TICKETS}/dispute"): "VALIDATED becomes DISPUTED.",
     ("POST", f"{_TICKETS}/resolve"): "DISPUTED becomes VALIDATED, or stays for good.",
-    ("POST", f"{_NODE}/start"): "Want it running; 409 when it runs.",
-    ("POST", f"{_NODE}/stop"): "Want it stopped; 409 when it is.",
-    ("POST", f"{_NODE}/restart"): "Want a new process for it.",
+    ("DELETE", _NODE): "Stop it, and keep it stopped.",
 }
 """Summaries of routes that share a view, and thus its docstring."""
 

@@ -14,10 +14,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dtvn.api.errors import ApiError
+from dtvn.api.helper.responses import refusal
+from dtvn.api.origins import allowed_origin
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
-from validators.node_api.answers import Problem, failure
-from validators.node_api.origins import allowed_origin
 
 __all__ = ["FAULT", "PATTERN", "Front", "key_fits"]
 
@@ -60,8 +61,8 @@ class Front:
         """See ASGI."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
-        elif scope["type"] == "websocket" and (refusal := self._refuse_socket(scope)) is not None:
-            await refusal(scope, receive, send)
+        elif scope["type"] == "websocket" and (refused := self._refuse_socket(scope)) is not None:
+            await refused(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -102,12 +103,12 @@ class Front:
             return Response(b"", 200)
         if self._options.key:
             if not key_fits(headers, self._options.key):
-                return failure(Problem(401, "unauthorized", "Invalid or missing API key"))
+                return refusal(ApiError(401, "unauthorized", "Invalid or missing API key"))
             return None
         host = headers.get("host", "")
         if scope["method"] in WRITES and not allowed_origin(headers.get("origin"), host, self._origins):
             text = "Pages of other sites may not change tickets here (Origin header)."
-            return failure(Problem(403, "foreign_origin", text))
+            return refusal(ApiError(403, "foreign_origin", text))
         return None
 
     def _refuse_socket(self, scope: Scope) -> Response | None:
@@ -115,7 +116,7 @@ class Front:
         if not allowed_origin(headers.get("origin"), headers.get("host", ""), self._origins):
             return Response(b"Forbidden\n", 403, media_type="text/plain")
         if self._options.closed and not key_fits(headers, self._options.key):
-            return failure(Problem(401, "unauthorized", "Invalid or missing API key"))
+            return refusal(ApiError(401, "unauthorized", "Invalid or missing API key"))
         return None
 
 
