@@ -7,7 +7,7 @@ ignored, and null counts as absent.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -25,28 +25,24 @@ from dtvn.machine.commands import (
 
 __all__ = [
     "OPERATIONS",
+    "Body",
     "Flag",
-    "Nonce",
+    "NonceBody",
     "Number",
-    "OperationBody",
+    "Required",
+    "SeedBody",
     "Text",
     "convert",
-    "nonce_of",
     "read_body",
-    "operation_of",
-    "read_members",
-    "read_operation",
 ]
 
 MICROSECONDS = 1_000_000
 SECONDS_MAX = 2**63 // MICROSECONDS - 1
 
-Shape = TypeVar("Shape", bound=msgspec.Struct)
-
 Text = Annotated[str, Meta(description="a string")]
+Required = Annotated[str, Meta(min_length=1, description="a string")]
 Number = Annotated[int, Meta(description="a number")]
 Flag = Annotated[bool, Meta(description="true or false")]
-Nonce = Annotated[str | None, Meta(description="a string")]
 Seconds = Annotated[int, Meta(ge=0, le=SECONDS_MAX, description="a number of Unix seconds")]
 # The length besides: $ also matches before a line feed at the end.
 Digest = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{64})?$", max_length=64, description="64 hex digits")]
@@ -55,22 +51,63 @@ _FIELD = re.compile(r"`(?:\$\.)?(\w+)[^`]*`$")
 _decoder = msgspec.json.Decoder()
 
 
-class OperationBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What every operation's body may have; that of a seed has no more."""
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all bodies."""
 
-    ticket_id: Text = ""
+    may_be_empty: ClassVar[bool] = False
+    """Whether the call needs no body at all."""
+    may_be_unreadable: ClassVar[bool] = False
+    """Whether a body that is no JSON object counts as an empty one."""
+
+
+class NonceBody(Body, frozen=True, kw_only=True):
+    """Of a call that may be repeated (R13)."""
+
+    nonce: Text | None = None
+    """1 to 64 bytes of UTF-8."""
+
+    def nonce_or(self, header: str | None) -> bytes:
+        """The nonce of the call: the field, or header Idempotency-Key (as Latin-1); both must agree. b"" if
+        there is neither (R13)."""
+        field = None
+        if self.nonce is not None:
+            field = _nonce("nonce", self.nonce.encode("utf-8", "surrogatepass"))
+        if header is None:
+            return field or b""
+        # The server decodes header bytes as Latin-1: encoding restores them as they were sent.
+        given = _nonce("Idempotency-Key", header.encode("latin-1", "replace"))
+        if field not in (None, given):
+            raise InvalidRequest("nonce and Idempotency-Key differ")
+        return given
+
+
+class SeedBody(NonceBody, frozen=True, kw_only=True):
+    """Of /tickets/seed, which needs none (spec 1.2)."""
+
     event: Text = DEFAULT_EVENT
-    nonce: Nonce = None
+    may_be_unreadable: ClassVar[bool] = True
 
     def fields(self) -> dict[str, Any]:
         """The fields of the operation's own command."""
         return {name: getattr(self, name) for name in self.__struct_fields__ if name not in SHARED}
 
+    def request(self, kind: str, header: str | None = None) -> Request:
+        """The operation that this body and an Idempotency-Key describe."""
+        command, nonce = COMMANDS[kind](**self.fields()), self.nonce_or(header)
+        return Request(command, ticket=getattr(self, "ticket_id", ""), event=self.event, nonce=nonce)
 
-SHARED = frozenset(OperationBody.__struct_fields__)
+
+class TicketBody(SeedBody, frozen=True, kw_only=True):
+    """What the body of every operation on a ticket has."""
+
+    ticket_id: Required
+    may_be_unreadable: ClassVar[bool] = False
 
 
-class IssueBody(OperationBody, frozen=True, kw_only=True):
+SHARED = frozenset(TicketBody.__struct_fields__)
+
+
+class IssueBody(TicketBody, frozen=True, kw_only=True):
     """Of POST /tickets."""
 
     not_before: Seconds = 0
@@ -94,40 +131,43 @@ class IssueBody(OperationBody, frozen=True, kw_only=True):
         }
 
 
-class ValidateBody(OperationBody, frozen=True, kw_only=True):
+class ValidateBody(TicketBody, frozen=True, kw_only=True):
     """Of /tickets/validate."""
 
-    data: Annotated[
-        bytes,
-        Meta(
-            max_length=VALIDATION_DATA_BYTES_MAX,
-            description=f"standard base64 of at most {VALIDATION_DATA_BYTES_MAX} bytes",
-        ),
-    ] = b""
+    data: (
+        Annotated[
+            bytes,
+            Meta(
+                max_length=VALIDATION_DATA_BYTES_MAX,
+                description=f"standard base64 of at most {VALIDATION_DATA_BYTES_MAX} bytes",
+            ),
+        ]
+        | None
+    ) = b""
 
 
-class GateBody(OperationBody, frozen=True, kw_only=True):
+class GateBody(TicketBody, frozen=True, kw_only=True):
     """Of /tickets/consume and /tickets/admit."""
 
     gate: Text = ""
     device: Text = ""
 
 
-class DisputeBody(OperationBody, frozen=True, kw_only=True):
+class DisputeBody(TicketBody, frozen=True, kw_only=True):
     """Of /tickets/dispute."""
 
     reason: Text = ""
 
 
-class ResolveBody(OperationBody, frozen=True, kw_only=True):
+class ResolveBody(TicketBody, frozen=True, kw_only=True):
     """Of /tickets/resolve."""
 
     verdict: Annotated[Literal["clear", "uphold"], Meta(description='"clear" or "uphold"')]
 
 
-OPERATIONS: dict[str, type[OperationBody]] = {
+OPERATIONS: dict[str, type[SeedBody]] = {
     "issue": IssueBody,
-    "seed": OperationBody,
+    "seed": SeedBody,
     "validate": ValidateBody,
     "consume": GateBody,
     "admit": GateBody,
@@ -136,19 +176,26 @@ OPERATIONS: dict[str, type[OperationBody]] = {
 }
 """Body by kind of operation."""
 
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+BodyShape = TypeVar("BodyShape", bound=Body)
 
-def read_members(body: bytes, *, may_be_empty: bool = False) -> dict[str, Any]:
-    """The members of the object in a body that are not null; `null` is an object without members, as clients
+
+def read_body(content: bytes, shape: type[BodyShape]) -> BodyShape:
+    """The Struct that a body holds; raises as `convert` does. `null` is an object without members, as clients
     of the seed send it."""
-    if may_be_empty and not body.strip():
-        return {}
+    if shape.may_be_empty and not content.strip():
+        return shape()
+    value: Any = None
     try:
-        value = _decoder.decode(body)
+        value = _decoder.decode(content)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise InvalidRequest("Invalid request body") from error
+        if not shape.may_be_unreadable:
+            raise InvalidRequest("Invalid request body") from error
     if not (value is None or isinstance(value, dict)):
-        raise InvalidRequest("Invalid request body: an object is needed")
-    return value or {}
+        if not shape.may_be_unreadable:
+            raise InvalidRequest("Invalid request body: an object is needed")
+        value = None
+    return convert(value or {}, shape)
 
 
 def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
@@ -159,48 +206,17 @@ def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
     except msgspec.ValidationError as error:
         found = _FIELD.search(str(error))
         name = found[1] if found else "body"
-        rule = getattr(get_type_hints(shape, include_extras=True).get(name), "__metadata__", ())
-        raise InvalidRequest(f"{name} must be {rule[0].description if rule else 'an object'}") from error
+        rule = _rule(get_type_hints(shape, include_extras=True).get(name))
+        if rule.min_length and present.get(name, "") == "":
+            code = reasons.TICKET_ID_REQUIRED if name == "ticket_id" else reasons.BAD_REQUEST
+            raise InvalidRequest(f"{name} is required", code) from error
+        raise InvalidRequest(f"{name} must be {rule.description}") from error
 
 
-def read_body(body: bytes, shape: type[Shape], *, may_be_empty: bool = False) -> Shape:
-    """The Struct that a body holds; raises as `read_members` and `convert` do."""
-    return convert(read_members(body, may_be_empty=may_be_empty), shape)
-
-
-def nonce_of(named: str | None, header: str | None = None) -> bytes:
-    """The nonce of a call: field `nonce` or header Idempotency-Key (as Latin-1); both must agree. b"" if
-    there is neither (R13)."""
-    field = None if named is None else _nonce("nonce", named.encode("utf-8", "surrogatepass"))
-    if header is None:
-        return field or b""
-    # The server decodes header bytes as Latin-1: encoding restores them as they were sent.
-    given = _nonce("Idempotency-Key", header.encode("latin-1", "replace"))
-    if field not in (None, given):
-        raise InvalidRequest("nonce and Idempotency-Key differ")
-    return given
-
-
-def read_operation(kind: str, body: bytes, key: str | None = None) -> Request:
-    """The operation that a body and an Idempotency-Key describe. A seed needs no body (spec 1.2): for it, an
-    unreadable one counts as empty."""
-    try:
-        members = read_members(body)
-    except InvalidRequest:
-        if kind != "seed":
-            raise
-        members = {}
-    return operation_of(kind, members, key)
-
-
-def operation_of(kind: str, members: dict[str, Any], key: str | None = None) -> Request:
-    """The same from the members of a body."""
-    body = convert(members, OPERATIONS[kind])
-    nonce = nonce_of(body.nonce, key)
-    if kind != "seed" and not body.ticket_id:
-        raise InvalidRequest("ticket_id is required", reasons.TICKET_ID_REQUIRED)
-    ticket = "" if kind == "seed" else body.ticket_id
-    return Request(COMMANDS[kind](**body.fields()), ticket=ticket, event=body.event, nonce=nonce)
+def _rule(hint: Any) -> Meta:
+    """What a field must be, from its type or that of its union with None."""
+    found = (getattr(each, "__metadata__", None) for each in (hint, *get_args(hint)))
+    return next((metas[0] for metas in found if metas), Meta(description="an object"))
 
 
 def _nonce(name: str, nonce: bytes) -> bytes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from dtvn.api.answers import Answer, success
-from dtvn.api.bodies import OPERATIONS, Text, convert, operation_of, read_body, read_operation
+from dtvn.api.bodies import OPERATIONS, Body, convert
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
 from dtvn.api.ordering import BATCH_OPERATIONS_MAX, Decision, Request
@@ -17,7 +17,7 @@ from dtvn.machine import Issue, reasons
 from dtvn.machine.transitions import CAPABILITY
 from dtvn.protocol import canonical
 
-__all__ = ["answer_batch", "answer_operation", "issued_ticket", "request_of"]
+__all__ = ["BatchBody", "answer_batch", "answer_operation", "issued_ticket"]
 
 MESSAGES = {
     "issue": "Ticket issued",
@@ -31,7 +31,7 @@ MESSAGES = {
 """Message of a successful answer, by kind of operation."""
 
 
-class BatchBody(msgspec.Struct, frozen=True):
+class BatchBody(Body, frozen=True, kw_only=True):
     """Of /tickets/batch."""
 
     operations: Annotated[
@@ -45,12 +45,10 @@ class BatchBody(msgspec.Struct, frozen=True):
 class BatchItem(msgspec.Struct, frozen=True):
     """Of one operation in it, besides the operation's own body."""
 
-    op: Text = ""
-
-
-def request_of(kind: str, call: Call) -> Request:
-    """The operation that a call asks for; raise InvalidRequest naming the field that is wrong."""
-    return read_operation(kind, call.body, call.idempotency_key)
+    op: Annotated[
+        Literal["issue", "seed", "validate", "consume", "admit", "dispute", "resolve"],
+        msgspec.Meta(description=f"one of {', '.join(OPERATIONS)}"),
+    ]
 
 
 def answer_operation(kind: str, decision: Decision, data: Any = msgspec.UNSET) -> Answer:
@@ -65,23 +63,21 @@ def issued_ticket(decision: Decision) -> tuple[bytes, bytes] | None:
     return (state, canonical.encode(command)) if state and isinstance(command, Issue) else None
 
 
-def answer_batch(
-    call: Call, scopes: frozenset[str], order: Callable[[list[Request]], list[Decision]]
-) -> Answer:
+def answer_batch(call: Call, body: BatchBody, order: Callable[[list[Request]], list[Decision]]) -> Answer:
     """Up to 10,000 operations: in order, not atomic, each with the status of its single call.
 
-    Refusals are results; only where nothing was sent at all is the answer an error. `scopes`: those of the
-    caller. `order`: has requests ordered (`ordering.decide_batch`).
+    Refusals are results; only where nothing was sent at all is the answer an error. `order`: has
+    requests ordered (`ordering.decide_batch`).
     """
     if call.idempotency_key is not None:
         raise InvalidRequest("Idempotency-Key: give each operation of a batch a nonce of its own")
     results: list[dict[str, Any]] = []
     requests: list[Request] = []
-    for item in read_body(call.body, BatchBody).operations:
+    for item in body.operations:
         ticket = item.get("ticket_id") if isinstance(item, dict) else None
         results.append({"ticket_id": ticket if isinstance(ticket, str) else ""})
         try:
-            requests.append(_read_item(item, scopes))
+            requests.append(_read_item(item, call.scopes))
         except ServiceError as error:
             results[-1] |= {"status": error.status, "code": error.code, "error": str(error)}
     decisions = order(requests) if requests else []
@@ -101,9 +97,7 @@ def _read_item(item: Any, scopes: frozenset[str]) -> Request:
     if not isinstance(item, dict):
         raise InvalidRequest("each operation must be an object")
     kind = convert(item, BatchItem).op
-    if kind not in OPERATIONS:
-        raise InvalidRequest(f"op must be one of {', '.join(OPERATIONS)}")
-    request = operation_of(kind, item)
+    request = convert(item, OPERATIONS[kind]).request(kind)
     if CAPABILITY[kind] not in scopes:
         raise ApiError(403, reasons.NOT_PERMITTED, f"This needs the scope {CAPABILITY[kind]!r}.")
     return request

@@ -1,12 +1,10 @@
 """URLs of the ticket API. Literal paths come before `{ticket_id}`."""
 
-from functools import partial
-
 from django.urls import URLPattern, URLResolver, path
 
 from dtvn.machine.transitions import CAPABILITY
 from tickets.rest.certificates import show_certificate, show_epochs
-from tickets.rest.operations import BATCH_BYTES_MAX, change_tickets, operate
+from tickets.rest.operations import BATCH_BYTES_MAX, change_tickets, operation
 from tickets.rest.reads import list_tickets, show_ticket
 from validators.rest.http import route
 from validators.rest.supervision import validate_via_node
@@ -17,13 +15,13 @@ VERBS = ("seed", "validate", "consume", "admit", "dispute", "resolve")
 urlpatterns: list[URLPattern | URLResolver] = [
     path(
         TICKETS,
-        route(get=list_tickets, post=partial(operate, "issue"), scope=CAPABILITY["issue"], needs_nodes=True),
+        route(get=list_tickets, post=operation("issue"), scope=CAPABILITY["issue"], needs_nodes=True),
     ),
     path(f"{TICKETS}/batch", route(post=change_tickets, body_bytes=BATCH_BYTES_MAX, needs_nodes=True)),
     *(
         path(
             f"{TICKETS}/{verb}",
-            route(post=partial(operate, verb), scope=CAPABILITY[verb], needs_nodes=True),
+            route(post=operation(verb), scope=CAPABILITY[verb], needs_nodes=True),
         )
         for verb in VERBS
     ),

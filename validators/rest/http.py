@@ -1,6 +1,7 @@
 """The plain handlers of the API as views of Django REST framework: permissions, request limits, answers.
 
-A handler is a function from a `Call`, and the parameters of its path, to an `Answer`. DRF provides dispatch,
+A handler is a function from a `Call`, the parameters of its path, and its `body` if it takes one (a Struct,
+by its annotation) to an `Answer`. DRF provides dispatch,
 authentication and CSRF; parsing and rendering use msgspec, because they are most of the cost of a small
 answer.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -19,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from dtvn.api.answers import Answer, failure
+from dtvn.api.bodies import read_body
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError
 from tickets.services import network
@@ -27,7 +29,7 @@ from validators.rest.errors import describe
 from validators.rest.keys import Caller, KeyAuthentication, OpenAuthentication, PersonAuthentication, require
 from validators.services import cluster
 
-__all__ = ["ApiView", "bad_request", "not_found", "own_writes", "response_of", "route"]
+__all__ = ["ApiView", "Handler", "bad_request", "not_found", "own_writes", "response_of", "route"]
 
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of a single operation (spec 1.4)."""
@@ -119,9 +121,14 @@ def route(
 
 
 def _method(handler: Handler, limit: int) -> Callable[..., HttpResponseBase]:
+    shape = get_type_hints(handler).get("body")
+
     @wraps(handler)
     def method(view: ApiView, _request: Request, **names: Any) -> HttpResponseBase:
-        answer = handler(view.call(limit=limit), **names)
+        call = view.call(limit=limit)
+        if shape is not None:
+            names["body"] = read_body(call.body, shape)
+        answer = handler(call, **names)
         return response_of(answer) if isinstance(answer, Answer) else answer
 
     return method

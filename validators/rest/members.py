@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import Flag, Nonce, Number, Text, convert, nonce_of, read_body, read_members
+from dtvn.api.bodies import Flag, NonceBody, Number, Text
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
@@ -38,8 +38,8 @@ CANCEL_WAIT = 3.0
 SHOWN_CHANGES = 100
 
 
-class MemberBody(msgspec.Struct, frozen=True):
-    """Of every call that changes one member; each looks at some of these."""
+class MemberBody(NonceBody, frozen=True, kw_only=True):
+    """Of POST /members."""
 
     node_id: Text = ""
     replaces: Text = ""
@@ -53,14 +53,31 @@ class MemberBody(msgspec.Struct, frozen=True):
         ),
     ] = b""
     allow_small: Flag = False
-    nonce: Nonce = None
 
 
-class PreviewBody(MemberBody, frozen=True):
+class RemoveBody(NonceBody, frozen=True, kw_only=True):
+    """Of DELETE /members/{node_id}."""
+
+    allow_small: Flag = False
+    may_be_empty: ClassVar[bool] = True
+
+
+class RotateBody(NonceBody, frozen=True, kw_only=True):
+    """Of POST /members/{node_id}/rotate."""
+
+    peer_id: Text = ""
+    may_be_empty: ClassVar[bool] = True
+
+
+class ParametersBody(NonceBody, frozen=True, kw_only=True):
+    """Of PATCH /parameters: all its other members are parameters."""
+
+
+class PreviewBody(MemberBody, frozen=True, kw_only=True):
     """Of POST /members/preview: the fields of any change, and which one it is."""
 
     change: Text = ""
-    parameters: Annotated[dict[str, Any] | None, msgspec.Meta(description="an object")] = None
+    parameters: Annotated[dict[str, Any], msgspec.Meta(description="an object")] | None = None
 
 
 def show_members(call: Call) -> Answer:
@@ -77,38 +94,34 @@ def show_members(call: Call) -> Answer:
     return success(data=told)
 
 
-def add_member(call: Call) -> Answer:
+def add_member(call: Call, body: MemberBody) -> Answer:
     """Without `peer_id` the platform makes and runs the newcomer."""
-    body = read_body(call.body, MemberBody)
-    return _ask(call, _newcomer(body), body.nonce)
+    return _ask(call, _newcomer(body), body)
 
 
-def remove_member(call: Call, node_id: str) -> Answer:
+def remove_member(call: Call, node_id: str, body: RemoveBody) -> Answer:
     """`allow_small` in body or address: even below four members."""
-    body = read_body(call.body, MemberBody, may_be_empty=True)
     named = call.query.get("allow_small", "false")
     if named not in ("true", "false"):
         raise InvalidRequest("allow_small must be true or false")
     small = named == "true" or body.allow_small
-    return _ask(call, Wish(change="remove", node_id=node_id, allow_small=small), body.nonce)
+    return _ask(call, Wish(change="remove", node_id=node_id, allow_small=small), body)
 
 
-def rotate_member(call: Call, node_id: str) -> Answer:
+def rotate_member(call: Call, node_id: str, body: RotateBody) -> Answer:
     """`peer_id`: the next key of a member that runs elsewhere; one of ours makes it now."""
-    body = read_body(call.body, MemberBody, may_be_empty=True)
-    return _ask(call, Wish(change="rotate", node_id=node_id, peer_id=body.peer_id), body.nonce)
+    return _ask(call, Wish(change="rotate", node_id=node_id, peer_id=body.peer_id), body)
 
 
-def set_parameters(call: Call) -> Answer:
+def set_parameters(call: Call, body: ParametersBody) -> Answer:
     """Those named change, the others stay."""
-    members = read_members(call.body)
-    nonce = convert(members, MemberBody).nonce
-    return _ask(call, Wish(change="parameters", parameters=_numbers(members)), nonce)
+    members = msgspec.json.decode(call.body) or {}
+    return _ask(call, Wish(change="parameters", parameters=_numbers(members)), body)
 
 
-def preview_change(call: Call) -> Answer:
+def preview_change(call: Call, body: PreviewBody) -> Answer:
     """`change` and the fields of that change."""
-    found = changes.foresee(_wish(read_body(call.body, PreviewBody)))
+    found = changes.foresee(_wish(body))
     told = msgspec.to_builtins(found)
     told["parameters"] = {
         name: {"before": before, "after": after} for name, (before, after) in found.parameters.items()
@@ -136,9 +149,9 @@ def cancel_change(call: Call, number: int) -> Answer:
     return _told(changes.wait(changes.cancel(number), CANCEL_WAIT))
 
 
-def _ask(call: Call, wish: Wish, nonce: str | None) -> Answer:
+def _ask(call: Call, wish: Wish, body: NonceBody) -> Answer:
     """Store a wish, and return its state after a short wait."""
-    return _carry(changes.ask(wish, actor=call.actor, nonce=nonce_of(nonce, call.idempotency_key)))
+    return _carry(changes.ask(wish, actor=call.actor, nonce=body.nonce_or(call.idempotency_key)))
 
 
 def _change_object(row: MembershipChange) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import Flag, Text, read_body
+from dtvn.api.bodies import Body, Flag, Required, Text
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, Unavailable, not_found
 from dtvn.api.queries import read_event
@@ -108,11 +108,11 @@ def own_sequence(told: dict[str, Any]) -> int | None:
     return sequence if isinstance(sequence, int) else None
 
 
-class NodeBody(msgspec.Struct, frozen=True):
+class NodeBody(Body, frozen=True, kw_only=True):
     """Of POST /nodes. `bootstrap_addr` and `is_bootstrap` are the seed's and ignored: members learn each
     other's addresses from the cluster."""
 
-    node_id: Text = ""
+    node_id: Required
     is_primary: Flag = False
     is_bootstrap: Flag = False
     bootstrap_addr: Text = ""
@@ -123,11 +123,8 @@ def list_node_objects(call: Call) -> Answer:
     return bare(node_objects())
 
 
-def add(call: Call) -> Answer:
+def add(call: Call, body: NodeBody) -> Answer:
     """Start a member that this platform runs, the first node of a cluster, or a newcomer, which joins."""
-    body = read_body(call.body, NodeBody)
-    if not body.node_id:
-        raise InvalidRequest("node_id is required")
     if not NODE_ID.fullmatch(body.node_id):
         raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, no sign first")
     add_node(body.node_id, as_primary=body.is_primary, actor=call.actor)

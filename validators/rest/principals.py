@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from dtvn.api.answers import Answer, success
-from dtvn.api.bodies import Nonce, Text, convert, nonce_of, read_body
+from dtvn.api.bodies import NonceBody, Number, Required, Text, convert
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest
 from dtvn.machine.commands import GRANTS_MAX
@@ -33,20 +33,18 @@ Grants = Annotated[
 ]
 
 
-class PrincipalBody(msgspec.Struct, frozen=True):
+class PrincipalBody(NonceBody, frozen=True, kw_only=True):
     """Of POST /principals."""
 
-    name: Text = ""
+    name: Required
     peer_id: Text = ""
     grants: Grants = []
-    nonce: Nonce = None
 
 
-class GrantsBody(msgspec.Struct, frozen=True):
+class GrantsBody(NonceBody, frozen=True, kw_only=True):
     """Of PATCH /principals/{name}."""
 
     grants: Grants
-    nonce: Nonce = None
 
 
 class GrantBody(msgspec.Struct, frozen=True):
@@ -56,18 +54,18 @@ class GrantBody(msgspec.Struct, frozen=True):
     capability: Text = ""
 
 
-class KeyBody(msgspec.Struct, frozen=True):
+class KeyBody(NonceBody, frozen=True, kw_only=True):
     """Of POST /principals/{name}/rotate."""
 
     peer_id: Text = ""
-    overlap: Annotated[int | None, msgspec.Meta(description="a number")] = None
-    nonce: Nonce = None
+    overlap: Number | None = None
+    may_be_empty: ClassVar[bool] = True
 
 
-class NonceBody(msgspec.Struct, frozen=True):
+class RevokeBody(NonceBody, frozen=True, kw_only=True):
     """Of DELETE /principals/{name}."""
 
-    nonce: Nonce = None
+    may_be_empty: ClassVar[bool] = True
 
 
 def list_principals(call: Call) -> Answer:
@@ -76,12 +74,9 @@ def list_principals(call: Call) -> Answer:
     return success(data=[_object(each) for each in principals.list_principals()], sequence=sequence)
 
 
-def add_principal(call: Call) -> Answer:
+def add_principal(call: Call, body: PrincipalBody) -> Answer:
     """`name`, `peer_id`, `grants`."""
-    body = read_body(call.body, PrincipalBody)
-    if not body.name:
-        raise InvalidRequest("name is required")
-    key, nonce = principals.read_key(body.peer_id), nonce_of(body.nonce, call.idempotency_key)
+    key, nonce = principals.read_key(body.peer_id), body.nonce_or(call.idempotency_key)
     made = principals.add_principal(body.name, key, _grants(body.grants), actor=call.actor, nonce=nonce)
     return _told(f"{body.name} is listed.", made)
 
@@ -95,31 +90,28 @@ def show_principal(call: Call, name: str) -> Answer:
     return success(data=_object(found), sequence=sequence)
 
 
-def limit_principal(call: Call, name: str) -> Answer:
+def limit_principal(call: Call, name: str, body: GrantsBody) -> Answer:
     """`grants`: all that it has from now on."""
-    body = read_body(call.body, GrantsBody)
-    grants, nonce = _grants(body.grants), nonce_of(body.nonce, call.idempotency_key)
+    grants, nonce = _grants(body.grants), body.nonce_or(call.idempotency_key)
     limited = principals.limit_principal(name, grants, actor=call.actor, nonce=nonce)
     return _told(f"{name} has other grants.", limited)
 
 
-def revoke_principal(call: Call, name: str) -> Answer:
+def revoke_principal(call: Call, name: str, body: RevokeBody) -> Answer:
     """Its key counts no more."""
-    body = read_body(call.body, NonceBody, may_be_empty=True)
-    nonce = nonce_of(body.nonce, call.idempotency_key)
+    nonce = body.nonce_or(call.idempotency_key)
     gone = principals.revoke_principal(name, actor=call.actor, nonce=nonce)
     return _told(f"{name} is revoked.", gone)
 
 
-def rotate_principal(call: Call, name: str) -> Answer:
+def rotate_principal(call: Call, name: str, body: KeyBody) -> Answer:
     """`peer_id`: the new key; none for the platform's own principal, which makes it here. `overlap`: seconds
     for which the old one counts."""
-    body = read_body(call.body, KeyBody, may_be_empty=True)
     own = principals.is_own(name) and not body.peer_id
     overlap = body.overlap if body.overlap is not None else int(principals.OWN_OVERLAP) if own else 0
     if not 0 <= overlap <= OVERLAP_MAX:
         raise InvalidRequest(f"overlap must be from 0 to {OVERLAP_MAX} seconds")
-    nonce = nonce_of(body.nonce, call.idempotency_key)
+    nonce = body.nonce_or(call.idempotency_key)
     if own:
         rotated = principals.rotate_own(overlap=overlap, actor=call.actor)
     else:

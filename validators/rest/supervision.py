@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
 from dtvn.api.answers import Answer, bare, failure, success
-from dtvn.api.bodies import Number, Text, read_body
+from dtvn.api.bodies import Body, Number, Required, ValidateBody
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, TicketError
-from dtvn.api.operations import answer_operation, request_of
+from dtvn.api.operations import answer_operation
 from dtvn.waiting import look_until
 from tickets.services import decide_one
 from validators.membership.joining import find_node
@@ -26,22 +26,26 @@ once."""
 LOOK_INTERVAL = 0.05
 
 
-class ClusterBody(msgspec.Struct, frozen=True):
+class ClusterBody(Body, frozen=True, kw_only=True):
     """Of POST /cluster/start."""
 
     node_count: Number = 0
 
 
-class EntryBody(msgspec.Struct, frozen=True):
-    """Of POST /tickets/validate-via-node, besides that of /tickets/validate."""
+class EntryBody(ValidateBody, frozen=True, kw_only=True):
+    """Of POST /tickets/validate-via-node."""
 
-    node_id: Text = ""
+    node_id: Required
+
+    def fields(self) -> dict[str, Any]:
+        """Those of /tickets/validate."""
+        return {"data": self.data}
 
 
-def start_cluster(call: Call) -> Answer:
+def start_cluster(call: Call, body: ClusterBody) -> Answer:
     """`node_count`: below 1 or absent is the cluster that is here, else one of 4. Events tell how far it
     is."""
-    count = read_body(call.body, ClusterBody).node_count
+    count = body.node_count
     if count > cluster.CLUSTER_NODES_MAX:
         raise InvalidRequest(f"node_count must be at most {cluster.CLUSTER_NODES_MAX}")
     started = cluster.start_cluster(count if count >= 1 else None)
@@ -64,16 +68,13 @@ def show_storage(call: Call) -> Answer:
     return success(data=ask_any_api("/api/v1/storage/entries"))
 
 
-def validate_via_node(call: Call) -> Answer:
+def validate_via_node(call: Call, body: EntryBody) -> Answer:
     """As /tickets/validate; 404 for a node that nobody knows, 503 for one that is down.
 
     The caller names the entry node. A refusal by the platform has the platform's own form, a decision has the
     node's (spec 3.3).
     """
-    request = request_of("validate", call)
-    node_id = read_body(call.body, EntryBody).node_id
-    if not node_id:
-        raise InvalidRequest("node_id is required")
+    request, node_id = body.request("validate", call.idempotency_key), body.node_id
     member = _linked(node_id)
     if not member.up:
         down = "does not answer" if member.status == "running" else "is not running"

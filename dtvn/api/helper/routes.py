@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dtvn.api.answers import Answer, bare, success
+from dtvn.api.bodies import OPERATIONS, read_body
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError
 from dtvn.api.helper.service import Service
-from dtvn.api.operations import answer_operation, issued_ticket, request_of
+from dtvn.api.operations import answer_operation, issued_ticket
 from dtvn.api.ordering import Decision
 from dtvn.api.queries import RecordsQuery, TicketsQuery, read_event, read_records_query, read_tickets_query
 from dtvn.api.tickets import answer_page, answer_ticket, read_ticket
@@ -42,7 +43,8 @@ class Routes:
         """POST of one operation, ordered by the cluster with this node as its entry."""
 
         async def handle(http: Request) -> Answer:
-            request = request_of(kind, _call(http, await _body(http)))
+            body = read_body(await _body(http), OPERATIONS[kind])
+            request = body.request(kind, http.headers.get("Idempotency-Key"))
             decision = await self._service.decide(request)
             return answer_operation(kind, decision, self._data(kind, decision))
 
@@ -173,8 +175,8 @@ class Routes:
         return {**found, "write_time": self._service.status["write_time"]}
 
 
-def _call(http: Request, body: bytes = b"") -> Call:
-    return Call(http.url.path, tuple(http.query_params.multi_items()), http.headers, body)
+def _call(http: Request) -> Call:
+    return Call(http.url.path, tuple(http.query_params.multi_items()), http.headers)
 
 
 async def _body(http: Request) -> bytes:
