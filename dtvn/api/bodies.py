@@ -7,6 +7,7 @@ ignored, and null counts as absent.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -200,23 +201,30 @@ def read_body(content: bytes, shape: type[BodyShape]) -> BodyShape:
 
 def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
     """The Struct of these members; raise InvalidRequest naming the field that is wrong."""
-    present = {name: value for name, value in members.items() if value is not None}
+    present = members
+    if None in members.values():
+        present = {name: value for name, value in members.items() if value is not None}
     try:
         return msgspec.convert(present, shape)
     except msgspec.ValidationError as error:
         found = _FIELD.search(str(error))
         name = found[1] if found else "body"
-        rule = _rule(get_type_hints(shape, include_extras=True).get(name))
+        rule = _rules(shape).get(name, Meta(description="an object"))
         if rule.min_length and present.get(name, "") == "":
             code = reasons.TICKET_ID_REQUIRED if name == "ticket_id" else reasons.BAD_REQUEST
             raise InvalidRequest(f"{name} is required", code) from error
         raise InvalidRequest(f"{name} must be {rule.description}") from error
 
 
-def _rule(hint: Any) -> Meta:
-    """What a field must be, from its type or that of its union with None."""
-    found = (getattr(each, "__metadata__", None) for each in (hint, *get_args(hint)))
-    return next((metas[0] for metas in found if metas), Meta(description="an object"))
+@cache
+def _rules(shape: type[msgspec.Struct]) -> dict[str, Meta]:
+    """What each field must be, from its type or that of its union with None."""
+    return {
+        name: each.__metadata__[0]
+        for name, hint in get_type_hints(shape, include_extras=True).items()
+        for each in (hint, *get_args(hint))
+        if hasattr(each, "__metadata__")
+    }
 
 
 def _nonce(name: str, nonce: bytes) -> bytes:

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dtvn.api.access import allowed_origin
 from dtvn.api.errors import ApiError
 from dtvn.api.helper.app import _route
 from dtvn.api.helper.front import PATH_MAX, Front, key_fits
-from dtvn.api.origins import allowed_origin
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
 from tickets.services import Unavailable

@@ -103,20 +103,15 @@ class NodeReader:
         return Page(records, total, len(listed) > query.limit, sequence)
 
     @_reading
-    def holdings(self) -> Holdings:
+    def holdings(self, counted: dict[str, int]) -> Holdings:
         """See HelperLedger."""
         with transaction.atomic(using=ALIAS):
-            few = read_packed.newest_number(ALIAS) <= COUNTED_MAX
-            counts = read_packed.count_states(ALIAS) if few else {}
+            many = read_packed.newest_number(ALIAS) > COUNTED_MAX
+            counts = counted if counted and many else read_packed.count_states(ALIAS)
             newest = read.newest_checkpoint(ALIAS)
             operations = read.count_operations(ALIAS)
         checkpoint = None if newest is None else (newest.sequence, newest.state_root, newest.timestamp)
         return Holdings(counts, operations, checkpoint)
-
-    @_reading
-    def count_states(self) -> dict[str, int]:
-        """See HelperLedger."""
-        return read_packed.count_states(ALIAS)
 
     @_reading
     def storage_stats(self) -> dict[str, int]:
@@ -141,7 +136,7 @@ class NodeReader:
 
     @_reading
     def since(self, position: Position) -> Changes | None:
-        """See HelperLedger."""
+        """See HelperLedger: one consistent read."""
         after, tickets = position
         with transaction.atomic(using=ALIAS):
             if read.applied_sequence(ALIAS) <= after[0]:

@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dtvn.api.access import allowed_origin, key_of
 from dtvn.api.errors import ApiError
 from dtvn.api.helper.responses import refusal
-from dtvn.api.origins import allowed_origin
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
 
@@ -127,9 +127,5 @@ def _path_of(scope: Scope) -> str:
 
 
 def key_fits(headers: Headers, key: str) -> bool:
-    """X-API-Key, or, only if that is absent, a bearer token (spec 1.6); compared in constant time."""
-    given = headers.get("x-api-key", "")
-    if not given:
-        bearer = headers.get("authorization", "")
-        given = bearer.removeprefix("Bearer ") if bearer.startswith("Bearer ") else ""
-    return hmac.compare_digest(given.encode("latin-1"), key.encode())
+    """Whether the request shows the node's key; compared in constant time."""
+    return hmac.compare_digest((key_of(headers) or "").encode("latin-1"), key.encode())

@@ -25,7 +25,7 @@ class Holdings(msgspec.Struct, frozen=True):
     """Contents of a ledger."""
 
     states: dict[str, int]
-    """Tickets by state; {} if counting would take long."""
+    """Tickets by state."""
     operations: int
     """Length of the default list of operations."""
     checkpoint: tuple[int, bytes, int] | None
@@ -49,11 +49,9 @@ class HelperLedger(TicketLedger, Protocol):
     def applied_sequence(self) -> int:
         """The sequence that the rows reflect."""
 
-    def holdings(self) -> Holdings:
-        """One consistent read."""
-
-    def count_states(self) -> dict[str, int]:
-        """Tickets by state, however many."""
+    def holdings(self, counted: dict[str, int]) -> Holdings:
+        """One consistent read. `counted`: tickets by state a second ago, taken if counting would take long;
+        {}: unknown."""
 
     def storage_stats(self) -> dict[str, int]:
         """Figures under the contract's keys (spec 1.3)."""

@@ -85,9 +85,7 @@ class Routes:
         """Contents of the ledger."""
         sequence = await self._seen(_call(http))
         ledger = self._service.ledger
-        held = await self._service.read(ledger.holdings)
-        counts = held.states or self._service.status["states"]
-        counts = counts or await self._service.read(ledger.count_states)
+        held = await self._service.read(ledger.holdings, self._service.status["states"])
         newest = None
         if held.checkpoint is not None:
             at, digest, timestamp = held.checkpoint
@@ -99,8 +97,8 @@ class Routes:
             }
         data = {
             "node_id": self._service.node,
-            "total_tickets": sum(counts.values()),
-            "ticket_states": counts,
+            "total_tickets": sum(held.states.values()),
+            "ticket_states": held.states,
             "consensus_log_count": held.operations,
             "latest_checkpoint": newest,
             "db_stats": await self._storage(),
