@@ -69,9 +69,10 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
     try:
         found = barriers.quorum_read(_Reader(network, event, ticket, at_least, patience))
     except barriers.NothingStable as error:
+        first = network.present.parameters.checkpoint_interval
         sentence = (
-            "The cluster has no stable checkpoint yet, the first is at sequence "
-            f"{network.present.parameters.checkpoint_interval}: read=linearizable works, and brings it nearer."
+            f"The cluster has no stable checkpoint yet, the first is at sequence {first}: "
+            "read=linearizable works, and brings it nearer."
         )
         raise Unavailable(sentence, "no_checkpoint_yet") from error
     if found is None:
@@ -129,8 +130,8 @@ class _Reader:
         return read.newest_checkpoint(LEARNER_ALIAS) is not None
 
     def order(self) -> int:
-        """See QuorumReader; shared with concurrent readers. Raises Unavailable if the barrier is not ordered in
-        time: without a quorum, one attempt is enough."""
+        """See QuorumReader; shared with concurrent readers. Raises Unavailable if the barrier is not ordered
+        in time: without a quorum, one attempt is enough."""
         try:
             return barrier(WAIT - self._spent())
         except TicketError as error:
