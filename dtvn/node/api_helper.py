@@ -31,6 +31,8 @@ from dtvn.node.watcher import line
 __all__ = ["ApiHelper"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = "validators.node_api"
+"""The program that joins dtvn.api.helper with a ledger; started by name, since the engine imports no app."""
 PORT_PATIENCE = 2.0
 """Seconds that a start waits for its port: the helper of an earlier run ends a moment after its node."""
 DRAIN_SECONDS = 3.0
@@ -168,7 +170,7 @@ class ApiHelper:
                     sys.executable,
                     "-P",
                     "-m",
-                    "validators.node_api",
+                    PROGRAM,
                     str(theirs.fileno()),
                     str(self._listener.fileno()),
                 ],

@@ -52,7 +52,7 @@ def start_run(call: Call) -> Answer:
 
 
 def stop_run(call: Call) -> Answer:
-    """Ask the run to end; 409 when there is none."""
+    """Ask the run to end; 409 when none runs."""
     services.stop()
     return bare({"status": "stopping"})
 

@@ -29,7 +29,7 @@ def operation(kind: str) -> Handler:
         decision = decide_one(body.request(kind, call.idempotency_key), actor=call.actor)
         return answer_operation(kind, decision, DATA[kind](decision) if kind in DATA else msgspec.UNSET)
 
-    operate.__annotations__["body"] = OPERATIONS[kind]
+    operate.__annotations__["body"] = OPERATIONS[kind]  # what the mount parses, and the document shows
     return operate
 
 

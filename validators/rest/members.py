@@ -135,7 +135,7 @@ def list_changes(call: Call) -> Answer:
 
 
 def show_change(call: Call, number: int) -> Answer:
-    """404 when there is none."""
+    """404 for an unknown number."""
     row = MembershipChange.objects.filter(pk=number).first()
     if row is None:
         raise ApiError(404, "not_found", "No change has this number.")
