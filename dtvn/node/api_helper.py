@@ -1,8 +1,8 @@
 """The node's side of its own API: listens, keeps the helper process alive, sends it the node's status.
 
-The node's loop handles no requests: the helper (validators.node_api) reads the node's ledger itself and has
-operations ordered like a client. It ends with its node, also after a kill -9, because their channel ends; if
-it ends first, or is silent for too long, it is started again.
+The node's loop handles no requests: the helper (dtvn.api.helper, run as validators.node_api, which brings the
+ledger) reads the node's ledger itself and has operations ordered like a client. It ends with its node, also
+after a kill -9, because their channel ends; if it ends first, or is silent for too long, it is started again.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from dtvn.node.watcher import line
 __all__ = ["ApiHelper"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = "validators.node_api"
+"""The program that joins dtvn.api.helper with a ledger; started by name, since the engine imports no app."""
 PORT_PATIENCE = 2.0
 """Seconds that a start waits for its port: the helper of an earlier run ends a moment after its node."""
 DRAIN_SECONDS = 3.0
@@ -168,7 +170,7 @@ class ApiHelper:
                     sys.executable,
                     "-P",
                     "-m",
-                    "validators.node_api",
+                    PROGRAM,
                     str(theirs.fileno()),
                     str(self._listener.fileno()),
                 ],

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from dtvn.api.helper.front import key_fits
 from dtvn.node.options import ApiOptions
-from validators.node_api.front import key_fits
 from validators.services import own_api
 
 

@@ -16,8 +16,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from dtvn.api.errors import TicketError
 from dtvn.protocol.genesis import Parameters
-from tickets.services.errors import TicketError
 from validators.dashboard.principals import principals_page
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.membership import changes

@@ -12,7 +12,7 @@ import msgspec
 from django.conf import settings
 from django.db.models import Q
 
-from tickets.services.errors import Unavailable
+from dtvn.api.errors import Unavailable
 from tickets.services.network import gateway
 from validators.membership.membership import Wish
 from validators.membership.roster import MemberNode, api_port_of, list_members, process_of

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Max
 
+from dtvn.api.errors import InvalidRequest, TicketError, Unavailable
 from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.membership import gather_words
 from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
@@ -21,7 +22,6 @@ from dtvn.protocol.consensus.membership import Alive, Membership
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tickets.services.decide import Decision
-from tickets.services.errors import InvalidRequest, TicketError, Unavailable
 from validators.membership.membership import Wish, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.processes import preparation

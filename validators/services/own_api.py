@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
+from dtvn.api.errors import Unavailable
 from dtvn.node.kept_ports import kept_api
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
-from tickets.services.errors import Unavailable
 from validators.membership.roster import MemberNode, list_members
 
 __all__ = ["ask_any_api", "ask_api"]

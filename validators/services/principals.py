@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from django.db import DatabaseError
 
+from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
 from dtvn.files.whole import write_private
 from dtvn.gateway.identity import Identity, next_path, read_identity
 from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal
@@ -21,7 +22,6 @@ from dtvn.node.keys import peer_id, public_key_of_peer_id
 from dtvn.protocol.genesis import Grant, Principal
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.decide import Request, decide_one
-from tickets.services.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
 from tickets.services.network import gateway, key_file
 from validators import feed
 from validators.ledger.signers import read_principals

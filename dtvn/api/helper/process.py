@@ -1,4 +1,4 @@
-"""`python -m validators.node_api CHANNEL LISTENER`: two inherited descriptors. Started by node.api_helper."""
+"""The process of a node's API: started by `dtvn.node.api_helper`, ended with its node."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import uvicorn
 from setproctitle import setproctitle
+from starlette.types import ASGIApp
 
+from dtvn.api.helper.app import build_app
+from dtvn.api.helper.deadlines import CONNECTIONS_MAX, IDLE, TimedProtocol
+from dtvn.api.helper.ledger import OpenReader
+from dtvn.api.helper.service import Service
 from dtvn.node.api_channel import Answered, Channel, Counted, Setup, Status, Stop
-from validators.ledger.location import prepare_models
-from validators.node_api.deadlines import CONNECTIONS_MAX, IDLE, TimedProtocol
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-
-    from validators.node_api.service import Service
 
 GRACE = 2
 """Seconds to finish requests in progress once the node asks this process to stop."""
@@ -50,8 +47,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def main() -> None:
-    """Serve until the node requests a stop or is gone."""
+def main(open_reader: OpenReader) -> None:
+    """Serve until the node requests a stop or is gone. `open_reader` opens the node's ledger."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
@@ -62,13 +59,8 @@ def main() -> None:
         return
     setproctitle(f"dtvn api {setup.node} ({setup.folder})")
     logging.basicConfig(format=f"%(levelname)s api {setup.node}: %(message)s", level=logging.WARNING)
-    prepare_models()
     TimedProtocol.connections_max = connections_within(CONNECTIONS_MAX)
-    # These imports need models, and so an initialised Django.
-    from validators.node_api.app import build_app
-    from validators.node_api.service import Service
-
-    service = Service(setup)
+    service = Service(setup, open_reader)
     server = _Server(_configuration(build_app(service)))
     threading.Thread(target=_heed, args=(messages, service, server), name="node", daemon=True).start()
     asyncio.run(_serve(channel, listener, service, server))
@@ -133,7 +125,3 @@ async def _tell(channel: Channel, service: Service) -> None:
         if news and channel.send(Counted(answered, service.sockets, faults)):
             said, answered, faults, told_at = service.sockets, (), 0, now
         await asyncio.sleep(TELL_SPACE)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -14,16 +13,15 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from validators.node_api.answers import UNFORESEEN, Problem, failure, problem_of
-from validators.node_api.front import FAULT, PATTERN, Front
-from validators.node_api.reads import Reads
-from validators.node_api.service import Service, origins
-from validators.node_api.sockets import Feed
-from validators.node_api.writes import operation
+from dtvn.api.answers import Answer
+from dtvn.api.errors import ApiError
+from dtvn.api.helper.front import FAULT, PATTERN, Front
+from dtvn.api.helper.responses import UNFORESEEN, describe, refusal, response_of
+from dtvn.api.helper.routes import Handler, Routes
+from dtvn.api.helper.service import Service, origins
+from dtvn.api.helper.sockets import Feed
 
 __all__ = ["build_app"]
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 TICKETS = "/api/v1/tickets"
 OPERATIONS = ("validate", "consume", "dispute", "seed", "admit", "resolve")
@@ -32,26 +30,26 @@ mimetypes.add_type("text/javascript", ".js")  # browsers load modules with no ot
 
 def build_app(service: Service) -> ASGIApp:
     """The whole application on a node's API port."""
-    reads, feed = Reads(service), Feed(service)
-    issue = operation(service, "issue")
+    handlers, feed = Routes(service), Feed(service)
+    issue = handlers.operation("issue")
 
-    async def tickets(http: Request) -> Response:
-        return await (issue if http.method == "POST" else reads.tickets)(http)
+    async def tickets(http: Request) -> Answer:
+        return await (issue if http.method == "POST" else handlers.tickets)(http)
 
     gets: dict[str, Handler] = {
-        "/health": reads.health,
-        f"{TICKETS}/{{id}}": reads.ticket,
-        "/api/v1/status": reads.status,
-        "/api/v1/stats": reads.stats,
-        "/api/v1/peers": reads.peers,
-        "/api/v1/config": reads.config,
-        "/api/v1/consensus/logs": reads.logs,
-        "/api/v1/node/crypto": reads.crypto,
-        "/api/v1/storage/entries": reads.storage,
+        "/health": handlers.health,
+        f"{TICKETS}/{{id}}": handlers.ticket,
+        "/api/v1/status": handlers.status,
+        "/api/v1/stats": handlers.stats,
+        "/api/v1/peers": handlers.peers,
+        "/api/v1/config": handlers.config,
+        "/api/v1/consensus/logs": handlers.logs,
+        "/api/v1/node/crypto": handlers.crypto,
+        "/api/v1/storage/entries": handlers.storage,
         "/ws": _no_upgrade,
     }
     routes: list[BaseRoute] = [
-        *(_route(f"{TICKETS}/{kind}", operation(service, kind), "POST") for kind in OPERATIONS),
+        *(_route(f"{TICKETS}/{kind}", handlers.operation(kind), "POST") for kind in OPERATIONS),
         _route(TICKETS, tickets, "GET", "POST"),
         *(_route(path, handler, "GET") for path, handler in gets.items()),
         WebSocketRoute("/ws", feed.serve),
@@ -68,11 +66,12 @@ def _route(pattern: str, handler: Handler, *methods: str) -> Route:
     async def answer(http: Request) -> Response:
         http.scope[PATTERN] = pattern
         try:
-            return await handler(http)
+            answer = await handler(http)
         except Exception as error:  # noqa: BLE001 - answered, and logged if unexpected
-            problem = problem_of(error)
-            http.scope[FAULT] = problem.code == UNFORESEEN
-            return failure(problem)
+            described = describe(error)
+            http.scope[FAULT] = described.code == UNFORESEEN
+            return refusal(described)
+        return response_of(answer) if isinstance(answer, Answer) else answer
 
     return Route(pattern, answer, methods=list(methods))
 
@@ -100,8 +99,8 @@ def _page(folder: str) -> list[BaseRoute]:
     ]
 
 
-async def _no_upgrade(http: Request) -> Response:
-    raise Problem(400, "bad_request", "This is a WebSocket.")
+async def _no_upgrade(http: Request) -> Answer:
+    raise ApiError(400, "bad_request", "This is a WebSocket.")
 
 
 async def _refused(http: Request, error: Exception) -> Response:
@@ -109,10 +108,9 @@ async def _refused(http: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 400
     headers = (error.headers if isinstance(error, HTTPException) else None) or {}
     if status == 404:
-        return failure(Problem(404, "not_found", "There is nothing at this path."))
+        return refusal(ApiError(404, "not_found", "There is nothing at this path."))
     if status == 405:
         allow = ", ".join(sorted({*headers.get("Allow", "").split(", ")} - {"HEAD"}))
-        return failure(
-            Problem(405, "method_not_allowed", f"{http.method} is not for this path.", {"Allow": allow})
-        )
-    return failure(Problem(status, "bad_request", "The request cannot be read.", headers))
+        sentence = f"{http.method} is not for this path."
+        return refusal(ApiError(405, "method_not_allowed", sentence, headers={"Allow": allow}))
+    return refusal(ApiError(status, "bad_request", "The request cannot be read.", headers=headers))

@@ -9,14 +9,14 @@ import time
 from typing import Any
 
 import msgspec
-from django.db import DatabaseError, transaction
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from validators.ledger import read
-from validators.ledger.outcomes import Listed
-from validators.ledger.read_packed import created_since, newest_number
-from validators.node_api.answers import Problem, failure
-from validators.node_api.service import ALIAS, Service
+from dtvn.api.errors import ApiError
+from dtvn.api.helper.ledger import Position
+from dtvn.api.helper.responses import refusal
+from dtvn.api.helper.service import Service
+from dtvn.ledger import LedgerUnreachable
+from dtvn.machine.contract import Listed
 
 __all__ = ["Feed"]
 
@@ -32,14 +32,7 @@ SOCKETS_MAX = 1_000
 """Concurrent clients; further ones are asked to retry later, which leaves room for requests."""
 ROOM_WAIT = 0.25
 """Seconds that other clients wait, once, for a client that does not read before it is disconnected."""
-AT_ONCE = 1_000
-"""Operations per read."""
-LISTED_MAX = 50_000
-"""Operations per poll; beyond (after a state transfer, say), all clients are disconnected and load the state
-anew."""
 MICROSECONDS = 1_000_000
-BEYOND = 1 << 31
-"""Greater than every index in a batch."""
 EVENTS = {
     "validate": ("ticket_validated", "VALIDATED"),
     "consume": ("ticket_consumed", "CONSUMED"),
@@ -49,9 +42,6 @@ EVENTS = {
 """Kind of operation to the frame's type and the ticket's state afterwards."""
 PONG = '{"type":"pong"}'
 TRY_AGAIN_LATER = 1013
-
-Position = tuple[tuple[int, int], int]
-"""(sequence, index) of the last operation that was sent, and the number of tickets at that time."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -70,8 +60,8 @@ class Feed:
     async def serve(self, socket: WebSocket) -> None:
         """One client, until either side ends it."""
         if len(self._queues) >= SOCKETS_MAX:
-            busy = Problem(503, "busy", "Too many listen here; ask again later.")
-            await socket.send_denial_response(failure(busy))
+            busy = ApiError(503, "busy", "Too many listen here; ask again later.")
+            await socket.send_denial_response(refusal(busy))
             return
         queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
         position = await self._position()
@@ -96,8 +86,8 @@ class Feed:
         """Current position of the ledger; None if it cannot be read."""
         try:
             await self._service.seen()
-            return await self._service.read(_now)
-        except (DatabaseError, Problem):
+            return await self._service.read(self._service.ledger.position)
+        except (LedgerUnreachable, ApiError):
             return None
 
     async def _look_on(self) -> None:
@@ -107,9 +97,9 @@ class Feed:
                 self._at = await self._position()
                 continue
             try:
-                found = await self._service.read(_since, self._at)
-                frames = [] if found is None else self._frames(*found[:2])
-            except (DatabaseError, Problem) as error:
+                found = await self._service.read(self._service.ledger.since, self._at)
+                frames = [] if found is None else self._frames(found.listed, found.created)
+            except (LedgerUnreachable, ApiError) as error:
                 logger.debug("the feed waits: %s", error)
                 continue
             except Exception:
@@ -118,12 +108,12 @@ class Feed:
                 logger.exception("the live feed failed; its clients are hung up on")
                 self._service.failed()
                 found = None
-            if found is None:
+            if found is None:  # also after a state transfer: clients load the state anew
                 self._at = None
                 for queue in list(self._queues):
                     self._hang_up(queue)
                 continue
-            self._at = found[2]
+            self._at = found.position
             await self._pass_on(frames)
 
     async def _pass_on(self, frames: list[dict[str, Any]]) -> None:
@@ -198,25 +188,3 @@ def _is_ping(text: str) -> bool:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return isinstance(value, dict) and value.get("type") == "ping"
-
-
-def _now() -> Position:
-    with transaction.atomic(using=ALIAS):
-        return (read.applied_sequence(ALIAS), BEYOND), newest_number(ALIAS)
-
-
-def _since(at: Position) -> tuple[list[Listed], dict[str, int], Position] | None:
-    """Applied operations after a position, tickets created since then by event, and the current position;
-    None if there are too many."""
-    after, tickets = at
-    with transaction.atomic(using=ALIAS):
-        if read.applied_sequence(ALIAS) <= after[0]:
-            return [], {}, at
-        listed: list[Listed] = []
-        while part := read.list_operations(ALIAS, limit=AT_ONCE, after=after, all_kinds=True):
-            listed += part
-            if len(listed) > LISTED_MAX:
-                return None
-            after = (part[-1].sequence, part[-1].index)
-        upto = (read.applied_sequence(ALIAS), BEYOND)
-        return listed, created_since(ALIAS, tickets), (upto, newest_number(ALIAS))

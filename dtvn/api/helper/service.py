@@ -12,29 +12,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, connections
-
+from dtvn.api.errors import ApiError, Unavailable
+from dtvn.api.helper.ledger import HelperLedger, OpenReader
+from dtvn.api.ordering import Decision, Request, decide
 from dtvn.gateway.client import Gateway
 from dtvn.gateway.identity import read_identity
-from dtvn.ledger import Location
+from dtvn.ledger import LedgerUnreachable, Location
 from dtvn.net import KeyFileError
 from dtvn.node.api_channel import Answered, Setup
 from dtvn.node.layout import NodeFolder
 from dtvn.node.options import read_genesis
 from dtvn.protocol.genesis import Genesis, GenesisError
-from tickets.services import Decision, Request, Unavailable, decide_one, network
-from validators.ledger import read
-from validators.ledger.location import add_alias
-from validators.ledger.read_packed import listed_principals
-from validators.node_api.answers import Problem
 
-__all__ = ["ALIAS", "Service"]
+__all__ = ["Service"]
 
 logger = logging.getLogger("dtvn.node_api")
 
 Found = TypeVar("Found")
 
-ALIAS = "node"
 READERS = 4
 """Threads that read the ledger, each with its own connection."""
 WRITERS = 64
@@ -53,14 +48,13 @@ STATUS_AGE_MAX = 10.0
 class Service:
     """One per helper process. Everything but `status` belongs to the event loop."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, open_reader: OpenReader) -> None:
         self.setup = setup
         self.node = setup.node
         folder = NodeFolder(Path(setup.folder))
         self.genesis: Genesis = read_genesis(folder.genesis)
-        add_alias(
-            ALIAS, Location(Path(setup.ledger_folder), setup.ledger_url, setup.ledger_schema), reading=True
-        )
+        place = Location(Path(setup.ledger_folder), setup.ledger_url, setup.ledger_schema)
+        self.ledger: HelperLedger = open_reader(place, [member.id for member in self.genesis.members])
         self._folder = folder
         self._gateway: Gateway | None = None
         self._no_gateway = ""
@@ -82,8 +76,7 @@ class Service:
         """Receives a status report of the node; called by the channel's thread."""
         addresses = {name: (host, port) for name, (host, port) in fields["addresses"].items()}
         if self._gateway is None:
-            self._gateway, self._no_gateway = _open_gateway(self.genesis, self._folder, addresses)
-            network.use(self._gateway)
+            self._gateway, self._no_gateway = self._open_gateway(addresses)
         else:
             self._gateway.dial(addresses)
         self._status_at = time.monotonic()
@@ -91,9 +84,9 @@ class Service:
 
     @property
     def status(self) -> Mapping[str, Any]:
-        """The node's newest status (inspect.shown); raise Problem before the first one."""
+        """The node's newest status (inspect.shown); raise ApiError before the first one."""
         if self._status is None:
-            raise Problem(503, "starting", "The node is starting.")
+            raise ApiError(503, "starting", "The node is starting.")
         return self._status
 
     @property
@@ -128,16 +121,16 @@ class Service:
     async def read(self, look: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
         """Read from the ledger in a thread."""
         self.status  # noqa: B018 - a ledger exists from the first report on
-        call = partial(_in_thread, look, *arguments, **named)
+        call = partial(look, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self._readers, call)
 
     async def seen(self, sequence: int = 0) -> int:
         """Wait, at most a second, until the ledger's rows include what this API acknowledged and `sequence`;
         returns the applied sequence."""
-        wanted = max(sequence, network.acknowledged())
+        wanted = sequence if self._gateway is None else max(sequence, self._gateway.acknowledged)
         until = time.monotonic() + OWN_WRITES_WAIT
         while True:
-            applied = await self.read(read.applied_sequence, ALIAS)
+            applied = await self.read(self.ledger.applied_sequence)
             if applied >= wanted or time.monotonic() > until:
                 return applied
             await asyncio.sleep(LOOK_EVERY)
@@ -148,14 +141,15 @@ class Service:
         """Have an operation ordered with this node as its entry; raise TicketError unless it was applied."""
         self.status  # noqa: B018
         if self._gateway is None:
-            raise Problem(503, "read_only", self._no_gateway)
+            raise ApiError(503, "read_only", self._no_gateway)
         if self._waiting >= CALLS_MAX:
             raise Unavailable("Too much is under way here; ask again later.", "busy")
         self._waiting += 1
         try:
             await self._reach_members(self._gateway)
-            call = partial(decide_one, request, actor=self._gateway.principal, entry=self.node)
-            return await asyncio.get_running_loop().run_in_executor(self._writers, call)
+            call = partial(decide, self._gateway, [request], actor=self._gateway.principal, entry=self.node)
+            [decision] = await asyncio.get_running_loop().run_in_executor(self._writers, call)
+            return decision.check()
         finally:
             self._waiting -= 1
 
@@ -165,38 +159,30 @@ class Service:
         while not gateway.has_quorum and time.monotonic() < until:  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(LOOK_EVERY)
 
-
-def _in_thread(look: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
-    try:
-        return look(*arguments, **named)
-    except DatabaseError:
-        connections[ALIAS].close()  # this thread's; the next read opens a new one
-        raise
-
-
-def _open_gateway(
-    genesis: Genesis, folder: NodeFolder, addresses: Mapping[str, tuple[str, int]]
-) -> tuple[Gateway | None, str]:
-    """The gateway that uses the key in identity/api.key, or the reason why it cannot be opened at present."""
-    if not folder.api_key.exists():
-        return None, f"This node's API only reads: there is no key of a principal in {folder.api_key.name}."
-    try:
-        own = read_identity(folder.api_key).public_key
-        founding = any(principal.public_key == own for principal in genesis.principals)
-        later = () if founding else listed_principals(ALIAS)
-        name = next((principal.name for principal in later if principal.public_key == own), "")
-        gateway = Gateway.open(
-            folder.genesis,
-            folder.api_key,
-            principal=name,
-            epoch_changes=read.epoch_changes(ALIAS),
-            calls_max=CALLS_MAX,
-        )
-    except (GenesisError, KeyFileError, DatabaseError, OSError, ValueError) as error:
-        logger.info("%s", error)
-        return None, "This node's API only reads: its key is that of no principal that this node knows of."
-    gateway.dial(addresses)
-    return gateway, ""
+    def _open_gateway(self, addresses: Mapping[str, tuple[str, int]]) -> tuple[Gateway | None, str]:
+        """The gateway that uses the key in identity/api.key, or why it cannot be opened at present."""
+        folder = self._folder
+        if not folder.api_key.exists():
+            reason = f"there is no key of a principal in {folder.api_key.name}."
+            return None, f"This node's API only reads: {reason}"
+        try:
+            own = read_identity(folder.api_key).public_key
+            founding = any(principal.public_key == own for principal in self.genesis.principals)
+            later = () if founding else self.ledger.principals()
+            name = next((principal.name for principal in later if principal.public_key == own), "")
+            gateway = Gateway.open(
+                folder.genesis,
+                folder.api_key,
+                principal=name,
+                epoch_changes=self.ledger.epoch_changes(),
+                calls_max=CALLS_MAX,
+            )
+        except (GenesisError, KeyFileError, LedgerUnreachable, OSError, ValueError) as error:
+            logger.info("%s", error)
+            reason = "its key is that of no principal that this node knows of."
+            return None, f"This node's API only reads: {reason}"
+        gateway.dial(addresses)
+        return gateway, ""
 
 
 def origins() -> str:

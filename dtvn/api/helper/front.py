@@ -14,10 +14,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dtvn.api.access import allowed_origin, key_of
+from dtvn.api.errors import ApiError
+from dtvn.api.helper.responses import refusal
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
-from validators.node_api.answers import Problem, failure
-from validators.node_api.origins import allowed_origin
 
 __all__ = ["FAULT", "PATTERN", "Front", "key_fits"]
 
@@ -60,8 +61,8 @@ class Front:
         """See ASGI."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
-        elif scope["type"] == "websocket" and (refusal := self._refuse_socket(scope)) is not None:
-            await refusal(scope, receive, send)
+        elif scope["type"] == "websocket" and (refused := self._refuse_socket(scope)) is not None:
+            await refused(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -102,12 +103,12 @@ class Front:
             return Response(b"", 200)
         if self._options.key:
             if not key_fits(headers, self._options.key):
-                return failure(Problem(401, "unauthorized", "Invalid or missing API key"))
+                return refusal(ApiError(401, "unauthorized", "Invalid or missing API key"))
             return None
         host = headers.get("host", "")
         if scope["method"] in WRITES and not allowed_origin(headers.get("origin"), host, self._origins):
             text = "Pages of other sites may not change tickets here (Origin header)."
-            return failure(Problem(403, "foreign_origin", text))
+            return refusal(ApiError(403, "foreign_origin", text))
         return None
 
     def _refuse_socket(self, scope: Scope) -> Response | None:
@@ -115,7 +116,7 @@ class Front:
         if not allowed_origin(headers.get("origin"), headers.get("host", ""), self._origins):
             return Response(b"Forbidden\n", 403, media_type="text/plain")
         if self._options.closed and not key_fits(headers, self._options.key):
-            return failure(Problem(401, "unauthorized", "Invalid or missing API key"))
+            return refusal(ApiError(401, "unauthorized", "Invalid or missing API key"))
         return None
 
 
@@ -126,9 +127,5 @@ def _path_of(scope: Scope) -> str:
 
 
 def key_fits(headers: Headers, key: str) -> bool:
-    """X-API-Key, or, only if that is absent, a bearer token (spec 1.6); compared in constant time."""
-    given = headers.get("x-api-key", "")
-    if not given:
-        bearer = headers.get("authorization", "")
-        given = bearer.removeprefix("Bearer ") if bearer.startswith("Bearer ") else ""
-    return hmac.compare_digest(given.encode("latin-1"), key.encode())
+    """Whether the request shows the node's key; compared in constant time."""
+    return hmac.compare_digest((key_of(headers) or "").encode("latin-1"), key.encode())
