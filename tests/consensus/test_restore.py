@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
-from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.recovery import Recovery
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_new_view import Forge
@@ -126,10 +126,10 @@ def test_r29_a_restart_leads_into_the_highest_view_that_was_entered(
     said = again(cluster[6])
     views = cluster[6].core.view_change
     assert views.views.is_active(2)
-    assert (views.views.new_view, views.views.demanded, views.basis) == (
+    assert (views.views.new_view, views.views.reproposed, views.proofs) == (
         before.views.new_view,
-        before.views.demanded,
-        before.basis,
+        before.views.reproposed,
+        before.proofs,
     )
     assert (views.views.start, views.views.promised) == (1, promised)
     assert cluster[6].core.state.log.certificates[1].view == 2, "and not the older one, of view 0"

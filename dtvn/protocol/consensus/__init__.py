@@ -8,7 +8,7 @@
     core.invariants()                          raises InvariantBreach: stop this process
 
 `Replica` votes, `Learner` follows. Other packages import from here or from the contract files (messages,
-effects, verified, config, application, log_tree, needs).
+effects, verified, config, application, log_tree, recovery, signer).
 """
 
 from dtvn.protocol.consensus.config import Config, ConfigError, build
