@@ -84,7 +84,7 @@ def test_row_11_after_a_restart_an_executed_sequence_gets_no_other_vote() -> Non
     assert cluster[3].core.state.views.is_active(1)
     cluster.sent.clear()
     cluster[3].hear(cluster[1], make_proposal(cluster, "T-2", view=1))
-    assert cluster[3].core.state.log.slots[1].withheld is Reason.EQUIVOCATION
+    assert cluster[3].core.state.log.slots[1].abstain_reason is Reason.EQUIVOCATION
     assert not cluster.messages(m.Prepare, source=3)
 
 
@@ -250,7 +250,7 @@ def test_r7_a_primary_leads_its_view_again_and_nobody_else_does() -> None:
     new_view = cluster.messages(m.NewView, source=1)[0]
     said = again(cluster[1])
     assert [message for message in said if type(message) is m.NewView] == [new_view]
-    assert cluster[1].core.state.log.slots[1].carried
+    assert cluster[1].core.state.log.slots[1].reproposed
     assert not kinds(said, m.PrePrepare)
     said = again(cluster[2])
     assert cluster[2].core.state.views.is_active(1)

@@ -167,7 +167,8 @@ class Members:
     def _deliver(self, peer: Peer, receiver: int, frame: bytes) -> None:
         core, door = self.cores[receiver], self.doors[receiver]
         header = door.peek(Inbound(peer, frame))
-        if core.wants(header) is not None:
+        if (reason := core.wants(header)) is not None:
+            core.on_refused(header, reason)
             return
         try:
             verified = door.verify(header)

@@ -2,6 +2,7 @@
 
     core.restore(recovery, now) -> Effects     resume from the end of the ledger
     core.wants(header) -> Reason | None        cheap refusal before any signature is checked
+    core.on_refused(header, reason)            what a refused message still shows
     core.receive(verified, now) -> Effects     handle a message whose signatures the door has checked
     core.tick(now) -> Effects                  act after the deadline has passed
     core.deadline() -> int | None              time of the next tick

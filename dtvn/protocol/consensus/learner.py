@@ -144,6 +144,9 @@ class Learner:
             return Reason.WRONG_KIND
         return None if self._expects(header.peer.member) else Reason.NOT_ASKED
 
+    def on_refused(self, header: Header, reason: Reason) -> None:
+        """Does nothing: a learner waits for no request."""
+
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         """Always refuses: no message that a learner accepts holds loose statements."""
         return Reason.NOT_ASKED

@@ -115,6 +115,13 @@ class Replica(Phases):
                 return self.self_messages.refuse(message)
         return refuse(message, header.peer.member)
 
+    def on_refused(self, header: Header, reason: Reason) -> None:
+        """Uses what a message shows that `wants` refused, without a check of its signature: a member that
+        forwards a request which waits here waits for it too."""
+        message = header.message
+        if type(message) is Bundle and reason is Reason.SECOND_MESSAGE and header.peer.member is not None:
+            self.clients.on_forwarded_again(message)
+
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         """As `wants`, for a statement inside a message of `kind`. A Pong shows this replica's own statements:
         a voting replica wants only those that its ledger lacks, a follower wants all of them (R11)."""
