@@ -13,9 +13,9 @@ from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.log import LateCommits, Log, Slot, Tally, Vote
 from dtvn.protocol.consensus.ordering import Ordering
-from dtvn.protocol.consensus.pool import Pool
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.wire import Door, door, signer
 from simulator.mutants.registry import Plant, mutant, replaces
 

@@ -9,10 +9,16 @@ import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.pending import key_of
-from dtvn.protocol.consensus.pool import Pool
 from dtvn.protocol.consensus.primary_monitor import SLOW, SLOW_EVERY, UNFAIR, PrimaryMonitor
-from dtvn.protocol.consensus.throughput import INTERVAL, REQUEST_WORK, SAMPLES_KEPT, Throughput, work_of
+from dtvn.protocol.consensus.requests.pending import key_of
+from dtvn.protocol.consensus.requests.pool import Pool
+from dtvn.protocol.consensus.requests.throughput import (
+    INTERVAL,
+    REQUEST_WORK,
+    SAMPLES_KEPT,
+    Throughput,
+    work_of,
+)
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from tests.consensus.helpers import MILLISECOND, Cluster
 

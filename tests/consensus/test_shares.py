@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from dtvn.protocol.consensus.effects import Now
-from dtvn.protocol.consensus.pending import key_of
-from dtvn.protocol.consensus.pool import Pool
 from dtvn.protocol.consensus.proposing import Proposing
+from dtvn.protocol.consensus.requests.pending import key_of
+from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import BOUNDS
 from tests.consensus.helpers import config_for

@@ -8,10 +8,10 @@ from dtvn.protocol.consensus.application import Repeated
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.membership import KIND, is_reconfiguration
 from dtvn.protocol.consensus.messages import Bundle, Busy, Repeat
-from dtvn.protocol.consensus.pending import BATCH_HEADER, FRAMING, UNOPENED, Pending, end_of, key_of
+from dtvn.protocol.consensus.requests.pending import BATCH_HEADER, FRAMING, UNOPENED, Pending, end_of, key_of
+from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
-from dtvn.protocol.consensus.throughput import work_of
 from dtvn.protocol.consensus.verified import Verified, VerifiedBundle
 
 __all__ = ["Clients"]

@@ -11,8 +11,8 @@ from dtvn.protocol.consensus.events import Executed, Listener
 from dtvn.protocol.consensus.executor import Step, subtree_paths
 from dtvn.protocol.consensus.messages import Receipt, Reply
 from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
+from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.state import State
-from dtvn.protocol.consensus.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBatch
 
 __all__ = ["Execution"]

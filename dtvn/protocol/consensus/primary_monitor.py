@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 
-from dtvn.protocol.consensus.pending import Pending
+from dtvn.protocol.consensus.requests.pending import Pending
 from dtvn.protocol.consensus.state import State
 
 __all__ = ["SLOW", "UNFAIR", "PrimaryMonitor"]

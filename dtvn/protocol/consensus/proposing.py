@@ -17,9 +17,9 @@ from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.messages import Batch, PrePrepare, batch_digest
 from dtvn.protocol.consensus.ordering import Ordering
-from dtvn.protocol.consensus.pending import Pending
+from dtvn.protocol.consensus.requests.pending import Pending
+from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.state import State
-from dtvn.protocol.consensus.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.probes import probe
 

@@ -23,10 +23,10 @@ from dtvn.protocol.consensus.future import Future
 from dtvn.protocol.consensus.log import Log, Slot
 from dtvn.protocol.consensus.messages import FetchBatch, FetchViewChange
 from dtvn.protocol.consensus.new_view import Claim
-from dtvn.protocol.consensus.pool import Pool
+from dtvn.protocol.consensus.requests.pool import Pool
+from dtvn.protocol.consensus.requests.throughput import Throughput
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.throttle import Throttle
-from dtvn.protocol.consensus.throughput import Throughput
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
 __all__ = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from dtvn.protocol.consensus.pending import Pending, Share, principal_of
+from dtvn.protocol.consensus.requests.pending import Pending, Share, principal_of
 
 __all__ = ["FairQueue"]
 

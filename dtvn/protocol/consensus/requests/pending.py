@@ -6,7 +6,7 @@ import msgspec
 
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Bundle
-from dtvn.protocol.consensus.throughput import work_of
+from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
 __all__ = [

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
-from dtvn.protocol.consensus.active_clients import ActiveClients
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.fair_queue import FairQueue
 from dtvn.protocol.consensus.membership import is_reconfiguration
 from dtvn.protocol.consensus.messages import Bundle
-from dtvn.protocol.consensus.pending import (
+from dtvn.protocol.consensus.requests.active_clients import ActiveClients
+from dtvn.protocol.consensus.requests.fair_queue import FairQueue
+from dtvn.protocol.consensus.requests.pending import (
     BATCH_HEADER,
     FRAMING,
     Key,
@@ -24,7 +24,7 @@ from dtvn.protocol.consensus.pending import (
     principal_of,
     share_of,
 )
-from dtvn.protocol.consensus.throughput import work_of
+from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
 __all__ = ["Pool"]
