@@ -132,7 +132,7 @@ class Four:
         return list(actions.completed)
 
     def _host(self, genesis: Genesis, index: int) -> Host:
-        from dtvn.node.build import ROWS_LAG  # needs Django's settings
+        from dtvn.node.node import ROWS_LAG  # needs Django's settings
 
         cluster, name = cluster_id(genesis), genesis.members[index].id
         node = self._folder.node(name)

@@ -6,18 +6,14 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from dtvn.node.metrics.api import ApiFigures
 from dtvn.node.metrics.disk import DiskWatch
 from dtvn.node.metrics.page import Page
 from dtvn.node.metrics.server import MetricsServer
-from dtvn.node.metrics.snapshot import Snapshot, Value, take
+from dtvn.node.metrics.snapshot import MeasuredMember, Snapshot, Value, take
 from dtvn.node.options import MetricsOptions, StartError
 from dtvn.node.watcher import line
-
-if TYPE_CHECKING:
-    from dtvn.node.build import Node
 
 __all__ = ["Exporter", "shown_host"]
 
@@ -59,7 +55,7 @@ class Exporter:
         """(host, port) on which the server listens; None while it does not."""
         return self._server.address if self._server is not None else None
 
-    def publish(self, node: Node) -> None:
+    def publish(self, node: MeasuredMember) -> None:
         """Take a snapshot of the node; the loop calls this once a second and when a scrape waits."""
         if self._options is None:
             return
