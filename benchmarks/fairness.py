@@ -26,8 +26,8 @@ from typing import Any
 from nacl import bindings
 
 from benchmarks.hosts import MEMBERS, PORTS, Four, quiet_folder
+from dtvn.gateway import Collector
 from dtvn.gateway.client import GenesisKeys
-from dtvn.gateway.collector import Collector
 from dtvn.machine import Issue
 from dtvn.machine.commands import build
 from dtvn.net import public_key_of, read_seed

@@ -24,8 +24,8 @@ from pathlib import Path
 from nacl import bindings
 
 from benchmarks import load
+from dtvn.gateway import Collector, Completed
 from dtvn.gateway.client import GenesisKeys
-from dtvn.gateway.collector import Collector, Completed
 from dtvn.ledger import Location
 from dtvn.machine import TicketApplication
 from dtvn.net import read_seed

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway import Gateway, valid_until
 from dtvn.machine.commands import Admit, Issue, build
 from dtvn.protocol.consensus.messages import Operation
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import floor, load
 from benchmarks.cluster import running_cluster
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.net import read_seed
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol.genesis import Genesis

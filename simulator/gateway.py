@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from dtvn.gateway.collector import Collector, Completed, Overloaded, Result
+from dtvn.gateway import Collector, Completed, Overloaded, Result
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.wire import Door, FrameSigner

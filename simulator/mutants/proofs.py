@@ -6,7 +6,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from dtvn.gateway.collector import Collector
+from dtvn.gateway import Collector
 from dtvn.machine import snapshot
 from dtvn.machine.snapshot import Freezer
 from dtvn.proof import barriers, reads

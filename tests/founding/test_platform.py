@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
 from tests.fake_gateway import FakeGateway

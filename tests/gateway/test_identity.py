@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.gateway.identity import KeyWatch, next_path, read_identity
+from dtvn.gateway import next_path, read_identity
+from dtvn.gateway.identity import KeyWatch
 from dtvn.net import KeyFileError, named_seed, read_seed, write_private
 
 SECOND = 1_000_000_000

@@ -12,9 +12,7 @@ import pytest
 from msgspec.structs import replace
 from nacl import bindings
 
-from dtvn.gateway import membership
-from dtvn.gateway.collector import Answered
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import Answered, gather_words, membership
 from dtvn.net import public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical

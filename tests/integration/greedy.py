@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway import Gateway, valid_until
 from dtvn.machine import Issue
 from dtvn.machine.commands import build
 from dtvn.net import public_key_of, read_seed

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.membership import gather_words, reconfigure
+from dtvn.gateway import Gateway, gather_words
+from dtvn.gateway.membership import reconfigure
 from dtvn.proof import read_chain, unwrap
 from dtvn.protocol.consensus.membership import Change
 from tests.integration.network import REPOSITORY, Network

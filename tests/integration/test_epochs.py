@@ -11,8 +11,7 @@ import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import Gateway, gather_words
 from dtvn.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
 from dtvn.net import ensure_seed, public_key_of, write_private
 from dtvn.protocol import canonical

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dtvn.gateway.client import Gateway, valid_until
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered, Gateway, valid_until
 from dtvn.machine import Barrier, build, reasons
 from dtvn.net import read_seed
 from dtvn.node.build import build_node

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.gateway.client import Gateway, valid_until
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import Gateway, gather_words, valid_until
 from dtvn.ledger import Location, NodeLedger
 from dtvn.machine import Barrier, Reconfigure, build
 from dtvn.net import ensure_seed, public_key_of

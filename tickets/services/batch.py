@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from dtvn.gateway.collector import Result
-from dtvn.gateway.face import DEFAULT_WAIT
+from dtvn.gateway import DEFAULT_WAIT, Result
 from dtvn.machine import reasons
 from tickets.services.decide import Decision, Request, decide
 from tickets.services.errors import Unavailable

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.gateway.face import GatewayFace
+from dtvn.gateway import GatewayFace
 from dtvn.machine import reasons
 from dtvn.proof import (
     Certificate,

@@ -12,8 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from dtvn.files.epoch_changes import read_epoch_changes
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.face import GatewayFace
+from dtvn.gateway import Gateway, GatewayFace
 from dtvn.net import KeyFileError
 from dtvn.protocol.canonical import CanonicalError
 from dtvn.protocol.genesis import GenesisError

@@ -18,9 +18,7 @@ from functools import lru_cache
 
 import msgspec
 
-from dtvn.gateway.client import valid_until
-from dtvn.gateway.collector import Answered, Overloaded, Result
-from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
+from dtvn.gateway import DEFAULT_WAIT, Answered, GatewayClosed, GatewayFace, Overloaded, Result, valid_until
 from dtvn.machine import Barrier, build
 from dtvn.proof import Chain, ProofError, barriers
 from dtvn.proof.barriers import SharedBarriers

@@ -22,8 +22,7 @@ import msgspec
 from django.db import transaction
 from django.utils import timezone
 
-from dtvn.gateway.face import GatewayFace
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import GatewayFace, gather_words
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, public_key_of, read_seed
 from dtvn.protocol import canonical

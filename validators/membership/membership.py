@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 from django.db import DatabaseError
 
-from dtvn.gateway.face import GatewayFace
+from dtvn.gateway import GatewayFace
 from dtvn.machine import Reconfigure, reasons
 from dtvn.node.keys import public_key_of_peer_id
 from dtvn.node.layout import is_node_id, why_not_joins_as

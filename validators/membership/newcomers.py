@@ -10,8 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Max
 
-from dtvn.gateway.face import GatewayFace
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import GatewayFace, gather_words
 from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.layout import ClusterFolder, NodeFolder

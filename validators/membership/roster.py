@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from dtvn.gateway.face import MemberView
+from dtvn.gateway import MemberView
 from dtvn.machine.commands import is_name
 from dtvn.node.kept_ports import kept_port
 from dtvn.node.keys import peer_id

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, connections
 
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.identity import read_identity
+from dtvn.gateway import Gateway, read_identity
 from dtvn.ledger import Location
 from dtvn.net import KeyFileError
 from dtvn.node.api_channel import Answered, Setup

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered
 from dtvn.machine.contract import consensus_record
 from dtvn_project.routers import LEARNER_ALIAS
 from simulator.web.feed import status_now

@@ -11,7 +11,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from dtvn.gateway.face import MemberView
+from dtvn.gateway import MemberView
 from dtvn.machine import Barrier
 from dtvn.protocol import quorum
 from tickets.services import Request, Unavailable, decide_one

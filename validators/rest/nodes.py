@@ -11,7 +11,7 @@ import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
 from tickets.rest.bodies import read_fields

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from django.db import DatabaseError
 
-from dtvn.gateway.identity import Identity, next_path, read_identity
+from dtvn.gateway import Identity, next_path, read_identity
 from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal
 from dtvn.machine.administration import shown_principal
 from dtvn.machine.reasons import KEY_IN_USE

@@ -15,9 +15,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from dtvn.files.genesis import read_genesis_bytes
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.face import GatewayFace
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import Gateway, GatewayFace, gather_words
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import peer_id
