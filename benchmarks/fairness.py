@@ -28,8 +28,7 @@ from nacl import bindings
 from benchmarks.hosts import MEMBERS, PORTS, Four, quiet_folder
 from dtvn.gateway import Collector
 from dtvn.gateway.client import GenesisKeys
-from dtvn.machine import Issue
-from dtvn.machine.commands import build
+from dtvn.machine import Issue, build
 from dtvn.net import public_key_of, read_seed
 from dtvn.net.inbox import FromInbox
 from dtvn.node.layout import ClusterFolder

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dtvn.gateway import Gateway, valid_until
-from dtvn.machine.commands import Admit, Issue, build
+from dtvn.machine import Admit, Issue, build
 from dtvn.protocol.consensus.messages import Operation
 
 __all__ = ["Rates", "admits", "drive", "issues", "lone"]

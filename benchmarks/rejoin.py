@@ -28,7 +28,7 @@ import msgspec
 from benchmarks import load
 from benchmarks.cluster import Processes, running_processes
 from dtvn.gateway import Gateway, valid_until
-from dtvn.machine.commands import Issue, Validate, build
+from dtvn.machine import Issue, Validate, build
 from dtvn.net import read_seed
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol.genesis import Genesis

@@ -9,8 +9,10 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dtvn.machine import NAMES, Issue, TicketState
+from dtvn.machine.commands import Issue
 from dtvn.machine.rows import TicketRow
+from dtvn.machine.ticket import TicketState
+from dtvn.machine.transitions import NAMES
 from dtvn.protocol import canonical
 
 __all__ = ["UNLISTED", "consensus_record", "ticket_of_bytes", "ticket_of_row"]

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 import zmq
 
-from dtvn.net import CurveKeys, LinkCounters, Outbound, lane_of
+from dtvn.net.counters import LinkCounters
+from dtvn.net.curve import CurveKeys
 from dtvn.net.dialled import NOBLOCK, has_frame, more_follows, tune
+from dtvn.net.queues import Outbound, lane_of
 from dtvn.net.zap import DOMAIN
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Hello

@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 
 from dtvn.files.genesis import read_genesis_bytes
-from dtvn.net import KeyFileError, public_key_of, read_seed, write_private
-from dtvn.net.multiaddr import format_multiaddr, parse_multiaddr
+from dtvn.net import KeyFileError, format_multiaddr, parse_multiaddr, public_key_of, read_seed, write_private
 from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id
 from dtvn.node.options import NodeOptions, StartError, read_genesis

@@ -16,8 +16,7 @@ import msgspec
 import zmq
 
 from dtvn.ledger import Location, NodeLedger, OpenLedger
-from dtvn.net import read_seed
-from dtvn.net.transport import ZmqTransport
+from dtvn.net import ZmqTransport, read_seed
 from dtvn.node.api_helper import ApiHelper
 from dtvn.node.continuing import begin
 from dtvn.node.epochs import as_genesis, membership_of, own_place

@@ -28,7 +28,7 @@ import msgspec
 
 from dtvn.ledger import LedgerUnreachable
 from dtvn.machine.contract import ticket_of_row
-from dtvn.net.multiaddr import format_multiaddr
+from dtvn.net import format_multiaddr
 from dtvn.node import attest
 from dtvn.node.keys import peer_id
 from dtvn.node.member import MemberProcess

@@ -14,8 +14,7 @@ import zmq
 
 from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
-from dtvn.net import Dialler
-from dtvn.net.learner_transport import LearnerTransport
+from dtvn.net import Dialler, LearnerTransport
 from dtvn.node.clock import SystemClock
 from dtvn.node.epochs import as_genesis, other_sources
 from dtvn.node.journal import NodeJournal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from dtvn.machine import TicketApplication
-from dtvn.net.transport import ZmqTransport
+from dtvn.net import ZmqTransport
 from dtvn.node.discovery import AddressBook, Discovery
 from dtvn.node.process import Process
 from dtvn.node.watcher import NodeWatcher

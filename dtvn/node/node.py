@@ -15,8 +15,7 @@ from nacl import bindings
 
 from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
-from dtvn.net import KeyFileError, read_seed
-from dtvn.net.transport import ZmqTransport
+from dtvn.net import KeyFileError, ZmqTransport, read_seed
 from dtvn.node.api_helper import ApiHelper
 from dtvn.node.clock import SystemClock
 from dtvn.node.cpu_yield import CpuYield

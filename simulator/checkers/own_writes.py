@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from dtvn.machine import TicketState
 from dtvn.machine.reasons import OK
-from dtvn.machine.ticket import TicketState
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker

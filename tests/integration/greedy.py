@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dtvn.gateway import Gateway, valid_until
-from dtvn.machine import Issue
-from dtvn.machine.commands import build
+from dtvn.machine import Issue, build
 from dtvn.net import public_key_of, read_seed
 from dtvn.protocol.genesis.ceremony import open_genesis
 

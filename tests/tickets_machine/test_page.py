@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dtvn.machine import REASONS, State
+from dtvn.machine import CAPABILITY, REASONS, State
 from dtvn.machine.commands import COMMANDS
-from dtvn.machine.transitions import CAPABILITY, TRANSITIONS
+from dtvn.machine.transitions import TRANSITIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "tickets.md"
 

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from rest_framework.request import Request as HttpRequest
 
-from dtvn.machine import reasons
-from dtvn.machine.transitions import CAPABILITY
+from dtvn.machine import CAPABILITY, reasons
 from tickets.rest.bodies import KINDS, MESSAGES, Fields, fields_of, nonce_of, read_fields, request_of
 from tickets.rest.objects import issued_ticket, seeded
 from tickets.services import BATCH_OPERATIONS_MAX, InvalidRequest, Request, batch, decide_one

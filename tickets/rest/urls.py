@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from dtvn.machine.transitions import CAPABILITY
+from dtvn.machine import CAPABILITY
 from tickets.rest.certificates import CertificateView, EpochsView
 from tickets.rest.operations import BatchView, OperationView, operation_view
 from tickets.rest.reads import TicketListView, TicketView

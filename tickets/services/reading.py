@@ -20,10 +20,9 @@ import msgspec
 
 from dtvn.gateway import DEFAULT_WAIT, Answered, GatewayClosed, GatewayFace, Overloaded, Result, valid_until
 from dtvn.machine import Barrier, build
-from dtvn.proof import Chain, ProofError, barriers
+from dtvn.proof import Chain, ProofError, barriers, read_stable
 from dtvn.proof.barriers import SharedBarriers
 from dtvn.proof.reads import proved_ticket
-from dtvn.proof.statements import read_stable
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.membership import Membership

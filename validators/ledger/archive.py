@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 import psycopg
 
-from dtvn.ledger.location import DATABASE_FILE, SCHEMA_NAME
+from dtvn.ledger import DATABASE_FILE, SCHEMA_NAME
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.contradiction import RECORD, Contradiction
 

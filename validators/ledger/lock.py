@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dtvn.ledger.errors import LedgerBusy, LedgerUnreachable
+from dtvn.ledger import LedgerBusy, LedgerUnreachable
 from validators.ledger.location import LOCK_FILE
 
 __all__ = ["FileLock", "is_locked", "make_private_folder"]

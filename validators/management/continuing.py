@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 
 from dtvn.ledger import LedgerError, Location
-from dtvn.machine.ticket import read_head
-from dtvn.machine.transitions import NAMES
+from dtvn.machine import NAMES, read_head
 from dtvn.node.build import ledger_location
 from dtvn.node.continuing import save
 from dtvn.node.founding import FoundingError, write_file
@@ -27,9 +26,7 @@ from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.options import StartError, genesis_in, read_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.state_file import StateFile, StateFileError, copy_state, open_state
-from dtvn.proof import ProofError, read_chain
-from dtvn.proof.files import CHAIN, read_file
-from dtvn.proof.verify import shown, time_text
+from dtvn.proof import CHAIN, ProofError, read_chain, read_file, shown, time_text
 from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c

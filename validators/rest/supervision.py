@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from dtvn.machine.transitions import CAPABILITY
+from dtvn.machine import CAPABILITY
 from dtvn.waiting import look_until
 from tickets.rest.bodies import MESSAGES, nonce_of, read_fields, request_of
 from tickets.services import InvalidRequest, TicketError, decide_one

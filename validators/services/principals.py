@@ -12,8 +12,7 @@ import msgspec
 from django.db import DatabaseError
 
 from dtvn.gateway import Identity, next_path, read_identity
-from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal
-from dtvn.machine.administration import shown_principal
+from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal, shown_principal
 from dtvn.machine.reasons import KEY_IN_USE
 from dtvn.net import named_seed, write_private
 from dtvn.node.keys import peer_id, public_key_of_peer_id
