@@ -22,6 +22,7 @@ from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import LINES_KEPT
 from simulator.web.wish import Wish
 from tickets.services import Unavailable
+from validators.feed.wake import wake_web_processes
 from validators.processes.folder import DataFolder
 from validators.processes.locks import lock_holder
 from validators.services.errors import ServiceError
@@ -135,6 +136,7 @@ def output_of(run: SimulatorRun | None) -> list[str]:
 def tell(run: SimulatorRun, kind: str, content: Any) -> None:
     """Add one frame to the live feed."""
     SimulatorEvent.objects.create(run=run, type=kind, content=content)
+    wake_web_processes()
 
 
 def finish(
