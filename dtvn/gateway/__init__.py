@@ -17,7 +17,7 @@ from dtvn.gateway.collector import (
 )
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
 from dtvn.gateway.identity import Identity, next_path, read_identity
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway.words import gather_words
 
 __all__ = [
     "DEFAULT_WAIT",

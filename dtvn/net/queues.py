@@ -59,11 +59,6 @@ class Outbound:
     def __len__(self) -> int:
         return len(self._lanes[0]) + len(self._lanes[1])
 
-    @property
-    def bytes_waiting(self) -> int:
-        """Bytes that wait in all lanes."""
-        return self._bytes[0] + self._bytes[1]
-
     def put(self, lane: Lane, frame: bytes) -> int:
         """Queue a frame; return how many older ones of its lane were dropped for it."""
         waiting = self._lanes[lane]

@@ -250,14 +250,6 @@ class Inspector:
         except LedgerUnreachable:
             return "unavailable", None
 
-    def _attest(
-        self, question: Callable[[MemberProcess, tuple[str, ...]], Any], arguments: tuple[str, ...]
-    ) -> Any:
-        try:
-            return question(self._node, arguments)
-        except LedgerUnreachable:
-            return "unavailable", None
-
     def _refused(self) -> dict[str, dict[str, int]]:
         refused: dict[str, dict[str, int]] = {}
         for (peer, reason), count in self._node.watcher.refused.items():

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 from nacl import bindings
 
-from dtvn.gateway import Answered, gather_words, membership
+from dtvn.gateway import Answered, gather_words, words
 from dtvn.net import public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
@@ -83,7 +83,7 @@ def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def sleep(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr(membership, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    monkeypatch.setattr(words, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
 
 
 def begins(now: Membership, words: list[Alive]) -> Membership | str:

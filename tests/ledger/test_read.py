@@ -94,7 +94,6 @@ def test_the_plain_log_leaves_out_seed_issue_sessions_and_barriers(ledger: Ledge
     ledger.materialise([], 1, 1)
     assert kinds_of(read.list_operations(ALIAS, limit=9)) == ["admit", "resolve"]
     assert kinds_of(read.list_operations(ALIAS, limit=9, all_kinds=True)) == kinds[2:]
-    assert kinds_of(read.entry_operations(ALIAS, 1)) == kinds
     for state, shown in (("ISSUED", ["seed", "issue"]), ("CONSUMED", ["admit"]), ("VALIDATED", [])):
         assert kinds_of(read.list_operations(ALIAS, limit=9, state=state)) == shown
         assert read.count_operations(ALIAS, state=state) == len(shown)

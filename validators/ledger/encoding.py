@@ -15,7 +15,6 @@ from dtvn.protocol.consensus.messages import Entry
 
 __all__ = [
     "CHECKPOINT_COLUMNS",
-    "SLOT_COLUMNS",
     "body_row",
     "checkpoint_from_row",
     "checkpoint_row",
@@ -32,7 +31,6 @@ __all__ = [
 
 Row = tuple[Any, ...]
 
-SLOT_COLUMNS = "id, sequence, epoch, view, phase, frames, body, checksum"
 CHECKPOINT_COLUMNS = "sequence, epoch, state_root, log_root, timestamp, frames, checksum"
 
 _entry_decoder = msgspec.msgpack.Decoder(Entry)
@@ -126,7 +124,7 @@ def decode_frames(data: bytes, what: str) -> tuple[bytes, ...]:
 
 
 def slot_from_row(row: Row, body: bytes) -> SlotRecord:
-    """The record in a row of SLOT_COLUMNS; raises LedgerDamaged if the checksum differs."""
+    """The record in a row of ProtocolRecord; raises LedgerDamaged if the checksum differs."""
     _number, sequence, epoch, view, phase, frames, _body, _checksum = row
     what = f"the {phase} record of sequence {sequence} in view {view}"
     _require(row, what)

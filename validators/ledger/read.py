@@ -31,7 +31,6 @@ __all__ = [
     "applied_sequence",
     "count_operations",
     "count_tickets",
-    "entry_operations",
     "evidence",
     "epoch_changes",
     "list_events",
@@ -256,16 +255,6 @@ def _entries_from(using: str, sequence: int, *, plain: bool) -> Iterator[tuple[i
         if len(rows) < chunk:
             return
         sequence = rows[-1][0] + 1
-
-
-def entry_operations(using: str, sequence: int) -> list[Listed]:
-    """All executed operations of one entry, including SILENT kinds and refusals."""
-    rows = _entries_from(using, sequence, plain=False)
-    for number, timestamp, content, outcomes in rows:
-        if number == sequence:
-            return list(operations_of(content, outcomes, sequence=sequence, timestamp=timestamp))
-        break
-    return []
 
 
 # --- the ledger itself ----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Changes the membership via a gateway: gathers words of life, orders the change, waits for the epoch."""
+"""Gathers the members' words of life, which a change of the membership needs (R36)."""
 
 from __future__ import annotations
 
@@ -10,42 +10,23 @@ from types import MappingProxyType
 
 import msgspec
 
-from dtvn.gateway.client import Gateway, valid_until
-from dtvn.gateway.collector import Answered, Result
+from dtvn.gateway.collector import Answered
 from dtvn.gateway.face import GatewayFace
-from dtvn.machine import AddPrincipal, Command, Reconfigure, build
-from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus.membership import Alive, Change, Membership, alive_bytes
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.membership import Alive, alive_bytes
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import ED25519
-from dtvn.waiting import look_until
 
-__all__ = ["ChangeRefused", "forecast", "gather_words", "reconfigure", "enlist"]
+__all__ = ["gather_words"]
 
 ANSWER_WAIT = 2.0
 WORDS_WAIT = 15.0
 """Seconds for members to answer: links of a new epoch take a moment."""
-EPOCH_WAIT = 30.0
 NO_KEYS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class _Told(msgspec.Struct):
     word: str
-
-
-class ChangeRefused(Exception):
-    """The cluster refused, with this outcome code."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-def forecast(now: Membership, change: Change) -> tuple[str, str]:
-    """Sentences about the faults that the cluster tolerates (now, after the change)."""
-    after = len(now.members) + len(change.joins) - bool(change.leaves)
-    described = quorum.describe(after) if after else "no members"
-    return quorum.describe(len(now.members)), described
 
 
 def gather_words(
@@ -85,26 +66,6 @@ def gather_words(
         if time.monotonic() >= until or (complete and gateway.present is now):
             return list(words.values())
         time.sleep(0.2)
-
-
-def enlist(gateway: Gateway, member_id: str, public_key: bytes) -> str:
-    """List a newcomer's key without grants, so that it may follow as a learner; return the outcome code."""
-    return _order(gateway, AddPrincipal(member_id, public_key)).code
-
-
-def reconfigure(gateway: Gateway, change: Change) -> Membership:
-    """Order a change and wait until its epoch has begun; raise ChangeRefused with the outcome's code."""
-    result = _order(gateway, Reconfigure(change))
-    if result.code != "ok":
-        raise ChangeRefused(result.code)
-    look_until(lambda: gateway.present.epoch > change.epoch, EPOCH_WAIT, pause=0.05)
-    return gateway.present
-
-
-def _order(gateway: Gateway, command: Command) -> Result:
-    entry = gateway.present.members[0].id
-    operation = build(command, actor="operator", entry=entry, valid_until=valid_until(EPOCH_WAIT))
-    return gateway.submit([operation], wait=EPOCH_WAIT).result(EPOCH_WAIT + 5)[0]
 
 
 def _word(future: Future[Answered]) -> Alive | None:
