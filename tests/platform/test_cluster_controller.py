@@ -19,6 +19,7 @@ from tests.platform.desk import FOUR, Desk, own, show, started
 from tests.platform.test_reconcile import HOLD
 from validators.models import ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
 from validators.processes import founding
+from validators.processes import ports as port_room
 from validators.processes.cluster_controller import ClusterController
 from validators.processes.errors import StartError
 from validators.processes.supervisor_mode import StandingSupervisor
@@ -278,7 +279,9 @@ def test_make_up_keeps_the_cluster_that_it_has(desk: Desk, settings: Any) -> Non
 
 def changed(desk: Desk) -> bytes:
     """A cluster of one that took in a second member: what the genesis says is no longer so."""
-    create_demo_cluster(desk.folder.root, 1, "127.0.0.1", founding.usual_ports(["node0"]))
+    create_demo_cluster(
+        desk.folder.root, 1, "127.0.0.1", port_room.choose_ports(["node0"], first=port_room.FIRST_MEMBER_PORT)
+    )
     places = ClusterFolder(desk.folder.root)
     make_newcomer(places.node("node1"), places.genesis.read_bytes())
     nodes.register_nodes(["node0", "node1"])

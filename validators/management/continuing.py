@@ -249,7 +249,7 @@ def _init(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 
 
 def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
-    from validators.processes.preparation import LOOPBACK, free_ports
+    from validators.processes.ports import LOOPBACK, choose_ports
 
     folder, count = ClusterFolder(options["data_dir"]), options["nodes"]
     if not 1 <= count <= quorum.MEMBERS_MAX:
@@ -259,7 +259,7 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     if folder.genesis.exists():
         raise FoundingError(f"{folder.root} holds a cluster already: take another --data-dir.")
     try:
-        ports = free_ports(count)
+        ports = choose_ports([""] * count)
         create_demo_cluster(folder.root, count, LOOPBACK, ports, options["name"], continues=file.continued)
     except OSError as error:
         raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error

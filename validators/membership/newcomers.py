@@ -23,7 +23,7 @@ from tickets.services.decide import Decision
 from tickets.services.errors import InvalidRequest, TicketError, Unavailable
 from validators.membership.membership import Wish, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
-from validators.processes import preparation
+from validators.processes import ports
 from validators.processes.folder import DataFolder
 from validators.services.principals import find_principal
 
@@ -75,7 +75,7 @@ def make(node_id: str, newest: Membership, ask: Asker) -> tuple[str, int]:
     genesis = places.genesis.read_bytes()
     founded = open_genesis(genesis)
     key = make_newcomer(folder, genesis, newest)
-    host, port = preparation.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
+    host, port = ports.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
     _enlist(node_id, key, (), ask)
     # Grants of a node's own API: everything in a demonstration, like the founders' APIs, else nothing (R15).
     grants = EVERYTHING if founded.demo else ()

@@ -21,7 +21,7 @@ from django.db import DatabaseError, connections
 
 from dtvn_project import environment
 from validators.models import ManagedNode, NodeRole
-from validators.processes import make_parent, membership, preparation, readiness, servers
+from validators.processes import make_parent, membership, ports, preparation, readiness, servers
 from validators.processes.api_probes import ApiProbes
 from validators.processes.children import Child
 from validators.processes.cluster_controller import ClusterController
@@ -104,7 +104,7 @@ class Supervisor:
         self._folder.credentials.unlink(missing_ok=True)
         end_leftovers(self._folder)
         servers.check_servers()
-        listener = preparation.listen(self._host, self._port)
+        listener = ports.listen(self._host, self._port)
         finish_putting_aside(self._folder)
         accounts, members = self._prepare()
         self._make_children(listener.fileno(), members)
@@ -135,9 +135,9 @@ class Supervisor:
         preparation.migrate()
         own = preparation.own_members(self._folder, founded)
         own = preparation.register_cluster(self._folder, founded, own)
-        preparation.check_node_ports(founded, own)
-        preparation.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
-        preparation.keep_apis(self._folder, founded, own)
+        ports.check_node_ports(founded, own)
+        ports.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
+        ports.keep_apis(self._folder, founded, own)
         preparation.collect_static(self._folder)
         accounts = preparation.ensure_accounts(self._folder)
         reset_cluster()
@@ -304,7 +304,7 @@ def send_start(node: ManagedNode, token: str) -> None:
 def public_url(host: str, port: int) -> str:
     """The URL under which a program on this machine reaches the platform."""
     if host in environment.WILDCARD_HOSTS:
-        host = preparation.LOOPBACK
+        host = ports.LOOPBACK
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
