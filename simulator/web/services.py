@@ -22,9 +22,9 @@ from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import LINES_KEPT
 from simulator.web.wish import Wish
 from tickets.services import Unavailable
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
 from validators.feed.wake import wake_web_processes
-from validators.processes.folder import DataFolder
-from validators.processes.locks import lock_holder
 from validators.services.errors import ServiceError
 
 __all__ = [

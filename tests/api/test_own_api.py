@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from dtvn.node.options import ApiOptions
+from validators.membership import own_api
 from validators.node_api.front import key_fits
-from validators.services import own_api
 
 
 class Node(BaseHTTPRequestHandler):

@@ -14,10 +14,10 @@ from dtvn.protocol.genesis import ceremony
 from tests.fake_gateway import FakeGateway
 from tests.founding.parties import Party, Said, found
 from tickets.services import network
-from validators.processes import ports as port_room
+from validators.data_folder import ports as port_room
+from validators.data_folder.errors import StartError
+from validators.data_folder.folder import DataFolder
 from validators.processes import preparation
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
 from validators.rest.nodes import node_objects
 
 NAMES = ("auditor", "promoter", "seller", "venue")

@@ -17,11 +17,11 @@ from dtvn.node.provision import create_demo_cluster, make_newcomer
 from dtvn.protocol.genesis import GenesisError
 from tests.platform.desk import FOUR, Desk, own, show, started
 from tests.platform.test_reconcile import HOLD
+from validators.data_folder import ports as port_room
+from validators.data_folder.errors import StartError
 from validators.models import ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
 from validators.processes import founding
-from validators.processes import ports as port_room
 from validators.processes.cluster_controller import ClusterController
-from validators.processes.errors import StartError
 from validators.processes.supervisor_mode import StandingSupervisor
 from validators.services import cluster, nodes
 from validators.services.errors import ClusterBusy, ClusterSize

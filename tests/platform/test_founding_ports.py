@@ -13,10 +13,10 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tests.ports import ports_in_a_row
+from validators.data_folder import ports as port_room
+from validators.data_folder.errors import StartError
+from validators.data_folder.folder import DataFolder
 from validators.processes import founding
-from validators.processes import ports as port_room
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
 
 pytestmark = pytest.mark.django_db
 

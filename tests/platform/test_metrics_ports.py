@@ -12,10 +12,10 @@ from dtvn.node.kept_ports import kept_metrics
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.provision import make_newcomer
 from dtvn.protocol.genesis import ceremony
-from validators.processes import ports as port_room
+from validators.data_folder import ports as port_room
+from validators.data_folder.errors import StartError
+from validators.data_folder.folder import DataFolder
 from validators.processes import preparation
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
 
 
 def prepare(root: Path, web: str = "127.0.0.1:8080") -> list[str]:

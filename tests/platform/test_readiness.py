@@ -14,10 +14,10 @@ from django.db import OperationalError
 
 from tests.platform.desk import FOUR, Desk
 from tests.platform.test_folder import end, hold_elsewhere
+from validators.data_folder.errors import StartError
+from validators.data_folder.folder import DataFolder
 from validators.models import ManagedNode, NodePart
 from validators.processes import readiness
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
 from validators.processes.readiness import Reply
 from validators.services import cluster, nodes
 

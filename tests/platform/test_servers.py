@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from dtvn_project import environment
 from tests.ports import free_ports
 from tests.waiting import PATIENCE
-from validators.processes.errors import StartError
+from validators.data_folder.errors import StartError
 from validators.processes.servers import check_broker, check_redis
 
 ROOT = Path(__file__).parents[2]

@@ -23,9 +23,9 @@ from tickets.services.errors import TicketError
 from validators.dashboard.principals import principals_page
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.membership import changes
+from validators.membership.epoch import PresentEpoch, present_epoch
 from validators.membership.membership import FIXED_PARAMETERS, Wish
 from validators.models import FINISHED, ChangeState, MembershipChange
-from validators.services.epoch import PresentEpoch, present_epoch
 from validators.services.errors import ServiceError
 
 __all__ = ["MembershipChangeAdmin", "may_administer"]

@@ -13,12 +13,12 @@ from django.views.decorators.http import require_GET
 from tickets.services import Unavailable
 from validators.dashboard.views import for_pages
 from validators.membership.joining import find_node
+from validators.membership.own_api import ask_api
+from validators.membership.own_metrics import read_figures
 from validators.membership.roster import MemberNode, list_members
 from validators.rest.errors import ApiError
 from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown
-from validators.services.own_api import ask_api
-from validators.services.own_metrics import read_figures
 
 __all__ = ["CHARTS", "figures", "links", "node_part"]
 

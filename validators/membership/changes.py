@@ -7,7 +7,7 @@ other.
     done        its epoch has begun; refused: by the log or the newcomer; cancelled: before anything was sent
 
 `ask` stores a requested change, `cancel` marks it as taken back, `turn` executes one step of the oldest
-unfinished one. One process calls `turn` (validators.processes.membership); any process may call the others.
+unfinished one. One process calls `turn` (validators.membership.worker); any process may call the others.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from dtvn.waiting import look_until
 from tickets.services.decide import Request, decide
 from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
 from tickets.services.network import gateway
+from validators.data_folder.errors import StartError
 from validators.membership import change_limits, joining, newcomers
 from validators.membership.membership import (
     Preview,
@@ -46,7 +47,6 @@ from validators.membership.membership import (
     read_word,
 )
 from validators.models import ChangeState, MembershipChange
-from validators.processes.errors import StartError
 from validators.services.errors import (
     ChangeFinished,
     ChangeOrdered,
@@ -152,7 +152,7 @@ def call_off(node_id: str) -> bool:
     Raises ChangeOrdered.
     """
     for row in change_limits.unfinished():
-        if joining.newcomer_of(row) == node_id:
+        if row.newcomer == node_id:
             cancel(row.pk)
             return True
     return False

@@ -21,10 +21,10 @@ from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tickets.services.decide import Decision
 from tickets.services.errors import InvalidRequest, TicketError, Unavailable
+from validators.data_folder import ports
+from validators.data_folder.folder import DataFolder
 from validators.membership.membership import Wish, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
-from validators.processes import ports
-from validators.processes.folder import DataFolder
 from validators.services.principals import find_principal
 
 __all__ = [

@@ -19,9 +19,9 @@ from dtvn.node.options import StartError
 from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
 from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
 from validators.models import ManagedNode, NodeRole, NodeStatus
-from validators.processes.folder import DataFolder
-from validators.processes.locks import lock_holder
 
 __all__ = [
     "CONTRADICTION",

@@ -15,10 +15,11 @@ from dtvn.node.layout import ClusterFolder, make_private
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from dtvn.protocol.genesis import ceremony
+from validators.data_folder import ports
+from validators.data_folder.errors import StartError
+from validators.data_folder.folder import DataFolder
 from validators.models import ChangeState, DesiredState, ManagedNode, MembershipChange
-from validators.processes import ports, preparation
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
+from validators.processes import preparation
 from validators.services.cluster import member_names
 
 __all__ = ["EARLIER", "finish_putting_aside", "found_cluster", "put_aside"]

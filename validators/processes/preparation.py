@@ -17,10 +17,10 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from dtvn.protocol.genesis import ceremony
+from validators.data_folder.errors import StartError
+from validators.data_folder.folder import DataFolder, read_json, write_private_json
+from validators.data_folder.ports import LOOPBACK, choose_ports
 from validators.models import ManagedNode, NodePart, NodeRole
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder, read_json, write_private_json
-from validators.processes.ports import LOOPBACK, choose_ports
 from validators.services import api_keys
 from validators.services.nodes import register_nodes
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from dtvn_project import environment
-from validators.processes.errors import StartError
+from validators.data_folder.errors import StartError
 
 __all__ = ["check_servers"]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from setproctitle import setproctitle
 
 from dtvn_project import environment
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import SlotLock
 from validators.processes import parent
-from validators.processes.folder import DataFolder
-from validators.processes.locks import SlotLock
 
 NAME = "web"
 GRACE = 5.0

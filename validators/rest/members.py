@@ -14,11 +14,11 @@ from dtvn.machine import reasons
 from tickets.rest.bodies import Fields, nonce_of, read_fields
 from tickets.services import InvalidRequest
 from validators.membership import changes
+from validators.membership.epoch import ShownMember, met_newest, present_epoch
 from validators.membership.membership import KINDS, WORD_BYTES_MAX, Wish
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import ApiError, status_of
 from validators.rest.http import ApiView, json_response, read_body, success
-from validators.services.epoch import ShownMember, met_newest, present_epoch
 
 __all__ = [
     "ChangeView",

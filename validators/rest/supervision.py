@@ -12,13 +12,13 @@ from dtvn.waiting import look_until
 from tickets.rest.bodies import MESSAGES, nonce_of, read_fields, request_of
 from tickets.services import InvalidRequest, TicketError, decide_one
 from validators.membership.joining import find_node
+from validators.membership.own_api import ask_any_api
 from validators.membership.roster import MemberNode
 from validators.models import NodeStatus
 from validators.rest.errors import ApiError, describe
 from validators.rest.http import ApiView, error_response, json_response, read_body, success
 from validators.rest.nodes import OwnView
 from validators.services import cluster
-from validators.services.own_api import ask_any_api
 
 __all__ = [
     "ClusterStartView",

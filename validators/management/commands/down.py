@@ -10,8 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from validators.processes.folder import DataFolder
-from validators.processes.locks import lock_holder
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
 from validators.processes.supervisor import end_process, holders
 
 PATIENCE = 15.0

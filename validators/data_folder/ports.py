@@ -21,8 +21,8 @@ from dtvn.node.kept_ports import all_kept, keep_ports
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError as NodeError
 from dtvn.protocol import genesis
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
+from validators.data_folder.errors import StartError
+from validators.data_folder.folder import DataFolder
 
 __all__ = [
     "FIRST_MEMBER_PORT",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dtvn.net import write_private
-from validators.processes.errors import StartError
+from validators.data_folder.errors import StartError
 
 CREDENTIALS = "credentials.json"
 
