@@ -12,13 +12,12 @@ from django.db import OperationalError
 from django.db.models import F
 
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.options import StartError as NodeStartError
+from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster, make_newcomer
 from dtvn.protocol.genesis import GenesisError
 from tests.platform.desk import FOUR, Desk, own, show, started
 from tests.platform.test_reconcile import HOLD
 from validators.data_folder import ports as port_room
-from validators.data_folder.errors import StartError
 from validators.models import ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
 from validators.processes import founding
 from validators.processes.cluster_controller import ClusterController
@@ -102,7 +101,6 @@ def test_nothing_is_founded_while_a_process_of_before_lives(desk: Desk) -> None:
     [
         (StartError("port 4001, kept for node0: in use"), "port 4001, kept for node0: in use"),
         (GenesisError("principals: 'x' names a member and a principal"), "names a member and a principal"),
-        (NodeStartError("its kept ports are damaged"), "its kept ports are damaged"),
         (OSError(28, "No space left on device"), "No space left on device"),
         (ValueError("id: no name of a node"), "ValueError: id"),
     ],

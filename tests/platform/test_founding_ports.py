@@ -10,11 +10,11 @@ import pytest
 
 from dtvn.node.kept_ports import all_kept, kept_port
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tests.ports import ports_in_a_row
 from validators.data_folder import ports as port_room
-from validators.data_folder.errors import StartError
 from validators.data_folder.folder import DataFolder
 from validators.processes import founding
 

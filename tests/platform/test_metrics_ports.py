@@ -10,10 +10,10 @@ import pytest
 
 from dtvn.node.kept_ports import kept_metrics
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError
 from dtvn.node.provision import make_newcomer
 from dtvn.protocol.genesis import ceremony
 from validators.data_folder import ports as port_room
-from validators.data_folder.errors import StartError
 from validators.data_folder.folder import DataFolder
 from validators.processes import preparation
 

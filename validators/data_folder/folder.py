@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dtvn.net import write_private
-from validators.data_folder.errors import StartError
+from dtvn.node.options import StartError
 
 CREDENTIALS = "credentials.json"
 

@@ -19,9 +19,8 @@ from django.conf import settings
 from dtvn.net import write_private
 from dtvn.node.kept_ports import all_kept, keep_ports
 from dtvn.node.layout import ClusterFolder, NodeFolder
-from dtvn.node.options import StartError as NodeError
+from dtvn.node.options import StartError
 from dtvn.protocol import genesis
-from validators.data_folder.errors import StartError
 from validators.data_folder.folder import DataFolder
 
 __all__ = [
@@ -160,11 +159,8 @@ def keep_metrics_ports(folder: DataFolder, founded: genesis.Genesis, own: Sequen
     the platform (`web`, host:port) for Prometheus (file_sd_config). A port that is in use is not fatal: its
     node reports it and retries."""
     places = ClusterFolder(folder.root)
-    try:
-        free = partial(choose_ports, besides=_chosen(places, founded))
-        ports = keep_ports([places.node(member_id) for member_id in own], "metrics", free)
-    except NodeError as error:
-        raise StartError(str(error)) from error
+    free = partial(choose_ports, besides=_chosen(places, founded))
+    ports = keep_ports([places.node(member_id) for member_id in own], "metrics", free)
     folder.prometheus.mkdir(exist_ok=True, mode=0o700)
     nodes = [_metrics_target(founded, name, ports[name]) for name in own]
     _write_targets(folder.prometheus / "nodes.json", nodes)
@@ -178,17 +174,12 @@ def keep_apis(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) 
     key that it requires: a caller without a key of the platform cannot bypass it through a node. A
     supervisor's nodes require its own key, or none (C43)."""
     places = ClusterFolder(folder.root)
-    try:
-        nodes = [places.node(member_id) for member_id in own]
-        keep_ports(
-            nodes, "api", partial(choose_ports, first=FIRST_API_PORT, besides=_chosen(places, founded))
-        )
-        for node in nodes:
-            if not settings.SUPERVISOR and not node.api_token.exists():
-                node.create()
-                write_private(node.api_token, secrets.token_urlsafe(32).encode("ascii") + b"\n")
-    except NodeError as error:
-        raise StartError(str(error)) from error
+    nodes = [places.node(member_id) for member_id in own]
+    keep_ports(nodes, "api", partial(choose_ports, first=FIRST_API_PORT, besides=_chosen(places, founded)))
+    for node in nodes:
+        if not settings.SUPERVISOR and not node.api_token.exists():
+            node.create()
+            write_private(node.api_token, secrets.token_urlsafe(32).encode("ascii") + b"\n")
 
 
 def keep_newcomer_ports(folder: DataFolder, founded: genesis.Genesis, node: NodeFolder) -> tuple[str, int]:
@@ -211,7 +202,7 @@ def _chosen(places: ClusterFolder, founded: genesis.Genesis) -> set[int]:
     """Ports of the members and nodes of this folder, including those that are down or were never started."""
     found = {member.port for member in founded.members}
     for folder in places.nodes.glob("*/"):
-        with suppress(NodeError):  # damaged: reported when that node starts
+        with suppress(StartError):  # damaged: reported when that node starts
             found |= all_kept(NodeFolder(folder))
     return found
 

@@ -25,6 +25,7 @@ from django.utils import timezone
 from dtvn.gateway import GatewayFace, gather_words
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, public_key_of, read_seed
+from dtvn.node.options import StartError
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Alive, Change, alive_bytes, is_fresh, window
 from dtvn.protocol.genesis import cluster_id
@@ -34,7 +35,6 @@ from dtvn.waiting import look_until
 from tickets.services.decide import Request, decide
 from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
 from tickets.services.network import gateway
-from validators.data_folder.errors import StartError
 from validators.membership import change_limits, joining, newcomers
 from validators.membership.membership import (
     Preview,

@@ -17,9 +17,9 @@ import msgspec
 from django.db import DatabaseError
 from django.db.models import F
 
+from dtvn.node.options import StartError
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import GenesisError
-from validators.data_folder.errors import StartError
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.models import (

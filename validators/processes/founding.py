@@ -12,11 +12,10 @@ from django.conf import settings
 from django.db import connections, transaction
 
 from dtvn.node.layout import ClusterFolder, make_private
+from dtvn.node.options import StartError, read_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
-from dtvn.protocol.genesis import ceremony
 from validators.data_folder import ports
-from validators.data_folder.errors import StartError
 from validators.data_folder.folder import DataFolder
 from validators.models import ChangeState, DesiredState, ManagedNode, MembershipChange
 from validators.processes import preparation
@@ -60,11 +59,7 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
 
 def put_aside(folder: DataFolder) -> Path:
     """Move the cluster with all its keys and ledgers into its own folder; returns that folder."""
-    path = ClusterFolder(folder.root).genesis
-    try:
-        founded = ceremony.open_genesis(path.read_bytes())
-    except (OSError, genesis.GenesisError) as error:
-        raise StartError(f"{path} cannot be read: {error}") from error
+    founded = read_genesis(ClusterFolder(folder.root).genesis)
     if not founded.demo:
         raise StartError("this cluster was not made by this platform alone: it is not put aside")
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")

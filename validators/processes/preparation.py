@@ -14,10 +14,9 @@ from django.core.management import call_command
 from django.db import DatabaseError
 
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError, read_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
-from dtvn.protocol.genesis import ceremony
-from validators.data_folder.errors import StartError
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
 from validators.data_folder.ports import LOOPBACK, choose_ports
 from validators.models import ManagedNode, NodePart, NodeRole
@@ -38,10 +37,7 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
         if not 1 <= count <= NODES_MAX:
             raise StartError(f"NODES={count} is not between 1 and {NODES_MAX}")
         create_demo_cluster(folder.root, count, LOOPBACK, choose_ports([""] * count))
-    try:
-        founded = ceremony.open_genesis(path.read_bytes())
-    except (OSError, genesis.GenesisError) as error:
-        raise StartError(f"{path} cannot be read: {error}") from error
+    founded = read_genesis(path)
     for key in (ClusterFolder(folder.root).gateway_key, ClusterFolder(folder.root).learner_key):
         if not key.exists():
             raise StartError(f"{key} is not there: this party joined without a platform (genesis join)")

@@ -19,10 +19,10 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
+from dtvn.node.options import StartError
 from dtvn_project import environment
 from dtvn_project.celery import app
 from validators.data_folder import ports
-from validators.data_folder.errors import StartError
 from validators.data_folder.folder import DataFolder, write_private_json
 from validators.data_folder.locks import RecordLock, heartbeat, lock_holder
 from validators.membership.worker import run as run_changes
