@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
@@ -16,6 +15,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Alive, alive_bytes
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import ED25519
+from dtvn.waiting import look_until
 
 __all__ = ["gather_words"]
 
@@ -43,11 +43,12 @@ def gather_words(
     answer counts as no answer. So a lying member is missing like one that is down, and hides no other
     member's word.
     """
-    until = time.monotonic() + wait
     cluster = cluster_id(gateway.genesis)
     words: dict[str, Alive] = {}
     now = gateway.present
-    while True:
+
+    def complete() -> bool:
+        nonlocal now
         if gateway.present is not now:
             now = gateway.present
             words.clear()  # they are of an epoch that ended
@@ -62,10 +63,11 @@ def gather_words(
             key = keys.get(member.id, member.public_key)
             if word is not None and _speaks_for(word, member.id, key, cluster, now.epoch):
                 words[member.id] = word
-        complete = len(words) == sum(member.id != without for member in now.members)
-        if time.monotonic() >= until or (complete and gateway.present is now):
-            return list(words.values())
-        time.sleep(0.2)
+        everybody = len(words) == sum(member.id != without for member in now.members)
+        return everybody and gateway.present is now
+
+    look_until(complete, wait, pause=0.2)
+    return list(words.values())
 
 
 def _word(future: Future[Answered]) -> Alive | None:

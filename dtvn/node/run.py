@@ -33,6 +33,7 @@ from dtvn.protocol.consensus.effects import Successor
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import INBOUND_MAX, EpochOver, Halted, Installed, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull, Watcher
+from dtvn.waiting import try_until
 
 __all__ = ["EXIT_FAILED", "EXIT_FENCED", "EXIT_STOPPED", "Loop", "run_learner", "run_node", "start_api"]
 
@@ -178,16 +179,13 @@ class ToldToStop(Exception):
 
 def _once_free(build: Callable[[], Process], patience: int, should_stop: Callable[[], bool]) -> Process:
     """Build the process, and retry for `patience` nanoseconds while another process holds the ledger."""
-    until = time.monotonic_ns() + patience
-    while True:
-        try:
-            return build()
-        except LedgerBusy:
-            if should_stop():
-                raise ToldToStop from None
-            if time.monotonic_ns() >= until:
-                raise
-        time.sleep(LOOK_NS / 1e9)
+
+    def again(error: Exception) -> bool:
+        if isinstance(error, LedgerBusy) and should_stop():
+            raise ToldToStop from None
+        return isinstance(error, LedgerBusy)
+
+    return try_until(build, patience / 1e9, pause=LOOK_NS / 1e9, again=again)
 
 
 def _live(

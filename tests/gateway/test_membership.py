@@ -12,7 +12,8 @@ import pytest
 from msgspec.structs import replace
 from nacl import bindings
 
-from dtvn.gateway import Answered, gather_words, words
+from dtvn import waiting
+from dtvn.gateway import Answered, gather_words
 from dtvn.net import public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
@@ -83,7 +84,7 @@ def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def sleep(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr(words, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
 
 
 def begins(now: Membership, words: list[Alive]) -> Membership | str:

@@ -4,7 +4,6 @@ changes | cancel`."""
 from __future__ import annotations
 
 import base64
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +47,6 @@ SHOWN_CHANGES = 20
 PRESENT_WAIT = 3.0
 """Seconds to wait for later epochs if a member does not answer."""
 CANCEL_WAIT = 5.0
-LOOK_INTERVAL = 0.2
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as in shells."""
 ACTOR = "operator"
@@ -205,9 +203,7 @@ class Command(TeachingCommand):
     def _cancel(self, options: dict[str, Any]) -> None:
         self._must_be_platforms(options)
         row = changes.cancel(options["number"])
-        until = time.monotonic() + CANCEL_WAIT
-        while not row.finished and time.monotonic() < until:
-            row = changes.wait(row, LOOK_INTERVAL)
+        row = changes.wait(row, CANCEL_WAIT)
         self.stdout.write(row.sentence if row.finished else f"{row} will be taken back when `make up` runs.")
 
     def _must_be_platforms(self, options: dict[str, Any]) -> None:
