@@ -16,7 +16,7 @@ from dtvn.gateway.collector import (
     Result,
 )
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
-from dtvn.gateway.identity import Identity, next_path, read_identity
+from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
 from dtvn.gateway.words import gather_words
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "OperationTooLarge",
     "Overloaded",
     "Result",
+    "file_mark",
     "gather_words",
     "next_path",
     "read_identity",

@@ -28,7 +28,7 @@ from dtvn.machine.recovery import operation_for
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.snapshot import Proof, prove_ticket
 from dtvn.machine.ticket import TicketState, name_in_bytes, read_head, read_packed, read_state, seeded_count
-from dtvn.machine.transitions import CAPABILITY, NAMES, State
+from dtvn.machine.transitions import CAPABILITY, NAMES, TRANSITIONS, State
 
 __all__ = [
     "CAPABILITY",
@@ -36,6 +36,7 @@ __all__ = [
     "REASONS",
     "SEED_COUNT",
     "SEED_TICKETS",
+    "TRANSITIONS",
     "AddPrincipal",
     "Admit",
     "Barrier",

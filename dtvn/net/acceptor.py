@@ -7,7 +7,6 @@ under another owner. Routing ids serve only as addresses for answers.
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -17,6 +16,7 @@ import zmq
 from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import CurveKeys
 from dtvn.net.dialled import NOBLOCK, has_frame, more_follows, tune
+from dtvn.net.monitor import monitored
 from dtvn.net.queues import Outbound, lane_of
 from dtvn.net.zap import DOMAIN
 from dtvn.protocol import canonical
@@ -95,11 +95,7 @@ class Acceptor:
     def attend(self) -> None:
         """Mark connections that ended, and try again to send waiting frames."""
         ended: set[int] = set()
-        while True:
-            try:
-                event, descriptor = struct.unpack("=hi", self.monitor.recv_multipart(zmq.NOBLOCK)[0])
-            except zmq.Again:
-                break
+        for event, descriptor in monitored(self.monitor):
             # A descriptor that was accepted again belongs to the newer connection.
             (ended.add if event == zmq.EVENT_DISCONNECTED else ended.discard)(descriptor)
         if ended:

@@ -13,7 +13,7 @@ from django.test import Client
 from tests.pages.learner import ALIAS, RealLearner
 from validators.dashboard.pages import FIGURES
 from validators.feed.rows import read_snapshot
-from validators.membership.own_metrics import sums
+from validators.membership.own_api import sums
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -13,8 +13,7 @@ from django.views.decorators.http import require_GET
 from tickets.services import Unavailable
 from validators.dashboard.views import for_pages
 from validators.membership.joining import find_node
-from validators.membership.own_api import ask_api
-from validators.membership.own_metrics import read_figures
+from validators.membership.own_api import ask_api, read_figures
 from validators.membership.roster import MemberNode, list_members
 from validators.rest.errors import ApiError
 from validators.rest.nodes import ask_node
