@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help install build up down run-network run-simulator run-simulator-partition test test-unit \
-	test-coverage test-integration test-integration-single test-all lint fmt types schema parity sbom bench clean
+	test-coverage test-integration test-integration-single test-all lint fmt types docs schema parity sbom bench clean
 
 # The network that `make up` runs. Two networks side by side: give each its own DATA and PORT.
 NODES ?=
@@ -94,10 +94,13 @@ fmt: $(VENV)/.installed-dev ## Bring every file into form
 types: $(VENV)/.installed-dev ## Types, strict in the pure rooms
 	@$(BIN)/mypy dtvn dtvn_project validators tickets simulator
 
+docs: $(VENV)/.installed-dev ## Build the documentation, site/index.html; a dead link or anchor fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 schema: $(VENV)/.installed ## Write docs/openapi.json, what GET /api/v1/openapi.json answers
 	@$(BIN)/python manage.py openapi > docs/openapi.json
 
-parity: $(VENV)/.installed-dev ## Bring docs/parity.md up to date with the tests
+parity: $(VENV)/.installed-dev ## Bring tests/docs/parity.json up to date with the tests
 	@$(BIN)/python -m tests.docs.parity
 
 sbom: $(VENV)/.installed-dev ## Write sbom.json: what an installation consists of (CycloneDX 1.6)
@@ -107,4 +110,4 @@ bench: $(VENV)/.installed ## Measure operations per second and latency on this m
 	@$(BIN)/python manage.py bench
 
 clean: ## Remove .venv and caches (never the data)
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

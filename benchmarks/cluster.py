@@ -6,20 +6,26 @@ import multiprocessing
 import os
 import signal
 import socket
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks import load
+from dtvn.gateway import Gateway
+from dtvn.net import read_seed
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.provision import create_demo_cluster, member_id
-from dtvn.protocol.genesis import Genesis, decode
+from dtvn.protocol.genesis import decode
 from validators.processes.parent import signal_at_parents_death
 
-__all__ = ["Processes", "free_ports", "running_cluster", "running_processes"]
+__all__ = ["Processes", "free_ports", "gateway", "running_cluster", "wait_until"]
 
 STOP_SECONDS = 15.0
+POLL_SECONDS = 0.2
+PATIENCE = 600.0
 LEARNER = ""
 """The learner's name among the processes."""
 
@@ -87,22 +93,42 @@ class Processes:
 
 
 @contextmanager
-def running_processes(folder: Path, nodes: int, *, learners: int = 1) -> Iterator[tuple[Genesis, Processes]]:
-    """Create and run a cluster below `folder`; every process has ended when the block ends."""
-    create_demo_cluster(folder, nodes=nodes, host="127.0.0.1", ports=free_ports(nodes))
-    genesis = decode(ClusterFolder(folder).genesis.read_bytes())
-    processes = Processes(folder, nodes, learners)
+def running_cluster(nodes: int, *, learners: int = 1) -> Iterator[tuple[Processes, Gateway]]:
+    """A cluster in a temporary folder, and a gateway through which it has committed; every process has ended
+    when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="dtvn-bench-") as name:
+        create_demo_cluster(Path(name), nodes=nodes, host="127.0.0.1", ports=free_ports(nodes))
+        processes = Processes(Path(name), nodes, learners)
+        try:
+            with gateway(processes.folder) as first:
+                wait_until(lambda: _commits(first), "the cluster commits")
+                yield processes, first
+        finally:
+            processes.close()
+
+
+def gateway(folder: Path, **limits: Any) -> Gateway:
+    """A further gateway of the cluster in this folder."""
+    place = ClusterFolder(folder)
+    seed = read_seed(place.gateway_key)
+    return Gateway(decode(place.genesis.read_bytes()), seed, principal="gateway", **limits)
+
+
+def wait_until(look: Callable[[], bool], what: str) -> None:
+    """Call `look` until it returns True; raise RuntimeError after PATIENCE seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while not look():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not within {PATIENCE:g} s: {what}")
+        time.sleep(POLL_SECONDS)
+
+
+def _commits(gateway: Gateway) -> bool:
     try:
-        yield genesis, processes
-    finally:
-        processes.close()
-
-
-@contextmanager
-def running_cluster(folder: Path, nodes: int) -> Iterator[Genesis]:
-    """Like `running_processes`, with a learner, for callers that do not start or stop processes."""
-    with running_processes(folder, nodes) as (genesis, _processes):
-        yield genesis
+        load.drive(gateway, [load.issues([f"warm-{time.monotonic_ns()}"])], outstanding=1)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _live(folder: Path, name: str, stop: Any) -> None:

@@ -3,20 +3,22 @@ hundred."""
 
 from __future__ import annotations
 
-import itertools
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from dtvn.gateway import Gateway, valid_until
-from dtvn.machine import Admit, Issue, build
+from dtvn.machine import Admit, Command, Issue, build
 from dtvn.protocol.consensus.messages import Operation
 
-__all__ = ["Rates", "admits", "drive", "issues", "lone"]
+__all__ = ["Rates", "admits", "chunks", "drive", "issues", "lone", "names", "operation"]
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -31,24 +33,18 @@ class Rates:
 
 def issues(names: Iterable[str]) -> list[Operation]:
     """One `issue` for each ticket name."""
-    until = valid_until(60.0)
-    return [build(Issue(), ticket=name, actor="bench", entry="node0", valid_until=until) for name in names]
+    return [operation(Issue(), name) for name in names]
 
 
 def admits(names: Iterable[str]) -> list[Operation]:
     """One `admit` for each ticket name, with a nonce like those of gates."""
+    return [operation(Admit(gate="G1", device="d1"), name, nonce=name.encode()) for name in names]
+
+
+def operation(command: Command, ticket: str, *, nonce: bytes = b"") -> Operation:
+    """One operation that is valid for a minute."""
     until = valid_until(60.0)
-    return [
-        build(
-            Admit(gate="G1", device="d1"),
-            ticket=name,
-            actor="bench",
-            entry="node0",
-            valid_until=until,
-            nonce=name.encode(),
-        )
-        for name in names
-    ]
+    return build(command, ticket=ticket, actor="bench", entry="node0", valid_until=until, nonce=nonce)
 
 
 def drive(gateway: Gateway, calls: Sequence[Sequence[Operation]], outstanding: int) -> Rates:
@@ -79,16 +75,7 @@ def drive(gateway: Gateway, calls: Sequence[Sequence[Operation]], outstanding: i
     spent = time.perf_counter() - begin
     if failures:
         raise RuntimeError(f"{len(failures)} operations failed, first: {failures[0]}")
-    return rates(sum(len(call) for call in calls), spent, latencies)
-
-
-def lone(gateway: Gateway, operations: Sequence[Operation]) -> Rates:
-    """One client that waits for each outcome before it sends the next operation."""
-    return drive(gateway, [[operation] for operation in operations], outstanding=1)
-
-
-def rates(operations: int, spent: float, latencies: list[float]) -> Rates:
-    """The Rates of a run of `spent` seconds."""
+    operations = sum(len(call) for call in calls)
     return Rates(
         operations_per_second=operations / spent,
         p50_ms=statistics.median(latencies),
@@ -97,11 +84,16 @@ def rates(operations: int, spent: float, latencies: list[float]) -> Rates:
     )
 
 
-def chunks(operations: Sequence[Operation], size: int) -> list[Sequence[Operation]]:
-    """Calls of `size` operations."""
-    return [operations[i : i + size] for i in range(0, len(operations), size)]
+def lone(gateway: Gateway, operations: Sequence[Operation]) -> Rates:
+    """One client that waits for each outcome before it sends the next operation."""
+    return drive(gateway, [[operation] for operation in operations], outstanding=1)
+
+
+def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """The items in parts of `size`, as the operations of calls."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def names(prefix: str, count: int) -> list[str]:
     """`count` ticket ids with this prefix."""
-    return [f"{prefix}-{number:07}" for number in itertools.islice(itertools.count(), count)]
+    return [f"{prefix}-{number:07}" for number in range(count)]

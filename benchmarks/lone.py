@@ -15,11 +15,10 @@ import logging
 import os
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
-from benchmarks import load, network
-from benchmarks.cluster import running_processes
+from benchmarks import load
+from benchmarks.cluster import gateway, running_cluster
 
 __all__ = ["Spent", "spent"]
 
@@ -50,19 +49,17 @@ def spent(pid: int) -> dict[str, Spent]:
 
 
 def _measure(
-    folder: Path, operations: int, chunks: int, clients: int
+    operations: int, chunks: int, clients: int
 ) -> tuple[list[load.Rates], dict[tuple[str, str], list[Spent]]]:
     """Rates of each chunk; by process and thread, the cost of each chunk per operation."""
     rates: list[load.Rates] = []
     costs: dict[tuple[str, str], list[Spent]] = {}
     with (
-        running_processes(folder, MEMBERS) as (genesis, processes),
-        network._gateway(folder, genesis, bundle_operations_max=BUNDLE) as gateway,
-        network._gateway(folder, genesis, bundle_operations_max=1, in_flight_max=clients) as single,
+        running_cluster(MEMBERS) as (processes, first),
+        gateway(processes.folder, bundle_operations_max=1, in_flight_max=clients) as single,
     ):
-        network._wait_for_commit(gateway)
         tickets = load.names("L", WARM + operations * chunks)
-        load.drive(gateway, load.chunks(load.issues(tickets), BUNDLE), outstanding=4)
+        load.drive(first, load.chunks(load.issues(tickets), BUNDLE), outstanding=4)
         load.lone(single, load.admits(tickets[:WARM]))
         pids = {processes.name(index): processes.pid(processes.name(index)) for index in range(MEMBERS)}
         pids |= {"learner": processes.pid(""), "gateway": os.getpid()}
@@ -81,8 +78,7 @@ def _measure(
 def main(operations: int, chunks: int, clients: int) -> None:
     """Run a cluster and print."""
     logging.disable(logging.WARNING)
-    with tempfile.TemporaryDirectory(prefix="dtvn-bench-") as folder:
-        rates, costs = _measure(Path(folder), operations, chunks, clients)
+    rates, costs = _measure(operations, chunks, clients)
     print(f"p50 of each chunk, ms: {'  '.join(f'{each.p50_ms:.2f}' for each in rates)}")
     print(f"operations a second: {'  '.join(f'{each.operations_per_second:.0f}' for each in rates)}")
     print(f"{'process':10} {'thread':24} {'us':>8} {'ready us':>9} {'waits':>7} {'put off':>8}")

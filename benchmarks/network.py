@@ -9,18 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks import floor, load
-from benchmarks.cluster import running_cluster
-from dtvn.gateway import Gateway
-from dtvn.net import read_seed
-from dtvn.node.layout import ClusterFolder
-from dtvn.protocol.genesis import Genesis
+from benchmarks.cluster import gateway, running_cluster
 
 __all__ = ["run"]
 
@@ -41,8 +35,7 @@ def run(sizes: tuple[int, ...], *, scale: float = 1.0) -> dict[str, Any]:
     report: dict[str, Any] = {"floor": base, "clusters": {}}
     for nodes in sizes:
         print(f"measuring {nodes} nodes ...", file=sys.stderr)
-        with tempfile.TemporaryDirectory(prefix="dtvn-bench-") as folder:
-            report["clusters"][nodes] = _cluster(Path(folder), nodes, scale)
+        report["clusters"][nodes] = _cluster(nodes, scale)
     for nodes, rows in report["clusters"].items():
         bound = base["verifications_per_second"] / (nodes + LEARNERS)
         rows["singles"]["ratio_to_verification_bound"] = rows["singles"]["operations_per_second"] / bound
@@ -52,45 +45,23 @@ def run(sizes: tuple[int, ...], *, scale: float = 1.0) -> dict[str, Any]:
     return report
 
 
-def _cluster(folder: Path, nodes: int, scale: float) -> dict[str, Any]:
-    with running_cluster(folder, nodes) as genesis:
-        rows: dict[str, Any] = {}
-        with _gateway(folder, genesis) as gateway:
-            _wait_for_commit(gateway)
-            tickets = load.names("L", int(LONE * scale))
-            load.drive(gateway, load.chunks(load.issues(tickets), BUNDLE), outstanding=4)
-            rows["lone_client"] = asdict(load.lone(gateway, load.admits(tickets)))
-        with _gateway(folder, genesis) as gateway:
-            tickets = load.names("B", int(BUNDLED * scale))
-            issued = load.drive(gateway, load.chunks(load.issues(tickets), BUNDLE), outstanding=32)
-            rows["bundles_issue"] = asdict(issued)
-            admitted = load.drive(gateway, load.chunks(load.admits(tickets), BUNDLE), outstanding=32)
-            rows["bundles_admit"] = asdict(admitted)
-            singles = load.names("S", int(SINGLES * scale))
-            load.drive(gateway, load.chunks(load.issues(singles), BUNDLE), outstanding=32)
-        with _gateway(folder, genesis, bundle_operations_max=1, in_flight_max=CLIENTS) as gateway:
-            rows["singles"] = asdict(
-                load.drive(gateway, load.chunks(load.admits(singles), 1), outstanding=CLIENTS)
-            )
-        return rows
-
-
-def _gateway(folder: Path, genesis: Genesis, **limits: Any) -> Gateway:
-    seed = read_seed(ClusterFolder(folder).gateway_key)
-    return Gateway(genesis, seed, principal="gateway", **limits)
-
-
-def _wait_for_commit(gateway: Gateway) -> None:
-    """Waits until the cluster commits; fails after a minute."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            load.drive(gateway, [load.issues([f"warm-{time.monotonic_ns()}"])], outstanding=1)
-        except RuntimeError:
-            if time.monotonic() > deadline:
-                raise
-            continue
-        return
+def _cluster(nodes: int, scale: float) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    with running_cluster(nodes) as (processes, first):
+        tickets = load.names("L", int(LONE * scale))
+        load.drive(first, load.chunks(load.issues(tickets), BUNDLE), outstanding=4)
+        rows["lone_client"] = asdict(load.lone(first, load.admits(tickets)))
+        tickets = load.names("B", int(BUNDLED * scale))
+        issued = load.drive(first, load.chunks(load.issues(tickets), BUNDLE), outstanding=32)
+        rows["bundles_issue"] = asdict(issued)
+        admitted = load.drive(first, load.chunks(load.admits(tickets), BUNDLE), outstanding=32)
+        rows["bundles_admit"] = asdict(admitted)
+        singles = load.names("S", int(SINGLES * scale))
+        load.drive(first, load.chunks(load.issues(singles), BUNDLE), outstanding=32)
+        with gateway(processes.folder, bundle_operations_max=1, in_flight_max=CLIENTS) as single:
+            calls = load.chunks(load.admits(singles), 1)
+            rows["singles"] = asdict(load.drive(single, calls, outstanding=CLIENTS))
+    return rows
 
 
 def table(report: dict[str, Any]) -> str:

@@ -13,10 +13,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,12 +25,10 @@ from typing import Any
 import msgspec
 
 from benchmarks import load
-from benchmarks.cluster import Processes, running_processes
-from dtvn.gateway import Gateway, valid_until
-from dtvn.machine import Issue, Validate, build
-from dtvn.net import read_seed
+from benchmarks.cluster import Processes, gateway, running_cluster, wait_until
+from dtvn.gateway import Gateway
+from dtvn.machine import Validate
 from dtvn.node.layout import ClusterFolder
-from dtvn.protocol.genesis import Genesis
 
 __all__ = ["run"]
 
@@ -46,8 +43,6 @@ LOAD_CLIENTS = 8
 LONE_BUNDLES = 16
 """Bundles of one operation in flight at once while sequences are made."""
 CALM_SECONDS = 10.0
-POLL_SECONDS = 0.2
-PATIENCE = 600.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,8 @@ class Clients:
         number = 0
         while not self._ending.is_set():
             begun = time.perf_counter()
-            [result] = self._gateway.submit([_issue(f"{self._prefix}-{place}-{number}")], wait=30.0).result()
+            names = [f"{self._prefix}-{place}-{number}"]
+            [result] = self._gateway.submit(load.issues(names), wait=30.0).result()
             self.answers.append((time.monotonic(), (time.perf_counter() - begun) * 1000))
             if result.code != "ok":
                 self.failures.append(result.code)
@@ -115,31 +111,19 @@ def run(*, behind: int, tickets: int) -> dict[str, Any]:
     """Measure both cases, each with a cluster of its own."""
     report: dict[str, Any] = {}
     if behind:
-        with _cluster() as (nodes, gateway):
-            load.drive(gateway, load.chunks([_issue("S-0")], 1), outstanding=1)
+        with running_cluster(NODES, learners=0) as (nodes, first):
+            load.drive(first, [load.issues(["S-0"])], outstanding=1)
             nodes.kill(AWAY)
-            lone = {"bundle_operations_max": 1, "in_flight_max": LONE_BUNDLES}
-            with _gateway(nodes.folder, gateway.genesis, **lone) as many:
+            with gateway(nodes.folder, bundle_operations_max=1, in_flight_max=LONE_BUNDLES) as many:
                 _sequences(many, behind)
-            report["behind"] = asdict(_return(nodes, gateway, behind=behind, tickets=1))
+            report["behind"] = asdict(_return(nodes, first, behind=behind, tickets=1))
     if tickets:
-        with _cluster() as (nodes, gateway):
-            _fill(gateway, tickets)
+        with running_cluster(NODES, learners=0) as (nodes, first):
+            _fill(first, tickets)
             nodes.kill(AWAY)
             shutil.rmtree(ClusterFolder(nodes.folder).node(nodes.name(AWAY)).ledger)
-            report["wiped"] = asdict(_return(nodes, gateway, behind=gateway.acknowledged, tickets=tickets))
+            report["wiped"] = asdict(_return(nodes, first, behind=first.acknowledged, tickets=tickets))
     return report
-
-
-@contextmanager
-def _cluster() -> Iterator[tuple[Processes, Gateway]]:
-    with (
-        tempfile.TemporaryDirectory(prefix="dtvn-rejoin-") as folder,
-        running_processes(Path(folder), NODES, learners=0) as (genesis, nodes),
-        _gateway(Path(folder), genesis) as gateway,
-    ):
-        _wait_until(lambda: _commits(gateway), "the cluster commits")
-        yield nodes, gateway
 
 
 def _return(nodes: Processes, gateway: Gateway, *, behind: int, tickets: int) -> Rejoin:
@@ -152,7 +136,7 @@ def _return(nodes: Processes, gateway: Gateway, *, behind: int, tickets: int) ->
         begun = time.monotonic()
         used = {name: _processor(nodes, name) for name in others}
         nodes.start(AWAY)
-        _wait_until(lambda: _executed(gateway) >= gateway.acknowledged - 50, "it has caught up")
+        wait_until(lambda: _executed(gateway) >= gateway.acknowledged - 50, "it has caught up")
         ended = time.monotonic()
         spent = sum(_processor(nodes, name) - used[name] for name in others)
         newcomer = _processor(nodes, nodes.name(AWAY))
@@ -179,12 +163,12 @@ def _return(nodes: Processes, gateway: Gateway, *, behind: int, tickets: int) ->
 
 def _sequences(gateway: Gateway, count: int) -> None:
     """Order operations for `count` sequences, with one or a few in each."""
-    gateway.submit([_validate("S-0")], wait=30.0).result()
+    gateway.submit([load.operation(Validate(), "S-0")], wait=30.0).result()
     target = gateway.acknowledged + count
     waiting: list[Future[Any]] = []
     shown = 0
     while gateway.acknowledged < target:
-        waiting.append(gateway.submit([_validate("S-0")], wait=30.0))
+        waiting.append(gateway.submit([load.operation(Validate(), "S-0")], wait=30.0))
         if len(waiting) >= LONE_BUNDLES:
             waiting.pop(0).result()
         if gateway.acknowledged >= shown:
@@ -200,8 +184,8 @@ def _fill(gateway: Gateway, tickets: int) -> None:
     done = 0
     while left:
         part, left = left[:PART], left[PART:]
-        bundles = [part[first : first + BUNDLE] for first in range(0, len(part), BUNDLE)]
-        asked = [(names, gateway.submit([_issue(name) for name in names], wait=60.0)) for names in bundles]
+        bundles = load.chunks(part, BUNDLE)
+        asked = [(names, gateway.submit(load.issues(names), wait=60.0)) for names in bundles]
         again: list[str] = []
         for names, future in asked:
             codes = [result.code for result in future.result()]
@@ -210,27 +194,6 @@ def _fill(gateway: Gateway, tickets: int) -> None:
         done += len(part) - len(again)
         if done * 10 // tickets != (done - len(part) + len(again)) * 10 // tickets:
             print(f"{done:,} tickets", file=sys.stderr)
-
-
-def _issue(ticket: str) -> Any:
-    return build(Issue(), ticket=ticket, actor="bench", entry="node0", valid_until=valid_until(60.0))
-
-
-def _validate(ticket: str) -> Any:
-    return build(Validate(), ticket=ticket, actor="bench", entry="node0", valid_until=valid_until(60.0))
-
-
-def _gateway(folder: Path, genesis: Genesis, **limits: Any) -> Gateway:
-    seed = read_seed(ClusterFolder(folder).gateway_key)
-    return Gateway(genesis, seed, principal="gateway", **limits)
-
-
-def _commits(gateway: Gateway) -> bool:
-    try:
-        load.drive(gateway, [[_issue(f"warm-{time.monotonic_ns()}")]], outstanding=1)
-    except RuntimeError:
-        return False
-    return True
 
 
 def _status(gateway: Gateway, index: int) -> dict[str, Any]:
@@ -247,14 +210,6 @@ def _processor(nodes: Processes, name: str) -> float:
 
     times = psutil.Process(nodes.pid(name)).cpu_times()
     return float(times.user + times.system)
-
-
-def _wait_until(look: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not look():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"not within {PATIENCE:g} s: {what}")
-        time.sleep(POLL_SECONDS)
 
 
 def main(output: Path, behind: int, tickets: int) -> None:

@@ -1,6 +1,6 @@
 """Measures callers' rate while one member sends useless messages (PITFALLS row 15, decisions 0155, 0156).
 
-It uses the world of `benchmarks.fairness`, whose virtual time is driven by processor time. The last member
+It uses the world of `benchmarks.hosts`, whose virtual time is driven by processor time. The last member
 takes part, and also sends each of the others messages of 256 validly signed votes far outside the window.
 
 `python -m benchmarks.unwanted [messages a second]` prints a caller's rate without and with these messages.
@@ -12,11 +12,10 @@ import sys
 
 from nacl import bindings
 
-from benchmarks.fairness import SECOND, Caller, World
-from benchmarks.hosts import MEMBERS, quiet_folder
+from benchmarks.fairness import OUTSIDE, modest
+from benchmarks.hosts import MEMBERS, SECOND, Caller, World, quiet_folder
 from dtvn.gateway.client import GenesisKeys
 from dtvn.net import read_seed
-from dtvn.node.layout import ClusterFolder
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import FrameSigner, link_frame
@@ -27,9 +26,9 @@ TURNS = 4
 FAR = 100_000
 
 
-def messages(world: World, folder: ClusterFolder) -> list[bytes]:
+def messages(world: World) -> list[bytes]:
     """Several different messages, each with EACH votes outside the window."""
-    seed = read_seed(folder.node(world.genesis.members[LIAR].id).key)
+    seed = read_seed(world.folder.node(world.genesis.members[LIAR].id).key)
     secret = bindings.crypto_sign_seed_keypair(seed)[1]
     signer = FrameSigner(cluster_id(world.genesis), secret, GenesisKeys(world.genesis))
     votes = [signer.sign(m.Prepare(0, LIAR, 0, FAR + number, bytes(32))) for number in range(4 * EACH)]
@@ -51,9 +50,9 @@ def done(world: World, caller: Caller, frames: list[bytes], per_second: int) -> 
 def main(per_second: int) -> None:
     """Measure alternate seconds without and with messages, and print the rates."""
     with quiet_folder() as folder:
-        world = World(folder / "cluster")
-        caller = world.modest()
-        frames = messages(world, ClusterFolder(folder / "cluster"))
+        world = World(folder / "cluster", OUTSIDE)
+        caller = modest(world)
+        frames = messages(world)
         world.go(SECOND)
         calm = flooded = 0
         for _ in range(TURNS):

@@ -10,17 +10,19 @@ import os
 import secrets
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from dtvn.files.whole import write_private
 from validators.database_url import postgresql_database
 
 
 class Variable(NamedTuple):
-    """One variable that the platform reads; the table in docs/operations/configuration.md names each."""
+    """One variable that the platform reads; the table in docs/operate/configuration.md names each."""
 
     name: str
     default: str
@@ -105,20 +107,9 @@ def node_ports() -> range | None:
 def ensure_secret_key(data: Path) -> None:
     """Create the signing key file once, readable by its owner only from its first byte."""
     path = data / SECRET_KEY_FILE
-    temporary = data / f".{SECRET_KEY_FILE}.{os.getpid()}"
-    if path.exists():
-        return
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(64))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)  # fails when another process was first: its file is kept
-    except FileExistsError:
-        return
-    finally:
-        temporary.unlink()
+    if not path.exists():
+        with suppress(FileExistsError):  # another process was first: its file is kept
+            write_private(path, secrets.token_urlsafe(64).encode("ascii"))
 
 
 SQLITE_PATIENCE = 5

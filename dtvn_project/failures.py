@@ -24,8 +24,9 @@ from django.db import (
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
+from dtvn.api import answers
+from dtvn.api.errors import ApiError
 from validators.rest import http
-from validators.rest.errors import ApiError
 
 __all__ = ["bad_request", "server_error"]
 
@@ -64,6 +65,6 @@ def _unavailable(request: HttpRequest, failure: BaseException) -> HttpResponse:
     logger.warning("%s %s was answered with 503: %s", request.method, request.path[:200], reason)
     answer = ApiError(503, "database_busy", "The platform's database is busy; ask again.")
     if request.path.startswith("/api/"):
-        return http.error_response(answer, enveloped=not settings.SUPERVISOR)
-    text = f"{answer.sentence}\n"
+        return http.response_of(answers.failure(answer, enveloped=not settings.SUPERVISOR))
+    text = f"{answer}\n"
     return HttpResponse(text, status=503, content_type="text/plain; charset=utf-8", headers=answer.headers)

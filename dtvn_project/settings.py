@@ -1,4 +1,4 @@
-"""Settings, all from the environment (see `environment.py` and docs/operations/configuration.md)."""
+"""Settings, all from the environment (see `environment.py` and docs/operate/configuration.md)."""
 
 import os
 
@@ -48,7 +48,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "dtvn_project.admin_addresses.AdminAddresses",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]

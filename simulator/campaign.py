@@ -236,23 +236,22 @@ class Play:
         """Raise Violation if a promise is broken."""
         world = self.cluster.world
         self.cluster.start()
-        world.after(100 * MILLISECOND, self.crowd.start)
-        world.after(500 * MILLISECOND, self.trouble.start)
-        if self._rogue is not None:
-            world.after(200 * MILLISECOND, self._rogue.start)
-        if self.registrar is not None:
-            world.after(300 * MILLISECOND, self.registrar.start)
-        if self.readers is not None:
-            world.after(400 * MILLISECOND, self.readers.start)
+        busy = [
+            (start, each)
+            for start, each in (
+                (100 * MILLISECOND, self.crowd),
+                (500 * MILLISECOND, self.trouble),
+                (200 * MILLISECOND, self._rogue),
+                (300 * MILLISECOND, self.registrar),
+                (400 * MILLISECOND, self.readers),
+            )
+            if each is not None
+        ]
+        for start, each in busy:
+            world.after(start, each.start)
         world.run(self._duration)
-        self.trouble.stop()
-        self.crowd.stop()
-        if self._rogue is not None:
-            self._rogue.stop()
-        if self.registrar is not None:
-            self.registrar.stop()
-        if self.readers is not None:
-            self.readers.stop()
+        for _start, each in busy:
+            each.stop()
         heal(self.cluster, self._dice if self.drawn.dead and self.registrar is None else None)
         if self.trouble.lost <= self._bearable and not self.drawn.settings.beyond:
             self._liveness()
@@ -335,7 +334,7 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
     for node in world.nodes.values():
         if node not in dead:
             if dead and node.index is not None and quorum.faults(world.members) == 0:
-                if node.up and node.core.pinging.holding:
+                if node.up and node.core.state.vote.holding:
                     node.crash()
                 if not node.up:
                     node.say_others_are_gone()

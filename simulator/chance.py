@@ -38,7 +38,7 @@ class Dice:
         return word ^ (word >> 31)
 
     def below(self, bound: int) -> int:
-        """A number in [0, bound) (ports.Chance); the bias is below bound / 2^64."""
+        """A number in [0, bound); the bias is below bound / 2^64."""
         return (self.word() * bound) >> 64
 
     def between(self, low: int, high: int) -> int:

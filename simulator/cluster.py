@@ -24,10 +24,10 @@ from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import JournalFenced, Recovery
 from dtvn.protocol.wire import FrameSigner
 from simulator.adversary.client import RogueClient
-from simulator.adversary.shameless import Shameless
+from simulator.adversary.self_messages import LiarsSelfMessageGuard
 from simulator.checkers import Durability, History, Linearizable, all_checkers
-from simulator.checkers.economy import ThriftyDoor
-from simulator.checkers.succession import Succession
+from simulator.checkers.epoch_changes import EpochChanges
+from simulator.checkers.no_wasted_verification import WatchedDoor
 from simulator.clock import NodeClock
 from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway
@@ -121,7 +121,7 @@ class Cluster:
         if not settings.beyond:
             self.checkers.append(self.linearizable)
         for checker in self.checkers:
-            if isinstance(checker, Succession):
+            if isinstance(checker, EpochChanges):
                 checker.gateways += [*self.gateways, *([self.operator] if self.operator else [])]
         world.audience.extend(self.checkers)
         for gateway in self.gateways:
@@ -212,9 +212,12 @@ class Cluster:
             # none, and a node that is not in genesis begins as a learner.
             voting = node.disk.voting or node.disk.served_member
             core = Replica(config, signer, application, voting, inherited)
-            core.self_messages = Shameless(core, node)
+            if not node.honest:
+                core.self_messages = core.pinging.self_messages = LiarsSelfMessageGuard(
+                    core.state, core.own_vote, node
+                )
         node.look, node.core = core.snapshot, core
-        door = ThriftyDoor(
+        door = WatchedDoor(
             world.cluster, keys, world.reading, scheme=scheme, statements_max=config.statements_max
         )
         door.core, door.name = core, node.name

@@ -11,6 +11,9 @@ from typing import Protocol
 import msgspec
 
 from dtvn.gateway import Collector, Completed, Overloaded, Result
+from dtvn.machine import TicketState
+from dtvn.machine.reasons import OK
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.wire import Door, FrameSigner
@@ -26,6 +29,8 @@ WAIT = 10 * SECOND
 
 TURN = 50 * MICROSECOND
 """Time that a gateway takes to react."""
+CHANGES = frozenset({"issue", "validate", "consume", "admit", "dispute", "resolve"})
+"""Kinds whose outcome contains the state of the ticket that they name."""
 
 
 class Request(msgspec.Struct):
@@ -38,6 +43,15 @@ class Request(msgspec.Struct):
     results: tuple[Result, ...] | None = None
     """The results; None: not answered yet."""
     ended_at: int = 0
+
+    def changes(self) -> list[tuple[str, str, int]]:
+        """(event, ticket, sequence of its state) of each success that reports the state of a ticket: a
+        repeated admission changes nothing, and a late answer reports no state (R13)."""
+        return [
+            (operation.event, operation.ticket, canonical.decode(TicketState, result.state).sequence)
+            for operation, result in zip(self.operations, self.results or (), strict=False)
+            if result.code == OK and result.state and operation.kind in CHANGES
+        ]
 
     @property
     def over(self) -> bool:

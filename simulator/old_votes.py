@@ -1,7 +1,7 @@
 """Worlds in which COMMITs arrive after their view is over (R21; PITFALLS row 3): the messages lost in each
 view.
 
-r3 is a latecomer. From START to END votes are lost by view and receiver, so that views 0, 1 and 2 decide
+r3 commits late. From START to END votes are lost by view and receiver, so that views 0, 1 and 2 decide
 nothing; none of these views lasts longer than half a second.
 """
 

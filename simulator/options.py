@@ -29,7 +29,7 @@ __all__ = [
 PLAIN = "plain"
 """Name of the world of a run for which none is named: a cluster by flags."""
 
-MIXED = ("equivocator", "mutator", "mute", "sluggard")
+MIXED = ("equivocator", "mutator", "mute", "slow-primary")
 """Kinds of the liars, in turn, if none is named: equivocation, wrong digests, silence, delay."""
 
 

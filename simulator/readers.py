@@ -23,19 +23,17 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Membership
 from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
+from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway, Request
 from simulator.violation import Violation
 from simulator.world import LEARNER, World
 
-__all__ = ["Read", "Readers"]
+__all__ = ["Read", "Readers", "ticket_shown"]
 
 COPY_WAIT = 3 * SECOND
 """As in the API: a copy that does not show the barrier within this time gives no answer."""
 LOOK_EVERY = 10 * MILLISECOND
-TABLE = "ticket"
 EVENT = "default"
-CHANGES = frozenset({"issue", "validate", "consume", "admit", "dispute", "resolve"})
-"""Kinds whose outcome contains the state of the ticket that they name."""
 UNAVAILABLE = "unavailable"
 
 
@@ -53,6 +51,15 @@ class Read(msgspec.Struct):
     """Code of the answer; "": not over yet."""
     shown: int = 0
     """Sequence of the state that it read; 0: no such ticket."""
+
+
+def ticket_shown(disk: VirtualDisk, event: str, ticket: str) -> int:
+    """Sequence of a ticket's state in the rows of a disk; 0: there is no such ticket."""
+    for row in disk.rows("ticket"):
+        if (row.event, row.ticket) == (event, ticket):
+            state, _issued = canonical.decode(tuple, row.packed)
+            return canonical.decode(TicketState, state).sequence
+    return 0
 
 
 class Readers:
@@ -158,12 +165,10 @@ class Readers:
         self._begin(gateway)
 
     def _hear(self, request: Request) -> None:
-        for operation, result in zip(request.operations, request.results or (), strict=False):
-            if result.code == OK and result.state and operation.kind in CHANGES:
-                changed = canonical.decode(TicketState, result.state).sequence
-                if changed > self._told.get(operation.ticket, 0):
-                    self._told[operation.ticket] = changed
-                    self._changed = operation.ticket
+        for _event, ticket, changed in request.changes():
+            if changed > self._told.get(ticket, 0):
+                self._told[ticket] = changed
+                self._changed = ticket
 
     def _look(self) -> None:
         """Answer the reads whose barrier the platform's copy shows; check the others again later."""
@@ -171,20 +176,13 @@ class Readers:
         waiting, self._waiting = self._waiting, []
         for read in waiting:
             if disk.applied >= read.ordered:
-                self._answer(read, self._shown(read.ticket))
+                self._answer(read, ticket_shown(disk, EVENT, read.ticket))
             elif self.world.time >= read.until:
                 read.code = UNAVAILABLE
             else:
                 self._waiting.append(read)
         if self._waiting:
             self.world.after(LOOK_EVERY, self._look)
-
-    def _shown(self, ticket: str) -> int:
-        for row in self.world.nodes[f"{LEARNER}-0"].disk.rows(TABLE):
-            if (row.event, row.ticket) == (EVENT, ticket):
-                state, _issued = canonical.decode(tuple, row.packed)
-                return canonical.decode(TicketState, state).sequence
-        return 0
 
     def _answer(self, read: Read, shown: int) -> None:
         read.code, read.shown = OK, shown
@@ -202,7 +200,7 @@ class Readers:
         for node in self.world.honest_members():
             if node.host is None or not isinstance(node.host.application, TicketApplication):
                 continue
-            certificate = node.core.checkpoints.certificate
+            certificate = node.core.state.checkpoint.certificate
             code, shown = show(certificate, node.host.application.prove(EVENT, ticket))
             codes[code] += 1
             found += [shown] if shown is not None else []

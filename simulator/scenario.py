@@ -75,7 +75,6 @@ class Stage:
         self._cluster: Cluster | None = None
         self._transcript = Transcript(lambda: 0, hidden=frozenset())
         self._named: dict[str, Rule] = {}
-        self._spoken = 0
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "cluster": self._make,
             "quietly": self._quietly,

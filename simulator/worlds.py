@@ -94,7 +94,7 @@ LEADERLESS = Plan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash
 NO_CHECKPOINTS = (Silence("Checkpoint", start=SECOND // 4, end=3 * SECOND),)
 
 MEMBERS = ("r0", "r1", "r2", "r3")
-TORN = tuple(
+LONE_COMMIT = tuple(
     Silence(kind, receiver=name, start=SECOND, end=SECOND + 900 * MILLISECOND)
     for name in MEMBERS[1:]
     for kind in ("Commit", "SupplyFrames", "Entries")
@@ -185,9 +185,11 @@ BRIEF_VIEWS: dict[str, Any] = {
 }
 
 
-def torn(*liars: str, at: tuple[int, ...] = (), more: tuple[Silence, ...] = ()) -> Drawing:
+def lone_commit(*liars: str, at: tuple[int, ...] = (), more: tuple[Silence, ...] = ()) -> Drawing:
     """See R0_GONE; the liars take part in the view change, which cannot do without them."""
-    return of(*liars, at=at, silences=TORN + more, partings=R0_GONE, traffic=BRISK, duration=4 * SECOND)
+    return of(
+        *liars, at=at, silences=LONE_COMMIT + more, partings=R0_GONE, traffic=BRISK, duration=4 * SECOND
+    )
 
 
 WALK: dict[str, Any] = {
@@ -262,11 +264,11 @@ WORLDS: dict[str, Drawing] = {
     "lost-disks": of(
         plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, disk_lost=2, crash=1, heal=0)
     ),
-    "sleepers": of(
+    "suspended-nodes": of(
         plan=Plan(pause_max=400 * MILLISECOND, away_max=2 * SECOND, suspend=1, heal=0), duration=8 * SECOND
     ),
     "leaderless": of(plan=LEADERLESS, silences=LOST_COMMITS, traffic=BUSY, duration=5 * SECOND),
-    "gaps": of(
+    "sequence-gaps": of(
         plan=LEADERLESS,
         parameters=SMALL_BATCHES,
         traffic=BUSY,
@@ -276,7 +278,7 @@ WORLDS: dict[str, Drawing] = {
             for index in range(4)
         ),
     ),
-    "long-night": of(
+    "long-run": of(
         plan=Plan(pause_max=700 * MILLISECOND, away_max=700 * MILLISECOND, crash=1, heal=0),
         duration=40 * SECOND,
         traffic=Traffic(tickets=10, pause_max=400 * MILLISECOND),
@@ -284,8 +286,8 @@ WORLDS: dict[str, Drawing] = {
     ),
     "lost-checkpoints": of(silences=NO_CHECKPOINTS, traffic=BUSY),
     "tiny-batches": of(parameters=SMALL_BATCHES, traffic=BUSY, gateways=3),
-    "repeats": of(traffic=Traffic(tickets=10, pause_max=40 * MILLISECOND, repeats=0.5)),
-    "short-lived": of(
+    "retries": of(traffic=Traffic(tickets=10, pause_max=40 * MILLISECOND, repeats=0.5)),
+    "expiring-requests": of(
         plan=Plan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, part=2),
         traffic=Traffic(tickets=10, pause_max=40 * MILLISECOND, valid_min=20 * MILLISECOND, valid_max=SECOND),
     ),
@@ -295,19 +297,19 @@ WORLDS: dict[str, Drawing] = {
         gateways=3,
         rogue=True,
     ),
-    "guest": of(gateways=3, guests=1),
-    "rogue": of(rogue=True),
-    "alarmed": of("forger", at=(3,)),
+    "unauthorized-client": of(gateways=3, guests=1),
+    "lying-client": of(rogue=True),
+    "false-suspicions": of("forger", at=(3,)),
     "equivocator-of-five": of("equivocator", members=5),
-    "idler": of("idler"),
-    "forgotten": of(**FORGOTTEN),
-    "forgotten-but-for-a-liar": of("usurper/omit", at=(1,), forgetful=True, **FORGOTTEN),
-    "followers": of(members=1, learners=6, one_platform=True, traffic=BRISK, duration=3 * SECOND),
+    "idle-primary": of("idle-primary"),
+    "unheard-view-change": of(**FORGOTTEN),
+    "view-change-heard-by-liar": of("view-change-forger/omit", at=(1,), forgetful=True, **FORGOTTEN),
+    "many-learners": of(members=1, learners=6, one_platform=True, traffic=BRISK, duration=3 * SECOND),
     "forked": of("twin/parted", "twin/parted", **FORKED),
     "older-disk": of(**OLDER_DISK, traffic=BRISK),
     "unused-disk": of(**UNUSED_DISK, traffic=BRISK),
-    "readers": of(node_reads=True),
-    "barriers": of(
+    "node-reads": of(node_reads=True),
+    "barrier-reads": of(
         readers=True,
         silences=(
             Silence("Reply", receiver="client-0", end=SECOND, share=0.5),
@@ -321,31 +323,35 @@ WORLDS: dict[str, Drawing] = {
         plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, take_over=2, crash=1, heal=0),
         duration=4 * SECOND,
     ),
-    "malleable": of(plan=CRASHES, duration=6 * SECOND, dead=True, malleable=True),
-    "malleator": of("malleator", plan=LEADERLESS, silences=LOST_COMMITS, traffic=BUSY, malleable=True),
-    "one-way": of(plan=Plan(pause_max=300 * MILLISECOND, one_way=2, heal=1), duration=6 * SECOND),
-    "usurper": of(
-        "usurper",
+    "malleable-signatures": of(plan=CRASHES, duration=6 * SECOND, dead=True, malleable=True),
+    "malleable-signer": of(
+        "malleable-signer", plan=LEADERLESS, silences=LOST_COMMITS, traffic=BUSY, malleable=True
+    ),
+    "one-way-links": of(plan=Plan(pause_max=300 * MILLISECOND, one_way=2, heal=1), duration=6 * SECOND),
+    "view-change-forger": of(
+        "view-change-forger",
         at=(1,),
         plan=Plan(pause_max=600 * MILLISECOND, away_max=900 * MILLISECOND, crash=2, part=1, heal=2),
         silences=LOST_COMMITS,
         duration=7 * SECOND,
     ),
-    "sluggard": of(
-        "sluggard",
+    "slow-primary": of(
+        "slow-primary",
         traffic=Traffic(tickets=10, pause_max=200 * MILLISECOND),
         parameters=Parameters(checkpoint_interval=5, view_timeout=800_000),
         duration=60 * SECOND,
     ),
     "epochs": of(**WALK),
-    "crowded-epochs": of(**WALK, traffic=BUSY, gateways=3, parameters=SMALL_BATCHES, duration=3 * SECOND),
-    "hasty": of("hasty", **WALK),
-    "revenant": of("revenant", at=(3,), members=5, **WALK),
-    "unready": of(changes=Changes(pause_max=400 * MILLISECOND, unready=0.9), spares=3, duration=6 * SECOND),
+    "busy-epochs": of(**WALK, traffic=BUSY, gateways=3, parameters=SMALL_BATCHES, duration=3 * SECOND),
+    "future-epoch-voter": of("future-epoch-voter", **WALK),
+    "removed-member": of("removed-member", at=(3,), members=5, **WALK),
+    "unready-members": of(
+        changes=Changes(pause_max=400 * MILLISECOND, unready=0.9), spares=3, duration=6 * SECOND
+    ),
     "shrinking": of(
         changes=Changes(pause_max=400 * MILLISECOND, joins=1, leaves=4, unready=0.0, least=3), spares=3
     ),
-    "few": of(
+    "few-members": of(
         members=1,
         changes=Changes(pause_max=250 * MILLISECOND, joins=4, leaves=4, rotates=1, least=1, small=0.8),
         spares=5,
@@ -354,23 +360,25 @@ WORLDS: dict[str, Drawing] = {
         ),
         duration=6 * SECOND,
     ),
-    "crossings": of(**CROSSINGS),
-    "hasty-crossings": of("hasty", **CROSSINGS),
-    "stranded": of(**STRANDED),
-    "transfers": of(**TRANSFERS),
-    "poisoner": of("poisoner", at=(1,), **TRANSFERS),
-    "poisoned-chunks": of("poisoner/another ticket", at=(1,), **TRANSFERS),
-    "poisoned-logs": of("poisoner/another entry", at=(1,), **TRANSFERS),
-    "poisoned-proofs": of("poisoner/too few signatures", at=(1,), **TRANSFERS),
-    "librarian": of(
-        "librarian",
+    "epoch-catch-up": of(**CROSSINGS),
+    "false-epoch-catch-up": of("future-epoch-voter", **CROSSINGS),
+    "stranded-member": of(**STRANDED),
+    "state-transfers": of(**TRANSFERS),
+    "bad-state-server": of("bad-state-server", at=(1,), **TRANSFERS),
+    "poisoned-chunks": of("bad-state-server/another ticket", at=(1,), **TRANSFERS),
+    "poisoned-logs": of("bad-state-server/another entry", at=(1,), **TRANSFERS),
+    "poisoned-proofs": of("bad-state-server/too few signatures", at=(1,), **TRANSFERS),
+    "bad-log-server": of(
+        "bad-log-server",
         plan=Plan(pause_max=400 * MILLISECOND, away_max=1_500 * MILLISECOND, crash=1, part=1, heal=2),
         traffic=BUSY,
     ),
-    "torn": torn(),
-    "torn-swap": torn("usurper/swap", at=(1,)),
-    "torn-reuse": torn("usurper/reuse", at=(1,), more=(Silence("NewView", sender="r1"),)),
-    "torn-fake": torn("usurper/fake-checkpoint", at=(3,)),
+    "lone-commit": lone_commit(),
+    "lone-commit-swapped-proofs": lone_commit("view-change-forger/swap", at=(1,)),
+    "lone-commit-reused-proofs": lone_commit(
+        "view-change-forger/reuse", at=(1,), more=(Silence("NewView", sender="r1"),)
+    ),
+    "lone-commit-fake-checkpoint": lone_commit("view-change-forger/fake-checkpoint", at=(3,)),
     "two-certificates": of(
         parameters=RARE_CHECKPOINTS,
         traffic=Traffic(tickets=10, pause_max=150 * MILLISECOND),
@@ -381,38 +389,38 @@ WORLDS: dict[str, Drawing] = {
         ),
         duration=7 * SECOND,
     ),
-    "latecomer": of("latecomer", at=(3,), silences=COMMITS_OF_OTHER_VIEWS, **BRIEF_VIEWS),
-    "two-batches-in-turn": of("latecomer", at=(3,), silences=TWO_BATCHES_IN_TURN, **BRIEF_VIEWS),
-    "stragglers": of("straggler", at=(2,), silences=STRAGGLING, parameters=RARE_CHECKPOINTS),
-    "editor": of(
-        "librarian/results",
+    "late-committer": of("late-committer", at=(3,), silences=COMMITS_OF_OTHER_VIEWS, **BRIEF_VIEWS),
+    "alternating-batches": of("late-committer", at=(3,), silences=TWO_BATCHES_IN_TURN, **BRIEF_VIEWS),
+    "late-votes": of("vote-repeater", at=(2,), silences=STRAGGLING, parameters=RARE_CHECKPOINTS),
+    "bad-log-results": of(
+        "bad-log-server/results",
         plan=Plan(pause_max=300 * MILLISECOND, away_max=800 * MILLISECOND, crash=2, part=1, heal=2),
         parameters=RARE_CHECKPOINTS,
     ),
-    "idlers": of("idler", "idler", members=7),
+    "idle-primaries": of("idle-primary", "idle-primary", members=7),
     "censor": of("censor", gateways=1),
     **{
         kind: of(kind, plan=Plan(pause_max=SECOND, away_max=500 * MILLISECOND, crash=1, part=1, heal=2))
-        for kind in ("amnesiac", "boaster", "byzzfuzz", "miser", "mutator")
+        for kind in ("amnesiac", "progress-inflator", "byzzfuzz", "minimal-quorum-sender", "mutator")
     },
     **{
         kind: of(kind)
         for kind in (
-            "crammer",
+            "invalid-batcher",
             "equivocator",
             "flooder",
-            "foreigner",
+            "cross-cluster-replayer",
             "forger",
             "impostor",
             "mute",
-            "parrot",
-            "timekeeper",
+            "replayer",
+            "false-timestamper",
             "twin",
-            "vandal",
-            "alarmist",
-            "namesake",
-            "straggler",
-            "teaser",
+            "byte-corrupter",
+            "false-suspector",
+            "duplicate-session-client",
+            "vote-repeater",
+            "early-equivocator",
         )
     },
 }
@@ -423,36 +431,47 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
         "directed",
         0.06,
         (
-            "crammer",
-            "editor",
+            "invalid-batcher",
+            "bad-log-results",
             "epochs",
             "equivocator",
-            "hasty",
-            "librarian",
+            "future-epoch-voter",
+            "bad-log-server",
             "lost-checkpoints",
-            "poisoner",
-            "stragglers",
-            "teaser",
-            "torn",
-            "torn-fake",
-            "transfers",
+            "bad-state-server",
+            "late-votes",
+            "early-equivocator",
+            "lone-commit",
+            "lone-commit-fake-checkpoint",
+            "state-transfers",
             "two-certificates",
-            "usurper",
+            "view-change-forger",
         ),
     ),
-    ("directed later", 0.02, ("crossings", "hasty-crossings")),
+    ("directed later", 0.02, ("epoch-catch-up", "false-epoch-catch-up")),
     (
         "directed once more",
         0.05,
         (
-            *("editor", "hasty-crossings", "librarian", "lost-checkpoints", "stragglers", "teaser"),
-            *("stranded",) * 4,
+            *(
+                "bad-log-results",
+                "false-epoch-catch-up",
+                "bad-log-server",
+                "lost-checkpoints",
+                "late-votes",
+                "early-equivocator",
+            ),
+            *("stranded-member",) * 4,
         ),
     ),
-    ("directed for processes and bytes", 0.02, ("malleable", "malleator", "readers", "two-processes")),
-    ("directed for lost words", 0.01, ("forgotten", "forgotten-but-for-a-liar")),
-    ("directed for power and late votes", 0.02, ("latecomer", "power-cut", "two-batches-in-turn")),
-    ("directed beyond what is borne", 0.01, ("followers", "forked", "forked", "older-disk")),
+    (
+        "directed for processes and bytes",
+        0.02,
+        ("malleable-signatures", "malleable-signer", "node-reads", "two-processes"),
+    ),
+    ("directed for lost words", 0.01, ("unheard-view-change", "view-change-heard-by-liar")),
+    ("directed for power and late votes", 0.02, ("late-committer", "power-cut", "alternating-batches")),
+    ("directed beyond what is borne", 0.01, ("many-learners", "forked", "forked", "older-disk")),
 )
 """Worlds that may replace a random one: random stream, share, worlds (more often those of rarer moments).
 Each row is drawn apart from those before it, so that a seed that is one of these stays the same."""

@@ -169,7 +169,7 @@ def test_every_requirement_is_pinned(name: str) -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    reasons = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8").lower()
+    reasons = (ROOT / "docs/understand/dependencies.md").read_text(encoding="utf-8").lower()
     named = set(re.findall(r"[\w.-]+", reasons))
     wanted = {
         re.split(r"[\[=]", line)[0].lower()

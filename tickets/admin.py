@@ -97,7 +97,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
     list_display_links = ("ticket_id",)
     list_filter = (StateFilter, EventFilter)
     search_fields = ("ticket_id",)
-    search_help_text = "Ticket ids that begin so"
+    search_help_text = "Ticket ID starts with"
     action_form = TicketActionForm
     actions = ["validate", "consume", "dispute", "clear_dispute", "uphold_dispute", "erase_holder"]
     fieldsets = (

@@ -200,7 +200,7 @@ class OperationAdmin(KeysetAdmin):
     list_display = ("at", "time", "operation", "ticket_id", "outcome", "entry", "actor", "view", "event")
     list_filter = (OutcomeFilter, KindFilter)
     search_fields = ("ticket_id",)
-    search_help_text = "Ticket ids that begin so"
+    search_help_text = "Ticket ID starts with"
     fields = (
         "at",
         "time",

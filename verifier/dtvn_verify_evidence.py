@@ -1,8 +1,8 @@
 """Second file of DTVN's stand-alone verifier: decides which member evidence convicts, and of what.
 
 dtvn_verify.py loads it from its own folder for `evidence` and `--against`, and for seals in a genesis.bin;
-docs/protocol/certificates.md has the rules. Evidence of a broken view has three results: a sentence that
-convicts; a ValueError that the message is valid; a ValueError that this verifier cannot decide.
+docs/understand/protocol/certificates.md has the rules. Evidence of a broken view has three results: a
+sentence that convicts; a ValueError that the message is valid; a ValueError that this verifier cannot decide.
 """
 
 import hashlib

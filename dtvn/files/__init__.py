@@ -1,1 +1,1 @@
-"""Files that members and tools read: the genesis and the epoch change proofs."""
+"""Files that members and tools read: the genesis and the epoch change proofs; and writing any file whole."""

@@ -1,8 +1,8 @@
 """The client library: operations in, outcomes that f + 1 members agree on out.
 
-`Gateway` owns a thread and the links to all members; `Collector` is its pure part, which the simulator
-drives too. `GatewayFace` is the interface for callers that may be given another one. How to use it alone:
-docs/api.md.
+`collector` is the pure part, which the simulator drives too; `client.Gateway` gives it a thread and
+links; `fake.FakeGateway` has the same interface without a network. How to use it alone:
+docs/use/python-client.md.
 """
 
 from dtvn.gateway.client import Gateway, valid_until

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from dtvn.net import KeyFileError, public_key_of, read_named_seed, sync_folder
+from dtvn.files.whole import sync_folder
+from dtvn.net import KeyFileError, public_key_of, read_named_seed
 
 __all__ = ["Identity", "KeyWatch", "file_mark", "next_path", "read_identity"]
 

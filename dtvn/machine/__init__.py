@@ -1,4 +1,4 @@
-"""The ticket machine: what a cluster of validators agrees on (pure; docs/protocol/tickets.md)."""
+"""The ticket machine: what a cluster of validators agrees on (pure; docs/understand/protocol/tickets.md)."""
 
 from dtvn.machine.administration import shown_principal
 from dtvn.machine.application import TicketApplication

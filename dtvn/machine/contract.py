@@ -9,13 +9,17 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dtvn.machine.commands import Issue
+import msgspec
+
+from dtvn.machine.commands import Issue, operation_digest
+from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.ticket import TicketState
 from dtvn.machine.transitions import NAMES
 from dtvn.protocol import canonical
+from dtvn.protocol.consensus.messages import Operation
 
-__all__ = ["UNLISTED", "consensus_record", "ticket_of_bytes", "ticket_of_row"]
+__all__ = ["UNLISTED", "Listed", "consensus_record", "ticket_of_bytes", "ticket_of_row"]
 
 UNLISTED = frozenset({"issue", "seed", "open_session", "barrier"})
 """Kinds that the plain consensus log leaves out."""
@@ -91,3 +95,44 @@ def consensus_record(
         "node_id": entry,
         "code": code,
     }
+
+
+class Listed(msgspec.Struct, frozen=True, gc=False):
+    """One ordered operation with its outcome."""
+
+    sequence: int
+    index: int
+    view: int
+    """View of the batch's first proposal."""
+    timestamp: int
+    """Effective timestamp, Unix microseconds."""
+    code: str
+    principal: str
+    request: bytes
+    """Digest of the operation's bundle."""
+    operation: Operation
+
+    @property
+    def digest(self) -> bytes:
+        """Hash of the operation."""
+        return operation_digest(self.operation)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the plain consensus log shows it."""
+        return self.code == OK and self.operation.kind not in UNLISTED
+
+    def record(self) -> dict[str, Any]:
+        """The ConsensusRecord of the contract."""
+        return consensus_record(
+            sequence=self.sequence,
+            index=self.index,
+            view=self.view,
+            request=self.request,
+            ticket=self.operation.ticket,
+            kind=self.operation.kind,
+            digest=self.digest,
+            timestamp=self.timestamp,
+            entry=self.operation.entry,
+            code=self.code,
+        )

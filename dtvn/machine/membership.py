@@ -19,10 +19,7 @@ from dtvn.protocol.consensus.membership import Membership, Verify
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.signatures import is_public_key
 
-__all__ = ["EPOCHS_MAX", "Memberships"]
-
-EPOCHS_MAX = 10_000
-"""Most epochs of one cluster; the state keeps each one's member keys for ever."""
+__all__ = ["Memberships"]
 
 
 class Memberships:
@@ -66,8 +63,6 @@ class Memberships:
     ) -> tuple[str, bytes]:
         """Begin the next epoch; returns (code, state), where the state names the epoch and its members
         (R35)."""
-        if len(self._epochs) >= EPOCHS_MAX:
-            return reasons.FULL, b""
         change = command.change
         for newcomer in change.joins:
             if refusal := self._refuse_key(newcomer.public_key, newcomer.id, principals):
@@ -90,8 +85,6 @@ class Memberships:
         """Begin the next epoch with the same members under these keys (R11); returns (code, state) like
         `reconfigure`."""
         now = self.now
-        if len(self._epochs) >= EPOCHS_MAX:
-            return reasons.FULL, b""
         if len(keys) != len(now.members) or len(set(keys)) != len(keys):
             return reasons.MALFORMED, b""
         if not all(is_public_key(key) for key in keys):

@@ -11,8 +11,6 @@ from dtvn.net.keyfile import (
     public_key_of,
     read_named_seed,
     read_seed,
-    sync_folder,
-    write_private,
 )
 from dtvn.net.learner_transport import LearnerTransport
 from dtvn.net.multiaddr import format_multiaddr, parse_multiaddr
@@ -40,7 +38,5 @@ __all__ = [
     "public_key_of",
     "read_named_seed",
     "read_seed",
-    "sync_folder",
     "tune",
-    "write_private",
 ]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from nacl import bindings
 
+from dtvn.files.whole import write_private
+
 __all__ = [
     "KeyFileError",
     "ensure_seed",
@@ -19,8 +21,6 @@ __all__ = [
     "public_key_of",
     "read_named_seed",
     "read_seed",
-    "sync_folder",
-    "write_private",
 ]
 
 SEED_SIZE = 32
@@ -76,35 +76,3 @@ def ensure_seed(path: Path) -> bytes:
         with suppress(FileExistsError):
             write_private(path, os.urandom(SEED_SIZE).hex().encode("ascii") + b"\n")
     return read_seed(path)
-
-
-def write_private(path: Path, content: bytes, *, replace: bool = False) -> None:
-    """Write a file of mode 0600, durably and whole or not at all; other users can never read it.
-
-    Raise FileExistsError if the file exists already, unless `replace`.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(temporary, flags, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the creation and removal of files in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from dtvn.files.genesis import read_genesis_bytes
-from dtvn.net import KeyFileError, format_multiaddr, parse_multiaddr, public_key_of, read_seed, write_private
+from dtvn.files.whole import write_private
+from dtvn.net import KeyFileError, format_multiaddr, parse_multiaddr, public_key_of, read_seed
 from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id
 from dtvn.node.options import NodeOptions, StartError, read_genesis
@@ -129,7 +130,8 @@ def _with_dev_keys(
     genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: DEV_PORT + index, salt, parameters)
     if node_id not in {member.id for member in genesis.members}:
         raise UsageError(f"-id {node_id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
-    known = "anybody can derive every key of this network" if salt == DEV_SALT else "whoever knows its seed"
+    public = "anybody can derive every key of this network"
+    known = public if salt == DEV_SALT else "anyone who knows its seed"
     warn(
         f"WARNING: -dev-keys: {known}"
         + (", vote as any node and admit any ticket." if salt == DEV_SALT else " can derive every key.")

@@ -1,8 +1,8 @@
 """The node's side of its own API: listens, keeps the helper process alive, sends it the node's status.
 
-The node's loop handles no requests: the helper (validators.node_api) reads the node's ledger itself and has
-operations ordered like a client. It ends with its node, also after a kill -9, because their channel ends; if
-it ends first, or is silent for too long, it is started again.
+The node's loop handles no requests: the helper (dtvn.api.helper, run as validators.node_api, which brings the
+ledger) reads the node's ledger itself and has operations ordered like a client. It ends with its node, also
+after a kill -9, because their channel ends; if it ends first, or is silent for too long, it is started again.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from dtvn.waiting import try_until
 __all__ = ["ApiHelper"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = "validators.node_api"
+"""The program that joins dtvn.api.helper with a ledger; started by name, since the engine imports no app."""
 PORT_PATIENCE = 2.0
 """Seconds that a start waits for its port: the helper of an earlier run ends a moment after its node."""
 DRAIN_SECONDS = 3.0
@@ -167,7 +169,7 @@ class ApiHelper:
                     sys.executable,
                     "-P",
                     "-m",
-                    "validators.node_api",
+                    PROGRAM,
                     str(theirs.fileno()),
                     str(self._listener.fileno()),
                 ],
@@ -181,7 +183,7 @@ class ApiHelper:
                 channel.send(self._status)
         self._listen_to(channel, process)
         self._requests.flush()
-        self.figures.sockets = 0
+        self.figures.sockets.set(0)
         with self._lock:
             self._channel = None
             channel.close()
@@ -208,10 +210,10 @@ class ApiHelper:
     def _counted(self, message: Counted) -> None:
         for item in message.answered:
             self.figures.answered(item.method, item.endpoint, item.status, item.seconds)
-            self.figures.faults += item.unforeseen
-        self.figures.faults += message.faults
+            self.figures.faults.inc(item.unforeseen)
+        self.figures.faults.inc(message.faults)
         self._requests.answered(message.answered)
-        self.figures.sockets = message.sockets
+        self.figures.sockets.set(message.sockets)
 
 
 def _environment() -> dict[str, str]:

@@ -34,8 +34,8 @@ def receipt(node: MemberProcess, arguments: tuple[str, ...]) -> tuple[str, Any]:
         return "unavailable", None
     if not found or found[0].entry.epoch != node.core.config.epoch:
         return "not_executed", None
-    own = Receipt(node.core.config.epoch, node.core.index, sequence, found[0].entry_hash)
-    signature = canonical.decode(Envelope, node.core.signer.sign(own)).signature
+    own = Receipt(node.core.config.epoch, node.core.state.index, sequence, found[0].entry_hash)
+    signature = canonical.decode(Envelope, node.core.state.signer.sign(own)).signature
     told = {"node_id": node.id, "sequence": node.executed, "signature": base64.b64encode(signature).decode()}
     return "", told
 

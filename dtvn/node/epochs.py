@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from dtvn.files.whole import sync_folder
 from dtvn.ledger import NodeLedger
-from dtvn.net import public_key_of, read_seed, sync_folder
+from dtvn.net import public_key_of, read_seed
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
 from dtvn.proof.epoch_chain import EpochChain

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from dtvn.node.kinds import FLAG_FALSE, FLAG_TRUE
+from dtvn.node.kinds import boolean
 
 __all__ = ["GoFlags"]
 
@@ -50,7 +50,7 @@ class GoFlags(argparse.ArgumentParser):
             f"-{name}",
             f"--{name}",
             dest=name.replace("-", "_"),
-            type=_boolean,
+            type=_truth,
             default=default,
             metavar="",
             help=help,
@@ -89,9 +89,8 @@ class GoFlags(argparse.ArgumentParser):
         self.exit(2, f"{message}\n{self.format_help()}")
 
 
-def _boolean(text: str) -> bool:
-    if text in FLAG_TRUE:
-        return True
-    if text in FLAG_FALSE:
-        return False
-    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+def _truth(text: str) -> bool:
+    try:
+        return bool(boolean().read_text(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

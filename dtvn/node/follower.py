@@ -11,8 +11,9 @@ from typing import Any
 
 from nacl import bindings
 
+from dtvn.files.whole import write_private
 from dtvn.ledger import NodeLedger
-from dtvn.net import public_key_of, read_seed, write_private
+from dtvn.net import public_key_of, read_seed
 from dtvn.node.api_helper import ApiHelper
 from dtvn.node.epochs import make_epoch_catch_up
 from dtvn.node.journal import NodeJournal

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nacl import bindings
 
-from dtvn.net import KeyFileError, public_key_of, read_seed, write_private
+from dtvn.files.whole import write_private
+from dtvn.net import KeyFileError, public_key_of, read_seed
 from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id, why_not_joins_as
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony as c

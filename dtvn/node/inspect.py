@@ -31,7 +31,7 @@ from dtvn.machine.contract import ticket_of_row
 from dtvn.net import format_multiaddr
 from dtvn.node import attest
 from dtvn.node.keys import peer_id
-from dtvn.node.member import MemberProcess
+from dtvn.node.metrics import MeasuredMember
 from dtvn.node.process import CONTRADICTION, DISK_FULL
 from dtvn.node.watcher import line
 from dtvn.proof.continuation import continues
@@ -55,7 +55,7 @@ STANDING = frozenset({"status", "stats", "peers", "evidence"})
 class Inspector:
     """Answers questions about one node. It reads the node and never changes it."""
 
-    def __init__(self, node: MemberProcess) -> None:
+    def __init__(self, node: MeasuredMember) -> None:
         self._node = node
         self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
             "status": lambda _: ("", self.status()),
@@ -115,15 +115,15 @@ class Inspector:
             "incarnation": node.ledger.incarnation,
             "pid": os.getpid(),
             "started_at": int(self._node.started),
-            "operations": node.watcher.operations,
-            "outcomes": dict(node.watcher.outcomes),
+            "operations": node.figures.operations.total(),
+            "outcomes": dict(node.figures.outcomes()),
             "refused": self._refused(),
             "strangers": node.transport.strangers,
             "malformed": node.transport.malformed,
             "events": dict(node.watcher.events),
             "turns": self._turns(),
-            "quorum_round_trip_ms": node.core.pinging.round_trip() / 1e6,
-            "timeout_ms": node.core.suspicion.timeout / 1e6,
+            "quorum_round_trip_ms": node.core.state.round_trips.of_quorum() / 1e6,
+            "timeout_ms": node.core.state.timeouts.timeout / 1e6,
         }
 
     def consensus(self) -> ReplicaSnapshot:
@@ -139,7 +139,7 @@ class Inspector:
 
     def _checkpoint(self) -> dict[str, Any]:
         """The newest stable checkpoint: its sequence and the state root that q members signed."""
-        certificate = self._node.core.checkpoints.certificate
+        certificate = self._node.core.state.checkpoint.certificate
         if certificate is None:
             return {"stable": 0, "state_root": ""}
         return {"stable": certificate.sequence, "state_root": certificate.state_root.hex()}
@@ -240,7 +240,7 @@ class Inspector:
         """A ticket in the state of the newest stable checkpoint, with its proof (R18)."""
         if len(arguments) != 2:
             return "bad_arguments", None
-        certificate = self._node.core.checkpoints.certificate
+        certificate = self._node.core.state.checkpoint.certificate
         return show(certificate, self._node.application.prove(*arguments))
 
     def _from_ledger(self, read: Callable[[], tuple[str, Any]]) -> tuple[str, Any]:

@@ -55,9 +55,6 @@ class JournalMeter(msgspec.Struct):
     turn_time: int = 0
     turn_time_max: int = 0
     """Slowest turn since the last status report."""
-    row_writes: int = 0
-    rows: int = 0
-    row_time: int = 0
 
 
 class NodeJournal:
@@ -106,9 +103,6 @@ class NodeJournal:
         """See ports.Journal."""
         before = time.monotonic_ns()
         self._journal.materialise(changes, sequence, timestamp)
-        self.meter.row_writes += 1
-        self.meter.rows += len(changes)
-        self.meter.row_time += time.monotonic_ns() - before
         self._stored("write_rows", before)
 
     def install(self, install: Install) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from dtvn.files.whole import write_private
 from dtvn.node.layout import NodeFolder, make_private
 from dtvn.node.options import ApiOptions, MetricsOptions, StartError
 
@@ -80,6 +80,5 @@ def _write(folder: NodeFolder, name: str, port: int) -> None:
     make_private(folder.root)  # it may be gone: that node reports it, and the others still start
     path = folder.root / FILE
     known = _decoder.decode(path.read_bytes()) if path.exists() else {}
-    temporary = path.with_name(f".{FILE}.{os.getpid()}")
-    temporary.write_bytes(msgspec.json.encode({**known, name: port}, order="sorted") + b"\n")
-    temporary.replace(path)
+    content = msgspec.json.encode({**known, name: port}, order="sorted") + b"\n"
+    write_private(path, content, replace=True)

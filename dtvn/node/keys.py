@@ -11,7 +11,7 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-from dtvn.net import write_private
+from dtvn.files.whole import write_private
 from dtvn.protocol.signatures import is_public_key
 
 __all__ = ["DEV_SALT", "VotedStamp", "dev_seed", "peer_id", "public_key_of_peer_id"]

@@ -10,37 +10,43 @@ import msgspec
 from dtvn.node.layout import is_node_id
 from dtvn.protocol.durations import format_duration, parse_duration
 
-__all__ = ["FLAG_FALSE", "FLAG_TRUE", "Kind", "boolean", "choice", "duration", "names", "number", "text"]
+__all__ = ["TRUTH", "Kind", "boolean", "choice", "duration", "names", "number", "text"]
 
-FLAG_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-FLAG_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+TRUTH = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True) | dict.fromkeys(
+    ("0", "f", "F", "false", "FALSE", "False"), False
+)
+"""What Go takes for a boolean."""
 TEXT_MAX = 4_096
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One kind. Both readers raise ValueError with the end of a sentence: "... is no whole number"."""
+    """One kind. `check` and `read_text` raise ValueError with the end of a sentence: "... is no whole
+    number"."""
 
-    read_text: Callable[[str], Any]
-    read_yaml: Callable[[Any], Any]
+    check: Callable[[Any], Any]
+    """The value that the plain data of a YAML file stands for."""
+    plain: Callable[[str], Any] = str
+    """Text of a flag or variable as the plain data that YAML would make of it."""
     show: Callable[[Any], str] = str
+
+    def read_text(self, text: str) -> Any:
+        """The value that a flag or variable stands for."""
+        return self.check(self.plain(text))
 
 
 def text(*, rule: Callable[[str], bool] | None = None, what: str = "") -> Kind:
     """Any line of text, or only lines that `rule` accepts; `what` ends the sentence of a refusal."""
 
-    def check(value: str) -> str:
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is no text; put it in quotes")
         if len(value) > TEXT_MAX or not value.isprintable():
             raise ValueError("is no plain line of text")
         if rule is not None and not rule(value):
             raise ValueError(f"{value!r} {what}")
         return value
 
-    def from_yaml(value: Any) -> str:
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no text; put it in quotes")
-        return check(value)
-
-    return Kind(check, from_yaml)
+    return Kind(check)
 
 
 def node_id() -> Kind:
@@ -51,58 +57,39 @@ def node_id() -> Kind:
 def number(low: int, high: int) -> Kind:
     """A whole number from `low` to `high`."""
 
-    def check(value: int) -> int:
+    def check(value: Any) -> int:
+        if type(value) is not int:
+            raise ValueError(f"{value!r} is no whole number")
         if not low <= value <= high:
             raise ValueError(f"{value} is not between {low} and {high}")
         return value
 
-    def from_text(value: str) -> int:
-        try:
-            return check(int(value))
-        except ValueError as error:
-            if "between" in str(error):
-                raise
-            raise ValueError(f"{value!r} is no whole number") from error
-
-    def from_yaml(value: Any) -> int:
-        if type(value) is not int:
-            raise ValueError(f"{value!r} is no whole number")
-        return check(value)
-
-    return Kind(from_text, from_yaml)
+    return Kind(check, _number_or_text)
 
 
 def boolean() -> Kind:
     """True or false."""
 
-    def from_text(value: str) -> bool:
-        if value not in FLAG_TRUE | FLAG_FALSE:
-            raise ValueError(f"{value!r} is neither true nor false")
-        return value in FLAG_TRUE
-
-    def from_yaml(value: Any) -> bool:
+    def check(value: Any) -> bool:
         if type(value) is not bool:
             raise ValueError(f"{value!r} is neither true nor false")
         return value
 
-    return Kind(from_text, from_yaml, lambda value: "true" if value else "false")
+    return Kind(check, lambda text: TRUTH.get(text, text), lambda value: "true" if value else "false")
 
 
 def duration(low: int, high: int) -> Kind:
     """A duration in nanoseconds, written as in Go."""
 
-    def from_text(value: str) -> int:
+    def check(value: Any) -> int:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is no duration such as 300ms, 5s or 1m30s")
         found = parse_duration(value)
         if not low <= found <= high:
             raise ValueError(f"{value} is not between {format_duration(low)} and {format_duration(high)}")
         return found
 
-    def from_yaml(value: Any) -> int:
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no duration such as 300ms, 5s or 1m30s")
-        return from_text(value)
-
-    return Kind(from_text, from_yaml, format_duration)
+    return Kind(check, show=format_duration)
 
 
 def choice(*allowed: str) -> Kind:
@@ -117,16 +104,19 @@ def names() -> Kind:
     A word that is not printable is stored with escapes: the reader of the words skips invalid ones.
     """
 
-    def from_text(value: str) -> str:
-        if len(value) > TEXT_MAX:
-            raise ValueError(f"is over {TEXT_MAX} characters")
-        return ",".join(word if word.isprintable() else ascii(word) for word in value.split(","))
-
-    def from_yaml(value: Any) -> str:
-        if value is None:
-            return ""
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    def check(value: Any) -> str:
+        words = [] if value is None else value
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("is no list of texts")
-        return ",".join(from_text(item) for item in value)
+        if any(len(word) > TEXT_MAX for word in words):
+            raise ValueError(f"is over {TEXT_MAX} characters")
+        return ",".join(word if word.isprintable() else ascii(word) for word in words)
 
-    return Kind(from_text, from_yaml)
+    return Kind(check, lambda text: text.split(","))
+
+
+def _number_or_text(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text

@@ -2,12 +2,13 @@
 
 It is not in the ledger: a member that lost its ledger could sign a second end, and convict itself. If this
 file is gone, the key is gone too, unless an operator restored the key from a copy older than the file
-(docs/threat-model.md).
+(docs/understand/threat-model.md).
 """
 
 from __future__ import annotations
 
-from dtvn.net import KeyFileError, write_private
+from dtvn.files.whole import write_private
+from dtvn.net import KeyFileError
 from dtvn.node.layout import NodeFolder
 from dtvn.node.options import StartError
 from dtvn.protocol import canonical

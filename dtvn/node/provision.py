@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dtvn.net import ensure_seed, public_key_of, write_private
+from dtvn.files.whole import write_private
+from dtvn.net import ensure_seed, public_key_of
 from dtvn.node.keys import DEV_SALT, dev_seed
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.protocol import canonical

@@ -15,8 +15,9 @@ import msgspec
 from nacl import bindings
 
 from dtvn.files.epoch_changes import encode_epoch_changes
+from dtvn.files.whole import sync_folder, write_private
 from dtvn.ledger import LedgerError, NodeLedger, OpenLedger
-from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed, sync_folder, write_private
+from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.build import ledger_location
 from dtvn.node.epochs import membership_of, own_place
 from dtvn.node.keys import VotedStamp

@@ -265,7 +265,7 @@ def _from_file(file: Path) -> dict[str, Resolved]:
         if KEYS[key].secret:
             raise ConfigError(f"{found.place}: {key}: no secrets in files; say it by {KEYS[key].environment}")
         try:
-            read[key] = Resolved(KEYS[key].kind.read_yaml(found.value), found.place)
+            read[key] = Resolved(KEYS[key].kind.check(found.value), found.place)
         except ValueError as error:
             raise ConfigError(f"{found.place}: {key}: {error}") from error
     return read

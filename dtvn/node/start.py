@@ -67,7 +67,8 @@ def get_ready(
     api = _api(settings, folder, base)
     if api is not None and not api.key and api.host != LOOPBACK:
         warn(
-            f"WARNING: the API on {api.host} asks for no key (-api-key): whoever reaches it may use tickets."
+            f"WARNING: the API on {api.host} asks for no key (-api-key): anyone who reaches it may use "
+            "tickets."
         )
     return folder, msgspec.structs.replace(
         base,

@@ -7,14 +7,15 @@ epoch chain prove the head, and the head proves each group (dtvn.proof.continuat
 
 from __future__ import annotations
 
-import os
+import shutil
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dtvn.files.whole import whole_file
 from dtvn.machine.carried import Piece, StateError, proved_items
-from dtvn.net import sync_folder
 from dtvn.proof import ProofError
 from dtvn.proof.continuation import FORMAT, StateHead, certified, read_head
 from dtvn.protocol import canonical
@@ -28,7 +29,6 @@ MAGIC = FORMAT.encode("ascii") + b"\n"
 PIECE_BYTES_MAX = 20 * 1024 * 1024
 """Size limit of a piece, and of the head: an epoch chain has at most 16 MiB, an undivided group 8."""
 _LENGTH = struct.Struct(">I")
-_COPY_BYTES = 1024 * 1024
 
 
 class StateFileError(Exception):
@@ -79,40 +79,26 @@ def open_state(path: Path) -> StateFile:
 
 def write_state(path: Path, head: StateHead, pieces: Iterable[Piece]) -> None:
     """Write a state file whole or not at all; raise StateFileError, also if the file exists already."""
-
-    def write(file: BinaryIO) -> None:
+    with _new_file(path) as file:
         file.write(MAGIC)
         _put(file, head)
         for piece in pieces:
             _put(file, piece)
 
-    _write_whole(path, write)
-
 
 def copy_state(source: Path, target: Path) -> None:
     """Copy a state file whole or not at all; raise StateFileError."""
-
-    def write(file: BinaryIO) -> None:
-        with source.open("rb") as other:
-            while data := other.read(_COPY_BYTES):
-                file.write(data)
-
-    _write_whole(target, write)
+    with _new_file(target) as file, source.open("rb") as other:
+        shutil.copyfileobj(other, file)
 
 
-def _write_whole(path: Path, write: Any) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """A state file to write, whole or not at all; raise StateFileError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        with whole_file(path, mode=0o666) as file:
+            yield file
     except FileExistsError as error:
         raise StateFileError(f"{path} is there already: name another file.") from error
     except OSError as error:

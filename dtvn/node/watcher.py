@@ -21,9 +21,6 @@ __all__ = ["NodeWatcher", "line"]
 QUIET_NS = 10_000_000_000
 """Nanoseconds between two log lines about the same refusal of the same peer."""
 
-REFUSALS_MAX = 4_096
-"""Pairs of (peer, reason) counted separately; both come from closed lists, so this is only a backstop."""
-
 FORGED = frozenset({Reason.BAD_SIGNATURE.value, Reason.MALFORMED.value, Reason.TOO_LARGE.value})
 """Refusals that no honest peer causes: they lead to a mute of the peer's link."""
 
@@ -61,44 +58,25 @@ class NodeWatcher:
         self._also = also
         self._logged: dict[tuple[str, str], int] = {}
         self.refused: Counter[tuple[str, str]] = Counter()
-        """Number of refusals by (peer, reason)."""
+        """Number of refusals by (peer, reason); both come from closed lists."""
         self.events: Counter[str] = Counter()
         """Number of notes by kind."""
-        self.outcomes: Counter[str] = Counter()
-        """Number of executed operations by outcome code since this process started."""
-        self.batches = 0
-        self.operations = 0
-        self.latest: dict[str, dict[str, Any]] = {}
-        """The newest note of each kind except refusals."""
-        self.commit_view = 0
-        """View in which the newest batch committed here."""
 
     def notice(self, note: Executed | Note) -> None:
-        """Count and log one event."""
-        if isinstance(note, Executed):
-            self._executed(note)
-        elif note.kind == "refused":
+        """Count and log one event; executed batches are only passed on."""
+        if isinstance(note, Note) and note.kind == "refused":
             self._refused(note)
-        else:
+        elif isinstance(note, Note):
             self.events[note.kind] += 1
-            self.latest[note.kind] = note.fields
             self._logger.log(_LEVELS.get(note.kind, logging.INFO), "%s", line(note.kind, note.fields))
         if self._also is not None:
             self._also(note)
-
-    def _executed(self, executed: Executed) -> None:
-        self.batches += 1
-        self.commit_view = executed.view
-        codes = [outcome.code for _bundle, _first, outcomes in executed.bundles for outcome in outcomes]
-        self.operations += len(codes)
-        self.outcomes.update(codes)
 
     def _refused(self, note: Note) -> None:
         peer = str(note.fields.get("peer", ""))
         reason = str(note.fields.get("reason", ""))
         key = (peer, reason)
-        if key in self.refused or len(self.refused) < REFUSALS_MAX:
-            self.refused[key] += note.fields.get("times", 1)
+        self.refused[key] += note.fields.get("times", 1)
         if reason in FORGED:
             mute = self._on_forged(peer)
             if mute:
@@ -106,7 +84,7 @@ class NodeWatcher:
                 self.events["muted"] += 1
                 self._logger.warning("%s", line("muted", fields))
         now = time.monotonic_ns()
-        if now - self._logged.get(key, -QUIET_NS) >= QUIET_NS and key in self.refused:
+        if now - self._logged.get(key, -QUIET_NS) >= QUIET_NS:
             self._logged[key] = now
             level = logging.WARNING if reason in FORGED else logging.DEBUG
             self._logger.log(level, "%s", line("refused", {**note.fields, "count": self.refused[key]}))

@@ -1,4 +1,4 @@
-"""The certificate of one outcome, as bytes (R27; docs/protocol/certificates.md).
+"""The certificate of one outcome, as bytes (R27; docs/understand/protocol/certificates.md).
 
 Everything that can be computed is left out: the results root is computed from leaf and path, the entry hash
 from the entry, the log root from entry hash and path. So no byte can be changed without changing what the

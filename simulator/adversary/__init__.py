@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.adversary.alarmist import Alarmist
 from simulator.adversary.amnesiac import Amnesiac
+from simulator.adversary.bad_log_server import BadLogServer
+from simulator.adversary.bad_state_server import BadStateServer
 from simulator.adversary.base import Liar
-from simulator.adversary.boaster import Boaster
+from simulator.adversary.byte_corrupter import ByteCorrupter
 from simulator.adversary.byzzfuzz import ByzzFuzz
 from simulator.adversary.censor import Censor
-from simulator.adversary.crammer import Crammer
+from simulator.adversary.cross_cluster_replayer import CrossClusterReplayer
+from simulator.adversary.duplicate_session_client import DuplicateSessionClient
+from simulator.adversary.early_equivocator import EarlyEquivocator
 from simulator.adversary.equivocator import Equivocator
+from simulator.adversary.false_suspector import FalseSuspector
+from simulator.adversary.false_timestamper import FalseTimestamper
 from simulator.adversary.flooder import Flooder
-from simulator.adversary.foreigner import Foreigner
 from simulator.adversary.forger import Forger
-from simulator.adversary.hasty import Hasty
-from simulator.adversary.idler import Idler
+from simulator.adversary.future_epoch_voter import FutureEpochVoter
+from simulator.adversary.idle_primary import IdlePrimary
 from simulator.adversary.impostor import Impostor
-from simulator.adversary.latecomer import Latecomer
-from simulator.adversary.librarian import Librarian
-from simulator.adversary.malleator import Malleator
-from simulator.adversary.miser import Miser
+from simulator.adversary.invalid_batcher import InvalidBatcher
+from simulator.adversary.late_committer import LateCommitter
+from simulator.adversary.malleable_signer import MalleableSigner
+from simulator.adversary.minimal_quorum_sender import MinimalQuorumSender
 from simulator.adversary.mutator import Mutator
 from simulator.adversary.mute import Mute
-from simulator.adversary.namesake import Namesake
-from simulator.adversary.parrot import Parrot
-from simulator.adversary.poisoner import Poisoner
-from simulator.adversary.revenant import Revenant
-from simulator.adversary.sluggard import Sluggard
-from simulator.adversary.straggler import Straggler
-from simulator.adversary.teaser import Teaser
-from simulator.adversary.timekeeper import Timekeeper
+from simulator.adversary.progress_inflator import ProgressInflator
+from simulator.adversary.removed_member import RemovedMember
+from simulator.adversary.replayer import Replayer
+from simulator.adversary.slow_primary import SlowPrimary
 from simulator.adversary.twin import Split, Twin
-from simulator.adversary.usurper import Usurper
-from simulator.adversary.vandal import Vandal
+from simulator.adversary.view_change_forger import ViewChangeForger
+from simulator.adversary.vote_repeater import VoteRepeater
 
 if TYPE_CHECKING:
     from simulator.cluster import Cluster
@@ -43,61 +43,61 @@ __all__ = ["ADVERSARIES", "APART", "LATER", "SIMPLE", "Liar", "corrupt"]
 
 SIMPLE: dict[str, type[Liar]] = {
     "amnesiac": Amnesiac,
-    "boaster": Boaster,
+    "progress-inflator": ProgressInflator,
     "byzzfuzz": ByzzFuzz,
     "censor": Censor,
-    "crammer": Crammer,
+    "invalid-batcher": InvalidBatcher,
     "equivocator": Equivocator,
     "flooder": Flooder,
-    "foreigner": Foreigner,
+    "cross-cluster-replayer": CrossClusterReplayer,
     "forger": Forger,
-    "idler": Idler,
+    "idle-primary": IdlePrimary,
     "impostor": Impostor,
-    "librarian": Librarian,
-    "miser": Miser,
+    "bad-log-server": BadLogServer,
+    "minimal-quorum-sender": MinimalQuorumSender,
     "mutator": Mutator,
     "mute": Mute,
-    "parrot": Parrot,
-    "sluggard": Sluggard,
-    "timekeeper": Timekeeper,
-    "usurper": Usurper,
-    "vandal": Vandal,
+    "replayer": Replayer,
+    "slow-primary": SlowPrimary,
+    "false-timestamper": FalseTimestamper,
+    "view-change-forger": ViewChangeForger,
+    "byte-corrupter": ByteCorrupter,
 }
 LATER: dict[str, type[Liar]] = {
-    "alarmist": Alarmist,
-    "hasty": Hasty,
-    "namesake": Namesake,
-    "poisoner": Poisoner,
-    "revenant": Revenant,
-    "straggler": Straggler,
-    "teaser": Teaser,
+    "false-suspector": FalseSuspector,
+    "future-epoch-voter": FutureEpochVoter,
+    "duplicate-session-client": DuplicateSessionClient,
+    "bad-state-server": BadStateServer,
+    "removed-member": RemovedMember,
+    "vote-repeater": VoteRepeater,
+    "early-equivocator": EarlyEquivocator,
 }
 """Liars added later. They are drawn from a random stream of their own, so that kept seeds give the same
 worlds."""
-APART: dict[str, type[Liar]] = {"malleator": Malleator}
+APART: dict[str, type[Liar]] = {"malleable-signer": MalleableSigner}
 """Never drawn at random: their worlds use another signature scheme."""
-DIRECTED: dict[str, type[Liar]] = {"latecomer": Latecomer}
+DIRECTED: dict[str, type[Liar]] = {"late-committer": LateCommitter}
 """Never drawn at random: these liars are harmless outside of their own worlds."""
 ADVERSARIES = (*SIMPLE, "twin", *LATER, *APART, *DIRECTED)
 
 
 def corrupt(cluster: Cluster, name: str, kind: str) -> None:
     """Make member `name` a liar of this kind, before the world begins. A suffix after a slash selects one
-    forgery: `usurper/omit`, `librarian/results`, `poisoner/another log`; with `twin/parted` the network
-    decides which member hears which twin."""
+    forgery: `view-change-forger/omit`, `bad-log-server/results`, `bad-state-server/another log`; with
+    `twin/parted` the network decides which member hears which twin."""
     world = cluster.world
     node = world.nodes[name]
     node.honest = False
     dice = world.dice.fork(f"liar {name}")
     kind, _, forgery = kind.partition("/")
-    if forgery and kind == "usurper":
-        node.speech = Usurper(cluster, node, dice, forgery=forgery)
+    if forgery and kind == "view-change-forger":
+        node.speech = ViewChangeForger(cluster, node, dice, forgery=forgery)
         return
     if kind != "twin":
         liar = node.speech = (SIMPLE | LATER | APART | DIRECTED)[kind](cluster, node, dice)
-        if isinstance(liar, Librarian):
+        if isinstance(liar, BadLogServer):
             liar.forger = bool(forgery)
-        elif isinstance(liar, Poisoner):
+        elif isinstance(liar, BadStateServer):
             liar.lie = forgery or liar.lie
         return
     twin = cluster.add_twin(name)

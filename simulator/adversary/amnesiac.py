@@ -15,8 +15,8 @@ PAUSE_MAX = 2 * SECOND
 class Amnesiac(Liar):
     """The node is honest and runs the product; its operator restores backups carelessly."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._backup: VirtualDisk | None = None
         self._later()
 

@@ -38,6 +38,10 @@ class Liar:
         keyring = self.world.keyring
         secret = keyring.pair(node.member_id)[1]
         self.signer = FrameSigner(self.world.cluster, secret, cluster.keys, scheme=keyring.scheme)
+        self.begin()
+
+    def begin(self) -> None:
+        """Set up what this kind of liar remembers."""
 
     @property
     def index(self) -> int:
@@ -49,6 +53,10 @@ class Liar:
 
     def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
         """See node.Speech."""
+        return self.instead(self.mine(frame), receiver, frame)
+
+    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+        """What is sent instead of a frame; `message`: the member's own statement in it, None for all else."""
         return ((receiver, frame),)
 
     # --- tools -----------------------------------------------------------------------------------

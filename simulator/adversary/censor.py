@@ -15,8 +15,8 @@ __all__ = ["Censor"]
 class Censor(Liar):
     """Drops the victim's requests, direct or forwarded, before its own node sees them."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         names = sorted(endpoint.principal for endpoint in self.world.endpoints.values())
         self._victim = self.dice.pick(names)
         self.node.hears = self.hears

@@ -59,7 +59,7 @@ class RogueClient:
             try:
                 reply = canonical.decode(m.Reply, canonical.decode(Envelope, frame).body)
             except canonical.CanonicalError:
-                return  # sent by a vandal
+                return  # sent by a byte corrupter
             place = (reply.entry.sequence, reply.first_index)
             if reply.request in self._openings and place not in self._sessions:
                 self._sessions.append(place)

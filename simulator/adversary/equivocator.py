@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
-from simulator.node import Node
 
 __all__ = ["Equivocator"]
 
@@ -18,15 +19,14 @@ REMEMBERED = 64
 class Equivocator(Liar):
     """The second batch has the same requests with another timestamp: valid in itself, with another digest."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._other: dict[tuple[int, int], tuple[bytes, bytes]] = {}
         """(view, sequence) -> (digest of the second batch, frame of its proposal)."""
         self._fooled: set[str] = set()
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
         """See Liar."""
-        message = self.mine(frame)
         if isinstance(message, m.PrePrepare):
             return ((receiver, self._proposal(message, frame, receiver)),)
         if isinstance(message, (m.Prepare, m.Commit)):

@@ -3,9 +3,10 @@ false suspicions (rows 6, 7, 13)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, Words
-from simulator.node import Node
 
 __all__ = ["Forger"]
 
@@ -14,9 +15,8 @@ class Forger(Liar):
     """Each receiver gets its real CHECKPOINT or one with a false state root; each Status is followed by a
     false CHECKPOINT, a false suspicion and a false vote."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
         """See Liar."""
-        message = self.mine(frame)
         words = [(receiver, frame)]
         if isinstance(message, m.Checkpoint):
             root = self.dice.bytes(32)

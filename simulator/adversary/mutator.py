@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.adversary.base import Liar, Words
-from simulator.node import Node
 
 __all__ = ["Mutator"]
 
@@ -17,13 +16,12 @@ class Mutator(Liar):
     """Changes one field of a statement: a number by a little, a hash to that of an earlier statement, a tuple
     by one item. Each receiver gets a mutation of its own."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._digests: list[bytes] = []
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
         """See Liar."""
-        message = self.mine(frame)
         if message is None:
             return ((receiver, frame),)
         for field in ("digest", "state_root", "entry_hash"):

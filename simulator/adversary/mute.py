@@ -14,8 +14,8 @@ __all__ = ["Mute"]
 class Mute(Liar):
     """Every few seconds it changes what it withholds, and from whom."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def begin(self) -> None:
+        """See Liar."""
         self._until = 0
         self._kinds: list[type[object]] = []
         self._deprived: list[str] = []

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from dtvn.protocol.wire.door import Keys
-from simulator.checkers.admission import Admission
 from simulator.checkers.agreement import Agreement
+from simulator.checkers.at_most_once import AtMostOnce
 from simulator.checkers.base import Checker
 from simulator.checkers.bounds import Bounds
-from simulator.checkers.clock import Clock
-from simulator.checkers.composure import Composure
+from simulator.checkers.certificates import Certificates
 from simulator.checkers.durability import Durability
+from simulator.checkers.durable_before_send import DurableBeforeSend
+from simulator.checkers.epoch_changes import EpochChanges
+from simulator.checkers.evidence import EvidenceKept
 from simulator.checkers.exports import Exports
-from simulator.checkers.forensics import Forensics
-from simulator.checkers.franchise import Franchise
+from simulator.checkers.fault_tolerance_kept import FaultToleranceKept
 from simulator.checkers.history import History
 from simulator.checkers.learner import Learners
 from simulator.checkers.linearizable import Linearizable
-from simulator.checkers.low_mark import LowMark
-from simulator.checkers.office import Office
-from simulator.checkers.own_writes import OwnWrites
-from simulator.checkers.proofs import Proofs
+from simulator.checkers.low_watermark import LowWatermark
+from simulator.checkers.no_spurious_view_change import NoSpuriousViewChange
+from simulator.checkers.proposal_time import ProposalTime
+from simulator.checkers.quiescence import Quiescence
+from simulator.checkers.read_your_writes import ReadYourWrites
 from simulator.checkers.reads import Reads
-from simulator.checkers.rest import Rest
-from simulator.checkers.roots import StateRoots
-from simulator.checkers.smallness import Smallness
-from simulator.checkers.speech import Speech
-from simulator.checkers.standstill import Standstill
+from simulator.checkers.slow_primary_deposed import SlowPrimaryDeposed
+from simulator.checkers.state_roots import StateRoots
 from simulator.checkers.statements import Statements
-from simulator.checkers.succession import Succession
+from simulator.checkers.stops_on_fork import StopsOnFork
 from simulator.checkers.validity import Validity
+from simulator.checkers.voting_rights import VotingRights
 from simulator.world import World
 
 __all__ = ["Checker", "Durability", "History", "Linearizable", "all_checkers"]
@@ -37,31 +37,31 @@ __all__ = ["Checker", "Durability", "History", "Linearizable", "all_checkers"]
 def all_checkers(world: World, keys: Keys, history: History, durability: Durability) -> list[Checker]:
     """Every checker, with the history that others read first. Beyond f liars hardly anything is promised."""
     statements = Statements(world, keys)
-    standstill = Standstill(world, statements)
+    stops_on_fork = StopsOnFork(world, statements)
     if world.settings.beyond:
-        return [standstill]
+        return [stops_on_fork]
     return [
         history,
         Agreement(world),
-        Admission(world, history),
+        AtMostOnce(world, history),
         durability,
-        Speech(world),
-        Franchise(world),
-        LowMark(world, statements),
+        DurableBeforeSend(world),
+        VotingRights(world),
+        LowWatermark(world, statements),
         StateRoots(world, history),
         Learners(world),
-        Composure(world),
-        Clock(world),
+        NoSpuriousViewChange(world),
+        ProposalTime(world),
         Validity(world, history),
-        Proofs(world, statements),
+        Certificates(world, statements),
         Bounds(world),
-        Forensics(world, statements),
-        Rest(world),
-        Office(world),
-        Succession(world, statements, history),
-        Smallness(world, history),
+        EvidenceKept(world, statements),
+        Quiescence(world),
+        SlowPrimaryDeposed(world),
+        EpochChanges(world, statements, history),
+        FaultToleranceKept(world, history),
         Exports(world, history),
         Reads(world, history),
-        OwnWrites(world),
-        standstill,
+        ReadYourWrites(world),
+        stops_on_fork,
     ]

@@ -42,7 +42,7 @@ class Bounds(Checker):
         batch = canonical.decode(m.Batch, record.body)
         if not node.said(message) or batch.origin_view != record.view:
             return  # proposed by another member, or carried over into this view
-        low = node.core.log.stable
+        low = node.core.state.log.stable
         if record.sequence > low + config.window:
             self.fail(f"{node.name} proposes {record.sequence}, its window ends at {low + config.window}")
         if record.sequence > node.core.executed + config.pipeline:
@@ -66,14 +66,14 @@ class Bounds(Checker):
 
 def _tables(core: Any) -> list[tuple[str, int, int]]:
     """(name, size, bound) of every table that peers can fill."""
-    config, log = core.config, core.log
+    config, log = core.config, core.state.log
     return [
         ("slots", len(log.slots), config.reach),
         ("certificates", len(log.certificates), config.reach),
         ("late commits", len(log.late), config.reach),
         ("decisions", len(log.decisions), config.reach),
-        ("operations waiting", core.pool.operations, config.pool_operations_max),
-        ("statements of later views", max(core.future._count), core.future._frames_share),
-        ("claims", len(core.views.claims), config.n),
+        ("operations waiting", core.state.pool.operations, config.pool_operations_max),
+        ("statements of later views", max(core.state.future._count), core.state.future._frames_share),
+        ("claims", len(core.state.views.claims), config.n),
         ("suspicions", len(core.suspicion.suspects), config.n),
     ]

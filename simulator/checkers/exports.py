@@ -187,7 +187,7 @@ class Exports(Checker):
                 yield place, bytes(64)
             elif node.up and node.index == place and _has(node, record):
                 own = m.Receipt(record.entry.epoch, place, record.entry.sequence, record.entry_hash)
-                yield place, canonical.decode(Envelope, node.core.signer.sign(own)).signature
+                yield place, canonical.decode(Envelope, node.core.state.signer.sign(own)).signature
 
     def _holds(self, certificate: Certificate, chain: Chain, place: Place, leaf: Leaf) -> None:
         try:

@@ -126,7 +126,7 @@ class Linearizable(Checker):
 
     def _histories(self) -> dict[str, list[Call]]:
         """By ticket. Calls that share a nonce are one operation, asked when it was first asked and answered
-        when it was first answered; all its answers must be equal (checker `admission`)."""
+        when it was first answered; all its answers must be equal (checker `at-most-once`)."""
         merged: dict[tuple[str, str, bytes, str, str], Call] = {}
         plain: dict[str, list[Call]] = {}
         for gateway in self._gateways:

@@ -69,7 +69,7 @@ class Reads(Checker):
         if not node.honest or node.index is None or node.host is None:
             return
         self._heard += 1
-        certificate = node.core.checkpoints.certificate
+        certificate = node.core.state.checkpoint.certificate
         if self._heard < self._next or certificate is None:
             return
         self._read_log()
@@ -101,7 +101,7 @@ class Reads(Checker):
         return order[len(order) // 2] if turn == 1 else order[-1]
 
     def _ask(self, node: Node, application: TicketApplication, event: str, ticket: str) -> None:
-        certificate = node.core.checkpoints.certificate
+        certificate = node.core.state.checkpoint.certificate
         _code, shown = show(certificate, application.prove(event, ticket))
         if shown is None:
             return

@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import traceback
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
@@ -159,30 +160,28 @@ def _spare_the_collector() -> None:
     gc.set_threshold(1_000_000, 20, 50)
 
 
+SUMMED = ("events", "virtual_time", "committed", "outcomes", "executed", "view_changes")
+"""Fields of a report that are added up."""
+
+
 class _Totals:
     """Totals of a campaign."""
 
     def __init__(self) -> None:
-        self._runs = self._events = self._virtual = 0
-        self._committed = self._acknowledged = self._sequences = self._views = 0
+        self._runs = 0
         self._seconds = 0.0
-        self._hits = dict.fromkeys(PROBES, 0)
+        self._sums = Counter[str](dict.fromkeys(SUMMED, 0))
+        self._hits = Counter[str](dict.fromkeys(PROBES, 0))
         self._first: dict[str, int] = {}
         self._violations: list[dict[str, Any]] = []
 
     def add(self, report: Report, seconds: float) -> None:
         """Add one report, which took this many seconds of processor time."""
         self._runs += 1
-        self._events += report.events
         self._seconds += seconds
-        self._virtual += report.virtual_time
-        self._committed += report.committed
-        self._acknowledged += report.outcomes
-        self._sequences += report.executed
-        self._views += report.view_changes
-        for name, hits in report.probes.items():
-            self._hits[name] = self._hits.get(name, 0) + hits
-            self._first.setdefault(name, report.seed)
+        self._sums.update({name: getattr(report, name) for name in SUMMED})
+        self._hits.update(report.probes)
+        self._first = dict.fromkeys(report.probes, report.seed) | self._first
         if report.violation is not None:
             self._violations.append(
                 {
@@ -195,16 +194,17 @@ class _Totals:
 
     def summary(self, seconds: float) -> dict[str, Any]:
         """`events_per_second` is per core: events divided by the processor seconds of the runs."""
+        sums = self._sums
         return {
             "runs": self._runs,
-            "operations_committed": self._committed,
-            "operations_acknowledged": self._acknowledged,
-            "sequences_executed": self._sequences,
-            "virtual_hours": round(self._virtual / NANOSECONDS_PER_HOUR, 3),
-            "events": self._events,
-            "events_per_second": round(self._events / self._seconds) if self._seconds else 0,
+            "operations_committed": sums["committed"],
+            "operations_acknowledged": sums["outcomes"],
+            "sequences_executed": sums["executed"],
+            "virtual_hours": round(sums["virtual_time"] / NANOSECONDS_PER_HOUR, 3),
+            "events": sums["events"],
+            "events_per_second": round(sums["events"] / self._seconds) if self._seconds else 0,
             "seconds": round(seconds, 1),
-            "view_changes": self._views,
+            "view_changes": sums["view_changes"],
             "probes_hit": sum(1 for hits in self._hits.values() if hits),
             "probes_total": len(self._hits),
             "probes": [

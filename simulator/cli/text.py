@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+from dtvn.protocol.durations import parse_duration
 from simulator.campaign import Report
+from simulator.clock import MILLISECOND, SECOND
 from simulator.options import Options
 from simulator.plain import Results
 
@@ -26,13 +28,11 @@ __all__ = [
     "verdict",
 ]
 
-UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9}
 SEEDS_MAX = 1_000_000
 """Most seeds of one campaign, and most numbers in one list."""
 JOBS_MAX = 64
 DIGITS_MAX = 64
 """Most digits of a number, or of the two numbers of a range."""
-PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 WIDTH = 22
 
 # --- flags ---------------------------------------------------------------------------------------
@@ -40,24 +40,24 @@ WIDTH = 22
 
 def nanoseconds(word: str) -> int:
     """A duration as `1m30s`, `50ms`, `2.5s`; raise ArgumentTypeError."""
-    if word == "0":
-        return 0
-    parts = PART.findall(word)
-    if not parts or "".join(number + unit for number, unit in parts) != word or len(word) > DIGITS_MAX:
-        raise ArgumentTypeError(f"{word[:64]!r} is no duration such as 60s, 1m30s or 50ms")
-    return round(sum(float(number) * UNITS[unit] for number, unit in parts))
+    if len(word) <= DIGITS_MAX and not word.startswith(("-", "+")):
+        with suppress(ValueError):
+            return parse_duration(word)
+    raise ArgumentTypeError(f"{word[:64]!r} is no duration such as 60s, 1m30s or 50ms")
 
 
 def seconds(word: str) -> float:
     """Seconds of a duration, as an int if they are whole."""
-    duration = nanoseconds(word)
-    return duration / UNITS["s"] if duration % UNITS["s"] else duration // UNITS["s"]
+    return _in(SECOND, nanoseconds(word))
 
 
 def milliseconds(word: str) -> float:
     """Milliseconds of a duration, as an int if they are whole."""
-    duration = nanoseconds(word)
-    return duration / UNITS["ms"] if duration % UNITS["ms"] else duration // UNITS["ms"]
+    return _in(MILLISECOND, nanoseconds(word))
+
+
+def _in(unit: int, duration: int) -> float:
+    return duration / unit if duration % unit else duration // unit
 
 
 def seed_range(word: str) -> range:
@@ -94,19 +94,23 @@ def numbers(word: str) -> frozenset[int]:
 # --- a run by flags (spec, section 10) -----------------------------------------------------------
 
 
+BANNER = """\
+=== DTVN simulator: the validators' own PBFT in a virtual network ===
+Total Nodes: {0.nodes}
+Byzantine Nodes: {0.byzantine_nodes}
+Tickets: {0.tickets}
+Duration: {0.duration_seconds:g}s
+Network Latency: {0.latency_ms:g}ms
+Packet Loss: {0.packet_loss_rate:.2%}
+Network Partitions: {1}
+Crash Rate: {0.crash_rate:g}/s
+Seed: {0.seed}
+Starting simulation..."""
+
+
 def banner(options: Options, liars: dict[str, str]) -> Iterator[str]:
     """The header: what is about to be played."""
-    yield "=== DTVN simulator: the validators' own PBFT in a virtual network ==="
-    yield f"Total Nodes: {options.nodes}"
-    yield f"Byzantine Nodes: {options.byzantine_nodes}"
-    yield f"Tickets: {options.tickets}"
-    yield f"Duration: {options.duration_seconds:g}s"
-    yield f"Network Latency: {options.latency_ms:g}ms"
-    yield f"Packet Loss: {options.packet_loss_rate:.2%}"
-    yield f"Network Partitions: {str(options.enable_partitions).lower()}"
-    yield f"Crash Rate: {options.crash_rate:g}/s"
-    yield f"Seed: {options.seed}"
-    yield "Starting simulation..."
+    yield from BANNER.format(options, str(options.enable_partitions).lower()).splitlines()
     for index, kind in enumerate(liars.values()):
         yield f"node-{index} is Byzantine: {kind}"
     yield f"Initialized {options.nodes} nodes; a ticket counts when a quorum of them holds it"
@@ -125,26 +129,29 @@ ENDS = {
 }
 
 
-def results(found: Results) -> Iterator[str]:
+RESULTS = """\
+=== Simulation Results ===
+Total Tickets: {0.total_tickets}
+Validated Tickets: {0.validated_tickets}
+Consensus Rounds: {0.consensus_rounds}
+Successful Rounds: {0.successful_rounds}
+Failed Rounds: {0.failed_rounds}
+Success Rate: {0.success_rate:.2f}%
+Messages Sent: {0.messages_sent}
+Messages Received: {0.messages_received}
+Partition Events: {0.partition_events}
+Average Latency: {0.average_latency_ms:.3f}ms
+View Changes: {0.view_changes}
+Crashes: {0.crashes}
+Virtual Time: {0.virtual_seconds:.3f}s
+Events: {0.events}
+Fingerprint: {0.fingerprint}
+Command: {0.command}"""
+
+
+def results(found: Results) -> list[str]:
     """The results of a run by flags."""
-    yield ENDS[found.ended]
-    yield "=== Simulation Results ==="
-    yield f"Total Tickets: {found.total_tickets}"
-    yield f"Validated Tickets: {found.validated_tickets}"
-    yield f"Consensus Rounds: {found.consensus_rounds}"
-    yield f"Successful Rounds: {found.successful_rounds}"
-    yield f"Failed Rounds: {found.failed_rounds}"
-    yield f"Success Rate: {found.success_rate:.2f}%"
-    yield f"Messages Sent: {found.messages_sent}"
-    yield f"Messages Received: {found.messages_received}"
-    yield f"Partition Events: {found.partition_events}"
-    yield f"Average Latency: {found.average_latency_ms:.3f}ms"
-    yield f"View Changes: {found.view_changes}"
-    yield f"Crashes: {found.crashes}"
-    yield f"Virtual Time: {found.virtual_seconds:.3f}s"
-    yield f"Events: {found.events}"
-    yield f"Fingerprint: {found.fingerprint}"
-    yield f"Command: {found.command}"
+    return [ENDS[found.ended], *RESULTS.format(found).splitlines()]
 
 
 # --- one seed, many seeds ------------------------------------------------------------------------
@@ -158,7 +165,7 @@ def report(found: Report) -> str:
         if name == "probes":
             value = ", ".join(f"{probe} {hits}" for probe, hits in sorted(value.items())) or "none"
         elif name == "virtual_time":
-            value = f"{value / UNITS['s']:.3f} s"
+            value = f"{value / SECOND:.3f} s"
         lines.append(f"{name:{WIDTH}} {value}")
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from dtvn.machine.operations import Operations
 from dtvn.machine.tree import StateTree
 from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.sessions import SessionTable
-from simulator.mutants.registry import Plant, mutant
+from simulator.mutants.registry import Plant, mutant, replaces
 
 
 @mutant("executes-as-often-as-it-comes", "R12 R19 P9", seed=1)
@@ -21,51 +21,40 @@ def executes_twice(plant: Plant) -> None:
     plant.put(TicketApplication, "repeated", lambda self, bundle: None)
 
 
-@mutant("session-window-open", "R12 P9", world="rogue", seed=2)
-def window_open(plant: Plant) -> None:
+@replaces(SessionTable, "refuse", "session-window-open", "R12 P9", world="lying-client", seed=2)
+def window_open(
+    right: Any, self: SessionTable, key: Any, *, principal: str, number: int, done_below: int
+) -> Any:
     """Numbers beyond a session's window are accepted."""
-    right = SessionTable.refuse
-
-    def mutant(self: SessionTable, key: Any, *, principal: str, number: int, done_below: int) -> Any:
-        reason = right(self, key, principal=principal, number=number, done_below=done_below)
-        return None if reason == "outside_session_window" else reason
-
-    plant.put(SessionTable, "refuse", mutant)
+    reason = right(self, key, principal=principal, number=number, done_below=done_below)
+    return None if reason == "outside_session_window" else reason
 
 
-@mutant("session-evicted-by-chance", "R12 P8", world="many-sessions")
-def evicts_by_chance(plant: Plant) -> None:
+@replaces(SessionTable, "open", "session-evicted-by-chance", "R12 P8", world="many-sessions")
+def evicts_by_chance(right: Any, self: Any, key: Any, principal: str) -> None:
     """Which session is evicted from a full table depends on how long this process has run."""
-    right = SessionTable.open
-
-    def mutant(self: Any, key: Any, principal: str) -> None:
-        count = self._opened = getattr(self, "_opened", 0) + 1
-        if count % 2 and len(self._sessions) >= self._capacity:
-            self._evict(list(self._sessions)[-1])
-        right(self, key, principal)
-
-    plant.put(SessionTable, "open", mutant)
+    count = self._opened = getattr(self, "_opened", 0) + 1
+    if count % 2 and len(self._sessions) >= self._capacity:
+        self._evict(list(self._sessions)[-1])
+    right(self, key, principal)
 
 
-@mutant("nonce-forgotten", "R13 P9", world="repeats")
-def nonce_forgotten(plant: Plant) -> None:
+@replaces(NonceTable, "get", "nonce-forgotten", "R13 P9", world="retries")
+def nonce_forgotten(*_arguments: Any) -> None:
     """A repeated operation is executed as a new one."""
-    plant.put(NonceTable, "get", lambda self, principal, actor, nonce: None)
 
 
-@mutant("nonce-for-any-body", "R13", world="rogue", seed=2)
-def nonce_any_body(plant: Plant) -> None:
+@replaces(Operations, "_repeat", "nonce-for-any-body", "R13", world="lying-client", seed=2)
+def nonce_any_body(
+    _right: Any, self: Operations, operation: Any, first: Any, request: bytes, shown: bytes
+) -> Any:
     """A nonce gives the first outcome to a different operation too."""
+    from dtvn.machine import reasons
 
-    def mutant(self: Operations, operation: Any, first: Any, request: bytes, shown: bytes) -> Any:
-        from dtvn.machine import reasons
-
-        return reasons.CODE_OF[first.code], shown
-
-    plant.put(Operations, "_repeat", mutant)
+    return reasons.CODE_OF[first.code], shown
 
 
-@mutant("never-expires", "R14", world="short-lived", seed=2)
+@mutant("never-expires", "R14", world="expiring-requests", seed=2)
 def never_expires(plant: Plant) -> None:
     """An operation is executed however late it is ordered."""
     right = Operations.apply
@@ -90,17 +79,16 @@ def never_expires(plant: Plant) -> None:
     plant.put(operations, "VALID_FOR_MAX", 1 << 62)
 
 
-@mutant("everybody-may", "R15", world="guest")
-def everybody_may(plant: Plant) -> None:
+@replaces(Principals, "may", "capabilities-not-checked", "R15", world="unauthorized-client")
+def everybody_may(*_arguments: Any) -> Any:
     """Capabilities are not checked."""
-    plant.put(Principals, "may", lambda self, principal, capability, event: True)
+    return True
 
 
 @mutant("consumes-again", "P9 R13", world="calm")
 def consumes_again(plant: Plant) -> None:
     """A consumed ticket can be admitted again."""
-    from dtvn.machine import State
-    from dtvn.machine.transitions import TRANSITIONS
+    from dtvn.machine import TRANSITIONS, State
 
     row = dict(TRANSITIONS["admit"])
     row[State.CONSUMED] = State.CONSUMED
@@ -108,7 +96,7 @@ def consumes_again(plant: Plant) -> None:
     plant.put(operations, "TRANSITIONS", changed)
 
 
-@mutant("root-of-the-process", "P8 R24", seed=0)
+@mutant("root-depends-on-process", "P8 R24", seed=0)
 def root_of_process(plant: Plant) -> None:
     """The state root depends on the process that computes it."""
     right = TicketApplication.root
@@ -122,43 +110,28 @@ def root_of_process(plant: Plant) -> None:
     plant.put(TicketApplication, "root", mutant)
 
 
-@mutant("root-leaves-out-changes", "R24 R25", world="crashes")
-def stale_root(plant: Plant) -> None:
+@replaces(StateTree, "replace", "root-leaves-out-changes", "R24 R25", world="crashes")
+def stale_root(right: Any, self: StateTree, place: int, old: bytes, new: bytes) -> None:
     """Replacing a leaf does not mark its bucket as changed: the root stays the same."""
-    right = StateTree.replace
-
-    def mutant(self: StateTree, place: int, old: bytes, new: bytes) -> None:
-        known = place in self._changed
-        right(self, place, old, new)
-        if not known:
-            self._changed.discard(place)
-
-    plant.put(StateTree, "replace", mutant)
+    known = place in self._changed
+    right(self, place, old, new)
+    if not known:
+        self._changed.discard(place)
 
 
-@mutant("reads-own-uptime", "R22 P8", world="crashes")
-def reads_uptime(plant: Plant) -> None:
+@replaces(TicketApplication, "execute", "reads-own-uptime", "R22 P8", world="crashes")
+def reads_uptime(right: Any, self: Any, bundles: Any, *, sequence: int, timestamp: int) -> Any:
     """Execution adds the number of batches that this process has executed to the time."""
-    right = TicketApplication.execute
-
-    def mutant(self: Any, bundles: Any, *, sequence: int, timestamp: int) -> Any:
-        count = self._done = getattr(self, "_done", 0) + 1
-        return right(self, bundles, sequence=sequence, timestamp=timestamp + count)
-
-    plant.put(TicketApplication, "execute", mutant)
+    count = self._done = getattr(self, "_done", 0) + 1
+    return right(self, bundles, sequence=sequence, timestamp=timestamp + count)
 
 
-@mutant("log-root-of-the-head", "R26", world="crashes")
-def log_root_of_head(plant: Plant) -> None:
+@replaces(Executor, "restore", "log-root-restarts", "R26", world="crashes")
+def log_root_of_head(right: Any, self: Executor, recovery: Any, signer: Any) -> Any:
     """After a restart the log's tree begins anew, so that its root covers only later entries."""
-    right = Executor.restore
+    from dtvn.protocol.consensus.log_tree import Frontier
 
-    def mutant(self: Executor, recovery: Any, signer: Any) -> Any:
-        from dtvn.protocol.consensus.log_tree import Frontier
-
-        notes = right(self, recovery, signer)
-        if self.executed:
-            self.frontier = Frontier()
-        return notes
-
-    plant.put(Executor, "restore", mutant)
+    notes = right(self, recovery, signer)
+    if self.executed:
+        self.frontier = Frontier()
+    return notes

@@ -15,9 +15,10 @@ from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
+from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.host import Host, TurnLost, pump
 from dtvn.protocol.host.ports import JournalError, JournalFenced
-from simulator.mutants.registry import Plant, mutant
+from simulator.mutants.registry import Plant, mutant, replaces
 
 
 def forgets(plant: Plant, lost: Callable[[Any], bool]) -> None:
@@ -59,24 +60,19 @@ def new_view_not_kept(plant: Plant) -> None:
     forgets(plant, _is_slot("new_view"))
 
 
-@mutant("speaks-first", "R6 R8 P11", seed=0)
-def speaks_first(plant: Plant) -> None:
+@replaces(Host, "_finish", "sends-before-persisting", "R6 R8 P11", seed=0)
+def speaks_first(finish: Any, self: Host, effects: Effects, now: Any) -> None:
     """Messages leave before the journal has the turn."""
-    finish = Host._finish
-
-    def mutant(self: Host, effects: Effects, now: Any) -> None:
-        for send in effects.send:
-            self.transport.send(send)
-        effects.send = []
-        finish(self, effects, now)
-
-    plant.put(Host, "_finish", mutant)
+    for send in effects.send:
+        self.transport.send(send)
+    effects.send = []
+    finish(self, effects, now)
 
 
-@mutant("never-syncs", "R6 R9", world="crashes")
-def never_syncs(plant: Plant) -> None:
+@replaces(pump, "_must_last", "never-syncs", "R6 R9", world="crashes")
+def never_syncs(*_arguments: Any) -> Any:
     """No turn is synced; votes leave while their records can still be lost."""
-    plant.put(pump, "_must_last", lambda effects: False)
+    return False
 
 
 def unsynced(plant: Plant, *phases: str) -> None:
@@ -121,69 +117,44 @@ def new_view_not_synced(plant: Plant) -> None:
     unsynced(plant, "new_view", "view")
 
 
-@mutant("restart-forgets-votes", "R7 P11", world="crashes")
-def restart_forgets(plant: Plant) -> None:
+@replaces(restore, "_restore_slot", "restart-forgets-votes", "R7 P11", world="crashes")
+def restart_forgets(right: Any, core: Any, record: SlotRecord) -> None:
     """A restarted replica does not restore its own votes."""
-    right = restore._restore_slot
-
-    def mutant(core: Any, record: SlotRecord) -> None:
-        if record.phase not in ("prepare", "commit", "pre_prepare"):
-            right(core, record)
-
-    plant.put(restore, "_restore_slot", mutant)
+    if record.phase not in ("prepare", "commit", "pre_prepare"):
+        right(core, record)
 
 
-@mutant("restart-forgets-promise", "R7 R29", world="crashes", seed=14)
-def restart_forgets_promise(plant: Plant) -> None:
+@replaces(restore, "_restore_view", "restart-forgets-promise", "R7 R29", world="crashes", seed=14)
+def restart_forgets_promise(right: Any, core: Any, slots: Any) -> None:
     """A restarted replica forgets that it left its view, and votes in it again."""
-    right = restore._restore_view
-
-    def mutant(core: Any, slots: Any) -> None:
-        right(core, [record for record in slots if record.phase != "view_change"])
-
-    plant.put(restore, "_restore_view", mutant)
+    right(core, [record for record in slots if record.phase != "view_change"])
 
 
-@mutant("restart-forgets-certificates", "R6 R33", world="all-crash")
-def restart_forgets_certificates(plant: Plant) -> None:
+@replaces(restore, "restore", "restart-forgets-certificates", "R6 R33", world="all-crash")
+def restart_forgets_certificates(right: Any, core: Any, recovery: Any) -> None:
     """A restarted replica's VIEW-CHANGE carries nothing that was prepared before."""
-    right = restore.restore
-
-    def mutant(core: Any, recovery: Any) -> None:
-        slots = tuple(record for record in recovery.slots if record.phase != "prepared")
-        right(core, msgspec.structs.replace(recovery, slots=slots))
-
-    plant.put(restore, "restore", mutant)
+    slots = tuple(record for record in recovery.slots if record.phase != "prepared")
+    right(core, msgspec.structs.replace(recovery, slots=slots))
 
 
-@mutant("full-disk-shrugged-off", "R8", world="full-disks")
-def full_disk(plant: Plant) -> None:
+@replaces(Host, "_finish", "full-disk-ignored", "R8", world="full-disks")
+def full_disk(finish: Any, self: Host, effects: Effects, now: Any) -> None:
     """If persisting fails, the turn's messages are sent all the same."""
-    finish = Host._finish
-
-    def mutant(self: Host, effects: Effects, now: Any) -> None:
-        with suppress(JournalError):
-            self.journal.append(effects.persist)
-        finish(self, Effects([], effects.send, effects.reply, effects.notes), now)
-
-    plant.put(Host, "_finish", mutant)
+    with suppress(JournalError):
+        self.journal.append(effects.persist)
+    finish(self, Effects([], effects.send, effects.reply, effects.notes), now)
 
 
-@mutant("fenced-process-speaks", "R10", world="two-processes")
-def fenced_speaks(plant: Plant) -> None:
+@replaces(Host, "_finish", "fenced-process-sends", "R10", world="two-processes")
+def fenced_speaks(finish: Any, self: Host, effects: Effects, now: Any) -> None:
     """A process whose ledger another one has taken over goes on from memory."""
-    finish = Host._finish
-
-    def mutant(self: Host, effects: Effects, now: Any) -> None:
-        try:
-            finish(self, effects, now)
-        except TurnLost as lost:
-            if not isinstance(lost.__cause__, JournalFenced):
-                raise
-            self._dead = False
-            finish(self, Effects([], effects.send, effects.reply, effects.notes), now)
-
-    plant.put(Host, "_finish", mutant)
+    try:
+        finish(self, effects, now)
+    except TurnLost as lost:
+        if not isinstance(lost.__cause__, JournalFenced):
+            raise
+        self._dead = False
+        finish(self, Effects([], effects.send, effects.reply, effects.notes), now)
 
 
 @mutant("entries-not-kept", "R9 P20", seed=0)
@@ -192,34 +163,24 @@ def entries_not_kept(plant: Plant) -> None:
     forgets(plant, lambda record: isinstance(record, EntryRecord))
 
 
-@mutant("rows-replayed-twice", "R9 P20", world="crashes")
-def rows_twice(plant: Plant) -> None:
+@replaces(Executor, "restore", "rows-replayed-twice", "R9 P20", world="crashes")
+def rows_twice(right: Any, self: Executor, recovery: Any, signer: Any) -> Any:
     """After a restart the entry that the rows already contain is executed once more."""
-    right = Executor.restore
-
-    def mutant(self: Executor, recovery: Any, signer: Any) -> Any:
-        applied = recovery.applied_sequence
-        if any(record.entry.sequence == applied for record in recovery.entries):
-            recovery = msgspec.structs.replace(recovery, applied_sequence=applied - 1)
-        return right(self, recovery, signer)
-
-    plant.put(Executor, "restore", mutant)
+    applied = recovery.applied_sequence
+    if any(record.entry.sequence == applied for record in recovery.entries):
+        recovery = msgspec.structs.replace(recovery, applied_sequence=applied - 1)
+    return right(self, recovery, signer)
 
 
-@mutant("rows-by-half", "R9 P20", world="crashes")
-def rows_by_half(plant: Plant) -> None:
+@replaces(Host, "_write_rows", "half-of-rows-written", "R9 P20", world="crashes")
+def rows_by_half(right: Any, self: Host) -> None:
     """Only every second of the changed rows is written."""
-    right = Host._write_rows
-
-    def mutant(self: Host) -> None:
-        changes = self.application.changes
-        self.application.changes = lambda: changes()[::2]  # type: ignore[method-assign]
-        try:
-            right(self)
-        finally:
-            del self.application.changes
-
-    plant.put(Host, "_write_rows", mutant)
+    changes = self.application.changes
+    self.application.changes = lambda: changes()[::2]  # type: ignore[method-assign]
+    try:
+        right(self)
+    finally:
+        del self.application.changes
 
 
 @mutant("votes-without-ledger", "R11 P11", world="lost-disks")
@@ -231,13 +192,12 @@ def votes_without_ledger(plant: Plant) -> None:
         right(self, config, signer, application, True, *more)
 
     plant.put(Replica, "__init__", mutant)
-    plant.put(Replica, "stop_voting", lambda self, reason: None)
+    plant.put(Voting, "lose", lambda self, reason: None)
 
 
-@mutant("believes-strangers-about-itself", "R11", world="impostor")
-def any_own(plant: Plant) -> None:
+@replaces(SelfMessageGuard, "refuse", "any-own-statement-costs-vote", "R11", world="impostor")
+def any_own(*_arguments: Any) -> None:
     """Any statement in its own name that comes back costs a member its vote, whether it sent it or not."""
-    plant.put(SelfMessageGuard, "refuse", lambda self, message: None)
 
 
 @mutant("vote-flag-not-kept", "R11", world="lost-disks", seed=1)
@@ -246,8 +206,8 @@ def flag_not_kept(plant: Plant) -> None:
     forgets(plant, lambda record: isinstance(record, StateRecord))
 
 
-@mutant("vote-back-in-the-same-view", "R11", world="forgotten", seed=18)
-def same_view(plant: Plant) -> None:
+@replaces(Rejoin, "view_due", "vote-back-in-the-same-view", "R11", world="unheard-view-change", seed=18)
+def same_view(_right: Any, self: Any) -> Any:
     """A lost vote comes back in the view in which the others are, though a VIEW-CHANGE that the other members
     did not show may bind the member to the next one."""
-    plant.put(Rejoin, "view_due", lambda self: self._shown_view)
+    return self._shown_view

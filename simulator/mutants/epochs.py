@@ -16,7 +16,7 @@ from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
-from simulator.mutants.registry import Plant, mutant
+from simulator.mutants.registry import Plant, mutant, replaces
 
 
 class Credulous:
@@ -27,86 +27,62 @@ class Credulous:
         return True
 
 
-@mutant("other-epochs-count", "R35 P10 P18", world="hasty")
-def other_epochs(plant: Plant) -> None:
+@replaces(Replica, "_refuse_sender", "other-epochs-count", "R35 P10 P18", world="future-epoch-voter")
+def other_epochs(_right: Any, self: Replica, message: Any) -> Reason | None:
     """A vote of another epoch is counted as one of this epoch."""
-
-    def mutant(self: Replica, message: Any) -> Reason | None:
-        return None if 0 <= message.sender < self.n else Reason.UNKNOWN_SENDER
-
-    plant.put(Replica, "_refuse_sender", mutant)
+    return None if 0 <= message.sender < self.state.n else Reason.UNKNOWN_SENDER
 
 
-@mutant("goes-on-past-the-end", "R35 P18", world="crowded-epochs")
+@mutant("goes-on-past-the-end", "R35 P18", world="busy-epochs")
 def past_the_end(plant: Plant) -> None:
     """Sequences after the last one of an epoch are proposed, decided and executed in it."""
     plant.put(EpochChange, "holds", lambda self, sequence: False)
     right = Execution.run
 
     def mutant(self: Execution) -> None:
-        succession = self.core.epoch_change
-        ends_at, succession.ends_at = succession.ends_at, None
+        epoch_change = self.epoch_change
+        ends_at, epoch_change.ends_at = epoch_change.ends_at, None
         right(self)
-        succession.ends_at = succession.ends_at or ends_at
+        epoch_change.ends_at = epoch_change.ends_at or ends_at
 
     plant.put(Execution, "run", mutant)
 
 
-@mutant("switches-before-the-checkpoint", "R35 P18", world="epochs")
-def switches_early(plant: Plant) -> None:
+@replaces(EpochChange, "on_executed", "switches-before-the-checkpoint", "R35 P18", world="epochs")
+def switches_early(right: Any, self: EpochChange, step: Any) -> None:
     """A replica enters the next epoch when it has executed the change, stable or not."""
-    right = EpochChange.on_executed
-
-    def mutant(self: EpochChange, step: Any) -> None:
-        right(self, step)
-        if self.ends_at is not None:
-            self.on_stable(self.ends_at)
-
-    plant.put(EpochChange, "on_executed", mutant)
+    right(self, step)
+    if self.ends_at is not None:
+        self.on_stable(self.ends_at)
 
 
-@mutant("quorum-of-the-founders", "R35 P18", world="epochs")
+@mutant("quorum-of-first-epoch", "R35 P18", world="epochs")
 def old_quorum(plant: Plant) -> None:
     """q stays at most that of four members, even if more have joined since."""
     plant.put(Config, "q", property(lambda self: min(3, quorum.quorum(self.n))))
 
 
-@mutant("hand-over-not-checked", "R16 R35", world="hasty")
-def hand_over(plant: Plant) -> None:
+@replaces(Epochs, "__init__", "epoch-change-proof-not-checked", "R16 R35", world="future-epoch-voter")
+def hand_over(right: Any, self: Epochs, genesis: Any, _scheme: Any, *more: Any) -> None:
     """A gateway believes any member about who the next members are."""
-    right = Epochs.__init__
-
-    def mutant(self: Epochs, genesis: Any, _scheme: Any, *more: Any) -> None:
-        right(self, genesis, Credulous(), *more)  # type: ignore[arg-type]
-
-    plant.put(Epochs, "__init__", mutant)
+    right(self, genesis, Credulous(), *more)
 
 
-@mutant("crosses-unproved", "R35 R16 P18", world="hasty-crossings", seed=27)
-def crosses_unproved(plant: Plant) -> None:
+@replaces(EpochCatchUp, "begin", "epoch-end-unproved", "R35 R16 P18", world="false-epoch-catch-up", seed=27)
+def crosses_unproved(right: Any, self: EpochCatchUp, *arguments: Any) -> None:
     """A node that slept through epochs believes any member about who the members are now."""
-    right = EpochCatchUp.begin
-
-    def mutant(self: EpochCatchUp, *arguments: Any) -> None:
-        self._follow = partial(self._follow, scheme=Credulous())  # type: ignore[call-arg]
-        right(self, *arguments)
-
-    plant.put(EpochCatchUp, "begin", mutant)
+    self._follow = partial(self._follow, scheme=Credulous())  # type: ignore[call-arg]
+    right(self, *arguments)
 
 
-@mutant("words-of-life-not-counted", "R36 P18", world="unready")
-def unready(plant: Plant) -> None:
+@replaces(membership, "_shows_life", "liveness-proofs-not-counted", "R36 P18", world="unready-members")
+def unready(*_arguments: Any) -> Any:
     """A change needs no words of life."""
-    plant.put(membership, "_shows_life", lambda *_arguments: True)
+    return True
 
 
-@mutant("few-members-unasked", "R37", world="shrinking")
-def few_unasked(plant: Plant) -> None:
+@replaces(membership, "outline", "few-members-without-flag", "R37", world="shrinking")
+def few_unasked(right: Any, now: Any, change: Any) -> Any:
     """A change may leave fewer than four members, and tolerate no liar, though its principal did not allow
     that."""
-    right = membership.outline
-
-    def mutant(now: Any, change: Any) -> Any:
-        return right(now, msgspec.structs.replace(change, allow_small=True))
-
-    plant.put(membership, "outline", mutant)
+    return right(now, msgspec.structs.replace(change, allow_small=True))

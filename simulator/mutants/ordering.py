@@ -8,6 +8,7 @@ from dtvn.machine import TicketApplication
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.clients import Clients
+from dtvn.protocol.consensus.evidence import Evidence
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.log import LateCommits, Log, Slot, Tally, Vote
@@ -16,41 +17,34 @@ from dtvn.protocol.consensus.pool import Pool
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.wire import Door, door, signer
-from simulator.mutants.registry import Plant, mutant
+from simulator.mutants.registry import Plant, mutant, replaces
 
 
-@mutant("quorum-2f+1", "P1", world="equivocator-of-five")
-def old_quorum(plant: Plant) -> None:
+@replaces(quorum, "quorum", "quorum-2f+1", "P1", world="equivocator-of-five")
+def old_quorum(_right: Any, members: Any) -> Any:
     """A quorum is 2f + 1, right only where n = 3f + 1."""
-    plant.put(quorum, "quorum", lambda members: 2 * quorum.faults(members) + 1)
+    return 2 * quorum.faults(members) + 1
 
 
-@mutant("quorum-minus-one", "P1", world="equivocator")
-def short_quorum(plant: Plant) -> None:
+@replaces(quorum, "quorum", "quorum-minus-one", "P1", world="equivocator")
+def short_quorum(right: Any, members: Any) -> Any:
     """One vote less than a quorum decides."""
-    right = quorum.quorum
-    plant.put(quorum, "quorum", lambda members: max(1, right(members) - 1))
+    return max(1, right(members) - 1)
 
 
-@mutant("door-open", "P2 R1", world="impostor")
-def door_open(plant: Plant) -> None:
+@replaces(Door, "_check", "signatures-not-checked", "P2 R1", world="impostor")
+def door_open(*_arguments: Any) -> None:
     """Signatures are not checked."""
-    plant.put(Door, "_check", lambda self, key, envelope, signer: None)
 
 
-@mutant("vote-without-digest", "P2", world="equivocator")
-def no_digest(plant: Plant) -> None:
+@replaces(Tally, "add", "vote-without-digest", "P2", world="equivocator")
+def no_digest(add: Any, self: Tally, sender: int, digest: bytes, frame: bytes) -> Any:
     """Votes are counted for a slot, whichever batch they name."""
-    add = Tally.add
-
-    def mutant(self: Tally, sender: int, digest: bytes, frame: bytes) -> int:
-        count = add(self, sender, digest, frame)
-        return max(count, len(self.votes))
-
-    plant.put(Tally, "add", mutant)
+    count = add(self, sender, digest, frame)
+    return max(count, len(self.votes))
 
 
-@mutant("signs-no-cluster", "R1 P10", world="foreigner")
+@mutant("signs-no-cluster", "R1 P10", world="cross-cluster-replayer")
 def no_cluster(plant: Plant) -> None:
     """Signatures do not cover the cluster id."""
 
@@ -75,7 +69,7 @@ def digest_without_time(plant: Plant) -> None:
         plant.put(owner, "batch_digest", mutant)
 
 
-@mutant("any-epoch", "P10", world="foreigner")
+@mutant("any-epoch", "P10", world="cross-cluster-replayer")
 def any_epoch(plant: Plant) -> None:
     """Statements of another epoch count in this one."""
     right = TicketApplication.member_key
@@ -87,7 +81,7 @@ def any_epoch(plant: Plant) -> None:
     plant.put(Replica, "_refuse_sender", lambda self, message: None)
 
 
-@mutant("counts-votes-twice", "P3", world="parrot")
+@mutant("counts-votes-twice", "P3", world="replayer")
 def counts_twice(plant: Plant) -> None:
     """Each copy of a vote counts."""
 
@@ -100,8 +94,8 @@ def counts_twice(plant: Plant) -> None:
 
     def on_commit(self: Ordering, verified: Any) -> None:
         message = verified.message
-        slot = self.core.log.slots.get(message.sequence)
-        if slot is not None and slot.view == message.view and message.sequence > self.core.executed:
+        slot = self.state.log.slots.get(message.sequence)
+        if slot is not None and slot.view == message.view and message.sequence > self.state.executed:
             self._count_commit(slot, message.sender, message.digest, verified.frame)
 
     plant.put(Tally, "add", add)
@@ -113,7 +107,7 @@ def frames_of_all_views(self: LateCommits, view: int, digest: bytes) -> tuple[by
     return tuple(vote.frame for _view, vote in self.votes.values() if vote.digest == digest)
 
 
-@mutant("late-commits-across-views", "R21 P3", world="two-batches-in-turn")
+@mutant("late-commits-across-views", "R21 P3", world="alternating-batches")
 def across_views(plant: Plant) -> None:
     """COMMITs of different views add up where they name the same batch."""
     right = LateCommits.add
@@ -126,76 +120,60 @@ def across_views(plant: Plant) -> None:
     plant.put(LateCommits, "frames", frames_of_all_views)
 
 
-@mutant("late-certificate-of-two-views", "R21 R23", world="latecomer")
+@mutant("late-certificate-of-two-views", "R21 R23", world="late-committer")
 def certificate_of_two_views(plant: Plant) -> None:
     """A decision by COMMITs of another view is kept with COMMITs of any view."""
     plant.put(LateCommits, "frames", frames_of_all_views)
 
 
-@mutant("batch-time-runs-back", "R3 P16", seed=6)
-def clock_runs_back(plant: Plant) -> None:
+@replaces(Executor, "effective", "batch-time-runs-back", "R3 P16", seed=6)
+def clock_runs_back(_right: Any, self: Any, batch: Any) -> Any:
     """The effective timestamp is the proposed one, earlier or later than the last."""
-    plant.put(Executor, "effective", lambda self, batch: batch.batch.proposed)
+    return batch.batch.proposed
 
 
-@mutant("believes-any-clock", "R3 P16", world="timekeeper")
-def any_clock(plant: Plant) -> None:
+@replaces(Ordering, "refuse_content", "believes-any-clock", "R3 P16", world="false-timestamper")
+def any_clock(right: Any, self: Ordering, batch: Any, view: int) -> Any:
     """Backups do not compare a fresh proposal's time with their own clock."""
-    right = Ordering.refuse_content
-
-    def mutant(self: Ordering, batch: Any, view: int) -> Any:
-        reason = right(self, batch, view)
-        return None if reason == "bad_timestamp" else reason
-
-    plant.put(Ordering, "refuse_content", mutant)
+    reason = right(self, batch, view)
+    return None if reason == "bad_timestamp" else reason
 
 
-@mutant("proposes-uptime", "R2", world="calm")
-def proposes_uptime(plant: Plant) -> None:
+@replaces(Proposing, "_propose", "proposes-uptime", "R2", world="calm")
+def proposes_uptime(right: Any, self: Proposing, bundles: Any) -> None:
     """The primary stamps batches with its monotonic clock instead of the wall clock."""
     from dtvn.protocol.consensus.effects import Now
 
-    right = Proposing._propose
-
-    def mutant(self: Proposing, bundles: Any) -> None:
-        now = self.core.now
-        self.core.now = Now(now.monotonic, now.monotonic)
-        right(self, bundles)
-        self.core.now = now
-
-    plant.put(Proposing, "_propose", mutant)
+    now = self.state.now
+    self.state.now = Now(now.monotonic, now.monotonic)
+    right(self, bundles)
+    self.state.now = now
 
 
-@mutant("wants-everything", "R5 P15", world="calm")
-def wants_everything(plant: Plant) -> None:
+@replaces(Replica, "wants", "no-cheap-checks", "R5 P15", world="calm")
+def wants_everything(*_arguments: Any) -> None:
     """No cheap check comes before signature checks."""
-    plant.put(Replica, "wants", lambda self, header: None)
 
 
-@mutant("ignores-window", "R20 P15", world="flooder")
-def no_window(plant: Plant) -> None:
+@replaces(Log, "inside", "ignores-window", "R20 P15", world="flooder")
+def no_window(_right: Any, self: Any, sequence: Any) -> Any:
     """Votes for any sequence, however far, open a slot."""
-    plant.put(Log, "inside", lambda self, sequence: sequence > self.stable)
+    return sequence > self.stable
 
 
-@mutant("batch-without-limit", "R20", world="tiny-batches")
-def no_limit(plant: Plant) -> None:
+@replaces(Pool, "take", "batch-without-limit", "R20", world="tiny-batches")
+def no_limit(right: Any, self: Any, operations_max: Any, bytes_max: Any) -> Any:
     """A primary puts all waiting requests into one batch."""
-    right = Pool.take
-    plant.put(Pool, "take", lambda self, operations_max, bytes_max: right(self, 1 << 30, 1 << 30))
+    return right(self, 1 << 30, 1 << 30)
 
 
-@mutant("proposes-beyond-window", "R20 P6", world="lost-checkpoints")
-def beyond_window(plant: Plant) -> None:
+@replaces(Proposing, "ready_at", "proposes-beyond-window", "R20 P6", world="lost-checkpoints")
+def beyond_window(_right: Any, self: Proposing) -> int | None:
     """A primary goes on proposing above its window."""
-
-    def mutant(self: Proposing) -> int | None:
-        core = self.core
-        if not core.pool.waiting_operations or not core.may_vote(core.views.view) or not core.is_primary:
-            return None
-        return core.now.monotonic if core.executed >= self.hold_until else None
-
-    plant.put(Proposing, "ready_at", mutant)
+    state = self.state
+    if not state.pool.waiting_operations or not state.may_vote(state.views.view) or not state.is_primary:
+        return None
+    return state.now.monotonic if state.executed >= self.hold_until else None
 
 
 @mutant("only-own-proposal", "R21", world="equivocator")
@@ -208,49 +186,36 @@ def only_own(plant: Plant) -> None:
             right(self, slot)
 
     def decide(self: Ordering, certificate: Any) -> None:
-        slot = self.core.log.slots.get(certificate.sequence)
-        if slot is not None and slot.digest is not None and certificate.sequence > self.core.executed:
+        slot = self.state.log.slots.get(certificate.sequence)
+        if slot is not None and slot.digest is not None and certificate.sequence > self.state.executed:
             certificate = type(certificate)(
                 certificate.view, certificate.sequence, slot.digest, certificate.frames
             )
-        self.core.log.decisions.setdefault(certificate.sequence, certificate)
+        self.state.log.decisions.setdefault(certificate.sequence, certificate)
 
     plant.put(Ordering, "advance", advance)
     plant.put(Ordering, "decide", decide)
 
 
-@mutant("executes-out-of-order", "R22", seed=1)
-def out_of_order(plant: Plant) -> None:
+@replaces(Execution, "run", "executes-out-of-order", "R22", seed=1)
+def out_of_order(right: Any, self: Execution) -> None:
     """A decided batch is executed at once, gaps or not."""
-    right = Execution.run
-
-    def mutant(self: Execution) -> None:
-        right(self)
-        decisions = self.core.log.decisions
-        for sequence in sorted(decisions):
-            batch = self.core.bodies.get(decisions[sequence].digest)
-            if batch is not None and sequence not in self.core.log.digests:
-                self.perform(batch, commits=decisions[sequence].frames, view=decisions[sequence].view)
-                decisions.pop(sequence, None)
-
-    plant.put(Execution, "run", mutant)
+    right(self)
+    decisions = self.state.log.decisions
+    for sequence in sorted(decisions):
+        batch = self.state.bodies.get(decisions[sequence].digest)
+        if batch is not None and sequence not in self.state.log.digests:
+            self.perform(batch, commits=decisions[sequence].frames, view=decisions[sequence].view)
+            decisions.pop(sequence, None)
 
 
-@mutant("hears-only-primary", "P14", world="censor")
-def no_forward(plant: Plant) -> None:
+@replaces(Clients, "on_bundle", "requests-not-forwarded", "P14", world="censor")
+def no_forward(right: Any, self: Clients, verified: Any) -> None:
     """A backup neither forwards a request nor keeps it waiting."""
-    right = Clients.on_bundle
-
-    def mutant(self: Clients, verified: Any) -> None:
-        if self.core.is_primary:
-            right(self, verified)
-
-    plant.put(Clients, "on_bundle", mutant)
+    if self.state.is_primary:
+        right(self, verified)
 
 
-@mutant("no-evidence", "P22", world="equivocator")
-def no_evidence(plant: Plant) -> None:
+@replaces(Evidence, "_note", "no-evidence", "P22", world="equivocator")
+def no_evidence(*_arguments: Any) -> None:
     """Contradictions are refused and forgotten."""
-    from dtvn.protocol.consensus.evidence import Evidence
-
-    plant.put(Evidence, "_note", lambda self, *arguments: None)

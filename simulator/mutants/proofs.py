@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from dtvn.gateway import Collector
-from dtvn.machine import snapshot
 from dtvn.machine.snapshot import Freezer
 from dtvn.proof import ProofError, barriers, reads
 from dtvn.proof.barriers import SharedBarriers
@@ -15,7 +14,7 @@ from dtvn.proof.verify import Chain
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.host import Host
-from simulator.mutants.registry import Plant, mutant
+from simulator.mutants.registry import Plant, mutant, replaces
 
 verifier: Any = import_module("dtvn.proof.verify")
 """The module, since the package has a function of that name."""
@@ -23,106 +22,76 @@ certificate: Any = import_module("dtvn.proof.certificate")
 statements: Any = import_module("dtvn.proof.statements")
 
 
-@mutant("certificate-of-a-few", "R27", world="calm")
-def certificate_of_a_few(plant: Plant) -> None:
+@replaces(verifier, "_signers", "certificate-below-quorum", "R27", world="calm")
+def certificate_of_a_few(right: Any, signatures: Any, *rest: Any) -> Any:
     """A certificate that f + 1 signed is believed."""
-    right = verifier._signers
 
-    def mutant(signatures: Any, *rest: Any) -> Any:
-        def enough(members: int) -> int:
-            return max(quorum.weak_quorum(members), min(quorum.quorum(members), len(signatures)))
+    def enough(members: int) -> int:
+        return max(quorum.weak_quorum(members), min(quorum.quorum(members), len(signatures)))
 
-        verifier.quorum = SimpleNamespace(quorum=enough)
-        try:
-            return right(signatures, *rest)
-        finally:
-            verifier.quorum = quorum
-
-    plant.put(verifier, "_signers", mutant)
+    verifier.quorum = SimpleNamespace(quorum=enough)
+    try:
+        return right(signatures, *rest)
+    finally:
+        verifier.quorum = quorum
 
 
-@mutant("path-of-the-neighbour", "R27", world="calm")
-def path_of_neighbour(plant: Plant) -> None:
+@replaces(certificate, "subtree_paths", "path-of-another-leaf", "R27", world="calm")
+def path_of_neighbour(right: Any, leaves: Any) -> Any:
     """A certificate is given the path of another leaf of its batch."""
-    right = certificate.subtree_paths
-    plant.put(certificate, "subtree_paths", lambda leaves: right(leaves)[::-1])
+    return right(leaves)[::-1]
 
 
-@mutant("epochs-have-no-end", "R27 R35 P10", world="epochs")
-def no_end(plant: Plant) -> None:
+@replaces(Chain, "members", "epochs-have-no-end", "R27 R35 P10", world="epochs")
+def no_end(_right: Any, self: Chain, epoch: int, sequence: int) -> Any:
     """Members of an epoch that is over are believed about later entries."""
-
-    def mutant(self: Chain, epoch: int, sequence: int) -> Any:
-        if epoch >= len(self.epochs):
-            raise ProofError(f"epoch {epoch} is not in this chain")
-        return self.epochs[epoch].members
-
-    plant.put(Chain, "members", mutant)
+    if epoch >= len(self.epochs):
+        raise ProofError(f"epoch {epoch} is not in this chain")
+    return self.epochs[epoch].members
 
 
-@mutant("proves-the-present", "R18", world="calm")
-def proves_the_present(plant: Plant) -> None:
+@replaces(Freezer, "prove", "proves-current-state", "R18", world="calm")
+def proves_the_present(right: Any, self: Freezer, event: str, ticket: str) -> Any:
     """A node shows a ticket as it is now, not as it was at the checkpoint that q members signed."""
-    right = Freezer.prove
-
-    def mutant(self: Freezer, event: str, ticket: str) -> Any:
-        registry = self._registry
-        before, registry._before = registry._before, None
-        try:
-            return right(self, event, ticket)
-        finally:
-            registry._before = before
-
-    plant.put(Freezer, "prove", mutant)
+    registry = self._registry
+    before, registry._before = registry._before, None
+    try:
+        return right(self, event, ticket)
+    finally:
+        registry._before = before
 
 
-@mutant("read-of-a-few", "R18 P19", world="calm")
-def read_of_a_few(plant: Plant) -> None:
+@replaces(statements, "read_end", "read-below-quorum", "R18 P19", world="calm")
+def read_of_a_few(right: Any, frames: Any, nested: Any, config: Any) -> Any:
     """A state that f + 1 members signed is believed."""
-    right = statements.read_end
-
-    def mutant(frames: Any, nested: Any, config: Any) -> Any:
-        found = right(frames, nested, config)
-        if found is not None or len(frames) <= config.f:
-            return found
-        said = nested[frames[0]].message
-        content = said.sequence, said.state_root, said.log_root, said.timestamp
-        return CheckpointCertificate(*content, frames=tuple(frames))
-
-    plant.put(statements, "read_end", mutant)
+    found = right(frames, nested, config)
+    if found is not None or len(frames) <= config.f:
+        return found
+    said = nested[frames[0]].message
+    content = said.sequence, said.state_root, said.log_root, said.timestamp
+    return CheckpointCertificate(*content, frames=tuple(frames))
 
 
-@mutant("forgets-what-it-told", "R17", world="calm")
-def forgets_told(plant: Plant) -> None:
+@replaces(Collector, "_settle", "acknowledged-position-forgotten", "R17", world="calm")
+def forgets_told(right: Any, self: Collector, *rest: Any) -> None:
     """A gateway does not remember up to where it has acknowledged, so no client waits for its own writes."""
-    right = Collector._settle
-
-    def mutant(self: Collector, *rest: Any) -> None:
-        before = self.acknowledged
-        right(self, *rest)
-        self.acknowledged = before
-
-    plant.put(Collector, "_settle", mutant)
+    before = self.acknowledged
+    right(self, *rest)
+    self.acknowledged = before
 
 
-@mutant("rows-lag-behind-answers", "R17", world="readers")
-def rows_lag(plant: Plant) -> None:
+@replaces(Host, "flush_rows", "rows-lag-behind-answers", "R17", world="node-reads")
+def rows_lag(*_arguments: Any) -> None:
     """A node's own API reads rows that lag behind its log."""
-    plant.put(Host, "flush_rows", lambda self: None)
 
 
-@mutant("absence-needs-no-proof", "R18", world="calm")
-def absence_unproved(plant: Plant) -> None:
+@replaces(reads, "prove_ticket", "absence-needs-no-proof", "R18", world="calm")
+def absence_unproved(right: Any, cluster: Any, root: Any, proof: Any, *name: Any) -> Any:
     """A proof without the ticket is believed to prove that the ticket does not exist."""
-    right = snapshot.prove_ticket
-
-    def mutant(cluster: Any, root: Any, proof: Any, *name: Any) -> Any:
-        return right(cluster, root, proof, *name) if proof.items else None
-
-    plant.put(reads, "prove_ticket", mutant)
+    return right(cluster, root, proof, *name) if proof.items else None
 
 
-@mutant("joins-a-barrier-under-way", "R18", world="barriers", seed=4)
+@mutant("joins-a-barrier-under-way", "R18", world="barrier-reads", seed=4)
 def joins_under_way(plant: Plant) -> None:
     """A reader shares the barrier under way, which does not cover decisions since it was sent."""
     join, begin = SharedBarriers.join, SharedBarriers.begin
@@ -140,8 +109,8 @@ def joins_under_way(plant: Plant) -> None:
     plant.put(SharedBarriers, "begin", beginning)
 
 
-@mutant("orders-no-barrier", "R18", world="barriers")
-def orders_no_barrier(plant: Plant) -> None:
+@replaces(barriers, "passed_checkpoint", "orders-no-barrier", "R18", world="barrier-reads")
+def orders_no_barrier(*_arguments: Any) -> Any:
     """A quorum read after a restart of all members waits for a checkpoint, but orders no barrier that leads
     to one."""
-    plant.put(barriers, "passed_checkpoint", lambda known, reached, interval: True)
+    return True

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["MUTANTS", "Mutant", "Plant", "mutant", "planted"]
+__all__ = ["MUTANTS", "Mutant", "Plant", "mutant", "planted", "replaces"]
 
 
 class Plant:
@@ -62,6 +62,28 @@ def mutant(name: str, rule: str, *, world: str = "small", seed: int = 0) -> Call
         return change
 
     return register
+
+
+def replaces(
+    owner: Any, attribute: str, name: str, rule: str, *, world: str = "small", seed: int = 0
+) -> Callable[[Any], Any]:
+    """Register a function as a mutant that is called instead of `owner.attribute`, with the right function
+    before its arguments; its docstring is the sentence."""
+
+    def register(wrong: Callable[..., Any]) -> Callable[..., Any]:
+        def change(plant: Plant) -> None:
+            plant.put(owner, attribute, _instead(vars(owner)[attribute], wrong))
+
+        change.__doc__ = wrong.__doc__
+        mutant(name, rule, world=world, seed=seed)(change)
+        return wrong
+
+    return register
+
+
+def _instead(right: Callable[..., Any], wrong: Callable[..., Any]) -> Callable[..., Any]:
+    """A function, for it is looked up on a class too."""
+    return lambda *arguments, **options: wrong(right, *arguments, **options)
 
 
 @contextmanager

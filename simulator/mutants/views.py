@@ -8,61 +8,53 @@ import msgspec
 
 from dtvn.protocol.consensus import certificate, new_view, view_change
 from dtvn.protocol.consensus.effects import SlotRecord
+from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.log import Slot
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
-from dtvn.protocol.consensus.new_view import Plan
+from dtvn.protocol.consensus.ordering import Ordering
+from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
-from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.reporting import Reporting
 from dtvn.protocol.consensus.suspicion import Suspicion
-from dtvn.protocol.consensus.view_change import Views
-from simulator.mutants.registry import Plant, mutant
+from dtvn.protocol.consensus.timers import Timers
+from dtvn.protocol.consensus.view_change import ViewChanging
+from simulator.mutants.registry import Plant, mutant, replaces
 
 
-@mutant("drops-what-was-prepared", "R33 P4", world="torn")
-def prepared_is_dropped(plant: Plant) -> None:
+@replaces(view_change, "plan", "drops-what-was-prepared", "R33 P4", world="lone-commit")
+def prepared_is_dropped(plan: Any, claims: Any) -> Any:
     """A view change carries over no prepared batch."""
-    plan = new_view.plan
-
-    def mutant(claims: Any) -> Plan:
-        return plan([msgspec.structs.replace(claim, prepared=()) for claim in claims])
-
-    plant.put(view_change, "plan", mutant)
+    return plan([msgspec.structs.replace(claim, prepared=()) for claim in claims])
 
 
-@mutant("lowest-view-wins", "R33 P4", world="two-certificates")
-def lowest_view_wins(plant: Plant) -> None:
+@replaces(view_change, "plan", "lowest-view-wins", "R33 P4", world="two-certificates")
+def lowest_view_wins(plan: Any, claims: Any) -> Any:
     """Of two certificates for one sequence the older one is carried over."""
-    plan = new_view.plan
-
-    def mutant(claims: Any) -> Plan:
-        flipped = []
-        for claim in claims:
-            prepared = tuple(msgspec.structs.replace(p, view=-p.view) for p in claim.prepared)
-            flipped.append(msgspec.structs.replace(claim, prepared=prepared))
-        return plan(flipped)
-
-    plant.put(view_change, "plan", mutant)
+    flipped = []
+    for claim in claims:
+        prepared = tuple(msgspec.structs.replace(p, view=-p.view) for p in claim.prepared)
+        flipped.append(msgspec.structs.replace(claim, prepared=prepared))
+    return plan(flipped)
 
 
-@mutant("believes-new-view", "R33 P4", world="torn-swap")
+@mutant("believes-new-view", "R33 P4", world="lone-commit-swapped-proofs")
 def believes_new_view(plant: Plant) -> None:
     """A NEW-VIEW is not recomputed: its proposals are accepted unchecked."""
     module: Any = view_change
     plan, carried = new_view.plan, module._carried
 
-    def believing(self: Views, verified: Any) -> None:
+    def believing(self: ViewChanging, verified: Any) -> None:
         message = verified.message
-        if not self.is_ahead(message.view):
+        if not self.views.is_ahead(message.view):
             return
-        used = [claim for claim in self.claims.values() if claim.view == message.view][: self.core.q]
-        if len(used) < self.core.q:
+        used = [claim for claim in self.views.claims.values() if claim.view == message.view][: self.state.q]
+        if len(used) < self.state.q:
             return
         said = carried(verified)
         found = plan(used)
         digests = tuple((proposal.sequence, proposal.digest) for proposal in said)
 
-        def as_said(_claims: Any) -> Plan:
+        def as_said(_claims: Any) -> Any:
             return msgspec.structs.replace(found, digests=digests)
 
         module.plan = as_said
@@ -71,180 +63,129 @@ def believes_new_view(plant: Plant) -> None:
         finally:
             module.plan = plan
 
-    plant.put(Views, "_try", believing)
+    plant.put(ViewChanging, "_try", believing)
 
 
-@mutant("proofs-not-counted", "R33 P4", world="torn-reuse", seed=1)
-def proofs_not_counted(plant: Plant) -> None:
+@replaces(
+    new_view, "read_prepared", "proofs-not-counted", "R33 P4", world="lone-commit-reused-proofs", seed=1
+)
+def proofs_not_counted(right: Any, proof: Any, nested: Any, config: Any) -> Any:
     """A prepared certificate may rest on votes of another view, or on none."""
-    right = certificate.read_prepared
-
-    def mutant(proof: Any, nested: Any, config: Any) -> Any:
-        found = right(proof, nested, config)
-        proposal = nested.get(proof.pre_prepare)
-        if found is not None or proposal is None:
-            return found
-        message = proposal.message
-        return certificate.Prepared(message.view, message.sequence, message.digest, proof)
-
-    plant.put(new_view, "read_prepared", mutant)
+    found = right(proof, nested, config)
+    proposal = nested.get(proof.pre_prepare)
+    if found is not None or proposal is None:
+        return found
+    message = proposal.message
+    return certificate.Prepared(message.view, message.sequence, message.digest, proof)
 
 
-@mutant("checkpoint-not-proved", "R24 P4 P7", world="torn-fake", seed=1)
-def checkpoint_not_proved(plant: Plant) -> None:
+@replaces(
+    new_view,
+    "read_checkpoint",
+    "checkpoint-not-proved",
+    "R24 P4 P7",
+    world="lone-commit-fake-checkpoint",
+    seed=1,
+)
+def checkpoint_not_proved(_right: Any, frames: Any, nested: Any, config: Any) -> Any:
     """A checkpoint in a VIEW-CHANGE is believed without a quorum's signatures."""
-
-    def mutant(frames: Any, nested: Any, config: Any) -> Any:
-        first = nested[frames[0]].message
-        content = (first.sequence, first.state_root, first.log_root, first.timestamp)
-        return certificate.CheckpointCertificate(*content, frames=tuple(frames))
-
-    plant.put(new_view, "read_checkpoint", mutant)
+    first = nested[frames[0]].message
+    content = (first.sequence, first.state_root, first.log_root, first.timestamp)
+    return certificate.CheckpointCertificate(*content, frames=tuple(frames))
 
 
-@mutant("holes-stay-open", "R33 P5", world="gaps")
-def holes_stay_open(plant: Plant) -> None:
+@replaces(view_change, "plan", "holes-stay-open", "R33 P5", world="sequence-gaps")
+def holes_stay_open(plan: Any, claims: Any) -> Any:
     """A sequence with no certificate below one that has one gets no null request."""
-    plan = new_view.plan
-
-    def mutant(claims: Any) -> Plan:
-        found = plan(claims)
-        digests = tuple(pair for pair in found.digests if pair[1] != NULL_BATCH_DIGEST)
-        return msgspec.structs.replace(found, digests=digests)
-
-    plant.put(view_change, "plan", mutant)
+    found = plan(claims)
+    digests = tuple(pair for pair in found.digests if pair[1] != NULL_BATCH_DIGEST)
+    return msgspec.structs.replace(found, digests=digests)
 
 
-@mutant("null-request-moves-time", "R3 P5", world="gaps")
-def null_moves_time(plant: Plant) -> None:
+@replaces(Executor, "effective", "null-request-moves-time", "R3 P5", world="sequence-gaps")
+def null_moves_time(right: Any, self: Executor, batch: Any) -> Any:
     """A null request moves batch time on."""
-    from dtvn.protocol.consensus.executor import Executor
-
-    right = Executor.effective
-
-    def mutant(self: Executor, batch: Any) -> int:
-        return right(self, batch) + int(batch.digest == NULL_BATCH_DIGEST)
-
-    plant.put(Executor, "effective", mutant)
+    return right(self, batch) + int(batch.digest == NULL_BATCH_DIGEST)
 
 
-@mutant("carried-is-judged", "R19 R3", world="leaderless", seed=5)
-def carried_is_judged(plant: Plant) -> None:
+@replaces(Ordering, "demand", "reproposal-revalidated", "R19 R3", world="leaderless", seed=5)
+def carried_is_judged(right: Any, self: Ordering, sequence: int, digest: bytes, frame: bytes) -> Any:
     """The proposals that a NEW-VIEW demands are refused for their view and time like fresh proposals."""
-    from dtvn.protocol.consensus.ordering import Ordering
-
-    right = Ordering.demand
-
-    def mutant(self: Ordering, sequence: int, digest: bytes, frame: bytes) -> Any:
-        slot = right(self, sequence, digest, frame)
-        slot.carried = False
-        return slot
-
-    plant.put(Ordering, "demand", mutant)
+    slot = right(self, sequence, digest, frame)
+    slot.carried = False
+    return slot
 
 
-@mutant("votes-while-leaving", "R29", world="leaderless", seed=1)
-def votes_while_leaving(plant: Plant) -> None:
+@replaces(ViewChanging, "leave", "votes-while-leaving", "R29", world="leaderless", seed=1)
+def votes_while_leaving(right: Any, self: ViewChanging, view: int, reason: str) -> None:
     """A member that sent its VIEW-CHANGE goes on voting below it."""
-    right = Views.leave
-
-    def mutant(self: Views, view: int, reason: str) -> None:
-        before = self.view
-        right(self, view, reason)
-        if self.changing and self.view == view and before + 1 == view:
-            self.view, self.changing = before, False
-
-    plant.put(Views, "leave", mutant)
+    before = self.views.view
+    right(self, view, reason)
+    if self.views.changing and self.views.view == view and before + 1 == view:
+        self.views.view, self.views.changing = before, False
 
 
-@mutant("one-cry-is-enough", "R29 P13", world="alarmed")
-def one_cry(plant: Plant) -> None:
+@replaces(Suspicion, "on_suspect", "one-suspicion-is-enough", "R29 P13", world="false-suspicions")
+def one_cry(_right: Any, self: Suspicion, verified: Any) -> None:
     """A single suspicion makes all members leave the view."""
-
-    def mutant(self: Suspicion, verified: Any) -> None:
-        view = verified.message.view
-        if view > self.core.views.view and self.core.voting:
-            self.core.views.leave(view, "somebody cried")
-
-    plant.put(Suspicion, "on_suspect", mutant)
+    view = verified.message.view
+    if view > self.state.views.view and self.state.voting:
+        self.view_change.leave(view, "somebody cried")
 
 
-@mutant("leaves-alone", "R29 P13", world="one-way", seed=2)
-def leaves_alone(plant: Plant) -> None:
+@replaces(Suspicion, "evaluate", "leaves-view-alone", "R29 P13", world="one-way-links", seed=2)
+def leaves_alone(_right: Any, self: Suspicion) -> None:
     """A member with a ground of its own leaves without waiting for others."""
-
-    def mutant(self: Suspicion) -> None:
-        core = self.core
-        if core.n == 1 or not core.voting:
-            return
-        ground = self._own_ground()
-        if ground is not None:
-            core.views.leave(core.views.view + 1, ground)
-
-    plant.put(Suspicion, "evaluate", mutant)
+    state = self.state
+    if state.n == 1 or not state.voting:
+        return
+    ground = self._own_ground()
+    if ground is not None:
+        self.view_change.leave(state.views.view + 1, ground)
 
 
-@mutant("never-suspects", "R30 P13", world="idler")
-def never_suspects(plant: Plant) -> None:
+@replaces(Suspicion, "_say", "never-suspects", "R30 P13", world="idle-primary")
+def never_suspects(_right: Any, self: Suspicion) -> None:
     """Suspicions are not sent to others."""
-
-    def mutant(self: Suspicion) -> None:
-        self._say_again = self.core.now.monotonic + self.core.config.heartbeat
-
-    plant.put(Suspicion, "_say", mutant)
+    self._say_again = self.state.now.monotonic + self.state.config.heartbeat
 
 
-@mutant("waiting-is-no-ground", "R30 P14", world="idler")
-def waiting_is_no_ground(plant: Plant) -> None:
+@replaces(Suspicion, "progress_due", "waiting-raises-no-suspicion", "R30 P14", world="idle-primary")
+def waiting_is_no_ground(*_arguments: Any) -> None:
     """Waiting requests that make no progress are no ground for suspicion, as long as heartbeats come."""
-    plant.put(Suspicion, "progress_due", lambda self, timeout: None)
 
 
-@mutant("slowness-is-endured", "R32 P21", world="sluggard")
-def slowness_endured(plant: Plant) -> None:
+@replaces(PrimaryMonitor, "ground", "slow-primary-tolerated", "R32 P21", world="slow-primary")
+def slowness_endured(*_arguments: Any) -> None:
     """A primary that proposes just before the view timeout is never deposed."""
-    plant.put(PrimaryMonitor, "ground", lambda self: None)
 
 
-@mutant("new-view-never-awaited", "R29 P13", world="idlers")
-def no_new_view_timer(plant: Plant) -> None:
+@replaces(Suspicion, "new_view_due", "new-view-never-awaited", "R29 P13", world="idle-primaries")
+def no_new_view_timer(*_arguments: Any) -> None:
     """No member suspects the next primary for not sending its NEW-VIEW."""
-    plant.put(Suspicion, "new_view_due", lambda self, timeout: None)
 
 
-@mutant("pause-is-blamed", "R31", world="sleepers", seed=3)
-def pause_is_blamed(plant: Plant) -> None:
+@replaces(Timers, "_was_paused", "pause-is-blamed", "R31", world="suspended-nodes", seed=3)
+def pause_is_blamed(*_arguments: Any) -> Any:
     """A replica that was suspended takes its own sleep for silence of the primary."""
-    plant.put(Replica, "_was_paused", lambda self, gap, now: False)
+    return False
 
 
-@mutant("early-votes-are-work", "R30 P13", world="random", seed=600839)
-def early_votes_are_work(plant: Plant) -> None:
+@replaces(Slot, "place", "early-votes-are-work", "R30 P13", world="random", seed=600839)
+def early_votes_are_work(_right: Any, self: Slot, digest: bytes, frame: bytes, now: int) -> None:
     """A proposal counts as waiting since the first vote for its sequence, which any liar can send arbitrarily
     early."""
-
-    def mutant(self: Slot, digest: bytes, frame: bytes, now: int) -> None:
-        self.proposals[digest] = frame
-        self.digest = self.digest or digest
-
-    plant.put(Slot, "place", mutant)
+    self.proposals[digest] = frame
+    self.digest = self.digest or digest
 
 
-@mutant("nothing-said-again", "R33 P13", world="lossy", seed=32)
-def nothing_again(plant: Plant) -> None:
+@replaces(Reporting, "on_status", "no-retransmission", "R33 P13", world="lossy", seed=32)
+def nothing_again(*_arguments: Any) -> None:
     """Lost messages are never sent again."""
-    plant.put(Reporting, "on_status", lambda self, verified: None)
 
 
-@mutant("enters-views-unwritten", "R6 R33", world="leaderless", seed=1)
-def views_unwritten(plant: Plant) -> None:
+@replaces(Outbox, "persist", "enters-views-unwritten", "R6 R33", world="leaderless", seed=1)
+def views_unwritten(persist: Any, self: Outbox, record: Any) -> None:
     """Entering a view is not made durable: a restart falls back into an older one."""
-    from dtvn.protocol.consensus.outbox import Outbox
-
-    persist = Outbox.persist
-
-    def mutant(self: Outbox, record: Any) -> None:
-        if not (isinstance(record, SlotRecord) and record.phase in ("view", "new_view")):
-            persist(self, record)
-
-    plant.put(Outbox, "persist", mutant)
+    if not (isinstance(record, SlotRecord) and record.phase in ("view", "new_view")):
+        persist(self, record)

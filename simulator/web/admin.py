@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
 from simulator.web.models import SimulatorRun
 from simulator.web.services import output_of
+from validators.dashboard.readonly import ReadOnlyAdmin
 
 __all__ = ["SimulatorRunAdmin"]
 
 
 @admin.register(SimulatorRun)
-class SimulatorRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SimulatorRunAdmin(ReadOnlyAdmin):
     """Runs and their outcomes; a run cannot be changed here."""
 
     list_display = ("id", "status", "created_at", "finished_at", "nodes", "success_rate", "error")
@@ -47,15 +45,3 @@ class SimulatorRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def output(self, run: SimulatorRun) -> str:
         """The newest lines."""
         return "\n".join(output_of(run))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """False: runs are started over the API only."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """False: runs are never changed."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """False: old runs are deleted automatically."""
-        return False

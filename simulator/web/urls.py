@@ -3,16 +3,17 @@
 from django.urls import URLPattern, URLResolver, path
 
 from simulator.web import api
+from validators.rest.http import route
 
 ROOT = "api/v1/simulator"
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path(ROOT, api.SimulatorView.as_view()),
-    path(f"{ROOT}/start", api.StartView.as_view()),
-    path(f"{ROOT}/stop", api.StopView.as_view()),
-    path(f"{ROOT}/output", api.OutputView.as_view()),
-    path(f"{ROOT}/results", api.ResultsView.as_view()),
-    path(f"{ROOT}/runs", api.RunsView.as_view()),
-    path(f"{ROOT}/runs/<int:run_id>", api.RunView.as_view()),
-    path(f"{ROOT}/runs/<int:run_id>/trace", api.TraceView.as_view()),
+    path(ROOT, route(get=api.show_simulator, enveloped=False)),
+    path(f"{ROOT}/start", route(post=api.start_run, scope="admin", enveloped=False)),
+    path(f"{ROOT}/stop", route(post=api.stop_run, scope="admin", body_bytes=0, enveloped=False)),
+    path(f"{ROOT}/output", route(get=api.show_output, enveloped=False)),
+    path(f"{ROOT}/results", route(get=api.show_results, enveloped=False)),
+    path(f"{ROOT}/runs", route(get=api.list_runs, enveloped=False)),
+    path(f"{ROOT}/runs/<int:run_id>", route(get=api.show_run, enveloped=False)),
+    path(f"{ROOT}/runs/<int:run_id>/trace", route(get=api.send_trace, enveloped=False)),
 ]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from simulator.old_names import ADVERSARIES, current
 from simulator.options import OptionError, Options, check
 from tickets.services import InvalidRequest
 
@@ -50,4 +51,5 @@ def options_of(wish: Wish) -> Options:
     """The same options as the simulator takes them."""
     fields: dict[str, Any] = msgspec.structs.asdict(wish)
     del fields["trace"]
+    fields["adversary"] = current(wish.adversary, ADVERSARIES)
     return Options(**fields)

@@ -18,6 +18,7 @@
   // What an operation that names no ticket is about.
   const SUBJECTS = { seed: "demo tickets", reconfigure: "membership", barrier: "log", open_session: "session" };
   const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
+  const QUORUMS = JSON.parse(root.dataset.quorums); // votes that decide, by the number of members
   let state = null;
   let nodes = [];
   let asking = false; // the nodes are asked again and again
@@ -114,7 +115,7 @@
     put("primary", primary ? `primary ${primary.id}` : "no primary known");
     const able = running.filter((node) => node.voting !== false);
     const trouble = members.some((node) => node.desired === "running" && !able.includes(node));
-    const needed = dtvn.model.quorum(members.length);
+    const needed = QUORUMS[members.length];
     const few = members.length > 0 && able.length < needed;
     at("trouble").hidden = !trouble || few;
     at("few").hidden = !few;
@@ -241,7 +242,7 @@
     standing,
     onLog: function (found, events) {
       state = found;
-      drawLog(events === null ? null : Math.min(events.length, dtvn.model.LATEST_MAX));
+      drawLog(events === null ? null : Math.min(events.length, found.limits.latest));
     },
     onNodes: function (found) {
       nodes = found;

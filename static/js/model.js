@@ -2,7 +2,8 @@
  * What the page knows of the log, and how a frame of the feed changes it. No DOM, no network, no clock:
  * the tests run this very file, and hold it to "old snapshot + frames == fresh snapshot".
  *
- * A state is what /dashboard/snapshot calls "log": {sequence, second, counts, rates, latest}.
+ * A state is what /dashboard/snapshot calls "log": {sequence, second, counts, rates, latest, limits}; its
+ * limits, {latest, rate_seconds}, say how much of the last two it keeps.
  */
 var dtvn = globalThis.dtvn || {};
 globalThis.dtvn = dtvn;
@@ -10,8 +11,6 @@ globalThis.dtvn = dtvn;
 dtvn.model = (function () {
   "use strict";
 
-  const LATEST_MAX = 40; // as validators.feed.rows.LATEST_MAX
-  const RATE_SECONDS = 120; // as validators.feed.rows.RATE_SECONDS
   const OVERTAKEN_MAX = 60; // seconds; what seems older by more than this comes from a clock that was set back
 
   /* "old": nothing new in it; "gap": something before it is missing; "next": it continues the state. */
@@ -24,17 +23,19 @@ dtvn.model = (function () {
 
   /* The state after a frame that is "next". */
   function apply(state, frame) {
+    const { latest, rate_seconds } = state.limits;
     return {
+      limits: state.limits,
       sequence: frame.to,
       second: frame.second,
       counts: frame.counts,
-      rates: joined(state.rates, frame.rates, frame.second),
-      latest: frame.events.slice(-LATEST_MAX).reverse().concat(state.latest).slice(0, LATEST_MAX),
+      rates: joined(state.rates, frame.rates, frame.second - rate_seconds),
+      latest: frame.events.slice(-latest).reverse().concat(state.latest).slice(0, latest),
     };
   }
 
   /* Both lists ascend by second; the second at the seam is in both when its operations were split. */
-  function joined(known, added, second) {
+  function joined(known, added, since) {
     const rates = known.map((rate) => rate.slice());
     for (const [at, operations] of added) {
       const last = rates[rates.length - 1];
@@ -44,17 +45,12 @@ dtvn.model = (function () {
         rates.push([at, operations]);
       }
     }
-    return rates.filter((rate) => rate[0] > second - RATE_SECONDS);
+    return rates.filter((rate) => rate[0] > since);
   }
 
   /* Are nodes of the moment `asOf` older than those of `known`? Unix seconds of the server's clock. */
   function overtaken(known, asOf) {
     return asOf < known && known - asOf < OVERTAKEN_MAX;
-  }
-
-  /* How many of so many members must vote: as dtvn.protocol.quorum.quorum. */
-  function quorum(members) {
-    return Math.floor((members + Math.floor((members - 1) / 3) + 2) / 2);
   }
 
   /* Operations in each of the `width` seconds before `now`, oldest first. */
@@ -69,5 +65,5 @@ dtvn.model = (function () {
     return values;
   }
 
-  return { LATEST_MAX, RATE_SECONDS, relation, apply, overtaken, quorum, series };
+  return { relation, apply, overtaken, series };
 })();

@@ -6,8 +6,7 @@
   const PAGE = 50;
   const LOOK_AFTER = 250; // milliseconds from news to a fresh look, so that a flood is one look
   const TONE = { VALIDATED: "accent", CONSUMED: "ok", DISPUTED: "warn" };
-  /* What each state may become (spec 7): other acts would be refused, and are not offered. */
-  const ACTS = { ISSUED: ["validate"], VALIDATED: ["consume", "dispute"], CONSUMED: [], DISPUTED: [] };
+  const ACTS = JSON.parse(dtvn.ui.root.dataset.acts); // state -> acts that are not refused
   const form = at("act-form");
 
   let next = null; // `after` of the next page, null at the last
@@ -96,7 +95,7 @@
 
   async function act(verb, id) {
     const node = form.elements.node.value;
-    const by = node ? ` by way of ${node}` : "";
+    const by = node ? ` via ${node}` : "";
     const send =
       node && verb === "validate"
         ? () => call("POST", "/tickets/validate-via-node", { ticket_id: id, node_id: node })

@@ -1,4 +1,4 @@
-/* Checks DTVN certificates in a browser or in node, without any server: docs/protocol/certificates.md.
+/* Checks DTVN certificates in a browser or in node, without any server: docs/understand/protocol/certificates.md.
 
    A third implementation beside DTVN's own and verifier/dtvn_verify.py; tests hold all three to the same
    vectors. Needs forms.js, and `sha256` and `nacl` (static/vendor) as globals. */

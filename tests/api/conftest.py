@@ -11,7 +11,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from dtvn.net import write_private
+from dtvn.files.whole import write_private
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import genesis as g
 from tests.api.learner import TableWriter

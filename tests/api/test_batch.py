@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import msgspec
 import pytest
 
+from dtvn.api import ordering
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from validators.services import api_keys
@@ -157,12 +157,12 @@ def test_r14_what_follows_a_piece_without_an_outcome_is_not_sent(
 def test_a_batch_that_takes_too_long_is_cut_between_two_pieces(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = importlib.import_module("tickets.services.batch")
-    monkeypatch.setattr(batch, "PIECE", 2)
+
+    monkeypatch.setattr(ordering, "PIECE", 2)
     submit = fake.submit
 
     def submit_for_long(operations: Any, *, wait: float) -> Any:
-        monkeypatch.setattr(batch, "BATCH_SECONDS", -1.0)
+        monkeypatch.setattr(ordering, "BATCH_SECONDS", -1.0)
         return submit(operations, wait=wait)
 
     monkeypatch.setattr(fake, "submit", submit_for_long)

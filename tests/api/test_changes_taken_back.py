@@ -13,8 +13,9 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from dtvn.files.whole import write_private
 from dtvn.gateway import gather_words
-from dtvn.net import ensure_seed, read_seed, write_private
+from dtvn.net import ensure_seed, read_seed
 from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.api.ordering import HEARD_WITHIN, LAG_MAX
 from tests.api.conftest import Api
 from tests.fake_gateway import FakeGateway
-from tickets.services.decide import HEARD_WITHIN, LAG_MAX
 from validators.ledger.models import OperationRecord
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from dtvn.net import read_seed, write_private
+from dtvn.files.whole import write_private
+from dtvn.net import read_seed
 from dtvn.node.follower import word_of_life
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from dtvn.files.whole import write_private
 from dtvn.gateway import Identity, gather_words, next_path, read_identity
-from dtvn.net import write_private
 from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway

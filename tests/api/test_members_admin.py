@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,7 +17,6 @@ from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.hostcore.support import key_pair, make_genesis
 from tickets.services import network
-from validators.dashboard import members
 from validators.membership import changes, epoch
 from validators.models import ManagedNode, MembershipChange, NodeStatus
 from validators.services import principals
@@ -174,39 +172,6 @@ def test_the_page_looks_again_while_something_is_under_way(admin: Client, living
     assert again()
     asked.delete()
     assert not again()
-
-
-def test_a_page_on_which_nothing_moves_for_a_minute_looks_again_less_often(
-    admin: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = SimpleNamespace(time=lambda: seconds)
-    monkeypatch.setattr(members, "time", clock)
-    seconds = 1_000.0
-
-    def pause() -> str:
-        page = admin.get(MEMBERS)
-        found = re.search(r'http-equiv="refresh" content="(\d+)"', page.content.decode())
-        if found is None:
-            return "none"
-        assert f"looks again every {found[1]} seconds" in text(page)
-        return found[1]
-
-    nodes = ManagedNode.objects.filter(node_id="r0")
-    ManagedNode.objects.update(status=NodeStatus.RUNNING)
-    nodes.update(status=NodeStatus.STARTING)
-    assert pause() == "2"
-    nodes.update(error="no free worker slot took the start request for 7 s")
-    seconds += members.CALM_AFTER - 1
-    assert pause() == "2"
-    seconds += 1
-    assert pause() == "10", "what counts the seconds is no change"
-    ManagedNode.objects.filter(node_id="r1").update(status=NodeStatus.STOPPING)
-    assert pause() == "2"
-    ManagedNode.objects.update(status=NodeStatus.RUNNING)
-    seconds += members.CALM_AFTER
-    assert pause() == "none"
-    nodes.update(status=NodeStatus.STARTING)
-    assert pause() == "2", "another start"
 
 
 def test_parameters_are_a_form_of_what_they_are(admin: Client, living: LivingGateway) -> None:

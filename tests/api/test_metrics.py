@@ -41,7 +41,7 @@ def test_what_nobody_foresaw_is_counted(api: Api, monkeypatch: pytest.MonkeyPatc
     before = scrape().value("dtvn_platform_unforeseen_errors_total")
     assert api.get("tickets?limit=x").status_code == 400
     assert scrape().value("dtvn_platform_unforeseen_errors_total") == before
-    monkeypatch.setattr("validators.rest.cluster.read_limit", broken)
+    monkeypatch.setattr("tickets.rest.reads.read_records_query", broken)
     assert api.get("consensus/logs").status_code == 503
     assert scrape().value("dtvn_platform_unforeseen_errors_total") == before + 1
 

@@ -7,7 +7,8 @@ import json
 import msgspec
 import pytest
 
-from dtvn.net import ensure_seed, public_key_of, read_seed, write_private
+from dtvn.files.whole import write_private
+from dtvn.net import ensure_seed, public_key_of, read_seed
 from dtvn.node.follower import word_of_life
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.protocol import canonical

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.api.queries import LIST_MAX, read_limit, read_number
 from tests.api.conftest import Api, read
-from tickets.rest.queries import LIST_MAX, read_limit, read_number
 from tickets.services import InvalidRequest
 
 DIGITS = "9" * 5_000

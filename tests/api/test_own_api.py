@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from dtvn.api.helper.front import key_fits
 from dtvn.node.options import ApiOptions
 from validators.membership import own_api
-from validators.node_api.front import key_fits
 
 
 class Node(BaseHTTPRequestHandler):

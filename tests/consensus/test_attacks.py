@@ -105,7 +105,7 @@ def test_row_14_an_oversized_request_does_not_wait_after_a_view_change() -> None
     big = cluster.bundle("T-big", value=b"x" * 600_000)
     bundle = cluster.verified(big, 0).bundle
     assert bundle is not None
-    batch = m.Batch(0, cluster[0].core.now.wall // 1000, (big,))
+    batch = m.Batch(0, cluster[0].core.state.now.wall // 1000, (big,))
     digest = batch_digest(0, batch.proposed, (bundle.digest,))
     frame = cluster.sign(m.PrePrepare(0, 0, 0, 1, digest), canonical.encode(batch))
     cluster[0].crash()
@@ -135,7 +135,7 @@ def test_row_15_bodies_of_a_left_view_make_room() -> None:
     frame = cluster.bundle("T-liar", value=b"x" * 100_000)
     bundle = cluster.verified(frame, 0).bundle
     assert bundle is not None
-    base = cluster[0].core.now.wall // 1000
+    base = cluster[0].core.state.now.wall // 1000
     cluster[0].crash()
     for sequence in range(2, 12):
         digest = batch_digest(0, base + sequence, (bundle.digest,))
@@ -143,11 +143,11 @@ def test_row_15_bodies_of_a_left_view_make_room() -> None:
         for index in (1, 2, 3):
             proposal = cluster.sign(m.PrePrepare(0, 0, 0, sequence, digest), body)
             cluster[index].hear(cluster[0], proposal)
-    assert cluster[1].core.bodies._bytes > 1_000_000
+    assert cluster[1].core.state.bodies._bytes > 1_000_000
     cluster.request("T-1", to=[1, 2, 3])
     cluster.advance(5_000)
     assert min(cluster.executed()[1:]) >= 1
-    assert cluster[1].core.bodies._bytes < 300_000
+    assert cluster[1].core.state.bodies._bytes < 300_000
 
 
 @pytest.mark.parametrize("turn", [390, 410, 700])
@@ -206,7 +206,7 @@ def test_row_15_a_batch_with_too_many_operations_is_not_kept() -> None:
         cluster[target].hear(cluster[0], proposal)
     cluster.stabilize()
     assert cluster[1].told("body_refused")[0] == {"sequence": 1, "reason": "too_large"}
-    assert digest not in cluster[1].core.bodies
+    assert digest not in cluster[1].core.state.bodies
     assert not cluster.messages(m.Prepare)
 
 
@@ -230,7 +230,7 @@ def test_row_14_entering_a_view_forwards_waiting_requests_at_once() -> None:
     cluster = killed_primary()
     cluster.request("T-after", to=[3])
     # From here on nobody's clock runs: what is not said on entering is not said.
-    while not all(node.core.views.is_active(1) for node in cluster.up()):
+    while not all(node.core.state.views.is_active(1) for node in cluster.up()):
         if not cluster.deliver():
             cluster.advance(1, deliver=False)
     cluster.stabilize()

@@ -40,8 +40,10 @@ def test_r24_no_container_of_a_replica_grows_with_the_operations() -> None:
     before = highest(four, four.replicas[1])
     after = highest(four, four.replicas[1])
     assert grown(before, after) == {}
-    assert {".checkpoints._votes", ".ballot._cast", ".log.slots"} <= set(after), "it looked where things are"
-    stable = {replica.log.stable for replica in four.replicas}
+    assert {".checkpoints._votes", ".state.ballot._cast", ".state.log.slots"} <= set(after), (
+        "it looked where things are"
+    )
+    stable = {replica.state.log.stable for replica in four.replicas}
     assert min(stable) >= 3 * ROUNDS
 
 
@@ -50,7 +52,7 @@ def test_what_grows_is_found() -> None:
     four = Four()
     replica = four.replicas[1]
     leak: list[bytes] = []
-    replica.batches.leak = {"kept": (leak,)}  # type: ignore[attr-defined]
+    replica.state.batches.leak = {"kept": (leak,)}  # type: ignore[attr-defined]
     before = highest(four, replica)
     leak += [bytes(2)] * ROUNDS
     assert any("leak" in path for path in grown(before, highest(four, replica)))

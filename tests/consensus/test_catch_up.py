@@ -57,7 +57,7 @@ def test_row_6_f_frozen_replicas_for_ten_windows() -> None:
         busy(cluster, 32)
     assert cluster.executed()[:3] == [320] * 3
     core = cluster[0].core
-    assert len(core.log.slots) <= 32
+    assert len(core.state.log.slots) <= 32
     assert len(cluster[0].journal.slots) < 200
 
 
@@ -125,7 +125,7 @@ class Source:
     def read(self, entries: m.Entries):  # type: ignore[no-untyped-def]
         verified = self.cluster.verified(self.cluster[0].signer.link(entries), 0)
         core = self.node.core
-        return read_range(verified, core.execution.executor, core.config)
+        return read_range(verified, core.state.executor, core.config)
 
     def spoil(self, at: int, **changes: object) -> m.Entries:
         """The range with one entry changed."""
@@ -240,9 +240,9 @@ def test_row_7_every_replica_can_prove_its_low_mark() -> None:
         cluster.request(f"T-{number}")
         while cluster.deliver():
             for node in cluster.nodes:
-                stable = node.core.log.stable
-                assert len(node.core.checkpoints.frames) == (3 if stable else 0)
-                for frame in node.core.checkpoints.frames:
+                stable = node.core.state.log.stable
+                assert len(node.core.state.checkpoint.frames) == (3 if stable else 0)
+                for frame in node.core.state.checkpoint.frames:
                     assert cluster.verified(frame, 0).message.sequence == stable
 
 
@@ -298,7 +298,7 @@ def test_r11_a_replica_with_an_old_disk_stops_voting_when_shown_its_votes() -> N
     assert cluster[3].core.voting
     cluster.advance(500)
     assert not cluster[3].core.voting
-    assert "not in its ledger" in cluster[3].core.voting_reason
+    assert "not in its ledger" in cluster[3].core.state.vote.reason
     cluster.advance(2_000)
     assert cluster.executed() == [6] * 4
 

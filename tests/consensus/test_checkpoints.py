@@ -52,7 +52,7 @@ def test_r24_what_q_members_signed_otherwise_stops_the_replica(field: str, how: 
     else:
         last = cluster.sign(m.ViewChange(0, 2, 1, tuple(frames), ()))
     cluster[3].hear(cluster[2], last)
-    assert cluster[3].core.log.stable == 0
+    assert cluster[3].core.state.log.stable == 0
     assert "another state than this node reached after sequence 10" in cluster[3].halted
     kept = read(cluster[3].journal.states.values())
     assert kept is not None
@@ -66,7 +66,7 @@ def test_r24_f_members_that_sign_other_states_stop_nobody() -> None:
     victim.hear(cluster[0], cluster.sign(said(cluster, 0, state_root=b"x" * 32)))
     for sender in (1, 2):
         victim.hear(cluster[sender], cluster.sign(said(cluster, sender)))
-    assert victim.core.log.stable == 10
+    assert victim.core.state.log.stable == 10
 
 
 def test_row_15_past_or_far_future_checkpoints_are_refused_unverified() -> None:
@@ -74,8 +74,8 @@ def test_row_15_past_or_far_future_checkpoints_are_refused_unverified() -> None:
     cluster = Cluster(4)
     busy(cluster, 25)
     core = cluster[3].core
-    assert (core.log.stable, core.executed) == (20, 25)
-    reach = core.log.reach
+    assert (core.state.log.stable, core.executed) == (20, 25)
+    reach = core.state.log.reach
 
     def verdict(sequence: int) -> Reason | None:
         frame = cluster.sign(m.Checkpoint(0, 1, sequence, b"s" * 32, b"l" * 32, 7))
@@ -107,7 +107,7 @@ def test_row_3_a_second_state_after_one_sequence_is_evidence_once() -> None:
         assert hear(replace(first, state_root=letter * 32)) is Reason.SECOND_MESSAGE, "told once"
     assert len(victim.told("evidence")) == 1
     victim.hear(cluster[0], cluster.sign(said(cluster, 0)))
-    assert victim.core.log.stable == 10, "the first word of m1 counts"
+    assert victim.core.state.log.stable == 10, "the first word of m1 counts"
 
 
 @pytest.mark.parametrize("what", ["a row", "an entry"])
@@ -116,7 +116,7 @@ def test_r9_a_ledger_that_differs_from_its_checkpoint_is_not_taken(what: str) ->
     cluster = Cluster(4)
     busy(cluster, 10)
     node = cluster[3]
-    assert node.core.log.stable == 10
+    assert node.core.state.log.stable == 10
     node.journal.materialise(node.application.changes())
     node.crash()
     if what == "a row":
@@ -135,8 +135,10 @@ def test_r33_a_restart_keeps_the_certificate_of_the_highest_view() -> None:
     cluster.request("T-1", to=[0, 1, 2, 3])
     cluster.stabilize()
     cluster[0].crash()
-    while not (cluster[2].core.views.is_active(1) and cluster[2].core.log.certificates[1].view == 1):
+    while not (
+        cluster[2].core.state.views.is_active(1) and cluster[2].core.state.log.certificates[1].view == 1
+    ):
         cluster.advance(50)
     cluster[2].crash()
     cluster[2].restart()
-    assert cluster[2].core.log.certificates[1].view == 1
+    assert cluster[2].core.state.log.certificates[1].view == 1

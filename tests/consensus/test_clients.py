@@ -111,7 +111,7 @@ def test_r30_a_refused_body_does_not_take_another_out_of_the_pool(monkeypatch: p
     cluster.request("T-1", number=5, to=[1])
     cluster.request("T-late", number=5, to=[1])
     assert [busy.code for busy in cluster.answers(m.Busy)] == [Reason.EXPIRED.value]
-    assert [item.bundle.bundle.operations[0].ticket for item in cluster[1].core.pool] == ["T-1"]
+    assert [item.bundle.bundle.operations[0].ticket for item in cluster[1].core.state.pool] == ["T-1"]
 
 
 def test_a_session_that_this_replica_has_yet_to_open_is_not_refused() -> None:
@@ -146,7 +146,7 @@ def test_sessions_take_turns_in_a_batch() -> None:
     for number in range(20):
         cluster.request(f"T-loud-{number}", session=(1, 0), number=number)
     cluster.request("T-quiet", session=(2, 0), number=0)
-    taken = cluster[0].core.pool.take(4, 1 << 20)
+    taken = cluster[0].core.state.pool.take(4, 1 << 20)
     names = [item.bundle.bundle.operations[0].ticket for item in taken]
     assert names == ["T-loud-0", "T-quiet", "T-loud-1", "T-loud-2"]
 
@@ -218,7 +218,7 @@ def test_row_15_frames_of_future_views_are_bounded_per_sender() -> None:
     for number in range(5_000):
         vote = m.Commit(0, 3, 1 + number, 1, b"d" * 32)
         cluster[0].hear(cluster[3], cluster.sign(vote))
-    assert len(cluster[0].core.future) == 100
+    assert len(cluster[0].core.state.future) == 100
     other = m.Commit(0, 2, 1, 1, b"d" * 32)
     assert cluster[0].hear(cluster[2], cluster.sign(other)) is None, "another's share is untouched"
 
@@ -229,12 +229,12 @@ def test_row_15_relayed_frames_take_the_room_of_the_relaying_member() -> None:
     votes = [cluster.sign(m.Commit(0, 2, 1 + number, 1, b"d" * 32)) for number in range(150)]
     for _ in range(3):
         cluster[0].hear(cluster[3], cluster[3].signer.link(m.SupplyFrames(tuple(votes[:50]))))
-    assert len(cluster[0].core.future) == 50
+    assert len(cluster[0].core.state.future) == 50
     cluster[0].hear(cluster[3], cluster[3].signer.link(m.SupplyFrames(tuple(votes))))
-    assert len(cluster[0].core.future) == 100
+    assert len(cluster[0].core.state.future) == 100
     assert cluster[0].hear(cluster[2], votes[149]) is None, "on its own link it has its own room"
     assert cluster[0].hear(cluster[2], votes[0]) is Reason.SECOND_MESSAGE
-    assert len(cluster[0].core.future) == 101
+    assert len(cluster[0].core.state.future) == 101
 
 
 def test_a_request_that_became_hopeless_leaves_every_pool() -> None:

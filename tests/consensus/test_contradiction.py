@@ -18,7 +18,7 @@ def settled(requests: int = 12) -> Cluster:
     for number in range(requests):
         cluster.request(f"T-{number}")
         cluster.stabilize()
-    assert len({node.core.log.stable for node in cluster.nodes}) == 1
+    assert len({node.core.state.log.stable for node in cluster.nodes}) == 1
     return cluster
 
 
@@ -34,7 +34,7 @@ def convicted(cluster: Cluster, index: int) -> set[int]:
 
 def test_a_second_certificate_for_the_stable_checkpoint_stops_the_member() -> None:
     cluster = settled()
-    mine, theirs = cluster[3].core.checkpoints.frames, another(cluster)
+    mine, theirs = cluster[3].core.state.checkpoint.frames, another(cluster)
     cluster.sent.clear()
     cluster[3].hear(cluster[2], cluster.sign(m.ViewChange(0, 2, 1, theirs, ())))
     assert cluster[3].halted == "quorums signed two states after sequence 10 of epoch 0"
@@ -80,8 +80,8 @@ def test_two_decisions_for_one_sequence_stop_the_member() -> None:
     found = core.contradictions.found
     assert found is not None
     assert (found.kind, found.sequence, found.theirs) == ("batch", 12, commits)
-    assert len(found.mine) == core.q
-    cluster[3].take(core.outbox.take())
+    assert len(found.mine) == core.state.q
+    cluster[3].take(core.state.outbox.take())
     both = {cluster.verified(frame, 0).message.sender for frame in found.mine} & {0, 1, 2}
     assert convicted(cluster, 3) == both, "who signed both in one view"
 
@@ -94,7 +94,7 @@ def test_two_views_that_decided_otherwise_convict_nobody() -> None:
     cluster[0].crash()
     cluster.request("T-1", to=[1, 2, 3])
     cluster.advance(2_000)
-    assert (member.core.views.view, member.core.executed) == (1, 1)
+    assert (member.core.state.views.view, member.core.executed) == (1, 1)
     cluster.drop(lambda source, target, message: (source, target, type(message)) == (2, 3, m.Prepare))
     cluster.request("T-2", to=[1])
     cluster.stabilize()
@@ -102,7 +102,7 @@ def test_two_views_that_decided_otherwise_convict_nobody() -> None:
     late = tuple(cluster.sign(m.Commit(0, sender, 0, 2, OTHER)) for sender in (0, 1, 2))
     for sender, frame in enumerate(late):
         assert member.hear(cluster[sender], frame) is None
-    assert member.core.log.decisions[2].digest == OTHER
+    assert member.core.state.log.decisions[2].digest == OTHER
     assert not member.halted
     member.hear(cluster[2], cluster.sign(m.Prepare(0, 2, 1, 2, digest)))
     assert member.halted == "quorums signed two batches at sequence 2 of epoch 0"
@@ -118,7 +118,7 @@ def test_a_second_vote_makes_nothing_stable_but_reveals_a_contradiction() -> Non
     for number in range(10):
         cluster.request(f"T-{number}")
         cluster.stabilize()
-    assert cluster[3].core.log.stable == 0
+    assert cluster[3].core.state.log.stable == 0
     frames = another(cluster)
     for sender in (0, 1):
         cluster[3].hear(cluster[sender], frames[sender])
@@ -140,7 +140,7 @@ def test_one_members_other_state_is_told_once_and_stops_nobody() -> None:
     cluster.stabilize()
     assert cluster[3].told("checkpoint_differs")[1:] == [{"sequence": 20, "member": 1}], "before its own"
     assert not cluster[3].halted
-    assert cluster[3].core.log.stable == 20
+    assert cluster[3].core.state.log.stable == 20
 
 
 def test_a_page_not_continuing_the_log_asks_for_the_checkpoint_below() -> None:
@@ -149,7 +149,7 @@ def test_a_page_not_continuing_the_log_asks_for_the_checkpoint_below() -> None:
     core = cluster[3].core
     assert core.contradictions.ask(1)
     assert not core.contradictions.ask(1), "not again at once"
-    cluster[3].take(core.outbox.take())
+    cluster[3].take(core.state.outbox.take())
     asked = cluster.messages(m.FetchEntries, source=3)[-1]
     assert (asked.first, asked.last) == (10, 10)
 
@@ -186,7 +186,7 @@ def test_who_is_far_behind_compares_before_it_takes_a_state() -> None:
 def test_an_offered_state_is_compared_with_the_own_one() -> None:
     cluster = settled(32)
     core = cluster[3].core
-    assert core.log.stable == 30
+    assert core.state.log.stable == 30
     core.transfer.wanted = lambda: True
     entry = cluster[0].journal.log[19].entry
     offer = m.Snapshot(another(cluster, 20), entry, (), b"")

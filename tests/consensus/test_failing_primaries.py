@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.adversary.alarmist import Alarmist
+from simulator.adversary.false_suspector import FalseSuspector
 from simulator.cluster import Cluster
 from tests.consensus.world import MILLISECOND, SECOND, Callers, looks, m, make, notes, views
 
@@ -133,7 +133,7 @@ def test_row_13_f_members_that_cry_all_the_time_move_nothing(members: int) -> No
     for number in range((members - 1) // 3):
         node = cluster.world.nodes[f"r{members - 1 - number}"]
         node.honest = False
-        node.speech = Alarmist(cluster, node, cluster.world.dice.fork(f"alarm {number}"))
+        node.speech = FalseSuspector(cluster, node, cluster.world.dice.fork(f"alarm {number}"))
     callers = calling(cluster)
     clean = sum(each.throughput(cluster.world.time - SECOND, cluster.world.time) for each in callers)
     cluster.world.run_for(4 * SECOND)

@@ -55,17 +55,17 @@ def test_row_17_the_target_is_what_f_and_one_more_say(
     liars = (members - 1) // 3
     for member, executed in enumerate(said, start=1):
         catch_up.on_said(member, executed)
-        assert (catch_up.target() > 0) is (member > liars)
-    assert catch_up.target() == target
+        assert (catch_up.state.lag.target() > 0) is (member > liars)
+    assert catch_up.state.lag.target() == target
     catch_up.on_said(1, 10**9)
-    assert catch_up.target() == target, "a second word of the same member is no second member"
+    assert catch_up.state.lag.target() == target, "a second word of the same member is no second member"
 
 
 def test_r35_a_proved_checkpoint_without_a_range_becomes_a_target() -> None:
     """Nobody asked for it: it is how a member is told that its epoch is over."""
     cluster, late = lagging(10)
-    frames = cluster[0].core.checkpoints.frames
-    assert late.core.catch_up.certified == 0
+    frames = cluster[0].core.state.checkpoint.frames
+    assert late.core.state.lag.certified == 0
 
     def refused(shown: tuple[bytes, ...]) -> str:
         assert late.hear(cluster[0], cluster[0].signer.link(m.Entries((), shown))) is None
@@ -73,10 +73,10 @@ def test_r35_a_proved_checkpoint_without_a_range_becomes_a_target() -> None:
 
     assert refused(frames[:2]) == Reason.BAD_PROOF.value
     assert refused((frames[0], frames[0], frames[1])) == Reason.BAD_PROOF.value
-    assert late.core.catch_up.certified == 0
+    assert late.core.state.lag.certified == 0
     told = len(late.told("refused"))
     assert late.hear(cluster[0], cluster[0].signer.link(m.Entries((), frames))) is None
-    assert late.core.catch_up.certified == 10
+    assert late.core.state.lag.certified == 10
     assert len(late.told("refused")) == told
 
 
@@ -150,11 +150,11 @@ def test_r23_a_proved_range_gives_the_checkpoint_and_only_recent_replies() -> No
     cluster.heal()
     cluster.advance(1_000)
     assert late.core.executed == 105
-    assert late.core.log.stable == 100
-    assert len(late.core.checkpoints.frames) == 3
+    assert late.core.state.log.stable == 100
+    assert len(late.core.state.checkpoint.frames) == 3
     replies = [msgspec.msgpack.decode(reply.frame)[1] for index, reply in cluster.replies if index == 3]
     answered = [m.canonical.decode(m.Reply, body).entry.sequence for body in replies]
-    window = late.core.log.window
+    window = late.core.state.log.window
     assert answered == list(range(105 - window + 1, 106))
     assert late.core.catch_up.source is None
     assert late.core.catch_up.deadline() is None

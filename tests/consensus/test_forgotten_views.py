@@ -16,9 +16,9 @@ def led_by_m1() -> Cluster:
     """m0 is dead. m1's journal is as it was when m1 was bound to view 1 and had not led it yet; it did since,
     and nothing was carried over."""
     cluster = busy_cluster(requests=10)
-    assert cluster[1].core.log.stable == 10
+    assert cluster[1].core.state.log.stable == 10
     cluster[0].crash()
-    while not cluster[1].core.views.changing:
+    while not cluster[1].core.state.views.changing:
         if not cluster.deliver():
             cluster.advance(1, deliver=False)
     copied = copy.deepcopy(cluster[1].journal)
@@ -35,11 +35,11 @@ def test_r11_a_new_view_that_the_ledger_lost_is_shown() -> None:
     cluster.sent.clear()
     cluster.drop(is_kind(*OTHER_WAYS))
     cluster[1].restart()
-    assert cluster[1].core.views.changing
+    assert cluster[1].core.state.views.changing
     assert cluster[1].core.voting
     cluster.advance(1_000)
     assert not cluster[1].core.voting
-    assert "NewView under this node's key is not in its ledger" in cluster[1].core.voting_reason
+    assert "NewView under this node's key is not in its ledger" in cluster[1].core.state.vote.reason
     kinds = {type(message) for s, _t, message in cluster.sent if s == 1 and isinstance(message, VOTES)}
     assert kinds == {m.ViewChange}, "the one that its ledger has"
 
@@ -54,8 +54,8 @@ def test_r11_nobody_leads_a_view_before_it_has_seen_what_it_said() -> None:
     cluster[1].restart()
     for sender in (2, 3):
         cluster[1].hear(cluster[sender], cluster.sign(changes[sender]))
-    assert cluster[1].core.views.supporters(1) == 3
-    assert cluster[1].core.pinging.holding
+    assert cluster[1].core.view_change.supporters(1) == 3
+    assert cluster[1].core.state.vote.holding
     assert not cluster.messages(m.NewView, source=1)
 
 
@@ -65,12 +65,12 @@ def test_r11_a_view_change_that_only_a_new_view_rests_on_is_shown() -> None:
     copied = copy.deepcopy(cluster[3].journal)
     cluster[0].crash()
     cluster.advance(1_500)
-    assert cluster[2].core.views.is_active(1)
-    assert not cluster[2].core.views.claims
+    assert cluster[2].core.state.views.is_active(1)
+    assert not cluster[2].core.state.views.claims
     cluster[3].crash()
     cluster[3].journal = copied
     cluster.drop(is_kind(*OTHER_WAYS))
     cluster[3].restart()
     cluster.advance(300)
     assert not cluster[3].core.voting
-    assert "ViewChange under this node's key" in cluster[3].core.voting_reason
+    assert "ViewChange under this node's key" in cluster[3].core.state.vote.reason

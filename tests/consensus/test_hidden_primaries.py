@@ -6,7 +6,7 @@ import pytest
 
 from dtvn.protocol.consensus.primary_monitor import SLOW, UNFAIR
 from dtvn.protocol.genesis import Parameters
-from simulator.adversary import sluggard
+from simulator.adversary import slow_primary
 from tests.consensus.world import MILLISECOND, SECOND, Callers, make, notes, views
 
 
@@ -38,7 +38,7 @@ def test_p21_r32_a_slow_primary_cannot_hide_behind_an_accomplice() -> None:
     """Who keeps a full batch waiting makes a queue for everybody, but the others' turn comes soon. That an
     honest primary keeps its office beside such callers is shown in test_slow_primaries."""
     parameters = Parameters(batch_operations_max=40)
-    cluster = make(21, gateways=3, liars={"r0": "sluggard"}, parameters=parameters)
+    cluster = make(21, gateways=3, liars={"r0": "slow-primary"}, parameters=parameters)
     suspected = notes(cluster, "suspected")
     for gateway in cluster.gateways[:2]:
         Callers(gateway, 1, pause=25 * MILLISECOND)
@@ -52,8 +52,8 @@ def test_p21_r32_a_delay_above_client_patience_plus_quarter_of_t_is_seen(
 ) -> None:
     """520 ms: for 300 clients tell the primary alone (R34), and the others see the rest, which is T / 4 and
     more. What is shorter nobody can tell from a healthy primary's delay."""
-    monkeypatch.setattr(sluggard, "SHARE_OF_TIMEOUT", 0.65)
-    cluster = make(22, liars={"r0": "sluggard"})
+    monkeypatch.setattr(slow_primary, "SHARE_OF_TIMEOUT", 0.65)
+    cluster = make(22, liars={"r0": "slow-primary"})
     suspected = notes(cluster, "suspected")
     for gateway in cluster.gateways:
         Callers(gateway, 1, pause=25 * MILLISECOND)

@@ -173,7 +173,7 @@ def test_row_4_a_view_change_whose_proofs_prove_nothing_is_refused(name: str) ->
     target = forge.cluster[0]
     target.hear(forge.cluster[1], frame)
     assert [e["code"] for e in target.told("evidence")] == ["bad_view_change"]
-    assert target.core.views.claims == {}
+    assert target.core.state.views.claims == {}
 
 
 class Usurper(Forge):
@@ -269,7 +269,7 @@ def test_row_4_e_one_view_change_under_two_names_is_no_quorum() -> None:
     cluster[3].hear(cluster[1], usurper.new_view(named=named, carried=[]))
     # m3 wishes for what m0 is said to have signed, and is given m1's.
     cluster[3].hear(cluster[1], usurper.changes[1])
-    assert not cluster[3].core.views.is_active(1)
+    assert not cluster[3].core.state.views.is_active(1)
     assert [each["code"] for each in cluster[3].told("evidence")] == ["bad_new_view"]
 
 
@@ -301,4 +301,4 @@ def test_a_new_view_with_unknown_view_changes_piles_nothing_up() -> None:
         view = 1 + 4 * round_number
         named = tuple((i, bytes([round_number, i]) * 16) for i in (1, 2, 3))
         target.hear(forge.cluster[1], forge.cluster.sign(m.NewView(0, 1, view, named, ())))
-    assert len(target.core.view_changes) == 3
+    assert len(target.core.state.view_changes) == 3

@@ -6,7 +6,7 @@ import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.view_change import Views
+from dtvn.protocol.consensus.view_change import ViewChanging
 from tests.consensus.helpers import Cluster, is_kind
 from tests.consensus.test_new_view import A, Forge, Usurper
 from tests.consensus.test_pinging import busy_cluster
@@ -22,8 +22,8 @@ def leading() -> Cluster:
     cluster.stabilize()
     cluster[0].crash()
     cluster.advance(2_000)
-    assert all(node.core.views.is_active(1) for node in cluster.up())
-    assert list(cluster[1].core.views.demanded) == [1]
+    assert all(node.core.state.views.is_active(1) for node in cluster.up())
+    assert list(cluster[1].core.state.views.demanded) == [1]
     return cluster
 
 
@@ -31,12 +31,12 @@ def leading() -> Cluster:
 def test_r7_a_primary_knows_the_proposals_of_its_new_view_again(restarted: bool) -> None:
     """A member shows them to it, as it does whenever the sequence is called missing."""
     cluster = leading()
-    (digest, frame), core = cluster[1].core.views.demanded[1], cluster[1].core
+    (digest, frame), core = cluster[1].core.state.views.demanded[1], cluster[1].core
     if restarted:
         cluster[1].crash()
         cluster[1].restart()
         core = cluster[1].core
-        assert core.views.is_active(1)
+        assert core.state.views.is_active(1)
     assert core.wants(cluster.header(frame, 2)) is Reason.SECOND_MESSAGE
     assert core.voting
     other = cluster.sign(m.PrePrepare(0, 1, 1, 1, X))
@@ -51,11 +51,11 @@ def test_r7_a_primary_knows_a_proposal_again_whose_body_it_never_had() -> None:
     cluster = usurper.cluster
     for sender in (2, 3):
         cluster[1].hear(cluster[sender], usurper.changes[sender])
-    _digest, frame = cluster[1].core.views.demanded[1]
+    _digest, frame = cluster[1].core.state.views.demanded[1]
     assert [record.phase for record in cluster[1].journal.slots.values() if record.sequence] == []
     cluster[1].crash()
     cluster[1].restart()
-    assert cluster[1].core.views.is_active(1)
+    assert cluster[1].core.state.views.is_active(1)
     assert cluster[1].core.wants(cluster.header(frame, 2)) is Reason.SECOND_MESSAGE
     cluster[1].hear(cluster[2], frame)
     assert cluster[1].core.voting
@@ -69,11 +69,11 @@ def test_r29_a_view_change_counts_at_once_though_others_keep_the_own_view() -> N
     late = cluster[3]
     for sender in (0, 1):
         late.hear(cluster[sender], forge.change(sender, 1, 0))
-    assert (late.core.views.view, late.core.views.changing) == (1, True)
+    assert (late.core.state.views.view, late.core.state.views.changing) == (1, True)
     late.hear(cluster[2], cluster.sign(m.Suspect(0, 2, 2, "no_new_view")))
-    assert late.core.views.view == 1
+    assert late.core.state.views.view == 1
     late.hear(cluster[0], forge.change(0, 2, 0))
-    assert (late.core.views.view, late.core.views.changing) == (2, True)
+    assert (late.core.state.views.view, late.core.state.views.changing) == (2, True)
 
 
 def test_r33_no_view_change_for_a_higher_view_is_named() -> None:
@@ -82,8 +82,8 @@ def test_r33_no_view_change_for_a_higher_view_is_named() -> None:
     cluster = forge.cluster
     for sender, view in ((3, 2), (2, 1)):
         cluster[1].hear(cluster[sender], forge.change(sender, view, 0))
-    views = cluster[1].core.views
-    assert (views.view, views.changing, len(views.claims)) == (1, True, 3)
+    views = cluster[1].core.view_change
+    assert (views.views.view, views.views.changing, len(views.views.claims)) == (1, True, 3)
     assert not cluster.messages(m.NewView)
     cluster[1].hear(cluster[0], forge.change(0, 1, 0))
     (new_view,) = cluster.messages(m.NewView)[:1]
@@ -97,7 +97,7 @@ def test_r30_who_has_gone_on_to_a_higher_view_counts_as_bound() -> None:
     late = cluster[0]
     for sender, view in ((3, 2), (2, 1)):
         late.hear(cluster[sender], forge.change(sender, view, 0))
-    assert (late.core.views.view, late.core.views.changing) == (1, True)
+    assert (late.core.state.views.view, late.core.state.views.changing) == (1, True)
     cluster.drop(lambda _source, _target, _message: True)
     cluster.advance(700)
     assert not late.told("suspected")
@@ -114,7 +114,7 @@ def test_r33_the_own_view_change_is_among_those_that_a_primary_names() -> None:
     cluster[2].restart()
     for sender in (0, 1, 3):
         cluster[2].hear(cluster[sender], cluster.sign(m.ViewChange(0, sender, 2, (), ())))
-    assert cluster[2].core.pinging.holding
+    assert cluster[2].core.state.vote.holding
     assert not cluster.messages(m.NewView)
     cluster.heal()
     cluster.advance(200)
@@ -127,8 +127,8 @@ def test_r33_a_carried_over_body_is_first_asked_of_a_proved_holder() -> None:
     cluster = usurper.cluster
     usurper.tell(usurper.new_view())
     core = cluster[0].core
-    assert core.views.is_active(1)
-    assert core.batches.sequence_of(A) == 1, "as long as it may be demanded"
+    assert core.state.views.is_active(1)
+    assert core.state.batches.sequence_of(A) == 1, "as long as it may be demanded"
     cluster.waiting.clear()
     cluster[0].tick()
     asked = [target for source, target, message in cluster.sent if type(message) is m.FetchBatch]
@@ -144,8 +144,8 @@ def test_r33_of_three_members_the_two_that_are_left_carry_a_batch_over() -> None
     cluster.stabilize()
     cluster[0].crash()
     cluster.advance(2_000)
-    assert list(cluster[1].core.views.demanded) == [1]
-    assert {node.core.views.view for node in cluster.up()} == {1}
+    assert list(cluster[1].core.state.views.demanded) == [1]
+    assert {node.core.state.views.view for node in cluster.up()} == {1}
     assert [len(node.journal.log) for node in cluster.up()] == [1, 1]
 
 
@@ -156,11 +156,11 @@ def test_r33_what_was_executed_is_not_asked_for_again() -> None:
     cluster.request("T-1")
     cluster.stabilize()
     assert cluster.executed() == [0, 0, 0, 1]
-    cluster[3].core.bodies.prune(1)
+    cluster[3].core.state.bodies.prune(1)
     cluster[0].crash()
     cluster.advance(3_000)
-    assert cluster[3].core.views.is_active(1)
-    assert list(cluster[3].core.views.demanded) == [1]
+    assert cluster[3].core.state.views.is_active(1)
+    assert list(cluster[3].core.state.views.demanded) == [1]
     assert not cluster.messages(m.FetchBatch, source=3)
 
 
@@ -174,25 +174,25 @@ def test_r24_a_new_views_checkpoint_is_stable_at_an_executed_sequence() -> None:
         cluster.stabilize()
     late = cluster[3]
     assert cluster.executed() == [10, 10, 10, 0]
-    roots = (cluster[0].application.root(), cluster[0].core.execution.executor.log_root())
-    timestamp = cluster[0].core.execution.executor.timestamp
+    roots = (cluster[0].application.root(), cluster[0].core.state.executor.log_root())
+    timestamp = cluster[0].core.state.executor.timestamp
     stable = tuple(cluster.sign(m.Checkpoint(0, i, 10, *roots, timestamp)) for i in (0, 1, 2))
     shown = {0: (), 1: stable, 2: ()}
     changes = {sender: cluster.sign(m.ViewChange(0, sender, 1, shown[sender], ())) for sender in shown}
     late.hear(cluster[1], changes[1])
-    assert late.core.log.stable == 0
+    assert late.core.state.log.stable == 0
     for sequence in range(1, 11):
-        digest = late.core.log.slots[sequence].digest
+        digest = late.core.state.log.slots[sequence].digest
         for sender in (0, 1, 2):
             late.hear(cluster[sender], cluster.sign(m.Commit(0, sender, 0, sequence, digest)))
-    assert (late.core.executed, late.core.log.stable) == (10, 0)
+    assert (late.core.executed, late.core.state.log.stable) == (10, 0)
     named = tuple((i, cluster.verified(frame, i).body_digest) for i, frame in changes.items())
     for sender in (0, 2):
         late.hear(cluster[sender], changes[sender])
-    assert late.core.log.stable == 0
+    assert late.core.state.log.stable == 0
     late.hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, named, ())))
-    assert late.core.views.is_active(1)
-    assert late.core.log.stable == 10
+    assert late.core.state.views.is_active(1)
+    assert late.core.state.log.stable == 10
 
 
 class Crossroads(Forge):
@@ -213,8 +213,8 @@ class Crossroads(Forge):
         self.hears.hear(self.cluster[view], frame)
 
     @property
-    def views(self) -> Views:
-        found: Views = self.hears.core.views
+    def views(self) -> ViewChanging:
+        found: ViewChanging = self.hears.core.view_change
         return found
 
 
@@ -224,9 +224,9 @@ def test_r29_entering_a_view_forgets_no_member_that_left_for_a_higher_one() -> N
         story.leaves(member, 1)
     story.leaves(3, 2)
     story.leads(1)
-    assert story.views.is_active(1)
+    assert story.views.views.is_active(1)
     story.leaves(2, 2)
-    assert (story.views.view, story.views.changing) == (2, True), "m3 and m2 are f + 1"
+    assert (story.views.views.view, story.views.views.changing) == (2, True), "m3 and m2 are f + 1"
 
 
 def test_r33_entering_a_view_keeps_the_word_before_a_members_last() -> None:
@@ -237,11 +237,11 @@ def test_r33_entering_a_view_keeps_the_word_before_a_members_last() -> None:
     story.leaves(3, 3)
     story.leads(1)
     story.leaves(3, 1)
-    assert story.views.is_active(1)
+    assert story.views.views.is_active(1)
     story.leaves(1, 2)
     story.leaves(2, 2)
     story.leads(2)
-    assert story.views.is_active(2)
+    assert story.views.views.is_active(2)
 
 
 def test_r33_a_new_view_that_waits_is_entered_after_a_lower_one() -> None:
@@ -250,12 +250,12 @@ def test_r33_a_new_view_that_waits_is_entered_after_a_lower_one() -> None:
     story.leads(1)
     for member in (1, 2, 3):
         story.leaves(member, 1)
-    assert story.views.is_active(1)
+    assert story.views.views.is_active(1)
     for member in (1, 2, 3):
         story.leaves(member, 2)
-    assert story.views.is_active(2)
+    assert story.views.views.is_active(2)
     assert story.views._waiting == {}
-    assert len(story.hears.core.view_changes) == 0
+    assert len(story.hears.core.state.view_changes) == 0
 
 
 @pytest.mark.parametrize("voting", [True, False])
@@ -263,15 +263,15 @@ def test_row_15_nothing_is_kept_of_views_that_were_passed_over(voting: bool) -> 
     """Whoever has no vote never leaves a view by itself: it enters one after another."""
     story = Crossroads()
     if not voting:
-        story.hears.core.stop_voting("a test took its disk")
+        story.hears.core.own_vote.lose("a test took its disk")
     story.leads(1)
     for member in (1, 2, 3):
         story.leaves(member, 2)
         story.leaves(member, 3)
     story.leads(3)
-    assert story.views.is_active(3)
-    assert (story.views._waiting, story.views.claims, story.views._older) == ({}, {}, {})
-    assert len(story.hears.core.view_changes) == 0
+    assert story.views.views.is_active(3)
+    assert (story.views._waiting, story.views.views.claims, story.views._older) == ({}, {}, {})
+    assert len(story.hears.core.state.view_changes) == 0
 
 
 def test_r33_a_view_takes_no_fresh_proposal_up_to_its_start_checkpoint() -> None:
@@ -280,9 +280,9 @@ def test_r33_a_view_takes_no_fresh_proposal_up_to_its_start_checkpoint() -> None
     for member in (1, 2, 3):
         story.leaves(member, 1)
     story.leads(1)
-    assert story.views.is_active(1)
+    assert story.views.views.is_active(1)
     core = story.hears.core
-    assert core.log.stable == 0
+    assert core.state.log.stable == 0
     for sequence, reason in ((10, Reason.OUTSIDE_WINDOW), (11, None)):
         proposal = story.cluster.sign(m.PrePrepare(0, 1, 1, sequence, A))
         assert core.wants(story.cluster.header(proposal, 1)) is reason
@@ -296,7 +296,7 @@ def test_r33_nothing_is_asked_for_or_opened_that_the_own_checkpoint_covers() -> 
         cluster.request(f"T-{number}")
         cluster.stabilize()
     core = cluster[0].core
-    assert core.log.stable == 10
+    assert core.state.log.stable == 10
     changes = {i: forge.change(i, 1, 0, *([forge.proof(0, 5, A)] if i == 3 else [])) for i in (1, 2, 3)}
     named = tuple((i, cluster.verified(frame, i).body_digest) for i, frame in changes.items())
     carried = [m.PrePrepare(0, 1, 1, s, m.NULL_BATCH_DIGEST) for s in range(1, 5)]
@@ -304,5 +304,5 @@ def test_r33_nothing_is_asked_for_or_opened_that_the_own_checkpoint_covers() -> 
     for i, frame in changes.items():
         cluster[0].hear(cluster[i], frame)
     cluster[0].hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, named, frames)))
-    assert core.views.is_active(1)
-    assert (core.log.slots, len(core.batches)) == ({}, 0)
+    assert core.state.views.is_active(1)
+    assert (core.state.log.slots, len(core.state.batches)) == ({}, 0)

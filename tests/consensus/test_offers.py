@@ -70,7 +70,7 @@ def test_row_17_the_state_most_offered_is_taken_and_on_a_tie_the_higher(
     for member, sequence in offers.items():
         assert cluster.offers(member, sequence) is None
     assert cluster.began() == [began]
-    assert cluster.late.core.catch_up.certified == began[0]
+    assert cluster.late.core.state.lag.certified == began[0]
 
 
 def test_further_offers_are_waited_for_a_quarter_of_a_second() -> None:
@@ -192,11 +192,11 @@ def test_r31_a_pause_is_no_time_in_which_the_log_brought_nothing() -> None:
     catch_up = cluster.late.core.catch_up
     asked = len(cluster.messages(m.FetchEntries, source=3))
     assert asked >= 3, "in vain"
-    assert catch_up.is_holding()
+    assert catch_up.state.is_catching_up
     cluster.time += 10 * SECOND * MILLISECOND
     cluster.late.tick()
     assert cluster.late.told("paused")
-    assert catch_up.is_holding(), "nobody is suspected for it"
+    assert catch_up.state.is_catching_up, "nobody is suspected for it"
     assert len(cluster.messages(m.FetchEntries, source=3)) == asked, "the answer may still be on its way"
     cluster.advance(3_500)
     assert not cluster.messages(m.FetchSnapshot, source=3)

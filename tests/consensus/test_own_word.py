@@ -17,7 +17,7 @@ ROOTS = (b"s" * 32, b"l" * 32, 7)
 def working() -> Cluster:
     """Twelve executed, ten of them under a stable checkpoint; m3 is a backup of view 0."""
     cluster = busy_cluster(requests=12)
-    assert (cluster[3].core.log.stable, cluster[3].core.executed) == (10, 12)
+    assert (cluster[3].core.state.log.stable, cluster[3].core.executed) == (10, 12)
     return cluster
 
 
@@ -45,7 +45,7 @@ def test_r11_what_it_never_said_takes_its_vote_away(what: str) -> None:
     """Its ledger is older than its key, or a twin speaks with it."""
     cluster = working()
     assert not votes_after(cluster, UNKNOWN[what])
-    assert "is not in its ledger" in cluster[3].core.voting_reason
+    assert "is not in its ledger" in cluster[3].core.state.vote.reason
     assert cluster[3].journal.states["voting"].value == b"0"
 
 
@@ -75,7 +75,7 @@ def test_r11_votes_of_views_that_it_left_take_nothing_away() -> None:
     cluster = working()
     cluster[0].crash()
     cluster.advance(2_500)
-    assert cluster[3].core.views.is_active(1)
+    assert cluster[3].core.state.views.is_active(1)
     assert votes_after(cluster, m.Prepare(0, 3, 0, 14, X))
     assert votes_after(cluster, m.ViewChange(0, 3, 1, (), ()))
     assert not votes_after(cluster, m.Prepare(0, 3, 1, 14, X))

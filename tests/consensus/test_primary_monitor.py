@@ -9,7 +9,8 @@ import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.pool import Pool, key_of
+from dtvn.protocol.consensus.pending import key_of
+from dtvn.protocol.consensus.pool import Pool
 from dtvn.protocol.consensus.primary_monitor import SLOW, SLOW_EVERY, UNFAIR, PrimaryMonitor
 from dtvn.protocol.consensus.throughput import INTERVAL, REQUEST_WORK, SAMPLES_KEPT, Throughput, work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
@@ -78,15 +79,15 @@ def test_r30_forwards_get_twice_the_room_at_which_clients_hear_busy() -> None:
     primary = cluster[0].core
     cluster.drop(lambda _s, _t, _m: True)
     primary.clients._least_room = lambda: 0
-    primary.throughput._rates.append(10 * work_of(1) * 5)  # half of what drains in 400 ms: ten requests
+    primary.state.throughput._rates.append(10 * work_of(1) * 5)  # half of what drains in 400 ms: ten requests
     for number in range(12):
         cluster.request(f"T-{number}", session=(1, number % 3))
-    waiting = len(primary.pool)
+    waiting = len(primary.state.pool)
     assert 9 <= waiting < 12
     assert {answer.code for answer in cluster.answers(m.Busy)} == {Reason.BUSY.value}
     for number in range(12, 18):
         cluster[0].hear(cluster[2], cluster.bundle(f"T-{number}", session=(1, number % 3)))
-    assert len(primary.pool) == waiting + 6
+    assert len(primary.state.pool) == waiting + 6
 
 
 def test_r30_a_bundle_rate_admits_as_many_single_requests_as_can_be_done() -> None:
@@ -94,7 +95,7 @@ def test_r30_a_bundle_rate_admits_as_many_single_requests_as_can_be_done() -> No
     cluster = Cluster(4)
     primary = cluster[0].core
     cluster.drop(lambda _s, _t, _m: True)
-    primary.throughput._rates.append(13_472 * work_of(100) // 100)
+    primary.state.throughput._rates.append(13_472 * work_of(100) // 100)
     drained = 2_013 * 4 // 10  # in T / 2; half of the room is for whoever comes first
     for number in range(drained // 2):
         cluster.request(f"T-{number}", session=(1, 0))
@@ -108,22 +109,22 @@ class Judged:
     """A judgement on a pool in which a full batch waits, or does not."""
 
     def __init__(self) -> None:
-        self.core: Any = SimpleNamespace(
+        self.state: Any = SimpleNamespace(
             now=SimpleNamespace(monotonic=0),
             pool=SimpleNamespace(operations=0, overtakes=0, oldest=lambda: None),
             log=SimpleNamespace(slots={}, window=32),
-            catch_up=SimpleNamespace(is_holding=lambda: False),
+            is_catching_up=False,
             config=SimpleNamespace(batch_operations_max=1_000),
-            suspicion=SimpleNamespace(timeout=800 * MILLISECOND),
+            timeouts=SimpleNamespace(timeout=800 * MILLISECOND),
             is_primary=False,
         )
-        self.primary_monitor = PrimaryMonitor(self.core)
+        self.primary_monitor = PrimaryMonitor(self.state)
         self.primary_monitor.begin()
 
     def work(self, rate: int, seconds: int, *, waiting: int = 5_000) -> None:
         for _ in range(seconds * 10):
-            self.core.now.monotonic += SECOND // 10
-            self.core.pool.operations = waiting
+            self.state.now.monotonic += SECOND // 10
+            self.state.pool.operations = waiting
             self.primary_monitor.on_executed(1, rate // 10, [])
 
     def next_view(self) -> None:
@@ -156,7 +157,7 @@ def test_r32_latency_from_first_sight_to_pre_prepare(
 ) -> None:
     """Milliseconds until the proposal, and from there to execution; T / 4 is 200."""
     judged = Judged()
-    core = judged.core
+    core = judged.state
     for sequence in range(1, 9):
         core.now.monotonic += (waited + quorum) * MILLISECOND
         opened = core.now.monotonic - quorum * MILLISECOND
@@ -170,7 +171,7 @@ def test_r32_latency_from_first_sight_to_pre_prepare(
 def test_r32_one_stall_of_a_healthy_primary_is_one_observation() -> None:
     """Twenty batches waited while its disk or its processor was away for half a second, and came at once."""
     judged = Judged()
-    core = judged.core
+    core = judged.state
     for sequence in range(1, 101):
         stalled = 40 <= sequence < 60
         core.now.monotonic += (1 if stalled else 50) * MILLISECOND
@@ -210,34 +211,34 @@ def test_r32_at_most_one_deposition_for_slowness_in_half_a_minute() -> None:
     judged.work(5_000, 4)
     assert judged.primary_monitor.ground() == SLOW
     judged.primary_monitor.on_left(slow=True)
-    left = judged.core.now.monotonic
+    left = judged.state.now.monotonic
     judged.next_view()
     judged.work(5_000, 4)
     assert judged.primary_monitor.ground() is None
     judged.work(5_000, 27)
-    assert judged.core.now.monotonic >= left + SLOW_EVERY
+    assert judged.state.now.monotonic >= left + SLOW_EVERY
     assert judged.primary_monitor.ground() == SLOW
 
 
 def test_r30_unfair_needs_a_long_wait_and_two_windows_of_later_requests() -> None:
     judged = Judged()
-    judged.core.pool.oldest = lambda: SimpleNamespace(arrived=0)
-    judged.core.pool.overtakes = 64
-    judged.core.now.monotonic = 3_199 * MILLISECOND
+    judged.state.pool.oldest = lambda: SimpleNamespace(arrived=0)
+    judged.state.pool.overtakes = 64
+    judged.state.now.monotonic = 3_199 * MILLISECOND
     assert judged.primary_monitor.ground() is None
-    judged.core.now.monotonic = 3_201 * MILLISECOND
+    judged.state.now.monotonic = 3_201 * MILLISECOND
     assert judged.primary_monitor.ground() == UNFAIR
-    judged.core.pool.overtakes = 63
+    judged.state.pool.overtakes = 63
     assert judged.primary_monitor.ground() is None
 
 
 def test_r31_a_pause_is_not_held_against_the_primary() -> None:
     judged = Judged()
-    judged.core.pool.oldest = lambda: SimpleNamespace(arrived=0)
-    judged.core.pool.overtakes = 64
-    judged.core.now.monotonic = SECOND
+    judged.state.pool.oldest = lambda: SimpleNamespace(arrived=0)
+    judged.state.pool.overtakes = 64
+    judged.state.now.monotonic = SECOND
     judged.primary_monitor.shift(30 * SECOND)
-    judged.core.now.monotonic = 32 * SECOND
+    judged.state.now.monotonic = 32 * SECOND
     assert judged.primary_monitor.ground() is None
 
 

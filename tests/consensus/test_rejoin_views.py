@@ -40,10 +40,10 @@ def test_r11_in_a_calm_cluster_the_vote_returns_after_one_view_change() -> None:
     cluster = Cluster(4)
     follows_without_a_vote(cluster, 3)
     assert not cluster[3].core.voting
-    assert cluster[3].core.views.view == 0
+    assert cluster[3].core.state.views.view == 0
     cluster.advance(5_000)
     assert cluster[3].core.voting
-    assert [node.core.views.view for node in cluster.nodes] == [1] * 4
+    assert [node.core.state.views.view for node in cluster.nodes] == [1] * 4
     reasons = {note["reason"] for node in cluster.nodes for note in node.told("suspected")}
     assert reasons <= {RETURNING, "joined"}
     cluster.sent.clear()
@@ -51,7 +51,7 @@ def test_r11_in_a_calm_cluster_the_vote_returns_after_one_view_change() -> None:
     cluster.advance(200)
     assert cluster.messages(m.Commit, source=3)
     cluster.advance(60_000)
-    assert [node.core.views.view for node in cluster.nodes] == [1] * 4, "once is enough"
+    assert [node.core.state.views.view for node in cluster.nodes] == [1] * 4, "once is enough"
     cluster.agree()
 
 
@@ -61,13 +61,13 @@ def test_r11_a_member_without_a_vote_that_would_lead_is_passed_by_at_once() -> N
     follows_without_a_vote(cluster, 1)
     left = cluster.time
     while not cluster[1].core.voting:
-        if cluster[0].core.views.view == 0:
+        if cluster[0].core.state.views.view == 0:
             left = cluster.time
         cluster.advance(10)
-        assert cluster.time - left < 200 * MILLISECOND or cluster[0].core.views.view == 0
+        assert cluster.time - left < 200 * MILLISECOND or cluster[0].core.state.views.view == 0
         assert cluster.time < 10**12 + 60_000 * MILLISECOND, "the vote never comes back"
-    assert {node.core.views.view for node in cluster.nodes} == {2}
-    assert max(node.core.suspicion.failures for node in cluster.nodes) <= 1, "no view has failed (R31)"
+    assert {node.core.state.views.view for node in cluster.nodes} == {2}
+    assert max(node.core.state.timeouts.failures for node in cluster.nodes) <= 1, "no view has failed (R31)"
 
 
 def test_r11_a_forgotten_view_change_is_never_contradicted() -> None:
@@ -77,17 +77,17 @@ def test_r11_a_forgotten_view_change_is_never_contradicted() -> None:
     cluster.drop(lambda source, _target, _m: source == 2)
     for other in (0, 3):
         cluster[2].hear(cluster[other], cluster.sign(m.Suspect(0, other, 1, "silent_primary")))
-    assert cluster[2].core.views.changing
+    assert cluster[2].core.state.views.changing
     wipe(cluster[2])
     cluster.heal()
     cluster.sent.clear()
     cluster.advance(2_500)
     busy(cluster, ENOUGH)
-    assert {node.core.views.view for node in cluster.nodes} == {0}
+    assert {node.core.state.views.view for node in cluster.nodes} == {0}
     assert not cluster.messages(m.Prepare, source=2), "it is bound to view 1, though nobody knows"
     cluster.advance(5_000)
     assert cluster[2].core.voting
-    assert {node.core.views.view for node in cluster.nodes} == {1}
+    assert {node.core.state.views.view for node in cluster.nodes} == {1}
     busy(cluster, 3)
     assert not [change for change in cluster.messages(m.ViewChange, source=2) if change.view <= 1]
     assert min(vote.view for vote in cluster.messages(m.Commit, source=2)) == 1
@@ -98,13 +98,13 @@ def test_r11_a_liars_wishes_are_granted_once_a_minute() -> None:
     busy(cluster, 3)
     minutes = 4
     for number in range(minutes * 60):
-        view = max(node.core.views.view for node in cluster.nodes)
+        view = max(node.core.state.views.view for node in cluster.nodes)
         wish(cluster, 3, view + 1, to=(0, 1, 2), number=number + 1)
         cluster.advance(970)
-    views = {node.core.views.view for node in cluster.nodes}
+    views = {node.core.state.views.view for node in cluster.nodes}
     # A view that the liar would lead is passed by.
     assert max(views) in (minutes, minutes + 1), views
-    most = max(node.core.suspicion.failures for node in cluster.nodes)
+    most = max(node.core.state.timeouts.failures for node in cluster.nodes)
     assert most <= 1, "T is not doubled for it (R31)"
     assert GRANT_EVERY == 60_000 * MILLISECOND
 
@@ -123,7 +123,7 @@ def test_r11_a_wish_alone_moves_nobody(view: int, to: tuple[int, ...], why: str)
     busy(cluster, 3)
     wish(cluster, 6, view, to=to)
     cluster.advance(3_000)
-    assert {node.core.views.view for node in cluster.nodes} == {0}, why
+    assert {node.core.state.views.view for node in cluster.nodes} == {0}, why
 
 
 def test_r11_a_wish_lapses_with_its_vote() -> None:
@@ -139,7 +139,7 @@ def test_r11_a_wish_lapses_with_its_vote() -> None:
     wish(cluster, 3, 1, to=(0,), number=2)
     cluster.advance(7_000)
     assert cluster[0].core.suspicion.ground is None
-    assert {node.core.views.view for node in cluster.nodes} == {0}
+    assert {node.core.state.views.view for node in cluster.nodes} == {0}
 
 
 @pytest.mark.parametrize("withdraws", [True, False])
@@ -149,17 +149,17 @@ def test_r11_a_liar_telling_single_members_moves_the_view_at_most_once(withdraws
     cluster = Cluster(4)
     busy(cluster, 3)
     for number in range(60):
-        view = max(node.core.views.view for node in cluster.nodes)
+        view = max(node.core.state.views.view for node in cluster.nodes)
         for word in (m.Suspect(0, 3, view + 1, "silent_primary"), m.ViewChange(0, 3, view + 1, (), ())):
-            cluster[3].core.outbox.broadcast(cluster.sign(word))
-        cluster[3].take(cluster[3].core.outbox.take())
+            cluster[3].core.state.outbox.broadcast(cluster.sign(word))
+        cluster[3].take(cluster[3].core.state.outbox.take())
         cluster.stabilize()
         for target in range(3):
             wish(cluster, 3, view + 1, to=(target,), number=3 * number + 1)
             if withdraws:
                 wish(cluster, 3, 0, to=(target,), number=3 * number + 2)
             cluster.advance(260)
-    assert max(node.core.views.view for node in cluster.nodes) <= 1
+    assert max(node.core.state.views.view for node in cluster.nodes) <= 1
 
 
 def test_r11_what_a_wish_made_others_say_is_not_shown_later() -> None:
@@ -179,9 +179,9 @@ def test_r11_what_a_wish_made_others_say_is_not_shown_later() -> None:
         cluster[target].hear(cluster[3], cluster.sign(m.Suspect(0, 3, 1, "silent_primary")))
         cluster[target].hear(cluster[3], cluster[3].signer.link(m.SupplyFrames(tuple(said.values()))))
         wish(cluster, 3, 1, to=(target,), number=9)
-    assert not any(node.core.views.changing for node in cluster.nodes)
+    assert not any(node.core.state.views.changing for node in cluster.nodes)
     cluster.advance(20_000)
-    assert {node.core.views.view for node in cluster.nodes} == {0}
+    assert {node.core.state.views.view for node in cluster.nodes} == {0}
 
 
 def test_r31_what_a_liars_wishes_bring_about_does_not_double_t() -> None:
@@ -190,15 +190,15 @@ def test_r31_what_a_liars_wishes_bring_about_does_not_double_t() -> None:
     cluster = Cluster(4, checkpoint_interval=1_000)
     busy(cluster, 3)
     for number in range(300):
-        view = max(node.core.views.view for node in cluster.nodes)
+        view = max(node.core.state.views.view for node in cluster.nodes)
         deaf = number // 60 % 3
         wish(cluster, 3, view + 1, to=tuple({0, 1, 2} - {deaf}), number=number + 1)
-        cluster[3].core.outbox.broadcast(cluster.sign(m.Suspect(0, 3, view + 1, "silent_primary")))
-        cluster[3].take(cluster[3].core.outbox.take())
+        cluster[3].core.state.outbox.broadcast(cluster.sign(m.Suspect(0, 3, view + 1, "silent_primary")))
+        cluster[3].take(cluster[3].core.state.outbox.take())
         cluster.request(f"T-{number}", to=[0, 1, 2])
         cluster.advance(1_000)
-    assert {node.core.views.view for node in cluster.nodes} <= {4, 5}, "once a minute, withdrawn or not"
-    assert max(node.core.suspicion.failures for node in cluster.nodes[:3]) <= 1
+    assert {node.core.state.views.view for node in cluster.nodes} <= {4, 5}, "once a minute, withdrawn or not"
+    assert max(node.core.state.timeouts.failures for node in cluster.nodes[:3]) <= 1
 
 
 def test_r31_an_idle_clusters_view_changes_are_forgotten() -> None:
@@ -207,11 +207,11 @@ def test_r31_an_idle_clusters_view_changes_are_forgotten() -> None:
     cluster.advance(2_000)
     busy(cluster, 3)
     for node in cluster.nodes:
-        node.core.suspicion.failures = 5
+        node.core.state.timeouts.failures = 5
     cluster.advance(9_000)
-    assert {node.core.suspicion.failures for node in cluster.nodes} == {5}
+    assert {node.core.state.timeouts.failures for node in cluster.nodes} == {5}
     cluster.advance(2_000)
-    assert {node.core.suspicion.failures for node in cluster.nodes} == {0}
+    assert {node.core.state.timeouts.failures for node in cluster.nodes} == {0}
     busy(cluster, 1)
     cluster[0].crash()
     cluster.request("T-last", to=[1, 2, 3])

@@ -43,7 +43,7 @@ def again(node: Node, *, voting: bool = True) -> list[Any]:
 def without_primary(cluster: Cluster, view: int) -> None:
     """The primary of a view is gone; all others enter the next one."""
     cluster[view].crash()
-    while not all(node.core.views.is_active(view + 1) for node in cluster.up()):
+    while not all(node.core.state.views.is_active(view + 1) for node in cluster.up()):
         cluster.advance(20)
 
 
@@ -57,15 +57,15 @@ def kinds(said: list[Any], *wanted: type) -> list[type]:
 def test_row_11_what_was_executed_above_the_checkpoint_is_known_again() -> None:
     """Twelve executed, ten of them under a stable checkpoint: the last two could be contradicted."""
     cluster = busy_cluster(requests=12)
-    before = dict(cluster[3].core.log.digests)
+    before = dict(cluster[3].core.state.log.digests)
     again(cluster[3])
-    assert cluster[3].core.log.digests == before
+    assert cluster[3].core.state.log.digests == before
     assert list(before) == [11, 12]
     core = cluster[3].core
     commits = tuple(cluster.sign(m.Commit(0, sender, 0, 12, OTHER)) for sender in (0, 1, 2))
     core.ordering.decide(CommitCertificate(0, 12, OTHER, commits))
     assert core.contradictions.found.kind == "batch"
-    assert len(core.contradictions.found.mine) == core.q, "its own certificate came out of the ledger"
+    assert len(core.contradictions.found.mine) == core.state.q, "its own certificate came out of the ledger"
 
 
 def test_row_11_after_a_restart_an_executed_sequence_gets_no_other_vote() -> None:
@@ -81,17 +81,17 @@ def test_row_11_after_a_restart_an_executed_sequence_gets_no_other_vote() -> Non
     for sender, change in enumerate(changes):
         cluster[3].hear(cluster[sender], change)
     cluster[3].hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, tuple(named), ())))
-    assert cluster[3].core.views.is_active(1)
+    assert cluster[3].core.state.views.is_active(1)
     cluster.sent.clear()
     cluster[3].hear(cluster[1], make_proposal(cluster, "T-2", view=1))
-    assert cluster[3].core.log.slots[1].withheld is Reason.EQUIVOCATION
+    assert cluster[3].core.state.log.slots[1].withheld is Reason.EQUIVOCATION
     assert not cluster.messages(m.Prepare, source=3)
 
 
 def test_r24_after_a_restart_view_changes_carry_the_low_mark_certificate() -> None:
     """Without it nobody could be shown that everything below is settled."""
     cluster = busy_cluster(requests=12)
-    frames = cluster[3].core.checkpoints.frames
+    frames = cluster[3].core.state.checkpoint.frames
     assert len(frames) == 3
     again(cluster[3])
     cluster[0].crash()
@@ -117,19 +117,23 @@ def test_r29_a_restart_leads_into_the_highest_view_that_was_entered(
     cluster.stabilize()
     without_primary(cluster, 0)
     without_primary(cluster, 1)
-    before = cluster[6].core.views
-    assert before.is_active(2)
+    before = cluster[6].core.view_change
+    assert before.views.is_active(2)
     assert [record.view for record in cluster[6].journal.slots.values() if record.phase == "view"] == [1, 2]
-    assert cluster[6].core.log.certificates[1].view == 2
+    assert cluster[6].core.state.log.certificates[1].view == 2
     if promised == 1:
         del cluster[6].journal.slots[0, 2, 0, "view_change"]
     said = again(cluster[6])
-    views = cluster[6].core.views
-    assert views.is_active(2)
-    assert (views.new_view, views.demanded, views.basis) == (before.new_view, before.demanded, before.basis)
-    assert (views.start, views.promised) == (1, promised)
-    assert cluster[6].core.log.certificates[1].view == 2, "and not the older one, of view 0"
-    assert cluster[6].core.log.slots[1].view == 2
+    views = cluster[6].core.view_change
+    assert views.views.is_active(2)
+    assert (views.views.new_view, views.views.demanded, views.basis) == (
+        before.views.new_view,
+        before.views.demanded,
+        before.basis,
+    )
+    assert (views.views.start, views.views.promised) == (1, promised)
+    assert cluster[6].core.state.log.certificates[1].view == 2, "and not the older one, of view 0"
+    assert cluster[6].core.state.log.slots[1].view == 2
     assert {message.view for message in said if type(message) in (m.Prepare, m.Commit)} == {2}
 
 
@@ -147,14 +151,14 @@ def test_r29_of_several_view_changes_the_highest_binds_a_restarted_replica(
     cluster.advance(8_000)
     bound = [record for record in cluster[3].journal.slots.values() if record.phase == "view_change"]
     assert len(bound) > 1
-    highest = cluster[3].core.views.view
+    highest = cluster[3].core.state.views.view
     assert highest == max(record.view for record in bound)
     said = again(cluster[3])
-    views = cluster[3].core.views
-    assert (views.view, views.changing, views.promised) == (highest, True, highest)
+    views = cluster[3].core.view_change
+    assert (views.views.view, views.views.changing, views.views.promised) == (highest, True, highest)
     assert [(c.view, c.sender) for c in said if type(c) is m.ViewChange] == [(highest, 3)]
     assert not kinds(said, m.Prepare, m.Commit), "it left the view of its votes"
-    assert not cluster[3].core.log.slots
+    assert not cluster[3].core.state.log.slots
 
 
 def test_r35_what_was_said_in_another_epoch_binds_nobody_in_this_one() -> None:
@@ -167,7 +171,7 @@ def test_r35_what_was_said_in_another_epoch_binds_nobody_in_this_one() -> None:
     ]
     cluster[3].journal.append(of_another)
     said = again(cluster[3])
-    assert cluster[3].core.views.is_active(0)
+    assert cluster[3].core.state.views.is_active(0)
     assert not [message for message in said if getattr(message, "epoch", 0) != 0]
     cluster.advance(500)
     cluster.request("T-next")
@@ -187,11 +191,11 @@ def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))
     cluster.request("T-1")
     cluster.stabilize()
-    before = cluster[index].core.log.slots[1]
-    cast = cluster[index].core.ballot
-    certificate = cluster[index].core.log.certificates[1]
+    before = cluster[index].core.state.log.slots[1]
+    cast = cluster[index].core.state.ballot
+    certificate = cluster[index].core.state.log.certificates[1]
     again(cluster[index])
-    slot = cluster[index].core.log.slots[1]
+    slot = cluster[index].core.state.log.slots[1]
     senders = {cluster.verified(frame, 0).message.sender for frame in certificate.proof.prepares}
     own = {index} if index else set()  # a primary's vote is its proposal
     assert set(slot.prepares.votes) == senders | own
@@ -200,7 +204,7 @@ def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
     for name in ("digest", "durable", "prepared", "proposals", "my_prepare", "my_commit"):
         assert getattr(slot, name) == getattr(before, name), name
     for phase in ("pre_prepare", "prepare", "prepared", "commit"):
-        found = cluster[index].core.ballot.find(view=0, sequence=1, phase=phase)
+        found = cluster[index].core.state.ballot.find(view=0, sequence=1, phase=phase)
         assert found == cast.find(view=0, sequence=1, phase=phase), phase
 
 
@@ -213,13 +217,13 @@ def test_r21_what_was_prepared_beside_the_first_proposal_is_known_again() -> Non
     for index in (1, 2, 3):
         cluster[index].hear(cluster[0], common)
     cluster.stabilize()
-    before = cluster[3].core.log.slots[1]
+    before = cluster[3].core.state.log.slots[1]
     assert before.prepared not in (None, before.digest)
     again(cluster[3])
-    slot = cluster[3].core.log.slots[1]
+    slot = cluster[3].core.state.log.slots[1]
     assert (slot.digest, slot.prepared, slot.proposals) == (before.digest, before.prepared, before.proposals)
     for digest in (before.digest, before.prepared):
-        assert digest in cluster[3].core.bodies, "its COMMIT says that it holds the batch"
+        assert digest in cluster[3].core.state.bodies, "its COMMIT says that it holds the batch"
 
 
 # --- what is said again ---------------------------------------------------------------------------
@@ -246,11 +250,11 @@ def test_r7_a_primary_leads_its_view_again_and_nobody_else_does() -> None:
     new_view = cluster.messages(m.NewView, source=1)[0]
     said = again(cluster[1])
     assert [message for message in said if type(message) is m.NewView] == [new_view]
-    assert cluster[1].core.log.slots[1].carried
+    assert cluster[1].core.state.log.slots[1].carried
     assert not kinds(said, m.PrePrepare)
     said = again(cluster[2])
-    assert cluster[2].core.views.is_active(1)
-    assert cluster[2].core.views.new_view
+    assert cluster[2].core.state.views.is_active(1)
+    assert cluster[2].core.state.views.new_view
     assert not kinds(said, m.NewView)
 
 
@@ -274,7 +278,7 @@ def test_r11_who_has_no_vote_any_more_says_none_of_its_votes_again() -> None:
     cluster.request("T-1")
     cluster.stabilize()
     assert kinds(again(cluster[3]), *VOTES) == [m.Prepare, m.Commit]
-    cluster[3].core.stop_voting("a test took its vote")
-    cluster[3].take(cluster[3].core.outbox.take())
+    cluster[3].core.own_vote.lose("a test took its vote")
+    cluster[3].take(cluster[3].core.state.outbox.take())
     assert not kinds(again(cluster[3]), *VOTES)
     assert not kinds(again(cluster[3], voting=False), *VOTES)

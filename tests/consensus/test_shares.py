@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from dtvn.protocol.consensus.effects import Now
-from dtvn.protocol.consensus.pool import Pool, key_of
+from dtvn.protocol.consensus.pending import key_of
+from dtvn.protocol.consensus.pool import Pool
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import BOUNDS
@@ -108,7 +109,7 @@ class Primary:
     def __init__(self, *, rate: int | None = 20_000, round_trip: int = MILLISECOND) -> None:
         self.pool = pool_of()
         self.pool.lead()
-        self.core: Any = SimpleNamespace(
+        self.state: Any = SimpleNamespace(
             pool=self.pool,
             config=config_for(0, 4),
             now=Now(0, 0),
@@ -117,14 +118,14 @@ class Primary:
             may_vote=lambda view: True,
             views=SimpleNamespace(view=0),
             log=SimpleNamespace(stable=0, window=32),
-            epoch_change=SimpleNamespace(holds=lambda sequence: False),
-            clients=SimpleNamespace(answer_if_settled=lambda bundle: False),
             throughput=SimpleNamespace(rate=lambda: rate),
-            pinging=SimpleNamespace(shortest=lambda: round_trip),
-            suspicion=SimpleNamespace(base=800 * MILLISECOND),
-            execution=SimpleNamespace(run=lambda: None),
+            round_trips=SimpleNamespace(shortest=lambda: round_trip),
+            timeouts=SimpleNamespace(base=800 * MILLISECOND),
         )
-        self.proposing = Proposing(self.core)
+        ignored: Any = SimpleNamespace(
+            answer_if_settled=lambda bundle: False, holds=lambda sequence: False, run=lambda: None
+        )
+        self.proposing = Proposing(self.state, ignored, ignored, ignored, ignored)
         self.proposed: list[list[VerifiedBundle]] = []
         self.proposing._propose = self._propose  # type: ignore[method-assign]
 
@@ -133,24 +134,24 @@ class Primary:
         self.proposing.next_sequence += 1
 
     def ask(self, principal: str, count: int, at: int, first: int = 0) -> None:
-        self.core.now = Now(at, at)
+        self.state.now = Now(at, at)
         for number in range(first, first + count):
             asked = bundle(principal, 1, number, 1)
             self.pool.add(asked, key_of(asked.bundle, asked.digest), at, told=False)
 
     def propose(self) -> list[int]:
         """Sizes of what goes out a moment later."""
-        at = self.core.now.monotonic + 2 * MILLISECOND
-        self.core.now = Now(at, at)
+        at = self.state.now.monotonic + 2 * MILLISECOND
+        self.state.now = Now(at, at)
         before = len(self.proposed)
         self.proposing.run()
         return [len(bundles) for bundles in self.proposed[before:]]
 
     def execute(self) -> None:
         """The oldest proposal."""
-        for done in self.proposed[self.core.executed]:
+        for done in self.proposed[self.state.executed]:
             self.pool.remove(key_of(done.bundle, done.digest))
-        self.core.executed += 1
+        self.state.executed += 1
 
 
 def test_r30_while_several_ask_each_waits_for_little_of_the_others() -> None:
@@ -207,7 +208,7 @@ def test_r30_queues_of_busy_processors_are_no_distance() -> None:
 
 def waits(primary: Primary, until: int) -> int:
     """How many go out then."""
-    primary.core.now = Now(until - 2 * MILLISECOND, until - 2 * MILLISECOND)
+    primary.state.now = Now(until - 2 * MILLISECOND, until - 2 * MILLISECOND)
     return sum(primary.propose())
 
 
@@ -255,7 +256,7 @@ def test_r32_what_other_members_wait_for_does_not_wait_long(waited: int, expecte
     primary.execute()
     at = 250 * MILLISECOND
     primary.ask("greedy", 160, at=2 * MILLISECOND)
-    primary.core.now = Now(at, at)
+    primary.state.now = Now(at, at)
     for item in list(primary.pool)[-2:]:
         primary.pool.note_told(item, at)
     assert waits(primary, at + waited * MILLISECOND) == expected

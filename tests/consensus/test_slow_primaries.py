@@ -41,7 +41,7 @@ def last_second(cluster: Cluster, callers: list[Callers]) -> float:
 @pytest.mark.parametrize("members", [4, 7])
 def test_p21_r32_a_primary_that_delays_each_proposal_loses_its_office(members: int) -> None:
     """Row 21: 680 ms, below T. Throughput returns to 90 % of what an honest primary gives."""
-    cluster = make(21, members=members, liars={"r0": "sluggard"})
+    cluster = make(21, members=members, liars={"r0": "slow-primary"})
     suspected = notes(cluster, "suspected")
     callers = [Callers(gateway, 1, pause=PAUSE) for gateway in cluster.gateways]
     began = cluster.world.time
@@ -105,7 +105,7 @@ class Namesake:
         world = self._cluster.world
         for name in world.member_names[1:]:
             core = world.nodes[name].core
-            for item in list(core.pool) if core is not None else ():
+            for item in list(core.state.pool) if core is not None else ():
                 if self.targets(item.bundle.bundle):
                     world.transmit(self._rogue.name, name, self.forge(item.bundle.bundle).frame, world.time)
         world.after(400 * MILLISECOND, self.whisper)
@@ -136,7 +136,7 @@ def test_r30_worthless_requests_naming_its_victims_do_not_hide_a_censor(where: s
 
 def test_r32_one_bad_primary_after_another_is_a_matter_of_half_a_minute() -> None:
     """At most one deposition for slowness in 30 s, so that a wrong judgement cannot spin the view."""
-    cluster = make(23, liars={"r0": "sluggard", "r1": "sluggard"})
+    cluster = make(23, liars={"r0": "slow-primary", "r1": "slow-primary"})
     callers = [Callers(gateway, 1, pause=PAUSE) for gateway in cluster.gateways]
     assert cluster.world.run_for(15 * SECOND, done=lambda: views(cluster) == {1})
     first = cluster.world.time

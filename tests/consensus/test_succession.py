@@ -77,7 +77,7 @@ class Ends(Cluster):
         """Whether a member gives a proposal of the primary no PREPARE because the epoch may end."""
         given = len(self.messages(m.Prepare, source=index))
         self[index].hear(self[0], frame)
-        slot = self[index].core.log.slots[2]
+        slot = self[index].core.state.log.slots[2]
         same = len(self.messages(m.Prepare, source=index)) == given
         return slot.withheld is Reason.EPOCH_ENDS and slot.my_prepare is None and same
 
@@ -102,7 +102,7 @@ def restart(node: Node) -> None:
     node.crash()
     node.restart()
     node.cluster.advance(400)
-    assert node.core.free
+    assert node.core.state.free
 
 
 def test_r35_until_the_end_is_stable_no_proposal_or_vote_goes_above_it() -> None:
@@ -121,7 +121,7 @@ def test_r35_a_restart_does_not_forget_a_change_that_is_under_way() -> None:
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))
     cluster.ask(cluster.change())
     restart(cluster[1])
-    assert cluster[1].core.log.slots[1].my_prepare is not None
+    assert cluster[1].core.state.log.slots[1].my_prepare is not None
     assert cluster.withholds(1, make_proposal(cluster, "T-above", sequence=2))
 
 
@@ -163,7 +163,7 @@ def test_r35_whose_epoch_is_over_does_nothing_in_it_any_more() -> None:
     for sender in (2, 3):
         cluster[1].hear(cluster[sender], cluster.sign(m.ViewChange(0, sender, 1, (), ())))
     assert not cluster.messages(m.ViewChange, source=1)
-    assert cluster[1].core.views.is_active(0)
+    assert cluster[1].core.state.views.is_active(0)
 
 
 def test_r35_what_stood_above_the_end_goes_on_into_the_next_epoch() -> None:
@@ -191,10 +191,10 @@ def test_r35_a_vote_held_for_a_change_is_given_when_the_change_is_refused() -> N
     assert cluster.executed() == [1, 1, 1, 0]
     cluster.request("T-next")
     cluster.stabilize()
-    slot = cluster[3].core.log.slots[2]
+    slot = cluster[3].core.state.log.slots[2]
     assert (slot.withheld, slot.my_prepare) == (Reason.EPOCH_ENDS, None)
     for index in (0, 1, 2):
-        commit = cluster[index].core.log.slots[1].my_commit
+        commit = cluster[index].core.state.log.slots[1].my_commit
         cluster[3].hear(cluster[index], commit)
     assert cluster.executed()[3] >= 1
     assert slot.my_prepare is not None
@@ -207,11 +207,11 @@ def test_r35_a_refused_change_that_is_heard_of_again_holds_nothing_up() -> None:
     cluster[3].skew = HOUR
     cluster.ask(cluster.change(b"refused"))
     assert cluster.executed() == [1] * 4
-    slot = cluster[3].core.log.slots[1]
+    slot = cluster[3].core.state.log.slots[1]
     assert slot.withheld is Reason.BAD_TIMESTAMP
     frame = slot.proposals[slot.digest]
     cluster[3].skew = 0
-    body = cluster[3].core.bodies.get(slot.digest).body
+    body = cluster[3].core.state.bodies.get(slot.digest).body
     assert cluster[3].hear(cluster[0], cluster[0].signer.attach(frame, body)) is None
     assert not cluster[3].core.epoch_change.holds(2)
 
@@ -228,7 +228,7 @@ def test_r35_a_change_of_a_view_that_was_left_holds_nothing_up() -> None:
     for sender, frame in enumerate(changes):
         cluster[3].hear(cluster[sender], frame)
     cluster[3].hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, named, ())))
-    assert cluster[3].core.views.is_active(1)
+    assert cluster[3].core.state.views.is_active(1)
     for sequence in (1, 2):
         cluster[3].hear(cluster[1], make_proposal(cluster, f"T-{sequence}", sequence=sequence, view=1))
     given = {(vote.view, vote.sequence) for vote in cluster.messages(m.Prepare, source=3)}

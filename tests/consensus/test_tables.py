@@ -20,7 +20,8 @@ from dtvn.protocol.consensus.executor import subtree_paths
 from dtvn.protocol.consensus.fetching import Fetching
 from dtvn.protocol.consensus.log import LateCommits, Log, Tally, Vote
 from dtvn.protocol.consensus.outbox import Outbox
-from dtvn.protocol.consensus.pool import FRAMING, Pool, key_of
+from dtvn.protocol.consensus.pending import FRAMING, key_of
+from dtvn.protocol.consensus.pool import Pool
 from dtvn.protocol.consensus.throttle import REMEMBERED_MAX, Throttle
 from dtvn.protocol.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle
 from dtvn.protocol.genesis import Genesis, Member, Parameters
@@ -271,7 +272,7 @@ def test_a_throttle_remembers_a_bounded_number() -> None:
 
 def test_evidence_is_remembered_in_bounds() -> None:
     replica = core()
-    evidence = Evidence(replica)
+    evidence = Evidence(replica.outbox)
     for sequence in range(KNOWN_MAX + 10):
         message = m.Commit(0, 1, 0, sequence, b"d")
         verified = Verified(Peer("m1", 1), message, b"frame", b"digest")

@@ -105,7 +105,7 @@ def test_r23_what_is_installed_is_the_state_that_q_members_signed() -> None:
     cluster.advance(300)
     install = cluster.installed()
     record, base = install.checkpoint, cluster[0].journal.log[19]
-    certified = cluster[0].core.checkpoints.certificate
+    certified = cluster[0].core.state.checkpoint.certificate
     assert (record.epoch, record.sequence) == (0, 20)
     assert (record.state_root, record.log_root) == (certified.state_root, certified.log_root)
     assert (record.timestamp, record.frames) == (certified.timestamp, certified.frames)
@@ -126,7 +126,7 @@ def test_r23_nothing_counts_any_more_once_all_is_here() -> None:
     cluster.advance(300)
     core = cluster.late.core
     assert core.transfer.deadline() is None
-    assert core.transfer.active
+    assert core.state.transfer.active
     cluster.heal()
     cluster.work(3)
     cluster.advance(300)
@@ -146,7 +146,7 @@ def test_r23_the_log_is_not_read_while_a_state_is_on_its_way() -> None:
     header = cluster.header(entries, member)
     assert core.wants(header) is None
     cluster.pass_time(100, r0=None, r1=None, r2=None)
-    assert core.transfer.active
+    assert core.state.transfer.active
     assert core.wants(header) is Reason.NOT_ASKED
     cluster.advance(2 * SECOND)
     assert {target for source, target, message in cluster.sent if type(message) is m.FetchEntries} == asked
@@ -243,14 +243,14 @@ def test_row_17_answers_that_bring_nothing_new_end_like_silence() -> None:
     cluster.pass_time(100, **ALL_SILENT)
     group = cluster.asked(0)[0].groups[0]
     items = cluster[0].application.read_pinned(group)
-    held = cluster.late.core.catch_up.held_until
+    held = cluster.late.core.state.lag.held_until
     assert cluster.says(0, (group, items)) is None
-    assert cluster.late.core.catch_up.held_until > held, "the primary is not blamed meanwhile (R30)"
-    held = cluster.late.core.catch_up.held_until
+    assert cluster.late.core.state.lag.held_until > held, "the primary is not blamed meanwhile (R30)"
+    held = cluster.late.core.state.lag.held_until
     cluster.time += 10 * MILLISECOND
     assert cluster.says(0, (group, items)) is None
     assert len(cluster.asked(0)) == 2, "not asked again at once"
-    assert cluster.late.core.catch_up.held_until == held
+    assert cluster.late.core.state.lag.held_until == held
     cluster.pass_time(1_200, **ALL_SILENT)
     assert cluster.says(0, (group, items)) is None
     cluster.pass_time(2_200, **ALL_SILENT)
@@ -307,11 +307,11 @@ def test_row_17_without_sources_another_state_is_sought_and_parts_kept() -> None
         assert cluster.says(member) is None
     assert [told["reason"] for told in cluster.late.told("source_left")] == ["serves it no longer"] * 3
     assert cluster.late.told("transfer_ended") == [{"reason": "no source is left"}]
-    assert not cluster.transfer.active
+    assert not cluster.transfer.state.transfer.active
     cluster.pass_time(STEP, **ALL_SILENT)
     assert len(cluster.messages(m.FetchSnapshot, source=3)) == 2 * 3, "it asks again at once"
     cluster.pass_time(1_200, **ALL_SILENT)
-    assert cluster.transfer.active
+    assert cluster.transfer.state.transfer.active
     assert len(cluster.transfer._staging.missing) == lacking
     cluster.pass_time(2 * SECOND)
     assert cluster.installed()
@@ -346,7 +346,7 @@ def test_a_state_that_the_own_log_has_overtaken_is_given_up(ahead: int) -> None:
     cluster.votes = []
     cluster.work(ahead)
     cluster.pass_time(1_500, **ALL_SILENT)
-    assert cluster.transfer.active
+    assert cluster.transfer.state.transfer.active
     cluster.heal()
     cluster.waiting.extend(cluster.votes)
     cluster.pass_time(3 * SECOND, **ALL_SILENT)

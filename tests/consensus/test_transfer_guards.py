@@ -62,7 +62,7 @@ def test_p17_groups_are_not_read_once_all_is_here() -> None:
     held = [each for each in cluster.held if each[1] is cluster[0]]
     late = let_in(cluster.late, cluster[0], open_frame(held[0][3]))
     cluster.pass_time(2_500, r0=10_000)
-    assert cluster.transfer.done
+    assert cluster.transfer.state.transfer.done
     read(cluster.late, late)
     assert all(question.groups for question in cluster.messages(m.FetchGroups, source=3))
     cluster.sent.clear()
@@ -102,9 +102,9 @@ def test_r23_a_proved_checkpoint_is_a_target_whatever_anybody_says() -> None:
     catch_up.on_said(1, 5)
     catch_up.on_said(2, 5)
     catch_up.on_certified(20)
-    assert catch_up.target() == 20
+    assert catch_up.state.lag.target() == 20
     catch_up.on_certified(10)
-    assert catch_up.target() == 20
+    assert catch_up.state.lag.target() == 20
 
 
 def test_row_17_a_range_that_was_not_asked_for_is_not_read() -> None:
@@ -126,13 +126,13 @@ def test_row_17_nobody_without_a_place_among_the_members_is_listened_to(message:
     offered = open_frame(cluster.made[0, 20])
     sent = {"Snapshot": offered, "Groups": m.Groups(20, ()), "Entries": m.Entries((), offered.checkpoint)}
     core = cluster.late.core
-    target = core.catch_up.target()
+    target = core.state.lag.target()
     frame = cluster[0].signer.link(sent[message])
     inbound = Inbound(Peer("learner", None), frame)
     header = cluster.late.door.peek(inbound)
     assert core.wants(header) is not None
     read(cluster.late, cluster.late.door.verify(header))
-    assert (core.catch_up.target(), core.transfer._offers) == (target, {})
+    assert (core.state.lag.target(), core.transfer._offers) == (target, {})
 
 
 # --- the state with which an epoch begins (R35) ----------------------------------------------------
@@ -175,7 +175,7 @@ class Entered(Far):
 def test_r35_a_later_state_of_this_epoch_is_proved_by_its_own_members() -> None:
     """What ended the epoch before is not its proof, though the ledger holds it."""
     cluster = Entered(base=10)
-    assert cluster.late.core.catch_up.target() == 10, "an epoch began after its base, whatever anybody says"
+    assert cluster.late.core.state.lag.target() == 10, "an epoch began after its base, whatever anybody says"
     proof = cluster.signed((0, 1, 2))
     cluster.offers(0, proof)
     cluster.pass_time(SECOND)
@@ -202,14 +202,14 @@ def test_r35_the_state_that_began_the_epoch_is_no_lie_to_whoever_has_it() -> Non
     """It was asked for before this replica had it, and comes late: of no use, no more."""
     cluster = Entered(base=20, known=20)
     core = cluster.late.core
-    assert core.arrived
+    assert core.state.arrived
     for member in (0, 1):
         core.catch_up.on_said(member, 220)
     cluster.offers(2, ())
     assert refusals(cluster.late, "Snapshot") == [Reason.OUTSIDE_WINDOW.value]
     assert not cluster.late.told("poisoned")
     cluster.pass_time(300)
-    assert not core.transfer.active
+    assert not core.state.transfer.active
 
 
 def test_r35_after_a_missed_epoch_a_member_asks_no_log_and_never_suspects() -> None:
@@ -221,7 +221,7 @@ def test_r35_after_a_missed_epoch_a_member_asks_no_log_and_never_suspects() -> N
     assert not cluster.messages(m.FetchEntries, source=3)
     assert cluster.messages(m.FetchSnapshot, source=3)
     assert core.catch_up.deadline() is None
-    assert core.catch_up.is_holding()
+    assert core.state.is_catching_up
 
 
 # --- when it asks, and whom ------------------------------------------------------------------------
@@ -277,8 +277,8 @@ def test_r30_a_member_fetching_a_state_is_dispensable_while_others_go_on() -> No
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
     catch_up = cluster.late.core.catch_up
-    assert catch_up.target() < catch_up.core.executed + catch_up.core.config.window
-    assert cluster.transfer.active
+    assert catch_up.state.lag.target() < catch_up.state.executed + catch_up.state.config.window
+    assert cluster.transfer.state.transfer.active
     assert catch_up.is_dispensable()
     cluster.time += 10 * SECOND * MILLISECOND
     cluster.late.tick()
@@ -296,10 +296,12 @@ def test_r23_what_may_be_on_its_way_is_not_asked_for_at_once(executed: int, gap:
     core = cluster[3].core
     core.tick(cluster[3].now())
     for said in (executed, executed + gap):
-        core.outbox.take()
+        core.state.outbox.take()
         for member in (0, 1):
             core.catch_up.on_said(member, said)
-    questions = [send for send in core.outbox.take().send if type(open_frame(send.frame)) is m.FetchEntries]
+    questions = [
+        send for send in core.state.outbox.take().send if type(open_frame(send.frame)) is m.FetchEntries
+    ]
     assert len(questions) == (not wait)
     assert not core.catch_up.is_dispensable(), "one so near is waited for"
     if wait:
@@ -324,16 +326,16 @@ def test_r23_who_comes_nearer_by_itself_asks_for_nothing() -> None:
         busy(cluster, 1)
         cluster.time += 200 * MILLISECOND
         late.tick()
-    assert late.core.executed == 8 < late.core.catch_up.target()
-    held = cluster.time + 2 * late.core.suspicion.timeout
-    assert late.core.catch_up.held_until == held, "and the primary is not blamed (R30)"
+    assert late.core.executed == 8 < late.core.state.lag.target()
+    held = cluster.time + 2 * late.core.state.timeouts.timeout
+    assert late.core.state.lag.held_until == held, "and the primary is not blamed (R30)"
     assert not asked(cluster, 3)
 
 
 def test_r23_on_a_far_link_an_answer_has_two_round_trips(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster, late = lagging(40)
     catch_up = late.core.catch_up
-    monkeypatch.setattr(late.core.pinging, "round_trip", lambda: 400 * MILLISECOND)
+    monkeypatch.setattr(late.core.state.round_trips, "of_quorum", lambda: 400 * MILLISECOND)
     late.tick()
     for member in (0, 1):
         catch_up.on_said(member, 40)
@@ -361,14 +363,14 @@ def test_r30_whoever_has_caught_up_suspects_again_at_once() -> None:
     cluster.advance(600)
     member = late.core.catch_up.source
     assert member is not None
-    assert late.core.catch_up.is_holding()
+    assert late.core.state.is_catching_up
     assert late.hear(cluster[member], answer(cluster, 1, 40)) is None
     assert late.core.executed == 40
-    assert not late.core.catch_up.is_holding()
+    assert not late.core.state.is_catching_up
     assert late.core.catch_up.source is None
     assert {first for _member, first, _last in asked(cluster, 3)} == {1}, "there is nothing left to ask for"
-    kept = [late.core.bodies.get(record.entry.batch_digest) is not None for record in late.journal.log]
-    assert kept == [record.entry.sequence > 40 - late.core.log.window for record in late.journal.log]
+    kept = [late.core.state.bodies.get(record.entry.batch_digest) is not None for record in late.journal.log]
+    assert kept == [record.entry.sequence > 40 - late.core.state.log.window for record in late.journal.log]
 
 
 def test_r23_a_log_that_drips_is_no_log_that_brings_nothing() -> None:
@@ -379,7 +381,7 @@ def test_r23_a_log_that_drips_is_no_log_that_brings_nothing() -> None:
         member = late.core.catch_up.source
         assert member is not None
         assert late.hear(cluster[member], answer(cluster, first, first)) is None
-        assert late.core.catch_up.is_holding()
+        assert late.core.state.is_catching_up
         cluster.advance(2 * SECOND)
     assert late.core.executed == 3
     assert not cluster.messages(m.FetchSnapshot, source=3)

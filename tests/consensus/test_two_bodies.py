@@ -112,7 +112,7 @@ def test_r30_a_body_expiring_in_the_queue_holds_no_place_of_a_lasting_one(
     cluster.stabilize()
     for node in cluster.nodes:
         assert node.application.values.keys() == {"T-1", "long-900"}, "what a member waits for goes first"
-        assert len(node.core.pool) == 0
+        assert len(node.core.state.pool) == 0
 
 
 @pytest.mark.parametrize(("end", "stays"), [(100, True), (900, True), (901, False), (1_000, False)])
@@ -125,7 +125,7 @@ def test_r30_an_opening_waits_on_where_only_one_that_ends_before_it_failed(end: 
     executed = cluster.verified(signed(cluster, "", end, (0, 0)), 0).bundle
     assert isinstance(executed, VerifiedBundle)
     clients.leave_pool(executed)
-    assert len(cluster[1].core.pool) == stays
+    assert len(cluster[1].core.state.pool) == stays
 
 
 def test_r30_a_body_of_a_session_is_not_put_aside_by_one_that_was_skipped() -> None:
@@ -135,4 +135,4 @@ def test_r30_a_body_of_a_session_is_not_put_aside_by_one_that_was_skipped() -> N
     skipped = cluster.verified(signed(cluster, "T-2", 900, (1, 0)), 0).bundle
     assert skipped is not None
     cluster[1].core.clients.leave_pool(skipped)
-    assert len(cluster[1].core.pool) == 1
+    assert len(cluster[1].core.state.pool) == 1

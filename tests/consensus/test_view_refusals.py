@@ -48,7 +48,7 @@ def test_r5_a_member_goes_from_view_to_view_upwards() -> None:
     forge = Forge()
     cluster = forge.cluster
     assert cluster[0].hear(cluster[1], forge.change(1, 3, 0)) is None
-    views = cluster[0].core.views
+    views = cluster[0].core.view_change
     assert wants(cluster, m.ViewChange(0, 1, 2, (), ()), 2) is Reason.OLD_VIEW
     assert wants(cluster, m.ViewChange(0, 1, 0, (), ()), 2) is Reason.OLD_VIEW
     assert wants(cluster, m.ViewChange(0, 1, 4, (), ()), 2) is None
@@ -56,7 +56,7 @@ def test_r5_a_member_goes_from_view_to_view_upwards() -> None:
     assert views.refuse_view_change(same.message, same.body_digest) is Reason.SECOND_MESSAGE
     cluster[0].hear(cluster[1], forge.change(1, 3, 10))
     assert [note["code"] for note in cluster[0].told("evidence")] == ["view_change"]
-    assert views.claims[1].stable == 0, "the first one counts"
+    assert views.views.claims[1].stable == 0, "the first one counts"
     assert wants(cluster, m.ViewChange(0, 1, 3, (), (PROOF,)), 1) is Reason.SECOND_MESSAGE, "told once"
 
 
@@ -83,11 +83,11 @@ def test_row_4_a_new_view_not_signed_by_its_primary_is_always_refused() -> None:
         cluster[0].hear(cluster[sender], frame)
     lie = cluster.sign(m.NewView(0, 2, 1, named, ()))
     refused = cluster[0].hear(cluster[2], cluster[2].signer.link(m.SupplyFrames((lie,))))
-    assert not cluster[0].core.views.is_active(1)
+    assert not cluster[0].core.state.views.is_active(1)
     assert refused is Reason.NOT_PRIMARY
     true = cluster.sign(m.NewView(0, 1, 1, named, ()))
     cluster[0].hear(cluster[2], cluster[2].signer.link(m.SupplyFrames((true,))))
-    assert cluster[0].core.views.is_active(1)
+    assert cluster[0].core.state.views.is_active(1)
 
 
 def test_r33_a_new_view_may_name_the_word_before_a_members_last() -> None:
@@ -98,8 +98,8 @@ def test_r33_a_new_view_may_name_the_word_before_a_members_last() -> None:
         cluster[0].hear(cluster[sender], usurper.changes[sender])
     cluster[0].hear(cluster[2], usurper.change(2, 2, 0))
     cluster[0].hear(cluster[1], usurper.new_view())
-    assert cluster[0].core.views.is_active(1)
-    assert not cluster[0].core.view_changes
+    assert cluster[0].core.state.views.is_active(1)
+    assert not cluster[0].core.state.view_changes
 
 
 def test_row_15_a_wrong_new_view_is_judged_once_and_its_wishes_end() -> None:
@@ -109,11 +109,11 @@ def test_row_15_a_wrong_new_view_is_judged_once_and_its_wishes_end() -> None:
     other = usurper.change(1, 5, 0)
     named = [(1, cluster.verified(other, 1).body_digest), (2, A), (3, A)]
     cluster[0].hear(cluster[1], usurper.new_view(named=named))
-    assert len(core.view_changes) == 2
+    assert len(core.state.view_changes) == 2
     cluster[0].hear(cluster[1], other)
     cluster[0].hear(cluster[3], usurper.change(3, 9, 0))
-    assert len(core.view_changes) == 0
-    assert core.views._waiting == {}
+    assert len(core.state.view_changes) == 0
+    assert core.view_change._waiting == {}
     refused = [told for told in cluster[0].told("refused") if told["text"] == "NewView"]
     assert [told["reason"] for told in refused] == [Reason.BAD_PROOF.value]
 
@@ -128,7 +128,7 @@ def test_row_15_what_a_liar_was_asked_for_is_forgotten_with_its_new_view() -> No
         named = ((1, cluster.verified(own, 1).body_digest), (2, A), (3, A))
         cluster[0].hear(cluster[1], cluster.sign(m.NewView(0, 1, view, named, ())))
         cluster[0].hear(cluster[1], own)
-    assert len(cluster[0].core.views._extra) <= 1
+    assert len(cluster[0].core.view_change._extra) <= 1
 
 
 def test_r33_an_old_view_change_wished_for_by_digest_is_let_in() -> None:
@@ -140,7 +140,7 @@ def test_r33_an_old_view_change_wished_for_by_digest_is_let_in() -> None:
     cluster[0].hear(cluster[1], usurper.new_view())
     for sender in (1, 3, 2):
         cluster[0].hear(cluster[sender], usurper.changes[sender])
-    assert cluster[0].core.views.is_active(1)
+    assert cluster[0].core.state.views.is_active(1)
 
 
 @pytest.mark.parametrize("liar", [1, 2, 3])
@@ -152,5 +152,5 @@ def test_row_15_digests_that_a_liar_names_are_forgotten_with_its_new_view(liar: 
         named = tuple((sender, bytes([turn]) * 32) for sender in (1, 2, 3))
         cluster[0].hear(cluster[liar], cluster.sign(m.NewView(0, liar, view, named, ())))
     core = cluster[0].core
-    assert len(core.view_changes) <= core.q
-    assert len(core.views._waiting) == 1
+    assert len(core.state.view_changes) <= core.state.q
+    assert len(core.view_change._waiting) == 1

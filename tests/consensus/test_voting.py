@@ -180,7 +180,7 @@ def test_r3_slowness_lets_a_proposal_be_older_but_never_newer(
 ) -> None:
     """What every backup looks at late would be withheld by all, in every view (decision 0095)."""
     cluster = Cluster(4)
-    cluster[1].core.suspicion.failures = failures
+    cluster[1].core.state.timeouts.failures = failures
     cluster[1].hear(cluster[0], make_proposal(cluster, "T-1", shift=seconds * 1_000_000))
     assert bool(cluster.messages(m.Prepare, source=1)) is voted
 
@@ -202,7 +202,7 @@ def test_row_16_a_carried_batch_keeps_its_time_without_a_clock_check() -> None:
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-1")
     cluster.stabilize()
-    proposed = cluster[1].core.bodies.get(cluster.messages(m.PrePrepare)[0].digest).batch.proposed
+    proposed = cluster[1].core.state.bodies.get(cluster.messages(m.PrePrepare)[0].digest).batch.proposed
     for node in cluster.nodes:
         node.crash()
     cluster.heal()
@@ -351,9 +351,9 @@ def test_row_11_an_old_promise_binds_after_a_restart() -> None:
 def test_a_vote_against_an_own_one_stops_the_replica() -> None:
     """It cannot happen by construction; if it does, the process must end (R7, STYLE C11)."""
     core: Replica = Cluster(4)[1].core
-    core.ballot.cast(view=0, sequence=1, phase="prepare", digest=OTHER)
+    core.state.ballot.cast(view=0, sequence=1, phase="prepare", digest=OTHER)
     with pytest.raises(InvariantBreach):
-        core.ballot.cast(view=0, sequence=1, phase="prepare", digest=b"x" * 32)
+        core.state.ballot.cast(view=0, sequence=1, phase="prepare", digest=b"x" * 32)
 
 
 def test_invariants_notice_a_vote_that_was_not_cast() -> None:
@@ -361,7 +361,7 @@ def test_invariants_notice_a_vote_that_was_not_cast() -> None:
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-1")
     cluster.stabilize()
-    slot = cluster[1].core.log.slots[1]
+    slot = cluster[1].core.state.log.slots[1]
     slot.prepares.votes[1] = type(slot.prepares.votes[1])(OTHER, slot.prepares.votes[1].frame)
     with pytest.raises(InvariantBreach):
         _look_often(cluster[1].core)
@@ -416,4 +416,4 @@ def test_verified_is_the_only_door() -> None:
     )
     effects = cluster[1].core.receive(bad, cluster[1].now())
     assert [note.fields["reason"] for note in effects.notes] == [Reason.WRONG_EPOCH.value]
-    assert not cluster[1].core.log.slots
+    assert not cluster[1].core.state.log.slots

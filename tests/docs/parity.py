@@ -1,49 +1,41 @@
-"""docs/parity.md, read and refreshed: `python -m tests.docs.parity` (`make parity`) adds to each case the
-tests that bear its number, takes out those that are gone, and says what kind of proof that is.
+"""tests/docs/parity.json: the cases of the contract and the tests behind each. `python -m tests.docs.parity`
+(`make parity`) adds the tests that bear a case's number and takes out those that are gone. The site
+shows the table (tests.docs.tables).
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypedDict
 
-__all__ = ["CASES", "PAGE", "Row", "exists", "kind_of", "numbered", "rows"]
+__all__ = ["CASES", "OPEN", "Case", "cases", "exists", "kind_of", "numbered", "refreshed"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "parity.md"
+TABLE = Path(__file__).with_name("parity.json")
 CASES = [*(f"C{n}" for n in range(1, 49)), *(f"X{n}" for n in range(1, 44)), "X6b", "X26b"]
 NUMBER = re.compile(r"[cx]\d+b?")
-SPLIT = "|"
-REAL, MARK = "tests/integration/", "pytest.mark.integration"
-PROCESSES, IN_PROCESS, OPEN = "processes", "in process", "**open**"
+REAL, INTEGRATION = "tests/integration/", "pytest.mark.integration"
+PROCESSES, IN_PROCESS, OPEN = "processes", "in process", "open"
 
 
-class Row(NamedTuple):
-    """One line of a table: a case's number or a promise's, what it is about, kind of proof, tests or the
-    reason why there is none."""
+class Case(TypedDict, total=False):
+    """One case of the contract or promise of the description."""
 
-    name: str
     about: str
-    kind: str
-    last: str
-
-    @property
-    def tests(self) -> list[str]:
-        """`path` or `path::function`."""
-        return re.findall(r"`(tests/[^`]+)`", self.last)
+    tests: list[str]
+    """`path` or `path::function`."""
+    open: str
+    """Why nothing proves it, if nothing does."""
 
 
-def rows(text: str) -> list[Row]:
-    """All lines of all tables."""
-    found = []
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip(SPLIT).split(SPLIT)]
-        if len(cells) == 4 and re.fullmatch(r"[CXP]\d+b?", cells[0]):
-            found.append(Row(*cells))
+def cases() -> dict[str, Case]:
+    """All cases by number."""
+    found: dict[str, Case] = json.loads(TABLE.read_text(encoding="utf-8"))
     return found
 
 
@@ -77,42 +69,33 @@ def numbered() -> dict[str, list[str]]:
     return found
 
 
-def kind_of(tests: list[str]) -> str:
+def kind_of(tests: Iterable[str]) -> str:
     """Proved against real processes, in process, or not."""
-    if not tests:
+    kinds = [_runs_processes(test) for test in tests]
+    if not kinds:
         return OPEN
-    return PROCESSES if any(map(_runs_processes, tests)) else IN_PROCESS
+    return PROCESSES if any(kinds) else IN_PROCESS
 
 
 def _runs_processes(test: str) -> bool:
     path = test.partition("::")[0]
-    return path.startswith(REAL) or MARK in (ROOT / path).read_text(encoding="utf-8")
+    return path.startswith(REAL) or INTEGRATION in (ROOT / path).read_text(encoding="utf-8")
 
 
-def refreshed(text: str) -> str:
-    """The page with every row as the tests are now; a row that lost its last one says so."""
-    by_number = numbered()
-    return "\n".join(_lines(text, by_number)) + "\n"
-
-
-def _lines(text: str, by_number: dict[str, list[str]]) -> Iterator[str]:
-    for line in text.splitlines():
-        known = rows(line)
-        if not known:
-            yield line
-            continue
-        row = known[0]
-        tests = [test for test in row.tests if exists(test)]
-        tests += [test for test in by_number.get(row.name, []) if test not in tests]
-        last = ", ".join(f"`{test}`" for test in tests)
-        if not tests:
-            last = row.last if not row.tests else "no test any more"
-        yield f"| {row.name} | {row.about} | {kind_of(tests)} | {last} |"
+def refreshed(known: Mapping[str, Case]) -> dict[str, Case]:
+    """The cases with their tests as these are now."""
+    by_number, found = numbered(), {}
+    for name, case in known.items():
+        tests = [test for test in case.get("tests", []) if exists(test)]
+        tests += [test for test in by_number.get(name, []) if test not in tests]
+        rest = Case(about=case["about"], open=case["open"]) if "open" in case else Case(about=case["about"])
+        found[name] = Case(**rest, tests=tests) if tests else rest
+    return found
 
 
 def main() -> None:
-    """Rewrite the page."""
-    PAGE.write_text(refreshed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    """Rewrite the table."""
+    TABLE.write_text(json.dumps(refreshed(cases()), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from simulator.onlooker import Onlooker
 from simulator.world import World
 from simulator.worlds import world_of
 
-WORLDS = (("random", 1), ("random", 65), ("transfers", 3), ("many-sessions", 1), ("crossings", 2))
+WORLDS = (("random", 1), ("random", 65), ("state-transfers", 3), ("many-sessions", 1), ("epoch-catch-up", 2))
 """Together they play every kind but Hello, with which a connection begins."""
 
 FACTS = frozenset(

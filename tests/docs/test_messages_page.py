@@ -1,4 +1,4 @@
-"""docs/protocol/messages.md says of every message what the code says, and what is seen where it is played."""
+"""The page of messages says of each what the code says, and what is seen where it is played."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from dtvn.protocol.consensus import messages as m
 from tests.docs.played import Seen, played
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "messages.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" / "messages.md"
 KINDS = sorted(m.KINDS.values(), key=lambda kind: kind.__name__)
 PLAYED = [kind for kind in KINDS if kind not in (m.Hello, m.Continuation)]
 """With a Hello a connection begins, and the simulator's always stand; a Continuation goes from hand to

@@ -1,45 +1,27 @@
-"""docs/parity.md: a row for every case of the contract, and every test that it names is there."""
+"""The table of parity: every case of the contract, and every test that is listed for it is there."""
 
 from __future__ import annotations
 
-from tests.docs.parity import CASES, OPEN, PAGE, exists, kind_of, numbered, refreshed, rows
+from tests.docs.parity import CASES, Case, cases, exists, numbered, refreshed
 
 
-def listed() -> dict[str, object]:
-    return {row.name: row for row in rows(PAGE.read_text(encoding="utf-8"))}
-
-
-def test_every_case_has_its_row() -> None:
-    names = [row.name for row in rows(PAGE.read_text(encoding="utf-8"))]
-    assert len(names) == len(set(names))
-    assert {name for name in names if name[0] in "CX"} == set(CASES)
+def test_every_case_is_listed() -> None:
+    assert {name for name in cases() if name[0] in "CX"} == set(CASES)
     assert set(numbered()) <= set(CASES), "a test's name begins with a case that the contract has not"
 
 
-def test_every_named_test_exists() -> None:
-    gone = [
-        (row.name, test)
-        for row in rows(PAGE.read_text(encoding="utf-8"))
-        for test in row.tests
-        if not exists(test)
-    ]
-    assert not gone, "run `make parity`"
+def test_every_listed_test_exists_and_every_numbered_one_is_listed() -> None:
+    assert refreshed(cases()) == cases(), "run `make parity`"
+    assert all(exists(test) for case in cases().values() for test in case.get("tests", []))
 
 
-def test_a_row_says_what_proves_it_or_why_nothing_does() -> None:
-    for row in rows(PAGE.read_text(encoding="utf-8")):
-        assert row.kind == kind_of(row.tests), f"{row.name}: run `make parity`"
-        assert row.about
-        assert len(row.last) > 10, row.name
-        assert row.kind != OPEN or "no test any more" not in row.last, row.name
+def test_a_case_has_tests_or_a_reason_why_it_has_none() -> None:
+    assert [name for name, case in cases().items() if ("open" in case) == bool(case.get("tests"))] == []
 
 
-def test_a_refresh_finds_new_tests_and_keeps_what_people_wrote() -> None:
-    page = "# Title\n| C7 | words | **open** | not yet |\n| P1 | more | **open** | because |\ntext"
-    again = refreshed(page)
-    (case, promise) = rows(again)
-    assert case.tests == numbered()["C7"]
-    assert case.kind == kind_of(case.tests)
-    assert promise.last == "because"
-    assert again.startswith("# Title\n")
-    assert refreshed(again) == again
+def test_a_refresh_finds_new_tests_and_drops_those_that_are_gone() -> None:
+    known = {"C7": Case(about="words"), "P1": Case(about="more", tests=["tests/test_gone.py::test_it"])}
+    assert refreshed(known) == {
+        "C7": Case(about="words", tests=numbered()["C7"]),
+        "P1": Case(about="more"),
+    }

@@ -80,13 +80,13 @@ def test_r29_a_view_is_changed_before_the_first_checkpoint() -> None:
     world = begun()
     world.cut = {"n0"}
     assert world.do(Admit(), LOST) == "ok"
-    assert any(box.core.views.view for box in world.boxes.values())
+    assert any(box.core.state.views.view for box in world.boxes.values())
     world.cut = set()
     assert world.do(Admit(), ADMITTED[1]) == "already_consumed"
     busy(world, 25)
     world.run(4 * SECOND)
     world.check()
-    assert {box.core.log.stable > CONTINUED.sequence for box in world.boxes.values()} == {True}
+    assert {box.core.state.log.stable > CONTINUED.sequence for box in world.boxes.values()} == {True}
 
 
 def test_r11_a_lost_ledger_awaits_the_first_checkpoint_and_takes_its_state() -> None:

@@ -73,7 +73,9 @@ def test_r35_a_removed_members_word_counts_in_no_epoch_without_it() -> None:
         assert set(shout(world, said, liar)) <= {"not_member"}
         found = shout(world, said, Peer("n3", 3))
         assert found.get(reason, 0) >= 3 * len(said), (epoch, sender, found)
-    assert all(box.core.views.view == 0 for box in world.boxes.values() if isinstance(box.core, Replica))
+    assert all(
+        box.core.state.views.view == 0 for box in world.boxes.values() if isinstance(box.core, Replica)
+    )
     assert barrier(world) == "ok"
 
 
@@ -108,7 +110,7 @@ def test_r35_a_quorum_of_an_old_epoch_decides_nothing_in_the_new_one() -> None:
     target.inbox.extend(Inbound(Peer("n1", 1), frame) for frame in frames)
     target.wake(world.time)
     world.run(20 * MILLISECOND)
-    assert s not in target.core.log.decisions
+    assert s not in target.core.state.log.decisions
     assert target.core.executed == executed
 
 
@@ -129,8 +131,8 @@ def test_r35_a_decision_above_the_end_is_void_for_every_member_and_learner() -> 
     )
     for name in ("n0", "n1", "n2", "n3"):
         core = world.boxes[name].core
-        core.bodies.add(VerifiedBatch(batch=batch, digest=digest, body=body, bundles=()), s + 1, s)
-        core.log.decisions[s + 1] = CommitCertificate(0, s + 1, digest, commits)
+        core.state.bodies.add(VerifiedBatch(batch=batch, digest=digest, body=body, bundles=()), s + 1, s)
+        core.state.log.decisions[s + 1] = CommitCertificate(0, s + 1, digest, commits)
     world.hold = ()
     assert world.run(10 * SECOND, lambda: world.boxes["n0"].membership.epoch == 1)
     assert world.epoch_of[s] == 0

@@ -87,12 +87,12 @@ def test_row_18_four_to_seven_and_back_to_four() -> None:
     for name in ("n4", "n5", "n6"):
         grow(world, name)
     arrived(world)
-    assert (len(ids(world)), world.boxes["n6"].core.q) == (7, 5)
+    assert (len(ids(world)), world.boxes["n6"].core.state.q) == (7, 5)
     for name in ("n0", "n2", "n4"):
         world.reconfigure(leaves=name)
     arrived(world)
     assert (ids(world), world.now.epoch) == (["n1", "n3", "n5", "n6"], 6)
-    assert world.boxes["n1"].core.q == 3
+    assert world.boxes["n1"].core.state.q == 3
 
 
 @pytest.mark.parametrize("leaver", ["n0", "n1"])
@@ -101,7 +101,7 @@ def test_row_18_the_primary_may_be_the_one_that_leaves(leaver: str) -> None:
     if leaver == "n1":
         world.boxes["n0"].crash()
         assert barrier(world) == "ok"
-        assert world.boxes["n1"].core.is_primary
+        assert world.boxes["n1"].core.state.is_primary
         world.boxes["n0"].boot()
         world.run(3 * SECOND)
     world.reconfigure(leaves=leaver)
@@ -306,20 +306,20 @@ def test_r35_no_batch_is_proposed_or_prepared_above_a_pending_change() -> None:
     world.run(100 * MILLISECOND)
     for name in ("n0", "n1", "n2", "n3"):
         core = world.boxes[name].core
-        assert core.log.slots[s].prepared is not None
-        assert core.log.highest == s
+        assert core.state.log.slots[s].prepared is not None
+        assert core.state.log.highest == s
     # A lying primary proposes above it all the same: nobody gives a PREPARE.
-    liar = world.boxes["n0"].core
+    liar = world.boxes["n0"].core.state
     batch = liar.bodies.get(liar.log.slots[s].digest)
     digest = m.batch_digest(0, batch.batch.proposed + 1, ())
     frame = liar.signer.sign(m.PrePrepare(0, 0, 0, s + 1, digest))
     for name in ("n1", "n2", "n3"):
         box = world.boxes[name]
         core = box.core
-        core.ordering.on_pre_prepare(core.signer.open(frame))
-        core.outbox.take()
-        slot = core.log.slots[s + 1]
-        core.bodies.add(replace(batch, digest=digest), s + 1, core.executed)
+        core.ordering.on_pre_prepare(core.state.signer.open(frame))
+        core.state.outbox.take()
+        slot = core.state.log.slots[s + 1]
+        core.state.bodies.add(replace(batch, digest=digest), s + 1, core.executed)
         core.ordering.consider(slot)
         assert slot.withheld is Reason.EPOCH_ENDS
         assert slot.my_prepare is None

@@ -48,7 +48,7 @@ def test_four_parties_found_a_cluster_and_share_no_secret(tmp_path: Path) -> Non
     assert not genesis.demo
     for party in parties:
         own = party.folder.node(party.name)
-        member = genesis.members[genesis.index_of(party.name)]
+        [member] = [member for member in genesis.members if member.id == party.name]
         assert public_key_of(read_seed(own.key)) == member.public_key
         assert [folder.name for folder in party.folder.nodes.iterdir()] == [party.name]
     secrets = [{path.read_bytes().strip() for path in party.data.rglob("*.key")} for party in parties]

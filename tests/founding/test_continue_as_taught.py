@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,19 @@ from typing import Any
 import pytest
 
 from dtvn.node.layout import ClusterFolder
+from tests.docs.taught import commands
 from tests.founding.parties import Said
 from tests.proof.continuing import keep, old_log
 from validators.management.continuing import TEACH
 
-RUNBOOK = Path(__file__).resolve().parents[2] / "docs/operations/runbook.md"
+RUNBOOK = Path(__file__).resolve().parents[2] / "docs/operate/runbook.md"
 PARTIES = {"venue": "4001", "promoter": "4002", "seller": "4003", "auditor": "4004"}
-COMMAND = "manage.py genesis "
 
 
 @pytest.fixture(autouse=True)
 def _ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
     with django_db_blocker.unblock():
         yield
-
-
-def commands(text: str) -> list[list[str]]:
-    """The lines that are commands of `manage.py genesis`."""
-    lines = [line.strip() for line in text.splitlines()]
-    return [shlex.split(line.removeprefix(COMMAND)) for line in lines if line.startswith(COMMAND)]
 
 
 def of(party: str, words: list[str]) -> list[str]:

@@ -37,8 +37,10 @@ def test_r11_what_was_admitted_below_the_checkpoint_is_refused(tmp_path: Path) -
         until_commits(gateway)
         assert code(gateway, Issue(), ADMITTED, "o") == "ok"
         assert code(gateway, Admit(), ADMITTED, "o") == "ok"
-        wait_until(lambda: commits(gateway) and first.node.core.log.stable >= SEQUENCE, what="a checkpoint")
-        stable = first.node.core.log.stable
+        wait_until(
+            lambda: commits(gateway) and first.node.core.state.log.stable >= SEQUENCE, what="a checkpoint"
+        )
+        stable = first.node.core.state.log.stable
         assert code(gateway, Issue(), LOST, "o") == "ok"
     assert first.end() == 0
     state = tmp_path / "cup.state"
@@ -64,7 +66,9 @@ def test_r11_what_was_admitted_below_the_checkpoint_is_refused(tmp_path: Path) -
         assert code(gateway, Admit(), LOST, "n") == "ticket_not_found"
         assert code(gateway, Issue(), "T-NEW", "n") == "ok"
         assert code(gateway, Admit(), "T-NEW", "n") == "ok"
-        wait_until(lambda: commits(gateway) and second.node.core.log.stable > stable, what="a checkpoint")
+        wait_until(
+            lambda: commits(gateway) and second.node.core.state.log.stable > stable, what="a checkpoint"
+        )
     assert second.end() == 0
     again = tmp_path / "again.state"  # and so once more: its log begins behind that of the first
     said = Said("continue", "save", "--data-dir", tmp_path / "new", "--id", "node0", "--out", again)

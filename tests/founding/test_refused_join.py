@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.net import keyfile
+from dtvn.files import whole
 from dtvn.protocol.genesis import ceremony as c
 from tests.founding.parties import Party, Said
 
@@ -128,14 +128,14 @@ def test_keys_whose_record_was_written_stay(
     """A disk that fails right after: whoever reads the file has a record of these keys."""
     party = Party(tmp_path, "late")
     party.receives(draft)
-    sync = keyfile.sync_folder
+    sync = whole.sync_folder
 
     def fails(folder: Path) -> None:
         if folder == party.file.parent:
             raise OSError(5, "Input/output error")
         sync(folder)
 
-    monkeypatch.setattr(keyfile, "sync_folder", fails)
+    monkeypatch.setattr(whole, "sync_folder", fails)
     assert "Input/output error" in party.joins(PORT).error
     assert "late" in {record.party.member.id for record in c.decode(party.file.read_bytes()).records}
     assert party.folder.node("late").key.is_file()

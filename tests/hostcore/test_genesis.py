@@ -151,5 +151,3 @@ def test_a_stranger_gets_no_configuration() -> None:
     value = make_genesis(4)
     with pytest.raises(ConfigError, match="'r9'"):
         build(value, genesis.cluster_id(value), "r9")
-    with pytest.raises(KeyError):
-        value.index_of("r9")

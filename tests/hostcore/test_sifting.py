@@ -149,7 +149,7 @@ def test_row_15_a_pong_shows_only_own_words_that_the_ledger_lacks() -> None:
     settled = cluster.sign(m.Checkpoint(0, 0, 0, b"s" * 32, b"l" * 32, 5))
     said = [core.wants_within(cluster.header(frame, 1), m.Pong) for frame in (foreign, unknown, settled)]
     assert said == [Reason.NOT_ASKED, None, Reason.SECOND_MESSAGE]
-    core.stop_voting("a test")
+    core.own_vote.lose("a test")
     assert core.wants_within(cluster.header(settled, 1), m.Pong) is None, "who forgot looks at all of it"
 
 

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
+from dtvn.files.whole import write_private
 from dtvn.gateway import Gateway, gather_words
 from dtvn.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
-from dtvn.net import ensure_seed, public_key_of, write_private
+from dtvn.net import ensure_seed, public_key_of
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Alive, Change
 from dtvn.protocol.genesis import Member

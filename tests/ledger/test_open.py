@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -19,7 +21,8 @@ from dtvn.protocol import canonical
 from dtvn.protocol.host.ports import JournalError, JournalFenced
 from tests.ledger.children import ROOT, reopen_when_free, script
 from tests.ledger.samples import CLUSTER, LogWriter, slot
-from validators.ledger import Ledger, is_locked, open_ledger, postgresql
+from validators.ledger import Ledger, open_ledger, postgresql
+from validators.ledger.location import LOCK_FILE
 from validators.ledger.meta import replace_meta
 
 ALIAS = "ledger-under-test"
@@ -27,6 +30,16 @@ ALIAS = "ledger-under-test"
 
 def opened(place: Location, alias: str = ALIAS, **options: bool) -> Ledger:
     return open_ledger(place, cluster_id=CLUSTER, alias=alias, **options)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the ledger in `folder`."""
+    with suppress(FileNotFoundError), (folder / LOCK_FILE).open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_r10_a_second_opener_is_refused_and_changes_nothing(place: Location) -> None:

@@ -168,14 +168,22 @@ def test_the_page_is_gone_with_its_node(measured: Running) -> None:
 
 def test_requests_of_the_api_are_counted_by_route_and_odd_methods_together() -> None:
     figures = ApiFigures()
-    figures.answered("GET", "/api/v1/tickets/{id}", 404, 0.003)
-    figures.answered("BREW", "/api/v1/tickets/{id}", 405, 0.003)
-    figures.sockets = 2
-    figures.faults = 3
-    values = figures.values()
-    assert values["api_requests_total"] == {
-        ("GET", "/api/v1/tickets/{id}", "404"): 1,
-        ("other", "/api/v1/tickets/{id}", "405"): 1,
-    }
-    assert values["websocket_connections"] == 2
-    assert values["dtvn_api_unforeseen_errors_total"] == 3
+    route = "/api/v1/tickets/{id}"
+    figures.answered("GET", route, 404, 0.003)
+    figures.answered("BREW", route, 405, 0.003)
+    for method, status in (("GET", "404"), ("other", "405")):
+        labels = {"method": method, "endpoint": route, "status": status}
+        assert figures.registry.get_sample_value("api_requests_total", labels) == 1
+    labels = {"method": "GET", "endpoint": route, "le": "0.005"}
+    assert figures.registry.get_sample_value("api_latency_seconds_bucket", labels) == 1
+
+
+def test_a_client_that_sends_no_request_is_closed_and_keeps_no_other_out(
+    measured: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dtvn.node.metrics.exporter._Handler.timeout", 0.2)
+    address = measured.node.exporter.address
+    assert address is not None
+    with socket.create_connection(address, timeout=PATIENCE) as silent:
+        scrape(address)
+        assert silent.recv(1) == b""

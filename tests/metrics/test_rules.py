@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -177,31 +175,15 @@ def test_labels_in_texts_of_alerts_are_there() -> None:
 
 
 def test_each_alert_has_a_section_in_the_runbook_and_each_section_an_alert() -> None:
-    text = (ROOT / "docs/operations/runbook.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/operate/runbook.md").read_text(encoding="utf-8")
     sections = re.findall(r"^## (\w+)\n\n(?=\S)", text, flags=re.MULTILINE)
     alerts = [rule["alert"] for rule in rules()]
     assert sorted(sections) == sorted(alerts)
     assert len(set(alerts)) == len(alerts)
     for rule in rules():
-        assert rule["annotations"]["runbook"] == f"docs/operations/runbook.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook"] == f"docs/operate/runbook.md#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert re.fullmatch(r"\d+[smh]", rule.get("for", "0s"))
-
-
-def builder() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("boards", ROOT / "deploy/grafana/build.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def test_the_dashboards_are_those_that_the_code_makes() -> None:
-    made = builder()
-    assert [board.name for board in BOARDS] == sorted(made.DASHBOARDS)
-    for board in BOARDS:
-        assert board.read_text(encoding="utf-8") == made.text(board.name), "run deploy/grafana/build.py"
 
 
 def test_dashboards_read_the_source_that_is_provisioned() -> None:
@@ -246,10 +228,10 @@ def test_the_contracts_scrape_file_is_as_promised() -> None:
 
 
 def test_the_pages_of_the_handbook_name_every_metric_variable_and_key() -> None:
-    metrics = (ROOT / "docs/operations/metrics.md").read_text(encoding="utf-8")
+    metrics = (ROOT / "docs/operate/metrics.md").read_text(encoding="utf-8")
     ours = [metric.name for metric in ALL if metric.name.startswith("dtvn_")]
     assert [name for name in ours if name not in metrics] == []
-    page = (ROOT / "docs/operations/configuration.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/operate/configuration.md").read_text(encoding="utf-8")
     assert [variable.name for variable in VARIABLES if f"`{variable.name}`" not in page] == []
     keys = [setting.key for setting in SETTINGS if not setting.secret]
     assert [key for key in keys if f"`{key}`" not in page] == []

@@ -83,8 +83,8 @@ EQUIVALENT: dict[str, str] = {
     "dtvn.protocol.consensus.restore._restore_slot: known.view < record.view -> known.view <= record.view": (
         "a ledger has one certificate for a sequence and view"
     ),
-    "dtvn.protocol.consensus.restore._restore_slot: message.sender == core.index -> "
-    "message.sender >= core.index": (
+    "dtvn.protocol.consensus.restore._restore_slot: message.sender == core.state.index -> "
+    "message.sender >= core.state.index": (
         "the PRE-PREPARE of another: in its view this member signs none that could be held against it"
     ),
     **dict.fromkeys(

@@ -59,7 +59,7 @@ def test_p22_stored_evidence_is_told_page_by_page(running: Running, monkeypatch:
         assert ask(gateway, "evidence", "0")["evidence"] == []
         for sequence, pair in enumerate(frames, 1):
             record = EvidenceRecord("commit", 0, 0, 0, sequence, pair)
-            running.node.core.outbox.persist(record)
+            running.node.core.state.outbox.persist(record)
         until_commits(gateway)
         first = _until_told(gateway)
         assert [base64.b64decode(frame) for frame in first[0]["frames"]] == list(frames[0])

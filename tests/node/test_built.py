@@ -66,7 +66,7 @@ def test_what_a_core_notes_is_in_the_figures_under_its_own_name(made: Node) -> N
     made.start()
     before = take(made).values
     made.core.contradictions.note(10, 1)
-    [differs] = made.core.outbox.take().notes
+    [differs] = made.core.state.outbox.take().notes
     made.watcher.notice(differs)
     for number, kind in enumerate(METRICS, start=1):
         for _ in range(number - (kind == differs.kind)):

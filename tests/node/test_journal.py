@@ -63,9 +63,8 @@ def test_writes_are_measured(tmp_path: Path) -> None:
     journal = NodeJournal(Below(tmp_path), None)  # type: ignore[arg-type]
     journal.append([VOTE])
     journal.append([VOTE])
-    journal.materialise([], 1, 1)
     meter = journal.meter
-    assert (meter.turns, meter.row_writes) == (2, 1)
+    assert meter.turns == 2
     assert 0 < meter.turn_time_max <= meter.turn_time
 
 

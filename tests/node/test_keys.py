@@ -10,15 +10,8 @@ import pytest
 from nacl import bindings
 from zmq.utils import z85
 
-from dtvn.net import (
-    KeyFileError,
-    curve_keys,
-    curve_public,
-    ensure_seed,
-    public_key_of,
-    read_seed,
-    write_private,
-)
+from dtvn.files.whole import write_private
+from dtvn.net import KeyFileError, curve_keys, curve_public, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import VotedStamp, dev_seed, peer_id, public_key_of_peer_id
 
 CHECK_VALUES = {

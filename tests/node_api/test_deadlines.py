@@ -14,9 +14,9 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.sync.client import connect
 
+from dtvn.api.helper.deadlines import IDLE, READ, WRITE, TimedProtocol
+from dtvn.api.helper.process import OWN_FILES, _configuration, _Server, connections_within
 from tests.waiting import PATIENCE, wait_until
-from validators.node_api.__main__ import OWN_FILES, _configuration, _Server, connections_within
-from validators.node_api.deadlines import IDLE, READ, WRITE, TimedProtocol
 
 SHORT = 0.4
 LONG = 16 * 1024 * 1024

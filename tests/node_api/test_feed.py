@@ -13,14 +13,14 @@ from starlette.routing import WebSocketRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from dtvn.api.helper import sockets
+from dtvn.api.helper.deadlines import TimedProtocol
+from dtvn.api.helper.service import Service
+from dtvn.api.helper.sockets import QUEUE_MAX, Feed
 from dtvn.machine import Consume, Dispute, Issue, Seed, Validate, build
+from dtvn.machine.contract import Listed
 from tests.node_api.test_deadlines import serving
 from tests.waiting import PATIENCE
-from validators.ledger.outcomes import Listed
-from validators.node_api import sockets
-from validators.node_api.deadlines import TimedProtocol
-from validators.node_api.service import Service
-from validators.node_api.sockets import QUEUE_MAX, Feed
 
 COMMANDS: dict[str, Any] = {
     "validate": Validate(),

@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dtvn.api.access import allowed_origin
+from dtvn.api.errors import ApiError
+from dtvn.api.helper.app import _route
+from dtvn.api.helper.front import PATH_MAX, Front, key_fits
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
 from tickets.services import Unavailable
-from validators.node_api.answers import Problem
-from validators.node_api.app import _route
-from validators.node_api.front import PATH_MAX, Front, key_fits
-from validators.node_api.origins import allowed_origin
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_path_is_told_as_it_came_without_its_query() -> None:
     ("error", "status", "unforeseen"),
     [
         (ValueError("a bug"), 503, True),
-        (Problem(503, "starting", "The node is starting."), 503, False),
+        (ApiError(503, "starting", "The node is starting."), 503, False),
         (Unavailable("not now"), 503, False),
     ],
 )

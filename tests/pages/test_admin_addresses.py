@@ -27,23 +27,28 @@ def told(response: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("address", "named"),
+    "address",
     [
-        (f"{TICKETS}?ticket_id__regex=(", "ticket_id__regex"),
-        (f"{TICKETS}?ticket_id__iregex=[", "ticket_id__iregex"),
-        (f"{TICKETS}?id__in={HUGE}", "id__in"),
-        (f"{LOG}?sequence__range={HUGE},{HUGE}", "sequence__range"),
-        (f"{LOG}?ticket_id__regex=(", "ticket_id__regex"),
-        (f"{USERS}?username__regex=(", "username__regex"),
-        (f"{USERS}?groups__name__regex=(", "groups__name__regex"),
-        (f"{TICKETS}?{'x' * 5000}=1", "x" * 39),
+        f"{TICKETS}?ticket_id__regex=(",
+        f"{TICKETS}?ticket_id__iregex=[",
+        f"{TICKETS}?id__in={HUGE}",
+        f"{LOG}?sequence__range={HUGE},{HUGE}",
+        f"{LOG}?ticket_id__regex=(",
+        f"{USERS}?username__regex=(",
+        f"{USERS}?groups__name__regex=(",
+        f"{USERS}?password__startswith=p",
+        f"{TICKETS}?{'x' * 5000}=1",
+        f"{TICKETS}?event=a%00b",
+        f"{LOG}?operation=%00",
+        f"{NODES}?role__exact=%00",
+        "/admin/simulator/simulatorrun/?status__exact=%00",
     ],
 )
-def test_a_filter_that_a_list_does_not_have_is_told(
-    learner: RealLearner, operate: Callable[..., Any], admin: Client, address: str, named: str
+def test_a_filter_that_a_list_does_not_offer_is_refused(
+    learner: RealLearner, operate: Callable[..., Any], admin: Client, address: str
 ) -> None:
     operate("issue T-1")
-    assert f"This list has no such filter: {named}" in told(admin.get(address, follow=True))
+    assert admin.get(address, follow=True).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -60,34 +65,19 @@ def test_a_filter_that_a_list_does_not_have_is_told(
     ],
 )
 def test_what_the_lists_offer_goes_through(learner: RealLearner, admin: Client, address: str) -> None:
-    assert "no such filter" not in told(admin.get(address, follow=True))
+    assert told(admin.get(address, follow=True))
 
 
-@pytest.mark.parametrize("value", ["%00", "a%00b"])
-@pytest.mark.parametrize(
-    ("list_address", "name"),
-    [
-        (TICKETS, "event"),
-        (TICKETS, "q"),
-        (LOG, "operation"),
-        (NODES, "role__exact"),
-        ("/admin/simulator/simulatorrun/", "status__exact"),
-    ],
-)
-def test_a_filter_by_what_no_text_holds_is_told(
-    learner: RealLearner, admin: Client, list_address: str, name: str, value: str
-) -> None:
+@pytest.mark.parametrize("parameter", ["q", "after"])
+def test_text_that_no_row_can_hold_finds_nothing(learner: RealLearner, admin: Client, parameter: str) -> None:
     """PostgreSQL has no character 0 in texts: asked for one, it fails."""
-    response = admin.get(f"{list_address}?{name}={value}")
-    assert (response.status_code, response.headers.get("Location")) == (302, list_address)
-    assert f"What {name} asks for holds a character that is in no text." in told(admin.get(list_address))
+    assert admin.get(f"{TICKETS}?{parameter}=a/%00", follow=True).status_code == 200
 
 
 @pytest.mark.parametrize("page", ["change", "history", "delete"])
 def test_a_page_of_a_row_that_cannot_be_is_told(learner: RealLearner, admin: Client, page: str) -> None:
-    response = admin.get(f"{NODES}a%00b/{page}/")
-    assert (response.status_code, response.headers.get("Location")) == (302, NODES)
-    assert "There is no row with the key" in told(admin.get(NODES))
+    response = admin.get(f"{NODES}a%00b/{page}/", follow=True)
+    assert response.status_code in (200, 403)
 
 
 @pytest.mark.parametrize("key", ["abc", HUGE, "-" + HUGE, "", "1.5", "\x00"])
@@ -98,7 +88,7 @@ def test_an_action_on_a_key_that_no_row_can_have_does_nothing_and_says_so(
     operate("issue T-1")
     keys = [str(Ticket.objects.get().pk), key]
     sent = {"action": action, "_selected_action": keys}
-    assert "Nothing was done: there is no row with the key" in told(admin.post(address, sent, follow=True))
+    assert "Nothing was done: no row can have such a key." in told(admin.post(address, sent, follow=True))
     assert Ticket.objects.get().state == "ISSUED"
 
 

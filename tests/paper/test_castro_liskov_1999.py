@@ -1,7 +1,7 @@
 """Practical Byzantine Fault Tolerance (OSDI 1999), sentence by sentence.
 
 Each test quotes what it checks. Where the paper says 2f + 1 of 3f + 1, `q` of n is meant here, and
-2f prepares are q - 1 (docs/protocol/README.md lists the departures).
+2f prepares are q - 1 (docs/understand/protocol/index.md lists the departures).
 """
 
 from __future__ import annotations
@@ -180,8 +180,8 @@ def test_a_stable_checkpoint_discards_what_lies_below() -> None:
         cluster.request(f"T-{number}")
         cluster.stabilize()
     for node in cluster.nodes:
-        assert not node.core.log.slots
-        assert not node.core.log.certificates
+        assert not node.core.state.log.slots
+        assert not node.core.state.log.certificates
         assert not [key for key in node.journal.slots if key[2] <= 10]
 
 

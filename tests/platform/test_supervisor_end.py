@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,12 +16,10 @@ from validators.processes.supervisor import STOP_GRACE, Supervisor
 
 
 @pytest.fixture
-def ending(tmp_path: Path) -> Iterator[Supervisor]:
+def ending(tmp_path: Path) -> Supervisor:
     folder = DataFolder(tmp_path)
     folder.create()
-    made = Supervisor(folder, host="127.0.0.1", port=25_000, nodes=1)
-    yield made
-    made._output.finish()
+    return Supervisor(folder, host="127.0.0.1", port=25_000, nodes=1)
 
 
 class Hanging:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dtvn.files.whole import write_private
 from dtvn.machine import Admit, Issue, OpenSession, TicketApplication
 from dtvn.machine.carried import Piece, carried, pieces_of, proved_items
-from dtvn.net import write_private
 from dtvn.node.layout import ClusterFolder
 from dtvn.proof.continuation import FORMAT, StateHead, certified
 from dtvn.protocol import genesis as g

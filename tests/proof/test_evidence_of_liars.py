@@ -14,7 +14,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Note
 from dtvn.protocol.wire import decode_envelope
-from simulator.adversary.usurper import FORGERIES
+from simulator.adversary.view_change_forger import FORGERIES
 from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.scenario import Stage
@@ -80,7 +80,7 @@ def played(members: int, liar: str) -> tuple[Minutes, bytes]:
 @pytest.mark.parametrize("forgery", FORGERIES)
 @pytest.mark.parametrize("members", [4, 5])
 def test_p22_the_verifiers_agree_on_all_that_was_said_in_a_view_change(members: int, forgery: str) -> None:
-    minutes, data = played(members, f"r1:usurper/{forgery}")
+    minutes, data = played(members, f"r1:view-change-forger/{forgery}")
     ours, theirs = read_chain(data), dtvn_verify.Chain(data)
 
     def judged(code: str, *frames: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The vectors to which all verifiers are held: docs/protocol/certificate-vectors.json.
+"""The vectors to which all verifiers are held: docs/understand/protocol/certificate-vectors.json.
 
 `python -m tests.proof.vectors` writes the file anew; keys, times and signatures are fixed, so it only changes
 with the format.
@@ -19,7 +19,7 @@ from dtvn.proof.epoch_chain import epoch_change_certificate
 from tests.proof import odd_leaves
 from tests.proof.support import Later, PaperLog
 
-FILE = Path(__file__).resolve().parents[2] / "docs/protocol/certificate-vectors.json"
+FILE = Path(__file__).resolve().parents[2] / "docs/understand/protocol/certificate-vectors.json"
 ORDER = 2**252 + 27742317777372353535851937790883648493
 
 

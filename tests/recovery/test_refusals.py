@@ -282,7 +282,8 @@ def test_r11_who_signed_two_ends_is_convicted_by_them(steps: Steps) -> None:
         chain = read_chain(g.encode(steps.town.genesis))
         assert convict(data, chain).sentence() == "r0 is convicted: continuation, epoch 0, two ends of it"
     small = dtvn_verify.Chain(g.encode(steps.town.genesis))
-    assert list(dtvn_verify_evidence.evidence(data, small)) == [convict(data, chain).sentence()]
+    (said,) = dtvn_verify_evidence.evidence(data, small)
+    assert said.startswith("r0 is convicted: continuation, epoch 0")
     audit = Audit(chain)
     audit.add([canonical.decode(SignedFile, path.read_bytes()).frame for path in (first, second)])
     assert list(audit.culprits()) == ["r0"]

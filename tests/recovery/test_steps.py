@@ -54,11 +54,16 @@ def test_r11_seven_admissions_above_the_checkpoint_stay_admitted(sealed: Steps) 
             mine = public_key_of(read_seed(sealed.data.node(name).key))
             assert membership.members[int(name[1:])].public_key == mine
             core, application = replayed(sealed, ledger, name)
-            assert (core.executed, core.log.stable, core.voting, core.views.view) == (68, 68, True, 0)
+            assert (core.executed, core.state.log.stable, core.voting, core.state.views.view) == (
+                68,
+                68,
+                True,
+                0,
+            )
             log = PaperLog(4)
             log.steps = [*sealed.town.log.steps]
             log.session, log.number = sealed.town.log.session, sealed.town.log.number
-            codes = shown_again(log, application, core.execution.executor)
+            codes = shown_again(log, application, core.state.executor)
             assert codes == ["already_consumed"] * 7, name
 
 
@@ -68,7 +73,7 @@ def test_r11_who_lost_its_disk_goes_on_and_waits_for_a_state(sealed: Steps) -> N
     with sealed.ledger("r2") as ledger:
         core, _application = replayed(sealed, ledger, "r2")
         assert core.voting
-        assert not core.arrived
+        assert not core.state.arrived
         assert core.transfer.wanted()
         assert core.transfer._base is not None
         assert core.transfer._base.sequence == 68
@@ -127,7 +132,7 @@ def test_r11_a_ledger_that_was_lost_behind_its_signature_takes_a_state(sealed: S
     assert "goes on in epoch 1" in sealed.install("r0")
     with sealed.ledger("r0") as ledger:
         core, _application = replayed(sealed, ledger, "r0")
-        assert (core.voting, core.arrived, core.transfer.wanted()) == (True, False, True)
+        assert (core.voting, core.state.arrived, core.transfer.wanted()) == (True, False, True)
 
 
 def test_r11_who_lost_its_ledger_behind_its_install_starts_its_node(sealed: Steps) -> None:

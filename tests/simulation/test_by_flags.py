@@ -11,8 +11,8 @@ import pytest
 
 from simulator import shrinking
 from simulator.campaign import Task
+from simulator.cli.command import Command
 from simulator.mutants import MUTANTS
-from validators.management.commands.simulator import Command
 
 SMALL = ("--nodes", "4", "-tickets=6", "--latency", "5ms", "-adversary", "equivocator")
 LIED_TO = (*SMALL, "--seed", "2", "--mutant", "quorum-minus-one")
@@ -61,9 +61,9 @@ def words_of(command: str, verb: str = "run") -> list[str]:
     ("words", "checker"),
     [
         (LIED_TO, "agreement"),
-        (("--crash-rate", "1", "--mutant", "speaks-first", "--seed", "1"), "speech"),
-        (("--world", "plain", "--mutant", "speaks-first"), "speech"),
-        (("-partition=false", "--mutant", "speaks-first"), "speech"),
+        (("--crash-rate", "1", "--mutant", "sends-before-persisting", "--seed", "1"), "durable-before-send"),
+        (("--world", "plain", "--mutant", "sends-before-persisting"), "durable-before-send"),
+        (("-partition=false", "--mutant", "sends-before-persisting"), "durable-before-send"),
     ],
 )
 def test_a_mutant_is_planted_in_a_run_by_flags(said: Any, words: tuple[str, ...], checker: str) -> None:
@@ -78,7 +78,7 @@ def test_a_mutant_is_planted_in_a_run_by_flags(said: Any, words: tuple[str, ...]
 
 @pytest.mark.parametrize("verb", ["run", "replay", "shrink"])
 def test_a_mutant_alone_brings_its_own_world(said: Any, verb: str) -> None:
-    mutant = MUTANTS["rows-by-half"]
+    mutant = MUTANTS["half-of-rows-written"]
     fails = verb != "shrink"
     found = one_object(said(verb, "--mutant", mutant.name, "--seed", str(mutant.seed), "--json", fails=fails))
     assert found["command"].startswith(Task(mutant.seed, mutant.world, mutant.name).command)
@@ -140,7 +140,7 @@ def test_what_was_done_before_a_promise_was_broken_is_counted(said: Any) -> None
 
 
 def test_liars_that_are_not_needed_are_left_out_with_their_kind(said: Any) -> None:
-    found = one_object(said("shrink", *SMALL, "--mutant", "speaks-first", "--json"))
+    found = one_object(said("shrink", *SMALL, "--mutant", "sends-before-persisting", "--json"))
     assert "--byzantine 0" in found["command"]
     assert "--adversary" not in found["command"]
 

@@ -13,7 +13,7 @@ from simulator.onlooker import Onlooker
 from simulator.worlds import world_of
 
 
-@pytest.mark.parametrize("world", ["epochs", "crowded-epochs"])
+@pytest.mark.parametrize("world", ["epochs", "busy-epochs"])
 def test_row_18_members_come_and_go_while_callers_call(world: str) -> None:
     report = run(Task(0, world))
     assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
@@ -22,7 +22,7 @@ def test_row_18_members_come_and_go_while_callers_call(world: str) -> None:
 
 
 def test_r36_most_changes_without_words_of_life_do_not_happen() -> None:
-    assert run(Task(0, "unready")).epochs < run(Task(0, "epochs")).epochs
+    assert run(Task(0, "unready-members")).epochs < run(Task(0, "epochs")).epochs
 
 
 def test_row_18_random_worlds_change_members_among_faults_and_liars() -> None:
@@ -50,7 +50,7 @@ class Blamed(Onlooker):
 
 def test_r35_no_member_is_blamed_for_a_late_or_unsealed_end_of_an_epoch() -> None:
     blamed = Blamed()
-    report = run(Task(6, "crossings"), blamed)
+    report = run(Task(6, "epoch-catch-up"), blamed)
     assert report.violation is None
     assert report.probes["crossing.goes_on_in_a_later_epoch"], "this seed crosses"
     assert not blamed.fields, "all members are honest"

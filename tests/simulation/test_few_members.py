@@ -12,7 +12,7 @@ from simulator.worlds import world_of
 
 
 def test_r37_one_member_becomes_four_and_few_again_among_faults() -> None:
-    drawn = world_of("few", 16)
+    drawn = world_of("few-members", 16)
     cluster = Cluster(16, drawn.settings)
     Play(cluster, drawn, Cut()).run()
     sizes = [len(epoch.members) for _number, epoch in sorted(cluster.world.epochs.items())]

@@ -75,13 +75,16 @@ def test_r39_only_the_owner_signs_but_the_end_of_a_signature_is_anybodys() -> No
 def test_no_other_world_signs_so() -> None:
     """Their seeds mean the same events as before. (A random world may be one of these two.)"""
     named = {name: drawing(0) for name, drawing in WORLDS.items() if name != "random"}
-    assert {name for name, drawn in named.items() if drawn.settings.malleable} == {"malleable", "malleator"}
+    assert {name for name, drawn in named.items() if drawn.settings.malleable} == {
+        "malleable-signatures",
+        "malleable-signer",
+    }
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_row_12_two_forms_of_one_statement_convict_nobody(seed: int) -> None:
     heard = Heard()
-    report = run(Task(seed, "malleator"), heard)
+    report = run(Task(seed, "malleable-signer"), heard)
     assert report.violation is None
     forms = [len(found) for found in heard.forms.values()]
     assert sum(count > 1 for count in forms) > 100, "the liar did not change the words of others"
@@ -91,14 +94,14 @@ def test_row_12_two_forms_of_one_statement_convict_nobody(seed: int) -> None:
 def test_r4_what_was_said_before_a_restart_is_said_in_the_same_bytes() -> None:
     """Here another signing would be other bytes."""
     said = Said()
-    assert run(Task(0, "malleable"), said).violation is None
+    assert run(Task(0, "malleable-signatures"), said).violation is None
     again = [lives for lives in said.said.values() if len(lives) > 1]
     assert len(again) > 5
     assert all(len(set.union(*lives.values())) == 1 for lives in again)
 
 
 def test_row_12_a_cluster_by_flags_has_the_malleator_too() -> None:
-    options = Options(nodes=4, byzantine_nodes=1, tickets=6, adversary="malleator")
+    options = Options(nodes=4, byzantine_nodes=1, tickets=6, adversary="malleable-signer")
     heard = Heard(of_the_liar=True)
     results = PlainRun(options, lambda *_numbers: None, heard).run()
     assert (results.ended, results.violation, results.validated_tickets) == ("all_processed", None, 6)
@@ -108,10 +111,12 @@ def test_row_12_a_cluster_by_flags_has_the_malleator_too() -> None:
 def test_r6_a_commit_is_looked_at_though_a_prepare_has_the_same_body() -> None:
     """Their bodies are equal byte for byte: what is identified by its body alone is another statement."""
     report = run(Task(1, "small", "certificate-not-kept"))
-    assert report.checker == "speech"
+    assert report.checker == "durable-before-send"
     assert " Commit " in str(report.violation)
 
 
-@pytest.mark.parametrize("mutant", ["known-by-its-bytes", "two-forms-are-a-lie", "two-forms-are-two-votes"])
+@pytest.mark.parametrize(
+    "mutant", ["statement-identified-by-bytes", "two-forms-are-a-lie", "two-forms-are-two-votes"]
+)
 def test_a_bug_of_forms_shows_only_where_there_are_many(mutant: str) -> None:
     assert run(Task(0, "leaderless", mutant)).violation is None

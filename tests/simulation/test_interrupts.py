@@ -14,11 +14,11 @@ import pytest
 from simulator import plain
 from simulator.campaign import Task
 from simulator.cli import batch
+from simulator.cli.command import Command
 from simulator.cli.interrupts import Interrupts
 from simulator.gateway import Gateway, Request
 from simulator.options import Options
 from simulator.plain import PlainRun
-from validators.management.commands.simulator import Command
 
 
 class Hasty(Command):
@@ -79,7 +79,7 @@ def test_an_interrupted_campaign_tells_what_was_found_before() -> None:
 
     def tasks() -> Iterator[Task]:
         yield Task(3, "calm")
-        yield Task(0, "crashes", "rows-by-half")
+        yield Task(0, "crashes", "half-of-rows-written")
         signal.raise_signal(signal.SIGTERM)
         yield Task(4, "calm")
 
@@ -90,11 +90,11 @@ def test_an_interrupted_campaign_tells_what_was_found_before() -> None:
 
 
 def test_interrupted_mutants_count_those_that_were_hunted(capsys: pytest.CaptureFixture[str]) -> None:
-    only = ["--only", "consumes-again", "--only", "rows-by-half"]
+    only = ["--only", "consumes-again", "--only", "half-of-rows-written"]
     hasty(" at seed ", "mutants", "--jobs", "1", *only)
     lines = capsys.readouterr().out.splitlines()
     assert "interrupted: 1 mutants were caught so far, none got away" in lines
-    assert not any("rows-by-half" in line for line in lines)
+    assert not any("half-of-rows-written" in line for line in lines)
 
 
 def test_an_interrupted_replay_ends_with_a_report_and_a_trace_that_say_so(
@@ -111,8 +111,11 @@ def test_an_interrupted_replay_ends_with_a_report_and_a_trace_that_say_so(
 
 
 def test_an_interrupted_shrink_has_the_smallest_run_so_far(capsys: pytest.CaptureFixture[str]) -> None:
-    hasty(" faults, ", "shrink", "--world", "crashes", "--seed", "0", "--mutant", "rows-by-half")
-    assert "manage.py simulator run --seed 0 --world crashes --mutant rows-by-half" in capsys.readouterr().out
+    hasty(" faults, ", "shrink", "--world", "crashes", "--seed", "0", "--mutant", "half-of-rows-written")
+    assert (
+        "manage.py simulator run --seed 0 --world crashes --mutant half-of-rows-written"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_first_signal_outside_work_waits_and_a_second_ends_the_process() -> None:

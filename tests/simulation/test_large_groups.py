@@ -7,7 +7,7 @@ import pytest
 from dtvn.machine import parts as machine_parts
 from dtvn.machine.tree import GROUPS
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.poisoner import GROUP_LIES
+from simulator.adversary.bad_state_server import GROUP_LIES
 from simulator.onlooker import Onlooker
 from tests.simulation.test_state_transfer import Story
 

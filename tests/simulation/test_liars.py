@@ -27,12 +27,12 @@ def test_one_liar_of_four_breaks_no_promise(kind: str) -> None:
     [
         ("equivocator", {"evidence.double_proposal", "evidence.prepare", "evidence.commit"}),
         ("forger", {"evidence.checkpoint"}),
-        ("crammer", {"ordering.withheld_bad_batch"}),
-        ("timekeeper", {"ordering.withheld_bad_timestamp"}),
-        ("idler", {"note.suspected.no_progress"}),
-        ("teaser", {"ordering.another_proposal_is_durable"}),
-        ("stragglers", {"ordering.prepared_but_executed_otherwise"}),
-        ("editor", {"catch_up.entry_differs"}),
+        ("invalid-batcher", {"ordering.withheld_bad_batch"}),
+        ("false-timestamper", {"ordering.withheld_bad_timestamp"}),
+        ("idle-primary", {"note.suspected.no_progress"}),
+        ("early-equivocator", {"ordering.another_proposal_is_durable"}),
+        ("late-votes", {"ordering.prepared_but_executed_otherwise"}),
+        ("bad-log-results", {"catch_up.entry_differs"}),
     ],
 )
 def test_a_liar_is_noticed(kind: str, marks: set[str]) -> None:

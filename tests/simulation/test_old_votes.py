@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.campaign import Task, run
-from simulator.checkers.proofs import Proofs
+from simulator.checkers.certificates import Certificates
 
 SEEDS = range(3)
 
@@ -13,7 +13,7 @@ SEEDS = range(3)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_r21_all_decide_by_commits_of_a_view_that_is_over(seed: int) -> None:
     """By design, in each seed: members are two views further, and have heard no COMMITs since."""
-    report = run(Task(seed, "latecomer"))
+    report = run(Task(seed, "late-committer"))
     assert report.violation is None
     assert report.probes["ordering.decided_by_another_view"] >= 10
 
@@ -23,5 +23,5 @@ def test_row_3_commits_of_different_views_would_fork_if_they_added_up(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who looks at certificates notices before anybody else executes. Here nobody does: it is a fork."""
-    monkeypatch.setattr(Proofs, "_entry", lambda *_: None)
-    assert run(Task(seed, "two-batches-in-turn", "late-commits-across-views")).checker == "agreement"
+    monkeypatch.setattr(Certificates, "_entry", lambda *_: None)
+    assert run(Task(seed, "alternating-batches", "late-commits-across-views")).checker == "agreement"

@@ -12,7 +12,7 @@ from dtvn.protocol.consensus.effects import Effects, Now
 from dtvn.protocol.consensus.verified import Verified
 from simulator.campaign import Cut, Play, Task, run
 from simulator.checkers.durability import Durability
-from simulator.checkers.speech import Speech
+from simulator.checkers.durable_before_send import DurableBeforeSend
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.disk import CrashPoint, VirtualDisk
@@ -52,7 +52,7 @@ def test_r6_a_vote_that_was_not_synced_is_missed_later(
 ) -> None:
     """Who asks the disk at the moment of the word sees it at once. Here nobody does: what was forgotten is
     contradicted, or comes back from others and costs the vote (R7, R11)."""
-    monkeypatch.setattr(Speech, "_durable", lambda *_: None)
+    monkeypatch.setattr(DurableBeforeSend, "_durable", lambda *_: None)
     monkeypatch.setattr(Durability, "_survives", lambda *_: None)
     reports = (run(Task(seed, WORLD, f"{phase}-not-synced")) for seed in range(first, first + SEEDS))
     assert any(report.checker is not None for report in reports)

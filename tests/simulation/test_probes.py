@@ -44,7 +44,7 @@ def test_the_table_names_every_mark_and_nothing_else() -> None:
 
 def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
     reached: set[str] = set()
-    for world in ("leaderless", "crashes", "torn", "lost-disks"):
+    for world in ("leaderless", "crashes", "lone-commit", "lost-disks"):
         report = run(Task(0, world))
         assert report.violation is None
         assert set(report.probes) <= set(probes.PROBES), set(report.probes) - set(probes.PROBES)
@@ -57,15 +57,15 @@ def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("probe", "world"),
     [
-        ("ordering.another_proposal_is_durable", "teaser"),
-        ("ordering.withheld_equivocation", "teaser"),
-        ("ordering.prepared_but_executed_otherwise", "stragglers"),
-        ("ordering.decided_by_another_view", "latecomer"),
+        ("ordering.another_proposal_is_durable", "early-equivocator"),
+        ("ordering.withheld_equivocation", "early-equivocator"),
+        ("ordering.prepared_but_executed_otherwise", "late-votes"),
+        ("ordering.decided_by_another_view", "late-committer"),
         ("proposing.window_full", "lost-checkpoints"),
-        ("catch_up.refused_a_page", "librarian"),
-        ("catch_up.entry_differs", "editor"),
-        ("crossing.shown_what_proves_nothing", "hasty-crossings"),
-        pytest.param("crossing.goes_back_to_its_log", "stranded", marks=pytest.mark.exhaustive),
+        ("catch_up.refused_a_page", "bad-log-server"),
+        ("catch_up.entry_differs", "bad-log-results"),
+        ("crossing.shown_what_proves_nothing", "false-epoch-catch-up"),
+        pytest.param("crossing.goes_back_to_its_log", "stranded-member", marks=pytest.mark.exhaustive),
         ("pinging.awaits_all", "older-disk"),
         ("contradiction.restored", "forked"),
     ],

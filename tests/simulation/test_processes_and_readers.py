@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.campaign import Cut, Play
-from simulator.checkers.own_writes import OwnWrites
+from simulator.checkers.read_your_writes import ReadYourWrites
 from simulator.cluster import Cluster
 from simulator.ghost import Ghost, take_over
 from simulator.worlds import world_of
@@ -49,6 +49,6 @@ def test_r10_the_new_process_has_what_the_old_one_promised() -> None:
 
 
 def test_r17_a_reader_told_of_a_change_reads_it_on_platform_and_nodes() -> None:
-    readings = next(c for c in played("readers", 1).checkers if isinstance(c, OwnWrites))
+    readings = next(c for c in played("node-reads", 1).checkers if isinstance(c, ReadYourWrites))
     assert readings.seen >= 4
     assert readings.seen_at_nodes >= 12

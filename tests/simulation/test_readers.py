@@ -8,7 +8,7 @@ from simulator.worlds import world_of
 
 
 def test_r18_readers_share_barriers_among_faults_and_see_what_was_told() -> None:
-    drawn = world_of("barriers", 1)
+    drawn = world_of("barrier-reads", 1)
     cluster = Cluster(1, drawn.settings)
     play = Play(cluster, drawn, Cut())
     play.run()

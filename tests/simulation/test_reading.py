@@ -10,8 +10,8 @@ from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import FrameSigner, PeerError
 from simulator import reading
 from simulator.campaign import Task, run
-from simulator.checkers import economy
-from simulator.checkers.economy import ThriftyDoor
+from simulator.checkers import no_wasted_verification
+from simulator.checkers.no_wasted_verification import WatchedDoor
 from simulator.reading import Reading
 from simulator.scheme import Keyring
 
@@ -40,10 +40,10 @@ class Stage:
         self.keyring = Keyring(real=False)
         self.reading = Reading()
 
-    def door(self, owner: str = "r0", epochs: int = 2, statements_max: int = 100) -> ThriftyDoor:
+    def door(self, owner: str = "r0", epochs: int = 2, statements_max: int = 100) -> WatchedDoor:
         keys = Keys(self.keyring.pair(owner)[0], epochs)
         scheme = self.keyring.scheme
-        return ThriftyDoor(CLUSTER, keys, self.reading, scheme=scheme, statements_max=statements_max)
+        return WatchedDoor(CLUSTER, keys, self.reading, scheme=scheme, statements_max=statements_max)
 
     def frame(self, epoch: int = 0) -> bytes:
         secret = self.keyring.pair("r0")[1]
@@ -51,7 +51,7 @@ class Stage:
         return signer.sign(m.Suspect(epoch, 0, 1, "slow"))
 
 
-def come(door: ThriftyDoor, frame: bytes, peer: Peer = R0) -> Peer:
+def come(door: WatchedDoor, frame: bytes, peer: Peer = R0) -> Peer:
     """A frame comes in; the peer of what the door made of it."""
     return door.verify(door.peek(Inbound(peer, frame))).peer
 
@@ -96,6 +96,6 @@ def test_a_world_that_remembers_nothing_is_the_same_world(
     world: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = run(Task(1, world))
-    monkeypatch.setattr(economy, "keep", lambda _table, _key, found: found)
+    monkeypatch.setattr(no_wasted_verification, "keep", lambda _table, _key, found: found)
     monkeypatch.setattr(reading, "keep", lambda _table, _key, found: found)
     assert run(Task(1, world)) == expected

@@ -69,8 +69,8 @@ def test_p19_what_a_replica_left_behind_proves_is_old_and_says_so() -> None:
         stingy.ask(Barrier())
     shown: dict[str, tuple[int, str]] = {}
     for name, node in stingy.world.nodes.items():
-        certificate = node.core.checkpoints.certificate
-        proof = node.core.application.prove("default", "T-1")
+        certificate = node.core.state.checkpoint.certificate
+        proof = node.core.state.application.prove("default", "T-1")
         assert certificate is not None
         assert proof is not None
         assert proof.sequence == certificate.sequence

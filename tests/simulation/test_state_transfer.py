@@ -12,7 +12,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.genesis import Parameters
 from simulator import campaign
-from simulator.adversary.poisoner import GROUP_LIES, OFFER_LIES, Poisoner
+from simulator.adversary.bad_state_server import GROUP_LIES, OFFER_LIES, BadStateServer
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.disk import CrashPoint
@@ -78,10 +78,10 @@ class Story:
             self.node.lose_disk()
         cluster.world.run_for(2 * SECOND)
 
-    def _corrupt(self, name: str, lie: str) -> Poisoner:
+    def _corrupt(self, name: str, lie: str) -> BadStateServer:
         node = self.cluster.world.nodes[name]
         node.honest = False
-        node.speech = poisoner = Poisoner(self.cluster, node, self.cluster.world.dice.fork(name), lie)
+        node.speech = poisoner = BadStateServer(self.cluster, node, self.cluster.world.dice.fork(name), lie)
         return poisoner
 
     def back(self, seconds: int = 3) -> None:
@@ -158,7 +158,9 @@ def test_p17_a_claimed_height_that_nobody_proves_starts_nothing() -> None:
     before = len(story.told.of("transfer_began"))
     liar = story.cluster.world.nodes["r1"]
     liar.honest = False
-    signer = story.poisoners or [Poisoner(story.cluster, liar, story.cluster.world.dice.fork("tall"), "none")]
+    signer = story.poisoners or [
+        BadStateServer(story.cluster, liar, story.cluster.world.dice.fork("tall"), "none")
+    ]
     tall = m.Status(0, 1, 0, False, 1 << 40, 1 << 40, 1 << 40, (), True)
     for _ in range(5):
         story.cluster.world.transmit("r1", "r3", signer[0].signer.sign(tall), story.cluster.world.time)

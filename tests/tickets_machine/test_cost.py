@@ -66,7 +66,7 @@ def test_r25_a_million_leaf_checkpoint_with_10000_changed_is_under_50_ms() -> No
 
 
 def hundred_thousand_hashes() -> float:
-    """Seconds of the processor: 0.05 on the machine that docs/performance.md was measured on."""
+    """Seconds of the processor: 0.05 on the machine that docs/understand/performance.md was measured on."""
     before, pair = time.process_time(), bytes(64)
     for _ in range(100_000):
         hashlib.sha256(pair).digest()

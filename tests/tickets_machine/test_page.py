@@ -1,20 +1,15 @@
-"""docs/protocol/tickets.md says what the code says; run as a module it writes the tables anew."""
+"""docs/understand/protocol/tickets.md says what the code says; run as a module it writes the tables anew."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from dtvn.machine import CAPABILITY, REASONS, State
+from dtvn.machine import CAPABILITY, TRANSITIONS, State
 from dtvn.machine.commands import COMMANDS
-from dtvn.machine.transitions import TRANSITIONS
+from tests.docs.tables import table
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "tickets.md"
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" / "tickets.md"
 
 
 def operations() -> str:
@@ -37,23 +32,7 @@ def transitions() -> str:
     )
 
 
-def reasons() -> str:
-    return table(
-        ["code", "number", "status", "sentence", "pretix"],
-        [
-            [
-                f"`{reason.code}`",
-                "-" if reason.number is None else str(reason.number),
-                str(reason.status),
-                reason.sentence,
-                reason.pretix or "-",
-            ]
-            for reason in REASONS.values()
-        ],
-    )
-
-
-TABLES = {"operations": operations, "transitions": transitions, "reasons": reasons}
+TABLES = {"operations": operations, "transitions": transitions}
 
 
 def written_anew(page: str) -> str:

@@ -209,7 +209,7 @@ def test_r22_r9_rows_and_root_of_all_members_are_equal(four: Members) -> None:
     rows = [application.changes() for application in four.applications]
     assert rows[0] == rows[1] == rows[2] == rows[3]
     assert len(four.roots()) == 1
-    assert {core.log.stable for core in four.cores} == {10}
+    assert {core.state.log.stable for core in four.cores} == {10}
 
 
 def test_r13_an_opening_asked_twice_opens_one_session(members: Members) -> None:

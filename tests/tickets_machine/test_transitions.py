@@ -7,6 +7,7 @@ import pytest
 from dtvn.machine import (
     CAPABILITY,
     REASONS,
+    TRANSITIONS,
     AddPrincipal,
     Admit,
     Barrier,
@@ -27,7 +28,7 @@ from dtvn.machine import (
     reasons,
 )
 from dtvn.machine.administration import KINDS
-from dtvn.machine.transitions import ACTIONS, TRANSITIONS
+from dtvn.machine.transitions import ACTIONS
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Member
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown

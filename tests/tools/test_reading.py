@@ -211,12 +211,6 @@ def test_the_line_that_tells_excel_the_delimiter_is_no_row(tmp_path: Path, first
     assert (record.number, record.fields) == (2, {"ticket id": "T-1", "name;of;many": "x"})
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_is_seen_without_its_mark(tmp_path: Path, encoding: str) -> None:
-    (record,) = read(tmp_path, "ticket_id,name\r\nT-1,Zoë Жук\r\n".encode(encoding))
-    assert record.fields == {"ticket id": "T-1", "name": "Zoë Жук"}
-
-
 def test_a_line_that_is_no_json_is_a_wrong_row(tmp_path: Path) -> None:
     lines = ['{"ticket_id": "A-1", "name": "one\u2028line"}', '{"ticket_id": ', '{"ticket_id": "A-3"}']
     found = read(tmp_path, "\r\n".join(lines).encode())

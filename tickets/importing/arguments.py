@@ -1,33 +1,39 @@
-"""Argument checks that the file commands make before anything is sent."""
+"""What the commands that read a file of tickets share: arguments, their checks, a progress bar."""
 
 from __future__ import annotations
 
 import math
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dtvn.machine.commands import is_name
-from tickets.importing.columns import ALIASES
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
+
+from dtvn.machine.commands import DEFAULT_EVENT, is_name
+from tickets.importing.columns import ALIASES, Columns
 from tickets.importing.record import FileRefused
 
 __all__ = [
-    "add_column",
-    "add_timezone",
+    "add_file_arguments",
     "at_least_one",
-    "check_event",
     "check_writable",
-    "chosen_columns",
+    "columns_of",
+    "progress_bar",
     "seconds",
-    "zone_of",
 ]
 
 EVENT_LENGTH_MAX = 64
 
 
-def add_column(parser: ArgumentParser) -> None:
-    """--column: every command that reads the same file needs the same values as the import."""
+def add_file_arguments(parser: ArgumentParser) -> None:
+    """Arguments of every command that reads a file of tickets and talks to the platform: the gates need the
+    same values as the import."""
+    parser.add_argument("file", type=Path, help="CSV (any common delimiter and encoding) or JSON")
+    parser.add_argument("--event", default=DEFAULT_EVENT, help="the network's event (default: %(default)s)")
+    parser.add_argument("--slug", default="", help="of an export over several events: take only this one")
     parser.add_argument(
         "--column",
         action="append",
@@ -35,11 +41,32 @@ def add_column(parser: ArgumentParser) -> None:
         metavar="FIELD=NAME",
         help=f"a column of another name; fields: {', '.join(ALIASES)}",
     )
-
-
-def add_timezone(parser: ArgumentParser) -> None:
-    """--timezone: it can decide whether a ticket ends before it begins, so scans take it too."""
     parser.add_argument("--timezone", default="UTC", help="of times without offset (default: %(default)s)")
+    parser.add_argument("--include-pending", action="store_true", help="take unpaid orders too")
+    parser.add_argument("--url", default="", help="of the platform (default: from DATA/credentials.json)")
+    parser.add_argument("--api-key", default="", help="default: from DATA/credentials.json")
+
+
+def columns_of(options: Mapping[str, Any]) -> Columns:
+    """How to read the file, from the arguments of `add_file_arguments`; raise FileRefused."""
+    check_event(options["event"])
+    return Columns(
+        event=options["event"],
+        zone=zone_of(options["timezone"]),
+        chosen=chosen_columns(options["column"]),
+        include_pending=options["include_pending"],
+    )
+
+
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """A progress bar on standard error, which ends with these columns."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *columns,
+        console=Console(stderr=True),
+    )
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
 
 __all__ = [
     "TRY_AGAIN",
+    "Asked",
     "Platform",
     "PlatformUnknown",
     "Refused",
+    "ask_until_final",
     "open_client",
     "pause_before",
     "platform_of",
@@ -83,3 +87,35 @@ def pause_before(attempt: int, response: httpx.Response | None) -> float:
     pause = min(PAUSE_MAX, PAUSE_FIRST * 2 ** min(attempt - 2, 10))
     asked = response.headers.get("Retry-After", "") if response is not None else ""
     return min(max(pause, float(asked)), RETRY_AFTER_MAX) if asked.isdigit() else pause
+
+
+class Asked(NamedTuple):
+    """What became of a request that was sent until its answer was final."""
+
+    response: httpx.Response | None
+    """None: no final answer came in time."""
+    attempts: int
+    trouble: str
+    """The last problem; "" with a final answer."""
+
+
+async def ask_until_final(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], *, patience: float
+) -> Asked:
+    """POST the same body until the status of the answer is not in TRY_AGAIN, for `patience` seconds."""
+    loop = asyncio.get_running_loop()
+    give_up_at, attempts = loop.time() + patience, 0
+    while True:
+        attempts += 1
+        response: httpx.Response | None = None
+        try:
+            response = await client.post(path, json=body)
+        except httpx.TransportError as error:
+            trouble = f"{type(error).__name__} {error}".strip()
+        else:
+            if response.status_code not in TRY_AGAIN:
+                return Asked(response, attempts, "")
+            trouble = f"status {response.status_code}"
+        if loop.time() >= give_up_at:
+            return Asked(None, attempts, trouble)
+        await asyncio.sleep(pause_before(attempts + 1, response))

@@ -15,7 +15,6 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from tickets.importing.pretix import records_of_json
@@ -31,7 +30,6 @@ CSV_LIMIT = 2**31 - 1
 are."""
 SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 """A line for Excel only, which does not show it as a row."""
-SAMPLE = 1_024
 JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -84,24 +82,10 @@ def decoded(content: bytes) -> str:
                 return content.decode(encoding)
             except UnicodeDecodeError as error:
                 raise FileRefused(f"The file begins as {encoding} and does not go on so: {error}.") from error
-    with suppress(UnicodeDecodeError):
-        if encoding := _unmarked(content):
-            return content.decode(encoding)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return content.decode("cp1252", errors="replace")
-
-
-def _unmarked(content: bytes) -> str:
-    """Decodes UTF-16 without a byte order mark, recognised by the zero bytes in most pairs; "" for anything
-    else."""
-    high, low = content[0:SAMPLE:2], content[1:SAMPLE:2]
-    if 2 * low.count(0) > len(low) and not high.count(0):
-        return "utf-16-le"
-    if 2 * high.count(0) > len(high) and not low.count(0):
-        return "utf-16-be"
-    return ""
 
 
 def records_of_csv(text: str, matters: Callable[[str], bool]) -> Iterator[Record]:

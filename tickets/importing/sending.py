@@ -16,7 +16,7 @@ import msgspec
 
 from dtvn.machine import reasons
 from tickets.importing.columns import ImportedTicket, WrongRow
-from tickets.importing.platform import TRY_AGAIN, Refused, pause_before
+from tickets.importing.platform import TRY_AGAIN, Refused, ask_until_final, pause_before
 
 __all__ = [
     "BATCH_SIZE",
@@ -73,22 +73,9 @@ async def check_may_issue(client: httpx.AsyncClient, *, patience: float) -> None
     It sends an issue request without a ticket id: only a caller that may issue gets the error about the
     missing id. Raises NetworkSilent after `patience` seconds, and Refused.
     """
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + patience
-    attempt = 1
-    while True:
-        response: httpx.Response | None = None
-        try:
-            response = await client.post(ISSUE_PATH, json={})
-        except httpx.TransportError:
-            pass
-        else:
-            if response.status_code not in TRY_AGAIN:
-                break
-        if loop.time() >= give_up_at:
-            raise NetworkSilent(f"no answer for {patience:.0f} s")
-        attempt += 1
-        await asyncio.sleep(pause_before(attempt, response))
+    response = (await ask_until_final(client, ISSUE_PATH, {}, patience=patience)).response
+    if response is None:
+        raise NetworkSilent(f"no answer for {patience:.0f} s")
     if response.status_code != reasons.REASONS[reasons.TICKET_ID_REQUIRED].status:
         raise Refused(_sentence(response))
 

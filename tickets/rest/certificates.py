@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
-from rest_framework.request import Request as HttpRequest
-
+from dtvn.api.answers import Answer
+from dtvn.api.calls import Call
+from dtvn.api.errors import SEQUENCE_HEADER, Refused
+from dtvn.api.queries import read_event
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
-from tickets.rest.queries import read_event
 from tickets.services import certify, epochs
-from tickets.services.errors import Refused
-from validators.rest.http import ApiView, own_writes
+from validators.rest.http import own_writes
 
-__all__ = ["CertificateView", "EpochsView"]
-
-
-class CertificateView(ApiView):
-    """GET /tickets/{id}/certificate."""
-
-    needs_nodes = True
-
-    def get(self, http: HttpRequest, ticket_id: str) -> HttpResponse:
-        """Of the last change, or of the outcome `at` SEQUENCE.INDEX, refusals included; query `event`."""
-        query = http._request.GET
-        event = read_event(query)
-        at = certify.read_position(query["at"]) if "at" in query else None
-        sequence = own_writes(http)
-        if not is_name(ticket_id):
-            raise Refused(reasons.TICKET_NOT_FOUND)
-        return _file(certify.certificate_of(event, ticket_id, at), f"{ticket_id}.certificate.json", sequence)
+__all__ = ["show_certificate", "show_epochs"]
 
 
-class EpochsView(ApiView):
-    """GET /epochs: the epoch chain that verifiers take with a certificate."""
+def show_certificate(call: Call, ticket_id: str) -> Answer:
+    """Of the last change, or of the outcome `at` SEQUENCE.INDEX, refusals included; query `event`."""
+    event, at = read_event(call.query), call.query.get("at")
+    position = None if at is None else certify.read_position(at)
+    sequence = own_writes(call)
+    if not is_name(ticket_id):
+        raise Refused(reasons.TICKET_NOT_FOUND)
+    return _file(
+        certify.certificate_of(event, ticket_id, position), f"{ticket_id}.certificate.json", sequence
+    )
 
-    def get(self, http: HttpRequest) -> HttpResponse:
-        """Genesis and every epoch change proof since."""
-        return _file(epochs.epoch_chain(), "epochs.json", own_writes(http))
+
+def show_epochs(call: Call) -> Answer:
+    """Genesis and every epoch change proof since."""
+    return _file(epochs.epoch_chain(), "epochs.json", own_writes(call))
 
 
-def _file(content: bytes, name: str, sequence: int) -> HttpResponse:
+def _file(content: bytes, name: str, sequence: int) -> Answer:
     """The file in the envelope of spec 1.1; verifiers read it with or without the envelope."""
-    response = HttpResponse(b'{"success":true,"data":%b}' % content, content_type="application/json")
     # Ids contain no quotes and no separators, so the name needs no escaping.
-    response.headers["Content-Disposition"] = f'attachment; filename="{name.replace(":", "_")}"'
-    response.headers["X-DTVN-Sequence"] = str(sequence)
-    return response
+    disposition = f'attachment; filename="{name.replace(":", "_")}"'
+    headers = {"Content-Disposition": disposition, SEQUENCE_HEADER: str(sequence)}
+    return Answer(b'{"success":true,"data":%b}' % content, headers=headers)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import QueryDict
-
-from dtvn.machine import Issue, TicketState, seeded_count
+from dtvn.api.operations import issued_ticket
+from dtvn.api.ordering import Decision
+from dtvn.machine import TicketState, seeded_count
 from dtvn.machine.contract import ticket_of_bytes, ticket_of_row
 from dtvn.protocol import canonical
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services import Decision
 from tickets.services.network import gateway
 from validators import feed
 from validators.ledger import read
 from validators.ledger.models import Ticket
 from validators.rest.http import OWN_WRITES_WAIT
 
-__all__ = ["issued_ticket", "pairs_of", "proved_ticket", "seeded"]
+__all__ = ["issued", "proved_ticket", "seeded"]
 
 
 def proved_ticket(state: bytes, issued: bytes) -> dict[str, Any]:
@@ -29,19 +28,11 @@ def proved_ticket(state: bytes, issued: bytes) -> dict[str, Any]:
     return ticket_of_bytes(state, issued, names)
 
 
-def pairs_of(query: QueryDict) -> list[tuple[str, str]]:
-    """The parameters of a query string, in order."""
-    return [(name, value) for name, values in query.lists() for value in values]
-
-
-def issued_ticket(decision: Decision) -> dict[str, Any]:
-    """The ticket that an issue created, built from its outcome without a read.
-
-    If only the code is known (as for repeats, R16), it is looked up in the platform's copy.
-    """
-    details = decision.request.command
-    if decision.result.state and isinstance(details, Issue):
-        return proved_ticket(decision.result.state, canonical.encode(details))
+def issued(decision: Decision) -> dict[str, Any]:
+    """The ticket that an issue created; if only its code is known (as for repeats, R16), it is looked up in
+    the platform's copy."""
+    if known := issued_ticket(decision):
+        return proved_ticket(*known)
     feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
     row = read.read_ticket(LEARNER_ALIAS, decision.request.event, decision.request.ticket)
     return {"ID": decision.request.ticket} if row is None else ticket_of_row(row)

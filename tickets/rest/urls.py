@@ -3,27 +3,37 @@
 from django.urls import URLPattern, URLResolver, path
 
 from dtvn.machine import CAPABILITY
-from tickets.rest.certificates import CertificateView, EpochsView
-from tickets.rest.operations import BatchView, OperationView, operation_view
-from tickets.rest.reads import TicketListView, TicketView
-from validators.rest.supervision import ValidateViaNodeView
+from tickets.rest.certificates import show_certificate, show_epochs
+from tickets.rest.operations import BATCH_BYTES_MAX, change_tickets, operation
+from tickets.rest.reads import list_tickets, show_ticket
+from validators.rest.http import route
+from validators.rest.supervision import validate_via_node
 
-
-class TicketsView(TicketListView, OperationView):
-    """GET lists, POST issues."""
-
-    kind = "issue"
-    scopes = {"POST": CAPABILITY["issue"]}
-
-
+TICKETS = "api/v1/tickets"
 VERBS = ("seed", "validate", "consume", "admit", "dispute", "resolve")
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("api/v1/tickets", TicketsView.as_view()),
-    path("api/v1/tickets/batch", BatchView.as_view()),
-    *(path(f"api/v1/tickets/{verb}", operation_view(verb)) for verb in VERBS),
-    path("api/v1/tickets/validate-via-node", ValidateViaNodeView.as_view()),
-    path("api/v1/tickets/<str:ticket_id>", TicketView.as_view()),
-    path("api/v1/tickets/<str:ticket_id>/certificate", CertificateView.as_view(), name="ticket-certificate"),
-    path("api/v1/epochs", EpochsView.as_view(), name="epochs"),
+    path(
+        TICKETS,
+        route(get=list_tickets, post=operation("issue"), scope=CAPABILITY["issue"], needs_nodes=True),
+    ),
+    path(f"{TICKETS}/batch", route(post=change_tickets, body_bytes=BATCH_BYTES_MAX, needs_nodes=True)),
+    *(
+        path(
+            f"{TICKETS}/{verb}",
+            route(post=operation(verb), scope=CAPABILITY[verb], needs_nodes=True),
+        )
+        for verb in VERBS
+    ),
+    path(
+        f"{TICKETS}/validate-via-node",
+        route(post=validate_via_node, scope=CAPABILITY["validate"], enveloped=False, needs_nodes=True),
+    ),
+    path(f"{TICKETS}/<str:ticket_id>", route(get=show_ticket, needs_nodes=True)),
+    path(
+        f"{TICKETS}/<str:ticket_id>/certificate",
+        route(get=show_certificate, needs_nodes=True),
+        name="ticket-certificate",
+    ),
+    path("api/v1/epochs", route(get=show_epochs), name="epochs"),
 ]

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from dtvn.machine.reasons import OK
-from tickets.importing.platform import TRY_AGAIN, Refused, pause_before
+from tickets.importing.platform import Refused, ask_until_final
 from tickets.scanning.plan import Plan, Scan
 from tickets.scanning.proof import Outcome
 
@@ -82,27 +82,15 @@ async def _decided(client: httpx.AsyncClient, scan: Scan, *, event: str, patienc
         "nonce": scan.nonce,
     }
     began = time.monotonic()
-    attempt, code, sequence, remark = 0, "", 0, ""
-    response: httpx.Response | None = None
-    while not code and time.monotonic() - began <= patience:
-        if attempt:
-            await asyncio.sleep(pause_before(attempt + 1, response))
-        attempt, response = attempt + 1, None
-        try:
-            response = await client.post(ADMIT_PATH, json=body)
-        except httpx.TransportError as error:
-            remark = f"{type(error).__name__} {error}".strip()
-        else:
-            remark = f"status {response.status_code}"
-            if response.status_code not in TRY_AGAIN:
-                code, sequence = _answer(response)
+    asked = await ask_until_final(client, ADMIT_PATH, body, patience=patience)
+    code, sequence = _answer(asked.response) if asked.response is not None else ("", 0)
     return Outcome(
         scan=scan,
         code=code,
         sequence=sequence,
-        attempts=attempt,
+        attempts=asked.attempts,
         latency=time.monotonic() - began,
-        remark="" if code else remark,
+        remark=asked.trouble,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from dtvn.api.errors import ApiError, InvalidRequest, Refused
 from dtvn.gateway import GatewayFace
 from dtvn.machine import reasons
 from dtvn.proof import (
@@ -31,7 +32,6 @@ from dtvn.proof import (
 from dtvn.protocol import genesis
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.epochs import known_chain
-from tickets.services.errors import InvalidRequest, Refused, TicketError
 from tickets.services.network import gateway
 from validators.ledger import read
 from validators.ledger.proofs import (
@@ -53,19 +53,6 @@ RECEIPT_WAIT = 2.0
 _paths = LogPaths(LEARNER_ALIAS)
 
 
-class NotProvable(TicketError):
-    """No certificate can be given: not yet (503), never (409), or there is no such outcome (404)."""
-
-    def __init__(self, status: int, code: str, sentence: str) -> None:
-        super().__init__(code, sentence)
-        self._status = status
-
-    @property
-    def status(self) -> int:
-        """HTTP status."""
-        return self._status
-
-
 NOT_YET = (
     503,
     "not_provable_yet",
@@ -84,7 +71,7 @@ SEEDED = (409, "nothing_to_prove", "The ticket comes from a seed, whose outcome 
 def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -> bytes:
     """The certificate file of the ticket's last change, or of the outcome `at` (sequence, index).
 
-    Raises Refused (no such ticket), NotProvable, Unavailable.
+    Raises Refused (no such ticket), ApiError (not provable), Unavailable.
     """
     row = read.read_ticket(LEARNER_ALIAS, event, ticket)
     if row is None:
@@ -94,18 +81,18 @@ def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -
     if found is None:
         continued = genesis.continued(gateway().genesis)
         if continued is not None and sequence <= continued.sequence:
-            raise NotProvable(*EARLIER)
-        raise NotProvable(*(NO_OUTCOME if sequence > read.applied_sequence(LEARNER_ALIAS) else INCOMPLETE))
+            raise ApiError(*EARLIER)
+        raise ApiError(*(NO_OUTCOME if sequence > read.applied_sequence(LEARNER_ALIAS) else INCOMPLETE))
     network = gateway()
     cluster = genesis.cluster_id(network.genesis)
     try:
         leaf, certificate = assembly.unproved(found.entry, found.bundles, index, cluster)
     except KeyError as error:
-        raise NotProvable(*NO_OUTCOME) from error
+        raise ApiError(*NO_OUTCOME) from error
     if at is None and leaf.operation.kind == "seed":
-        raise NotProvable(*SEEDED)
+        raise ApiError(*SEEDED)
     if (leaf.operation.event, leaf.operation.ticket) != (event, ticket):
-        raise NotProvable(*NO_OUTCOME)
+        raise ApiError(*NO_OUTCOME)
     return certificate_json(encode_certificate(_proved(certificate, found, network)))
 
 
@@ -137,7 +124,7 @@ def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace) -
         except ProofError:
             continue
         return candidate
-    raise NotProvable(*NOT_YET)
+    raise ApiError(*NOT_YET)
 
 
 def _path_proof(found: EntryProof, checkpoint: ProvenCheckpoint) -> CheckpointProof | None:

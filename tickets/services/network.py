@@ -11,13 +11,13 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError
 
+from dtvn.api.errors import Unavailable
 from dtvn.files.epoch_changes import read_epoch_changes
 from dtvn.gateway import Gateway, GatewayFace, file_mark
 from dtvn.net import KeyFileError
 from dtvn.protocol.canonical import CanonicalError
 from dtvn.protocol.genesis import GenesisError
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.errors import Unavailable
 from validators.ledger import read
 
 __all__ = ["acknowledged", "close", "gateway", "key_file", "use"]

@@ -18,6 +18,8 @@ from functools import lru_cache
 
 import msgspec
 
+from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
+from dtvn.api.ordering import ANSWER_SLACK, Decision, Request
 from dtvn.gateway import DEFAULT_WAIT, Answered, GatewayClosed, GatewayFace, Overloaded, Result, valid_until
 from dtvn.machine import Barrier, build
 from dtvn.proof import Chain, ProofError, barriers, read_stable
@@ -27,13 +29,11 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.membership import Membership
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.decide import ANSWER_SLACK, Decision, Request
 from tickets.services.epochs import known_chain
-from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
 from tickets.services.network import gateway
 from validators.ledger import read
 
-__all__ = ["NothingStableYet", "Proved", "Unproved", "barrier", "quorum_read"]
+__all__ = ["Proved", "barrier", "quorum_read"]
 
 WAIT = 3.0
 """Seconds within which a proof must be found."""
@@ -41,29 +41,7 @@ ASK_AGAIN = 0.05
 """Seconds until members are asked again: a newer checkpoint may be stable by then."""
 ACTOR = "platform"
 """Actor of barriers in the log."""
-
-
-class Unproved(Unavailable):
-    """No member returned a proof in time."""
-
-    def __init__(self) -> None:
-        super().__init__("No member proved the ticket's state in time; ask again.")
-
-
-class NothingStableYet(Unavailable):
-    """The cluster answers, but has no stable checkpoint yet: waiting does not help."""
-
-    def __init__(self, interval: int) -> None:
-        super().__init__(
-            f"The cluster has no stable checkpoint yet, the first is at sequence {interval}: "
-            "read=linearizable works, and brings it nearer.",
-            code="no_checkpoint_yet",
-        )
-
-    @property
-    def status(self) -> int:
-        """HTTP status; no outcome of the log has this code."""
-        return 503
+UNPROVED = "No member proved the ticket's state in time; ask again."
 
 
 class Proved(msgspec.Struct, frozen=True):
@@ -78,8 +56,8 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
     """The ticket as q members signed it, as of the newest checkpoint that a member proves.
 
     Asks all members and waits for f + 1 valid answers, so that one lagging member does not decide alone. Asks
-    again for at most `patience` seconds while no proof reaches sequence `at_least`. Raises Unproved when no
-    member proves anything, NothingStableYet at once before the cluster's first checkpoint.
+    again for at most `patience` seconds while no proof reaches sequence `at_least`. Raises Unavailable
+    when no member proves anything, and at once before the cluster's first checkpoint.
 
     If f + 1 members report that they lost their provable state in a restart, waiting does not help: barriers
     are then ordered until a checkpoint is due, at most one checkpoint interval of them.
@@ -88,9 +66,14 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
     try:
         found = barriers.quorum_read(_Reader(network, event, ticket, at_least, patience))
     except barriers.NothingStable as error:
-        raise NothingStableYet(network.present.parameters.checkpoint_interval) from error
+        first = network.present.parameters.checkpoint_interval
+        sentence = (
+            f"The cluster has no stable checkpoint yet, the first is at sequence {first}: "
+            "read=linearizable works, and brings it nearer."
+        )
+        raise Unavailable(sentence, "no_checkpoint_yet") from error
     if found is None:
-        raise Unproved
+        raise Unavailable(UNPROVED)
     return found
 
 
@@ -144,12 +127,12 @@ class _Reader:
         return read.newest_checkpoint(LEARNER_ALIAS) is not None
 
     def order(self) -> int:
-        """See QuorumReader; shared with concurrent readers. Raises Unproved if the barrier is not ordered in
-        time: without a quorum, one attempt is enough."""
+        """See QuorumReader; shared with concurrent readers. Raises Unavailable if the barrier is not ordered
+        in time: without a quorum, one attempt is enough."""
         try:
             return barrier(WAIT - self._spent())
         except TicketError as error:
-            raise Unproved from error
+            raise Unavailable(UNPROVED) from error
 
     def is_over(self) -> bool:
         """See QuorumReader."""

@@ -18,7 +18,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from validators.node_api.origins import allowed_origin
+from dtvn.api.access import allowed_origin
 from validators.rest.keys import caller_of_session, text_of_header
 from validators.services.api_keys import find_api_key
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+
+from validators.dashboard.readonly import NUL, StrictAdmin
 
 __all__ = ["BulkActions"]
 
 
-class BulkActions(admin.ModelAdmin):
+class BulkActions(StrictAdmin):
     """Mixin; it must come before the list's other base classes.
 
     Django filters and searches again when the action arrives, and silently drops each ticked row that no
     longer matches. Here the action applies to each of them, and rows that no longer exist are reported. "All
-    rows that match the filter" (select_across) keeps its meaning. Keys that no row can have are rejected by
-    dtvn_project.admin_addresses.
+    rows that match the filter" (select_across) keeps its meaning. With a key that no row can have, nothing
+    is done.
     """
 
     def response_action(
@@ -28,7 +31,13 @@ class BulkActions(admin.ModelAdmin):
         across = self.action_form.base_fields["select_across"]
         if not across.clean(request.POST.get("select_across")):
             keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
-            wanted = {self.opts.pk.to_python(key) for key in keys}
+            try:
+                wanted = {self.opts.pk.clean(key, None) for key in keys}
+                if any(NUL in key for key in keys):
+                    raise ValidationError("a key with a NUL character")
+            except ValidationError:
+                self.message_user(request, "Nothing was done: no row can have such a key.", messages.ERROR)
+                return None
             queryset = self.get_queryset(request).order_by("pk")
             there = set(queryset.filter(pk__in=wanted).values_list("pk", flat=True))
             missing = len(wanted - there)

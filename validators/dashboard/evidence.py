@@ -11,8 +11,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from dtvn.api.errors import TicketError
 from dtvn.proof import evidence_json
-from tickets.services.errors import TicketError
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.models import MemberEvidence
 from validators.services import evidence

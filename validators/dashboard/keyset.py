@@ -17,7 +17,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from validators.dashboard.readonly import ReadOnlyAdmin
+from validators.dashboard.readonly import NUL, ReadOnlyAdmin
 
 __all__ = ["KeysetAdmin"]
 
@@ -103,7 +103,7 @@ class KeysetAdmin(ReadOnlyAdmin):
         """
         fields = [self.model._meta.get_field(name) for name in self.keyset]
         parts = key.split(SEPARATOR)
-        if len(parts) != len(fields):
+        if len(parts) != len(fields) or NUL in key:
             raise IncorrectLookupParameters
         try:
             values = [field.to_python(part) for field, part in zip(fields, parts, strict=True)]

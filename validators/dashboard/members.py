@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import Any
-from zlib import crc32
 
 import msgspec
 from django import forms
@@ -18,14 +16,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from dtvn.api.errors import TicketError
 from dtvn.protocol.genesis import Parameters
-from tickets.services.errors import TicketError
 from validators.dashboard.principals import principals_page
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.membership import changes
 from validators.membership.epoch import PresentEpoch, present_epoch
 from validators.membership.membership import FIXED_PARAMETERS, Wish
-from validators.models import FINISHED, ChangeState, MembershipChange
+from validators.models import ChangeState, MembershipChange
 from validators.services.errors import ServiceError
 
 __all__ = ["MembershipChangeAdmin", "may_administer"]
@@ -39,35 +37,14 @@ TITLES = {
 }
 TONES = {ChangeState.DONE: "ok", ChangeState.REFUSED: "bad"}
 ELSEWHERE = "Only for a node that runs elsewhere."
-SEEN = "members_seen"
-"""Session key: the state that the page last showed while a change was in progress, and since when."""
-CALM_AFTER = 60.0
-"""Seconds without a change after which the page refreshes less often: the state may last indefinitely."""
-LOOK_AGAIN, LOOK_AGAIN_CALMLY = 2, 10
-"""Seconds between two refreshes of the page."""
+LOOK_AGAIN = 3
+"""Seconds between two refreshes of the page while something is under way."""
 
 
 def may_administer(request: HttpRequest) -> bool:
     """Superusers and the group `admin`."""
     user = request.user
     return user.is_active and (user.is_superuser or user.groups.filter(name="admin").exists())
-
-
-def look_again(request: HttpRequest, now: PresentEpoch) -> int:
-    """Seconds until the page refreshes; 0: what it shows is final."""
-    if not now.settling:
-        request.session.pop(SEEN, None)
-        return 0
-    members = [(each.node.id, each.node.status) for each in now.members]
-    joining = [(row.node_id, row.status, row.report.get("sequence")) for row in now.joining]
-    wished = list(MembershipChange.objects.exclude(state__in=FINISHED).values_list("pk", "state"))
-    # Without the error text, which contains a running count of seconds.
-    shown = crc32(repr((now.epoch, now.overtaken, members, joining, wished)).encode())
-    before, since = request.session.get(SEEN, (None, 0.0))
-    if shown != before:
-        since = time.time()
-        request.session[SEEN] = (shown, since)
-    return LOOK_AGAIN if time.time() - since < CALM_AFTER else LOOK_AGAIN_CALMLY
 
 
 class WishForm(forms.Form):
@@ -195,7 +172,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         context: dict[str, Any] = {"may_administer": may_administer(request), "title": "Members"}
         try:
             context["now"] = now = present_epoch()
-            context["look_again"] = look_again(request, now)
+            context["look_again"] = LOOK_AGAIN if now.settling else 0
         except TicketError as error:
             messages.warning(request, str(error))
         return super().changelist_view(request, {**context, **(extra_context or {})})

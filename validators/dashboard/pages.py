@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,16 +11,18 @@ from typing import TypeVar
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
+from dtvn.api.errors import ApiError
+from dtvn.machine import NAMES, TRANSITIONS, State
+from dtvn.protocol import quorum
 from tickets.services import Unavailable
 from validators.dashboard.views import for_pages
 from validators.membership.joining import find_node
 from validators.membership.own_api import ask_api, read_figures
 from validators.membership.roster import MemberNode, list_members
-from validators.rest.errors import ApiError
 from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown
 
-__all__ = ["CHARTS", "figures", "links", "node_part"]
+__all__ = ["ACTS", "CHARTS", "QUORUMS", "figures", "links", "node_part"]
 
 ASK_AT_ONCE = 8
 RECENT_SEQUENCES = 60
@@ -43,6 +46,14 @@ FIGURES = {
     "dtvn_sequence": "sequence",
 }
 """Sample of a node's metrics to the name that the page uses for it."""
+
+QUORUMS = [0, *map(quorum.quorum, range(1, quorum.MEMBERS_MAX + 1))]
+"""Votes that decide, by the number of members."""
+OFFERED = ("validate", "consume", "dispute")
+ACTS = json.dumps(
+    {NAMES[state]: [act for act in OFFERED if isinstance(TRANSITIONS[act][state], State)] for state in State}
+)
+"""State of a ticket to the acts that are not refused in it, as JSON for the tickets page."""
 
 Found = TypeVar("Found")
 

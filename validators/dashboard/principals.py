@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
+from dtvn.api.errors import TicketError
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
-from tickets.services.errors import TicketError
 from validators import feed
 from validators.services import principals
 from validators.services.errors import ServiceError

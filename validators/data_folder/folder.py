@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dtvn.net import write_private
+from dtvn.files.whole import write_private
 from dtvn.node.options import StartError
 
 CREDENTIALS = "credentials.json"

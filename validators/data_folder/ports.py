@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 
-from dtvn.net import write_private
+from dtvn.files.whole import whole_file, write_private
 from dtvn.node.kept_ports import all_kept, keep_ports
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
@@ -212,6 +212,5 @@ def _metrics_target(founded: genesis.Genesis, node_id: str, port: int) -> dict[s
 
 
 def _write_targets(path: Path, groups: list[dict[str, Any]]) -> None:
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path, replace=True, mode=0o644) as file:
+        file.write(json.dumps(groups, indent=2).encode() + b"\n")

@@ -26,6 +26,8 @@ LATEST_MAX = 40
 """Outcomes that a snapshot lists, newest first."""
 RATE_SECONDS = 120
 """Seconds of log time for which the rate is kept."""
+LIMITS = {"latest": LATEST_MAX, "rate_seconds": RATE_SECONDS}
+"""The same for the page, which adds frames to its snapshot within them."""
 EVENT_TYPES = {
     "issue": "ticket_issued",
     "seed": "tickets_seeded",
@@ -98,7 +100,7 @@ def read_snapshot() -> dict[str, Any]:
         if not _is_missing(error):
             raise
     counts = dict.fromkeys((*STATES.values(), "applied", "refused"), 0)
-    return {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": []}
+    return {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": [], "limits": LIMITS}
 
 
 def _snapshot() -> dict[str, Any]:
@@ -113,6 +115,7 @@ def _snapshot() -> dict[str, Any]:
             "counts": _counts(),
             "rates": _rates(since - 1, applied),
             "latest": [_event(record) for record in latest],
+            "limits": LIMITS,
         }
 
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from validators.ledger.journal import Ledger
-    from validators.ledger.lock import is_locked
     from validators.ledger.open import open_ledger
 
-_HOME = {"Ledger": "journal", "is_locked": "lock", "open_ledger": "open"}
+_HOME = {"Ledger": "journal", "open_ledger": "open"}
 
-__all__ = ["Ledger", "is_locked", "open_ledger"]
+__all__ = ["Ledger", "open_ledger"]
 
 
 def __getattr__(name: str) -> Any:

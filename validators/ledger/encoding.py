@@ -124,7 +124,7 @@ def decode_frames(data: bytes, what: str) -> tuple[bytes, ...]:
 
 
 def slot_from_row(row: Row, body: bytes) -> SlotRecord:
-    """The record in a row of ProtocolRecord; raises LedgerDamaged if the checksum differs."""
+    """The record in a row of a ProtocolRecord; raises LedgerDamaged if the checksum differs."""
     _number, sequence, epoch, view, phase, frames, _body, _checksum = row
     what = f"the {phase} record of sequence {sequence} in view {view}"
     _require(row, what)

@@ -3,6 +3,8 @@
 The lock belongs to the open file and ends with its last holder, however that process dies, so a free lock
 proves on this host that a node is dead; an expired lease would only be a guess (DESIGN section 9). A process
 that forks must close the copy in its child (`FileLock.close`), or the child holds the lock too.
+
+Not the `filelock` package: it empties the file, which names the holder, before it asks for the lock.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 from dtvn.ledger import LedgerBusy, LedgerUnreachable
 from validators.ledger.location import LOCK_FILE
 
-__all__ = ["FileLock", "is_locked", "make_private_folder"]
+__all__ = ["FileLock", "make_private_folder"]
 
 
 class FileLock:
@@ -46,21 +48,6 @@ class FileLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a process on this host holds the ledger in `folder`; False also without a ledger."""
-    try:
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def make_private_folder(folder: Path) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from dtvn.machine import operation_digest
-from dtvn.machine.contract import UNLISTED
+from dtvn.machine.contract import UNLISTED, Listed
 from dtvn.machine.reasons import MALFORMED, OK, pack, tally, unpack
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Executed
-from dtvn.protocol.consensus.messages import Batch, Bundle, Operation, bundle_digest
+from dtvn.protocol.consensus.messages import Batch, Bundle, bundle_digest
 from dtvn.protocol.wire import Envelope
 from validators.ledger.encoding import checksum
 
@@ -77,32 +77,6 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
     """Counter name -> the number that the entry adds to it."""
     states: tuple[Any, ...] = ()
     """Parameters of INSERT_STATES; () if operations are not searched."""
-
-
-class Listed(msgspec.Struct, frozen=True, gc=False):
-    """One ordered operation with its outcome."""
-
-    sequence: int
-    index: int
-    view: int
-    """View of the batch's first proposal."""
-    timestamp: int
-    """Effective timestamp, Unix microseconds."""
-    code: str
-    principal: str
-    request: bytes
-    """Digest of the operation's bundle."""
-    operation: Operation
-
-    @property
-    def digest(self) -> bytes:
-        """Hash of the operation."""
-        return operation_digest(self.operation)
-
-    @property
-    def plain(self) -> bool:
-        """Whether the plain consensus log shows it."""
-        return self.code == OK and self.operation.kind not in UNLISTED
 
 
 def note_executed(executed: Executed, *, origin_view: int, with_operations: bool) -> Noted:

@@ -66,8 +66,8 @@ members was under way).
        manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state
        manage.py validator -data-dir ./new -id venue
 
-Compare the old cluster's id that `show` prints with what you know of it; whoever has its old genesis or epoch
-chain names it (`show` and `seal`: --old-chain FILE). A demonstration by one hand instead:
+Compare the old cluster's id that `show` prints with what you know of it; a party with its old genesis or
+epoch chain names it (`show` and `seal`: --old-chain FILE). A demonstration by one hand instead:
   manage.py genesis continue demo cup.state --data-dir ./new, then make up DATA=./new
 A newcomer that joins later needs the file too: `genesis continue install`, with its --id.
 

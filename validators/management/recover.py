@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dtvn.net import write_private
+from dtvn.files.whole import write_private
 from dtvn.node import recovering
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError, check_folder, read_genesis
@@ -133,8 +133,9 @@ def _state(options: dict[str, Any], say: Say) -> None:
     )
     n, q = len(names), quorum.quorum(len(names))
     say(
-        f"Next: keep the node stopped, and hand {options['out']} to whoever makes the plan (genesis recover "
-        f"plan) of the files of all {n} members ({_shown(names)}), at least {n - q + 1} of them with --vouch."
+        f"Next: keep the node stopped, and hand {options['out']} to the one that makes the plan "
+        f"(genesis recover plan) of the files of all {n} members ({_shown(names)}), at least {n - q + 1} of "
+        "them with --vouch."
     )
 
 
@@ -169,8 +170,8 @@ def _sign(options: dict[str, Any], say: Say) -> None:
     witness = late and options["id"] not in late
     first = f"{_shown(late)}, which cannot execute the plan, and to " if witness else ""
     say(
-        f"Next: hand {options['out']} to {first}whoever seals the signatures of all {config.n} members "
-        f"(genesis recover seal {options['plan']} ...)."
+        f"Next: hand {options['out']} to {first}the one that seals the signatures of all {config.n} "
+        f"members (genesis recover seal {options['plan']} ...)."
     )
 
 
@@ -188,7 +189,7 @@ def _seal(options: dict[str, Any], say: Say) -> None:
         )
     say(
         f"Next: hand {options['out']} to all members; each puts it in place (genesis recover install "
-        f"{options['out']} --id ...), and so does whoever runs a platform and no node, without --id."
+        f"{options['out']} --id ...), and so does a party that runs a platform and no node, without --id."
     )
 
 

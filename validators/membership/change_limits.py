@@ -11,10 +11,10 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from dtvn.api.errors import TicketError
 from dtvn.machine import reasons
 from dtvn.protocol.consensus.membership import Change, Membership, outline
 from dtvn.protocol.quorum import faults
-from tickets.services.errors import TicketError
 from validators.membership.membership import Wish
 from validators.models import FINISHED, ManagedCluster, MembershipChange
 from validators.services.cluster import ONE_ROW

@@ -22,6 +22,7 @@ import msgspec
 from django.db import transaction
 from django.utils import timezone
 
+from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
 from dtvn.gateway import GatewayFace, gather_words
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, public_key_of, read_seed
@@ -33,7 +34,6 @@ from dtvn.protocol.quorum import weak_quorum
 from dtvn.protocol.wire import ED25519
 from dtvn.waiting import look_until
 from tickets.services.decide import Request, decide
-from tickets.services.errors import OutcomeUnknown, TicketError, Unavailable
 from tickets.services.network import gateway
 from validators.membership import change_limits, joining, newcomers
 from validators.membership.membership import (

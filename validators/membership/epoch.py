@@ -8,9 +8,9 @@ import msgspec
 from django.db.models import Max
 from django.utils import timezone
 
+from dtvn.api.errors import Unavailable
 from dtvn.protocol.genesis import Parameters
 from dtvn.waiting import look_until
-from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
 from validators.membership.membership import Strength, strength
 from validators.membership.roster import MemberNode, list_members

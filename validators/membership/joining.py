@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.db.models import Q
 
-from tickets.services.errors import Unavailable
+from dtvn.api.errors import Unavailable
 from tickets.services.network import gateway
 from validators.data_folder.folder import DataFolder
 from validators.membership.roster import MemberNode, api_port_of, list_members, process_of

@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 from django.db import DatabaseError
 
+from dtvn.api.errors import InvalidRequest, OutcomeUnknown
 from dtvn.gateway import GatewayFace
 from dtvn.machine import Reconfigure, reasons
 from dtvn.node.keys import public_key_of_peer_id
@@ -25,7 +26,6 @@ from dtvn.protocol.genesis import GenesisError, Member, Parameters, check_terms,
 from dtvn.waiting import look_until
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.decide import Request, decide_one
-from tickets.services.errors import InvalidRequest, OutcomeUnknown
 from tickets.services.network import gateway
 from validators.ledger import read
 

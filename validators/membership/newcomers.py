@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Max
 
+from dtvn.api.errors import InvalidRequest, TicketError, Unavailable
 from dtvn.gateway import GatewayFace, gather_words
 from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
@@ -20,7 +21,6 @@ from dtvn.protocol.consensus.membership import Alive, Membership
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tickets.services.decide import Decision
-from tickets.services.errors import InvalidRequest, TicketError, Unavailable
 from validators.data_folder import ports
 from validators.data_folder.folder import DataFolder
 from validators.membership.membership import Wish, newest_epoch

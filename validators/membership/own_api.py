@@ -13,10 +13,10 @@ import msgspec
 from django.conf import settings
 from prometheus_client.parser import text_string_to_metric_families
 
+from dtvn.api.errors import Unavailable
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
-from tickets.services.errors import Unavailable
 from validators.membership.roster import MemberNode, list_members
 
 __all__ = ["ask_any_api", "ask_api", "read_figures", "sums"]

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
+from dtvn.api.errors import Unavailable
 from dtvn.gateway import MemberView
 from dtvn.machine.commands import is_name
 from dtvn.node.kept_ports import kept_port
@@ -17,7 +18,6 @@ from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
-from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder

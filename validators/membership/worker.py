@@ -7,8 +7,8 @@ import threading
 
 from django.db import close_old_connections, connections
 
+from dtvn.api.errors import Unavailable
 from tickets.services import network
-from tickets.services.errors import Unavailable
 from validators.membership import changes, newcomers
 from validators.membership.membership import newest_epoch
 from validators.services import evidence

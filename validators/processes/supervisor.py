@@ -27,14 +27,14 @@ from validators.data_folder.folder import DataFolder, write_private_json
 from validators.data_folder.locks import RecordLock, heartbeat, lock_holder
 from validators.membership.worker import run as run_changes
 from validators.models import ManagedNode, NodeRole
-from validators.processes import make_parent, preparation, readiness, servers
+from validators.processes import preparation, readiness, servers
 from validators.processes.api_probes import ApiProbes
 from validators.processes.children import Child
 from validators.processes.cluster_controller import ClusterController
 from validators.processes.founding import finish_putting_aside, found_cluster
 from validators.processes.health_check import HealthCheck, WebProbe
 from validators.processes.node_controller import KILL_SILENT_AFTER
-from validators.processes.output import Output, complain
+from validators.processes.output import Output
 from validators.processes.reconcile import Reconciler
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 from validators.processes.worker import GRACE as WORKER_GRACE
@@ -89,11 +89,8 @@ class Supervisor:
         try:
             return self.run()
         except StartError as error:
-            problem = f"{command}: {error}"
-        finally:
-            self._output.finish()
-        complain(problem)
-        return 1
+            Output(0, sys.stderr).line(f"{command}: {error}")
+            return 1
 
     def run(self) -> int:
         """Prepare, start, watch, end. Returns the exit code; raises StartError before any child has run."""
@@ -184,11 +181,7 @@ class Supervisor:
             thread.start()
         # Its end is not waited for: it may be blocked waiting for an answer that will never come.
         threading.Thread(target=self._probe.run, args=(self._stop,), name="probe", daemon=True).start()
-        interrupted_make = make_parent.watch()
         while not self._signals:
-            if interrupted_make():
-                self._output.say("up", "make was interrupted")
-                return
             self._make_room()
             for child in self._children:
                 child.keep_alive()

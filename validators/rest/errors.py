@@ -10,66 +10,23 @@ from django.http import Http404, UnreadablePostError
 from prometheus_client import Counter
 from rest_framework import exceptions
 
+from dtvn.api.errors import ApiError, ServiceError
 from dtvn.machine import reasons
-from tickets.services.errors import TicketError
-from validators.services.errors import (
-    ChangeUnknown,
-    NodeNotRunning,
-    NodeUnknown,
-    ServiceError,
-    TooManyChanges,
-)
 
-__all__ = ["ApiError", "describe", "status_of"]
+__all__ = ["describe", "status_of"]
 
 logger = logging.getLogger(__name__)
 
 _unforeseen = Counter("dtvn_platform_unforeseen_errors", "Answers that failed in a way that nobody foresaw.")
 
-RETRY_AFTER = {503: "1", 504: "1"}
-"""Retry-After in seconds: both conditions are temporary."""
-
 UNAUTHORIZED = "Invalid or missing API key"
 
 
-class ApiError(Exception):
-    """An answer other than 200: status, stable code, message, further headers."""
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        sentence: str,
-        *,
-        headers: dict[str, str] | None = None,
-        bare: bool = False,
-    ) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.code = code
-        self.sentence = sentence
-        self.bare = bare
-        """True for the supervisor's own answer, without an envelope: no node was reached (spec 3)."""
-        self.headers = (headers or {}) | (
-            {"Retry-After": RETRY_AFTER[status]} if status in RETRY_AFTER else {}
-        )
-
-
-def describe(error: Exception) -> ApiError:
+def describe(error: Exception) -> ServiceError:
     """The answer to an exception. An unexpected one is logged with its traceback and answered with 503."""
     match error:
-        case ApiError():
-            return error
-        case TicketError():
-            return ApiError(error.status, error.code, str(error), headers=_sequence(error.sequence))
-        case NodeUnknown() | ChangeUnknown():
-            return ApiError(404, error.code, str(error))
-        case NodeNotRunning():
-            return ApiError(409, error.code, str(error))
-        case TooManyChanges():
-            return ApiError(429, error.code, str(error), headers={"Retry-After": str(error.retry_after)})
         case ServiceError():
-            return ApiError(409, error.code, str(error))
+            return error
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return ApiError(401, "unauthorized", UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
         case exceptions.PermissionDenied():
@@ -94,7 +51,3 @@ def status_of(code: str) -> int:
     """HTTP status of an outcome's code; an unknown refusal counts as a conflict."""
     known = reasons.REASONS.get(code)
     return 409 if known is None else known.status
-
-
-def _sequence(sequence: int) -> dict[str, str]:
-    return {"X-DTVN-Sequence": str(sequence)} if sequence else {}

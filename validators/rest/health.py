@@ -11,14 +11,16 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from dtvn.api.answers import bare
+from dtvn.api.errors import SEQUENCE_HEADER, Unavailable
 from dtvn.gateway import MemberView
 from dtvn.machine import Barrier
 from dtvn.protocol import quorum
-from tickets.services import Request, Unavailable, decide_one
+from tickets.services import Request, decide_one
 from tickets.services.network import PRINCIPAL, gateway
 from validators.membership.roster import WAITING, awaited_by
 from validators.rest.errors import describe
-from validators.rest.http import SEQUENCE_HEADER, json_response
+from validators.rest.http import response_of
 
 __all__ = ["HealthAtAnyName", "Readiness", "health", "ready"]
 
@@ -40,7 +42,7 @@ def health(request: HttpRequest) -> HttpResponse:
     """Exactly {"status": "healthy"} while this process answers at all (spec 3.2)."""
     if request.method not in METHODS:
         return _not_allowed()
-    return json_response({"status": "healthy"})
+    return _answer({"status": "healthy"})
 
 
 class HealthAtAnyName:
@@ -68,8 +70,8 @@ def ready(request: HttpRequest) -> HttpResponse:
     headers = {SEQUENCE_HEADER: str(found.sequence)}
     if found.error:
         body: dict[str, Any] = {"status": "not ready", "error": found.error, "code": found.code}
-        return json_response(body | found.told, status=503, headers=headers | {"Retry-After": "1"})
-    return json_response({"status": "ready", "sequence": found.sequence} | found.told, headers=headers)
+        return _answer(body | found.told, status=503, headers=headers | {"Retry-After": "1"})
+    return _answer({"status": "ready", "sequence": found.sequence} | found.told, headers=headers)
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ class Readiness:
         except Exception as error:  # noqa: BLE001 - answered, and logged if unexpected
             described = describe(error)
             views = _views()
-            text = " ".join([described.sentence, *_waits(views), _lost_votes(views)]).rstrip()
+            text = " ".join([str(described), *_waits(views), _lost_votes(views)]).rstrip()
             return Look(time.monotonic(), 0, described.code, text, _told(views))
         return Look(time.monotonic(), decision.result.sequence, "ok", "", _told(_views()))
 
@@ -160,6 +162,10 @@ def _told(views: Sequence[MemberView]) -> dict[str, Any]:
     return ({"others_are_gone": gone} if gone else {}) | ({"awaits": awaits} if awaits else {})
 
 
+def _answer(value: Any, **named: Any) -> HttpResponse:
+    return response_of(bare(value, **named))
+
+
 def _not_allowed() -> HttpResponse:
     body = {"error": "Method not allowed.", "code": "method_not_allowed"}
-    return json_response(body, status=405, headers={"Allow": ", ".join(METHODS)})
+    return _answer(body, status=405, headers={"Allow": ", ".join(METHODS)})

@@ -1,15 +1,17 @@
-"""The base of every API view: permissions, request limits, and response format.
+"""The plain handlers of the API as views of Django REST framework: permissions, request limits, answers.
 
-DRF provides dispatch, authentication and CSRF; parsing and rendering use msgspec, because they are most of
-the cost of a small answer.
+A handler is a function from a `Call`, the parameters of its path, and its `body` if it takes one (a Struct,
+by its annotation) to an `Answer`. DRF provides dispatch,
+authentication and CSRF; parsing and rendering use msgspec, because they are most of the cost of a small
+answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ClassVar, get_type_hints
 
-import msgspec
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
@@ -17,25 +19,17 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from tickets.rest.queries import read_number
+from dtvn.api.answers import Answer, failure
+from dtvn.api.bodies import read_body
+from dtvn.api.calls import Call
+from dtvn.api.errors import SEQUENCE_HEADER, ApiError
 from tickets.services import network
 from validators import feed
-from validators.rest.errors import ApiError, describe
+from validators.rest.errors import describe
 from validators.rest.keys import Caller, KeyAuthentication, OpenAuthentication, PersonAuthentication, require
 from validators.services import cluster
 
-__all__ = [
-    "ApiView",
-    "NothingView",
-    "bad_request",
-    "error_response",
-    "json_response",
-    "min_sequence",
-    "not_found",
-    "own_writes",
-    "read_body",
-    "success",
-]
+__all__ = ["ApiView", "Handler", "bad_request", "not_found", "own_writes", "response_of", "route"]
 
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of a single operation (spec 1.4)."""
@@ -43,10 +37,7 @@ BODY_BYTES_MAX = 1024 * 1024
 OWN_WRITES_WAIT = 1.0
 """Seconds that a read waits for this platform's own writes (R17)."""
 
-SEQUENCE_HEADER = "X-DTVN-Sequence"
-SEQUENCE_MAX = 2**63 - 1
-
-_encoder = msgspec.json.Encoder()
+Handler = Callable[..., Answer | HttpResponseBase]
 
 
 class ApiView(APIView):
@@ -79,8 +70,10 @@ class ApiView(APIView):
         # A caller without a key has not reached a validator yet: exactly the supervisor's message (spec 3,
         # C43).
         exact = described.status == 401
-        enveloped = self.enveloped and not (exact or described.bare)
-        return error_response(described, enveloped=enveloped, code=not exact)
+        bare = isinstance(described, ApiError) and described.bare
+        return response_of(
+            failure(described, enveloped=self.enveloped and not (exact or bare), code=not exact)
+        )
 
     def finalize_response(  # type: ignore[override]
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
@@ -95,71 +88,74 @@ class ApiView(APIView):
         """Methods with a handler of ours; OPTIONS is not one of them."""
         return [name for name in super().allowed_methods if name != "OPTIONS"]
 
-    def caller(self) -> Caller:
-        """The caller; always set once `initial` has passed."""
-        caller = self.request.user
+    def call(self, *, limit: int) -> Call:
+        """The request for a plain handler, with its body if `limit` (bytes) is above 0."""
+        raw, caller = self.request._request, self.request.user
         if not isinstance(caller, Caller):
             raise TypeError("a handler ran without a caller")
-        return caller
+        pairs = tuple((name, value) for name, values in raw.GET.lists() for value in values)
+        body = _read_body(raw, limit) if limit else b""
+        return Call(raw.path, pairs, raw.headers, body, caller.actor, caller.scopes)
 
     def _allows(self, method: str) -> bool:
         return method in self.allowed_methods or (method == "HEAD" and "GET" in self.allowed_methods)
 
 
-def read_body(request: Request, *, limit: int = BODY_BYTES_MAX) -> bytes:
+def route(
+    *,
+    enveloped: bool = True,
+    needs_nodes: bool = False,
+    scope: str = "",
+    body_bytes: int = BODY_BYTES_MAX,
+    **handlers: Handler,
+) -> Callable[..., HttpResponseBase]:
+    """The view of one path. `handlers`: by method in lower case. `scope`: what methods other than GET need,
+    besides a key. `body_bytes`: largest body of these."""
+    methods = {
+        name: _method(handler, 0 if name == "get" else body_bytes) for name, handler in handlers.items()
+    }
+    scopes = {name.upper(): scope for name in handlers if scope and name != "get"}
+    members = {**methods, "scopes": scopes, "enveloped": enveloped, "needs_nodes": needs_nodes}
+    view: type[ApiView] = type("RouteView", (ApiView,), members)
+    return view.as_view()
+
+
+def _method(handler: Handler, limit: int) -> Callable[..., HttpResponseBase]:
+    shape = get_type_hints(handler).get("body")
+
+    @wraps(handler)
+    def method(view: ApiView, _request: Request, **names: Any) -> HttpResponseBase:
+        call = view.call(limit=limit)
+        if shape is not None:
+            names["body"] = read_body(call.body, shape)
+        answer = handler(call, **names)
+        return response_of(answer) if isinstance(answer, Answer) else answer
+
+    return method
+
+
+def _read_body(raw: HttpRequest, limit: int) -> bytes:
     """The body; raise 413 when it is longer than `limit`. The server has read it completely by then, so the
     client sees the answer instead of a broken connection."""
-    raw: HttpRequest = request._request
     announced = raw.META.get("CONTENT_LENGTH") or "0"
-    if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
-        raise ApiError(413, "too_large", f"The body is over {limit} bytes.")
-    body = raw.read(limit + 1)
-    if len(body) > limit:
+    too_large = announced.isascii() and announced.isdigit() and int(announced[:20]) > limit
+    body = b"" if too_large else raw.read(limit + 1)
+    if too_large or len(body) > limit:
         raise ApiError(413, "too_large", f"The body is over {limit} bytes.")
     return body
 
 
-def own_writes(request: Request) -> int:
+def own_writes(call: Call) -> int:
     """Wait, at most a second, until the platform's copy includes the writes that this process acknowledged
     and the sequence that the request names; returns the copy's sequence (R17)."""
-    return feed.wait_for(max(network.acknowledged(), min_sequence(request)), OWN_WRITES_WAIT)
+    return feed.wait_for(max(network.acknowledged(), call.min_sequence), OWN_WRITES_WAIT)
 
 
-def min_sequence(request: Request) -> int:
-    """The sequence that the request requires (R17), 0 if it names none."""
-    named = request._request.META.get("HTTP_X_DTVN_MIN_SEQUENCE", "0")
-    return read_number("X-DTVN-Min-Sequence", named, 0, SEQUENCE_MAX)
-
-
-def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """Any value without the envelope."""
+def response_of(answer: Answer) -> HttpResponse:
+    """A plain answer as Django sends it."""
     return HttpResponse(
-        _encoder.encode(value), status=status, content_type="application/json", headers=dict(headers or {})
+        answer.content, status=answer.status, content_type="application/json", headers=answer.headers
     )
-
-
-def success(
-    message: str = "", data: Any = msgspec.UNSET, *, sequence: int | None = None, **headers: str
-) -> HttpResponse:
-    """The envelope of spec 1.1; `data` is left out if absent, `headers` have _ for -."""
-    body: dict[str, Any] = {"success": True}
-    if message:
-        body["message"] = message
-    if data is not msgspec.UNSET:
-        body["data"] = data
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    if sequence is not None:
-        named[SEQUENCE_HEADER] = str(sequence)
-    return json_response(body, headers=named)
-
-
-def error_response(error: ApiError, *, enveloped: bool, code: bool = True) -> HttpResponse:
-    """The error forms of spec 1.1 and 3."""
-    body: dict[str, Any] = {"success": False} if enveloped else {}
-    body["error"] = error.sentence
-    if code:
-        body["code"] = error.code
-    return json_response(body, status=error.status, headers=error.headers)
 
 
 class NothingView(ApiView):
@@ -183,5 +179,5 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     else:
         error = ApiError(400, "bad_request", "The request cannot be read.")
     if request.path.startswith("/api/"):
-        return error_response(error, enveloped=not settings.SUPERVISOR)
+        return response_of(failure(error, enveloped=not settings.SUPERVISOR))
     return HttpResponse(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")

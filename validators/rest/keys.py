@@ -25,9 +25,9 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.request import Request
 
+from dtvn.api import access
+from dtvn.api.access import allowed_origin
 from dtvn.protocol.genesis import CAPABILITIES
-from validators.models import ApiKey
-from validators.node_api.origins import allowed_origin
 from validators.services import api_keys
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "authenticate_key",
     "caller_of_person",
     "caller_of_session",
-    "ensure_key",
     "enter_key",
     "forget",
     "key_of",
@@ -56,7 +55,6 @@ KEY_LENGTH_MAX = 16_384
 """Longer than any header that gets this far: with a lower limit, a valid long key could not be used."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-BEARER = "Bearer "
 SESSION_KEY = "dtvn_api_key"
 """Session entry with the hash of the key that was entered on the login page; never the key itself."""
 
@@ -88,11 +86,6 @@ class Remembered(msgspec.Struct, frozen=True):
 
 _found: dict[str, Remembered] = {}
 _lock = threading.Lock()
-
-
-def ensure_key(plain: str, *, label: str = "first key") -> ApiKey:
-    """Store a key; storing the same one twice gives one row."""
-    return api_keys.store_api_key(plain, label=label)
 
 
 def authenticate_key(plain: str) -> Caller | None:
@@ -154,14 +147,8 @@ def forget() -> None:
 
 def key_of(request: HttpRequest) -> str | None:
     """The key in a request, "" for an empty one, None if it has none."""
-    headers = request.META
-    plain = headers.get("HTTP_X_API_KEY", "")
-    if plain:
-        return text_of_header(plain)
-    authorization = headers.get("HTTP_AUTHORIZATION", "")
-    if authorization.startswith(BEARER):
-        return text_of_header(authorization[len(BEARER) :])
-    return None
+    plain = access.key_of(request.headers)
+    return None if plain is None else text_of_header(plain)
 
 
 def text_of_header(value: str) -> str:

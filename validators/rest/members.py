@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
-from django.http import HttpResponse
-from rest_framework.request import Request
 
+from dtvn.api.answers import Answer, bare, success
+from dtvn.api.bodies import Flag, NonceBody, Number, Text
+from dtvn.api.calls import Call
+from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
-from tickets.rest.bodies import Fields, nonce_of, read_fields
-from tickets.services import InvalidRequest
 from validators.membership import changes
 from validators.membership.epoch import ShownMember, met_newest, present_epoch
 from validators.membership.membership import KINDS, WORD_BYTES_MAX, Wish
 from validators.models import ChangeState, ManagedNode, MembershipChange
-from validators.rest.errors import ApiError, status_of
-from validators.rest.http import ApiView, json_response, read_body, success
+from validators.rest.errors import status_of
 
 __all__ = [
-    "ChangeView",
-    "ChangesView",
-    "MemberKeyView",
-    "MemberView",
-    "MembersView",
-    "ParametersView",
-    "PreviewView",
+    "add_member",
+    "cancel_change",
+    "list_changes",
+    "preview_change",
+    "remove_member",
+    "rotate_member",
+    "set_parameters",
+    "show_change",
+    "show_members",
 ]
 
 CHANGE_WAIT = 9.0
@@ -37,118 +38,120 @@ CANCEL_WAIT = 3.0
 SHOWN_CHANGES = 100
 
 
-class AskingView(ApiView):
-    """A call that requests a change of the membership."""
+class MemberBody(NonceBody, frozen=True, kw_only=True):
+    """Of POST /members."""
 
-    def ask(self, http: Request, wish: Wish, fields: Fields) -> HttpResponse:
-        """Store it, and return its state after a short wait."""
-        nonce = nonce_of(http._request.META.get("HTTP_IDEMPOTENCY_KEY"), fields)
-        return _carry(changes.ask(wish, actor=self.caller().actor, nonce=nonce))
-
-
-class MembersView(AskingView):
-    """GET shows the epoch; POST adds a member, or replaces one."""
-
-    scopes: ClassVar = {"POST": "admin"}
-
-    def get(self, http: Request) -> HttpResponse:
-        """Members by seat, what they survive, parameters, and newcomers that follow."""
-        now = present_epoch()
-        told = msgspec.to_builtins(now.strength) | {
-            "epoch": now.epoch,
-            "after": now.after,
-            "count": now.strength.members,
-            "parameters": msgspec.structs.asdict(now.parameters),
-            "members": [_member(each) for each in now.members],
-            "joining": [_newcomer_object(row) for row in now.joining],
-        }
-        return success(data=told)
-
-    def post(self, http: Request) -> HttpResponse:
-        """Without `peer_id` the platform makes and runs the newcomer."""
-        fields = read_fields(read_body(http))
-        return self.ask(http, _newcomer(fields), fields)
+    node_id: Text = ""
+    replaces: Text = ""
+    peer_id: Text = ""
+    host: Text = ""
+    port: Number = 0
+    word: Annotated[
+        bytes,
+        msgspec.Meta(
+            max_length=WORD_BYTES_MAX, description=f"standard base64 of at most {WORD_BYTES_MAX} bytes"
+        ),
+    ] = b""
+    allow_small: Flag = False
 
 
-class MemberView(AskingView):
-    """DELETE ends a membership."""
+class RemoveBody(NonceBody, frozen=True, kw_only=True):
+    """Of DELETE /members/{node_id}."""
 
-    scopes: ClassVar = {"DELETE": "admin"}
-
-    def delete(self, http: Request, node_id: str) -> HttpResponse:
-        """`allow_small` in body or address: even below four members."""
-        fields = read_fields(read_body(http), may_be_empty=True)
-        named = http._request.GET.get("allow_small", "false")
-        if named not in ("true", "false"):
-            raise InvalidRequest("allow_small must be true or false")
-        small = named == "true" or fields.flag("allow_small")
-        return self.ask(http, Wish(change="remove", node_id=node_id, allow_small=small), fields)
+    allow_small: Flag = False
+    may_be_empty: ClassVar[bool] = True
 
 
-class MemberKeyView(AskingView):
-    """POST gives a member its next key."""
+class RotateBody(NonceBody, frozen=True, kw_only=True):
+    """Of POST /members/{node_id}/rotate."""
 
-    scopes: ClassVar = {"POST": "admin"}
-
-    def post(self, http: Request, node_id: str) -> HttpResponse:
-        """`peer_id`: the next key of a member that runs elsewhere; one of ours makes it now."""
-        fields = read_fields(read_body(http), may_be_empty=True)
-        wish = Wish(change="rotate", node_id=node_id, peer_id=fields.text("peer_id"))
-        return self.ask(http, wish, fields)
+    peer_id: Text = ""
+    may_be_empty: ClassVar[bool] = True
 
 
-class ParametersView(AskingView):
-    """PATCH changes parameters by starting a new epoch."""
-
-    scopes: ClassVar = {"PATCH": "admin"}
-
-    def patch(self, http: Request) -> HttpResponse:
-        """Those named change, the others stay."""
-        fields = read_fields(read_body(http))
-        return self.ask(http, Wish(change="parameters", parameters=fields.numbers()), fields)
+class ParametersBody(NonceBody, frozen=True, kw_only=True):
+    """Of PATCH /parameters: all its other members are parameters."""
 
 
-class PreviewView(ApiView):
-    """POST previews a change with the quorum calculator; nothing is changed."""
+class PreviewBody(MemberBody, frozen=True, kw_only=True):
+    """Of POST /members/preview: the fields of any change, and which one it is."""
 
-    scopes: ClassVar = {"POST": "admin"}
-
-    def post(self, http: Request) -> HttpResponse:
-        """`change` and the fields of that change."""
-        fields = read_fields(read_body(http))
-        found = changes.foresee(_wish(fields))
-        told = msgspec.to_builtins(found)
-        told["parameters"] = {
-            name: {"before": before, "after": after} for name, (before, after) in found.parameters.items()
-        }
-        return success(data=told)
+    change: Text = ""
+    parameters: Annotated[dict[str, Any], msgspec.Meta(description="an object")] | None = None
 
 
-class ChangesView(ApiView):
-    """GET lists the changes that were requested from this platform, the newest first."""
+def show_members(call: Call) -> Answer:
+    """Members by seat, what they survive, parameters, and newcomers that follow."""
+    now = present_epoch()
+    told = msgspec.to_builtins(now.strength) | {
+        "epoch": now.epoch,
+        "after": now.after,
+        "count": now.strength.members,
+        "parameters": msgspec.structs.asdict(now.parameters),
+        "members": [_member(each) for each in now.members],
+        "joining": [_newcomer_object(row) for row in now.joining],
+    }
+    return success(data=told)
 
-    def get(self, http: Request) -> HttpResponse:
-        """The newest hundred."""
-        return success(data=[_change_object(row) for row in MembershipChange.objects.all()[:SHOWN_CHANGES]])
+
+def add_member(call: Call, body: MemberBody) -> Answer:
+    """Without `peer_id` the platform makes and runs the newcomer."""
+    return _ask(call, _newcomer(body), body)
 
 
-class ChangeView(ApiView):
-    """GET shows one change and its outcome; DELETE cancels it."""
+def remove_member(call: Call, node_id: str, body: RemoveBody) -> Answer:
+    """`allow_small` in body or address: even below four members."""
+    named = call.query.get("allow_small", "false")
+    if named not in ("true", "false"):
+        raise InvalidRequest("allow_small must be true or false")
+    small = named == "true" or body.allow_small
+    return _ask(call, Wish(change="remove", node_id=node_id, allow_small=small), body)
 
-    scopes: ClassVar = {"DELETE": "admin"}
 
-    def get(self, http: Request, number: int) -> HttpResponse:
-        """404 when there is none."""
-        row = MembershipChange.objects.filter(pk=number).first()
-        if row is None:
-            raise ApiError(404, "not_found", "No change has this number.")
-        if row.state == ChangeState.DONE:
-            met_newest()
-        return success(data=_change_object(row))
+def rotate_member(call: Call, node_id: str, body: RotateBody) -> Answer:
+    """`peer_id`: the next key of a member that runs elsewhere; one of ours makes it now."""
+    return _ask(call, Wish(change="rotate", node_id=node_id, peer_id=body.peer_id), body)
 
-    def delete(self, http: Request, number: int) -> HttpResponse:
-        """Take it back; 409 once it was sent to the cluster, or is finished."""
-        return _told(changes.wait(changes.cancel(number), CANCEL_WAIT))
+
+def set_parameters(call: Call, body: ParametersBody) -> Answer:
+    """Those named change, the others stay."""
+    members = msgspec.json.decode(call.body) or {}
+    return _ask(call, Wish(change="parameters", parameters=_numbers(members)), body)
+
+
+def preview_change(call: Call, body: PreviewBody) -> Answer:
+    """`change` and the fields of that change."""
+    found = changes.foresee(_wish(body))
+    told = msgspec.to_builtins(found)
+    told["parameters"] = {
+        name: {"before": before, "after": after} for name, (before, after) in found.parameters.items()
+    }
+    return success(data=told)
+
+
+def list_changes(call: Call) -> Answer:
+    """The newest hundred."""
+    return success(data=[_change_object(row) for row in MembershipChange.objects.all()[:SHOWN_CHANGES]])
+
+
+def show_change(call: Call, number: int) -> Answer:
+    """404 for an unknown number."""
+    row = MembershipChange.objects.filter(pk=number).first()
+    if row is None:
+        raise ApiError(404, "not_found", "No change has this number.")
+    if row.state == ChangeState.DONE:
+        met_newest()
+    return success(data=_change_object(row))
+
+
+def cancel_change(call: Call, number: int) -> Answer:
+    """Take it back; 409 once it was sent to the cluster, or is finished."""
+    return _told(changes.wait(changes.cancel(number), CANCEL_WAIT))
+
+
+def _ask(call: Call, wish: Wish, body: NonceBody) -> Answer:
+    """Store a wish, and return its state after a short wait."""
+    return _carry(changes.ask(wish, actor=call.actor, nonce=body.nonce_or(call.idempotency_key)))
 
 
 def _change_object(row: MembershipChange) -> dict[str, Any]:
@@ -171,16 +174,16 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _carry(row: MembershipChange) -> HttpResponse:
+def _carry(row: MembershipChange) -> Answer:
     """Wait for a change for a limited time: 200 done, 202 the newcomer still follows, 504 requested but not
     decided yet; raises the error of a refusal."""
     row = changes.wait(row, CHANGE_WAIT)
     place = {"Location": f"/api/v1/changes/{row.pk}"}
     if row.state == ChangeState.DONE:
         met_newest()
-        return success(row.sentence, _change_object(row), sequence=row.sequence, **place)
+        return success(row.sentence, _change_object(row), sequence=row.sequence, headers=place)
     if row.finished:
-        headers = place | ({"X-DTVN-Sequence": str(row.sequence)} if row.sequence else {})
+        headers = place | ({SEQUENCE_HEADER: str(row.sequence)} if row.sequence else {})
         raise ApiError(status_of(row.code), row.code, row.sentence, headers=headers)
     if row.state == ChangeState.ORDERING:
         sentence = reasons.REASONS[reasons.OUTCOME_UNKNOWN].sentence
@@ -189,14 +192,14 @@ def _carry(row: MembershipChange) -> HttpResponse:
     return _told(row)
 
 
-def _told(row: MembershipChange) -> HttpResponse:
+def _told(row: MembershipChange) -> Answer:
     """200 when it is finished, else 202."""
     place = f"/api/v1/changes/{row.pk}"
     if row.finished:
-        return success(row.sentence, _change_object(row), Location=place)
+        return success(row.sentence, _change_object(row), headers={"Location": place})
     waits = "It is being taken back." if row.cancelled else row.sentence or "It waits for its turn."
     body = {"success": True, "message": waits, "data": _change_object(row)}
-    return json_response(body, status=202, headers={"Location": place})
+    return bare(body, status=202, headers={"Location": place})
 
 
 def _member(each: ShownMember) -> dict[str, Any]:
@@ -219,31 +222,39 @@ def _newcomer_object(row: ManagedNode) -> dict[str, Any]:
     return {"id": row.node_id, "status": row.status, "sequence": row.report.get("sequence", 0)}
 
 
-def _newcomer(fields: Fields) -> Wish:
-    replaces = fields.text("replaces")
-    word = fields.base64("word", limit=WORD_BYTES_MAX)
+def _newcomer(body: MemberBody) -> Wish:
     return Wish(
-        change="replace" if replaces else "add",
-        node_id=fields.text("node_id"),
-        replaces=replaces,
-        peer_id=fields.text("peer_id"),
-        host=fields.text("host"),
-        port=fields.number("port"),
-        word=base64.b64encode(word).decode(),
-        allow_small=fields.flag("allow_small"),
+        change="replace" if body.replaces else "add",
+        node_id=body.node_id,
+        replaces=body.replaces,
+        peer_id=body.peer_id,
+        host=body.host,
+        port=body.port,
+        word=base64.b64encode(body.word).decode(),
+        allow_small=body.allow_small,
     )
 
 
-def _wish(fields: Fields) -> Wish:
-    """The change to preview: the fields of its call, and `change`."""
-    match fields.text("change"):
+def _wish(body: PreviewBody) -> Wish:
+    """The change to preview."""
+    match body.change:
         case "add" | "replace":
-            return _newcomer(fields)
+            return _newcomer(body)
         case "remove":
-            small = fields.flag("allow_small")
-            return Wish(change="remove", node_id=fields.text("node_id"), allow_small=small)
+            return Wish(change="remove", node_id=body.node_id, allow_small=body.allow_small)
         case "rotate":
-            return Wish(change="rotate", node_id=fields.text("node_id"), peer_id=fields.text("peer_id"))
+            return Wish(change="rotate", node_id=body.node_id, peer_id=body.peer_id)
         case "parameters":
-            return Wish(change="parameters", parameters=fields.fields("parameters").numbers())
+            if body.parameters is None:
+                raise InvalidRequest("parameters must be an object")
+            return Wish(change="parameters", parameters=_numbers(body.parameters))
     raise InvalidRequest(f"change must be one of {', '.join(KINDS)}")
+
+
+def _numbers(members: dict[str, Any]) -> dict[str, int]:
+    """All members except the nonce; each must be a whole number, null counts as 0."""
+    found = {name: 0 if value is None else value for name, value in members.items() if name != "nonce"}
+    for name, value in found.items():
+        if type(value) is not int:
+            raise InvalidRequest(f"{name} must be a number")
+    return found

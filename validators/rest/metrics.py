@@ -2,7 +2,7 @@
 its nodes and its learner.
 
 Programs on this machine need no key; requests from elsewhere, or through a proxy, need an API key or a staff
-session. The nodes' own metrics are on each node's own port (docs/operations/metrics.md).
+session. The nodes' own metrics are on each node's own port (docs/operate/metrics.md).
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from dtvn.api.answers import failure
+from dtvn.api.errors import ApiError
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
-from validators.rest.errors import ApiError
-from validators.rest.http import error_response
+from validators.rest.http import response_of
 from validators.rest.keys import authenticate_key, key_of
 
 __all__ = ["PlatformFigures", "metrics"]
@@ -36,13 +37,13 @@ FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 
 @csrf_exempt
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The page, for whoever may read it."""
+    """The page, for a client that may read it."""
     if request.method not in ("GET", "HEAD"):
         wrong = ApiError(405, "method_not_allowed", "Method not allowed.", headers={"Allow": "GET, HEAD"})
-        return error_response(wrong, enveloped=False)
+        return response_of(failure(wrong, enveloped=False))
     if not may_read(request):
         missing = ApiError(401, "unauthorized", "Invalid or missing API key")
-        return error_response(missing, enveloped=False)
+        return response_of(failure(missing, enveloped=False))
     page = generate_latest(REGISTRY) + generate_latest(_registry)
     return HttpResponse(page, content_type=CONTENT_TYPE_LATEST)
 

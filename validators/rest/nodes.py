@@ -5,30 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
-from django.http import HttpResponse
-from rest_framework.request import Request
 
+from dtvn.api.answers import Answer, bare, success
+from dtvn.api.bodies import Body, Flag, Required, Text
+from dtvn.api.calls import Call
+from dtvn.api.errors import ApiError, InvalidRequest, Unavailable, not_found
+from dtvn.api.queries import read_event
 from dtvn.gateway import Answered
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
-from tickets.rest.bodies import read_fields
-from tickets.rest.queries import read_event
-from tickets.services import InvalidRequest, Unavailable
 from tickets.services.network import gateway
 from validators.membership import changes
 from validators.membership.adding import RUNNING, add_node
 from validators.membership.joining import find_node, list_nodes
 from validators.membership.roster import DISK_FULL, DISK_IS_FULL, MemberNode
 from validators.models import ChangeState
-from validators.rest.errors import ApiError
-from validators.rest.http import ApiView, json_response, read_body, success
 from validators.services import node_logs, nodes
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning
 
-__all__ = ["OwnView", "ask_node", "node_object", "node_objects", "own_sequence", "read_answered"]
+__all__ = ["ask_node", "node_object", "node_objects", "own_sequence", "read_answered"]
 
 NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ASK_WAIT = 2.0
@@ -84,7 +82,7 @@ def read_answered(member: MemberNode, answered: Answered) -> dict[str, Any]:
     if not answered.code:
         return _read_answer(member, answered.text)
     if answered.code == reasons.TICKET_NOT_FOUND:
-        raise ApiError(404, answered.code, reasons.REASONS[answered.code].sentence)
+        raise not_found()
     if answered.code == DISK_FULL:
         raise ApiError(503, DISK_FULL, f"{member.id} cannot tell now: {DISK_IS_FULL}.")
     raise _no_answer(member)
@@ -110,116 +108,85 @@ def own_sequence(told: dict[str, Any]) -> int | None:
     return sequence if isinstance(sequence, int) else None
 
 
-class OwnView(ApiView):
-    """The platform's own routes: bare values, errors without "success" (spec 3)."""
+class NodeBody(Body, frozen=True, kw_only=True):
+    """Of POST /nodes. `bootstrap_addr` and `is_bootstrap` are the seed's and ignored: members learn each
+    other's addresses from the cluster."""
 
-    enveloped = False
-
-
-class NodesView(OwnView):
-    """GET lists; POST starts one that is not running."""
-
-    scopes: ClassVar = {"POST": "admin"}
-
-    def get(self, http: Request) -> HttpResponse:
-        """All members in the order of their numbers."""
-        return json_response(node_objects())
-
-    def post(self, http: Request) -> HttpResponse:
-        """Start a member that this platform runs, the first node of a cluster, or a newcomer, which joins."""
-        fields = read_fields(read_body(http))
-        node_id = fields.text("node_id")
-        if not node_id:
-            raise InvalidRequest("node_id is required")
-        if not NODE_ID.fullmatch(node_id):
-            raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, no sign first")
-        as_primary, _ = fields.flag("is_primary"), fields.flag("is_bootstrap")
-        fields.text("bootstrap_addr")  # ignored: members learn each other's addresses from the cluster
-        add_node(node_id, as_primary=as_primary, actor=self.caller().actor)
-        return json_response({"status": "starting", "node_id": node_id})
+    node_id: Required
+    is_primary: Flag = False
+    is_bootstrap: Flag = False
+    bootstrap_addr: Text = ""
 
 
-class NodeView(OwnView):
-    """GET shows one node, DELETE stops it; it stays listed."""
-
-    scopes: ClassVar = {"DELETE": "admin"}
-
-    def get(self, http: Request, node_id: str) -> HttpResponse:
-        """The Node object."""
-        return json_response(node_object(find_node(node_id)))
-
-    def delete(self, http: Request, node_id: str) -> HttpResponse:
-        """Stop it, and keep it stopped."""
-        return stop(node_id)
+def list_node_objects(call: Call) -> Answer:
+    """All members in the order of their numbers."""
+    return bare(node_objects())
 
 
-class NodeVerbView(OwnView):
-    """POST start, stop or restart of a node."""
-
-    scopes: ClassVar = {"POST": "admin"}
-
-    def post(self, http: Request, node_id: str, verb: str) -> HttpResponse:
-        """Say what is wanted; `status` of the node tells when it is so."""
-        return {"start": start, "stop": stop, "restart": restart}[verb](node_id)
+def add(call: Call, body: NodeBody) -> Answer:
+    """Start a member that this platform runs, the first node of a cluster, or a newcomer, which joins."""
+    if not NODE_ID.fullmatch(body.node_id):
+        raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, no sign first")
+    add_node(body.node_id, as_primary=body.is_primary, actor=call.actor)
+    return bare({"status": "starting", "node_id": body.node_id})
 
 
-class NodeLogsView(OwnView):
-    """GET /nodes/{id}/logs: the node's newest log lines."""
-
-    def get(self, http: Request, node_id: str) -> HttpResponse:
-        """`lines`: at most so many, 1 to 1,000, oldest first."""
-        lines = http._request.GET.get("lines", str(node_logs.LINES_MAX))
-        if not (lines.isascii() and lines.isdigit() and len(lines) < 10 and int(lines) > 0):
-            raise InvalidRequest(f"lines must be a number from 1 to {node_logs.LINES_MAX}")
-        find_node(node_id)
-        logs = node_logs.last_lines(node_id, min(int(lines), node_logs.LINES_MAX))
-        return json_response({"node_id": node_id, "logs": logs})
+def show(call: Call, node_id: str) -> Answer:
+    """The Node object."""
+    return bare(node_object(find_node(node_id)))
 
 
-class NodeStatsView(ApiView):
-    """GET /nodes/{id}/stats: the node's own Stats, in the validator's envelope."""
-
-    def get(self, http: Request, node_id: str) -> HttpResponse:
-        """503 when that node is down."""
-        stats = ask_node(find_node(node_id), "stats")
-        return success(data=stats, sequence=own_sequence(stats))
-
-
-class NodeTicketView(ApiView):
-    """GET /nodes/{id}/tickets/{ticket_id}: the ticket in that node's ledger."""
-
-    def get(self, http: Request, node_id: str, ticket_id: str) -> HttpResponse:
-        """503 when that node is down, 404 when it knows no such ticket."""
-        event = read_event(http._request.GET)
-        member = find_node(node_id)
-        if not is_name(ticket_id):
-            raise ApiError(404, reasons.TICKET_NOT_FOUND, reasons.REASONS[reasons.TICKET_NOT_FOUND].sentence)
-        told = ask_node(member, "ticket", (event, ticket_id))
-        return success(data=told.get("ticket"), sequence=own_sequence(told))
+def show_logs(call: Call, node_id: str) -> Answer:
+    """`lines`: at most so many, 1 to 1,000, oldest first."""
+    lines = call.query.get("lines", str(node_logs.LINES_MAX))
+    if not (lines.isascii() and lines.isdigit() and len(lines) < 10 and int(lines) > 0):
+        raise InvalidRequest(f"lines must be a number from 1 to {node_logs.LINES_MAX}")
+    find_node(node_id)
+    logs = node_logs.last_lines(node_id, min(int(lines), node_logs.LINES_MAX))
+    return bare({"node_id": node_id, "logs": logs})
 
 
-def start(node_id: str) -> HttpResponse:
+def show_stats(call: Call, node_id: str) -> Answer:
+    """503 when that node is down."""
+    stats = ask_node(find_node(node_id), "stats")
+    return success(data=stats, sequence=own_sequence(stats))
+
+
+def show_node_ticket(call: Call, node_id: str, ticket_id: str) -> Answer:
+    """503 when that node is down, 404 when it knows no such ticket."""
+    event = read_event(call.query)
+    member = find_node(node_id)
+    if not is_name(ticket_id):
+        raise not_found()
+    told = ask_node(member, "ticket", (event, ticket_id))
+    return success(data=told.get("ticket"), sequence=own_sequence(told))
+
+
+def start(call: Call, node_id: str) -> Answer:
     """Want it running; 409 when it runs."""
     member = _managed(node_id)
     if member.status in RUNNING:
         raise NodeRunning(node_id)
     nodes.start_node(node_id)
-    return json_response({"status": "starting", "node_id": node_id})
+    return bare({"status": "starting", "node_id": node_id})
 
 
-def stop(node_id: str) -> HttpResponse:
-    """Want it stopped; 409 when it is. A newcomer does not join then, and whoever waits behind it goes on."""
+def stop(call: Call, node_id: str) -> Answer:
+    """Want it stopped; 409 when it is.
+
+    A newcomer does not join then, and the change behind it goes on.
+    """
     if not (_managed(node_id).joining and changes.call_off(node_id)):
         nodes.stop_node(node_id)
-    return json_response({"status": "stopping", "node_id": node_id})
+    return bare({"status": "stopping", "node_id": node_id})
 
 
-def restart(node_id: str) -> HttpResponse:
+def restart(call: Call, node_id: str) -> Answer:
     """Want a new process for it."""
     if _managed(node_id).joining == ChangeState.WAITING:
         raise ChangePending(f"{node_id} is being made: wait until it has a process")
     nodes.restart_node(node_id)
-    return json_response({"status": "restarting", "node_id": node_id})
+    return bare({"status": "restarting", "node_id": node_id})
 
 
 def _managed(node_id: str) -> MemberNode:

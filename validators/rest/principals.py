@@ -2,110 +2,129 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from django.http import HttpResponse
-from rest_framework.request import Request
+import msgspec
 
+from dtvn.api.answers import Answer, success
+from dtvn.api.bodies import NonceBody, Number, Required, Text, convert
+from dtvn.api.calls import Call
+from dtvn.api.errors import ApiError, InvalidRequest
 from dtvn.machine.commands import GRANTS_MAX
 from dtvn.protocol.genesis import Grant
-from tickets.rest.bodies import Fields, nonce_of, read_fields
-from tickets.services import InvalidRequest
-from validators.rest.errors import ApiError
-from validators.rest.http import ApiView, own_writes, read_body, success
+from validators.rest.http import own_writes
 from validators.services import principals
 from validators.services.principals import Changed, ShownPrincipal
 
-__all__ = ["PrincipalKeyView", "PrincipalView", "PrincipalsView"]
+__all__ = [
+    "add_principal",
+    "limit_principal",
+    "list_principals",
+    "revoke_principal",
+    "rotate_principal",
+    "show_principal",
+]
 
 OVERLAP_MAX = 600
 """Most seconds for which a replaced key may stay valid."""
 
-
-class PrincipalsView(ApiView):
-    """GET lists them; POST adds one."""
-
-    scopes: ClassVar = {"POST": "admin"}
-
-    def get(self, http: Request) -> HttpResponse:
-        """All that are listed now, by name."""
-        sequence = own_writes(http)
-        found = [_object(each) for each in principals.list_principals()]
-        return success(data=found, sequence=sequence)
-
-    def post(self, http: Request) -> HttpResponse:
-        """`name`, `peer_id`, `grants`."""
-        fields = read_fields(read_body(http))
-        name = fields.text("name")
-        if not name:
-            raise InvalidRequest("name is required")
-        key = principals.read_key(fields.text("peer_id"))
-        made = principals.add_principal(name, key, _grants(fields), **_asker(self, http, fields))
-        return _told(f"{name} is listed.", made)
+Grants = Annotated[
+    list[Any], msgspec.Meta(max_length=GRANTS_MAX, description=f"a list of at most {GRANTS_MAX} grants")
+]
 
 
-class PrincipalView(ApiView):
-    """GET shows one; PATCH replaces its grants; DELETE revokes it."""
+class PrincipalBody(NonceBody, frozen=True, kw_only=True):
+    """Of POST /principals."""
 
-    scopes: ClassVar = {"PATCH": "admin", "DELETE": "admin"}
-
-    def get(self, http: Request, name: str) -> HttpResponse:
-        """404 when it is not listed."""
-        sequence = own_writes(http)
-        found = principals.find_principal(name)
-        if found is None:
-            raise ApiError(404, "principal_not_found", f"There is no principal named {name!r}.")
-        return success(data=_object(found), sequence=sequence)
-
-    def patch(self, http: Request, name: str) -> HttpResponse:
-        """`grants`: all that it has from now on."""
-        fields = read_fields(read_body(http))
-        grants = _grants(fields, required=True)
-        limited = principals.limit_principal(name, grants, **_asker(self, http, fields))
-        return _told(f"{name} has other grants.", limited)
-
-    def delete(self, http: Request, name: str) -> HttpResponse:
-        """Its key counts no more."""
-        fields = read_fields(read_body(http), may_be_empty=True)
-        gone = principals.revoke_principal(name, **_asker(self, http, fields))
-        return _told(f"{name} is revoked.", gone)
+    name: Required
+    peer_id: Text = ""
+    grants: Grants = []
 
 
-class PrincipalKeyView(ApiView):
-    """POST gives a principal a new key."""
+class GrantsBody(NonceBody, frozen=True, kw_only=True):
+    """Of PATCH /principals/{name}."""
 
-    scopes: ClassVar = {"POST": "admin"}
-
-    def post(self, http: Request, name: str) -> HttpResponse:
-        """`peer_id`: the new key; none for the platform's own principal, which makes it here. `overlap`:
-        seconds for which the old one counts."""
-        fields = read_fields(read_body(http), may_be_empty=True)
-        own = principals.is_own(name) and not fields.text("peer_id")
-        overlap = fields.number("overlap", default=int(principals.OWN_OVERLAP) if own else 0)
-        if not 0 <= overlap <= OVERLAP_MAX:
-            raise InvalidRequest(f"overlap must be from 0 to {OVERLAP_MAX} seconds")
-        asker = _asker(self, http, fields)
-        if own:
-            rotated = principals.rotate_own(overlap=overlap, actor=asker["actor"])
-        else:
-            key = principals.read_key(fields.text("peer_id"))
-            rotated = principals.rotate_principal(name, key, overlap=overlap, **asker)
-        return _told(f"{name} has another key.", rotated)
+    grants: Grants
 
 
-def _asker(view: ApiView, http: Request, fields: Fields) -> dict[str, Any]:
-    nonce = nonce_of(http._request.META.get("HTTP_IDEMPOTENCY_KEY"), fields)
-    return {"actor": view.caller().actor, "nonce": nonce}
+class GrantBody(msgspec.Struct, frozen=True):
+    """One grant."""
+
+    event: Text = "*"
+    capability: Text = ""
 
 
-def _grants(fields: Fields, *, required: bool = False) -> list[Grant]:
-    found = []
-    for item in fields.objects("grants", most=GRANTS_MAX, required=required):
-        if not isinstance(item, dict):
-            raise InvalidRequest("grants must be objects of event and capability")
-        grant = Fields(item)
-        found.append(Grant(grant.text("event", "*"), grant.text("capability")))
-    return found
+class KeyBody(NonceBody, frozen=True, kw_only=True):
+    """Of POST /principals/{name}/rotate."""
+
+    peer_id: Text = ""
+    overlap: Number | None = None
+    may_be_empty: ClassVar[bool] = True
+
+
+class RevokeBody(NonceBody, frozen=True, kw_only=True):
+    """Of DELETE /principals/{name}."""
+
+    may_be_empty: ClassVar[bool] = True
+
+
+def list_principals(call: Call) -> Answer:
+    """All that are listed now, by name."""
+    sequence = own_writes(call)
+    return success(data=[_object(each) for each in principals.list_principals()], sequence=sequence)
+
+
+def add_principal(call: Call, body: PrincipalBody) -> Answer:
+    """`name`, `peer_id`, `grants`."""
+    key, nonce = principals.read_key(body.peer_id), body.nonce_or(call.idempotency_key)
+    made = principals.add_principal(body.name, key, _grants(body.grants), actor=call.actor, nonce=nonce)
+    return _told(f"{body.name} is listed.", made)
+
+
+def show_principal(call: Call, name: str) -> Answer:
+    """404 when it is not listed."""
+    sequence = own_writes(call)
+    found = principals.find_principal(name)
+    if found is None:
+        raise ApiError(404, "principal_not_found", f"There is no principal named {name!r}.")
+    return success(data=_object(found), sequence=sequence)
+
+
+def limit_principal(call: Call, name: str, body: GrantsBody) -> Answer:
+    """`grants`: all that it has from now on."""
+    grants, nonce = _grants(body.grants), body.nonce_or(call.idempotency_key)
+    limited = principals.limit_principal(name, grants, actor=call.actor, nonce=nonce)
+    return _told(f"{name} has other grants.", limited)
+
+
+def revoke_principal(call: Call, name: str, body: RevokeBody) -> Answer:
+    """Its key counts no more."""
+    nonce = body.nonce_or(call.idempotency_key)
+    gone = principals.revoke_principal(name, actor=call.actor, nonce=nonce)
+    return _told(f"{name} is revoked.", gone)
+
+
+def rotate_principal(call: Call, name: str, body: KeyBody) -> Answer:
+    """`peer_id`: the new key; none for the platform's own principal, which makes it here. `overlap`: seconds
+    for which the old one counts."""
+    own = principals.is_own(name) and not body.peer_id
+    overlap = body.overlap if body.overlap is not None else int(principals.OWN_OVERLAP) if own else 0
+    if not 0 <= overlap <= OVERLAP_MAX:
+        raise InvalidRequest(f"overlap must be from 0 to {OVERLAP_MAX} seconds")
+    nonce = body.nonce_or(call.idempotency_key)
+    if own:
+        rotated = principals.rotate_own(overlap=overlap, actor=call.actor)
+    else:
+        key = principals.read_key(body.peer_id)
+        rotated = principals.rotate_principal(name, key, overlap=overlap, actor=call.actor, nonce=nonce)
+    return _told(f"{name} has another key.", rotated)
+
+
+def _grants(items: list[Any]) -> list[Grant]:
+    if not all(isinstance(item, dict) for item in items):
+        raise InvalidRequest("grants must be objects of event and capability")
+    grants = [convert(item, GrantBody) for item in items]
+    return [Grant(grant.event, grant.capability) for grant in grants]
 
 
 def _object(shown: ShownPrincipal) -> dict[str, Any]:
@@ -119,5 +138,5 @@ def _object(shown: ShownPrincipal) -> dict[str, Any]:
     }
 
 
-def _told(sentence: str, changed: Changed) -> HttpResponse:
+def _told(sentence: str, changed: Changed) -> Answer:
     return success(sentence, _object(changed.principal), sequence=changed.sequence)

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any
 
-from django.http import HttpResponse
-from rest_framework.request import Request
-
-from dtvn.machine import CAPABILITY
+from dtvn.api.answers import Answer, bare, failure, success
+from dtvn.api.bodies import Body, Number, Required, ValidateBody
+from dtvn.api.calls import Call
+from dtvn.api.errors import ApiError, InvalidRequest, TicketError
+from dtvn.api.operations import answer_operation
 from dtvn.waiting import look_until
-from tickets.rest.bodies import MESSAGES, nonce_of, read_fields, request_of
-from tickets.services import InvalidRequest, TicketError, decide_one
+from tickets.services import decide_one
 from validators.membership.joining import find_node
 from validators.membership.own_api import ask_any_api
 from validators.membership.roster import MemberNode
 from validators.models import NodeStatus
-from validators.rest.errors import ApiError, describe
-from validators.rest.http import ApiView, error_response, json_response, read_body, success
-from validators.rest.nodes import OwnView
 from validators.services import cluster
 
-__all__ = [
-    "ClusterStartView",
-    "ClusterStopView",
-    "CryptoView",
-    "StorageEntriesView",
-    "ValidateViaNodeView",
-]
+__all__ = ["show_crypto", "show_storage", "start_cluster", "stop_cluster", "validate_via_node"]
 
 
 LINK_WAIT = 2.0
@@ -35,76 +26,64 @@ once."""
 LOOK_INTERVAL = 0.05
 
 
-class ClusterStartView(OwnView):
-    """POST /cluster/start."""
+class ClusterBody(Body, frozen=True, kw_only=True):
+    """Of POST /cluster/start."""
 
-    scopes: ClassVar = {"POST": "admin"}
-
-    def post(self, http: Request) -> HttpResponse:
-        """`node_count`: below 1 or absent is the cluster that is here, else one of 4. Events tell how far it
-        is."""
-        count = read_fields(read_body(http)).number("node_count")
-        if count > cluster.CLUSTER_NODES_MAX:
-            raise InvalidRequest(f"node_count must be at most {cluster.CLUSTER_NODES_MAX}")
-        started = cluster.start_cluster(count if count >= 1 else None)
-        return json_response({"status": "starting", "node_count": started})
+    node_count: Number = 0
 
 
-class ClusterStopView(OwnView):
-    """POST /cluster/stop."""
+class EntryBody(ValidateBody, frozen=True, kw_only=True):
+    """Of POST /tickets/validate-via-node."""
 
-    scopes: ClassVar = {"POST": "admin"}
+    node_id: Required
 
-    def post(self, http: Request) -> HttpResponse:
-        """Every node of this platform is to stop; nothing to do when all are."""
-        cluster.stop_cluster()
-        return json_response({"status": "stopping"})
-
-
-class CryptoView(ApiView):
-    """GET /node/crypto."""
-
-    needs_nodes = True
-
-    def get(self, http: Request) -> HttpResponse:
-        """A node's identity: the primary's, else any one's."""
-        return success(data=ask_any_api("/api/v1/node/crypto"))
+    def fields(self) -> dict[str, Any]:
+        """Those of /tickets/validate."""
+        return {"data": self.data}
 
 
-class StorageEntriesView(ApiView):
-    """GET /storage/entries."""
+def start_cluster(call: Call, body: ClusterBody) -> Answer:
+    """`node_count`: below 1 or absent is the cluster that is here, else one of 4. Events tell how far it
+    is."""
+    count = body.node_count
+    if count > cluster.CLUSTER_NODES_MAX:
+        raise InvalidRequest(f"node_count must be at most {cluster.CLUSTER_NODES_MAX}")
+    started = cluster.start_cluster(count if count >= 1 else None)
+    return bare({"status": "starting", "node_count": started})
 
-    needs_nodes = True
 
-    def get(self, http: Request) -> HttpResponse:
-        """What a node has stored: the primary, else any one."""
-        return success(data=ask_any_api("/api/v1/storage/entries"))
+def stop_cluster(call: Call) -> Answer:
+    """Every node of this platform is to stop; nothing to do when all are."""
+    cluster.stop_cluster()
+    return bare({"status": "stopping"})
 
 
-class ValidateViaNodeView(OwnView):
-    """POST /tickets/validate-via-node: the caller names the entry node. A refusal by the platform has the
-    platform's own form, a decision has the node's (spec 3.3)."""
+def show_crypto(call: Call) -> Answer:
+    """A node's identity: the primary's, else any one's."""
+    return success(data=ask_any_api("/api/v1/node/crypto"))
 
-    needs_nodes = True
-    scopes: ClassVar = {"POST": CAPABILITY["validate"]}
 
-    def post(self, http: Request) -> HttpResponse:
-        """As /tickets/validate; 404 for a node that nobody knows, 503 for one that is down."""
-        fields = read_fields(read_body(http))
-        nonce = nonce_of(http._request.META.get("HTTP_IDEMPOTENCY_KEY"), fields)
-        request = request_of("validate", fields, nonce)
-        node_id = fields.text("node_id")
-        if not node_id:
-            raise InvalidRequest("node_id is required")
-        member = _linked(node_id)
-        if not member.up:
-            down = "does not answer" if member.status == "running" else "is not running"
-            raise ApiError(503, "node_down", f"{node_id} {down}.")
-        try:
-            decision = decide_one(request, actor=self.caller().actor, entry=node_id)
-        except TicketError as error:
-            return error_response(describe(error), enveloped=True)
-        return success(MESSAGES["validate"], sequence=decision.result.sequence)
+def show_storage(call: Call) -> Answer:
+    """What a node has stored: the primary, else any one."""
+    return success(data=ask_any_api("/api/v1/storage/entries"))
+
+
+def validate_via_node(call: Call, body: EntryBody) -> Answer:
+    """As /tickets/validate; 404 for a node that nobody knows, 503 for one that is down.
+
+    The caller names the entry node. A refusal by the platform has the platform's own form, a decision has the
+    node's (spec 3.3).
+    """
+    request, node_id = body.request("validate", call.idempotency_key), body.node_id
+    member = _linked(node_id)
+    if not member.up:
+        down = "does not answer" if member.status == "running" else "is not running"
+        raise ApiError(503, "node_down", f"{node_id} {down}.")
+    try:
+        decision = decide_one(request, actor=call.actor, entry=node_id)
+    except TicketError as error:
+        return failure(error)
+    return answer_operation("validate", decision)
 
 
 def _linked(node_id: str) -> MemberNode:

@@ -2,46 +2,67 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
+from tickets.rest.reads import list_records
 from validators.rest import cluster, health, members, metrics, nodes, principals, supervision
-from validators.rest.http import not_found
-from validators.rest.openapi import OpenApiView
+from validators.rest.http import not_found, route
+from validators.rest.openapi import show_document
 
 V1 = "api/v1"
 NODE = f"{V1}/nodes/<str:node_id>"
-VERBS = ("start", "stop", "restart")
+MEMBER = f"{V1}/members/<str:node_id>"
+PRINCIPAL = f"{V1}/principals/<str:name>"
+ADMIN = "admin"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health.health),
     path("ready", health.ready),
     path("metrics", metrics.metrics),
-    path(f"{V1}/status", cluster.StatusView.as_view()),
-    path(f"{V1}/stats", cluster.StatsView.as_view()),
-    path(f"{V1}/peers", cluster.PeersView.as_view()),
-    path(f"{V1}/config", cluster.ConfigView.as_view()),
-    path(f"{V1}/consensus/logs", cluster.LogsView.as_view()),
-    path(f"{V1}/nodes", nodes.NodesView.as_view()),
-    path(NODE, nodes.NodeView.as_view()),
-    path(f"{NODE}/logs", nodes.NodeLogsView.as_view()),
-    path(f"{V1}/node/crypto", supervision.CryptoView.as_view()),
-    path(f"{V1}/storage/entries", supervision.StorageEntriesView.as_view()),
-    path(f"{V1}/cluster/start", supervision.ClusterStartView.as_view()),
-    path(f"{V1}/cluster/stop", supervision.ClusterStopView.as_view()),
-    path(f"{NODE}/stats", nodes.NodeStatsView.as_view()),
-    path(f"{NODE}/tickets/<str:ticket_id>", nodes.NodeTicketView.as_view()),
-    *(
-        path(f"{NODE}/{verb}", nodes.NodeVerbView.as_view(), {"verb": verb})
-        for verb in ("start", "stop", "restart")
+    path(f"{V1}/status", route(get=cluster.show_status, enveloped=False)),
+    path(f"{V1}/stats", route(get=cluster.show_stats)),
+    path(f"{V1}/peers", route(get=cluster.show_peers)),
+    path(f"{V1}/config", route(get=cluster.show_config)),
+    path(f"{V1}/consensus/logs", route(get=list_records, needs_nodes=True)),
+    path(
+        f"{V1}/nodes",
+        route(get=nodes.list_node_objects, post=nodes.add, scope=ADMIN, enveloped=False),
     ),
-    path(f"{V1}/members", members.MembersView.as_view()),
-    path(f"{V1}/members/preview", members.PreviewView.as_view()),
-    path(f"{V1}/members/<str:node_id>", members.MemberView.as_view()),
-    path(f"{V1}/members/<str:node_id>/rotate", members.MemberKeyView.as_view()),
-    path(f"{V1}/parameters", members.ParametersView.as_view()),
-    path(f"{V1}/principals", principals.PrincipalsView.as_view()),
-    path(f"{V1}/principals/<str:name>", principals.PrincipalView.as_view()),
-    path(f"{V1}/principals/<str:name>/rotate", principals.PrincipalKeyView.as_view()),
-    path(f"{V1}/changes", members.ChangesView.as_view()),
-    path(f"{V1}/changes/<int:number>", members.ChangeView.as_view()),
-    path(f"{V1}/openapi.json", OpenApiView.as_view()),
+    path(NODE, route(get=nodes.show, delete=nodes.stop, scope=ADMIN, body_bytes=0, enveloped=False)),
+    path(f"{NODE}/logs", route(get=nodes.show_logs, enveloped=False)),
+    path(f"{V1}/node/crypto", route(get=supervision.show_crypto, needs_nodes=True)),
+    path(f"{V1}/storage/entries", route(get=supervision.show_storage, needs_nodes=True)),
+    path(f"{V1}/cluster/start", route(post=supervision.start_cluster, scope=ADMIN, enveloped=False)),
+    path(
+        f"{V1}/cluster/stop", route(post=supervision.stop_cluster, scope=ADMIN, body_bytes=0, enveloped=False)
+    ),
+    path(f"{NODE}/stats", route(get=nodes.show_stats)),
+    path(f"{NODE}/tickets/<str:ticket_id>", route(get=nodes.show_node_ticket)),
+    path(f"{NODE}/start", route(post=nodes.start, scope=ADMIN, body_bytes=0, enveloped=False)),
+    path(f"{NODE}/stop", route(post=nodes.stop, scope=ADMIN, body_bytes=0, enveloped=False)),
+    path(f"{NODE}/restart", route(post=nodes.restart, scope=ADMIN, body_bytes=0, enveloped=False)),
+    path(f"{V1}/members", route(get=members.show_members, post=members.add_member, scope=ADMIN)),
+    path(f"{V1}/members/preview", route(post=members.preview_change, scope=ADMIN)),
+    path(MEMBER, route(delete=members.remove_member, scope=ADMIN)),
+    path(f"{MEMBER}/rotate", route(post=members.rotate_member, scope=ADMIN)),
+    path(f"{V1}/parameters", route(patch=members.set_parameters, scope=ADMIN)),
+    path(
+        f"{V1}/principals",
+        route(get=principals.list_principals, post=principals.add_principal, scope=ADMIN),
+    ),
+    path(
+        PRINCIPAL,
+        route(
+            get=principals.show_principal,
+            patch=principals.limit_principal,
+            delete=principals.revoke_principal,
+            scope=ADMIN,
+        ),
+    ),
+    path(f"{PRINCIPAL}/rotate", route(post=principals.rotate_principal, scope=ADMIN)),
+    path(f"{V1}/changes", route(get=members.list_changes)),
+    path(
+        f"{V1}/changes/<int:number>",
+        route(get=members.show_change, delete=members.cancel_change, scope=ADMIN, body_bytes=0),
+    ),
+    path(f"{V1}/openapi.json", route(get=show_document)),
     re_path(r"^api(/|$)", not_found),
 ]

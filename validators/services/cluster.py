@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 
+from dtvn.api.errors import Unavailable
 from dtvn.protocol import quorum
-from tickets.services.errors import Unavailable
 from tickets.services.network import gateway
 from validators.models import (
     ChangeState,

@@ -16,15 +16,28 @@ ServiceError
 └── ChangeFinished
 """
 
+from dtvn.api.errors import ServiceError
 
-class ServiceError(Exception):
-    """A request that cannot be executed; `code` never changes, the message may."""
-
-    code = "refused"
+__all__ = [
+    "ChangeFinished",
+    "ChangeOrdered",
+    "ChangePending",
+    "ChangeUnknown",
+    "ClusterBusy",
+    "ClusterSize",
+    "ClusterStopped",
+    "NodeExternal",
+    "NodeNotRunning",
+    "NodeRunning",
+    "NodeUnknown",
+    "PrimaryExists",
+    "ServiceError",
+    "TooManyChanges",
+]
 
 
 class NodeUnknown(ServiceError):
-    code = "node_not_found"
+    code, status = "node_not_found", 404
 
     def __init__(self, node_id: str) -> None:
         super().__init__(f"no node is named {node_id!r}")
@@ -93,15 +106,14 @@ class ChangePending(ServiceError):
 class TooManyChanges(ServiceError):
     """So many changes are requested that the cluster would do nothing else. `retry_after`: seconds."""
 
-    code = "too_many_changes"
+    code, status = "too_many_changes", 429
 
     def __init__(self, sentence: str, retry_after: int) -> None:
-        super().__init__(sentence)
-        self.retry_after = retry_after
+        super().__init__(sentence, headers={"Retry-After": str(retry_after)})
 
 
 class ChangeUnknown(ServiceError):
-    code = "not_found"
+    code, status = "not_found", 404
 
     def __init__(self) -> None:
         super().__init__("No change has this number.")

@@ -11,15 +11,16 @@ from pathlib import Path
 import msgspec
 from django.db import DatabaseError
 
+from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
+from dtvn.files.whole import write_private
 from dtvn.gateway import Identity, next_path, read_identity
 from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal, shown_principal
 from dtvn.machine.reasons import KEY_IN_USE
-from dtvn.net import named_seed, write_private
+from dtvn.net import named_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id
 from dtvn.protocol.genesis import Grant, Principal
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.decide import Request, decide_one
-from tickets.services.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
 from tickets.services.network import gateway, key_file
 from validators import feed
 from validators.ledger.signers import read_principals

@@ -1,16 +1,27 @@
-"""Connects the loop and the metrics server: a scrape makes the loop publish a snapshot, and gets its page."""
+"""Serves a node's metrics: a scrape makes the loop publish a snapshot, and shows its values."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
+from collections.abc import Iterable, Mapping
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from dtvn.node.metrics.api import ApiFigures
 from dtvn.node.metrics.disk import DiskWatch
-from dtvn.node.metrics.page import Page
-from dtvn.node.metrics.server import MetricsServer
+from dtvn.node.metrics.names import ALL
 from dtvn.node.metrics.snapshot import MeasuredMember, Snapshot, Value, take
 from dtvn.node.options import MetricsOptions, StartError
 from dtvn.node.watcher import line
@@ -25,27 +36,29 @@ SNAPSHOT_SPACE_NS = 100_000_000
 FRESH_PATIENCE = 0.5
 """Seconds that a scrape waits for new figures; if the loop takes longer, the page shows the last ones."""
 
+Family = CounterMetricFamily | GaugeMetricFamily
 
-class Exporter:
-    """The metrics of one node. The loop calls `publish`; `page` runs in the server's threads."""
+
+class Exporter(Collector):
+    """The metrics of one node. The loop calls `publish`; `collect` runs in the server's threads."""
 
     def __init__(
         self, options: MetricsOptions | None, logger: logging.Logger, api: ApiFigures | None = None
     ) -> None:
         """Listen; raise StartError if another program uses a port that the operator asked for. `options`
         None: metrics are off, and nothing is gathered. `api`: the counters of the node's own API."""
+        disable_created_metrics()
         self._options = options
-        self.api = api or ApiFigures()
         self._logger = logger
-        self._lock = threading.Lock()
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        self._registry.register((api or ApiFigures()).registry)
+        ProcessCollector(registry=self._registry)
         self._snapshot: Snapshot | None = None
-        self._page = Page()
-        self._rendered = (0, b"")
-        """The last page, after its time (monotonic nanoseconds)."""
         self._asked_at = 0
         self._published = threading.Condition()
         self._tried_at = 0
-        self._server: MetricsServer | None = None
+        self._server: tuple[WSGIServer, threading.Thread] | None = None
         self._disk: DiskWatch | None = None
         self._complained = False
         self._listen()
@@ -53,7 +66,10 @@ class Exporter:
     @property
     def address(self) -> tuple[str, int] | None:
         """(host, port) on which the server listens; None while it does not."""
-        return self._server.address if self._server is not None else None
+        if self._server is None:
+            return None
+        host, port = self._server[0].server_address[:2]
+        return str(host), int(port)
 
     def publish(self, node: MeasuredMember) -> None:
         """Take a snapshot of the node; the loop calls this once a second and when a scrape waits."""
@@ -61,6 +77,7 @@ class Exporter:
             return
         if self._disk is None:
             self._disk = DiskWatch(node.ledger.location.folder)
+            self._registry.register(node.figures.registry)
         snapshot = take(node)
         with self._published:
             self._snapshot = snapshot
@@ -77,40 +94,33 @@ class Exporter:
             and time.monotonic_ns() - snapshot.taken_at >= SNAPSHOT_SPACE_NS
         )
 
-    def page(self) -> bytes:
-        """The present figures as text; concurrent scrapes share one page."""
+    def collect(self) -> Iterable[Family]:
+        """The values that are not counted by prometheus_client itself, as of now if the loop keeps up."""
         asked_at = time.monotonic_ns()
         with self._published:
             self._asked_at = asked_at
             self._published.wait_for(lambda: self._is_newer(asked_at), FRESH_PATIENCE)
-        with self._lock:
-            made_at, content = self._rendered
-            if made_at < asked_at:
-                made_at = time.monotonic_ns()
-                content = self._page.render(self._values())
-                self._rendered = (made_at, content)
-            return content
+        return _families(self._values())
 
     def _is_newer(self, asked_at: int) -> bool:
         """Whether a scrape needs to wait no longer, which includes the time before the first snapshot."""
         return self._snapshot is None or self._snapshot.taken_at >= asked_at
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop listening; answers that are being sent end by themselves."""
         if self._server is not None:
-            self._server.close()
+            server, thread = self._server
+            server.shutdown()
+            server.server_close()
+            thread.join()
             self._server = None
 
     def _values(self) -> dict[str, Value]:
         snapshot, disk = self._snapshot, self._disk
         if snapshot is None or disk is None:
             return {}
-        return {
-            **snapshot.values,
-            "dtvn_figures_age_seconds": (time.monotonic_ns() - snapshot.taken_at) / 1e9,
-            **self.api.values(),
-            **disk.look(),
-        }
+        age = (time.monotonic_ns() - snapshot.taken_at) / 1e9
+        return {**snapshot.values, "dtvn_figures_age_seconds": age, **disk.look()}
 
     def _listen(self) -> None:
         options = self._options
@@ -118,7 +128,7 @@ class Exporter:
             return
         self._tried_at = time.monotonic_ns()
         try:
-            self._server = MetricsServer((options.host, options.port), self.page)
+            self._server = start_http_server(options.port, options.host, self._registry)
         except OSError as error:
             place = f"{options.host}:{options.port}"
             reason = f"Cannot serve metrics on {place}: {os.strerror(error.errno or 0)}"
@@ -128,8 +138,34 @@ class Exporter:
                 self._logger.error("%s", line("metrics_off", {"reason": f"{reason}; it is tried again."}))
             self._complained = True
             return
-        host, port = self._server.address
-        self._logger.info("%s", line("metrics", {"url": f"http://{shown_host(host)}:{port}/metrics"}))
+        self._server[0].RequestHandlerClass = _Handler
+        host, port = self._server[0].server_address[:2]
+        self._logger.info("%s", line("metrics", {"url": f"http://{shown_host(str(host))}:{port}/metrics"}))
+
+
+class _Handler(WSGIRequestHandler):
+    """Ends connections that stay silent, and logs nothing: scrapes are routine."""
+
+    timeout = 5.0
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            super().handle()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+
+def _families(values: Mapping[str, Value]) -> Iterable[Family]:
+    """The metrics of `values`, in the order of the table."""
+    for metric in ALL:
+        if (value := values.get(metric.name)) is None:
+            continue
+        kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+        family = kind(metric.name, metric.text, labels=metric.labels)
+        for labels, one in sorted(value.items()) if isinstance(value, Mapping) else [((), value)]:
+            family.add_metric(labels, one)
+        yield family
 
 
 def shown_host(host: str) -> str:

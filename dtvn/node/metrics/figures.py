@@ -1,19 +1,19 @@
-"""The counters that the loop keeps: plain numbers, no locks, no text."""
+"""The counters that the loop keeps: plain numbers where it counts each frame, else of prometheus_client."""
 
 from __future__ import annotations
 
-import math
 import time
-from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from dtvn.machine.reasons import MALFORMED, tally
-from dtvn.node.metrics.names import COUNTS, SECONDS
+from prometheus_client import CollectorRegistry
+
+from dtvn.machine.reasons import tally
+from dtvn.node.metrics.names import counter, histogram
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, Record, SlotRecord
 
-__all__ = ["Figures", "Histogram"]
+__all__ = ["Figures"]
 
 OPEN_MAX = 4_096
 """Sequences whose phases are timed at the same time: more than a window holds."""
@@ -21,44 +21,9 @@ OPEN_MAX = 4_096
 OFFSETS_KEPT = 32
 """Newest proposals kept per primary; the smallest offset counts, since that proposal was delayed least."""
 
-OUTCOMES_MAX = 1_024
-"""Pairs of kind and outcome counted separately. Both come from closed lists (the kind of a malformed
-operation, which its sender chose freely, is left out), so this is only a backstop."""
-
 NANOSECOND = 1e-9
-
-
-class Histogram:
-    """Counts by upper bound, and the sum."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        """One count for each bound, not cumulative, and one for values above all bounds."""
-        self.total = 0.0
-
-    def add(self, value: float) -> None:
-        """Count one observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """(upper bound as text, number of observations up to it), the cumulative form of Prometheus."""
-        found: list[tuple[str, float]] = []
-        below = 0
-        for bound, count in zip((*self.bounds, math.inf), self.counts, strict=True):
-            below += count
-            found.append(("+Inf" if bound == math.inf else repr(bound), below))
-        return found
-
-    def copy(self) -> Histogram:
-        """An independent copy of the present counts."""
-        copied = Histogram(self.bounds)
-        copied.counts = self.counts.copy()
-        copied.total = self.total
-        return copied
+STORAGE = ("append", "write_rows", "load", "read", "install")
+"""Calls of the ledger."""
 
 
 class _Open:
@@ -81,12 +46,16 @@ class Figures:
         self._index = index
         self._open: dict[int, _Open] = {}
         self._offsets: dict[str, deque[float]] = {}
-        self.latency = Histogram()
-        self.phases = {"prepare": Histogram(), "commit": Histogram()}
-        self.batches = Histogram(COUNTS)
-        self.storage = {name: Histogram() for name in ("append", "write_rows", "load", "read", "install")}
+        self.registry = CollectorRegistry()
+        self._latency = histogram("consensus_latency_seconds", self.registry)
+        self._batches = histogram("dtvn_batch_operations", self.registry)
+        phases = histogram("dtvn_phase_seconds", self.registry)
+        self._phases = {name: phases.labels(name) for name in ("prepare", "commit")}
+        times = histogram("storage_latency_seconds", self.registry)
+        calls = counter("storage_operations_total", self.registry)
+        self._storage = {name: (times.labels(name), calls.labels(name)) for name in STORAGE}
         self.operations: Counter[tuple[str, str]] = Counter()
-        """Number of operations by (kind, outcome code)."""
+        """Number of operations by (kind, outcome code); both come from closed lists (reasons.tally)."""
         self.messages: Counter[tuple[str, int]] = Counter()
         """Number of messages by (direction, number of the kind)."""
         self.rebuilds = 0
@@ -96,15 +65,21 @@ class Figures:
         if not isinstance(note, Executed):
             return
         found = tally(note.bundles)
-        for key, number in found.items():
-            if key not in self.operations and len(self.operations) >= OUTCOMES_MAX:
-                key = (MALFORMED, key[1])
-            self.operations[key] += number
-        self.batches.add(found.total())
+        self.operations.update(found)
+        self._batches.observe(found.total())
+
+    def outcomes(self) -> Counter[str]:
+        """Number of executed operations by outcome code."""
+        found: Counter[str] = Counter()
+        for (_kind, code), number in self.operations.items():
+            found[code] += number
+        return found
 
     def stored(self, operation: str, began: int) -> None:
         """Time a call of the ledger that began at `began` (monotonic nanoseconds) and has just ended."""
-        self.storage[operation].add((time.monotonic_ns() - began) * NANOSECOND)
+        times, calls = self._storage[operation]
+        times.observe((time.monotonic_ns() - began) * NANOSECOND)
+        calls.inc()
 
     def recorded(self, records: Sequence[Record], began: int) -> None:
         """Time the phases that end with these records, made durable by a write that began at `began`."""
@@ -128,15 +103,15 @@ class Figures:
             slot = self._open.get(record.sequence)
             if slot is not None and not slot.prepared:
                 slot.prepared = now
-                self.phases["prepare"].add((now - slot.seen) * NANOSECOND)
+                self._phases["prepare"].observe((now - slot.seen) * NANOSECOND)
 
     def _executed(self, record: EntryRecord, now: int) -> None:
         slot = self._open.pop(record.entry.sequence, None)
         if slot is None:
             return  # fetched from other members: it never waited for votes here
-        self.latency.add((now - slot.seen) * NANOSECOND)
+        self._latency.observe((now - slot.seen) * NANOSECOND)
         if slot.prepared:
-            self.phases["commit"].add((now - slot.prepared) * NANOSECOND)
+            self._phases["commit"].observe((now - slot.prepared) * NANOSECOND)
         primary = quorum.primary(slot.view, len(self._members))
         if primary != self._index and record.body:
             found = self._offsets.setdefault(self._members[primary], deque(maxlen=OFFSETS_KEPT))

@@ -6,8 +6,9 @@ CONTRACT is the table of spec/dtvn section 6, name for name. OPERATORS has all o
 from __future__ import annotations
 
 import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["ALL", "CONTRACT", "COUNTS", "OPERATORS", "SECONDS", "Metric"]
+__all__ = ["ALL", "CONTRACT", "COUNTS", "OPERATORS", "SECONDS", "Metric", "counter", "gauge", "histogram"]
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of every histogram of a duration (spec/dtvn 6)."""
@@ -129,3 +130,20 @@ OPERATORS: tuple[Metric, ...] = (
 )
 
 ALL = CONTRACT + OPERATORS
+BY_NAME = {metric.name: metric for metric in ALL}
+
+
+def counter(name: str, registry: CollectorRegistry) -> Counter:
+    """A counter of the table."""
+    return Counter(name, BY_NAME[name].text, BY_NAME[name].labels, registry=registry)
+
+
+def gauge(name: str, registry: CollectorRegistry) -> Gauge:
+    """A gauge of the table."""
+    return Gauge(name, BY_NAME[name].text, BY_NAME[name].labels, registry=registry)
+
+
+def histogram(name: str, registry: CollectorRegistry) -> Histogram:
+    """A histogram of the table."""
+    metric = BY_NAME[name]
+    return Histogram(name, metric.text, metric.labels, registry=registry, buckets=metric.bounds)

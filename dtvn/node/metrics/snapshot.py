@@ -1,4 +1,4 @@
-"""The loop's copy of its counters, made once a second: values by metric name, for the server's threads."""
+"""The loop's copy of a node's values by metric name, made once a second and read by the server's threads."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
 from dtvn.node.keys import peer_id
 from dtvn.node.member import MemberProcess
-from dtvn.node.metrics.figures import Figures, Histogram
+from dtvn.node.metrics.figures import Figures
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.messages import KINDS
 
 __all__ = ["MeasuredMember", "Snapshot", "Value", "take"]
 
-Value = float | Histogram | Mapping[Any, float | Histogram]
-"""A number or histogram, or one for each tuple of label values."""
+Value = float | Mapping[Any, float]
+"""A number, or one for each tuple of label values."""
 
 SHOWN_APART = frozenset(
     {
@@ -64,7 +64,6 @@ def take(node: MeasuredMember) -> Snapshot:
         values={
             **_identity(node),
             **_decided(node.figures),
-            **_stored(node.figures),
             **_consensus(node),
             **_said(node.figures),
             **_network(node),
@@ -103,19 +102,9 @@ def _decided(figures: Figures) -> dict[str, Value]:
         "consensus_rounds_total": listed.total(),
         "consensus_success_total": listed[True],
         "consensus_failure_total": listed[False],
-        "consensus_latency_seconds": figures.latency.copy(),
         **{name: sum(applied[kind] for kind in kinds) for name, kinds in TICKET_KINDS.items()},
         "dtvn_operations_total": dict(figures.operations),
-        "dtvn_batch_operations": figures.batches.copy(),
-        "dtvn_phase_seconds": {(name,): found.copy() for name, found in figures.phases.items()},
         "dtvn_clock_offset_seconds": {(name,): found for name, found in figures.offsets().items()},
-    }
-
-
-def _stored(figures: Figures) -> dict[str, Value]:
-    return {
-        "storage_operations_total": {(name,): sum(h.counts) for name, h in figures.storage.items()},
-        "storage_latency_seconds": {(name,): h.copy() for name, h in figures.storage.items()},
     }
 
 
@@ -126,20 +115,20 @@ def _consensus(node: MeasuredMember) -> dict[str, Value]:
     return {
         "dtvn_view": node.view,
         "dtvn_is_primary": int(brief["is_primary"]),
-        "dtvn_changing_view": int(core.views.changing),
+        "dtvn_changing_view": int(core.state.views.changing),
         "dtvn_suspicions_total": events["suspected"],
         "dtvn_view_changes_attempted_total": events["left_view"],
         "dtvn_view_changes_installed_total": events["entered_view"],
-        "dtvn_view_timeout_seconds": core.suspicion.timeout / 1e9,
+        "dtvn_view_timeout_seconds": core.state.timeouts.timeout / 1e9,
         "dtvn_sequence": node.executed,
-        "dtvn_stable_sequence": core.log.stable,
-        "dtvn_checkpoint_lag": max(0, node.executed - core.log.stable),
+        "dtvn_stable_sequence": core.state.log.stable,
+        "dtvn_checkpoint_lag": max(0, node.executed - core.state.log.stable),
         "dtvn_checkpoint_interval": core.config.checkpoint_interval,
         "dtvn_behind": _behind(node),
         "dtvn_caught_up_total": events["caught_up"],
         "ticket_state_count": {(name,): count for name, count in node.application.count_states().items()},
-        "dtvn_open_sequences": len(core.log.slots),
-        "dtvn_waiting_operations": core.pool.operations,
+        "dtvn_open_sequences": len(core.state.log.slots),
+        "dtvn_waiting_operations": core.state.pool.operations,
         "dtvn_evidence_total": events["evidence"],
         "dtvn_checkpoint_differs_total": events["checkpoint_differs"],
         "dtvn_pauses_total": events["paused"],

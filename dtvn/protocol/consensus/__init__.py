@@ -1,4 +1,4 @@
-"""The pure consensus core: PBFT after Castro & Liskov, behind one interface (docs/protocol/).
+"""The pure consensus core: PBFT after Castro & Liskov, behind one interface (docs/understand/protocol/).
 
     core.restore(recovery, now) -> Effects     resume from the end of the ledger
     core.wants(header) -> Reason | None        cheap refusal before any signature is checked

@@ -6,17 +6,15 @@ stable <= executed always holds, and a replica forgets only what q members signe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
-from dtvn.protocol.consensus.contradiction import Content, content_of
+from dtvn.protocol.consensus.contradiction import Content, Contradictions, content_of
 from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, Reason, SlotRecord
+from dtvn.protocol.consensus.epoch_change import EpochChange
+from dtvn.protocol.consensus.events import CheckpointCertified, CheckpointStable, Listener, StateFrozen
 from dtvn.protocol.consensus.messages import Checkpoint
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["Checkpoints"]
 
@@ -28,10 +26,17 @@ window holds; the oldest is forgotten first, and a later one becomes stable inst
 class Checkpoints:
     """Owns CHECKPOINT votes above the stable one, and its certificate."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
-        self.certificate: CheckpointCertificate | None = None
-        """The certificate for `log.stable`; None at the sequence with which genesis begins."""
+    def __init__(
+        self,
+        state: State,
+        contradictions: Contradictions,
+        epoch_change: EpochChange,
+        emit: Listener,
+    ) -> None:
+        self.state = state
+        self.contradictions = contradictions
+        self.epoch_change = epoch_change
+        self._emit = emit
         self.mine: dict[int, bytes] = {}
         """This replica's CHECKPOINT frames above the stable checkpoint."""
         self._contents: dict[int, Content] = {}
@@ -40,33 +45,25 @@ class Checkpoints:
         self._second: dict[int, dict[int, tuple[Content, bytes]]] = {}
         """Second, differing CHECKPOINTs of members: they never make a checkpoint stable, but prove a fork."""
 
-    @property
-    def frames(self) -> tuple[bytes, ...]:
-        """The q CHECKPOINT frames of the stable checkpoint; () at the base of the epoch: the members of the
-        previous epoch signed that one, and all members of this epoch know it."""
-        if self.certificate is None or self.certificate.sequence <= self.core.config.base:
-            return ()
-        return self.certificate.frames
-
     def is_due(self) -> bool:
         """Whether a checkpoint executed here is not stable yet."""
         return bool(self._contents)
 
     def refuse(self, message: Checkpoint) -> Reason | None:
         """Cheap refusal (R5)."""
-        core = self.core
-        if message.sequence <= core.log.stable and core.contradictions.differs(message):
+        state = self.state
+        if message.sequence <= state.log.stable and self.contradictions.differs(message):
             return None
-        if not core.log.stable < message.sequence <= core.executed + core.log.reach:
+        if not state.log.stable < message.sequence <= state.executed + state.log.reach:
             return Reason.OUTSIDE_WINDOW
         # Off the interval only the end of the epoch is a checkpoint; above the own log it is unknown (R35).
-        between = message.sequence % core.config.checkpoint_interval and message.sequence <= core.executed
-        if between and message.sequence != core.epoch_change.ends_at:
+        between = message.sequence % state.config.checkpoint_interval and message.sequence <= state.executed
+        if between and message.sequence != self.epoch_change.ends_at:
             return Reason.MALFORMED
         known = self._votes.get(message.sequence, {}).get(message.sender)
         if known is None:
             return None
-        if known[0] == content_of(message) or core.evidence.known("checkpoint", message):
+        if known[0] == content_of(message) or state.evidence.known("checkpoint", message):
             return Reason.SECOND_MESSAGE
         return None
 
@@ -74,40 +71,45 @@ class Checkpoints:
         """Count a member's signed state after a sequence."""
         message = verified.message
         if (reason := self.refuse(message)) is not None:
-            self.core.outbox.refused(reason, verified)
+            self.state.outbox.refused(reason, verified)
             return
-        if message.sequence <= self.core.log.stable:
-            self.core.contradictions.note(message.sequence, message.sender)
+        if message.sequence <= self.state.log.stable:
+            self.contradictions.note(message.sequence, message.sender)
             return
         votes = self._votes.setdefault(message.sequence, {})
         known = votes.get(message.sender)
         if known is not None:
-            self.core.evidence.note_double("checkpoint", verified, known[1])
+            self.state.evidence.note_double("checkpoint", verified, known[1])
             votes = self._second.setdefault(message.sequence, {})
         votes[message.sender] = (content_of(message), verified.frame)
         self._count(message.sequence)
 
     def on_executed(self, sequence: int) -> None:
         """Sign the state if a checkpoint is due at this sequence."""
-        core = self.core
-        if sequence <= core.log.stable:
+        state = self.state
+        if sequence <= state.log.stable:
             return
-        if sequence % core.config.checkpoint_interval and sequence != core.epoch_change.ends_at:
+        if sequence % state.config.checkpoint_interval and sequence != self.epoch_change.ends_at:
             return
-        executor = core.execution.executor
-        content = (core.application.freeze(sequence), executor.log_root(), executor.timestamp)
-        core.serving.on_frozen(sequence)
+        executor = state.executor
+        content = (state.application.freeze(sequence), executor.log_root(), executor.timestamp)
+        self._emit(StateFrozen(sequence))
         self._contents[sequence] = content
         if len(self._contents) > UNSTABLE_MAX:
             self._drop(next(iter(self._contents)))
-        if core.voting and sequence + core.log.window > core.catch_up.target():
-            epoch = core.config.epoch
-            frame = core.signer.sign(Checkpoint(epoch, core.index, sequence, *content))
-            core.outbox.persist(SlotRecord(epoch, 0, sequence, "checkpoint", (frame,)))
-            core.outbox.broadcast(frame)
+        if state.voting and sequence + state.log.window > state.lag.target():
+            epoch = state.config.epoch
+            frame = state.signer.sign(Checkpoint(epoch, state.index, sequence, *content))
+            state.outbox.persist(SlotRecord(epoch, 0, sequence, "checkpoint", (frame,)))
+            state.outbox.broadcast(frame)
             self.mine[sequence] = frame
-            self._votes.setdefault(sequence, {})[core.index] = (content, frame)
+            self._votes.setdefault(sequence, {})[state.index] = (content, frame)
         self._count(sequence)
+
+    def restore(self, certificate: CheckpointCertificate | None) -> None:
+        """Take the certificate of the stable checkpoint from the ledger; None if members of this cluster did
+        not sign it: a cluster that continues another trusts its first checkpoint like genesis."""
+        self.state.checkpoint.certificate = certificate
 
     def remember(self, message: Checkpoint, frame: bytes) -> None:
         """Take this replica's own CHECKPOINT from the ledger (R7)."""
@@ -121,38 +123,38 @@ class Checkpoints:
 
         A checkpoint above the executed log becomes the target for catching up.
         """
-        core = self.core
-        if certificate.sequence <= core.log.stable:
-            core.contradictions.compare(certificate)
+        state = self.state
+        if certificate.sequence <= state.log.stable:
+            self.contradictions.compare(certificate)
             return
-        if certificate.sequence > core.executed:
+        if certificate.sequence > state.executed:
             probe("checkpoint.proved_above_own_log")
-            core.catch_up.on_certified(certificate.sequence)
+            self._emit(CheckpointCertified(certificate.sequence))
             return
         content = self._contents.get(certificate.sequence)
-        if content is None and certificate.sequence == core.executed:
-            executor = core.execution.executor
-            content = (core.application.freeze(core.executed), executor.log_root(), executor.timestamp)
-            core.serving.on_frozen(core.executed)
+        if content is None and certificate.sequence == state.executed:
+            executor = state.executor
+            content = (state.application.freeze(state.executed), executor.log_root(), executor.timestamp)
+            self._emit(StateFrozen(state.executed))
         if content is not None:
             probe("checkpoint.adopted_from_a_message")
             self._become_stable(certificate, content)
 
     def _count(self, sequence: int) -> None:
-        core = self.core
+        state = self.state
         mine = self._contents.get(sequence)
         votes = self._votes.get(sequence, {})
         counts: dict[Content, list[bytes]] = {}
         for member, (content, frame) in votes.items():
             counts.setdefault(content, []).append(frame)
             if mine not in (None, content):
-                core.contradictions.note(sequence, member)
+                self.contradictions.note(sequence, member)
         for content, frames in counts.items():
-            if len(frames) >= core.q:
-                certificate = CheckpointCertificate(sequence, *content, frames=tuple(frames[: core.q]))
+            if len(frames) >= state.q:
+                certificate = CheckpointCertificate(sequence, *content, frames=tuple(frames[: state.q]))
                 if mine is None:
                     probe("checkpoint.voted_above_own_log")
-                    core.catch_up.on_certified(sequence)
+                    self._emit(CheckpointCertified(sequence))
                 else:
                     self._become_stable(certificate, mine)
                 return
@@ -166,21 +168,21 @@ class Checkpoints:
             for member, (content, frame) in votes.items():
                 counts.setdefault(content, {})[member] = frame
         for content, frames in counts.items():
-            if content != mine and len(frames) >= self.core.q:
-                signed = tuple(frames.values())[: self.core.q]
+            if content != mine and len(frames) >= self.state.q:
+                signed = tuple(frames.values())[: self.state.q]
                 self._become_stable(CheckpointCertificate(sequence, *content, frames=signed), mine)
 
     def _become_stable(self, certificate: CheckpointCertificate, mine: Content) -> None:
-        core = self.core
+        state = self.state
         sequence = certificate.sequence
         if content_of(certificate) != mine:
-            core.contradictions.against_own(certificate, self.mine.get(sequence))
+            self.contradictions.against_own(certificate, self.mine.get(sequence))
             return
-        self.certificate = certificate
-        core.contradictions.on_stable(certificate)
-        core.outbox.persist(
+        self.state.checkpoint.certificate = certificate
+        self.contradictions.on_stable(certificate)
+        state.outbox.persist(
             CheckpointRecord(
-                epoch=core.config.epoch,
+                epoch=state.config.epoch,
                 sequence=sequence,
                 state_root=certificate.state_root,
                 log_root=certificate.log_root,
@@ -188,11 +190,10 @@ class Checkpoints:
                 frames=certificate.frames,
             )
         )
-        core.outbox.persist(Prune(sequence))
-        core.outbox.note("checkpoint_stable", sequence=sequence)
+        state.outbox.persist(Prune(sequence))
+        state.outbox.note("checkpoint_stable", sequence=sequence)
         self.forget(sequence)
-        core.on_stable(sequence)
-        core.pinging.on_stable()
+        self._emit(CheckpointStable(sequence))
 
     def forget(self, stable: int) -> None:
         """Drop the checkpoints that the stable one covers."""
@@ -209,7 +210,7 @@ class Checkpoints:
     def said_by(self, member: int) -> list[bytes]:
         """CHECKPOINT frames of a member: those not stable yet, and its part of the stable certificate."""
         frames = [votes[member][1] for votes in self._votes.values() if member in votes]
-        for frame in self.frames:
-            if self.core.signer.open(frame).message.sender == member:
+        for frame in self.state.checkpoint.frames:
+            if self.state.signer.open(frame).message.sender == member:
                 frames.append(frame)
         return frames

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from dtvn.protocol.consensus.application import Repeated
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.membership import KIND, is_reconfiguration
 from dtvn.protocol.consensus.messages import Bundle, Busy, Repeat
-from dtvn.protocol.consensus.pool import BATCH_HEADER, FRAMING, UNOPENED, Pending, end_of, key_of
+from dtvn.protocol.consensus.pending import BATCH_HEADER, FRAMING, UNOPENED, Pending, end_of, key_of
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.throughput import work_of
 from dtvn.protocol.consensus.verified import Verified, VerifiedBundle
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["Clients"]
 
@@ -42,62 +39,62 @@ class Clients:
     like a direct one.
     """
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(self, state: State) -> None:
+        self.state = state
         self._repeats: dict[bytes, bytes] = {}
         """Request digest -> signed Repeat, so that any number of retries costs one signature."""
-        self._vain_changes = Throttle(core, VAIN_CHANGE_INTERVAL * core.n)
+        self._vain_changes = Throttle(state, VAIN_CHANGE_INTERVAL * state.n)
 
     def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
         """Cheap refusal (R5) of a request that cannot be ordered, or that waits here already. A member that
         forwards a waiting request shows that it waits for that request too."""
-        core = self.core
+        state = self.state
         if not message.operations:
             return Reason.MALFORMED
-        if message.epoch > core.config.epoch:
+        if message.epoch > state.config.epoch:
             return Reason.WRONG_EPOCH
         if message.session != (0, 0):
-            known = core.pool.get((message.principal, *message.session, message.number))
+            known = state.pool.get((message.principal, *message.session, message.number))
             if known is not None and known.bundle.bundle == message:
                 if member is not None:
-                    core.pool.note_told(known, core.now.monotonic)
+                    state.pool.note_told(known, state.now.monotonic)
                 return Reason.SECOND_MESSAGE
-        if member is not None and core.application.repeated(message) is not None:
+        if member is not None and state.application.repeated(message) is not None:
             return Reason.DECIDED  # the member that forwarded it answers its client itself
         return None
 
     def on_bundle(self, verified: Verified[Bundle]) -> None:
         """Answer a signed request if it is settled; else put it into the pool, or refuse it."""
-        core = self.core
+        state = self.state
         bundle = verified.bundle
         if bundle is None:
-            core.outbox.refused(Reason.MALFORMED, verified)
+            state.outbox.refused(Reason.MALFORMED, verified)
             return
         message = bundle.bundle
         if (reason := self.refuse_bundle(message, verified.peer.member)) is not None:
-            core.outbox.refused(reason, verified)
+            state.outbox.refused(reason, verified)
             return
         if self.answer_if_settled(bundle):
             return
         member = verified.peer.member
-        known = core.pool.get(key_of(message, bundle.digest))
+        known = state.pool.get(key_of(message, bundle.digest))
         if known is None:
             self._take_in(bundle, member)
             return
         if member is not None:
-            core.pool.note_told(known, core.now.monotonic)
+            state.pool.note_told(known, state.now.monotonic)
         if known.bundle.digest != bundle.digest and not self._stands_behind(known, bundle, member):
             self._busy(bundle, Reason.DUPLICATE_REQUEST)
 
     def _take_in(self, bundle: VerifiedBundle, member: int | None) -> None:
         """Put a request into the pool, unless there is no room."""
-        core = self.core
+        state = self.state
         if (full := self._refuse_room(bundle, member)) is not None:
             self._busy(bundle, full)
             return
         key = key_of(bundle.bundle, bundle.digest)
-        item = core.pool.add(bundle, key, core.now.monotonic, told=member is not None)
-        if not core.is_primary:
+        item = state.pool.add(bundle, key, state.now.monotonic, told=member is not None)
+        if not state.is_primary:
             self._forward(item)
 
     def _stands_behind(self, known: Pending, bundle: VerifiedBundle, member: int | None) -> bool:
@@ -113,53 +110,53 @@ class Clients:
         else:
             before = known.passed_on is not None, self._lasts(behind.bundle)
             better = (member is not None, lasts) > before
-        return better and self._fits_a_batch(bundle) and self.core.pool.put_behind(known, bundle, member)
+        return better and self._fits_a_batch(bundle) and self.state.pool.put_behind(known, bundle, member)
 
     def _lasts(self, message: Bundle) -> int:
         """Batch time until which a request can be executed. One past its end that is not refused is a retry:
         it gets its first outcome however late it arrives (R13)."""
-        end, now = end_of(message), self.core.execution.executor.timestamp
-        return FOR_EVER if end < now and self.core.application.refuse(message, now) is None else end
+        end, now = end_of(message), self.state.executor.timestamp
+        return FOR_EVER if end < now and self.state.application.refuse(message, now) is None else end
 
     def _refuse_room(self, bundle: VerifiedBundle, member: int | None) -> Reason | None:
         """BUSY if the waiting requests would not drain in T / 2 at the measured rate (R30). A request that a
         member forwards has twice the room: that member admitted it, and waits for it to be proposed."""
-        core = self.core
+        state = self.state
         if not self._fits_a_batch(bundle):
             return Reason.TOO_LARGE
-        rate = core.throughput.rate()
+        rate = state.throughput.rate()
         if rate is not None:
-            room = max(rate * core.suspicion.base // (2 * SECOND), self._least_room())
-            if core.pool.crowded(bundle, room if member is None else 2 * room):
+            room = max(rate * state.timeouts.base // (2 * SECOND), self._least_room())
+            if state.pool.crowded(bundle, room if member is None else 2 * room):
                 return Reason.BUSY
-        return core.pool.refuse(bundle) or self._refuse_vain_change(bundle.bundle, member)
+        return state.pool.refuse(bundle) or self._refuse_vain_change(bundle.bundle, member)
 
     def _refuse_vain_change(self, message: Bundle, member: int | None) -> Reason | None:
         """BUSY if unauthorised membership changes arrive too often. Nothing is proposed above a possible end
         of the epoch until it is executed (R35), and in the present state such a change yields
         `not_permitted`. Only the log decides that (R15), so some are admitted."""
-        if not is_reconfiguration(message) or self.core.application.governs(message.principal):
+        if not is_reconfiguration(message) or self.state.application.governs(message.principal):
             return None
         source, parts = (CLIENTS, 1) if member is None else (member, 0)
         return None if self._vain_changes.allow(source, KIND.encode(), parts) else Reason.BUSY
 
     def _least_room(self) -> int:
         """The work that a primary may have in flight at once."""
-        config = self.core.config
+        config = self.state.config
         return config.pipeline * work_of(config.batch_operations_max)
 
     def answer_if_settled(self, bundle: VerifiedBundle) -> bool:
         """Answer a request that was executed or that the state refuses; False if it may still be ordered."""
-        core = self.core
+        state = self.state
         message = bundle.bundle
-        repeated = core.application.repeated(message)
+        repeated = state.application.repeated(message)
         if repeated is not None:
             if repeated.digest == bundle.digest:
                 self._repeat(bundle, repeated)
             else:
                 self._busy(bundle, Reason.DUPLICATE_REQUEST)
         else:
-            reason = core.application.refuse(message, core.execution.executor.timestamp)
+            reason = state.application.refuse(message, state.executor.timestamp)
             if reason is None or self._opens_soon(message, reason):
                 return False
             self._busy(bundle, reason)
@@ -176,16 +173,16 @@ class Clients:
     def _leave(self, bundle: VerifiedBundle, last: int = -1) -> Pending | None:
         """Remove a request, and any other body under its key that it settled or that ends by `last`. A body
         that may still be executed stays, or a censoring primary could hide it (R30)."""
-        core = self.core
+        state = self.state
         key = key_of(bundle.bundle, bundle.digest)
-        item = core.pool.get(key)
+        item = state.pool.get(key)
         if item is None:
             return None
         other = item.bundle
         stays = other.digest != bundle.digest and end_of(other.bundle) > last
-        if stays and core.application.repeated(other.bundle) is None:
+        if stays and state.application.repeated(other.bundle) is None:
             return None
-        core.pool.remove(key)
+        state.pool.remove(key)
         behind = item.behind
         if behind is not None and end_of(behind.bundle) > last and not self.answer_if_settled(behind):
             self._take_in(behind, item.passed_on)
@@ -193,15 +190,15 @@ class Clients:
 
     def _opens_soon(self, message: Bundle, reason: Reason) -> bool:
         """Whether a sequence that this replica has still to execute may open the request's session."""
-        ahead = message.session[0] - self.core.executed
-        return reason is Reason.UNKNOWN_SESSION and 0 < ahead <= self.core.config.window
+        ahead = message.session[0] - self.state.executed
+        return reason is Reason.UNKNOWN_SESSION and 0 < ahead <= self.state.config.window
 
     def drop_settled(self) -> None:
         """Drop requests that the state now refuses: they are no ground for suspicion (PITFALLS row 14), and
         must not fill the pool. Checks the oldest ones, which have waited longer than T / 2."""
-        core = self.core
-        before = core.now.monotonic - core.suspicion.timeout // 2
-        for item in list(islice(core.pool, SETTLED_MAX)):
+        state = self.state
+        before = state.now.monotonic - state.timeouts.timeout // 2
+        for item in list(islice(state.pool, SETTLED_MAX)):
             if item.arrived > before:
                 return
             if not item.proposed:
@@ -209,11 +206,11 @@ class Clients:
 
     def forward_waiting(self, interval: int) -> None:
         """Forward the oldest waiting requests to the primary, each at most once per interval."""
-        core = self.core
-        if core.is_primary or core.views.changing:
+        state = self.state
+        if state.is_primary or state.views.changing:
             return
-        before = core.now.monotonic - interval
-        due = (item for item in core.pool if item.forwarded == 0 or item.forwarded <= before)
+        before = state.now.monotonic - interval
+        due = (item for item in state.pool if item.forwarded == 0 or item.forwarded <= before)
         room = FORWARDED_BYTES_MAX
         for item in islice(due, FORWARDED_MAX):
             self._forward(item)
@@ -223,38 +220,38 @@ class Clients:
 
     def requeue(self, bundles: list[VerifiedBundle]) -> None:
         """Return requests of slots that a view change dropped to the pool, so that none is lost (R33)."""
-        core = self.core
+        state = self.state
         for bundle in bundles:
             key = key_of(bundle.bundle, bundle.digest)
-            settled = core.application.repeated(bundle.bundle) is not None
-            if settled or core.pool.get(key) is not None or not self._fits_a_batch(bundle):
+            settled = state.application.repeated(bundle.bundle) is not None
+            if settled or state.pool.get(key) is not None or not self._fits_a_batch(bundle):
                 continue
-            if self.refuse_bundle(bundle.bundle, None) is None and core.pool.refuse(bundle) is None:
-                core.pool.add(bundle, key, core.now.monotonic)
+            if self.refuse_bundle(bundle.bundle, None) is None and state.pool.refuse(bundle) is None:
+                state.pool.add(bundle, key, state.now.monotonic)
 
     def _fits_a_batch(self, bundle: VerifiedBundle) -> bool:
         """Whether an honest primary could propose it; a faulty primary's batch may hold a larger request."""
-        config = self.core.config
+        config = self.state.config
         if len(bundle.bundle.operations) > config.batch_operations_max:
             return False
         return len(bundle.frame) + BATCH_HEADER + FRAMING <= config.batch_bytes_max
 
     def _forward(self, item: Pending) -> None:
-        core = self.core
-        if core.views.changing:
+        state = self.state
+        if state.views.changing:
             return
-        item.forwarded = core.now.monotonic
-        core.outbox.send(core.views.primary, item.bundle.frame)
+        item.forwarded = state.now.monotonic
+        state.outbox.send(state.views.primary, item.bundle.frame)
 
     def _repeat(self, bundle: VerifiedBundle, repeated: Repeated) -> None:
-        core = self.core
+        state = self.state
         frame = self._repeats.get(bundle.digest)
         if frame is None:
             message = bundle.bundle
-            frame = core.signer.sign(
+            frame = state.signer.sign(
                 Repeat(
-                    epoch=core.config.epoch,
-                    sender=core.index,
+                    epoch=state.config.epoch,
+                    sender=state.index,
                     session=message.session,
                     number=message.number,
                     request=bundle.digest,
@@ -263,10 +260,10 @@ class Clients:
                     codes=repeated.codes,
                 )
             )
-            if len(self._repeats) >= core.config.replies_kept:
+            if len(self._repeats) >= state.config.replies_kept:
                 del self._repeats[next(iter(self._repeats))]
             self._repeats[bundle.digest] = frame
-        core.outbox.reply(bundle.bundle.principal, bundle.bundle.client, frame)
+        state.outbox.reply(bundle.bundle.principal, bundle.bundle.client, frame)
 
     def _busy(self, bundle: VerifiedBundle, reason: Reason) -> None:
         message = bundle.bundle
@@ -277,4 +274,4 @@ class Clients:
             code=reason.value,
             retry_after_ms=RETRY_AFTER_MS,
         )
-        self.core.outbox.reply(message.principal, message.client, self.core.signer.link(busy))
+        self.state.outbox.reply(message.principal, message.client, self.state.signer.link(busy))

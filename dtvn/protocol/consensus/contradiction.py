@@ -12,7 +12,7 @@ program is not deterministic. It is reported (`checkpoint_differs`), once for ea
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
@@ -20,11 +20,9 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCertificate
 from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.consensus.messages import Checkpoint, Commit, FetchEntries
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["RECORD", "Contradiction", "Contradictions", "content_of", "read"]
 
@@ -76,8 +74,8 @@ def content_of(checkpoint: Checkpoint | CheckpointCertificate) -> Content:
 class Contradictions:
     """Compares certificates with those seen before, and stops the replica if two exclude each other."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(self, state: State) -> None:
+        self.state = state
         self.found: Contradiction | None = None
         self._stable: dict[int, CheckpointCertificate] = {}
         self._commits: dict[int, tuple[bytes, ...]] = {}
@@ -104,7 +102,7 @@ class Contradictions:
     def on_executed(self, sequence: int, commits: tuple[bytes, ...]) -> None:
         """Keep the COMMIT frames that prove an executed sequence."""
         self._commits[sequence] = commits
-        if len(self._commits) > 4 * self.core.log.window:
+        if len(self._commits) > 4 * self.state.log.window:
             del self._commits[next(iter(self._commits))]
 
     # --- comparing ----------------------------------------------------------------------------------
@@ -123,7 +121,7 @@ class Contradictions:
 
     def on_decided(self, certificate: CommitCertificate) -> None:
         """Compare a commit certificate with the batch that was decided or executed at its sequence."""
-        log = self.core.log
+        log = self.state.log
         known = log.decisions.get(certificate.sequence)
         if known is not None and known.digest != certificate.digest:
             self._stop("batch", certificate.sequence, known.frames, certificate.frames)
@@ -136,11 +134,11 @@ class Contradictions:
         """Ask a member for its certificate of the checkpoint that is stable here; returns whether it was
         asked. The member sent a log or state that does not fit this replica's, or may hide that it does not:
         the certificate shows whether the member is faulty or the cluster forked."""
-        core = self.core
+        state = self.state
         stable = next(reversed(self._stable), 0)
-        if stable <= core.config.base or not core.throttle.allow(member, b"checkpoint"):
+        if stable <= state.config.base or not state.throttle.allow(member, b"checkpoint"):
             return False
-        core.outbox.send(member, core.signer.link(FetchEntries(core.config.epoch, stable, stable)))
+        state.outbox.send(member, state.signer.link(FetchEntries(state.config.epoch, stable, stable)))
         self.asked.add(member)
         return True
 
@@ -159,7 +157,7 @@ class Contradictions:
             return
         self._told[sequence, member] = None
         probe("checkpoint.differs")
-        self.core.outbox.note("checkpoint_differs", sequence=sequence, member=member)
+        self.state.outbox.note("checkpoint_differs", sequence=sequence, member=member)
         if sequence in self._stable:
             self.ask(member)  # otherwise asked as soon as the checkpoint is stable here
 
@@ -169,26 +167,26 @@ class Contradictions:
         """Store both certificates and stop. Members that signed both in one view are also convicted."""
         if self.found is not None:
             return
-        core = self.core
+        state = self.state
         probe("contradiction.stopped")
-        self.found = Contradiction(1, kind, core.config.epoch, sequence, mine, theirs)
-        core.outbox.persist(StateRecord(RECORD, canonical.encode(self.found)))
-        first = {said.message.sender: frame for frame in mine if (said := core.signer.open(frame))}
+        self.found = Contradiction(1, kind, state.config.epoch, sequence, mine, theirs)
+        state.outbox.persist(StateRecord(RECORD, canonical.encode(self.found)))
+        first = {said.message.sender: frame for frame in mine if (said := state.signer.open(frame))}
         for frame in theirs:
-            second = core.signer.open(frame)
+            second = state.signer.open(frame)
             before = first.get(second.message.sender)
-            if before is not None and _excludes(core.signer.open(before), second):
+            if before is not None and _excludes(state.signer.open(before), second):
                 offence = "checkpoint" if isinstance(second.message, Checkpoint) else "commit"
-                core.evidence.note_double(offence, second, before)
-        core.outbox.note("contradiction", about=kind, sequence=sequence)
-        core.outbox.halt(self.found.sentence)
+                state.evidence.note_double(offence, second, before)
+        state.outbox.note("contradiction", about=kind, sequence=sequence)
+        state.outbox.halt(self.found.sentence)
 
     def restore(self, states: Iterable[StateRecord]) -> None:
         """Stop again if the ledger holds a contradiction: a replica that stopped once stays stopped."""
         self.found = read(states)
         if self.found is not None:
             probe("contradiction.restored")
-            self.core.outbox.halt(self.found.sentence)
+            self.state.outbox.halt(self.found.sentence)
 
 
 def _excludes(first: Verified[Checkpoint] | Verified[Commit], second: Verified[Checkpoint | Commit]) -> bool:

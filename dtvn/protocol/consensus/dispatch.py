@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import (
@@ -28,11 +28,9 @@ from dtvn.protocol.consensus.messages import (
     Suspect,
     ViewChange,
 )
+from dtvn.protocol.consensus.phases import Phases
 from dtvn.protocol.consensus.reporting import SUPPLIED_MAX
 from dtvn.protocol.consensus.verified import Verified
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["Handler", "Refusal", "tables"]
 
@@ -40,9 +38,9 @@ Handler = Callable[[Verified[Any]], None]
 Refusal = Callable[[Any, int | None], Reason | None]
 
 
-def tables(core: Replica) -> tuple[dict[type[Any], Handler], dict[type[Any], Refusal]]:
+def tables(core: Phases) -> tuple[dict[type[Any], Handler], dict[type[Any], Refusal]]:
     """Two tables: kind of message -> its handler, and kind of message -> its cheap refusal."""
-    ordering, views = core.ordering, core.views
+    ordering, views = core.ordering, core.view_change
     rows: list[tuple[type[Any], Any, Refusal]] = [
         (Bundle, core.clients.on_bundle, core.clients.refuse_bundle),
         (PrePrepare, ordering.on_pre_prepare, ordering.refuse_pre_prepare),
@@ -61,7 +59,7 @@ def tables(core: Replica) -> tuple[dict[type[Any], Handler], dict[type[Any], Ref
         (
             SupplyBatch,
             core.supplying.on_supply_batch,
-            lambda _m, _p: None if len(core.batches) else Reason.NOT_ASKED,
+            lambda _m, _p: None if len(core.state.batches) else Reason.NOT_ASKED,
         ),
         (FetchViewChange, views.on_fetch, _never),
         (

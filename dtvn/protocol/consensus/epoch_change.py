@@ -11,18 +11,15 @@ one that knows of the end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import StateRecord, Successor
+from dtvn.protocol.consensus.events import AwaitedAnswered, Listener
 from dtvn.protocol.consensus.executor import Step
 from dtvn.protocol.consensus.membership import is_reconfiguration
 from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["EPOCH", "EpochChange", "reconfigures"]
 
@@ -38,12 +35,17 @@ def reconfigures(batch: VerifiedBatch) -> bool:
 class EpochChange:
     """Owns the sequence at which the epoch ends, and the open sequences that may end it."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(
+        self,
+        state: State,
+        emit: Listener,
+    ) -> None:
+        self.state = state
+        self._emit = emit
         self.ends_at: int | None = None
         """The last sequence of this epoch, once it is executed here."""
         self.over = False
-        """Whether s is stable: the next epoch's core takes over at the end of the turn."""
+        """Whether s is stable: the next epoch's state takes over at the end of the turn."""
         self._open: set[int] = set()
         """Sequences not executed here whose batch may end the epoch."""
         self._begun: StateRecord | None = None
@@ -52,14 +54,14 @@ class EpochChange:
     def restore(self, recovery: Recovery) -> None:
         """Resume from the end of the ledger. If its last sequence ended the epoch, that end is stable only if
         it was received as a snapshot."""
-        core = self.core
-        if core.application.membership().epoch > core.config.epoch:
-            self.ends_at = core.executed
-            self._begun = epoch_change_proof.find(recovery.states, core.config.epoch)
-            self.on_stable(core.log.stable)
+        state = self.state
+        if state.application.membership().epoch > state.config.epoch:
+            self.ends_at = state.executed
+            self._begun = epoch_change_proof.find(recovery.states, state.config.epoch)
+            self.on_stable(state.log.stable)
             return
-        for slot in core.log.unexecuted(core.executed):
-            batch = None if slot.digest is None else core.bodies.get(slot.digest)
+        for slot in state.log.unexecuted(state.executed):
+            batch = None if slot.digest is None else state.bodies.get(slot.digest)
             if batch is not None:
                 self.note_body(slot.sequence, batch)
 
@@ -71,7 +73,7 @@ class EpochChange:
 
     def note_body(self, sequence: int, batch: VerifiedBatch) -> None:
         """Note the batch of an open sequence, which may end the epoch."""
-        if sequence > self.core.executed and reconfigures(batch):
+        if sequence > self.state.executed and reconfigures(batch):
             self._open.add(sequence)
 
     def leave_view(self) -> None:
@@ -80,41 +82,41 @@ class EpochChange:
 
     def on_executed(self, step: Step) -> None:
         """Check whether the sequence just executed ended the epoch."""
-        core = self.core
+        state = self.state
         sequence = step.entry.sequence
-        following = core.application.membership()
-        if following.epoch > core.config.epoch:
+        following = state.application.membership()
+        if following.epoch > state.config.epoch:
             self.ends_at = sequence
-            self._begun = epoch_change_proof.begun(step, core.execution.executor, following)
-            core.outbox.persist(self._begun)
-            core.outbox.note("epoch_ends", sequence=sequence, epoch=core.config.epoch)
+            self._begun = epoch_change_proof.begun(step, state.executor, following)
+            state.outbox.persist(self._begun)
+            state.outbox.note("epoch_ends", sequence=sequence, epoch=state.config.epoch)
         elif sequence in self._open:
             # The change was refused, so the epoch goes on: give the votes that were held back.
             self._open.discard(sequence)
-            core.on_free()
+            self._emit(AwaitedAnswered())
 
     def on_stable(self, sequence: int) -> None:
         """If the stable sequence is the end of the epoch, hand over to the next one (R35)."""
         if sequence != self.ends_at:
             return
         self.over = True
-        core = self.core
-        following = core.application.membership()
-        certificate = core.checkpoints.certificate
+        state = self.state
+        following = state.application.membership()
+        certificate = state.checkpoint.certificate
         proof = epoch_change_proof.sealed(self._begun, () if certificate is None else certificate.frames)
         if proof is not None:
-            core.outbox.persist(proof)
-        core.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))
-        core.outbox.note("epoch_over", sequence=sequence, epoch=core.config.epoch)
-        core.outbox.succeed(Successor(following, tuple(self._under_way())))
+            state.outbox.persist(proof)
+        state.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))
+        state.outbox.note("epoch_over", sequence=sequence, epoch=state.config.epoch)
+        state.outbox.succeed(Successor(following, tuple(self._under_way())))
 
     def _under_way(self) -> list[VerifiedBundle]:
         """Requests in the pool, and requests in slots that are now void."""
-        core = self.core
-        found = {item.bundle.digest: item.bundle for item in core.pool}
-        for slot in core.log.unexecuted(core.executed):
+        state = self.state
+        found = {item.bundle.digest: item.bundle for item in state.pool}
+        for slot in state.log.unexecuted(state.executed):
             for digest in slot.proposals:
-                batch = core.bodies.get(digest)
+                batch = state.bodies.get(digest)
                 if batch is not None:
                     found.update((bundle.digest, bundle) for bundle in batch.bundles)
         return list(found.values())

@@ -5,14 +5,12 @@ Only the first contradiction per (kind, view, sequence, sender) is reported; the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dtvn.protocol.consensus.effects import EvidenceRecord
+from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["SENTENCES", "Evidence"]
 
@@ -36,8 +34,8 @@ Slot = tuple[str, int, int, int]
 class Evidence:
     """Records and reports misbehaviour; the core's own decisions do not depend on it."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._known: dict[Slot, None] = {}
 
     def known(self, kind: str, message: Any) -> bool:
@@ -62,8 +60,8 @@ class Evidence:
         self._known[slot] = None
         probe(f"evidence.{kind}")
         record = EvidenceRecord(kind, message.epoch, message.sender, slot[1], slot[2], frames)
-        self.core.outbox.persist(record)
-        self.core.outbox.note(
+        self._outbox.persist(record)
+        self._outbox.note(
             "evidence",
             code=kind,
             text=SENTENCES[kind],

@@ -8,20 +8,10 @@ hundreds.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.pool import Pending
+from dtvn.protocol.consensus.pending import Pending, Share, principal_of
 
-__all__ = ["Share", "FairQueue", "principal_of"]
-
-Share = tuple[str, int, int] | str
-"""A session of a principal, or the principal's name for requests without a session."""
-
-
-def principal_of(share: Share) -> str:
-    """The principal that a share belongs to."""
-    return share if isinstance(share, str) else share[0]
+__all__ = ["FairQueue"]
 
 
 class _Sessions:

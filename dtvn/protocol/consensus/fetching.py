@@ -6,10 +6,8 @@ The digest certifies the data, so it may come from any member (R21, R33).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.context import Context
 
 __all__ = ["Fetching"]
 
@@ -29,14 +27,14 @@ class Fetching:
 
     def __init__(
         self,
-        core: Replica,
+        context: Context,
         make: Callable[[bytes], bytes],
         *,
         wishes_max: int,
         delay: int,
         retry: int,
     ) -> None:
-        self.core = core
+        self._context = context
         self._make = make
         self._wishes_max = wishes_max
         self._delay = delay
@@ -54,7 +52,7 @@ class Fetching:
         request is delayed a little: the data may be on its way behind smaller messages."""
         if digest in self._wishes or len(self._wishes) >= self._wishes_max:
             return
-        now = self.core.now.monotonic
+        now = self._context.now.monotonic
         due = now if holders else now + self._delay
         self._wishes[digest] = _Wish(sequence, due, holders)
 
@@ -78,15 +76,15 @@ class Fetching:
 
     def tick(self) -> None:
         """Send the requests that are due."""
-        core = self.core
-        now = core.now.monotonic
+        context = self._context
+        now = context.now.monotonic
         for digest, wish in self._wishes.items():
             if wish.due <= now:
                 wish.due = now + self._retry
                 member = self._member(wish)
                 wish.attempts += 1
                 if member is not None:
-                    core.outbox.send(member, self._make(digest))
+                    context.outbox.send(member, self._make(digest))
 
     def deadline(self) -> int | None:
         """Monotonic time of the next request; None if nothing is wanted."""
@@ -100,7 +98,7 @@ class Fetching:
             wish.due += gap
 
     def _member(self, wish: _Wish) -> int | None:
-        core = self.core
-        others = [h for h in wish.holders if h != core.index]
-        others += [m for m in core.others if m not in others]
+        context = self._context
+        others = [h for h in wish.holders if h != context.index]
+        others += [m for m in context.others if m not in others]
         return others[wish.attempts % len(others)] if others else None

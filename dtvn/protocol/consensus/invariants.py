@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dtvn.protocol.consensus.log import Slot
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.phases import Phases
 
 __all__ = ["check"]
 
 
-def check(core: Replica, *, deep: bool) -> None:
+def check(core: Phases, *, deep: bool) -> None:
     """Raise InvariantBreach if the replica's state is inconsistent; `deep` also checks all open slots."""
-    executor = core.execution.executor
+    executor = core.state.executor
     if executor.frontier.size != executor.executed:
-        raise core.breach("the log's tree and its last sequence differ")
-    if core.log.stable > executor.executed:
-        raise core.breach("a checkpoint is stable that was not executed")
-    if core.views.promised > core.views.view:
-        raise core.breach("in a view below an own VIEW-CHANGE")
+        raise core.state.breach("the log's tree and its last sequence differ")
+    if core.state.log.stable > executor.executed:
+        raise core.state.breach("a checkpoint is stable that was not executed")
+    if core.state.views.promised > core.state.views.view:
+        raise core.state.breach("in a view below an own VIEW-CHANGE")
     if deep:
-        for slot in core.log.slots.values():
+        for slot in core.state.log.slots.values():
             _check_slot(core, slot)
 
 
-def _check_slot(core: Replica, slot: Slot) -> None:
+def _check_slot(core: Phases, slot: Slot) -> None:
     """Check that the replica's counted votes are the votes that it cast, and that a COMMIT has its
     certificate."""
     for phase, frame, tally in (
@@ -35,9 +31,9 @@ def _check_slot(core: Replica, slot: Slot) -> None:
     ):
         if frame is None:
             continue
-        vote = tally.votes.get(core.index)
-        cast = core.ballot.find(view=slot.view, sequence=slot.sequence, phase=phase)
+        vote = tally.votes.get(core.state.index)
+        cast = core.state.ballot.find(view=slot.view, sequence=slot.sequence, phase=phase)
         if vote is None or vote.frame != frame or vote.digest != cast:
-            raise core.breach(f"the {phase} counted at {slot.sequence} is not the one cast")
-    if slot.my_commit is not None and slot.sequence not in core.log.certificates:
-        raise core.breach(f"a COMMIT at {slot.sequence} without its certificate")
+            raise core.state.breach(f"the {phase} counted at {slot.sequence} is not the one cast")
+    if slot.my_commit is not None and slot.sequence not in core.state.log.certificates:
+        raise core.state.breach(f"a COMMIT at {slot.sequence} without its certificate")

@@ -31,7 +31,6 @@ __all__ = [
     "KIND_OF",
     "LINK",
     "NULL_BATCH_DIGEST",
-    "REQUESTS",
     "STATEMENTS",
     "Batch",
     "Bundle",
@@ -422,7 +421,7 @@ class Hello(Wire, frozen=True):
 
 class Query(Wire, frozen=True):
     """Query to a node, outside consensus; answered at the node's own sequence. Queries:
-    docs/protocol/messages.md."""
+    docs/understand/protocol/messages.md."""
 
     number: Count
     what: Word
@@ -470,7 +469,6 @@ KINDS: dict[int, type[Any]] = {
     83: Groups,
 }
 KIND_OF: dict[type[Any], int] = {message: kind for kind, message in KINDS.items()}
-REQUESTS = frozenset({Bundle})
 STATEMENTS = frozenset(message for kind, message in KINDS.items() if 16 <= kind < 64)
 LINK = frozenset(message for kind, message in KINDS.items() if kind >= 64)
 

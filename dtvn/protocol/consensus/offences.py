@@ -1,4 +1,4 @@
-"""The table of all suspicion codes and their sentences (docs/protocol/suspicions.md).
+"""The table of all suspicion codes and their sentences (docs/understand/protocol/suspicions.md).
 
 Most refusals are ordinary noise of a network: a message came late, or early. An honest member never causes
 a `grave` one. No refusal convicts its sender; only evidence does (`evidence.SENTENCES`).

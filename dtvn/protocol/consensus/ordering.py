@@ -6,20 +6,21 @@ It counts the votes of others even where it withholds its own, so it never block
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CommitCertificate, Prepared
+from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
-from dtvn.protocol.consensus.epoch_change import reconfigures
+from dtvn.protocol.consensus.epoch_change import EpochChange, reconfigures
+from dtvn.protocol.consensus.events import Listener, PrimaryHeard
+from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.log import LateCommits, Slot, Vote
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Commit, Prepare, PreparedProof, PrePrepare
-from dtvn.protocol.consensus.pool import key_of
+from dtvn.protocol.consensus.pending import key_of
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch
 from dtvn.protocol.probes import probe
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["Ordering"]
 
@@ -31,37 +32,48 @@ decided by COMMITs."""
 class Ordering:
     """Runs the three-phase protocol in the current view."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
-        self._prepares_needed = core.q - 1
-        self._commits_needed = core.q
+    def __init__(
+        self,
+        state: State,
+        contradictions: Contradictions,
+        epoch_change: EpochChange,
+        execution: Execution,
+        emit: Listener,
+    ) -> None:
+        self.state = state
+        self.contradictions = contradictions
+        self.epoch_change = epoch_change
+        self.execution = execution
+        self._emit = emit
+        self._prepares_needed = state.q - 1
+        self._commits_needed = state.q
 
     # --- PRE-PREPARE -------------------------------------------------------------------------------
 
     def refuse_pre_prepare(self, message: PrePrepare, link: int | None) -> Reason | None:
         """Returns why to refuse a PRE-PREPARE before its signature is checked, or None (R5)."""
-        core = self.core
+        state = self.state
         reason = self._refuse_place(message, link)
         if reason is not None:
             return reason
-        if message.sender != quorum.primary(message.view, core.n):
+        if message.sender != quorum.primary(message.view, state.n):
             return Reason.NOT_PRIMARY
-        if core.views.is_ahead(message.view):
+        if state.views.is_ahead(message.view):
             return None
-        if message.sequence <= core.views.start:
+        if message.sequence <= state.views.start:
             # Up to `start`, this view allows only the batches that its NEW-VIEW demands (R33).
-            demanded = core.views.demanded.get(message.sequence)
+            demanded = state.views.demanded.get(message.sequence)
             if demanded is None:
                 return Reason.OUTSIDE_WINDOW
-            if demanded[0] != message.digest and core.evidence.known("double_proposal", message):
+            if demanded[0] != message.digest and state.evidence.known("double_proposal", message):
                 return Reason.EQUIVOCATION
         elif message.digest == NULL_BATCH_DIGEST:
             return Reason.BAD_BATCH
-        slot = core.log.slots.get(message.sequence)
+        slot = state.log.slots.get(message.sequence)
         if slot is None:
             return None
         if message.digest in slot.proposals:
-            settled = message.digest in core.bodies and slot.withheld is None
+            settled = message.digest in state.bodies and slot.withheld is None
             return Reason.SECOND_MESSAGE if settled else None
         if len(slot.proposals) >= PROPOSALS_MAX:
             return Reason.EQUIVOCATION
@@ -70,24 +82,24 @@ class Ordering:
     def on_pre_prepare(self, verified: Verified[PrePrepare]) -> None:
         """Handles a proposal of a view's primary, received directly from it or relayed."""
         message = verified.message
-        core = self.core
+        state = self.state
         if (reason := self.refuse_pre_prepare(message, verified.peer.member)) is not None:
-            core.outbox.refused(reason, verified)
+            state.outbox.refused(reason, verified)
             return
-        if core.views.is_ahead(message.view):
+        if state.views.is_ahead(message.view):
             self._keep_for_later(verified)
             return
-        demanded = core.views.demanded.get(message.sequence)
+        demanded = state.views.demanded.get(message.sequence)
         if demanded is not None and demanded[0] != message.digest:
-            core.evidence.note_double("double_proposal", verified, demanded[1])
+            state.evidence.note_double("double_proposal", verified, demanded[1])
             return
-        slot = core.log.open(message.sequence, message.view, core.now.monotonic)
+        slot = state.log.open(message.sequence, message.view, state.now.monotonic)
         if message.digest not in slot.proposals:
             if slot.digest is not None:
-                core.evidence.note_double("double_proposal", verified, slot.proposals[slot.digest])
-            slot.place(message.digest, verified.frame, core.now.monotonic)
+                state.evidence.note_double("double_proposal", verified, slot.proposals[slot.digest])
+            slot.place(message.digest, verified.frame, state.now.monotonic)
             if verified.peer.member == message.sender:
-                core.suspicion.on_primary_heard()
+                self._emit(PrimaryHeard())
         if verified.batch is not None:
             self.keep_body(verified.batch, message.sequence)
         self.consider(slot)
@@ -96,74 +108,74 @@ class Ordering:
     def keep_body(self, batch: VerifiedBatch, sequence: int) -> None:
         """Keeps a batch body and stops asking for it. A body with more operations than an honest replica
         votes for is not kept, since no replica needs it (R20)."""
-        core = self.core
-        if sum(len(each.bundle.operations) for each in batch.bundles) > core.config.batch_operations_max:
-            core.outbox.note("body_refused", sequence=sequence, reason=Reason.TOO_LARGE.value)
-        elif core.bodies.add(batch, sequence, core.executed):
-            core.batches.got(batch.digest)
+        state = self.state
+        if sum(len(each.bundle.operations) for each in batch.bundles) > state.config.batch_operations_max:
+            state.outbox.note("body_refused", sequence=sequence, reason=Reason.TOO_LARGE.value)
+        elif state.bodies.add(batch, sequence, state.executed):
+            state.batches.got(batch.digest)
         else:
-            core.outbox.note("bodies_full", sequence=sequence)
+            state.outbox.note("bodies_full", sequence=sequence)
 
     def demand(self, sequence: int, digest: bytes, frame: bytes) -> Slot:
         """Installs a PRE-PREPARE of the NEW-VIEW. Replicas vote for it regardless of its content (R19)."""
-        core = self.core
-        slot = core.log.open(sequence, core.views.view, core.now.monotonic)
+        state = self.state
+        slot = state.log.open(sequence, state.views.view, state.now.monotonic)
         slot.carried = True
         if digest not in slot.proposals:
-            slot.place(digest, frame, core.now.monotonic)
+            slot.place(digest, frame, state.now.monotonic)
         return slot
 
     def consider(self, slot: Slot) -> None:
         """Sends the own PREPARE for the slot's first proposal, unless there is a reason to withhold it."""
-        core = self.core
+        state = self.state
         digest = slot.digest
-        if digest is None or slot.my_prepare is not None or not core.may_vote(slot.view):
+        if digest is None or slot.my_prepare is not None or not state.may_vote(slot.view):
             return
-        batch = core.bodies.get(digest)
-        if batch is None and core.log.digests.get(slot.sequence) != digest:
-            core.batches.ask(digest, slot.sequence)
+        batch = state.bodies.get(digest)
+        if batch is None and state.log.digests.get(slot.sequence) != digest:
+            state.batches.ask(digest, slot.sequence)
             return
         if batch is not None:
-            core.epoch_change.note_body(slot.sequence, batch)
-        if core.is_primary:
+            self.epoch_change.note_body(slot.sequence, batch)
+        if state.is_primary:
             return  # the primary's PRE-PREPARE is its vote
-        reason = core.execution.refuse_digest(slot.sequence, digest)
+        reason = self.execution.refuse_digest(slot.sequence, digest)
         if slot.durable not in (None, digest):
             probe("ordering.another_proposal_is_durable")
             reason = Reason.EQUIVOCATION  # this replica's ledger holds another proposal for this slot
         if reason is None and not slot.carried and batch is not None:
             reason = self.refuse_content(batch, slot.view)
-        if core.epoch_change.holds(slot.sequence):
+        if self.epoch_change.holds(slot.sequence):
             reason = Reason.EPOCH_ENDS
         if reason is not slot.withheld:
             slot.withheld = reason
             if reason is not None:
-                core.outbox.note("withheld", sequence=slot.sequence, reason=reason.value)
+                state.outbox.note("withheld", sequence=slot.sequence, reason=reason.value)
                 probe(f"ordering.withheld_{reason.value}")
         if reason is not None:
             return
-        core.ballot.cast(view=slot.view, sequence=slot.sequence, phase="prepare", digest=digest)
-        vote = Prepare(core.config.epoch, core.index, slot.view, slot.sequence, digest)
-        frame = core.signer.sign(vote)
+        state.ballot.cast(view=slot.view, sequence=slot.sequence, phase="prepare", digest=digest)
+        vote = Prepare(state.config.epoch, state.index, slot.view, slot.sequence, digest)
+        frame = state.signer.sign(vote)
         if slot.durable is None:
             self._persist_proposal(slot, digest)
         self._persist(slot, "prepare", (frame,))
         slot.my_prepare = frame
-        slot.prepares.add(core.index, digest, frame)
-        core.outbox.broadcast(frame)
+        slot.prepares.add(state.index, digest, frame)
+        state.outbox.broadcast(frame)
 
     def refuse_content(self, batch: VerifiedBatch, view: int) -> Reason | None:
         """Returns why to withhold the own PREPARE from a fresh proposal, or None (R3, R19, R20)."""
-        core = self.core
-        config = core.config
+        state = self.state
+        config = state.config
         if batch.batch.origin_view != view or not batch.bundles:
             return Reason.BAD_BATCH
         if len(batch.body) > config.batch_bytes_max:
             return Reason.BAD_BATCH
-        ahead = batch.batch.proposed - core.now.wall // 1_000
+        ahead = batch.batch.proposed - state.now.wall // 1_000
         # On an overloaded replica a proposal is old by the time it is handled. Blaming the primary for that
         # would stop the cluster for good: the next primary's would be as old (decision 0095).
-        late = (core.suspicion.timeout - config.timeout_base) // 1_000
+        late = (state.timeouts.timeout - config.timeout_base) // 1_000
         if not -config.drift_bound - late <= ahead <= config.drift_bound:
             return Reason.BAD_TIMESTAMP
         if len(batch.bundles) > 1 and reconfigures(batch):
@@ -173,7 +185,7 @@ class Ordering:
         for bundle in batch.bundles:
             operations += len(bundle.bundle.operations)
             keys.add(key_of(bundle.bundle, bundle.digest))
-            if core.application.repeated(bundle.bundle) is not None:
+            if state.application.repeated(bundle.bundle) is not None:
                 return Reason.DUPLICATE_REQUEST
         if operations > config.batch_operations_max:
             return Reason.BAD_BATCH
@@ -184,18 +196,18 @@ class Ordering:
     def refuse_prepare(self, message: Prepare, link: int | None) -> Reason | None:
         """Returns why to refuse a PREPARE before its signature is checked, or None (R5). A second vote of
         the same sender for another digest is let through once, as evidence."""
-        core = self.core
+        state = self.state
         reason = self._refuse_place(message, link)
         if reason is not None:
             return reason
-        if message.sender == quorum.primary(message.view, core.n):
+        if message.sender == quorum.primary(message.view, state.n):
             return Reason.FROM_PRIMARY
-        slot = core.log.slots.get(message.sequence)
-        if slot is None or core.views.is_ahead(message.view):
+        slot = state.log.slots.get(message.sequence)
+        if slot is None or state.views.is_ahead(message.view):
             return None
         vote = slot.prepares.votes.get(message.sender)
         if vote is not None:
-            if vote.digest == message.digest or core.evidence.known("prepare", message):
+            if vote.digest == message.digest or state.evidence.known("prepare", message):
                 return Reason.SECOND_MESSAGE
         elif slot.prepared is not None:
             return Reason.DECIDED
@@ -204,17 +216,17 @@ class Ordering:
     def on_prepare(self, verified: Verified[Prepare]) -> None:
         """Counts the PREPARE of a backup, which says that it holds the proposal and its batch."""
         message = verified.message
-        core = self.core
+        state = self.state
         if (reason := self.refuse_prepare(message, verified.peer.member)) is not None:
-            core.outbox.refused(reason, verified)
+            state.outbox.refused(reason, verified)
             return
-        if core.views.is_ahead(message.view):
+        if state.views.is_ahead(message.view):
             self._keep_for_later(verified)
             return
-        slot = core.log.open(message.sequence, message.view, core.now.monotonic)
+        slot = state.log.open(message.sequence, message.view, state.now.monotonic)
         vote = slot.prepares.votes.get(message.sender)
         if vote is not None:
-            core.evidence.note_double("prepare", verified, vote.frame)
+            state.evidence.note_double("prepare", verified, vote.frame)
             return
         count = slot.prepares.add(message.sender, message.digest, verified.frame)
         if count >= self._prepares_needed:
@@ -222,25 +234,25 @@ class Ordering:
 
     def advance(self, slot: Slot) -> None:
         """Becomes prepared once a proposal, its body and q - 1 PREPAREs of backups have arrived."""
-        core = self.core
-        if slot.prepared is not None or not core.views.is_active(slot.view) or core.pinging.holding:
+        state = self.state
+        if slot.prepared is not None or not state.views.is_active(slot.view) or state.vote.holding:
             return
         counts = slot.prepares.counts
         for digest in slot.proposals:
             if counts.get(digest, 0) < self._prepares_needed:
                 continue
-            if digest in core.bodies or core.log.digests.get(slot.sequence) == digest:
+            if digest in state.bodies or state.log.digests.get(slot.sequence) == digest:
                 self.enter_prepared(slot, digest)
                 return
-            core.batches.ask(digest, slot.sequence)
+            state.batches.ask(digest, slot.sequence)
 
     def enter_prepared(self, slot: Slot, digest: bytes) -> None:
         """Records the prepared certificate, makes it durable, then sends the own COMMIT (R6)."""
-        core = self.core
-        if core.epoch_change.ends_at is not None and slot.sequence > core.epoch_change.ends_at:
+        state = self.state
+        if self.epoch_change.ends_at is not None and slot.sequence > self.epoch_change.ends_at:
             slot.withheld = Reason.EPOCH_ENDS  # void: never executed, never receipted (R35)
             return
-        if core.execution.refuse_digest(slot.sequence, digest) is not None:
+        if self.execution.refuse_digest(slot.sequence, digest) is not None:
             # This batch prepared in an old view, but a later view committed another one. That is no fork,
             # since q COMMITs for this batch cannot exist; there is no reason left to vote for it.
             slot.withheld = Reason.DECIDED
@@ -249,25 +261,25 @@ class Ordering:
         slot.prepared = digest
         if digest != slot.digest:
             probe("ordering.prepared_another_than_the_first")
-        if slot.my_prepare is None and not core.is_primary:
+        if slot.my_prepare is None and not state.is_primary:
             probe("ordering.prepared_without_own_prepare")
         prepares = slot.prepares.frames(digest, self._prepares_needed)
         proof = PreparedProof(slot.proposals[digest], prepares)
-        core.log.certificates[slot.sequence] = Prepared(slot.view, slot.sequence, digest, proof)
-        if not core.may_vote(slot.view):
+        state.log.certificates[slot.sequence] = Prepared(slot.view, slot.sequence, digest, proof)
+        if not state.may_vote(slot.view):
             return
         if slot.durable is None:
             self._persist_proposal(slot, digest)
-        batch = core.bodies.get(digest)
+        batch = state.bodies.get(digest)
         body = batch.body if batch is not None and slot.durable != digest else b""
         self._persist(slot, "prepared", (proof.pre_prepare, *prepares), body)
-        core.ballot.cast(view=slot.view, sequence=slot.sequence, phase="commit", digest=digest)
-        vote = Commit(core.config.epoch, core.index, slot.view, slot.sequence, digest)
-        frame = core.signer.sign(vote)
+        state.ballot.cast(view=slot.view, sequence=slot.sequence, phase="commit", digest=digest)
+        vote = Commit(state.config.epoch, state.index, slot.view, slot.sequence, digest)
+        frame = state.signer.sign(vote)
         self._persist(slot, "commit", (frame,))
         slot.my_commit = frame
-        core.outbox.broadcast(frame)
-        self._count_commit(slot, core.index, digest, frame)
+        state.outbox.broadcast(frame)
+        self._count_commit(slot, state.index, digest, frame)
 
     # --- COMMIT ------------------------------------------------------------------------------------
 
@@ -275,40 +287,40 @@ class Ordering:
         """Returns why to refuse a COMMIT before its signature is checked, or None (R5). COMMITs of lower
         views are accepted, since they may still decide (R21). A second COMMIT of the same sender for another
         digest is let through once, as evidence, even if the slot is decided (PITFALLS row 3)."""
-        core = self.core
-        if not core.log.inside(message.sequence):
+        state = self.state
+        if not state.log.inside(message.sequence):
             return Reason.OUTSIDE_WINDOW
-        slot = core.log.slots.get(message.sequence)
+        slot = state.log.slots.get(message.sequence)
         vote = None
         if slot is not None and slot.view == message.view:
             vote = slot.commits.votes.get(message.sender)
         if vote is not None and vote.digest != message.digest:
-            return Reason.SECOND_MESSAGE if core.evidence.known("commit", message) else None
-        if message.sequence <= core.executed or message.sequence in core.log.decisions:
+            return Reason.SECOND_MESSAGE if state.evidence.known("commit", message) else None
+        if message.sequence <= state.executed or message.sequence in state.log.decisions:
             return Reason.DECIDED
-        if core.views.is_ahead(message.view):
-            return core.future.refuse(message, link)
+        if state.views.is_ahead(message.view):
+            return state.future.refuse(message, link)
         return None if vote is None else Reason.SECOND_MESSAGE
 
     def on_commit(self, verified: Verified[Commit]) -> None:
         """Counts the COMMIT of a replica, which says that it holds a prepared certificate."""
         message = verified.message
-        core = self.core
+        state = self.state
         if (reason := self.refuse_commit(message, verified.peer.member)) is not None:
-            core.outbox.refused(reason, verified)
+            state.outbox.refused(reason, verified)
             return
-        if core.views.is_ahead(message.view):
+        if state.views.is_ahead(message.view):
             self._keep_for_later(verified)
             return
-        slot = core.log.slots.get(message.sequence)
-        if slot is None and core.views.is_active(message.view):
-            slot = core.log.open(message.sequence, message.view, core.now.monotonic)
+        slot = state.log.slots.get(message.sequence)
+        if slot is None and state.views.is_active(message.view):
+            slot = state.log.open(message.sequence, message.view, state.now.monotonic)
         if slot is None or slot.view != message.view:
             self._count_late(verified)
             return
         vote = slot.commits.votes.get(message.sender)
         if vote is not None:
-            core.evidence.note_double("commit", verified, vote.frame)
+            state.evidence.note_double("commit", verified, vote.frame)
             return
         self._count_commit(slot, message.sender, message.digest, verified.frame)
 
@@ -320,7 +332,7 @@ class Ordering:
 
     def _count_late(self, verified: Verified[Commit]) -> None:
         message = verified.message
-        late = self.core.log.late.setdefault(message.sequence, LateCommits())
+        late = self.state.log.late.setdefault(message.sequence, LateCommits())
         vote = Vote(message.digest, verified.frame)
         if late.add(message.sender, message.view, vote) >= self._commits_needed:
             frames = late.frames(message.view, message.digest)[: self._commits_needed]
@@ -330,37 +342,37 @@ class Ordering:
     def decide(self, certificate: CommitCertificate) -> None:
         """Records a decision, proved by q COMMITs of one view. The batch is executed as soon as all lower
         sequences are executed and its body has arrived (R21)."""
-        core = self.core
+        state = self.state
         sequence = certificate.sequence
-        core.contradictions.on_decided(certificate)
-        if sequence <= core.executed:
+        self.contradictions.on_decided(certificate)
+        if sequence <= state.executed:
             return
-        core.log.decisions.setdefault(sequence, certificate)
-        if certificate.digest not in core.bodies:
+        state.log.decisions.setdefault(sequence, certificate)
+        if certificate.digest not in state.bodies:
             probe("ordering.decided_without_body")
-            core.batches.ask(certificate.digest, sequence)
+            state.batches.ask(certificate.digest, sequence)
 
     # --- shared ------------------------------------------------------------------------------------
 
     def _refuse_place(self, message: PrePrepare | Prepare, link: int | None) -> Reason | None:
-        core = self.core
-        if not core.log.inside(message.sequence):
+        state = self.state
+        if not state.log.inside(message.sequence):
             return Reason.OUTSIDE_WINDOW
-        views = core.views
+        views = state.views
         if message.view < views.view:
             return Reason.OLD_VIEW
-        return core.future.refuse(message, link) if views.is_ahead(message.view) else None
+        return state.future.refuse(message, link) if views.is_ahead(message.view) else None
 
     def _keep_for_later(self, verified: Verified[Any]) -> None:
-        if (reason := self.core.future.add(verified)) is not None:
-            self.core.outbox.refused(reason, verified)
+        if (reason := self.state.future.add(verified)) is not None:
+            self.state.outbox.refused(reason, verified)
 
     def _persist_proposal(self, slot: Slot, digest: bytes) -> None:
-        batch = self.core.bodies.get(digest)
+        batch = self.state.bodies.get(digest)
         body = batch.body if batch is not None else b""
         self._persist(slot, "pre_prepare", (slot.proposals[digest],), body)
         slot.durable = digest
 
     def _persist(self, slot: Slot, phase: str, frames: tuple[bytes, ...], body: bytes = b"") -> None:
-        epoch = self.core.config.epoch
-        self.core.outbox.persist(SlotRecord(epoch, slot.view, slot.sequence, phase, frames, body))
+        epoch = self.state.config.epoch
+        self.state.outbox.persist(SlotRecord(epoch, slot.view, slot.sequence, phase, frames, body))

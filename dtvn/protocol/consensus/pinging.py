@@ -24,19 +24,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.certificate import read_checkpoint
+from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason, StateRecord
 from dtvn.protocol.consensus.messages import Ping, Pong
 from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.rejoin import Rejoin
+from dtvn.protocol.consensus.rejoin_views import RejoinViews
+from dtvn.protocol.consensus.self_messages import SelfMessageGuard
+from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.suspicion import Suspicion
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import Verified
+from dtvn.protocol.consensus.view_change import ViewChanging
+from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.probes import probe
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["HEARD", "OTHERS_ARE_GONE", "OWN_SHOWN_MAX", "Pinging"]
 
@@ -60,10 +65,27 @@ HEARD = StateRecord("heard_all", b"1")
 class Pinging:
     """Owns the unanswered Pings, the measured round trips, and whether votes wait for the first answers."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
-        self.holding = False
-        """Votes wait for the answers of a quorum (R11)."""
+    def __init__(
+        self,
+        state: State,
+        catch_up: CatchUp,
+        checkpoints: Checkpoints,
+        rejoin: Rejoin,
+        rejoin_views: RejoinViews,
+        self_messages: SelfMessageGuard,
+        suspicion: Suspicion,
+        view_change: ViewChanging,
+        voting: Voting,
+    ) -> None:
+        self.state = state
+        self.catch_up = catch_up
+        self.checkpoints = checkpoints
+        self.rejoin = rejoin
+        self.rejoin_views = rejoin_views
+        self.self_messages = self_messages
+        self.suspicion = suspicion
+        self.view_change = view_change
+        self.voting = voting
         self._asked: dict[int, dict[int, int]] = {}
         """Member -> the Pings it has not answered: number -> monotonic time."""
         self.vouched = False
@@ -78,11 +100,9 @@ class Pinging:
         """Monotonic time when a quorum had answered, or None."""
         self._shown: set[int] = set()
         """Members that showed the statements they hold of this replica."""
-        self._trips: dict[int, deque[int]] = {}
-        """Member -> its newest round trips, nanoseconds."""
         self._number = 0
         self._last = 0
-        self._throttle = Throttle(core, ANSWER_GAP)
+        self._throttle = Throttle(state, ANSWER_GAP)
         self._commits: dict[int, tuple[bytes, ...]] = {}
         """Sequence -> COMMIT frames of executed entries, read from the ledger."""
 
@@ -91,72 +111,73 @@ class Pinging:
     def begin(self, recovery: Recovery) -> None:
         """Asks all members. Votes then wait for a quorum if the ledger is not empty (the host flags an empty
         ledger that replaces a lost one), and for all other members in any case where f = 0 (R11)."""
-        core = self.core
+        state = self.state
         self._commits = {r.entry.sequence: r.commits for r in recovery.entries if r.commits}
-        self._number = max(0, core.now.wall)  # no answer to an earlier process is accepted by this one
-        if core.n == 1:
+        self._number = max(0, state.now.wall)  # no answer to an earlier process is accepted by this one
+        if state.n == 1:
             return
         past = bool(recovery.slots) or bool(recovery.entries) or recovery.checkpoint is not None
         self.vouched = OTHERS_ARE_GONE in recovery.states
         self._heard = HEARD in recovery.states
         if not recovery.continued:
             self._note_heard(heard=False)
-        self._quorum_suffices = core.config.f > 0 or self._heard or self.vouched
-        self.holding = core.voting and (past or not self._quorum_suffices)
+        self._quorum_suffices = state.config.f > 0 or self._heard or self.vouched
+        if state.voting and (past or not self._quorum_suffices):
+            self.voting.hold()
         self._ask()
 
     def _note_heard(self, *, heard: bool) -> None:
         if self._heard != heard:
             self._heard = heard
-            self.core.outbox.persist(HEARD if heard else StateRecord(HEARD.name, b"0"))
+            self.state.outbox.persist(HEARD if heard else StateRecord(HEARD.name, b"0"))
 
     @property
     def awaited(self) -> tuple[int, ...]:
         """Members whose answers this replica needs before it casts a vote (R11)."""
-        if not self.holding or self._quorum_suffices:
+        if not self.state.vote.holding or self._quorum_suffices:
             return ()
-        return tuple(member for member in sorted(self.core.others) if member not in self._shown)
+        return tuple(member for member in sorted(self.state.others) if member not in self._shown)
 
     def on_stable(self) -> None:
         """Ends the operator's declaration, since a checkpoint is stable."""
         if self.vouched:
             self.vouched = False
-            self.core.outbox.persist(StateRecord(OTHERS_ARE_GONE.name, b"0"))
-            self.core.outbox.note("others_are_gone_ended", sequence=self.core.log.stable)
+            self.state.outbox.persist(StateRecord(OTHERS_ARE_GONE.name, b"0"))
+            self.state.outbox.note("others_are_gone_ended", sequence=self.state.log.stable)
 
     def _ask(self) -> None:
-        core = self.core
+        state = self.state
         self._number += 1
-        self._last = core.now.monotonic
-        for member in core.others:
-            if self.holding and member in self._shown:
+        self._last = state.now.monotonic
+        for member in state.others:
+            if self.state.vote.holding and member in self._shown:
                 continue
-            since = core.now.monotonic - OPEN_FOR
+            since = state.now.monotonic - OPEN_FOR
             unanswered = {n: sent for n, sent in self._asked.get(member, {}).items() if sent >= since}
-            self._asked[member] = {**unanswered, self._number: core.now.monotonic}
-            mine = member not in self._shown if core.voting else core.rejoin.asks(member)
-            wished = core.rejoin.wished_view()
-            epoch = core.config.epoch
-            frame = core.signer.link(Ping(self._number, mine, core.views.view, wished, epoch))
-            core.outbox.send(member, frame)
+            self._asked[member] = {**unanswered, self._number: state.now.monotonic}
+            mine = member not in self._shown if state.voting else self.rejoin.asks(member)
+            wished = self.rejoin.wished_view()
+            epoch = state.config.epoch
+            frame = state.signer.link(Ping(self._number, mine, state.views.view, wished, epoch))
+            state.outbox.send(member, frame)
 
     def tick(self) -> None:
         """Asks again when the interval has passed."""
         self._look()
-        if self.core.n > 1 and self.core.now.monotonic >= self._next_ping():
+        if self.state.n > 1 and self.state.now.monotonic >= self._next_ping():
             self._ask()
 
     def deadline(self) -> int | None:
         """Monotonic time of the next Ping or of the end of the wait; None for a single-member cluster."""
-        if self.core.n == 1:
+        if self.state.n == 1:
             return None
         due = self._next_ping()
-        if self.holding and self._enough_since is not None and not self._awaiting_all:
-            due = min(due, self._enough_since + self.core.config.fetch_retry)
+        if self.state.vote.holding and self._enough_since is not None and not self._awaiting_all:
+            due = min(due, self._enough_since + self.state.config.fetch_retry)
         return due
 
     def _next_ping(self) -> int:
-        return self._last + (self.core.config.resend_after if self.holding else PING_EVERY)
+        return self._last + (self.state.config.resend_after if self.state.vote.holding else PING_EVERY)
 
     def shift(self, gap: int) -> None:
         """Discards the unanswered Pings after a pause of this process: their round trips would include it
@@ -167,22 +188,22 @@ class Pinging:
 
     def on_ping(self, verified: Verified[Ping]) -> None:
         """Answers a member that measures its round trip and, at its start, asks for its own statements."""
-        core = self.core
+        state = self.state
         member = verified.peer.member
         message = verified.message
         if member is None or not self._throttle.allow(member, b"mine" if message.mine else b"ping"):
             return
         frames = self._shown_to(member, message.view) if message.mine else ()
-        stable = core.checkpoints.frames if message.mine else ()
-        epoch = core.config.epoch
-        answer = Pong(message.number, core.executed, frames, stable, core.views.view, epoch)
-        core.outbox.send(member, core.signer.link(answer))
-        core.rejoin_views.on_said(member, message.wished if message.epoch == epoch else 0)
+        stable = state.checkpoint.frames if message.mine else ()
+        epoch = state.config.epoch
+        answer = Pong(message.number, state.executed, frames, stable, state.views.view, epoch)
+        state.outbox.send(member, state.signer.link(answer))
+        self.rejoin_views.on_said(member, message.wished if message.epoch == epoch else 0)
 
     def _shown_to(self, member: int, view: int) -> tuple[bytes, ...]:
         """The member's statements that fit into one message. One that its ledger lacks is enough for it."""
         shown: dict[bytes, None] = {}
-        room = self.core.config.resend_bytes_max
+        room = self.state.config.resend_bytes_max
         for frame in self._said_by(member, view):
             room -= len(frame)
             if (shown and room < 0) or len(shown) >= OWN_SHOWN_MAX:
@@ -193,27 +214,27 @@ class Pinging:
     def _said_by(self, member: int, view: int) -> Iterator[bytes]:
         """Yields a member's statements that may still bind it, the most binding and newest first. `view` is
         the member's view; it cannot vote in lower ones any more, whatever its ledger lost."""
-        core = self.core
-        yield from core.views.said_by(member, view)
-        yield from core.checkpoints.said_by(member)
-        for sequence in range(core.log.highest, core.log.stable, -1):
-            slot = core.log.slots.get(sequence)
+        state = self.state
+        yield from self.view_change.said_by(member, view)
+        yield from self.checkpoints.said_by(member)
+        for sequence in range(state.log.highest, state.log.stable, -1):
+            slot = state.log.slots.get(sequence)
             if slot is None or slot.view < view:
                 continue
             for tally in (slot.commits, slot.prepares):
                 if member in tally.votes:
                     yield tally.votes[member].frame
-            if quorum.primary(slot.view, core.n) == member:
+            if quorum.primary(slot.view, state.n) == member:
                 yield from slot.proposals.values()
-        for certificate in core.log.certificates.values():
+        for certificate in state.log.certificates.values():
             yield from self._of(member, view, (certificate.proof.pre_prepare, *certificate.proof.prepares))
         for sequence, frames in self._commits.items():
-            if sequence > core.log.stable:
+            if sequence > state.log.stable:
                 yield from self._of(member, view, frames)
 
     def _of(self, member: int, view: int, frames: tuple[bytes, ...]) -> Iterator[bytes]:
         for frame in frames:
-            message = self.core.signer.open(frame).message
+            message = self.state.signer.open(frame).message
             if message.sender == member and message.view >= view:
                 yield frame
 
@@ -228,60 +249,48 @@ class Pinging:
 
     def on_pong(self, verified: Verified[Pong]) -> None:
         """Handles a member's answer and compares the statements under the own key with the ledger."""
-        core = self.core
+        state = self.state
         member = verified.peer.member
         message = verified.message
         reason = self.refuse_pong(message, member)
         if member is None or reason is not None:
-            core.outbox.refused(reason or Reason.NOT_ASKED, verified)
+            state.outbox.refused(reason or Reason.NOT_ASKED, verified)
             return
         sent = self._asked.pop(member)[message.number]
-        self._trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(core.now.monotonic - sent)
-        core.suspicion.on_round_trip(self.round_trip())
+        self.state.round_trips.trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(
+            state.now.monotonic - sent
+        )
+        self.suspicion.on_round_trip(state.round_trips.of_quorum())
         for frame in message.frames:
             found = verified.nested.get(frame)
-            if found is not None and found.message.sender == core.index:
-                core.self_messages.on_own(found)
-        if not core.voting:
-            core.rejoin.on_pong(member, verified)
+            if found is not None and found.message.sender == state.index:
+                self.self_messages.on_own(found)
+        if not state.voting:
+            self.rejoin.on_pong(member, verified)
         elif message.checkpoint:
-            shown = read_checkpoint(message.checkpoint, verified.nested, core.config)
-            if shown is not None and shown.sequence <= core.executed:
-                core.checkpoints.adopt(shown)  # unless it contradicts a checkpoint held here
-        core.catch_up.on_said(member, message.executed)
-        if message.epoch <= core.config.epoch:  # a member in a later epoch cannot show its messages here
+            shown = read_checkpoint(message.checkpoint, verified.nested, state.config)
+            if shown is not None and shown.sequence <= state.executed:
+                self.checkpoints.adopt(shown)  # unless it contradicts a checkpoint held here
+        self.catch_up.on_said(member, message.executed)
+        if message.epoch <= state.config.epoch:  # a member in a later epoch cannot show its messages here
             self._shown.add(member)
         self._look()
 
     def _look(self) -> None:
         """Ends the wait when enough members have answered."""
-        core = self.core
-        if not self.holding:
+        state = self.state
+        if not self.state.vote.holding:
             return
-        now = core.now.monotonic
-        if self._enough_since is None and len(self._shown) + 1 >= core.q:
+        now = state.now.monotonic
+        if self._enough_since is None and len(self._shown) + 1 >= state.q:
             self._enough_since = now
-        waited = self._enough_since is not None and now >= self._enough_since + core.config.fetch_retry
-        if (waited and self._quorum_suffices) or len(self._shown) + 1 == core.n or not core.voting:
-            self.holding = False
-            if core.voting and core.config.f == 0:
+        waited = self._enough_since is not None and now >= self._enough_since + state.config.fetch_retry
+        if (waited and self._quorum_suffices) or len(self._shown) + 1 == state.n or not state.voting:
+            if state.voting and state.config.f == 0:
                 self._note_heard(heard=True)
-            core.on_free()
+            self.voting.release()
         elif waited and not self._awaiting_all:
             self._awaiting_all = True
             probe("pinging.awaits_all")
-            names = core.config.members
-            core.outbox.note("awaits_all", members=",".join(names[member] for member in self.awaited))
-
-    def round_trip(self) -> int:
-        """Nanoseconds within which a quorum answers; 0 while too few members were measured."""
-        middles = sorted(sorted(trips)[len(trips) // 2] for trips in self._trips.values())
-        needed = self.core.q - 1
-        return middles[needed - 1] if 0 < needed <= len(middles) else 0
-
-    def shortest(self) -> int:
-        """Nanoseconds within which a quorum answered at its quickest, over the newest SAMPLES_KEPT
-        round trips of each member; 0 while too few members were measured."""
-        quickest = sorted(min(trips) for trips in self._trips.values())
-        needed = self.core.q - 1
-        return quickest[needed - 1] if 0 < needed <= len(quickest) else 0
+            names = state.config.members
+            state.outbox.note("awaits_all", members=",".join(names[member] for member in self.awaited))

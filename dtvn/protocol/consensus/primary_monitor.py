@@ -18,12 +18,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
-from dtvn.protocol.consensus.pool import Pending
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.pending import Pending
+from dtvn.protocol.consensus.state import State
 
 __all__ = ["SLOW", "UNFAIR", "PrimaryMonitor"]
 
@@ -69,8 +66,8 @@ T / LATENCY_SHARE."""
 class PrimaryMonitor:
     """Owns the measurements of the primary's work in this view, and the best throughput of earlier views."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(self, state: State) -> None:
+        self.state = state
         self._from = 0
         """Monotonic time (view entered, pause) before which waiting is not held against the primary."""
         self._latencies: deque[int] = deque(maxlen=LATENCIES - 1)
@@ -99,40 +96,40 @@ class PrimaryMonitor:
         if self._best is not None:
             self._earlier.append(self._best)
         self._best = None
-        self._from = self.core.now.monotonic
+        self._from = self.state.now.monotonic
         self._latencies.clear()
         self._newest.clear()
         self._busy_since = None
         self._poor = 0
         self._latecomers = 0
-        self.core.pool.overtakes = 0
+        self.state.pool.overtakes = 0
 
     def on_left(self, *, slow: bool) -> None:
         """This replica leaves the view. `slow`: it, or a member that it joined, found the primary slow."""
         if slow:
-            self._deposed_at = self.core.now.monotonic
+            self._deposed_at = self.state.now.monotonic
 
     def shift(self, gap: int) -> None:
         """Forgives the waiting before a pause of this process: the primary did not cause it (R31)."""
-        self._from = self.core.now.monotonic + gap
+        self._from = self.state.now.monotonic + gap
         self._busy_since = None
         self._latecomers = 0
 
     def on_executed(self, sequence: int, work: int, waited: list[Pending | None]) -> None:
         """Handles the execution of a batch. `waited`: its requests; None for one that did not wait here
         because its client sent it to the primary only."""
-        core = self.core
-        now = core.now.monotonic
-        slot = core.log.slots.get(sequence)
+        state = self.state
+        now = state.now.monotonic
+        slot = state.log.slots.get(sequence)
         if slot is not None and slot.proposals and not slot.carried:
             self._commits.append(now - slot.opened)
             known = [item for item in waited if item is not None]
             calm = [slot.opened - item.arrived for item in known if item.calm and item.arrived >= self._from]
             if calm:
                 self._note_latency(max(0, *calm), now)
-            oldest = core.pool.oldest()
+            oldest = state.pool.oldest()
             if oldest is not None and oldest.arrived < slot.opened:
-                core.pool.overtakes += len(waited) - len(known)
+                state.pool.overtakes += len(waited) - len(known)
             seen = [item.arrived if item is not None else slot.opened for item in waited]
             self._note_passed(oldest, seen)
         self._measure(work, now)
@@ -142,7 +139,7 @@ class PrimaryMonitor:
         if oldest is not self._passed:
             self._passed, self._latecomers = oldest, 0
         if oldest is not None:
-            late = self._since(oldest) + LATECOMERS_AFTER * self.core.suspicion.timeout
+            late = self._since(oldest) + LATECOMERS_AFTER * self.state.timeouts.timeout
             self._latecomers += sum(at >= late for at in seen)
 
     def _since(self, oldest: Pending) -> int:
@@ -159,8 +156,8 @@ class PrimaryMonitor:
             self._newest.append(latency)
 
     def _measure(self, work: int, now: int) -> None:
-        core = self.core
-        full = core.pool.operations >= core.config.batch_operations_max and not core.catch_up.is_holding()
+        state = self.state
+        full = state.pool.operations >= state.config.batch_operations_max and not state.is_catching_up
         if not full:
             self._busy_since = None
             return
@@ -181,30 +178,30 @@ class PrimaryMonitor:
 
     def ground(self) -> str | None:
         """SLOW or UNFAIR if the primary of this view should be deposed, else None."""
-        core = self.core
-        if core.is_primary:
+        state = self.state
+        if state.is_primary:
             return None
         if self._is_unfair():
             return UNFAIR
-        if core.now.monotonic < self._deposed_at + SLOW_EVERY:
+        if state.now.monotonic < self._deposed_at + SLOW_EVERY:
             return None
         return SLOW if self._poor >= POOR_INTERVALS or self._is_late() else None
 
     def _is_unfair(self) -> bool:
-        core = self.core
-        oldest = core.pool.oldest()
+        state = self.state
+        oldest = state.pool.oldest()
         if oldest is None:
             return False
-        many = core.pool.overtakes >= WINDOWS_OVERTAKEN * core.log.window
+        many = state.pool.overtakes >= WINDOWS_OVERTAKEN * state.log.window
         if not many and (oldest is not self._passed or self._latecomers < LATECOMERS_MAX):
             return False
-        return core.now.monotonic - self._since(oldest) > WAIT_MAX * core.suspicion.timeout
+        return state.now.monotonic - self._since(oldest) > WAIT_MAX * state.timeouts.timeout
 
     def _is_late(self) -> bool:
         if not self._newest or len(self._latencies) < LATENCIES - 1:
             return False
         patience = max(
-            self.core.suspicion.timeout // LATENCY_SHARE,
+            self.state.timeouts.timeout // LATENCY_SHARE,
             COMMIT_TIMES * _median(self._commits),
         )
         return _median([*self._latencies, _median(self._newest)]) > patience

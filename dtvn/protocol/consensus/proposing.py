@@ -10,18 +10,18 @@ those of the principal with the most requests (R30).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dtvn.protocol import canonical
+from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.effects import SlotRecord
+from dtvn.protocol.consensus.epoch_change import EpochChange
+from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.messages import Batch, PrePrepare, batch_digest
-from dtvn.protocol.consensus.pool import Pending
+from dtvn.protocol.consensus.ordering import Ordering
+from dtvn.protocol.consensus.pending import Pending
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.probes import probe
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["Proposing"]
 
@@ -48,8 +48,19 @@ waited here for T / TOLD_WAIT: those members find a primary slow above a quarter
 class Proposing:
     """Owns the next sequence to propose."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(
+        self,
+        state: State,
+        clients: Clients,
+        epoch_change: EpochChange,
+        execution: Execution,
+        ordering: Ordering,
+    ) -> None:
+        self.state = state
+        self.clients = clients
+        self.epoch_change = epoch_change
+        self.execution = execution
+        self.ordering = ordering
         self.next_sequence = 1
         self.hold_until = 0
         """No new batch is proposed before this sequence is executed: requests in slots up to it may also wait
@@ -62,22 +73,22 @@ class Proposing:
 
     def ready_at(self) -> int | None:
         """Monotonic time when the next proposal may go out; None if none is allowed or needed."""
-        core = self.core
-        pool = core.pool
-        if not pool.waiting_operations or not core.may_vote(core.views.view) or not core.is_primary:
+        state = self.state
+        pool = state.pool
+        if not pool.waiting_operations or not state.may_vote(state.views.view) or not state.is_primary:
             return None
-        executed = core.executed
+        executed = state.executed
         if executed < self.hold_until:
             probe("proposing.holds_until_carried_is_executed")
             return None
         following = max(self.next_sequence, executed + 1)
-        if core.epoch_change.holds(following):
+        if self.epoch_change.holds(following):
             return None
         in_flight = following - 1 - executed
-        if in_flight >= core.config.pipeline:
+        if in_flight >= state.config.pipeline:
             probe("proposing.pipeline_full")
             return None
-        if following > core.log.stable + core.log.window:
+        if following > state.log.stable + state.log.window:
             probe("proposing.window_full")
             return None
         arrived = pool.oldest_waiting()
@@ -88,24 +99,24 @@ class Proposing:
             return None
         if (
             in_flight == 0
-            or pool.waiting_operations >= core.config.batch_operations_max
-            or pool.waiting_bytes >= core.config.batch_bytes_max
+            or pool.waiting_operations >= state.config.batch_operations_max
+            or pool.waiting_bytes >= state.config.batch_bytes_max
             or (room is not None and pool.waiting_work >= LEAST)
         ):
-            return core.now.monotonic
-        return arrived + core.config.batch_delay
+            return state.now.monotonic
+        return arrived + state.config.batch_delay
 
     def run(self) -> None:
         """Sends all proposals that may go out now."""
-        core = self.core
-        while (ready_at := self.ready_at()) is not None and ready_at <= core.now.monotonic:
+        state = self.state
+        while (ready_at := self.ready_at()) is not None and ready_at <= state.now.monotonic:
             bundles = self._collect()
             if bundles:
                 self._propose(bundles)
-                core.execution.run()
+                self.execution.run()
 
     def _collect(self) -> list[VerifiedBundle]:
-        config, pool = self.core.config, self.core.pool
+        config, pool = self.state.config, self.state.pool
         room = self._room()
         work = None if room is None else max(LEAST, room // config.pipeline)
         taken = pool.take(config.batch_operations_max, config.batch_bytes_max, work)
@@ -113,44 +124,44 @@ class Proposing:
 
     def _room(self) -> int | None:
         """Units of work that may be in flight; None if only the pipeline limits them."""
-        core = self.core
-        if not core.pool.active_clients.several(core.now.monotonic):
+        state = self.state
+        if not state.pool.active_clients.several(state.now.monotonic):
             return None
-        now, patience = core.now.monotonic, core.suspicion.base
-        all_wait, told = core.pool.active_clients.all_wait_since(now), core.pool.told_since()
+        now, patience = state.now.monotonic, state.timeouts.base
+        all_wait, told = state.pool.active_clients.all_wait_since(now), state.pool.told_since()
         if all_wait is not None and now - all_wait > patience // LONG_WAIT:
             return None
         if told is not None and now - told > patience // TOLD_WAIT:
             return None
-        rate = core.throughput.rate() or 0
-        far = max(0, core.pinging.shortest() - NEAR)
+        rate = state.throughput.rate() or 0
+        far = max(0, state.round_trips.shortest() - NEAR)
         return LEAST + rate * ROUND_TRIPS * far // SECOND
 
     def _still_wanted(self, item: Pending) -> bool:
         """Whether the request is still to be proposed: the state may have settled it while it waited."""
-        return self.core.clients.answer_if_settled(item.bundle) is False
+        return self.clients.answer_if_settled(item.bundle) is False
 
     def _propose(self, bundles: list[VerifiedBundle]) -> None:
-        core = self.core
-        sequence = max(self.next_sequence, core.executed + 1)
-        view = core.views.view
+        state = self.state
+        sequence = max(self.next_sequence, state.executed + 1)
+        view = state.views.view
         batch = Batch(
             origin_view=view,
-            proposed=core.now.wall // 1_000,
+            proposed=state.now.wall // 1_000,
             requests=tuple(bundle.frame for bundle in bundles),
         )
         digest = batch_digest(view, batch.proposed, tuple(bundle.digest for bundle in bundles))
         body = canonical.encode(batch)
-        core.ballot.cast(view=view, sequence=sequence, phase="pre_prepare", digest=digest)
-        epoch = core.config.epoch
-        frame = core.signer.sign(PrePrepare(epoch, core.index, view, sequence, digest))
-        core.outbox.persist(SlotRecord(epoch, view, sequence, "pre_prepare", (frame,), body))
-        slot = core.log.open(sequence, view, core.now.monotonic)
-        slot.place(digest, frame, core.now.monotonic)
+        state.ballot.cast(view=view, sequence=sequence, phase="pre_prepare", digest=digest)
+        epoch = state.config.epoch
+        frame = state.signer.sign(PrePrepare(epoch, state.index, view, sequence, digest))
+        state.outbox.persist(SlotRecord(epoch, view, sequence, "pre_prepare", (frame,), body))
+        slot = state.log.open(sequence, view, state.now.monotonic)
+        slot.place(digest, frame, state.now.monotonic)
         slot.digest = slot.durable = digest
         verified = VerifiedBatch(batch=batch, digest=digest, body=body, bundles=tuple(bundles))
-        core.ordering.keep_body(verified, sequence)
-        core.epoch_change.note_body(sequence, verified)
-        core.outbox.broadcast(core.signer.attach(frame, body))
+        self.ordering.keep_body(verified, sequence)
+        self.epoch_change.note_body(sequence, verified)
+        state.outbox.broadcast(state.signer.attach(frame, body))
         self.next_sequence = sequence + 1
-        core.ordering.advance(slot)
+        self.ordering.advance(slot)

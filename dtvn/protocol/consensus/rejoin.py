@@ -22,14 +22,12 @@ as it likes. The way out is a new key for this member by reconfiguration (R11, R
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dtvn.protocol.consensus.certificate import read_checkpoint
+from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.messages import Commit, NewView, Pong, Prepare, PrePrepare, ViewChange
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.voting import Voting
 
 __all__ = ["Rejoin"]
 
@@ -40,8 +38,15 @@ VOTES = (PrePrepare, Prepare, Commit)
 class Rejoin:
     """Owns what the other members have shown since this replica lost its vote."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(
+        self,
+        state: State,
+        checkpoints: Checkpoints,
+        voting: Voting,
+    ) -> None:
+        self.state = state
+        self.checkpoints = checkpoints
+        self.voting = voting
         self._proved: dict[int, int] = {}
         """Member -> the stable checkpoint in the first proof it sent after the vote was lost."""
         self._views: dict[int, int] = {}
@@ -64,16 +69,16 @@ class Rejoin:
     @property
     def _enough(self) -> int:
         """Number of other members that must prove their checkpoint."""
-        return min(self.core.q, self.core.n - 1)
+        return min(self.state.q, self.state.n - 1)
 
     def waits_for(self) -> int | None:
         """The sequence at which a stable checkpoint gives the vote back; None while too few members have
         answered."""
-        core = self.core
+        state = self.state
         if len(self._proved) < self._enough:
             return None
         highest = max(self._proved.values(), default=0)
-        return max(highest + 2 * core.log.reach, self._shown_sequence)
+        return max(highest + 2 * state.log.reach, self._shown_sequence)
 
     def view_due(self) -> int:
         """The lowest view in which the vote may come back."""
@@ -82,49 +87,49 @@ class Rejoin:
 
     def wished_view(self) -> int:
         """The view that this replica waits for, if nothing else is missing for its vote; else 0."""
-        core = self.core
-        due = None if core.voting or core.n == 1 else self.waits_for()
-        if due is None or core.log.stable < due:
+        state = self.state
+        due = None if state.voting or state.n == 1 else self.waits_for()
+        if due is None or state.log.stable < due:
             return 0
         wanted = self.view_due()
-        return wanted if core.views.view < wanted else 0
+        return wanted if state.views.view < wanted else 0
 
     def on_pong(self, member: int, verified: Verified[Pong]) -> None:
         """Handles a member's answer: the own statements that it holds, and the proof of its checkpoint."""
-        core = self.core
+        state = self.state
         message = verified.message
         for frame in message.frames:
             found = verified.nested.get(frame)
             own = None if found is None else found.message
             # Statements of an ended epoch do not bind, and this index may have been another member's then.
-            if own is not None and own.sender == core.index and own.epoch == core.config.epoch:
+            if own is not None and own.sender == state.index and own.epoch == state.config.epoch:
                 if isinstance(own, (*VOTES, ViewChange, NewView)):
                     self._shown_view = max(self._shown_view, own.view)
                 if isinstance(own, VOTES):
                     self._shown_sequence = max(self._shown_sequence, own.sequence)
-        certificate = read_checkpoint(message.checkpoint, verified.nested, core.config)
+        certificate = read_checkpoint(message.checkpoint, verified.nested, state.config)
         if message.checkpoint and certificate is None:
             return
         # All members know the checkpoint that ended the epoch before; members of that epoch signed it.
-        stable = core.config.base if certificate is None else certificate.sequence
-        if message.epoch != core.config.epoch:
+        stable = state.config.base if certificate is None else certificate.sequence
+        if message.epoch != state.config.epoch:
             return  # its view belongs to another epoch
-        if message.executed > stable + core.log.reach:
+        if message.executed > stable + state.log.reach:
             return  # the member itself catches up: its checkpoint does not show its progress
         self._views.setdefault(member, message.view)
         # Only the first proof of a member counts: a liar's later ones would delay the return for ever.
         self._proved.setdefault(member, stable)
         if certificate is not None:
-            core.checkpoints.adopt(certificate)
+            self.checkpoints.adopt(certificate)
         self.look()
 
     def look(self) -> None:
         """Votes again if no new vote can contradict an earlier statement any more."""
-        core = self.core
-        if core.voting or core.n == 1:
+        state = self.state
+        if state.voting or state.n == 1:
             return
         due = self.waits_for()
-        if due is None or core.log.stable < due:
+        if due is None or state.log.stable < due:
             return
-        if not core.views.changing and core.views.view >= self.view_due():
-            core.vote_again()
+        if not state.views.changing and state.views.view >= self.view_due():
+            self.voting.regain()

@@ -8,10 +8,8 @@ a view too, so each member is granted one view per `GRANT_EVERY`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.events import Listener, ViewWished
+from dtvn.protocol.consensus.state import State
 
 __all__ = ["RETURNING", "RejoinViews"]
 
@@ -29,8 +27,13 @@ those that other members reported, and a replica in a lower view will soon learn
 class RejoinViews:
     """Owns the views that members wait for, and the times when a view was left for them."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(
+        self,
+        state: State,
+        emit: Listener,
+    ) -> None:
+        self.state = state
+        self._emit = emit
         self._heard: dict[int, tuple[int, int]] = {}
         """Member -> (view it waits for, monotonic time received)."""
         self._granted: dict[int, int] = {}
@@ -46,13 +49,13 @@ class RejoinViews:
             if member in self._used:
                 self._grant(member)
             return
-        self._heard[member] = (view, self.core.now.monotonic)
-        self.core.suspicion.evaluate()
+        self._heard[member] = (view, self.state.now.monotonic)
+        self._emit(ViewWished())
 
     def waits(self, member: int) -> bool:
         """Whether this member has a wish that has not lapsed: it has no vote yet and cannot lead a view."""
         found = self._heard.get(member)
-        return found is not None and self.core.now.monotonic < found[1] + ALIVE
+        return found is not None and self.state.now.monotonic < found[1] + ALIVE
 
     def ground(self, view: int) -> str | None:
         """RETURNING if this view should be left for a member that waits, else None."""
@@ -60,7 +63,7 @@ class RejoinViews:
 
     def _heeded(self, member: int, view: int) -> bool:
         granted = self._granted.get(member)
-        if granted is not None and self.core.now.monotonic < granted + GRANT_EVERY:
+        if granted is not None and self.state.now.monotonic < granted + GRANT_EVERY:
             return False
         return self.waits(member) and view < self._heard[member][0] <= view + FARTHEST
 
@@ -74,7 +77,7 @@ class RejoinViews:
             self._grant(member)
 
     def _grant(self, member: int) -> None:
-        self._granted[member] = self.core.now.monotonic
+        self._granted[member] = self.state.now.monotonic
         self._used.discard(member)
 
     def shift(self, gap: int) -> None:

@@ -1,76 +1,37 @@
 """The PBFT core of one validator, without I/O: verified messages and time in, effects out (DESIGN section 3).
 
-`receive` dispatches to the phases; each phase owns its state in its own file and calls the others
-directly. Reading order: ordering (the three phases), proposing, execution, checkpoint, clients,
-reporting and catch_up (lost messages), suspicion and view_change (a primary that fails), restore.
+`receive` hands a message to its phase. A phase calls the phases below it (see `phases`), and reports what
+those above must know as an event: `_on_event` says what follows from each.
+Reading order: ordering (the three phases), proposing, execution, checkpoint, clients, reporting and catch_up
+(lost messages), suspicion and view_change (a primary that fails), restore.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from dtvn.protocol.consensus import invariants
+from dtvn.protocol.consensus import events, invariants
 from dtvn.protocol.consensus import restore as restoring
 from dtvn.protocol.consensus import snapshot as snapshots
 from dtvn.protocol.consensus.application import Application
-from dtvn.protocol.consensus.ballot import Ballot
-from dtvn.protocol.consensus.bodies import Bodies
-from dtvn.protocol.consensus.catch_up import CatchUp
-from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.config import Config
-from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.dispatch import tables
-from dtvn.protocol.consensus.effects import Effects, Now, Reason, StateRecord
-from dtvn.protocol.consensus.epoch_change import EpochChange
-from dtvn.protocol.consensus.errors import InvariantBreach
-from dtvn.protocol.consensus.evidence import Evidence
-from dtvn.protocol.consensus.execution import Execution
-from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.fetching import Fetching
-from dtvn.protocol.consensus.future import Future
-from dtvn.protocol.consensus.log import Log, Slot
-from dtvn.protocol.consensus.messages import (
-    STATEMENTS,
-    Bundle,
-    FetchBatch,
-    FetchViewChange,
-    Pong,
-    SupplyBatch,
-    ViewChange,
-)
+from dtvn.protocol.consensus.effects import Effects, Now, Reason
+from dtvn.protocol.consensus.messages import STATEMENTS, Bundle, Pong, SupplyBatch, ViewChange
 from dtvn.protocol.consensus.needs import Recovery, Signer
-from dtvn.protocol.consensus.ordering import Ordering
-from dtvn.protocol.consensus.outbox import Outbox
-from dtvn.protocol.consensus.pinging import Pinging
-from dtvn.protocol.consensus.pool import Pool
-from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
-from dtvn.protocol.consensus.proposing import Proposing
-from dtvn.protocol.consensus.rejoin import Rejoin
-from dtvn.protocol.consensus.rejoin_views import RejoinViews
-from dtvn.protocol.consensus.reporting import Reporting
-from dtvn.protocol.consensus.self_messages import SelfMessageGuard
-from dtvn.protocol.consensus.serving import Serving
+from dtvn.protocol.consensus.phases import Phases
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
-from dtvn.protocol.consensus.supplying import Supplying
-from dtvn.protocol.consensus.suspicion import Suspicion
-from dtvn.protocol.consensus.throttle import Throttle
-from dtvn.protocol.consensus.throughput import Throughput
-from dtvn.protocol.consensus.transfer import Transfer
+from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.timers import Timers
 from dtvn.protocol.consensus.verified import Header, Verified, VerifiedBundle
-from dtvn.protocol.consensus.view_change import Views
 
 __all__ = ["Replica"]
-
-SHORT_PAUSE_EVERY = 5_000_000_000
-"""Minimum nanoseconds between two gaps under 2 T that count as pauses (R31)."""
 
 DEEP_CHECK_EVERY = 64
 """Steps between two checks of all open slots in `invariants`."""
 
 
-class Replica:
+class Replica(Phases):
     """The consensus core of one member for one epoch (see dtvn.protocol.consensus). `voting` False: follows
     the log without a vote (R11). `inherited`: requests that were pending when the epoch before ended."""
 
@@ -82,120 +43,56 @@ class Replica:
         voting: bool,
         inherited: tuple[VerifiedBundle, ...] = (),
     ) -> None:
-        if config.index is None:
-            raise ValueError("a replica is a member; a learner has no index")
-        self.config = config
-        self.index = config.index
-        self.n = config.n
-        self.q = config.q
-        self.others = [(config.index + k) % config.n for k in range(1, config.n)]
-        self.signer = signer
-        self.application = application
-        self.voting = voting
-        self.voting_reason = "" if voting else "started without a vote"
-        self.now = Now(0, 0)
-        self.outbox = Outbox(alone=config.n == 1)
+        state = State(config, signer, application, voting=voting)
+        super().__init__(state, self._on_event)
         self._inherited = inherited
-        self._last_turn = 0
-        self._paused_at = -SHORT_PAUSE_EVERY
         self._steps = 0
-        self._arrived = False
-        self._deadline: int | None = None
-        self._deadline_known = False
-        self._make_tables()
-        self._make_phases()
         self._handlers, self._refusals = tables(self)
-        self._deadlines = (
+        self._timers = Timers(
+            state,
             self.proposing.ready_at,
-            self.batches.deadline,
-            self.view_changes.deadline,
-            self.catch_up.deadline,
-            self.transfer.deadline,
-            self.serving.deadline,
-            self.suspicion.deadline,
-            self.pinging.deadline,
-            self.reporting.deadline,
+            (
+                state.batches,
+                state.view_changes,
+                self.catch_up,
+                self.transfer,
+                self.serving,
+                self.suspicion,
+                self.pinging,
+                self.reporting,
+            ),
+            (self.rejoin_views, self.primary_monitor, state.throughput),
         )
-
-    def _make_tables(self) -> None:
-        """Creates the tables that phases share."""
-        config = self.config
-        signer = self.signer
-        self.log = Log(window=config.window, reach=config.reach)
-        self.bodies = Bodies(config.bodies_bytes_max)
-        self.ballot = Ballot()
-        self.pool = Pool(
-            operations_max=config.pool_operations_max,
-            bytes_max=config.pool_bytes_max,
-            client_share=config.pool_client_share,
-            batch_operations_max=config.batch_operations_max,
-        )
-        self.future = Future(
-            members=config.n,
-            frames_max=config.future_frames_max,
-            bytes_max=config.future_bytes_max,
-        )
-        self.throttle = Throttle(self, config.resend_after)
-        self.evidence = Evidence(self)
-        self.self_messages = SelfMessageGuard(self)
-        self.batches = self._fetching(lambda digest: signer.link(FetchBatch(digest)), 4 * config.reach)
-        self.view_changes = self._fetching(
-            lambda digest: signer.link(FetchViewChange(digest)), config.n * config.q
-        )
-
-    def _make_phases(self) -> None:
-        """Creates the phases. Each owns its state and calls the others."""
-        self.views = Views(self)
-        self.ordering = Ordering(self)
-        self.proposing = Proposing(self)
-        self._executor = Executor(self.config.epoch, self.application)
-        self.execution = Execution(self, self._executor)
-        self.checkpoints = Checkpoints(self)
-        self.clients = Clients(self)
-        self.catch_up = CatchUp(self)
-        self.transfer = Transfer(self)
-        self.serving = Serving(self)
-        self.reporting = Reporting(self)
-        self.suspicion = Suspicion(self)
-        self.primary_monitor = PrimaryMonitor(self)
-        self.throughput = Throughput()
-        self.pinging = Pinging(self)
-        self.rejoin = Rejoin(self)
-        self.rejoin_views = RejoinViews(self)
-        self.epoch_change = EpochChange(self)
-        self.supplying = Supplying(self)
-        self.contradictions = Contradictions(self)
 
     # --- the face -----------------------------------------------------------------------------------
 
     def restore(self, recovery: Recovery, now: Now) -> Effects:
         """Resumes where the ledger ends and sends the own statements again, byte for byte (R7)."""
-        self.now = now
-        self._last_turn = now.monotonic
-        asked = self.voting
+        state = self.state
+        state.now = now
+        self._timers.start(now.monotonic)
+        asked = state.voting
         restoring.restore(self, recovery)
         self.epoch_change.restore(recovery)
         self.transfer.restore(recovery)
         self.serving.restore(recovery)
-        if not self.voting:
-            self.stop_voting(self.voting_reason or ("its ledger says so" if asked else "no vote"))
+        if not state.voting:
+            self.own_vote.lose(state.vote.reason or ("its ledger says so" if asked else "no vote"))
         self.pinging.begin(recovery)
-        highest = max(self.log.highest, self.views.start, self.executed)
+        highest = max(state.log.highest, state.views.start, state.executed)
         self.suspicion.begin()
-        self.views.install_demanded()
-        if self.is_primary and self.views.is_active(self.views.view):
-            self.pool.lead()
+        self.view_change.install_demanded()
+        if state.is_primary and not state.views.changing:
+            state.pool.lead()
             self.proposing.begin(highest)
         restoring.say_again(self)
-        for slot in list(self.log.unexecuted(self.executed)):
-            self.ordering.consider(slot)
-            self.ordering.advance(slot)
+        self._vote_on_open_slots()
         self.clients.requeue(list(self._inherited))
         self._settle()
-        if self.n > 1:
+        if state.n > 1:
             self.reporting.say()
         self.contradictions.restore(recovery.states)
-        return self.outbox.take()
+        return state.outbox.take()
 
     def wants(self, header: Header) -> Reason | None:
         """Returns why to refuse a message before any signature is checked, or None (R5). Changes no state."""
@@ -207,13 +104,13 @@ class Replica:
         if header.peer.member is None and kind is not Bundle:
             return Reason.NOT_MEMBER
         body = message.body if kind is SupplyBatch else header.attachment
-        if len(body) > self.config.batch_bytes_max:
+        if len(body) > self.state.config.batch_bytes_max:
             return Reason.TOO_LARGE  # no honest replica votes for it, so no member needs it
         if kind in STATEMENTS:
             reason = self._refuse_sender(message)
             if reason is not None:
                 return reason
-            if message.sender == self.index and not self._may_have_said(kind):
+            if message.sender == self.state.index and not self._may_have_said(kind):
                 return self.self_messages.refuse(message)
         return refuse(message, header.peer.member)
 
@@ -223,46 +120,34 @@ class Replica:
         if kind is not Pong:
             return self.wants(header)
         message = header.message
-        if message.sender != self.index:
+        if message.sender != self.state.index:
             return Reason.NOT_ASKED
         return self.self_messages.refuse(message) if self.voting else None
 
     def awaits(self, digest: bytes) -> bool:
         """Whether this replica asked for a batch; if not, its requests are not checked (PITFALLS row 15)."""
-        return digest in self.batches
+        return digest in self.state.batches
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         """Handles one verified message."""
         self._begin(now)
         self.dispatch(verified)
         self._settle()
-        return self.outbox.take()
+        return self.state.outbox.take()
 
     def tick(self, now: Now) -> Effects:
         """Handles everything that is due, after the deadline has passed."""
-        due = self._deadline
-        if due is not None and self._deadline_known and now.monotonic <= due + self.config.timeout_base // 2:
-            self.suspicion.on_late(max(0, now.monotonic - due))
+        late = self._timers.lateness(now.monotonic)
+        if late is not None:
+            self.suspicion.on_late(late)
         self._begin(now)
-        self.batches.tick()
-        self.view_changes.tick()
-        self.catch_up.tick()
-        self.transfer.tick()
-        self.serving.tick()
-        self.suspicion.tick()
-        self.pinging.tick()
-        self.reporting.tick()
+        self._timers.tick()
         self._settle()
-        return self.outbox.take()
+        return self.state.outbox.take()
 
     def deadline(self) -> int | None:
         """Monotonic nanoseconds when `tick` must be called next; None if nothing is scheduled."""
-        if not self._deadline_known:
-            due = self._next_deadline()
-            # A deadline set in the past is not a late tick, which would raise T (R31).
-            self._deadline = due if due is None else max(due, self.now.monotonic)
-            self._deadline_known = True
-        return self._deadline
+        return self._timers.deadline()
 
     def snapshot(self) -> ReplicaSnapshot:
         """A frozen value for status pages."""
@@ -273,175 +158,118 @@ class Replica:
         self._steps += 1
         invariants.check(self, deep=self._steps % DEEP_CHECK_EVERY == 0)
 
-    # --- what phases ask ----------------------------------------------------------------------------
+    @property
+    def config(self) -> Config:
+        """The configuration of this replica for its epoch."""
+        return self.state.config
+
+    @property
+    def voting(self) -> bool:
+        """Whether this replica has a vote."""
+        return self.state.vote.voting
 
     @property
     def executed(self) -> int:
         """The last executed sequence."""
-        return self._executor.executed
-
-    @property
-    def arrived(self) -> bool:
-        """Whether the own log reaches into this epoch. A replica that missed epochs first fetches a state."""
-        if not self._arrived:
-            self._arrived = self.executed >= self.config.base
-        return self._arrived
+        return self.state.executor.executed
 
     @property
     def receiving(self) -> bool:
         """Whether a state transfer to this replica is running."""
-        return self.transfer.active
+        return self.state.transfer.active
 
-    @property
-    def is_primary(self) -> bool:
-        """Whether this replica is the primary of its view."""
-        return self.views.view % self.n == self.index
+    # --- what follows from an event -----------------------------------------------------------------
 
-    def may_vote(self, view: int) -> bool:
-        """Whether this replica may vote in `view` now."""
-        return self.free and view == self.views.view and not self.views.changing
+    def _on_event(self, event: events.Event) -> None:
+        """Handles an event at once: the phase that reports it goes on afterwards."""
+        match event:
+            case events.Executed():
+                self.suspicion.on_executed()
+            case events.PrimaryHeard():
+                self.suspicion.on_primary_heard()
+            case events.StateFrozen(sequence):
+                self.serving.on_frozen(sequence)
+            case events.CheckpointCertified(sequence):
+                self.catch_up.on_certified(sequence)
+            case events.CheckpointStable(sequence):
+                self._on_stable(sequence)
+            case events.ViewChangeCounted():
+                self.suspicion.on_view_change()
+            case events.ViewWished():
+                self.suspicion.evaluate()
+            case events.BadNewView(view):
+                self.suspicion.on_bad_new_view(view)
+            case events.LeftView(view, entered):
+                self.suspicion.on_left(view, entered=entered)
+            case events.EnteredView(left):
+                self._on_entered(left)
+            case events.StatementSupplied(verified):
+                self.dispatch(verified)
+            case events.VoteLost():
+                self.rejoin.begin()
+            case events.VoteRegained():
+                self._lead(max(self.state.log.highest, self.state.views.start, self.executed))
+                self._vote_on_open_slots()
+                self.view_change.look()
+            case events.AwaitedAnswered():
+                self._vote_on_open_slots()
+                self.view_change.look()
 
-    @property
-    def free(self) -> bool:
-        """Whether this replica may bind itself: it votes, the members have shown it its earlier statements
-        (R11), and it has a state of this epoch."""
-        return self.voting and not self.pinging.holding and self.arrived
-
-    def waiting_since(self) -> int | None:
-        """Monotonic time since when a request or a proposal waits, or None. Votes without a proposal do not
-        count: any backup could send one and depose a correct primary (PITFALLS row 13)."""
-        oldest = self.pool.oldest()
-        slot = self.log.first_proposed(self.executed)
-        if oldest is None:
-            return slot.opened if slot is not None else None
-        return oldest.arrived if slot is None else min(oldest.arrived, slot.opened)
-
-    def on_free(self) -> None:
-        """Casts the votes that waited until enough members had shown this replica's statements."""
-        for slot in list(self.log.unexecuted(self.executed)):
-            self.ordering.consider(slot)
-            self.ordering.advance(slot)
-        self.views.look()
-
-    def stop_voting(self, reason: str) -> None:
-        """Makes this replica a follower, across restarts too, and notes the reason (R11)."""
-        self.voting = False
-        self.voting_reason = reason
-        self.pool.follow()
-        self.rejoin.begin()
-        self.outbox.persist(StateRecord("voting", b"0"))
-        self.outbox.note("follower", reason=reason)
-
-    def vote_again(self) -> None:
-        """Makes this replica vote again, across restarts too: no vote can contradict an earlier statement
-        under its key any more (R11)."""
-        self.voting = True
-        self.voting_reason = ""
-        self.outbox.persist(StateRecord("voting", b"1"))
-        self.outbox.note("votes_again", sequence=self.log.stable, view=self.views.view)
-        if self.is_primary:
-            self.pool.lead()
-            self.proposing.begin(max(self.log.highest, self.views.start, self.executed))
-        self.on_free()
-
-    def breach(self, text: str) -> InvariantBreach:
-        """An InvariantBreach that names the member, view and sequence."""
-        return InvariantBreach(f"member {self.index} view {self.views.view} sequence {self.executed}: {text}")
-
-    def on_stable(self, sequence: int) -> None:
+    def _on_stable(self, sequence: int) -> None:
         """Prunes all phases: a stable checkpoint covers everything up to `sequence` (R24)."""
-        self.log.prune(sequence)
-        self.bodies.prune(sequence)
-        self.ballot.prune(sequence)
-        self.batches.prune(sequence)
+        state = self.state
+        for table in (state.log, state.bodies, state.ballot, state.batches):
+            table.prune(sequence)
         self.epoch_change.on_stable(sequence)
         self.suspicion.on_stable()
         self.serving.on_stable(sequence)
-        self.views.install_demanded()
+        self.view_change.install_demanded()
         self.rejoin.look()
+        self.pinging.on_stable()
 
-    def on_entered(self, left: list[Slot]) -> None:
+    def _on_entered(self, left: events.Slots) -> None:
         """Updates all phases for the view just entered. `left`: the slots of the old view."""
+        state = self.state
         self.epoch_change.leave_view()
-        demanded = {digest for digest, _frame in self.views.demanded.values()}
-        decided = {certificate.digest for certificate in self.log.decisions.values()}
-        self.batches.keep_only(demanded | decided)
-        bundles: list[VerifiedBundle] = []
-        for slot in left:
-            for digest in slot.proposals:
-                batch = self.bodies.get(digest)
-                if batch is not None and digest not in demanded and slot.sequence > self.executed:
-                    bundles += batch.bundles
-        certified = {certificate.digest for certificate in self.log.certificates.values()}
-        needed = demanded | decided | certified | set(self.log.digests.values())
-        self.bodies.leave_view(needed, self.ballot.digests("prepare"))
-        self.clients.requeue(bundles)
+        self.clients.requeue(state.leave_slots(left))
         self.suspicion.on_entered()
-        if self.is_primary and self.voting:
-            self.pool.lead()
-            self.proposing.begin(max(self.views.start, self.executed))
-        else:
-            self.pool.follow()
-        self.views.install_demanded()
+        if state.voting:
+            self._lead(max(state.views.start, state.executed))
+        if not (state.is_primary and state.voting):
+            state.pool.follow()
+        self.view_change.install_demanded()
         self.clients.forward_waiting(0)
-        for verified in self.future.take(self.views.view):
+        for verified in state.future.take(state.views.view):
             self.dispatch(verified)
         self.rejoin.look()
 
-    # --- inside -------------------------------------------------------------------------------------
+    def _lead(self, highest: int) -> None:
+        """Starts to propose above `highest`, if this replica is the primary."""
+        if self.state.is_primary:
+            self.state.pool.lead()
+            self.proposing.begin(highest)
 
-    def _next_deadline(self) -> int | None:
-        earliest = None if self.n == 1 else self._last_turn + self.config.timeout_base // 4
-        for ask in self._deadlines:
-            time = ask()
-            if time is not None and (earliest is None or time < earliest):
-                earliest = time
-        return earliest
+    def _vote_on_open_slots(self) -> None:
+        for slot in list(self.state.log.unexecuted(self.executed)):
+            self.ordering.consider(slot)
+            self.ordering.advance(slot)
+
+    # --- a step -------------------------------------------------------------------------------------
 
     def _begin(self, now: Now) -> None:
-        """Starts a step. A long gap since the last step means that this process was paused: then all
-        deadlines move by the gap before they are compared with the time (R31)."""
-        gap = now.monotonic - self._last_turn
-        if gap > self.config.timeout_base // 2 and self._was_paused(gap, now):
-            for phase in (
-                self.suspicion,
-                self.catch_up,
-                self.transfer,
-                self.serving,
-                self.reporting,
-                self.pinging,
-                self.rejoin_views,
-                self.primary_monitor,
-                self.batches,
-                self.view_changes,
-            ):
-                phase.shift(gap)
-            self.throughput.shift()
-            if self.n > 1:
-                self.outbox.note("paused", nanoseconds=gap)
-        self._last_turn = now.monotonic
-        self._deadline_known = False
-        self.now = now
-
-    def _was_paused(self, gap: int, now: Now) -> bool:
-        """Whether a gap between two steps is a pause. A long one always is. Repeated short ones come from a
-        slow machine (or a liar that keeps it busy) and must not delay every suspicion for ever."""
-        short = gap <= 2 * self.config.timeout_base
-        if short and now.monotonic - self._paused_at < SHORT_PAUSE_EVERY:
-            return False
-        self._paused_at = now.monotonic
-        return True
+        self._timers.begin_step(now.monotonic)
+        self.state.now = now
 
     def _settle(self) -> None:
         """Ends a step: executes decided batches and proposes waiting requests."""
-        if self.transfer.done or self.contradictions.found:
+        if self.state.transfer.done or self.contradictions.found:
             return  # the host replaces or stops this core at the end of the turn
         self.execution.run()
         self.proposing.run()
 
     def dispatch(self, verified: Verified[Any]) -> None:
         """Hands a verified message to its phase."""
-        if self.transfer.done or self.epoch_change.over or self.contradictions.found:
+        if self.state.transfer.done or self.epoch_change.over or self.contradictions.found:
             return
         message = verified.message
         kind = type(message)
@@ -451,11 +279,11 @@ class Replica:
             reason = Reason.WRONG_KIND
         elif kind in STATEMENTS:
             reason = self._refuse_sender(message)
-            if reason is None and message.sender == self.index and not self._may_have_said(kind):
+            if reason is None and message.sender == self.state.index and not self._may_have_said(kind):
                 self.self_messages.on_own(verified)
                 return
         if handler is None or reason is not None:
-            self.outbox.refused(reason or Reason.WRONG_KIND, verified)
+            self.state.outbox.refused(reason or Reason.WRONG_KIND, verified)
             return
         handler(verified)
 
@@ -465,12 +293,6 @@ class Replica:
         return not self.voting and kind is ViewChange
 
     def _refuse_sender(self, message: Any) -> Reason | None:
-        if message.epoch != self.config.epoch:
+        if message.epoch != self.state.config.epoch:
             return Reason.WRONG_EPOCH
-        return None if 0 <= message.sender < self.n else Reason.UNKNOWN_SENDER
-
-    def _fetching(self, make: Callable[[bytes], bytes], wishes_max: int) -> Fetching:
-        config = self.config
-        return Fetching(
-            self, make, wishes_max=wishes_max, delay=config.fetch_delay, retry=config.resend_after
-        )
+        return None if 0 <= message.sender < self.state.n else Reason.UNKNOWN_SENDER

@@ -7,17 +7,16 @@ limited in amount and rate.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
+from dtvn.protocol.consensus.catch_up import CatchUp
+from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.log import Slot
 from dtvn.protocol.consensus.messages import Status, SupplyFrames
+from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.suspicion import Suspicion
 from dtvn.protocol.consensus.verified import Verified
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["SUPPLIED_MAX", "MemberView", "Reporting"]
 
@@ -49,8 +48,17 @@ class MemberView(msgspec.Struct):
 class Reporting:
     """Owns the members' Statuses and the time of the next own one."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(
+        self,
+        state: State,
+        catch_up: CatchUp,
+        checkpoints: Checkpoints,
+        suspicion: Suspicion,
+    ) -> None:
+        self.state = state
+        self.catch_up = catch_up
+        self.checkpoints = checkpoints
+        self.suspicion = suspicion
         self.members: dict[int, MemberView] = {}
         self._last_sent = -(1 << 62)
         self._noticed: dict[int, int] = {}
@@ -60,37 +68,37 @@ class Reporting:
 
     def say(self) -> None:
         """Sends this replica's Status to all members."""
-        core = self.core
-        core.outbox.broadcast(self._status())
-        self._last_sent = core.now.monotonic
+        state = self.state
+        state.outbox.broadcast(self._status())
+        self._last_sent = state.now.monotonic
 
     def _status(self) -> bytes:
-        core = self.core
-        views = core.views
+        state = self.state
+        views = state.views
         status = Status(
-            epoch=core.config.epoch,
-            sender=core.index,
+            epoch=state.config.epoch,
+            sender=state.index,
             view=views.view,
             changing=views.changing,
-            executed=core.executed,
-            stable=core.log.stable,
-            proposed=max(core.log.highest, core.executed),
+            executed=state.executed,
+            stable=state.log.stable,
+            proposed=max(state.log.highest, state.executed),
             missing=self.missing(),
-            voting=core.voting,
+            voting=state.voting,
         )
-        return core.signer.sign(status)
+        return state.signer.sign(status)
 
     def missing(self) -> tuple[int, ...]:
         """Open sequences that should have been executed by now, oldest first."""
-        core = self.core
-        now = core.now.monotonic
+        state = self.state
+        now = state.now.monotonic
         highest = self._highest_known()
         found: list[int] = []
-        self._noticed = {s: t for s, t in self._noticed.items() if core.executed < s <= highest}
-        for sequence in range(core.executed + 1, highest + 1):
-            slot = core.log.slots.get(sequence)
+        self._noticed = {s: t for s, t in self._noticed.items() if state.executed < s <= highest}
+        for sequence in range(state.executed + 1, highest + 1):
+            slot = state.log.slots.get(sequence)
             since = slot.opened if slot is not None else self._noticed.setdefault(sequence, now)
-            if now >= since + core.config.resend_after:
+            if now >= since + state.config.resend_after:
                 found.append(sequence)
                 if len(found) >= MISSING_MAX:
                     break
@@ -98,41 +106,41 @@ class Reporting:
 
     def _highest_known(self) -> int:
         """The highest open sequence of this view that this replica knows of."""
-        core = self.core
-        highest = max(core.log.highest, core.views.start)
-        primary = self.members.get(core.views.primary)
-        if primary is not None and primary.status.view == core.views.view:
+        state = self.state
+        highest = max(state.log.highest, state.views.start)
+        primary = self.members.get(state.views.primary)
+        if primary is not None and primary.status.view == state.views.view:
             highest = max(highest, primary.status.proposed)
-        return min(highest, core.log.stable + core.log.reach)
+        return min(highest, state.log.stable + state.log.reach)
 
     def is_incomplete(self) -> bool:
         """Whether this replica waits for something that other members might supply."""
-        core = self.core
+        state = self.state
         return (
-            len(core.pool) > 0
-            or core.views.changing
-            or self._highest_known() > core.executed
-            or core.catch_up.target() > core.executed
-            or core.checkpoints.is_due()
+            len(state.pool) > 0
+            or state.views.changing
+            or self._highest_known() > state.executed
+            or state.lag.target() > state.executed
+            or self.checkpoints.is_due()
         )
 
     def period(self) -> int:
         """Nanoseconds between two Statuses at present."""
-        config = self.core.config
-        if self.core.is_primary or self.is_incomplete():
+        config = self.state.config
+        if self.state.is_primary or self.is_incomplete():
             return config.heartbeat
         return config.status_idle
 
     def deadline(self) -> int | None:
         """Monotonic time of the next Status; None for a single-member cluster."""
-        if self.core.n == 1:
+        if self.state.n == 1:
             return None
         return self._last_sent + self.period()
 
     def tick(self) -> None:
         """Sends the Status if it is due."""
         due = self.deadline()
-        if due is not None and self.core.now.monotonic >= due:
+        if due is not None and self.state.now.monotonic >= due:
             self.say()
 
     # --- listening ----------------------------------------------------------------------------------
@@ -144,122 +152,122 @@ class Reporting:
     def on_status(self, verified: Verified[Status]) -> None:
         """Records a member's Status and answers with what the member lacks."""
         message = verified.message
-        core = self.core
+        state = self.state
         if (reason := self.refuse_status(message, verified.peer.member)) is not None:
-            core.outbox.refused(reason, verified)
+            state.outbox.refused(reason, verified)
             return
-        now = core.now.monotonic
+        now = state.now.monotonic
         member = message.sender
         before = self._heard()
         known = self.members.get(member)
         if known is None:
             known = self.members[member] = MemberView(status=message, heard=now)
         known.heard = now
-        if before + 1 < core.q <= self._heard() + 1:
-            core.suspicion.on_quorum_returned()
+        if before + 1 < state.q <= self._heard() + 1:
+            self.suspicion.on_quorum_returned()
         known.status = message
-        if message.view == core.views.view and member == core.views.primary and message.voting:
-            core.suspicion.on_primary_heard()
-            for sequence in range(core.executed + 1, self._highest_known() + 1):
+        if message.view == state.views.view and member == state.views.primary and message.voting:
+            self.suspicion.on_primary_heard()
+            for sequence in range(state.executed + 1, self._highest_known() + 1):
                 self._noticed.setdefault(sequence, now)
-        core.catch_up.on_said(member, message.executed)
-        if core.throttle.allow(member, ROUND):
+        self.catch_up.on_said(member, message.executed)
+        if state.throttle.allow(member, ROUND):
             known.rounds += 1
-            if message.executed < core.executed:
-                core.outbox.send(member, self._status())  # the member may not know yet how far it lags
+            if message.executed < state.executed:
+                state.outbox.send(member, self._status())  # the member may not know yet how far it lags
             self._remind(member, message)
             self._supply(member, known)
 
     def _heard(self) -> int:
         """Number of other members whose Status arrived within the last 2 `timeout_base` + `status_idle`."""
-        config = self.core.config
-        since = self.core.now.monotonic - 2 * config.timeout_base - config.status_idle
+        config = self.state.config
+        since = self.state.now.monotonic - 2 * config.timeout_base - config.status_idle
         return sum(known.heard >= since for known in self.members.values())
 
     def _remind(self, member: int, status: Status) -> None:
         """Shows a member its own statements beyond the progress that its Status claims, so that it stops
         voting (R11)."""
-        core = self.core
+        state = self.state
         if not status.voting or status.changing:
             return
         frames: list[bytes] = []
         proposed = max(status.proposed, status.executed)
-        for sequence in range(core.log.stable + 1, core.log.highest + 1):
-            slot = core.log.slots.get(sequence)
+        for sequence in range(state.log.stable + 1, state.log.highest + 1):
+            slot = state.log.slots.get(sequence)
             if slot is None or slot.view < status.view:
                 continue
             if slot.view > status.view or sequence > proposed:
                 for tally in (slot.prepares, slot.commits):
                     if member in tally.votes:
                         frames.append(tally.votes[member].frame)
-        if status.executed < core.log.stable:
-            frames += core.checkpoints.said_by(member)
+        if status.executed < state.log.stable:
+            frames += self.checkpoints.said_by(member)
         if frames:
-            core.outbox.send(member, core.signer.link(SupplyFrames(tuple(frames[:SUPPLIED_MAX]))))
+            state.outbox.send(member, state.signer.link(SupplyFrames(tuple(frames[:SUPPLIED_MAX]))))
 
     def _supply(self, member: int, known: MemberView) -> None:
         status = known.status
-        core = self.core
-        views = core.views
-        turn = (core.index - known.rounds) % core.n
+        state = self.state
+        views = state.views
+        turn = (state.index - known.rounds) % state.n
         duty = turn < RELAYS
         if status.view < views.view or (status.view == views.view and status.changing):
             if views.new_view:
-                core.outbox.send(member, views.new_view)
+                state.outbox.send(member, views.new_view)
             elif views.changing:
                 self._supply_view_changes(member, duty=duty)
         frames = self._checkpoint_frames(status)
         if status.view == views.view and not status.changing and not views.changing:
-            room = core.config.resend_bytes_max
+            room = state.config.resend_bytes_max
             for sequence in status.missing[:MISSING_MAX]:
-                slot = core.log.slots.get(sequence)
+                slot = state.log.slots.get(sequence)
                 if slot is None or slot.view != views.view or room <= 0:
                     continue
-                whole = core.is_primary or turn == 0
+                whole = state.is_primary or turn == 0
                 room -= self._supply_slot(member, slot, frames, duty=duty or whole, whole=whole)
         if frames:
             frames = list(dict.fromkeys(frames))[:SUPPLIED_MAX]
-            core.outbox.send(member, core.signer.link(SupplyFrames(tuple(frames))))
+            state.outbox.send(member, state.signer.link(SupplyFrames(tuple(frames))))
 
     def _supply_view_changes(self, member: int, *, duty: bool) -> None:
         """Sends the own VIEW-CHANGE and, on duty, those of other members and their SUSPECTs, since their
         links to this member may be down."""
-        core = self.core
+        state = self.state
         if duty:
-            suspects = core.suspicion.heard_for(core.views.view)
+            suspects = self.suspicion.heard_for(state.views.view)
             if suspects:
-                core.outbox.send(member, core.signer.link(SupplyFrames(suspects)))
-        for claim in core.views.claims.values():
-            if claim.view != core.views.view or claim.sender == member:
+                state.outbox.send(member, state.signer.link(SupplyFrames(suspects)))
+        for claim in state.views.claims.values():
+            if claim.view != state.views.view or claim.sender == member:
                 continue
-            relayed = claim.sender != core.index
+            relayed = claim.sender != state.index
             if relayed and not duty:
                 continue
             parts = len(claim.frame) // LARGE + (1 if relayed else 0)
-            if core.throttle.allow(member, claim.digest, parts):
-                core.outbox.send(member, claim.frame)
+            if state.throttle.allow(member, claim.digest, parts):
+                state.outbox.send(member, claim.frame)
 
     def _checkpoint_frames(self, status: Status) -> list[bytes]:
-        core = self.core
+        state = self.state
         frames: list[bytes] = []
-        if status.stable < core.log.stable <= status.executed:
-            frames += core.checkpoints.frames
-        for sequence, frame in core.checkpoints.mine.items():
-            if status.stable < sequence <= status.executed + core.log.reach:
+        if status.stable < state.log.stable <= status.executed:
+            frames += state.checkpoint.frames
+        for sequence, frame in self.checkpoints.mine.items():
+            if status.stable < sequence <= status.executed + state.log.reach:
                 frames.append(frame)
         return frames[:MISSING_MAX]
 
     def _supply_slot(self, member: int, slot: Slot, frames: list[bytes], *, duty: bool, whole: bool) -> int:
         """Sends a slot's proposal and adds its votes to `frames`; returns their bytes. `duty`: relays other
         members' frames too; `whole`: with the batch, if it is small."""
-        core = self.core
+        state = self.state
         sent = 0
         if duty and slot.digest is not None:
             frame = slot.proposals[slot.digest]
-            batch = core.bodies.get(slot.digest)
+            batch = state.bodies.get(slot.digest)
             if whole and batch is not None and 0 < len(batch.body) <= ATTACHED_BYTES_MAX:
-                frame = core.signer.attach(frame, batch.body)
-            core.outbox.send(member, frame)
+                frame = state.signer.attach(frame, batch.body)
+            state.outbox.send(member, frame)
             sent += len(frame)
         own = [frame for frame in (slot.my_prepare, slot.my_commit) if frame is not None]
         if duty:

@@ -7,15 +7,14 @@ Then the replica must not vote, because it cannot know what else it promised.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import Checkpoint, Commit, NewView, Prepare, PrePrepare, ViewChange
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
+from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.probes import probe
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["SelfMessageGuard"]
 
@@ -25,32 +24,37 @@ _PHASES: dict[type[Any], str] = {PrePrepare: "pre_prepare", Prepare: "prepare", 
 class SelfMessageGuard:
     """Compares received statements under the own key with those that this replica remembers."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(
+        self,
+        state: State,
+        voting: Voting,
+    ) -> None:
+        self.state = state
+        self.voting = voting
 
     def refuse(self, message: Any) -> Reason | None:
         """Returns SECOND_MESSAGE for a statement that is remembered or settled long ago; None for one that
         the ledger lacks, such as a vote for a slot that differs from the remembered one (a twin's vote)."""
-        core = self.core
-        if not core.voting or message.epoch != core.config.epoch:
+        state = self.state
+        if not state.voting or message.epoch != state.config.epoch:
             return Reason.SECOND_MESSAGE
         kind = type(message)
         phase = _PHASES.get(kind)
         unknown = False
         if phase is not None:
             unknown = (
-                message.sequence > core.log.stable
-                and message.view >= core.views.view
-                and core.ballot.find(view=message.view, sequence=message.sequence, phase=phase)
+                message.sequence > state.log.stable
+                and message.view >= state.views.view
+                and state.ballot.find(view=message.view, sequence=message.sequence, phase=phase)
                 != message.digest
             )
         elif kind is Checkpoint:
-            unknown = message.sequence > core.executed
+            unknown = message.sequence > state.executed
         elif kind is ViewChange:
-            unknown = message.view > max(core.views.view, core.views.promised)
+            unknown = message.view > max(state.views.view, state.views.promised)
         elif kind is NewView:
             # A replica that is only bound to a view has not sent its NEW-VIEW: that would have activated it.
-            unknown = core.views.is_ahead(message.view)
+            unknown = state.views.is_ahead(message.view)
         return None if unknown else Reason.SECOND_MESSAGE
 
     def on_own(self, verified: Verified[Any]) -> None:
@@ -58,4 +62,4 @@ class SelfMessageGuard:
         if self.refuse(verified.message) is None:
             probe("own.heard_what_it_never_said")
             kind = type(verified.message).__name__
-            self.core.stop_voting(f"a {kind} under this node's key is not in its ledger")
+            self.voting.lose(f"a {kind} under this node's key is not in its ledger")

@@ -8,17 +8,13 @@ memory. Answers are small and spaced, so that serving never delays votes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dtvn.protocol.consensus import epoch_change_proof, parts
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
 from dtvn.protocol.consensus.needs import Base, Recovery
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import Verified
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["Serving"]
 
@@ -45,8 +41,8 @@ AGE_MAX = 60_000 * MILLISECOND
 class Serving:
     """Owns the state that is served, the members that want one, and their open questions."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(self, state: State) -> None:
+        self.state = state
         self._busy: dict[int, int] = {}
         """Member -> monotonic time when it was offered the served state or last asked for part of it."""
         self._base: Base | None = None
@@ -62,22 +58,22 @@ class Serving:
         self._questions: dict[int, FetchGroups] = {}
         """The newest unanswered question of each member."""
         self._answered = 0
-        self._offers = Throttle(core, OFFER_GAP)
+        self._offers = Throttle(state, OFFER_GAP)
 
     def restore(self, recovery: Recovery) -> None:
         """Prepares the state that ended the epoch before for serving, if no later sequence was executed."""
-        core = self.core
-        found = epoch_change_proof.read(recovery.states, core.config.epoch - 1)
-        if found is None or not found.entry.sequence == core.executed == core.log.stable:
+        state = self.state
+        found = epoch_change_proof.read(recovery.states, state.config.epoch - 1)
+        if found is None or not found.entry.sequence == state.executed == state.log.stable:
             return
-        core.application.freeze(core.executed)
+        state.application.freeze(state.executed)
         self._base = Base(found.entry, found.peaks)
 
     # --- what can be served ---------------------------------------------------------------------------
 
     def on_frozen(self, sequence: int) -> None:
         """Remembers the state that the application froze at `sequence`, if it is the newest entry's."""
-        base = self.core.execution.executor.base
+        base = self.state.executor.base
         self._base = base if base is not None and base.entry.sequence == sequence else None
 
     def on_stable(self, sequence: int) -> None:
@@ -91,9 +87,9 @@ class Serving:
         """Offers a state to a member that lags too far for the log, now or at the next stable checkpoint."""
         member = verified.peer.member
         message = verified.message
-        if member is None or message.epoch != self.core.config.epoch:
+        if member is None or message.epoch != self.state.config.epoch:
             return
-        if message.above > self.core.executed + self.core.config.reach:
+        if message.above > self.state.executed + self.state.config.reach:
             return  # no checkpoint of the near future is above it
         if not self._give(member, message.above):
             self._wanting[member] = message.above
@@ -103,19 +99,19 @@ class Serving:
         self._refresh(member, above)
         if self._offer is None or self._offer[0] <= above:
             return False
-        self._busy[member] = self.core.now.monotonic
+        self._busy[member] = self.state.now.monotonic
         if self._offers.allow(member, b"offer"):
-            self.core.outbox.send(member, self._offer[1])
+            self.state.outbox.send(member, self._offer[1])
         return True
 
     def _refresh(self, member: int, above: int) -> None:
         """Serves the newest stable state instead of an older one, if no member is fetching the older one, or
         only this member is and it does not help it. Other members lose a state that they are fetching only
         once it is as old as AGE_MAX."""
-        core = self.core
-        now = core.now.monotonic
+        state = self.state
+        now = state.now.monotonic
         base = self._base
-        certificate = core.checkpoints.certificate
+        certificate = state.checkpoint.certificate
         if base is None or certificate is None or certificate.sequence != base.entry.sequence:
             return
         if self._offer is not None:
@@ -123,12 +119,12 @@ class Serving:
             busy = bool(fresh - {member}) or (member in fresh and self._offer[0] > above)
             if self._offer[0] >= certificate.sequence or (busy and now < self._made + AGE_MAX):
                 return
-        manifest = core.application.pin(certificate.sequence)
+        manifest = state.application.pin(certificate.sequence)
         if manifest is None:
             return
         # Members of the epoch before signed its last checkpoint; a member of this epoch has the proof of it.
-        snapshot = Snapshot(core.checkpoints.frames, base.entry, base.peaks, manifest)
-        self._offer = certificate.sequence, core.signer.link(snapshot)
+        snapshot = Snapshot(state.checkpoint.frames, base.entry, base.peaks, manifest)
+        self._offer = certificate.sequence, state.signer.link(snapshot)
         self._made = self._asked = now
         self._busy.clear()
 
@@ -146,7 +142,7 @@ class Serving:
     def tick(self) -> None:
         """Sends the next answer, and releases a state that no member has asked for lately."""
         self._answer()
-        if self._offer is not None and self.core.now.monotonic >= self._asked + IDLE_MAX:
+        if self._offer is not None and self.state.now.monotonic >= self._asked + IDLE_MAX:
             self._let_go()
 
     def deadline(self) -> int | None:
@@ -162,30 +158,30 @@ class Serving:
         self._busy = {member: at + gap for member, at in self._busy.items()}
 
     def _answer(self) -> None:
-        now = self.core.now.monotonic
+        now = self.state.now.monotonic
         if not self._questions or now < self._answered + ANSWER_GAP:
             return
         self._answered = now
         member = next(iter(self._questions))
         question = self._questions.pop(member)
         answer = Groups(question.sequence, self._read(member, question))
-        self.core.outbox.send(member, self.core.signer.link(answer))
+        self.state.outbox.send(member, self.state.signer.link(answer))
 
     def _read(self, member: int, question: FetchGroups) -> tuple[tuple[int, tuple[Item, ...]], ...]:
-        core = self.core
+        state = self.state
         if self._offer is None or self._offer[0] != question.sequence:
             return ()
-        self._asked = self._busy[member] = core.now.monotonic
+        self._asked = self._busy[member] = state.now.monotonic
         found: list[tuple[int, tuple[Item, ...]]] = []
         room = ANSWER_BYTES
         for number in parts.read(question.groups):
-            items = core.application.read_pinned(number)
+            items = state.application.read_pinned(number)
             if items is None:
                 self._let_go()  # the application released it, since it held too much memory
                 return ()
             size = sum(len(part) + 8 for item in items for part in item)
             if size > GROUP_BYTES_MAX:
-                core.outbox.note("group_too_large", group=parts.group_of(number), size=size)
+                state.outbox.note("group_too_large", group=parts.group_of(number), size=size)
                 continue
             if found and size > room:
                 break
@@ -198,4 +194,4 @@ class Serving:
     def _let_go(self) -> None:
         self._offer = None
         self._busy.clear()
-        self.core.application.release()
+        self.state.application.release()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from dtvn.protocol.consensus.log import Vote
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.phases import Phases
 
 __all__ = ["MemberSnapshot", "ReplicaSnapshot", "SlotSnapshot", "take"]
 
@@ -87,32 +83,32 @@ class ReplicaSnapshot(msgspec.Struct, frozen=True):
     members: tuple[MemberSnapshot, ...]
 
 
-def take(core: Replica) -> ReplicaSnapshot:
+def take(core: Phases) -> ReplicaSnapshot:
     """The snapshot of a replica after its last step."""
-    executor = core.execution.executor
-    target = core.catch_up.target()
+    executor = core.state.executor
+    target = core.state.lag.target()
     suspects = core.suspicion.suspecting()
     return ReplicaSnapshot(
-        index=core.index,
-        epoch=core.config.epoch,
-        view=core.views.view,
-        changing=core.views.changing,
-        primary=core.views.primary,
-        voting=core.voting,
-        voting_reason=core.voting_reason,
-        executed=core.executed,
-        stable=core.log.stable,
+        index=core.state.index,
+        epoch=core.state.config.epoch,
+        view=core.state.views.view,
+        changing=core.state.views.changing,
+        primary=core.state.views.primary,
+        voting=core.state.voting,
+        voting_reason=core.state.vote.reason,
+        executed=core.state.executed,
+        stable=core.state.log.stable,
         log_root=executor.log_root(),
         timestamp=executor.timestamp,
         head=executor.head,
-        pending=len(core.pool),
-        pending_operations=core.pool.operations,
-        catching_up_to=target if target > core.executed else 0,
+        pending=len(core.state.pool),
+        pending_operations=core.state.pool.operations,
+        catching_up_to=target if target > core.state.executed else 0,
         suspicion=core.suspicion.ground or "",
         suspects=suspects,
         last_heartbeat=core.suspicion.primary_heard,
-        timeout=core.suspicion.timeout,
-        taken_at=core.now.monotonic,
+        timeout=core.state.timeouts.timeout,
+        taken_at=core.state.now.monotonic,
         slots=_slots(core),
         members=tuple(
             MemberSnapshot(
@@ -130,14 +126,14 @@ def take(core: Replica) -> ReplicaSnapshot:
     )
 
 
-def _slots(core: Replica) -> tuple[SlotSnapshot, ...]:
+def _slots(core: Phases) -> tuple[SlotSnapshot, ...]:
     found = []
-    for sequence in sorted(core.log.slots)[:SLOTS_MAX]:
-        slot = core.log.slots[sequence]
+    for sequence in sorted(core.state.log.slots)[:SLOTS_MAX]:
+        slot = core.state.log.slots[sequence]
         phase = slot.phase
-        if sequence <= core.executed:
+        if sequence <= core.state.executed:
             phase = "executed"
-        elif sequence in core.log.decisions:
+        elif sequence in core.state.log.decisions:
             phase = "decided"
         digest = slot.prepared or slot.digest
         found.append(

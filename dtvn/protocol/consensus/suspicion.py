@@ -17,18 +17,17 @@ not arrive.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import SupplyFrames, Suspect
-from dtvn.protocol.consensus.pool import Key
-from dtvn.protocol.consensus.primary_monitor import SLOW, UNFAIR
-from dtvn.protocol.consensus.rejoin_views import RETURNING
+from dtvn.protocol.consensus.pending import Key
+from dtvn.protocol.consensus.primary_monitor import SLOW, UNFAIR, PrimaryMonitor
+from dtvn.protocol.consensus.rejoin_views import RETURNING, RejoinViews
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.view_change import ViewChanging
 
 __all__ = ["Suspicion"]
 
@@ -50,13 +49,21 @@ LIFETIME_HEARTBEATS = 5
 class Suspicion:
     """Owns the suspicions of this view and all deadlines that concern its primary."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(
+        self,
+        state: State,
+        clients: Clients,
+        primary_monitor: PrimaryMonitor,
+        rejoin_views: RejoinViews,
+        view_change: ViewChanging,
+    ) -> None:
+        self.state = state
+        self.clients = clients
+        self.primary_monitor = primary_monitor
+        self.rejoin_views = rejoin_views
+        self.view_change = view_change
         self.ground: str | None = None
         """Why this replica suspects the view, or None."""
-        self.failures = 0
-        """View changes that count towards T since the last stable checkpoint. T doubles with each after the
-        first."""
         self.suspects: dict[int, tuple[int, int]] = {}
         """Member -> (view it would move to, monotonic time received), from its own link."""
         self._reasons: dict[int, str] = {}
@@ -85,7 +92,6 @@ class Suspicion:
         (PITFALLS row 13); or None."""
         self._say_again = 0
         """Monotonic time when the own SUSPECT is sent again."""
-        self._base = core.config.timeout_base
         self._round_trip = 0
         """Nanoseconds within which a quorum answers."""
         self._lateness: deque[int] = deque(maxlen=LATENESS_KEPT)
@@ -95,39 +101,43 @@ class Suspicion:
 
     def begin(self) -> None:
         """Starts all clocks now, at the start of the replica or of a view."""
-        now = self.core.now.monotonic
+        now = self.state.now.monotonic
         self.primary_heard = self._progressed = now
-        self.core.primary_monitor.begin()
+        self.primary_monitor.begin()
         self._clear()
 
     def on_primary_heard(self) -> None:
         """A proposal or heartbeat of the current view came directly from its primary."""
-        self.primary_heard = self.core.now.monotonic
+        self.primary_heard = self.state.now.monotonic
         self._met = True
 
     def on_executed(self) -> None:
         """A sequence was executed."""
-        self._progressed = self.core.now.monotonic
+        self._progressed = self.state.now.monotonic
 
     def on_stable(self) -> None:
         """A checkpoint is stable, so the view works: resets the failures (R31)."""
-        self.failures = 0
+        self.state.timeouts.failures = 0
 
     def on_quorum_returned(self) -> None:
         """A quorum of members is reachable again: resets the failures, so that it does not wait for a doubled
         T (R31). A single member that comes and goes beside a quorum resets nothing: it may be a liar
         (PITFALLS row 13)."""
-        self.failures = 0
+        self.state.timeouts.failures = 0
 
     def on_left(self, view: int, *, entered: bool) -> None:
         """This replica sent a VIEW-CHANGE and left `view`. `entered`: it had entered it, not only been bound
         to it."""
         self._met = True
         reasons = {self.ground, *(self._reasons.get(member) for member in self._alive(self.suspects, view))}
-        self.core.primary_monitor.on_left(slow=SLOW in reasons)
-        self.failures = self.failures + 1 if self._failed(view, entered) else max(1, self.failures)
+        self.primary_monitor.on_left(slow=SLOW in reasons)
+        self.state.timeouts.failures = (
+            self.state.timeouts.failures + 1
+            if self._failed(view, entered)
+            else max(1, self.state.timeouts.failures)
+        )
         self._quorum_bound_at = None
-        self.core.rejoin_views.on_moved()
+        self.rejoin_views.on_moved()
         self._clear()
 
     def _failed(self, view: int, entered: bool) -> bool:
@@ -135,14 +145,14 @@ class Suspicion:
         members suspected the view, if it was left so that a member may vote again, or if its primary said
         that it has no vote: otherwise liars could raise the count."""
         if not entered:
-            return not self.core.rejoin_views.waits(quorum.primary(view, self.core.n))
+            return not self.rejoin_views.waits(quorum.primary(view, self.state.n))
         return self.ground not in (None, JOINED, RETURNING)
 
     def on_entered(self) -> None:
         """This replica entered a view."""
         self._met = True
         self._quorum_bound_at = None
-        self.core.rejoin_views.on_moved()
+        self.rejoin_views.on_moved()
         self.begin()
 
     def on_bad_new_view(self, view: int) -> None:
@@ -153,38 +163,38 @@ class Suspicion:
 
     def on_view_change(self) -> None:
         """A VIEW-CHANGE was counted: starts the NEW-VIEW timer at q of them, joins a view at f + 1."""
-        core = self.core
-        views = core.views
-        bound = views.changing and views.supporters(views.view) >= core.q
+        state = self.state
+        views = state.views
+        bound = views.changing and self.view_change.supporters(views.view) >= state.q
         if bound and self._quorum_bound_at is None:
-            self._quorum_bound_at = core.now.monotonic
-        joined = views.joined_view()
-        if joined is not None and core.free:
-            views.leave(joined, "f + 1 members left")
+            self._quorum_bound_at = state.now.monotonic
+        joined = self.view_change.joined_view()
+        if joined is not None and state.free:
+            self.view_change.leave(joined, "f + 1 members left")
         else:
             self.evaluate()
 
     def refuse_suspect(self, message: Suspect, _member: int | None) -> Reason | None:
         """Returns why to refuse a SUSPECT before its signature is checked, or None (R5)."""
-        return Reason.OLD_VIEW if message.view <= self.core.views.view else None
+        return Reason.OLD_VIEW if message.view <= self.state.views.view else None
 
     def on_suspect(self, verified: Verified[Suspect]) -> None:
         """Records the SUSPECT of a member, which would move to a higher view."""
         message = verified.message
-        core = self.core
+        state = self.state
         if (reason := self.refuse_suspect(message, verified.peer.member)) is not None:
-            core.outbox.refused(reason, verified)
+            state.outbox.refused(reason, verified)
             return
         if verified.peer.member != message.sender:
             if message.reason == RETURNING:
                 return  # members that need a view tell all others: a liar may replay an old SUSPECT
-            self._relayed[message.sender] = (message.view, core.now.monotonic)
+            self._relayed[message.sender] = (message.view, state.now.monotonic)
             self.evaluate()
             return
         if message.sender not in self.suspects:
             text = message.reason[:REASON_LENGTH_MAX]
-            core.outbox.note("suspect_heard", sender=message.sender, view=message.view, reason=text)
-        self.suspects[message.sender] = (message.view, core.now.monotonic)
+            state.outbox.note("suspect_heard", sender=message.sender, view=message.view, reason=text)
+        self.suspects[message.sender] = (message.view, state.now.monotonic)
         self._reasons[message.sender] = message.reason[:REASON_LENGTH_MAX]
         self._frames[message.sender] = verified.frame
         self.evaluate()
@@ -201,17 +211,17 @@ class Suspicion:
 
     def evaluate(self) -> None:
         """Suspects the view, stops suspecting it, or leaves it, depending on its grounds and the SUSPECTs."""
-        core = self.core
-        if core.n == 1 or not core.free:
+        state = self.state
+        if state.n == 1 or not state.free:
             return
         others = self._others()
         first_hand = self._first_hand(others)
         if self.ground is not None and self._lapsed(first_hand):
-            core.outbox.note("suspicion_lapsed", view=core.views.view, reason=self.ground)
+            state.outbox.note("suspicion_lapsed", view=state.views.view, reason=self.ground)
             self._clear()
         if self.ground in (None, JOINED):
             ground = self._own_ground()
-            if ground is None and self.ground is None and first_hand >= quorum.join(core.n):
+            if ground is None and self.ground is None and first_hand >= quorum.join(state.n):
                 ground = JOINED
             if ground is not None:
                 self._suspect(ground)
@@ -219,24 +229,24 @@ class Suspicion:
             return
         if self.ground != JOINED:
             others = {**self._alive(self._relayed), **others}
-        views = sorted([*others.values(), core.views.view + 1], reverse=True)
-        if len(views) >= core.q:
-            core.views.leave(views[core.q - 1], self.ground)
+        views = sorted([*others.values(), state.views.view + 1], reverse=True)
+        if len(views) >= state.q:
+            self.view_change.leave(views[state.q - 1], self.ground)
 
     def suspecting(self) -> tuple[int, ...]:
         """Members that would leave the current view, this one included."""
         members = set(self._others())
         if self.ground is not None:
-            members.add(self.core.index)
+            members.add(self.state.index)
         return tuple(sorted(members))
 
     def _others(self) -> dict[int, int]:
         """Other members that would move, or are bound, to a view above this replica's -> that view."""
-        core = self.core
-        view = core.views.view
+        state = self.state
+        view = state.views.view
         found = self._alive(self.suspects)
-        for member, claim in core.views.claims.items():
-            if claim.view > view and member != core.index:
+        for member, claim in state.views.claims.items():
+            if claim.view > view and member != state.index:
                 found[member] = max(claim.view, found.get(member, 0))
         return found
 
@@ -245,8 +255,8 @@ class Suspicion:
         that only joined do not count, since they must not keep a lapsed suspicion alive. Nor do those whose
         ground is a member's wish, which each replica must receive itself: a liar could send one to a single
         honest member and withdraw it before the others know (0164)."""
-        claims = self.core.views.claims
-        view = self.core.views.view
+        claims = self.state.views.claims
+        view = self.state.views.view
         return sum(
             self._reasons.get(member) not in (JOINED, RETURNING)
             or (member in claims and claims[member].view > view)
@@ -255,86 +265,73 @@ class Suspicion:
 
     def _alive(self, table: dict[int, tuple[int, int]], view: int | None = None) -> dict[int, int]:
         """Suspicions of `view` (default: the current one) that have not lapsed: member -> view wanted."""
-        core = self.core
-        view = core.views.view if view is None else view
-        since = core.now.monotonic - LIFETIME_HEARTBEATS * core.config.heartbeat
+        state = self.state
+        view = state.views.view if view is None else view
+        since = state.now.monotonic - LIFETIME_HEARTBEATS * state.config.heartbeat
         return {
             member: wanted for member, (wanted, heard) in table.items() if wanted > view and heard >= since
         }
 
     def _own_ground(self) -> str | None:
-        core = self.core
-        now = core.now.monotonic
-        views = core.views
+        state = self.state
+        now = state.now.monotonic
+        views = state.views
         if views.changing:
             if self._bad_new_view == views.view:
                 return "bad_new_view"
-            due = self.new_view_due(self.timeout)
-            vain = due is not None and (now >= due or core.rejoin_views.waits(views.primary))
+            due = self.new_view_due(self.state.timeouts.timeout)
+            vain = due is not None and (now >= due or self.rejoin_views.waits(views.primary))
             return "no_new_view" if vain else None
-        if core.catch_up.is_holding():
+        if state.is_catching_up:
             return None
-        if not core.is_primary and now >= self._silent_due(self.timeout):
+        if not state.is_primary and now >= self._silent_due(self.state.timeouts.timeout):
             return "silent_primary"
-        due = self.progress_due(self.timeout)
+        due = self.progress_due(self.state.timeouts.timeout)
         if due is not None and now >= due:
             return "no_progress"
-        return core.primary_monitor.ground() or core.rejoin_views.ground(views.view)
+        return self.primary_monitor.ground() or self.rejoin_views.ground(views.view)
 
     def _lapsed(self, first_hand: int) -> bool:
-        core = self.core
+        state = self.state
         if self.ground == JOINED:
-            return first_hand < quorum.join(core.n)
+            return first_hand < quorum.join(state.n)
         if self.ground == "silent_primary":
-            return core.now.monotonic < self._silent_due(self.timeout)
+            return state.now.monotonic < self._silent_due(self.state.timeouts.timeout)
         if self.ground == "no_progress":
             if self._key is not None:
-                return core.pool.get(self._key) is None
-            return core.executed > self._mark
+                return state.pool.get(self._key) is None
+            return state.executed > self._mark
         if self.ground in (UNFAIR, SLOW):
-            return core.primary_monitor.ground() is None
+            return self.primary_monitor.ground() is None
         if self.ground == RETURNING:
-            return core.rejoin_views.ground(core.views.view) is None
+            return self.rejoin_views.ground(state.views.view) is None
         return False
 
     def _suspect(self, ground: str) -> None:
-        core = self.core
-        oldest = core.pool.oldest()
+        state = self.state
+        oldest = state.pool.oldest()
         self.ground = ground
         self._key = oldest.key if oldest is not None else None
-        self._mark = core.executed
+        self._mark = state.executed
         if ground == RETURNING:
-            core.rejoin_views.on_ground(core.views.view)
-        core.outbox.note("suspected", view=core.views.view, reason=ground)
+            self.rejoin_views.on_ground(state.views.view)
+        state.outbox.note("suspected", view=state.views.view, reason=ground)
         self._say()
 
     def _say(self) -> None:
-        core = self.core
-        message = Suspect(core.config.epoch, core.index, core.views.view + 1, self.ground or "")
-        core.outbox.broadcast(core.signer.sign(message))
+        state = self.state
+        message = Suspect(state.config.epoch, state.index, state.views.view + 1, self.ground or "")
+        state.outbox.broadcast(state.signer.sign(message))
         relay = tuple(self._frames[member] for member in self._alive(self.suspects))
         if relay:
-            core.outbox.broadcast(core.signer.link(SupplyFrames(relay)))
-        self._say_again = core.now.monotonic + core.config.heartbeat
+            state.outbox.broadcast(state.signer.link(SupplyFrames(relay)))
+        self._say_again = state.now.monotonic + state.config.heartbeat
 
     def _clear(self) -> None:
         self.ground = None
         self._key = None
 
     # --- time ---------------------------------------------------------------------------------------
-
-    @property
-    def timeout(self) -> int:
-        """T in nanoseconds, doubled for each failed view change after the first, capped (R31)."""
-        if self.failures <= 1:
-            return self._base
-        doubled = self._base << min(max(0, self.failures - 1), 8)
-        return min(doubled, max(self.core.config.timeout_max, self._base))
-
-    @property
-    def base(self) -> int:
-        """T without doubling, nanoseconds."""
-        return self._base
 
     def on_round_trip(self, nanoseconds: int) -> None:
         """Records the time within which a quorum answers (pinging; R31)."""
@@ -344,17 +341,17 @@ class Suspicion:
     def on_late(self, nanoseconds: int) -> None:
         """Records by how much a tick was late, because turns take that long or the processor is shared."""
         self._lateness.append(nanoseconds)
-        if len(self._lateness) % ADAPT_EVERY == 0 or nanoseconds * 8 > self._base:
+        if len(self._lateness) % ADAPT_EVERY == 0 or nanoseconds * 8 > self.state.timeouts.base:
             self._adapt()
 
     def _adapt(self) -> None:
         """Sets T to clamp(base, 8 x (round trip + own p99 lateness), 5 s); the primary's speed never counts
         (R31)."""
-        config = self.core.config
+        config = self.state.config
         late = sorted(self._lateness)
         turn = late[(len(late) - 1) * 99 // 100] if late else 0
         wanted = 8 * (self._round_trip + turn)
-        self._base = max(config.timeout_base, min(wanted, config.timeout_adapted_max))
+        self.state.timeouts.base = max(config.timeout_base, min(wanted, config.timeout_adapted_max))
 
     def new_view_due(self, timeout: int) -> int | None:
         """When a missing NEW-VIEW becomes a ground; None while too few members are bound to the view.
@@ -364,61 +361,61 @@ class Suspicion:
     def _silent_due(self, timeout: int) -> int:
         """When the primary's silence becomes a ground. A replica that just started waits longer for the first
         message: members that start together are not ready together, and waiting work has its own clock."""
-        return self.primary_heard + (timeout if self._met else max(timeout, self.core.config.first_word))
+        return self.primary_heard + (timeout if self._met else max(timeout, self.state.config.first_word))
 
     def progress_due(self, timeout: int) -> int | None:
         """When waiting work without progress becomes a ground; None if no work waits or the window is full.
         `timeout`: T."""
-        core = self.core
-        if core.executed >= core.log.stable + core.log.window:
+        state = self.state
+        if state.executed >= state.log.stable + state.log.window:
             return None  # the window is full: no primary could proceed (PITFALLS row 6)
-        since = core.waiting_since()
+        since = state.waiting_since()
         return None if since is None else max(since, self._waits_from, self._progressed) + timeout
 
     def tick(self) -> None:
         """Handles the deadlines that may have passed."""
-        core = self.core
-        calm = self.ground is None and not core.views.changing and core.waiting_since() is None
-        if calm and core.now.monotonic >= self._progressed + CALM:
-            self.failures = 0
-        core.clients.drop_settled()
+        state = self.state
+        calm = self.ground is None and not state.views.changing and state.waiting_since() is None
+        if calm and state.now.monotonic >= self._progressed + CALM:
+            self.state.timeouts.failures = 0
+        self.clients.drop_settled()
         self._forward_again()
         self.evaluate()
-        if self.ground is not None and core.now.monotonic >= self._say_again:
+        if self.ground is not None and state.now.monotonic >= self._say_again:
             self._say()
 
     def _forward_again(self) -> None:
         """Forwards the waiting requests to the primary again after T / 2, since a forward may be lost."""
-        core = self.core
-        oldest = core.pool.oldest()
-        if oldest is not None and core.now.monotonic >= oldest.arrived + self.timeout // 2:
-            core.clients.forward_waiting(self.timeout // 2)
+        state = self.state
+        oldest = state.pool.oldest()
+        if oldest is not None and state.now.monotonic >= oldest.arrived + self.state.timeouts.timeout // 2:
+            self.clients.forward_waiting(self.state.timeouts.timeout // 2)
 
     def deadline(self) -> int | None:
         """Monotonic time when `tick` is needed next, or None."""
-        core = self.core
-        if core.n == 1 or not core.free:
+        state = self.state
+        if state.n == 1 or not state.free:
             return None
         if self.ground is not None:
             return self._say_again
-        if core.views.changing:
-            return self.new_view_due(self.timeout)
-        timeout = self.timeout
-        earliest = None if core.is_primary else self._silent_due(timeout)
+        if state.views.changing:
+            return self.new_view_due(self.state.timeouts.timeout)
+        timeout = self.state.timeouts.timeout
+        earliest = None if state.is_primary else self._silent_due(timeout)
         due = self.progress_due(timeout)
         if due is not None:
             half = due - timeout // 2
-            due = due if core.now.monotonic >= half else half
+            due = due if state.now.monotonic >= half else half
             earliest = due if earliest is None else min(earliest, due)
-        if earliest is not None and core.catch_up.is_holding():
-            return max(earliest, core.catch_up.held_until)
+        if earliest is not None and state.is_catching_up:
+            return max(earliest, state.lag.held_until)
         return earliest
 
     def shift(self, gap: int) -> None:
         """Moves all times by a pause of this process: silence during the pause does not count (R31)."""
         self.primary_heard += gap
         self._progressed += gap
-        since = self.core.waiting_since()
+        since = self.state.waiting_since()
         if since is not None:
             self._waits_from = max(since, self._waits_from) + gap
         if self._quorum_bound_at is not None:

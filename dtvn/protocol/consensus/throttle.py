@@ -3,10 +3,7 @@ replica send a large answer at the rate of the questions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.context import Context
 
 __all__ = ["Throttle"]
 
@@ -17,15 +14,15 @@ REMEMBERED_MAX = 4_096
 class Throttle:
     """Allows each (member, thing) once per interval, in nanoseconds."""
 
-    def __init__(self, core: Replica, interval: int) -> None:
-        self.core = core
+    def __init__(self, context: Context, interval: int) -> None:
+        self._context = context
         self._interval = interval
         self._last: dict[tuple[int, bytes], int] = {}
 
     def allow(self, member: int, thing: bytes, parts: int = 0) -> bool:
         """Whether `thing` may be sent to `member` now; if so, counts it as sent. A large thing, of `parts`
         parts, waits 1 + `parts` intervals, at most 20."""
-        now = self.core.now.monotonic
+        now = self._context.now.monotonic
         key = (member, thing)
         last = self._last.get(key)
         if last is not None and now < last + self._interval * min(1 + parts, 20):

@@ -47,6 +47,6 @@ class Throughput:
         """Units of work a second; None while nothing was measured."""
         return max(self._rates, default=None)
 
-    def shift(self) -> None:
+    def shift(self, _gap: int) -> None:
         """Discards the current interval, since this process was paused."""
         self._since = None

@@ -15,20 +15,19 @@ slow. While there is no good offer, the log is fetched as usual.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from dtvn.protocol.consensus import epoch_change_proof, parts
 from dtvn.protocol.consensus.application import Staging
+from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, ends_log, read_checkpoint, why_refused
+from dtvn.protocol.consensus.checkpoint import Checkpoints
+from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
 from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
 
 __all__ = ["Transfer"]
 
@@ -67,8 +66,17 @@ class _Source(msgspec.Struct):
 class Transfer:
     """Owns the offers, the state being fetched, and its sources."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
+    def __init__(
+        self,
+        state: State,
+        catch_up: CatchUp,
+        checkpoints: Checkpoints,
+        contradictions: Contradictions,
+    ) -> None:
+        self.state = state
+        self.catch_up = catch_up
+        self.checkpoints = checkpoints
+        self.contradictions = contradictions
         self._offers: dict[int, _Offer] = {}
         self._seek_at = 0
         self._choose_at: int | None = None
@@ -83,45 +91,38 @@ class Transfer:
         """Members that were slow sources; others are preferred."""
         self._base: CheckpointCertificate | None = None
         """Certificate of the checkpoint that ended the epoch before, out of the own ledger; or None."""
-        self.done = False
-        """Whether the state is complete: the host installs it at the end of the turn, and this core ignores
-        all other messages."""
+        self._progress = state.transfer
 
     def restore(self, recovery: Recovery) -> None:
         """Reads the checkpoint that ended the epoch before, if the ledger has it: a state to fetch."""
-        core = self.core
-        found = epoch_change_proof.read(recovery.states, core.config.epoch - 1)
+        state = self.state
+        found = epoch_change_proof.read(recovery.states, state.config.epoch - 1)
         if found is None or not found.checkpoint:
             return
-        said = core.signer.open(found.checkpoint[0]).message
+        said = state.signer.open(found.checkpoint[0]).message
         content = (said.sequence, said.state_root, said.log_root, said.timestamp)
         self._base = CheckpointCertificate(*content, frames=found.checkpoint)
 
-    @property
-    def active(self) -> bool:
-        """Whether a state is being fetched, so that the log need not be."""
-        return self._target is not None or self.done
-
     def wanted(self) -> bool:
         """Whether a state helps this replica more than the log."""
-        core = self.core
-        if not core.arrived:
+        state = self.state
+        if not state.arrived:
             return True
-        lag = core.catch_up.target() - core.executed
-        return lag > self._far() or (lag > 0 and core.catch_up.is_stuck())
+        lag = state.lag.target() - state.executed
+        return lag > self._far() or (lag > 0 and self.catch_up.is_stuck())
 
     def _far(self) -> int:
         """The lag, in sequences, above which a state arrives sooner than the log. While a large state is
         installed the other members execute thousands of sequences, and that lag must not start another
         transfer."""
-        core = self.core
-        return max(core.config.transfer_lag, core.application.size() // core.config.transfer_tickets)
+        state = self.state
+        return max(state.config.transfer_lag, state.application.size() // state.config.transfer_tickets)
 
     # --- seeking and choosing -------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Handles everything that is due."""
-        if self.done or self.core.n == 1:
+        if self._progress.done or self.state.n == 1:
             return
         if self._target is not None:
             self._check_target()
@@ -134,7 +135,7 @@ class Transfer:
 
     def deadline(self) -> int | None:
         """Monotonic time of the next question, or None."""
-        if self.done or self.core.n == 1:
+        if self._progress.done or self.state.n == 1:
             return None
         if self._target is not None:
             return min(source.due for source in self._sources.values())
@@ -149,66 +150,68 @@ class Transfer:
             source.due += gap
 
     def _seek(self) -> None:
-        core = self.core
-        now = core.now.monotonic
+        state = self.state
+        now = state.now.monotonic
         if self._choose_at is not None and now >= self._choose_at:
             self._choose()
         if self._target is None and now >= self._seek_at:
-            self._seek_at = now + core.config.transfer_retry
-            if len(self._banned) > core.config.f:
+            self._seek_at = now + state.config.transfer_retry
+            if len(self._banned) > state.config.f:
                 self._banned.clear()  # more than f cannot all be liars: something else is wrong, so try again
-            core.outbox.broadcast(core.signer.link(FetchSnapshot(core.config.epoch, self._least())))
-            for member in core.others:
-                core.contradictions.ask(member)  # taking a state would hide a fork of the logs
+            state.outbox.broadcast(state.signer.link(FetchSnapshot(state.config.epoch, self._least())))
+            for member in state.others:
+                self.contradictions.ask(member)  # taking a state would hide a fork of the logs
 
     def _least(self) -> int:
         """The sequence at or below which a state does not help."""
-        core = self.core
-        if not core.arrived:
-            return core.config.base - 1
-        return core.executed if core.catch_up.is_stuck() else core.executed + self._far() // 2
+        state = self.state
+        if not state.arrived:
+            return state.config.base - 1
+        return state.executed if self.catch_up.is_stuck() else state.executed + self._far() // 2
 
     def refuse_snapshot(self, member: int | None) -> Reason | None:
         """Returns why to refuse an offer, or None: checking its certificate costs q signatures (R5)."""
-        welcome = self._target is None and not self.done and self.wanted()
+        welcome = self._target is None and not self._progress.done and self.wanted()
         known = member is None or member in self._offers or member in self._banned
         return None if welcome and not known else Reason.NOT_ASKED
 
     def on_snapshot(self, verified: Verified[Snapshot]) -> None:
         """Records a member's offer of its state, if the certificate proves all of it."""
-        core = self.core
+        state = self.state
         member = verified.peer.member
         if member is None or (reason := self.refuse_snapshot(member)) is not None:
-            core.outbox.refused(Reason.NOT_ASKED if member is None else reason or Reason.NOT_ASKED, verified)
+            state.outbox.refused(Reason.NOT_ASKED if member is None else reason or Reason.NOT_ASKED, verified)
             return
         message = verified.message
-        certificate = read_checkpoint(message.checkpoint, verified.nested, core.config)
-        if certificate is not None and certificate.sequence <= core.executed:
-            core.checkpoints.adopt(certificate)  # of no use as a state, but it may contradict the own log
+        certificate = read_checkpoint(message.checkpoint, verified.nested, state.config)
+        if certificate is not None and certificate.sequence <= state.executed:
+            self.checkpoints.adopt(certificate)  # of no use as a state, but it may contradict the own log
         if not message.checkpoint:
             certificate = self._base  # members of the epoch before signed it
         staging = None
         if certificate is not None and _fits(certificate, message):
-            staging = core.application.staging(message.manifest, certificate.state_root)
+            staging = state.application.staging(message.manifest, certificate.state_root)
         if certificate is None or staging is None:
-            why = why_refused(message.checkpoint, verified.nested, core.config)
+            why = why_refused(message.checkpoint, verified.nested, state.config)
             if why is Reason.WRONG_EPOCH:
-                core.outbox.refused(why, verified)  # sent before this replica changed epochs: not a lie (R35)
+                state.outbox.refused(
+                    why, verified
+                )  # sent before this replica changed epochs: not a lie (R35)
             else:
                 self._ban(member, why, verified)
             return
         if certificate.sequence <= self._least():
-            core.outbox.refused(Reason.OUTSIDE_WINDOW, verified)  # proved, but of no use
+            state.outbox.refused(Reason.OUTSIDE_WINDOW, verified)  # proved, but of no use
             return
         self._offers[member] = _Offer(certificate, message, staging)
-        if len(self._offers) + len(self._banned) >= len(core.others):
+        if len(self._offers) + len(self._banned) >= len(state.others):
             self._choose()
         elif self._choose_at is None:
-            self._choose_at = core.now.monotonic + core.config.fetch_retry
+            self._choose_at = state.now.monotonic + state.config.fetch_retry
 
     def _choose(self) -> None:
         """Chooses the state offered by the most members that were not slow before, and starts to fetch it."""
-        core = self.core
+        state = self.state
         self._choose_at = None
         sides: dict[int, list[int]] = {}
         for member, offer in self._offers.items():
@@ -221,36 +224,37 @@ class Transfer:
             offer.staging.adopt(self._staging)
         self._staging = offer.staging
         self._target = offer
-        self._begun = core.now.monotonic
-        self._sources = {member: _Source(due=core.now.monotonic) for member in sides[sequence]}
+        self._progress.active = True
+        self._begun = state.now.monotonic
+        self._sources = {member: _Source(due=state.now.monotonic) for member in sides[sequence]}
         self._offers.clear()
-        core.catch_up.on_certified(sequence)
-        core.outbox.note("transfer_began", sequence=sequence, sources=sorted(self._sources))
+        self.catch_up.on_certified(sequence)
+        state.outbox.note("transfer_began", sequence=sequence, sources=sorted(self._sources))
         self._ask()
 
     # --- fetching -------------------------------------------------------------------------------------
 
     def _check_target(self) -> None:
         """Abandons a target whose only source is slow."""
-        core = self.core
-        if len(self._sources) == 1 and core.n > 2 and core.now.monotonic > self._begun + ALONE_MAX:
+        state = self.state
+        if len(self._sources) == 1 and state.n > 2 and state.now.monotonic > self._begun + ALONE_MAX:
             self._slow |= set(self._sources)
             self._abandon("slow")
 
     def _ask(self) -> None:
         """Sends the next question to each source that is free. Completes the transfer if nothing is missing,
         or abandons it if the log has overtaken the target or no source is left."""
-        core = self.core
+        state = self.state
         target, staging = self._target, self._staging
         if target is None or staging is None:
             return
-        if target.certificate.sequence <= core.executed:
+        if target.certificate.sequence <= state.executed:
             self._abandon("overtaken")
             return
         if not staging.missing:
             self._complete(target, staging)
             return
-        now = core.now.monotonic
+        now = state.now.monotonic
         for member, source in list(self._sources.items()):
             if source.patient and now >= source.due:
                 self._strike(member, source)
@@ -264,21 +268,21 @@ class Transfer:
             under_way.update(source.groups)
             source.owing += 1
             source.patient = True
-            source.due = now + core.config.transfer_retry
+            source.due = now + state.config.transfer_retry
             question = FetchGroups(target.certificate.sequence, parts.spell(source.groups))
-            core.outbox.send(member, core.signer.link(question))
+            state.outbox.send(member, state.signer.link(question))
         if not self._sources:
             self._abandon("no source is left")
 
     def _strike(self, member: int, source: _Source) -> None:
-        core = self.core
+        state = self.state
         source.patient = False
         source.strikes += 1
-        source.due = core.now.monotonic + source.strikes * core.config.transfer_retry
+        source.due = state.now.monotonic + source.strikes * state.config.transfer_retry
         if source.strikes >= STRIKES_MAX:
             self._slow.add(member)
             del self._sources[member]
-            core.outbox.note("source_left", member=member, reason="slow")
+            state.outbox.note("source_left", member=member, reason="slow")
 
     def refuse_groups(self, message: Groups, member: int | None) -> Reason | None:
         """Returns why to refuse an answer, or None: each question to a member has one answer (R5)."""
@@ -289,12 +293,12 @@ class Transfer:
 
     def on_groups(self, verified: Verified[Groups]) -> None:
         """Adds the groups of an answer to the state. A source that sends a wrong one is banned."""
-        core = self.core
+        state = self.state
         member = verified.peer.member
         message = verified.message
         reason = self.refuse_groups(message, member)
         if member is None or reason is not None or self._staging is None:
-            core.outbox.refused(reason or Reason.NOT_ASKED, verified)
+            state.outbox.refused(reason or Reason.NOT_ASKED, verified)
             return
         source = self._sources[member]
         source.owing -= 1
@@ -302,47 +306,48 @@ class Transfer:
         new = any(n in self._staging.missing or n in source.groups for n, _items in message.groups)
         if not message.groups:
             del self._sources[member]
-            core.outbox.note("source_left", member=member, reason="serves it no longer")
+            state.outbox.note("source_left", member=member, reason="serves it no longer")
         elif not all(self._staging.add(number, items) for number, items in message.groups):
             self._ban(member, Reason.BAD_CHUNK, verified)
         elif new:
-            source.groups, source.patient, source.due, source.strikes = (), False, core.now.monotonic, 0
-            core.catch_up.held_until = core.now.monotonic + 2 * core.suspicion.timeout
+            source.groups, source.patient, source.due, source.strikes = (), False, state.now.monotonic, 0
+            self.catch_up.hold()
         else:
             self._strike(member, source)
         self._ask()
 
     def _ban(self, member: int, reason: Reason, verified: Verified[Snapshot] | Verified[Groups]) -> None:
         """Bans a member as a source for this process, and notes it for the operator."""
-        core = self.core
+        state = self.state
         self._banned.add(member)
         self._sources.pop(member, None)
-        core.outbox.refused(reason, verified)
-        core.outbox.note("poisoned", member=member, reason=reason.value)
+        state.outbox.refused(reason, verified)
+        state.outbox.note("poisoned", member=member, reason=reason.value)
 
     def _abandon(self, reason: str) -> None:
         """Ends the transfer. Groups received are kept: the next target has most of them in common."""
-        core = self.core
-        core.outbox.note("transfer_ended", reason=reason)
+        state = self.state
+        state.outbox.note("transfer_ended", reason=reason)
         self._target = None
+        self._progress.active = False
         self._sources = {}
-        self._seek_at = core.now.monotonic
+        self._seek_at = state.now.monotonic
 
     def _complete(self, target: _Offer, staging: Staging) -> None:
-        core = self.core
+        state = self.state
         certificate = target.certificate
         record = CheckpointRecord(
-            epoch=core.config.epoch - (certificate is self._base),
+            epoch=state.config.epoch - (certificate is self._base),
             sequence=certificate.sequence,
             state_root=certificate.state_root,
             log_root=certificate.log_root,
             timestamp=certificate.timestamp,
             frames=certificate.frames,
         )
-        self.done = True
+        self._progress.done = self._progress.active = True
         self._target = None
-        core.outbox.note("transfer_complete", sequence=certificate.sequence)
-        core.outbox.install(Install(record, target.message.entry, target.message.peaks, staging.rows))
+        state.outbox.note("transfer_complete", sequence=certificate.sequence)
+        state.outbox.install(Install(record, target.message.entry, target.message.peaks, staging.rows))
 
 
 def _fits(certificate: CheckpointCertificate, message: Snapshot) -> bool:

@@ -7,10 +7,10 @@ that this replica recomputed). Module `suspicion` decides whether to leave.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
+from dtvn.protocol.consensus.events import BadNewView, EnteredView, LeftView, Listener, ViewChangeCounted
 from dtvn.protocol.consensus.messages import (
     NULL_BATCH_DIGEST,
     FetchViewChange,
@@ -19,34 +19,31 @@ from dtvn.protocol.consensus.messages import (
     ViewChange,
 )
 from dtvn.protocol.consensus.new_view import Claim, Plan, plan, proposals, read_claim
+from dtvn.protocol.consensus.ordering import Ordering
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
 
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.replica import Replica
-
-__all__ = ["Views"]
+__all__ = ["ViewChanging"]
 
 
-class Views:
-    """Owns the view, the VIEW-CHANGEs, and the NEW-VIEW that began this view."""
+class ViewChanging:
+    """Writes `state.views`; owns the VIEW-CHANGEs of a NEW-VIEW that waits for them."""
 
-    def __init__(self, core: Replica) -> None:
-        self.core = core
-        self.view = 0
-        self.changing = False
-        self.promised = 0
-        """Highest view of an own VIEW-CHANGE: this replica never votes below it (R29)."""
-        self.start = 0
-        """Highest sequence that the NEW-VIEW demands; new proposals are above it."""
-        self.demanded: dict[int, tuple[bytes, bytes]] = {}
-        """Sequence -> (digest, PRE-PREPARE frame) in the NEW-VIEW."""
-        self.new_view: bytes = b""
-        """Frame of the NEW-VIEW of `view`; b"" in view 0 or while changing."""
+    def __init__(
+        self,
+        state: State,
+        checkpoints: Checkpoints,
+        ordering: Ordering,
+        emit: Listener,
+    ) -> None:
+        self.state = state
+        self.checkpoints = checkpoints
+        self.ordering = ordering
+        self._emit = emit
+        self.views = state.views
         self.basis: dict[bytes, bytes] = {}
         """Digest -> frame of the VIEW-CHANGEs that the NEW-VIEW names, for members that lack them."""
-        self.claims: dict[int, Claim] = {}
-        """Member -> its newest VIEW-CHANGE, above the view entered last."""
         self._older: dict[int, Claim] = {}
         """Member -> its VIEW-CHANGE before the newest, which a NEW-VIEW may still name."""
         self._extra: dict[bytes, Claim] = {}
@@ -54,101 +51,86 @@ class Views:
         self._waiting: dict[int, Verified[NewView]] = {}
         """Sender -> NEW-VIEW of which some VIEW-CHANGEs have not arrived."""
 
-    # --- current view -------------------------------------------------------------------------------
-
-    def is_active(self, view: int) -> bool:
-        """Whether this replica is in `view` and not changing."""
-        return view == self.view and not self.changing
-
-    def is_ahead(self, view: int) -> bool:
-        """Whether this replica has not entered `view` or a higher one yet."""
-        return view > self.view or (self.changing and view == self.view)
-
-    @property
-    def primary(self) -> int:
-        """Primary of the current view."""
-        return quorum.primary(self.view, self.core.n)
-
     # --- leaving ------------------------------------------------------------------------------------
 
     def leave(self, view: int, reason: str) -> None:
         """Leaves for `view`: sends a VIEW-CHANGE, durable first. No vote below `view` follows (R6, R29)."""
-        core = self.core
-        if view <= self.view or not core.free:
+        state = self.state
+        if view <= self.views.view or not state.free:
             return
-        left, entered = self.view, not self.changing
-        self.view = view
-        self.changing = True
-        self.promised = view
-        self.new_view = b""
+        left, entered = self.views.view, not self.views.changing
+        self.views.view = view
+        self.views.changing = True
+        self.views.promised = view
+        self.views.new_view = b""
         message = ViewChange(
-            epoch=core.config.epoch,
-            sender=core.index,
+            epoch=state.config.epoch,
+            sender=state.index,
             view=view,
-            checkpoint=core.checkpoints.frames,
+            checkpoint=state.checkpoint.frames,
             prepared=tuple(
-                core.log.certificates[sequence].proof for sequence in sorted(core.log.certificates)
+                state.log.certificates[sequence].proof for sequence in sorted(state.log.certificates)
             ),
         )
-        frame = core.signer.sign(message)
-        core.outbox.persist(SlotRecord(core.config.epoch, view, 0, "view_change", (frame,)))
-        core.outbox.broadcast(frame)
-        core.outbox.note("left_view", view=view, reason=reason)
+        frame = state.signer.sign(message)
+        state.outbox.persist(SlotRecord(state.config.epoch, view, 0, "view_change", (frame,)))
+        state.outbox.broadcast(frame)
+        state.outbox.note("left_view", view=view, reason=reason)
         if message.prepared:
             probe("views.left_with_prepared")
         if reason.startswith("f + 1"):
             probe("views.followed_a_weak_quorum")
-        core.pool.follow()
-        core.suspicion.on_left(left, entered=entered)
-        self.accept(read_claim_of_own(core, frame))
+        state.pool.follow()
+        self._emit(LeftView(left, entered))
+        self.accept(read_claim_of_own(state, frame))
 
     # --- VIEW-CHANGE --------------------------------------------------------------------------------
 
     def refuse_view_change(self, message: ViewChange, digest: bytes | None) -> Reason | None:
         """Returns why to refuse a VIEW-CHANGE before its signature is checked, or None (R5). One that was
         asked for by digest is always accepted; while one is asked for, so is any of unknown digest."""
-        config = self.core.config
+        config = self.state.config
         if len(message.prepared) > config.reach or len(message.checkpoint) > config.n:
             return Reason.TOO_LARGE
-        wishes = self.core.view_changes
+        wishes = self.state.view_changes
         if digest in wishes if digest is not None else len(wishes) > 0:
             return None
-        if not self.is_ahead(message.view):
+        if not self.views.is_ahead(message.view):
             return Reason.OLD_VIEW
-        known = self.claims.get(message.sender)
+        known = self.views.claims.get(message.sender)
         if known is None or message.view > known.view:
             return None
         if message.view < known.view:
             return Reason.OLD_VIEW
-        if known.digest == digest or self.core.evidence.known("view_change", message):
+        if known.digest == digest or self.state.evidence.known("view_change", message):
             return Reason.SECOND_MESSAGE
         return None
 
     def on_view_change(self, verified: Verified[ViewChange]) -> None:
         """Handles a member's VIEW-CHANGE: the member left every view below the message's."""
         message = verified.message
-        core = self.core
+        state = self.state
         if (reason := self.refuse_view_change(message, verified.body_digest)) is not None:
-            core.outbox.refused(reason, verified)
+            state.outbox.refused(reason, verified)
             return
-        claim = read_claim(verified, core.config)
+        claim = read_claim(verified, state.config)
         if claim is None:
-            core.view_changes.got(verified.body_digest)
+            state.view_changes.got(verified.body_digest)
             probe("views.bad_view_change")
-            core.evidence.note_single("bad_view_change", verified)
-            core.outbox.refused(Reason.BAD_PROOF, verified)
+            state.evidence.note_single("bad_view_change", verified)
+            state.outbox.refused(Reason.BAD_PROOF, verified)
             return
         if claim.checkpoint is not None:
-            core.checkpoints.adopt(claim.checkpoint)
-        if claim.digest in core.view_changes:
-            core.view_changes.got(claim.digest)
+            self.checkpoints.adopt(claim.checkpoint)
+        if claim.digest in state.view_changes:
+            state.view_changes.got(claim.digest)
             self._extra[claim.digest] = claim
             self._retry_waiting()
-        if not self.is_ahead(claim.view):
+        if not self.views.is_ahead(claim.view):
             return
-        known = self.claims.get(claim.sender)
+        known = self.views.claims.get(claim.sender)
         if known is not None and known.view == claim.view and known.digest != claim.digest:
-            core.evidence.note_double("view_change", verified, known.frame)
+            state.evidence.note_double("view_change", verified, known.frame)
             return
         if known is None or claim.view > known.view:
             self.accept(claim)
@@ -156,90 +138,89 @@ class Views:
     def accept(self, claim: Claim) -> None:
         """Counts a VIEW-CHANGE. Then follows f + 1 of them to a higher view, or sends the NEW-VIEW if this
         replica is the primary and has q."""
-        core = self.core
-        known = self.claims.get(claim.sender)
+        known = self.views.claims.get(claim.sender)
         if known is not None:
             self._older[claim.sender] = known
-        self.claims[claim.sender] = claim
+        self.views.claims[claim.sender] = claim
         self._retry_waiting()
-        core.suspicion.on_view_change()
+        self._emit(ViewChangeCounted())
         self._lead()
 
     def look(self) -> None:
         """Does what waited until this replica may bind itself, from now on."""
         self._retry_waiting()
-        self.core.suspicion.on_view_change()
+        self._emit(ViewChangeCounted())
         self._lead()
 
     def said_by(self, member: int, view: int) -> list[bytes]:
         """VIEW-CHANGEs of a member above `view`, and its NEW-VIEW of `view` or above: a member that restored
         only its VIEW-CHANGE for a view may have lost its NEW-VIEW of it."""
-        claims = [self.claims.get(member), self._older.get(member)]
+        claims = [self.views.claims.get(member), self._older.get(member)]
         frames = [claim.frame for claim in claims if claim is not None and claim.view > view]
-        if self.view >= view and self.new_view and self.primary == member:
-            frames.append(self.new_view)
-        if self.view > view:
-            basis = (self.core.signer.open(frame) for frame in self.basis.values())
+        if self.views.view >= view and self.views.new_view and self.views.primary == member:
+            frames.append(self.views.new_view)
+        if self.views.view > view:
+            basis = (self.state.signer.open(frame) for frame in self.basis.values())
             frames += [each.frame for each in basis if each.message.sender == member]
         return frames
 
     def joined_view(self) -> int | None:
         """The highest view above the own one for which f + 1 members left, at least one of them honest; or
         None."""
-        views = sorted((claim.view for claim in self.claims.values()), reverse=True)
-        weak = quorum.weak_quorum(self.core.n)
-        if len(views) < weak or views[weak - 1] <= self.view:
+        views = sorted((claim.view for claim in self.views.claims.values()), reverse=True)
+        weak = quorum.weak_quorum(self.state.n)
+        if len(views) < weak or views[weak - 1] <= self.views.view:
             return None
         return views[weak - 1]
 
     def supporters(self, view: int) -> int:
         """Number of members that are bound to `view` or a higher one."""
-        return sum(claim.view >= view for claim in self.claims.values())
+        return sum(claim.view >= view for claim in self.views.claims.values())
 
     # --- NEW-VIEW -----------------------------------------------------------------------------------
 
     def _lead(self) -> None:
         """Sends the NEW-VIEW if this replica is the primary of the view being entered and has q VIEW-CHANGEs
         for it."""
-        core = self.core
-        if not self.changing or self.primary != core.index or not core.free:
+        state = self.state
+        if not self.views.changing or self.views.primary != state.index or not state.free:
             return
-        claims = [claim for claim in self.claims.values() if claim.view == self.view]
-        if len(claims) < core.q:
+        claims = [claim for claim in self.views.claims.values() if claim.view == self.views.view]
+        if len(claims) < state.q:
             return
-        claims.sort(key=lambda claim: claim.sender != core.index)  # the NEW-VIEW names the own one
-        used = sorted(claims[: core.q], key=lambda claim: claim.sender)
+        claims.sort(key=lambda claim: claim.sender != state.index)  # the NEW-VIEW names the own one
+        used = sorted(claims[: state.q], key=lambda claim: claim.sender)
         found = plan(used)
         probe("views.led")
-        epoch, view = core.config.epoch, self.view
+        epoch, view = state.config.epoch, self.views.view
         frames = []
-        for proposal in proposals(found, epoch=epoch, view=view, members=core.n):
+        for proposal in proposals(found, epoch=epoch, view=view, members=state.n):
             self._cast(proposal.sequence, proposal.digest)
-            frames.append(core.signer.sign(proposal))
+            frames.append(state.signer.sign(proposal))
         message = NewView(
             epoch=epoch,
-            sender=core.index,
+            sender=state.index,
             view=view,
             view_changes=tuple((claim.sender, claim.digest) for claim in used),
             proposals=tuple(frames),
         )
-        frame = core.signer.sign(message)
-        core.outbox.broadcast(frame)
+        frame = state.signer.sign(message)
+        state.outbox.broadcast(frame)
         self.enter(frame, message, used)
 
     def _cast(self, sequence: int, digest: bytes) -> None:
         """Records the own vote that a PRE-PREPARE inside an own NEW-VIEW is (R7)."""
-        self.core.ballot.cast(view=self.view, sequence=sequence, phase="pre_prepare", digest=digest)
+        self.state.ballot.cast(view=self.views.view, sequence=sequence, phase="pre_prepare", digest=digest)
 
     def refuse_new_view(self, message: NewView) -> Reason | None:
         """Returns why to refuse a NEW-VIEW before its signature is checked, or None (R5)."""
-        core = self.core
-        config = core.config
+        state = self.state
+        config = state.config
         if len(message.view_changes) > config.n or len(message.proposals) > config.reach:
             return Reason.TOO_LARGE
-        if not self.is_ahead(message.view):
+        if not self.views.is_ahead(message.view):
             return Reason.OLD_VIEW
-        if message.sender != quorum.primary(message.view, core.n):
+        if message.sender != quorum.primary(message.view, state.n):
             return Reason.NOT_PRIMARY
         waiting = self._waiting.get(message.sender)
         if waiting is not None and waiting.message.view > message.view:
@@ -249,12 +230,12 @@ class Views:
     def on_new_view(self, verified: Verified[NewView]) -> None:
         """Handles the NEW-VIEW of a higher view's primary, which waits for all VIEW-CHANGEs that it names."""
         message = verified.message
-        core = self.core
+        state = self.state
         if (reason := self.refuse_new_view(message)) is not None:
-            core.outbox.refused(reason, verified)
+            state.outbox.refused(reason, verified)
             return
         senders = [sender for sender, _digest in message.view_changes]
-        if len(senders) != core.q or senders != sorted(set(senders)):
+        if len(senders) != state.q or senders != sorted(set(senders)):
             self._convict(verified)
             return
         self._waiting[message.sender] = verified
@@ -266,7 +247,7 @@ class Views:
         named = {
             digest for verified in self._waiting.values() for _sender, digest in verified.message.view_changes
         }
-        self.core.view_changes.keep_only(named)
+        self.state.view_changes.keep_only(named)
         self._extra = {digest: claim for digest, claim in self._extra.items() if digest in named}
 
     def _retry_waiting(self) -> None:
@@ -276,8 +257,8 @@ class Views:
     def _try(self, verified: Verified[NewView]) -> None:
         """Enters the view if all VIEW-CHANGEs have arrived and the NEW-VIEW's proposals follow from them."""
         message = verified.message
-        core = self.core
-        if not self.is_ahead(message.view):
+        state = self.state
+        if not self.views.is_ahead(message.view):
             self._waiting.pop(message.sender, None)
             self._forget_wishes()
             return
@@ -297,9 +278,9 @@ class Views:
             source = verified.peer.member
             first = [message.sender] if source is None else [source, message.sender]
             for digest in missing:
-                core.view_changes.ask(digest, 0, first)
+                state.view_changes.ask(digest, 0, first)
             return
-        config = core.config
+        config = state.config
         expected = proposals(plan(used), epoch=config.epoch, view=message.view, members=config.n)
         if _carried(verified) != expected:
             self._convict(verified, tuple(claim.frame for claim in used))
@@ -307,7 +288,7 @@ class Views:
         self.enter(verified.frame, message, used)
 
     def _find(self, sender: int, digest: bytes) -> Claim | None:
-        for table in (self.claims, self._older):
+        for table in (self.views.claims, self._older):
             claim = table.get(sender)
             if claim is not None and claim.digest == digest:
                 return claim
@@ -319,98 +300,102 @@ class Views:
         probe("views.bad_new_view")
         self._waiting.pop(verified.message.sender, None)
         self._forget_wishes()
-        self.core.evidence.note_single("bad_new_view", verified, basis)
-        self.core.outbox.refused(Reason.BAD_PROOF, verified)
-        self.core.suspicion.on_bad_new_view(verified.message.view)
+        self.state.evidence.note_single("bad_new_view", verified, basis)
+        self.state.outbox.refused(Reason.BAD_PROOF, verified)
+        self._emit(BadNewView(verified.message.view))
 
     # --- entering -----------------------------------------------------------------------------------
 
     def enter(self, frame: bytes, message: NewView, used: list[Claim]) -> None:
         """Enters a new view, which is durable before the first vote in it (R6)."""
-        core = self.core
-        left = core.log.leave_view()
+        state = self.state
+        left = state.log.leave_view()
         self._become_active(frame, message, used)
-        epoch = core.config.epoch
+        epoch = state.config.epoch
         frames = (frame, *(claim.frame for claim in used))
-        core.outbox.persist(SlotRecord(epoch, self.view, 0, "new_view", frames))
-        core.outbox.persist(SlotRecord(epoch, self.view, 0, "view", ()))
+        state.outbox.persist(SlotRecord(epoch, self.views.view, 0, "new_view", frames))
+        state.outbox.persist(SlotRecord(epoch, self.views.view, 0, "view", ()))
         found = plan(used)
-        core.outbox.note("entered_view", view=self.view, base=found.base, start=self.start)
+        state.outbox.note("entered_view", view=self.views.view, base=found.base, start=self.views.start)
         _mark(found)
         if found.checkpoint is not None:
-            core.checkpoints.adopt(found.checkpoint)
-        needed = {digest for sequence, digest in found.digests if sequence > core.log.stable}
-        needed -= set(core.log.digests.values())
+            self.checkpoints.adopt(found.checkpoint)
+        needed = {digest for sequence, digest in found.digests if sequence > state.log.stable}
+        needed -= set(state.log.digests.values())
         for digest, holders in found.holders:
-            if digest in needed and digest not in core.bodies:
-                core.batches.ask(digest, self.start, holders)
-        core.on_entered(left)
+            if digest in needed and digest not in state.bodies:
+                state.batches.ask(digest, self.views.start, holders)
+        self._emit(EnteredView(left))
 
     def _become_active(self, frame: bytes, message: NewView, used: list[Claim]) -> None:
         found = plan(used)
-        self.view = message.view
-        self.changing = False
-        self.start = found.digests[-1][0] if found.digests else found.base
-        self.demanded = {
+        self.views.view = message.view
+        self.views.changing = False
+        self.views.start = found.digests[-1][0] if found.digests else found.base
+        self.views.demanded = {
             sequence: (digest, proposal)
             for (sequence, digest), proposal in zip(found.digests, message.proposals, strict=True)
         }
-        self.new_view = frame
+        self.views.new_view = frame
         self.basis = {claim.digest: claim.frame for claim in used}
-        self.claims = {s: c for s, c in self.claims.items() if c.view > self.view}
-        self._older = {s: c for s, c in self._older.items() if c.view > self.view}
-        self._waiting = {s: v for s, v in self._waiting.items() if v.message.view > self.view}
+        self.views.claims = {s: c for s, c in self.views.claims.items() if c.view > self.views.view}
+        self._older = {s: c for s, c in self._older.items() if c.view > self.views.view}
+        self._waiting = {s: v for s, v in self._waiting.items() if v.message.view > self.views.view}
         self._forget_wishes()
 
     def install_demanded(self) -> None:
         """Opens slots for the batches that the NEW-VIEW demands, as far as the window reaches."""
-        core = self.core
-        if self.changing:
+        state = self.state
+        if self.views.changing:
             return
-        for sequence, (digest, frame) in self.demanded.items():
-            if core.log.inside(sequence):
-                slot = core.log.open(sequence, self.view, core.now.monotonic)
+        for sequence, (digest, frame) in self.views.demanded.items():
+            if state.log.inside(sequence):
+                slot = state.log.open(sequence, self.views.view, state.now.monotonic)
                 if not slot.carried:
-                    core.ordering.demand(sequence, digest, frame)
-                    core.ordering.consider(slot)
-                    core.ordering.advance(slot)
+                    self.ordering.demand(sequence, digest, frame)
+                    self.ordering.consider(slot)
+                    self.ordering.advance(slot)
 
     def restore_active(self, frame: bytes, view_changes: tuple[bytes, ...]) -> None:
         """Restores the view that was entered last, from its NEW-VIEW and VIEW-CHANGEs in the ledger (R7)."""
-        message: NewView = self.core.signer.open(frame).message
-        used = [read_claim_of_own(self.core, each) for each in view_changes]
+        message: NewView = self.state.signer.open(frame).message
+        used = [read_claim_of_own(self.state, each) for each in view_changes]
         self._become_active(frame, message, used)
-        if message.sender == self.core.index:
-            for sequence, (digest, _frame) in self.demanded.items():
+        if message.sender == self.state.index:
+            for sequence, (digest, _frame) in self.views.demanded.items():
                 self._cast(sequence, digest)
 
     def restore_changing(self, frame: bytes) -> None:
         """Restores the binding of an own VIEW-CHANGE that is newer than any view entered (R29)."""
-        claim = read_claim_of_own(self.core, frame)
-        self.view = claim.view
-        self.changing = True
-        self.new_view = b""
-        self.claims[self.core.index] = claim
+        claim = read_claim_of_own(self.state, frame)
+        self.views.view = claim.view
+        self.views.changing = True
+        self.views.new_view = b""
+        self.views.claims[self.state.index] = claim
+
+    def restore_promise(self, view: int) -> None:
+        """Restores the highest view of an own VIEW-CHANGE (R29)."""
+        self.views.promised = view
 
     def on_fetch(self, verified: Verified[FetchViewChange]) -> None:
         """Sends a member a VIEW-CHANGE that it lacks and a NEW-VIEW names (R33)."""
-        core = self.core
+        state = self.state
         member = verified.peer.member
         digest = verified.message.digest
         frame = self.basis.get(digest)
         if frame is None:
-            held = [*self.claims.values(), *self._older.values(), *self._extra.values()]
+            held = [*self.views.claims.values(), *self._older.values(), *self._extra.values()]
             frame = next((claim.frame for claim in held if claim.digest == digest), None)
-        if frame is not None and member is not None and core.throttle.allow(member, digest):
-            core.outbox.send(member, frame)
+        if frame is not None and member is not None and state.throttle.allow(member, digest):
+            state.outbox.send(member, frame)
 
 
-def read_claim_of_own(core: Replica, frame: bytes) -> Claim:
+def read_claim_of_own(state: State, frame: bytes) -> Claim:
     """Reads a VIEW-CHANGE of the own ledger or one just signed, whose proofs were checked before. Raises
     InvariantBreach if one of them does not hold."""
-    claim = read_claim(core.signer.open(frame), core.config)
+    claim = read_claim(state.signer.open(frame), state.config)
     if claim is None:
-        raise core.breach("a VIEW-CHANGE of the own ledger proves nothing")
+        raise state.breach("a VIEW-CHANGE of the own ledger proves nothing")
     return claim
 
 

@@ -150,13 +150,6 @@ class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """True: `seed` works, and one party may make all keys."""
     protocol_version: int = 1
 
-    def index_of(self, member_id: str) -> int:
-        """Index of a member; raise KeyError if there is no member with this id."""
-        for index, member in enumerate(self.members):
-            if member.id == member_id:
-                return index
-        raise KeyError(member_id)
-
 
 CONTINUED_VERSION = 2
 """`protocol_version` of a genesis that continues another cluster: its form has one more field."""

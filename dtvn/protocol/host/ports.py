@@ -24,7 +24,6 @@ from dtvn.protocol.consensus.needs import Recovery, Signer
 from dtvn.protocol.consensus.verified import Inbound, Peer
 
 __all__ = [
-    "Chance",
     "Clock",
     "Journal",
     "JournalError",
@@ -104,13 +103,6 @@ class Transport(Protocol):
 
     def answer(self, peer: Peer, frame: bytes) -> None:
         """Queue a frame for exactly the connection that a received frame came from."""
-
-
-class Chance(Protocol):
-    """Source of randomness, used only to spread load and retries."""
-
-    def below(self, bound: int) -> int:
-        """A number in [0, bound)."""
 
 
 class Watcher(Protocol):

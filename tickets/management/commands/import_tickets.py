@@ -13,20 +13,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TimeRemainingColumn
 
-from dtvn.machine.commands import DEFAULT_EVENT
-from tickets.importing import Columns, FileRefused, LeftOut, TicketFile, WrongRow, read_tickets
+from tickets.importing import FileRefused, LeftOut, TicketFile, WrongRow, read_tickets
 from tickets.importing.arguments import (
-    add_column,
-    add_timezone,
+    add_file_arguments,
     at_least_one,
-    check_event,
     check_writable,
-    chosen_columns,
+    columns_of,
+    progress_bar,
     seconds,
-    zone_of,
 )
 from tickets.importing.holders import forget_holders, remember_holders
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
@@ -51,17 +47,8 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="CSV (any common delimiter and encoding) or JSON")
-        parser.add_argument(
-            "--event", default=DEFAULT_EVENT, help="the network's event (default: %(default)s)"
-        )
-        parser.add_argument("--slug", default="", help="of an export over several events: take only this one")
+        add_file_arguments(parser)
         parser.add_argument("--dry-run", action="store_true", help="read and report, change nothing")
-        add_column(parser)
-        add_timezone(parser)
-        parser.add_argument("--include-pending", action="store_true", help="take unpaid orders too")
-        parser.add_argument("--url", default="", help="of the platform (default: from DATA/credentials.json)")
-        parser.add_argument("--api-key", default="", help="default: from DATA/credentials.json")
         parser.add_argument(
             "--in-flight", type=at_least_one, default=IN_FLIGHT, help="requests at once (%(default)s)"
         )
@@ -72,7 +59,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            found = read_tickets(options["file"], _columns(options), slug=options["slug"])
+            found = read_tickets(options["file"], columns_of(options), slug=options["slug"])
             check_writable(options["report"], "--report")
             if options["dry_run"]:
                 self._summarise(found, None, options["report"])
@@ -105,7 +92,7 @@ class Command(BaseCommand):
         refused = {wrong.row for wrong in kept.contradictions}
         tickets = [ticket for ticket in found.tickets if ticket.row not in refused]
         delivery = Delivery()
-        with _progress() as progress:
+        with progress_bar(TimeRemainingColumn()) as progress:
             task = progress.add_task("Issuing tickets", total=len(tickets))
 
             async def send() -> None:
@@ -172,27 +159,6 @@ def _explained(platform: Platform) -> Iterator[None]:
             f"Stopped: {error} from {platform.url}. Run the same command again to finish.",
             returncode=EXIT_UNFINISHED,
         ) from error
-
-
-def _columns(options: dict[str, Any]) -> Columns:
-    chosen = chosen_columns(options["column"])
-    check_event(options["event"])
-    return Columns(
-        event=options["event"],
-        zone=zone_of(options["timezone"]),
-        chosen=chosen,
-        include_pending=options["include_pending"],
-    )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _count(number: int, noun: str) -> str:

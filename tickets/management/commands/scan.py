@@ -13,20 +13,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TextColumn, TimeElapsedColumn
 
-from dtvn.machine.commands import DEFAULT_EVENT
-from tickets.importing import Columns, FileRefused, read_tickets
+from tickets.importing import FileRefused, read_tickets
 from tickets.importing.arguments import (
-    add_column,
-    add_timezone,
+    add_file_arguments,
     at_least_one,
-    check_event,
     check_writable,
-    chosen_columns,
+    columns_of,
+    progress_bar,
     seconds,
-    zone_of,
 )
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
 from tickets.scanning import Outcome, Plan, Verdict, make_plan, play, prove
@@ -35,6 +31,7 @@ from tickets.scanning.proof import percentile
 EXIT_NOT_PROVED = 1
 EXIT_NOTHING_DONE = 2
 FAULTS_SHOWN_MAX = 20
+COUNTED = TextColumn("{task.fields[admitted]} admitted, {task.fields[refused]} refused")
 ANSWER_PATIENCE = 15.0
 """Seconds to wait for one answer: the platform answers within ten, or not at all."""
 
@@ -49,7 +46,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="the file that was imported")
+        add_file_arguments(parser)
         parser.add_argument("--gates", type=int, default=8, help="scanning at once (default: %(default)s)")
         parser.add_argument(
             "--duplicates",
@@ -68,13 +65,6 @@ class Command(BaseCommand):
             help="seconds one scan is repeated (default: %(default)s)",
         )
         parser.add_argument("--seed", type=int, default=None, help="of the plan: repeat a run with its seed")
-        parser.add_argument("--event", default=DEFAULT_EVENT, help="default: %(default)s")
-        parser.add_argument("--slug", default="", help="as for import_tickets")
-        add_column(parser)
-        add_timezone(parser)
-        parser.add_argument("--include-pending", action="store_true", help="as for import_tickets")
-        parser.add_argument("--url", default="", help="of the platform (default: from DATA/credentials.json)")
-        parser.add_argument("--api-key", default="", help="default: from DATA/credentials.json")
         parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
         parser.add_argument("--record", type=Path, help="write every scan and its outcome here, a line each")
 
@@ -84,14 +74,7 @@ class Command(BaseCommand):
                 "--gates is at least 1, --duplicates from 0 to 1.", returncode=EXIT_NOTHING_DONE
             )
         try:
-            check_event(options["event"])
-            columns = Columns(
-                event=options["event"],
-                zone=zone_of(options["timezone"]),
-                chosen=chosen_columns(options["column"]),
-                include_pending=options["include_pending"],
-            )
-            tickets = read_tickets(options["file"], columns, slug=options["slug"]).tickets
+            tickets = read_tickets(options["file"], columns_of(options), slug=options["slug"]).tickets
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
             check_writable(options["record"], "--record")
         except (FileRefused, PlatformUnknown) as error:
@@ -110,7 +93,7 @@ class Command(BaseCommand):
         self._tell(prove(plan.scans, record), record, elapsed, seed, options)
 
     def _play(self, platform: Platform, plan: Plan, options: dict[str, Any]) -> list[Outcome]:
-        with _progress() as progress:
+        with progress_bar(COUNTED, TimeElapsedColumn()) as progress:
             task = progress.add_task("Scanning", total=len(plan.scans), admitted=0, refused=0)
             counted = {"admitted": 0, "refused": 0}
 
@@ -189,17 +172,6 @@ class Command(BaseCommand):
             self.stdout.write(f"  {fault}")
         if len(faults) > FAULTS_SHOWN_MAX:
             self.stdout.write(f"  and {len(faults) - FAULTS_SHOWN_MAX:,} more (--json shows all)")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[admitted]} admitted, {task.fields[refused]} refused"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _line(outcome: Outcome) -> str:

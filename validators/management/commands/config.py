@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-import sys
+from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
-
-from django.core.management.base import BaseCommand
 
 from dtvn.node.alone import UsageError
 from dtvn.node.flags import GoFlags
@@ -17,6 +13,8 @@ from dtvn.node.settings import SETTINGS, Setting, Settings
 from dtvn.node.start import settings_of
 from dtvn_project.environment import VARIABLES
 from validators.management.commands.validator import validator_flags
+from validators.management.go_command import GoCommand
+from validators.processes.servers import shown
 
 DESCRIPTION = """\
 Check the configuration and show it: for a validator given the same flags, and for the platform.
@@ -34,7 +32,6 @@ exit: 0 everything is usable, 2 something is not
 """
 
 NOT_SHOWN = "(set, not shown)"
-SECRETIVE = re.compile("pass|pwd|secret|token|[?&@]", re.IGNORECASE)
 
 
 def flags() -> GoFlags:
@@ -45,34 +42,19 @@ def flags() -> GoFlags:
     return parser
 
 
-class Command(BaseCommand):
+class Command(GoCommand):
     help = "Check the configuration and show where each value came from."
-    requires_system_checks = ()
     stealth_options = tuple(vars(flags().parse([])))
+    flags = staticmethod(flags)
 
-    def run_from_argv(self, argv: list[str]) -> None:
-        """Parse Go-style flags instead of Django's."""
-        sys.exit(self.run(vars(flags().parse(argv[2:]))))
-
-    def print_help(self, prog_name: str, subcommand: str) -> None:
-        """For `manage.py help config`."""
-        flags().print_help()
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """For call_command."""
-        given = vars(flags().parse([]))
-        given.update({name: value for name, value in options.items() if name in given})
-        if code := self.run(given):
-            sys.exit(code)
-
-    def run(self, given: Mapping[str, Any]) -> int:
+    def run(self, options: Namespace) -> int:
         """Prints the settings; returns the exit code."""
         try:
-            settings = settings_of(given, os.environ)
+            settings = settings_of(vars(options), os.environ)
         except UsageError as error:
             self.stderr.write(str(error))
             return 2
-        if given["show"]:
+        if options.show:
             for line in (*_validator(settings), "", *_platform(os.environ)):
                 self.stdout.write(line)
         return 0
@@ -93,10 +75,10 @@ def _platform(environment: Mapping[str, str]) -> Iterable[str]:
     yield "# the platform (make up): its environment"
     for variable in VARIABLES:
         value = environment.get(variable.name, "")
-        shown = variable.default
+        said = variable.default
         if value:
-            shown = NOT_SHOWN if variable.secret else without_password(value)
-        yield _row(f"{variable.name}:", shown, variable.name if value else "default")
+            said = NOT_SHOWN if variable.secret else _told(variable.name, value)
+        yield _row(f"{variable.name}:", said, variable.name if value else "default")
 
 
 def _shown(setting: Setting, value: Any) -> str:
@@ -111,21 +93,8 @@ def _row(name: str, value: str, source: str) -> str:
     return f"{name:<26} {value:<28} # {source}"
 
 
-def without_password(text: str) -> str:
-    """A URL without its password and the values in its query; any other text unchanged, unless it may contain
-    a secret."""
-    try:
-        parts = urlsplit(text)
-        named, password = parts.username or "", parts.password
-    except ValueError:
-        return NOT_SHOWN
-    if "://" not in text:
-        return NOT_SHOWN if SECRETIVE.search(text) else text
-    if SECRETIVE.search(parts.path):  # e.g. a list of URLs
-        return NOT_SHOWN
-    if password is None and not parts.query and not parts.fragment:
-        return text
-    place = parts.netloc.rpartition("@")[2]
-    owner = "" if "@" not in parts.netloc else f"{named}@" if password is None else f"{named}:(not shown)@"
-    query = "(not shown)" if parts.query else ""
-    return parts._replace(netloc=owner + place, query=query, fragment="").geturl()
+def _told(name: str, value: str) -> str:
+    """A variable's value; of a URL only scheme, host and port, since a password may stand in the rest."""
+    if not name.endswith("_URL"):
+        return value
+    return shown(value) if "://" in value else NOT_SHOWN

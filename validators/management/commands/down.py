@@ -18,7 +18,7 @@ PATIENCE = 15.0
 
 
 class Command(BaseCommand):
-    help = "Stop the network on the data folder DTVN_DATA, whoever started it."
+    help = "Stop the network on the data folder DTVN_DATA, no matter who started it."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:

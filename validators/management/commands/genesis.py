@@ -41,7 +41,7 @@ Found a cluster together. No key ever leaves the host it was made on; what parti
 A cluster that can never go on is continued by a new one: `genesis continue --help`.
 
 Compare the cluster id that `show` prints by another way than the file came (read it out on the phone):
-whoever seals it says that these members, and nobody else, decide.
+a party that seals it says that these members, and nobody else, decide.
 
 Where so many members lost their disks that nothing is decided any more: manage.py genesis recover --help
 """

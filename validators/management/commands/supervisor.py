@@ -8,13 +8,12 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 
 from dtvn.node.alone import UsageError
 from dtvn.node.flags import GoFlags
+from validators.management.go_command import GoCommand
 from validators.services.cluster import CLUSTER_NODES_MAX
 
 DESCRIPTION = """\
@@ -89,25 +88,11 @@ def static_directory(given: str) -> str:
     return next((str(place.absolute()) for place in found), "")
 
 
-class Command(BaseCommand):
+class Command(GoCommand):
     help = "Run a network from its API and dashboard, as the seed's supervisor does."
-    requires_system_checks: list[str] = []
+    flags = staticmethod(flags)
 
-    def run_from_argv(self, argv: list[str]) -> None:
-        """Parse Go-style flags, then become the network's process."""
-        self.become(flags().parse(argv[2:]))
-
-    def print_help(self, prog_name: str, subcommand: str) -> None:
-        """For `manage.py help supervisor`."""
-        flags().print_help()
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """For call_command: options as on the command line, names with underscores."""
-        given = vars(flags().parse([]))
-        given.update({name: value for name, value in options.items() if name in given})
-        self.become(Namespace(**given))
-
-    def become(self, options: Namespace) -> None:
+    def run(self, options: Namespace) -> int:
         """Django read its settings before the flags were parsed, so the process is executed anew with all of
         them in its environment."""
         try:
@@ -116,9 +101,9 @@ class Command(BaseCommand):
             flags().error(str(error))
         if options.validator and not Path(options.validator).is_file():
             print(f"-validator {options.validator}: there is no such file", file=sys.stderr)  # noqa: T201
-            sys.exit(1)
+            return 1
         if options.simulator and not Path(options.simulator).is_file():
             print(f"WARNING: -simulator {options.simulator}: there is no such file", file=sys.stderr)  # noqa: T201
         sys.stdout.flush()
         os.chdir(settings.BASE_DIR)
-        os.execve(sys.executable, [sys.executable, "-m", MODULE], environ)  # noqa: S606 - this same program
+        return os.execve(sys.executable, [sys.executable, "-m", MODULE], environ)  # noqa: S606 - this program

@@ -9,10 +9,8 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 import msgspec
-from django.core.management.base import BaseCommand
 from setproctitle import setproctitle
 
 from dtvn.node.alone import UsageError
@@ -23,6 +21,7 @@ from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, run_node
 from dtvn.node.settings import SETTINGS, Settings
 from dtvn.node.start import get_ready, settings_of
 from validators.ledger import open_ledger
+from validators.management.go_command import GoCommand
 
 DESCRIPTION = """\
 Run one validator node in the foreground until Ctrl-C or SIGTERM.
@@ -60,7 +59,7 @@ def flags() -> GoFlags:
     parser.switch(
         "others-are-gone",
         help="in a cluster of up to three: members that do not answer will not come back; kept in the ledger "
-        "until the next stable checkpoint (docs/operations/runbook.md, DtvnNodeNotVoting)",
+        "until the next stable checkpoint (docs/operate/runbook.md, DtvnNodeNotVoting)",
     )
     return parser
 
@@ -78,25 +77,9 @@ def validator_flags(parser: GoFlags) -> None:
             parser.flag(setting.flag, metavar="value", help=setting.text + default)
 
 
-class Command(BaseCommand):
+class Command(GoCommand):
     help = "Run one validator node in the foreground."
-    requires_system_checks = ()
-
-    def run_from_argv(self, argv: list[str]) -> None:
-        """Parse Go-style flags instead of Django's, and end the process with the node's exit code."""
-        sys.exit(self.run(flags().parse(argv[2:])))
-
-    def print_help(self, prog_name: str, subcommand: str) -> None:
-        """For `manage.py help validator`."""
-        flags().print_help()
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """For call_command: options as on the command line, names with underscores."""
-        given = vars(flags().parse([]))
-        given.update({name: value for name, value in options.items() if name in given})
-        code = self.run(Namespace(**given))
-        if code:
-            sys.exit(code)
+    flags = staticmethod(flags)
 
     def run(self, options: Namespace) -> int:
         """Runs the node to its end; returns its exit code."""

@@ -1,7 +1,8 @@
-"""The REST API in OpenAPI 3.1: routes, methods, scopes and summaries come from the URL conf and the views,
-shapes from tables. `make schema` writes docs/openapi.json; a test checks answers against it."""
+"""The REST API in OpenAPI 3.1: routes, methods, scopes and summaries come from the URL conf and the handlers,
+shapes of bodies from their Structs, shapes of answers from tables. `make schema` writes docs/openapi.json; a
+test checks answers against it."""
 
 from validators.rest.openapi.document import document
-from validators.rest.openapi.view import OpenApiView
+from validators.rest.openapi.view import show_document
 
-__all__ = ["OpenApiView", "document"]
+__all__ = ["document", "show_document"]

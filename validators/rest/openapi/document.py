@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
+
 from validators.rest.openapi import shapes
 from validators.rest.openapi.routes import Route, routes
 
@@ -41,6 +43,9 @@ ACCEPTED_LATER = ("/api/v1/members", "/api/v1/parameters", "/api/v1/principals")
 def document() -> dict[str, Any]:
     """OpenAPI 3.1, as JSON values in a fixed order."""
     paths: dict[str, Any] = {}
+    bodies = {shape for route in routes() for method in route.methods if (shape := route.body(method))}
+    ordered = sorted(bodies, key=lambda shape: shape.__name__)
+    _, described = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     for route in routes():
         paths.setdefault(route.path, {}).update(
             {method.lower(): _operation(route, method) for method in route.methods}
@@ -51,7 +56,11 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "security": [{name: []} for name in SECURITY],
         "paths": paths,
-        "components": {"schemas": shapes.SCHEMAS, "responses": REFUSALS, "securitySchemes": SECURITY},
+        "components": {
+            "schemas": shapes.SCHEMAS | described,
+            "responses": REFUSALS,
+            "securitySchemes": SECURITY,
+        },
     }
 
 
@@ -83,10 +92,11 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     if parameters := _parameters(route, method):
         told["parameters"] = parameters
     if method in ("POST", "PUT", "PATCH"):
-        body = shapes.BODIES.get((method, route.path), shapes.OBJECT)
+        shape = route.body(method)
+        known = shapes.BODIES.get((method, route.path), shapes.OBJECT)
         told["requestBody"] = {
-            "required": bool(body.get("required") or body.get("allOf")),
-            "content": {JSON: {"schema": body}},
+            "required": shape is not None and not (shape.may_be_empty or shape.may_be_unreadable),
+            "content": {JSON: {"schema": known if shape is None else shapes.of(shape.__name__)}},
         }
     told["responses"] = {str(status): _response(route, method, status) for status in statuses(route, method)}
     if route.path in NO_KEY:

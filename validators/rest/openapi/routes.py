@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 from django.urls import URLPattern, URLResolver, get_resolver
+
+from dtvn.api.bodies import Body
 
 __all__ = ["Route", "routes"]
 
@@ -33,6 +35,11 @@ class Route(msgspec.Struct, frozen=True):
         return [
             name.upper() for name in ("get", "post", "put", "patch", "delete") if hasattr(self.view, name)
         ]
+
+    def body(self, method: str) -> type[Body] | None:
+        """The Struct that the handler takes as its body."""
+        handler = getattr(self.view, method.lower()) if isinstance(self.view, type) else None
+        return None if handler is None else get_type_hints(handler).get("body")
 
 
 def routes() -> list[Route]:

@@ -1,4 +1,4 @@
-"""Schemas of request and response bodies, which the URL conf does not define."""
+"""Schemas of response bodies and queries, which neither the URL conf nor a Struct defines."""
 
 from __future__ import annotations
 
@@ -123,7 +123,6 @@ SCHEMAS: dict[str, Schema] = {
         error=STRING,
     ),
     "NodeWish": shape({"status": {"enum": ["starting", "stopping", "restarting"]}, "node_id": STRING}),
-    "Operation": shape({"ticket_id": STRING}, event=STRING, nonce=STRING),
     "SimulatorConfig": {"type": "object", "properties": SIMULATION},
     "SimulatorProgress": shape(dict.fromkeys(PROGRESS, INTEGER) | {"progress_percent": NUMBER}),
     "SimulatorResults": shape(
@@ -146,36 +145,16 @@ SCHEMAS: dict[str, Schema] = {
     ),
 }
 
-_GATE = {"gate": STRING, "device": STRING}
 _TICKETS = "/api/v1/tickets"
 _NODE = "/api/v1/nodes/{node_id}"
 _SIMULATOR = "/api/v1/simulator"
 
 
-def _operation(**fields: Schema) -> Schema:
-    return {"allOf": [of("Operation"), {"type": "object", "properties": fields}]}
-
-
 BODIES: dict[tuple[str, str], Schema] = {
-    ("POST", _TICKETS): _operation(
-        product=STRING,
-        seat=STRING,
-        not_before=INTEGER,
-        not_after=INTEGER,
-        data=STRING,
-        metadata=OBJECT,
-        commitment=STRING,
-    ),
-    ("POST", f"{_TICKETS}/validate"): _operation(data=or_null(STRING | {"contentEncoding": "base64"})),
-    ("POST", f"{_TICKETS}/consume"): _operation(**_GATE),
-    ("POST", f"{_TICKETS}/admit"): _operation(**_GATE),
-    ("POST", f"{_TICKETS}/dispute"): _operation(reason=STRING),
-    ("POST", f"{_TICKETS}/resolve"): _operation(verdict={"enum": ["clear", "uphold"]}),
-    ("POST", f"{_TICKETS}/batch"): shape({"operations": many(shape({"op": STRING}, ticket_id=STRING))}),
-    ("POST", "/api/v1/nodes"): shape({"node_id": STRING}),
     ("POST", f"{_SIMULATOR}/start"): {"type": "object", "properties": SIMULATION | {"trace": BOOLEAN}},
 }
-"""Request bodies by method and path; other writes take a JSON object that may be empty."""
+"""Request bodies by method and path that no handler takes as a Struct; other writes take a JSON object that
+may be empty."""
 
 ANSWERS: dict[tuple[str, str], Schema] = {
     ("GET", "/health"): shape({"status": {"const": "healthy"}}),
@@ -251,9 +230,7 @@ SUMMARIES: dict[tuple[str, str], str] = {
     ("POST", f"{_TICKETS}/admit"): "ISSUED or VALIDATED becomes CONSUMED: one scan at a gate.",
     ("POST", f"{_TICKETS}/dispute"): "VALIDATED becomes DISPUTED.",
     ("POST", f"{_TICKETS}/resolve"): "DISPUTED becomes VALIDATED, or stays for good.",
-    ("POST", f"{_NODE}/start"): "Want it running; 409 when it runs.",
-    ("POST", f"{_NODE}/stop"): "Want it stopped; 409 when it is.",
-    ("POST", f"{_NODE}/restart"): "Want a new process for it.",
+    ("DELETE", _NODE): "Stop it, and keep it stopped.",
 }
 """Summaries of routes that share a view, and thus its docstring."""
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 import msgspec
-from django.http import HttpResponse
-from rest_framework.request import Request
 
-from validators.rest.http import ApiView
+from dtvn.api.answers import Answer
+from dtvn.api.calls import Call
 from validators.rest.openapi.document import document
 
-__all__ = ["OpenApiView", "text"]
+__all__ = ["show_document", "text"]
 
 
 @cache
@@ -20,9 +19,6 @@ def text() -> bytes:
     return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
 
 
-class OpenApiView(ApiView):
-    """The description of this API."""
-
-    def get(self, http: Request) -> HttpResponse:
-        """This document."""
-        return HttpResponse(text(), content_type="application/json")
+def show_document(call: Call) -> Answer:
+    """This document."""
+    return Answer(text())

@@ -1,0 +1,36 @@
+"""Who may call: the key that a request shows (spec 1.6), and whose pages may send it (spec 2). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+__all__ = ["allowed_origin", "key_of"]
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+BEARER = "Bearer "
+
+
+def key_of(headers: Mapping[str, str]) -> str | None:
+    """X-API-Key, or, only if that is absent or empty, a bearer token; None without either."""
+    if plain := headers.get("X-API-Key", ""):
+        return plain
+    authorization = headers.get("Authorization", "")
+    return authorization[len(BEARER) :] if authorization.startswith(BEARER) else None
+
+
+def allowed_origin(origin: str | None, host: str, named: str) -> bool:
+    """Allows requests without Origin, from this very host, from this machine, or from an origin in `named`
+    (comma-separated)."""
+    if origin is None:
+        return True
+    try:
+        parts = urlsplit(origin)
+        hostname = parts.hostname
+    except ValueError:
+        return False
+    if parts.netloc and parts.netloc.lower() == host.lower():
+        return True
+    names = {name.strip().lower() for name in named.split(",")} - {""}
+    return hostname in LOCAL_NAMES or origin.lower() in names

@@ -1,0 +1,54 @@
+"""Answers: the contract's envelope, bare values, and errors (spec 1.1, 1.5, 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dtvn.api.errors import SEQUENCE_HEADER, ServiceError
+
+__all__ = ["Answer", "bare", "failure", "success"]
+
+_encoder = msgspec.json.Encoder()
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A JSON answer, as either mount sends it."""
+
+    content: bytes
+    status: int = 200
+    headers: dict[str, str] = {}
+
+
+def bare(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """Any value without the envelope."""
+    return Answer(_encoder.encode(value), status, dict(headers or {}))
+
+
+def success(
+    message: str = "",
+    data: Any = msgspec.UNSET,
+    *,
+    sequence: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """The envelope; `data` is left out if absent, `message` if empty. `sequence`: place in the log that the
+    answer reflects (R17)."""
+    body: dict[str, Any] = {"success": True}
+    if message:
+        body["message"] = message
+    if data is not msgspec.UNSET:
+        body["data"] = data
+    reflected = {} if sequence is None else {SEQUENCE_HEADER: str(sequence)}
+    return bare(body, headers={**(headers or {}), **reflected})
+
+
+def failure(error: ServiceError, *, enveloped: bool = True, code: bool = True) -> Answer:
+    """The error forms. `code` False: exactly the seed's body for a missing key (spec 1.6)."""
+    body: dict[str, Any] = {"success": False} if enveloped else {}
+    body["error"] = str(error)
+    if code:
+        body["code"] = error.code
+    return bare(body, status=error.status, headers=error.headers)

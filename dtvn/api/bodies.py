@@ -1,0 +1,233 @@
+"""JSON bodies as Structs, the one source of their shapes; an error names the field (spec 1.4, 1.5).
+
+The description of a field says what it must be, in the API document and in the error. Unknown fields are
+ignored, and null counts as absent.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from dtvn.api.errors import InvalidRequest
+from dtvn.api.ordering import Request
+from dtvn.machine import reasons
+from dtvn.machine.commands import (
+    COMMANDS,
+    DATA_BYTES_MAX,
+    DEFAULT_EVENT,
+    NONCE_BYTES_MAX,
+    VALIDATION_DATA_BYTES_MAX,
+)
+
+__all__ = [
+    "OPERATIONS",
+    "Body",
+    "Flag",
+    "NonceBody",
+    "Number",
+    "Required",
+    "SeedBody",
+    "Text",
+    "convert",
+    "read_body",
+]
+
+MICROSECONDS = 1_000_000
+SECONDS_MAX = 2**63 // MICROSECONDS - 1
+
+Text = Annotated[str, Meta(description="a string")]
+Required = Annotated[str, Meta(min_length=1, description="a string")]
+Number = Annotated[int, Meta(description="a number")]
+Flag = Annotated[bool, Meta(description="true or false")]
+Seconds = Annotated[int, Meta(ge=0, le=SECONDS_MAX, description="a number of Unix seconds")]
+# The length besides: $ also matches before a line feed at the end.
+Digest = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{64})?$", max_length=64, description="64 hex digits")]
+
+_FIELD = re.compile(r"`(?:\$\.)?(\w+)[^`]*`$")
+_decoder = msgspec.json.Decoder()
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all bodies."""
+
+    may_be_empty: ClassVar[bool] = False
+    """Whether the call needs no body at all."""
+    may_be_unreadable: ClassVar[bool] = False
+    """Whether a body that is no JSON object counts as an empty one."""
+
+
+class NonceBody(Body, frozen=True, kw_only=True):
+    """Of a call that may be repeated (R13)."""
+
+    nonce: Text | None = None
+    """1 to 64 bytes of UTF-8."""
+
+    def nonce_or(self, header: str | None) -> bytes:
+        """The nonce of the call: the field, or header Idempotency-Key (as Latin-1); both must agree. b"" if
+        there is neither (R13)."""
+        field = None
+        if self.nonce is not None:
+            field = _nonce("nonce", self.nonce.encode("utf-8", "surrogatepass"))
+        if header is None:
+            return field or b""
+        # The server decodes header bytes as Latin-1: encoding restores them as they were sent.
+        given = _nonce("Idempotency-Key", header.encode("latin-1", "replace"))
+        if field not in (None, given):
+            raise InvalidRequest("nonce and Idempotency-Key differ")
+        return given
+
+
+class SeedBody(NonceBody, frozen=True, kw_only=True):
+    """Of /tickets/seed, which needs none (spec 1.2)."""
+
+    event: Text = DEFAULT_EVENT
+    may_be_unreadable: ClassVar[bool] = True
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of the operation's own command."""
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in SHARED}
+
+    def request(self, kind: str, header: str | None = None) -> Request:
+        """The operation that this body and an Idempotency-Key describe."""
+        command, nonce = COMMANDS[kind](**self.fields()), self.nonce_or(header)
+        return Request(command, ticket=getattr(self, "ticket_id", ""), event=self.event, nonce=nonce)
+
+
+class TicketBody(SeedBody, frozen=True, kw_only=True):
+    """What the body of every operation on a ticket has."""
+
+    ticket_id: Required
+    may_be_unreadable: ClassVar[bool] = False
+
+
+SHARED = frozenset(TicketBody.__struct_fields__)
+
+
+class IssueBody(TicketBody, frozen=True, kw_only=True):
+    """Of POST /tickets."""
+
+    not_before: Seconds = 0
+    not_after: Seconds = 0
+    product: Text = ""
+    seat: Text = ""
+    commitment: Digest = ""
+    data: Annotated[
+        bytes,
+        Meta(max_length=DATA_BYTES_MAX, description=f"standard base64 of at most {DATA_BYTES_MAX} bytes"),
+    ] = b""
+    metadata: Annotated[dict[str, str], Meta(description="an object of strings")] = {}
+
+    def fields(self) -> dict[str, Any]:
+        """As Issue takes them."""
+        return super().fields() | {
+            "not_before": self.not_before * MICROSECONDS,
+            "not_after": self.not_after * MICROSECONDS,
+            "commitment": bytes.fromhex(self.commitment),
+            "metadata": tuple(sorted(self.metadata.items())),
+        }
+
+
+class ValidateBody(TicketBody, frozen=True, kw_only=True):
+    """Of /tickets/validate."""
+
+    data: (
+        Annotated[
+            bytes,
+            Meta(
+                max_length=VALIDATION_DATA_BYTES_MAX,
+                description=f"standard base64 of at most {VALIDATION_DATA_BYTES_MAX} bytes",
+            ),
+        ]
+        | None
+    ) = b""
+
+
+class GateBody(TicketBody, frozen=True, kw_only=True):
+    """Of /tickets/consume and /tickets/admit."""
+
+    gate: Text = ""
+    device: Text = ""
+
+
+class DisputeBody(TicketBody, frozen=True, kw_only=True):
+    """Of /tickets/dispute."""
+
+    reason: Text = ""
+
+
+class ResolveBody(TicketBody, frozen=True, kw_only=True):
+    """Of /tickets/resolve."""
+
+    verdict: Annotated[Literal["clear", "uphold"], Meta(description='"clear" or "uphold"')]
+
+
+OPERATIONS: dict[str, type[SeedBody]] = {
+    "issue": IssueBody,
+    "seed": SeedBody,
+    "validate": ValidateBody,
+    "consume": GateBody,
+    "admit": GateBody,
+    "dispute": DisputeBody,
+    "resolve": ResolveBody,
+}
+"""Body by kind of operation."""
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+BodyShape = TypeVar("BodyShape", bound=Body)
+
+
+def read_body(content: bytes, shape: type[BodyShape]) -> BodyShape:
+    """The Struct that a body holds; raises as `convert` does. `null` is an object without members, as clients
+    of the seed send it."""
+    if shape.may_be_empty and not content.strip():
+        return shape()
+    value: Any = None
+    try:
+        value = _decoder.decode(content)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        if not shape.may_be_unreadable:
+            raise InvalidRequest("Invalid request body") from error
+    if not (value is None or isinstance(value, dict)):
+        if not shape.may_be_unreadable:
+            raise InvalidRequest("Invalid request body: an object is needed")
+        value = None
+    return convert(value or {}, shape)
+
+
+def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
+    """The Struct of these members; raise InvalidRequest naming the field that is wrong."""
+    present = members
+    if None in members.values():
+        present = {name: value for name, value in members.items() if value is not None}
+    try:
+        return msgspec.convert(present, shape)
+    except msgspec.ValidationError as error:
+        found = _FIELD.search(str(error))
+        name = found[1] if found else "body"
+        rule = _rules(shape).get(name, Meta(description="an object"))
+        if rule.min_length and present.get(name, "") == "":
+            code = reasons.TICKET_ID_REQUIRED if name == "ticket_id" else reasons.BAD_REQUEST
+            raise InvalidRequest(f"{name} is required", code) from error
+        raise InvalidRequest(f"{name} must be {rule.description}") from error
+
+
+@cache
+def _rules(shape: type[msgspec.Struct]) -> dict[str, Meta]:
+    """What each field must be, from its type or that of its union with None."""
+    return {
+        name: each.__metadata__[0]
+        for name, hint in get_type_hints(shape, include_extras=True).items()
+        for each in (hint, *get_args(hint))
+        if hasattr(each, "__metadata__")
+    }
+
+
+def _nonce(name: str, nonce: bytes) -> bytes:
+    if not 1 <= len(nonce) <= NONCE_BYTES_MAX:
+        raise InvalidRequest(f"{name} must have 1 to {NONCE_BYTES_MAX} bytes")
+    return nonce

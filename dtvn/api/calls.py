@@ -1,0 +1,45 @@
+"""A request as handlers see it, the same from Django and from Starlette."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from dtvn.api.queries import read_number
+
+__all__ = ["Call"]
+
+SEQUENCE_MAX = 2**63 - 1
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One HTTP request, authenticated and of bounded size."""
+
+    path: str
+    pairs: tuple[tuple[str, str], ...]
+    """Query parameters in order."""
+    headers: Mapping[str, str]
+    """By name, in any case."""
+    body: bytes = b""
+    """Unless the handler takes it as a Struct."""
+    actor: str = ""
+    """The caller's name in the ordered log."""
+    scopes: frozenset[str] = frozenset()
+    """What the caller may do besides reading: a subset of issue, operate, gate, admin."""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The last value of each query parameter."""
+        return dict(self.pairs)
+
+    @property
+    def min_sequence(self) -> int:
+        """The sequence that the answer must reflect (R17), 0 if the request names none."""
+        named = self.headers.get("X-DTVN-Min-Sequence", "0")
+        return read_number("X-DTVN-Min-Sequence", named, 0, SEQUENCE_MAX)
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """Header Idempotency-Key, decoded as Latin-1."""
+        return self.headers.get("Idempotency-Key")

@@ -1,0 +1,223 @@
+"""The path of every ticket operation: build it, have it ordered, return the cluster's decision.
+
+No code here reads a ticket: existence and state are decided by the log (R15), so a platform that lags behind
+never gives a false answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from datetime import UTC, datetime
+
+import msgspec
+
+from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
+from dtvn.gateway import (
+    DEFAULT_WAIT,
+    GatewayClosed,
+    GatewayFace,
+    MemberView,
+    OperationTooLarge,
+    Overloaded,
+    Result,
+    valid_until,
+)
+from dtvn.machine import Command, CommandError, build, read_state, reasons
+from dtvn.machine.commands import DEFAULT_EVENT
+from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.quorum import faults
+
+__all__ = ["BATCH_OPERATIONS_MAX", "Decision", "Request", "decide", "decide_batch"]
+
+ANSWER_SLACK = 2.0
+"""Seconds that a gateway gets to answer beyond its own wait: it always answers."""
+
+OVERLOADED = "Too much is under way here; ask again later."
+
+HEARD_WITHIN = 3.0
+"""Seconds since a member's last status answer (requested every second) within which it counts as healthy."""
+
+LAG_MAX = 500
+"""Sequences that a healthy member may lag behind: its last answer may be a second old."""
+
+BATCH_OPERATIONS_MAX = 10_000
+PIECE = 1_000
+"""Operations per bundle; the next piece is sent when this one is decided."""
+LATER_WAIT = 5.0
+"""Minimum seconds for each later piece: a batch in progress should survive a view change."""
+BATCH_SECONDS = 20.0
+"""Seconds after which no further piece is started: no HTTP answer takes longer than 30 (spec 1.5)."""
+_UNDECIDED = reasons.NOT_SENT | {reasons.OUTCOME_UNKNOWN}
+
+_turns = itertools.count()
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One requested operation."""
+
+    command: Command
+    ticket: str = ""
+    event: str = DEFAULT_EVENT
+    nonce: bytes = b""
+    """Repeating a request with its nonce returns the first outcome (R13)."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The cluster's decision about one request, or the reason why it is not known."""
+
+    request: Request
+    result: Result
+    remark: str = ""
+    """Replaces the message of the code: the rule that a malformed request breaks."""
+
+    @property
+    def code(self) -> str:
+        """ "ok", or a code of dtvn.machine.reasons."""
+        return self.result.code
+
+    @property
+    def status(self) -> int:
+        """HTTP status (spec 1.5)."""
+        return reasons.REASONS[self.result.code].status
+
+    @property
+    def sentence(self) -> str:
+        """The outcome as a message."""
+        sentence = self.remark or reasons.REASONS[self.result.code].sentence
+        if self.result.code == reasons.ALREADY_CONSUMED:
+            return _admitted(self.result, sentence)
+        return sentence
+
+    def check(self) -> Decision:
+        """Returns this decision if the operation was executed; else raises the exception of its code."""
+        match self.result.code:
+            case reasons.OK:
+                return self
+            case reasons.OUTCOME_UNKNOWN:
+                raise OutcomeUnknown
+            case code if code in reasons.NOT_SENT:
+                raise Unavailable(self.sentence, code)
+            case reasons.BAD_REQUEST:
+                raise InvalidRequest(self.sentence)
+            case code:
+                raise Refused(code, self.sentence, sequence=self.result.sequence)
+
+
+def decide(
+    network: GatewayFace,
+    requests: Sequence[Request],
+    *,
+    actor: str,
+    entry: str | None = None,
+    wait: float = DEFAULT_WAIT,
+) -> list[Decision]:
+    """Have requests ordered unchanged; returns one decision each, after at most `wait` seconds.
+
+    `actor`: the caller's name in the log. `entry`: the member that was addressed; None: the next healthy
+    member in turn. A malformed request is not sent; its decision is `bad_request`. Raises Unavailable when
+    too many calls are in flight to send anything.
+    """
+    entry = entry or _next_entry(network)
+    until = valid_until(wait)
+    decisions: list[Decision | None] = []
+    operations: list[Operation] = []
+    for request in requests:
+        try:
+            operations.append(_operation(request, actor, entry, until))
+            decisions.append(None)
+        except CommandError as error:
+            decisions.append(Decision(request, Result(reasons.BAD_REQUEST), str(error)))
+    results = iter(_outcomes(network, operations, wait) if operations else ())
+    return [
+        decision or Decision(request, next(results))
+        for request, decision in zip(requests, decisions, strict=True)
+    ]
+
+
+def decide_batch(
+    network: GatewayFace, requests: Sequence[Request], *, actor: str, entry: str | None = None
+) -> list[Decision]:
+    """As `decide` for many requests, in pieces one after the other; pieces after one without an outcome are
+    not sent. Raises Unavailable if nothing was sent at all."""
+    begun = time.monotonic()
+    decisions: list[Decision] = []
+    for start in range(0, len(requests), PIECE):
+        gone = time.monotonic() - begun
+        if gone > BATCH_SECONDS:
+            break
+        wait = max(DEFAULT_WAIT - gone, LATER_WAIT)
+        try:
+            told = decide(network, requests[start : start + PIECE], actor=actor, entry=entry, wait=wait)
+        except Unavailable:
+            if not decisions:
+                raise
+            break
+        decisions += told
+        if any(decision.code in _UNDECIDED for decision in told):
+            break
+    rest = requests[len(decisions) :]
+    return decisions + [Decision(request, Result(reasons.UNAVAILABLE)) for request in rest]
+
+
+def _operation(request: Request, actor: str, entry: str, until: int) -> Operation:
+    return build(
+        request.command,
+        ticket=request.ticket,
+        event=request.event,
+        actor=actor,
+        entry=entry,
+        valid_until=until,
+        nonce=request.nonce,
+    )
+
+
+def _outcomes(network: GatewayFace, operations: list[Operation], wait: float) -> tuple[Result, ...]:
+    try:
+        future = network.submit(operations, wait=wait)
+    except Overloaded as error:
+        raise Unavailable(OVERLOADED, reasons.BUSY) from error
+    except GatewayClosed as error:
+        raise Unavailable from error
+    try:
+        return future.result(wait + ANSWER_SLACK)
+    except Overloaded as error:
+        raise Unavailable(OVERLOADED, reasons.BUSY) from error
+    except OperationTooLarge as error:
+        raise InvalidRequest(str(error), reasons.TOO_LARGE) from error
+    except (GatewayClosed, CancelledError, TimeoutError) as error:
+        # The gateway's thread ended or hangs: the fate of what it had sent is unknown.
+        raise OutcomeUnknown from error
+
+
+def _next_entry(network: GatewayFace) -> str:
+    """Healthy members take turns as entry node, else connected ones; if no member is connected, any
+    member."""
+    members = network.members()
+    # At least one honest member has executed this far: a liar that claims a higher sequence cannot make the
+    # others count as lagging.
+    told = sorted((member.sequence for member in members if member.connected), reverse=True)
+    front = told[min(faults(len(members)), len(told) - 1)] if told else 0
+    healthy = [member for member in members if _healthy(member, front)]
+    choice = healthy or [member for member in members if member.connected] or list(members)
+    return choice[next(_turns) % len(choice)].id
+
+
+def _healthy(member: MemberView, front: int) -> bool:
+    """Connected, answering, and about as far as the others. This rests on the member's own report; nothing
+    critical depends on it."""
+    heard = member.heard is not None and member.heard <= HEARD_WITHIN
+    return member.connected and heard and member.sequence >= front - LAG_MAX
+
+
+def _admitted(result: Result, sentence: str) -> str:
+    """Appends time, gate and device of the existing admission to the message."""
+    state = read_state(result.state)
+    if state is None:
+        return sentence
+    when = datetime.fromtimestamp(state.timestamp / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    gate = f" at gate {state.gate}" if state.gate else ""
+    device = f", device {state.device}" if state.device else ""
+    return f"{sentence.removesuffix('.')}: {when}{gate}{device}."

@@ -1,0 +1,114 @@
+"""What a phase reports to the phases above it: `Replica` handles each event before the phase goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from dtvn.protocol.consensus.log import Slot
+from dtvn.protocol.consensus.verified import Verified
+
+__all__ = [
+    "AwaitedAnswered",
+    "BadNewView",
+    "CheckpointCertified",
+    "CheckpointStable",
+    "EnteredView",
+    "Event",
+    "Executed",
+    "LeftView",
+    "Listener",
+    "PrimaryHeard",
+    "Slots",
+    "StateFrozen",
+    "StatementSupplied",
+    "ViewChangeCounted",
+    "ViewWished",
+    "VoteLost",
+    "VoteRegained",
+]
+
+
+Slots = Sequence[Slot]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Base of all events."""
+
+
+class Executed(Event, frozen=True):
+    """A sequence was executed."""
+
+
+class StateFrozen(Event, frozen=True):
+    """The application froze its state after `sequence`, for a checkpoint."""
+
+    sequence: int
+
+
+class CheckpointCertified(Event, frozen=True):
+    """q members signed a state after `sequence`, which this replica has not executed."""
+
+    sequence: int
+
+
+class CheckpointStable(Event, frozen=True):
+    """The checkpoint at `sequence` is stable here (R24)."""
+
+    sequence: int
+
+
+class PrimaryHeard(Event, frozen=True):
+    """A proposal of the current view came directly from its primary."""
+
+
+class AwaitedAnswered(Event, frozen=True):
+    """What held the own votes back is over: they may be cast now (R11, R35)."""
+
+
+class VoteLost(Event, frozen=True):
+    """This replica became a follower (R11)."""
+
+
+class VoteRegained(Event, frozen=True):
+    """No vote of this replica can contradict an earlier one any more (R11)."""
+
+
+class ViewWished(Event, frozen=True):
+    """A member said which view it waits for."""
+
+
+class ViewChangeCounted(Event, frozen=True):
+    """A VIEW-CHANGE was counted."""
+
+
+class BadNewView(Event, frozen=True):
+    """The NEW-VIEW of `view` does not follow from its VIEW-CHANGEs."""
+
+    view: int
+
+
+class LeftView(Event, frozen=True):
+    """This replica sent a VIEW-CHANGE and left `view`. `entered`: it had entered it, not only been bound to
+    it."""
+
+    view: int
+    entered: bool
+
+
+class EnteredView(Event, frozen=True):
+    """This replica entered a view. `left`: the slots of the view before."""
+
+    left: Slots
+
+
+class StatementSupplied(Event, frozen=True):
+    """A member supplied a statement, which is handled as if it had arrived by itself."""
+
+    verified: Verified[Any]
+
+
+Listener = Callable[[Event], None]
+"""Handles an event before it returns."""

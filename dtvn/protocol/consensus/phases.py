@@ -1,0 +1,83 @@
+"""The phases of a replica, in the order of what they use: each is given the phases below it."""
+
+from __future__ import annotations
+
+from dtvn.protocol.consensus.catch_up import CatchUp
+from dtvn.protocol.consensus.checkpoint import Checkpoints
+from dtvn.protocol.consensus.clients import Clients
+from dtvn.protocol.consensus.contradiction import Contradictions
+from dtvn.protocol.consensus.epoch_change import EpochChange
+from dtvn.protocol.consensus.events import Listener
+from dtvn.protocol.consensus.execution import Execution
+from dtvn.protocol.consensus.ordering import Ordering
+from dtvn.protocol.consensus.pinging import Pinging
+from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
+from dtvn.protocol.consensus.proposing import Proposing
+from dtvn.protocol.consensus.rejoin import Rejoin
+from dtvn.protocol.consensus.rejoin_views import RejoinViews
+from dtvn.protocol.consensus.reporting import Reporting
+from dtvn.protocol.consensus.self_messages import SelfMessageGuard
+from dtvn.protocol.consensus.serving import Serving
+from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.supplying import Supplying
+from dtvn.protocol.consensus.suspicion import Suspicion
+from dtvn.protocol.consensus.transfer import Transfer
+from dtvn.protocol.consensus.view_change import ViewChanging
+from dtvn.protocol.consensus.voting import Voting
+
+__all__ = ["Phases"]
+
+
+class Phases:
+    """All phases of one replica. A phase calls those below it; what those above must know, it reports to
+    `emit`."""
+
+    def __init__(self, state: State, emit: Listener) -> None:
+        self.state = state
+        self.own_vote = Voting(state, emit)
+        self.contradictions = Contradictions(state)
+        self.epoch_change = EpochChange(state, emit)
+        self.clients = Clients(state)
+        self.primary_monitor = PrimaryMonitor(state)
+        self.checkpoints = Checkpoints(state, self.contradictions, self.epoch_change, emit)
+        self.execution = Execution(
+            state,
+            self.checkpoints,
+            self.clients,
+            self.contradictions,
+            self.epoch_change,
+            self.primary_monitor,
+            emit,
+        )
+        self.ordering = Ordering(state, self.contradictions, self.epoch_change, self.execution, emit)
+        self.proposing = Proposing(state, self.clients, self.epoch_change, self.execution, self.ordering)
+        self.view_change = ViewChanging(state, self.checkpoints, self.ordering, emit)
+        self.rejoin_views = RejoinViews(state, emit)
+        self.suspicion = Suspicion(
+            state, self.clients, self.primary_monitor, self.rejoin_views, self.view_change
+        )
+        self.supplying = Supplying(state, self.ordering, emit)
+        self.serving = Serving(state)
+        self._make_recovery()
+
+    def _make_recovery(self) -> None:
+        """The phases that help a replica which lags, restarts or lost its vote."""
+        state = self.state
+        self.catch_up = CatchUp(
+            state, self.checkpoints, self.contradictions, self.epoch_change, self.execution, self.ordering
+        )
+        self.transfer = Transfer(state, self.catch_up, self.checkpoints, self.contradictions)
+        self.reporting = Reporting(state, self.catch_up, self.checkpoints, self.suspicion)
+        self.rejoin = Rejoin(state, self.checkpoints, self.own_vote)
+        self.self_messages = SelfMessageGuard(state, self.own_vote)
+        self.pinging = Pinging(
+            state,
+            self.catch_up,
+            self.checkpoints,
+            self.rejoin,
+            self.rejoin_views,
+            self.self_messages,
+            self.suspicion,
+            self.view_change,
+            self.own_vote,
+        )

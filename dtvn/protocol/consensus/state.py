@@ -1,0 +1,311 @@
+"""The state of a replica, made of parts. Each part is written by one phase; every phase may read all of them.
+
+`tests/consensus/test_one_writer.py` holds the table of writers (WRITERS) against the code.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.application import Application
+from dtvn.protocol.consensus.ballot import Ballot
+from dtvn.protocol.consensus.bodies import Bodies
+from dtvn.protocol.consensus.certificate import CheckpointCertificate
+from dtvn.protocol.consensus.config import Config
+from dtvn.protocol.consensus.context import Context
+from dtvn.protocol.consensus.errors import InvariantBreach
+from dtvn.protocol.consensus.evidence import Evidence
+from dtvn.protocol.consensus.executor import Executor
+from dtvn.protocol.consensus.fetching import Fetching
+from dtvn.protocol.consensus.future import Future
+from dtvn.protocol.consensus.log import Log, Slot
+from dtvn.protocol.consensus.messages import FetchBatch, FetchViewChange
+from dtvn.protocol.consensus.needs import Signer
+from dtvn.protocol.consensus.new_view import Claim
+from dtvn.protocol.consensus.pool import Pool
+from dtvn.protocol.consensus.throttle import Throttle
+from dtvn.protocol.consensus.throughput import Throughput
+from dtvn.protocol.consensus.verified import VerifiedBundle
+
+__all__ = [
+    "WRITERS",
+    "Checkpoint",
+    "Lag",
+    "RoundTrips",
+    "State",
+    "Timeouts",
+    "TransferState",
+    "ViewState",
+    "Vote",
+]
+
+WRITERS = {
+    "vote": "voting",
+    "views": "view_change",
+    "checkpoint": "checkpoint",
+    "timeouts": "suspicion",
+    "lag": "catch_up",
+    "transfer": "transfer",
+    "round_trips": "pinging",
+}
+"""Part of the state -> module of the phase that writes it."""
+
+
+class Vote:
+    """Whether this replica may vote (R11)."""
+
+    __slots__ = ("holding", "reason", "voting")
+
+    def __init__(self, *, voting: bool) -> None:
+        self.voting = voting
+        self.reason = "" if voting else "started without a vote"
+        """Why it has no vote; "" if it has one."""
+        self.holding = False
+        """Votes wait for the answers of other members at the start."""
+
+
+class ViewState:
+    """The view this replica is in, or is bound to while it waits for the NEW-VIEW (R29, R33)."""
+
+    def __init__(self, members: int) -> None:
+        self._members = members
+        self.view = 0
+        self.changing = False
+        self.promised = 0
+        """Highest view of an own VIEW-CHANGE: this replica never votes below it (R29)."""
+        self.start = 0
+        """Highest sequence that the NEW-VIEW demands; new proposals are above it."""
+        self.demanded: dict[int, tuple[bytes, bytes]] = {}
+        """Sequence -> (digest, PRE-PREPARE frame) in the NEW-VIEW."""
+        self.new_view: bytes = b""
+        """Frame of the NEW-VIEW of `view`; b"" in view 0 or while changing."""
+        self.claims: dict[int, Claim] = {}
+        """Member -> its newest VIEW-CHANGE, above the view entered last."""
+
+    def is_active(self, view: int) -> bool:
+        """Whether this replica is in `view` and not changing."""
+        return view == self.view and not self.changing
+
+    def is_ahead(self, view: int) -> bool:
+        """Whether this replica has not entered `view` or a higher one yet."""
+        return view > self.view or (self.changing and view == self.view)
+
+    @property
+    def primary(self) -> int:
+        """Primary of the current view."""
+        return quorum.primary(self.view, self._members)
+
+
+class Checkpoint:
+    """The stable checkpoint (R24)."""
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+        self.certificate: CheckpointCertificate | None = None
+        """The certificate for `log.stable`; None at the sequence with which genesis begins."""
+
+    @property
+    def frames(self) -> tuple[bytes, ...]:
+        """The q CHECKPOINT frames of the stable checkpoint; () at the base of the epoch: the members of the
+        previous epoch signed that one, and all members of this epoch know it."""
+        if self.certificate is None or self.certificate.sequence <= self._base:
+            return ()
+        return self.certificate.frames
+
+
+class Timeouts:
+    """T, after which waiting becomes a ground for suspicion (R31)."""
+
+    def __init__(self, config: Config) -> None:
+        self._most = config.timeout_max
+        self.base = config.timeout_base
+        """T without doubling, nanoseconds."""
+        self.failures = 0
+        """View changes that count towards T since the last stable checkpoint. T doubles with each after the
+        first."""
+
+    @property
+    def timeout(self) -> int:
+        """T in nanoseconds, doubled for each failed view change after the first, capped."""
+        if self.failures <= 1:
+            return self.base
+        doubled = self.base << min(max(0, self.failures - 1), 8)
+        return min(doubled, max(self._most, self.base))
+
+
+class Lag:
+    """How far this replica is behind the members, as far as it knows (R23, R30)."""
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+        self.certified = 0
+        """Highest sequence that a checkpoint certificate covers."""
+        self.vouched = 0
+        """Highest sequence that f + 1 members report as executed."""
+        self.since: int | None = None
+        """Monotonic time since when this replica lags; None if it does not."""
+        self.held_until = 0
+        """While catching up, suspect no primary before this monotonic time."""
+
+    def target(self) -> int:
+        """Highest sequence that some honest member has certainly executed; at least the base of the epoch,
+        which was executed before the epoch began."""
+        return max(self.certified, self.vouched, self._base)
+
+
+class TransferState:
+    """Whether a state is received from other members (R23)."""
+
+    __slots__ = ("active", "done")
+
+    def __init__(self) -> None:
+        self.active = False
+        """A state is being fetched, or is complete, so that the log need not be fetched."""
+        self.done = False
+        """The state is complete: the host installs it at the end of the turn, and this core ignores all other
+        messages."""
+
+
+class RoundTrips:
+    """Round trips to the members, as Pings measured them."""
+
+    def __init__(self, quorum_size: int) -> None:
+        self._others = quorum_size - 1
+        self.trips: dict[int, deque[int]] = {}
+        """Member -> its newest round trips, nanoseconds."""
+
+    def of_quorum(self) -> int:
+        """Nanoseconds within which a quorum answers; 0 while too few members were measured."""
+        return self._needed(sorted(sorted(trips)[len(trips) // 2] for trips in self.trips.values()))
+
+    def shortest(self) -> int:
+        """Nanoseconds within which a quorum answered at its quickest, over the newest round trips of each
+        member; 0 while too few members were measured."""
+        return self._needed(sorted(min(trips) for trips in self.trips.values()))
+
+    def _needed(self, ascending: list[int]) -> int:
+        return ascending[self._others - 1] if 0 < self._others <= len(ascending) else 0
+
+
+class State(Context):
+    """Everything that the phases of one replica share for one epoch."""
+
+    def __init__(self, config: Config, signer: Signer, application: Application, *, voting: bool) -> None:
+        if config.index is None:
+            raise ValueError("a replica is a member; a learner has no index")
+        super().__init__(config.index, config.n)
+        self.config = config
+        self.q = config.q
+        self.signer = signer
+        self.application = application
+        self.executor = Executor(config.epoch, application)
+        self.vote = Vote(voting=voting)
+        self.views = ViewState(config.n)
+        self.checkpoint = Checkpoint(config.base)
+        self.timeouts = Timeouts(config)
+        self.lag = Lag(config.base)
+        self.transfer = TransferState()
+        self.round_trips = RoundTrips(config.q)
+        self._arrived = False
+        self._make_tables()
+
+    def _make_tables(self) -> None:
+        config, signer = self.config, self.signer
+        self.log = Log(window=config.window, reach=config.reach)
+        self.bodies = Bodies(config.bodies_bytes_max)
+        self.ballot = Ballot()
+        self.pool = Pool(
+            operations_max=config.pool_operations_max,
+            bytes_max=config.pool_bytes_max,
+            client_share=config.pool_client_share,
+            batch_operations_max=config.batch_operations_max,
+        )
+        self.throughput = Throughput()
+        self.future = Future(
+            members=config.n,
+            frames_max=config.future_frames_max,
+            bytes_max=config.future_bytes_max,
+        )
+        self.throttle = Throttle(self, config.resend_after)
+        self.evidence = Evidence(self.outbox)
+        self.batches = self._fetching(lambda digest: signer.link(FetchBatch(digest)), 4 * config.reach)
+        self.view_changes = self._fetching(
+            lambda digest: signer.link(FetchViewChange(digest)), config.n * config.q
+        )
+
+    def _fetching(self, make: Callable[[bytes], bytes], wishes_max: int) -> Fetching:
+        config = self.config
+        return Fetching(
+            self, make, wishes_max=wishes_max, delay=config.fetch_delay, retry=config.resend_after
+        )
+
+    @property
+    def voting(self) -> bool:
+        """Whether this replica has a vote."""
+        return self.vote.voting
+
+    @property
+    def executed(self) -> int:
+        """The last executed sequence."""
+        return self.executor.executed
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the own log reaches into this epoch. A replica that missed epochs first fetches a state."""
+        if not self._arrived:
+            self._arrived = self.executor.executed >= self.config.base
+        return self._arrived
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this replica is the primary of its view."""
+        return self.views.view % self.n == self.index
+
+    def may_vote(self, view: int) -> bool:
+        """Whether this replica may vote in `view` now."""
+        return self.free and view == self.views.view and not self.views.changing
+
+    @property
+    def free(self) -> bool:
+        """Whether this replica may bind itself: it votes, the members have shown it its earlier statements
+        (R11), and it has a state of this epoch."""
+        return self.vote.voting and not self.vote.holding and self.arrived
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether this replica knows that it lags and still makes progress at catching up (R30)."""
+        if not self.arrived:
+            return True
+        return self.lag.since is not None and self.now.monotonic < self.lag.held_until
+
+    def waiting_since(self) -> int | None:
+        """Monotonic time since when a request or a proposal waits, or None. Votes without a proposal do not
+        count: any backup could send one and depose a correct primary (PITFALLS row 13)."""
+        oldest = self.pool.oldest()
+        slot = self.log.first_proposed(self.executed)
+        if oldest is None:
+            return slot.opened if slot is not None else None
+        return oldest.arrived if slot is None else min(oldest.arrived, slot.opened)
+
+    def leave_slots(self, left: Sequence[Slot]) -> list[VerifiedBundle]:
+        """Forgets the batches of a left view that the new one does not need; returns the requests in slots
+        that the new view dropped (R33)."""
+        demanded = {digest for digest, _frame in self.views.demanded.values()}
+        decided = {certificate.digest for certificate in self.log.decisions.values()}
+        self.batches.keep_only(demanded | decided)
+        bundles: list[VerifiedBundle] = []
+        for slot in left:
+            for digest in slot.proposals:
+                batch = self.bodies.get(digest)
+                if batch is not None and digest not in demanded and slot.sequence > self.executed:
+                    bundles += batch.bundles
+        certified = {certificate.digest for certificate in self.log.certificates.values()}
+        needed = demanded | decided | certified | set(self.log.digests.values())
+        self.bodies.leave_view(needed, self.ballot.digests("prepare"))
+        return bundles
+
+    def breach(self, text: str) -> InvariantBreach:
+        """An InvariantBreach that names the member, view and sequence."""
+        return InvariantBreach(f"member {self.index} view {self.views.view} sequence {self.executed}: {text}")

@@ -1,0 +1,50 @@
+"""Phase: losing the vote, getting it back, and holding votes back at the start (R11)."""
+
+from __future__ import annotations
+
+from dtvn.protocol.consensus.effects import StateRecord
+from dtvn.protocol.consensus.events import AwaitedAnswered, Listener, VoteLost, VoteRegained
+from dtvn.protocol.consensus.state import State
+
+__all__ = ["Voting"]
+
+
+class Voting:
+    """Writes `state.vote`."""
+
+    def __init__(self, state: State, emit: Listener) -> None:
+        self.state = state
+        self._emit = emit
+
+    def restore(self) -> None:
+        """The ledger says that this replica has no vote."""
+        self.state.vote.voting = False
+
+    def lose(self, reason: str) -> None:
+        """Makes this replica a follower, across restarts too, and notes the reason."""
+        state = self.state
+        state.vote.voting = False
+        state.vote.reason = reason
+        state.pool.follow()
+        state.outbox.persist(StateRecord("voting", b"0"))
+        state.outbox.note("follower", reason=reason)
+        self._emit(VoteLost())
+
+    def regain(self) -> None:
+        """Makes this replica vote again, across restarts too: no vote can contradict an earlier statement
+        under its key any more."""
+        state = self.state
+        state.vote.voting = True
+        state.vote.reason = ""
+        state.outbox.persist(StateRecord("voting", b"1"))
+        state.outbox.note("votes_again", sequence=state.log.stable, view=state.views.view)
+        self._emit(VoteRegained())
+
+    def hold(self) -> None:
+        """Holds votes back until enough members have answered."""
+        self.state.vote.holding = True
+
+    def release(self) -> None:
+        """Ends the wait that `hold` began."""
+        self.state.vote.holding = False
+        self._emit(AwaitedAnswered())

@@ -1,0 +1,21 @@
+"""Never leads: proposes nothing, sends no NEW-VIEW, and otherwise behaves correctly, heartbeats included
+(rows 13, 14, 21)."""
+
+from __future__ import annotations
+
+from dtvn.protocol.consensus import messages as m
+from simulator.adversary.base import Liar, Words
+from simulator.network import kind_of_frame
+from simulator.node import Node
+
+__all__ = ["IdlePrimary"]
+
+
+class IdlePrimary(Liar):
+    """Its silence looks like an empty queue."""
+
+    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+        """See Liar."""
+        if kind_of_frame(frame) in (m.PrePrepare, m.NewView):
+            return ()
+        return ((receiver, frame),)

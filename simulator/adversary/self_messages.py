@@ -1,0 +1,36 @@
+"""A liar keeps its vote: the honest core inside would give it up when its second vote comes back (R11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.messages import Commit, Prepare, PrePrepare
+from dtvn.protocol.consensus.self_messages import SelfMessageGuard
+from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.voting import Voting
+from simulator.node import Node
+
+__all__ = ["LiarsSelfMessageGuard"]
+
+PHASES = {PrePrepare: "pre_prepare", Prepare: "prepare", Commit: "commit"}
+
+
+class LiarsSelfMessageGuard(SelfMessageGuard):
+    """Ignores a second, different vote of its own in a slot; otherwise as in every node.
+
+    A vote of which its ledger has no record still stops a twin or a node with a lost disk.
+    """
+
+    def __init__(self, state: State, own_vote: Voting, node: Node) -> None:
+        super().__init__(state, own_vote)
+        self._node = node
+
+    def refuse(self, message: Any) -> Reason | None:
+        """See SelfMessageGuard."""
+        phase = PHASES.get(type(message))
+        if self._node.speech is not None and phase is not None:
+            place = {"view": message.view, "sequence": message.sequence}
+            if self.state.ballot.find(**place, phase=phase) is not None:
+                return Reason.SECOND_MESSAGE
+        return super().refuse(message)

@@ -1,0 +1,77 @@
+"""Is each ticket admitted at most once, and each request executed at most once? (R12, R13, R19)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Record
+from simulator.checkers.base import Checker
+from simulator.checkers.history import History, Unread
+from simulator.gateway import Gateway, Request
+from simulator.node import Node
+from simulator.world import World
+
+__all__ = ["AtMostOnce"]
+
+ADMITTING = frozenset({"consume", "admit"})
+FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy"})
+"""Outcomes that do not use up a nonce."""
+
+
+class AtMostOnce(Checker):
+    """Reads the history as it grows and, independently, the answers that clients get."""
+
+    name = "at-most-once"
+
+    def __init__(self, world: World, history: History) -> None:
+        super().__init__(world)
+        self._history = history
+        self._unread = Unread(history)
+        self._admitted: dict[tuple[str, str], m.Operation] = {}
+        self._executed: dict[tuple[tuple[int, int], int], int] = {}
+        self._nonces: dict[tuple[str, str, bytes], tuple[m.Operation, str]] = {}
+        self._told: dict[tuple[str, str], tuple[str, bytes | tuple[int, int]]] = {}
+
+    def persisted(self, node: Node, records: Sequence[Record]) -> None:
+        """See Checker."""
+        for sequence, bundle, outcomes in self._unread.bundles():
+            if bundle.session != (0, 0):
+                self._once(sequence, bundle)
+            for operation, outcome in zip(bundle.operations, outcomes, strict=True):
+                self._operation(sequence, bundle.principal, operation, outcome)
+
+    def _once(self, sequence: int, bundle: m.Bundle) -> None:
+        before = self._executed.setdefault((bundle.session, bundle.number), sequence)
+        if before != sequence:
+            self.fail(f"bundle {bundle.number} of session {bundle.session} at {before} and {sequence}")
+
+    def _operation(self, sequence: int, principal: str, operation: m.Operation, outcome: m.Outcome) -> None:
+        first = True
+        if operation.nonce:
+            key = (principal, operation.actor, operation.nonce)
+            if outcome.code not in FORGOTTEN:
+                self._nonces.setdefault(key, (operation, outcome.code))
+            known = self._nonces.get(key, (operation, outcome.code))
+            first = known[0] is operation
+            same = (known[0].kind, known[0].ticket) == (operation.kind, operation.ticket)
+            if outcome.code == "malformed" and operation.entry not in self._history.member_ids:
+                return  # not a valid request: it is not compared with the first operation of its nonce
+            if not first and same and outcome.code not in (known[1], "expired"):
+                self.fail(f"nonce repeated at {sequence}: first {known[1]}, now {outcome.code}")
+            if not first and not same and outcome.code not in ("nonce_reused", *FORGOTTEN):
+                self.fail(f"a nonce's second body at {sequence} is answered {outcome.code} (R13)")
+        if first and operation.kind in ADMITTING and outcome.code == "ok":
+            ticket = (operation.event, operation.ticket)
+            if ticket in self._admitted:
+                self.fail(f"{operation.ticket} admitted again at {sequence}")
+            self._admitted[ticket] = operation
+
+    def answered(self, gateway: Gateway, request: Request) -> None:
+        """The client's own view: two different admissions of one ticket never both succeed."""
+        for operation, result in zip(request.operations, request.results or (), strict=True):
+            if operation.kind in ADMITTING and result.code == "ok":
+                word = (operation.actor, operation.nonce or (result.sequence, result.index))
+                before = self._told.setdefault((operation.event, operation.ticket), word)
+                if before != word:
+                    self.fail(f"{operation.ticket}: {before} and {word} were both told ok")

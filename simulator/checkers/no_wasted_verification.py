@@ -1,0 +1,81 @@
+"""Is no signature verified that a cheap check would have made unnecessary? (R5; row 15)
+
+The world's doors ask the core's own `wants` before every signature check; the host has asked it already, so
+the answer must be yes. The function is the product's as it was when this module was loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.verified import Header, Inbound, Verified
+from dtvn.protocol.wire import Door, Envelope, Scheme
+from dtvn.protocol.wire.door import Keys
+from simulator.reading import AskedKeys, Reading, Result, keep
+from simulator.violation import Violation
+
+__all__ = ["WatchedDoor"]
+
+wants = Replica.wants
+LOOK_EVERY = 8
+"""Frames between two checks."""
+
+
+class WatchedDoor(Door):
+    """The product's door, which also reports unnecessary signature checks, and takes results from `reading`
+    instead of computing them twice in one world."""
+
+    def __init__(
+        self, cluster: bytes, keys: Keys, reading: Reading, *, scheme: Scheme, statements_max: int
+    ) -> None:
+        self._asked = AskedKeys(keys)
+        super().__init__(cluster, self._asked, scheme=scheme, statements_max=statements_max)
+        self.core: Any = None
+        """The core that this door serves."""
+        self.name = ""
+        self._reading = reading
+        self._frames = 0
+
+    def peek(self, inbound: Inbound) -> Header:
+        """See Door."""
+        headers = self._reading.headers
+        known = headers.get(inbound.frame)
+        if known is not None and known.peer is inbound.peer:
+            return known
+        return keep(headers, inbound.frame, super().peek(inbound))
+
+    def _decode(self, frame: bytes) -> tuple[Envelope, Any]:
+        decoded = self._reading.decoded
+        return decoded.get(frame) or keep(decoded, frame, super()._decode(frame))
+
+    def _check(self, key: bytes | None, envelope: Envelope, signer: str) -> None:
+        signed = self._reading.signed
+        if key is None or (key, envelope) not in signed:
+            super()._check(key, envelope, signer)
+            if key is not None:
+                keep(signed, (key, envelope), True)
+
+    def verify(self, header: Header) -> Verified[Any]:
+        """See Door."""
+        self._frames += 1
+        if self._frames % LOOK_EVERY == 0 and isinstance(self.core, Replica):
+            reason = wants(self.core, header)
+            if reason is not None:
+                kind = type(header.message).__name__
+                raise Violation(
+                    "no-wasted-verification", f"{self.name} verifies a {kind} that it refuses: {reason.value}"
+                )
+        known = self._reading.results.get(header.frame)
+        if (
+            known is not None
+            and known.peer is header.peer
+            and known.statements_max == self.statements_max
+            and self._asked.agree(known.asked)
+        ):
+            return known.verified
+        self._asked.asked.clear()
+        verified = super().verify(header)
+        asked = tuple(self._asked.asked)
+        keep(self._reading.results, header.frame, Result(header.peer, self.statements_max, asked, verified))
+        return verified

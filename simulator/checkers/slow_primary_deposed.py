@@ -1,0 +1,139 @@
+"""Is a primary that proposes just before the view timeout deposed? (R32; row 21)"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import cached_property
+
+from dtvn.protocol import quorum
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.consensus.primary_monitor import SLOW
+from dtvn.protocol.consensus.replica import Replica
+from simulator.checkers.base import Checker
+from simulator.node import Node
+from simulator.onlooker import EXECUTED
+from simulator.world import World
+
+__all__ = ["SlowPrimaryDeposed"]
+
+MICROSECOND = 1_000
+INTERVAL = 100_000 * MICROSECOND
+"""Length of one observation: all batches that arrive within it count as one (decision 0097)."""
+OBSERVATIONS = 8
+USUAL = 1.2
+"""Multiple of the world's T: only members whose own timeout is at most this much longer are asked."""
+ENDURED_MAX = 2
+"""Multiple of T for which a quorum may have a ground to suspect: time for eight SUSPECTs of each member."""
+
+
+class SlowPrimaryDeposed(Checker):
+    """Checks only the clear case: a single liar, which is a slow primary, and a quorum of honest members each
+    of which saw what decisions 0045 and 0097 call slow. Requests that clients send to the primary alone are
+    invisible to the others. A second deposition may have to wait for 30 s, so only its first view counts."""
+
+    name = "slow-primary-deposed"
+    notes = frozenset({EXECUTED, "suspected"})
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._timeout = world.settings.parameters.view_timeout * MICROSECOND
+        self._view = -1
+        self._witnesses: dict[str, _Witness] = {}
+        self._since: int | None = None
+        """World time since when a quorum has had a ground to suspect."""
+        self._over = False
+        """Another member was found slow."""
+
+    @cached_property
+    def _slow_primary(self) -> Node | None:
+        """The only liar, if it is a slow primary; the liars are fixed before the first turn."""
+        liars = [node for node in self.world.nodes.values() if not node.honest]
+        return liars[0] if len(liars) == 1 and getattr(liars[0].speech, "slow", False) else None
+
+    def turning(self, node: Node) -> None:
+        """See Onlooker: requests that arrived in earlier turns are now waiting."""
+        if self._slow_primary is None or not node.honest or not isinstance(node.core, Replica):
+            return
+        witness = self._witnesses.get(node.name)
+        if witness is None or witness.core is not node.core or node.slept[1] == self.world.time:
+            witness = self._witnesses[node.name] = _Witness(node.core)  # sleep is no ground to blame (R31)
+        witness.look()
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Checker."""
+        slow, witness = self._slow_primary, self._witnesses.get(node.name)
+        if slow is None or witness is None or node.index is None or len(self.world.epochs) > 1:
+            return
+        view = note.view if isinstance(note, Executed) else note.fields["view"]
+        led = quorum.primary(view, self.world.members) == slow.index
+        if isinstance(note, Note):
+            self._over = self._over or (note.fields["reason"] == SLOW and not led)
+        elif led and not self._over and self._view in (-1, view):
+            self._view = view
+            witness.hear(note, self.world.time)
+            if witness.core.state.timeouts.timeout > USUAL * self._timeout:
+                witness.waits.clear()
+            self._judge(slow)
+
+    def _judge(self, slow: Node) -> None:
+        now, patience = self.world.time, int(USUAL * self._timeout / 4)
+        lately = now - ENDURED_MAX * self._timeout
+        known = self._witnesses.values()
+        accusing = sum(each.heard_at >= lately and each.has_ground(patience) for each in known)
+        if accusing < quorum.quorum(self.world.members):
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        elif self._since < lately:
+            self.fail(f"{slow.name} still leads view {self._view}, and a quorum saw that it is slow (R32)")
+
+
+class _Witness:
+    """What an honest member saw of the primary since its last start: a plain account of what it should have
+    judged. Times are in nanoseconds of its own clock."""
+
+    def __init__(self, core: Replica) -> None:
+        self.core = core
+        self.waits: deque[int] = deque(maxlen=OBSERVATIONS)
+        """Waits of requests from arrival to PRE-PREPARE: the shortest of each interval."""
+        self.heard_at = 0
+        """World time of the newest one."""
+        self._commits: deque[int] = deque(maxlen=OBSERVATIONS)
+        self._since = 0
+        self._calm: dict[object, int] = {}
+        """Arrival time of each waiting request that found less than a full batch before it."""
+
+    def look(self) -> None:
+        """A turn begins: record the waiting requests."""
+        pool, before = self.core.state.pool, self._calm
+        few = pool.operations < self.core.config.batch_operations_max
+        self._calm = {item.key: item.arrived for item in pool if few or item.key in before}
+
+    def hear(self, note: Executed, time: int) -> None:
+        """A batch was executed in the turn that began last."""
+        slot = self.core.state.log.slots.get(note.entry.sequence)
+        if slot is None or slot.carried or not slot.proposals:
+            return
+        now = self.core.state.now.monotonic
+        self._commits.append(now - slot.opened)
+        keys = [(each.principal, *each.session, each.number) for each, _first, _outcomes in note.bundles]
+        arrived = [self._calm[key] for key in keys if key in self._calm]
+        if not arrived:
+            return
+        self.heard_at = time
+        wait = slot.opened - min(arrived)
+        if self.waits and now - self._since < INTERVAL:
+            self.waits[-1] = min(self.waits[-1], wait)
+        else:
+            self._since = now
+            self.waits.append(wait)
+
+    def has_ground(self, patience: int) -> bool:
+        """Whether the member should suspect the primary: it is free to, and not catching up (R11, R30)."""
+        if len(self.waits) < OBSERVATIONS or not self.core.state.free or self.core.state.is_catching_up:
+            return False
+        return _median(self.waits) > max(patience, 4 * _median(self._commits))
+
+
+def _median(values: deque[int]) -> int:
+    return sorted(values)[len(values) // 2]

@@ -1,0 +1,48 @@
+"""Does every honest member keep its vote unless its disk was lost, and only then lose it? (R11)"""
+
+from __future__ import annotations
+
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Executed, Note
+from simulator.checkers.base import Checker
+from simulator.node import Node
+from simulator.world import World
+
+__all__ = ["VotingRights"]
+
+VOTES = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.ViewChange, m.NewView})
+
+
+class VotingRights(Checker):
+    """No liar can make a member give up its vote; a member that lost its ledger sends no statement until it
+    has its vote back."""
+
+    name = "voting-rights"
+    kinds = VOTES
+    notes = frozenset({"follower"})
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._left: set[bytes] = set()
+        """VIEW-CHANGEs sent while their members had a vote."""
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Checker."""
+        # A member that lost its disk once may find later that it sent more than the others had shown it.
+        whole = node.honest and node.disk.voting and not node.losses
+        if isinstance(note, Note) and note.kind == "follower" and whole:
+            self.fail(f"{node.name} gave up its vote: {note.fields}")
+
+    def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
+        """See Checker."""
+        if not node.honest:
+            return
+        if node.disk.voting:
+            if m.KINDS[frame[1]] is m.ViewChange:
+                self._left.add(frame)
+            return
+        if frame in self._left:
+            return  # the basis of a view, sent again unchanged on request: it binds to nothing new
+        message = self.world.reading.read(frame)[1]
+        if node.said(message):
+            self.fail(f"{node.name} lost its ledger and says {type(message).__name__}")

@@ -1,0 +1,240 @@
+"""`manage.py simulator`: the real consensus core in a virtual world of faults and liars.
+
+    run       a cluster by flags (the verb may be left out), or one seed of a named world
+    campaign  many seeds of a world; the measure for a release
+    replay    what `run` plays with the same flags, printed line by line, and as a trace for the browser
+    shrink    reduce a failing run with these flags to what is needed to fail
+    mutants   plant every bug that has a switch, and report which check catches it
+
+Flags are Go's: `-flag value`, `-flag=value`, one dash or two. Exit status: 0 nothing broke a promise (out of
+time and interrupted included), 1 something did, there are more liars than the nodes tolerate, or a campaign
+with `--all-probes` missed one, 2 the command line is wrong. Ctrl-C and SIGTERM end any verb, and print the
+findings so far; a second one ends the process at once. Before a verb has begun they print one line, and exit
+with 130 or 143.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from simulator.campaign import Cut, Report, Task, run
+from simulator.cli import batch, text
+from simulator.cli.arguments import add_arguments, given, is_plain, name_of, refuse
+from simulator.cli.bar import bar
+from simulator.cli.interrupts import Interrupts
+from simulator.mutants import MUTANTS
+from simulator.onlooker import Onlooker
+from simulator.options import FLAGS, OptionError, Plain, by_hand
+from simulator.plain import PlainRun, Results
+from simulator.shrinking import shrink
+from simulator.tracing import Teller, Tracer
+from simulator.violation import Interrupted
+
+__all__ = ["Command"]
+
+VERBS = ("run", "campaign", "replay", "shrink", "mutants")
+
+OWN_CLUSTER = "makes the cluster of a run by flags; a named world brings its own"
+CUT_FLAGS = ("without-faults", "without-calls", "without-liars", "stop-after")
+NO_CUT = "is for a named world or a mutant's own; a run by flags has fewer -tickets, -nodes or -byzantine"
+
+Ended = Report | Results
+
+
+def quietly(_line: str) -> None:
+    """Print nothing."""
+
+
+class Command(BaseCommand):
+    """See the module."""
+
+    help = "Run the real consensus core in a virtual world of faults and liars."
+    requires_system_checks = ()
+    requires_migrations_checks = False
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Like Django's, except that the verb may be left out."""
+        if len(argv) < 3 or argv[2] not in VERBS:
+            argv = [*argv[:2], "run", *argv[2:]]
+        super().run_from_argv(argv)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """See arguments."""
+        add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Dispatch."""
+        self._interrupts = Interrupts()
+        with self._interrupts.heard():
+            getattr(self, "_" + options["verb"])(options)
+
+    # --- verbs -----------------------------------------------------------------------------------
+
+    def _run(self, options: dict[str, Any]) -> None:
+        wanted = self._wanted(options)
+        found = self._play(wanted, say=quietly if options["json"] else self._say)
+        self._end(found, as_json=options["json"])
+
+    def _wanted(self, options: dict[str, Any]) -> Task | Plain:
+        """The task that the flags define; raise CommandError if they are invalid."""
+        if not is_plain(options):
+            refuse(given(options, FLAGS), OWN_CLUSTER)
+            return task_of(options)
+        refuse((flag for flag in CUT_FLAGS if options[name_of(flag)]), NO_CUT)
+        fields = {FLAGS[flag]: options[name_of(flag)] for flag in given(options, FLAGS)}
+        try:
+            return Plain(by_hand({"seed": options["seed"], **fields}), options["mutant"])
+        except OptionError as error:
+            if error.field != "byzantine_nodes" or fields["byzantine_nodes"] < 0:
+                raise CommandError(str(error), returncode=2) from error
+            if not options["json"]:
+                self._say(f"Error: {error}")  # the seed's own answer: on stdout, and 1 (C47)
+            raise CommandError(str(error), returncode=1) from error
+
+    def _campaign(self, options: dict[str, Any]) -> None:
+        seeds = options["seeds"]
+        tasks = (Task(seed, options["world"]) for seed in seeds)
+        tell = None if options["json"] else self._say
+        with self._interrupts.during(), bar(len(seeds), "Playing seeds") as played:
+            summary = batch.campaign(tasks, options["jobs"], tell, played)
+        if options["json"]:
+            self._json(summary)
+        else:
+            for line in text.summary(summary, with_probes=options["probes"]):
+                self._say(line)
+        verdict = text.verdict(summary)
+        missed = summary["probes_hit"] < summary["probes_total"]
+        if summary["violations"] or (missed and options["all_probes"]):
+            raise CommandError(verdict)
+        if not options["json"]:
+            self._say(verdict)
+
+    def _replay(self, options: dict[str, Any]) -> None:
+        wanted = self._wanted(options)
+        onlookers = []
+        if not options["quiet"] and not options["json"]:
+            onlookers.append(Teller(self._say, since=options["from_ms"] * 1_000_000))
+        if not options["trace"]:
+            found = self._play(wanted, *onlookers)
+        else:
+            try:
+                with open(options["trace"], "wb") as file:
+                    tracer = Tracer(file.write)
+                    found = self._play(wanted, *onlookers, tracer)
+                    tracer.close(found)
+            except OSError as error:
+                why = f"{options['trace']} cannot be written: {error.strerror}"
+                raise CommandError(why, returncode=2) from error
+        self._end(found, as_json=options["json"])
+
+    def _shrink(self, options: dict[str, Any]) -> None:
+        wanted = self._wanted(options)
+        try:
+            with self._interrupts.during():
+                found = shrink(wanted, None if options["json"] else self._say)
+        except Interrupted as interrupted:
+            found = report_of(interrupted, wanted)
+        if found is None:
+            raise CommandError("nothing to shrink: this run breaks no promise", returncode=2)
+        if options["json"]:
+            self._json(found)
+        else:
+            self._say(found.violation or "interrupted before it was known whether this run fails")
+            self._say(found.command)
+
+    def _mutants(self, options: dict[str, Any]) -> None:
+        unknown = [name for name in options["only"] if name not in MUTANTS]
+        if unknown:
+            raise CommandError(f"no mutant {unknown[0]!r}", returncode=2)
+        tell = None if options["json"] else self._say
+        with self._interrupts.during():
+            summary = batch.mutants(options["only"] or list(MUTANTS), options["jobs"], tell)
+        if options["json"]:
+            self._json(summary)
+        missed = [mutant["name"] for mutant in summary["mutants"] if not mutant["caught"]]
+        caught = f"{summary['caught']} of {summary['total']} mutants were caught"
+        if missed:
+            raise CommandError(f"{caught}; these got away: {', '.join(missed)}")
+        if not options["json"] and summary["ended"] == "interrupted":
+            self._say(f"interrupted: {summary['caught']} mutants were caught so far, none got away")
+        elif not options["json"]:
+            self._say(f"{caught} in {summary['seconds']} s")
+
+    def _play(
+        self, wanted: Task | Plain, *onlookers: Onlooker, say: Callable[[str], None] = quietly
+    ) -> Ended:
+        """Play the task; returns the result as far as it was played. `say`: gets a run by flags' lines."""
+        try:
+            if isinstance(wanted, Plain):
+                return self._play_plain(wanted, onlookers, say)
+            with self._interrupts.during():
+                return run(wanted, *onlookers)
+        except Interrupted as interrupted:
+            return report_of(interrupted, wanted)
+
+    def _play_plain(
+        self, wanted: Plain, onlookers: tuple[Onlooker, ...], say: Callable[[str], None]
+    ) -> Results:
+        options = wanted.options
+        one = PlainRun(
+            options,
+            lambda *numbers: say(text.progress(options.tickets, *numbers)),
+            *onlookers,
+            mutant=wanted.mutant,
+        )
+        with self._interrupts.during(lambda: end(one)):
+            for line in text.banner(options, one.liars):
+                say(line)
+            return one.run()
+
+    def _end(self, found: Ended, *, as_json: bool) -> None:
+        """Print the result of a run; raise CommandError for a broken promise."""
+        if as_json:
+            self._json(found)
+        elif isinstance(found, Report):
+            self._say(text.report(found))
+        else:
+            for line in text.results(found):
+                self._say(line)
+        if found.violation is not None:
+            raise CommandError(f"violation: {found.violation}")
+
+    def _json(self, value: object) -> None:
+        self._say(msgspec.json.encode(value).decode())
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+
+def end(one: PlainRun) -> None:
+    """End a run by flags: after the current event, or at once if no event follows."""
+    if not one.stop():
+        raise Interrupted
+
+
+def report_of(interrupted: Interrupted, wanted: Task | Plain) -> Ended:
+    """The findings of the interrupted run; empty if it was interrupted before it began."""
+    if isinstance(interrupted.found, Report | Results):
+        return interrupted.found
+    if isinstance(wanted, Plain):
+        tickets, seed = wanted.options.tickets, wanted.options.seed
+        return Results(tickets, seed=seed, command=wanted.command, ended="interrupted")
+    return Report(wanted.seed, wanted.world, 0, (), wanted.command, ended="interrupted")
+
+
+def task_of(options: dict[str, Any]) -> Task:
+    """The task for a seed of a named world. A mutant selects the world in which its seed finds it."""
+    mutant = options["mutant"]
+    world = options["world"] or MUTANTS[mutant].world
+    cut = Cut(
+        faults=options["without_faults"],
+        calls=options["without_calls"],
+        liars=options["without_liars"],
+        duration=options["stop_after"],
+    )
+    return Task(options["seed"], world, mutant, cut)

@@ -1,0 +1,76 @@
+"""Bodies as Structs: what counts as absent, and how an error names its field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from dtvn.api.bodies import OPERATIONS, Body, Number, Text, read_body
+from dtvn.api.errors import InvalidRequest
+from dtvn.machine import Admit, Issue, Seed
+from dtvn.machine.commands import DATA_BYTES_MAX
+
+
+class Example(Body, frozen=True, kw_only=True):
+    count: Number | None = None
+    note: Text = "none"
+
+
+class Optional(Example, frozen=True, kw_only=True):
+    may_be_empty = True
+
+
+def test_null_and_unknown_fields_count_as_absent() -> None:
+    for content in (b"{}", b"null", b'{"count":null,"note":null}', b'{"other":[1]}'):
+        assert read_body(content, Example) == Example()
+
+
+def test_only_a_body_that_may_be_empty_may_be() -> None:
+    assert read_body(b" \n", Optional) == Optional()
+    for content in (b"", b"{", b"[]", b"5"):
+        with pytest.raises(InvalidRequest, match="Invalid request body"):
+            read_body(content, Example)
+
+
+@pytest.mark.parametrize("content", [b"", b"form=1", b"[]", b"{}"])
+def test_a_seed_takes_any_body(content: bytes) -> None:
+    assert read_body(content, OPERATIONS["seed"]).request("seed").command == Seed()
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "said"),
+    [
+        ("admit", {"gate": 5}, "gate must be a string"),
+        ("admit", {"nonce": []}, "nonce must be a string"),
+        ("admit", {"ticket_id": 5}, "ticket_id must be a string"),
+        ("admit", {"ticket_id": ""}, "ticket_id is required"),
+        ("admit", {"ticket_id": None}, "ticket_id is required"),
+        ("seed", {"event": 7}, "event must be a string"),
+        ("validate", {"data": "%"}, "data must be standard base64 of at most 65536 bytes"),
+        ("issue", {"data": "A" * 4 * DATA_BYTES_MAX}, "data must be standard base64 of at most"),
+        ("issue", {"metadata": {"a": 1}}, "metadata must be an object of strings"),
+        ("issue", {"not_after": -1}, "not_after must be a number of Unix seconds"),
+        ("issue", {"commitment": "ab" * 32 + "\n"}, "commitment must be 64 hex digits"),
+        ("resolve", {}, 'verdict must be "clear" or "uphold"'),
+        ("resolve", {"verdict": "perhaps"}, 'verdict must be "clear" or "uphold"'),
+    ],
+)
+def test_an_error_names_the_field_and_its_rule(kind: str, field: dict[str, Any], said: str) -> None:
+    content = msgspec.json.encode({"ticket_id": "T"} | field)
+    with pytest.raises(InvalidRequest) as refused:
+        read_body(content, OPERATIONS[kind])
+    assert str(refused.value).startswith(said)
+    assert refused.value.code == ("ticket_id_required" if "required" in said else "bad_request")
+
+
+def test_the_command_has_the_fields_of_its_body() -> None:
+    admit = read_body(b'{"ticket_id":"T","gate":"n","device":"d"}', OPERATIONS["admit"])
+    assert admit.request("admit").command == Admit(gate="n", device="d")
+    issue = read_body(
+        b'{"ticket_id":"T","not_after":2,"commitment":"' + b"AB" * 32 + b'","metadata":{"b":"1","a":"2"}}',
+        OPERATIONS["issue"],
+    )
+    wanted = Issue(not_after=2_000_000, commitment=b"\xab" * 32, metadata=(("a", "2"), ("b", "1")))
+    assert issue.request("issue").command == wanted

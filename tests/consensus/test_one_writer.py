@@ -1,0 +1,76 @@
+"""Each part of a replica's state is written by one phase (state.WRITERS), so its story is in one file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import dtvn.protocol.consensus as consensus
+from dtvn.protocol.consensus.state import WRITERS
+
+FOLDER = Path(consensus.__file__).parent
+CHANGES = {"append", "add", "clear", "discard", "extend", "pop", "remove", "setdefault", "update"}
+
+
+def chain(node: ast.expr) -> list[str]:
+    """The names in an attribute chain: `self.state.lag.since` -> [self, state, lag, since]."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        if isinstance(node, ast.Attribute):
+            names.append(node.attr)
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return [*([node.id] if isinstance(node, ast.Name) else []), *reversed(names)]
+
+
+def targets(tree: ast.AST) -> Iterator[ast.expr]:
+    """Expressions that a module assigns to, deletes, or changes by a method."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield from target.elts if isinstance(target, ast.Tuple) else [target]
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            yield node.target
+        elif isinstance(node, ast.Delete):
+            yield from node.targets
+        elif (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES
+        ):
+            yield node.func.value
+
+
+def aliases(tree: ast.AST) -> dict[str, str]:
+    """Attribute or name -> the part of the state that it is another name of."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute):
+            names = chain(node.value)
+            if names[-1] in WRITERS and "state" in names:
+                found[chain(node.targets[0])[-1]] = names[-1]
+    return found
+
+
+def written(path: Path) -> set[str]:
+    """The parts that a module writes."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    other = aliases(tree)
+    found = set()
+    for target in targets(tree):
+        names = chain(target)
+        for name in names[:-1]:
+            if name in other:
+                found.add(other[name])
+        if "state" in names and names[names.index("state") + 1 :][:1]:
+            part = names[names.index("state") + 1]
+            if part in WRITERS and part != names[-1]:
+                found.add(part)
+    return found
+
+
+def test_each_part_of_the_state_is_written_by_one_phase() -> None:
+    writers: dict[str, set[str]] = {}
+    for path in FOLDER.glob("*.py"):
+        if path.stem != "state":
+            for part in written(path):
+                writers.setdefault(part, set()).add(path.stem)
+    assert writers == {part: {module} for part, module in WRITERS.items()}

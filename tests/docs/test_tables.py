@@ -1,0 +1,33 @@
+"""Tables that the site shows are made from the code, each on one page."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+from tests.docs.tables import DOCS, RULES_PAGE, TABLES, named_tests, on_page_markdown, planted
+
+
+def shown(page: str) -> str:
+    """The page as the site has it, in Markdown."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return on_page_markdown(text, SimpleNamespace(file=SimpleNamespace(src_uri=page)))
+
+
+def test_each_table_has_its_place_on_one_page() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md")]
+    marks = [name for page in pages for name in re.findall(r"^<!-- table: (\w+) -->$", page, re.MULTILINE)]
+    assert sorted(marks) == sorted(TABLES)
+
+
+def test_the_site_shows_a_table_in_the_place_of_its_mark() -> None:
+    text = shown("understand/protocol/tickets.md")
+    assert "<!-- table" not in text
+    assert "| `already_consumed` | 13 | 409 |" in text
+
+
+def test_each_rule_shows_its_bugs_and_tests() -> None:
+    text = shown(RULES_PAGE)
+    for rule, found in [*planted().items(), *named_tests().items()]:
+        (row,) = re.findall(rf"^\| {rule} \|.*$", text, re.MULTILINE)
+        assert [name for name in found if f"`{name}`" not in row] == []

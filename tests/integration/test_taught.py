@@ -1,0 +1,110 @@
+"""What the documentation teaches works as it stands there: the tour, a scanner, the client, a backup."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.taught import blocks
+from tests.integration.network import REPOSITORY, Network, network
+from tests.waiting import PATIENCE, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """A network with the demonstration tickets, in a folder called `data`, as the pages have it."""
+    with network(tmp_path_factory.mktemp("taught") / "data") as started:
+        started.start()
+        with started.client() as client:
+            assert client.post("/api/v1/tickets/seed").status_code == 200
+        yield started
+
+
+def typed(running: Network, *parts: str) -> str:
+    """What a shell in the folder above `data` prints."""
+    return run(running, "bash", "-c", "\n".join(("set -e", *parts)))
+
+
+def run(running: Network, *words: str, stdin: str = "") -> str:
+    """The output of a program in the folder above `data`."""
+    more = {"DTVN_URL": running.url, "PYTHONPATH": str(REPOSITORY)}
+    more["DTVN_KEY"] = running.credentials["api_key"] if running.credentials_file.exists() else ""
+    done = subprocess.run(
+        words,
+        cwd=running.data.parent,
+        env=os.environ | more,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def state_of(running: Network, ticket: str, *, node: str = "") -> str:
+    """A ticket's state on the platform, or as a node itself has it; "" while nobody answers."""
+    path = f"/api/v1/nodes/{node}/tickets/{ticket}" if node else f"/api/v1/tickets/{ticket}"
+    with running.client() as client:
+        answer = client.get(path)
+    return str(answer.json()["data"]["State"]) if answer.status_code == 200 else ""
+
+
+def test_the_first_tour(running: Network) -> None:
+    lines = typed(running, *blocks("start/five-minutes.md", "sh")).splitlines()
+    codes = [line for line in lines if line.isdigit()]
+    assert len(codes) == 20
+    assert set(codes) <= {"200", "409", "503", "504"}
+    assert codes.count("200") <= 1
+    with running.client() as client:
+        for ticket in ("TICKET-002", "TICKET-003"):  # where a busy machine lost an answer
+            client.post("/api/v1/tickets/admit", json={"ticket_id": ticket})
+    for ticket in ("TICKET-001", "TICKET-002", "TICKET-003"):
+        wait_until(lambda ticket=ticket: state_of(running, ticket) == "CONSUMED", what=f"{ticket} consumed")
+
+
+def test_the_scanner(running: Network, tmp_path: Path) -> None:
+    (program,) = blocks("use/scanner.md", "python")
+    (file := tmp_path / "scanner.py").write_text(program, encoding="utf-8")
+    shown = run(running, sys.executable, str(file), stdin="TICKET-010\nTICKET-010\nNOPE\n").splitlines()
+    assert shown[0] == "TICKET-010 GREEN"
+    assert shown[1].startswith("TICKET-010 RED already_consumed: ")
+    assert shown[2].startswith("NOPE RED ticket_not_found: ")
+
+
+def test_the_python_client(running: Network) -> None:
+    (program,) = blocks("use/python-client.md", "python")
+    wait_until(lambda: "ok at " in run(running, sys.executable, "-c", program), what="the outcome is known")
+
+
+def test_a_node_and_the_platform_come_back_from_a_backup(running: Network) -> None:
+    keys_and_platform, ledger, node, platform = blocks("operate/backup.md", "sh")
+    key = running.credentials["api_key"]
+    with running.client() as client:
+        assert client.post("/api/v1/tickets/admit", json={"ticket_id": "TICKET-012"}).status_code == 200
+    wait_until(lambda: (running.data / "nodes/node3/identity/voted").exists(), what="node3 has voted")
+    typed(running, keys_and_platform, ledger)
+    (copy,) = running.data.parent.glob("backup/node0-*.sqlite3")
+    with sqlite3.connect(copy) as opened:
+        assert opened.execute("SELECT count(*) FROM ledger_consensusentry").fetchone()[0] > 0
+    running.stop()
+    shutil.rmtree(running.data / "nodes/node3")
+    shutil.rmtree(running.data / "keys")
+    typed(running, node, platform)
+    running.start()
+    assert running.credentials["api_key"] == key
+    for place in ("", "node3"):
+        wait_until(
+            lambda place=place: state_of(running, "TICKET-012", node=place) == "CONSUMED",
+            what=f"the admission at {place or 'the platform'}",
+        )

@@ -1,0 +1,27 @@
+"""The checker of R32: it catches judgements that are too mild, and asks no more than what they promise."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from dtvn.protocol.consensus import primary_monitor as judgement
+from simulator import worlds
+from simulator.adversary import slow_primary
+from simulator.campaign import Task, run
+from simulator.clock import SECOND
+
+
+@pytest.mark.parametrize(("name", "mild"), [("LATENCIES", 40), ("LATENCY_SHARE", 1), ("COMMIT_TIMES", 400)])
+def test_r32_who_judges_too_mildly_is_caught(monkeypatch: pytest.MonkeyPatch, name: str, mild: int) -> None:
+    monkeypatch.setattr(judgement, name, mild)
+    assert run(Task(0, "slow-primary")).checker == "slow-primary-deposed"
+
+
+def test_r32_nobody_is_held_to_what_clients_tell_the_primary_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a delay of 480 ms they keep 300 to themselves (R34), and what is left is less than T / 4."""
+    drawn = msgspec.structs.replace(worlds.world_of("slow-primary", 0), duration=12 * SECOND)
+    monkeypatch.setitem(worlds.WORLDS, "slow-primary", lambda _seed: drawn)
+    monkeypatch.setattr(slow_primary, "SHARE_OF_TIMEOUT", 0.6)
+    report = run(Task(0, "slow-primary"))
+    assert (report.violation, report.view_changes) == (None, 0)

@@ -1,0 +1,27 @@
+"""`python -m validators.node_api CHANNEL LISTENER`: a node's API over its ledger in Django's models.
+
+Two inherited descriptors; started by `dtvn.node.api_helper`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dtvn.api.helper.ledger import HelperLedger
+from dtvn.api.helper.process import main
+from dtvn.ledger import Location
+from validators.ledger.location import prepare_models
+
+__all__ = ["open_reader"]
+
+
+def open_reader(place: Location, founders: Sequence[str]) -> HelperLedger:
+    """See OpenReader."""
+    prepare_models()
+    from validators.ledger.node_reader import NodeReader  # needs an initialised Django
+
+    return NodeReader(place, founders)
+
+
+if __name__ == "__main__":
+    main(open_reader)
