@@ -26,7 +26,7 @@ from dtvn.protocol.consensus.effects import (
     StateRecord,
 )
 from dtvn.protocol.consensus.log_tree import Frontier, append
-from dtvn.protocol.consensus.needs import Base
+from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
 from simulator.chance import Dice
 

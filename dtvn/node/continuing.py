@@ -22,7 +22,7 @@ from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord,
 from dtvn.protocol.consensus.executor import open_body
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, entry_hash
-from dtvn.protocol.consensus.needs import Base
+from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import Recovery
 from dtvn.protocol.wire import FrameSigner
 

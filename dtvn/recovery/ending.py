@@ -28,7 +28,7 @@ from dtvn.protocol.consensus.messages import (
     batch_digest,
     bundle_digest,
 )
-from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.scheme import SIGNATURE_SIZE

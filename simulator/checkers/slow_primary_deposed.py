@@ -112,7 +112,7 @@ class _Witness:
     def hear(self, note: Executed, time: int) -> None:
         """A batch was executed in the turn that began last."""
         slot = self.core.state.log.slots.get(note.entry.sequence)
-        if slot is None or slot.carried or not slot.proposals:
+        if slot is None or slot.reproposed or not slot.proposals:
             return
         now = self.core.state.now.monotonic
         self._commits.append(now - slot.opened)

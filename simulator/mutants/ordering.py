@@ -182,7 +182,7 @@ def only_own(plant: Plant) -> None:
     right = Ordering.advance
 
     def advance(self: Ordering, slot: Slot) -> None:
-        if slot.digest is None or slot.withheld is None:
+        if slot.digest is None or slot.abstain_reason is None:
             right(self, slot)
 
     def decide(self: Ordering, certificate: Any) -> None:

@@ -41,7 +41,7 @@ def lowest_view_wins(plan: Any, claims: Any) -> Any:
 def believes_new_view(plant: Plant) -> None:
     """A NEW-VIEW is not recomputed: its proposals are accepted unchecked."""
     module: Any = view_change
-    plan, carried = new_view.plan, module._carried
+    plan, carried = new_view.plan, module._proposals_in
 
     def believing(self: ViewChanging, verified: Any) -> None:
         message = verified.message
@@ -108,11 +108,11 @@ def null_moves_time(right: Any, self: Executor, batch: Any) -> Any:
     return right(self, batch) + int(batch.digest == NULL_BATCH_DIGEST)
 
 
-@replaces(Ordering, "demand", "reproposal-revalidated", "R19 R3", world="leaderless", seed=5)
+@replaces(Ordering, "repropose", "reproposal-revalidated", "R19 R3", world="leaderless", seed=5)
 def carried_is_judged(right: Any, self: Ordering, sequence: int, digest: bytes, frame: bytes) -> Any:
     """The proposals that a NEW-VIEW demands are refused for their view and time like fresh proposals."""
     slot = right(self, sequence, digest, frame)
-    slot.carried = False
+    slot.reproposed = False
     return slot
 
 
@@ -135,13 +135,13 @@ def one_cry(_right: Any, self: Suspicion, verified: Any) -> None:
 
 @replaces(Suspicion, "evaluate", "leaves-view-alone", "R29 P13", world="one-way-links", seed=2)
 def leaves_alone(_right: Any, self: Suspicion) -> None:
-    """A member with a ground of its own leaves without waiting for others."""
+    """A member with a cause of its own leaves without waiting for others."""
     state = self.state
     if state.n == 1 or not state.voting:
         return
-    ground = self._own_ground()
-    if ground is not None:
-        self.view_change.leave(state.views.view + 1, ground)
+    cause = self._own_cause()
+    if cause is not None:
+        self.view_change.leave(state.views.view + 1, cause)
 
 
 @replaces(Suspicion, "_say", "never-suspects", "R30 P13", world="idle-primary")
@@ -152,10 +152,10 @@ def never_suspects(_right: Any, self: Suspicion) -> None:
 
 @replaces(Suspicion, "progress_due", "waiting-raises-no-suspicion", "R30 P14", world="idle-primary")
 def waiting_is_no_ground(*_arguments: Any) -> None:
-    """Waiting requests that make no progress are no ground for suspicion, as long as heartbeats come."""
+    """Waiting requests that make no progress are no cause for suspicion, as long as heartbeats come."""
 
 
-@replaces(PrimaryMonitor, "ground", "slow-primary-tolerated", "R32 P21", world="slow-primary")
+@replaces(PrimaryMonitor, "cause", "slow-primary-tolerated", "R32 P21", world="slow-primary")
 def slowness_endured(*_arguments: Any) -> None:
     """A primary that proposes just before the view timeout is never deposed."""
 

@@ -20,7 +20,7 @@ from dtvn.protocol.consensus.effects import (
     StateRecord,
 )
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Parameters
 

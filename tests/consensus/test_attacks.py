@@ -210,7 +210,7 @@ def test_row_15_a_batch_with_too_many_operations_is_not_kept() -> None:
     assert not cluster.messages(m.Prepare)
 
 
-def test_r29_a_relayed_suspicion_needs_the_replicas_own_ground_to_count() -> None:
+def test_r29_a_relayed_suspicion_needs_the_replicas_own_cause_to_count() -> None:
     """n = 7: a SUSPECT has no date. With an old one that a liar kept, who only joined three must not go."""
     cluster = Cluster(7)
     cluster.drop(is_kind(m.Suspect, m.SupplyFrames))
@@ -220,7 +220,7 @@ def test_r29_a_relayed_suspicion_needs_the_replicas_own_ground_to_count() -> Non
     kept = cluster.sign(m.Suspect(0, 2, 1, "no_progress"))
     cluster[3].hear(cluster[5], cluster[5].signer.link(m.SupplyFrames((kept,))))
     assert not cluster[3].core.snapshot().changing
-    cluster[3].core.suspicion.ground = "no_progress"
+    cluster[3].core.suspicion.cause = "no_progress"
     cluster[3].core.suspicion.evaluate()
     assert cluster[3].core.snapshot().changing, "its own eyes, three others and the one shown are q"
 

@@ -23,7 +23,7 @@ def leading() -> Cluster:
     cluster[0].crash()
     cluster.advance(2_000)
     assert all(node.core.state.views.is_active(1) for node in cluster.up())
-    assert list(cluster[1].core.state.views.demanded) == [1]
+    assert list(cluster[1].core.state.views.reproposed) == [1]
     return cluster
 
 
@@ -31,7 +31,7 @@ def leading() -> Cluster:
 def test_r7_a_primary_knows_the_proposals_of_its_new_view_again(restarted: bool) -> None:
     """A member shows them to it, as it does whenever the sequence is called missing."""
     cluster = leading()
-    (digest, frame), core = cluster[1].core.state.views.demanded[1], cluster[1].core
+    (digest, frame), core = cluster[1].core.state.views.reproposed[1], cluster[1].core
     if restarted:
         cluster[1].crash()
         cluster[1].restart()
@@ -51,7 +51,7 @@ def test_r7_a_primary_knows_a_proposal_again_whose_body_it_never_had() -> None:
     cluster = usurper.cluster
     for sender in (2, 3):
         cluster[1].hear(cluster[sender], usurper.changes[sender])
-    _digest, frame = cluster[1].core.state.views.demanded[1]
+    _digest, frame = cluster[1].core.state.views.reproposed[1]
     assert [record.phase for record in cluster[1].journal.slots.values() if record.sequence] == []
     cluster[1].crash()
     cluster[1].restart()
@@ -144,7 +144,7 @@ def test_r33_of_three_members_the_two_that_are_left_carry_a_batch_over() -> None
     cluster.stabilize()
     cluster[0].crash()
     cluster.advance(2_000)
-    assert list(cluster[1].core.state.views.demanded) == [1]
+    assert list(cluster[1].core.state.views.reproposed) == [1]
     assert {node.core.state.views.view for node in cluster.up()} == {1}
     assert [len(node.journal.log) for node in cluster.up()] == [1, 1]
 
@@ -160,7 +160,7 @@ def test_r33_what_was_executed_is_not_asked_for_again() -> None:
     cluster[0].crash()
     cluster.advance(3_000)
     assert cluster[3].core.state.views.is_active(1)
-    assert list(cluster[3].core.state.views.demanded) == [1]
+    assert list(cluster[3].core.state.views.reproposed) == [1]
     assert not cluster.messages(m.FetchBatch, source=3)
 
 
@@ -270,7 +270,7 @@ def test_row_15_nothing_is_kept_of_views_that_were_passed_over(voting: bool) -> 
         story.leaves(member, 3)
     story.leads(3)
     assert story.views.views.is_active(3)
-    assert (story.views._waiting, story.views.views.claims, story.views._older) == ({}, {}, {})
+    assert (story.views._waiting, story.views.views.claims, story.views._previous) == ({}, {}, {})
     assert len(story.hears.core.state.view_changes) == 0
 
 

@@ -138,7 +138,7 @@ def test_r32_throughput_under_70_percent_of_the_best_of_earlier_views(rate: int,
         judged.work(earlier, 3)
         judged.next_view()
     judged.work(rate, 4)
-    assert judged.primary_monitor.ground() == verdict
+    assert judged.primary_monitor.cause() == verdict
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,11 @@ def test_r32_latency_from_first_sight_to_pre_prepare(
     for sequence in range(1, 9):
         core.now.monotonic += (waited + quorum) * MILLISECOND
         opened = core.now.monotonic - quorum * MILLISECOND
-        core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, carried=False, opened=opened)
+        core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, reproposed=False, opened=opened)
         item = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=calm)
-        assert judged.primary_monitor.ground() is None, "eight of them, not fewer"
+        assert judged.primary_monitor.cause() is None, "eight of them, not fewer"
         judged.primary_monitor.on_executed(sequence, 17, [item])
-    assert judged.primary_monitor.ground() == verdict
+    assert judged.primary_monitor.cause() == verdict
 
 
 def test_r32_one_stall_of_a_healthy_primary_is_one_observation() -> None:
@@ -177,10 +177,10 @@ def test_r32_one_stall_of_a_healthy_primary_is_one_observation() -> None:
         core.now.monotonic += (1 if stalled else 50) * MILLISECOND
         waited = 500 if stalled else 5
         opened = core.now.monotonic - 20 * MILLISECOND
-        core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, carried=False, opened=opened)
+        core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, reproposed=False, opened=opened)
         item = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=True)
         judged.primary_monitor.on_executed(sequence, 17, [item])
-        assert judged.primary_monitor.ground() is None
+        assert judged.primary_monitor.cause() is None
 
 
 def test_r32_views_longer_ago_than_five_are_forgotten() -> None:
@@ -189,7 +189,7 @@ def test_r32_views_longer_ago_than_five_are_forgotten() -> None:
         judged.work(earlier, 3)
         judged.next_view()
     judged.work(5_000, 4)
-    assert judged.primary_monitor.ground() is None
+    assert judged.primary_monitor.cause() is None
 
 
 def test_r32_falling_load_is_no_slowness() -> None:
@@ -201,7 +201,7 @@ def test_r32_falling_load_is_no_slowness() -> None:
         judged.work(2_000, 1, waiting=5_000)
         judged.work(1_000, 1, waiting=999)
     judged.work(500, 5, waiting=0)
-    assert judged.primary_monitor.ground() is None
+    assert judged.primary_monitor.cause() is None
 
 
 def test_r32_at_most_one_deposition_for_slowness_in_half_a_minute() -> None:
@@ -209,15 +209,15 @@ def test_r32_at_most_one_deposition_for_slowness_in_half_a_minute() -> None:
     judged.work(10_000, 3)
     judged.next_view()
     judged.work(5_000, 4)
-    assert judged.primary_monitor.ground() == SLOW
+    assert judged.primary_monitor.cause() == SLOW
     judged.primary_monitor.on_left(slow=True)
     left = judged.state.now.monotonic
     judged.next_view()
     judged.work(5_000, 4)
-    assert judged.primary_monitor.ground() is None
+    assert judged.primary_monitor.cause() is None
     judged.work(5_000, 27)
     assert judged.state.now.monotonic >= left + SLOW_EVERY
-    assert judged.primary_monitor.ground() == SLOW
+    assert judged.primary_monitor.cause() == SLOW
 
 
 def test_r30_unfair_needs_a_long_wait_and_two_windows_of_later_requests() -> None:
@@ -225,11 +225,11 @@ def test_r30_unfair_needs_a_long_wait_and_two_windows_of_later_requests() -> Non
     judged.state.pool.oldest = lambda: SimpleNamespace(arrived=0)
     judged.state.pool.overtakes = 64
     judged.state.now.monotonic = 3_199 * MILLISECOND
-    assert judged.primary_monitor.ground() is None
+    assert judged.primary_monitor.cause() is None
     judged.state.now.monotonic = 3_201 * MILLISECOND
-    assert judged.primary_monitor.ground() == UNFAIR
+    assert judged.primary_monitor.cause() == UNFAIR
     judged.state.pool.overtakes = 63
-    assert judged.primary_monitor.ground() is None
+    assert judged.primary_monitor.cause() is None
 
 
 def test_r31_a_pause_is_not_held_against_the_primary() -> None:
@@ -239,7 +239,7 @@ def test_r31_a_pause_is_not_held_against_the_primary() -> None:
     judged.state.now.monotonic = SECOND
     judged.primary_monitor.shift(30 * SECOND)
     judged.state.now.monotonic = 32 * SECOND
-    assert judged.primary_monitor.ground() is None
+    assert judged.primary_monitor.cause() is None
 
 
 def test_r30_the_idle_primary_says_that_it_lives_every_200_ms() -> None:

@@ -131,14 +131,14 @@ def test_r11_a_wish_lapses_with_its_vote() -> None:
     cluster = Cluster(4)
     busy(cluster, 3)
     wish(cluster, 3, 1, to=(0,))
-    assert cluster[0].core.suspicion.ground == RETURNING
+    assert cluster[0].core.suspicion.cause == RETURNING
     wish(cluster, 3, 0, to=(0,), number=1)
     cluster.advance(300)
-    assert cluster[0].core.suspicion.ground is None
+    assert cluster[0].core.suspicion.cause is None
     cluster.drop(lambda source, _target, message: source == 3 and type(message) is m.Ping)
     wish(cluster, 3, 1, to=(0,), number=2)
     cluster.advance(7_000)
-    assert cluster[0].core.suspicion.ground is None
+    assert cluster[0].core.suspicion.cause is None
     assert {node.core.state.views.view for node in cluster.nodes} == {0}
 
 

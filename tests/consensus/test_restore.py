@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
-from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.recovery import Recovery
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_new_view import Forge
@@ -84,7 +84,7 @@ def test_row_11_after_a_restart_an_executed_sequence_gets_no_other_vote() -> Non
     assert cluster[3].core.state.views.is_active(1)
     cluster.sent.clear()
     cluster[3].hear(cluster[1], make_proposal(cluster, "T-2", view=1))
-    assert cluster[3].core.state.log.slots[1].withheld is Reason.EQUIVOCATION
+    assert cluster[3].core.state.log.slots[1].abstain_reason is Reason.EQUIVOCATION
     assert not cluster.messages(m.Prepare, source=3)
 
 
@@ -126,10 +126,10 @@ def test_r29_a_restart_leads_into_the_highest_view_that_was_entered(
     said = again(cluster[6])
     views = cluster[6].core.view_change
     assert views.views.is_active(2)
-    assert (views.views.new_view, views.views.demanded, views.basis) == (
+    assert (views.views.new_view, views.views.reproposed, views.proofs) == (
         before.views.new_view,
-        before.views.demanded,
-        before.basis,
+        before.views.reproposed,
+        before.proofs,
     )
     assert (views.views.start, views.views.promised) == (1, promised)
     assert cluster[6].core.state.log.certificates[1].view == 2, "and not the older one, of view 0"
@@ -250,7 +250,7 @@ def test_r7_a_primary_leads_its_view_again_and_nobody_else_does() -> None:
     new_view = cluster.messages(m.NewView, source=1)[0]
     said = again(cluster[1])
     assert [message for message in said if type(message) is m.NewView] == [new_view]
-    assert cluster[1].core.state.log.slots[1].carried
+    assert cluster[1].core.state.log.slots[1].reproposed
     assert not kinds(said, m.PrePrepare)
     said = again(cluster[2])
     assert cluster[2].core.state.views.is_active(1)

@@ -79,7 +79,7 @@ class Ends(Cluster):
         self[index].hear(self[0], frame)
         slot = self[index].core.state.log.slots[2]
         same = len(self.messages(m.Prepare, source=index)) == given
-        return slot.withheld is Reason.EPOCH_ENDS and slot.my_prepare is None and same
+        return slot.abstain_reason is Reason.EPOCH_ENDS and slot.my_prepare is None and same
 
     def proof(self, index: int) -> epoch_change_proof.EpochChangeProof | None:
         return epoch_change_proof.read(self[index].journal.states.values(), 0)
@@ -192,7 +192,7 @@ def test_r35_a_vote_held_for_a_change_is_given_when_the_change_is_refused() -> N
     cluster.request("T-next")
     cluster.stabilize()
     slot = cluster[3].core.state.log.slots[2]
-    assert (slot.withheld, slot.my_prepare) == (Reason.EPOCH_ENDS, None)
+    assert (slot.abstain_reason, slot.my_prepare) == (Reason.EPOCH_ENDS, None)
     for index in (0, 1, 2):
         commit = cluster[index].core.state.log.slots[1].my_commit
         cluster[3].hear(cluster[index], commit)
@@ -208,7 +208,7 @@ def test_r35_a_refused_change_that_is_heard_of_again_holds_nothing_up() -> None:
     cluster.ask(cluster.change(b"refused"))
     assert cluster.executed() == [1] * 4
     slot = cluster[3].core.state.log.slots[1]
-    assert slot.withheld is Reason.BAD_TIMESTAMP
+    assert slot.abstain_reason is Reason.BAD_TIMESTAMP
     frame = slot.proposals[slot.digest]
     cluster[3].skew = 0
     body = cluster[3].core.state.bodies.get(slot.digest).body

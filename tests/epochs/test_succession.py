@@ -321,7 +321,7 @@ def test_r35_no_batch_is_proposed_or_prepared_above_a_pending_change() -> None:
         slot = core.state.log.slots[s + 1]
         core.state.bodies.add(replace(batch, digest=digest), s + 1, core.executed)
         core.ordering.consider(slot)
-        assert slot.withheld is Reason.EPOCH_ENDS
+        assert slot.abstain_reason is Reason.EPOCH_ENDS
         assert slot.my_prepare is None
     world.hold = ()
     assert world.run(60 * SECOND, lambda: not world.client.waiting)

@@ -134,6 +134,9 @@ class ObedientCore:
     def wants(self, header: Header) -> Reason | None:
         return self.refusing
 
+    def on_refused(self, header: Header, reason: Reason) -> None:
+        """What it does not want shows it nothing."""
+
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         return self.refusing_within(header)
 

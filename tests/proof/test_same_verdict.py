@@ -98,7 +98,7 @@ def test_every_changed_byte_of_a_certificate_is_refused(form: str) -> None:
 def test_every_changed_byte_of_a_chain_is_refused() -> None:
     log = PaperLog()
     log.admit()
-    data = log.chain(Later(log, ["r1", "r2", "r3", "r4"]).handover)
+    data = log.chain(Later(log, ["r1", "r2", "r3", "r4"]).epoch_change_proof)
     cases: list[Case] = [
         (str(at), "certificate", log.receipts(3), changed(data, at)) for at in range(len(data))
     ]

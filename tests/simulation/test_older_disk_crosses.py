@@ -101,7 +101,7 @@ def test_r11_without_that_wait_an_honest_member_contradicts_itself(monkeypatch: 
 
     def waits_in_the_first_epoch_only(self: Pinging, recovery: Any) -> None:
         right(self, recovery)
-        self._quorum_suffices |= self.core.config.epoch > 0
+        self._quorum_suffices |= self.state.config.epoch > 0
 
     monkeypatch.setattr(Pinging, "begin", waits_in_the_first_epoch_only)
     story = TwoBecomeThree()

@@ -14,7 +14,7 @@ from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Effects, Executed, Note, Now
 from dtvn.protocol.consensus.log_tree import Frontier
-from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id
@@ -167,7 +167,8 @@ class Members:
     def _deliver(self, peer: Peer, receiver: int, frame: bytes) -> None:
         core, door = self.cores[receiver], self.doors[receiver]
         header = door.peek(Inbound(peer, frame))
-        if core.wants(header) is not None:
+        if (reason := core.wants(header)) is not None:
+            core.on_refused(header, reason)
             return
         try:
             verified = door.verify(header)

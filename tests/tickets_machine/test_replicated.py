@@ -194,7 +194,7 @@ def test_r12_a_request_survives_the_death_of_the_primary_and_runs_once(four: Mem
         four.pass_time(250 * MILLISECOND)
         four.ask(frame, to=[1, 2, 3])
     assert four.state("T-1") == {"CONSUMED"}
-    assert all(four.cores[member].views.view >= 1 for member in (1, 2, 3))
+    assert all(four.cores[member].state.views.view >= 1 for member in (1, 2, 3))
     assert four.codes(1).count(("ok",)) == 3  # session, issue, one admission
     assert len(four.roots()) == 1
 

@@ -18,7 +18,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages
 from dtvn.protocol.consensus.log_tree import Frontier, append, inclusion_path
 from dtvn.protocol.consensus.messages import KIND_OF, Batch, Bundle, Entry, Operation, Outcome, entry_hash
-from dtvn.protocol.consensus.needs import Base
+from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.wire import Envelope
 from validators.ledger.models import (
     BatchBody,

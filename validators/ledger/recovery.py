@@ -29,7 +29,7 @@ from dtvn.protocol.consensus.messages import (
     bundle_digest,
     entry_hash,
 )
-from dtvn.protocol.consensus.needs import Base
+from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import JournalError, Recovery
 from dtvn.protocol.wire import Envelope
 from validators.ledger import encoding

@@ -2,13 +2,14 @@
 
     core.restore(recovery, now) -> Effects     resume from the end of the ledger
     core.wants(header) -> Reason | None        cheap refusal before any signature is checked
+    core.on_refused(header, reason)            what a refused message still shows
     core.receive(verified, now) -> Effects     handle a message whose signatures the door has checked
     core.tick(now) -> Effects                  act after the deadline has passed
     core.deadline() -> int | None              time of the next tick
     core.invariants()                          raises InvariantBreach: stop this process
 
 `Replica` votes, `Learner` follows. Other packages import from here or from the contract files (messages,
-effects, verified, config, application, log_tree, needs).
+effects, verified, config, application, log_tree, recovery, signer).
 """
 
 from dtvn.protocol.consensus.config import Config, ConfigError, build

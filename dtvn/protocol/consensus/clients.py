@@ -46,8 +46,8 @@ class Clients:
         self._vain_changes = Throttle(state, VAIN_CHANGE_INTERVAL * state.n)
 
     def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
-        """Cheap refusal (R5) of a request that cannot be ordered, or that waits here already. A member that
-        forwards a waiting request shows that it waits for that request too."""
+        """Cheap refusal (R5) of a request that cannot be ordered, or that waits here already. Changes no
+        state."""
         state = self.state
         if not message.operations:
             return Reason.MALFORMED
@@ -56,12 +56,17 @@ class Clients:
         if message.session != (0, 0):
             known = state.pool.get((message.principal, *message.session, message.number))
             if known is not None and known.bundle.bundle == message:
-                if member is not None:
-                    state.pool.note_told(known, state.now.monotonic)
                 return Reason.SECOND_MESSAGE
         if member is not None and state.application.repeated(message) is not None:
             return Reason.DECIDED  # the member that forwarded it answers its client itself
         return None
+
+    def on_forwarded_again(self, message: Bundle) -> None:
+        """A member that forwards a waiting request waits for that request too."""
+        state = self.state
+        known = state.pool.get((message.principal, *message.session, message.number))
+        if known is not None:
+            state.pool.note_told(known, state.now.monotonic)
 
     def on_bundle(self, verified: Verified[Bundle]) -> None:
         """Answer a signed request if it is settled; else put it into the pool, or refuse it."""
@@ -72,6 +77,8 @@ class Clients:
             return
         message = bundle.bundle
         if (reason := self.refuse_bundle(message, verified.peer.member)) is not None:
+            if reason is Reason.SECOND_MESSAGE and verified.peer.member is not None:
+                self.on_forwarded_again(message)
             state.outbox.refused(reason, verified)
             return
         if self.answer_if_settled(bundle):
@@ -194,7 +201,7 @@ class Clients:
         return reason is Reason.UNKNOWN_SESSION and 0 < ahead <= self.state.config.window
 
     def drop_settled(self) -> None:
-        """Drop requests that the state now refuses: they are no ground for suspicion (PITFALLS row 14), and
+        """Drop requests that the state now refuses: they are no cause for suspicion (PITFALLS row 14), and
         must not fill the pool. Checks the oldest ones, which have waited longer than T / 2."""
         state = self.state
         before = state.now.monotonic - state.timeouts.timeout // 2

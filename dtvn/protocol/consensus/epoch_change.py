@@ -17,7 +17,7 @@ from dtvn.protocol.consensus.effects import StateRecord, Successor
 from dtvn.protocol.consensus.events import AwaitedAnswered, Listener
 from dtvn.protocol.consensus.executor import Step
 from dtvn.protocol.consensus.membership import is_reconfiguration
-from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 

@@ -12,7 +12,8 @@ from dtvn.protocol.consensus.effects import EntryRecord, Executed
 from dtvn.protocol.consensus.errors import InvariantBreach
 from dtvn.protocol.consensus.log_tree import Frontier
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Batch, Entry, batch_digest, entry_hash
-from dtvn.protocol.consensus.needs import Base, Recovery, Signer
+from dtvn.protocol.consensus.recovery import Base, Recovery
+from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 
 __all__ = ["NO_PREDECESSOR", "Executor", "Step", "open_body", "subtree_paths"]

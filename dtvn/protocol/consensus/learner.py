@@ -31,8 +31,9 @@ from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.errors import InvariantBreach
 from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.messages import Answer, Entries, FetchEntries, Follow
-from dtvn.protocol.consensus.needs import Recovery, Signer
 from dtvn.protocol.consensus.outbox import Outbox
+from dtvn.protocol.consensus.recovery import Recovery
+from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.verified import Header, Verified
 
@@ -142,6 +143,9 @@ class Learner:
         if type(header.message) is not Entries:
             return Reason.WRONG_KIND
         return None if self._expects(header.peer.member) else Reason.NOT_ASKED
+
+    def on_refused(self, header: Header, reason: Reason) -> None:
+        """Does nothing: a learner waits for no request."""
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         """Always refuses: no message that a learner accepts holds loose statements."""

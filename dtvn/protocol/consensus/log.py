@@ -48,7 +48,7 @@ class Slot:
     """One sequence in the view this replica is in (or was in, while a view change is under way)."""
 
     __slots__ = (
-        "carried",
+        "abstain_reason",
         "commits",
         "digest",
         "durable",
@@ -58,9 +58,9 @@ class Slot:
         "prepared",
         "prepares",
         "proposals",
+        "reproposed",
         "sequence",
         "view",
-        "withheld",
     )
 
     def __init__(self, *, view: int, sequence: int, opened: int) -> None:
@@ -72,9 +72,9 @@ class Slot:
         """Digest -> PRE-PREPARE frame; more than one only from a faulty primary."""
         self.digest: bytes | None = None
         """Digest of the first proposal, the only one that this replica may PREPARE."""
-        self.carried = False
+        self.reproposed = False
         """Whether the NEW-VIEW demands it: content and timestamp are then no reason to withhold (R3, R19)."""
-        self.withheld: Reason | None = None
+        self.abstain_reason: Reason | None = None
         """Why this replica withholds its PREPARE."""
         self.prepares = Tally()
         self.commits = Tally()

@@ -62,10 +62,10 @@ class Ordering:
             return None
         if message.sequence <= state.views.start:
             # Up to `start`, this view allows only the batches that its NEW-VIEW demands (R33).
-            demanded = state.views.demanded.get(message.sequence)
-            if demanded is None:
+            reproposed = state.views.reproposed.get(message.sequence)
+            if reproposed is None:
                 return Reason.OUTSIDE_WINDOW
-            if demanded[0] != message.digest and state.evidence.known("double_proposal", message):
+            if reproposed[0] != message.digest and state.evidence.known("double_proposal", message):
                 return Reason.EQUIVOCATION
         elif message.digest == NULL_BATCH_DIGEST:
             return Reason.BAD_BATCH
@@ -73,7 +73,7 @@ class Ordering:
         if slot is None:
             return None
         if message.digest in slot.proposals:
-            settled = message.digest in state.bodies and slot.withheld is None
+            settled = message.digest in state.bodies and slot.abstain_reason is None
             return Reason.SECOND_MESSAGE if settled else None
         if len(slot.proposals) >= PROPOSALS_MAX:
             return Reason.EQUIVOCATION
@@ -89,9 +89,9 @@ class Ordering:
         if state.views.is_ahead(message.view):
             self._keep_for_later(verified)
             return
-        demanded = state.views.demanded.get(message.sequence)
-        if demanded is not None and demanded[0] != message.digest:
-            state.evidence.note_double("double_proposal", verified, demanded[1])
+        reproposed = state.views.reproposed.get(message.sequence)
+        if reproposed is not None and reproposed[0] != message.digest:
+            state.evidence.note_double("double_proposal", verified, reproposed[1])
             return
         slot = state.log.open(message.sequence, message.view, state.now.monotonic)
         if message.digest not in slot.proposals:
@@ -116,11 +116,11 @@ class Ordering:
         else:
             state.outbox.note("bodies_full", sequence=sequence)
 
-    def demand(self, sequence: int, digest: bytes, frame: bytes) -> Slot:
+    def repropose(self, sequence: int, digest: bytes, frame: bytes) -> Slot:
         """Installs a PRE-PREPARE of the NEW-VIEW. Replicas vote for it regardless of its content (R19)."""
         state = self.state
         slot = state.log.open(sequence, state.views.view, state.now.monotonic)
-        slot.carried = True
+        slot.reproposed = True
         if digest not in slot.proposals:
             slot.place(digest, frame, state.now.monotonic)
         return slot
@@ -143,12 +143,12 @@ class Ordering:
         if slot.durable not in (None, digest):
             probe("ordering.another_proposal_is_durable")
             reason = Reason.EQUIVOCATION  # this replica's ledger holds another proposal for this slot
-        if reason is None and not slot.carried and batch is not None:
+        if reason is None and not slot.reproposed and batch is not None:
             reason = self.refuse_content(batch, slot.view)
         if self.epoch_change.holds(slot.sequence):
             reason = Reason.EPOCH_ENDS
-        if reason is not slot.withheld:
-            slot.withheld = reason
+        if reason is not slot.abstain_reason:
+            slot.abstain_reason = reason
             if reason is not None:
                 state.outbox.note("withheld", sequence=slot.sequence, reason=reason.value)
                 probe(f"ordering.withheld_{reason.value}")
@@ -250,12 +250,12 @@ class Ordering:
         """Records the prepared certificate, makes it durable, then sends the own COMMIT (R6)."""
         state = self.state
         if self.epoch_change.ends_at is not None and slot.sequence > self.epoch_change.ends_at:
-            slot.withheld = Reason.EPOCH_ENDS  # void: never executed, never receipted (R35)
+            slot.abstain_reason = Reason.EPOCH_ENDS  # void: never executed, never receipted (R35)
             return
         if self.execution.refuse_digest(slot.sequence, digest) is not None:
             # This batch prepared in an old view, but a later view committed another one. That is no fork,
             # since q COMMITs for this batch cannot exist; there is no reason left to vote for it.
-            slot.withheld = Reason.DECIDED
+            slot.abstain_reason = Reason.DECIDED
             probe("ordering.prepared_but_executed_otherwise")
             return
         slot.prepared = digest

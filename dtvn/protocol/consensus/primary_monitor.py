@@ -1,6 +1,6 @@
 """Phase: does the primary do its work well enough? (R30 fairness, R32; PITFALLS rows 14 and 21)
 
-`suspicion` checks whether a primary works at all. This module finds grounds against one that is alive:
+`suspicion` checks whether a primary works at all. This module finds causes against one that is alive:
 
 * *unfair*: a request waits longer than 4 T while later requests were executed: two windows of requests that
   arrived after it, or a few that arrived when it had already waited 2 T.
@@ -121,7 +121,7 @@ class PrimaryMonitor:
         state = self.state
         now = state.now.monotonic
         slot = state.log.slots.get(sequence)
-        if slot is not None and slot.proposals and not slot.carried:
+        if slot is not None and slot.proposals and not slot.reproposed:
             self._commits.append(now - slot.opened)
             known = [item for item in waited if item is not None]
             calm = [slot.opened - item.arrived for item in known if item.calm and item.arrived >= self._from]
@@ -176,7 +176,7 @@ class PrimaryMonitor:
 
     # --- verdict ------------------------------------------------------------------------------------
 
-    def ground(self) -> str | None:
+    def cause(self) -> str | None:
         """SLOW or UNFAIR if the primary of this view should be deposed, else None."""
         state = self.state
         if state.is_primary:

@@ -2,7 +2,7 @@
 
 A member that lost its ledger votes again only in a view above all views that it may have been bound to. A
 calm cluster stays in its view for weeks, so the member names in its Pings the view it waits for, once it
-needs nothing else. This is only a ground to suspect the view: q members must share it (R29). A liar may name
+needs nothing else. This is only a cause to suspect the view: q members must share it (R29). A liar may name
 a view too, so each member is granted one view per `GRANT_EVERY`.
 """
 
@@ -14,7 +14,7 @@ from dtvn.protocol.consensus.state import State
 __all__ = ["RETURNING", "RejoinViews"]
 
 RETURNING = "returning_member"
-"""Name of this ground in SUSPECTs and notes."""
+"""Name of this cause in SUSPECTs and notes."""
 GRANT_EVERY = 60_000_000_000
 """Minimum nanoseconds between two views that are left for the same member."""
 ALIVE = 6_000_000_000
@@ -39,7 +39,7 @@ class RejoinViews:
         self._granted: dict[int, int] = {}
         """Member -> monotonic time when a view was left while it waited."""
         self._used: set[int] = set()
-        """Members whose wish became a ground since the last change of view. A member that withdraws its wish
+        """Members whose wish became a cause since the last change of view. A member that withdraws its wish
         after that has had its turn."""
 
     def on_said(self, member: int, view: int) -> None:
@@ -57,7 +57,7 @@ class RejoinViews:
         found = self._heard.get(member)
         return found is not None and self.state.now.monotonic < found[1] + ALIVE
 
-    def ground(self, view: int) -> str | None:
+    def cause(self, view: int) -> str | None:
         """RETURNING if this view should be left for a member that waits, else None."""
         return RETURNING if any(self._heeded(member, view) for member in self._heard) else None
 
@@ -67,7 +67,7 @@ class RejoinViews:
             return False
         return self.waits(member) and view < self._heard[member][0] <= view + FARTHEST
 
-    def on_ground(self, view: int) -> None:
+    def on_cause(self, view: int) -> None:
         """Marks the wishes for which this replica now sends SUSPECT."""
         self._used.update(member for member in self._heard if self._heeded(member, view))
 

@@ -18,8 +18,9 @@ from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.dispatch import tables
 from dtvn.protocol.consensus.effects import Effects, Now, Reason
 from dtvn.protocol.consensus.messages import STATEMENTS, Bundle, Pong, SupplyBatch, ViewChange
-from dtvn.protocol.consensus.needs import Recovery, Signer
 from dtvn.protocol.consensus.phases import Phases
+from dtvn.protocol.consensus.recovery import Recovery
+from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.timers import Timers
@@ -81,7 +82,7 @@ class Replica(Phases):
         self.pinging.begin(recovery)
         highest = max(state.log.highest, state.views.start, state.executed)
         self.suspicion.begin()
-        self.view_change.install_demanded()
+        self.view_change.install_reproposed()
         if state.is_primary and not state.views.changing:
             state.pool.lead()
             self.proposing.begin(highest)
@@ -113,6 +114,13 @@ class Replica(Phases):
             if message.sender == self.state.index and not self._may_have_said(kind):
                 return self.self_messages.refuse(message)
         return refuse(message, header.peer.member)
+
+    def on_refused(self, header: Header, reason: Reason) -> None:
+        """Uses what a message shows that `wants` refused, without a check of its signature: a member that
+        forwards a request which waits here waits for it too."""
+        message = header.message
+        if type(message) is Bundle and reason is Reason.SECOND_MESSAGE and header.peer.member is not None:
+            self.clients.on_forwarded_again(message)
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         """As `wants`, for a statement inside a message of `kind`. A Pong shows this replica's own statements:
@@ -223,7 +231,7 @@ class Replica(Phases):
         self.epoch_change.on_stable(sequence)
         self.suspicion.on_stable()
         self.serving.on_stable(sequence)
-        self.view_change.install_demanded()
+        self.view_change.install_reproposed()
         self.rejoin.look()
         self.pinging.on_stable()
 
@@ -237,7 +245,7 @@ class Replica(Phases):
             self._lead(max(state.views.start, state.executed))
         if not (state.is_primary and state.voting):
             state.pool.follow()
-        self.view_change.install_demanded()
+        self.view_change.install_reproposed()
         self.clients.forward_waiting(0)
         for verified in state.future.take(state.views.view):
             self.dispatch(verified)

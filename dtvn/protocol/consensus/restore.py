@@ -6,8 +6,8 @@ from dtvn.protocol.consensus.certificate import CheckpointCertificate, Prepared
 from dtvn.protocol.consensus.effects import CheckpointRecord, SlotRecord
 from dtvn.protocol.consensus.executor import open_body
 from dtvn.protocol.consensus.messages import PreparedProof
-from dtvn.protocol.consensus.needs import Recovery
 from dtvn.protocol.consensus.phases import Phases
+from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.probes import probe
 
 __all__ = ["restore", "say_again"]
@@ -49,7 +49,7 @@ def say_again(core: Phases) -> None:
     if core.state.is_primary and core.state.views.new_view:
         core.state.outbox.broadcast(core.state.views.new_view)
     for slot in core.state.log.unexecuted(core.state.executed):
-        if core.state.is_primary and slot.digest is not None and not slot.carried:
+        if core.state.is_primary and slot.digest is not None and not slot.reproposed:
             batch = core.state.bodies.get(slot.digest)
             frame = slot.proposals[slot.digest]
             if batch is not None:

@@ -104,7 +104,7 @@ def take(core: Phases) -> ReplicaSnapshot:
         pending=len(core.state.pool),
         pending_operations=core.state.pool.operations,
         catching_up_to=target if target > core.state.executed else 0,
-        suspicion=core.suspicion.ground or "",
+        suspicion=core.suspicion.cause or "",
         suspects=suspects,
         last_heartbeat=core.suspicion.primary_heard,
         timeout=core.state.timeouts.timeout,
@@ -144,7 +144,7 @@ def _slots(core: Phases) -> tuple[SlotSnapshot, ...]:
                 digest=digest,
                 prepares=_for(slot.prepares.votes, digest),
                 commits=_for(slot.commits.votes, digest),
-                withheld=slot.withheld.value if slot.withheld is not None else "",
+                withheld=slot.abstain_reason.value if slot.abstain_reason is not None else "",
                 opened=slot.opened,
             )
         )

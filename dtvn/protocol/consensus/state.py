@@ -22,9 +22,9 @@ from dtvn.protocol.consensus.fetching import Fetching
 from dtvn.protocol.consensus.future import Future
 from dtvn.protocol.consensus.log import Log, Slot
 from dtvn.protocol.consensus.messages import FetchBatch, FetchViewChange
-from dtvn.protocol.consensus.needs import Signer
 from dtvn.protocol.consensus.new_view import Claim
 from dtvn.protocol.consensus.pool import Pool
+from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.throughput import Throughput
 from dtvn.protocol.consensus.verified import VerifiedBundle
@@ -77,7 +77,7 @@ class ViewState:
         """Highest view of an own VIEW-CHANGE: this replica never votes below it (R29)."""
         self.start = 0
         """Highest sequence that the NEW-VIEW demands; new proposals are above it."""
-        self.demanded: dict[int, tuple[bytes, bytes]] = {}
+        self.reproposed: dict[int, tuple[bytes, bytes]] = {}
         """Sequence -> (digest, PRE-PREPARE frame) in the NEW-VIEW."""
         self.new_view: bytes = b""
         """Frame of the NEW-VIEW of `view`; b"" in view 0 or while changing."""
@@ -116,7 +116,7 @@ class Checkpoint:
 
 
 class Timeouts:
-    """T, after which waiting becomes a ground for suspicion (R31)."""
+    """T, after which waiting becomes a cause for suspicion (R31)."""
 
     def __init__(self, config: Config) -> None:
         self._most = config.timeout_max
@@ -292,17 +292,17 @@ class State(Context):
     def leave_slots(self, left: Sequence[Slot]) -> list[VerifiedBundle]:
         """Forgets the batches of a left view that the new one does not need; returns the requests in slots
         that the new view dropped (R33)."""
-        demanded = {digest for digest, _frame in self.views.demanded.values()}
+        reproposed = {digest for digest, _frame in self.views.reproposed.values()}
         decided = {certificate.digest for certificate in self.log.decisions.values()}
-        self.batches.keep_only(demanded | decided)
+        self.batches.keep_only(reproposed | decided)
         bundles: list[VerifiedBundle] = []
         for slot in left:
             for digest in slot.proposals:
                 batch = self.bodies.get(digest)
-                if batch is not None and digest not in demanded and slot.sequence > self.executed:
+                if batch is not None and digest not in reproposed and slot.sequence > self.executed:
                     bundles += batch.bundles
         certified = {certificate.digest for certificate in self.log.certificates.values()}
-        needed = demanded | decided | certified | set(self.log.digests.values())
+        needed = reproposed | decided | certified | set(self.log.digests.values())
         self.bodies.leave_view(needed, self.ballot.digests("prepare"))
         return bundles
 

@@ -1,13 +1,13 @@
 """Phase: is the primary doing its work? (R29, R30, R31; PITFALLS rows 13 and 14)
 
-A replica with a ground of its own sends SUSPECT, again every heartbeat while the ground lasts, and goes
+A replica with a cause of its own sends SUSPECT, again every heartbeat while the cause lasts, and goes
 on voting. `join(n)` suspecting members make other replicas send it too; q of them make a replica leave the
 view, and only leaving is binding. A VIEW-CHANGE counts as its sender's lasting suspicion. f liars reach
 neither number.
 
 A SUSPECT has no date, so an old one could be replayed. It counts in full only on its sender's own link. One
 that another member relays (links between two members may be down) counts only towards leaving, and only for
-a replica that has a ground of its own.
+a replica that has a cause of its own.
 
 Grounds: the primary is silent, waiting work does not progress, a NEW-VIEW is wrong, a member needs another
 view to vote again (`rejoin_views`), or, during a view change to which q members are bound, the NEW-VIEW does
@@ -32,8 +32,8 @@ from dtvn.protocol.consensus.view_change import ViewChanging
 __all__ = ["Suspicion"]
 
 REASON_LENGTH_MAX = 64
-JOINED = "joined"
-"""Ground of a replica that suspects only because enough other members do. Its SUSPECT counts for leaving, not
+AMPLIFIED = "joined"
+"""Cause of a replica that suspects only because enough other members do. Its SUSPECT counts for leaving, not
 for joining."""
 LATENESS_KEPT = 256
 """Ticks whose lateness is remembered: about a minute at five a second."""
@@ -62,7 +62,7 @@ class Suspicion:
         self.primary_monitor = primary_monitor
         self.rejoin_views = rejoin_views
         self.view_change = view_change
-        self.ground: str | None = None
+        self.cause: str | None = None
         """Why this replica suspects the view, or None."""
         self.suspects: dict[int, tuple[int, int]] = {}
         """Member -> (view it would move to, monotonic time received), from its own link."""
@@ -73,10 +73,10 @@ class Suspicion:
         self._relayed: dict[int, tuple[int, int]] = {}
         """As `suspects`, for SUSPECTs that another member relayed."""
         self._key: Key | None = None
-        """Key of the waiting request that caused the ground, which lapses once the request leaves the pool
+        """Key of the waiting request that caused the suspicion, which lapses once the request leaves the pool
         (R29); or None."""
         self._mark = 0
-        """`executed` when the ground arose."""
+        """`executed` when the cause arose."""
         self.primary_heard = 0
         """Monotonic time when the view's primary was last heard."""
         self._met = False
@@ -129,7 +129,7 @@ class Suspicion:
         """This replica sent a VIEW-CHANGE and left `view`. `entered`: it had entered it, not only been bound
         to it."""
         self._met = True
-        reasons = {self.ground, *(self._reasons.get(member) for member in self._alive(self.suspects, view))}
+        reasons = {self.cause, *(self._reasons.get(member) for member in self._alive(self.suspects, view))}
         self.primary_monitor.on_left(slow=SLOW in reasons)
         self.state.timeouts.failures = (
             self.state.timeouts.failures + 1
@@ -146,7 +146,7 @@ class Suspicion:
         that it has no vote: otherwise liars could raise the count."""
         if not entered:
             return not self.rejoin_views.waits(quorum.primary(view, self.state.n))
-        return self.ground not in (None, JOINED, RETURNING)
+        return self.cause not in (None, AMPLIFIED, RETURNING)
 
     def on_entered(self) -> None:
         """This replica entered a view."""
@@ -210,33 +210,33 @@ class Suspicion:
     # --- decisions ----------------------------------------------------------------------------------
 
     def evaluate(self) -> None:
-        """Suspects the view, stops suspecting it, or leaves it, depending on its grounds and the SUSPECTs."""
+        """Suspects the view, stops suspecting it, or leaves it, depending on its causes and the SUSPECTs."""
         state = self.state
         if state.n == 1 or not state.free:
             return
         others = self._others()
         first_hand = self._first_hand(others)
-        if self.ground is not None and self._lapsed(first_hand):
-            state.outbox.note("suspicion_lapsed", view=state.views.view, reason=self.ground)
+        if self.cause is not None and self._expired(first_hand):
+            state.outbox.note("suspicion_lapsed", view=state.views.view, reason=self.cause)
             self._clear()
-        if self.ground in (None, JOINED):
-            ground = self._own_ground()
-            if ground is None and self.ground is None and first_hand >= quorum.join(state.n):
-                ground = JOINED
-            if ground is not None:
-                self._suspect(ground)
-        if self.ground is None:
+        if self.cause in (None, AMPLIFIED):
+            cause = self._own_cause()
+            if cause is None and self.cause is None and first_hand >= quorum.join(state.n):
+                cause = AMPLIFIED
+            if cause is not None:
+                self._suspect(cause)
+        if self.cause is None:
             return
-        if self.ground != JOINED:
+        if self.cause != AMPLIFIED:
             others = {**self._alive(self._relayed), **others}
         views = sorted([*others.values(), state.views.view + 1], reverse=True)
         if len(views) >= state.q:
-            self.view_change.leave(views[state.q - 1], self.ground)
+            self.view_change.leave(views[state.q - 1], self.cause)
 
     def suspecting(self) -> tuple[int, ...]:
         """Members that would leave the current view, this one included."""
         members = set(self._others())
-        if self.ground is not None:
+        if self.cause is not None:
             members.add(self.state.index)
         return tuple(sorted(members))
 
@@ -251,14 +251,14 @@ class Suspicion:
         return found
 
     def _first_hand(self, others: dict[int, int]) -> int:
-        """Number of `others` that are bound to a higher view or suspect on a ground of their own. Members
+        """Number of `others` that are bound to a higher view or suspect on a cause of their own. Members
         that only joined do not count, since they must not keep a lapsed suspicion alive. Nor do those whose
-        ground is a member's wish, which each replica must receive itself: a liar could send one to a single
+        cause is a member's wish, which each replica must receive itself: a liar could send one to a single
         honest member and withdraw it before the others know (0164)."""
         claims = self.state.views.claims
         view = self.state.views.view
         return sum(
-            self._reasons.get(member) not in (JOINED, RETURNING)
+            self._reasons.get(member) not in (AMPLIFIED, RETURNING)
             or (member in claims and claims[member].view > view)
             for member in others
         )
@@ -272,7 +272,7 @@ class Suspicion:
             member: wanted for member, (wanted, heard) in table.items() if wanted > view and heard >= since
         }
 
-    def _own_ground(self) -> str | None:
+    def _own_cause(self) -> str | None:
         state = self.state
         now = state.now.monotonic
         views = state.views
@@ -289,38 +289,38 @@ class Suspicion:
         due = self.progress_due(self.state.timeouts.timeout)
         if due is not None and now >= due:
             return "no_progress"
-        return self.primary_monitor.ground() or self.rejoin_views.ground(views.view)
+        return self.primary_monitor.cause() or self.rejoin_views.cause(views.view)
 
-    def _lapsed(self, first_hand: int) -> bool:
+    def _expired(self, first_hand: int) -> bool:
         state = self.state
-        if self.ground == JOINED:
+        if self.cause == AMPLIFIED:
             return first_hand < quorum.join(state.n)
-        if self.ground == "silent_primary":
+        if self.cause == "silent_primary":
             return state.now.monotonic < self._silent_due(self.state.timeouts.timeout)
-        if self.ground == "no_progress":
+        if self.cause == "no_progress":
             if self._key is not None:
                 return state.pool.get(self._key) is None
             return state.executed > self._mark
-        if self.ground in (UNFAIR, SLOW):
-            return self.primary_monitor.ground() is None
-        if self.ground == RETURNING:
-            return self.rejoin_views.ground(state.views.view) is None
+        if self.cause in (UNFAIR, SLOW):
+            return self.primary_monitor.cause() is None
+        if self.cause == RETURNING:
+            return self.rejoin_views.cause(state.views.view) is None
         return False
 
-    def _suspect(self, ground: str) -> None:
+    def _suspect(self, cause: str) -> None:
         state = self.state
         oldest = state.pool.oldest()
-        self.ground = ground
+        self.cause = cause
         self._key = oldest.key if oldest is not None else None
         self._mark = state.executed
-        if ground == RETURNING:
-            self.rejoin_views.on_ground(state.views.view)
-        state.outbox.note("suspected", view=state.views.view, reason=ground)
+        if cause == RETURNING:
+            self.rejoin_views.on_cause(state.views.view)
+        state.outbox.note("suspected", view=state.views.view, reason=cause)
         self._say()
 
     def _say(self) -> None:
         state = self.state
-        message = Suspect(state.config.epoch, state.index, state.views.view + 1, self.ground or "")
+        message = Suspect(state.config.epoch, state.index, state.views.view + 1, self.cause or "")
         state.outbox.broadcast(state.signer.sign(message))
         relay = tuple(self._frames[member] for member in self._alive(self.suspects))
         if relay:
@@ -328,7 +328,7 @@ class Suspicion:
         self._say_again = state.now.monotonic + state.config.heartbeat
 
     def _clear(self) -> None:
-        self.ground = None
+        self.cause = None
         self._key = None
 
     # --- time ---------------------------------------------------------------------------------------
@@ -354,17 +354,17 @@ class Suspicion:
         self.state.timeouts.base = max(config.timeout_base, min(wanted, config.timeout_adapted_max))
 
     def new_view_due(self, timeout: int) -> int | None:
-        """When a missing NEW-VIEW becomes a ground; None while too few members are bound to the view.
+        """When a missing NEW-VIEW becomes a cause; None while too few members are bound to the view.
         `timeout`: T."""
         return None if self._quorum_bound_at is None else self._quorum_bound_at + timeout
 
     def _silent_due(self, timeout: int) -> int:
-        """When the primary's silence becomes a ground. A replica that just started waits longer for the first
+        """When the primary's silence becomes a cause. A replica that just started waits longer for the first
         message: members that start together are not ready together, and waiting work has its own clock."""
         return self.primary_heard + (timeout if self._met else max(timeout, self.state.config.first_word))
 
     def progress_due(self, timeout: int) -> int | None:
-        """When waiting work without progress becomes a ground; None if no work waits or the window is full.
+        """When waiting work without progress becomes a cause; None if no work waits or the window is full.
         `timeout`: T."""
         state = self.state
         if state.executed >= state.log.stable + state.log.window:
@@ -375,13 +375,13 @@ class Suspicion:
     def tick(self) -> None:
         """Handles the deadlines that may have passed."""
         state = self.state
-        calm = self.ground is None and not state.views.changing and state.waiting_since() is None
+        calm = self.cause is None and not state.views.changing and state.waiting_since() is None
         if calm and state.now.monotonic >= self._progressed + CALM:
             self.state.timeouts.failures = 0
         self.clients.drop_settled()
         self._forward_again()
         self.evaluate()
-        if self.ground is not None and state.now.monotonic >= self._say_again:
+        if self.cause is not None and state.now.monotonic >= self._say_again:
             self._say()
 
     def _forward_again(self) -> None:
@@ -396,7 +396,7 @@ class Suspicion:
         state = self.state
         if state.n == 1 or not state.free:
             return None
-        if self.ground is not None:
+        if self.cause is not None:
             return self._say_again
         if state.views.changing:
             return self.new_view_due(self.state.timeouts.timeout)

@@ -25,7 +25,7 @@ from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
-from dtvn.protocol.consensus.needs import Recovery
+from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 

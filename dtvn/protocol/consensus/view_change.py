@@ -42,9 +42,9 @@ class ViewChanging:
         self.ordering = ordering
         self._emit = emit
         self.views = state.views
-        self.basis: dict[bytes, bytes] = {}
+        self.proofs: dict[bytes, bytes] = {}
         """Digest -> frame of the VIEW-CHANGEs that the NEW-VIEW names, for members that lack them."""
-        self._older: dict[int, Claim] = {}
+        self._previous: dict[int, Claim] = {}
         """Member -> its VIEW-CHANGE before the newest, which a NEW-VIEW may still name."""
         self._extra: dict[bytes, Claim] = {}
         """Digest -> VIEW-CHANGE, fetched because a NEW-VIEW names it and it is not the one held."""
@@ -140,7 +140,7 @@ class ViewChanging:
         replica is the primary and has q."""
         known = self.views.claims.get(claim.sender)
         if known is not None:
-            self._older[claim.sender] = known
+            self._previous[claim.sender] = known
         self.views.claims[claim.sender] = claim
         self._retry_waiting()
         self._emit(ViewChangeCounted())
@@ -155,12 +155,12 @@ class ViewChanging:
     def said_by(self, member: int, view: int) -> list[bytes]:
         """VIEW-CHANGEs of a member above `view`, and its NEW-VIEW of `view` or above: a member that restored
         only its VIEW-CHANGE for a view may have lost its NEW-VIEW of it."""
-        claims = [self.views.claims.get(member), self._older.get(member)]
+        claims = [self.views.claims.get(member), self._previous.get(member)]
         frames = [claim.frame for claim in claims if claim is not None and claim.view > view]
         if self.views.view >= view and self.views.new_view and self.views.primary == member:
             frames.append(self.views.new_view)
         if self.views.view > view:
-            basis = (self.state.signer.open(frame) for frame in self.basis.values())
+            basis = (self.state.signer.open(frame) for frame in self.proofs.values())
             frames += [each.frame for each in basis if each.message.sender == member]
         return frames
 
@@ -282,13 +282,13 @@ class ViewChanging:
             return
         config = state.config
         expected = proposals(plan(used), epoch=config.epoch, view=message.view, members=config.n)
-        if _carried(verified) != expected:
+        if _proposals_in(verified) != expected:
             self._convict(verified, tuple(claim.frame for claim in used))
             return
         self.enter(verified.frame, message, used)
 
     def _find(self, sender: int, digest: bytes) -> Claim | None:
-        for table in (self.views.claims, self._older):
+        for table in (self.views.claims, self._previous):
             claim = table.get(sender)
             if claim is not None and claim.digest == digest:
                 return claim
@@ -332,27 +332,27 @@ class ViewChanging:
         self.views.view = message.view
         self.views.changing = False
         self.views.start = found.digests[-1][0] if found.digests else found.base
-        self.views.demanded = {
+        self.views.reproposed = {
             sequence: (digest, proposal)
             for (sequence, digest), proposal in zip(found.digests, message.proposals, strict=True)
         }
         self.views.new_view = frame
-        self.basis = {claim.digest: claim.frame for claim in used}
+        self.proofs = {claim.digest: claim.frame for claim in used}
         self.views.claims = {s: c for s, c in self.views.claims.items() if c.view > self.views.view}
-        self._older = {s: c for s, c in self._older.items() if c.view > self.views.view}
+        self._previous = {s: c for s, c in self._previous.items() if c.view > self.views.view}
         self._waiting = {s: v for s, v in self._waiting.items() if v.message.view > self.views.view}
         self._forget_wishes()
 
-    def install_demanded(self) -> None:
+    def install_reproposed(self) -> None:
         """Opens slots for the batches that the NEW-VIEW demands, as far as the window reaches."""
         state = self.state
         if self.views.changing:
             return
-        for sequence, (digest, frame) in self.views.demanded.items():
+        for sequence, (digest, frame) in self.views.reproposed.items():
             if state.log.inside(sequence):
                 slot = state.log.open(sequence, self.views.view, state.now.monotonic)
-                if not slot.carried:
-                    self.ordering.demand(sequence, digest, frame)
+                if not slot.reproposed:
+                    self.ordering.repropose(sequence, digest, frame)
                     self.ordering.consider(slot)
                     self.ordering.advance(slot)
 
@@ -362,7 +362,7 @@ class ViewChanging:
         used = [read_claim_of_own(self.state, each) for each in view_changes]
         self._become_active(frame, message, used)
         if message.sender == self.state.index:
-            for sequence, (digest, _frame) in self.views.demanded.items():
+            for sequence, (digest, _frame) in self.views.reproposed.items():
                 self._cast(sequence, digest)
 
     def restore_changing(self, frame: bytes) -> None:
@@ -382,9 +382,9 @@ class ViewChanging:
         state = self.state
         member = verified.peer.member
         digest = verified.message.digest
-        frame = self.basis.get(digest)
+        frame = self.proofs.get(digest)
         if frame is None:
-            held = [*self.views.claims.values(), *self._older.values(), *self._extra.values()]
+            held = [*self.views.claims.values(), *self._previous.values(), *self._extra.values()]
             frame = next((claim.frame for claim in held if claim.digest == digest), None)
         if frame is not None and member is not None and state.throttle.allow(member, digest):
             state.outbox.send(member, frame)
@@ -399,7 +399,7 @@ def read_claim_of_own(state: State, frame: bytes) -> Claim:
     return claim
 
 
-def _carried(verified: Verified[NewView]) -> tuple[PrePrepare, ...]:
+def _proposals_in(verified: Verified[NewView]) -> tuple[PrePrepare, ...]:
     """The verified PRE-PREPAREs inside a NEW-VIEW, in order."""
     found = (verified.nested.get(frame) for frame in verified.message.proposals)
     return tuple(each.message for each in found if each is not None)

@@ -20,7 +20,8 @@ from dtvn.protocol.consensus.effects import (
     ReplyTo,
     Send,
 )
-from dtvn.protocol.consensus.needs import Recovery, Signer
+from dtvn.protocol.consensus.recovery import Recovery
+from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.verified import Inbound, Peer
 
 __all__ = [

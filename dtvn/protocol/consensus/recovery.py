@@ -1,9 +1,8 @@
-"""What the core itself needs from its host: a signer, and the data to restore from (also in ports)."""
+"""What a replica restores itself from: the contents of its ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
 
 import msgspec
 
@@ -16,9 +15,8 @@ from dtvn.protocol.consensus.effects import (
 )
 from dtvn.protocol.consensus.log_tree import Frontier
 from dtvn.protocol.consensus.messages import Entry
-from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["Base", "Recovery", "Signer"]
+__all__ = ["Base", "Recovery"]
 
 
 class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -52,19 +50,3 @@ class Recovery(msgspec.Struct, frozen=True):
     """Entry of the newest installed snapshot, below which entries may be missing; None: the log is whole."""
     continued: bool = False
     """Whether the process that reads the ledger also wrote it, so that it cannot be an older copy (R11)."""
-
-
-class Signer(Protocol):
-    """Seals messages into frames; deterministic (R4)."""
-
-    def sign(self, message: Any, attachment: bytes = b"") -> bytes:
-        """Encoded envelope of a statement (or request) signed with this node's key."""
-
-    def link(self, message: Any) -> bytes:
-        """Encoded envelope of an unsigned link message."""
-
-    def attach(self, frame: bytes, attachment: bytes) -> bytes:
-        """The same signed frame with another attachment (the batch body)."""
-
-    def open(self, frame: bytes, body: bytes = b"") -> Verified[Any]:
-        """Decode a frame from this node's ledger (signature not checked again); `body`: its batch."""
