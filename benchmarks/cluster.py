@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import load
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.net import read_seed
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.provision import create_demo_cluster, member_id

@@ -30,8 +30,8 @@ from typing import Any
 from nacl import bindings
 
 from benchmarks import load
+from dtvn.gateway import Collector
 from dtvn.gateway.client import GenesisKeys
-from dtvn.gateway.collector import Collector
 from dtvn.ledger import Location
 from dtvn.machine import Admit, Command, Issue, TicketApplication, build
 from dtvn.net import public_key_of, read_seed
@@ -320,7 +320,7 @@ class World:
                 each.waiting.append((to[1], source, frame))
 
     def _host(self, genesis: Genesis, index: int) -> Host:
-        from dtvn.node.build import ROWS_LAG  # needs Django's settings
+        from dtvn.node.node import ROWS_LAG  # needs Django's settings
 
         cluster, name = cluster_id(genesis), genesis.members[index].id
         node = self.folder.node(name)

@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dtvn.gateway.client import Gateway, valid_until
-from dtvn.machine.commands import Admit, Command, Issue, build
+from dtvn.gateway import Gateway, valid_until
+from dtvn.machine import Admit, Command, Issue, build
 from dtvn.protocol.consensus.messages import Operation
 
 __all__ = ["Rates", "admits", "chunks", "drive", "issues", "lone", "names", "operation"]

@@ -26,8 +26,8 @@ import msgspec
 
 from benchmarks import load
 from benchmarks.cluster import Processes, gateway, running_cluster, wait_until
-from dtvn.gateway.client import Gateway
-from dtvn.machine.commands import Validate
+from dtvn.gateway import Gateway
+from dtvn.machine import Validate
 from dtvn.node.layout import ClusterFolder
 
 __all__ = ["run"]

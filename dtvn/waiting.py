@@ -1,11 +1,14 @@
-"""Polls a condition until it holds or a deadline passes."""
+"""Polls a condition, or tries an action again, until a deadline passes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-__all__ = ["look_until"]
+__all__ = ["look_until", "try_until"]
+
+Result = TypeVar("Result")
 
 
 def look_until(look: Callable[[], object], seconds: float, *, pause: float) -> bool:
@@ -17,3 +20,18 @@ def look_until(look: Callable[[], object], seconds: float, *, pause: float) -> b
             return False
         time.sleep(min(pause, left))
     return True
+
+
+def try_until(
+    act: Callable[[], Result], seconds: float, *, pause: float, again: Callable[[Exception], bool]
+) -> Result:
+    """What `act` returns. Called again after `pause` seconds each time it raises something for which `again`
+    returns true; after `seconds` the exception is passed on."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return act()
+        except Exception as error:
+            if not again(error) or time.monotonic() >= until:
+                raise
+        time.sleep(pause)

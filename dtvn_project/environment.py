@@ -186,7 +186,7 @@ def _scheme(name: str, url: str) -> str:
 
 
 def channel_layers() -> dict[str, dict[str, Any]]:
-    """An in-memory layer for a single web process, Redis for several."""
+    """Redis, by which processes wake each other (validators.feed.wake), or one that ends at its process."""
     if url := os.environ.get("REDIS_URL", ""):
         if _scheme("REDIS_URL", url) not in REDIS_SCHEMES:
             raise ImproperlyConfigured("REDIS_URL must start with redis:// or rediss:// (or be unset)")

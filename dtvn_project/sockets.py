@@ -1,5 +1,4 @@
-"""Closes WebSockets with 4503 while the channel layer or the database is away, without a traceback for
-each."""
+"""Closes WebSockets with 4503 while the database is away, without a traceback for each."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
-__all__ = ["TRY_AGAIN_LATER", "ClosedWhileAway", "is_away"]
+__all__ = ["TRY_AGAIN_LATER", "ClosedWhileAway"]
 
 TRY_AGAIN_LATER = 4503
 """Close code after which clients reconnect. The registered code would be 1013, but daphne's WebSockets
@@ -39,9 +38,7 @@ class ClosedWhileAway:
 
         try:
             await self._application(scope, heard, noted)
-        except Exception as error:
-            if not is_away(error):
-                raise
+        except (OSError, DatabaseError, InterfaceError) as error:
             reason = str(error).strip().partition("\n")[0]
             logger.warning("a client of %s was asked to come back later: %s", scope["path"][:200], reason)
             if said & {"websocket.close", "websocket.disconnect"}:
@@ -49,10 +46,3 @@ class ClosedWhileAway:
             if "websocket.accept" not in said:
                 await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
-
-
-def is_away(error: Exception) -> bool:
-    """Whether the error comes from Redis, the database or their network. Not tested by type, since Redis'
-    error types can be imported only where Redis is used."""
-    of_redis = any(kind.__module__.partition(".")[0] == "redis" for kind in type(error).__mro__)
-    return of_redis or isinstance(error, OSError | DatabaseError | InterfaceError)

@@ -164,12 +164,11 @@ class Registrar:
         up = [node for name in names if (node := self.world.nodes[name]).up and not node.paused]
         if self._dice.hit(self._changes.unready):
             up = self._dice.sample(up, self._dice.below(max(1, len(up))))
-        return tuple(word_of_life(node) for node in up)
+        return tuple(word_of_life(self.world, node) for node in up)
 
 
-def word_of_life(node: Node) -> Alive:
+def word_of_life(world: World, node: Node) -> Alive:
     """The node's word of life, signed with the key that it will have in the next epoch (R36)."""
-    world = node.world
     executed = len(node.disk.log)
     timestamp = node.clock.now().wall // MICROSECOND
     data = alive_bytes(world.cluster, world.present.epoch, node.member_id, executed, timestamp)

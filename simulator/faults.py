@@ -316,6 +316,6 @@ class Trouble:
 
     def _take_over(self) -> None:
         """A node's process sleeps, another one takes its place, and the first wakes (R10)."""
-        ghost = take_over(self._anyone())
+        ghost = take_over(self.world, self._anyone())
         if ghost is not None:
             self.world.after(1 + self._dice.below(self.plan.away_max), ghost.resume)

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import msgspec
 
-from dtvn.gateway.collector import Collector, Completed, Overloaded, Result
+from dtvn.gateway import Collector, Completed, Overloaded, Result
+from dtvn.machine import TicketState
 from dtvn.machine.reasons import OK
-from dtvn.machine.ticket import TicketState
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now

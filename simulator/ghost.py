@@ -30,6 +30,7 @@ class Ghost(Node):
 
     def __init__(self, world: World, node: Node, host: Host) -> None:
         dice = world.dice.fork(f"old process of {node.name} at {world.time}")
+        self._world = world
         super().__init__(world, node.name, node.index, dice=dice, clock=copy(node.clock), costs=node.costs)
         self.host = host
         host.transport = host.log_server._transport = self
@@ -43,8 +44,8 @@ class Ghost(Node):
         """Its process ends; the disk has another owner and stays powered."""
         self.host = None
         self.inbox.clear()
-        self.world.nodes.pop(self.name + OLD, None)
-        self.world.twins.pop(self.name, None)
+        self._world.nodes.pop(self.name + OLD, None)
+        self._world.twins.pop(self.name, None)
 
     def _guard(self, step: Callable[[], object]) -> None:
         try:
@@ -57,10 +58,9 @@ class Ghost(Node):
             self.crash()
 
 
-def take_over(node: Node) -> Ghost | None:
+def take_over(world: World, node: Node) -> Ghost | None:
     """Starts another process of this node on its disk, while the first sleeps. Returns None if the node is
     not running, or has an old process or a twin already."""
-    world = node.world
     host = node.host
     if host is None or not node.honest or node.armed or node.name in world.twins or isinstance(node, Ghost):
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,10 +23,8 @@ from dtvn.protocol.host.ports import JournalFull
 from simulator.chance import Dice
 from simulator.clock import MICROSECOND, NodeClock
 from simulator.disk import CrashPoint, PowerCut, VirtualDisk
+from simulator.surroundings import Surroundings
 from simulator.violation import Violation
-
-if TYPE_CHECKING:
-    from simulator.world import World
 
 __all__ = ["TWIN", "Build", "Costs", "Node", "Speech"]
 
@@ -65,7 +63,14 @@ class Node:
     """A member or a learner. `index` is None for a learner, and may differ from epoch to epoch."""
 
     def __init__(
-        self, world: World, name: str, index: int | None, *, dice: Dice, clock: NodeClock, costs: Costs
+        self,
+        world: Surroundings[Node],
+        name: str,
+        index: int | None,
+        *,
+        dice: Dice,
+        clock: NodeClock,
+        costs: Costs,
     ) -> None:
         self.world = world
         self.name = name

@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from dtvn.machine import TicketApplication, commands
-from dtvn.machine.transitions import State
+from dtvn.machine import State, TicketApplication, commands
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Parameters

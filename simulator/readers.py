@@ -14,9 +14,8 @@ from functools import partial
 
 import msgspec
 
-from dtvn.machine import TicketApplication, commands
+from dtvn.machine import TicketApplication, TicketState, commands
 from dtvn.machine.reasons import OK
-from dtvn.machine.ticket import TicketState
 from dtvn.proof import barriers
 from dtvn.proof.barriers import SharedBarriers
 from dtvn.proof.reads import StateProof, show

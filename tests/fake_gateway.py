@@ -16,8 +16,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.gateway.collector import Answered, Overloaded, Result
-from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
+from dtvn.gateway import DEFAULT_WAIT, Answered, GatewayClosed, MemberView, Overloaded, Result
 from dtvn.machine import TicketApplication
 from dtvn.machine.reasons import OUTCOME_UNKNOWN, UNAVAILABLE
 from dtvn.protocol import canonical

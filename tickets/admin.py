@@ -17,8 +17,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from dtvn.machine import Command, Consume, Dispute, Resolve, Validate
-from dtvn.machine.transitions import CAPABILITY
+from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import SearchKey, TicketHolder

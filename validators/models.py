@@ -148,6 +148,12 @@ class MembershipChange(models.Model):
     def finished(self) -> bool:
         return self.state in FINISHED
 
+    @property
+    def newcomer(self) -> str:
+        """The node that this platform creates for the change; "" for none."""
+        creates = self.wish["change"] in ("add", "replace") and not self.wish.get("peer_id")
+        return str(self.wish["node_id"]) if creates else ""
+
 
 class ClusterStatus(models.TextChoices):
     IDLE = "idle", "Idle"

@@ -5,12 +5,13 @@ from django.conf import settings
 
 from dtvn.node.run import run_learner, run_node
 from dtvn_project.celery import app
+from validators.data_folder.folder import DataFolder
 from validators.ledger import open_ledger
-from validators.processes.folder import DataFolder
 from validators.processes.node_task import occupy_slot
+from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 
 
-@app.task(name="validators.tasks.run_validator")
+@app.task(name=RUN_VALIDATOR)
 def run_validator(node_id: str, start_token: str) -> str:
     """Run a validator's main loop in this worker slot until it is told to stop."""
     directory = DataFolder(settings.DATA).nodes / node_id
@@ -21,7 +22,7 @@ def run_validator(node_id: str, start_token: str) -> str:
     )
 
 
-@app.task(name="validators.tasks.follow_cluster")
+@app.task(name=FOLLOW_CLUSTER)
 def follow_cluster(node_id: str, start_token: str) -> str:
     """Run the learner, which keeps this platform's verified copy of the log (R28)."""
     return occupy_slot(

@@ -253,7 +253,12 @@ def main(kind, path, *options):
         return 1
 
 
-if __name__ == "__main__":
+def command():
+    """The command line: runs `main` and exits with its code."""
     sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal can encode every name
     asked = {"-h", "--help"} & {*sys.argv}
     sys.exit(print(__doc__) if asked else main(*sys.argv[1:]) if len(sys.argv) > 2 else __doc__)
+
+
+if __name__ == "__main__":
+    command()

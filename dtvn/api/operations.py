@@ -13,8 +13,7 @@ from dtvn.api.bodies import OPERATIONS, Body, convert
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
 from dtvn.api.ordering import BATCH_OPERATIONS_MAX, Decision, Request
-from dtvn.machine import Issue, reasons
-from dtvn.machine.transitions import CAPABILITY
+from dtvn.machine import CAPABILITY, Issue, reasons
 from dtvn.protocol import canonical
 
 __all__ = ["BatchBody", "answer_batch", "answer_operation", "issued_ticket"]

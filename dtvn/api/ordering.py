@@ -15,9 +15,16 @@ from datetime import UTC, datetime
 import msgspec
 
 from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
-from dtvn.gateway.client import valid_until
-from dtvn.gateway.collector import OperationTooLarge, Overloaded, Result
-from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
+from dtvn.gateway import (
+    DEFAULT_WAIT,
+    GatewayClosed,
+    GatewayFace,
+    MemberView,
+    OperationTooLarge,
+    Overloaded,
+    Result,
+    valid_until,
+)
 from dtvn.machine import Command, CommandError, build, read_state, reasons
 from dtvn.machine.commands import DEFAULT_EVENT
 from dtvn.protocol.consensus.messages import Operation

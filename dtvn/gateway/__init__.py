@@ -1,10 +1,11 @@
-"""The way into a cluster: operations in, outcomes that f + 1 members agree on out.
+"""The client library: operations in, outcomes that f + 1 members agree on out.
 
 `collector` is the pure part, which the simulator drives too; `client.Gateway` gives it a thread and
 links; `fake.FakeGateway` has the same interface without a network. How to use it alone:
 docs/use/python-client.md.
 """
 
+from dtvn.gateway.client import Gateway, valid_until
 from dtvn.gateway.collector import (
     Actions,
     Answered,
@@ -14,13 +15,27 @@ from dtvn.gateway.collector import (
     Overloaded,
     Result,
 )
+from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
+from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
+from dtvn.gateway.words import gather_words
 
 __all__ = [
+    "DEFAULT_WAIT",
     "Actions",
     "Answered",
     "Collector",
     "Completed",
+    "Gateway",
+    "GatewayClosed",
+    "GatewayFace",
+    "Identity",
+    "MemberView",
     "OperationTooLarge",
     "Overloaded",
     "Result",
+    "file_mark",
+    "gather_words",
+    "next_path",
+    "read_identity",
+    "valid_until",
 ]

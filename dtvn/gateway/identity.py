@@ -17,7 +17,7 @@ import msgspec
 from dtvn.files.whole import sync_folder
 from dtvn.net import KeyFileError, public_key_of, read_named_seed
 
-__all__ = ["Identity", "KeyWatch", "next_path", "read_identity"]
+__all__ = ["Identity", "KeyWatch", "file_mark", "next_path", "read_identity"]
 
 LOOK_EVERY = 500_000_000
 """Nanoseconds between two looks at the file."""
@@ -53,7 +53,7 @@ class KeyWatch:
     def __init__(self, path: Path, used: Identity) -> None:
         self._path = path
         self.used = used
-        self._mark = _mark(path)
+        self._mark = file_mark(path)
         self._looked_at = 0
         self._reached_at: int | None = None
 
@@ -72,7 +72,7 @@ class KeyWatch:
 
     def _other(self, now: int, reached: bool) -> Identity | None:
         following = next_path(self._path)
-        mark = _mark(self._path)
+        mark = file_mark(self._path)
         if mark != self._mark:
             self._mark = mark
             return self._use(read_identity(self._path))
@@ -82,7 +82,7 @@ class KeyWatch:
         if reached and self.used == upcoming:
             os.replace(following, self._path)
             sync_folder(self._path.parent)
-            self._mark = _mark(self._path)
+            self._mark = file_mark(self._path)
         elif not reached and self._reached_at is not None and now - self._reached_at > TRY_FOR:
             self._reached_at = now
             return self._use(read_identity(self._path) if self.used == upcoming else upcoming)
@@ -95,8 +95,8 @@ class KeyWatch:
         return identity
 
 
-def _mark(path: Path) -> tuple[int, int]:
-    """A value that changes whenever the file is replaced."""
+def file_mark(path: Path) -> tuple[int, int]:
+    """A value that changes whenever the file is replaced or removed."""
     try:
         found = path.stat()
     except OSError:

@@ -12,10 +12,13 @@ from dtvn.ledger.errors import (
     LedgerUnreachable,
     LedgerUnsafe,
 )
-from dtvn.ledger.location import Location
+from dtvn.ledger.location import DATABASE_FILE, SCHEMA_NAME, Location
 from dtvn.ledger.port import SNAPSHOT_BASE, NodeLedger, OpenLedger, StoredEvidence
 
 __all__ = [
+    "DATABASE_FILE",
+    "SCHEMA_NAME",
+    "SNAPSHOT_BASE",
     "LedgerBusy",
     "LedgerDamaged",
     "LedgerError",
@@ -26,6 +29,5 @@ __all__ = [
     "Location",
     "NodeLedger",
     "OpenLedger",
-    "SNAPSHOT_BASE",
     "StoredEvidence",
 ]

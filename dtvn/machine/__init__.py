@@ -1,5 +1,6 @@
 """The ticket machine: what a cluster of validators agrees on (pure; docs/understand/protocol/tickets.md)."""
 
+from dtvn.machine.administration import shown_principal
 from dtvn.machine.application import TicketApplication
 from dtvn.machine.commands import (
     AddPrincipal,
@@ -21,13 +22,21 @@ from dtvn.machine.commands import (
     build,
     operation_digest,
 )
+from dtvn.machine.principals import Principals, RetiredKey
 from dtvn.machine.reasons import REASONS, OutcomeReason
-from dtvn.machine.ticket import TicketState, read_state, seeded_count
-from dtvn.machine.transitions import NAMES, State
+from dtvn.machine.recovery import operation_for
+from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
+from dtvn.machine.snapshot import Proof, prove_ticket
+from dtvn.machine.ticket import TicketState, name_in_bytes, read_head, read_packed, read_state, seeded_count
+from dtvn.machine.transitions import CAPABILITY, NAMES, TRANSITIONS, State
 
 __all__ = [
+    "CAPABILITY",
     "NAMES",
     "REASONS",
+    "SEED_COUNT",
+    "SEED_TICKETS",
+    "TRANSITIONS",
     "AddPrincipal",
     "Admit",
     "Barrier",
@@ -36,11 +45,14 @@ __all__ = [
     "Consume",
     "Dispute",
     "Issue",
+    "LimitPrincipal",
     "OpenSession",
     "OutcomeReason",
+    "Principals",
+    "Proof",
     "Reconfigure",
     "Resolve",
-    "LimitPrincipal",
+    "RetiredKey",
     "RevokePrincipal",
     "RotatePrincipal",
     "Seed",
@@ -49,7 +61,13 @@ __all__ = [
     "TicketState",
     "Validate",
     "build",
+    "name_in_bytes",
     "operation_digest",
+    "operation_for",
+    "prove_ticket",
+    "read_head",
+    "read_packed",
     "read_state",
     "seeded_count",
+    "shown_principal",
 ]

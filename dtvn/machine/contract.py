@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from dtvn.machine import NAMES, Issue, TicketState
-from dtvn.machine.commands import operation_digest
+from dtvn.machine.commands import Issue, operation_digest
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
+from dtvn.machine.ticket import TicketState
+from dtvn.machine.transitions import NAMES
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 

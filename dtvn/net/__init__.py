@@ -2,8 +2,8 @@
 
 from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import CurveKeys, curve_keys, curve_public
-from dtvn.net.dial import Dialler
-from dtvn.net.dialled import DialledLink
+from dtvn.net.dial import Dialler, endpoint_of
+from dtvn.net.dialled import DialledLink, tune
 from dtvn.net.keyfile import (
     KeyFileError,
     ensure_seed,
@@ -12,7 +12,10 @@ from dtvn.net.keyfile import (
     read_named_seed,
     read_seed,
 )
+from dtvn.net.learner_transport import LearnerTransport
+from dtvn.net.multiaddr import format_multiaddr, parse_multiaddr
 from dtvn.net.queues import Lane, Outbound, lane_of
+from dtvn.net.transport import ZmqTransport
 
 __all__ = [
     "CurveKeys",
@@ -20,14 +23,20 @@ __all__ = [
     "Dialler",
     "KeyFileError",
     "Lane",
+    "LearnerTransport",
     "LinkCounters",
     "Outbound",
+    "ZmqTransport",
     "curve_keys",
     "curve_public",
+    "endpoint_of",
     "ensure_seed",
+    "format_multiaddr",
     "lane_of",
     "named_seed",
+    "parse_multiaddr",
     "public_key_of",
     "read_named_seed",
     "read_seed",
+    "tune",
 ]

@@ -7,15 +7,17 @@ under another owner. Routing ids serve only as addresses for answers.
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
 import zmq
 
-from dtvn.net import CurveKeys, LinkCounters, Outbound, lane_of
+from dtvn.net.counters import LinkCounters
+from dtvn.net.curve import CurveKeys
 from dtvn.net.dialled import NOBLOCK, has_frame, more_follows, tune
+from dtvn.net.monitor import monitored
+from dtvn.net.queues import Outbound, lane_of
 from dtvn.net.zap import DOMAIN
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Hello
@@ -93,11 +95,7 @@ class Acceptor:
     def attend(self) -> None:
         """Mark connections that ended, and try again to send waiting frames."""
         ended: set[int] = set()
-        while True:
-            try:
-                event, descriptor = struct.unpack("=hi", self.monitor.recv_multipart(zmq.NOBLOCK)[0])
-            except zmq.Again:
-                break
+        for event, descriptor in monitored(self.monitor):
             # A descriptor that was accepted again belongs to the newer connection.
             (ended.add if event == zmq.EVENT_DISCONNECTED else ended.discard)(descriptor)
         if ended:

@@ -8,13 +8,13 @@ both consensus and gateways send again what still matters.
 
 from __future__ import annotations
 
-import struct
 import time
 
 import zmq
 
 from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import CurveKeys
+from dtvn.net.monitor import monitored
 from dtvn.net.queues import Outbound, lane_of
 from dtvn.protocol.wire import FRAME_BYTES_MAX
 
@@ -123,11 +123,7 @@ class DialledLink:
 
     def attend(self) -> None:
         """Handle the monitor's events: greet a new connection, drop the queue of a lost one."""
-        while True:
-            try:
-                event, _value = struct.unpack("=hi", self.monitor.recv_multipart(zmq.NOBLOCK)[0])
-            except zmq.Again:
-                break
+        for event, _value in monitored(self.monitor):
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.counters.note_connect()
                 self.ready = True

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from dtvn.net import Lane, LinkCounters, lane_of
+from dtvn.net.counters import LinkCounters
+from dtvn.net.queues import Lane, lane_of
 from dtvn.protocol.consensus.verified import Inbound, Peer
 
 __all__ = ["FromInbox", "Inbox"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from dtvn.net import Dialler, LinkCounters
+from dtvn.net.counters import LinkCounters
+from dtvn.net.dial import Dialler
 from dtvn.net.inbox import FromInbox
 from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
 from dtvn.protocol.consensus.verified import Inbound, Peer

@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import zmq
 
-from dtvn.net import CurveKeys, DialledLink, LinkCounters, curve_keys, curve_public
 from dtvn.net.acceptor import Acceptor
+from dtvn.net.counters import LinkCounters
+from dtvn.net.curve import CurveKeys, curve_keys, curve_public
 from dtvn.net.dial import endpoint_of
+from dtvn.net.dialled import DialledLink
 from dtvn.net.inbox import FromInbox
 from dtvn.net.polling import LinkPoll
 from dtvn.net.zap import Gatekeeper

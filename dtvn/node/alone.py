@@ -9,8 +9,7 @@ import msgspec
 
 from dtvn.files.genesis import read_genesis_bytes
 from dtvn.files.whole import write_private
-from dtvn.net import KeyFileError, public_key_of, read_seed
-from dtvn.net.multiaddr import format_multiaddr, parse_multiaddr
+from dtvn.net import KeyFileError, format_multiaddr, parse_multiaddr, public_key_of, read_seed
 from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id
 from dtvn.node.options import NodeOptions, StartError, read_genesis

@@ -27,6 +27,7 @@ from dtvn.node.metrics.exporter import shown_host
 from dtvn.node.options import ApiOptions, StartError
 from dtvn.node.request_log import RequestLog
 from dtvn.node.watcher import line
+from dtvn.waiting import try_until
 
 __all__ = ["ApiHelper"]
 
@@ -121,10 +122,8 @@ class ApiHelper:
         except StartError as error:
             if self._setup.options.needed:
                 raise
-            cause = error.__cause__
-            taken = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
-            port = self._setup.options.port
-            trouble = f"API port {port} is in use by another program" if taken else str(error)
+            taken = f"API port {self._setup.options.port} is in use by another program"
+            trouble = taken if _is_taken(error.__cause__) else str(error)
             if trouble == self.trouble:
                 return
             self.trouble = trouble
@@ -225,18 +224,17 @@ def _environment() -> dict[str, str]:
 
 
 def _listen(options: ApiOptions, wait: float) -> socket.socket:
-    until = time.monotonic() + wait
-    while True:
-        try:
-            return _bind(options)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
-                place = f"{options.host}:{options.port}"
-                reason = error.strerror or str(error)
-                raise StartError(
-                    f"Cannot serve the API on {place}: {reason}; choose another with -api-port, 0: none."
-                ) from error
-        time.sleep(0.05)
+    try:
+        return try_until(lambda: _bind(options), wait, pause=0.05, again=_is_taken)
+    except OSError as error:
+        place, reason = f"{options.host}:{options.port}", error.strerror or str(error)
+        raise StartError(
+            f"Cannot serve the API on {place}: {reason}; choose another with -api-port, 0: none."
+        ) from error
+
+
+def _is_taken(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
 
 
 def _bind(options: ApiOptions) -> socket.socket:

@@ -7,15 +7,13 @@ that epoch; Ed25519 is deterministic, so these are the bytes that the node's Rep
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dtvn.node.member import MemberProcess
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Receipt
 from dtvn.protocol.host.ports import JournalError
 from dtvn.protocol.wire import Envelope
-
-if TYPE_CHECKING:
-    from dtvn.node.build import Node
 
 __all__ = ["evidence", "receipt"]
 
@@ -25,7 +23,7 @@ EVIDENCE_PAGE_BYTES = 1024 * 1024
 """Most bytes of frames in one answer, which always holds at least one piece."""
 
 
-def receipt(node: Node, arguments: tuple[str, ...]) -> tuple[str, Any]:
+def receipt(node: MemberProcess, arguments: tuple[str, ...]) -> tuple[str, Any]:
     """(code, this node's signature under its Receipt for a sequence). Argument: the sequence."""
     if len(arguments) != 1 or not _is_number(arguments[0]):
         return "bad_arguments", None
@@ -42,7 +40,7 @@ def receipt(node: Node, arguments: tuple[str, ...]) -> tuple[str, Any]:
     return "", told
 
 
-def evidence(node: Node, arguments: tuple[str, ...]) -> tuple[str, Any]:
+def evidence(node: MemberProcess, arguments: tuple[str, ...]) -> tuple[str, Any]:
     """(code, the evidence stored after an id, oldest first). Argument: the last id that the asker has."""
     if len(arguments) != 1 or not _is_number(arguments[0]):
         return "bad_arguments", None

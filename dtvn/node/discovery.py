@@ -25,9 +25,7 @@ import msgspec
 import zmq
 from nacl import bindings
 
-from dtvn.net import CurveKeys, curve_keys, curve_public
-from dtvn.net.dial import endpoint_of
-from dtvn.net.dialled import tune
+from dtvn.net import CurveKeys, curve_keys, curve_public, endpoint_of, tune
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Answer, Query
 from dtvn.protocol.wire import ED25519, link_frame

@@ -7,32 +7,27 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
-import msgspec
-import zmq
 from nacl import bindings
 
 from dtvn.files.whole import write_private
 from dtvn.ledger import NodeLedger
-from dtvn.net import Dialler, public_key_of, read_seed
-from dtvn.net.learner_transport import LearnerTransport
+from dtvn.net import public_key_of, read_seed
 from dtvn.node.api_helper import ApiHelper
-from dtvn.node.epochs import as_genesis, make_epoch_catch_up, other_sources
+from dtvn.node.epochs import make_epoch_catch_up
 from dtvn.node.journal import NodeJournal
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import NodeFolder
-from dtvn.node.learning import LearningProcess, build_learner_host
+from dtvn.node.learning import LearningProcess
 from dtvn.node.watcher import NodeWatcher, line
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import Alive, Membership, alive_bytes, window
-from dtvn.protocol.consensus.messages import Hello
 from dtvn.protocol.wire import ED25519
 
-__all__ = ["Follower", "others_to_ask", "word_of_life"]
+__all__ = ["Follower", "word_of_life"]
 
 WORD_EVERY_NS = 2_000_000_000
 """Time between two words of life in the node's folder, for the operator who adds it as a member."""
@@ -64,40 +59,28 @@ class Follower(LearningProcess):
         api: ApiHelper | None,
         logger: logging.Logger,
     ) -> None:
-        others = others_to_ask(folder.sources, membership, logger)
-        dialled = as_genesis(genesis, membership)
-        dialled = msgspec.structs.replace(dialled, members=dialled.members + others)
         self._next_seed = read_seed(folder.next_key) if folder.next_key.exists() else None
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        try:
-            dialler = Dialler(context, dialled, seed, hello=Hello(client=b""), spare=self._next_seed)
-        except BaseException:
-            context.destroy(linger=0)
-            raise
-        links = LearnerTransport(dialler, dialled)
-        super().__init__(ledger=ledger, links=links, context=context, logger=logger)
+        super().__init__(
+            genesis,
+            membership,
+            seed=seed,
+            spare=self._next_seed,
+            sources=folder.sources,
+            ledger=ledger,
+            logger=logger,
+        )
         self.folder = folder
-        self.genesis = genesis
-        self.membership = membership
-        self.cluster = g.cluster_id(genesis)
         self._api = api
-        self._others = len(others)
         self.journal = NodeJournal(ledger, None)
         self._seed = seed
         self._said_at = 0
         self._said_of = 0
-        self.watcher = NodeWatcher(logger, links.bad_frame, also=self._notice)
+        self.watcher = NodeWatcher(logger, self.links.bad_frame, also=self._notice)
         self._make_host()
 
     def _make_host(self) -> None:
-        self.core, self.host = build_learner_host(
-            self.genesis,
-            self.membership,
-            journal=self.journal,
-            links=self.links,
-            watcher=self.watcher,
+        self._build_host(
             searched=False,
-            others=self._others,
             epoch_catch_up=make_epoch_catch_up(
                 self.folder.id, self.genesis, self.membership, (self._seed, self._next_seed)
             ),
@@ -157,13 +140,3 @@ class Follower(LearningProcess):
             time.monotonic_ns() - self._said_at >= WORD_SOONER_NS
         ):
             self._say_word()
-
-
-def others_to_ask(path: Path, membership: Membership, logger: logging.Logger) -> tuple[g.Member, ...]:
-    """Further members that a following process may ask. The file is only a hint, so one that cannot be read
-    is logged and ignored."""
-    try:
-        return other_sources(path, membership)
-    except (OSError, canonical.CanonicalError) as error:
-        logger.warning("%s", line("sources_not_read", {"reason": str(error)}))
-        return ()

@@ -21,17 +21,17 @@ WITHOUT_ROOM are answered).
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from dtvn.ledger import LedgerUnreachable
 from dtvn.machine.contract import ticket_of_row
-from dtvn.net.multiaddr import format_multiaddr
+from dtvn.net import format_multiaddr
 from dtvn.node import attest
 from dtvn.node.keys import peer_id
+from dtvn.node.metrics import MeasuredMember
 from dtvn.node.process import CONTRADICTION, DISK_FULL
 from dtvn.node.watcher import line
 from dtvn.proof.continuation import continues
@@ -39,9 +39,6 @@ from dtvn.proof.reads import StateProof, show
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.messages import Answer, Query
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
-
-if TYPE_CHECKING:
-    from dtvn.node.build import Node
 
 __all__ = ["DEFAULT_EVENT", "Inspector", "StateProof"]
 
@@ -58,21 +55,19 @@ STANDING = frozenset({"status", "stats", "peers", "evidence"})
 class Inspector:
     """Answers questions about one node. It reads the node and never changes it."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: MeasuredMember) -> None:
         self._node = node
-        self.started = time.time()
-        """Unix seconds."""
         self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
             "status": lambda _: ("", self.status()),
-            "stats": lambda _: self._from_ledger(self.stats),
+            "stats": lambda _: self._from_ledger(lambda: ("", self.stats())),
             "alive": lambda arguments: ("", self.alive(arguments)),
             "consensus": lambda _: ("", self.consensus()),
             "peers": lambda _: ("", self.peers()),
             "ticket": self._ticket,
             "proof": self._proof,
             "addresses": lambda arguments: node.book.answer(arguments, node.discovery.own_record()),
-            "receipt": lambda arguments: self._attest(attest.receipt, arguments),
-            "evidence": lambda arguments: self._attest(attest.evidence, arguments),
+            "receipt": lambda arguments: self._from_ledger(lambda: attest.receipt(node, arguments)),
+            "evidence": lambda arguments: self._from_ledger(lambda: attest.evidence(node, arguments)),
         }
 
     def answer(self, query: Query) -> Answer:
@@ -119,7 +114,7 @@ class Inspector:
             "endpoint": node.transport.endpoint,
             "incarnation": node.ledger.incarnation,
             "pid": os.getpid(),
-            "started_at": int(self.started),
+            "started_at": int(self._node.started),
             "operations": node.figures.operations.total(),
             "outcomes": dict(node.figures.outcomes()),
             "refused": self._refused(),
@@ -248,16 +243,10 @@ class Inspector:
         certificate = self._node.core.state.checkpoint.certificate
         return show(certificate, self._node.application.prove(*arguments))
 
-    def _from_ledger(self, read: Callable[[], Any]) -> tuple[str, Any]:
+    def _from_ledger(self, read: Callable[[], tuple[str, Any]]) -> tuple[str, Any]:
         """Answer with a read of the ledger; a database that does not answer must not end the turn."""
         try:
-            return "", read()
-        except LedgerUnreachable:
-            return "unavailable", None
-
-    def _attest(self, question: Callable[[Node, tuple[str, ...]], Any], arguments: tuple[str, ...]) -> Any:
-        try:
-            return question(self._node, arguments)
+            return read()
         except LedgerUnreachable:
             return "unavailable", None
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 
 from dtvn.node.cpu_yield import CpuYield
 from dtvn.node.keys import VotedStamp
-from dtvn.node.metrics.figures import Figures
 from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
@@ -38,6 +38,16 @@ def _unheard() -> None:
     """No heartbeat is wanted."""
 
 
+class JournalFigures(Protocol):
+    """The counters that a journal feeds (metrics.Figures)."""
+
+    def stored(self, operation: str, began: int) -> None:
+        """Time a call of the ledger that began at `began` (monotonic nanoseconds) and has just ended."""
+
+    def recorded(self, records: Sequence[Record], began: int) -> None:
+        """Time the phases that end with these records, made durable by a write that began at `began`."""
+
+
 class JournalMeter(msgspec.Struct):
     """Writes since this process started; times in nanoseconds."""
 
@@ -55,7 +65,7 @@ class NodeJournal:
         self,
         journal: Journal,
         stamp: VotedStamp | None,
-        figures: Figures | None = None,
+        figures: JournalFigures | None = None,
         cpu_yield: CpuYield | None = None,
     ) -> None:
         self._journal = journal

@@ -46,11 +46,15 @@ def kept_api(folder: NodeFolder, key: str) -> ApiOptions | None:
     return ApiOptions(port=port, key=key or own, closed=bool(own))
 
 
-def keep_ports(folders: Sequence[NodeFolder], name: str, free: Callable[[int], list[int]]) -> dict[str, int]:
-    """Port by node id. Nodes without one get one of `free(count)`, which is stored at once."""
+def keep_ports(
+    folders: Sequence[NodeFolder], name: str, choose: Callable[[list[str]], list[int]]
+) -> dict[str, int]:
+    """Port by node id. `choose` gives ports to nodes without one, by their ids; they are stored at once."""
     kept = {folder.id: kept_port(folder, name) for folder in folders}
     lacking = [folder for folder in folders if kept[folder.id] is None]
-    for folder, port in zip(lacking, free(len(lacking)) if lacking else [], strict=True):
+    for folder, port in zip(
+        lacking, choose([folder.id for folder in lacking]) if lacking else [], strict=True
+    ):
         _write(folder, name, port)
         kept[folder.id] = port
     return {node_id: port for node_id, port in kept.items() if port is not None}

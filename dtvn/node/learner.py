@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import zmq
 
 from dtvn.ledger import NodeLedger, OpenLedger
-from dtvn.net import Dialler, read_seed
-from dtvn.net.learner_transport import LearnerTransport
+from dtvn.net import read_seed
 from dtvn.node.build import ledger_location
 from dtvn.node.continuing import begin
-from dtvn.node.epochs import as_genesis, membership_of
+from dtvn.node.epochs import membership_of
 from dtvn.node.feed_address import feed_address
 from dtvn.node.feed_publisher import AnnouncingJournal, FeedPublisher
-from dtvn.node.follower import others_to_ask
 from dtvn.node.journal import NodeJournal
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.learning import LearningProcess, build_learner_host
+from dtvn.node.learning import LearningProcess
 from dtvn.node.options import StartError, read_genesis
 from dtvn.node.watcher import NodeWatcher, line
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.consensus.messages import Hello
 from dtvn.protocol.host.ports import Watcher
 
 __all__ = ["LEARNER_SCHEMA", "LearnerProcess", "build_learner"]
@@ -41,37 +38,24 @@ class LearnerProcess(LearningProcess):
 
     def __init__(
         self,
-        *,
         genesis: g.Genesis,
         membership: Membership,
-        others: int,
+        *,
+        seed: bytes,
+        sources: Path,
         ledger: NodeLedger,
-        context: zmq.Context[zmq.Socket[bytes]],
-        links: LearnerTransport,
         publisher: FeedPublisher,
         watcher: Watcher | None,
         logger: logging.Logger,
     ) -> None:
-        super().__init__(ledger=ledger, links=links, context=context, logger=logger)
-        self.genesis = genesis
-        self.membership = membership
-        self._others = others
-        self.cluster = g.cluster_id(genesis)
+        super().__init__(genesis, membership, seed=seed, sources=sources, ledger=ledger, logger=logger)
         self.journal = NodeJournal(AnnouncingJournal(ledger, publisher), None)
-        self.watcher = NodeWatcher(logger, links.bad_frame, also=_heard_by(ledger, watcher))
+        self.watcher = NodeWatcher(logger, self.links.bad_frame, also=_heard_by(ledger, watcher))
         self._publisher = publisher
         self._make_host()
 
     def _make_host(self) -> None:
-        self.core, self.host = build_learner_host(
-            self.genesis,
-            self.membership,
-            journal=self.journal,
-            links=self.links,
-            watcher=self.watcher,
-            searched=True,
-            others=self._others,
-        )
+        self._build_host(searched=True)
 
     def introduce(self) -> None:
         """Log the learner's cluster and sequence once it runs."""
@@ -109,35 +93,27 @@ def build_learner(
     genesis = read_genesis(folder.genesis)
     seed = read_seed(folder.learner_key)
     location = ledger_location(folder.learner, genesis, LEARNER_SCHEMA, database_url, schema=LEARNER_SCHEMA)
-    ledger = open_ledger(location, cluster_id=g.cluster_id(genesis), indexed=True)
-    try:
+    with ExitStack() as opened:
+        ledger = open_ledger(location, cluster_id=g.cluster_id(genesis), indexed=True)
+        opened.callback(ledger.close)
         begin(ledger, genesis, folder.continued, member=False, searched=True)
-        membership = membership_of(ledger, genesis)
-    except BaseException:
-        ledger.close()
-        raise
-    others = others_to_ask(folder.learner_sources, membership, logger)
-    present = as_genesis(genesis, membership)
-    present = msgspec.structs.replace(present, members=present.members + others)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    try:
-        publisher = FeedPublisher(feed_address(data_dir))
-        dialler = Dialler(context, present, seed, hello=Hello(client=b""))
-    except (OSError, ValueError, zmq.ZMQError) as error:
-        context.destroy(linger=0)
-        ledger.close()
-        raise StartError(f"The learner cannot open its sockets: {error}.") from error
-    return LearnerProcess(
-        genesis=genesis,
-        membership=membership,
-        others=len(others),
-        ledger=ledger,
-        context=context,
-        links=LearnerTransport(dialler, present),
-        publisher=publisher,
-        watcher=watcher,
-        logger=logger,
-    )
+        try:
+            publisher = FeedPublisher(feed_address(data_dir))
+        except (OSError, zmq.ZMQError) as error:
+            raise StartError(f"The learner cannot open the feed's socket: {error}.") from error
+        opened.callback(publisher.close)
+        process = LearnerProcess(
+            genesis,
+            membership_of(ledger, genesis),
+            seed=seed,
+            sources=folder.learner_sources,
+            ledger=ledger,
+            publisher=publisher,
+            watcher=watcher,
+            logger=logger,
+        )
+        opened.pop_all()
+    return process
 
 
 def _heard_by(ledger: NodeLedger, watcher: Watcher | None) -> Callable[[Executed | Note], None]:

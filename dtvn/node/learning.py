@@ -6,28 +6,33 @@ from __future__ import annotations
 import logging
 import os
 import time
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import zmq
 
 from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
-from dtvn.net.learner_transport import LearnerTransport
+from dtvn.net import Dialler, LearnerTransport
 from dtvn.node.clock import SystemClock
+from dtvn.node.epochs import as_genesis, other_sources
 from dtvn.node.journal import NodeJournal
 from dtvn.node.keyring import KeyRing
+from dtvn.node.options import StartError
 from dtvn.node.process import CONTRADICTION, DISK_FULL
-from dtvn.node.watcher import NodeWatcher
+from dtvn.node.watcher import NodeWatcher, line
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus import Learner
 from dtvn.protocol.consensus import config as consensus_config
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.consensus.messages import Answer, Query
+from dtvn.protocol.consensus.messages import Answer, Hello, Query
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
-from dtvn.protocol.genesis import Genesis, cluster_id
+from dtvn.protocol.genesis import Genesis, Member, cluster_id
 from dtvn.protocol.host import Host
 from dtvn.protocol.wire import Door, FrameSigner
 
-__all__ = ["LearningProcess", "build_learner_host"]
+__all__ = ["LearningProcess"]
 
 
 class LearningProcess:
@@ -37,26 +42,66 @@ class LearningProcess:
     core: Learner
     host: Host
     journal: NodeJournal
+    watcher: NodeWatcher
 
     def __init__(
         self,
+        genesis: Genesis,
+        membership: Membership,
         *,
+        seed: bytes,
+        spare: bytes | None = None,
+        sources: Path,
         ledger: NodeLedger,
-        links: LearnerTransport,
-        context: zmq.Context[zmq.Socket[bytes]],
         logger: logging.Logger,
     ) -> None:
+        """Dial the members of `membership` and those in the file `sources`, under the key `seed` (`spare`:
+        see Dialler). Raises StartError; the ledger stays open then."""
+        others = _others_to_ask(sources, membership, logger)
+        dialled = as_genesis(genesis, membership)
+        dialled = msgspec.structs.replace(dialled, members=dialled.members + others)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            dialler = Dialler(self._context, dialled, seed, hello=Hello(client=b""), spare=spare)
+        except (OSError, ValueError, zmq.ZMQError) as error:
+            self._context.destroy(linger=0)
+            raise StartError(f"Its links cannot be opened: {error}.") from error
+        self.links = LearnerTransport(dialler, dialled)
+        self.genesis = genesis
+        self.membership = membership
+        self.cluster = cluster_id(genesis)
         self.ledger = ledger
-        self.links = links
         self.logger = logger
+        self._others = len(others)
         self.disk_full = False
         self.halted = ""
-        self._context = context
         self._started = time.time()
 
     def _make_host(self) -> None:
         """Set `core` and `host` to new ones."""
         raise NotImplementedError
+
+    def _build_host(self, *, searched: bool, epoch_catch_up: EpochCatchUp | None = None) -> None:
+        """Set `core` to a new learner of this epoch and `host` to what runs it. `searched`: its rows serve
+        pages. `epoch_catch_up`: that of a node that may be a member in a later epoch."""
+        application = TicketApplication(self.genesis, self.cluster, searched=searched)
+        keys = KeyRing(application, self.membership)
+        signer = FrameSigner(self.cluster, b"", keys)
+        config = consensus_config.build(self.genesis, self.cluster, None, self.membership)
+        self.core = Learner(config, signer, application, others=self._others)
+        self.host = Host(
+            core=self.core,
+            application=application,
+            door=Door(self.cluster, keys, statements_max=config.statements_max),
+            journal=self.journal,
+            transport=self.links,
+            clock=SystemClock(),
+            signer=signer,
+            watcher=self.watcher,
+            answer_query=_refuse,
+            epoch=config.epoch,
+            epoch_catch_up=epoch_catch_up,
+        )
 
     def start(self) -> None:
         """Rebuild application and core from the ledger."""
@@ -101,41 +146,16 @@ class LearningProcess:
             self.ledger.close()
 
 
-def build_learner_host(
-    genesis: Genesis,
-    membership: Membership,
-    *,
-    journal: NodeJournal,
-    links: LearnerTransport,
-    watcher: NodeWatcher,
-    searched: bool,
-    epoch_catch_up: EpochCatchUp | None = None,
-    others: int = 0,
-) -> tuple[Learner, Host]:
-    """A new learner of the epoch of `membership`, and the host that runs it. `searched`: its rows serve
-    pages. `epoch_catch_up`: that of a node that may be a member in a later epoch. `others`: see Learner."""
-    cluster = cluster_id(genesis)
-    application = TicketApplication(genesis, cluster, searched=searched)
-    keys = KeyRing(application, membership)
-    signer = FrameSigner(cluster, b"", keys)
-    config = consensus_config.build(genesis, cluster, None, membership)
-    core = Learner(config, signer, application, others=others)
-    host = Host(
-        core=core,
-        application=application,
-        door=Door(cluster, keys, statements_max=config.statements_max),
-        journal=journal,
-        transport=links,
-        clock=SystemClock(),
-        signer=signer,
-        watcher=watcher,
-        answer_query=_refuse,
-        epoch=config.epoch,
-        epoch_catch_up=epoch_catch_up,
-    )
-    return core, host
-
-
 def _refuse(query: Query) -> Answer:
     """Refuse a question: a learner accepts no connections, but a member that it dialled may ask."""
     return Answer(number=query.number, code="unavailable", text="")
+
+
+def _others_to_ask(path: Path, membership: Membership, logger: logging.Logger) -> tuple[Member, ...]:
+    """Further members that a following process may ask. The file is only a hint, so one that cannot be read
+    is logged and ignored."""
+    try:
+        return other_sources(path, membership)
+    except (OSError, canonical.CanonicalError) as error:
+        logger.warning("%s", line("sources_not_read", {"reason": str(error)}))
+        return ()

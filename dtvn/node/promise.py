@@ -14,7 +14,7 @@ from dtvn.node.options import StartError
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.continuation import Continuation
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.recovery.forms import RecoveryError, SignedFile, opened
+from dtvn.recovery import RecoveryError, SignedFile, opened
 from dtvn.recovery.sealing import said_in
 
 __all__ = ["check_promise", "keep_promise", "promised"]

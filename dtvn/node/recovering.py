@@ -32,22 +32,27 @@ from dtvn.protocol.consensus.effects import EntryRecord
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.host.ports import JournalError
 from dtvn.protocol.wire import ED25519, Door, FrameSigner
-from dtvn.recovery import sealing
-from dtvn.recovery.ending import Ending, reach
-from dtvn.recovery.forms import (
+from dtvn.recovery import (
     CONTINUE,
     FILE_BYTES_MAX,
+    PLAN,
+    Ending,
+    MemberKeys,
+    Plan,
     PlanFile,
     RecoveryError,
     SealedFile,
     SignedFile,
     StateFile,
+    epoch_of,
+    make_plan,
     plan_digest,
+    reach,
+    read_states,
+    sealing,
+    tell,
+    why_lost,
 )
-from dtvn.recovery.kinds import PLAN
-from dtvn.recovery.planning import Plan, make_plan
-from dtvn.recovery.reading import MemberKeys, epoch_of, read_states
-from dtvn.recovery.telling import tell, why_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,6 +33,7 @@ from dtvn.protocol.consensus.effects import Successor
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import INBOUND_MAX, EpochOver, Halted, Installed, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull, Watcher
+from dtvn.waiting import try_until
 
 __all__ = ["EXIT_FAILED", "EXIT_FENCED", "EXIT_STOPPED", "Loop", "run_learner", "run_node", "start_api"]
 
@@ -47,7 +48,7 @@ LOOK_NS = 50_000_000
 """The loop calls `should_stop` at least this often."""
 
 DISK_RETRY_NS = 1_000_000_000
-"""Time between two checks whether a full disk has room again (R8)."""
+"""Time between two reports of a process that only reports, and two checks whether a full disk has room."""
 
 REBUILDS_MAX = 3
 REBUILDS_WINDOW_NS = 60_000_000_000
@@ -178,16 +179,13 @@ class ToldToStop(Exception):
 
 def _once_free(build: Callable[[], Process], patience: int, should_stop: Callable[[], bool]) -> Process:
     """Build the process, and retry for `patience` nanoseconds while another process holds the ledger."""
-    until = time.monotonic_ns() + patience
-    while True:
-        try:
-            return build()
-        except LedgerBusy:
-            if should_stop():
-                raise ToldToStop from None
-            if time.monotonic_ns() >= until:
-                raise
-        time.sleep(LOOK_NS / 1e9)
+
+    def again(error: Exception) -> bool:
+        if isinstance(error, LedgerBusy) and should_stop():
+            raise ToldToStop from None
+        return isinstance(error, LedgerBusy)
+
+    return try_until(build, patience / 1e9, pause=LOOK_NS / 1e9, again=again)
 
 
 def _live(
@@ -333,17 +331,7 @@ class Loop:
         process = self._process
         process.halted = str(halted)
         process.logger.critical("%s", line("contradiction", {"reason": process.halted}))
-        told_at = 0
-        while not self._should_stop():
-            now = time.monotonic_ns()
-            if now - told_at >= DISK_RETRY_NS:
-                told_at = now
-                process.publish()
-                self._heart.tell(process.brief(), now)
-            else:
-                process.refresh()
-            process.links.wait(LOOK_NS)
-            process.host.stand_by()
+        self._only_report(lambda: False)
 
     def _wait_for_room(self, cause: JournalFull) -> None:
         """Log that the disk is full, report it to peers and operators that ask, keep sending heartbeats, and
@@ -351,18 +339,25 @@ class Loop:
         process = self._process
         process.disk_full = True
         process.logger.critical("%s", line("disk_full", {"reason": str(cause)}))
-        tried_at = time.monotonic_ns()
+        self._only_report(process.ledger.takes_writes)
+        process.disk_full = False
+
+    def _only_report(self, over: Callable[[], bool]) -> None:
+        """Publish the status and send heartbeats once a second, until `over` says so then, or asked to
+        stop."""
+        process, begun, told_at = self._process, time.monotonic_ns(), 0
         while not self._should_stop():
             now = time.monotonic_ns()
-            if now - tried_at >= DISK_RETRY_NS:
-                tried_at = now
+            if now - told_at < DISK_RETRY_NS:
+                process.refresh()
+            else:
+                told_at = now
                 process.publish()
                 self._heart.tell(process.brief(), now)
-                if process.ledger.takes_writes():
-                    break
+                if now - begun >= DISK_RETRY_NS and over():
+                    return
             process.links.wait(LOOK_NS)
             process.host.stand_by()
-        process.disk_full = False
 
     def _failed(self, error: Exception) -> int:
         """Log the last line of this process, with a traceback if the program is at fault; its exit code."""

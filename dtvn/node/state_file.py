@@ -21,7 +21,7 @@ from dtvn.proof.continuation import FORMAT, StateHead, certified, read_head
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.application import Item
-from dtvn.recovery.kinds import HEAD_BYTES, not_wanted
+from dtvn.recovery import HEAD_BYTES, not_wanted
 
 __all__ = ["StateFile", "StateFileError", "copy_state", "open_state", "write_state"]
 

@@ -18,10 +18,26 @@ from dtvn.proof.certificate import (
 from dtvn.proof.chain import Chain, ChainFile, Epoch, chain_of_genesis, extend_chain, read_chain
 from dtvn.proof.compare import Contradiction, compare
 from dtvn.proof.errors import ProofError
-from dtvn.proof.files import certificate_json, chain_json, evidence_json, read_file, unwrap
-from dtvn.proof.verify import Proved, verify
+from dtvn.proof.files import (
+    CERTIFICATE,
+    CHAIN,
+    EVIDENCE,
+    FILE_BYTES_MAX,
+    certificate_json,
+    chain_json,
+    evidence_json,
+    read_bounded,
+    read_file,
+    unwrap,
+)
+from dtvn.proof.statements import read_stable
+from dtvn.proof.verify import Proved, shown, time_text, verify
 
 __all__ = [
+    "CERTIFICATE",
+    "CHAIN",
+    "EVIDENCE",
+    "FILE_BYTES_MAX",
     "Certificate",
     "Chain",
     "ChainFile",
@@ -42,9 +58,13 @@ __all__ = [
     "encode_certificate",
     "evidence_json",
     "extend_chain",
+    "read_bounded",
     "read_chain",
     "read_file",
+    "read_stable",
     "results_path",
+    "shown",
+    "time_text",
     "unwrap",
     "verify",
 ]

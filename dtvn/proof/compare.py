@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.machine.transitions import State
+from dtvn.machine import State
 from dtvn.proof.verify import Proved, shown
 from dtvn.protocol import quorum
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dtvn.machine.commands import CommandError, Reconfigure, read
+from dtvn.machine import CommandError, Reconfigure
+from dtvn.machine.commands import read
 from dtvn.proof.certificate import (
     CLUSTER_TAG_SIZE,
     CONTINUED,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from dtvn.machine.snapshot import Proof, prove_ticket
+from dtvn.machine import Proof, prove_ticket
 from dtvn.proof.errors import ProofError
 from dtvn.proof.statements import read_stable
 from dtvn.proof.verify import Chain

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dtvn.machine.ticket import TicketState
-from dtvn.machine.transitions import NAMES
+from dtvn.machine import NAMES, TicketState
 from dtvn.proof.certificate import (
     CLUSTER_TAG_SIZE,
     Certificate,

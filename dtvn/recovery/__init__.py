@@ -7,3 +7,44 @@
 
 Nothing here writes or opens a ledger: `dtvn.node.recovering` does.
 """
+
+from dtvn.recovery.ending import Ending, reach
+from dtvn.recovery.forms import (
+    CONTINUE,
+    FILE_BYTES_MAX,
+    PlanFile,
+    RecoveryError,
+    SealedFile,
+    SignedFile,
+    StateFile,
+    opened,
+    plan_digest,
+)
+from dtvn.recovery.kinds import HEAD_BYTES, PLAN, not_wanted
+from dtvn.recovery.planning import Plan, make_plan
+from dtvn.recovery.reading import MemberKeys, epoch_of, read_states
+from dtvn.recovery.telling import tell, why_lost
+
+__all__ = [
+    "CONTINUE",
+    "FILE_BYTES_MAX",
+    "HEAD_BYTES",
+    "PLAN",
+    "Ending",
+    "MemberKeys",
+    "Plan",
+    "PlanFile",
+    "RecoveryError",
+    "SealedFile",
+    "SignedFile",
+    "StateFile",
+    "epoch_of",
+    "make_plan",
+    "not_wanted",
+    "opened",
+    "plan_digest",
+    "reach",
+    "read_states",
+    "tell",
+    "why_lost",
+]

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.machine import TicketApplication
-from dtvn.machine.recovery import operation_for
+from dtvn.machine import TicketApplication, operation_for
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.application import Application

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from dtvn.proof import ProofError
 from dtvn.proof.epoch_chain import EpochChain
-from dtvn.proof.errors import ProofError
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import epoch_change_proof

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from dtvn.proof import ProofError
 from dtvn.proof.epoch_chain import EpochChain
-from dtvn.proof.errors import ProofError
 from dtvn.proof.evidence import encode_evidence
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import epoch_change_proof

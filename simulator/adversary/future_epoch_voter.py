@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.proof.certificate import Leaf
+from dtvn.proof import Leaf
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof

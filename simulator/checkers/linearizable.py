@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.machine.commands import Resolve
+from dtvn.machine import Resolve
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 from simulator.checkers.base import Checker

@@ -10,10 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.machine import TicketApplication
-from dtvn.proof import Chain, ProofError
+from dtvn.proof import Chain, ProofError, read_stable
 from dtvn.proof.epoch_chain import chain_through
 from dtvn.proof.reads import StateProof, proved_ticket, show
-from dtvn.proof.statements import read_stable
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker

@@ -5,10 +5,9 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from dtvn.machine import TicketApplication, operations
+from dtvn.machine import Principals, TicketApplication, operations
 from dtvn.machine.nonces import NonceTable
 from dtvn.machine.operations import Operations
-from dtvn.machine.principals import Principals
 from dtvn.machine.tree import StateTree
 from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.sessions import SessionTable
@@ -89,7 +88,7 @@ def everybody_may(*_arguments: Any) -> Any:
 @mutant("consumes-again", "P9 R13", world="calm")
 def consumes_again(plant: Plant) -> None:
     """A consumed ticket can be admitted again."""
-    from dtvn.machine.transitions import TRANSITIONS, State
+    from dtvn.machine import TRANSITIONS, State
 
     row = dict(TRANSITIONS["admit"])
     row[State.CONSUMED] = State.CONSUMED

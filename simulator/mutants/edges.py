@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.gateway.collector import Collector
+from dtvn.gateway import Collector
 from dtvn.protocol.consensus.future import Future
 from dtvn.protocol.wire import PeerError
 from dtvn.protocol.wire.door import Door

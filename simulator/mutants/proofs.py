@@ -6,11 +6,10 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from dtvn.gateway.collector import Collector
+from dtvn.gateway import Collector
 from dtvn.machine.snapshot import Freezer
-from dtvn.proof import barriers, reads
+from dtvn.proof import ProofError, barriers, reads
 from dtvn.proof.barriers import SharedBarriers
-from dtvn.proof.errors import ProofError
 from dtvn.proof.verify import Chain
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate

@@ -30,9 +30,10 @@ from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import Distinct
 from simulator.web.services import SLOT, finish, trace_file
 from simulator.web.wish import Wish, options_of
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import SlotLock
+from validators.feed.wake import wake_web_processes
 from validators.processes import stopping
-from validators.processes.folder import DataFolder
-from validators.processes.locks import SlotLock
 
 __all__ = ["play"]
 
@@ -201,6 +202,7 @@ class _Told:
                 )
                 if progress:
                     SimulatorRun.objects.filter(pk=self._run.pk).update(progress=progress[-1])
+                wake_web_processes()
         except DatabaseError:
             self._waiting.extendleft(reversed(taken))
             raise

@@ -22,8 +22,9 @@ from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import LINES_KEPT
 from simulator.web.wish import Wish
 from tickets.services import Unavailable
-from validators.processes.folder import DataFolder
-from validators.processes.locks import lock_holder
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
+from validators.feed.wake import wake_web_processes
 from validators.services.errors import ServiceError
 
 __all__ = [
@@ -135,6 +136,7 @@ def output_of(run: SimulatorRun | None) -> list[str]:
 def tell(run: SimulatorRun, kind: str, content: Any) -> None:
     """Add one frame to the live feed."""
     SimulatorEvent.objects.create(run=run, type=kind, content=content)
+    wake_web_processes()
 
 
 def finish(

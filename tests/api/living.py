@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.gateway.collector import Answered, Result
+from dtvn.gateway import Answered, Result
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Alive, alive_bytes
 from dtvn.protocol.consensus.messages import Operation

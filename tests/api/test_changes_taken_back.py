@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from dtvn.files.whole import write_private
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import gather_words
 from dtvn.net import ensure_seed, read_seed
 from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api, read

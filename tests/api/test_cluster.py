@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered
 from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from dtvn.files.whole import write_private
-from dtvn.gateway.identity import Identity, next_path, read_identity
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import Identity, gather_words, next_path, read_identity
 from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway

@@ -17,9 +17,9 @@ from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.hostcore.support import key_pair, make_genesis
 from tickets.services import network
-from validators.membership import changes
+from validators.membership import changes, epoch
 from validators.models import ManagedNode, MembershipChange, NodeStatus
-from validators.services import epoch, principals
+from validators.services import principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -16,11 +16,11 @@ from dtvn.protocol import genesis as g
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.hostcore.support import make_genesis
+from validators.data_folder.folder import DataFolder
 from validators.membership import changes, newcomers
 from validators.membership.membership import Wish
 from validators.models import DesiredState, ManagedNode, MembershipChange, NodePart, NodeStatus
 from validators.processes import preparation
-from validators.processes.folder import DataFolder
 from validators.services import principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.gateway import Answered, Result
 from dtvn.gateway.client import GenesisKeys
-from dtvn.gateway.collector import Answered, Result
 from dtvn.node.inspect import StateProof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import cluster_id

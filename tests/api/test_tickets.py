@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.gateway.collector import Result
+from dtvn.gateway import Result
 from dtvn.machine import Validate
 from tests.api.conftest import Api, read
 from tests.api.learner import TableWriter

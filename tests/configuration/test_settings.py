@@ -201,8 +201,8 @@ def test_kept_ports_are_chosen_once(told: Told) -> None:
     folders = [ClusterFolder(told.data).node(f"node{number}") for number in range(3)]
     free = iter(range(20_000, 21_000))
 
-    def choose(count: int) -> list[int]:
-        return [next(free) for _ in range(count)]
+    def choose(names: list[str]) -> list[int]:
+        return [next(free) for _ in names]
 
     first = keep_ports(folders[:2], "metrics", choose)
     assert keep_ports(folders, "metrics", choose) == {**first, "node2": 20_002}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dtvn.ledger.location import DATABASE_FILE
+from dtvn.ledger import DATABASE_FILE
 from dtvn.machine import Admit
 from dtvn.machine.snapshot import Staging
 from dtvn.node.build import build_node

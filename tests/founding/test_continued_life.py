@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway import Gateway, valid_until
 from dtvn.machine import Admit, Issue, build
 from dtvn.node.state_file import open_state
 from dtvn.proof.reads import NO_PROOF

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
+from dtvn.node.options import StartError
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
 from tests.fake_gateway import FakeGateway
 from tests.founding.parties import Party, Said, found
 from tickets.services import network
+from validators.data_folder import ports as port_room
+from validators.data_folder.folder import DataFolder
 from validators.processes import preparation
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
 from validators.rest.nodes import node_objects
 
 NAMES = ("auditor", "promoter", "seller", "venue")
@@ -24,7 +25,7 @@ NAMES = ("auditor", "promoter", "seller", "venue")
 
 @pytest.fixture
 def venue(tmp_path: Path) -> Party:
-    ports = preparation.free_ports(4)
+    ports = port_room.choose_ports([""] * 4)
     return found(tmp_path, dict(zip(NAMES, ports, strict=True)))[3]
 
 
@@ -55,10 +56,10 @@ def test_only_own_ports_must_be_free_here(venue: Party) -> None:
     founded = ceremony.open_genesis(venue.folder.genesis.read_bytes())
     with socket.socket() as other, socket.socket() as mine:
         other.bind(("127.0.0.1", founded.members[0].port))
-        preparation.check_node_ports(founded, ["venue"])
+        port_room.check_node_ports(founded, ["venue"])
         mine.bind(("127.0.0.1", founded.members[3].port))
         with pytest.raises(StartError, match="kept for venue"):
-            preparation.check_node_ports(founded, ["venue"])
+            port_room.check_node_ports(founded, ["venue"])
 
 
 def test_a_party_without_a_platform_is_told_so(tmp_path: Path) -> None:

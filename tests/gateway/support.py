@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.gateway.collector import Actions, Collector, Completed
+from dtvn.gateway import Actions, Collector, Completed
 from dtvn.machine.leaf import subtree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m

@@ -6,9 +6,8 @@ import msgspec
 import pytest
 
 from dtvn.gateway.answers import STATE_BYTES_MAX, ReplyHead, Verifier
+from dtvn.machine import State, TicketState
 from dtvn.machine.leaf import subtree
-from dtvn.machine.ticket import TicketState
-from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.quorum import MEMBERS_MAX

@@ -10,9 +10,8 @@ from hashlib import sha256
 
 import pytest
 
-from dtvn.gateway import collector
-from dtvn.gateway.client import Gateway, GatewayClosed
-from dtvn.gateway.collector import Overloaded
+from dtvn.gateway import Gateway, Overloaded, collector
+from dtvn.gateway.client import GatewayClosed
 from tests.gateway.support import operation
 from tests.hostcore.support import make_genesis
 from tests.waiting import PATIENCE

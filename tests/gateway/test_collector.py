@@ -2,7 +2,8 @@
 
 import pytest
 
-from dtvn.gateway.collector import QUORUM_GRACE, Collector, OperationTooLarge, Overloaded
+from dtvn.gateway import Collector, OperationTooLarge, Overloaded
+from dtvn.gateway.collector import QUORUM_GRACE
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import link_frame

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtvn.gateway.collector import Collector
+from dtvn.gateway import Collector
 from dtvn.machine import Admit, Issue, TicketApplication, build
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g

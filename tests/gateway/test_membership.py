@@ -12,9 +12,8 @@ import pytest
 from msgspec.structs import replace
 from nacl import bindings
 
-from dtvn.gateway import membership
-from dtvn.gateway.collector import Answered
-from dtvn.gateway.membership import gather_words
+from dtvn import waiting
+from dtvn.gateway import Answered, gather_words
 from dtvn.net import public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
@@ -85,7 +84,7 @@ def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def sleep(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr(membership, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
 
 
 def begins(now: Membership, words: list[Alive]) -> Membership | str:

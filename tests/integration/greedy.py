@@ -14,9 +14,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from dtvn.gateway.client import Gateway, valid_until
-from dtvn.machine import Issue
-from dtvn.machine.commands import build
+from dtvn.gateway import Gateway, valid_until
+from dtvn.machine import Issue, build
 from dtvn.net import public_key_of, read_seed
 from dtvn.protocol.genesis.ceremony import open_genesis
 

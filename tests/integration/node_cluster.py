@@ -16,8 +16,7 @@ from typing import IO, Any, Self
 import msgspec
 import psycopg
 
-from dtvn.gateway.client import Gateway, valid_until
-from dtvn.gateway.collector import Result
+from dtvn.gateway import Gateway, Result, valid_until
 from dtvn.machine import Barrier, build
 from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.node.build import ledger_location

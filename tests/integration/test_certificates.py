@@ -14,12 +14,12 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.membership import gather_words, reconfigure
+from dtvn.gateway import Gateway, gather_words, valid_until
+from dtvn.machine import Reconfigure, build
 from dtvn.proof import read_chain, unwrap
 from dtvn.protocol.consensus.membership import Change
 from tests.integration.network import REPOSITORY, Network
-from tests.integration.node_cluster import ANSWER_WAIT
+from tests.integration.node_cluster import ANSWER_WAIT, OUTCOME_WAIT
 from tests.integration.test_process_life import wait_until_everyone_runs
 from tests.waiting import wait_until
 from verifier import dtvn_verify
@@ -136,7 +136,11 @@ def test_r35_one_chain_proves_outcomes_of_two_epochs_and_reads_go_on(
         admit(client, "BEFORE")
         wanted = replace(gateway.present.parameters, view_timeout=gateway.present.parameters.view_timeout + 1)
         words = tuple(gather_words(gateway))
-        assert reconfigure(gateway, Change(epoch=0, parameters=(wanted,), alive=words)).epoch == 1
+        change = Reconfigure(Change(epoch=0, parameters=(wanted,), alive=words))
+        until = valid_until(OUTCOME_WAIT)
+        operation = build(change, actor="operator", entry=gateway.present.members[0].id, valid_until=until)
+        assert [each.code for each in gateway.submit([operation], wait=OUTCOME_WAIT).result()] == ["ok"]
+        wait_until(lambda: gateway.present.epoch == 1, what="the next epoch has begun")
         admit(client, "AFTER")
         chain = tmp_path / "epochs.json"
 

@@ -21,7 +21,7 @@ import httpx
 import msgspec
 import pytest
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.node.layout import ClusterFolder
 from tests.integration.network import Network, network
 from tests.integration.node_cluster import ANSWER_WAIT

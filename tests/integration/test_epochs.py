@@ -12,8 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import Gateway, gather_words
 from dtvn.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
 from dtvn.net import ensure_seed, public_key_of
 from dtvn.protocol import canonical

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Barrier, Issue
 from tests.founding.parties import Party, found
 from tests.integration.node_cluster import operation, submit, validator

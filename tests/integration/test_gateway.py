@@ -7,8 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.collector import Result
+from dtvn.gateway import Gateway, Result
 from dtvn.machine import Admit, Issue, Validate
 from tests.integration.node_cluster import OUTCOME_WAIT, Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE

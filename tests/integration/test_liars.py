@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Issue, OpenSession
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m

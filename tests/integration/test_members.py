@@ -14,7 +14,7 @@ import httpx
 import pytest
 from django.core.management import call_command
 
-from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway import Gateway, valid_until
 from dtvn.machine import Admit, Issue, build
 from dtvn.net import ensure_seed, public_key_of
 from dtvn.node.keys import peer_id

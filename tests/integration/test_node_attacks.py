@@ -11,7 +11,7 @@ import pytest
 import zmq
 from nacl import bindings
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.machine import Issue, OpenSession
 from dtvn.net import Dialler, curve_keys, curve_public, read_seed
 from dtvn.node.keys import dev_seed

@@ -15,7 +15,7 @@ from statistics import median
 import pytest
 import zmq
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.machine import Issue
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import link_frame

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.machine import Issue
 from tests.integration.node_cluster import operation, running_cluster, submit
 from tests.waiting import MARGIN

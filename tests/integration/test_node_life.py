@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Issue
 from dtvn.node.keys import dev_seed
 from dtvn.protocol.genesis import decode

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.machine import Barrier, Issue, Seed, Validate
 from dtvn.node.metrics.names import ALL, CONTRACT
 from tests.integration.network import Network

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.machine import Issue, Validate, read_state
 from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.protocol.consensus.messages import Operation

@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.network import REPOSITORY, Network
 from tests.waiting import MARGIN, PATIENCE, allowed, wait_until
-from validators.processes.locks import process_lives
+from validators.data_folder.locks import process_lives
 from validators.processes.node_controller import SILENT_AFTER
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]

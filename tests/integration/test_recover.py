@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from dtvn.files.epoch_changes import read_epoch_changes
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Issue
 from dtvn.node.keys import VotedStamp
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit

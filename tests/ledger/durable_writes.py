@@ -16,7 +16,7 @@ from dtvn.node.layout import NodeFolder, make_private
 from dtvn.node.promise import keep_promise
 from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus.effects import Install
-from dtvn.recovery.forms import SignedFile
+from dtvn.recovery import SignedFile
 from dtvn.recovery.kinds import SIGNED
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot
 from tests.ledger.syncs import mark

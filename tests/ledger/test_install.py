@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dtvn.ledger import SNAPSHOT_BASE, LedgerDamaged, Location
+from dtvn.machine import State, TicketState
 from dtvn.machine.rows import SessionRow, TicketBytes
-from dtvn.machine.ticket import NAMES, TicketState
-from dtvn.machine.transitions import State
+from dtvn.machine.ticket import NAMES
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus.effects import ApplicationChange, Install, StateRecord

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway import Gateway, valid_until
 from dtvn.machine import Command, Consume, Dispute, Issue, Seed, Validate, build
 from dtvn.node.metrics import ApiFigures, Exporter
 from dtvn.node.metrics.names import ALL, CONTRACT, SECONDS

@@ -20,8 +20,8 @@ from tests.metrics.promql import Comparison, Expression, alternatives
 from tests.metrics.scraping import Page
 from tests.metrics.test_exporter import page, until
 from tests.node.running import Running
+from validators.data_folder.folder import DataFolder
 from validators.models import ManagedNode, NodeStatus
-from validators.processes.folder import DataFolder
 from validators.services import nodes
 
 ROOT = Path(__file__).resolve().parent.parent.parent

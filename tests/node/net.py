@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 import zmq
 
-from dtvn.net import Dialler
-from dtvn.net.transport import ZmqTransport
+from dtvn.net import Dialler, ZmqTransport
 from dtvn.node.keys import dev_seed
 from dtvn.node.provision import dev_genesis
 from dtvn.protocol.consensus.messages import Hello

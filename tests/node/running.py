@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dtvn.gateway.client import Gateway, valid_until
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered, Gateway, valid_until
 from dtvn.machine import Barrier, build, reasons
 from dtvn.net import read_seed
-from dtvn.node.build import Node, build_node
+from dtvn.node.build import build_node
 from dtvn.node.heart import Heart
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.logs import node_logger
+from dtvn.node.node import Node
 from dtvn.node.options import NodeOptions
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.run import Loop

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.gateway.client import Gateway
+from dtvn.gateway import Gateway
 from dtvn.node import attest
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m

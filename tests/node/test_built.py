@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dtvn.node.build import Node, build_node
+from dtvn.node.build import build_node
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.metrics.snapshot import SHOWN_APART, take
+from dtvn.node.node import Node
 from dtvn.node.options import NodeOptions
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol.canonical import decode

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from dtvn.net import ensure_seed, public_key_of, read_seed
 from dtvn.node import epochs
-from dtvn.node.build import Node, build_node
+from dtvn.node.build import build_node
 from dtvn.node.epochs import own_place
 from dtvn.node.follower import Follower
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
+from dtvn.node.node import Node
 from dtvn.node.options import NodeOptions
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import StateRecord

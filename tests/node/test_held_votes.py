@@ -12,9 +12,10 @@ import pytest
 from msgspec.structs import replace
 
 from dtvn.net import ensure_seed, public_key_of, read_seed
-from dtvn.node.build import Node, build_node
+from dtvn.node.build import build_node
 from dtvn.node.layout import NodeFolder
 from dtvn.node.metrics.snapshot import take
+from dtvn.node.node import Node
 from dtvn.node.options import NodeOptions, StartError
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Note

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway import Gateway, valid_until
 from dtvn.machine import Issue, Validate, build
 from dtvn.net import public_key_of
 from dtvn.node.keys import dev_seed

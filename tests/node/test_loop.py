@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from dtvn.node import follower
-from dtvn.node.build import Node, build_node
+from dtvn.node.build import build_node
 from dtvn.node.follower import Follower
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.logs import node_logger
+from dtvn.node.node import Node
 from dtvn.node.options import NodeOptions
 from dtvn.node.process import DISK_FULL
 from dtvn.node.provision import create_demo_cluster

@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 
-from dtvn.gateway.client import Gateway, valid_until
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import Gateway, gather_words, valid_until
 from dtvn.ledger import Location, NodeLedger
 from dtvn.machine import Barrier, Reconfigure, build
 from dtvn.net import ensure_seed, public_key_of
 from dtvn.node import build as building
-from dtvn.node.build import Node
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.logs import node_logger
+from dtvn.node.node import Node
 from dtvn.node.options import NodeOptions
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.run import run_node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dtvn.net.multiaddr import format_multiaddr, parse_multiaddr
+from dtvn.net import format_multiaddr, parse_multiaddr
 
 
 @pytest.mark.parametrize(

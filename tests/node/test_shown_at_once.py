@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from dtvn.node.build import Node
+from dtvn.node.node import Node
 
 
 def test_only_a_changed_role_is_shown_at_once_and_only_once() -> None:

@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from dtvn.gateway.collector import Result
+from dtvn.gateway import Result
 from dtvn.machine import AddPrincipal, Admit, Command, Consume, Dispute, Issue, Resolve, Seed, Validate, build
 from dtvn.node.feed_address import feed_address
 from dtvn.protocol.genesis import cluster_id

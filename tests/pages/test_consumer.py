@@ -342,7 +342,7 @@ async def test_who_missed_too_much_is_told_to_reload(
     assert (await socket.until("reset"))["sequence"] == 5
 
 
-async def test_a_frame_that_the_channel_layer_dropped_is_read_again(
+async def test_a_frame_that_was_dropped_is_read_again(
     open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     socket = await open_socket()

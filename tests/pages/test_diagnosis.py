@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered
 from tests.pages.learner import RealLearner
 from validators.dashboard.diagnosis import Node, Slot, _reading, explain, judge
 from validators.models import ManagedNode

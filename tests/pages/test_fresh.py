@@ -64,11 +64,8 @@ async def test_a_frame_about_nodes_that_was_dropped_is_made_up_for(
     await socket.until("nodes")
     feed = live.live_of_this_loop()
 
-    async def drop(group: str, message: Any) -> None:
-        pass
-
     with monkeypatch.context() as patch:
-        patch.setattr(feed._layer, "group_send", drop)
+        patch.setattr(feed, "tell", lambda message: None)
         await sync_to_async(stop_node)("r1")
         await feed.look_at_nodes()
     await socket.send({"type": "ping"})
@@ -150,14 +147,14 @@ async def test_who_may_watch_stays(
 ) -> None:
     monkeypatch.setattr(live, "ACCESS_INTERVAL", 0.01)
     asked = 0
-    original = live.live_of_this_loop()._layer.group_send
+    original = live.live_of_this_loop().tell
 
-    async def counted(group: str, message: Any) -> None:
+    def counted(message: Any) -> None:
         nonlocal asked
         asked += message["type"] == "feed.access"
-        await original(group, message)
+        original(message)
 
-    monkeypatch.setattr(live.live_of_this_loop()._layer, "group_send", counted)
+    monkeypatch.setattr(live.live_of_this_loop(), "tell", counted)
     socket = await open_socket(Cookie=await session_cookie())
     await socket.until("connected")
     while asked < 5:

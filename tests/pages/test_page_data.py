@@ -15,7 +15,7 @@ from tests.pages.learner import ALIAS, RealLearner
 from validators.dashboard import pages
 from validators.dashboard.pages import FIGURES
 from validators.feed.rows import read_snapshot
-from validators.services.own_metrics import sums
+from validators.membership.own_api import sums
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

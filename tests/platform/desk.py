@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from validators.data_folder.folder import DataFolder
 from validators.models import Announcement, ManagedNode
 from validators.processes.cluster_controller import ClusterController
-from validators.processes.folder import DataFolder
 from validators.services import cluster, nodes
 
 __all__ = ["FOUR", "Desk", "own", "show", "started"]

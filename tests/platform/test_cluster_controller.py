@@ -12,15 +12,15 @@ from django.db import OperationalError
 from django.db.models import F
 
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.options import StartError as NodeStartError
+from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster, make_newcomer
 from dtvn.protocol.genesis import GenesisError
 from tests.platform.desk import FOUR, Desk, own, show, started
 from tests.platform.test_reconcile import HOLD
+from validators.data_folder import ports as port_room
 from validators.models import ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
 from validators.processes import founding
 from validators.processes.cluster_controller import ClusterController
-from validators.processes.errors import StartError
 from validators.processes.supervisor_mode import StandingSupervisor
 from validators.services import cluster, nodes
 from validators.services.errors import ClusterBusy, ClusterSize
@@ -101,7 +101,6 @@ def test_nothing_is_founded_while_a_process_of_before_lives(desk: Desk) -> None:
     [
         (StartError("port 4001, kept for node0: in use"), "port 4001, kept for node0: in use"),
         (GenesisError("principals: 'x' names a member and a principal"), "names a member and a principal"),
-        (NodeStartError("its kept ports are damaged"), "its kept ports are damaged"),
         (OSError(28, "No space left on device"), "No space left on device"),
         (ValueError("id: no name of a node"), "ValueError: id"),
     ],
@@ -278,7 +277,9 @@ def test_make_up_keeps_the_cluster_that_it_has(desk: Desk, settings: Any) -> Non
 
 def changed(desk: Desk) -> bytes:
     """A cluster of one that took in a second member: what the genesis says is no longer so."""
-    create_demo_cluster(desk.folder.root, 1, "127.0.0.1", founding.usual_ports(["node0"]))
+    create_demo_cluster(
+        desk.folder.root, 1, "127.0.0.1", port_room.choose_ports(["node0"], first=port_room.FIRST_MEMBER_PORT)
+    )
     places = ClusterFolder(desk.folder.root)
     make_newcomer(places.node("node1"), places.genesis.read_bytes())
     nodes.register_nodes(["node0", "node1"])

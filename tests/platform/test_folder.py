@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.node.options import StartError
 from dtvn_project import environment
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder, read_json, write_private_json
-from validators.processes.locks import RecordLock, SlotLock, lock_holder, process_lives
+from validators.data_folder.folder import DataFolder, read_json, write_private_json
+from validators.data_folder.locks import RecordLock, SlotLock, lock_holder, process_lives
 from validators.processes.supervisor import holders
 
 HOLD = (
-    "import sys; from pathlib import Path; from validators.processes.locks import SlotLock; "
+    "import sys; from pathlib import Path; from validators.data_folder.locks import SlotLock; "
     "print(SlotLock(Path(sys.argv[1])).take(), flush=True); sys.stdin.read()"
 )
 

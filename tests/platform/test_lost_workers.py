@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 from dtvn_project import environment
 from validators import tasks
 from validators.processes import worker
-from validators.processes.folder import DataFolder
+from validators.data_folder.folder import DataFolder
 
 heard_of = Path(environment.data_folder()) / "heard_of"
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from dtvn.node.logs import BEGUN, node_logger
+from validators.data_folder.folder import DataFolder
 from validators.models import ManagedNode
 from validators.processes import node_task, parent
-from validators.processes.folder import DataFolder
 from validators.services import nodes
 from validators.services.node_logs import last_lines
 

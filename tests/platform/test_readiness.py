@@ -12,12 +12,12 @@ import pytest
 from django.core.management import call_command
 from django.db import OperationalError
 
+from dtvn.node.options import StartError
 from tests.platform.desk import FOUR, Desk
 from tests.platform.test_folder import end, hold_elsewhere
+from validators.data_folder.folder import DataFolder
 from validators.models import ManagedNode, NodePart
 from validators.processes import readiness
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
 from validators.processes.readiness import Reply
 from validators.services import cluster, nodes
 

@@ -11,15 +11,15 @@ import pytest
 from django.utils import timezone
 
 from tests.waiting import wait_until
+from validators.data_folder.folder import DataFolder
 from validators.models import Announcement, ManagedNode, NodePart, NodeStatus
-from validators.processes.folder import DataFolder
 from validators.processes.reconcile import Reconciler
 from validators.services import nodes
 
 pytestmark = pytest.mark.django_db(transaction=True)  # a look closes its connection
 
 HOLD = (
-    "import sys; from pathlib import Path; from validators.processes.locks import SlotLock; "
+    "import sys; from pathlib import Path; from validators.data_folder.locks import SlotLock; "
     "print(SlotLock(Path(sys.argv[1])).take(), flush=True); sys.stdin.read()"
 )
 

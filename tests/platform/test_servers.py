@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from dtvn.node.options import StartError
 from dtvn_project import environment
 from tests.ports import free_ports
 from tests.waiting import PATIENCE
-from validators.processes.errors import StartError
 from validators.processes.servers import check_broker, check_redis
 
 ROOT = Path(__file__).parents[2]

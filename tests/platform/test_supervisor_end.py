@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.waiting import PATIENCE, wait_until
+from validators.data_folder.folder import DataFolder
 from validators.processes import supervisor
-from validators.processes.folder import DataFolder
 from validators.processes.supervisor import STOP_GRACE, Supervisor
 
 

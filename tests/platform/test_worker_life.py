@@ -15,8 +15,8 @@ import os, sys
 from tests.waiting import wait_until
 from dtvn_project import environment
 from validators.processes import worker
-from validators.processes.locks import heartbeat
-from validators.processes.folder import DataFolder
+from validators.data_folder.locks import heartbeat
+from validators.data_folder.folder import DataFolder
 
 slot = DataFolder(environment.data_folder()).slot_lock("background")
 

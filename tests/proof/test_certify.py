@@ -20,7 +20,7 @@ from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered
 from dtvn.machine import Admit, Issue, Seed
 from dtvn.proof import read_chain, unwrap
 from dtvn.protocol import canonical

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from dtvn.proof.chain import EpochStart, chain_of_genesis, extend_chain, read_chain
+from dtvn.proof import ProofError, chain_of_genesis, extend_chain, read_chain
+from dtvn.proof.chain import EpochStart
 from dtvn.proof.epoch_chain import EpochChain, epoch_change_certificate
-from dtvn.proof.errors import ProofError
 from dtvn.proof.verify import Chain
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g

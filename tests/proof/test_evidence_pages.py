@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered
 from dtvn.proof import read_chain, unwrap
 from dtvn.proof.evidence import convict
 from dtvn.protocol import genesis as g

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.proof import ProofError, chain_json, read_file
-from dtvn.proof.files import BYTES_MAX, FILE_BYTES_MAX
+from dtvn.proof import FILE_BYTES_MAX, ProofError, chain_json, read_file
+from dtvn.proof.files import BYTES_MAX
 from tests.proof.support import PaperLog
 from tests.proof.test_standalone import FILE, MANAGE
 from verifier import dtvn_verify

@@ -16,12 +16,21 @@ from dtvn.protocol.consensus.executor import Step
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
 from dtvn.protocol.wire import ED25519, Door, FrameSigner
-from dtvn.recovery.ending import Ending, reach
-from dtvn.recovery.forms import PlanFile, Proofs, SignedFile, StateFile, statement_bytes
-from dtvn.recovery.planning import Plan, make_plan
-from dtvn.recovery.reading import MemberKeys, read_states
+from dtvn.recovery import (
+    Ending,
+    MemberKeys,
+    Plan,
+    PlanFile,
+    SignedFile,
+    StateFile,
+    make_plan,
+    reach,
+    read_states,
+    tell,
+    why_lost,
+)
+from dtvn.recovery.forms import Proofs, statement_bytes
 from dtvn.recovery.sealing import signed
-from dtvn.recovery.telling import tell, why_lost
 from simulator.chance import Dice
 from simulator.disk import VirtualDisk
 from tests.hostcore.support import key_pair

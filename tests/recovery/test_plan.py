@@ -12,9 +12,8 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, Prune
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
-from dtvn.recovery.forms import Certified, PlanFile, RecoveryError, StateFile
-from dtvn.recovery.planning import Plan
-from dtvn.recovery.reading import read_states
+from dtvn.recovery import Plan, PlanFile, RecoveryError, StateFile, read_states
+from dtvn.recovery.forms import Certified
 from tests.recovery.paper import STABLE, Town, lost, proofs_of, retold
 
 SEVEN = [f"T-{number}" for number in range(7)]

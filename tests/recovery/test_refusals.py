@@ -20,17 +20,15 @@ from dtvn.node.epochs import membership_of, other_sources
 from dtvn.node.keys import VotedStamp
 from dtvn.node.options import NodeOptions, StartError
 from dtvn.node.promise import check_promise
-from dtvn.proof import read_chain
+from dtvn.proof import EVIDENCE, read_chain, read_file
 from dtvn.proof.audit import Audit
 from dtvn.proof.evidence import convict
-from dtvn.proof.files import EVIDENCE, read_file
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.membership import Membership, founding
-from dtvn.recovery.ending import Ending, reach
-from dtvn.recovery.forms import PlanFile, SealedFile, SignedFile
+from dtvn.recovery import Ending, PlanFile, SealedFile, SignedFile, reach
 from tests.recovery.steps import Steps, replayed
 from validators.ledger import Ledger, open_ledger
 from verifier import dtvn_verify, dtvn_verify_evidence

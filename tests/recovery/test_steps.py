@@ -17,9 +17,8 @@ from dtvn.node.epochs import membership_of
 from dtvn.node.follower import Follower
 from dtvn.node.options import NodeOptions
 from dtvn.node.state_file import open_state
-from dtvn.proof import ChainFile, ProofError, chain_json, decode_certificate, read_chain, verify
+from dtvn.proof import ChainFile, ProofError, chain_json, decode_certificate, read_chain, read_stable, verify
 from dtvn.proof.epoch_chain import epoch_change_certificate
-from dtvn.proof.statements import read_stable
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import epoch_change_proof

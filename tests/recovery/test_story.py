@@ -13,12 +13,23 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import new_view
 from dtvn.protocol.wire import Door, FrameSigner
-from dtvn.recovery import planning, sealing
-from dtvn.recovery.ending import Ending, reach
-from dtvn.recovery.forms import PlanFile, Proofs, RecoveryError, SignedFile, StateFile, statement_bytes
-from dtvn.recovery.planning import Plan, make_plan
-from dtvn.recovery.reading import MemberKeys, read_states
-from dtvn.recovery.telling import tell, why_lost
+from dtvn.recovery import (
+    Ending,
+    MemberKeys,
+    Plan,
+    PlanFile,
+    RecoveryError,
+    SignedFile,
+    StateFile,
+    make_plan,
+    planning,
+    reach,
+    read_states,
+    sealing,
+    tell,
+    why_lost,
+)
+from dtvn.recovery.forms import Proofs, statement_bytes
 from simulator.disk import VirtualDisk
 from tests.epochs.test_succession import founded
 from tests.epochs.world import MILLISECOND, SECOND, Box, barrier

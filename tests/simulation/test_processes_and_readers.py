@@ -41,11 +41,11 @@ def test_r10_the_new_process_has_what_the_old_one_promised() -> None:
     cluster.start()
     node = cluster.world.nodes["r1"]
     before = node.core
-    ghost = take_over(node)
+    ghost = take_over(node.world, node)
     assert ghost is not None
     assert (ghost.core, ghost.disk) == (before, node.disk)
     assert node.core is not before
-    assert take_over(node) is None, "one old process at a time"
+    assert take_over(node.world, node) is None, "one old process at a time"
 
 
 def test_r17_a_reader_told_of_a_change_reads_it_on_platform_and_nodes() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from dtvn.machine import Barrier, Command, Dispute, Issue, Resolve, Validate, build
-from dtvn.machine.snapshot import prove_ticket
+from dtvn.machine import Barrier, Command, Dispute, Issue, Resolve, Validate, build, prove_ticket
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import Parameters
 from simulator.clock import SECOND

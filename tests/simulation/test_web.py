@@ -25,7 +25,7 @@ from simulator.web.feed import read_frames
 from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import Distinct
 from simulator.web.wish import Wish
-from validators.processes.folder import DataFolder
+from validators.data_folder.folder import DataFolder
 from validators.rest import keys
 from validators.services import api_keys
 
@@ -76,7 +76,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Web:
 HOLD = """
 import sys
 from pathlib import Path
-from validators.processes.locks import SlotLock
+from validators.data_folder.locks import SlotLock
 assert SlotLock(Path(sys.argv[1])).take()
 print("held", flush=True)
 sys.stdin.read()

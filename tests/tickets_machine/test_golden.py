@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.machine import Admit, Issue
+from dtvn.machine import Admit, Issue, State, TicketState, read_state
 from dtvn.machine.leaf import operation_leaf, results_root, subtree
-from dtvn.machine.ticket import TicketState, read_state
-from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation, Outcome
 from tests.tickets_machine.story import GOLDEN

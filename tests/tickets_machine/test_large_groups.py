@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from dtvn.machine import Issue, Seed, Validate, snapshot
+from dtvn.machine import Issue, Seed, TicketApplication, Validate, snapshot
 from dtvn.machine import parts as machine_parts
-from dtvn.machine.application import TicketApplication
 from dtvn.machine.parts import size_of
 from dtvn.machine.snapshot import Staging, _ticket_key
 from dtvn.machine.tree import GROUP_BUCKETS, GROUPS, locate, salted

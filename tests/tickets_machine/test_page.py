@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dtvn.machine import State
+from dtvn.machine import CAPABILITY, TRANSITIONS, State
 from dtvn.machine.commands import COMMANDS
-from dtvn.machine.transitions import CAPABILITY, TRANSITIONS
 from tests.docs.tables import table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" / "tickets.md"

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from dtvn.machine import Admit, Barrier, Command, Consume, Dispute, Issue, Resolve, Seed, Validate
-from dtvn.machine.commands import LimitPrincipal, read
+from dtvn.machine import (
+    Admit,
+    Barrier,
+    Command,
+    Consume,
+    Dispute,
+    Issue,
+    LimitPrincipal,
+    Resolve,
+    Seed,
+    Validate,
+)
+from dtvn.machine.commands import read
 from dtvn.protocol.canonical import encode
 from dtvn.protocol.genesis import CAPABILITIES, Grant, Principal, check_grant
 from tests.tickets_machine.support import Machine, genesis, public

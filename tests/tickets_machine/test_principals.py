@@ -20,8 +20,8 @@ from dtvn.machine import (
     RotatePrincipal,
     TicketApplication,
     build,
+    shown_principal,
 )
-from dtvn.machine.administration import shown_principal
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Grant, Member, Principal, cluster_id
 from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, public

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dtvn.machine import recovery
-from dtvn.machine.recovery import Recover, operation_for
+from dtvn.machine import operation_for, recovery
+from dtvn.machine.recovery import Recover
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason

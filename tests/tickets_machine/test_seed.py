@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from dtvn.machine import Seed, Validate, seeded_count
+from dtvn.machine import SEED_TICKETS, Seed, Validate, seeded_count
 from dtvn.machine.rows import TicketRow
-from dtvn.machine.seed import SEED_TICKETS, seed_data
+from dtvn.machine.seed import seed_data
 from dtvn.protocol import canonical
 from tests.tickets_machine.support import Machine, genesis
 

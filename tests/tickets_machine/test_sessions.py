@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dtvn.machine import Admit, Barrier, Issue, OpenSession, Validate
-from dtvn.machine.application import TicketApplication
+from dtvn.machine import Admit, Barrier, Issue, OpenSession, TicketApplication, Validate
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import Bundle
 from dtvn.protocol.consensus.sessions import WINDOW

@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dtvn.machine import Issue, Seed, Validate, read_state, snapshot
-from dtvn.machine.application import TicketApplication
-from dtvn.machine.snapshot import Staging, prove_ticket
+from dtvn.machine import Issue, Seed, TicketApplication, Validate, prove_ticket, read_state, snapshot
+from dtvn.machine.snapshot import Staging
 from dtvn.machine.tree import GROUPS, SIZE, root_of_groups
 from dtvn.protocol.genesis import cluster_id
 from tests.tickets_machine.support import Machine

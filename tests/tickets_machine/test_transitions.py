@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dtvn.machine import (
+    CAPABILITY,
     REASONS,
+    TRANSITIONS,
     AddPrincipal,
     Admit,
     Barrier,
@@ -26,7 +28,7 @@ from dtvn.machine import (
     reasons,
 )
 from dtvn.machine.administration import KINDS
-from dtvn.machine.transitions import ACTIONS, CAPABILITY, TRANSITIONS
+from dtvn.machine.transitions import ACTIONS
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Member
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown

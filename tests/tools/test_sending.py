@@ -9,7 +9,7 @@ import httpx
 import pytest
 from channels.db import database_sync_to_async
 
-from dtvn.machine.commands import Issue
+from dtvn.machine import Issue
 from tests.pages.learner import RealLearner
 from tests.tools.conftest import Trouble
 from tests.tools.test_holders import ticket

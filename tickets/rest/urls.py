@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from dtvn.machine.transitions import CAPABILITY
+from dtvn.machine import CAPABILITY
 from tickets.rest.certificates import show_certificate, show_epochs
 from tickets.rest.operations import BATCH_BYTES_MAX, change_tickets, operation
 from tickets.rest.reads import list_tickets, show_ticket

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from dtvn.api.errors import ApiError, InvalidRequest, Refused
-from dtvn.gateway.face import GatewayFace
+from dtvn.gateway import GatewayFace
 from dtvn.machine import reasons
 from dtvn.proof import (
     Certificate,

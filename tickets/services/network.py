@@ -13,8 +13,7 @@ from django.db import DatabaseError
 
 from dtvn.api.errors import Unavailable
 from dtvn.files.epoch_changes import read_epoch_changes
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.face import GatewayFace
+from dtvn.gateway import Gateway, GatewayFace, file_mark
 from dtvn.net import KeyFileError
 from dtvn.protocol.canonical import CanonicalError
 from dtvn.protocol.genesis import GenesisError
@@ -42,7 +41,7 @@ def gateway() -> GatewayFace:
         return _given
     genesis = settings.DATA / "cluster" / "genesis.bin"
     with _lock:
-        mark = (_file_mark(genesis), _file_mark(_recovered()))
+        mark = (file_mark(genesis), file_mark(_recovered()))
         if _own is not None and mark != _own_mark:
             _own.close()  # a supervisor founded another cluster, or all members have new keys
         if _own is None or not _own.alive:
@@ -54,15 +53,6 @@ def gateway() -> GatewayFace:
             except (OSError, GenesisError, KeyFileError, ValueError) as error:
                 raise Unavailable(f"The gateway cannot be opened: {error}") from error
         return _own
-
-
-def _file_mark(path: Path) -> tuple[int, int]:
-    """Changes when the file is replaced or removed."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_ino, found.st_mtime_ns)
 
 
 def key_file() -> Path:

@@ -20,14 +20,11 @@ import msgspec
 
 from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
 from dtvn.api.ordering import ANSWER_SLACK, Decision, Request
-from dtvn.gateway.client import valid_until
-from dtvn.gateway.collector import Answered, Overloaded, Result
-from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace
+from dtvn.gateway import DEFAULT_WAIT, Answered, GatewayClosed, GatewayFace, Overloaded, Result, valid_until
 from dtvn.machine import Barrier, build
-from dtvn.proof import Chain, ProofError, barriers
+from dtvn.proof import Chain, ProofError, barriers, read_stable
 from dtvn.proof.barriers import SharedBarriers
 from dtvn.proof.reads import proved_ticket
-from dtvn.proof.statements import read_stable
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.membership import Membership

@@ -5,9 +5,9 @@ that sends `{"type": "resume", "after": N, "batch": true}` gets all events after
 frame, refusals included. It acknowledges frames (`{"type": "ack", "sequence": to}`); when it lags, sending
 pauses, and it catches up from the rows later.
 
-A frame that does not start at this client's position (because an earlier one was dropped by the channel
-layer, or never sent) is not passed on: the missing events are taken from the recent frames, or read from the
-rows. So no client sees a gap, and none waits for another.
+A frame that does not start at this client's position (because an earlier one was dropped, or never sent) is
+not passed on: the missing events are taken from the recent frames, or read from the rows. So no client sees a
+gap, and none waits for another.
 
 The state of the nodes is sent whole and with a version, so a frame that was dropped, or came too early for
 the client, is replaced when the client next sends a message. A client that may no longer watch is
@@ -22,11 +22,13 @@ from typing import Any
 
 import msgspec
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.utils import await_many_dispatch
 from django.db import DatabaseError
 
 from validators.dashboard.access import may_watch, may_watch_still
-from validators.dashboard.live import Live, encoded, live_of_this_loop
+from validators.dashboard.live import Inbox, Live, encoded, live_of_this_loop
 from validators.dashboard.nodes import members_of
 from validators.feed.rows import REFUSED_TYPE, read_applied
 
@@ -37,6 +39,8 @@ CATCH_UP_FRAMES = 40
 UNACKNOWLEDGED_MAX = 1_000_000
 """Unacknowledged characters in flight to a client; beyond it, sending pauses until the client
 acknowledges."""
+INBOX_MAX = 100
+"""Messages of the relay that wait until those before them are sent; see live.Inbox."""
 CLOSED_NO_ACCESS = 4401
 """Close code when the key was revoked or has expired, or the session has ended."""
 UNSPOKEN = frozenset({"tickets_seeded"})
@@ -63,13 +67,16 @@ class FeedConsumer(AsyncWebsocketConsumer):
     """Version of the nodes' state that was last sent to the client; -1 before the first."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """See Channels. However the connection ends, the client is no longer counted."""
+        """Handle the client's messages and those of this process's relay, one at a time. Channels would take
+        the latter from the channel layer. However the connection ends, the client is no longer counted."""
+        self.scope, self.base_send = scope, send
+        self.inbox: Inbox = Inbox(INBOX_MAX)
         try:
-            await super().__call__(scope, receive, send)
+            await await_many_dispatch([receive, self.inbox.get], self.dispatch)
+        except StopConsumer:
+            pass
         finally:
-            if self.live is not None:
-                self.live.leave()
-                self.live = None
+            self._leave()
 
     async def connect(self) -> None:
         """Refused handshakes get 403; the first frame holds the current state."""
@@ -79,8 +86,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
         self._on_the_way: deque[tuple[int, int]] = deque()
         """(to, characters) of frames not yet acknowledged."""
         live = live_of_this_loop()
-        await self.channel_layer.group_add(live.group, self.channel_name)
-        self.position = await live.join()
+        self.position = await live.join(self.inbox)
         self.live = live
         await self.accept()
         await self._send(
@@ -95,13 +101,12 @@ class FeedConsumer(AsyncWebsocketConsumer):
         )
 
     async def disconnect(self, code: int) -> None:
-        await self._leave()
+        self._leave()
 
-    async def _leave(self) -> None:
+    def _leave(self) -> None:
         if self.live is not None:
             live, self.live = self.live, None
-            live.leave()
-            await self.channel_layer.group_discard(live.group, self.channel_name)
+            live.leave(self.inbox)
 
     # --- from the client ---------------------------------------------------------------------------
 
@@ -182,7 +187,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
         except DatabaseError as error:
             logger.warning("a client's access could not be read, it is asked for again: %s", error)
             return
-        await self._leave()
+        self._leave()
         await self.close(code=CLOSED_NO_ACCESS)
 
     # --- to the client -----------------------------------------------------------------------------

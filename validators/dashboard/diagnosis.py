@@ -13,8 +13,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.gateway.collector import Answered
-from dtvn.gateway.face import MemberView
+from dtvn.gateway import Answered, MemberView
 from dtvn.protocol import quorum
 from tickets.services import Unavailable, network
 from validators.feed.rows import read_applied

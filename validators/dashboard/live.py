@@ -1,8 +1,7 @@
 """The live feed of this web process: one relay and one poll of the nodes, shared by all its browsers.
 
-The first WebSocket creates it in the running event loop, since daphne has no startup hook. Frames go through
-the channel layer to a group of this process only: every process has its own relay, so there is no single
-relay that all depend on.
+The first WebSocket creates it in the running event loop, since daphne has no startup hook. Every web process
+has its own, and reads all that it shows from rows, so there is no single relay that all depend on.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections import OrderedDict
 from contextlib import suppress
 from typing import Any
@@ -18,7 +16,6 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 from channels.db import database_sync_to_async
-from channels.layers import get_channel_layer
 
 from dtvn.protocol.genesis import Genesis
 from simulator.web import feed as simulator
@@ -35,10 +32,11 @@ from validators.dashboard.nodes import (
 from validators.feed import Frame, Relay
 from validators.feed.progress import process_listener
 from validators.feed.rows import read_applied, read_frame
+from validators.feed.wake import wake_ups
 from validators.models import Announcement
 from validators.services.node_logs import Tail, log_file
 
-__all__ = ["Live", "encoded", "live_of_this_loop"]
+__all__ = ["Inbox", "Live", "encoded", "live_of_this_loop"]
 
 NODES_INTERVAL = 0.5
 """Seconds between two polls of the nodes, while a client watches."""
@@ -54,6 +52,10 @@ RECENT_CHARACTERS_MAX = 16_000_000
 
 logger = logging.getLogger("dtvn.feed")
 encoded = msgspec.json.Encoder().encode
+
+Inbox = asyncio.Queue[dict[str, Any]]
+"""Messages for one client, each with the `type` of its handler. A message for which there is no room is
+dropped: the client's position and the nodes' version compensate for that."""
 
 
 class Sendable(msgspec.Struct, frozen=True):
@@ -93,10 +95,9 @@ class Recent:
 
 
 class Live:
-    """Relay, poll of the nodes, and the group that their frames go to."""
+    """Relay and polls, and the clients that their frames go to."""
 
     def __init__(self) -> None:
-        self.group = f"feed.{uuid.uuid4().hex}"
         self.nodes: list[dict[str, Any]] = []
         self.nodes_as_of = 0.0
         """Unix seconds at which the poll that produced `nodes` began."""
@@ -121,8 +122,9 @@ class Live:
         self._looking = asyncio.Lock()
         self._looks = self._seen = 0
         """Polls of the nodes: how many have begun, and the number of the last successful one."""
-        self._layer = get_channel_layer()
-        self._layer_away = False
+        self._inboxes: set[Inbox] = set()
+        self._woken = asyncio.Event()
+        """Set for a moment when another process has changed rows."""
         self._watched = asyncio.Event()
         self._watchers = 0
         loop = asyncio.get_running_loop()
@@ -135,22 +137,29 @@ class Live:
                 self._watch_simulator(),
                 self._watch_logs(),
                 self._ask_for_access(),
+                self._wake(),
             )
         ]
 
-    async def join(self) -> int:
+    async def join(self, inbox: Inbox) -> int:
         """Adds a client and refreshes `nodes`; see Relay.join."""
-        await self.look_at_nodes()
-        self.simulator_status = await database_sync_to_async(simulator.status_now)()
-        if not self._watchers:
-            self._simulator_event = await database_sync_to_async(simulator.newest_event)()
-        position = await self.relay.join()
+        self._inboxes.add(inbox)
+        try:
+            await self.look_at_nodes()
+            self.simulator_status = await database_sync_to_async(simulator.status_now)()
+            if not self._watchers:
+                self._simulator_event = await database_sync_to_async(simulator.newest_event)()
+            position = await self.relay.join()
+        except BaseException:
+            self._inboxes.discard(inbox)
+            raise
         self._watchers += 1
         self._watched.set()
         return position
 
-    def leave(self) -> None:
+    def leave(self, inbox: Inbox) -> None:
         """Removes a client."""
+        self._inboxes.discard(inbox)
         self._watchers -= 1
         if not self._watchers:
             self._watched.clear()
@@ -178,21 +187,16 @@ class Live:
             self._recent.add(frame)
         return frame
 
-    async def _tell(self, message: dict[str, Any]) -> None:
-        """Send one message to all clients. While the channel layer is away the message is lost, which each
-        client's position and the nodes' version compensate for; one log line reports it."""
-        try:
-            await self._layer.group_send(self.group, message)
-            self._layer_away = False
-        except Exception as error:  # noqa: BLE001 - every layer has errors of its own
-            if not self._layer_away:
-                logger.warning("the channel layer does not answer: %s", error)
-            self._layer_away = True
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send one message to all clients."""
+        for inbox in self._inboxes:
+            with suppress(asyncio.QueueFull):
+                inbox.put_nowait(message)
 
     async def _publish(self, frame: Frame) -> None:
         sendable = _sendable(frame)
         self._recent.add(sendable)
-        await self._tell({"type": "feed.events", "after": frame.after, "to": frame.to, "text": sendable.text})
+        self.tell({"type": "feed.events", "after": frame.after, "to": frame.to, "text": sendable.text})
 
     async def _watch_nodes(self) -> None:
         while True:
@@ -201,7 +205,7 @@ class Live:
                 await self.look_at_nodes()
             except Exception:
                 logger.exception("the feed could not read the state of the nodes; trying again")
-            await asyncio.sleep(NODES_INTERVAL)
+            await self._pause(NODES_INTERVAL)
 
     async def _watch_simulator(self) -> None:
         while True:
@@ -211,10 +215,20 @@ class Live:
                 self._simulator_event = max(self._simulator_event, last)
                 if frames:
                     texts = [encoded(frame).decode() for frame in frames]
-                    await self._tell({"type": "feed.frames", "texts": texts})
+                    self.tell({"type": "feed.frames", "texts": texts})
             except Exception:
                 logger.exception("the feed could not read the simulator's events; trying again")
-            await asyncio.sleep(SIMULATOR_INTERVAL)
+            await self._pause(SIMULATOR_INTERVAL)
+
+    async def _wake(self) -> None:
+        async for _ in wake_ups():
+            self._woken.set()
+            self._woken.clear()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait that long, or until another process has changed rows."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
 
     async def look_at_nodes(self) -> None:
         """Returns after a poll of the nodes that began later than this call; concurrent callers share it."""
@@ -235,13 +249,13 @@ class Live:
             if not self._watchers or not (changed or announced):
                 return
             texts = [encoded(frame).decode() for frame in node_changes(before, self.nodes, announced)]
-            await self._tell({"type": "feed.nodes", "texts": texts})
+            self.tell({"type": "feed.nodes", "texts": texts})
 
     async def _begin_anew(self) -> None:
         """Another cluster has replaced the one that this feed showed: its log starts from the beginning."""
         self.relay.position = 0
         self._recent = Recent()
-        await self._tell({"type": "feed.founded"})
+        self.tell({"type": "feed.founded"})
 
     async def _watch_logs(self) -> None:
         """Sends the newest log line of each node of ours while a client watches, at most one per
@@ -260,7 +274,7 @@ class Live:
                 if lines
             ]
             if texts:
-                await self._tell({"type": "feed.frames", "texts": texts})
+                self.tell({"type": "feed.frames", "texts": texts})
             await asyncio.sleep(OUTPUT_INTERVAL)
 
     def _look(self) -> list[Announcement]:
@@ -282,10 +296,7 @@ class Live:
         while True:
             await self._watched.wait()
             await asyncio.sleep(ACCESS_INTERVAL)
-            try:
-                await self._tell({"type": "feed.access"})
-            except Exception:
-                logger.exception("the clients' access could not be asked for; trying again")
+            self.tell({"type": "feed.access"})
 
 
 def _sendable(frame: Frame) -> Sendable:

@@ -21,9 +21,9 @@ from dtvn.protocol.genesis import Parameters
 from validators.dashboard.principals import principals_page
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.membership import changes
+from validators.membership.epoch import PresentEpoch, present_epoch
 from validators.membership.membership import FIXED_PARAMETERS, Wish
 from validators.models import ChangeState, MembershipChange
-from validators.services.epoch import PresentEpoch, present_epoch
 from validators.services.errors import ServiceError
 
 __all__ = ["MembershipChangeAdmin", "may_administer"]

@@ -12,16 +12,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import ApiError
-from dtvn.machine.transitions import NAMES, TRANSITIONS, State
+from dtvn.machine import NAMES, TRANSITIONS, State
 from dtvn.protocol import quorum
 from tickets.services import Unavailable
 from validators.dashboard.views import for_pages
 from validators.membership.joining import find_node
+from validators.membership.own_api import ask_api, read_figures
 from validators.membership.roster import MemberNode, list_members
 from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown
-from validators.services.own_api import ask_api
-from validators.services.own_metrics import read_figures
 
 __all__ = ["ACTS", "CHARTS", "QUORUMS", "figures", "links", "node_part"]
 

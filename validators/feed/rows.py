@@ -13,8 +13,8 @@ from typing import Any
 from django.db import DatabaseError, connections, router
 from django.db.models import QuerySet
 
+from dtvn.machine import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.reasons import OK
-from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from validators.feed.relay import FRAME_EVENTS, Frame
 from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS

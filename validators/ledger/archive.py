@@ -9,10 +9,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
+import psycopg
 
-from dtvn.ledger.location import DATABASE_FILE
+from dtvn.ledger import DATABASE_FILE, SCHEMA_NAME
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.contradiction import RECORD, Contradiction
 
@@ -31,6 +33,7 @@ _FROM = (
     "SELECT frames FROM ledger_commitcertificate WHERE sequence >= ?",
     "SELECT frames FROM ledger_checkpoint WHERE sequence >= ?",
 )
+_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s ORDER BY nspname"
 
 
 class ArchiveError(Exception):
@@ -42,9 +45,7 @@ def open_archives(place: str, cluster: bytes) -> list[LedgerArchive]:
     which the query parameter `schema` names one ledger; without it, all are opened. Raises ArchiveError."""
     if not place.startswith(("postgresql://", "postgres://")):
         return [LedgerArchive(*_sqlite(Path(place)), cluster)]
-    from validators.ledger import archive_postgresql
-
-    return [LedgerArchive(name, rows, cluster) for name, rows in archive_postgresql.ledgers(place, cluster)]
+    return [LedgerArchive(name, rows, cluster) for name, rows in _postgresql(place, cluster)]
 
 
 def _sqlite(path: Path) -> tuple[str, Rows]:
@@ -63,6 +64,43 @@ def _sqlite(path: Path) -> tuple[str, Rows]:
     except sqlite3.Error as error:
         raise ArchiveError(f"{file} is no ledger: {error}") from error
     return str(path), rows
+
+
+def _postgresql(url: str, cluster: bytes) -> list[tuple[str, Rows]]:
+    """(schema, rows) of each ledger that `url` selects. Messages never show the URL: it may hold a
+    password."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    schema = query.pop("schema", "")
+    plain = urlunsplit(parts._replace(query=urlencode(query)))
+    if schema and not SCHEMA_NAME.fullmatch(schema):
+        raise ArchiveError(f"{schema!r} is no schema of a ledger")
+    pattern = rf"ledger\_{cluster.hex()[:12]}\_%"
+    schemas = [schema] if schema else _all_of(plain, pattern)
+    if not schemas:
+        raise ArchiveError("this database holds no ledger of the cluster")
+    return [(f"schema {name}", _select(plain, name)) for name in schemas]
+
+
+def _all_of(url: str, pattern: str) -> list[str]:
+    try:
+        with psycopg.connect(url) as connection:
+            return [name for (name,) in connection.execute(_SCHEMAS, (pattern,))]
+    except psycopg.Error as error:
+        raise ArchiveError(f"the database cannot be read: {error}") from error
+
+
+def _select(url: str, schema: str) -> Rows:
+    options = f"-c search_path={schema} -c default_transaction_read_only=on"
+
+    def rows(sql: str, parameters: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+        try:
+            with psycopg.connect(url, options=options, autocommit=True) as connection:
+                yield from connection.cursor().stream(sql.replace("?", "%s").encode(), parameters)
+        except psycopg.Error as error:
+            raise ArchiveError(f"schema {schema} cannot be read: {error}") from error
+
+    return rows
 
 
 class LedgerArchive:

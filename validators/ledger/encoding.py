@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.ledger.errors import LedgerDamaged
+from dtvn.ledger import LedgerDamaged
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, SlotRecord, StateRecord
 from dtvn.protocol.consensus.messages import Entry

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from dtvn.ledger.location import Location
+from dtvn.ledger import Location
 from validators.database_url import postgresql_database
 
 __all__ = [

@@ -14,7 +14,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dtvn.ledger.errors import LedgerBusy, LedgerUnreachable
+from dtvn.ledger import LedgerBusy, LedgerUnreachable
 from validators.ledger.location import LOCK_FILE
 
 __all__ = ["FileLock", "make_private_folder"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.ledger.errors import LedgerDamaged
+from dtvn.ledger import LedgerDamaged
 from validators.ledger.encoding import checksum
 from validators.ledger.store import Store, Write
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from dtvn.ledger.errors import LedgerForeign, LedgerTooNew, LedgerUnreachable
-from dtvn.ledger.location import Location
+from dtvn.ledger import LedgerForeign, LedgerTooNew, LedgerUnreachable, Location
 from dtvn.protocol.host.ports import JournalError, JournalFull
 from validators.ledger import statements
 from validators.ledger.journal import Ledger

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.machine.commands import operation_digest
+from dtvn.machine import operation_digest
 from dtvn.machine.contract import UNLISTED, Listed
 from dtvn.machine.reasons import MALFORMED, OK, pack, tally, unpack
 from dtvn.protocol import canonical

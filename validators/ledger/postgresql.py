@@ -18,14 +18,14 @@ import psycopg
 from django.db import Error as DjangoError
 from psycopg import errors
 
-from dtvn.ledger.errors import LedgerBusy, LedgerUnreachable, LedgerUnsafe
+from dtvn.ledger import LedgerBusy, LedgerUnreachable, LedgerUnsafe
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from validators.ledger.outcomes import INSERT_OPERATION
 from validators.ledger.statements import UPSERT_STATE_ROW, UPSERT_TICKET, UPSERT_TICKET_BYTES
 from validators.ledger.store import DuplicateKeyError, Parameters, Write
 
 if TYPE_CHECKING:
-    from dtvn.ledger.location import Location
+    from dtvn.ledger import Location
 
 __all__ = ["PostgresStore", "connect"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connections
 
-from dtvn.machine.ticket import read_packed
+from dtvn.machine import read_packed
 from dtvn.protocol import canonical
 from dtvn.protocol.genesis import Principal
 from validators.ledger.models import StateRow

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.ledger.errors import LedgerDamaged
+from dtvn.ledger import LedgerDamaged
 from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dtvn.machine.principals import Principals, RetiredKey
+from dtvn.machine import Principals, RetiredKey
 from dtvn.machine.rows import change_from
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.genesis import Principal

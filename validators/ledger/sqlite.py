@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dtvn.ledger.errors import LedgerDamaged
+from dtvn.ledger import LedgerDamaged
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from validators.ledger.checkpointer import Checkpointer
 from validators.ledger.location import BUSY_SECONDS

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from dtvn.ledger.errors import LedgerDamaged
+from dtvn.ledger import LedgerDamaged
+from dtvn.machine import name_in_bytes
 from dtvn.machine.rows import TicketBytes, TicketRow, change_from, key_bytes, row_bytes
-from dtvn.machine.ticket import name_in_bytes
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
 from validators.ledger.encoding import checksum

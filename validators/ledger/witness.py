@@ -13,7 +13,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from dtvn.ledger.errors import LedgerUnreachable
+from dtvn.ledger import LedgerUnreachable
 from validators.ledger.location import WITNESS_FILE
 
 __all__ = ["IDENTITY_SIZE", "Witness"]

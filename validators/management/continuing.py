@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 
 from dtvn.ledger import LedgerError, Location
-from dtvn.machine.ticket import read_head
-from dtvn.machine.transitions import NAMES
+from dtvn.machine import NAMES, read_head
 from dtvn.node.build import ledger_location
 from dtvn.node.continuing import save
 from dtvn.node.founding import FoundingError, write_file
@@ -27,9 +26,7 @@ from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.options import StartError, genesis_in, read_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.state_file import StateFile, StateFileError, copy_state, open_state
-from dtvn.proof import ProofError, read_chain
-from dtvn.proof.files import CHAIN, read_file
-from dtvn.proof.verify import shown, time_text
+from dtvn.proof import CHAIN, ProofError, read_chain, read_file, shown, time_text
 from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
@@ -252,7 +249,7 @@ def _init(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 
 
 def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
-    from validators.processes.preparation import LOOPBACK, free_ports
+    from validators.data_folder.ports import LOOPBACK, choose_ports
 
     folder, count = ClusterFolder(options["data_dir"]), options["nodes"]
     if not 1 <= count <= quorum.MEMBERS_MAX:
@@ -262,7 +259,7 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     if folder.genesis.exists():
         raise FoundingError(f"{folder.root} holds a cluster already: take another --data-dir.")
     try:
-        ports = free_ports(count)
+        ports = choose_ports([""] * count)
         create_demo_cluster(folder.root, count, LOOPBACK, ports, options["name"], continues=file.continued)
     except OSError as error:
         raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error

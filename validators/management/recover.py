@@ -13,12 +13,11 @@ from dtvn.files.whole import write_private
 from dtvn.node import recovering
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError, check_folder, read_genesis
-from dtvn.proof.files import evidence_json
-from dtvn.proof.verify import shown
+from dtvn.proof import evidence_json, shown
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol import genesis as g
-from dtvn.recovery import sealing
-from dtvn.recovery.forms import (
+from dtvn.recovery import (
+    Plan,
     PlanFile,
     RecoveryError,
     SealedFile,
@@ -26,8 +25,8 @@ from dtvn.recovery.forms import (
     StateFile,
     opened,
     plan_digest,
+    sealing,
 )
-from dtvn.recovery.planning import Plan
 from validators.ledger import open_ledger
 from validators.management.teaching import add_data_folder
 

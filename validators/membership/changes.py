@@ -7,7 +7,7 @@ other.
     done        its epoch has begun; refused: by the log or the newcomer; cancelled: before anything was sent
 
 `ask` stores a requested change, `cancel` marks it as taken back, `turn` executes one step of the oldest
-unfinished one. One process calls `turn` (validators.processes.membership); any process may call the others.
+unfinished one. One process calls `turn` (validators.membership.worker); any process may call the others.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
-from dtvn.gateway.face import GatewayFace
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import GatewayFace, gather_words
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, public_key_of, read_seed
+from dtvn.node.options import StartError
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Alive, Change, alive_bytes, is_fresh, window
 from dtvn.protocol.genesis import cluster_id
@@ -47,7 +47,6 @@ from validators.membership.membership import (
     read_word,
 )
 from validators.models import ChangeState, MembershipChange
-from validators.processes.errors import StartError
 from validators.services.errors import (
     ChangeFinished,
     ChangeOrdered,
@@ -153,7 +152,7 @@ def call_off(node_id: str) -> bool:
     Raises ChangeOrdered.
     """
     for row in change_limits.unfinished():
-        if joining.newcomer_of(row) == node_id:
+        if row.newcomer == node_id:
             cancel(row.pk)
             return True
     return False

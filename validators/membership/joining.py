@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
 from django.conf import settings
 from django.db.models import Q
 
 from dtvn.api.errors import Unavailable
 from tickets.services.network import gateway
-from validators.membership.membership import Wish
+from validators.data_folder.folder import DataFolder
 from validators.membership.roster import MemberNode, api_port_of, list_members, process_of
 from validators.models import FINISHED, ChangeState, ManagedNode, MembershipChange, NodePart, NodeStatus
-from validators.processes.folder import DataFolder
 from validators.services.announcing import announce
 from validators.services.errors import NodeUnknown
 from validators.services.principals import find_principal
 
-__all__ = ["find_node", "list_nodes", "newcomer_of", "tell"]
+__all__ = ["find_node", "list_nodes", "tell"]
 
 AT_WORK = (ChangeState.WAITING, ChangeState.FOLLOWING, ChangeState.ORDERING)
 
@@ -31,7 +29,7 @@ def list_nodes() -> list[MemberNode]:
     """The members in genesis order, then newcomers; raise Unavailable while there is no cluster."""
     members = list_members()
     known = {member.id for member in members}
-    coming = (change for change in _changes() if newcomer_of(change) not in known)
+    coming = (change for change in _changes() if change.newcomer not in known)
     found = (_newcomer(change, place) for place, change in enumerate(coming, len(members)))
     return [*members, *(node for node in found if node is not None)]
 
@@ -48,15 +46,9 @@ def find_node(node_id: str) -> MemberNode:
     raise NodeUnknown(node_id)
 
 
-def newcomer_of(change: MembershipChange) -> str:
-    """The node that this platform creates for a change; "" for none."""
-    wish = msgspec.convert(change.wish, Wish)
-    return wish.node_id if wish.own and wish.change != "rotate" else ""
-
-
 def tell(change: MembershipChange) -> None:
     """Announces the progress of a newcomer of ours to browsers when its change has a new state."""
-    node_id = newcomer_of(change)
+    node_id = change.newcomer
     if not node_id:
         return
     if change.state in AT_WORK:
@@ -78,14 +70,14 @@ def _changes() -> Iterator[MembershipChange]:
     unmet = Q(state=ChangeState.DONE, epoch__gt=gateway().present.epoch)
     seen = {""}
     for change in MembershipChange.objects.filter(~Q(state__in=FINISHED) | unmet).order_by("id"):
-        if newcomer_of(change) not in seen:
-            seen.add(newcomer_of(change))
+        if change.newcomer not in seen:
+            seen.add(change.newcomer)
             yield change
 
 
 def _newcomer(change: MembershipChange, place: int) -> MemberNode | None:
     """A newcomer as a node; None if a change of an earlier cluster left no row behind."""
-    node_id = newcomer_of(change)
+    node_id = change.newcomer
     row = ManagedNode.objects.filter(node_id=node_id).exclude(part=NodePart.LEFT).first()
     if row is None:
         if change.state == ChangeState.DONE:

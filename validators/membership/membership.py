@@ -16,7 +16,7 @@ import msgspec
 from django.db import DatabaseError
 
 from dtvn.api.errors import InvalidRequest, OutcomeUnknown
-from dtvn.gateway.face import GatewayFace
+from dtvn.gateway import GatewayFace
 from dtvn.machine import Reconfigure, reasons
 from dtvn.node.keys import public_key_of_peer_id
 from dtvn.node.layout import is_node_id, why_not_joins_as

@@ -11,8 +11,7 @@ from django.db import transaction
 from django.db.models import F, Max
 
 from dtvn.api.errors import InvalidRequest, TicketError, Unavailable
-from dtvn.gateway.face import GatewayFace
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import GatewayFace, gather_words
 from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.layout import ClusterFolder, NodeFolder
@@ -22,10 +21,10 @@ from dtvn.protocol.consensus.membership import Alive, Membership
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tickets.services.decide import Decision
+from validators.data_folder import ports
+from validators.data_folder.folder import DataFolder
 from validators.membership.membership import Wish, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
-from validators.processes import preparation
-from validators.processes.folder import DataFolder
 from validators.services.principals import find_principal
 
 __all__ = [
@@ -76,7 +75,7 @@ def make(node_id: str, newest: Membership, ask: Asker) -> tuple[str, int]:
     genesis = places.genesis.read_bytes()
     founded = open_genesis(genesis)
     key = make_newcomer(folder, genesis, newest)
-    host, port = preparation.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
+    host, port = ports.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
     _enlist(node_id, key, (), ask)
     # Grants of a node's own API: everything in a demonstration, like the founders' APIs, else nothing (R15).
     grants = EVERYTHING if founded.demo else ()

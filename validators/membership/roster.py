@@ -11,7 +11,7 @@ import msgspec
 from django.conf import settings
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway.face import MemberView
+from dtvn.gateway import MemberView
 from dtvn.machine.commands import is_name
 from dtvn.node.kept_ports import kept_port
 from dtvn.node.keys import peer_id
@@ -19,9 +19,9 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
 from tickets.services.network import gateway
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
 from validators.models import ManagedNode, NodeRole, NodeStatus
-from validators.processes.folder import DataFolder
-from validators.processes.locks import lock_holder
 
 __all__ = [
     "CONTRADICTION",

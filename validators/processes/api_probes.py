@@ -14,7 +14,7 @@ import msgspec
 from dtvn.node.kept_ports import kept_port
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
-from validators.processes.folder import DataFolder
+from validators.data_folder.folder import DataFolder
 
 __all__ = ["ApiProbes"]
 

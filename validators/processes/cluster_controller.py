@@ -17,8 +17,11 @@ import msgspec
 from django.db import DatabaseError
 from django.db.models import F
 
+from dtvn.node.options import StartError
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import GenesisError
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
 from validators.models import (
     ClusterStatus,
     ClusterWish,
@@ -28,9 +31,6 @@ from validators.models import (
     NodePart,
     NodeStatus,
 )
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
-from validators.processes.locks import lock_holder
 from validators.services.announcing import announce
 from validators.services.cluster import (
     ONE_ROW,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,16 +12,16 @@ from django.conf import settings
 from django.db import connections, transaction
 
 from dtvn.node.layout import ClusterFolder, make_private
+from dtvn.node.options import StartError, read_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
-from dtvn.protocol.genesis import ceremony
+from validators.data_folder import ports
+from validators.data_folder.folder import DataFolder
 from validators.models import ChangeState, DesiredState, ManagedNode, MembershipChange
 from validators.processes import preparation
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder
 from validators.services.cluster import member_names
 
-__all__ = ["EARLIER", "finish_putting_aside", "found_cluster", "put_aside", "usual_ports"]
+__all__ = ["EARLIER", "finish_putting_aside", "found_cluster", "put_aside"]
 
 logger = logging.getLogger("dtvn.cluster")
 
@@ -31,8 +29,6 @@ EARLIER = "earlier"
 """Folder below the data folder: each of its subfolders is a complete data folder with one cluster."""
 PARTS = ("nodes", "learner", "keys/gateway.key", "keys/learner.key", "prometheus", "cluster")
 UNFINISHED = ".unfinished"
-NUMBERED = re.compile(r"node(0|[1-9]\d{0,4})", re.ASCII)
-PORT_MAX = 65_535
 
 
 def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
@@ -45,8 +41,8 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
     if path.exists() and member_names() != list(names):
         put_aside(folder)
     if not path.exists():
-        ports = usual_ports(names)
-        create_demo_cluster(folder.root, len(names), preparation.LOOPBACK, ports, names=names)
+        chosen = ports.choose_ports(names, first=ports.FIRST_MEMBER_PORT)
+        create_demo_cluster(folder.root, len(names), ports.LOOPBACK, chosen, names=names)
     founded, _ = preparation.ensure_cluster(folder, None)
     own = preparation.own_members(folder, founded)
     if set(member_names()) != set(names):
@@ -56,43 +52,14 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
             preparation.register_cluster(folder, founded, own)
             # The start that founds them sets them to run, unless the cluster was stopped meanwhile.
             ManagedNode.objects.update(desired=DesiredState.STOPPED)
-    preparation.check_node_ports(founded, own)
-    preparation.keep_apis(folder, founded, names)
-    preparation.keep_metrics_ports(folder, founded, member_names(), web)
-
-
-def usual_ports(names: Sequence[str]) -> list[int]:
-    """A loopback port for each name: the one of its number if free, else any free one; from the range that
-    `DTVN_NODE_PORTS` names, if it does."""
-    if settings.NODE_PORTS:
-        return preparation.free_ports(len(names))
-    with ExitStack() as held:
-        chosen = [_hold(held, name) for name in names]
-    lacking = chosen.count(None)
-    others = iter(preparation.free_ports(lacking) if lacking else [])
-    return [next(others) if port is None else port for port in chosen]
-
-
-def _hold(held: ExitStack, name: str) -> int | None:
-    found = NUMBERED.fullmatch(name)
-    if found is None or (port := preparation.FIRST_MEMBER_PORT + int(found[1])) > PORT_MAX:
-        return None
-    one = held.enter_context(socket.socket())
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        one.bind((preparation.LOOPBACK, port))
-    except OSError:
-        return None
-    return port
+    ports.check_node_ports(founded, own)
+    ports.keep_apis(folder, founded, names)
+    ports.keep_metrics_ports(folder, founded, member_names(), web)
 
 
 def put_aside(folder: DataFolder) -> Path:
     """Move the cluster with all its keys and ledgers into its own folder; returns that folder."""
-    path = ClusterFolder(folder.root).genesis
-    try:
-        founded = ceremony.open_genesis(path.read_bytes())
-    except (OSError, genesis.GenesisError) as error:
-        raise StartError(f"{path} cannot be read: {error}") from error
+    founded = read_genesis(ClusterFolder(folder.root).genesis)
     if not founded.demo:
         raise StartError("this cluster was not made by this platform alone: it is not put aside")
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")

@@ -18,9 +18,9 @@ from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from validators.data_folder.locks import SlotLock
 from validators.models import DesiredState, ManagedNode
 from validators.processes import stopping
-from validators.processes.locks import SlotLock
 
 logger = logging.getLogger("dtvn.lease")
 

@@ -12,11 +12,12 @@ from celery.exceptions import WorkerLostError
 from celery.worker import state
 
 from validators.processes import stopping
+from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 
 __all__ = ["tell_in_words"]
 
 OF_BILLIARD = "Process %r pid:%r exited with %r"
-NODES = frozenset({"validators.tasks.run_validator", "validators.tasks.follow_cluster"})
+NODES = frozenset({RUN_VALIDATOR, FOLLOW_CLUSTER})
 
 
 def tell_in_words() -> None:

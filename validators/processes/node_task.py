@@ -11,11 +11,11 @@ from setproctitle import setproctitle
 
 from dtvn.node.logs import begin_log
 from dtvn.node.run import EXIT_FAILED
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import SlotLock
 from validators.models import DesiredState, ManagedNode, NodeRole
 from validators.processes import parent
-from validators.processes.folder import DataFolder
 from validators.processes.lease import Lease
-from validators.processes.locks import SlotLock
 
 logger = logging.getLogger("dtvn.node")
 

@@ -16,10 +16,10 @@ from django.db.models import F
 from kombu.exceptions import OperationalError
 
 from dtvn.node.run import EXIT_FENCED
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import heartbeat, lock_holder
 from validators.models import ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.processes.api_probes import ApiProbes
-from validators.processes.folder import DataFolder
-from validators.processes.locks import heartbeat, lock_holder
 from validators.processes.node_controller import Action, Decision, NodeController, Observation, is_unwanted
 from validators.services.announcing import announce
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from dtvn.node.options import StartError
 from dtvn_project import environment
-from validators.processes.errors import StartError
 
 __all__ = ["check_servers"]
 

@@ -19,20 +19,24 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
+from dtvn.node.options import StartError
 from dtvn_project import environment
+from dtvn_project.celery import app
+from validators.data_folder import ports
+from validators.data_folder.folder import DataFolder, write_private_json
+from validators.data_folder.locks import RecordLock, heartbeat, lock_holder
+from validators.membership.worker import run as run_changes
 from validators.models import ManagedNode, NodeRole
-from validators.processes import membership, preparation, readiness, servers
+from validators.processes import preparation, readiness, servers
 from validators.processes.api_probes import ApiProbes
 from validators.processes.children import Child
 from validators.processes.cluster_controller import ClusterController
-from validators.processes.errors import StartError
-from validators.processes.folder import DataFolder, write_private_json
 from validators.processes.founding import finish_putting_aside, found_cluster
 from validators.processes.health_check import HealthCheck, WebProbe
-from validators.processes.locks import RecordLock, heartbeat, lock_holder
 from validators.processes.node_controller import KILL_SILENT_AFTER
 from validators.processes.output import Output
 from validators.processes.reconcile import Reconciler
+from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 from validators.processes.worker import GRACE as WORKER_GRACE
 from validators.services.cluster import reset_cluster
 
@@ -101,7 +105,7 @@ class Supervisor:
         self._folder.credentials.unlink(missing_ok=True)
         end_leftovers(self._folder)
         servers.check_servers()
-        listener = preparation.listen(self._host, self._port)
+        listener = ports.listen(self._host, self._port)
         finish_putting_aside(self._folder)
         accounts, members = self._prepare()
         self._make_children(listener.fileno(), members)
@@ -119,7 +123,7 @@ class Supervisor:
         return [
             threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
             threading.Thread(target=self._probes.run, args=(self._stop,), name="apis", daemon=True),
-            threading.Thread(target=membership.run, args=(self._stop,), name="members", daemon=True),
+            threading.Thread(target=run_changes, args=(self._stop,), name="members", daemon=True),
             threading.Thread(target=self._announce_when_ready, args=(accounts,), name="ready", daemon=True),
         ]
 
@@ -132,9 +136,9 @@ class Supervisor:
         preparation.migrate()
         own = preparation.own_members(self._folder, founded)
         own = preparation.register_cluster(self._folder, founded, own)
-        preparation.check_node_ports(founded, own)
-        preparation.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
-        preparation.keep_apis(self._folder, founded, own)
+        ports.check_node_ports(founded, own)
+        ports.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
+        ports.keep_apis(self._folder, founded, own)
         preparation.collect_static(self._folder)
         accounts = preparation.ensure_accounts(self._folder)
         reset_cluster()
@@ -284,20 +288,15 @@ class Alarm:
 
 def send_start(node: ManagedNode, token: str) -> None:
     """Ask a worker to run this node."""
-    from validators import tasks
-
-    task, queue = (
-        (tasks.run_validator, "nodes")
-        if node.role == NodeRole.VALIDATOR
-        else (tasks.follow_cluster, "default")
-    )
-    task.apply_async((node.node_id, token), queue=queue, retry=False)
+    voting = node.role == NodeRole.VALIDATOR
+    task, queue = (RUN_VALIDATOR, "nodes") if voting else (FOLLOW_CLUSTER, "default")
+    app.send_task(task, (node.node_id, token), queue=queue, retry=False)
 
 
 def public_url(host: str, port: int) -> str:
     """The URL under which a program on this machine reaches the platform."""
     if host in environment.WILDCARD_HOSTS:
-        host = preparation.LOOPBACK
+        host = ports.LOOPBACK
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -25,9 +25,9 @@ from django.utils.crypto import constant_time_compare
 
 from dtvn.node.layout import ClusterFolder
 from dtvn_project import environment
+from validators.data_folder.folder import DataFolder
 from validators.models import ApiKey, DesiredState, ManagedNode
 from validators.processes import preparation
-from validators.processes.folder import DataFolder
 from validators.processes.supervisor import Supervisor
 from validators.services import api_keys
 from validators.services.cluster import reset_cluster, start_cluster, start_standing

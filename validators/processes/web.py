@@ -6,16 +6,16 @@ connections wait in the kernel's queue instead of being refused.
 
 import os
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
 from setproctitle import setproctitle
 
+from dtvn.waiting import look_until
 from dtvn_project import environment
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import SlotLock
 from validators.processes import parent
-from validators.processes.folder import DataFolder
-from validators.processes.locks import SlotLock
 
 NAME = "web"
 GRACE = 5.0
@@ -53,11 +53,7 @@ def take_away(credentials: Path, parent_id: int) -> None:
     The signal of the parent's death arrives when the first of its threads dies; the last one takes a moment.
     A parent that ends in order removes the file before it signals us.
     """
-    since = time.monotonic()
-    while credentials.exists() and time.monotonic() - since < PARENTS_LAST_MOMENT:
-        if os.getppid() != parent_id:
-            break
-        time.sleep(0.02)
+    look_until(lambda: not credentials.exists() or os.getppid() != parent_id, PARENTS_LAST_MOMENT, pause=0.02)
     if os.getppid() != parent_id:
         credentials.unlink(missing_ok=True)
 

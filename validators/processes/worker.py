@@ -23,10 +23,10 @@ from setproctitle import setproctitle
 
 from dtvn_project import environment
 from dtvn_project.celery import app
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import SlotLock, process_lives
 from validators.processes import lost_workers as lost
 from validators.processes import parent, stopping
-from validators.processes.folder import DataFolder
-from validators.processes.locks import SlotLock, process_lives
 
 GRACE = 4.0
 """Seconds from the loss of our parent until this worker and its children exit by force."""

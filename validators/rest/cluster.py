@@ -10,7 +10,7 @@ from typing import Any
 from dtvn.api.answers import Answer, bare, success
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, Unavailable
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered
 from simulator.web.feed import status_now
 from tickets.services.network import gateway
 from validators.membership.roster import MemberNode, list_members

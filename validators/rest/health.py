@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from dtvn.api.answers import bare
 from dtvn.api.errors import SEQUENCE_HEADER, Unavailable
-from dtvn.gateway.face import MemberView
+from dtvn.gateway import MemberView
 from dtvn.machine import Barrier
 from dtvn.protocol import quorum
 from tickets.services import Request, decide_one

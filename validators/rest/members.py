@@ -14,10 +14,10 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
 from validators.membership import changes
+from validators.membership.epoch import ShownMember, met_newest, present_epoch
 from validators.membership.membership import KINDS, WORD_BYTES_MAX, Wish
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import status_of
-from validators.services.epoch import ShownMember, met_newest, present_epoch
 
 __all__ = [
     "add_member",

@@ -14,7 +14,7 @@ from dtvn.api.bodies import Body, Flag, Required, Text
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, Unavailable, not_found
 from dtvn.api.queries import read_event
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
 from tickets.services.network import gateway

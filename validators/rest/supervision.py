@@ -12,10 +12,10 @@ from dtvn.api.operations import answer_operation
 from dtvn.waiting import look_until
 from tickets.services import decide_one
 from validators.membership.joining import find_node
+from validators.membership.own_api import ask_any_api
 from validators.membership.roster import MemberNode
 from validators.models import NodeStatus
 from validators.services import cluster
-from validators.services.own_api import ask_any_api
 
 __all__ = ["show_crypto", "show_storage", "start_cluster", "stop_cluster", "validate_via_node"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from validators.feed.wake import wake_web_processes
 from validators.models import Announcement
 
 __all__ = ["ANNOUNCEMENTS_KEPT", "announce"]
@@ -14,3 +15,4 @@ def announce(**said: object) -> None:
     made = Announcement.objects.create(**said)
     if made.pk % 100 == 0:
         Announcement.objects.filter(pk__lte=made.pk - ANNOUNCEMENTS_KEPT).delete()
+    wake_web_processes()

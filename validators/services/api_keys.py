@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from validators.data_folder.folder import DataFolder
 from validators.models import ApiKey
-from validators.processes.folder import DataFolder
 
 logger = logging.getLogger("dtvn.keys")
 

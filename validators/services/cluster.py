@@ -16,7 +16,6 @@ from django.db.models import F, QuerySet
 from dtvn.api.errors import Unavailable
 from dtvn.protocol import quorum
 from tickets.services.network import gateway
-from validators.membership.joining import newcomer_of
 from validators.models import (
     ChangeState,
     ClusterStatus,
@@ -102,7 +101,7 @@ def stop_cluster() -> None:
         _locked()
         waiting = MembershipChange.objects.filter(state=ChangeState.WAITING, content=b"")
         # Before the rows: a newcomer created meanwhile either has a row by then, or is cancelled.
-        waiting.filter(pk__in=[row.pk for row in waiting if newcomer_of(row)]).update(cancelled=True)
+        waiting.filter(pk__in=[row.pk for row in waiting if row.newcomer]).update(cancelled=True)
         _want(own_validators(), DesiredState.STOPPED)
         _wish(ClusterWish.STOP, told={})
 

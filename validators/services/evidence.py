@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.gateway.collector import Answered
+from dtvn.gateway import Answered
 from dtvn.proof import Chain, ProofError
 from dtvn.proof.evidence import Conviction, Evidence, convict, encode_evidence
 from dtvn.protocol import canonical

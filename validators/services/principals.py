@@ -13,9 +13,8 @@ from django.db import DatabaseError
 
 from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
 from dtvn.files.whole import write_private
-from dtvn.gateway.identity import Identity, next_path, read_identity
-from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal
-from dtvn.machine.administration import shown_principal
+from dtvn.gateway import Identity, next_path, read_identity
+from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal, shown_principal
 from dtvn.machine.reasons import KEY_IN_USE
 from dtvn.net import named_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 from dtvn.api.errors import ApiError, Unavailable
 from dtvn.api.helper.ledger import HelperLedger, OpenReader
 from dtvn.api.ordering import Decision, Request, decide
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.identity import read_identity
+from dtvn.gateway import Gateway, read_identity
 from dtvn.ledger import LedgerUnreachable, Location
 from dtvn.net import KeyFileError
 from dtvn.node.api_channel import Answered, Setup

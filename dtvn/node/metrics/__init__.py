@@ -9,6 +9,6 @@ from dtvn.node.metrics.api import ApiFigures
 from dtvn.node.metrics.exporter import Exporter
 from dtvn.node.metrics.figures import Figures
 from dtvn.node.metrics.meter import MeteredTransport
-from dtvn.node.metrics.snapshot import Snapshot, take
+from dtvn.node.metrics.snapshot import MeasuredMember, Snapshot, take
 
-__all__ = ["ApiFigures", "Exporter", "Figures", "MeteredTransport", "Snapshot", "take"]
+__all__ = ["ApiFigures", "Exporter", "Figures", "MeasuredMember", "MeteredTransport", "Snapshot", "take"]

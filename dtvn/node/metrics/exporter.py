@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import (
@@ -23,12 +22,9 @@ from prometheus_client.registry import Collector
 from dtvn.node.metrics.api import ApiFigures
 from dtvn.node.metrics.disk import DiskWatch
 from dtvn.node.metrics.names import ALL
-from dtvn.node.metrics.snapshot import Snapshot, Value, take
+from dtvn.node.metrics.snapshot import MeasuredMember, Snapshot, Value, take
 from dtvn.node.options import MetricsOptions, StartError
 from dtvn.node.watcher import line
-
-if TYPE_CHECKING:
-    from dtvn.node.build import Node
 
 __all__ = ["Exporter", "shown_host"]
 
@@ -75,7 +71,7 @@ class Exporter(Collector):
         host, port = self._server[0].server_address[:2]
         return str(host), int(port)
 
-    def publish(self, node: Node) -> None:
+    def publish(self, node: MeasuredMember) -> None:
         """Take a snapshot of the node; the loop calls this once a second and when a scrape waits."""
         if self._options is None:
             return

@@ -5,21 +5,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
 from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
 from dtvn.node.keys import peer_id
+from dtvn.node.member import MemberProcess
 from dtvn.node.metrics.figures import Figures
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.messages import KINDS
 
-if TYPE_CHECKING:
-    from dtvn.node.build import Node
-
-__all__ = ["Snapshot", "Value", "take"]
+__all__ = ["MeasuredMember", "Snapshot", "Value", "take"]
 
 Value = float | Mapping[Any, float]
 """A number, or one for each tuple of label values."""
@@ -45,6 +43,12 @@ TICKET_KINDS = {
 }
 
 
+class MeasuredMember(MemberProcess, Protocol):
+    """A member's process with its counters."""
+
+    figures: Figures
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """The values of a node's metrics at one time."""
 
@@ -53,7 +57,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     values: dict[str, Value]
 
 
-def take(node: Node) -> Snapshot:
+def take(node: MeasuredMember) -> Snapshot:
     """Copy all values; called by the loop's own thread."""
     return Snapshot(
         taken_at=time.monotonic_ns(),
@@ -68,12 +72,12 @@ def take(node: Node) -> Snapshot:
     )
 
 
-def _identity(node: Node) -> dict[str, Value]:
+def _identity(node: MeasuredMember) -> dict[str, Value]:
     member = node.genesis.members[node.index]
     count = len(node.genesis.members)
     return {
         "dtvn_node_info": {(node.id, node.cluster.hex(), peer_id(member.public_key)): 1},
-        "dtvn_started_at_seconds": node.inspector.started,
+        "dtvn_started_at_seconds": node.started,
         "dtvn_members": count,
         "dtvn_members_needed": quorum.quorum(count),
         "dtvn_voting": int(node.voting),
@@ -104,7 +108,7 @@ def _decided(figures: Figures) -> dict[str, Value]:
     }
 
 
-def _consensus(node: Node) -> dict[str, Value]:
+def _consensus(node: MeasuredMember) -> dict[str, Value]:
     core, door, events = node.core, node.host.door, node.watcher.events
     brief = node.brief()
     noted = {(kind,): float(count) for kind, count in events.items() if kind not in SHOWN_APART}
@@ -136,7 +140,7 @@ def _consensus(node: Node) -> dict[str, Value]:
     }
 
 
-def _behind(node: Node) -> int:
+def _behind(node: MeasuredMember) -> int:
     """Sequences that f + 1 members report as executed and this node has not: f liars cannot fake a lag."""
     said = sorted((known.status.executed for known in node.core.reporting.members.values()), reverse=True)
     weak = quorum.weak_quorum(len(node.genesis.members))
@@ -165,7 +169,7 @@ def is_gossip(name: str) -> bool:
     return name.startswith(("Fetch", "Supply")) or name in {"Status", "Entries", "Snapshot", "Groups"}
 
 
-def _network(node: Node) -> dict[str, Value]:
+def _network(node: MeasuredMember) -> dict[str, Value]:
     transport = node.transport
     counters = transport.counters()
     connected = set(transport.connected())
@@ -188,5 +192,5 @@ def _network(node: Node) -> dict[str, Value]:
     }
 
 
-def _refused(node: Node) -> dict[str, Value]:
+def _refused(node: MeasuredMember) -> dict[str, Value]:
     return {"dtvn_refused_total": dict(node.watcher.refused)}

@@ -9,10 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from dtvn.proof import Chain, ProofError, evidence_json, read_chain, read_file
+from dtvn.proof import CHAIN, Chain, ProofError, evidence_json, read_chain, read_file
 from dtvn.proof.audit import Audit, Fork, find_forks
 from dtvn.proof.evidence import Conviction
-from dtvn.proof.files import CHAIN
 from validators.ledger.archive import ArchiveError, open_archives
 
 EXIT_FORKED = 1

@@ -9,8 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from dtvn.api.errors import TicketError
-from dtvn.proof import Chain
-from dtvn.proof.verify import shown
+from dtvn.proof import Chain, shown
 from dtvn.protocol import quorum
 from tickets.services.epochs import epoch_chain, known_chain
 

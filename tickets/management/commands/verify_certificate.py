@@ -10,8 +10,20 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from dtvn.proof import Chain, ProofError, Proved, compare, decode_certificate, read_chain, read_file, verify
-from dtvn.proof.files import CERTIFICATE, CHAIN, FILE_BYTES_MAX, read_bounded
+from dtvn.proof import (
+    CERTIFICATE,
+    CHAIN,
+    FILE_BYTES_MAX,
+    Chain,
+    ProofError,
+    Proved,
+    compare,
+    decode_certificate,
+    read_bounded,
+    read_chain,
+    read_file,
+    verify,
+)
 
 EXIT_REFUSED = 1
 PIN_FORMAT = "dtvn-pin/1"

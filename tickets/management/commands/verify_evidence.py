@@ -8,9 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from dtvn.proof import ProofError, read_chain, read_file
+from dtvn.proof import CHAIN, EVIDENCE, ProofError, read_chain, read_file
 from dtvn.proof.evidence import convict
-from dtvn.proof.files import CHAIN, EVIDENCE
 
 EXIT_REFUSED = 1
 

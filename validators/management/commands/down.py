@@ -3,15 +3,14 @@
 import os
 import signal
 import sys
-import threading
-import time
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from validators.processes.folder import DataFolder
-from validators.processes.locks import lock_holder
+from dtvn.waiting import look_until
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
 from validators.processes.supervisor import end_process, holders
 
 PATIENCE = 15.0
@@ -35,13 +34,10 @@ class Command(BaseCommand):
             return
         if up := running.get("up"):
             os.kill(up, signal.SIGTERM)
-        pause, since = threading.Event(), time.monotonic()
-        while (left := everything(folder)) and time.monotonic() - since < PATIENCE:
-            pause.wait(0.1)
-        for pid in left.values():
+        look_until(lambda: not everything(folder), PATIENCE, pause=0.1)
+        for pid in everything(folder).values():
             end_process(pid)
-        while everything(folder) and time.monotonic() - since < 2 * PATIENCE:
-            pause.wait(0.1)
+        look_until(lambda: not everything(folder), PATIENCE, pause=0.1)
         if left := everything(folder):
             sys.exit(f"make down: {', '.join(f'{name} ({pid})' for name, pid in left.items())} did not end")
         folder.credentials.unlink(missing_ok=True)

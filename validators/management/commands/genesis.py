@@ -13,11 +13,11 @@ from django.core.management.base import CommandError, CommandParser
 from dtvn.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
-from dtvn.proof.verify import shown
+from dtvn.proof import shown
 from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
-from dtvn.recovery.forms import RecoveryError
+from dtvn.recovery import RecoveryError
 from validators.management import continuing, recover
 from validators.management.teaching import TeachingCommand, add_data_folder
 

@@ -4,7 +4,6 @@ changes | cancel`."""
 from __future__ import annotations
 
 import base64
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +14,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from dtvn.files.genesis import read_genesis_bytes
-from dtvn.gateway.client import Gateway
-from dtvn.gateway.face import GatewayFace
-from dtvn.gateway.membership import gather_words
+from dtvn.gateway import Gateway, GatewayFace, gather_words
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import peer_id
@@ -50,7 +47,6 @@ SHOWN_CHANGES = 20
 PRESENT_WAIT = 3.0
 """Seconds to wait for later epochs if a member does not answer."""
 CANCEL_WAIT = 5.0
-LOOK_INTERVAL = 0.2
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as in shells."""
 ACTOR = "operator"
@@ -207,9 +203,7 @@ class Command(TeachingCommand):
     def _cancel(self, options: dict[str, Any]) -> None:
         self._must_be_platforms(options)
         row = changes.cancel(options["number"])
-        until = time.monotonic() + CANCEL_WAIT
-        while not row.finished and time.monotonic() < until:
-            row = changes.wait(row, LOOK_INTERVAL)
+        row = changes.wait(row, CANCEL_WAIT)
         self.stdout.write(row.sentence if row.finished else f"{row} will be taken back when `make up` runs.")
 
     def _must_be_platforms(self, options: dict[str, Any]) -> None:

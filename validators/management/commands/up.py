@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandParser
 
-from validators.processes.folder import DataFolder
+from validators.data_folder.folder import DataFolder
 
 PORT_DEFAULT = "8080"
 HOST_DEFAULT = "127.0.0.1"

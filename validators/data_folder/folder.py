@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dtvn.files.whole import write_private
-from validators.processes.errors import StartError
+from dtvn.node.options import StartError
 
 CREDENTIALS = "credentials.json"
 

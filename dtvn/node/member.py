@@ -1,0 +1,62 @@
+"""What status, proofs and metrics read of a member's process; `node.Node` is the one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dtvn.machine import TicketApplication
+from dtvn.net import ZmqTransport
+from dtvn.node.discovery import AddressBook, Discovery
+from dtvn.node.process import Process
+from dtvn.node.watcher import NodeWatcher
+from dtvn.protocol.consensus import Replica
+from dtvn.protocol.consensus.membership import Alive, Membership
+from dtvn.protocol.genesis import Genesis
+
+__all__ = ["MemberProcess"]
+
+
+class MemberProcess(Process, Protocol):
+    """A Process that votes and accepts connections."""
+
+    id: str
+    index: int
+    cluster: bytes
+    founding: Genesis
+    genesis: Genesis
+    """The founding genesis with the members of the present epoch."""
+    membership: Membership
+    started: float
+    """Unix seconds."""
+    core: Replica
+    application: TicketApplication
+    transport: ZmqTransport
+    watcher: NodeWatcher
+    book: AddressBook
+    discovery: Discovery
+
+    @property
+    def view(self) -> int:
+        """View this replica is in."""
+
+    @property
+    def voting(self) -> bool:
+        """Whether its votes count now."""
+
+    @property
+    def voting_reason(self) -> str:
+        """Why it does not vote, for the operator; "" while it votes."""
+
+    @property
+    def state(self) -> str:
+        """voting, following, waiting, contradiction or disk_full (process.py)."""
+
+    @property
+    def awaited(self) -> list[str]:
+        """Members whose word about its own votes it awaits before it votes (R11, f = 0)."""
+
+    def storage_stats(self) -> dict[str, int]:
+        """The ledger's figures under the keys of spec/dtvn 1.3, and the time that its writes took."""
+
+    def alive(self, *, next_key: bool) -> Alive:
+        """Its signed word of life (R36)."""

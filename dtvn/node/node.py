@@ -1,0 +1,311 @@
+"""A member's process: all its objects, its status, and the core that is rebuilt after a lost turn (R8).
+
+Its objects that hold sockets and files are opened by `build_node`, and closed here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import msgspec
+import zmq
+from nacl import bindings
+
+from dtvn.ledger import NodeLedger
+from dtvn.machine import TicketApplication
+from dtvn.net import KeyFileError, ZmqTransport, read_seed
+from dtvn.node.api_helper import ApiHelper
+from dtvn.node.clock import SystemClock
+from dtvn.node.cpu_yield import CpuYield
+from dtvn.node.discovery import AddressBook, Discovery
+from dtvn.node.epochs import as_genesis, make_epoch_catch_up
+from dtvn.node.follower import word_of_life
+from dtvn.node.inspect import Inspector
+from dtvn.node.journal import NodeJournal
+from dtvn.node.keyring import KeyRing
+from dtvn.node.keys import VotedStamp
+from dtvn.node.layout import NodeFolder
+from dtvn.node.metrics import Exporter, Figures, MeteredTransport
+from dtvn.node.options import NodeOptions
+from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
+from dtvn.node.watcher import NodeWatcher, line
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import Replica
+from dtvn.protocol.consensus import config as consensus_config
+from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.consensus.membership import Alive, Membership
+from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.host import Halted, Host, TurnLost
+from dtvn.protocol.wire import Door, FrameSigner
+
+__all__ = ["ROWS_LAG", "Node"]
+
+FIRST_WORD_TIMEOUTS = 6
+"""Base timeouts that a node waits after its start for its primary's first message: 4.8 s by default."""
+ROWS_LAG = 40_000_000
+"""Nanoseconds for which a node gathers state rows for one transaction (R9 allows 100 ms); the platform
+reads the learner's rows, which are written at once."""
+
+
+class Node:
+    """All objects of one node process. `start` starts a host; `restart` another after a lost turn (R8)."""
+
+    def __init__(
+        self,
+        *,
+        genesis: g.Genesis,
+        membership: Membership,
+        index: int,
+        seed: bytes,
+        inherited: tuple[VerifiedBundle, ...],
+        ledger: NodeLedger,
+        folder: NodeFolder,
+        stamp: VotedStamp,
+        context: zmq.Context[zmq.Socket[bytes]],
+        transport: ZmqTransport,
+        exporter: Exporter,
+        api: ApiHelper | None,
+        options: NodeOptions,
+        logger: logging.Logger,
+    ) -> None:
+        self.founding = genesis
+        self.membership = membership
+        self.genesis = as_genesis(genesis, membership)
+        self.index = index
+        self.id = membership.members[index].id
+        self.cluster = g.cluster_id(genesis)
+        self._folder = folder
+        self.ledger = ledger
+        self.exporter = exporter
+        self._api = api
+        self._shown_role = (-1, False)
+        self._options = options
+        self.figures = Figures([member.id for member in genesis.members], index)
+        self._cpu_yield = CpuYield()
+        self.journal = NodeJournal(ledger, stamp, self.figures, self._cpu_yield)
+        self.transport = transport
+        self.logger = logger
+        self.watcher = NodeWatcher(logger, transport.bad_frame, also=self._notice)
+        self.clock = SystemClock()
+        self.started = time.time()
+        """Unix seconds."""
+        keys = {member.id: member.public_key for member in membership.members}
+        self.book = AddressBook(self.cluster, keys, self.id)
+        self.discovery = Discovery(self.book, cluster=self.cluster, own=self.id, seed=seed, keys=keys)
+        self.inspector = Inspector(self)
+        self.disk_full = False
+        self.halted = ""
+        self._inherited = inherited
+        self._seed = seed
+        self._next_key_trouble = ""
+        self._principals = -1
+        self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        self._context = context
+        self._make_host()
+
+    def start(self) -> None:
+        """Load the ledger and rebuild application and core from it; raise TurnLost or JournalError."""
+        try:
+            self.host.start()
+        except TurnLost as lost:
+            if isinstance(lost.__cause__, Halted):
+                self._meet()  # so that operators can ask why it stopped
+            raise
+        self._meet()
+
+    def _meet(self) -> None:
+        """Let other members and principals connect, and start to look for members' addresses."""
+        self._admit()
+        addresses = self.transport.addresses()
+        named = [self.founding.members[index].id for index in self._options.addresses]
+        self.discovery.begin(self.transport.address, addresses, [name for name in named if name in addresses])
+
+    def restart(self) -> None:
+        """Discard the dead core and build another from the ledger (R8)."""
+        self.figures.rebuilds += 1
+        self._make_host()
+        self.host.start()
+        self._admit()
+
+    def _make_host(self) -> None:
+        self.application = TicketApplication(self.founding, self.cluster)
+        keys = KeyRing(self.application, self.membership)
+        signer = FrameSigner(self.cluster, self._secret, keys)
+        config = consensus_config.build(self.founding, self.cluster, self.id, self.membership)
+        self.journal.owner = None if config.index is None else (config.epoch, config.index)
+        config = msgspec.structs.replace(config, first_word=FIRST_WORD_TIMEOUTS * config.timeout_base)
+        if self._options.status_idle:
+            config = msgspec.structs.replace(config, status_idle=self._options.status_idle)
+        self.core = Replica(config, signer, self.application, self.ledger.voting, self._inherited)
+        self._inherited = ()
+        self.host = Host(
+            core=self.core,
+            application=self.application,
+            door=Door(
+                self.cluster,
+                keys,
+                statements_max=config.statements_max,
+                remembered_max=self._options.remembered_max,
+            ),
+            journal=self.journal,
+            transport=MeteredTransport(self.transport, self.figures),
+            clock=self.clock,
+            signer=signer,
+            watcher=self.watcher,
+            answer_query=self.inspector.answer,
+            rows_lag=ROWS_LAG,
+            epoch=config.epoch,
+            epoch_catch_up=make_epoch_catch_up(
+                self.id, self.founding, self.membership, (self._seed, self._next_seed())
+            ),
+            elsewhere=self.transport.addresses,
+        )
+
+    def introduce(self) -> None:
+        """Log the node's identity and state once it runs."""
+        status = self.inspector.status()
+        keys = ("node_id", "peer_id", "endpoint", "view", "sequence", "members", "liars_tolerated", "state")
+        self.logger.info("%s", line("started", {key: status[key] for key in keys}))
+        if status["note"]:
+            fields = {"members": status["members"], "note": status["note"]}
+            self.logger.warning("%s", line("crash_only", fields))
+        if status["continues"]:
+            self.logger.warning("%s", line("continued", {"cluster": status["continues"]}))
+        if self.core.pinging.vouched:
+            text = "the operator's word; it holds until the next stable checkpoint"
+            self.logger.warning("%s", line("others_are_gone", {"reason": text}))
+        if not (self.voting or self.core.state.vote.holding):
+            self.logger.error("%s", line("follower", {"reason": self.voting_reason}))
+
+    def brief(self) -> dict[str, Any]:
+        """The heartbeat's status."""
+        return self.inspector.brief()
+
+    @property
+    def links(self) -> ZmqTransport:
+        """Its transport."""
+        return self.transport
+
+    @property
+    def view(self) -> int:
+        """View this replica is in."""
+        return self.core.state.views.view
+
+    @property
+    def executed(self) -> int:
+        """Last executed sequence."""
+        return self.host.executed
+
+    @property
+    def voting(self) -> bool:
+        """False if the node follows, waits for others (R11), has stopped (R24), or its disk is full (R8)."""
+        if self.halted or self.disk_full:
+            return False
+        return self.core.voting and not self.core.state.vote.holding
+
+    @property
+    def awaited(self) -> list[str]:
+        """Members whose word about its own votes the node awaits before it votes (R11, f = 0)."""
+        return [self.membership.members[index].id for index in self.core.pinging.awaited]
+
+    @property
+    def voting_reason(self) -> str:
+        """A sentence for the operator; "" while voting."""
+        if self.halted:
+            return f"it has stopped for good, since {self.halted}; both certificates are in its ledger"
+        if self.disk_full:
+            return "its disk is full; it votes again by itself when there is room"
+        if self.awaited:
+            return (
+                f"it waits for the word of {', '.join(self.awaited)} about its own votes, since no liar is "
+                "tolerated here: start these; where they are gone for good and its disk is the newest it "
+                "ever had, start it once with -others-are-gone (runbook, DtvnNodeNotVoting)"
+            )
+        if self.core.state.vote.holding:
+            return "it asks the others which of its own votes they hold; too few have answered yet"
+        return "" if self.core.voting else self.ledger.voting_reason or self.core.state.vote.reason
+
+    @property
+    def state(self) -> str:
+        """voting, following, waiting (for members' word about its own votes), contradiction or disk_full."""
+        if self.halted:
+            return CONTRADICTION
+        if self.disk_full:
+            return DISK_FULL
+        if self.core.state.vote.holding:
+            return WAITING
+        return "voting" if self.core.voting else "following"
+
+    def storage_stats(self) -> dict[str, int]:
+        """The ledger's figures under the keys of spec/dtvn 1.3, and the time that its writes took."""
+        return {**self.ledger.storage_stats(), "write_time": self.journal.meter.turn_time}
+
+    def give_way(self) -> None:
+        """Yield the processor while the other members decide without this node and need it."""
+        if self.core.catch_up.is_dispensable():
+            self._cpu_yield.rest()
+        else:
+            self._cpu_yield.end()
+
+    def publish(self) -> None:
+        """Dial members at addresses learned since; publish the node's status to metrics and API."""
+        for name, address in self.discovery.look(self.transport.connected()).items():
+            self.transport.redial(name, address)
+        self.transport.dial_with_next_key(self._next_seed())
+        self.exporter.publish(self)
+        self._show()
+
+    def refresh(self) -> None:
+        """Publish metrics if a scrape waits for them, and a change of view or voting to the API at once."""
+        if self.exporter.wanted():
+            self.exporter.publish(self)
+        if self._shown_role != (self.view, self.voting):
+            self._show()
+
+    def _show(self) -> None:
+        self._shown_role = (self.view, self.voting)
+        if self._api is not None:
+            self._api.publish(self.inspector.shown())
+
+    def _notice(self, note: Executed | Note) -> None:
+        self.ledger.notice(note)
+        self.figures.notice(note)
+        if self.application.principals.version != self._principals:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Let exactly the principals connect whose requests count (R15); frames of others are ignored."""
+        principals = self.application.principals
+        self._principals = principals.version
+        if outside := self.transport.admit(principals.counting()):
+            self.logger.error("%s", line("no_key", {"principals": outside}))
+
+    def alive(self, *, next_key: bool) -> Alive:
+        """This member's word of life (R36), signed with its key or, for a rotation, with its next key if it
+        has one."""
+        seed = (self._next_seed() if next_key else None) or self._seed
+        return word_of_life(self.cluster, self.membership.epoch, self.id, self.executed, seed)
+
+    def _next_seed(self) -> bytes | None:
+        """Seed of the next key; None if absent or unreadable (the next start then fails with the reason)."""
+        path = self._folder.next_key
+        try:
+            return read_seed(path) if path.exists() else None
+        except (KeyFileError, OSError) as error:
+            if str(error) != self._next_key_trouble:
+                self._next_key_trouble = str(error)
+                self.logger.error("%s", line("next_key_not_read", {"reason": str(error)}))
+            return None
+
+    def close(self) -> None:
+        """Write the rows that are only in memory, though safe to lose; release links, ledger and lock."""
+        try:
+            self.host.close()
+        finally:
+            self.exporter.close()
+            self.discovery.close()
+            self.transport.close()
+            self._context.destroy(linger=0)
+            self.ledger.close()

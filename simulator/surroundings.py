@@ -1,0 +1,66 @@
+"""What a virtual node needs of its world: time, chance of delivery, keys, and somebody to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from dtvn.protocol.consensus.effects import Executed, Note, Record
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.host import TurnLost
+from simulator.clock import TrueClock
+from simulator.scheme import Keyring
+
+__all__ = ["Surroundings"]
+
+N = TypeVar("N", contravariant=True)
+
+
+class Surroundings(Protocol[N]):
+    """`world.World`, as its nodes of type N use it."""
+
+    clock: TrueClock
+    keyring: Keyring
+    members: int
+    """Number of members of the newest epoch."""
+
+    @property
+    def epochs(self) -> Mapping[int, Membership]:
+        """Every epoch that an honest node entered, by number."""
+
+    @property
+    def time(self) -> int:
+        """True time: nanoseconds since the world began."""
+
+    def at(self, time: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Schedule an action; actions at the same time run in the order in which they were scheduled."""
+
+    def after(self, delay: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Schedule an action after a delay."""
+
+    def enter(self, membership: Membership) -> None:
+        """Record that an honest node enters an epoch."""
+
+    def relink(self) -> None:
+        """Connections are made anew because a node entered another epoch."""
+
+    def transmit(self, sender: str, receiver: str, frame: bytes, departs: int) -> None:
+        """Give a frame to the network."""
+
+    def turning(self, node: N) -> None:
+        """A node begins a turn."""
+
+    def persisted(self, node: N, records: Sequence[Record]) -> None:
+        """A turn's records are durable."""
+
+    def noticed(self, node: N, note: Executed | Note) -> None:
+        """A node emits a note."""
+
+    def stopped(self, node: N) -> None:
+        """A node lost power or its process ended."""
+
+    def disk_full(self, node: N) -> None:
+        """The host is gone; the process waits for space and rebuilds it (R8)."""
+
+    def broken(self, node: N, lost: TurnLost) -> None:
+        """A host died without an injected fault: no input of a peer may cause that."""

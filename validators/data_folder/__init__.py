@@ -1,0 +1,1 @@
+"""The platform's data folder: its paths, the locks in it, and the ports of its nodes."""
