@@ -114,10 +114,10 @@ class Chain:
         found = opened(genesis, {7: GENESIS, 8: (*GENESIS, CONTINUES)}, "the genesis")
         self.epochs, self.continues = [(named(found[2]), found[7][2] if found[7:] else 0)], found[7:]
         for epoch, handover in enumerate(handovers):
-            end, wrong = Proved(handover, self), f"epoch {epoch} does not end with this hand-over"
+            end, wrong = Proved(handover, self), f"epoch {epoch} does not end with this epoch change proof"
             kind, at = ("recover", None) if end.continued else ("reconfigure", (epoch, end.sequence))
             need((end.kind, end.code, end.epoch, end.checkpoint) == (kind, "ok", epoch, at), wrong)
-            begun, rows = opened(end.state, HAND_OVER, "the hand-over")
+            begun, rows = opened(end.state, HAND_OVER, "the epoch change proof")
             need(begun == epoch + 1, wrong)
             self.epochs.append((named(rows), end.sequence))
 
@@ -170,7 +170,7 @@ class Proved:
             kind, said = 19, [size, state_root, log_root(self.sequence - 1, size, self.entry, path), log_time]
         if self.continued:  # all members ended their epoch offline: a statement of kind 26
             root = log_root(self.sequence - 1, self.sequence, self.entry, proof[2])
-            rows = opened(self.state, HAND_OVER, "the hand-over")[1]
+            rows = opened(self.state, HAND_OVER, "the epoch change proof")[1]
             kind, said = 26, [self.sequence, proof[1], root, self.time, [row[1] for row in rows]]
         n, who = len(self.members), [index for index, _ in proof[-1]]
         q = n if self.continued else (n + (n - 1) // 3 + 2) // 2  # two sets of q share more than f members

@@ -98,7 +98,7 @@ def founded(data):
     whole = (f"dtvn-genesis-{1 + form}", terms, [record, MANY], [(str, bytes), MANY])
     _, (name, created, count, parameters, *rest), records, seals = opened(data, whole, "the genesis")
     joined = f"records: {len(records)} of {count} parties have joined"
-    need(len(records) == count, f"the genesis is none: {joined}")
+    need(len(records) == count, f"the genesis is invalid: {joined}")
     members = [member for (_, member, _), _ in records]
     principals = sorted((row for (_, _, rows), _ in records for row in rows), key=lambda row: row[0])
     genesis = pack([name, created, members, principals, parameters, False, *rest])
@@ -106,9 +106,9 @@ def founded(data):
     sealed = b"dtvn/v1/genesis-seal\0" + hashlib.sha256(b"dtvn/v1/genesis\0" + genesis).digest()
     for name, signature in seals:
         good = name in keys and signed(keys[name], sealed, signature)
-        need(good, f"the genesis is none: seals: the seal of '{shown(name)}' is not of this genesis")
+        need(good, f"the genesis is invalid: seals: the seal of '{shown(name)}' is not of this genesis")
     absent = ", ".join(shown(name) for name in keys if name not in dict(seals))
-    need(not absent, f"the genesis is none: it is not sealed yet: {absent} must still sign it")
+    need(not absent, f"the genesis is invalid: it is not sealed yet: {absent} must still sign it")
     return genesis
 
 

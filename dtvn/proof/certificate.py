@@ -140,7 +140,7 @@ def encode_certificate(certificate: Certificate) -> bytes:
 def decode_certificate(data: bytes) -> Certificate:
     """Inverse of `encode_certificate`; raises ProofError."""
     if len(data) > CERTIFICATE_BYTES_MAX:
-        raise ProofError(f"a certificate of {len(data)} bytes is none")
+        raise ProofError(f"a certificate has at most {CERTIFICATE_BYTES_MAX} bytes, not {len(data)}")
     certificate = opened(Certificate, data, "the certificate")
     paths = (certificate.path, getattr(certificate.proof, "path", b""))
     if any(len(path) % canonical.HASH_SIZE for path in paths):

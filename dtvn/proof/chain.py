@@ -63,7 +63,7 @@ def read_chain(data: bytes) -> Chain:
     `data`: a ChainFile or a genesis, either bare or the file that its members sealed.
     """
     if len(data) > BYTES_MAX[CHAIN]:
-        raise ProofError(f"an epoch chain of {len(data)} bytes is none")
+        raise ProofError(f"an epoch chain has at most {BYTES_MAX[CHAIN]} bytes, not {len(data)}")
     if data[:1] in (SEALED, PLAIN, CONTINUED):
         file = chain_of_genesis(data)
     else:
@@ -75,7 +75,7 @@ def read_chain(data: bytes) -> Chain:
         genesis = _founded(data) if data[:1] == SEALED else opened(kind, file.genesis, "the genesis")
         _check_genesis(genesis)
     except g.GenesisError as error:
-        raise ProofError(f"the genesis is none: {error}") from error
+        raise ProofError(f"the genesis is invalid: {error}") from error
     cluster = g.cluster_id(genesis)
     continued = g.continued(genesis)
     after = 0 if continued is None else continued.sequence
@@ -120,12 +120,12 @@ def extend_chain(chain: Chain, data: bytes) -> Chain:
     ending = len(chain.epochs) - 1
     certificate = decode_certificate(data)
     proved = verify(certificate, chain)
-    wrong = ProofError(f"epoch {ending} does not end with this hand-over")
+    wrong = ProofError(f"epoch {ending} does not end with this epoch change proof")
     kind, checkpoint = (RECOVERY, None) if proved.ended_offline else (HANDOVER, (ending, proved.sequence))
     if (proved.kind, proved.code, proved.epoch, proved.checkpoint) != (kind, "ok", ending, checkpoint):
         raise wrong
-    start = opened(EpochStart, proved.state, "the hand-over")
-    _check_members(start.members, "the hand-over")
+    start = opened(EpochStart, proved.state, "the epoch change proof")
+    _check_members(start.members, "the epoch change proof")
     if start.epoch != ending + 1:
         raise wrong
     epochs = (*chain.epochs, Epoch(start.members, proved.sequence, proved.entry_hash))

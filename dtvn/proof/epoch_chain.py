@@ -40,17 +40,17 @@ def epoch_change_certificate(data: bytes, cluster: bytes) -> bytes:
         found = canonical.decode(EpochChangeProof, data)
         opened = [decode_envelope(frame) for frame in found.checkpoint]
     except canonical.CanonicalError as error:
-        raise ProofError(f"these bytes are no hand-over ({error})") from error
+        raise ProofError(f"these bytes are no epoch change proof ({error})") from error
     first = opened[0][1] if opened else None
     if not isinstance(first, (Checkpoint, Continuation)) or any(
         type(message) is not type(first) for _envelope, message in opened
     ):
-        raise ProofError("a hand-over without the CHECKPOINTs that seal it")
+        raise ProofError("an epoch change proof without the CHECKPOINTs that seal it")
     signed = tuple(sorted((message.sender, envelope.signature) for envelope, message in opened))
     entry = found.entry
     told = canonical.digest(b"\x00" + found.leaf), _timestamp(found.leaf)
     if told != (entry.results_root, entry.timestamp):
-        raise ProofError("a hand-over whose entry is not that of its operation")
+        raise ProofError("an epoch change proof whose entry is not that of its operation")
     path = b"".join(reversed(found.peaks))
     proof: CheckpointProof | ContinuationProof
     if isinstance(first, Checkpoint):
@@ -67,7 +67,7 @@ def _timestamp(leaf: bytes) -> int:
     try:
         return canonical.decode(Leaf, leaf).timestamp
     except canonical.CanonicalError as error:
-        raise ProofError(f"these bytes are no hand-over ({error})") from error
+        raise ProofError(f"these bytes are no epoch change proof ({error})") from error
 
 
 def chain_through(
@@ -105,8 +105,10 @@ def _crossed(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, 
     try:
         command = read(leaf.operation.kind, leaf.operation.payload)
     except (CommandError, KeyError) as error:
-        raise ProofError(f"the hand-over of epoch {now.epoch} is by no such operation: {error}") from error
+        raise ProofError(
+            f"the epoch change proof of epoch {now.epoch} is by no such operation: {error}"
+        ) from error
     if not isinstance(command, Reconfigure):
-        raise ProofError(f"the hand-over of epoch {now.epoch} is by no such operation")
+        raise ProofError(f"the epoch change proof of epoch {now.epoch} is by no such operation")
     parameters = command.change.parameters[0] if command.change.parameters else now.parameters
     return longer, Membership(now.epoch + 1, begun.after, begun.members, parameters)

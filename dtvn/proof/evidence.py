@@ -94,7 +94,7 @@ def encode_evidence(cluster: bytes, code: str, frames: Sequence[bytes]) -> bytes
 def convict(data: bytes, chain: Chain) -> Conviction:
     """Checks an evidence file; raises ProofError unless it convicts a member."""
     if len(data) > BYTES_MAX[EVIDENCE]:
-        raise ProofError(f"evidence of {len(data)} bytes is none")
+        raise ProofError(f"evidence has at most {BYTES_MAX[EVIDENCE]} bytes, not {len(data)}")
     evidence = opened(Evidence, data, "the evidence")
     if evidence.version != VERSION:
         raise ProofError(f"evidence of version {evidence.version}; this verifier knows {VERSION}")

@@ -108,7 +108,7 @@ def read_stable(frames: Sequence[bytes], chain: Chain) -> CheckpointCertificate:
     try:
         nested = {frame: door.statement(Peer("", None), frame) for frame in frames}
     except PeerError as error:
-        raise ProofError(f"a CHECKPOINT is none: {error}") from error
+        raise ProofError(f"a CHECKPOINT is invalid: {error}") from error
     epoch: int = nested[frames[0]].message.epoch
     found = read_end(frames, nested, config_of(chain, epoch))
     if found is None:

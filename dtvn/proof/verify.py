@@ -263,7 +263,7 @@ def _continuation(leaf: Leaf, entry: Entry, proof: ContinuationProof, hashed: by
     root = log_tree.climb(entry.sequence - 1, entry.sequence, hashed, split_hashes(proof.path))
     if root is None:
         raise ProofError("its path does not lead to its checkpoint")
-    start = opened(EpochStart, leaf.state, "the hand-over")
+    start = opened(EpochStart, leaf.state, "the epoch change proof")
     keys = tuple(member.public_key for member in start.members)
     return Continuation(entry.epoch, 0, entry.sequence, proof.state_root, root, entry.timestamp, keys)
 

@@ -58,7 +58,7 @@ PROBES: dict[str, str] = {
     # certificates that exclude each other
     "checkpoint.differs": "one member's CHECKPOINT names another state than the others'",
     "contradiction.stopped": "q members signed one thing, and q another",
-    "contradiction.restored": "a start that is none: certificates contradicted each other before",
+    "contradiction.restored": "a start that stops at once: certificates contradicted each other before",
     # evidence
     "evidence.double_proposal": "a primary proposed two batches for one sequence of a view",
     "evidence.prepare": "two PREPAREs of one member for one slot",

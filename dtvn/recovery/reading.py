@@ -305,7 +305,7 @@ class _Reader:
             try:
                 self._nested[frame] = self._door.statement(NOBODY, frame)
             except PeerError as error:
-                raise self._wrong(f"a statement that it shows is none: {error}") from error
+                raise self._wrong(f"a statement that it shows is invalid: {error}") from error
 
     def _all(self) -> list[Verified[Any]]:
         waiting, found = list(self._nested.values()), []
@@ -319,7 +319,7 @@ class _Reader:
         try:
             return self._door.digest_of(body) if body else NULL_BATCH_DIGEST
         except PeerError as error:
-            raise self._wrong(f"a batch that it shows is none: {error}") from error
+            raise self._wrong(f"a batch that it shows is invalid: {error}") from error
 
     def _wrong(self, why: str) -> RecoveryError:
         return RecoveryError(f"The statement of {_name(self._state)} is refused: {why}.")

@@ -72,7 +72,7 @@ def said_in(file: SignedFile) -> Continuation:
     try:
         said = decode_envelope(file.frame)[1]
     except canonical.CanonicalError as error:
-        raise RecoveryError(f"A signature is none: {error}.") from error
+        raise RecoveryError(f"A signature is invalid: {error}.") from error
     if not isinstance(said, Continuation):
         raise RecoveryError("It holds another statement than the end of an epoch.")
     return said
@@ -212,7 +212,7 @@ def _verified(
         except PeerError as error:
             if each in strange:
                 continue  # it belongs to another epoch or another cluster
-            raise RecoveryError(f"A signature is none: {error}.") from error
+            raise RecoveryError(f"A signature is invalid: {error}.") from error
         message = one.message
         if not isinstance(message, Continuation) or message.epoch != config.epoch:
             raise RecoveryError("One of these files holds another statement than the end of this epoch.")

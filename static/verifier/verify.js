@@ -92,7 +92,7 @@
     need(format === `dtvn-genesis-${form}`, "the genesis has not the form of one");
     const [name, created, count, parameters, ...rest] = terms;
     const joined = `records: ${records.length} of ${count} parties have joined`;
-    need(records.length === count, `the genesis is none: ${joined}`);
+    need(records.length === count, `the genesis is invalid: ${joined}`);
     const parties = records.map((record) => record[0]);
     const principals = parties.flatMap((party) => party[2]).sort((one, other) => (one[0] < other[0] ? -1 : 1));
     const rows = parties.map((party) => party[1]);
@@ -106,11 +106,11 @@
     for (const [name, signature] of seals) {
       const member = members.find((each) => each.name === name);
       const good = member && (await isSigned(member.key, said, signature));
-      need(good, `the genesis is none: seals: the seal of '${shown(name)}' is not of this genesis`);
+      need(good, `the genesis is invalid: seals: the seal of '${shown(name)}' is not of this genesis`);
     }
     const sealed = new Set(seals.map(([name]) => name));
     const absent = members.filter((member) => !sealed.has(member.name)).map((member) => shown(member.name));
-    need(!absent.length, `the genesis is none: it is not sealed yet: ${absent.join(", ")} must still sign it`);
+    need(!absent.length, `the genesis is invalid: it is not sealed yet: ${absent.join(", ")} must still sign it`);
   }
 
   /* Verify every link of an epoch chain (or a bare or sealed genesis). */
@@ -129,12 +129,12 @@
     };
     for (const [epoch, handover] of handovers.entries()) {
       const end = await prove(handover, chain);
-      const wrong = `epoch ${epoch} does not end with this hand-over`;
+      const wrong = `epoch ${epoch} does not end with this epoch change proof`;
       const at = end.checkpoint;
       const kind = end.continued ? "recover" : "reconfigure";
       const ends = end.kind === kind && end.code === "ok" && end.epoch === epoch;
       need(ends && (end.continued || (at && at.epoch === epoch && at.sequence === end.sequence)), wrong);
-      const [begun, rows] = opened(end.state, "iX", "the hand-over");
+      const [begun, rows] = opened(end.state, "iX", "the epoch change proof");
       need(begun === epoch + 1, wrong);
       chain.epochs.push({ members: membersOf(rows), after: end.sequence });
     }
@@ -188,7 +188,7 @@
     }
     if (continued) {
       const logRoot = climb(BigInt(sequence) - 1n, BigInt(sequence), entry, hashes(proof[2]));
-      const [, rows] = opened(state, "iX", "the hand-over");
+      const [, rows] = opened(state, "iX", "the epoch change proof");
       said = CONTINUATION;
       const keys = rows.map((row) => row[1]);
       body = (sender) => [epoch, sender, sequence, proof[1], logRoot, time, keys];

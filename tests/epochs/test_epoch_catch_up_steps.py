@@ -118,7 +118,7 @@ def test_r35_it_asks_for_the_end_of_the_newest_epoch_that_its_ledger_knows(
 
 
 def test_r35_an_epoch_to_which_nothing_leads_is_no_start(town: Town) -> None:
-    with pytest.raises(ValueError, match="hand-over"):
+    with pytest.raises(ValueError, match="epoch change proof"):
         Sleeper(town, present=2, kept=1)
 
 

@@ -314,7 +314,7 @@ def test_r11_every_verifier_reads_the_file_that_the_parties_sealed(state: Path, 
         for chain in (data, bare, unsealed, data.replace(b"dtvn-genesis-2", b"dtvn-genesis-1"))
     ]
     why = ["sequence 3 is not in epoch 0"] * 2 + [
-        "the genesis is none: it is not sealed yet: promoter, venue must still sign it",
+        "the genesis is invalid: it is not sealed yet: promoter, venue must still sign it",
         "the genesis has not the form of one",
     ]
     assert [each["why"] for each in by_browser({"vectors": given})] == why

@@ -230,7 +230,7 @@ def test_a_question_of_the_new_epoch_has_no_number_of_the_old_one(town: Town, de
     assert sorted(each.question for each in answered if each.question in old) == sorted(old)
 
 
-def test_epoch_change_proofs_come_in_pages_and_a_malformed_question_is_refused(town: Town) -> None:
+def test_proofs_come_in_pages_and_a_malformed_question_is_refused(town: Town) -> None:
     host = town.world.boxes["n0"].host
     assert host is not None
     assert [len(page) for page in town.told] == [3, 2, 1, 0]

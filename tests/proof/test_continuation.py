@@ -75,7 +75,7 @@ def forged_heads(old: PaperLog) -> dict[str, tuple[dict[str, Any], str]]:
         "nobody": ({"checkpoint": ()}, "no checkpoint"),
         "one twice": ({"checkpoint": (frames[0], frames[0], frames[1])}, "prove nothing"),
         "not signed": ({"checkpoint": (*frames[:2], frames[2][:-1] + b"x")}, "CHECKPOINT"),
-        "by another cluster": ({"chain": PaperLog(4, "other").chain()}, "is none"),
+        "by another cluster": ({"chain": PaperLog(4, "other").chain()}, "is invalid"),
         "another entry": ({"entry": other.steps[10].entry}, "does not end with the entry"),
         "another log below": ({"peaks": (bytes(32), *head_of(old)[0].peaks[1:])}, "does not end with"),
         "another format": ({"format": "dtvn-state-9"}, "this program knows"),

@@ -23,7 +23,7 @@ from tests.hostcore.support import key_pair
 from tests.proof.support import Later, PaperLog
 
 NAMES = ["r1", "r2", "r3", "r4"]
-WORDS = "does not end with this hand-over"
+WORDS = "does not end with this epoch change proof"
 
 
 def founded(log: PaperLog) -> Chain:

@@ -300,7 +300,7 @@ def test_r11_proofs_are_those_that_were_signed_and_each_proves_itself(town: Town
         ({"prepared": (replaced(certified, body=other),)}, "the batch that it prepared at 63 is another one"),
         ({"prepared": (certified, certified)}, "one of its prepared certificates proves nothing"),
         ({"prepared": (Certified(m.PreparedProof(certified.proof.pre_prepare, ()), b""),)}, "proves nothing"),
-        ({"heard": (b"nonsense",)}, "a statement that it shows is none"),
+        ({"heard": (b"nonsense",)}, "a statement that it shows is invalid"),
     ):
         told = retold(town, state, replaced(proofs, **changes))
         refuses(town, changed(file, 0, told), f"r0 is refused: .*{sentence}")

@@ -156,7 +156,9 @@ def open_body(body: bytes, signer: Signer) -> VerifiedBatch:
     for frame in batch.requests:
         opened = signer.open(frame).bundle
         if opened is None:
-            raise InvariantBreach("restore: a batch of the own ledger holds what is no request")
+            raise InvariantBreach(
+                "restore: a batch of the own ledger holds something that does not decode as a request"
+            )
         bundles.append(opened)
     digest = batch_digest(batch.origin_view, batch.proposed, tuple(b.digest for b in bundles))
     return VerifiedBatch(batch=batch, digest=digest, body=body, bundles=tuple(bundles))
