@@ -130,7 +130,11 @@ class _Witness:
 
     def has_ground(self, patience: int) -> bool:
         """Whether the member should suspect the primary: it is free to, and not catching up (R11, R30)."""
-        if len(self.waits) < OBSERVATIONS or not self.core.state.free or self.core.state.is_catching_up:
+        if (
+            len(self.waits) < OBSERVATIONS
+            or not self.core.state.may_sign_votes
+            or self.core.state.is_catching_up
+        ):
             return False
         return _median(self.waits) > max(patience, 4 * _median(self._commits))
 

@@ -179,7 +179,7 @@ def beyond_window(_right: Any, self: Proposing) -> int | None:
 @mutant("only-own-proposal", "R21", world="equivocator")
 def only_own(plant: Plant) -> None:
     """A replica prepares and executes the first proposal that it saw and no other."""
-    right = Ordering.advance
+    right = Ordering.try_enter_prepared
 
     def advance(self: Ordering, slot: Slot) -> None:
         if slot.digest is None or slot.abstain_reason is None:
@@ -193,7 +193,7 @@ def only_own(plant: Plant) -> None:
             )
         self.state.log.decisions.setdefault(certificate.sequence, certificate)
 
-    plant.put(Ordering, "advance", advance)
+    plant.put(Ordering, "try_enter_prepared", advance)
     plant.put(Ordering, "decide", decide)
 
 

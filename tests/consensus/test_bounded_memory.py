@@ -52,7 +52,7 @@ def test_what_grows_is_found() -> None:
     four = Four()
     replica = four.replicas[1]
     leak: list[bytes] = []
-    replica.state.batches.leak = {"kept": (leak,)}  # type: ignore[attr-defined]
+    replica.state.batch_fetches.leak = {"kept": (leak,)}  # type: ignore[attr-defined]
     before = highest(four, replica)
     leak += [bytes(2)] * ROUNDS
     assert any("leak" in path for path in grown(before, highest(four, replica)))

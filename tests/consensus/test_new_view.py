@@ -301,4 +301,4 @@ def test_a_new_view_with_unknown_view_changes_piles_nothing_up() -> None:
         view = 1 + 4 * round_number
         named = tuple((i, bytes([round_number, i]) * 16) for i in (1, 2, 3))
         target.hear(forge.cluster[1], forge.cluster.sign(m.NewView(0, 1, view, named, ())))
-    assert len(target.core.state.view_changes) == 3
+    assert len(target.core.state.view_change_fetches) == 3

@@ -114,7 +114,7 @@ def test_r33_the_own_view_change_is_among_those_that_a_primary_names() -> None:
     cluster[2].restart()
     for sender in (0, 1, 3):
         cluster[2].hear(cluster[sender], cluster.sign(m.ViewChange(0, sender, 2, (), ())))
-    assert cluster[2].core.state.vote.holding
+    assert cluster[2].core.state.voting_right.holding
     assert not cluster.messages(m.NewView)
     cluster.heal()
     cluster.advance(200)
@@ -128,7 +128,7 @@ def test_r33_a_carried_over_body_is_first_asked_of_a_proved_holder() -> None:
     usurper.tell(usurper.new_view())
     core = cluster[0].core
     assert core.state.views.is_active(1)
-    assert core.state.batches.sequence_of(A) == 1, "as long as it may be demanded"
+    assert core.state.batch_fetches.sequence_of(A) == 1, "as long as it may be demanded"
     cluster.waiting.clear()
     cluster[0].tick()
     asked = [target for source, target, message in cluster.sent if type(message) is m.FetchBatch]
@@ -255,7 +255,7 @@ def test_r33_a_new_view_that_waits_is_entered_after_a_lower_one() -> None:
         story.leaves(member, 2)
     assert story.views.views.is_active(2)
     assert story.views._waiting == {}
-    assert len(story.hears.core.state.view_changes) == 0
+    assert len(story.hears.core.state.view_change_fetches) == 0
 
 
 @pytest.mark.parametrize("voting", [True, False])
@@ -271,7 +271,7 @@ def test_row_15_nothing_is_kept_of_views_that_were_passed_over(voting: bool) -> 
     story.leads(3)
     assert story.views.views.is_active(3)
     assert (story.views._waiting, story.views.views.claims, story.views._previous) == ({}, {}, {})
-    assert len(story.hears.core.state.view_changes) == 0
+    assert len(story.hears.core.state.view_change_fetches) == 0
 
 
 def test_r33_a_view_takes_no_fresh_proposal_up_to_its_start_checkpoint() -> None:
@@ -305,4 +305,4 @@ def test_r33_nothing_is_asked_for_or_opened_that_the_own_checkpoint_covers() -> 
         cluster[0].hear(cluster[i], frame)
     cluster[0].hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, named, frames)))
     assert core.state.views.is_active(1)
-    assert (core.state.log.slots, len(core.state.batches)) == ({}, 0)
+    assert (core.state.log.slots, len(core.state.batch_fetches)) == ({}, 0)

@@ -102,7 +102,7 @@ def restart(node: Node) -> None:
     node.crash()
     node.restart()
     node.cluster.advance(400)
-    assert node.core.state.free
+    assert node.core.state.may_sign_votes
 
 
 def test_r35_until_the_end_is_stable_no_proposal_or_vote_goes_above_it() -> None:

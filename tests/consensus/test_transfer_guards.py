@@ -202,7 +202,7 @@ def test_r35_the_state_that_began_the_epoch_is_no_lie_to_whoever_has_it() -> Non
     """It was asked for before this replica had it, and comes late: of no use, no more."""
     cluster = Entered(base=20, known=20)
     core = cluster.late.core
-    assert core.state.arrived
+    assert core.state.has_reached_epoch
     for member in (0, 1):
         core.catch_up.on_said(member, 220)
     cluster.offers(2, ())

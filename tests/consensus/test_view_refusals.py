@@ -99,7 +99,7 @@ def test_r33_a_new_view_may_name_the_word_before_a_members_last() -> None:
     cluster[0].hear(cluster[2], usurper.change(2, 2, 0))
     cluster[0].hear(cluster[1], usurper.new_view())
     assert cluster[0].core.state.views.is_active(1)
-    assert not cluster[0].core.state.view_changes
+    assert not cluster[0].core.state.view_change_fetches
 
 
 def test_row_15_a_wrong_new_view_is_judged_once_and_its_wishes_end() -> None:
@@ -109,10 +109,10 @@ def test_row_15_a_wrong_new_view_is_judged_once_and_its_wishes_end() -> None:
     other = usurper.change(1, 5, 0)
     named = [(1, cluster.verified(other, 1).body_digest), (2, A), (3, A)]
     cluster[0].hear(cluster[1], usurper.new_view(named=named))
-    assert len(core.state.view_changes) == 2
+    assert len(core.state.view_change_fetches) == 2
     cluster[0].hear(cluster[1], other)
     cluster[0].hear(cluster[3], usurper.change(3, 9, 0))
-    assert len(core.state.view_changes) == 0
+    assert len(core.state.view_change_fetches) == 0
     assert core.view_change._waiting == {}
     refused = [told for told in cluster[0].told("refused") if told["text"] == "NewView"]
     assert [told["reason"] for told in refused] == [Reason.BAD_PROOF.value]
@@ -152,5 +152,5 @@ def test_row_15_digests_that_a_liar_names_are_forgotten_with_its_new_view(liar: 
         named = tuple((sender, bytes([turn]) * 32) for sender in (1, 2, 3))
         cluster[0].hear(cluster[liar], cluster.sign(m.NewView(0, liar, view, named, ())))
     core = cluster[0].core
-    assert len(core.state.view_changes) <= core.state.q
+    assert len(core.state.view_change_fetches) <= core.state.q
     assert len(core.view_change._waiting) == 1

@@ -146,7 +146,7 @@ def test_r23_the_log_is_read_where_a_state_would_need_the_sleepers_vote(far: int
     busy(world, 3)
     slept = len(box.disk.log)
     nobody_has_a_state_to_give(world, "n4")
-    assert world.run(60 * SECOND, lambda: box.membership.epoch == 2 and box.core.state.free), (
+    assert world.run(60 * SECOND, lambda: box.membership.epoch == 2 and box.core.state.may_sign_votes), (
         "it waits for a state"
     )
     assert None not in box.disk.log[slept:]
@@ -239,7 +239,7 @@ def test_a_power_cut_on_the_way_only_begins_it_again(while_fetching: bool) -> No
     box.crash()
     box.boot()
     assert box.membership.epoch == 2
-    assert not box.core.state.free
+    assert not box.core.state.may_sign_votes
     world.hold = ()
     world.run(2 * SECOND)
     busy(world, 12)

@@ -320,7 +320,7 @@ def test_r35_no_batch_is_proposed_or_prepared_above_a_pending_change() -> None:
         core.state.outbox.take()
         slot = core.state.log.slots[s + 1]
         core.state.bodies.add(replace(batch, digest=digest), s + 1, core.executed)
-        core.ordering.consider(slot)
+        core.ordering.try_prepare(slot)
         assert slot.abstain_reason is Reason.EPOCH_ENDS
         assert slot.my_prepare is None
     world.hold = ()

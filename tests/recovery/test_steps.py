@@ -73,7 +73,7 @@ def test_r11_who_lost_its_disk_goes_on_and_waits_for_a_state(sealed: Steps) -> N
     with sealed.ledger("r2") as ledger:
         core, _application = replayed(sealed, ledger, "r2")
         assert core.voting
-        assert not core.state.arrived
+        assert not core.state.has_reached_epoch
         assert core.transfer.wanted()
         assert core.transfer._base is not None
         assert core.transfer._base.sequence == 68
@@ -132,7 +132,7 @@ def test_r11_a_ledger_that_was_lost_behind_its_signature_takes_a_state(sealed: S
     assert "goes on in epoch 1" in sealed.install("r0")
     with sealed.ledger("r0") as ledger:
         core, _application = replayed(sealed, ledger, "r0")
-        assert (core.voting, core.state.arrived, core.transfer.wanted()) == (True, False, True)
+        assert (core.voting, core.state.has_reached_epoch, core.transfer.wanted()) == (True, False, True)
 
 
 def test_r11_who_lost_its_ledger_behind_its_install_starts_its_node(sealed: Steps) -> None:

@@ -89,7 +89,7 @@ class CatchUp:
         if self._risen is None or state.now.monotonic >= self._risen + RISES:
             return False
         far = self._lag.target() > state.executed + state.config.window
-        return far or state.transfer.active or not state.arrived
+        return far or state.transfer.active or not state.has_reached_epoch
 
     def is_stuck(self) -> bool:
         """Whether fetching the log has made no progress for `transfer_patience`: perhaps no member has the
@@ -125,7 +125,7 @@ class CatchUp:
             self.hold()
             if self.source is None:
                 self._lag.since = now
-        if state.transfer.active or not state.arrived:
+        if state.transfer.active or not state.has_reached_epoch:
             self.source = None  # a log of older epochs cannot be read here
             self._owing.clear()
             return
@@ -260,7 +260,7 @@ class CatchUp:
 
     def deadline(self) -> int | None:
         """Monotonic time of the next request; None if none is due."""
-        if self._lag.since is None or self.state.transfer.active or not self.state.arrived:
+        if self._lag.since is None or self.state.transfer.active or not self.state.has_reached_epoch:
             return None
         if self.source is not None:
             return self._answer_due

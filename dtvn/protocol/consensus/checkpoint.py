@@ -10,7 +10,7 @@ from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.contradiction import Content, Contradictions, content_of
 from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, Reason, SlotRecord
 from dtvn.protocol.consensus.epoch_change import EpochChange
-from dtvn.protocol.consensus.events import CheckpointCertified, CheckpointStable, Listener, StateFrozen
+from dtvn.protocol.consensus.events import CheckpointAheadCertified, CheckpointStable, Listener, StateFrozen
 from dtvn.protocol.consensus.messages import Checkpoint
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
@@ -129,7 +129,7 @@ class Checkpoints:
             return
         if certificate.sequence > state.executed:
             probe("checkpoint.proved_above_own_log")
-            self._emit(CheckpointCertified(certificate.sequence))
+            self._emit(CheckpointAheadCertified(certificate.sequence))
             return
         content = self._contents.get(certificate.sequence)
         if content is None and certificate.sequence == state.executed:
@@ -154,7 +154,7 @@ class Checkpoints:
                 certificate = CheckpointCertificate(sequence, *content, frames=tuple(frames[: state.q]))
                 if mine is None:
                     probe("checkpoint.voted_above_own_log")
-                    self._emit(CheckpointCertified(sequence))
+                    self._emit(CheckpointAheadCertified(sequence))
                 else:
                     self._become_stable(certificate, mine)
                 return

@@ -59,7 +59,7 @@ def tables(core: Phases) -> tuple[dict[type[Any], Handler], dict[type[Any], Refu
         (
             SupplyBatch,
             core.supplying.on_supply_batch,
-            lambda _m, _p: None if len(core.state.batches) else Reason.NOT_ASKED,
+            lambda _m, _p: None if len(core.state.batch_fetches) else Reason.NOT_ASKED,
         ),
         (FetchViewChange, views.on_fetch, _never),
         (

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import StateRecord, Successor
-from dtvn.protocol.consensus.events import AwaitedAnswered, Listener
+from dtvn.protocol.consensus.events import Listener, VotesReleased
 from dtvn.protocol.consensus.executor import Step
 from dtvn.protocol.consensus.membership import is_reconfiguration
 from dtvn.protocol.consensus.recovery import Recovery
@@ -93,7 +93,7 @@ class EpochChange:
         elif sequence in self._open:
             # The change was refused, so the epoch goes on: give the votes that were held back.
             self._open.discard(sequence)
-            self._emit(AwaitedAnswered())
+            self._emit(VotesReleased())
 
     def on_stable(self, sequence: int) -> None:
         """If the stable sequence is the end of the epoch, hand over to the next one (R35)."""

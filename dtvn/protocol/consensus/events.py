@@ -11,9 +11,9 @@ from dtvn.protocol.consensus.log import Slot
 from dtvn.protocol.consensus.verified import Verified
 
 __all__ = [
-    "AwaitedAnswered",
+    "VotesReleased",
     "BadNewView",
-    "CheckpointCertified",
+    "CheckpointAheadCertified",
     "CheckpointStable",
     "EnteredView",
     "Event",
@@ -25,7 +25,7 @@ __all__ = [
     "StateFrozen",
     "StatementSupplied",
     "ViewChangeCounted",
-    "ViewWished",
+    "ReturnViewRequested",
     "VoteLost",
     "VoteRegained",
 ]
@@ -48,7 +48,7 @@ class StateFrozen(Event, frozen=True):
     sequence: int
 
 
-class CheckpointCertified(Event, frozen=True):
+class CheckpointAheadCertified(Event, frozen=True):
     """q members signed a state after `sequence`, which this replica has not executed."""
 
     sequence: int
@@ -64,8 +64,8 @@ class PrimaryHeard(Event, frozen=True):
     """A proposal of the current view came directly from its primary."""
 
 
-class AwaitedAnswered(Event, frozen=True):
-    """What held the own votes back is over: they may be cast now (R11, R35)."""
+class VotesReleased(Event, frozen=True):
+    """Votes that were held back may be sent now (R11, R35)."""
 
 
 class VoteLost(Event, frozen=True):
@@ -76,8 +76,8 @@ class VoteRegained(Event, frozen=True):
     """No vote of this replica can contradict an earlier one any more (R11)."""
 
 
-class ViewWished(Event, frozen=True):
-    """A member said which view it waits for."""
+class ReturnViewRequested(Event, frozen=True):
+    """A member without a vote named the view in which it may vote again (R11)."""
 
 
 class ViewChangeCounted(Event, frozen=True):

@@ -52,7 +52,7 @@ class Execution:
                 return
             batch = state.bodies.get(decision.digest)
             if batch is None:
-                state.batches.ask(decision.digest, decision.sequence)
+                state.batch_fetches.ask(decision.digest, decision.sequence)
                 return
             del decisions[decision.sequence]
             step = self.perform(batch, commits=decision.frames, view=decision.view)

@@ -1,6 +1,6 @@
 """Phase: PRE-PREPARE, PREPARE, COMMIT of the view this replica is in (Castro & Liskov 1999, 4.2).
 
-This replica votes in two functions only: `consider` (own PREPARE) and `enter_prepared` (own COMMIT).
+This replica votes in two functions only: `try_prepare` (own PREPARE) and `enter_prepared` (own COMMIT).
 It counts the votes of others even where it withholds its own, so it never blocks a decided slot (R21).
 """
 
@@ -102,8 +102,8 @@ class Ordering:
                 self._emit(PrimaryHeard())
         if verified.batch is not None:
             self.keep_body(verified.batch, message.sequence)
-        self.consider(slot)
-        self.advance(slot)
+        self.try_prepare(slot)
+        self.try_enter_prepared(slot)
 
     def keep_body(self, batch: VerifiedBatch, sequence: int) -> None:
         """Keeps a batch body and stops asking for it. A body with more operations than an honest replica
@@ -112,7 +112,7 @@ class Ordering:
         if sum(len(each.bundle.operations) for each in batch.bundles) > state.config.batch_operations_max:
             state.outbox.note("body_refused", sequence=sequence, reason=Reason.TOO_LARGE.value)
         elif state.bodies.add(batch, sequence, state.executed):
-            state.batches.got(batch.digest)
+            state.batch_fetches.got(batch.digest)
         else:
             state.outbox.note("bodies_full", sequence=sequence)
 
@@ -125,7 +125,7 @@ class Ordering:
             slot.place(digest, frame, state.now.monotonic)
         return slot
 
-    def consider(self, slot: Slot) -> None:
+    def try_prepare(self, slot: Slot) -> None:
         """Sends the own PREPARE for the slot's first proposal, unless there is a reason to withhold it."""
         state = self.state
         digest = slot.digest
@@ -133,7 +133,7 @@ class Ordering:
             return
         batch = state.bodies.get(digest)
         if batch is None and state.log.digests.get(slot.sequence) != digest:
-            state.batches.ask(digest, slot.sequence)
+            state.batch_fetches.ask(digest, slot.sequence)
             return
         if batch is not None:
             self.epoch_change.note_body(slot.sequence, batch)
@@ -230,12 +230,12 @@ class Ordering:
             return
         count = slot.prepares.add(message.sender, message.digest, verified.frame)
         if count >= self._prepares_needed:
-            self.advance(slot)
+            self.try_enter_prepared(slot)
 
-    def advance(self, slot: Slot) -> None:
+    def try_enter_prepared(self, slot: Slot) -> None:
         """Becomes prepared once a proposal, its body and q - 1 PREPAREs of backups have arrived."""
         state = self.state
-        if slot.prepared is not None or not state.views.is_active(slot.view) or state.vote.holding:
+        if slot.prepared is not None or not state.views.is_active(slot.view) or state.voting_right.holding:
             return
         counts = slot.prepares.counts
         for digest in slot.proposals:
@@ -244,7 +244,7 @@ class Ordering:
             if digest in state.bodies or state.log.digests.get(slot.sequence) == digest:
                 self.enter_prepared(slot, digest)
                 return
-            state.batches.ask(digest, slot.sequence)
+            state.batch_fetches.ask(digest, slot.sequence)
 
     def enter_prepared(self, slot: Slot, digest: bytes) -> None:
         """Records the prepared certificate, makes it durable, then sends the own COMMIT (R6)."""
@@ -350,7 +350,7 @@ class Ordering:
         state.log.decisions.setdefault(sequence, certificate)
         if certificate.digest not in state.bodies:
             probe("ordering.decided_without_body")
-            state.batches.ask(certificate.digest, sequence)
+            state.batch_fetches.ask(certificate.digest, sequence)
 
     # --- shared ------------------------------------------------------------------------------------
 

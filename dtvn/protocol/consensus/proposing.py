@@ -164,4 +164,4 @@ class Proposing:
         self.epoch_change.note_body(sequence, verified)
         state.outbox.broadcast(state.signer.attach(frame, body))
         self.next_sequence = sequence + 1
-        self.ordering.advance(slot)
+        self.ordering.try_enter_prepared(slot)

@@ -8,7 +8,7 @@ a view too, so each member is granted one view per `GRANT_EVERY`.
 
 from __future__ import annotations
 
-from dtvn.protocol.consensus.events import Listener, ViewWished
+from dtvn.protocol.consensus.events import Listener, ReturnViewRequested
 from dtvn.protocol.consensus.state import State
 
 __all__ = ["RETURNING", "RejoinViews"]
@@ -50,7 +50,7 @@ class RejoinViews:
                 self._grant(member)
             return
         self._heard[member] = (view, self.state.now.monotonic)
-        self._emit(ViewWished())
+        self._emit(ReturnViewRequested())
 
     def waits(self, member: int) -> bool:
         """Whether this member has a wish that has not lapsed: it has no vote yet and cannot lead a view."""

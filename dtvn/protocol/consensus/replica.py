@@ -53,8 +53,8 @@ class Replica(Phases):
             state,
             self.proposing.ready_at,
             (
-                state.batches,
-                state.view_changes,
+                state.batch_fetches,
+                state.view_change_fetches,
                 self.catch_up,
                 self.transfer,
                 self.serving,
@@ -78,7 +78,7 @@ class Replica(Phases):
         self.transfer.restore(recovery)
         self.serving.restore(recovery)
         if not state.voting:
-            self.own_vote.lose(state.vote.reason or ("its ledger says so" if asked else "no vote"))
+            self.own_vote.lose(state.voting_right.reason or ("its ledger says so" if asked else "no vote"))
         self.pinging.begin(recovery)
         highest = max(state.log.highest, state.views.start, state.executed)
         self.suspicion.begin()
@@ -134,7 +134,7 @@ class Replica(Phases):
 
     def awaits(self, digest: bytes) -> bool:
         """Whether this replica asked for a batch; if not, its requests are not checked (PITFALLS row 15)."""
-        return digest in self.state.batches
+        return digest in self.state.batch_fetches
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         """Handles one verified message."""
@@ -174,7 +174,7 @@ class Replica(Phases):
     @property
     def voting(self) -> bool:
         """Whether this replica has a vote."""
-        return self.state.vote.voting
+        return self.state.voting_right.voting
 
     @property
     def executed(self) -> int:
@@ -197,13 +197,13 @@ class Replica(Phases):
                 self.suspicion.on_primary_heard()
             case events.StateFrozen(sequence):
                 self.serving.on_frozen(sequence)
-            case events.CheckpointCertified(sequence):
+            case events.CheckpointAheadCertified(sequence):
                 self.catch_up.on_certified(sequence)
             case events.CheckpointStable(sequence):
                 self._on_stable(sequence)
             case events.ViewChangeCounted():
                 self.suspicion.on_view_change()
-            case events.ViewWished():
+            case events.ReturnViewRequested():
                 self.suspicion.evaluate()
             case events.BadNewView(view):
                 self.suspicion.on_bad_new_view(view)
@@ -218,15 +218,15 @@ class Replica(Phases):
             case events.VoteRegained():
                 self._lead(max(self.state.log.highest, self.state.views.start, self.executed))
                 self._vote_on_open_slots()
-                self.view_change.look()
-            case events.AwaitedAnswered():
+                self.view_change.recheck()
+            case events.VotesReleased():
                 self._vote_on_open_slots()
-                self.view_change.look()
+                self.view_change.recheck()
 
     def _on_stable(self, sequence: int) -> None:
         """Prunes all phases: a stable checkpoint covers everything up to `sequence` (R24)."""
         state = self.state
-        for table in (state.log, state.bodies, state.ballot, state.batches):
+        for table in (state.log, state.bodies, state.ballot, state.batch_fetches):
             table.prune(sequence)
         self.epoch_change.on_stable(sequence)
         self.suspicion.on_stable()
@@ -259,8 +259,8 @@ class Replica(Phases):
 
     def _vote_on_open_slots(self) -> None:
         for slot in list(self.state.log.unexecuted(self.executed)):
-            self.ordering.consider(slot)
-            self.ordering.advance(slot)
+            self.ordering.try_prepare(slot)
+            self.ordering.try_enter_prepared(slot)
 
     # --- a step -------------------------------------------------------------------------------------
 

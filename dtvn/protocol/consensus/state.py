@@ -31,18 +31,18 @@ from dtvn.protocol.consensus.verified import VerifiedBundle
 
 __all__ = [
     "WRITERS",
-    "Checkpoint",
     "Lag",
     "RoundTrips",
+    "StableCheckpoint",
     "State",
     "Timeouts",
     "TransferState",
     "ViewState",
-    "Vote",
+    "VotingRight",
 ]
 
 WRITERS = {
-    "vote": "voting",
+    "voting_right": "voting",
     "views": "view_change",
     "checkpoint": "checkpoint",
     "timeouts": "suspicion",
@@ -53,7 +53,7 @@ WRITERS = {
 """Part of the state -> module of the phase that writes it."""
 
 
-class Vote:
+class VotingRight:
     """Whether this replica may vote (R11)."""
 
     __slots__ = ("holding", "reason", "voting")
@@ -98,7 +98,7 @@ class ViewState:
         return quorum.primary(self.view, self._members)
 
 
-class Checkpoint:
+class StableCheckpoint:
     """The stable checkpoint (R24)."""
 
     def __init__(self, base: int) -> None:
@@ -201,14 +201,14 @@ class State(Context):
         self.signer = signer
         self.application = application
         self.executor = Executor(config.epoch, application)
-        self.vote = Vote(voting=voting)
+        self.voting_right = VotingRight(voting=voting)
         self.views = ViewState(config.n)
-        self.checkpoint = Checkpoint(config.base)
+        self.checkpoint = StableCheckpoint(config.base)
         self.timeouts = Timeouts(config)
         self.lag = Lag(config.base)
         self.transfer = TransferState()
         self.round_trips = RoundTrips(config.q)
-        self._arrived = False
+        self._has_reached_epoch = False
         self._make_tables()
 
     def _make_tables(self) -> None:
@@ -230,8 +230,8 @@ class State(Context):
         )
         self.throttle = Throttle(self, config.resend_after)
         self.evidence = Evidence(self.outbox)
-        self.batches = self._fetching(lambda digest: signer.link(FetchBatch(digest)), 4 * config.reach)
-        self.view_changes = self._fetching(
+        self.batch_fetches = self._fetching(lambda digest: signer.link(FetchBatch(digest)), 4 * config.reach)
+        self.view_change_fetches = self._fetching(
             lambda digest: signer.link(FetchViewChange(digest)), config.n * config.q
         )
 
@@ -244,7 +244,7 @@ class State(Context):
     @property
     def voting(self) -> bool:
         """Whether this replica has a vote."""
-        return self.vote.voting
+        return self.voting_right.voting
 
     @property
     def executed(self) -> int:
@@ -252,11 +252,11 @@ class State(Context):
         return self.executor.executed
 
     @property
-    def arrived(self) -> bool:
+    def has_reached_epoch(self) -> bool:
         """Whether the own log reaches into this epoch. A replica that missed epochs first fetches a state."""
-        if not self._arrived:
-            self._arrived = self.executor.executed >= self.config.base
-        return self._arrived
+        if not self._has_reached_epoch:
+            self._has_reached_epoch = self.executor.executed >= self.config.base
+        return self._has_reached_epoch
 
     @property
     def is_primary(self) -> bool:
@@ -265,18 +265,18 @@ class State(Context):
 
     def may_vote(self, view: int) -> bool:
         """Whether this replica may vote in `view` now."""
-        return self.free and view == self.views.view and not self.views.changing
+        return self.may_sign_votes and view == self.views.view and not self.views.changing
 
     @property
-    def free(self) -> bool:
-        """Whether this replica may bind itself: it votes, the members have shown it its earlier statements
-        (R11), and it has a state of this epoch."""
-        return self.vote.voting and not self.vote.holding and self.arrived
+    def may_sign_votes(self) -> bool:
+        """Whether this replica may sign votes at all: it has a vote, the members have shown it its earlier
+        statements (R11), and it has a state of this epoch. `may_vote` asks for an active view besides."""
+        return self.voting_right.voting and not self.voting_right.holding and self.has_reached_epoch
 
     @property
     def is_catching_up(self) -> bool:
         """Whether this replica knows that it lags and still makes progress at catching up (R30)."""
-        if not self.arrived:
+        if not self.has_reached_epoch:
             return True
         return self.lag.since is not None and self.now.monotonic < self.lag.held_until
 
@@ -294,7 +294,7 @@ class State(Context):
         that the new view dropped (R33)."""
         reproposed = {digest for digest, _frame in self.views.reproposed.values()}
         decided = {certificate.digest for certificate in self.log.decisions.values()}
-        self.batches.keep_only(reproposed | decided)
+        self.batch_fetches.keep_only(reproposed | decided)
         bundles: list[VerifiedBundle] = []
         for slot in left:
             for digest in slot.proposals:

@@ -48,11 +48,11 @@ class Supplying:
         """Keeps a batch that this replica asked for, and votes on the slots that waited for it."""
         state = self.state
         batch = verified.batch
-        if batch is None or batch.digest not in state.batches:
+        if batch is None or batch.digest not in state.batch_fetches:
             state.outbox.refused(Reason.NOT_ASKED, verified)
             return
-        self.ordering.keep_body(batch, state.batches.sequence_of(batch.digest))
+        self.ordering.keep_body(batch, state.batch_fetches.sequence_of(batch.digest))
         for slot in list(state.log.slots.values()):
             if batch.digest in slot.proposals:
-                self.ordering.consider(slot)
-                self.ordering.advance(slot)
+                self.ordering.try_prepare(slot)
+                self.ordering.try_enter_prepared(slot)

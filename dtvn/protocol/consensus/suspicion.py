@@ -27,7 +27,7 @@ from dtvn.protocol.consensus.rejoin_views import RETURNING, RejoinViews
 from dtvn.protocol.consensus.requests.pending import Key
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
-from dtvn.protocol.consensus.view_change import ViewChanging
+from dtvn.protocol.consensus.view_change import FOLLOWED, ViewChanging
 
 __all__ = ["Suspicion"]
 
@@ -169,8 +169,8 @@ class Suspicion:
         if bound and self._quorum_bound_at is None:
             self._quorum_bound_at = state.now.monotonic
         joined = self.view_change.joined_view()
-        if joined is not None and state.free:
-            self.view_change.leave(joined, "f + 1 members left")
+        if joined is not None and state.may_sign_votes:
+            self.view_change.leave(joined, FOLLOWED)
         else:
             self.evaluate()
 
@@ -212,7 +212,7 @@ class Suspicion:
     def evaluate(self) -> None:
         """Suspects the view, stops suspecting it, or leaves it, depending on its causes and the SUSPECTs."""
         state = self.state
-        if state.n == 1 or not state.free:
+        if state.n == 1 or not state.may_sign_votes:
             return
         others = self._others()
         first_hand = self._first_hand(others)
@@ -394,7 +394,7 @@ class Suspicion:
     def deadline(self) -> int | None:
         """Monotonic time when `tick` is needed next, or None."""
         state = self.state
-        if state.n == 1 or not state.free:
+        if state.n == 1 or not state.may_sign_votes:
             return None
         if self.cause is not None:
             return self._say_again

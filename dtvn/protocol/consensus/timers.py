@@ -32,7 +32,7 @@ class Timer(Timed, Protocol):
 
 class Timers:
     """The table of all timers. `ready_at`: when the next proposal may go out, which needs no tick of its own.
-    `timers` are ticked in their order; `moved` have times, and nothing to do at a time."""
+    `timers` are ticked in their order; `moved` are only shifted after a pause, never ticked."""
 
     def __init__(
         self,

@@ -106,7 +106,7 @@ class Transfer:
     def wanted(self) -> bool:
         """Whether a state helps this replica more than the log."""
         state = self.state
-        if not state.arrived:
+        if not state.has_reached_epoch:
             return True
         lag = state.lag.target() - state.executed
         return lag > self._far() or (lag > 0 and self.catch_up.is_stuck())
@@ -165,7 +165,7 @@ class Transfer:
     def _least(self) -> int:
         """The sequence at or below which a state does not help."""
         state = self.state
-        if not state.arrived:
+        if not state.has_reached_epoch:
             return state.config.base - 1
         return state.executed if self.catch_up.is_stuck() else state.executed + self._far() // 2
 

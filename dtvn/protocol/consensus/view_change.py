@@ -24,7 +24,10 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
 
-__all__ = ["ViewChanging"]
+__all__ = ["FOLLOWED", "ViewChanging"]
+
+FOLLOWED = "f + 1 members left"
+"""Reason of a replica that leaves a view because f + 1 members left it."""
 
 
 class ViewChanging:
@@ -56,7 +59,7 @@ class ViewChanging:
     def leave(self, view: int, reason: str) -> None:
         """Leaves for `view`: sends a VIEW-CHANGE, durable first. No vote below `view` follows (R6, R29)."""
         state = self.state
-        if view <= self.views.view or not state.free:
+        if view <= self.views.view or not state.may_sign_votes:
             return
         left, entered = self.views.view, not self.views.changing
         self.views.view = view
@@ -78,7 +81,7 @@ class ViewChanging:
         state.outbox.note("left_view", view=view, reason=reason)
         if message.prepared:
             probe("views.left_with_prepared")
-        if reason.startswith("f + 1"):
+        if reason == FOLLOWED:
             probe("views.followed_a_weak_quorum")
         state.pool.follow()
         self._emit(LeftView(left, entered))
@@ -92,7 +95,7 @@ class ViewChanging:
         config = self.state.config
         if len(message.prepared) > config.reach or len(message.checkpoint) > config.n:
             return Reason.TOO_LARGE
-        wishes = self.state.view_changes
+        wishes = self.state.view_change_fetches
         if digest in wishes if digest is not None else len(wishes) > 0:
             return None
         if not self.views.is_ahead(message.view):
@@ -115,15 +118,15 @@ class ViewChanging:
             return
         claim = read_claim(verified, state.config)
         if claim is None:
-            state.view_changes.got(verified.body_digest)
+            state.view_change_fetches.got(verified.body_digest)
             probe("views.bad_view_change")
             state.evidence.note_single("bad_view_change", verified)
             state.outbox.refused(Reason.BAD_PROOF, verified)
             return
         if claim.checkpoint is not None:
             self.checkpoints.adopt(claim.checkpoint)
-        if claim.digest in state.view_changes:
-            state.view_changes.got(claim.digest)
+        if claim.digest in state.view_change_fetches:
+            state.view_change_fetches.got(claim.digest)
             self._extra[claim.digest] = claim
             self._retry_waiting()
         if not self.views.is_ahead(claim.view):
@@ -144,13 +147,13 @@ class ViewChanging:
         self.views.claims[claim.sender] = claim
         self._retry_waiting()
         self._emit(ViewChangeCounted())
-        self._lead()
+        self._send_new_view_if_ready()
 
-    def look(self) -> None:
-        """Does what waited until this replica may bind itself, from now on."""
+    def recheck(self) -> None:
+        """Repeats the checks that were skipped while this replica could not sign votes."""
         self._retry_waiting()
         self._emit(ViewChangeCounted())
-        self._lead()
+        self._send_new_view_if_ready()
 
     def said_by(self, member: int, view: int) -> list[bytes]:
         """VIEW-CHANGEs of a member above `view`, and its NEW-VIEW of `view` or above: a member that restored
@@ -179,11 +182,11 @@ class ViewChanging:
 
     # --- NEW-VIEW -----------------------------------------------------------------------------------
 
-    def _lead(self) -> None:
+    def _send_new_view_if_ready(self) -> None:
         """Sends the NEW-VIEW if this replica is the primary of the view being entered and has q VIEW-CHANGEs
         for it."""
         state = self.state
-        if not self.views.changing or self.views.primary != state.index or not state.free:
+        if not self.views.changing or self.views.primary != state.index or not state.may_sign_votes:
             return
         claims = [claim for claim in self.views.claims.values() if claim.view == self.views.view]
         if len(claims) < state.q:
@@ -247,7 +250,7 @@ class ViewChanging:
         named = {
             digest for verified in self._waiting.values() for _sender, digest in verified.message.view_changes
         }
-        self.state.view_changes.keep_only(named)
+        self.state.view_change_fetches.keep_only(named)
         self._extra = {digest: claim for digest, claim in self._extra.items() if digest in named}
 
     def _retry_waiting(self) -> None:
@@ -278,7 +281,7 @@ class ViewChanging:
             source = verified.peer.member
             first = [message.sender] if source is None else [source, message.sender]
             for digest in missing:
-                state.view_changes.ask(digest, 0, first)
+                state.view_change_fetches.ask(digest, 0, first)
             return
         config = state.config
         expected = proposals(plan(used), epoch=config.epoch, view=message.view, members=config.n)
@@ -324,7 +327,7 @@ class ViewChanging:
         needed -= set(state.log.digests.values())
         for digest, holders in found.holders:
             if digest in needed and digest not in state.bodies:
-                state.batches.ask(digest, self.views.start, holders)
+                state.batch_fetches.ask(digest, self.views.start, holders)
         self._emit(EnteredView(left))
 
     def _become_active(self, frame: bytes, message: NewView, used: list[Claim]) -> None:
@@ -353,8 +356,8 @@ class ViewChanging:
                 slot = state.log.open(sequence, self.views.view, state.now.monotonic)
                 if not slot.reproposed:
                     self.ordering.repropose(sequence, digest, frame)
-                    self.ordering.consider(slot)
-                    self.ordering.advance(slot)
+                    self.ordering.try_prepare(slot)
+                    self.ordering.try_enter_prepared(slot)
 
     def restore_active(self, frame: bytes, view_changes: tuple[bytes, ...]) -> None:
         """Restores the view that was entered last, from its NEW-VIEW and VIEW-CHANGEs in the ledger (R7)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus.effects import StateRecord
-from dtvn.protocol.consensus.events import AwaitedAnswered, Listener, VoteLost, VoteRegained
+from dtvn.protocol.consensus.events import Listener, VoteLost, VoteRegained, VotesReleased
 from dtvn.protocol.consensus.state import State
 
 __all__ = ["Voting"]
@@ -18,13 +18,13 @@ class Voting:
 
     def restore(self) -> None:
         """The ledger says that this replica has no vote."""
-        self.state.vote.voting = False
+        self.state.voting_right.voting = False
 
     def lose(self, reason: str) -> None:
         """Makes this replica a follower, across restarts too, and notes the reason."""
         state = self.state
-        state.vote.voting = False
-        state.vote.reason = reason
+        state.voting_right.voting = False
+        state.voting_right.reason = reason
         state.pool.follow()
         state.outbox.persist(StateRecord("voting", b"0"))
         state.outbox.note("follower", reason=reason)
@@ -34,17 +34,17 @@ class Voting:
         """Makes this replica vote again, across restarts too: no vote can contradict an earlier statement
         under its key any more."""
         state = self.state
-        state.vote.voting = True
-        state.vote.reason = ""
+        state.voting_right.voting = True
+        state.voting_right.reason = ""
         state.outbox.persist(StateRecord("voting", b"1"))
         state.outbox.note("votes_again", sequence=state.log.stable, view=state.views.view)
         self._emit(VoteRegained())
 
     def hold(self) -> None:
         """Holds votes back until enough members have answered."""
-        self.state.vote.holding = True
+        self.state.voting_right.holding = True
 
     def release(self) -> None:
         """Ends the wait that `hold` began."""
-        self.state.vote.holding = False
-        self._emit(AwaitedAnswered())
+        self.state.voting_right.holding = False
+        self._emit(VotesReleased())
