@@ -176,14 +176,3 @@ def test_requests_of_the_api_are_counted_by_route_and_odd_methods_together() -> 
         assert figures.registry.get_sample_value("api_requests_total", labels) == 1
     labels = {"method": "GET", "endpoint": route, "le": "0.005"}
     assert figures.registry.get_sample_value("api_latency_seconds_bucket", labels) == 1
-
-
-def test_a_client_that_sends_no_request_is_closed_and_keeps_no_other_out(
-    measured: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dtvn.node.metrics.exporter._Handler.timeout", 0.2)
-    address = measured.node.exporter.address
-    assert address is not None
-    with socket.create_connection(address, timeout=PATIENCE) as silent:
-        scrape(address)
-        assert silent.recv(1) == b""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
+    generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -22,6 +20,7 @@ from prometheus_client.registry import Collector
 from dtvn.node.metrics.api import ApiFigures
 from dtvn.node.metrics.disk import DiskWatch
 from dtvn.node.metrics.names import ALL
+from dtvn.node.metrics.server import MetricsServer
 from dtvn.node.metrics.snapshot import MeasuredMember, Snapshot, Value, take
 from dtvn.node.options import MetricsOptions, StartError
 from dtvn.node.watcher import line
@@ -58,7 +57,7 @@ class Exporter(Collector):
         self._asked_at = 0
         self._published = threading.Condition()
         self._tried_at = 0
-        self._server: tuple[WSGIServer, threading.Thread] | None = None
+        self._server: MetricsServer | None = None
         self._disk: DiskWatch | None = None
         self._complained = False
         self._listen()
@@ -66,10 +65,7 @@ class Exporter(Collector):
     @property
     def address(self) -> tuple[str, int] | None:
         """(host, port) on which the server listens; None while it does not."""
-        if self._server is None:
-            return None
-        host, port = self._server[0].server_address[:2]
-        return str(host), int(port)
+        return None if self._server is None else self._server.address
 
     def publish(self, node: MeasuredMember) -> None:
         """Take a snapshot of the node; the loop calls this once a second and when a scrape waits."""
@@ -109,10 +105,7 @@ class Exporter(Collector):
     def close(self) -> None:
         """Stop listening; answers that are being sent end by themselves."""
         if self._server is not None:
-            server, thread = self._server
-            server.shutdown()
-            server.server_close()
-            thread.join()
+            self._server.close()
             self._server = None
 
     def _values(self) -> dict[str, Value]:
@@ -128,7 +121,9 @@ class Exporter(Collector):
             return
         self._tried_at = time.monotonic_ns()
         try:
-            self._server = start_http_server(options.port, options.host, self._registry)
+            self._server = MetricsServer(
+                (options.host, options.port), lambda: generate_latest(self._registry)
+            )
         except OSError as error:
             place = f"{options.host}:{options.port}"
             reason = f"Cannot serve metrics on {place}: {os.strerror(error.errno or 0)}"
@@ -138,22 +133,8 @@ class Exporter(Collector):
                 self._logger.error("%s", line("metrics_off", {"reason": f"{reason}; it is tried again."}))
             self._complained = True
             return
-        self._server[0].RequestHandlerClass = _Handler
-        host, port = self._server[0].server_address[:2]
-        self._logger.info("%s", line("metrics", {"url": f"http://{shown_host(str(host))}:{port}/metrics"}))
-
-
-class _Handler(WSGIRequestHandler):
-    """Ends connections that stay silent, and logs nothing: scrapes are routine."""
-
-    timeout = 5.0
-
-    def handle(self) -> None:
-        with contextlib.suppress(OSError):
-            super().handle()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Log nothing."""
+        host, port = self._server.address
+        self._logger.info("%s", line("metrics", {"url": f"http://{shown_host(host)}:{port}/metrics"}))
 
 
 def _families(values: Mapping[str, Value]) -> Iterable[Family]:

@@ -1,0 +1,121 @@
+"""The server beside the loop: one path, few clients, patience with nobody."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from dtvn.node.metrics import server as server_module
+from dtvn.node.metrics.server import CLIENTS_MAX, MetricsServer
+from tests.waiting import PATIENCE, wait_until
+
+SILENT = 300
+THEIR_END = SILENT / CLIENTS_MAX * server_module.PATIENCE
+"""Seconds until all of them would have been ended, if somebody who asks waited for that."""
+
+
+@pytest.fixture
+def server() -> Iterator[MetricsServer]:
+    made = MetricsServer(("127.0.0.1", 0), lambda: b"some_metric 1.0\n")
+    yield made
+    made.close()
+
+
+def url(server: MetricsServer, path: str = "/metrics") -> str:
+    return "http://{}:{}{}".format(*server.address, path)
+
+
+def test_it_serves_the_page_and_nothing_else(server: MetricsServer) -> None:
+    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
+        page = client.get(url(server))
+        assert (page.status_code, page.content) == (200, b"some_metric 1.0\n")
+        assert page.headers["Content-Length"] == "16"
+        head = client.head(url(server, "/metrics?x=1"))
+        assert (head.status_code, head.content) == (200, b"")
+        assert client.get(url(server, "/")).status_code == 404
+        assert client.get(url(server, "/metrics/")).status_code == 404
+        assert client.post(url(server)).status_code == 501
+        assert "Python" not in page.headers["Server"]
+
+
+def test_a_port_in_use_is_refused(server: MetricsServer) -> None:
+    with pytest.raises(OSError, match="in use"):
+        MetricsServer(server.address, lambda: b"")
+
+
+def test_who_connects_and_says_nothing_keeps_nobody_else_out(server: MetricsServer) -> None:
+    with (
+        socket.create_connection(server.address),
+        httpx.Client(trust_env=False, timeout=PATIENCE) as client,
+    ):
+        assert client.get(url(server)).status_code == 200
+
+
+def test_hundreds_that_connect_and_say_nothing_keep_nobody_out(server: MetricsServer) -> None:
+    with ExitStack() as silent, httpx.Client(trust_env=False, timeout=PATIENCE) as client:
+        for _ in range(SILENT):
+            silent.enter_context(socket.create_connection(server.address, timeout=PATIENCE))
+        begun = time.monotonic()
+        assert client.get(url(server)).status_code == 200
+        assert time.monotonic() - begun < THEIR_END / 6, "it did not wait for their end"
+
+
+def test_who_dribbles_a_request_is_ended(server: MetricsServer) -> None:
+    """Each byte in time, and the request never done."""
+    with socket.create_connection(server.address) as slow:
+
+        def ended() -> bool:
+            try:
+                slow.sendall(b"G")
+            except OSError:
+                return True
+            return False
+
+        wait_until(ended, what="its connection is closed", pause=0.2)
+
+
+def test_more_askers_than_it_serves_are_turned_away_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those whose answer is being made keep their places."""
+    monkeypatch.setattr(server_module, "PATIENCE", 4 * PATIENCE)  # so that a busy machine is not too late
+    release = threading.Event()
+    begun = threading.Semaphore(0)
+
+    def page() -> bytes:
+        begun.release()
+        release.wait(PATIENCE)
+        return b"some_metric 1.0\n"
+
+    made = MetricsServer(("127.0.0.1", 0), page)
+    try:
+        with ThreadPoolExecutor(CLIENTS_MAX) as askers:
+            asked = [askers.submit(answers, made) for _ in range(CLIENTS_MAX)]
+            for _ in range(CLIENTS_MAX):
+                assert begun.acquire(timeout=PATIENCE)
+            assert not answers(made)
+            release.set()
+            assert [one.result() for one in asked] == [True] * CLIENTS_MAX
+        assert answers(made)
+    finally:
+        release.set()
+        made.close()
+
+
+def answers(server: MetricsServer) -> bool:
+    try:
+        return httpx.get(url(server), trust_env=False, timeout=PATIENCE).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_closed_is_closed() -> None:
+    made = MetricsServer(("127.0.0.1", 0), lambda: b"")
+    made.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(made.address)
