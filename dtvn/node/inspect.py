@@ -11,7 +11,7 @@
 | evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
 | ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": Ticket of spec/dtvn 1.3}     |
 | proof  | event, ticket             | StateProof: the ticket in a checkpoint's state, proved (R18)   |
-| epoch_changes | the first epoch        | proofs of the ends of epochs (answered by the host)            |
+| handovers | the first epoch            | proofs of the ends of epochs (answered by the host)            |
 
 A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`,
 `not_frozen` (no proof: the node started after its checkpoint), `disk_full` (then only the questions in

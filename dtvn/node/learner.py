@@ -71,7 +71,7 @@ class LearnerProcess(LearningProcess):
         return self._brief(LEARNER_SCHEMA, "following")
 
     def publish(self) -> None:
-        """Does nothing: the platform shows the learner's metrics (validators.metrics)."""
+        """Does nothing: the platform shows the learner's metrics (validators.rest.metrics)."""
 
     def close(self) -> None:
         """Close everything, the feed included."""

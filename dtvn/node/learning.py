@@ -63,9 +63,11 @@ class LearningProcess:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             dialler = Dialler(self._context, dialled, seed, hello=Hello(client=b""), spare=spare)
-        except (OSError, ValueError, zmq.ZMQError) as error:
+        except BaseException as error:
             self._context.destroy(linger=0)
-            raise StartError(f"Its links cannot be opened: {error}.") from error
+            if isinstance(error, OSError | ValueError | zmq.ZMQError):
+                raise StartError(f"Its links cannot be opened: {error}.") from error
+            raise
         self.links = LearnerTransport(dialler, dialled)
         self.genesis = genesis
         self.membership = membership

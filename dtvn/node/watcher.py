@@ -58,7 +58,7 @@ class NodeWatcher:
         self._also = also
         self._logged: dict[tuple[str, str], int] = {}
         self.refused: Counter[tuple[str, str]] = Counter()
-        """Number of refusals by (peer, reason); both come from closed lists."""
+        """Number of refusals by (peer, reason); bounded by the members and principals ever listed."""
         self.events: Counter[str] = Counter()
         """Number of notes by kind."""
 

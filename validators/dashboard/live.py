@@ -40,6 +40,8 @@ __all__ = ["Inbox", "Live", "encoded", "live_of_this_loop"]
 
 NODES_INTERVAL = 0.5
 """Seconds between two polls of the nodes, while a client watches."""
+NODES_SPACE = 0.2
+"""Minimum seconds between two polls, however often other processes wake this one."""
 SIMULATOR_INTERVAL = 0.2
 """Seconds between two polls of the simulator."""
 OUTPUT_INTERVAL = 0.05
@@ -205,7 +207,8 @@ class Live:
                 await self.look_at_nodes()
             except Exception:
                 logger.exception("the feed could not read the state of the nodes; trying again")
-            await self._pause(NODES_INTERVAL)
+            await asyncio.sleep(NODES_SPACE)
+            await self._pause(NODES_INTERVAL - NODES_SPACE)
 
     async def _watch_simulator(self) -> None:
         while True:

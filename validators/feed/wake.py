@@ -40,9 +40,10 @@ def wake_web_processes() -> None:
 async def wake_ups() -> AsyncIterator[None]:
     """One item for each wake-up; ends at once without a shared channel layer."""
     layer = _shared_layer()
+    channel = ""
     while layer is not None:
         try:
-            channel = await layer.new_channel()
+            channel = channel or await layer.new_channel()
             await layer.group_add(GROUP, channel)
             while True:
                 async with asyncio.timeout(RENEW_AFTER):

@@ -9,7 +9,7 @@ A SUSPECT has no date, so an old one could be replayed. It counts in full only o
 that another member relays (links between two members may be down) counts only towards leaving, and only for
 a replica that has a cause of its own.
 
-Grounds: the primary is silent, waiting work does not progress, a NEW-VIEW is wrong, a member needs another
+Causes: the primary is silent, waiting work does not progress, a NEW-VIEW is wrong, a member needs another
 view to vote again (`rejoin_views`), or, during a view change to which q members are bound, the NEW-VIEW does
 not arrive.
 """
