@@ -207,8 +207,8 @@ class Live:
                 await self.look_at_nodes()
             except Exception:
                 logger.exception("the feed could not read the state of the nodes; trying again")
-            await asyncio.sleep(NODES_SPACE)
             await self._pause(NODES_INTERVAL - NODES_SPACE)
+            await asyncio.sleep(NODES_SPACE)
 
     async def _watch_simulator(self) -> None:
         while True:
