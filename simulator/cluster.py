@@ -24,7 +24,6 @@ from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import JournalFenced, Recovery
 from dtvn.protocol.wire import FrameSigner
 from simulator.adversary.client import RogueClient
-from simulator.adversary.self_messages import LiarsSelfMessageGuard
 from simulator.checkers import Durability, History, Linearizable, all_checkers
 from simulator.checkers.epoch_changes import EpochChanges
 from simulator.checkers.no_wasted_verification import WatchedDoor
@@ -32,6 +31,7 @@ from simulator.clock import NodeClock
 from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway
 from simulator.node import TWIN, Node
+from simulator.self_messages import LiarsSelfMessageGuard
 from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, follower
 
 __all__ = ["Cluster", "ClusterKeys"]
