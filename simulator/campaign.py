@@ -15,6 +15,7 @@ from dtvn.protocol import probes, quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.adversary import corrupt
+from simulator.adversary.client import add_rogue
 from simulator.chance import Dice
 from simulator.changes import Registrar
 from simulator.clock import MILLISECOND, SECOND
@@ -213,7 +214,7 @@ class Play:
             spare=self._bearable + drawn.forgetful,
             left_out=cut.faults,
         )
-        self._rogue = cluster.add_rogue() if drawn.rogue else None
+        self._rogue = add_rogue(cluster) if drawn.rogue else None
         self.readers: Readers | None = None
         if drawn.readers:
             traffic = drawn.traffic

@@ -23,7 +23,6 @@ from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import JournalFenced, Recovery
 from dtvn.protocol.wire import FrameSigner
-from simulator.adversary.client import RogueClient
 from simulator.checkers import Durability, History, Linearizable, all_checkers
 from simulator.checkers.epoch_changes import EpochChanges
 from simulator.checkers.no_wasted_verification import WatchedDoor
@@ -166,21 +165,6 @@ class Cluster:
         skew = dice.between(-world.settings.skew_max, world.settings.skew_max)
         clock = NodeClock(world.clock, skew=skew)
         return Gateway(world, number, keyring=world.keyring, keys=self.keys, clock=clock)
-
-    def add_rogue(self) -> RogueClient:
-        """Add a lying client process."""
-        world = self.world
-        rogue = RogueClient(
-            world,
-            "rogue-00",
-            "rogue",
-            keyring=world.keyring,
-            keys=self.keys,
-            dice=world.dice.fork("rogue"),
-        )
-        world.dial(rogue)
-        self.linearizable.blind = True
-        return rogue
 
     def build(self, node: Node) -> Host:
         """Builds everything above the ports, as in a real node; `node` is an empty machine with a disk."""

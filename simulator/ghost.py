@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from typing import TYPE_CHECKING
 
 from dtvn.protocol.host import Host, TurnLost
 from dtvn.protocol.host.ports import JournalFenced
 from simulator.node import Node
 from simulator.violation import Violation
-
-if TYPE_CHECKING:
-    from simulator.world import World
+from simulator.world import World
 
 __all__ = ["OLD", "Ghost", "take_over"]
 

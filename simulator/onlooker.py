@@ -7,13 +7,11 @@ event: most need two events of seven, and frames of a few kinds. A run has ten t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from dtvn.protocol.consensus.effects import Executed, Note, Record
 from dtvn.protocol.consensus.messages import KIND_OF
-
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.effects import Executed, Note, Record
-    from simulator.node import Node
+from simulator.node import Node
 
 __all__ = ["EXECUTED", "Audience", "FrameHearers", "Hearers", "Onlooker"]
 

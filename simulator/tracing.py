@@ -19,7 +19,7 @@ Nodes and kinds are numbers; digests are eight hexadecimal digits. A field that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -29,11 +29,9 @@ from dtvn.protocol.consensus.effects import Executed, Note, Record, SlotRecord
 from dtvn.protocol.wire import Envelope
 from simulator.clock import MICROSECOND, MILLISECOND
 from simulator.network import kind_of_frame
+from simulator.node import Node
 from simulator.onlooker import Onlooker
 from simulator.report import ROUTINE
-
-if TYPE_CHECKING:
-    from simulator.node import Node
 
 __all__ = ["Teller", "Tracer"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from simulator.adversary.amnesiac import Amnesiac
 from simulator.adversary.bad_log_server import BadLogServer
 from simulator.adversary.bad_state_server import BadStateServer
@@ -35,9 +33,7 @@ from simulator.adversary.slow_primary import SlowPrimary
 from simulator.adversary.twin import Split, Twin
 from simulator.adversary.view_change_forger import ViewChangeForger
 from simulator.adversary.vote_repeater import VoteRepeater
-
-if TYPE_CHECKING:
-    from simulator.cluster import Cluster
+from simulator.cluster import Cluster
 
 __all__ = ["ADVERSARIES", "APART", "LATER", "SIMPLE", "Liar", "corrupt"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,11 +11,9 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, Words
 from simulator.chance import Dice
+from simulator.cluster import Cluster
 from simulator.network import kind_of_frame
 from simulator.node import Node
-
-if TYPE_CHECKING:
-    from simulator.cluster import Cluster
 
 __all__ = ["GROUP_LIES", "OFFER_LIES", "BadStateServer"]
 

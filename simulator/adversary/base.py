@@ -6,18 +6,16 @@ A liar can forge neither the signatures of others (R39) nor its identity on a li
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import FrameSigner
 from simulator.chance import Dice
+from simulator.cluster import Cluster
 from simulator.network import kind_of_frame
 from simulator.node import Node
-
-if TYPE_CHECKING:
-    from simulator.cluster import Cluster
 
 __all__ = ["Liar", "Words"]
 

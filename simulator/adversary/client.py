@@ -11,30 +11,37 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope, FrameSigner
 from dtvn.protocol.wire.door import Keys
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND
+from simulator.cluster import Cluster
 from simulator.network import kind_of_frame
-from simulator.scheme import Keyring
 from simulator.world import World
 
-__all__ = ["RogueClient"]
+__all__ = ["RogueClient", "add_rogue"]
 
 PAUSE_MAX = 100 * MILLISECOND
 REMEMBERED = 200
 SECONDS_VALID = 30
 
 
+def add_rogue(cluster: Cluster) -> RogueClient:
+    """Add a lying client process. Nothing observes its calls, so no history of a ticket is judged."""
+    rogue = RogueClient(cluster.world, cluster.keys)
+    cluster.world.dial(rogue)
+    cluster.linearizable.blind = True
+    return rogue
+
+
 class RogueClient:
     """An Endpoint that sends at random moments until it is stopped."""
 
-    def __init__(
-        self, world: World, name: str, principal: str, *, keyring: Keyring, keys: Keys, dice: Dice
-    ) -> None:
-        self.name = name
+    name = "rogue-00"
+    principal = "rogue"
+
+    def __init__(self, world: World, keys: Keys) -> None:
         self.world = world
-        self.principal = principal
-        self._dice = dice
-        secret = keyring.pair(principal)[1]
+        self._dice = world.dice.fork("rogue")
+        keyring = world.keyring
+        secret = keyring.pair(self.principal)[1]
         self._signer = FrameSigner(world.cluster, secret, keys, scheme=keyring.scheme)
         self._sessions: list[tuple[int, int]] = [(1, 0)]
         self._sent: list[bytes] = []
