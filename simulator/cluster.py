@@ -122,7 +122,7 @@ class Cluster:
         for checker in self.checkers:
             if isinstance(checker, EpochChanges):
                 checker.gateways += [*self.gateways, *([self.operator] if self.operator else [])]
-        world.audience.extend(self.checkers)
+        world.observers.extend(self.checkers)
         for gateway in self.gateways:
             gateway.observers += self.checkers
         if self.operator is not None:
@@ -202,7 +202,7 @@ class Cluster:
                 )
         node.look, node.core = core.snapshot, core
         door = WatchedDoor(
-            world.cluster, keys, world.reading, scheme=scheme, statements_max=config.statements_max
+            world.cluster, keys, world.frame_cache, scheme=scheme, statements_max=config.statements_max
         )
         door.core, door.name = core, node.name
         host: Host

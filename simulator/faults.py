@@ -13,17 +13,17 @@ import msgspec
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
+from simulator.dice import Dice
 from simulator.disk import CrashPoint
 from simulator.gateway import Gateway
-from simulator.ghost import Ghost, take_over
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
+from simulator.stale_process import StaleProcess, take_over
 from simulator.world import World
 
-__all__ = ["Plan", "Trouble", "draw_plan"]
+__all__ = ["FaultPlan", "FaultInjector", "draw_fault_plan"]
 
 
 PRIMARY_SHARE = 0.4
@@ -44,7 +44,7 @@ LOSABLE = (
 )
 
 
-class Plan(msgspec.Struct, frozen=True):
+class FaultPlan(msgspec.Struct, frozen=True):
     """Weights of the kinds of faults (0: never), and how often a fault happens."""
 
     pause_max: int = 2 * SECOND
@@ -68,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Longest time that a crashed or suspended node is away."""
 
 
-def draw_plan(dice: Dice) -> Plan:
+def draw_fault_plan(dice: Dice) -> FaultPlan:
     """A random selection of faults."""
     weights = {
         name: dice.between(1, 4) if dice.hit(0.5) else 0
@@ -87,14 +87,14 @@ def draw_plan(dice: Dice) -> Plan:
     }
     weights["crash_all"] = 1 if dice.hit(0.3) else 0
     weights["disk_lost"] = 1 if dice.hit(0.2) else 0
-    return Plan(
+    return FaultPlan(
         pause_max=dice.pick((300 * MILLISECOND, SECOND, 3 * SECOND)),
         away_max=dice.pick((300 * MILLISECOND, 2 * SECOND, 8 * SECOND)),
         **weights,
     )
 
 
-class TripWire(Onlooker):
+class TripWire(Observer):
     """Waits for the next message of one kind."""
 
     kinds = frozenset(LAST_WORDS)
@@ -105,13 +105,13 @@ class TripWire(Onlooker):
         self.then: Callable[[], None] = lambda: None
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
+        """See Observer."""
         if self.kind is not None and kind_of_frame(frame) is self.kind:
             self.kind = None
             self.then()
 
 
-class Trouble:
+class FaultInjector:
     """Injects faults until it is stopped."""
 
     def __init__(
@@ -119,7 +119,7 @@ class Trouble:
         world: World,
         gateways: Sequence[Gateway],
         dice: Dice,
-        plan: Plan,
+        plan: FaultPlan,
         *,
         spare: int,
         left_out: frozenset[int] = frozenset(),
@@ -143,7 +143,7 @@ class Trouble:
         self._running = False
         self._wire = TripWire()
         if plan.power_cut:
-            world.audience.add(self._wire)
+            world.observers.add(self._wire)
         kinds: dict[str, Callable[[], None]] = {
             "crash": self._crash,
             "crash_in_turn": self._crash_in_turn,
@@ -186,7 +186,7 @@ class Trouble:
 
     def _anyone(self) -> Node:
         """A random node, often the primary: faults have the most effect there."""
-        nodes = [node for node in self.world.nodes.values() if not isinstance(node, Ghost)]
+        nodes = [node for node in self.world.nodes.values() if not isinstance(node, StaleProcess)]
         if not self._dice.hit(PRIMARY_SHARE):
             return self._dice.pick(nodes)
         view = max((node.view() for node in nodes if node.index is not None), default=0)
@@ -316,6 +316,6 @@ class Trouble:
 
     def _take_over(self) -> None:
         """A node's process sleeps, another one takes its place, and the first wakes (R10)."""
-        ghost = take_over(self.world, self._anyone())
-        if ghost is not None:
-            self.world.after(1 + self._dice.below(self.plan.away_max), ghost.resume)
+        stale = take_over(self.world, self._anyone())
+        if stale is not None:
+            self.world.after(1 + self._dice.below(self.plan.away_max), stale.resume)

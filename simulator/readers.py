@@ -21,8 +21,8 @@ from dtvn.proof.barriers import SharedBarriers
 from dtvn.proof.reads import StateProof, show
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Membership
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
+from simulator.dice import Dice
 from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway, Request
 from simulator.violation import Violation

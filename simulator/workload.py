@@ -8,12 +8,12 @@ import msgspec
 
 from dtvn.machine import commands
 from dtvn.protocol.consensus.messages import Operation
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
+from simulator.dice import Dice
 from simulator.gateway import Gateway, Request
 from simulator.world import World
 
-__all__ = ["Crowd", "Traffic", "UNDECIDED"]
+__all__ = ["Workload", "Traffic", "UNDECIDED"]
 
 UNDECIDED = frozenset({"outcome_unknown", "unavailable"})
 """Codes that do not say whether the log has the operation."""
@@ -37,7 +37,7 @@ class Traffic(msgspec.Struct, frozen=True):
 KINDS = ("admit",) * 6 + ("validate", "validate", "consume", "dispute", "resolve", "issue")
 
 
-class Crowd:
+class Workload:
     """Callers of all gateways, driven by one random stream."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Crowd:
         self.gateways = gateways
         self.traffic = traffic
         self._dice = dice
-        """Random stream of the present call (see faults.Trouble)."""
+        """Random stream of the present call (see faults.FaultInjector)."""
         self._running = False
         self._scanned: list[tuple[Gateway, Operation]] = []
         self._nonces = 0

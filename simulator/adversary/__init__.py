@@ -87,10 +87,10 @@ def corrupt(cluster: Cluster, name: str, kind: str) -> None:
     dice = world.dice.fork(f"liar {name}")
     kind, _, forgery = kind.partition("/")
     if forgery and kind == "view-change-forger":
-        node.speech = ViewChangeForger(cluster, node, dice, forgery=forgery)
+        node.send_hook = ViewChangeForger(cluster, node, dice, forgery=forgery)
         return
     if kind != "twin":
-        liar = node.speech = (SIMPLE | LATER | APART | DIRECTED)[kind](cluster, node, dice)
+        liar = node.send_hook = (SIMPLE | LATER | APART | DIRECTED)[kind](cluster, node, dice)
         if isinstance(liar, BadLogServer):
             liar.forger = bool(forgery)
         elif isinstance(liar, BadStateServer):
@@ -101,5 +101,5 @@ def corrupt(cluster: Cluster, name: str, kind: str) -> None:
     if forgery:
         return
     split = Split(dice, [other for other in world.member_names if other != name])
-    node.speech = Twin(cluster, node, dice, split=split)
-    twin.speech = Twin(cluster, twin, dice, split=split)
+    node.send_hook = Twin(cluster, node, dice, split=split)
+    twin.send_hook = Twin(cluster, twin, dice, split=split)

@@ -28,7 +28,7 @@ from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.host import EpochOver, Host, Installed, TurnLost
 from dtvn.protocol.wire import Door, FrameSigner, decode_envelope
-from simulator.chance import Dice
+from simulator.dice import Dice
 from simulator.disk import VOTES_AGAIN, VirtualDisk
 from simulator.scheme import Keyring
 

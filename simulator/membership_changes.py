@@ -13,20 +13,20 @@ from dtvn.machine import commands
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.membership import Alive, Change, alive_bytes
 from dtvn.protocol.genesis import Member, Parameters
-from simulator.chance import Dice
 from simulator.clock import MICROSECOND, SECOND
+from simulator.dice import Dice
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["LEAST", "Changes", "Registrar"]
+__all__ = ["LEAST", "MembershipChanges", "MembershipChanger"]
 
 VALID_FOR = 60 * SECOND
 LEAST = 4
 """Members: a change from this many or more to fewer takes an explicit flag (R37)."""
 
 
-class Changes(msgspec.Struct, frozen=True):
+class MembershipChanges(msgspec.Struct, frozen=True):
     """Weights of the kinds of changes (0: never), and how often a change is requested."""
 
     pause_max: int = 2 * SECOND
@@ -43,10 +43,10 @@ class Changes(msgspec.Struct, frozen=True):
     """Share of the changes to fewer than four members that set the flag for it (R37)."""
 
 
-class Registrar:
+class MembershipChanger:
     """Requests changes until it is stopped."""
 
-    def __init__(self, world: World, gateway: Gateway, dice: Dice, changes: Changes) -> None:
+    def __init__(self, world: World, gateway: Gateway, dice: Dice, changes: MembershipChanges) -> None:
         self.world = world
         self.gateway = gateway
         self.asked = 0
