@@ -3,7 +3,7 @@ This module and world.py are the only places where the simulator's objects are c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -20,6 +20,7 @@ from dtvn.protocol.consensus.learner import Learner
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
+from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import JournalFenced, Recovery
 from dtvn.protocol.wire import FrameSigner
@@ -30,6 +31,7 @@ from simulator.clock import NodeClock
 from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway
 from simulator.node import TWIN, Node
+from simulator.scheme import Keyring
 from simulator.self_messages import LiarsSelfMessageGuard
 from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, follower
 
@@ -101,8 +103,14 @@ class WatchedJournal:
 class Cluster:
     """Members r0, r1, ...; learners; gateways; and the checkers that observe them."""
 
-    def __init__(self, seed: int | str, settings: Settings) -> None:
-        world = self.world = World(seed, settings)
+    def __init__(
+        self,
+        seed: int | str,
+        settings: Settings,
+        genesis_of: Callable[[Settings, Keyring], Genesis] | None = None,
+    ) -> None:
+        """`genesis_of`: see World."""
+        world = self.world = World(seed, settings, genesis_of)
         self.keys = ClusterKeys(world)
         for index, name in enumerate(world.member_names):
             world.add_node(name, index).build = self.build

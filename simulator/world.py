@@ -92,13 +92,19 @@ class Endpoint(Protocol):
 class World:
     """Time, network, nodes and clients of one run; everything follows from `seed` and `settings`."""
 
-    def __init__(self, seed: int | str, settings: Settings) -> None:
+    def __init__(
+        self,
+        seed: int | str,
+        settings: Settings,
+        genesis_of: Callable[[Settings, Keyring], g.Genesis] | None = None,
+    ) -> None:
+        """`genesis_of`: makes the genesis; None: `make_genesis`."""
         self.settings = settings
         self.dice = Dice(seed)
         self.clock = TrueClock()
         self.network = Network(self.dice.fork("network"), settings.quality)
         self.keyring = Keyring(real=settings.real_signatures, malleable=settings.malleable)
-        self.genesis = make_genesis(settings, self.keyring)
+        self.genesis = (genesis_of or make_genesis)(settings, self.keyring)
         self.cluster = g.cluster_id(self.genesis)
         self.epochs: dict[int, Membership] = {}
         """Every epoch that an honest node ever entered."""
