@@ -20,6 +20,7 @@ from simulator.gateway import Gateway
 from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.observers import Observer
+from simulator.recurring import Recurring
 from simulator.stale_process import StaleProcess, take_over
 from simulator.world import World
 
@@ -111,7 +112,7 @@ class TripWire(Observer):
             self.then()
 
 
-class FaultInjector:
+class FaultInjector(Recurring):
     """Injects faults until it is stopped."""
 
     def __init__(
@@ -126,7 +127,7 @@ class FaultInjector:
     ) -> None:
         """`spare`: how many members may lose their disks; those follow without a vote from then on.
         `left_out`: numbers of the faults that are skipped."""
-        self.world = world
+        super().__init__(world, dice.fork("when"), plan.pause_max)
         self.plan = plan
         self.lost = 0
         """Number of members that lost their disks."""
@@ -135,12 +136,10 @@ class FaultInjector:
         self.happened = 0
         """Number of faults so far, skipped ones included."""
         self._left_out = left_out
-        self._clock_dice = dice.fork("when")
         self._source = dice
         self._dice = dice
         """Random stream of the present fault: each fault has a stream of its own, so that skipping one
         changes no other."""
-        self._running = False
         self._wire = TripWire()
         if plan.power_cut:
             world.observers.add(self._wire)
@@ -163,26 +162,12 @@ class FaultInjector:
         }
         self._bag = [action for name, action in kinds.items() for _ in range(getattr(plan, name))]
 
-    def start(self) -> None:
-        """Start to inject faults."""
-        self._running = True
-        self._next()
-
-    def stop(self) -> None:
-        """Inject no further faults; the world stays as it is."""
-        self._running = False
-
-    def _next(self) -> None:
-        self.world.after(1 + self._clock_dice.below(self.plan.pause_max), self._happen)
-
-    def _happen(self) -> None:
-        if not self._running:
-            return
+    def happen(self) -> None:
+        """Inject one fault, unless it is left out."""
         if self.happened not in self._left_out:
             self._dice = self._source.fork(f"fault {self.happened}")
             self._dice.pick(self._bag)()
         self.happened += 1
-        self._next()
 
     def _anyone(self) -> Node:
         """A random node, often the primary: faults have the most effect there."""

@@ -17,6 +17,7 @@ from simulator.clock import MICROSECOND, SECOND
 from simulator.dice import Dice
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
+from simulator.recurring import Recurring
 from simulator.world import World
 
 __all__ = ["LEAST", "MembershipChanges", "MembershipChanger"]
@@ -43,42 +44,27 @@ class MembershipChanges(msgspec.Struct, frozen=True):
     """Share of the changes to fewer than four members that set the flag for it (R37)."""
 
 
-class MembershipChanger:
+class MembershipChanger(Recurring):
     """Requests changes until it is stopped."""
 
     def __init__(self, world: World, gateway: Gateway, dice: Dice, changes: MembershipChanges) -> None:
-        self.world = world
+        super().__init__(world, dice, changes.pause_max)
         self.gateway = gateway
         self.asked = 0
         """Number of changes requested so far."""
         self._dice = dice
         self._changes = changes
-        self._running = False
         self._bag = [
             name
             for name in ("joins", "leaves", "replaces", "rotates", "parameters")
             for _ in range(getattr(changes, name))
         ]
 
-    def start(self) -> None:
-        """Start to request changes."""
-        self._running = True
-        self._later()
-
-    def stop(self) -> None:
-        """Request no more changes; those already requested may still take effect."""
-        self._running = False
-
-    def _later(self) -> None:
-        self.world.after(1 + self._dice.below(self._changes.pause_max), self._next)
-
-    def _next(self) -> None:
-        if not self._running:
-            return
+    def happen(self) -> None:
+        """Request a change, unless one is open or none is possible."""
         change = self._draw(self._dice.pick(self._bag)) if self._bag else None
         if change is not None and not self.gateway.open:
             self._ask(change)
-        self._later()
 
     def _ask(self, change: Change) -> Request | None:
         self.asked += 1
