@@ -15,19 +15,13 @@ __all__ = ["StartRequest", "options_of", "read_start_request"]
 SEED_MAX = 2**63 - 1
 
 
-class StartRequest(msgspec.Struct, frozen=True):
-    """The body of a start. The first seven are the contract's, the others ours; unknown ones are ignored."""
+class StartRequest(Options, frozen=True, forbid_unknown_fields=False):
+    """The body of a start. The first seven fields are the contract's, the others ours; unknown ones are
+    ignored."""
 
-    nodes: int = 7
-    byzantine_nodes: int = 2
-    tickets: int = 100
     duration_seconds: int = 60
     latency_ms: int = 50
-    packet_loss_rate: float = 0.01
-    enable_partitions: bool = False
     seed: Annotated[int, msgspec.Meta(ge=0, le=SEED_MAX)] = 1
-    adversary: str = ""
-    crash_rate: float = 0.0
     trace: bool = False
     """Keep every event of the run for `GET runs/{id}/trace`."""
 
