@@ -15,20 +15,21 @@ from dtvn.protocol import probes, quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.adversary import corrupt
-from simulator.chance import Dice
-from simulator.changes import Registrar
+from simulator.adversary.client import add_rogue
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
+from simulator.dice import Dice
 from simulator.disk import VirtualDisk
-from simulator.draw import Act, Draw, Parting, Silence
-from simulator.faults import Trouble
+from simulator.faults import FaultInjector
+from simulator.membership_changes import MembershipChanger
 from simulator.mutants.registry import planted
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from simulator.readers import Readers
-from simulator.report import Fingerprint
+from simulator.run_plan import MessageLoss, OperatorAction, Partition, RunPlan
+from simulator.transcript import Fingerprint
 from simulator.violation import Interrupted, Violation
-from simulator.workload import UNDECIDED, Crowd
+from simulator.workload import UNDECIDED, Workload
 from simulator.worlds import world_of
 
 __all__ = ["Cut", "Report", "Task", "run"]
@@ -126,14 +127,14 @@ class Report(msgspec.Struct):
     """finished, interrupted or violation."""
 
 
-def run(task: Task, *onlookers: Onlooker, drawn: Draw | None = None) -> Report:
-    """Play one task; a broken promise is in the report, not raised. `onlookers` are notified of all events.
+def run(task: Task, *observers: Observer, drawn: RunPlan | None = None) -> Report:
+    """Play one task; a broken promise is in the report, not raised. `observers` are notified of all events.
     An interrupted run raises an exception that carries the report of what was played."""
     drawn = drawn or world_of(task.world, task.seed)
     report = Report(task.seed, task.world, drawn.settings.members, drawn.adversaries, task.command)
     try:
         with planted(task.mutant):
-            _run(task, drawn, report, onlookers)
+            _run(task, drawn, report, observers)
     except Interrupted as interrupted:
         report.ended = "interrupted"
         interrupted.found = report
@@ -141,7 +142,7 @@ def run(task: Task, *onlookers: Onlooker, drawn: Draw | None = None) -> Report:
     return report
 
 
-def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...]) -> None:
+def _run(task: Task, drawn: RunPlan, report: Report, observers: tuple[Observer, ...]) -> None:
     reached = report.probes = {}
 
     def count(name: str) -> None:
@@ -150,7 +151,7 @@ def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...
     probes.listen(count)
     cluster = Cluster(task.seed, drawn.settings)
     fingerprint = Fingerprint(cluster.world.clock)
-    cluster.world.audience.add(fingerprint, _Notes(count), *onlookers)
+    cluster.world.observers.add(fingerprint, _Notes(count), *observers)
     play = Play(cluster, drawn, task.cut)
     try:
         play.run()
@@ -165,10 +166,10 @@ def _run(task: Task, drawn: Draw, report: Report, onlookers: tuple[Onlooker, ...
         report.executed, report.view_changes = cluster.history.highest, len(cluster.history.entered)
         report.committed, report.outcomes = len(cluster.history.outcomes), cluster.durability.outcomes
         report.epochs = len(world.epochs) - 1
-        report.faults, report.calls = play.trouble.happened, play.crowd.called
+        report.faults, report.calls = play.fault_injector.happened, play.workload.called
 
 
-class _Notes(Onlooker):
+class _Notes(Observer):
     """Counts the notes of honest nodes that are probes (dangerous moments) in themselves."""
 
     notes = frozenset(name.split(".")[1] for name in probes.PROBES if name.startswith("note."))
@@ -177,7 +178,7 @@ class _Notes(Onlooker):
         self._count = count
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """See Onlooker."""
+        """See Observer."""
         if not isinstance(note, Note) or not node.honest:
             return
         name = f"note.{note.kind}"
@@ -190,7 +191,7 @@ class _Notes(Onlooker):
 class Play:
     """One world from its beginning to the checkers' last questions."""
 
-    def __init__(self, cluster: Cluster, drawn: Draw, cut: Cut) -> None:
+    def __init__(self, cluster: Cluster, drawn: RunPlan, cut: Cut) -> None:
         self.cluster = cluster
         self.drawn = drawn
         world = cluster.world
@@ -202,10 +203,12 @@ class Play:
             if number not in cut.liars:
                 corrupt(cluster, name, kind)
                 self._liars += 1
-        self.crowd = Crowd(world, cluster.gateways, dice.fork("crowd"), drawn.traffic, left_out=cut.calls)
+        self.workload = Workload(
+            world, cluster.gateways, dice.fork("crowd"), drawn.traffic, left_out=cut.calls
+        )
         tolerated = min(quorum.crashes_tolerated(world.members), quorum.faults(world.members))
         self._bearable = max(0, tolerated - len(liars))
-        self.trouble = Trouble(
+        self.fault_injector = FaultInjector(
             world,
             cluster.gateways,
             dice.fork("trouble"),
@@ -213,24 +216,26 @@ class Play:
             spare=self._bearable + drawn.forgetful,
             left_out=cut.faults,
         )
-        self._rogue = cluster.add_rogue() if drawn.rogue else None
+        self._rogue = add_rogue(cluster) if drawn.rogue else None
         self.readers: Readers | None = None
         if drawn.readers:
             traffic = drawn.traffic
             self.readers = Readers(
                 world, cluster.gateways, dice.fork("readers"), traffic.tickets, traffic.pause_max
             )
-        for silence in drawn.silences:
-            world.at(silence.start, self._silence, silence)
-        for parting in drawn.partings:
-            world.at(parting.start, self._part, parting)
+        for message_loss in drawn.message_losses:
+            world.at(message_loss.start, self._lose_messages, message_loss)
+        for partition in drawn.partitions:
+            world.at(partition.start, self._partition, partition)
         self._copies: dict[str, VirtualDisk] = {}
-        for act in drawn.acts:
-            world.at(act.at, self._act, act)
+        for action in drawn.operator_actions:
+            world.at(action.at, self._operate, action)
         self._duration = cut.duration or drawn.duration
-        self.registrar: Registrar | None = None
+        self.membership_changer: MembershipChanger | None = None
         if drawn.changes is not None and cluster.operator is not None:
-            self.registrar = Registrar(world, cluster.operator, dice.fork("changes"), drawn.changes)
+            self.membership_changer = MembershipChanger(
+                world, cluster.operator, dice.fork("changes"), drawn.changes
+            )
 
     def run(self) -> None:
         """Raise Violation if a promise is broken."""
@@ -239,10 +244,10 @@ class Play:
         busy = [
             (start, each)
             for start, each in (
-                (100 * MILLISECOND, self.crowd),
-                (500 * MILLISECOND, self.trouble),
+                (100 * MILLISECOND, self.workload),
+                (500 * MILLISECOND, self.fault_injector),
                 (200 * MILLISECOND, self._rogue),
-                (300 * MILLISECOND, self.registrar),
+                (300 * MILLISECOND, self.membership_changer),
                 (400 * MILLISECOND, self.readers),
             )
             if each is not None
@@ -252,46 +257,46 @@ class Play:
         world.run(self._duration)
         for _start, each in busy:
             each.stop()
-        heal(self.cluster, self._dice if self.drawn.dead and self.registrar is None else None)
-        if self.trouble.lost <= self._bearable and not self.drawn.settings.beyond:
+        heal(self.cluster, self._dice if self.drawn.dead and self.membership_changer is None else None)
+        if self.fault_injector.lost <= self._bearable and not self.drawn.settings.beyond:
             self._liveness()
             self.cluster.finish()
         else:
             world.run_for(AFTERMATH)
             self.cluster.finish(all_caught_up=self.cluster.settled())
 
-    def _silence(self, silence: Silence) -> None:
+    def _lose_messages(self, loss: MessageLoss) -> None:
         network = self.cluster.world.network
-        kind = KINDS[silence.kind] if silence.kind else None
-        rule = network.when(kind=kind, sender=silence.sender, receiver=silence.receiver, view=silence.view)
-        rule.drop(silence.share)
-        self.cluster.world.at(silence.end, network.forget, rule)
+        kind = KINDS[loss.kind] if loss.kind else None
+        rule = network.when(kind=kind, sender=loss.sender, receiver=loss.receiver, view=loss.view)
+        rule.drop(loss.share)
+        self.cluster.world.at(loss.end, network.forget, rule)
 
-    def _part(self, parting: Parting) -> None:
+    def _partition(self, partition: Partition) -> None:
         network = self.cluster.world.network
         network.cuts.clear()
-        network.part(*map(list, parting.groups))
+        network.part(*map(list, partition.groups))
 
-    def _act(self, act: Act) -> None:
+    def _operate(self, action: OperatorAction) -> None:
         world = self.cluster.world
-        node = world.nodes[act.node]
-        if act.what == "start":
+        node = world.nodes[action.node]
+        if action.what == "start":
             world.start(node)
             return
-        if act.what == "copy":
-            self._copies[act.node] = node.disk.clone()
+        if action.what == "copy":
+            self._copies[action.node] = node.disk.clone()
             return
         if node.up:
             node.crash()
-        if act.what == "revert":
-            node.disk = self._copies[act.node]
+        if action.what == "revert":
+            node.disk = self._copies[action.node]
             node.disk.older = True
             node.losses += 1
 
     def _liveness(self) -> None:
         world = self.cluster.world
         world.run_for(RECONNECTED_AFTER)
-        requests = self.crowd.probe()
+        requests = self.workload.probe()
         world.run_for(LIVENESS_BOUND, done=lambda: all(request.over for request in requests))
         for request in requests:
             codes = [result.code for result in request.results or ()]

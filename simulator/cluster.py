@@ -3,7 +3,7 @@ This module and world.py are the only places where the simulator's objects are c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -20,11 +20,10 @@ from dtvn.protocol.consensus.learner import Learner
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
+from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import JournalFenced, Recovery
 from dtvn.protocol.wire import FrameSigner
-from simulator.adversary.client import RogueClient
-from simulator.adversary.self_messages import LiarsSelfMessageGuard
 from simulator.checkers import Durability, History, Linearizable, all_checkers
 from simulator.checkers.epoch_changes import EpochChanges
 from simulator.checkers.no_wasted_verification import WatchedDoor
@@ -32,6 +31,8 @@ from simulator.clock import NodeClock
 from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway
 from simulator.node import TWIN, Node
+from simulator.scheme import Keyring
+from simulator.self_messages import LiarsSelfMessageGuard
 from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, follower
 
 __all__ = ["Cluster", "ClusterKeys"]
@@ -102,8 +103,14 @@ class WatchedJournal:
 class Cluster:
     """Members r0, r1, ...; learners; gateways; and the checkers that observe them."""
 
-    def __init__(self, seed: int | str, settings: Settings) -> None:
-        world = self.world = World(seed, settings)
+    def __init__(
+        self,
+        seed: int | str,
+        settings: Settings,
+        genesis_of: Callable[[Settings, Keyring], Genesis] | None = None,
+    ) -> None:
+        """`genesis_of`: see World."""
+        world = self.world = World(seed, settings, genesis_of)
         self.keys = ClusterKeys(world)
         for index, name in enumerate(world.member_names):
             world.add_node(name, index).build = self.build
@@ -123,7 +130,7 @@ class Cluster:
         for checker in self.checkers:
             if isinstance(checker, EpochChanges):
                 checker.gateways += [*self.gateways, *([self.operator] if self.operator else [])]
-        world.audience.extend(self.checkers)
+        world.observers.extend(self.checkers)
         for gateway in self.gateways:
             gateway.observers += self.checkers
         if self.operator is not None:
@@ -167,21 +174,6 @@ class Cluster:
         clock = NodeClock(world.clock, skew=skew)
         return Gateway(world, number, keyring=world.keyring, keys=self.keys, clock=clock)
 
-    def add_rogue(self) -> RogueClient:
-        """Add a lying client process."""
-        world = self.world
-        rogue = RogueClient(
-            world,
-            "rogue-00",
-            "rogue",
-            keyring=world.keyring,
-            keys=self.keys,
-            dice=world.dice.fork("rogue"),
-        )
-        world.dial(rogue)
-        self.linearizable.blind = True
-        return rogue
-
     def build(self, node: Node) -> Host:
         """Builds everything above the ports, as in a real node; `node` is an empty machine with a disk."""
         world = self.world
@@ -218,7 +210,7 @@ class Cluster:
                 )
         node.look, node.core = core.snapshot, core
         door = WatchedDoor(
-            world.cluster, keys, world.reading, scheme=scheme, statements_max=config.statements_max
+            world.cluster, keys, world.frame_cache, scheme=scheme, statements_max=config.statements_max
         )
         door.core, door.name = core, node.name
         host: Host

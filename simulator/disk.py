@@ -28,7 +28,7 @@ from dtvn.protocol.consensus.effects import (
 from dtvn.protocol.consensus.log_tree import Frontier, append
 from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
-from simulator.chance import Dice
+from simulator.dice import Dice
 
 __all__ = ["Contradiction", "CrashPoint", "Image", "PowerCut", "VirtualDisk"]
 

@@ -13,17 +13,18 @@ import msgspec
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
+from simulator.dice import Dice
 from simulator.disk import CrashPoint
 from simulator.gateway import Gateway
-from simulator.ghost import Ghost, take_over
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
+from simulator.recurring import Recurring
+from simulator.stale_process import StaleProcess, take_over
 from simulator.world import World
 
-__all__ = ["Plan", "Trouble", "draw_plan"]
+__all__ = ["FaultPlan", "FaultInjector", "draw_fault_plan"]
 
 
 PRIMARY_SHARE = 0.4
@@ -44,7 +45,7 @@ LOSABLE = (
 )
 
 
-class Plan(msgspec.Struct, frozen=True):
+class FaultPlan(msgspec.Struct, frozen=True):
     """Weights of the kinds of faults (0: never), and how often a fault happens."""
 
     pause_max: int = 2 * SECOND
@@ -68,7 +69,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Longest time that a crashed or suspended node is away."""
 
 
-def draw_plan(dice: Dice) -> Plan:
+def draw_fault_plan(dice: Dice) -> FaultPlan:
     """A random selection of faults."""
     weights = {
         name: dice.between(1, 4) if dice.hit(0.5) else 0
@@ -87,14 +88,14 @@ def draw_plan(dice: Dice) -> Plan:
     }
     weights["crash_all"] = 1 if dice.hit(0.3) else 0
     weights["disk_lost"] = 1 if dice.hit(0.2) else 0
-    return Plan(
+    return FaultPlan(
         pause_max=dice.pick((300 * MILLISECOND, SECOND, 3 * SECOND)),
         away_max=dice.pick((300 * MILLISECOND, 2 * SECOND, 8 * SECOND)),
         **weights,
     )
 
 
-class TripWire(Onlooker):
+class TripWire(Observer):
     """Waits for the next message of one kind."""
 
     kinds = frozenset(LAST_WORDS)
@@ -105,13 +106,13 @@ class TripWire(Onlooker):
         self.then: Callable[[], None] = lambda: None
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
+        """See Observer."""
         if self.kind is not None and kind_of_frame(frame) is self.kind:
             self.kind = None
             self.then()
 
 
-class Trouble:
+class FaultInjector(Recurring):
     """Injects faults until it is stopped."""
 
     def __init__(
@@ -119,14 +120,14 @@ class Trouble:
         world: World,
         gateways: Sequence[Gateway],
         dice: Dice,
-        plan: Plan,
+        plan: FaultPlan,
         *,
         spare: int,
         left_out: frozenset[int] = frozenset(),
     ) -> None:
         """`spare`: how many members may lose their disks; those follow without a vote from then on.
         `left_out`: numbers of the faults that are skipped."""
-        self.world = world
+        super().__init__(world, dice.fork("when"), plan.pause_max)
         self.plan = plan
         self.lost = 0
         """Number of members that lost their disks."""
@@ -135,15 +136,13 @@ class Trouble:
         self.happened = 0
         """Number of faults so far, skipped ones included."""
         self._left_out = left_out
-        self._clock_dice = dice.fork("when")
         self._source = dice
         self._dice = dice
         """Random stream of the present fault: each fault has a stream of its own, so that skipping one
         changes no other."""
-        self._running = False
         self._wire = TripWire()
         if plan.power_cut:
-            world.audience.add(self._wire)
+            world.observers.add(self._wire)
         kinds: dict[str, Callable[[], None]] = {
             "crash": self._crash,
             "crash_in_turn": self._crash_in_turn,
@@ -163,30 +162,16 @@ class Trouble:
         }
         self._bag = [action for name, action in kinds.items() for _ in range(getattr(plan, name))]
 
-    def start(self) -> None:
-        """Start to inject faults."""
-        self._running = True
-        self._next()
-
-    def stop(self) -> None:
-        """Inject no further faults; the world stays as it is."""
-        self._running = False
-
-    def _next(self) -> None:
-        self.world.after(1 + self._clock_dice.below(self.plan.pause_max), self._happen)
-
-    def _happen(self) -> None:
-        if not self._running:
-            return
+    def happen(self) -> None:
+        """Inject one fault, unless it is left out."""
         if self.happened not in self._left_out:
             self._dice = self._source.fork(f"fault {self.happened}")
             self._dice.pick(self._bag)()
         self.happened += 1
-        self._next()
 
     def _anyone(self) -> Node:
         """A random node, often the primary: faults have the most effect there."""
-        nodes = [node for node in self.world.nodes.values() if not isinstance(node, Ghost)]
+        nodes = [node for node in self.world.nodes.values() if not isinstance(node, StaleProcess)]
         if not self._dice.hit(PRIMARY_SHARE):
             return self._dice.pick(nodes)
         view = max((node.view() for node in nodes if node.index is not None), default=0)
@@ -316,6 +301,6 @@ class Trouble:
 
     def _take_over(self) -> None:
         """A node's process sleeps, another one takes its place, and the first wakes (R10)."""
-        ghost = take_over(self.world, self._anyone())
-        if ghost is not None:
-            self.world.after(1 + self._dice.below(self.plan.away_max), ghost.resume)
+        stale = take_over(self.world, self._anyone())
+        if stale is not None:
+            self.world.after(1 + self._dice.below(self.plan.away_max), stale.resume)

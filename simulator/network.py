@@ -14,8 +14,8 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import KINDS
 from dtvn.protocol.wire import Envelope
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND
+from simulator.dice import Dice
 
 __all__ = ["LinkQuality", "Network", "Rule", "kind_of_frame"]
 

@@ -20,13 +20,13 @@ from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBundle
 from dtvn.protocol.host import EpochOver, Halted, Host, Installed, TurnLost
 from dtvn.protocol.host.ports import JournalFull
-from simulator.chance import Dice
 from simulator.clock import MICROSECOND, NodeClock
+from simulator.dice import Dice
 from simulator.disk import CrashPoint, PowerCut, VirtualDisk
-from simulator.surroundings import Surroundings
+from simulator.node_environment import NodeEnvironment
 from simulator.violation import Violation
 
-__all__ = ["TWIN", "Build", "Costs", "Node", "Speech"]
+__all__ = ["TWIN", "Build", "Costs", "Node", "SendHook"]
 
 TWIN = "~twin"
 """Suffix of the name of a second machine with the same key."""
@@ -48,10 +48,10 @@ FREE = Costs(turn=0, frame=0, sync_min=0, sync_max=0)
 """A node whose turns take no time: for golden scenarios."""
 
 
-class Speech(Protocol):
+class SendHook(Protocol):
     """An adversary's hook for every message that its node would send (simulator.adversary)."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Iterable[tuple[str, bytes]]:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> Iterable[tuple[str, bytes]]:
         """What is sent instead of `frame` to `receiver`: (receiver, frame) of each message."""
 
 
@@ -64,7 +64,7 @@ class Node:
 
     def __init__(
         self,
-        world: Surroundings[Node],
+        world: NodeEnvironment[Node],
         name: str,
         index: int | None,
         *,
@@ -91,8 +91,8 @@ class Node:
         self.look: Callable[[], ReplicaSnapshot] | None = None
         """Returns a snapshot of the core; set together with the host."""
         self.honest = True
-        self.speech: Speech | None = None
-        self.hears: Callable[[Inbound], bool] | None = None
+        self.send_hook: SendHook | None = None
+        self.receive_filter: Callable[[Inbound], bool] | None = None
         """A liar's filter of the frames that its node receives; None: it receives all."""
         self.losses = 0
         """Number of disks lost so far."""
@@ -227,7 +227,7 @@ class Node:
         """Receive a frame."""
         if self.host is None or len(self.inbox) >= INBOX_MAX:
             return
-        if self.hears is not None and not self.hears(inbound):
+        if self.receive_filter is not None and not self.receive_filter(inbound):
             return
         self.inbox.append(inbound)
         self.wake(self._ready_at)
@@ -351,10 +351,10 @@ class Node:
 
     def _say(self, receiver: str, frame: bytes) -> None:
         departs = self._true.time + self._spent
-        if self.speech is None:
+        if self.send_hook is None:
             self.world.transmit(self.name, receiver, frame, departs)
         else:
-            for other, words in self.speech.utter(self, receiver, frame):
+            for other, words in self.send_hook.on_send(self, receiver, frame):
                 self.world.transmit(self.name, other, words, departs)
 
     # --- ports.Journal, watched -------------------------------------------------------------------

@@ -8,7 +8,7 @@ nothing; none of these views lasts longer than half a second.
 from __future__ import annotations
 
 from simulator.clock import SECOND
-from simulator.draw import Silence
+from simulator.run_plan import MessageLoss
 
 __all__ = ["COMMITS_OF_OTHER_VIEWS", "TWO_BATCHES_IN_TURN"]
 
@@ -16,10 +16,12 @@ START, END = SECOND // 2, 2 * SECOND
 MEMBERS = ("r0", "r1", "r2", "r3")
 
 
-def lost(kind: str, *, sender: str = "", but_at: str = "", view: int | None = None) -> tuple[Silence, ...]:
+def lost(
+    kind: str, *, sender: str = "", but_at: str = "", view: int | None = None
+) -> tuple[MessageLoss, ...]:
     """Loses messages of a kind, of one sender or all, for all members but `but_at`."""
     return tuple(
-        Silence(kind, sender=sender or None, receiver=name, view=view, start=START, end=END)
+        MessageLoss(kind, sender=sender or None, receiver=name, view=view, start=START, end=END)
         for name in MEMBERS
         if name != but_at
     )
@@ -28,7 +30,7 @@ def lost(kind: str, *, sender: str = "", but_at: str = "", view: int | None = No
 NO_WAY_ROUND = (*lost("SupplyFrames"), *lost("Entries"))
 
 COMMITS_OF_OTHER_VIEWS = (
-    *(silence for sender in MEMBERS[:3] for silence in lost("Commit", sender=sender, but_at="r3")),
+    *(message_loss for sender in MEMBERS[:3] for message_loss in lost("Commit", sender=sender, but_at="r3")),
     *NO_WAY_ROUND,
 )
 """Only r3 receives COMMITs of others. In view 2 it sends those of view 0: each of the others decides by them,

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.clock import MILLISECOND, SECOND
-from simulator.draw import Act, Parting
+from simulator.run_plan import OperatorAction, Partition
 
 __all__ = ["OLDER_DISK", "UNUSED_DISK"]
 
 OLDER_DISK: dict[str, Any] = {
     "members": 3,
-    "partings": (
-        Parting(SECOND, (("r1",), ("r0", "r2"))),
-        Parting(1_600 * MILLISECOND, (("r0",), ("r1", "r2", "client-0", "client-1"))),
-        Parting(4 * SECOND, ()),
+    "partitions": (
+        Partition(SECOND, (("r1",), ("r0", "r2"))),
+        Partition(1_600 * MILLISECOND, (("r0",), ("r1", "r2", "client-0", "client-1"))),
+        Partition(4 * SECOND, ()),
     ),
-    "acts": (
-        Act(SECOND, "copy", "r2"),
-        Act(1_650 * MILLISECOND, "revert", "r2"),
-        Act(1_700 * MILLISECOND, "start", "r2"),
+    "operator_actions": (
+        OperatorAction(SECOND, "copy", "r2"),
+        OperatorAction(1_650 * MILLISECOND, "revert", "r2"),
+        OperatorAction(1_700 * MILLISECOND, "start", "r2"),
     ),
     "duration": 6 * SECOND,
 }
@@ -29,10 +29,10 @@ only r1 answers it: no liar is tolerated, so only r0 knows what r2 promised (R11
 
 UNUSED_DISK: dict[str, Any] = {
     **OLDER_DISK,
-    "partings": (
-        Parting(80 * MILLISECOND, OLDER_DISK["partings"][0].groups),
-        *OLDER_DISK["partings"][1:],
+    "partitions": (
+        Partition(80 * MILLISECOND, OLDER_DISK["partitions"][0].groups),
+        *OLDER_DISK["partitions"][1:],
     ),
-    "acts": (Act(60 * MILLISECOND, "copy", "r2"), *OLDER_DISK["acts"][1:]),
+    "operator_actions": (OperatorAction(60 * MILLISECOND, "copy", "r2"), *OLDER_DISK["operator_actions"][1:]),
 }
 """The copy is from before r2's first vote: it looks like a disk that was never used."""

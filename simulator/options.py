@@ -21,7 +21,7 @@ __all__ = [
     "YEAR",
     "OptionError",
     "Options",
-    "Plain",
+    "PlainTask",
     "by_hand",
     "check",
 ]
@@ -78,7 +78,7 @@ ALWAYS_SAID = ("nodes", "byzantine_nodes")
 the mutant's own world."""
 
 
-class Plain(msgspec.Struct, frozen=True):
+class PlainTask(msgspec.Struct, frozen=True):
     """A run by flags, and its mutant ("": none)."""
 
     options: Options

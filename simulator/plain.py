@@ -18,16 +18,16 @@ from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Parameters
 from simulator.adversary import APART, corrupt
 from simulator.campaign import heal, settle
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
+from simulator.dice import Dice
 from simulator.gateway import Gateway, Request
 from simulator.mutants.registry import planted
 from simulator.network import LinkQuality
 from simulator.node import Node
-from simulator.onlooker import Onlooker
-from simulator.options import MIXED, YEAR, Options, Plain
-from simulator.report import Fingerprint
+from simulator.observers import Observer
+from simulator.options import MIXED, YEAR, Options, PlainTask
+from simulator.transcript import Fingerprint
 from simulator.violation import Interrupted, Violation
 from simulator.world import Settings
 
@@ -93,11 +93,11 @@ class PlainRun:
         self,
         options: Options,
         progress: Callable[[int, int, int, int], None],
-        *onlookers: Onlooker,
+        *observers: Observer,
         mutant: str = "",
     ) -> None:
         self.options = options
-        command = Plain(options, mutant).command
+        command = PlainTask(options, mutant).command
         self.results = Results(total_tickets=options.tickets, seed=options.seed, command=command)
         self._progress = progress
         self._mutant = mutant
@@ -116,7 +116,7 @@ class PlainRun:
         with planted(mutant):
             cluster = self.cluster = Cluster(options.seed, settings)
         self._fingerprint = Fingerprint(cluster.world.clock)
-        cluster.world.audience.add(self._fingerprint, *onlookers)
+        cluster.world.observers.add(self._fingerprint, *observers)
         self._dice: Dice = cluster.world.dice.fork("plain")
         self._requests: list[Request] = []
         self._issues: list[Request] = []

@@ -21,10 +21,11 @@ from dtvn.proof.barriers import SharedBarriers
 from dtvn.proof.reads import StateProof, show
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Membership
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
+from simulator.dice import Dice
 from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway, Request
+from simulator.recurring import Recurring
 from simulator.violation import Violation
 from simulator.world import LEARNER, World
 
@@ -62,14 +63,14 @@ def ticket_shown(disk: VirtualDisk, event: str, ticket: str) -> int:
     return 0
 
 
-class Readers:
+class Readers(Recurring):
     """Reads until it is stopped; a ClientObserver of the gateways that it reads through."""
 
     def __init__(
         self, world: World, gateways: Sequence[Gateway], dice: Dice, tickets: int, pause: int
     ) -> None:
         """`tickets`: how many there are; `pause`: longest time between two reads, in nanoseconds."""
-        self.world = world
+        super().__init__(world, dice, pause)
         self.reads: list[Read] = []
         self.barriers = 0
         """Barriers of the quorum read at the end."""
@@ -78,8 +79,6 @@ class Readers:
         self._gateways = gateways
         self._dice = dice
         self._tickets = tickets
-        self._pause = pause
-        self._running = False
         self._told: dict[str, int] = {}
         """Ticket -> sequence of its newest state that was reported to any caller."""
         self._changed = ""
@@ -92,23 +91,10 @@ class Readers:
         for gateway in gateways:
             gateway.observers.append(self)
 
-    def start(self) -> None:
-        """Start to read."""
-        self._running = True
-        self._next()
-
-    def stop(self) -> None:
-        """Start no further reads; those under way go on."""
-        self._running = False
-
-    def _next(self) -> None:
-        self.world.after(1 + self._dice.below(self._pause), self._call)
-
-    def _call(self) -> None:
-        if self._running:
-            for _ in range(1 + self._dice.below(3)):
-                self.read(self._dice.pick(self._gateways))
-            self._next()
+    def happen(self) -> None:
+        """Start one to three reads."""
+        for _ in range(1 + self._dice.below(3)):
+            self.read(self._dice.pick(self._gateways))
 
     # --- linearizable ------------------------------------------------------------------------------
 

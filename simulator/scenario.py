@@ -20,7 +20,7 @@ from simulator.disk import CrashPoint
 from simulator.gateway import Gateway, Request
 from simulator.network import PERFECT, Rule
 from simulator.node import FREE, Node
-from simulator.report import Transcript
+from simulator.transcript import Transcript
 from simulator.world import Settings
 
 __all__ = ["ScenarioError", "play"]
@@ -142,7 +142,7 @@ class Stage:
             raise ScenarioError(f"cluster: no option {sorted(options)}")
         hidden = frozenset(KINDS[name] for name in HIDDEN_AT_FIRST)
         self._transcript = Transcript(lambda: cluster.world.time, hidden=hidden)
-        cluster.world.audience.add(self._transcript)
+        cluster.world.observers.add(self._transcript)
         for gateway in cluster.gateways:
             gateway.observers.append(_Answers(cluster, self._transcript))
         cluster.start()

@@ -16,7 +16,7 @@ import msgspec
 from dtvn.protocol.quorum import MEMBERS_MAX, faults
 from simulator.campaign import Cut, Report, Task, run
 from simulator.clock import MILLISECOND
-from simulator.options import Options, Plain
+from simulator.options import Options, PlainTask
 from simulator.plain import PlainRun, Results
 from simulator.violation import Interrupted
 from simulator.worlds import world_of
@@ -27,21 +27,21 @@ RUNS_MAX = 200
 """Most runs that are tried: a seed takes about a second."""
 
 Tell = Callable[[str], None]
-Wanted = TypeVar("Wanted", Task, Plain)
+Wanted = TypeVar("Wanted", Task, PlainTask)
 Found = TypeVar("Found", Report, Results)
 
 
-def shrink(wanted: Task | Plain, tell: Tell | None = None) -> Report | Results | None:
+def shrink(wanted: Task | PlainTask, tell: Tell | None = None) -> Report | Results | None:
     """The smallest failing run that was found; None if the given run does not fail. A run fails in the same
     way if the same checker complains, whatever its sentence. An interrupt before the first run is over is
     raised; a later one ends the search with the result so far, and `ended` reports it."""
     told = tell or (lambda _line: None)
-    if isinstance(wanted, Plain):
+    if isinstance(wanted, PlainTask):
         return _PlainShrinker(wanted, _played, told).find()
     return _SeedShrinker(wanted, run, told).find()
 
 
-def _played(wanted: Plain) -> Results:
+def _played(wanted: PlainTask) -> Results:
     results = PlainRun(wanted.options, lambda *_numbers: None, mutant=wanted.mutant).run()
     if results.ended == "interrupted":
         raise Interrupted(results)
@@ -117,7 +117,7 @@ class _SeedShrinker(_Shrinker[Task, Report]):
         self._tell(f"{len(kept)} {what} are needed ({self._runs} runs)")
 
 
-class _PlainShrinker(_Shrinker[Plain, Results]):
+class _PlainShrinker(_Shrinker[PlainTask, Results]):
     """Shrinks a run by flags."""
 
     def _lessen(self, first: Results) -> None:

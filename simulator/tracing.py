@@ -19,7 +19,7 @@ Nodes and kinds are numbers; digests are eight hexadecimal digits. A field that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -29,19 +29,17 @@ from dtvn.protocol.consensus.effects import Executed, Note, Record, SlotRecord
 from dtvn.protocol.wire import Envelope
 from simulator.clock import MICROSECOND, MILLISECOND
 from simulator.network import kind_of_frame
-from simulator.onlooker import Onlooker
-from simulator.report import ROUTINE
+from simulator.node import Node
+from simulator.observers import Observer
+from simulator.transcript import ROUTINE
 
-if TYPE_CHECKING:
-    from simulator.node import Node
-
-__all__ = ["Teller", "Tracer"]
+__all__ = ["EventPrinter", "Tracer"]
 
 SHOWN = ("entered_view", "left_view", "suspected", "suspicion_lapsed", "withheld", "evidence", "follower")
 KINDS = sorted(m.KINDS)
 
 
-class Teller(Onlooker):
+class EventPrinter(Observer):
     """One aligned line for each change of a node: role, view, log, checkpoint, queue, and the event."""
 
     def __init__(self, say: Callable[[str], None], *, since: int = 0) -> None:
@@ -65,7 +63,7 @@ class Teller(Onlooker):
         )
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """See Onlooker."""
+        """See Observer."""
         if isinstance(note, Executed):
             codes = [outcome.code for _bundle, _first, outcomes in note.bundles for outcome in outcomes]
             digest = note.entry.batch_digest.hex()[:8]
@@ -74,11 +72,11 @@ class Teller(Onlooker):
             self._line(node, f"{note.kind} {_words(note)}".rstrip())
 
     def started(self, node: Node) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self._line(node, "starts" if node.disk.voting else "starts, without a vote")
 
     def stopped(self, node: Node) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self._line(node, "stops")
 
 
@@ -102,7 +100,7 @@ class Ending(Protocol):
         """How the run ended, in a word."""
 
 
-class Tracer(Onlooker):
+class Tracer(Observer):
     """Writes the trace; `write` takes bytes of whole lines."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
@@ -126,15 +124,15 @@ class Tracer(Onlooker):
             self._put("w", place, name)
         return place
 
-    # --- onlooker --------------------------------------------------------------------------------
+    # --- observer --------------------------------------------------------------------------------
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self._time = node.world.clock.read
         self._sent.setdefault((node.name, receiver, frame), node.world.time // MICROSECOND)
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
+        """See Observer."""
         kind = kind_of_frame(frame)
         now = self._time() // MICROSECOND
         sent = self._sent.pop((sender, receiver, frame), None)
@@ -145,14 +143,14 @@ class Tracer(Onlooker):
         self._put("m", sent, now, self._place(sender), self._place(receiver), what, *place)
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
-        """See Onlooker."""
+        """See Observer."""
         for record in records:
             if isinstance(record, SlotRecord):
                 now = node.world.time // MICROSECOND
                 self._put("p", now, self._place(node.name), record.phase, record.view, record.sequence)
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """See Onlooker."""
+        """See Observer."""
         now = node.world.time // MICROSECOND
         if isinstance(note, Executed):
             entry = note.entry
@@ -163,11 +161,11 @@ class Tracer(Onlooker):
             self._put("n", now, self._place(node.name), note.kind, _words(note))
 
     def started(self, node: Node) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self._put("u", node.world.time // MICROSECOND, self._place(node.name))
 
     def stopped(self, node: Node) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self._put("d", node.world.time // MICROSECOND, self._place(node.name))
 
     def close(self, report: Ending) -> None:

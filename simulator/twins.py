@@ -1,8 +1,8 @@
 """Twins (OPODIS 2021) enumerated for n = 4: one member runs twice, and the network is partitioned in rounds.
 
 A scenario is: which member has a twin (the primary of view 0 or of view 1), and for each of ROUNDS rounds one
-of the fifteen ways to part five nodes into two groups (the empty parting included). Leaders follow from the
-views that the partings force. All 2 x 16^2 scenarios are numbered; the seed is the number, and larger seeds
+of the fifteen ways to part five nodes into two groups (the empty partition included). Leaders follow from the
+views that the partitions force. All 2 x 16^2 scenarios are numbered; the seed is the number, and larger seeds
 play them again with other random choices.
 """
 
@@ -10,22 +10,22 @@ from __future__ import annotations
 
 from dtvn.protocol.genesis import Parameters
 from simulator.clock import MILLISECOND, SECOND
-from simulator.draw import Draw, Parting
-from simulator.faults import Plan
+from simulator.faults import FaultPlan
 from simulator.network import LinkQuality
+from simulator.run_plan import Partition, RunPlan
 from simulator.workload import Traffic
 from simulator.world import Settings
 
-__all__ = ["COUNT", "ROUNDS", "draw", "scenario"]
+__all__ = ["COUNT", "ROUNDS", "draw_run", "scenario"]
 
 ROUNDS = 2
 ROUND = 900 * MILLISECOND
 """Long enough for two view changes at T = 200 ms."""
 TWINNED = ("r0", "r1")
 MEMBERS = ("r0", "r1", "r2", "r3")
-PARTINGS = 1 << len(MEMBERS)
+PARTITIONS = 1 << len(MEMBERS)
 """Five nodes, the twin always in the second group: 2^4 ways."""
-COUNT = len(TWINNED) * PARTINGS**ROUNDS
+COUNT = len(TWINNED) * PARTITIONS**ROUNDS
 
 
 def scenario(number: int) -> tuple[str, tuple[tuple[tuple[str, ...], ...], ...]]:
@@ -35,17 +35,17 @@ def scenario(number: int) -> tuple[str, tuple[tuple[tuple[str, ...], ...], ...]]
     twinned = TWINNED[which]
     rounds = []
     for _ in range(ROUNDS):
-        number, first = divmod(number, PARTINGS)
+        number, first = divmod(number, PARTITIONS)
         here = tuple(name for place, name in enumerate(MEMBERS) if first >> place & 1)
         there = tuple(name for name in (*MEMBERS, f"{twinned}~twin") if name not in here)
         rounds.append((here, there))
     return twinned, tuple(rounds)
 
 
-def draw(seed: int) -> Draw:
+def draw_run(seed: int) -> RunPlan:
     """The world of the scenario with this number."""
     twinned, rounds = scenario(seed)
-    return Draw(
+    return RunPlan(
         settings=Settings(
             members=len(MEMBERS),
             learners=0,
@@ -54,10 +54,12 @@ def draw(seed: int) -> Draw:
             parameters=Parameters(checkpoint_interval=5, view_timeout=200_000),
         ),
         traffic=Traffic(tickets=5, pause_max=80 * MILLISECOND),
-        plan=Plan(pause_max=100 * SECOND),
+        plan=FaultPlan(pause_max=100 * SECOND),
         adversaries=("twin/parted",),
         liars=(MEMBERS.index(twinned),),
         duration=SECOND // 2 + ROUNDS * ROUND,
-        partings=tuple(Parting(SECOND // 2 + number * ROUND, groups) for number, groups in enumerate(rounds)),
+        partitions=tuple(
+            Partition(SECOND // 2 + number * ROUND, groups) for number, groups in enumerate(rounds)
+        ),
         dead=False,
     )

@@ -8,12 +8,13 @@ import msgspec
 
 from dtvn.machine import commands
 from dtvn.protocol.consensus.messages import Operation
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
+from simulator.dice import Dice
 from simulator.gateway import Gateway, Request
+from simulator.recurring import Recurring
 from simulator.world import World
 
-__all__ = ["Crowd", "Traffic", "UNDECIDED"]
+__all__ = ["Workload", "Traffic", "UNDECIDED"]
 
 UNDECIDED = frozenset({"outcome_unknown", "unavailable"})
 """Codes that do not say whether the log has the operation."""
@@ -37,7 +38,7 @@ class Traffic(msgspec.Struct, frozen=True):
 KINDS = ("admit",) * 6 + ("validate", "validate", "consume", "dispute", "resolve", "issue")
 
 
-class Crowd:
+class Workload(Recurring):
     """Callers of all gateways, driven by one random stream."""
 
     def __init__(
@@ -50,45 +51,32 @@ class Crowd:
         left_out: frozenset[int] = frozenset(),
     ) -> None:
         """`left_out`: numbers of the calls that are not made."""
-        self.world = world
+        super().__init__(world, dice.fork("when"), traffic.pause_max)
         self.called = 0
         """Number of calls so far, skipped ones included."""
         self._left_out = left_out
-        self._clock_dice = dice.fork("when")
         self._source = dice
         self.gateways = gateways
         self.traffic = traffic
         self._dice = dice
-        """Random stream of the present call (see faults.Trouble)."""
-        self._running = False
+        """Random stream of the present call (see faults.FaultInjector)."""
         self._scanned: list[tuple[Gateway, Operation]] = []
         self._nonces = 0
 
     def start(self) -> None:
         """Issue the tickets and open the gates."""
-        self._running = True
         gateway = self.gateways[0]
         for first in range(0, self.traffic.tickets, 10):
             numbers = range(first, min(first + 10, self.traffic.tickets))
             gateway.ask([self.operation("issue", f"T-{n}", gateway) for n in numbers])
-        self._next()
+        super().start()
 
-    def stop(self) -> None:
-        """Close the gates; calls under way go on."""
-        self._running = False
-
-    def _next(self) -> None:
-        if self._running:
-            self.world.after(1 + self._clock_dice.below(self.traffic.pause_max), self._call)
-
-    def _call(self) -> None:
-        if not self._running:
-            return
+    def happen(self) -> None:
+        """Make one call, unless it is left out."""
         if self.called not in self._left_out:
             self._dice = self._source.fork(f"call {self.called}")
             self._ask()
         self.called += 1
-        self._next()
 
     def _ask(self) -> None:
         dice = self._dice

@@ -1,6 +1,6 @@
 """The world: one queue of events in virtual time, and everything that lives in it.
 
-An event is one delivery or one turn (R39). Onlookers join the audience: checkers raise `Violation`, the
+An event is one delivery or one turn (R39). Observers are added to it: checkers raise `Violation`, the
 report writes a transcript. The object graph of a simulated cluster is built here and in cluster.py only.
 """
 
@@ -17,12 +17,12 @@ from dtvn.protocol.consensus.effects import Executed, Note, Record
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.host import TurnLost
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND, NodeClock, TrueClock
+from simulator.dice import Dice
+from simulator.frame_cache import FrameCache
 from simulator.network import LinkQuality, Network
 from simulator.node import Costs, Node
-from simulator.onlooker import EXECUTED, Audience
-from simulator.reading import Reading
+from simulator.observers import EXECUTED, ObserverList
 from simulator.scheme import Keyring
 from simulator.violation import Violation
 
@@ -92,13 +92,19 @@ class Endpoint(Protocol):
 class World:
     """Time, network, nodes and clients of one run; everything follows from `seed` and `settings`."""
 
-    def __init__(self, seed: int | str, settings: Settings) -> None:
+    def __init__(
+        self,
+        seed: int | str,
+        settings: Settings,
+        genesis_of: Callable[[Settings, Keyring], g.Genesis] | None = None,
+    ) -> None:
+        """`genesis_of`: makes the genesis; None: `make_genesis`."""
         self.settings = settings
         self.dice = Dice(seed)
         self.clock = TrueClock()
         self.network = Network(self.dice.fork("network"), settings.quality)
         self.keyring = Keyring(real=settings.real_signatures, malleable=settings.malleable)
-        self.genesis = make_genesis(settings, self.keyring)
+        self.genesis = (genesis_of or make_genesis)(settings, self.keyring)
         self.cluster = g.cluster_id(self.genesis)
         self.epochs: dict[int, Membership] = {}
         """Every epoch that an honest node ever entered."""
@@ -111,11 +117,11 @@ class World:
         self.twins: dict[str, str] = {}
         """Member name -> name of its twin, which receives what the member receives."""
         self.endpoints: dict[str, Endpoint] = {}
-        self.audience = Audience()
+        self.observers = ObserverList()
         self.sent = self.received = 0
         """Frames given to the network, and frames that arrived."""
         self.events = 0
-        self.reading = Reading()
+        self.frame_cache = FrameCache()
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
         self._peers: dict[tuple[str, int], Peer] = {}
@@ -231,7 +237,7 @@ class World:
         self.sent += 1
         node = self.nodes.get(sender)
         if node is not None:
-            for told in self.audience.spoke[frame[1] if len(frame) > 1 else -1]:
+            for told in self.observers.spoke[frame[1] if len(frame) > 1 else -1]:
                 told(node, receiver, frame)
         self._carry(sender, receiver, frame, departs)
         if not self.twins:
@@ -252,7 +258,7 @@ class World:
             return
         self.events += 1
         self.received += 1
-        for told in self.audience.delivered[frame[1] if len(frame) > 1 else -1]:
+        for told in self.observers.delivered[frame[1] if len(frame) > 1 else -1]:
             told(sender, receiver, frame)
         node = self.nodes.get(receiver)
         if node is not None:
@@ -269,17 +275,17 @@ class World:
     def turning(self, node: Node) -> None:
         """A node begins a turn."""
         self.events += 1
-        for told in self.audience.turning:
+        for told in self.observers.turning:
             told(node)
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """A turn's records are durable."""
-        for told in self.audience.persisted:
+        for told in self.observers.persisted:
             told(node, records)
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """A node emits a note."""
-        for told in self.audience.noticed[EXECUTED if isinstance(note, Executed) else note.kind]:
+        for told in self.observers.noticed[EXECUTED if isinstance(note, Executed) else note.kind]:
             told(node, note)
 
     def start(self, node: Node) -> None:
@@ -288,13 +294,13 @@ class World:
             return
         node.start()
         if node.up:
-            for told in self.audience.started:
+            for told in self.observers.started:
                 told(node)
             self.after(NOTICED_AFTER, self._links_changed)
 
     def stopped(self, node: Node) -> None:
         """A node lost power or its process ended."""
-        for told in self.audience.stopped:
+        for told in self.observers.stopped:
             told(node)
         self.after(NOTICED_AFTER, self._links_changed)
 

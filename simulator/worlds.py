@@ -1,5 +1,5 @@
-"""Named worlds: from a seed to a draw. `random` draws from everything; each other world looks for one kind of
-trouble.
+"""Named worlds: from a seed to a run plan. `random` draws from everything; each other world looks for one
+kind of fault.
 
 A planted bug (simulator.mutants) names the world in which its seed finds it; without the bug the same world
 and seed break no promise.
@@ -14,22 +14,22 @@ import msgspec
 
 from dtvn.protocol.genesis import Parameters
 from simulator import twins
-from simulator.chance import Dice
-from simulator.changes import Changes
 from simulator.clock import MILLISECOND, SECOND
-from simulator.draw import FIRST_WORD, Act, Draw, Parting, Silence, draw, smaller
-from simulator.faults import Plan
+from simulator.dice import Dice
+from simulator.faults import FaultPlan
+from simulator.membership_changes import MembershipChanges
 from simulator.network import LinkQuality
 from simulator.old_votes import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
 from simulator.older_disks import OLDER_DISK, UNUSED_DISK
+from simulator.run_plan import FIRST_WORD, MessageLoss, OperatorAction, Partition, RunPlan, draw_run, smaller
 from simulator.workload import Traffic
 from simulator.world import Settings
 
 __all__ = ["WORLDS", "world_of"]
 
-Drawing = Callable[[int], Draw]
+Drawing = Callable[[int], RunPlan]
 
-QUIET = Plan(heal=1)
+QUIET = FaultPlan(heal=1)
 CLEAN = LinkQuality(latency_min=200_000, latency_max=MILLISECOND)
 TRAFFIC = Traffic(tickets=10, pause_max=80 * MILLISECOND)
 BUSY = Traffic(tickets=30, pause_max=8 * MILLISECOND)
@@ -38,25 +38,25 @@ PARAMETERS = Parameters(checkpoint_interval=5, view_timeout=500_000)
 RARE_CHECKPOINTS = Parameters(checkpoint_interval=200, view_timeout=500_000)
 """No checkpoint within a world's duration: everything above the last one is kept long."""
 SMALL_BATCHES = Parameters(checkpoint_interval=5, view_timeout=500_000, batch_operations_max=4)
-CRASHES = Plan(
+CRASHES = FaultPlan(
     pause_max=300 * MILLISECOND, away_max=500 * MILLISECOND, crash=2, crash_in_turn=3, crash_all=1, heal=0
 )
 
 
-def world_of(name: str, seed: int) -> Draw:
-    """The draw of a seed in a named world; raise KeyError for an unknown name."""
+def world_of(name: str, seed: int) -> RunPlan:
+    """The run plan of a seed in a named world; raise KeyError for an unknown name."""
     return WORLDS[name](seed)
 
 
-def small(seed: int) -> Draw:
+def small(seed: int) -> RunPlan:
     """A random world that is quickly played."""
-    return smaller(draw(seed))
+    return smaller(draw_run(seed))
 
 
 def of(
     *liars: str,
     at: tuple[int, ...] = (),
-    plan: Plan = QUIET,
+    plan: FaultPlan = QUIET,
     members: int = 4,
     parameters: Parameters = PARAMETERS,
     quality: LinkQuality = CLEAN,
@@ -64,14 +64,14 @@ def of(
     duration: int = 5 * SECOND,
     **more: Any,
 ) -> Drawing:
-    """A world of (usually) four members with exactly this trouble; the seed decides the rest. `more`: other
-    fields of Settings and Draw."""
+    """A world of (usually) four members with exactly these faults; the seed decides the rest. `more`: other
+    fields of Settings and RunPlan."""
 
     settings = {name: value for name, value in more.items() if name in Settings.__struct_fields__}
     rest = {name: value for name, value in more.items() if name not in settings}
 
-    def drawn(_seed: int) -> Draw:
-        return Draw(
+    def drawn(_seed: int) -> RunPlan:
+        return RunPlan(
             settings=msgspec.structs.replace(
                 Settings(members=members, quality=quality, parameters=parameters), **settings
             ),
@@ -87,36 +87,36 @@ def of(
 
 
 LOST_COMMITS = tuple(
-    Silence("Commit", receiver=f"r{index}", start=SECOND // 2, end=3 * SECOND, share=0.4)
+    MessageLoss("Commit", receiver=f"r{index}", start=SECOND // 2, end=3 * SECOND, share=0.4)
     for index in range(4)
 )
-LEADERLESS = Plan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, part=1, heal=2)
-NO_CHECKPOINTS = (Silence("Checkpoint", start=SECOND // 4, end=3 * SECOND),)
+LEADERLESS = FaultPlan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, part=1, heal=2)
+NO_CHECKPOINTS = (MessageLoss("Checkpoint", start=SECOND // 4, end=3 * SECOND),)
 
 MEMBERS = ("r0", "r1", "r2", "r3")
 LONE_COMMIT = tuple(
-    Silence(kind, receiver=name, start=SECOND, end=SECOND + 900 * MILLISECOND)
+    MessageLoss(kind, receiver=name, start=SECOND, end=SECOND + 900 * MILLISECOND)
     for name in MEMBERS[1:]
     for kind in ("Commit", "SupplyFrames", "Entries")
 )
-R0_GONE = (Parting(SECOND + 80 * MILLISECOND, (("r0",), ("r1", "r2", "r3"))),)
+R0_GONE = (Partition(SECOND + 80 * MILLISECOND, (("r0",), ("r1", "r2", "r3"))),)
 """For a moment only the primary receives COMMITs: it alone executes batches for which the others are
 prepared. Then it is cut off, so that everything depends on what the view change carries over."""
 
 
 TWO_CERTIFICATES = (
     *(
-        Silence(kind, receiver=name, start=SECOND, end=SECOND + 700 * MILLISECOND)
+        MessageLoss(kind, receiver=name, start=SECOND, end=SECOND + 700 * MILLISECOND)
         for name in MEMBERS[:3]
         for kind in ("Prepare", "SupplyFrames")
     ),
     *(
-        Silence(kind, receiver=name, start=SECOND + 600 * MILLISECOND, end=SECOND + 900 * MILLISECOND)
+        MessageLoss(kind, receiver=name, start=SECOND + 600 * MILLISECOND, end=SECOND + 900 * MILLISECOND)
         for name in MEMBERS[1:3]
         for kind in ("Commit", "SupplyFrames", "Entries")
     ),
     *(
-        Silence(kind, sender="r1", start=SECOND + 850 * MILLISECOND, end=4 * SECOND)
+        MessageLoss(kind, sender="r1", start=SECOND + 850 * MILLISECOND, end=4 * SECOND)
         for kind in ("PrePrepare", "Prepare", "Commit", "Status", "SupplyFrames", "NewView", "Entries")
     ),
 )
@@ -126,11 +126,11 @@ is cut off and r1 is deposed: the later certificate must win."""
 
 STRAGGLING = (
     *(
-        Silence(kind, receiver="r3", start=SECOND, end=6 * SECOND)
+        MessageLoss(kind, receiver="r3", start=SECOND, end=6 * SECOND)
         for kind in ("Suspect", "ViewChange", "NewView", "SupplyFrames")
     ),
     *(
-        Silence(kind, receiver=name, start=SECOND, end=SECOND + 700 * MILLISECOND)
+        MessageLoss(kind, receiver=name, start=SECOND, end=SECOND + 700 * MILLISECOND)
         for name in MEMBERS
         for kind in ("Prepare", "SupplyFrames")
     ),
@@ -140,16 +140,16 @@ old vote arrives, and r3 is prepared for a batch whose sequence is already taken
 
 
 FORGOTTEN: dict[str, Any] = {
-    "plan": Plan(pause_max=4 * SECOND, away_max=300 * MILLISECOND, disk_lost=1, heal=0),
+    "plan": FaultPlan(pause_max=4 * SECOND, away_max=300 * MILLISECOND, disk_lost=1, heal=0),
     "traffic": BRISK,
-    "partings": (
-        *(Parting(start, (("r0",), ("r1", "r2", "r3"))) for start in (SECOND, 9 * SECOND)),
-        *(Parting(start, ()) for start in (2 * SECOND, 11 * SECOND)),
+    "partitions": (
+        *(Partition(start, (("r0",), ("r1", "r2", "r3"))) for start in (SECOND, 9 * SECOND)),
+        *(Partition(start, ()) for start in (2 * SECOND, 11 * SECOND)),
     ),
-    "silences": (
-        *(Silence("Suspect", receiver=name, start=SECOND, end=5 * SECOND) for name in ("r0", "r1", "r3")),
+    "message_losses": (
+        *(MessageLoss("Suspect", receiver=name, start=SECOND, end=5 * SECOND) for name in ("r0", "r1", "r3")),
         *(
-            Silence(kind, sender="r2", start=SECOND, end=5 * SECOND)
+            MessageLoss(kind, sender="r2", start=SECOND, end=5 * SECOND)
             for kind in ("ViewChange", "SupplyFrames")
         ),
     ),
@@ -163,12 +163,12 @@ FORKED: dict[str, Any] = {
     "at": (0, 1),
     "beyond": True,
     "learners": 0,
-    "partings": (
-        Parting(0, (("r0", "r1", "r2", "client-0"), ("r0~twin", "r1~twin", "r3", "client-1"))),
-        Parting(SECOND, ()),
+    "partitions": (
+        Partition(0, (("r0", "r1", "r2", "client-0"), ("r0~twin", "r1~twin", "r3", "client-1"))),
+        Partition(SECOND, ()),
     ),
-    "acts": tuple(
-        Act(at * MILLISECOND, what, name)
+    "operator_actions": tuple(
+        OperatorAction(at * MILLISECOND, what, name)
         for name in ("r2", "r3")
         for at, what in ((1_300, "stop"), (1_350, "start"), (1_600, "start"))
     ),
@@ -185,33 +185,38 @@ BRIEF_VIEWS: dict[str, Any] = {
 }
 
 
-def lone_commit(*liars: str, at: tuple[int, ...] = (), more: tuple[Silence, ...] = ()) -> Drawing:
+def lone_commit(*liars: str, at: tuple[int, ...] = (), more: tuple[MessageLoss, ...] = ()) -> Drawing:
     """See R0_GONE; the liars take part in the view change, which cannot do without them."""
     return of(
-        *liars, at=at, silences=LONE_COMMIT + more, partings=R0_GONE, traffic=BRISK, duration=4 * SECOND
+        *liars,
+        at=at,
+        message_losses=LONE_COMMIT + more,
+        partitions=R0_GONE,
+        traffic=BRISK,
+        duration=4 * SECOND,
     )
 
 
 WALK: dict[str, Any] = {
-    "changes": Changes(pause_max=800 * MILLISECOND),
+    "changes": MembershipChanges(pause_max=800 * MILLISECOND),
     "spares": 3,
 }
 """Members join and leave (R35)."""
 TRANSFERS: dict[str, Any] = {
-    "plan": Plan(pause_max=800 * MILLISECOND, away_max=2_500 * MILLISECOND, crash=1, heal=0),
+    "plan": FaultPlan(pause_max=800 * MILLISECOND, away_max=2_500 * MILLISECOND, crash=1, heal=0),
     "traffic": BRISK,
     "transfer_lag": 4,
-    "silences": (Silence("Entries", start=SECOND, end=5 * SECOND, share=0.9),),
+    "message_losses": (MessageLoss("Entries", start=SECOND, end=5 * SECOND, share=0.9),),
     "duration": 6 * SECOND,
 }
 """A member that was away fetches the state, since most pages of the log are lost."""
 
 
 CROSSINGS: dict[str, Any] = {
-    "changes": Changes(pause_max=300 * MILLISECOND),
+    "changes": MembershipChanges(pause_max=300 * MILLISECOND),
     "spares": 3,
-    "plan": Plan(pause_max=SECOND, away_max=3 * SECOND, crash=2, heal=0),
-    "silences": TRANSFERS["silences"],
+    "plan": FaultPlan(pause_max=SECOND, away_max=3 * SECOND, crash=2, heal=0),
+    "message_losses": TRANSFERS["message_losses"],
     "transfer_lag": 4,
     "crossing": True,
     "first_word": FIRST_WORD,
@@ -221,78 +226,83 @@ CROSSINGS: dict[str, Any] = {
 STRANDED: dict[str, Any] = {
     **CROSSINGS,
     "members": 5,
-    "changes": Changes(pause_max=500 * MILLISECOND, joins=2, leaves=1, replaces=6, rotates=0),
+    "changes": MembershipChanges(pause_max=500 * MILLISECOND, joins=2, leaves=1, replaces=6, rotates=0),
     "plan": QUIET,
-    "partings": (
-        Parting(SECOND, (("r4",), ("r0", "r1", "r2", "r3", "n0", "n1", "n2"))),
-        Parting(2 * SECOND, ()),
+    "partitions": (
+        Partition(SECOND, (("r4",), ("r0", "r1", "r2", "r3", "n0", "n1", "n2"))),
+        Partition(2 * SECOND, ()),
     ),
-    "silences": tuple(
-        Silence(kind, receiver="r4", start=SECOND, end=7 * SECOND) for kind in ("Entries", "Snapshot")
+    "message_losses": tuple(
+        MessageLoss(kind, receiver="r4", start=SECOND, end=7 * SECOND) for kind in ("Entries", "Snapshot")
     ),
 }
 """r4 sleeps, crosses epochs, and gets no state: it may be no member any more when a snapshot arrives."""
 
 
-def anything(seed: int) -> Draw:
+def anything(seed: int) -> RunPlan:
     """Usually a random world; sometimes one of those directed at moments that random worlds rarely reach."""
     for stream, share, worlds in DIRECTED:
         dice = Dice(seed).fork(stream)
         if dice.hit(share):
             return WORLDS[dice.pick(worlds)](seed)
-    return draw(seed)
+    return draw_run(seed)
 
 
 WORLDS: dict[str, Drawing] = {
     "random": anything,
     "small": small,
-    "twins": twins.draw,
+    "twins": twins.draw_run,
     "calm": of(),
     "lossy": of(quality=msgspec.structs.replace(CLEAN, loss=0.25), duration=6 * SECOND),
     "crashes": of(plan=CRASHES, duration=6 * SECOND, dead=True),
     "power-cut": of(
-        plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, power_cut=3, crash=1, heal=0),
+        plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, power_cut=3, crash=1, heal=0),
         parameters=Parameters(checkpoint_interval=5, view_timeout=100_000),
         traffic=BRISK,
     ),
     "all-crash": of(
-        plan=Plan(pause_max=400 * MILLISECOND, away_max=300 * MILLISECOND, crash_all=1, heal=0),
-        silences=LOST_COMMITS,
+        plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=300 * MILLISECOND, crash_all=1, heal=0),
+        message_losses=LOST_COMMITS,
         traffic=BUSY,
     ),
-    "full-disks": of(plan=Plan(pause_max=300 * MILLISECOND, away_max=500 * MILLISECOND, disk_full=1, heal=0)),
+    "full-disks": of(
+        plan=FaultPlan(pause_max=300 * MILLISECOND, away_max=500 * MILLISECOND, disk_full=1, heal=0)
+    ),
     "lost-disks": of(
-        plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, disk_lost=2, crash=1, heal=0)
+        plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, disk_lost=2, crash=1, heal=0)
     ),
     "suspended-nodes": of(
-        plan=Plan(pause_max=400 * MILLISECOND, away_max=2 * SECOND, suspend=1, heal=0), duration=8 * SECOND
+        plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=2 * SECOND, suspend=1, heal=0),
+        duration=8 * SECOND,
     ),
-    "leaderless": of(plan=LEADERLESS, silences=LOST_COMMITS, traffic=BUSY, duration=5 * SECOND),
+    "leaderless": of(plan=LEADERLESS, message_losses=LOST_COMMITS, traffic=BUSY, duration=5 * SECOND),
     "sequence-gaps": of(
         plan=LEADERLESS,
         parameters=SMALL_BATCHES,
         traffic=BUSY,
         gateways=3,
-        silences=tuple(
-            Silence("PrePrepare", sender=f"r{index}", start=SECOND // 2, end=3 * SECOND, share=0.5)
+        message_losses=tuple(
+            MessageLoss("PrePrepare", sender=f"r{index}", start=SECOND // 2, end=3 * SECOND, share=0.5)
             for index in range(4)
         ),
     ),
     "long-run": of(
-        plan=Plan(pause_max=700 * MILLISECOND, away_max=700 * MILLISECOND, crash=1, heal=0),
+        plan=FaultPlan(pause_max=700 * MILLISECOND, away_max=700 * MILLISECOND, crash=1, heal=0),
         duration=40 * SECOND,
         traffic=Traffic(tickets=10, pause_max=400 * MILLISECOND),
         dead=True,
     ),
-    "lost-checkpoints": of(silences=NO_CHECKPOINTS, traffic=BUSY),
+    "lost-checkpoints": of(message_losses=NO_CHECKPOINTS, traffic=BUSY),
     "tiny-batches": of(parameters=SMALL_BATCHES, traffic=BUSY, gateways=3),
     "retries": of(traffic=Traffic(tickets=10, pause_max=40 * MILLISECOND, repeats=0.5)),
     "expiring-requests": of(
-        plan=Plan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, part=2),
+        plan=FaultPlan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, part=2),
         traffic=Traffic(tickets=10, pause_max=40 * MILLISECOND, valid_min=20 * MILLISECOND, valid_max=SECOND),
     ),
     "many-sessions": of(
-        plan=Plan(pause_max=200 * MILLISECOND, away_max=300 * MILLISECOND, client_restart=3, crash=1, heal=0),
+        plan=FaultPlan(
+            pause_max=200 * MILLISECOND, away_max=300 * MILLISECOND, client_restart=3, crash=1, heal=0
+        ),
         parameters=Parameters(checkpoint_interval=5, view_timeout=500_000, sessions_max=4),
         gateways=3,
         rogue=True,
@@ -311,28 +321,30 @@ WORLDS: dict[str, Drawing] = {
     "node-reads": of(node_reads=True),
     "barrier-reads": of(
         readers=True,
-        silences=(
-            Silence("Reply", receiver="client-0", end=SECOND, share=0.5),
-            Silence("Entries", receiver="learner-0", end=SECOND, share=0.8),
+        message_losses=(
+            MessageLoss("Reply", receiver="client-0", end=SECOND, share=0.5),
+            MessageLoss("Entries", receiver="learner-0", end=SECOND, share=0.8),
         ),
-        plan=Plan(pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, client_restart=1, heal=2),
+        plan=FaultPlan(
+            pause_max=500 * MILLISECOND, away_max=800 * MILLISECOND, crash=1, client_restart=1, heal=2
+        ),
         traffic=Traffic(tickets=100, pause_max=15 * MILLISECOND),
         duration=SECOND,
     ),
     "two-processes": of(
-        plan=Plan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, take_over=2, crash=1, heal=0),
+        plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, take_over=2, crash=1, heal=0),
         duration=4 * SECOND,
     ),
     "malleable-signatures": of(plan=CRASHES, duration=6 * SECOND, dead=True, malleable=True),
     "malleable-signer": of(
-        "malleable-signer", plan=LEADERLESS, silences=LOST_COMMITS, traffic=BUSY, malleable=True
+        "malleable-signer", plan=LEADERLESS, message_losses=LOST_COMMITS, traffic=BUSY, malleable=True
     ),
-    "one-way-links": of(plan=Plan(pause_max=300 * MILLISECOND, one_way=2, heal=1), duration=6 * SECOND),
+    "one-way-links": of(plan=FaultPlan(pause_max=300 * MILLISECOND, one_way=2, heal=1), duration=6 * SECOND),
     "view-change-forger": of(
         "view-change-forger",
         at=(1,),
-        plan=Plan(pause_max=600 * MILLISECOND, away_max=900 * MILLISECOND, crash=2, part=1, heal=2),
-        silences=LOST_COMMITS,
+        plan=FaultPlan(pause_max=600 * MILLISECOND, away_max=900 * MILLISECOND, crash=2, part=1, heal=2),
+        message_losses=LOST_COMMITS,
         duration=7 * SECOND,
     ),
     "slow-primary": of(
@@ -346,16 +358,19 @@ WORLDS: dict[str, Drawing] = {
     "future-epoch-voter": of("future-epoch-voter", **WALK),
     "removed-member": of("removed-member", at=(3,), members=5, **WALK),
     "unready-members": of(
-        changes=Changes(pause_max=400 * MILLISECOND, unready=0.9), spares=3, duration=6 * SECOND
+        changes=MembershipChanges(pause_max=400 * MILLISECOND, unready=0.9), spares=3, duration=6 * SECOND
     ),
     "shrinking": of(
-        changes=Changes(pause_max=400 * MILLISECOND, joins=1, leaves=4, unready=0.0, least=3), spares=3
+        changes=MembershipChanges(pause_max=400 * MILLISECOND, joins=1, leaves=4, unready=0.0, least=3),
+        spares=3,
     ),
     "few-members": of(
         members=1,
-        changes=Changes(pause_max=250 * MILLISECOND, joins=4, leaves=4, rotates=1, least=1, small=0.8),
+        changes=MembershipChanges(
+            pause_max=250 * MILLISECOND, joins=4, leaves=4, rotates=1, least=1, small=0.8
+        ),
         spares=5,
-        plan=Plan(
+        plan=FaultPlan(
             pause_max=400 * MILLISECOND, away_max=300 * MILLISECOND, crash=2, suspend=1, part=1, heal=2
         ),
         duration=6 * SECOND,
@@ -370,37 +385,37 @@ WORLDS: dict[str, Drawing] = {
     "poisoned-proofs": of("bad-state-server/too few signatures", at=(1,), **TRANSFERS),
     "bad-log-server": of(
         "bad-log-server",
-        plan=Plan(pause_max=400 * MILLISECOND, away_max=1_500 * MILLISECOND, crash=1, part=1, heal=2),
+        plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=1_500 * MILLISECOND, crash=1, part=1, heal=2),
         traffic=BUSY,
     ),
     "lone-commit": lone_commit(),
     "lone-commit-swapped-proofs": lone_commit("view-change-forger/swap", at=(1,)),
     "lone-commit-reused-proofs": lone_commit(
-        "view-change-forger/reuse", at=(1,), more=(Silence("NewView", sender="r1"),)
+        "view-change-forger/reuse", at=(1,), more=(MessageLoss("NewView", sender="r1"),)
     ),
     "lone-commit-fake-checkpoint": lone_commit("view-change-forger/fake-checkpoint", at=(3,)),
     "two-certificates": of(
         parameters=RARE_CHECKPOINTS,
         traffic=Traffic(tickets=10, pause_max=150 * MILLISECOND),
-        silences=TWO_CERTIFICATES,
-        partings=(
-            Parting(SECOND + 300 * MILLISECOND, (("r3",), ("r0", "r1", "r2"))),
-            Parting(SECOND + 850 * MILLISECOND, (("r0",), ("r1", "r2", "r3"))),
+        message_losses=TWO_CERTIFICATES,
+        partitions=(
+            Partition(SECOND + 300 * MILLISECOND, (("r3",), ("r0", "r1", "r2"))),
+            Partition(SECOND + 850 * MILLISECOND, (("r0",), ("r1", "r2", "r3"))),
         ),
         duration=7 * SECOND,
     ),
-    "late-committer": of("late-committer", at=(3,), silences=COMMITS_OF_OTHER_VIEWS, **BRIEF_VIEWS),
-    "alternating-batches": of("late-committer", at=(3,), silences=TWO_BATCHES_IN_TURN, **BRIEF_VIEWS),
-    "late-votes": of("vote-repeater", at=(2,), silences=STRAGGLING, parameters=RARE_CHECKPOINTS),
+    "late-committer": of("late-committer", at=(3,), message_losses=COMMITS_OF_OTHER_VIEWS, **BRIEF_VIEWS),
+    "alternating-batches": of("late-committer", at=(3,), message_losses=TWO_BATCHES_IN_TURN, **BRIEF_VIEWS),
+    "late-votes": of("vote-repeater", at=(2,), message_losses=STRAGGLING, parameters=RARE_CHECKPOINTS),
     "bad-log-results": of(
         "bad-log-server/results",
-        plan=Plan(pause_max=300 * MILLISECOND, away_max=800 * MILLISECOND, crash=2, part=1, heal=2),
+        plan=FaultPlan(pause_max=300 * MILLISECOND, away_max=800 * MILLISECOND, crash=2, part=1, heal=2),
         parameters=RARE_CHECKPOINTS,
     ),
     "idle-primaries": of("idle-primary", "idle-primary", members=7),
     "censor": of("censor", gateways=1),
     **{
-        kind: of(kind, plan=Plan(pause_max=SECOND, away_max=500 * MILLISECOND, crash=1, part=1, heal=2))
+        kind: of(kind, plan=FaultPlan(pause_max=SECOND, away_max=500 * MILLISECOND, crash=1, part=1, heal=2))
         for kind in ("amnesiac", "progress-inflator", "byzzfuzz", "minimal-quorum-sender", "mutator")
     },
     **{

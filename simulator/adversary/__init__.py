@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from simulator.adversary.amnesiac import Amnesiac
 from simulator.adversary.bad_log_server import BadLogServer
 from simulator.adversary.bad_state_server import BadStateServer
@@ -35,9 +33,7 @@ from simulator.adversary.slow_primary import SlowPrimary
 from simulator.adversary.twin import Split, Twin
 from simulator.adversary.view_change_forger import ViewChangeForger
 from simulator.adversary.vote_repeater import VoteRepeater
-
-if TYPE_CHECKING:
-    from simulator.cluster import Cluster
+from simulator.cluster import Cluster
 
 __all__ = ["ADVERSARIES", "APART", "LATER", "SIMPLE", "Liar", "corrupt"]
 
@@ -91,10 +87,10 @@ def corrupt(cluster: Cluster, name: str, kind: str) -> None:
     dice = world.dice.fork(f"liar {name}")
     kind, _, forgery = kind.partition("/")
     if forgery and kind == "view-change-forger":
-        node.speech = ViewChangeForger(cluster, node, dice, forgery=forgery)
+        node.send_hook = ViewChangeForger(cluster, node, dice, forgery=forgery)
         return
     if kind != "twin":
-        liar = node.speech = (SIMPLE | LATER | APART | DIRECTED)[kind](cluster, node, dice)
+        liar = node.send_hook = (SIMPLE | LATER | APART | DIRECTED)[kind](cluster, node, dice)
         if isinstance(liar, BadLogServer):
             liar.forger = bool(forgery)
         elif isinstance(liar, BadStateServer):
@@ -105,5 +101,5 @@ def corrupt(cluster: Cluster, name: str, kind: str) -> None:
     if forgery:
         return
     split = Split(dice, [other for other in world.member_names if other != name])
-    node.speech = Twin(cluster, node, dice, split=split)
-    twin.speech = Twin(cluster, twin, dice, split=split)
+    node.send_hook = Twin(cluster, node, dice, split=split)
+    twin.send_hook = Twin(cluster, twin, dice, split=split)

@@ -11,7 +11,7 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope, link_frame
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
@@ -26,7 +26,7 @@ class BadLogServer(Liar):
 
     forger = False
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         kind = kind_of_frame(frame)
         doctor = self._doctors().get(kind) if kind is not None else None

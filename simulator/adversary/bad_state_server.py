@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
-from simulator.adversary.base import Liar, Words
-from simulator.chance import Dice
+from simulator.adversary.base import Liar, OutgoingFrames
+from simulator.cluster import Cluster
+from simulator.dice import Dice
 from simulator.network import kind_of_frame
 from simulator.node import Node
-
-if TYPE_CHECKING:
-    from simulator.cluster import Cluster
 
 __all__ = ["GROUP_LIES", "OFFER_LIES", "BadStateServer"]
 
@@ -82,8 +79,8 @@ class BadStateServer(Liar):
         self.told = 0
         """Number of lies sent so far."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
-        """See node.Speech."""
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
+        """See node.SendHook."""
         kind = kind_of_frame(frame)
         lie = GROUP_LIES.get(self.lie) if kind is m.Groups else None
         if kind is m.Snapshot:

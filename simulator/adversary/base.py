@@ -6,22 +6,20 @@ A liar can forge neither the signatures of others (R39) nor its identity on a li
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import FrameSigner
-from simulator.chance import Dice
+from simulator.cluster import Cluster
+from simulator.dice import Dice
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-if TYPE_CHECKING:
-    from simulator.cluster import Cluster
+__all__ = ["Liar", "OutgoingFrames"]
 
-__all__ = ["Liar", "Words"]
-
-Words = Iterable[tuple[str, bytes]]
+OutgoingFrames = Iterable[tuple[str, bytes]]
 """(receiver, frame) of each message that is really sent."""
 
 
@@ -51,11 +49,11 @@ class Liar:
             self._index = self.node.index
         return self._index
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
-        """See node.Speech."""
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
+        """See node.SendHook."""
         return self.instead(self.mine(frame), receiver, frame)
 
-    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
         """What is sent instead of a frame; `message`: the member's own statement in it, None for all else."""
         return ((receiver, frame),)
 
@@ -71,10 +69,10 @@ class Liar:
         kind = kind_of_frame(frame)
         if kind not in m.STATEMENTS:
             return None
-        message = self.world.reading.read(frame)[1]
+        message = self.world.frame_cache.read(frame)[1]
         return message if self.node.said(message) else None
 
     def changed(self, frame: bytes, message: Any, **fields: Any) -> bytes:
         """The statement with other fields, signed with this member's key; a batch stays attached."""
-        attachment = self.world.reading.read(frame)[0].attachment
+        attachment = self.world.frame_cache.read(frame)[0].attachment
         return self.signer.sign(msgspec.structs.replace(message, **fields), attachment)

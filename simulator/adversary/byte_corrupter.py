@@ -5,7 +5,7 @@ from __future__ import annotations
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope, link_frame
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
@@ -17,7 +17,7 @@ SHARE = 0.2
 class ByteCorrupter(Liar):
     """After every second broken frame it also sends the intact one, so that it is not merely silent."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if kind_of_frame(frame) is m.Reply and self.dice.hit(0.5):
             return ((receiver, self._false_reply(frame)),)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.clock import MILLISECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
@@ -35,7 +35,7 @@ class ByzzFuzz(Liar):
         self._earlier: list[bytes] = []
         self._digests: list[bytes] = []
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if self.world.time >= self._until:
             self._draw_round()

@@ -19,9 +19,9 @@ class Censor(Liar):
         """See Liar."""
         names = sorted(endpoint.principal for endpoint in self.world.endpoints.values())
         self._victim = self.dice.pick(names)
-        self.node.hears = self.hears
+        self.node.receive_filter = self.receive_filter
 
-    def hears(self, inbound: Inbound) -> bool:
+    def receive_filter(self, inbound: Inbound) -> bool:
         """Returns False for the victim's requests, which its node then does not receive."""
         bundle = self.victims(inbound.frame)
         return bundle is None

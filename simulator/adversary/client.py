@@ -11,44 +11,47 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope, FrameSigner
 from dtvn.protocol.wire.door import Keys
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND
+from simulator.cluster import Cluster
 from simulator.network import kind_of_frame
-from simulator.scheme import Keyring
+from simulator.recurring import Recurring
 from simulator.world import World
 
-__all__ = ["RogueClient"]
+__all__ = ["RogueClient", "add_rogue"]
 
 PAUSE_MAX = 100 * MILLISECOND
 REMEMBERED = 200
 SECONDS_VALID = 30
 
 
-class RogueClient:
+def add_rogue(cluster: Cluster) -> RogueClient:
+    """Add a lying client process. Nothing observes its calls, so no history of a ticket is judged."""
+    rogue = RogueClient(cluster.world, cluster.keys)
+    cluster.world.dial(rogue)
+    cluster.linearizable.blind = True
+    return rogue
+
+
+class RogueClient(Recurring):
     """An Endpoint that sends at random moments until it is stopped."""
 
-    def __init__(
-        self, world: World, name: str, principal: str, *, keyring: Keyring, keys: Keys, dice: Dice
-    ) -> None:
-        self.name = name
-        self.world = world
-        self.principal = principal
-        self._dice = dice
-        secret = keyring.pair(principal)[1]
+    name = "rogue-00"
+    principal = "rogue"
+
+    def __init__(self, world: World, keys: Keys) -> None:
+        self._dice = world.dice.fork("rogue")
+        super().__init__(world, self._dice, PAUSE_MAX)
+        keyring = world.keyring
+        secret = keyring.pair(self.principal)[1]
         self._signer = FrameSigner(world.cluster, secret, keys, scheme=keyring.scheme)
         self._sessions: list[tuple[int, int]] = [(1, 0)]
         self._sent: list[bytes] = []
         self._openings: set[bytes] = set()
-        self._running = False
 
     def start(self) -> None:
-        """Start to send."""
+        """Send at once, then at random moments."""
         self._running = True
-        self._speak()
-
-    def stop(self) -> None:
-        """Send nothing from now on."""
-        self._running = False
+        self._occur()
 
     def links(self, up: frozenset[str]) -> None:
         """See Endpoint."""
@@ -65,9 +68,8 @@ class RogueClient:
                 self._sessions.append(place)
                 del self._sessions[:-4]
 
-    def _speak(self) -> None:
-        if not self._running:
-            return
+    def happen(self) -> None:
+        """Send one kind of lie."""
         dice = self._dice
         receivers = dice.sample(self.world.member_names, 1 + dice.below(self.world.members))
         match dice.below(6):
@@ -85,7 +87,6 @@ class RogueClient:
                 self._say(receivers, self._bundle(dice.pick(self._sessions), far))
             case _:
                 self._say(receivers, self._bundle(dice.pick(self._sessions), dice.below(40)))
-        self.world.after(1 + dice.below(PAUSE_MAX), self._speak)
 
     def _say(self, receivers: list[str], frame: bytes) -> None:
         self._sent.append(frame)

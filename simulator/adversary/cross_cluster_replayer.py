@@ -8,7 +8,7 @@ from typing import Any
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import FrameSigner
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
 __all__ = ["CrossClusterReplayer"]
@@ -35,7 +35,7 @@ class CrossClusterReplayer(Liar):
             for name in names
         ]
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         words = [(receiver, frame)]
         message = self.mine(frame)

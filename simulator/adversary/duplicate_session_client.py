@@ -3,18 +3,14 @@ session and number, signed by a client of its own and worthless (R30; rows 9, 14
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from dtvn.protocol.consensus.verified import Inbound
 from dtvn.protocol.wire import FrameSigner
 from simulator.adversary.censor import Censor
-from simulator.chance import Dice
+from simulator.cluster import Cluster
+from simulator.dice import Dice
 from simulator.node import Node
-
-if TYPE_CHECKING:
-    from simulator.cluster import Cluster
 
 __all__ = ["DuplicateSessionClient"]
 
@@ -30,7 +26,7 @@ class DuplicateSessionClient(Censor):
         secret = keyring.pair(ACCOMPLICE)[1]
         self._accomplice = FrameSigner(self.world.cluster, secret, cluster.keys, scheme=keyring.scheme)
 
-    def hears(self, inbound: Inbound) -> bool:
+    def receive_filter(self, inbound: Inbound) -> bool:
         """See Censor; the request that replaces the victim's is sent to all members."""
         bundle = self.victims(inbound.frame)
         if bundle is None:

@@ -10,7 +10,7 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.clock import MILLISECOND
 
 __all__ = ["EarlyEquivocator"]
@@ -24,7 +24,7 @@ class EarlyEquivocator(Liar):
     """The backup cannot vote for a batch that it does not have, so the others' proposal becomes durable
     first."""
 
-    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         others = self.others()
         if not isinstance(message, m.PrePrepare) or receiver != others[message.sequence % len(others)]:

@@ -9,7 +9,7 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 
 __all__ = ["Equivocator"]
 
@@ -25,7 +25,7 @@ class Equivocator(Liar):
         """(view, sequence) -> (digest of the second batch, frame of its proposal)."""
         self._fooled: set[str] = set()
 
-    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if isinstance(message, m.PrePrepare):
             return ((receiver, self._proposal(message, frame, receiver)),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
 __all__ = ["FalseSuspector"]
@@ -17,7 +17,7 @@ class FalseSuspector(Liar):
         """See Liar."""
         self._said = 0
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         words = [(receiver, frame)]
         message = self.mine(frame)

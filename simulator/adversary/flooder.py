@@ -4,7 +4,7 @@ Each is signed and well-formed, so that only cheap checks and bounds help."""
 from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
 __all__ = ["Flooder"]
@@ -17,7 +17,7 @@ HUGE = 300_000
 class Flooder(Liar):
     """Starts a flood whenever its node sends its Status."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         words = [(receiver, frame)]
         message = self.mine(frame)

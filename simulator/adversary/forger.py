@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 
 __all__ = ["Forger"]
 
@@ -15,7 +15,7 @@ class Forger(Liar):
     """Each receiver gets its real CHECKPOINT or one with a false state root; each Status is followed by a
     false CHECKPOINT, a false suspicion and a false vote."""
 
-    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         words = [(receiver, frame)]
         if isinstance(message, m.Checkpoint):

@@ -14,7 +14,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.genesis import Member
 from dtvn.protocol.wire import Envelope, link_frame
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
@@ -34,7 +34,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
 class FutureEpochVoter(Liar):
     """Sends the true statements too, so that it is not merely silent."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         words = [(receiver, frame)]
         if kind_of_frame(frame) is m.Answer:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
@@ -14,7 +14,7 @@ __all__ = ["IdlePrimary"]
 class IdlePrimary(Liar):
     """Its silence looks like an empty queue."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if kind_of_frame(frame) in (m.PrePrepare, m.NewView):
             return ()

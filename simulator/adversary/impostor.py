@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Words
+from simulator.adversary.base import OutgoingFrames
 from simulator.adversary.equivocator import Equivocator
 from simulator.node import Node
 
@@ -18,9 +18,9 @@ __all__ = ["Impostor"]
 class Impostor(Equivocator):
     """Sends a complete forged quorum with each proposal, signed with the wrong key."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
-        words = list(super().utter(node, receiver, frame))
+        words = list(super().on_send(node, receiver, frame))
         proposal = self.mine(words[0][1]) if words else None
         if isinstance(proposal, m.PrePrepare):
             for index in range(self.world.members):

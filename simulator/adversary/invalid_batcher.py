@@ -10,7 +10,7 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 
 __all__ = ["InvalidBatcher"]
 
@@ -25,7 +25,7 @@ class InvalidBatcher(Liar):
         """See Liar."""
         self._crammed: dict[tuple[int, int], bytes] = {}
 
-    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if not isinstance(message, m.PrePrepare):
             return ((receiver, frame),)

@@ -7,7 +7,7 @@ from typing import Any
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Inbound
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 
 __all__ = ["LateCommitter"]
@@ -22,17 +22,17 @@ class LateCommitter(Liar):
         """See Liar."""
         self._commits: dict[int, dict[tuple[int, int], bytes]] = {}
         """COMMIT frames by sequence, then by view and sender."""
-        self.node.hears = self._hear
+        self.node.receive_filter = self._hear
 
     def _hear(self, inbound: Inbound) -> bool:
         if kind_of_frame(inbound.frame) is m.Commit:
-            self._keep(self.world.reading.read(inbound.frame)[1], inbound.frame)
+            self._keep(self.world.frame_cache.read(inbound.frame)[1], inbound.frame)
         return True
 
     def _keep(self, commit: m.Commit, frame: bytes) -> None:
         self._commits.setdefault(commit.sequence, {})[commit.view, commit.sender] = frame
 
-    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if isinstance(message, m.NewView):
             late = [old for sequence in self._commits for old in self._of(sequence, message.view)]

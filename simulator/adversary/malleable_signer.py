@@ -15,7 +15,7 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope, link_frame
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 from simulator.scheme import LOOSE
 
@@ -38,15 +38,15 @@ class MalleableSigner(Liar):
         self._digests: dict[bytes, bytes] = {}
         """Digest of an own VIEW-CHANGE -> digest of the one sent in its place, as a NEW-VIEW names it."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
-        """See node.Speech."""
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
+        """See node.SendHook."""
         yield receiver, self.form(frame)
         if self.dice.hit(TWICE):
             yield receiver, self.form(frame)
 
     def form(self, frame: bytes) -> bytes:
         """The same statement with another form of its signature, if it has one."""
-        envelope, message = self.world.reading.read(frame)
+        envelope, message = self.world.frame_cache.read(frame)
         change = CHANGES.get(type(message))
         if type(message) in m.LINK:
             return frame if change is None else link_frame(change(self, message))

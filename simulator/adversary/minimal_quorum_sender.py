@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
@@ -25,7 +25,7 @@ class MinimalQuorumSender(Liar):
         self._many: list[str] = []
         self._few: list[str] = []
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         kind = kind_of_frame(frame)
         if kind not in SPARED or receiver not in self.world.member_names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 
 __all__ = ["Mutator"]
 
@@ -20,7 +20,7 @@ class Mutator(Liar):
         """See Liar."""
         self._digests: list[bytes] = []
 
-    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if message is None:
             return ((receiver, frame),)

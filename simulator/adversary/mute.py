@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.clock import SECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
@@ -20,7 +20,7 @@ class Mute(Liar):
         self._kinds: list[type[object]] = []
         self._deprived: list[str] = []
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if self.world.time >= self._until:
             self._until = self.world.time + self.dice.between(1, 5) * SECOND

@@ -4,7 +4,7 @@ names a height and never delivers)."""
 from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
 __all__ = ["ProgressInflator"]
@@ -15,7 +15,7 @@ AHEAD = 1_000
 class ProgressInflator(Liar):
     """Its Status names a log that nobody has; it never serves pages of the log."""
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if len(frame) > 1 and frame[1] == m.KIND_OF[m.Entries]:
             return ()

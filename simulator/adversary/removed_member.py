@@ -8,10 +8,10 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 
 __all__ = ["RemovedMember"]
 
@@ -20,23 +20,23 @@ REMEMBERED = 200
 SHARE = 0.06
 
 
-class RemovedMember(Liar, Onlooker):
+class RemovedMember(Liar, Observer):
     """Behaves correctly while it is a member. It reads all messages, so it votes for whatever others vote
     for."""
 
     def begin(self) -> None:
         """See Liar."""
         self._said: list[tuple[str, bytes]] = []
-        self.world.audience.add(self)
+        self.world.observers.add(self)
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if self.mine(frame) is not None and len(self._said) < REMEMBERED:
             self._said.append((receiver, frame))
         return ((receiver, frame),)
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Onlooker: as no member of the newest epoch it votes as another member just did."""
+        """See Observer: as no member of the newest epoch it votes as another member just did."""
         if kind_of_frame(frame) not in VOTES or sender == self.node.name:
             return
         if not self.dice.hit(SHARE) or self.node.place(self.world.present) is not None:

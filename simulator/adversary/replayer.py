@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 
 __all__ = ["Replayer"]
 
@@ -14,16 +14,16 @@ REMEMBERED = 300
 SHARE = 0.3
 
 
-class Replayer(Liar, Onlooker):
+class Replayer(Liar, Observer):
     """Records the frames that arrive at its node."""
 
     def begin(self) -> None:
         """See Liar."""
         self._heard: list[bytes] = []
-        self.world.audience.add(self)
+        self.world.observers.add(self)
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Onlooker: keep a frame of another member or a client."""
+        """See Observer: keep a frame of another member or a client."""
         if receiver != self.node.name:
             return
         if len(self._heard) < REMEMBERED:
@@ -31,7 +31,7 @@ class Replayer(Liar, Onlooker):
         else:
             self._heard[self.dice.below(REMEMBERED)] = frame
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         words = [(receiver, frame)]
         if kind_of_frame(frame) in m.STATEMENTS:

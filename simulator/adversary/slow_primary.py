@@ -4,7 +4,7 @@ Prime)."""
 from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
@@ -24,7 +24,7 @@ class SlowPrimary(Liar):
         timeout = self.world.settings.parameters.view_timeout * MICROSECOND
         self._delay = int(timeout * SHARE_OF_TIMEOUT)
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if kind_of_frame(frame) is not m.PrePrepare or self.mine(frame) is None:
             return ((receiver, frame),)

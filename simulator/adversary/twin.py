@@ -5,9 +5,9 @@ Which of the other members each twin can reach changes at random, so both get th
 
 from __future__ import annotations
 
-from simulator.adversary.base import Liar, Words
-from simulator.chance import Dice
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.clock import SECOND
+from simulator.dice import Dice
 from simulator.node import Node
 
 __all__ = ["Twin"]
@@ -39,7 +39,7 @@ class Twin(Liar):
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._split = split
 
-    def utter(self, node: Node, receiver: str, frame: bytes) -> Words:
+    def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if self._split.hears(receiver, node.name, self.world.time):
             return ((receiver, frame),)

@@ -11,7 +11,7 @@ from typing import Any
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 
 __all__ = ["FORGERIES", "ViewChangeForger"]
 
@@ -25,7 +25,7 @@ class ViewChangeForger(Liar):
         self._lies: dict[bytes, bytes] = {}
         """True statement -> the lie sent in its place: every receiver gets the same lie."""
 
-    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if isinstance(message, (m.ViewChange, m.NewView)):
             if frame not in self._lies:

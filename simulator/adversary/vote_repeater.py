@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from dtvn.protocol.consensus import messages as m
-from simulator.adversary.base import Liar, Words
+from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.clock import SECOND
 
 __all__ = ["VoteRepeater"]
@@ -18,7 +18,7 @@ LATEST = 4 * SECOND
 class VoteRepeater(Liar):
     """Each of its statements is true, or was when it was first sent."""
 
-    def instead(self, message: Any, receiver: str, frame: bytes) -> Words:
+    def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if isinstance(message, (m.Prepare, m.Commit)):
             later = self.world.time + self.dice.between(EARLIEST, LATEST)

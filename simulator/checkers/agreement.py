@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, Record
 from simulator.checkers.base import Checker
 from simulator.node import Node
-from simulator.onlooker import EXECUTED
+from simulator.observers import EXECUTED
 from simulator.world import World
 
 __all__ = ["Agreement"]

@@ -6,14 +6,14 @@ from typing import NoReturn
 
 from dtvn.protocol import quorum
 from simulator.gateway import Gateway, Request
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from simulator.violation import Violation
 from simulator.world import World
 
 __all__ = ["Checker"]
 
 
-class Checker(Onlooker):
+class Checker(Observer):
     """Observes nodes and clients and answers one question. Only honest nodes are checked."""
 
     name = ""

@@ -25,9 +25,8 @@ class Durability(Checker):
     def __init__(self, world: World, history: History) -> None:
         super().__init__(world)
         self._history = history
-        self._chain: dict[int, bytes] = {}
-        self._digests: dict[int, bytes] = {}
-        self._epochs: dict[int, int] = {}
+        self._entries: dict[int, EntryRecord] = {}
+        """By sequence: the first that was durable on an honest node."""
         self._acknowledged = 0
         """Highest sequence whose outcome was reported to a client."""
         self.outcomes = 0
@@ -38,9 +37,7 @@ class Durability(Checker):
         if node.honest:
             for record in records:
                 if isinstance(record, EntryRecord):
-                    self._chain.setdefault(record.entry.sequence, record.entry_hash)
-                    self._digests.setdefault(record.entry.sequence, record.entry.batch_digest)
-                    self._epochs.setdefault(record.entry.sequence, record.entry.epoch)
+                    self._entries.setdefault(record.entry.sequence, record)
 
     def answered(self, gateway: Gateway, request: Request) -> None:
         """See Checker."""
@@ -63,18 +60,17 @@ class Durability(Checker):
     def _survives(self, sequence: int) -> None:
         """At least q - (liars, lost and older disks) honest disks hold the entry or the certificate that
         demands it: q members were prepared, and only these may have forgotten it."""
-        entry_hash = self._chain[sequence]
-        epoch = self._epochs[sequence]
+        known = self._entries[sequence]
+        epoch, digest = known.entry.epoch, known.entry.batch_digest
         everybody = [self.world.nodes[member.id] for member in self.world.epochs[epoch].members]
         members = [node for node in everybody if node.honest]
         faulty = len(everybody) - sum(node.disk.voting and not node.disk.older for node in members)
-        digest = self._digests[sequence]
         holding = 0
         for node in members:
             disk = node.disk.synced
             if len(disk.log) >= sequence:
                 record = disk.entry(sequence)  # None: it holds a state that q members signed later
-                holding += record is None or record.entry_hash == entry_hash
+                holding += record is None or record.entry_hash == known.entry_hash
             else:
                 holding += any(
                     slot.sequence == sequence and slot.phase in PROVING and _proves(slot, digest)

@@ -44,7 +44,7 @@ class DurableBeforeSend(Checker):
         """See Checker."""
         if not node.honest or (node is self._newest[0] and frame is self._newest[1]):
             return
-        envelope, message = self.world.reading.read(frame)
+        envelope, message = self.world.frame_cache.read(frame)
         identity = (node.name, envelope.kind, envelope.body)
         signature = self._seen.get(identity)
         if signature is not None:

@@ -41,7 +41,7 @@ class EvidenceKept(Checker):
         if node is None or not node.honest or node.host is None:
             return
         try:
-            message = self.world.reading.read(frame)[1]
+            message = self.world.frame_cache.read(frame)[1]
         except canonical.CanonicalError:
             return
         if not liar.said(message) or node.index is None or message.epoch != node.membership.epoch:

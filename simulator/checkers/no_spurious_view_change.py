@@ -44,7 +44,7 @@ class NoSpuriousViewChange(Checker):
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
         """See Checker."""
         try:
-            message = self.world.reading.read(frame)[1]
+            message = self.world.frame_cache.read(frame)[1]
         except canonical.CanonicalError:
             return  # sent by a byte corrupter
         sender, view = (message.epoch, message.sender), message.view
@@ -69,11 +69,11 @@ class NoSpuriousViewChange(Checker):
             )
 
     def started(self, node: Node) -> None:
-        """See Onlooker: a restarted node suspects no primary."""
+        """See Observer: a restarted node suspects no primary."""
         self._suspecting[node.name] = 0
 
     def turning(self, node: Node) -> None:
-        """See Onlooker: when a node wakes up, its core is still as it was when the node fell asleep."""
+        """See Observer: when a node wakes up, its core is still as it was when the node fell asleep."""
         if node.slept[1] == self.world.time and node.honest and isinstance(node.core, Replica):
             self._waited[node.name] = _waits(node.core)
 

@@ -12,7 +12,7 @@ from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.verified import Header, Inbound, Verified
 from dtvn.protocol.wire import Door, Envelope, Scheme
 from dtvn.protocol.wire.door import Keys
-from simulator.reading import AskedKeys, Reading, Result, keep
+from simulator.frame_cache import AskedKeys, FrameCache, Result, keep
 from simulator.violation import Violation
 
 __all__ = ["WatchedDoor"]
@@ -27,30 +27,30 @@ class WatchedDoor(Door):
     instead of computing them twice in one world."""
 
     def __init__(
-        self, cluster: bytes, keys: Keys, reading: Reading, *, scheme: Scheme, statements_max: int
+        self, cluster: bytes, keys: Keys, frame_cache: FrameCache, *, scheme: Scheme, statements_max: int
     ) -> None:
         self._asked = AskedKeys(keys)
         super().__init__(cluster, self._asked, scheme=scheme, statements_max=statements_max)
         self.core: Any = None
         """The core that this door serves."""
         self.name = ""
-        self._reading = reading
+        self._frame_cache = frame_cache
         self._frames = 0
 
     def peek(self, inbound: Inbound) -> Header:
         """See Door."""
-        headers = self._reading.headers
+        headers = self._frame_cache.headers
         known = headers.get(inbound.frame)
         if known is not None and known.peer is inbound.peer:
             return known
         return keep(headers, inbound.frame, super().peek(inbound))
 
     def _decode(self, frame: bytes) -> tuple[Envelope, Any]:
-        decoded = self._reading.decoded
+        decoded = self._frame_cache.decoded
         return decoded.get(frame) or keep(decoded, frame, super()._decode(frame))
 
     def _check(self, key: bytes | None, envelope: Envelope, signer: str) -> None:
-        signed = self._reading.signed
+        signed = self._frame_cache.signed
         if key is None or (key, envelope) not in signed:
             super()._check(key, envelope, signer)
             if key is not None:
@@ -66,7 +66,7 @@ class WatchedDoor(Door):
                 raise Violation(
                     "no-wasted-verification", f"{self.name} verifies a {kind} that it refuses: {reason.value}"
                 )
-        known = self._reading.results.get(header.frame)
+        known = self._frame_cache.results.get(header.frame)
         if (
             known is not None
             and known.peer is header.peer
@@ -77,5 +77,7 @@ class WatchedDoor(Door):
         self._asked.asked.clear()
         verified = super().verify(header)
         asked = tuple(self._asked.asked)
-        keep(self._reading.results, header.frame, Result(header.peer, self.statements_max, asked, verified))
+        keep(
+            self._frame_cache.results, header.frame, Result(header.peer, self.statements_max, asked, verified)
+        )
         return verified

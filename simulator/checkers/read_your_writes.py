@@ -13,7 +13,7 @@ from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
-from simulator.onlooker import EXECUTED
+from simulator.observers import EXECUTED
 from simulator.readers import ticket_shown
 from simulator.world import World
 

@@ -18,7 +18,7 @@ from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
 from simulator.node import Node
-from simulator.onlooker import EXECUTED
+from simulator.observers import EXECUTED
 from simulator.world import World
 
 __all__ = ["Reads"]

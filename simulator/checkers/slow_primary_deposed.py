@@ -11,7 +11,7 @@ from dtvn.protocol.consensus.primary_monitor import SLOW
 from dtvn.protocol.consensus.replica import Replica
 from simulator.checkers.base import Checker
 from simulator.node import Node
-from simulator.onlooker import EXECUTED
+from simulator.observers import EXECUTED
 from simulator.world import World
 
 __all__ = ["SlowPrimaryDeposed"]
@@ -48,10 +48,10 @@ class SlowPrimaryDeposed(Checker):
     def _slow_primary(self) -> Node | None:
         """The only liar, if it is a slow primary; the liars are fixed before the first turn."""
         liars = [node for node in self.world.nodes.values() if not node.honest]
-        return liars[0] if len(liars) == 1 and getattr(liars[0].speech, "slow", False) else None
+        return liars[0] if len(liars) == 1 and getattr(liars[0].send_hook, "slow", False) else None
 
     def turning(self, node: Node) -> None:
-        """See Onlooker: requests that arrived in earlier turns are now waiting."""
+        """See Observer: requests that arrived in earlier turns are now waiting."""
         if self._slow_primary is None or not node.honest or not isinstance(node.core, Replica):
             return
         witness = self._witnesses.get(node.name)

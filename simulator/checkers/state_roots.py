@@ -26,7 +26,7 @@ class StateRoots(Checker):
         """See Checker."""
         if not node.honest:
             return
-        said = self.world.reading.read(frame)[1]
+        said = self.world.frame_cache.read(frame)[1]
         if not node.said(said):
             return
         claim = (said.state_root, said.log_root, said.timestamp)

@@ -54,7 +54,7 @@ class StopsOnFork(Checker):
         if node is None or not node.honest or not node.up or node.paused:
             return
         try:
-            message = self.world.reading.read(frame)[1]
+            message = self.world.frame_cache.read(frame)[1]
             votes = [self._statements.read(each) for each in message.checkpoint]
         except (CanonicalError, PeerError):
             return

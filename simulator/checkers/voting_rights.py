@@ -43,6 +43,6 @@ class VotingRights(Checker):
             return
         if frame in self._left:
             return  # the basis of a view, sent again unchanged on request: it binds to nothing new
-        message = self.world.reading.read(frame)[1]
+        message = self.world.frame_cache.read(frame)[1]
         if node.said(message):
             self.fail(f"{node.name} lost its ledger and says {type(message).__name__}")

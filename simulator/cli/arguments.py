@@ -16,7 +16,7 @@ from simulator.mutants import MUTANTS
 from simulator.options import FLAGS, PLAIN, Options
 from simulator.worlds import WORLDS
 
-__all__ = ["Words", "add_arguments", "given", "is_plain", "name_of", "refuse"]
+__all__ = ["VerbParser", "add_arguments", "given", "is_plain", "name_of", "refuse"]
 
 INTERRUPT_EPILOG = "Ctrl-C and SIGTERM end it and what was found so far is told; a second one ends it at once"
 OTHER_VERBS = "other verbs: campaign, replay, shrink, mutants; `simulator VERB -h` tells their flags"
@@ -29,7 +29,7 @@ mutant_name = partial(old_names.current, renamed=old_names.MUTANTS)
 
 def add_arguments(parser: CommandParser) -> None:
     """Add a parser for each verb."""
-    verbs = parser.add_subparsers(dest="verb", required=True, parser_class=Words)
+    verbs = parser.add_subparsers(dest="verb", required=True, parser_class=VerbParser)
     played = verbs.add_parser(
         "run", help="a cluster by flags, or one seed of a named world", epilog=RUN_EPILOG
     )
@@ -60,7 +60,7 @@ def add_arguments(parser: CommandParser) -> None:
         one.switch("json", help="one JSON object and nothing else")
 
 
-def _add_task(one: Words) -> None:
+def _add_task(one: VerbParser) -> None:
     """Add the flags that define the task: a cluster by flags, or a seed of a named world."""
     usual = Options()
     one.option("nodes", type=int, help=f"default {usual.nodes}")
@@ -97,7 +97,7 @@ def _add_task(one: Words) -> None:
     one.option("stop-after", type=text.nanoseconds, default=0, help="end the safety phase, as 2500ms")
 
 
-class Words(GoFlags):
+class VerbParser(GoFlags):
     """A parser for one verb."""
 
     def option(self, name: str, **options: Any) -> None:

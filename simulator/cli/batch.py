@@ -20,7 +20,7 @@ import msgspec
 from dtvn.protocol.probes import PROBES
 from simulator.campaign import Report, Task, run
 from simulator.cli.interrupts import begin_worker, held_back
-from simulator.hunting import Verdict, hunt
+from simulator.mutant_hunt import Verdict, hunt
 from simulator.mutants import NOT_PLANTED
 from simulator.violation import Interrupted
 

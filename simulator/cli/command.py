@@ -27,11 +27,11 @@ from simulator.cli.arguments import add_arguments, given, is_plain, name_of, ref
 from simulator.cli.bar import bar
 from simulator.cli.interrupts import Interrupts
 from simulator.mutants import MUTANTS
-from simulator.onlooker import Onlooker
-from simulator.options import FLAGS, OptionError, Plain, by_hand
+from simulator.observers import Observer
+from simulator.options import FLAGS, OptionError, PlainTask, by_hand
 from simulator.plain import PlainRun, Results
 from simulator.shrinking import shrink
-from simulator.tracing import Teller, Tracer
+from simulator.tracing import EventPrinter, Tracer
 from simulator.violation import Interrupted
 
 __all__ = ["Command"]
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         found = self._play(wanted, say=quietly if options["json"] else self._say)
         self._end(found, as_json=options["json"])
 
-    def _wanted(self, options: dict[str, Any]) -> Task | Plain:
+    def _wanted(self, options: dict[str, Any]) -> Task | PlainTask:
         """The task that the flags define; raise CommandError if they are invalid."""
         if not is_plain(options):
             refuse(given(options, FLAGS), OWN_CLUSTER)
@@ -87,7 +87,7 @@ class Command(BaseCommand):
         refuse((flag for flag in CUT_FLAGS if options[name_of(flag)]), NO_CUT)
         fields = {FLAGS[flag]: options[name_of(flag)] for flag in given(options, FLAGS)}
         try:
-            return Plain(by_hand({"seed": options["seed"], **fields}), options["mutant"])
+            return PlainTask(by_hand({"seed": options["seed"], **fields}), options["mutant"])
         except OptionError as error:
             if error.field != "byzantine_nodes" or fields["byzantine_nodes"] < 0:
                 raise CommandError(str(error), returncode=2) from error
@@ -115,16 +115,16 @@ class Command(BaseCommand):
 
     def _replay(self, options: dict[str, Any]) -> None:
         wanted = self._wanted(options)
-        onlookers = []
+        observers = []
         if not options["quiet"] and not options["json"]:
-            onlookers.append(Teller(self._say, since=options["from_ms"] * 1_000_000))
+            observers.append(EventPrinter(self._say, since=options["from_ms"] * 1_000_000))
         if not options["trace"]:
-            found = self._play(wanted, *onlookers)
+            found = self._play(wanted, *observers)
         else:
             try:
                 with open(options["trace"], "wb") as file:
                     tracer = Tracer(file.write)
-                    found = self._play(wanted, *onlookers, tracer)
+                    found = self._play(wanted, *observers, tracer)
                     tracer.close(found)
             except OSError as error:
                 why = f"{options['trace']} cannot be written: {error.strerror}"
@@ -165,25 +165,25 @@ class Command(BaseCommand):
             self._say(f"{caught} in {summary['seconds']} s")
 
     def _play(
-        self, wanted: Task | Plain, *onlookers: Onlooker, say: Callable[[str], None] = quietly
+        self, wanted: Task | PlainTask, *observers: Observer, say: Callable[[str], None] = quietly
     ) -> Ended:
         """Play the task; returns the result as far as it was played. `say`: gets a run by flags' lines."""
         try:
-            if isinstance(wanted, Plain):
-                return self._play_plain(wanted, onlookers, say)
+            if isinstance(wanted, PlainTask):
+                return self._play_plain(wanted, observers, say)
             with self._interrupts.during():
-                return run(wanted, *onlookers)
+                return run(wanted, *observers)
         except Interrupted as interrupted:
             return report_of(interrupted, wanted)
 
     def _play_plain(
-        self, wanted: Plain, onlookers: tuple[Onlooker, ...], say: Callable[[str], None]
+        self, wanted: PlainTask, observers: tuple[Observer, ...], say: Callable[[str], None]
     ) -> Results:
         options = wanted.options
         one = PlainRun(
             options,
             lambda *numbers: say(text.progress(options.tickets, *numbers)),
-            *onlookers,
+            *observers,
             mutant=wanted.mutant,
         )
         with self._interrupts.during(lambda: end(one)):
@@ -217,11 +217,11 @@ def end(one: PlainRun) -> None:
         raise Interrupted
 
 
-def report_of(interrupted: Interrupted, wanted: Task | Plain) -> Ended:
+def report_of(interrupted: Interrupted, wanted: Task | PlainTask) -> Ended:
     """The findings of the interrupted run; empty if it was interrupted before it began."""
     if isinstance(interrupted.found, Report | Results):
         return interrupted.found
-    if isinstance(wanted, Plain):
+    if isinstance(wanted, PlainTask):
         tickets, seed = wanted.options.tickets, wanted.options.seed
         return Results(tickets, seed=seed, command=wanted.command, ended="interrupted")
     return Report(wanted.seed, wanted.world, 0, (), wanted.command, ended="interrupted")

@@ -13,8 +13,8 @@ from dtvn.api.errors import ApiError, InvalidRequest
 from dtvn.api.queries import next_link, read_limit
 from simulator.web import services
 from simulator.web.models import SimulatorRun
+from simulator.web.start_request import read_start_request
 from simulator.web.tasks import send
-from simulator.web.wish import read_wish
 
 __all__ = [
     "list_runs",
@@ -47,7 +47,7 @@ def show_simulator(call: Call) -> Answer:
 
 def start_run(call: Call) -> Answer:
     """Start a run in a worker; 409 while one runs."""
-    run = services.start(read_wish(call.body), send)
+    run = services.start(read_start_request(call.body), send)
     return bare({"status": "started", "config": run.config, "run_id": run.pk})
 
 

@@ -23,13 +23,13 @@ from django.db.models.functions import Now
 from setproctitle import setproctitle
 
 from simulator.cli import text
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from simulator.plain import PlainRun, Results
 from simulator.tracing import Tracer
 from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import Distinct
 from simulator.web.services import SLOT, finish, trace_file
-from simulator.web.wish import Wish, options_of
+from simulator.web.start_request import StartRequest, options_of
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock
 from validators.feed.wake import wake_web_processes
@@ -88,13 +88,13 @@ def play(run_id: int) -> str:
 
 
 def _play(run: SimulatorRun) -> None:
-    options = options_of(msgspec.convert(run.config, Wish))
+    options = options_of(msgspec.convert(run.config, StartRequest))
     told = _Told(run)
-    onlookers: list[Onlooker] = []
+    observers: list[Observer] = []
     trace = _Trace(run.pk) if run.trace else None
     if trace is not None:
-        onlookers.append(trace.tracer)
-    one = PlainRun(options, told.progress, *onlookers)
+        observers.append(trace.tracer)
+    one = PlainRun(options, told.progress, *observers)
     for line in text.banner(options, one.liars):
         told.line(line)
     writer = threading.Thread(target=told.write_until_done, args=(one,), name="told", daemon=True)

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 
 from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import LINES_KEPT
-from simulator.web.wish import Wish
+from simulator.web.start_request import StartRequest
 from tickets.services import Unavailable
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
@@ -76,11 +76,11 @@ class SimulatorIdle(ServiceError):
         super().__init__("no simulation is running")
 
 
-def start(wish: Wish, send: Callable[[int], object]) -> SimulatorRun:
+def start(request: StartRequest, send: Callable[[int], object]) -> SimulatorRun:
     """A new run, handed to a worker by `send(run id)`; raise SimulatorRunning while one runs, Unavailable if
     no worker can be reached."""
     current_run()  # marks a run whose process died as failed
-    config = msgspec.to_builtins(wish)
+    config = msgspec.to_builtins(request)
     trace = config.pop("trace")
     try:
         with transaction.atomic():

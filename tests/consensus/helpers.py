@@ -90,10 +90,10 @@ class Node:
         """A fresh core over the journal."""
         keys = self.cluster.keys
         secret = keys.pairs[self.index][1] if self.index is not None else b""
-        self.signer = FrameSigner(CLUSTER, secret, keys, scheme=keys.scheme)
-        self.door = Door(CLUSTER, keys, scheme=keys.scheme)
+        self.signer = FrameSigner(self.cluster.id, secret, keys, scheme=keys.scheme)
+        self.door = Door(self.cluster.id, keys, scheme=keys.scheme)
         self.application = self.cluster.state()
-        config = config_for(self.index, self.cluster.members, **self.cluster.changes)
+        config = self.cluster.config(self.index)
         if self.index is None:
             self.core = Learner(config, self.signer, self.application)
         else:
@@ -180,13 +180,16 @@ class Node:
 class Cluster:
     """n members, optional learners, one client."""
 
-    state: type[KeyValue] = KeyValue
-    """What they replicate."""
+    id = CLUSTER
+    keys_of: Callable[[int], Any] = Keys
+    """From the number of members to their keys."""
+    state: Callable[[], Any] = KeyValue
+    """Makes what they replicate."""
 
     def __init__(self, members: int = 4, *, learners: int = 0, **changes: Any) -> None:
         self.members = members
         self.changes = changes
-        self.keys = Keys(members)
+        self.keys = self.keys_of(members)
         self.time = 10**12
         self.waiting: deque[tuple[Node, Node, bytes]] = deque()
         self.rules: list[Predicate] = []
@@ -198,9 +201,13 @@ class Cluster:
             self.nodes.append(Node(self, index))
         self.learners = [Node(self, None) for _ in range(learners)]
         self.nodes += self.learners
-        self.client = FrameSigner(CLUSTER, self.keys.gateway[1], self.keys, scheme=self.keys.scheme)
+        self.client = FrameSigner(self.id, self.keys.gateway[1], self.keys, scheme=self.keys.scheme)
         if members in (2, 3):
             self.advance(200)  # no vote before all have answered at their first start (R11)
+
+    def config(self, index: int | None) -> Config:
+        """A member's parameters; None: a learner's."""
+        return config_for(index, self.members, **self.changes)
 
     def __getitem__(self, index: int) -> Node:
         return self.nodes[index]

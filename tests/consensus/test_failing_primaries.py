@@ -133,7 +133,7 @@ def test_row_13_f_members_that_cry_all_the_time_move_nothing(members: int) -> No
     for number in range((members - 1) // 3):
         node = cluster.world.nodes[f"r{members - 1 - number}"]
         node.honest = False
-        node.speech = FalseSuspector(cluster, node, cluster.world.dice.fork(f"alarm {number}"))
+        node.send_hook = FalseSuspector(cluster, node, cluster.world.dice.fork(f"alarm {number}"))
     callers = calling(cluster)
     clean = sum(each.throughput(cluster.world.time - SECOND, cluster.world.time) for each in callers)
     cluster.world.run_for(4 * SECOND)

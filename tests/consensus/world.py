@@ -14,7 +14,7 @@ from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.gateway import Gateway, Request
 from simulator.node import Costs, Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from simulator.world import Settings
 
 PATIENCE = 10 * SECOND
@@ -117,11 +117,11 @@ def views(cluster: Cluster) -> set[int]:
 def notes(cluster: Cluster, kind: str) -> list[tuple[str, dict[str, Any]]]:
     """From now on: (member, fields) of every note of a kind."""
     listener = _Notes(kind)
-    cluster.world.audience.add(listener)
+    cluster.world.observers.add(listener)
     return listener.found
 
 
-class _Notes(Onlooker):
+class _Notes(Observer):
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self.found: list[tuple[str, dict[str, Any]]] = []

@@ -18,7 +18,7 @@ from dtvn.protocol.wire.envelope import decode_envelope
 from simulator import campaign
 from simulator.cluster import LEARNER
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from simulator.world import World
 from simulator.worlds import world_of
 
@@ -81,7 +81,7 @@ class Shelf:
                 self._frame(proposal, certified=False)
 
 
-class Log(Onlooker):
+class Log(Observer):
     """Writes down what honest nodes and gateways say."""
 
     def __init__(self) -> None:
@@ -91,12 +91,12 @@ class Log(Onlooker):
         self._world: World | None = None
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
-        """See Onlooker."""
+        """See Observer."""
         for record in records:
             self._shelves[node.name].put(record)
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
+        """See Observer."""
         world = self._world = node.world
         members = {member.id for member in node.membership.members} - {node.member_id}
         heard = self._said[node.name, frame, world.time]
@@ -117,7 +117,7 @@ class Log(Onlooker):
             seen.attached |= bool(envelope.attachment)
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Onlooker; the world tells of what gateways say only now."""
+        """See Observer; the world tells of what gateways say only now."""
         world = self._world
         if world is None or sender in world.nodes:
             return

@@ -10,36 +10,37 @@ from dtvn.machine.carried import carried, proved_items
 from dtvn.proof.continuation import certified
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, Install
-from dtvn.protocol.host import TurnLost
+from simulator.clock import MICROSECOND
+from simulator.scheme import Keyring
+from simulator.violation import Violation
+from simulator.world import Settings
 from tests.epochs.test_epoch_catch_up import busy, notes
 from tests.epochs.test_succession import arrived, grow
-from tests.epochs.world import SECOND, Box, World, barrier
+from tests.epochs.world import SECOND, START, Node, World, barrier
 from tests.proof.continuing import ADMITTED, LOST, head_of, old_log
 
 HEAD, PIECES = head_of(old_log())
 CONTINUED = certified(HEAD)
+AHEAD = CONTINUED.timestamp + 3_600_000_000 - START
+"""Microseconds of the wall clocks ahead of other worlds': an hour after the old cluster's end."""
 
 
 class ContinuedWorld(World):
     """Every member's disk holds the state with which it begins, as its first start installs it."""
 
+    checked = False  # they execute the log from its beginning, which is not here
+
     @property
     def wall(self) -> int:
-        return CONTINUED.timestamp + 3_600_000_000 + self.time // 1_000
+        return super().wall + AHEAD
 
-    @property
-    def genesis(self) -> g.Genesis:
-        return self._genesis
+    def found(self, settings: Settings, keyring: Keyring) -> g.Genesis:
+        return g.continuing(super().found(settings, keyring), CONTINUED)
 
-    @genesis.setter
-    def genesis(self, plain: g.Genesis) -> None:
-        self._genesis: g.Genesis = g.continuing(plain, CONTINUED)
-
-    def add_box(self, name: str) -> Box:
-        box = self.boxes[name] = Box(self, name, name)
-        box.disk.install(self.beginning())
-        box.boot()
-        return box
+    def begin(self, node: Node) -> None:
+        node.clock.skew = AHEAD * MICROSECOND
+        node.disk.install(self.beginning())
+        super().begin(node)
 
     def beginning(self) -> Install:
         def rows() -> list[ApplicationChange]:
@@ -68,7 +69,7 @@ def test_r11_a_life_behind_an_old_log(seed: int) -> None:
     assert world.do(Admit(), LOST) == "ok"
     for box in world.boxes.values():  # before any checkpoint of its own
         box.crash()
-        box.boot()
+        world.start(box)
     assert world.do(Admit(), LOST) == "already_consumed"
     grow(world, "n7")
     arrived(world)
@@ -92,13 +93,13 @@ def test_r29_a_view_is_changed_before_the_first_checkpoint() -> None:
 def test_r11_a_lost_ledger_awaits_the_first_checkpoint_and_takes_its_state() -> None:
     world = begun()
     box = world.boxes["n3"]
-    box.wipe()
+    world.wipe(box)
     world.run(30 * SECOND)  # nobody has a state to give: it must not begin again and again
     assert (box.core.executed, box.core.voting) == (0, False)
-    assert notes(box, "follower") <= 2
+    assert notes(world, "n3", "follower") <= 2
     busy(world, 25)
     assert world.run(60 * SECOND, lambda: box.core.executed > CONTINUED.sequence)
-    assert notes(box, "transfer_complete") == 1
+    assert notes(world, "n3", "transfer_complete") == 1
     assert barrier(world) == "ok"
     busy(world, 120)
     assert world.run(60 * SECOND, lambda: box.core.voting)
@@ -131,6 +132,6 @@ def test_r11_an_unsigned_checkpoint_counts_only_where_genesis_begins() -> None:
     box = world.boxes["n0"]
     box.crash()
     box.disk.checkpoints[-1] = replace(box.disk.checkpoints[-1], frames=())
-    with pytest.raises(TurnLost) as lost:
-        box.boot()
-    assert "nobody signed checkpoint" in str(lost.value.__cause__)
+    with pytest.raises(Violation) as lost:
+        world.start(box)
+    assert "nobody signed checkpoint" in str(lost.value)

@@ -13,7 +13,7 @@ from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import FrameSigner, decode_envelope
 from tests.epochs.test_succession import founded
-from tests.epochs.world import MILLISECOND, SECOND, Keys, World, barrier
+from tests.epochs.world import MILLISECOND, SECOND, World, barrier
 
 
 def overheard(world: World) -> list[m.Busy | m.Repeat]:
@@ -59,9 +59,8 @@ class Nobody:
     def __init__(self, world: World) -> None:
         assert world.do(AddPrincipal("nobody", world.keyring.pair("nobody")[0])) == "ok"
         self.world = world
-        keys = Keys(world.boxes["n0"].application)
         secret = world.keyring.pair("nobody")[1]
-        self.signer = FrameSigner(world.cluster, secret, keys, scheme=world.keyring.scheme)
+        self.signer = FrameSigner(world.cluster, secret, world.keys, scheme=world.keyring.scheme)
         self.session, self.number = (0, 0), 0
         opening = self.say(OpenSession(), *world.boxes)
         assert world.run(10 * SECOND, lambda: opening in world.executed_at)

@@ -12,7 +12,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.epochs.proofs import read_answer
 from tests.epochs.test_succession import arrived, founded, grow
-from tests.epochs.world import SECOND, Box, World, barrier
+from tests.epochs.world import SECOND, Node, World, barrier
 
 FAR = 12
 
@@ -36,20 +36,20 @@ def two_epochs_later(world: World, name: str) -> None:
     assert world.now.find(name) is not None
 
 
-def by_state(box: Box) -> bool:
+def by_state(box: Node) -> bool:
     """Whether it has a state of the newest epoch, and not the log below."""
     return box.disk.base is not None and box.disk.log[0] is None
 
 
-def notes(box: Box, kind: str) -> int:
-    return sum(note.kind == kind for note in box.notes)
+def notes(world: World, name: str, kind: str) -> int:
+    return sum(note.kind == kind for note in world.noted[name])
 
 
 def test_r23_a_wiped_member_takes_the_newest_epochs_state_and_no_old_log() -> None:
     world = founded(far=FAR)
     two_epochs_later(world, "n2")
     box = world.boxes["n2"]
-    box.wipe()
+    world.wipe(box)
     world.run(4 * SECOND)
     busy(world, 12)  # a state is offered from the first checkpoint on that follows
     arrived(world)
@@ -82,7 +82,7 @@ def test_a_member_that_joined_later_and_lost_its_ledger_knows_only_genesis() -> 
     world.reconfigure(leaves="n0")
     busy(world, 2 * FAR)
     box = world.boxes["n7"]
-    box.wipe()
+    world.wipe(box)
     assert type(box.core).__name__ == "Learner"
     world.run(4 * SECOND)
     busy(world, 12)
@@ -94,11 +94,11 @@ def test_a_member_that_joined_later_and_lost_its_ledger_knows_only_genesis() -> 
 def test_a_wiped_member_with_a_key_unknown_to_genesis_comes_back() -> None:
     world = founded(far=FAR)
     box = world.boxes["n2"]
-    box.next_key = "n2 again"
+    box.keys.append("n2 again")
     world.reconfigure(leaves="n2", joins=[world.member("n2", "n2 again")])
     arrived(world)
     busy(world, 3 * FAR)
-    box.wipe()
+    world.wipe(box)
     assert box.index is None
     world.run(4 * SECOND)
     busy(world, 12)
@@ -117,10 +117,10 @@ def test_r35_a_member_removed_after_crossing_without_a_state_reads_the_log() -> 
     busy(world, 2 * FAR)
     ended = len(box.disk.log)
     world.cut.clear()
-    world.hold = (m.Entries, m.Snapshot)
+    world.hold(m.Entries, m.Snapshot)
     assert world.run(20 * SECOND, lambda: box.membership.epoch == 2)
     assert len(box.disk.log) == ended
-    world.hold = (m.Snapshot,)
+    world.hold(m.Snapshot)
     world.reconfigure(leaves="n7")
     assert world.run(20 * SECOND, lambda: box.membership.epoch == 3)
     assert box.index is None
@@ -132,7 +132,7 @@ def nobody_has_a_state_to_give(world: World, sleeper: str) -> None:
     for member in world.now.members:
         if member.id != sleeper:
             world.boxes[member.id].crash()
-            world.boxes[member.id].boot()
+            world.start(world.boxes[member.id])
     world.boxes["n0"].crash()
     world.cut.clear()
 
@@ -159,12 +159,12 @@ def test_r23_a_long_log_is_not_read_to_its_end_once_a_state_is_offered() -> None
     box = world.boxes["n4"]
     world.cut.add("n4")
     two_epochs_later(world, "n4")
-    world.hold = (m.Snapshot, m.Entries)
+    world.hold(m.Snapshot, m.Entries)
     world.cut.clear()
     assert world.run(20 * SECOND, lambda: box.membership.epoch == 2)
     assert world.run(20 * SECOND, lambda: box.membership.epoch == 0), "nobody offers a state"
     assert world.run(20 * SECOND, lambda: box.membership.epoch == 2), "nobody gives the log either"
-    world.hold = ()
+    world.hold()
     busy(world, 12)
     arrived(world)
     assert box.disk.base is not None
@@ -174,12 +174,12 @@ def test_r11_a_wiped_member_votes_at_once_under_a_key_that_never_voted() -> None
     world = founded(members=5, far=FAR)
     busy(world, 2 * FAR)
     box = world.boxes["n4"]
-    box.next_key = "n4 again"
-    box.wipe()
+    box.keys.append("n4 again")
+    world.wipe(box)
     assert not box.core.voting
     world.reconfigure(leaves="n4", joins=[world.member("n4", "n4 again")])
     arrived(world)
-    assert (box.key, box.core.voting) == ("n4 again", True)
+    assert (box.keys[-1], box.core.voting) == ("n4 again", True)
 
 
 def test_who_lags_a_little_reads_the_log_of_every_epoch() -> None:
@@ -197,11 +197,11 @@ def test_without_a_source_of_the_log_a_state_is_taken_even_at_a_small_lag() -> N
     world.cut.add("n4")
     grow(world, "n7")
     world.cut.clear()
-    world.hold = (m.Entries,)
+    world.hold(m.Entries)
     assert world.run(20 * SECOND, lambda: world.boxes["n4"].membership.epoch == 1)
     busy(world, 12)
     assert world.run(20 * SECOND, lambda: world.boxes["n4"].disk.base is not None)
-    world.hold = ()
+    world.hold()
     arrived(world)
     assert world.boxes["n4"].disk.base is not None
 
@@ -212,13 +212,13 @@ def test_an_epoch_that_ends_while_its_state_is_on_its_way_is_crossed_too() -> No
     world.cut.add("n4")
     two_epochs_later(world, "n4")
     world.cut.clear()
-    world.hold = (m.Groups,)
+    world.hold(m.Groups)
     assert world.run(20 * SECOND, lambda: box.membership.epoch == 2)
     busy(world, 12)
     world.run(2 * SECOND)
     assert len(box.disk.log) < world.now.after
     grow(world, "n8")
-    world.hold = ()
+    world.hold()
     world.run(8 * SECOND)
     busy(world, 2 * FAR)
     arrived(world)
@@ -232,15 +232,15 @@ def test_a_power_cut_on_the_way_only_begins_it_again(while_fetching: bool) -> No
     world.cut.add("n4")
     two_epochs_later(world, "n4")
     world.cut.clear()
-    world.hold = (m.Groups,) if while_fetching else ()
+    world.hold(*[m.Groups][:while_fetching])
     assert world.run(20 * SECOND, lambda: box.membership.epoch == 2)
     if while_fetching:
         busy(world, 12)
     box.crash()
-    box.boot()
+    world.start(box)
     assert box.membership.epoch == 2
     assert not box.core.state.may_sign_votes
-    world.hold = ()
+    world.hold()
     world.run(2 * SECOND)
     busy(world, 12)
     arrived(world)
@@ -252,7 +252,7 @@ def test_r35_who_crossed_says_nothing_before_it_has_a_state_of_the_epoch() -> No
     world.cut.add("n4")
     two_epochs_later(world, "n4")
     world.cut.clear()
-    world.hold = (m.Groups, m.Snapshot)
+    world.hold(m.Groups, m.Snapshot)
     assert world.run(20 * SECOND, lambda: box.membership.epoch == 2)
     said: list[type] = []
     send = box.send
@@ -330,10 +330,12 @@ def test_a_forged_chain_moves_nobody_and_the_liar_is_counted(forger: type[Forger
     for name in world.boxes.keys() - {"n4"}:  # who was removed answers too
         forger(world, name)
     world.cut.clear()
-    world.hold = (m.Entries,)
+    world.hold(m.Entries)
     world.run(12 * SECOND)
     assert box.membership.epoch == 0
-    assert any(note.fields.get("reason") == "bad_proof" for note in box.notes if note.kind == "refused")
-    world.hold = ()
+    assert any(
+        note.fields.get("reason") == "bad_proof" for note in world.noted["n4"] if note.kind == "refused"
+    )
+    world.hold()
     arrived(world)  # by the log, which proves itself
     assert barrier(world) == "ok"

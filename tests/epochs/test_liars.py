@@ -16,8 +16,9 @@ from dtvn.protocol.consensus.effects import Record
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBatch
 from dtvn.protocol.wire import FrameSigner, decode_envelope, link_frame
+from simulator.disk import PowerCut
 from tests.epochs.test_succession import arrived, enlist, founded, ids
-from tests.epochs.world import MILLISECOND, SECOND, Box, World, barrier
+from tests.epochs.world import MILLISECOND, SECOND, Node, World, barrier
 
 EMPTY = bytes(32)
 
@@ -37,15 +38,15 @@ def statements(epoch: int, sender: int, view: int, s: int) -> list[object]:
 
 def shout(world: World, frames: Sequence[bytes], peer: Peer) -> dict[str, int]:
     """These frames arrive at every member over a link of `peer`; how often each reason refused them."""
-    before = {name: len(box.notes) for name, box in world.boxes.items()}
+    before = {name: len(noted) for name, noted in world.noted.items()}
     for member in world.now.members:
         box = world.boxes[member.id]
         box.inbox.extend(Inbound(peer, frame) for frame in frames)
         box.wake(world.time)
     world.run(50 * MILLISECOND)
     reasons: dict[str, int] = {}
-    for name, box in world.boxes.items():
-        for note in box.notes[before[name] :]:
+    for name, noted in world.noted.items():
+        for note in noted[before.get(name, 0) :]:
             if note.kind == "refused" and note.fields["peer"] == peer.name:
                 reason = str(note.fields["reason"])
                 reasons[reason] = reasons.get(reason, 0) + 1
@@ -81,7 +82,7 @@ def test_r35_a_removed_members_word_counts_in_no_epoch_without_it() -> None:
 
 def test_r35_a_replaced_key_signs_nothing_more_under_the_same_name() -> None:
     world = founded()
-    world.boxes["n2"].next_key = "n2 again"
+    world.boxes["n2"].keys.append("n2 again")
     world.reconfigure(leaves="n2", joins=[world.member("n2", "n2 again")])
     arrived(world)
     stolen = signed_by(world, "n2", statements(1, 2, 0, max(world.entries) + 1))
@@ -120,7 +121,7 @@ def test_r35_a_decision_above_the_end_is_void_for_every_member_and_learner() -> 
     world = founded(members=5)
     enlist(world, "n5")
     world.cut |= {"n4", "n5"}
-    world.hold = (m.Commit, m.SupplyFrames)
+    world.hold(m.Commit, m.SupplyFrames)
     world.client.ask(world.change(leaves="n3"))
     world.run(50 * MILLISECOND)
     s = max(world.entries) + 1
@@ -133,7 +134,7 @@ def test_r35_a_decision_above_the_end_is_void_for_every_member_and_learner() -> 
         core = world.boxes[name].core
         core.state.bodies.add(VerifiedBatch(batch=batch, digest=digest, body=body, bundles=()), s + 1, s)
         core.state.log.decisions[s + 1] = CommitCertificate(0, s + 1, digest, commits)
-    world.hold = ()
+    world.hold()
     assert world.run(10 * SECOND, lambda: world.boxes["n0"].membership.epoch == 1)
     assert world.epoch_of[s] == 0
     assert world.epoch_of.get(s + 1, 1) == 1, "executed, though it is void"
@@ -161,22 +162,18 @@ def test_r35_a_change_amid_a_view_change_is_done_exactly_once(seed: int) -> None
     """The primary dies with the change prepared here and there; the next one must carry it, or ask anew."""
     world = founded(f"view {seed}", members=5)
     enlist(world, "n5")
-    world.loss = 0.1
+    world.links(loss=0.1)
     change = world.client.ask(world.change(joins=[world.member("n5")]))
     asked = [world.client.ask(Issue(), f"T-{number}") for number in range(8)]
     world.run((3 + 4 * seed) * MILLISECOND)
     world.boxes["n0"].crash()
     assert world.run(60 * SECOND, lambda: not world.client.waiting), f"seed {world.seed}"
-    world.boxes["n0"].boot()
-    world.loss = 0.0
+    world.start(world.boxes["n0"])
+    world.links(loss=0.0)
     assert world.client.code(change) == "ok"
     assert {world.client.code(digest) for digest in asked} == {"ok"}
     arrived(world)
     assert (world.now.epoch, len(ids(world))) == (1, 6)
-
-
-class Cut(Exception):
-    """The power goes."""
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
@@ -188,30 +185,19 @@ def test_row_11_a_power_cut_at_every_write_of_the_switch_over(turn: int, after: 
     box = world.boxes["n1"]
     append, writes = box.disk.append, 0
 
-    def cutting(records: Sequence[Record], *, durable: bool = True) -> None:
+    def cutting(records: Sequence[Record], **how: bool) -> None:
         nonlocal writes
         if writes or any(getattr(record, "name", "").startswith("handover/") for record in records):
             writes += 1
         if writes == turn + 1:
             writes += 1
             if after:
-                append(records, durable=durable)
-            raise Cut
-        append(records, durable=durable)
+                append(records, **how)
+            world.at(SECOND, world.start, box)
+            raise PowerCut
+        append(records, **how)
 
     box.disk.append = cutting  # type: ignore[method-assign]
-    guard = box._guard
-
-    def surviving(step: object) -> None:
-        try:
-            guard(step)  # type: ignore[arg-type]
-        except Exception as lost:
-            if not isinstance(lost.__cause__, Cut):
-                raise
-            box.crash()
-            world.at(SECOND, box.boot)
-
-    box._guard = surviving  # type: ignore[method-assign]
     world.reconfigure(joins=[world.member("n4")])
     for number in range(turn + 2):
         assert world.do(Issue(), f"T-{number}") == "ok"
@@ -226,10 +212,11 @@ def test_r35_a_checkpoint_that_names_another_state_does_not_end_an_epoch() -> No
     """f liars sign another state for the last sequence: the honest q are waited for."""
     world = founded()
     enlist(world, "n4")
-    world.hold = (m.Checkpoint, m.SupplyFrames)
+    world.hold(m.Checkpoint, m.SupplyFrames)
     digest = world.client.ask(world.change(joins=[world.member("n4")]))
     assert world.run(30 * SECOND, lambda: digest in world.client.done)
     s = max(world.entries)
+    world.boxes["n3"].honest = False
     forged = signed_by(world, "n3", [m.Checkpoint(0, 3, s, EMPTY, EMPTY, 1)])
     for name in ("n0", "n1", "n2"):
         box = world.boxes[name]
@@ -237,7 +224,7 @@ def test_r35_a_checkpoint_that_names_another_state_does_not_end_an_epoch() -> No
         box.wake(world.time)
     world.run(SECOND)
     assert {world.boxes[name].membership.epoch for name in ("n0", "n1", "n2")} == {0}
-    world.hold = ()
+    world.hold()
     arrived(world)
     for name in ("n0", "n1", "n2"):
         found = epoch_change_proof.read(world.boxes[name].disk.states.values(), 0)
@@ -256,18 +243,19 @@ def test_r11_a_removed_members_old_word_does_not_bind_its_index_successor() -> N
     victim, shown = world.boxes["n1"], 0
     assert victim.index == 0
     (stolen,) = signed_by(world, "n0", [m.ViewChange(0, 0, 2**40, (), ())])
-    honest = world.transmit
 
-    def transmit(sender: Box, receiver: str, frame: bytes) -> None:
-        nonlocal shown
-        if sender.name == "n4" and receiver == victim.name:
+    class Shows:
+        """n4's answers to the wiped member carry the stolen frame too."""
+
+        def on_send(self, node: Node, receiver: str, frame: bytes) -> list[tuple[str, bytes]]:
+            nonlocal shown
             message = decode_envelope(frame)[1]
-            if isinstance(message, m.Pong):
+            if receiver == victim.name and isinstance(message, m.Pong):
                 frame, shown = link_frame(replace(message, frames=(*message.frames, stolen))), shown + 1
-        honest(sender, receiver, frame)
+            return [(receiver, frame)]
 
-    world.transmit = transmit  # type: ignore[method-assign]
-    victim.wipe()
+    world.boxes["n4"].send_hook = Shows()
+    world.wipe(victim)
     core = victim.core
     for _ in range(190):
         assert barrier(world) == "ok"

@@ -19,8 +19,8 @@ class Walk:
     def __init__(self, seed: int) -> None:
         self.world = world = World(seed, interval=[3, 10][seed % 2])
         self.dice = world.dice.fork("walk")
-        world.loss = [0.0, 0.02, 0.1][seed % 3]
-        world.slowest = [2, 20, 60][seed // 3 % 3] * MILLISECOND
+        world.links(loss=[0.0, 0.02, 0.1][seed % 3])
+        world.links(latency_max=[2, 20, 60][seed // 3 % 3] * MILLISECOND)
         self.asked: list[bytes] = []
         self.next = 4
         self.down: set[str] = set()
@@ -51,7 +51,7 @@ class Walk:
 
     def _heal(self) -> None:
         for name in sorted(self.down):
-            self.world.boxes[name].boot()
+            self.world.start(self.world.boxes[name])
         self.down.clear()
         self.world.cut.clear()
 
@@ -85,12 +85,12 @@ class Walk:
                 self._heal()
                 name = self.dice.pick(present)
                 key = f"{name} in {world.now.epoch}"
-                world.boxes[name].next_key = key
+                world.boxes[name].keys.append(key)
                 self.change(leaves=name, joins=[world.member(name, key)])
         while len(world.now.members) > 4:
             self.change(leaves=self.dice.pick([member.id for member in world.now.members]))
         self._heal()
-        world.loss = 0.0
+        world.links(loss=0.0)
         arrived(world)
         assert world.run(
             60 * SECOND, lambda: set(self.asked) <= set(world.client.done) or len(world.client.waiting) < 8

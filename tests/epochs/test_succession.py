@@ -14,7 +14,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import PeerError
-from tests.epochs.world import MILLISECOND, SECOND, Box, World, barrier
+from tests.epochs.world import MILLISECOND, SECOND, Node, World, barrier
 
 
 def founded(seed: int | str = 0, **settings: int) -> World:
@@ -23,7 +23,7 @@ def founded(seed: int | str = 0, **settings: int) -> World:
     return world
 
 
-def enlist(world: World, name: str) -> Box:
+def enlist(world: World, name: str) -> Node:
     """A new machine that follows the log as a learner (R36)."""
     assert world.do(AddPrincipal(name, world.keyring.pair(name)[0])) == "ok"
     box = world.add_box(name)
@@ -102,7 +102,7 @@ def test_row_18_the_primary_may_be_the_one_that_leaves(leaver: str) -> None:
         world.boxes["n0"].crash()
         assert barrier(world) == "ok"
         assert world.boxes["n1"].core.state.is_primary
-        world.boxes["n0"].boot()
+        world.start(world.boxes["n0"])
         world.run(3 * SECOND)
     world.reconfigure(leaves=leaver)
     arrived(world)
@@ -124,10 +124,10 @@ def test_r35_from_the_next_epoch_only_the_rotated_key_signs() -> None:
     world = founded()
     box = world.boxes["n2"]
     old = world.keyring.pair("n2")[1]
-    box.next_key = "n2 again"
+    box.keys.append("n2 again")
     world.reconfigure(leaves="n2", joins=[world.member("n2", "n2 again")])
     arrived(world)
-    assert (ids(world), box.index, box.key) == (["n0", "n1", "n2", "n3"], 2, "n2 again")
+    assert (ids(world), box.index, box.keys[-1]) == (["n0", "n1", "n2", "n3"], 2, "n2 again")
     assert box.core.voting
     receiver = world.boxes["n1"]
     assert receiver.host is not None
@@ -283,12 +283,12 @@ def test_r35_a_client_that_asked_once_is_answered_across_an_epochs_end() -> None
             say(digest)
 
     world.client._say = once  # type: ignore[method-assign]
-    world.hold = (m.Commit, m.SupplyFrames)
+    world.hold(m.Commit, m.SupplyFrames)
     world.client.ask(world.change(leaves="n3", allow_small=True))
     world.run(50 * MILLISECOND)
     asked = [world.client.ask(Issue(), f"T-{number}") for number in range(5)]
     world.run(50 * MILLISECOND)
-    world.hold = ()
+    world.hold()
     assert world.run(30 * SECOND, lambda: not world.client.waiting)
     assert {world.epoch_of[world.client.done[digest][0]] for digest in asked} == {1}
 
@@ -297,7 +297,7 @@ def test_r35_no_batch_is_proposed_or_prepared_above_a_pending_change() -> None:
     """The COMMITs are held back, so that the change stays open while more is asked."""
     world = founded()
     enlist(world, "n4")
-    world.hold = (m.Commit, m.SupplyFrames)
+    world.hold(m.Commit, m.SupplyFrames)
     world.client.ask(world.change(joins=[world.member("n4")]))
     world.run(50 * MILLISECOND)
     s = max(world.entries) + 1
@@ -323,7 +323,7 @@ def test_r35_no_batch_is_proposed_or_prepared_above_a_pending_change() -> None:
         core.ordering.try_prepare(slot)
         assert slot.abstain_reason is Reason.EPOCH_ENDS
         assert slot.my_prepare is None
-    world.hold = ()
+    world.hold()
     assert world.run(60 * SECOND, lambda: not world.client.waiting)
     arrived(world)
 
@@ -341,7 +341,7 @@ def test_r35_a_change_that_is_refused_ends_nothing_and_holds_nothing_up() -> Non
 def test_a_crash_of_all_between_the_end_and_its_checkpoint_loses_nothing() -> None:
     world = founded()
     enlist(world, "n4")
-    world.hold = (m.Checkpoint, m.SupplyFrames)
+    world.hold(m.Checkpoint, m.SupplyFrames)
     digest = world.client.ask(world.change(joins=[world.member("n4")]))
     assert world.run(30 * SECOND, lambda: digest in world.client.done)
     world.run(SECOND)
@@ -349,9 +349,9 @@ def test_a_crash_of_all_between_the_end_and_its_checkpoint_loses_nothing() -> No
     assert {world.boxes[name].core.epoch_change.ends_at for name in ("n0", "n1")} == {max(world.entries)}
     for box in world.boxes.values():
         box.crash()
-    world.hold = ()
+    world.hold()
     for box in world.boxes.values():
-        box.boot()
+        world.start(box)
     arrived(world)
     assert world.now.epoch == 1
 

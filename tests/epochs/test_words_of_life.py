@@ -78,13 +78,13 @@ def test_r36_a_member_dated_ahead_that_fell_silent_keeps_no_change_going() -> No
     box = world.boxes["n1"]
     ahead = said["n1"].timestamp + 29_000_000
     data = ms.alive_bytes(world.cluster, 0, "n1", said["n1"].executed, ahead)
-    signature = world.keyring.scheme.sign(world.keyring.pair(box.key)[1], data)
+    signature = world.keyring.scheme.sign(world.keyring.pair(box.keys[-1])[1], data)
     dated = replace(said["n1"], timestamp=ahead, signature=signature)
     box.crash()
     world.run(SECOND)
     two = Reconfigure(replace(command.change, alive=(said["n0"], dated)))
     assert world.do(two) == "not_ready"
-    box.boot()
+    world.start(box)
     world.run(SECOND)
     world.reconfigure(leaves="n3", allow_small=True)
     arrived(world)

@@ -23,7 +23,7 @@ from simulator.mutants import MUTANTS
 from simulator.mutants.registry import planted
 from simulator.network import PERFECT
 from simulator.node import FREE, Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from simulator.world import Settings
 from tests.ledger.syncs import mark
 from validators.ledger import Ledger, open_ledger
@@ -53,7 +53,7 @@ class Both:
         return self._virtual.load()
 
 
-class Marks(Onlooker):
+class Marks(Observer):
     """Marks each word once, and hands the notes on."""
 
     kinds = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Reply})
@@ -92,7 +92,7 @@ def play(folder: Path, members: int) -> None:
     marks = Marks(folder)
     for node in cluster.world.nodes.values():
         node.build = lambda node: marks.build(cluster, node)
-    cluster.world.audience.add(marks)
+    cluster.world.observers.add(marks)
     cluster.start()
     ask(cluster, "T-1")  # opens the gateway's session
     for word, tickets in (("begin", ["T-2"]), ("end", [])):

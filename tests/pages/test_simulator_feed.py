@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 
 from simulator.web import services
 from simulator.web.models import RunStatus, SimulatorRun
-from simulator.web.wish import Wish
+from simulator.web.start_request import StartRequest
 from tests.pages.test_consumer import open_socket  # noqa: F401 - the fixture
 
 pytestmark = [
@@ -20,7 +20,7 @@ pytestmark = [
 
 @sync_to_async
 def begin() -> SimulatorRun:
-    return services.start(Wish(), lambda _run: None)
+    return services.start(StartRequest(), lambda _run: None)
 
 
 @sync_to_async

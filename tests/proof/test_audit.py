@@ -13,12 +13,12 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import Parameters
 from simulator.campaign import Cut, Play
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
-from simulator.draw import Draw, Parting
-from simulator.faults import Plan
+from simulator.dice import Dice
+from simulator.faults import FaultPlan
 from simulator.network import LinkQuality
+from simulator.run_plan import Partition, RunPlan
 from simulator.violation import Violation
 from simulator.workload import Traffic
 from simulator.world import Settings, World
@@ -40,13 +40,13 @@ class Ledgers:
                 self.logs[name] = {record.entry.sequence: record.entry_hash for record in node.disk.log}
 
 
-def split_world(seed: int, *, members: int, liars: int) -> Draw:
+def split_world(seed: int, *, members: int, liars: int) -> RunPlan:
     """Twins that the network keeps apart, one of each on either side, in partings that change."""
     dice = Dice(seed).fork("audit")
     names = [f"r{index}" for index in range(members)]
     twinned = dice.sample(names, liars)
     honest = [name for name in names if name not in twinned]
-    partings = []
+    partitions = []
     for number in range(3):
         there = set(dice.sample(honest, dice.between(1, len(honest) - 1)))
         groups: tuple[list[str], list[str]] = ([], [])
@@ -56,8 +56,8 @@ def split_world(seed: int, *, members: int, liars: int) -> Draw:
             flip = dice.hit(0.3)
             groups[flip].append(name)
             groups[not flip].append(f"{name}~twin")
-        partings.append(Parting((number + 1) * SECOND // 2, (tuple(groups[0]), tuple(groups[1]))))
-    return Draw(
+        partitions.append(Partition((number + 1) * SECOND // 2, (tuple(groups[0]), tuple(groups[1]))))
+    return RunPlan(
         settings=Settings(
             members=members,
             learners=0,
@@ -66,11 +66,11 @@ def split_world(seed: int, *, members: int, liars: int) -> Draw:
             parameters=Parameters(checkpoint_interval=5, view_timeout=200_000),
         ),
         traffic=Traffic(tickets=5, pause_max=80 * MILLISECOND),
-        plan=Plan(pause_max=100 * SECOND),
+        plan=FaultPlan(pause_max=100 * SECOND),
         adversaries=("twin/parted",) * liars,
         liars=tuple(names.index(name) for name in twinned),
         duration=2 * SECOND,
-        partings=tuple(partings),
+        partitions=tuple(partitions),
         dead=False,
     )
 
@@ -80,12 +80,12 @@ def chain_of(world: World) -> Chain:
     return Chain(cluster, "world", (Epoch(world.genesis.members, 0, cluster),), scheme=world.keyring.scheme)
 
 
-def play(drawn: Draw, seed: int) -> tuple[Ledgers, Chain, str]:
+def play(drawn: RunPlan, seed: int) -> tuple[Ledgers, Chain, str]:
     """(what the ledgers hold, whom to trust, who broke which promise). The world is left in its trouble."""
     cluster = Cluster(seed, drawn.settings)
-    crowd = Play(cluster, drawn, Cut()).crowd
+    workload = Play(cluster, drawn, Cut()).workload
     cluster.start()
-    cluster.world.after(100 * MILLISECOND, crowd.start)
+    cluster.world.after(100 * MILLISECOND, workload.start)
     checker = ""
     try:
         cluster.world.run(drawn.duration)

@@ -16,7 +16,7 @@ from dtvn.protocol.consensus.effects import Note
 from dtvn.protocol.wire import decode_envelope
 from simulator.adversary.view_change_forger import FORGERIES
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from simulator.scenario import Stage
 from tests.proof.test_evidence_views import both
 from verifier import dtvn_verify
@@ -40,7 +40,7 @@ LEFT_BEHIND = {
 """Evidence of broken views that honest members find, by what the second primary forges."""
 
 
-class Minutes(Onlooker):
+class Minutes(Observer):
     """Writes down each VIEW-CHANGE and NEW-VIEW, and the evidence that honest members found."""
 
     kinds = frozenset({m.ViewChange, m.NewView})
@@ -53,7 +53,7 @@ class Minutes(Onlooker):
         self.found: set[tuple[str, int, tuple[bytes, ...]]] = set()
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
+        """See Observer."""
         envelope, message = decode_envelope(frame)
         if isinstance(message, m.ViewChange):
             digest = sha256(bytes([envelope.kind]) + envelope.body).digest()
@@ -62,7 +62,7 @@ class Minutes(Onlooker):
             self.new_views.setdefault(frame, (node.honest, message))
 
     def noticed(self, node: Node, note: Any) -> None:
-        """See Onlooker."""
+        """See Observer."""
         if isinstance(note, Note) and node.honest:
             self.found.add((note.fields["code"], note.fields["sender"], note.fields["frames"]))
 
@@ -71,7 +71,7 @@ def played(members: int, liar: str) -> tuple[Minutes, bytes]:
     """(what was said, the genesis)."""
     stage, minutes = Stage(), Minutes()
     stage.obey(f"cluster {members} liar={liar}")
-    stage.cluster.world.audience.add(minutes)
+    stage.cluster.world.observers.add(minutes)
     for order in STORY.split("\n"):
         stage.obey(order)
     return minutes, g.encode(stage.cluster.world.genesis)

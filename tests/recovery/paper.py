@@ -31,7 +31,7 @@ from dtvn.recovery import (
 )
 from dtvn.recovery.forms import Proofs, statement_bytes
 from dtvn.recovery.sealing import signed
-from simulator.chance import Dice
+from simulator.dice import Dice
 from simulator.disk import VirtualDisk
 from tests.hostcore.support import key_pair
 from tests.proof.support import PaperLog

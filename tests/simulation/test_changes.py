@@ -9,7 +9,7 @@ import pytest
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.campaign import Task, run
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from simulator.worlds import world_of
 
 
@@ -33,7 +33,7 @@ def test_row_18_random_worlds_change_members_among_faults_and_liars() -> None:
     assert any(each.settings.transfer_lag for each in drawn)
 
 
-class Blamed(Onlooker):
+class Blamed(Observer):
     """Who is found to have sent what proves nothing, and how often a learner changes its source."""
 
     def __init__(self) -> None:

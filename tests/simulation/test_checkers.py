@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.checkers.linearizable import EVER, Call, explains
-from simulator.hunting import hunt
+from simulator.mutant_hunt import hunt
 from simulator.mutants import MUTANTS, NOT_PLANTED
 from simulator.worlds import WORLDS
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from simulator.campaign import Cut, Play
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND
 from simulator.cluster import Cluster
-from simulator.faults import Plan, Trouble
+from simulator.dice import Dice
+from simulator.faults import FaultInjector, FaultPlan
 from simulator.world import Settings
 from simulator.worlds import world_of
 
@@ -42,9 +42,11 @@ def test_r36_each_node_that_follows_has_a_name_and_a_key_of_its_own() -> None:
 def test_r37_a_cluster_that_shrank_to_one_member_bears_no_lost_disk() -> None:
     """Asking how many the members without one more bear ended a campaign: none would be left."""
     cluster = Cluster(7, Settings(members=1, spares=1))
-    trouble = Trouble(cluster.world, cluster.gateways, Dice("lost"), Plan(disk_lost=1), spare=1)
+    fault_injector = FaultInjector(
+        cluster.world, cluster.gateways, Dice("lost"), FaultPlan(disk_lost=1), spare=1
+    )
     cluster.start()
     cluster.world.run_for(MILLISECOND)
     for _ in range(20):
-        trouble._disk_lost()
-    assert trouble.lost == 0
+        fault_injector._disk_lost()
+    assert fault_injector.lost == 0

@@ -10,7 +10,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import decode_envelope
 from simulator.campaign import Task, run
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from simulator.options import Options
 from simulator.plain import PlainRun
 from simulator.scheme import LOOSE, Keyring
@@ -21,7 +21,7 @@ Statement = tuple[int, bytes]
 """Kind and body."""
 
 
-class Heard(Onlooker):
+class Heard(Observer):
     """In which forms statements of honest members, or those of the liar r0, came to honest ones."""
 
     kinds = BINDING | {m.SupplyFrames}
@@ -39,7 +39,7 @@ class Heard(Onlooker):
                 self.forms[envelope.kind, envelope.body].add(envelope.signature)
 
 
-class Said(Onlooker):
+class Said(Observer):
     """What each node said in which of its lives, and in which bytes."""
 
     kinds = BINDING

@@ -48,7 +48,7 @@ def test_tickets_without_end_end_with_the_duration(tickets: int, capsys: pytest.
     assert (results["ended"], results["total_tickets"]) == ("timed_out", tickets)
 
 
-class Onlooker:
+class Watcher:
     """Sees how many tickets are issued that nobody scanned."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Onlooker:
 def test_tickets_are_issued_in_blocks_and_all_are_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain, "ISSUED_AHEAD", 60)
     options = Options(nodes=4, byzantine_nodes=0, tickets=130, latency_ms=1, packet_loss_rate=0)
-    one, seen = PlainRun(options, lambda *_numbers: None), Onlooker()
+    one, seen = PlainRun(options, lambda *_numbers: None), Watcher()
     one.cluster.gateways[0].observers.append(seen)
     results = one.run()
     assert (results.ended, results.validated_tickets) == ("all_processed", 130)

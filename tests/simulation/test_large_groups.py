@@ -8,11 +8,11 @@ from dtvn.machine import parts as machine_parts
 from dtvn.machine.tree import GROUPS
 from dtvn.protocol.consensus import messages as m
 from simulator.adversary.bad_state_server import GROUP_LIES
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from tests.simulation.test_state_transfer import Story
 
 
-class Parts(Onlooker):
+class Parts(Observer):
     """Which numbers answers name."""
 
     kinds = frozenset({m.Groups})
@@ -20,7 +20,7 @@ class Parts(Onlooker):
     def __init__(self, story: Story) -> None:
         self.named: set[int] = set()
         self._reading = story.cluster.world.reading
-        story.cluster.world.audience.add(self)
+        story.cluster.world.observers.add(self)
 
     def spoke(self, node: object, receiver: str, frame: bytes) -> None:
         message = self._reading.read(frame)[1]

@@ -7,7 +7,7 @@ import pytest
 from simulator import old_names
 from simulator.adversary import ADVERSARIES
 from simulator.mutants import MUTANTS
-from simulator.web.wish import options_of, read_wish
+from simulator.web.start_request import options_of, read_start_request
 from simulator.worlds import WORLDS
 
 TABLES = ((old_names.ADVERSARIES, ADVERSARIES), (old_names.WORLDS, WORLDS), (old_names.MUTANTS, MUTANTS))
@@ -30,4 +30,4 @@ def test_an_old_name_is_reported_once(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_body_may_name_an_adversary_in_the_old_form() -> None:
-    assert options_of(read_wish(b'{"adversary": "sluggard"}')).adversary == "slow-primary"
+    assert options_of(read_start_request(b'{"adversary": "sluggard"}')).adversary == "slow-primary"

@@ -11,10 +11,10 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.genesis import Member
-from simulator.changes import word_of_life
 from simulator.clock import MICROSECOND, MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.gateway import Gateway, Request
+from simulator.membership_changes import word_of_life
 from simulator.violation import Violation
 from simulator.world import Settings
 

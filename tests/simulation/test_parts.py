@@ -16,8 +16,8 @@ from dtvn.protocol.consensus.effects import (
 )
 from dtvn.protocol.host.ports import JournalFull
 from dtvn.protocol.wire import link_frame
-from simulator.chance import Dice
 from simulator.clock import MILLISECOND, SECOND, WALL_START, NodeClock, TrueClock
+from simulator.dice import Dice
 from simulator.disk import Contradiction, CrashPoint, PowerCut, VirtualDisk
 from simulator.network import PERFECT, LinkQuality, Network
 from simulator.scheme import KeyedHash, Keyring

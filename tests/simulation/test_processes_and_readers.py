@@ -10,7 +10,7 @@ import pytest
 from simulator.campaign import Cut, Play
 from simulator.checkers.read_your_writes import ReadYourWrites
 from simulator.cluster import Cluster
-from simulator.ghost import Ghost, take_over
+from simulator.stale_process import StaleProcess, take_over
 from simulator.worlds import world_of
 
 
@@ -26,13 +26,15 @@ def test_r10_a_process_with_a_taken_over_ledger_wakes_and_ends_silently(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     woken, ended = [], []
-    resume, crash = Ghost.resume, Ghost.crash
-    monkeypatch.setattr(Ghost, "resume", lambda ghost: (woken.append(ghost.name), resume(ghost)))
-    monkeypatch.setattr(Ghost, "crash", lambda ghost: (ended.append(ghost.up), crash(ghost)))
+    resume, crash = StaleProcess.resume, StaleProcess.crash
+    monkeypatch.setattr(StaleProcess, "resume", lambda stale: (woken.append(stale.name), resume(stale)))
+    monkeypatch.setattr(StaleProcess, "crash", lambda stale: (ended.append(stale.up), crash(stale)))
     cluster = played("two-processes", 0)
     assert len(woken) >= 3
     assert ended.count(True) >= 3, "it ran until it wrote"
-    assert not any(isinstance(node, Ghost) and not node.paused for node in cluster.world.nodes.values())
+    assert not any(
+        isinstance(node, StaleProcess) and not node.paused for node in cluster.world.nodes.values()
+    )
 
 
 def test_r10_the_new_process_has_what_the_old_one_promised() -> None:
@@ -41,9 +43,9 @@ def test_r10_the_new_process_has_what_the_old_one_promised() -> None:
     cluster.start()
     node = cluster.world.nodes["r1"]
     before = node.core
-    ghost = take_over(node.world, node)
-    assert ghost is not None
-    assert (ghost.core, ghost.disk) == (before, node.disk)
+    stale = take_over(node.world, node)
+    assert stale is not None
+    assert (stale.core, stale.disk) == (before, node.disk)
     assert node.core is not before
     assert take_over(node.world, node) is None, "one old process at a time"
 

@@ -8,11 +8,11 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import FrameSigner, PeerError
-from simulator import reading
+from simulator import frame_cache
 from simulator.campaign import Task, run
 from simulator.checkers import no_wasted_verification
 from simulator.checkers.no_wasted_verification import WatchedDoor
-from simulator.reading import Reading
+from simulator.frame_cache import FrameCache
 from simulator.scheme import Keyring
 
 CLUSTER = bytes(32)
@@ -38,12 +38,12 @@ class Stage:
 
     def __init__(self) -> None:
         self.keyring = Keyring(real=False)
-        self.reading = Reading()
+        self.frame_cache = FrameCache()
 
     def door(self, owner: str = "r0", epochs: int = 2, statements_max: int = 100) -> WatchedDoor:
         keys = Keys(self.keyring.pair(owner)[0], epochs)
         scheme = self.keyring.scheme
-        return WatchedDoor(CLUSTER, keys, self.reading, scheme=scheme, statements_max=statements_max)
+        return WatchedDoor(CLUSTER, keys, self.frame_cache, scheme=scheme, statements_max=statements_max)
 
     def frame(self, epoch: int = 0) -> bytes:
         secret = self.keyring.pair("r0")[1]
@@ -97,5 +97,5 @@ def test_a_world_that_remembers_nothing_is_the_same_world(
 ) -> None:
     expected = run(Task(1, world))
     monkeypatch.setattr(no_wasted_verification, "keep", lambda _table, _key, found: found)
-    monkeypatch.setattr(reading, "keep", lambda _table, _key, found: found)
+    monkeypatch.setattr(frame_cache, "keep", lambda _table, _key, found: found)
     assert run(Task(1, world)) == expected

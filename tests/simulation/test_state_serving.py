@@ -13,11 +13,11 @@ from dtvn.protocol.wire import Envelope
 from simulator.clock import MILLISECOND, SECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 from tests.simulation.test_state_transfer import Story
 
 
-class Nuisance(Onlooker):
+class Nuisance(Observer):
     """Sends what `questions` make of each offer to r3 to the member that made it, again and again."""
 
     def __init__(self, story: Story, questions: Callable[[int], tuple[object, ...]]) -> None:
@@ -58,7 +58,7 @@ def test_p17_no_question_keeps_another_member_from_its_state(
     world.network.when(kind=m.Groups, sender="r1").drop()
     world.network.when(kind=m.Entries, receiver="r3").drop()
     nuisance = Nuisance(story, questions)
-    world.audience.add(nuisance)
+    world.observers.add(nuisance)
     world.start(story.node)
     assert world.run_for(3 * SECOND, done=lambda: bool(story.told.of("transfer_complete")))
     assert nuisance.asked >= 10

@@ -16,16 +16,16 @@ from simulator.adversary.bad_state_server import GROUP_LIES, OFFER_LIES, BadStat
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.disk import CrashPoint
-from simulator.draw import Draw
-from simulator.faults import Plan
+from simulator.faults import FaultPlan
 from simulator.network import PERFECT, kind_of_frame
 from simulator.node import Node
-from simulator.onlooker import Onlooker
-from simulator.workload import Crowd, Traffic
+from simulator.observers import Observer
+from simulator.run_plan import RunPlan
+from simulator.workload import Traffic, Workload
 from simulator.world import Settings, World
 
 
-class Told(Onlooker):
+class Told(Observer):
     """What nodes note, and what may be done at that moment."""
 
     def __init__(self) -> None:
@@ -59,16 +59,16 @@ class Story:
         settings = Settings(quality=PERFECT, transfer_lag=lag, parameters=parameters)
         cluster = self.cluster = Cluster(seed, settings)
         self.told = Told()
-        cluster.world.audience.add(self.told)
+        cluster.world.observers.add(self.told)
         self.poisoners = [self._corrupt(name, lie) for name, lie in liars.items()]
         cluster.start()
-        self.crowd = Crowd(
+        self.workload = Workload(
             cluster.world,
             cluster.gateways,
             cluster.world.dice.fork("crowd"),
             Traffic(tickets=tickets, pause_max=20 * MILLISECOND),
         )
-        cluster.world.after(100 * MILLISECOND, self.crowd.start)
+        cluster.world.after(100 * MILLISECOND, self.workload.start)
         cluster.world.run_for(SECOND)
         if first is not None:
             first(cluster.world)
@@ -81,7 +81,9 @@ class Story:
     def _corrupt(self, name: str, lie: str) -> BadStateServer:
         node = self.cluster.world.nodes[name]
         node.honest = False
-        node.speech = poisoner = BadStateServer(self.cluster, node, self.cluster.world.dice.fork(name), lie)
+        node.send_hook = poisoner = BadStateServer(
+            self.cluster, node, self.cluster.world.dice.fork(name), lie
+        )
         return poisoner
 
     def back(self, seconds: int = 3) -> None:
@@ -89,7 +91,7 @@ class Story:
         world = self.cluster.world
         world.start(self.node)
         world.run_for(seconds * SECOND)
-        self.crowd.stop()
+        self.workload.stop()
         assert world.run_for(20 * SECOND, done=self.cluster.settled), self.cluster.ends()
         self.cluster.finish()
 
@@ -233,13 +235,13 @@ def test_others_help_themselves_from_a_member_that_has_no_old_entries() -> None:
     story = Story()
     story.back()
     world = story.cluster.world
-    story.crowd.start()
+    story.workload.start()
     world.nodes["r2"].crash()
     world.nodes["r2"].lose_disk()
     world.run_for(SECOND)
     world.start(world.nodes["r2"])
     world.run_for(3 * SECOND)
-    story.crowd.stop()
+    story.workload.stop()
     assert world.run_for(20 * SECOND, done=story.cluster.settled), story.cluster.ends()
     story.cluster.finish()
     assert world.nodes["r2"].disk.log.count(None) > 0
@@ -254,8 +256,8 @@ def wiped_world(seed: int, members: int = 4) -> campaign.Report:
         transfer_lag=10,
         parameters=Parameters(checkpoint_interval=2, view_timeout=200_000),
     )
-    plan = Plan(pause_max=SECOND, disk_lost=4, crash=1, crash_in_turn=1, part=1, lose_kind=1, heal=2)
-    drawn = Draw(
+    plan = FaultPlan(pause_max=SECOND, disk_lost=4, crash=1, crash_in_turn=1, part=1, lose_kind=1, heal=2)
+    drawn = RunPlan(
         settings=settings,
         traffic=Traffic(tickets=10, pause_max=25 * MILLISECOND),
         plan=plan,
@@ -281,7 +283,7 @@ def test_r11_no_member_ever_contradicts_what_it_said_with_the_disk_it_lost(seed:
     assert report.violation is None, f"seed {seed}, {members} members: {report.checker}: {report.violation}"
 
 
-class Answers(Onlooker):
+class Answers(Observer):
     """When each member sent groups of its state."""
 
     def __init__(self, story: Story) -> None:
@@ -297,7 +299,7 @@ def test_r25_serving_a_state_never_holds_up_the_source() -> None:
     """Answers are small and spaced, whoever asks; several sources share the work."""
     story = Story(tickets=200)
     answers = Answers(story)
-    story.cluster.world.audience.add(answers)
+    story.cluster.world.observers.add(answers)
     story.back()
     assert story.missing > 0
     assert len(answers.at) > 1

@@ -24,7 +24,7 @@ from simulator.web import api, playing, services
 from simulator.web.feed import read_frames
 from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import Distinct
-from simulator.web.wish import Wish
+from simulator.web.start_request import StartRequest
 from validators.data_folder.folder import DataFolder
 from validators.rest import keys
 from validators.services import api_keys
@@ -293,7 +293,7 @@ def test_a_line_twice_within_half_a_second_is_one_line() -> None:
 
 
 def test_only_the_newest_lines_are_shown(web: Web) -> None:
-    run = services.start(Wish(), web.asked.append)
+    run = services.start(StartRequest(), web.asked.append)
     SimulatorEvent.objects.bulk_create(
         SimulatorEvent(run=run, type="simulator_output", content=f"line {n}") for n in range(600)
     )

@@ -1,8 +1,7 @@
-"""Real replicas with the real application, door and signatures, joined by lists instead of sockets."""
+"""Real replicas with the real application, door and Ed25519, in the test cluster of the consensus core."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -12,19 +11,14 @@ from nacl import bindings
 from dtvn.machine import Command, OpenSession, TicketApplication, build
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import Effects, Executed, Note, Now
-from dtvn.protocol.consensus.log_tree import Frontier
-from dtvn.protocol.consensus.recovery import Recovery
-from dtvn.protocol.consensus.replica import Replica
-from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.consensus.config import Config
+from dtvn.protocol.consensus.effects import Executed
 from dtvn.protocol.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id
-from dtvn.protocol.wire import Door, FrameSigner, PeerError, decode_envelope
+from dtvn.protocol.wire import ED25519, FrameSigner
+from tests.consensus.helpers import WALL_START, Cluster, open_frame
 
-MILLISECOND = 1_000_000
-SECOND = 1_000 * MILLISECOND
-START = 1_700_000_000_000_000
-"""Wall clock at the beginning, Unix microseconds."""
-PASSES_MAX = 20_000
+START = WALL_START // 1_000
+"""Wall clock at time 0, Unix microseconds."""
 
 
 def pair(name: str) -> tuple[bytes, bytes]:
@@ -33,21 +27,25 @@ def pair(name: str) -> tuple[bytes, bytes]:
 
 
 class Keys:
-    """wire.Keys out of a genesis."""
+    """wire.Keys of members node0, node1, ... and two principals."""
 
-    def __init__(self, genesis: Genesis) -> None:
-        self._members = [member.public_key for member in genesis.members]
-        self._principals = {p.name: p.public_key for p in genesis.principals}
+    scheme = ED25519
+
+    def __init__(self, members: int) -> None:
+        self.pairs = [pair(f"node{i}") for i in range(members)]
+        self.gateway = pair("gateway")
 
     def member_key(self, epoch: int, index: int) -> bytes | None:
-        return self._members[index] if epoch == 0 and 0 <= index < len(self._members) else None
+        return self.pairs[index][0] if epoch == 0 and 0 <= index < len(self.pairs) else None
 
     def principal_key(self, name: str) -> bytes | None:
-        return self._principals.get(name)
+        return pair(name)[0] if name in ("gateway", "reader") else None
 
 
-class Members:
-    """n members, one gateway; everything said is delivered at once, unless its sender is `cut`."""
+class Members(Cluster):
+    """n members and two principals; what a member said is delivered at once, unless its sender is `cut`."""
+
+    keys_of = Keys
 
     def __init__(self, count: int) -> None:
         everything = tuple(Grant("*", capability) for capability in CAPABILITIES)
@@ -62,45 +60,32 @@ class Members:
             parameters=Parameters(),
             demo=True,
         )
-        self.cluster = cluster_id(self.genesis)
-        self.keys = Keys(self.genesis)
-        self.doors = [Door(self.cluster, self.keys) for _ in range(count)]
-        self.applications = [TicketApplication(self.genesis, self.cluster) for _ in range(count)]
-        self.signers = [FrameSigner(self.cluster, pair(f"node{i}")[1], self.keys) for i in range(count)]
-        self.cores = [self._core(index) for index in range(count)]
+        self.id = cluster_id(self.genesis)
+        super().__init__(count)
         self.clients = {
-            name: FrameSigner(self.cluster, pair(name)[1], self.keys) for name in ("gateway", "reader")
+            name: FrameSigner(self.id, pair(name)[1], self.keys) for name in ("gateway", "reader")
         }
-        self.elapsed = 0
-        """Nanoseconds since START."""
-        self.cut: set[int] = set()
-        """Members that neither hear nor are heard."""
-        self.replies: list[list[Any]] = [[] for _ in range(count)]
-        self.executed: list[list[Executed]] = [[] for _ in range(count)]
-        self.notes: list[list[Note]] = [[] for _ in range(count)]
-        self._waiting: deque[tuple[int, int, bytes]] = deque()
-        for index, core in enumerate(self.cores):
-            self._spread(index, core.restore(Recovery(Frontier(), 0, (), (), (), None, ()), self.now))
-        self.settle()
+        self.stabilize()
 
-    def _core(self, index: int) -> Replica:
-        config = configuration.build(self.genesis, self.cluster, f"node{index}")
-        return Replica(config, self.signers[index], self.applications[index], True)
+    def state(self) -> TicketApplication:
+        return TicketApplication(self.genesis, self.id)
+
+    def config(self, index: int | None) -> Config:
+        return configuration.build(self.genesis, self.id, f"node{index}")
 
     @property
-    def now(self) -> Now:
-        """Both clocks, the same on every member."""
-        return Now(SECOND + self.elapsed, START * 1_000 + self.elapsed)
+    def wall(self) -> int:
+        """Wall clock of all members, Unix microseconds."""
+        return START + self.time // 1_000
 
     # --- clients ---------------------------------------------------------------------------------
 
     def operation(self, command: Command, ticket: str = "", **fields: Any) -> m.Operation:
         """Valid for 30 seconds of wall time unless told otherwise."""
-        wall = START + self.elapsed // 1_000
-        given = {"actor": "anna", "entry": "node0", "valid_until": wall + 30_000_000, **fields}
+        given = {"actor": "anna", "entry": "node0", "valid_until": self.wall + 30_000_000, **fields}
         return build(command, ticket=ticket, **given)
 
-    def bundle(
+    def signed(
         self,
         operations: Iterable[m.Operation],
         *,
@@ -114,7 +99,7 @@ class Members:
 
     def open_session(self, principal: str = "gateway", nonce: bytes = b"open") -> tuple[int, int]:
         """A session that all members know."""
-        frame = self.bundle(
+        frame = self.signed(
             [self.operation(OpenSession(), nonce=nonce)], session=(0, 0), number=0, principal=principal
         )
         self.ask(frame)
@@ -122,92 +107,42 @@ class Members:
         return (reply.entry.sequence, reply.first_index)
 
     def ask(self, frame: bytes, to: Iterable[int] = (0,)) -> None:
-        """Hand a request to some members and let everybody talk until all is quiet."""
+        """Hand a request to some members, and deliver until nothing waits."""
         for member in to:
-            self._deliver(Peer("gateway", None), member, frame)
-        self.settle()
+            self[member].hear(None, frame)
+        self.stabilize()
 
     def told(self, member: int) -> list[Any]:
         """What `member` told the client since the last call; receipts and repeats are opened."""
-        told, self.replies[member] = self.replies[member], []
+        told = [open_frame(reply.frame) for index, reply in self.replies if index == member]
+        self.replies = [each for each in self.replies if each[0] != member]
         return told
 
     # --- the network -----------------------------------------------------------------------------
 
-    def pass_time(self, nanoseconds: int) -> None:
-        """Let time pass in steps that tick every member when it wants it."""
-        end = self.elapsed + nanoseconds
-        while self.elapsed < end:
-            wakes = [
-                core.deadline() or end + SECOND for i, core in enumerate(self.cores) if i not in self.cut
-            ]
-            soonest = max(min(wakes) - SECOND, self.elapsed + MILLISECOND)
-            self.elapsed = min(end, soonest)
-            for index, core in enumerate(self.cores):
-                deadline = core.deadline()
-                if index not in self.cut and deadline is not None and deadline <= self.now.monotonic:
-                    self._spread(index, core.tick(self.now))
-            self.settle()
-
-    def settle(self) -> None:
-        """Deliver what was said until nobody says anything."""
-        for _ in range(PASSES_MAX):
-            if not self._waiting:
-                return
-            sender, receiver, frame = self._waiting.popleft()
-            if not {sender, receiver} & self.cut:
-                self._deliver(Peer(f"node{sender}", sender), receiver, frame)
-        raise AssertionError("the members never come to rest")
-
     def inject(self, sender: int, frames: Sequence[bytes], to: Iterable[int]) -> None:
         """Frames as if `sender` had said them (it may lie with its own key)."""
-        self._waiting += [(sender, receiver, frame) for receiver in to for frame in frames]
-        self.settle()
-
-    def _deliver(self, peer: Peer, receiver: int, frame: bytes) -> None:
-        core, door = self.cores[receiver], self.doors[receiver]
-        header = door.peek(Inbound(peer, frame))
-        if (reason := core.wants(header)) is not None:
-            core.on_refused(header, reason)
-            return
-        try:
-            verified = door.verify(header)
-        except PeerError as error:
-            raise AssertionError(f"{type(header.message).__name__}: {error}") from error
-        self._spread(receiver, core.receive(verified, self.now))
-        core.invariants()
-
-    def _spread(self, index: int, effects: Effects) -> None:
-        everybody = [other for other in range(len(self.cores)) if other != index]
-        for send in effects.send:
-            for receiver in everybody if send.to < 0 else [send.to]:
-                self._waiting.append((index, receiver, send.frame))
-        for reply in effects.reply:
-            self.replies[index].append(decode_envelope(reply.frame)[1])
-        for note in effects.notes:
-            if isinstance(note, Executed):
-                self.executed[index].append(note)
-            else:
-                self.notes[index].append(note)
+        self.waiting += [(self[sender], self[receiver], frame) for receiver in to for frame in frames]
+        self.stabilize()
 
     # --- what to look at -------------------------------------------------------------------------
 
-    def roots(self) -> set[bytes]:
-        """State roots of the members that are not cut off."""
-        return {a.root() for i, a in enumerate(self.applications) if i not in self.cut}
+    def roots(self, *members: int) -> set[bytes]:
+        """State roots of these members, of all if none is named."""
+        return {self[index].application.root() for index in members or range(self.members)}
 
-    def state(self, ticket: str) -> set[str]:
-        """The ticket's state as each connected member knows it."""
-        return {
-            "" if (shown := application.ticket("default", ticket)) is None else shown.state.name
-            for index, application in enumerate(self.applications)
-            if index not in self.cut
-        }
+    def ticket_states(self, ticket: str, *members: int) -> set[str]:
+        """The ticket's state as these members know it, or all if none is named."""
+        shown = [
+            self[index].application.ticket("default", ticket) for index in members or range(self.members)
+        ]
+        return {"" if each is None else each.state.name for each in shown}
 
     def codes(self, member: int) -> list[tuple[str, ...]]:
         """Outcome codes of every executed bundle, in the order of the log."""
         return [
             tuple(outcome.code for outcome in outcomes)
-            for note in self.executed[member]
+            for note in self[member].notes
+            if isinstance(note, Executed)
             for _bundle, _first, outcomes in note.bundles
         ]

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from typing import TYPE_CHECKING
 
 from dtvn.protocol.host import Host, TurnLost
 from dtvn.protocol.host.ports import JournalFenced
 from simulator.node import Node
 from simulator.violation import Violation
+from simulator.world import World
 
-if TYPE_CHECKING:
-    from simulator.world import World
-
-__all__ = ["OLD", "Ghost", "take_over"]
+__all__ = ["OLD", "StaleProcess", "take_over"]
 
 OLD = "~old"
 """Suffix of the name under which the world keeps it; it sends in its node's name."""
 
 
-class Ghost(Node):
+class StaleProcess(Node):
     """The old process of `node`, asleep, with the host that ran in it."""
 
     def __init__(self, world: World, node: Node, host: Host) -> None:
@@ -58,15 +55,21 @@ class Ghost(Node):
             self.crash()
 
 
-def take_over(world: World, node: Node) -> Ghost | None:
+def take_over(world: World, node: Node) -> StaleProcess | None:
     """Starts another process of this node on its disk, while the first sleeps. Returns None if the node is
     not running, or has an old process or a twin already."""
     host = node.host
-    if host is None or not node.honest or node.armed or node.name in world.twins or isinstance(node, Ghost):
+    if (
+        host is None
+        or not node.honest
+        or node.armed
+        or node.name in world.twins
+        or isinstance(node, StaleProcess)
+    ):
         return None
-    ghost = Ghost(world, node, host)
+    stale = StaleProcess(world, node, host)
     node.leave()
-    world.nodes[node.name + OLD] = ghost
+    world.nodes[node.name + OLD] = stale
     world.twins[node.name] = node.name + OLD
     world.start(node)
-    return ghost
+    return stale

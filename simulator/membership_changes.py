@@ -13,20 +13,21 @@ from dtvn.machine import commands
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.membership import Alive, Change, alive_bytes
 from dtvn.protocol.genesis import Member, Parameters
-from simulator.chance import Dice
 from simulator.clock import MICROSECOND, SECOND
+from simulator.dice import Dice
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
+from simulator.recurring import Recurring
 from simulator.world import World
 
-__all__ = ["LEAST", "Changes", "Registrar"]
+__all__ = ["LEAST", "MembershipChanges", "MembershipChanger"]
 
 VALID_FOR = 60 * SECOND
 LEAST = 4
 """Members: a change from this many or more to fewer takes an explicit flag (R37)."""
 
 
-class Changes(msgspec.Struct, frozen=True):
+class MembershipChanges(msgspec.Struct, frozen=True):
     """Weights of the kinds of changes (0: never), and how often a change is requested."""
 
     pause_max: int = 2 * SECOND
@@ -43,42 +44,27 @@ class Changes(msgspec.Struct, frozen=True):
     """Share of the changes to fewer than four members that set the flag for it (R37)."""
 
 
-class Registrar:
+class MembershipChanger(Recurring):
     """Requests changes until it is stopped."""
 
-    def __init__(self, world: World, gateway: Gateway, dice: Dice, changes: Changes) -> None:
-        self.world = world
+    def __init__(self, world: World, gateway: Gateway, dice: Dice, changes: MembershipChanges) -> None:
+        super().__init__(world, dice, changes.pause_max)
         self.gateway = gateway
         self.asked = 0
         """Number of changes requested so far."""
         self._dice = dice
         self._changes = changes
-        self._running = False
         self._bag = [
             name
             for name in ("joins", "leaves", "replaces", "rotates", "parameters")
             for _ in range(getattr(changes, name))
         ]
 
-    def start(self) -> None:
-        """Start to request changes."""
-        self._running = True
-        self._later()
-
-    def stop(self) -> None:
-        """Request no more changes; those already requested may still take effect."""
-        self._running = False
-
-    def _later(self) -> None:
-        self.world.after(1 + self._dice.below(self._changes.pause_max), self._next)
-
-    def _next(self) -> None:
-        if not self._running:
-            return
+    def happen(self) -> None:
+        """Request a change, unless one is open or none is possible."""
         change = self._draw(self._dice.pick(self._bag)) if self._bag else None
         if change is not None and not self.gateway.open:
             self._ask(change)
-        self._later()
 
     def _ask(self, change: Change) -> Request | None:
         self.asked += 1

@@ -1,24 +1,22 @@
-"""Onlookers are notified of everything that happens in the world, right after it happened.
+"""Observers are notified of everything that happens in the world, right after it happened.
 
-Checkers, reports, probes and eavesdropping liars are onlookers. A world notifies only those that override an
+Checkers, reports, probes and eavesdropping liars are observers. A world notifies only those that override an
 event: most need two events of seven, and frames of a few kinds. A run has ten thousand events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from dtvn.protocol.consensus.effects import Executed, Note, Record
 from dtvn.protocol.consensus.messages import KIND_OF
+from simulator.node import Node
 
-if TYPE_CHECKING:
-    from dtvn.protocol.consensus.effects import Executed, Note, Record
-    from simulator.node import Node
-
-__all__ = ["EXECUTED", "Audience", "FrameHearers", "Hearers", "Onlooker"]
+__all__ = ["EXECUTED", "ObserverList", "FrameListeners", "Listeners", "Observer"]
 
 
-class Onlooker:
+class Observer:
     """Base class with a method for each event; override those of interest."""
 
     kinds: frozenset[type[Any]] | None = None
@@ -53,7 +51,7 @@ EXECUTED = "executed"
 """Kind of the note that a node emits when it has executed a batch."""
 
 
-class Hearers(dict[Kind, tuple[Callable[..., None], ...]]):
+class Listeners(dict[Kind, tuple[Callable[..., None], ...]]):
     """Kind of a frame or note -> the listeners to call, in the order in which they were added."""
 
     def __init__(self) -> None:
@@ -69,42 +67,42 @@ class Hearers(dict[Kind, tuple[Callable[..., None], ...]]):
         return found
 
 
-class FrameHearers(Hearers[int]):
+class FrameListeners(Listeners[int]):
     """The same by a frame's second byte, which names its kind (-1: it has none)."""
 
     def append(self, kinds: frozenset[Any] | None, listener: Callable[..., None]) -> None:
-        """See Hearers; `kinds` are message types."""
+        """See Listeners; `kinds` are message types."""
         super().append(None if kinds is None else frozenset(KIND_OF[kind] for kind in kinds), listener)
 
 
-class Audience:
-    """All onlookers of a world in the order of their addition; by event only those that override it."""
+class ObserverList:
+    """All observers of a world in the order of their addition; by event only those that override it."""
 
     def __init__(self) -> None:
         self.turning: list[Callable[[Node], None]] = []
         self.persisted: list[Callable[[Node, Sequence[Record]], None]] = []
-        self.noticed: Hearers[str] = Hearers()
-        self.spoke = FrameHearers()
-        self.delivered = FrameHearers()
+        self.noticed: Listeners[str] = Listeners()
+        self.spoke = FrameListeners()
+        self.delivered = FrameListeners()
         self.started: list[Callable[[Node], None]] = []
         self.stopped: list[Callable[[Node], None]] = []
 
-    def add(self, *onlookers: Onlooker) -> None:
-        """Notify these onlookers from now on."""
-        for onlooker in onlookers:
+    def add(self, *observers: Observer) -> None:
+        """Notify these observers from now on."""
+        for observer in observers:
             for event, listeners in vars(self).items():
-                _enlist(onlooker, event, listeners)
+                _enlist(observer, event, listeners)
 
-    def extend(self, onlookers: Iterable[Onlooker]) -> None:
+    def extend(self, observers: Iterable[Observer]) -> None:
         """See add."""
-        self.add(*onlookers)
+        self.add(*observers)
 
 
-def _enlist(onlooker: Onlooker, event: str, listeners: Hearers[Any] | list[Any]) -> None:
-    if getattr(type(onlooker), event) is getattr(Onlooker, event):
+def _enlist(observer: Observer, event: str, listeners: Listeners[Any] | list[Any]) -> None:
+    if getattr(type(observer), event) is getattr(Observer, event):
         return
-    listener = getattr(onlooker, event)
-    if isinstance(listeners, Hearers):
-        listeners.append(onlooker.notes if event == "noticed" else onlooker.kinds, listener)
+    listener = getattr(observer, event)
+    if isinstance(listeners, Listeners):
+        listeners.append(observer.notes if event == "noticed" else observer.kinds, listener)
     else:
         listeners.append(listener)

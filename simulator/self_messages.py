@@ -29,7 +29,7 @@ class LiarsSelfMessageGuard(SelfMessageGuard):
     def refuse(self, message: Any) -> Reason | None:
         """See SelfMessageGuard."""
         phase = PHASES.get(type(message))
-        if self._node.speech is not None and phase is not None:
+        if self._node.send_hook is not None and phase is not None:
             place = {"view": message.view, "sequence": message.sequence}
             if self.state.ballot.find(**place, phase=phase) is not None:
                 return Reason.SECOND_MESSAGE

@@ -1,4 +1,4 @@
-"""What a virtual node needs of its world: time, chance of delivery, keys, and somebody to tell."""
+"""What a virtual node needs of its world: time, a network, keys, and the events to report."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dtvn.protocol.host import TurnLost
 from simulator.clock import TrueClock
 from simulator.scheme import Keyring
 
-__all__ = ["Surroundings"]
+__all__ = ["NodeEnvironment"]
 
 N = TypeVar("N", contravariant=True)
 
 
-class Surroundings(Protocol[N]):
+class NodeEnvironment(Protocol[N]):
     """`world.World`, as its nodes of type N use it."""
 
     clock: TrueClock

@@ -16,7 +16,7 @@ from dtvn.protocol.wire import Envelope
 from dtvn.protocol.wire.door import Keys
 from dtvn.protocol.wire.envelope import decode_envelope
 
-__all__ = ["AskedKeys", "Reading", "Result"]
+__all__ = ["AskedKeys", "FrameCache", "Result"]
 
 KEPT_MAX = 4_000
 """Most results in a table; beyond it the table is emptied."""
@@ -66,7 +66,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     verified: Verified[Any]
 
 
-class Reading:
+class FrameCache:
     """Shared results; one object per world."""
 
     def __init__(self) -> None:

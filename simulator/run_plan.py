@@ -1,6 +1,6 @@
 """What a seed decides: a random cluster, its links, faults, liars and traffic, drawn before the world begins.
 
-Named worlds (simulator.worlds) narrow a draw to one kind of trouble.
+Named worlds (simulator.worlds) narrow a plan to one kind of fault.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import msgspec
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Parameters
 from simulator.adversary import LATER, SIMPLE
-from simulator.chance import Dice
-from simulator.changes import LEAST, Changes
 from simulator.clock import MILLISECOND, SECOND
-from simulator.faults import Plan, draw_plan
+from simulator.dice import Dice
+from simulator.faults import FaultPlan, draw_fault_plan
+from simulator.membership_changes import LEAST, MembershipChanges
 from simulator.network import LinkQuality
 from simulator.workload import Traffic
 from simulator.world import Settings
 
-__all__ = ["FIRST_WORD", "Act", "Draw", "Parting", "Silence", "draw", "smaller"]
+__all__ = ["FIRST_WORD", "OperatorAction", "RunPlan", "Partition", "MessageLoss", "draw_run", "smaller"]
 
 SIZES = (1, 2, 3, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 10, 13)
 SMALL_MEMBERS = 7
@@ -30,7 +30,7 @@ FIRST_WORD = 6
 """Number of view timeouts (T) as in real nodes (R31)."""
 
 
-class Silence(msgspec.Struct, frozen=True):
+class MessageLoss(msgspec.Struct, frozen=True):
     """Messages that are lost for a while."""
 
     kind: str = ""
@@ -45,14 +45,14 @@ class Silence(msgspec.Struct, frozen=True):
     share: float = 1.0
 
 
-class Parting(msgspec.Struct, frozen=True):
+class Partition(msgspec.Struct, frozen=True):
     """From `start` on only members of one group hear each other; a node that is in no group hears all."""
 
     start: int
     groups: tuple[tuple[str, ...], ...]
 
 
-class Act(msgspec.Struct, frozen=True):
+class OperatorAction(msgspec.Struct, frozen=True):
     """An operator's action on one node: `copy` its disk, `revert` it to that copy while it is off, `stop` or
     `start` the node."""
 
@@ -61,17 +61,17 @@ class Act(msgspec.Struct, frozen=True):
     node: str
 
 
-class Draw(msgspec.Struct, frozen=True):
+class RunPlan(msgspec.Struct, frozen=True):
     """Everything that a seed decides before the world begins."""
 
     settings: Settings
     traffic: Traffic
-    plan: Plan
+    plan: FaultPlan
     adversaries: tuple[str, ...]
     """The kind of each liar; at most f liars."""
     duration: int
     """Virtual nanoseconds of the safety phase."""
-    changes: Changes | None = None
+    changes: MembershipChanges | None = None
     """How the membership changes; None: it does not."""
     rogue: bool = False
     """True: one client lies too."""
@@ -81,15 +81,15 @@ class Draw(msgspec.Struct, frozen=True):
     """Indexes of the liars; (): drawn."""
     dead: bool = True
     """True: as many members as are tolerated are dead in the liveness phase; False: all live."""
-    silences: tuple[Silence, ...] = ()
-    partings: tuple[Parting, ...] = ()
-    acts: tuple[Act, ...] = ()
+    message_losses: tuple[MessageLoss, ...] = ()
+    partitions: tuple[Partition, ...] = ()
+    operator_actions: tuple[OperatorAction, ...] = ()
     forgetful: bool = False
     """True: one member more may lose its disk than the cluster tolerates beside its liars. Then safety must
     hold (R11), but liveness is not required."""
 
 
-def draw(seed: int) -> Draw:
+def draw_run(seed: int) -> RunPlan:
     """A random world. Every fiftieth signs with real Ed25519 (R39); it is smaller, as a signature costs
     twenty times as much."""
     if seed % REAL_EVERY == 0:
@@ -102,14 +102,14 @@ def draw(seed: int) -> Draw:
     return _with_more(seed, _draw(seed))
 
 
-def _with_more(seed: int, drawn: Draw) -> Draw:
+def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
     """Adds what later versions of the simulator draw, from random streams of its own: worlds that get none of
     it stay as they were when their seeds were kept."""
     settings, changes = drawn.settings, None
     dice = Dice(seed).fork("epochs")
     if LEAST <= settings.members <= SMALL_MEMBERS and dice.hit(0.25):
         settings = msgspec.structs.replace(settings, spares=dice.between(1, 3))
-        changes = Changes(pause_max=dice.pick((SECOND // 2, 2 * SECOND)), joins=dice.pick((1, 4)))
+        changes = MembershipChanges(pause_max=dice.pick((SECOND // 2, 2 * SECOND)), joins=dice.pick((1, 4)))
     changes, settings, plan = _few(seed, changes, settings, drawn.plan)
     dice = Dice(seed).fork("transfer")
     if dice.hit(0.4):
@@ -138,13 +138,13 @@ def _with_more(seed: int, drawn: Draw) -> Draw:
 
 
 def _few(
-    seed: int, changes: Changes | None, settings: Settings, plan: Plan
-) -> tuple[Changes | None, Settings, Plan]:
+    seed: int, changes: MembershipChanges | None, settings: Settings, plan: FaultPlan
+) -> tuple[MembershipChanges | None, Settings, FaultPlan]:
     """Lets some clusters begin with fewer than four members and grow, and others shrink to fewer (R37)."""
     dice = Dice(seed).fork("memberships between one and four")
     if settings.members < LEAST and dice.hit(0.5):
         settings = msgspec.structs.replace(settings, spares=dice.between(2, 4))
-        changes = Changes(pause_max=dice.pick((SECOND // 4, SECOND)), joins=dice.pick((2, 4)))
+        changes = MembershipChanges(pause_max=dice.pick((SECOND // 4, SECOND)), joins=dice.pick((2, 4)))
     elif changes is None or not dice.hit(0.3):
         return changes, settings, plan
     else:
@@ -153,7 +153,7 @@ def _few(
     return changes, settings, _timely(plan, changes.least)
 
 
-def _draw(seed: int) -> Draw:
+def _draw(seed: int) -> RunPlan:
     dice = Dice(seed).fork("draw")
     members = dice.pick(SIZES)
     bare = dice.hit(0.05)
@@ -183,10 +183,10 @@ def _draw(seed: int) -> Draw:
         pause_max=dice.pick((20 * MILLISECOND, 100 * MILLISECOND, 400 * MILLISECOND)) * _calm(members),
     )
     liars = dice.below(quorum.faults(members) + 1) if not bare else 0
-    return Draw(
+    return RunPlan(
         settings=settings,
         traffic=traffic,
-        plan=Plan(heal=1) if bare else _plan(dice, members),
+        plan=FaultPlan(heal=1) if bare else _plan(dice, members),
         adversaries=tuple(dice.pick((*SIMPLE, "twin")) for _ in range(liars)),
         duration=min(dice.between(2, 9), LONGEST_BUSY if _is_busy(members, traffic) else 9) * SECOND,
         rogue=not bare and dice.hit(0.3),
@@ -203,20 +203,20 @@ def _calm(members: int) -> int:
     return 1 if members < CROWDED else members // 2 - 1
 
 
-def _plan(dice: Dice, members: int) -> Plan:
+def _plan(dice: Dice, members: int) -> FaultPlan:
     """Random faults for a cluster of this size."""
-    return _timely(draw_plan(dice), members)
+    return _timely(draw_fault_plan(dice), members)
 
 
-def _timely(plan: Plan, least: int) -> Plan:
+def _timely(plan: FaultPlan, least: int) -> FaultPlan:
     """A single member has no other clock to compare its own with: once it jumped ahead, batch time stays
     ahead too and every request has expired; n = 1 does not promise otherwise. `least`: the smallest possible
     membership."""
     return plan if least > 1 else msgspec.structs.replace(plan, wall_jump=0)
 
 
-def smaller(drawn: Draw) -> Draw:
-    """The same kind of trouble in a world that takes less time to play; it is a different world."""
+def smaller(drawn: RunPlan) -> RunPlan:
+    """The same kinds of faults in a world that takes less time to play; it is a different world."""
     members = min(drawn.settings.members, SMALL_MEMBERS)
     pause = max(drawn.traffic.pause_max, 150 * MILLISECOND)
     return msgspec.structs.replace(

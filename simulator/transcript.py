@@ -28,7 +28,7 @@ from dtvn.protocol.wire import Envelope
 from simulator.clock import MILLISECOND, TrueClock
 from simulator.network import kind_of_frame
 from simulator.node import Node
-from simulator.onlooker import Onlooker
+from simulator.observers import Observer
 
 __all__ = ["Fingerprint", "Names", "Transcript"]
 
@@ -63,8 +63,8 @@ class Names:
         return self._names[digest]
 
 
-class Transcript(Onlooker):
-    """An onlooker that writes lines; message types in `hidden` are left out."""
+class Transcript(Observer):
+    """An observer that writes lines; message types in `hidden` are left out."""
 
     def __init__(self, clock: Callable[[], int], *, hidden: frozenset[type[Any]]) -> None:
         self.lines: list[str] = []
@@ -99,16 +99,16 @@ class Transcript(Onlooker):
             self._open = None
             self._write(time, f"{sender} -> {' '.join(receivers)}  {words}")
 
-    # --- onlooker --------------------------------------------------------------------------------
+    # --- observer --------------------------------------------------------------------------------
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
-        """See Onlooker."""
+        """See Observer."""
         if self.records:
             for record in records:
                 self.say(f"{node.name} keeps {self._record(record)}")
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """See Onlooker."""
+        """See Observer."""
         if isinstance(note, Executed):
             codes = [outcome.code for _bundle, _index, outcomes in note.bundles for outcome in outcomes]
             what = self.names.of(note.entry.batch_digest)
@@ -122,7 +122,7 @@ class Transcript(Onlooker):
             self.say(f"{node.name} notes {note.kind} {fields}".rstrip())
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
+        """See Observer."""
         kind = kind_of_frame(frame)
         if kind is None or kind in self.hidden:
             return
@@ -138,11 +138,11 @@ class Transcript(Onlooker):
         self._open = (*heard, [receiver])
 
     def started(self, node: Node) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self.say(f"{node.name} starts")
 
     def stopped(self, node: Node) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self.say(f"{node.name} stops")
 
     # --- words -----------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ class Transcript(Onlooker):
         return f"nothing of the protocol up to {record.sequence}"
 
 
-class Fingerprint(Onlooker):
+class Fingerprint(Observer):
     """A hash over every delivery and turn of a run, in order: equal runs have equal ones."""
 
     def __init__(self, clock: TrueClock) -> None:
@@ -245,20 +245,20 @@ class Fingerprint(Onlooker):
         self._parts.clear()
 
     def turning(self, node: Node) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self._parts.append(f"{self._clock.time} turn {node.name}\n".encode())
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
-        """See Onlooker."""
+        """See Observer."""
         parts = self._parts
         parts += (f"{self._clock.time} {sender} {receiver} ".encode(), frame)
         if len(parts) > HASHED_AT_ONCE:
             self._hash()
 
     def started(self, node: Node) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self._parts.append(f"{self._clock.time} start {node.name}\n".encode())
 
     def stopped(self, node: Node) -> None:
-        """See Onlooker."""
+        """See Observer."""
         self._parts.append(f"{self._clock.time} stop {node.name}\n".encode())
