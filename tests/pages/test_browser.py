@@ -141,7 +141,7 @@ def test_a_learner_that_stopped_is_told_with_since_when(page: Page, running: Net
         other.get_by_label("Select this object for an action - learner").check()
         other.get_by_label("Action:").select_option(act)
         other.get_by_role("button", name="Go", exact=True).click()
-        expect(other.locator(".messagelist")).to_contain_text(f"learner: {act} requested")
+        expect(other.locator(".messagelist")).to_contain_text(f"Requested: {act} learner")
 
     wish("stop")
     expect(shown(page, "outdated")).to_contain_text("is stopped since ")
@@ -183,7 +183,7 @@ def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Ne
     page.get_by_label("Select this object for an action - node3").check()
     page.get_by_label("Action:").select_option("stop")
     page.get_by_role("button", name="Go", exact=True).click()
-    expect(page.locator(".messagelist")).to_contain_text("node3: stop requested")
+    expect(page.locator(".messagelist")).to_contain_text("Requested: stop node3")
     page.goto(f"{running.url}/")
     expect(shown(page, "running")).to_have_text("3 of 4 running")
     shown(page, "ask").click()
@@ -192,7 +192,7 @@ def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Ne
     page.get_by_label("Select this object for an action - node3").check()
     page.get_by_label("Action:").select_option("start")
     page.get_by_role("button", name="Go", exact=True).click()
-    expect(page.locator(".messagelist")).to_contain_text("node3: start requested")
+    expect(page.locator(".messagelist")).to_contain_text("Requested: start node3")
     page.goto(f"{running.url}/")
     expect(shown(page, "running")).to_have_text("4 of 4 running")
 
