@@ -37,7 +37,7 @@ class Reconciler:
         self._folder = folder
         self._send_start = send_start
         self._probes = probes
-        self._watches: dict[str, NodeController] = {}
+        self._controllers: dict[str, NodeController] = {}
 
     def turn(self) -> None:
         """Check every node once and act."""
@@ -45,27 +45,29 @@ class Reconciler:
         rows = list(ManagedNode.objects.all())
         unsent: OSError | OperationalError | None = None
         for row in rows:
-            watch = self._watches.setdefault(row.node_id, NodeController(row.generation))
+            controller = self._controllers.setdefault(row.node_id, NodeController(row.generation))
             seen = observe(row, self._folder, self._probes)
             try:
-                self._act(row, seen, watch.step(seen, time.monotonic()), watch)
+                self._act(row, seen, controller.step(seen, time.monotonic()), controller)
             except (OSError, OperationalError) as error:
                 unsent = error  # the broker is away: the other nodes are checked all the same
         if self._probes is not None:
             validators = (row for row in rows if row.role == NodeRole.VALIDATOR)
             self._probes.watch([row.node_id for row in validators if row.pid is not None])
         known = {row.node_id for row in rows}
-        self._watches = {node_id: watch for node_id, watch in self._watches.items() if node_id in known}
+        self._controllers = {node_id: each for node_id, each in self._controllers.items() if node_id in known}
         if unsent is not None:
             raise unsent
 
     def worker_lost(self, node_ids: Iterable[str]) -> None:
         """The worker that these nodes run in has ended."""
         for node_id in node_ids:
-            if watch := self._watches.get(node_id):
-                watch.worker_lost()
+            if controller := self._controllers.get(node_id):
+                controller.worker_lost()
 
-    def _act(self, row: ManagedNode, seen: Observation, decision: Decision, watch: NodeController) -> None:
+    def _act(
+        self, row: ManagedNode, seen: Observation, decision: Decision, controller: NodeController
+    ) -> None:
         changes: dict[str, object] = {}
         if (row.status, row.error) != (decision.status, decision.error):
             changes = {"status": decision.status, "error": decision.error}
@@ -103,7 +105,7 @@ class Reconciler:
                 self._send_start(row, token)
         except Exception:
             if decision.action is Action.START:
-                watch.request_lost()
+                controller.request_lost()
             raise
 
 

@@ -43,7 +43,7 @@ __all__ = [
     "own_validators",
     "reset_cluster",
     "start_cluster",
-    "start_standing",
+    "start_existing",
     "stop_cluster",
     "stopped_since",
     "why_no_node",
@@ -73,7 +73,7 @@ def start_cluster(count: int | None = None) -> int:
     joined = own_members().count()
     # A node that is still joining does not make it another cluster.
     if nodes.exists() and count in (None, len(nodes), joined):
-        start_standing()
+        start_existing()
         return len(nodes) if count is None else count
     if nodes.exists() and not settings.SUPERVISOR:
         raise ClusterSize(len(nodes))
@@ -82,7 +82,7 @@ def start_cluster(count: int | None = None) -> int:
     return wanted
 
 
-def start_standing() -> None:
+def start_existing() -> None:
     """Set the cluster of this data folder to run, with its members at that time: it is never moved aside
     (0130). Raises ClusterBusy."""
     _want_start([])

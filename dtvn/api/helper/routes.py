@@ -15,10 +15,10 @@ from dtvn.api.bodies import OPERATIONS, read_body
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError
 from dtvn.api.helper.service import Service
-from dtvn.api.operations import answer_operation, issued_ticket
 from dtvn.api.ordering import Decision
 from dtvn.api.queries import RecordsQuery, TicketsQuery, read_event, read_records_query, read_tickets_query
-from dtvn.api.tickets import answer_page, answer_ticket, read_ticket
+from dtvn.api.reads import answer_page, answer_ticket, read_ticket
+from dtvn.api.writes import answer_operation, issued_ticket
 from dtvn.machine import reasons, seeded_count
 from dtvn.machine.contract import ticket_of_bytes
 
