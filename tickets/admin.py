@@ -28,12 +28,11 @@ from validators.dashboard.keyset import KeysetAdmin
 from validators.feed import wait_for
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_events, starting_with
+from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import actor_of, may
 
 __all__ = ["TicketAdmin", "TicketHolderAdmin"]
 
-OWN_WRITES_WAIT = 1.0
-"""Seconds that the list waits for the rows that an action changed (R17)."""
 HISTORY_MAX = 50
 FOUND_MAX = 1_000
 """The most holders a search shows whose name (or e-mail address) begins with the text."""

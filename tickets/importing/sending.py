@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from dtvn.machine import reasons
+from dtvn.machine.contract import MICROSECONDS
 from tickets.importing.columns import ImportedTicket, WrongRow
 from tickets.importing.platform import TRY_AGAIN, Refused, ask_until_final, pause_before
 
@@ -33,7 +34,6 @@ ISSUE_PATH = "/api/v1/tickets"
 BATCH_PATH = "/api/v1/tickets/batch"
 BATCH_SIZE = 1_000
 """Tickets per request: about 300 KB, and one bundle of the gateway."""
-MICROSECONDS = 1_000_000
 IN_FLIGHT = 4
 """Concurrent requests: enough to keep the validators busy while answers travel."""
 

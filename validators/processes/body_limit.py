@@ -8,6 +8,7 @@ from typing import Any
 from daphne import http_protocol
 
 from dtvn.api.answers import bare, last_response
+from validators.processes.read_deadline import LINGER
 
 __all__ = ["BODY_BYTES_MAX", "install"]
 
@@ -16,8 +17,6 @@ BODY_BYTES_MAX = 16 * 1024 * 1024
 OPERATION_BYTES_MAX = 1024 * 1024
 """The longest body of an API route other than the batch: documented limit, and enforced by the route
 itself."""
-LINGER = 2.0
-"""Seconds that a refused client may go on sending, so that it can read the answer."""
 API = b"/api/v1/"
 TICKETS = b"/api/v1/tickets"
 """Errors of these routes use the validator's envelope (spec 1.1)."""

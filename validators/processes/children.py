@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from validators.processes.health_check import Finding, HealthCheck, Verdict
+from validators.processes.node_controller import STEADY_AFTER
 from validators.processes.output import Output
 
 LINE_BYTES_MAX = 8_192
 RESTART_BACKOFF_MAX = 15.0
-STEADY_AFTER = 10.0
-"""Seconds a child must have run to be restarted without delay."""
 
 
 class Child:

@@ -18,7 +18,7 @@ __all__ = ["READ", "TimedChannel", "install"]
 READ = 15.0
 """Seconds, as in the seed's supervisor."""
 LINGER = 2.0
-"""Seconds that a late client gets to read the error before it is disconnected."""
+"""Seconds that a refused client gets to read the error before it is disconnected; it may go on sending."""
 PAUSE_OF_OURS = 1.0
 """If a deadline timer fires this many seconds late, this process counts as paused, and the client is not
 blamed."""
