@@ -25,7 +25,7 @@ class SearchKey(models.Func):
 
 
 class TicketHolder(models.Model):
-    """Personal data of one ticket. The log holds only a commitment, salted with `salt`.
+    """The person who holds one ticket: personal data. The log holds only a commitment, salted with `salt`.
 
     Erasing blanks the person and the salt: the commitment then reveals nothing about a person any more. The
     row stays, so that a later import of the same file does not bring the person back.

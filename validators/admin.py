@@ -22,13 +22,14 @@ from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
-from validators.dashboard.members import MembershipChangeAdmin, may_administer
+from validators.dashboard.members import MembershipChangeAdmin
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.read import starting_with
 from validators.membership.roster import error_of, view_of
 from validators.models import ApiKey, ManagedNode, NodeStatus
+from validators.rest.keys import may
 from validators.services import nodes
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 from validators.services.errors import ServiceError
@@ -115,26 +116,26 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
         return node.report.get("sequence", "–")
 
     def has_admin_permission(self, request: HttpRequest) -> bool:
-        return may_administer(request)
+        return may(request, "admin")
 
     @admin.action(description="Start", permissions=["admin"])
     def start(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.start_node, "is to run")
+        self._wish(request, queryset, nodes.start_node, "start")
 
     @admin.action(description="Stop", permissions=["admin"])
     def stop(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.stop_node, "is to stop")
+        self._wish(request, queryset, nodes.stop_node, "stop")
 
     @admin.action(description="Restart", permissions=["admin"])
     def restart(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.restart_node, "gets a new process")
+        self._wish(request, queryset, nodes.restart_node, "restart")
 
     def _wish(
         self,
         request: HttpRequest,
         queryset: QuerySet[ManagedNode],
         service: Callable[[str], ManagedNode],
-        told: str,
+        verb: str,
     ) -> None:
         """Write the desired state of each node, and report the outcome of each."""
         for node in queryset:
@@ -143,7 +144,7 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
             except ServiceError as error:
                 self.message_user(request, f"Not done: {error}.", messages.WARNING)
             else:
-                sentence = f"Wish written: {node.node_id} {told}; its state follows within seconds."
+                sentence = f"Requested: {verb} {node.node_id}; its state follows within seconds."
                 self.message_user(request, sentence)
 
 

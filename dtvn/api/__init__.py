@@ -10,6 +10,6 @@ decides nothing about tickets: the log does (R15).
 
     errors       what is refused, with status and code        answers   envelope, bare value, error
     bodies       shapes of JSON bodies                        queries   shapes of query strings
-    operations   routes that change tickets                   tickets   routes that read them
+    writes       routes that change tickets                   reads     routes that read them
     ordering     having operations ordered through a gateway  access    who may call
 """

@@ -23,6 +23,7 @@ from dtvn.machine.commands import (
     NONCE_BYTES_MAX,
     VALIDATION_DATA_BYTES_MAX,
 )
+from dtvn.machine.contract import MICROSECONDS
 
 __all__ = [
     "OPERATIONS",
@@ -37,7 +38,6 @@ __all__ = [
     "read_body",
 ]
 
-MICROSECONDS = 1_000_000
 SECONDS_MAX = 2**63 // MICROSECONDS - 1
 
 Text = Annotated[str, Meta(description="a string")]

@@ -43,7 +43,7 @@ def test_c40_a_node_is_added_right_behind_the_first_one(
 def test_c40_a_node_is_added_right_behind_a_start_of_the_cluster(town: Api, living: LivingGateway) -> None:
     living.down = ALL
     cluster.stop_cluster()
-    cluster.start_standing()
+    cluster.start_existing()
     assert town.post("nodes", {"node_id": "r4"}).status_code == 200
 
 
@@ -102,7 +102,7 @@ def test_c41_a_newcomer_of_which_nothing_was_made_stops_with_its_cluster(
     assert changes.turn() is not None
     assert MembershipChange.objects.get().state == ChangeState.CANCELLED
     assert "r4" not in listed(town)
-    cluster.start_standing()
+    cluster.start_existing()
     assert town.post("nodes", {"node_id": "r4"}).status_code == 200, "and may be tried again"
 
 

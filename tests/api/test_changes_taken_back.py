@@ -161,7 +161,7 @@ def test_the_admin_takes_back_with_a_button(
     row.refresh_from_db()
     assert not row.cancelled, "a link alone does nothing"
     shown = client.post(f"{ADMIN}/{row.pk}/cancel/", follow=True)
-    assert "It is being taken back" in html.unescape(shown.content.decode())
+    assert "It is being cancelled" in html.unescape(shown.content.decode())
     assert "cancel/" not in re.sub(r"\s+", " ", shown.content.decode())
     work_off()
     assert "Taken back" in client.get(page).content.decode()

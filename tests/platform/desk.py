@@ -1,4 +1,4 @@
-"""A keeper with its folder, and what it is asked: for the tests of clusters as a whole."""
+"""A controller with its folder, and what it is asked: for the tests of clusters as a whole."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FOUR = [f"node{number}" for number in range(4)]
 
 
 class Desk:
-    """A keeper, and what it founded."""
+    """A controller, and what it founded."""
 
     def __init__(self, root: Path) -> None:
         self.folder = DataFolder(root)
         self.folder.create()
         self.founded: list[list[str]] = []
         self.refusal: Exception | None = None
-        self.keeper = ClusterController(self.folder, self.found)
+        self.controller = ClusterController(self.folder, self.found)
 
     def found(self, names: Any) -> None:
         if self.refusal:
@@ -44,8 +44,8 @@ def show(status: str, *names: str, error: str = "") -> None:
 
 def started(desk: Desk) -> None:
     cluster.start_cluster(4)
-    desk.keeper.turn()
-    desk.keeper.turn()
+    desk.controller.turn()
+    desk.controller.turn()
 
 
 def own() -> Any:

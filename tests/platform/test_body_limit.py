@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.web import http
 
-from tickets.rest.operations import BATCH_BYTES_MAX
+from tickets.rest.writes import BATCH_BYTES_MAX
 from validators.processes.body_limit import BODY_BYTES_MAX, BoundedRequest
 from validators.rest.http import BODY_BYTES_MAX as OPERATION_BYTES_MAX
 

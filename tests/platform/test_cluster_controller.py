@@ -21,7 +21,7 @@ from validators.data_folder import ports as port_room
 from validators.models import ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
 from validators.processes import founding
 from validators.processes.cluster_controller import ClusterController
-from validators.processes.supervisor_mode import StandingSupervisor
+from validators.processes.supervisor_mode import SupervisorMode
 from validators.services import cluster, nodes
 from validators.services.errors import ClusterBusy, ClusterSize
 
@@ -33,9 +33,9 @@ def test_a_start_founds_wants_and_counts(desk: Desk) -> None:
     assert desk.founded == [FOUR]
     assert set(ManagedNode.objects.values_list("desired", flat=True)) == {DesiredState.RUNNING}
     show(NodeStatus.RUNNING, "node0", "node1")
-    desk.keeper.turn()
+    desk.controller.turn()
     show(NodeStatus.RUNNING)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert desk.told() == [("starting", 0, 4), ("starting", 2, 4), ("running", 4, 4)]
 
 
@@ -43,36 +43,36 @@ def test_a_second_start_is_refused_while_one_is_under_way(desk: Desk) -> None:
     cluster.start_cluster(4)
     with pytest.raises(ClusterBusy):
         cluster.start_cluster(4)
-    desk.keeper.turn()
+    desk.controller.turn()
     with pytest.raises(ClusterBusy):
         cluster.start_cluster(4)
 
 
 def test_a_start_is_taken_whenever_none_is_under_way(desk: Desk) -> None:
     cluster.stop_cluster()
-    started(desk)  # before the keeper has seen the stop, which changed nothing
+    started(desk)  # before the controller has seen the stop, which changed nothing
     show(NodeStatus.STARTING)
-    desk.keeper.turn()
+    desk.controller.turn()
     cluster.stop_cluster()
     cluster.start_cluster(4)  # the stop of a start that is under way, and at once another one
-    desk.keeper.turn()
+    desk.controller.turn()
     show(NodeStatus.STOPPED)
-    desk.keeper.turn()
+    desk.controller.turn()
     ManagedNode.objects.update(status=NodeStatus.RUNNING, running_generation=F("generation"))
-    cluster.start_cluster(4)  # all run, though the keeper has not seen it yet
-    desk.keeper.turn()
+    cluster.start_cluster(4)  # all run, though the controller has not seen it yet
+    desk.controller.turn()
     with pytest.raises(ClusterBusy):
         cluster.start_cluster(4)
     ManagedNode.objects.update(status=NodeStatus.STOPPED)
-    desk.keeper.turn()
+    desk.controller.turn()
     show(NodeStatus.RUNNING)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert cluster.cluster_now().status == "running"
     show(NodeStatus.STOPPED)
     ManagedNode.objects.update(desired=DesiredState.STOPPED)
-    desk.keeper.turn()
+    desk.controller.turn()
     nodes.start_node("node0")
-    desk.keeper.turn()
+    desk.controller.turn()
     assert cluster.cluster_now().status == "starting", "one node, wanted by somebody: no start of the cluster"
     cluster.start_cluster(4)
 
@@ -92,7 +92,7 @@ def test_nothing_is_founded_while_a_process_of_before_lives(desk: Desk) -> None:
         assert desk.founded == []
         assert set(ManagedNode.objects.values_list("desired", flat=True)) == {DesiredState.STOPPED}
         holder.kill()
-    desk.keeper.turn()
+    desk.controller.turn()
     assert desk.founded == [FOUR]
 
 
@@ -125,10 +125,10 @@ def test_a_briefly_absent_database_ends_no_start_but_a_refusing_one_does(
     with pytest.raises(OperationalError):
         started(desk)
     desk.refusal = None
-    desk.keeper.turn()
+    desk.controller.turn()
     assert desk.founded == [FOUR]
     cluster.stop_cluster()
-    desk.keeper.turn()
+    desk.controller.turn()
     monkeypatch.setattr("validators.processes.cluster_controller.START_PATIENCE", -1.0)
     desk.refusal = OperationalError("must be owner of schema learner")
     started(desk)
@@ -138,14 +138,14 @@ def test_a_briefly_absent_database_ends_no_start_but_a_refusing_one_does(
 def test_a_start_without_a_quorum_has_failed_and_one_that_limps_has_not(desk: Desk) -> None:
     started(desk)
     show(NodeStatus.ERROR, "node0", error="its key is damaged")
-    desk.keeper.turn()
+    desk.controller.turn()
     assert cluster.cluster_now().status == "starting", "three of four are a quorum"
     show(NodeStatus.ERROR, "node1", error="so is this one")
-    desk.keeper.turn()
+    desk.controller.turn()
     assert cluster.cluster_now().error == "node0: its key is damaged; node1: so is this one"
     assert set(ManagedNode.objects.filter(role="validator").values_list("desired", flat=True)) == {"stopped"}
     show(NodeStatus.STOPPED)
-    desk.keeper.turn()
+    desk.controller.turn()
     now = cluster.cluster_now()
     assert (now.status, now.error[:5]) == ("idle", "node0")
 
@@ -153,28 +153,28 @@ def test_a_start_without_a_quorum_has_failed_and_one_that_limps_has_not(desk: De
 def test_x33_who_is_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
     started(desk)
     show(NodeStatus.RUNNING)
-    desk.keeper.turn()
+    desk.controller.turn()
     cluster.start_cluster(4)
-    desk.keeper.turn()  # all are to stop first
+    desk.controller.turn()  # all are to stop first
     show(NodeStatus.STOPPING)
     nodes.stop_node("node2")
-    desk.keeper.turn()
+    desk.controller.turn()
     assert desk.founded == [FOUR], "nobody's row is reset before it was said that it stopped"
     show(NodeStatus.STOPPED)
-    desk.keeper.turn()
+    desk.controller.turn()
     nodes.stop_node("node1")  # and one more, when the others are wanted again
-    desk.keeper.turn()
+    desk.controller.turn()
     wanted = ManagedNode.objects.filter(role="validator", desired=DesiredState.RUNNING)
     assert list(wanted.values_list("node_id", flat=True)) == ["node0", "node3"]
     show(NodeStatus.STOPPED, "node1", "node2")
     show(NodeStatus.RUNNING, "node0", "node3")
-    desk.keeper.turn()
+    desk.controller.turn()
     now = cluster.cluster_now()
     assert (now.status, now.started, now.wish) == ("running", 2, ClusterWish.NONE), "nobody is waited for"
     cluster.start_cluster(4)
     show(NodeStatus.STOPPED)
     for _ in range(2):
-        desk.keeper.turn()
+        desk.controller.turn()
     assert wanted.count() == 4, "the next start is for all again"
 
 
@@ -183,9 +183,9 @@ def test_a_start_whose_nodes_were_all_stopped_is_over(desk: Desk) -> None:
     show(NodeStatus.STARTING)
     for name in FOUR:
         nodes.stop_node(name)
-    desk.keeper.turn()
+    desk.controller.turn()
     show(NodeStatus.STOPPED)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert [status for status, _, _ in desk.told()][-1] == "idle"
     cluster.start_cluster(4)
 
@@ -198,7 +198,7 @@ def test_what_held_a_start_up_is_said_when_its_patience_ends(
     show(NodeStatus.RUNNING)
     show(NodeStatus.STARTING, "node1", error="API port 9002 is in use by another program")
     for _ in range(2):
-        desk.keeper.turn()
+        desk.controller.turn()
         now = cluster.cluster_now()
         assert (now.status, now.started, now.error) == (
             "running",
@@ -206,15 +206,15 @@ def test_what_held_a_start_up_is_said_when_its_patience_ends(
             "node1: API port 9002 is in use by another program",
         ), "three of four are a quorum"
     show(NodeStatus.RUNNING)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert cluster.cluster_now().error == ""
     cluster.start_cluster(4)
-    desk.keeper.turn()
+    desk.controller.turn()
     show(NodeStatus.STARTING, "node1", "node2", error="API port 9002 is in use by another program")
-    desk.keeper.turn()
-    desk.keeper.turn()
+    desk.controller.turn()
+    desk.controller.turn()
     show(NodeStatus.STOPPED)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert "node2: API port 9002" in cluster.cluster_now().error
     assert cluster.cluster_now().status == "idle"
 
@@ -226,18 +226,18 @@ def test_nodes_that_vote_without_their_api_are_left_running(
     taken = "API port 9001 is in use by another program"
     show(NodeStatus.STARTING, error=taken)
     own().update(pid=4242, report={"voting": True, "api_error": taken})
-    desk.keeper.turn()
+    desk.controller.turn()
     assert cluster.cluster_now().status == "starting", "it may come yet"
     own().filter(node_id="node1").update(report={"voting": False})
     monkeypatch.setattr("validators.processes.cluster_controller.START_PATIENCE", -1.0)
     for _ in range(2):
-        desk.keeper.turn()
+        desk.controller.turn()
         now = cluster.cluster_now()
         assert (now.status, now.wish) == ("running", ClusterWish.NONE), "three that vote are a quorum"
         assert f"node3: {taken}" in now.error
     assert set(own().values_list("desired", flat=True)) == {DesiredState.RUNNING}
     show(NodeStatus.RUNNING)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert (cluster.cluster_now().started, cluster.cluster_now().error) == (4, "")
 
 
@@ -252,7 +252,7 @@ def test_who_neither_runs_nor_votes_does_not_count_as_up(
     own().update(pid=4242, report={"voting": True})
     own().filter(node_id__in=("node0", "node1")).update(**facts)
     monkeypatch.setattr("validators.processes.cluster_controller.START_PATIENCE", -1.0)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert "its API is taken" in cluster.cluster_now().error
     assert set(own().values_list("desired", flat=True)) == {DesiredState.STOPPED}
 
@@ -261,9 +261,9 @@ def test_a_stop_ends_a_start_too_and_comes_back_to_idle(desk: Desk) -> None:
     started(desk)
     show(NodeStatus.STARTING)
     cluster.stop_cluster()
-    desk.keeper.turn()
+    desk.controller.turn()
     show(NodeStatus.STOPPED)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert [status for status, _, _ in desk.told()] == ["starting", "stopping", "idle"]
 
 
@@ -283,7 +283,7 @@ def changed(desk: Desk) -> bytes:
     places = ClusterFolder(desk.folder.root)
     make_newcomer(places.node("node1"), places.genesis.read_bytes())
     nodes.register_nodes(["node0", "node1"])
-    desk.keeper = ClusterController(
+    desk.controller = ClusterController(
         desk.folder, lambda names: founding.found_cluster(desk.folder, names, "x:1")
     )
     return places.genesis.read_bytes()
@@ -299,12 +299,12 @@ def test_a_start_without_a_number_or_with_that_of_the_members_goes_on(desk: Desk
     assert cluster.start_cluster(count) == 2
     with pytest.raises(ClusterBusy):
         cluster.start_cluster(count)
-    desk.keeper.turn()
-    desk.keeper.turn()
+    desk.controller.turn()
+    desk.controller.turn()
     assert (is_aside(desk), ClusterFolder(desk.folder.root).genesis.read_bytes()) == (False, genesis)
     assert set(own().values_list("node_id", "desired")) == {("node0", "running"), ("node1", "running")}
     show(NodeStatus.RUNNING, "node0", "node1")
-    desk.keeper.turn()
+    desk.controller.turn()
     assert desk.told() == [("starting", 0, 2), ("running", 2, 2)]
 
 
@@ -313,8 +313,8 @@ def test_who_is_about_to_join_makes_it_no_other_cluster(desk: Desk) -> None:
     ManagedNode.objects.filter(node_id="node1").update(part=NodePart.JOINING)
     cluster.start_cluster(1)
     ManagedNode.objects.filter(node_id="node1").update(part=NodePart.MEMBER)  # before it begins
-    desk.keeper.turn()
-    desk.keeper.turn()
+    desk.controller.turn()
+    desk.controller.turn()
     assert not is_aside(desk)
     assert cluster.cluster_now().error == ""
 
@@ -325,12 +325,12 @@ def test_who_is_about_to_join_is_not_waited_for(desk: Desk) -> None:
     with pytest.raises(ClusterBusy):
         cluster.start_cluster(4)
     show(NodeStatus.RUNNING)
-    desk.keeper.turn()
+    desk.controller.turn()
     ManagedNode.objects.filter(node_id__in=FOUR).update(running_generation=F("generation"))
-    desk.keeper.turn()
+    desk.controller.turn()
     assert desk.told() == [("starting", 0, 4), ("running", 4, 4)]
     ManagedNode.objects.filter(node_id="node4").update(part=NodePart.MEMBER, status=NodeStatus.RUNNING)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert desk.told() == [("running", 5, 5)]
 
 
@@ -338,23 +338,23 @@ def test_a_cluster_stops_with_whoever_was_about_to_join(desk: Desk) -> None:
     started(desk)
     ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4)
     show(NodeStatus.RUNNING, *FOUR, "node4")
-    desk.keeper.turn()
+    desk.controller.turn()
     cluster.stop_cluster()
-    desk.keeper.turn()
+    desk.controller.turn()
     show(NodeStatus.STOPPED)
     show(NodeStatus.STOPPING, "node4")
-    desk.keeper.turn()
+    desk.controller.turn()
     assert cluster.cluster_now().status == "stopping", "its process is still there"
     show(NodeStatus.STOPPED, "node4")
-    desk.keeper.turn()
+    desk.controller.turn()
     assert cluster.cluster_now().status == "idle"
 
 
 def test_only_another_number_that_is_named_puts_it_aside(desk: Desk) -> None:
     changed(desk)
     assert cluster.start_cluster(1) == 1
-    desk.keeper.turn()
-    desk.keeper.turn()
+    desk.controller.turn()
+    desk.controller.turn()
     assert is_aside(desk)
 
 
@@ -363,8 +363,8 @@ def test_an_automatic_start_never_puts_a_cluster_aside(desk: Desk, number: int) 
     genesis = changed(desk)
     line = supervisor(desk, number)
     line._start_at_once(line._register())
-    desk.keeper.turn()
-    desk.keeper.turn()
+    desk.controller.turn()
+    desk.controller.turn()
     assert (is_aside(desk), ClusterFolder(desk.folder.root).genesis.read_bytes()) == (False, genesis)
     assert set(own().values_list("node_id", "desired")) == {("node0", "running"), ("node1", "running")}
 
@@ -373,17 +373,17 @@ def test_an_automatic_start_where_no_member_runs_says_so(desk: Desk) -> None:
     genesis = changed(desk)
     ManagedNode.objects.filter(role="validator").update(part=NodePart.LEFT)
     supervisor(desk, 4)._start_at_once(0)
-    desk.keeper.turn()
-    desk.keeper.turn()
+    desk.controller.turn()
+    desk.controller.turn()
     assert "none of the cluster's members" in cluster.cluster_now().error
     assert (is_aside(desk), ClusterFolder(desk.folder.root).genesis.read_bytes()) == (False, genesis)
 
 
-def supervisor(desk: Desk, number: int) -> StandingSupervisor:
+def supervisor(desk: Desk, number: int) -> SupervisorMode:
     """Made, not run: it would listen and start children."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("validators.processes.supervisor.Alarm", object)  # it is about signals to this process
-        return StandingSupervisor(desk.folder, host="127.0.0.1", port=25_000, auto_start=number)
+        return SupervisorMode(desk.folder, host="127.0.0.1", port=25_000, auto_start=number)
 
 
 # --- putting aside ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Orders in quick succession: the newest counts, whatever the keeper has seen of the ones before."""
+"""Orders in quick succession: the newest counts, whatever the controller has seen of the ones before."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ pytestmark = pytest.mark.django_db
 
 
 def test_x33_an_order_for_a_node_right_behind_one_for_the_cluster_stands(desk: Desk) -> None:
-    """Before the keeper has seen the cluster's: the newer one counts."""
+    """Before the controller has seen the cluster's: the newer one counts."""
     started(desk)
     show(NodeStatus.RUNNING)
-    desk.keeper.turn()
+    desk.controller.turn()
     wanted = own().filter(desired=DesiredState.RUNNING).values_list("node_id", flat=True)
     cluster.stop_cluster()
     assert list(wanted.all()) == []
     nodes.start_node("node2")
-    desk.keeper.turn()
+    desk.controller.turn()
     assert list(wanted.all()) == ["node2"]
     cluster.start_cluster(4)
     nodes.stop_node("node1")
     show(NodeStatus.STOPPED)
     for _ in range(2):
-        desk.keeper.turn()
+        desk.controller.turn()
     assert list(wanted.all()) == ["node0", "node2", "node3"]
 
 
@@ -42,10 +42,10 @@ def test_a_stop_while_a_start_founds_its_cluster_is_the_newer_wish(desk: Desk) -
         found(names)
         cluster.stop_cluster()
 
-    desk.keeper = ClusterController(desk.folder, slowly)
+    desk.controller = ClusterController(desk.folder, slowly)
     started(desk)
     assert set(own().values_list("desired", flat=True)) == {DesiredState.STOPPED}
-    desk.keeper.turn()
+    desk.controller.turn()
     assert desk.told()[-1] == ("idle", 0, 4)
 
 
@@ -57,16 +57,16 @@ def test_x32_a_stop_before_the_nodes_of_a_founding_have_rows_is_not_lost(
         cluster.stop_cluster()
 
     monkeypatch.setattr(founding, "create_demo_cluster", stopped_meanwhile)
-    desk.keeper = ClusterController(
+    desk.controller = ClusterController(
         desk.folder, lambda names: founding.found_cluster(desk.folder, names, "x:1")
     )
     started(desk)
-    desk.keeper.turn()
+    desk.controller.turn()
     assert dict(own().values_list("node_id", "desired")) == dict.fromkeys(FOUR, DesiredState.STOPPED)
     assert [status for status, _, _ in desk.told()] == ["starting", "idle"]
     cluster.start_cluster(4)
     for _ in range(2):
-        desk.keeper.turn()
+        desk.controller.turn()
     assert dict(own().values_list("node_id", "desired")) == dict.fromkeys(FOUR, DesiredState.RUNNING)
 
 
@@ -78,23 +78,23 @@ def test_nothing_is_put_aside_under_a_process_that_does_not_end(
     monkeypatch.setattr("validators.processes.cluster_controller.lock_holder", lambda lock: 1)
     cluster.start_cluster(5)
     for _ in range(2):
-        desk.keeper.turn()
+        desk.controller.turn()
     assert desk.founded == []
     assert "still runs" in cluster.cluster_now().error
 
 
 def test_c40_a_cluster_of_another_size_is_wanted_whole(desk: Desk) -> None:
     """Rows of the same names are made anew, and are no orders of a person."""
-    desk.keeper = ClusterController(
+    desk.controller = ClusterController(
         desk.folder, lambda names: founding.found_cluster(desk.folder, names, "x:1")
     )
     started(desk)
     nodes.restart_node("node0")
     show(NodeStatus.RUNNING)
-    desk.keeper.turn()
+    desk.controller.turn()
     cluster.start_cluster(2)
-    desk.keeper.turn()
+    desk.controller.turn()
     show(NodeStatus.STOPPED)
-    desk.keeper.turn()
+    desk.controller.turn()
     wanted = ManagedNode.objects.filter(desired=DesiredState.RUNNING).values_list("node_id", flat=True)
     assert list(wanted) == ["node0", "node1", "learner"]

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from tests.waiting import wait_until
-from validators.processes import health_check as pulse
+from validators.processes import health_check
 from validators.processes.health_check import STARTING_PATIENCE, HealthCheck, Verdict, WebProbe
 from validators.processes.node_controller import SILENT_AFTER
 
@@ -24,8 +24,8 @@ class Watched:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.beat = 0
-        self.pulse = HealthCheck(kill_after=KILL_AFTER)
-        self.pulse.begin(self.beat, self.now)
+        self.health = HealthCheck(kill_after=KILL_AFTER)
+        self.health.begin(self.beat, self.now)
 
     def lives(self, seconds: float) -> set[Verdict]:
         """What was found while it showed life at every look."""
@@ -39,7 +39,7 @@ class Watched:
         for _ in range(round(seconds / STEP)):
             self.now += STEP
             self.beat += beats
-            found.add(self.pulse.look(self.beat, self.now).verdict)
+            found.add(self.health.look(self.beat, self.now).verdict)
         return found
 
 
@@ -96,8 +96,8 @@ class Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "ASK_INTERVAL", 0.01)
-    monkeypatch.setattr(pulse, "ANSWER_PATIENCE", 0.2)
+    monkeypatch.setattr(health_check, "ASK_INTERVAL", 0.01)
+    monkeypatch.setattr(health_check, "ANSWER_PATIENCE", 0.2)
 
 
 @pytest.fixture

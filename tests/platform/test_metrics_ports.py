@@ -22,7 +22,7 @@ def prepare(root: Path, web: str = "127.0.0.1:8080") -> list[str]:
     folder = DataFolder(root)
     folder.create()
     founded, _remark = preparation.ensure_cluster(folder, 3)
-    assert founded == ceremony.open_genesis((folder.cluster / preparation.GENESIS_FILE).read_bytes())
+    assert founded == ceremony.open_genesis((folder.cluster / "genesis.bin").read_bytes())
     port_room.keep_metrics_ports(folder, founded, ["node0", "node2"], web)
     groups = json.loads((folder.prometheus / "nodes.json").read_text())
     assert [group["labels"]["node"] for group in groups] == ["node0", "node2"]

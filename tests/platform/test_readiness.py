@@ -60,12 +60,12 @@ def test_a_start_with_a_cluster_that_somebody_stopped_is_complete(monkeypatch: p
 def test_a_start_that_failed_is_not_said_to_have_been_asked_for(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The keeper told the reason; how to try again is all that is left to say."""
+    """The controller told the reason; how to try again is all that is left to say."""
     nodes.register_nodes(FOUR)
     cluster.start_cluster(4)
-    monkeypatch.setattr(desk.keeper, "_found", refuse)
-    desk.keeper.turn()
-    desk.keeper.turn()
+    monkeypatch.setattr(desk.controller, "_found", refuse)
+    desk.controller.turn()
+    desk.controller.turn()
     assert "the cluster does not start: no room on this disk" in caplog.text
     assert waited(monkeypatch, REFUSED) == (
         True,
@@ -105,8 +105,8 @@ def test_a_start_of_the_cluster_that_stops_its_nodes_first_is_waited_for(
     assert waited(monkeypatch, REFUSED) == (False, [])
     learning = waited(monkeypatch, Reply(sequence=1, answered=True))
     assert learning == (False, []), "the learner is waited for as ever"
-    desk.keeper.turn()
-    desk.keeper.turn()
+    desk.controller.turn()
+    desk.controller.turn()
     assert waited(monkeypatch, REFUSED) == (False, [])
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.api.operations import issued_ticket
 from dtvn.api.ordering import Decision
+from dtvn.api.writes import issued_ticket
 from dtvn.machine import TicketState, seeded_count
 from dtvn.machine.contract import ticket_of_bytes, ticket_of_row
 from dtvn.protocol import canonical

@@ -6,7 +6,7 @@ from dtvn.api.answers import Answer
 from dtvn.api.calls import Call
 from dtvn.api.errors import InvalidRequest, Unavailable
 from dtvn.api.queries import read_event, read_records_query, read_tickets_query
-from dtvn.api.tickets import answer_page, answer_ticket, read_ticket
+from dtvn.api.reads import answer_page, answer_ticket, read_ticket
 from dtvn.machine.commands import is_name
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.rest.objects import proved_ticket

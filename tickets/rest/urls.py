@@ -4,8 +4,8 @@ from django.urls import URLPattern, URLResolver, path
 
 from dtvn.machine import CAPABILITY
 from tickets.rest.certificates import show_certificate, show_epochs
-from tickets.rest.operations import BATCH_BYTES_MAX, change_tickets, operation
 from tickets.rest.reads import list_tickets, show_ticket
+from tickets.rest.writes import BATCH_BYTES_MAX, change_tickets, operation
 from validators.rest.http import route
 from validators.rest.supervision import validate_via_node
 

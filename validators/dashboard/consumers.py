@@ -1,4 +1,5 @@
-"""`/ws`: the live feed to one client (spec 3.4), at the client's own pace.
+"""`/ws`: the live feed to one client (spec 3.4), at the client's own pace. A consumer, in Channels, is the
+object that serves one WebSocket.
 
 It has two forms. By default a client gets one frame per applied operation, as the contract requires. A client
 that sends `{"type": "resume", "after": N, "batch": true}` gets all events after sequence N, several per

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-__all__ = ["moment", "outcome_pill"]
+from dtvn.machine.contract import MICROSECONDS
 
-MICROSECONDS = 1_000_000
+__all__ = ["moment", "outcome_pill"]
 
 
 def moment(microseconds: int) -> str:

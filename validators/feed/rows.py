@@ -14,6 +14,7 @@ from django.db import DatabaseError, connections, router
 from django.db.models import QuerySet
 
 from dtvn.machine import SEED_COUNT, SEED_TICKETS
+from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
 from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
@@ -48,7 +49,6 @@ STATES = {
     "admit": "CONSUMED",
     "dispute": "DISPUTED",
 }
-MICROSECONDS = 1_000_000
 UNDEFINED_TABLE, INVALID_SCHEMA = "42P01", "3F000"
 """PostgreSQL's codes (SQLSTATE)."""
 

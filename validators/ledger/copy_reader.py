@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from dtvn.api.queries import RecordsQuery, TicketsQuery
-from dtvn.api.tickets import Page
+from dtvn.api.reads import Page
 from dtvn.machine.contract import consensus_record, ticket_of_row
 from validators.ledger import read
 from validators.ledger.models import OperationRecord

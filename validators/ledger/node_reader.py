@@ -10,7 +10,7 @@ from django.db import DatabaseError, connections, transaction
 
 from dtvn.api.helper.ledger import BEYOND, Changes, Holdings, Position
 from dtvn.api.queries import RecordsQuery, TicketsQuery
-from dtvn.api.tickets import Page
+from dtvn.api.reads import Page
 from dtvn.ledger import LedgerUnreachable, Location
 from dtvn.machine.contract import Listed, ticket_of_bytes
 from dtvn.protocol.genesis import Principal

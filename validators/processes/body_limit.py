@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from daphne import http_protocol
+
+from dtvn.api.answers import bare, last_response
+from validators.processes.read_deadline import LINGER
 
 __all__ = ["BODY_BYTES_MAX", "install"]
 
@@ -15,8 +17,6 @@ BODY_BYTES_MAX = 16 * 1024 * 1024
 OPERATION_BYTES_MAX = 1024 * 1024
 """The longest body of an API route other than the batch: documented limit, and enforced by the route
 itself."""
-LINGER = 2.0
-"""Seconds that a refused client may go on sending, so that it can read the answer."""
 API = b"/api/v1/"
 TICKETS = b"/api/v1/tickets"
 """Errors of these routes use the validator's envelope (spec 1.1)."""
@@ -28,19 +28,8 @@ def answer(path: bytes) -> bytes:
     single = path.startswith(API) and path.partition(b"?")[0] != BATCH
     limit = OPERATION_BYTES_MAX if single else BODY_BYTES_MAX
     envelope = {"success": False} if path.startswith(TICKETS) else {}
-    content = msgspec.json.encode(
-        envelope | {"error": f"The body is over {limit} bytes.", "code": "too_large"}
-    )
-    return b"\r\n".join(
-        (
-            b"HTTP/1.1 413 Content Too Large",
-            b"Content-Type: application/json",
-            b"Content-Length: %d" % len(content),
-            b"Connection: close",
-            b"",
-            content,
-        )
-    )
+    error = {"error": f"The body is over {limit} bytes.", "code": "too_large"}
+    return last_response(bare(envelope | error, status=413))
 
 
 class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]

@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from validators.processes.health_check import Finding, HealthCheck, Verdict
+from validators.processes.node_controller import STEADY_AFTER
 from validators.processes.output import Output
 
 LINE_BYTES_MAX = 8_192
 RESTART_BACKOFF_MAX = 15.0
-STEADY_AFTER = 10.0
-"""Seconds a child must have run to be restarted without delay."""
 
 
 class Child:
@@ -35,7 +34,7 @@ class Child:
         *,
         descriptors: Sequence[int] = (),
         ended: Callable[[], None] = lambda: None,
-        pulse: HealthCheck | None = None,
+        health: HealthCheck | None = None,
         beat: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = name
@@ -43,7 +42,7 @@ class Child:
         self._output = output
         self._descriptors = descriptors
         self._ended = ended
-        self._pulse = pulse
+        self._health = health
         self._beat = beat
         self._said_silent = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,8 +61,8 @@ class Child:
             cwd=Path(__file__).resolve().parent.parent.parent,
         )
         self._started_at = time.monotonic()
-        if self._pulse is not None:
-            self._pulse.begin(self._beat(), self._started_at)
+        if self._health is not None:
+            self._health.begin(self._beat(), self._started_at)
         threading.Thread(target=self._relay, args=(self._process,), daemon=True, name=self.name).start()
 
     def keep_alive(self) -> None:
@@ -73,10 +72,10 @@ class Child:
             self._note_end(self._process, now)
         if self._process is None and now >= self._start_not_before:
             self.start()
-        elif self._process is not None and self._pulse is not None:
-            self._feel(self._process, self._pulse.look(self._beat(), now))
+        elif self._process is not None and self._health is not None:
+            self._heed(self._process, self._health.look(self._beat(), now))
 
-    def _feel(self, process: subprocess.Popen[bytes], found: Finding) -> None:
+    def _heed(self, process: subprocess.Popen[bytes], found: Finding) -> None:
         """Report that the child is silent, and kill it when it was silent for too long; its own children then
         end in order."""
         if found.verdict is Verdict.LOST:

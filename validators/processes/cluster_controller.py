@@ -106,9 +106,9 @@ class ClusterController:
     def _go_on(self, start: Start, now: float) -> None:
         if not start.begun:
             late = now - start.since > START_PATIENCE
-            if (self._somebody_runs() or _somebody_shown()) and not late:
+            if (self._any_runs() or _any_shown()) and not late:
                 return
-            if start.members and self._somebody_runs():
+            if start.members and self._any_runs():
                 # Started since by an operator, or it does not end: the files of a running process are not
                 # moved.
                 self._fail(start, "a node of the cluster before still runs", len(start.members))
@@ -159,10 +159,10 @@ class ClusterController:
     def _fail(self, start: Start, reason: str, total: int) -> None:
         logger.warning("the cluster does not start: %s", reason)
         give_up(start.generation)
-        tell(ClusterStatus.STOPPING if self._somebody_runs() else ClusterStatus.IDLE, 0, total, reason)
+        tell(ClusterStatus.STOPPING if self._any_runs() else ClusterStatus.IDLE, 0, total, reason)
         self._over()
 
-    def _somebody_runs(self) -> bool:
+    def _any_runs(self) -> bool:
         """Whether the kernel reports a running node, whatever the rows say: the folder is about to be
         reused."""
         names = ManagedNode.objects.values_list("node_id", flat=True)
@@ -192,7 +192,7 @@ def _votes(row: ManagedNode) -> bool:
     return row.status == NodeStatus.STARTING and row.pid is not None and row.report.get("voting") is True
 
 
-def _somebody_shown() -> bool:
+def _any_shown() -> bool:
     """Whether a node is still shown as anything but ended. The founding may delete or reset its row:
     reconcile should first report that it stopped."""
     ended = (NodeStatus.STOPPED, NodeStatus.ERROR)

@@ -14,13 +14,13 @@ from celery.worker import state
 from validators.processes import stopping
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 
-__all__ = ["tell_in_words"]
+__all__ = ["install_filters"]
 
 OF_BILLIARD = "Process %r pid:%r exited with %r"
 NODES = frozenset({RUN_VALIDATOR, FOLLOW_CLUSTER})
 
 
-def tell_in_words() -> None:
+def install_filters() -> None:
     """Install the filter in the main process of a worker, before it has children."""
     logging.getLogger("multiprocessing").addFilter(_name_the_node)
     logging.getLogger("celery.worker.request").addFilter(_not_again)

@@ -24,21 +24,21 @@ from validators.services import api_keys
 from validators.services.nodes import register_nodes
 
 ADMIN_USER = "admin"
-GENESIS_FILE = "genesis.bin"
 NODES_DEFAULT = 4
 NODES_MAX = 31
 
 
 def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genesis, str]:
     """The genesis of this data folder, created on the first start, and a remark for the operator."""
-    path = folder.cluster / GENESIS_FILE
+    places = ClusterFolder(folder.root)
+    path = places.genesis
     if not path.exists():
         count = NODES_DEFAULT if nodes is None else nodes
         if not 1 <= count <= NODES_MAX:
             raise StartError(f"NODES={count} is not between 1 and {NODES_MAX}")
         create_demo_cluster(folder.root, count, LOOPBACK, choose_ports([""] * count))
     founded = read_genesis(path)
-    for key in (ClusterFolder(folder.root).gateway_key, ClusterFolder(folder.root).learner_key):
+    for key in (places.gateway_key, places.learner_key):
         if not key.exists():
             raise StartError(f"{key} is not there: this party joined without a platform (genesis join)")
     members = len(founded.members)
@@ -88,8 +88,8 @@ def static_fingerprint() -> str:
     for root in roots:
         for path in sorted(root.rglob("*")):
             if path.is_file() and path.suffix not in {".py", ".pyc"}:
-                facts = path.stat()
-                digest.update(f"{path} {facts.st_size} {facts.st_mtime_ns}".encode())
+                found = path.stat()
+                digest.update(f"{path} {found.st_size} {found.st_mtime_ns}".encode())
     return digest.hexdigest()
 
 

@@ -9,28 +9,21 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import msgspec
 from twisted.web import http
+
+from dtvn.api.answers import bare, last_response
 
 __all__ = ["READ", "TimedChannel", "install"]
 
 READ = 15.0
 """Seconds, as in the seed's supervisor."""
 LINGER = 2.0
-"""Seconds that a late client gets to read the error before it is disconnected."""
+"""Seconds that a refused client gets to read the error before it is disconnected; it may go on sending."""
 PAUSE_OF_OURS = 1.0
 """If a deadline timer fires this many seconds late, this process counts as paused, and the client is not
 blamed."""
-CONTENT = msgspec.json.encode({"error": "The request did not come whole in time.", "code": "too_slow"})
-ANSWER = b"\r\n".join(
-    (
-        b"HTTP/1.1 408 Request Timeout",
-        b"Content-Type: application/json",
-        b"Content-Length: %d" % len(CONTENT),
-        b"Connection: close",
-        b"",
-        CONTENT,
-    )
+ANSWER = last_response(
+    bare({"error": "The request did not come whole in time.", "code": "too_slow"}, status=408)
 )
 
 

@@ -18,14 +18,13 @@ from kombu.exceptions import OperationalError
 from dtvn.node.run import EXIT_FENCED
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import heartbeat, lock_holder
+from validators.membership.roster import ALIVE
 from validators.models import ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.processes.api_probes import ApiProbes
 from validators.processes.node_controller import Action, Decision, NodeController, Observation, is_unwanted
 from validators.services.announcing import announce
 
 logger = logging.getLogger("dtvn.reconcile")
-
-SHOWN_UP = (NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE)
 
 SendStart = Callable[[ManagedNode, str], None]
 """Sends a worker the request to run a node: (row, start token)."""
@@ -38,7 +37,7 @@ class Reconciler:
         self._folder = folder
         self._send_start = send_start
         self._probes = probes
-        self._watches: dict[str, NodeController] = {}
+        self._controllers: dict[str, NodeController] = {}
 
     def turn(self) -> None:
         """Check every node once and act."""
@@ -46,27 +45,29 @@ class Reconciler:
         rows = list(ManagedNode.objects.all())
         unsent: OSError | OperationalError | None = None
         for row in rows:
-            watch = self._watches.setdefault(row.node_id, NodeController(row.generation))
+            controller = self._controllers.setdefault(row.node_id, NodeController(row.generation))
             seen = observe(row, self._folder, self._probes)
             try:
-                self._act(row, seen, watch.step(seen, time.monotonic()), watch)
+                self._act(row, seen, controller.step(seen, time.monotonic()), controller)
             except (OSError, OperationalError) as error:
                 unsent = error  # the broker is away: the other nodes are checked all the same
         if self._probes is not None:
             validators = (row for row in rows if row.role == NodeRole.VALIDATOR)
             self._probes.watch([row.node_id for row in validators if row.pid is not None])
         known = {row.node_id for row in rows}
-        self._watches = {node_id: watch for node_id, watch in self._watches.items() if node_id in known}
+        self._controllers = {node_id: each for node_id, each in self._controllers.items() if node_id in known}
         if unsent is not None:
             raise unsent
 
     def worker_lost(self, node_ids: Iterable[str]) -> None:
         """The worker that these nodes run in has ended."""
         for node_id in node_ids:
-            if watch := self._watches.get(node_id):
-                watch.worker_lost()
+            if controller := self._controllers.get(node_id):
+                controller.worker_lost()
 
-    def _act(self, row: ManagedNode, seen: Observation, decision: Decision, watch: NodeController) -> None:
+    def _act(
+        self, row: ManagedNode, seen: Observation, decision: Decision, controller: NodeController
+    ) -> None:
         changes: dict[str, object] = {}
         if (row.status, row.error) != (decision.status, decision.error):
             changes = {"status": decision.status, "error": decision.error}
@@ -90,7 +91,7 @@ class Reconciler:
             if changes:
                 ManagedNode.objects.filter(node_id=row.node_id).update(**changes)
             shown = row.role == NodeRole.VALIDATOR
-            if shown and row.status in SHOWN_UP and seen.holder is None and is_unwanted(seen):
+            if shown and row.status in ALIVE and seen.holder is None and is_unwanted(seen):
                 # It stopped as desired between two turns: announce that it was stopping all the same (0106).
                 announce(node_id=row.node_id, status=NodeStatus.STOPPING)
             told = row.status == NodeStatus.ERROR
@@ -104,7 +105,7 @@ class Reconciler:
                 self._send_start(row, token)
         except Exception:
             if decision.action is Action.START:
-                watch.request_lost()
+                controller.request_lost()
             raise
 
 

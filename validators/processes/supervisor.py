@@ -77,7 +77,7 @@ class Supervisor:
         self._url = public_url(host, port)
         self._probes = ApiProbes(folder)
         self._reconciler = Reconciler(folder, send_start, self._probes)
-        self._keeper = ClusterController(
+        self._cluster = ClusterController(
             folder, lambda names: found_cluster(folder, names, self._url.removeprefix("http://"))
         )
         self._slots = 0
@@ -155,7 +155,7 @@ class Supervisor:
                 ["validators.processes.web", str(listening)],
                 self._output,
                 descriptors=[listening],
-                pulse=HealthCheck(kill_after=KILL_SILENT_AFTER),
+                health=HealthCheck(kill_after=KILL_SILENT_AFTER),
                 beat=lambda: self._probe.answers,
             ),
         ]
@@ -167,7 +167,7 @@ class Supervisor:
             ["validators.processes.worker", name, queue, str(slots)],
             self._output,
             ended=lambda: self._worker_lost(role),
-            pulse=HealthCheck(kill_after=KILL_SILENT_AFTER),
+            health=HealthCheck(kill_after=KILL_SILENT_AFTER),
             beat=lambda: heartbeat(slot),
         )
 
@@ -189,7 +189,7 @@ class Supervisor:
 
     def _make_room(self) -> None:
         """Adds a worker when there are more nodes than slots; the next check starts it."""
-        lacking = self._keeper.validators + SPARE_SLOTS - self._slots
+        lacking = self._cluster.validators + SPARE_SLOTS - self._slots
         if lacking > 0:
             more = max(lacking, FURTHER_SLOTS)
             self._slots += more
@@ -209,7 +209,7 @@ class Supervisor:
         complained = ""
         while not self._stop.wait(LOOK_INTERVAL):
             try:
-                self._keeper.turn()
+                self._cluster.turn()
                 self._reconciler.turn()
                 complained = ""
             except Exception as error:  # noqa: BLE001 - logged, and tried again

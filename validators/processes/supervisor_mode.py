@@ -30,16 +30,16 @@ from validators.models import ApiKey, DesiredState, ManagedNode
 from validators.processes import preparation
 from validators.processes.supervisor import Supervisor
 from validators.services import api_keys
-from validators.services.cluster import reset_cluster, start_cluster, start_standing
+from validators.services.cluster import reset_cluster, start_cluster, start_existing
 
-__all__ = ["StandingSupervisor"]
+__all__ = ["SupervisorMode"]
 
 ASK_INTERVAL = 0.1
 KEY_LABEL = "DTVN_API_KEY"
 USUAL_NODES = 4
 
 
-class StandingSupervisor(Supervisor):
+class SupervisorMode(Supervisor):
     """One run of `manage.py supervisor` over one data folder. `auto_start`: nodes to start at once."""
 
     def __init__(self, folder: DataFolder, *, host: str, port: int, auto_start: int) -> None:
@@ -69,7 +69,7 @@ class StandingSupervisor(Supervisor):
         if members != self._auto_start:
             remark = f"this cluster has {members} validators; -auto-start {self._auto_start} starts them all"
             self._output.say("up", remark)
-        start_standing()
+        start_existing()
 
     def _register(self) -> int:
         """Creates rows for the existing cluster, all nodes stopped; returns the number of members."""
@@ -104,7 +104,7 @@ def hold_key(plain: str) -> None:
 def main() -> int:
     """The main function of the process; returns its exit code."""
     folder = DataFolder(environment.data_folder())
-    made = StandingSupervisor(
+    made = SupervisorMode(
         folder,
         host=os.environ["DTVN_HOST"],
         port=int(os.environ["PORT"]),

@@ -25,8 +25,7 @@ from dtvn_project import environment
 from dtvn_project.celery import app
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock, process_lives
-from validators.processes import lost_workers as lost
-from validators.processes import parent, stopping
+from validators.processes import lost_workers, parent, stopping
 
 GRACE = 4.0
 """Seconds from the loss of our parent until this worker and its children exit by force."""
@@ -57,7 +56,7 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.loader.import_default_modules()
     app.steps["consumer"].add(OnlyIntoFreeSlots)
-    lost.tell_in_words()
+    lost_workers.install_filters()
     app.worker_main(
         [
             "--quiet",

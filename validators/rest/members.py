@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -18,6 +17,8 @@ from validators.membership.epoch import ShownMember, met_newest, present_epoch
 from validators.membership.membership import KINDS, WORD_BYTES_MAX, Wish
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import status_of
+from validators.rest.nodes import utc_text
+from validators.services.errors import ChangeUnknown
 
 __all__ = [
     "add_member",
@@ -138,7 +139,7 @@ def show_change(call: Call, number: int) -> Answer:
     """404 for an unknown number."""
     row = MembershipChange.objects.filter(pk=number).first()
     if row is None:
-        raise ApiError(404, "not_found", "No change has this number.")
+        raise ChangeUnknown
     if row.state == ChangeState.DONE:
         met_newest()
     return success(data=_change_object(row))
@@ -165,13 +166,9 @@ def _change_object(row: MembershipChange) -> dict[str, Any]:
         "epoch": row.epoch,
         "sequence": row.sequence,
         "asked_by": row.actor,
-        "created_at": _time(row.created_at),
-        "finished_at": _time(row.finished_at),
+        "created_at": utc_text(row.created_at),
+        "finished_at": utc_text(row.finished_at),
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _carry(row: MembershipChange) -> Answer:

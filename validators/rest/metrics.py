@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
+from dtvn_project.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.rest.http import response_of
@@ -31,7 +32,6 @@ from validators.rest.keys import authenticate_key, key_of
 
 __all__ = ["PlatformFigures", "metrics"]
 
-LEARNER = "learner"
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 
 
@@ -112,7 +112,7 @@ def _learner(nodes: list[ManagedNode]) -> Iterable[Metric]:
         "dtvn_platform_learner_lag_sequences", "Sequences that nodes executed and the copy lacks."
     )
     try:
-        copied = read.applied_sequence(LEARNER)
+        copied = read.applied_sequence(LEARNER_ALIAS)
     except DatabaseError:
         return sequence, lag  # there is no ledger yet, or its database is away
     sequence.add_metric((), copied)

@@ -8,7 +8,7 @@ from dtvn.api.answers import Answer, bare, failure, success
 from dtvn.api.bodies import Body, Number, Required, ValidateBody
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, TicketError
-from dtvn.api.operations import answer_operation
+from dtvn.api.writes import answer_operation
 from dtvn.waiting import look_until
 from tickets.services import decide_one
 from validators.membership.joining import find_node
@@ -53,7 +53,7 @@ def start_cluster(call: Call, body: ClusterBody) -> Answer:
 
 
 def stop_cluster(call: Call) -> Answer:
-    """Every node of this platform is to stop; nothing to do when all are."""
+    """Stop every node of this platform; no effect if all are stopped."""
     cluster.stop_cluster()
     return bare({"status": "stopping"})
 

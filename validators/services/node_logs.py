@@ -76,11 +76,11 @@ class Tail:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._inode, self._position = self._facts()
+        self._inode, self._position = self._inode_and_size()
 
     def fresh(self) -> list[str]:
         """Complete lines written since the last call. A rotated file is read from its start."""
-        inode, size = self._facts()
+        inode, size = self._inode_and_size()
         if inode != self._inode or size < self._position:
             self._inode, self._position = inode, 0
         if size == self._position:
@@ -95,7 +95,7 @@ class Tail:
         self._position += len(whole) if whole else (len(content) if len(content) == FRESH_BYTES_MAX else 0)
         return list(_lines(whole))
 
-    def _facts(self) -> tuple[int, int]:
+    def _inode_and_size(self) -> tuple[int, int]:
         try:
             found = self._path.stat()
         except OSError:

@@ -15,6 +15,7 @@ from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
 from dtvn.files.whole import write_private
 from dtvn.gateway import Identity, next_path, read_identity
 from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal, shown_principal
+from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.reasons import KEY_IN_USE
 from dtvn.net import encode_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id
@@ -44,7 +45,6 @@ __all__ = [
 
 Administration = AddPrincipal | RotatePrincipal | LimitPrincipal | RevokePrincipal
 
-MICROSECONDS = 1_000_000
 COPY_WAIT = 2.0
 """Seconds to wait until the platform's copy shows the decision."""
 OWN_OVERLAP = 30.0

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from dtvn.api.tickets import TicketLedger
+from dtvn.api.reads import TicketLedger
 from dtvn.ledger import Location
 from dtvn.machine.contract import Listed
 from dtvn.protocol.genesis import Principal

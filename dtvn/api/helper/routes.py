@@ -15,18 +15,17 @@ from dtvn.api.bodies import OPERATIONS, read_body
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError
 from dtvn.api.helper.service import Service
-from dtvn.api.operations import answer_operation, issued_ticket
 from dtvn.api.ordering import Decision
 from dtvn.api.queries import RecordsQuery, TicketsQuery, read_event, read_records_query, read_tickets_query
-from dtvn.api.tickets import answer_page, answer_ticket, read_ticket
+from dtvn.api.reads import answer_page, answer_ticket, read_ticket
+from dtvn.api.writes import answer_operation, issued_ticket
 from dtvn.machine import reasons, seeded_count
-from dtvn.machine.contract import ticket_of_bytes
+from dtvn.machine.contract import MICROSECONDS, ticket_of_bytes
 
 __all__ = ["Handler", "Routes"]
 
 Handler = Callable[[Request], Awaitable[Answer | Response]]
 
-MICROSECONDS = 1_000_000
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of an operation (spec 1.4)."""
 BODY_BYTES_READ = 16 * 1024 * 1024

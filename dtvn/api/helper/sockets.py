@@ -16,7 +16,7 @@ from dtvn.api.helper.ledger import Position
 from dtvn.api.helper.responses import refusal
 from dtvn.api.helper.service import Service
 from dtvn.ledger import LedgerUnreachable
-from dtvn.machine.contract import Listed
+from dtvn.machine.contract import MICROSECONDS, Listed
 
 __all__ = ["Feed"]
 
@@ -32,7 +32,6 @@ SOCKETS_MAX = 1_000
 """Concurrent clients; further ones are asked to retry later, which leaves room for requests."""
 ROOM_WAIT = 0.25
 """Seconds that other clients wait, once, for a client that does not read before it is disconnected."""
-MICROSECONDS = 1_000_000
 EVENTS = {
     "validate": ("ticket_validated", "VALIDATED"),
     "consume": ("ticket_consumed", "CONSUMED"),

@@ -43,7 +43,7 @@ A cluster that can never go on is continued by a new one: `genesis continue --he
 Compare the cluster id that `show` prints by another way than the file came (read it out on the phone):
 a party that seals it says that these members, and nobody else, decide.
 
-Where so many members lost their disks that nothing is decided any more: manage.py genesis recover --help
+If too many members lost their disks to decide anything: manage.py genesis recover --help
 """
 
 

@@ -25,7 +25,7 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.genesis import GenesisError
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tickets.services import network
-from validators.management.teaching import TeachingCommand, add_data_folder
+from validators.management.teaching import ACTOR, TeachingCommand, add_data_folder
 from validators.membership import change_limits, changes
 from validators.membership.membership import (
     Preview,
@@ -49,8 +49,6 @@ PRESENT_WAIT = 3.0
 CANCEL_WAIT = 5.0
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as in shells."""
-ACTOR = "operator"
-"""The actor that the log names for changes requested on the command line."""
 
 TEACH = """\
 Change who the members are. One change at a time; a newcomer follows first, then it votes.

@@ -12,14 +12,13 @@ from dtvn.machine import commands
 from dtvn.net import KeyFileError
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from tickets.services import network
-from validators.management.teaching import TeachingCommand
+from validators.management.teaching import ACTOR, TeachingCommand
 from validators.services import principals
 from validators.services.errors import ServiceError
 from validators.services.principals import Changed, ShownPrincipal
 
 __all__ = ["Command"]
 
-ACTOR = "operator"
 OVERLAP_MAX = commands.OVERLAP_MAX // 1_000_000
 """Seconds."""
 

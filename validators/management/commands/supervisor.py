@@ -13,6 +13,7 @@ from django.conf import settings
 
 from dtvn.node.flags import GoFlags
 from dtvn.node.options import UsageError
+from validators.data_folder.ports import PORT_MAX
 from validators.management.go_command import GoCommand
 from validators.services.cluster import CLUSTER_NODES_MAX
 
@@ -30,7 +31,6 @@ EPILOG = """\
 exit: 0 stopped cleanly, 1 could not start, 2 wrong usage
 """
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - as in the seed
-PORT_MAX = 65_535
 STATIC_PLACES = ("web/static", "../../web/static", "../web/static")
 MODULE = "validators.processes.supervisor_mode"
 

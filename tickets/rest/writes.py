@@ -9,7 +9,7 @@ import msgspec
 from dtvn.api.answers import Answer
 from dtvn.api.bodies import OPERATIONS, SeedBody
 from dtvn.api.calls import Call
-from dtvn.api.operations import BatchBody, answer_batch, answer_operation
+from dtvn.api.writes import BatchBody, answer_batch, answer_operation
 from tickets.rest.objects import issued, seeded
 from tickets.services import batch, decide_one
 from validators.rest.http import Handler
