@@ -10,7 +10,7 @@ import pytest
 
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.proposing import Proposing
-from dtvn.protocol.consensus.requests.pending import key_of
+from dtvn.protocol.consensus.request_key import key_of
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import BOUNDS

@@ -24,7 +24,7 @@ from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import SupplyFrames, Suspect
 from dtvn.protocol.consensus.primary_monitor import SLOW, UNFAIR, PrimaryMonitor
 from dtvn.protocol.consensus.rejoin_views import RETURNING, RejoinViews
-from dtvn.protocol.consensus.requests.pending import Key
+from dtvn.protocol.consensus.request_key import Key
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.consensus.view_change import FOLLOWED, ViewChanging
